@@ -8,8 +8,8 @@ snakemake systems/palm            # a published system, or systems for all
 
 import sys
 
-from shiftbench.engine import requests, scheduling, terminal, warm
-from shiftbench.plan import planned_jobs
+from shiftbench.workflow.engine import requests, scheduling, terminal, warm
+from shiftbench.workflow.plan import planned_jobs
 
 with terminal.plainly():
     ASKED = requests.read(sys.argv[1:] if workflow.is_main_process else [])

@@ -10,8 +10,6 @@ Prints one JSON object: seconds, peak memory of either process, and the ratio of
 Goal on 2 cores with AMX, at the defaults: under 15 s, 1.5 GB. Needs pandas (extra `bench`) unless `--pandas-cells 0`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing
@@ -26,9 +24,9 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.data import formats, schema
-from shiftbench.stages.aggregate import aggregate
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.workflow.stages.aggregate import aggregate
 
 METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "ece": {}}
 MODELS = 10
@@ -43,20 +41,7 @@ def synthesise(folder: Path, samples: int, cells: int) -> list[CellRows]:
         if not file.exists():
             schema.write(_records(keys, number), file, "benchmark")
         weights, shift = f"synthetic/net{number % MODELS}", f"shift{number // MODELS}"
-        found.append(
-            CellRows(
-                "bench",
-                "classification",
-                weights,
-                "plain",
-                "synthetic",
-                "test",
-                shift,
-                1.0,
-                file,
-                "x",
-            )
-        )
+        found.append(CellRows("bench", "classification", weights, "plain", "synthetic", "test", shift, 1.0, file, "x"))
     return found
 
 
@@ -78,9 +63,7 @@ def _records(keys: pa.Array, number: int) -> pa.Table:
         "brier_e9": np.clip(np.rint(brier * formats.E9), 0, 2 * formats.E9).astype(np.int64),
         "group": pa.nulls(n, pa.string()),
         "cluster": pa.nulls(n, pa.string()),
-        "logits": pa.ListArray.from_arrays(
-            np.arange(n + 1, dtype=np.int32), pa.array(confidence.astype(np.float32))
-        ),
+        "logits": pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32), pa.array(confidence.astype(np.float32))),
     }
     return pa.table(columns, schema=formats.RECORDS_FULL.arrow)
 
@@ -96,9 +79,7 @@ def theirs(cells: list[CellRows], draws: int) -> None:
     import pandas as pd
 
     columns = ["key", "correct", "confidence_e9", "nll_e9", "brier_e9"]
-    frames = [
-        pd.read_parquet(cell.file, columns=columns).assign(cell=i) for i, cell in enumerate(cells)
-    ]
+    frames = [pd.read_parquet(cell.file, columns=columns).assign(cell=i) for i, cell in enumerate(cells)]
     records = pd.concat(frames, ignore_index=True)
     keys = frames[0]["key"]
     matrix = pd.DataFrame(bootstrap.weights(pa.array(keys.astype(str)), draws, 0), index=keys)
@@ -107,9 +88,7 @@ def theirs(cells: list[CellRows], draws: int) -> None:
     records["gap"] = records["correct"] - records["confidence_e9"] / formats.E9
     for draw in range(1 + draws):
         weight = weights[draw].to_numpy()
-        summed = (
-            records[["correct", "nll_e9", "brier_e9"]].mul(weight, axis=0).assign(weight=weight)
-        )
+        summed = records[["correct", "nll_e9", "brier_e9"]].mul(weight, axis=0).assign(weight=weight)
         totals = summed.groupby(records["cell"]).sum()
         totals.div(totals["weight"], axis=0)
         gaps = (records["gap"] * weight).groupby([records["cell"], records["bin"]]).sum().abs()
@@ -139,9 +118,7 @@ def _timed(sender: Any, work: Callable[..., None], arguments: tuple[Any, ...]) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (
         ("samples", 100_000),
         ("cells", 1000),
@@ -159,24 +136,14 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         cells = synthesise(folder, given.samples, given.cells)
-        result: dict[str, Any] = {
-            "rows": given.samples * given.cells,
-            "draws": given.draws,
-            "threads": given.threads,
-        }
+        result: dict[str, Any] = {"rows": given.samples * given.cells, "draws": given.draws, "threads": given.threads}
         result["shiftbench"] = measure(ours, cells, given.draws, given.threads)
         few = cells[: given.pandas_cells]
         if few:
             peer = measure(theirs, few, given.pandas_draws)
-            result["pandas"] = {
-                "rows": given.samples * len(few),
-                "draws": given.pandas_draws,
-                **peer,
-            }
+            result["pandas"] = {"rows": given.samples * len(few), "draws": given.pandas_draws, **peer}
             work = len(cells) * given.draws / (len(few) * given.pandas_draws)
-            result["times_pandas"] = round(
-                work * peer["seconds"] / result["shiftbench"]["seconds"], 1
-            )
+            result["times_pandas"] = round(work * peer["seconds"] / result["shiftbench"]["seconds"], 1)
     print(json.dumps(result, indent=1))
 
 

@@ -8,8 +8,6 @@ include reading receipts, not the imports. Prints one JSON object. Goals: at lea
 default campaign under 5 s.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing
@@ -26,7 +24,7 @@ from shiftbench.audit import run
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks.digests import _manifests, _receipts, _source_files
 from shiftbench.audit.evidence.file_digests import Digests
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 ROUNDS = 5
 

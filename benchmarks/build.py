@@ -32,21 +32,21 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
-from shiftbench.inference.apply_shift import Shifter
-from shiftbench.plan.params import Params
-from shiftbench.plan.plan import Plan
+from shiftbench.evaluation.apply_shift import Shifter
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Job
-from shiftbench.sample import Sample
-from shiftbench.stages import shift
+from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages import shift
 
 COUNTS = {28: 5000, 128: 600, 224: 300}
 DATASET = '''
 """Pieces of photographs. Source: scikit-learn."""
 import numpy as np
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 
 TASK, CLASSES, LICENCE, CITATION, REDISTRIBUTE = "classification", ("a", "b"), "CC0", "none", True
 SOURCES, NATIVE, PARAMS = (), ("test",), {"file": ""}
@@ -88,7 +88,7 @@ class Campaign:
         (home / "mine/datasets").mkdir(parents=True)
         (home / "mine/datasets/pieces.py").write_text(DATASET)
         np.save(home / "images.npy", images)
-        plugins.Folders.use((home / "mine",))
+        registry.Folders.use((home / "mine",))
         weights = [{"models": ["convnet"], "trainers": ["given"]}]
         params = {
             "plugins": [str(home / "mine")],
@@ -135,9 +135,7 @@ def round_of(campaign: Campaign, name: str) -> dict[str, Times]:
     clean = list(shards.read(campaign.folders("identity")[0]))
     raw = [codecs.encode("png", sample.fields["image"]) for sample in clean]
     spent["decode"] = each(lambda data: codecs.decode("png", data), raw)
-    artifacts = [
-        artifact for artifact in campaign.job(name).artifacts if artifact.ref.kind == "shards"
-    ]
+    artifacts = [artifact for artifact in campaign.job(name).artifacts if artifact.ref.kind == "shards"]
     for artifact, folder in zip(artifacts, campaign.folders(name), strict=True):
         shifter = Shifter.of(artifact.recipe, "pieces", {})
         tar = (folder / "000000.tar").read_bytes()
@@ -148,9 +146,7 @@ def round_of(campaign: Campaign, name: str) -> dict[str, Times]:
     return spent
 
 
-def parts_of(
-    clean: list[Sample], made: list[Sample], shifter: Shifter, tar: bytes
-) -> dict[str, Times]:
+def parts_of(clean: list[Sample], made: list[Sample], shifter: Shifter, tar: bytes) -> dict[str, Times]:
     """Time the encoder alone, and what else the bytes ask for, on one severity."""
     images = [sample.fields["image"] for sample in made]
     return {
@@ -189,8 +185,7 @@ def measure(size: int, shifts: list[str], severities: list[float], repeats: int)
 def row(rounds: list[dict[str, Times]], count: int) -> str:
     """Return the figures of one shift from all rounds."""
     own, wall = (
-        {part: statistics.median(spent[part][clock] for spent in rounds) for part in rounds[0]}
-        for clock in (0, 1)
+        {part: statistics.median(spent[part][clock] for spent in rounds) for part in rounds[0]} for clock in (0, 1)
     )
     parts = [own[part] / own["encode"] for part in ("decode", "shift", "digest", "sha256")]
     return " | ".join(
@@ -204,9 +199,7 @@ def row(rounds: list[dict[str, Times]], count: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(COUNTS))
     parser.add_argument("--shifts", nargs="+", default=["brightness", "contrast", "gaussian_noise"])
     parser.add_argument("--severities", type=float, nargs="+", default=[1, 2, 3, 4, 5])

@@ -10,8 +10,6 @@ is tested is looked at. Originals are read below the root, where a run has fetch
 dataset that is made from others.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time
@@ -24,17 +22,17 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
-from shiftbench.inference import nets
-from shiftbench.inference.batching import batches
-from shiftbench.plan import cards
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.batching import batches
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 SEED, BATCH = 1000, 100
 Options = dict[str, Any]
@@ -82,9 +80,7 @@ class Trials:
         self.data: Options = {}
         self.begun: dict[str, nets.State] = {}
 
-    def judged(
-        self, dataset: str, name: str, metrics: Sequence[str], changes: Mapping[str, Any]
-    ) -> dict[str, float]:
+    def judged(self, dataset: str, name: str, metrics: Sequence[str], changes: Mapping[str, Any]) -> dict[str, float]:
         """Return metrics of one training on the validation samples."""
         self.data = {key[5:]: value for key, value in changes.items() if key.startswith("data_")}
         self.samples = cache(self._samples)
@@ -93,15 +89,13 @@ class Trials:
         classes, held = self._classes(dataset), list(self.samples(dataset, "val"))
         file = self._kept(state, "judged")
         predict = nets.load_predictor(plugin, file, options, classes, "cpu")
-        task = plugins.find("tasks", plugin.TASK)
+        task = registry.find("tasks", plugin.TASK)
         space = LabelSpace(classes, classes)
         parts = [task.rows(some, predict(some), space, "full") for some in batches(held, BATCH)]
         rows = Rows(pa.concat_tables(parts))
         return {metric: _value(metric, rows) for metric in metrics}
 
-    def _trained(
-        self, dataset: str, name: str, changes: Mapping[str, Any]
-    ) -> tuple[str, nets.State]:
+    def _trained(self, dataset: str, name: str, changes: Mapping[str, Any]) -> tuple[str, nets.State]:
         """Return the name of the net and its state after training."""
         model, _, trainer = name.rpartition("-")
         options = self._plugin("trainers", trainer, changes)[1]
@@ -111,15 +105,11 @@ class Trials:
             first, _, before = start.rpartition("-")
             first = first or model
             told = {key[6:]: value for key, value in changes.items() if key.startswith("start_")}
-            own = {
-                key: changes[key] for key in self._plugin("models", first, {})[1] if key in changes
-            }
+            own = {key: changes[key] for key in self._plugin("models", first, {})[1] if key in changes}
             state = self._begun(where or dataset, f"{first}-{before}", own | told)
             inputs = {refs.weights(where or dataset, first, before, 0): self._kept(state, before)}
         rule = options.get("optimizer")
-        optimizer = (
-            {"use": rule, "options": plugins.find("optimizers", rule).PARAMS} if rule else {}
-        )
+        optimizer = {"use": rule, "options": registry.find("optimizers", rule).PARAMS} if rule else {}
         job = TrainJob(
             dataset=dataset,
             model=self._use("models", model),
@@ -152,11 +142,9 @@ class Trials:
 
     def _plugin(self, family: str, name: str, changes: Mapping[str, Any]) -> tuple[Any, Options]:
         """Return a plugin and its options: its defaults under the card's under what a trial changes."""
-        plugin = plugins.find(family, self._use(family, name))
+        plugin = registry.find(family, self._use(family, name))
         own = self.card[family].get(name) or {}
-        return plugin, {
-            key: changes.get(key, own.get(key, default)) for key, default in plugin.PARAMS.items()
-        }
+        return plugin, {key: changes.get(key, own.get(key, default)) for key, default in plugin.PARAMS.items()}
 
     def _classes(self, dataset: str) -> list[str]:
         return list(self._plugin("datasets", dataset, {})[0].CLASSES)
@@ -174,7 +162,7 @@ class Trials:
 
 
 def _value(name: str, rows: Rows) -> float:
-    metric, weights = plugins.find("metrics", name), np.ones((len(rows), 1), np.uint8)
+    metric, weights = registry.find("metrics", name), np.ones((len(rows), 1), np.uint8)
     if metric.KIND == "resampled":
         return float(metric.compute(rows, weights, **metric.PARAMS)[0])
     (sums,) = weighted([metric.reduce(rows, **metric.PARAMS)], weights)

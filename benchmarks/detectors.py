@@ -45,11 +45,11 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from shiftbench import plugins
-from shiftbench.detectors import nnguide, vim
-from shiftbench.detectors._rows import BLOCK, Head, Known, Rows
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.detectors import nnguide, vim
+from shiftbench.plugins.detectors._rows import BLOCK, Head, Known, Rows
 
 VAL, TEST, WIDTH, CLASSES = 1_000, 10_000, 512, 10
 IMAGES = 2_000
@@ -82,9 +82,7 @@ def synthetic_head(width: int, classes: int) -> Head:
     return Head(random.normal(size=(classes, width)) / np.sqrt(width), np.zeros(classes))
 
 
-def synthesise(
-    count: int, head: Head, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+def synthesise(count: int, head: Head, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
     """Return features that are not negative, their logits, and labels; one label in twenty is another."""
     random = np.random.default_rng(seed)
     classes, width = head.weight.shape
@@ -99,12 +97,7 @@ def synthesise(
 
 
 def rows(
-    features: Any,
-    logits: Any,
-    labels: NDArray[np.int32],
-    head: Head,
-    name: str,
-    best: NDArray[np.int64] | None = None,
+    features: Any, logits: Any, labels: NDArray[np.int32], head: Head, name: str, best: NDArray[np.int64] | None = None
 ) -> Rows:
     """Return the rows that a detector would read; `best` are the predictions, where they are known."""
     columns = {
@@ -121,7 +114,7 @@ def rows(
 def forward(threads: int) -> Seconds:
     """Return the seconds per image of a ResNet-18 for 32 px, from prepared batches of 128."""
     torch.set_num_threads(threads)
-    model = plugins.find("models", "resnet18_32x32")
+    model = registry.find("models", "resnet18_32x32")
     net = model.build(model.PARAMS, CLASSES)
     predictor = nets.TorchPredictor(net, model, model.PARAMS, "cpu")
     random = np.random.default_rng(0)
@@ -137,8 +130,8 @@ def ours(known: Known, test: Rows) -> dict[str, Seconds]:
     """Return the seconds of fit + score by detector."""
     found = {}
     few = Known({split: next(of.blocks(1024)) for split, of in known.splits.items()})
-    for name in plugins.names("detectors"):
-        detector = plugins.find("detectors", name)
+    for name in registry.names("detectors"):
+        detector = registry.find("detectors", name)
         if "net" not in detector.NEEDS:
             _scores(detector, few, few.val, {})  # a first call imports what it needs, numba too
             found[name] = timed(lambda: _scores(detector, known, test, {}))[0]  # noqa: B023
@@ -164,9 +157,7 @@ class Peers:
         self.features, self.logits, _ = _tensors(test)
         self.layer = torch.nn.Linear(WIDTH, CLASSES)
         head = {"weight": test.head.weight, "bias": test.head.bias}
-        self.layer.load_state_dict(
-            {name: torch.from_numpy(of).float() for name, of in head.items()}
-        )
+        self.layer.load_state_dict({name: torch.from_numpy(of).float() for name, of in head.items()})
 
     def of_logits(self, peer: Any, split: str | None = None) -> Peer:
         """Return a detector of logits, fitted on a split or not."""
@@ -300,9 +291,7 @@ def small(count: int, threads: int) -> dict[str, Any]:
         "wall": {name: round(_sum(of).wall, 2) for name, of in sums.items()}
         | {"forward_pass": round(passed * each.wall, 2)},
         "vim_in_float64": exact,
-        **{
-            name: {one: round(took.cpu, 3) for one, took in of.items()} for name, of in sums.items()
-        },
+        **{name: {one: round(took.cpu, 3) for one, took in of.items()} for name, of in sums.items()},
         "passes": {
             name: {"images": number, "hours": round(number * each.cpu / 3600, 2)}
             for name, number in {"ours": passed, "pytorch_ood": images}.items()
@@ -334,12 +323,7 @@ def large(count: int, dtype: str, threads: int, scratch: Path) -> dict[str, Any]
             for name in LARGE:
                 found[name] = pool.apply(measured, (name, Path(home), threads))
     about = {"rows": count, "queries": QUERIES, "dtype": dtype, "threads": threads}
-    return {
-        **about,
-        "features_gb": round(need / 1e9, 2),
-        "writing": round(wrote, 1),
-        "detectors": found,
-    }
+    return {**about, "features_gb": round(need / 1e9, 2), "writing": round(wrote, 1), "detectors": found}
 
 
 def _write(home: Path, count: int, dtype: str) -> None:
@@ -361,17 +345,12 @@ def _write(home: Path, count: int, dtype: str) -> None:
 def measured(name: str, home: Path, threads: int) -> dict[str, float]:
     """Return the seconds and the memory of one detector; this is a process of its own."""
     head = synthetic_head(LARGE_WIDTH, LARGE_CLASSES)
-    features, kept = (
-        np.load(home / file, mmap_mode="r") for file in ("train.npy", "train.logits.npy")
-    )
+    features, kept = (np.load(home / file, mmap_mode="r") for file in ("train.npy", "train.logits.npy"))
     labels, best = np.load(home / "train.known.npy")
     train = rows(features, kept, labels, head, "train", best)
-    val, test = (
-        rows(*synthesise(QUERIES * 5, head, 10**6 + seed), head, f"other{seed}")
-        for seed in range(2)
-    )
+    val, test = (rows(*synthesise(QUERIES * 5, head, 10**6 + seed), head, f"other{seed}") for seed in range(2))
     test = next(test.blocks(QUERIES))
-    detector = plugins.find("detectors", name)
+    detector = registry.find("detectors", name)
     options = {**detector.PARAMS, **LARGE[name]}
     torch.set_num_threads(threads)
     with threadpool_limits(threads), Anonymous() as memory:
@@ -414,9 +393,7 @@ class Anonymous:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--train", type=int, default=50_000)
     parser.add_argument("--imagenet", action="store_true")
@@ -425,8 +402,6 @@ if __name__ == "__main__":
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     args = parser.parse_args()
     found = (
-        large(args.rows, args.dtype, args.threads, args.scratch)
-        if args.imagenet
-        else small(args.train, args.threads)
+        large(args.rows, args.dtype, args.threads, args.scratch) if args.imagenet else small(args.train, args.threads)
     )
     print(json.dumps(found, indent=1))

@@ -7,8 +7,6 @@ Three sets of 40 images, cut from the two photographs of scikit-learn: 28 px gre
 does not count. QOI is measured where the package `qoi` is installed.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import io
@@ -21,8 +19,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from shiftbench.corruption import corrupt
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation.corruption import corrupt
 
 Codec = tuple[Callable[[np.ndarray], bytes], Callable[[bytes], np.ndarray]]
 
@@ -119,9 +117,7 @@ def measured(codec: Codec, images: list[np.ndarray], seconds: float) -> str:
     return f"{size:,.0f}; {encodes:,.0f}, {decodes:,.0f}"
 
 
-def repeated(
-    call: Callable[[Any], Any], values: list[Any], seconds: float
-) -> tuple[list[Any], float]:
+def repeated(call: Callable[[Any], Any], values: list[Any], seconds: float) -> tuple[list[Any], float]:
     """Return the results and the calls per second of processor time."""
     start, rounds = time.process_time(), 0
     while time.process_time() - start < seconds:

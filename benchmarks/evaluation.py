@@ -8,8 +8,6 @@ forward pass alone on prepared batches in memory. Prints one JSON object: images
 ratio (goal 0.97 for EfficientNet-Lite0 at 128 px, 0.6 for the 28 px nets), and peak memory in MB.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource
@@ -25,12 +23,13 @@ import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
 
-from shiftbench import corrupt, plugins
+from shiftbench import corrupt
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.inference import nets
-from shiftbench.inference.batching import batches
-from shiftbench.sample import Sample
-from shiftbench.stages.evaluate import evaluate_shards
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.batching import batches
+from shiftbench.workflow.stages.evaluate import evaluate_shards
 
 CLASSES = [f"class{number}" for number in range(10)]
 
@@ -42,13 +41,11 @@ def synthesise(folder: Path, samples: int, size: int, *, grey: bool) -> None:
     for number in range(samples):
         photo = photos[number % 2]
         at = number * 7 % (photo.shape[0] - 256)
-        crop = cv2.resize(
-            photo[at : at + 256, at : at + 256], (size, size), interpolation=cv2.INTER_AREA
-        )
+        crop = cv2.resize(photo[at : at + 256, at : at + 256], (size, size), interpolation=cv2.INTER_AREA)
         image = np.ascontiguousarray(crop[..., 1] if grey else crop)
         image = corrupt(image, "gaussian_noise", severity=2.0, key=str(number))
         made.append(Sample(f"bench/test/{number:06d}", {"image": image, "label": number % 10}))
-    task = plugins.find("tasks", "classification")
+    task = registry.find("tasks", "classification")
     about = {"task": "classification", "classes": CLASSES, "dataset": "bench"}
     shards.write(made, folder, task.FIELDS, about, 256_000_000)
 
@@ -63,7 +60,7 @@ def seconds(call: Callable[[], object]) -> float:
 def measure(model_name: str, size: int, samples: int, batch: int, repeats: int) -> dict[str, Any]:
     """Time both sides in turn and return medians."""
     torch.set_num_threads(1)
-    model = plugins.find("models", model_name)
+    model = registry.find("models", model_name)
     options = {**model.PARAMS, "size": size}
     predictor = nets.TorchPredictor(model.build(options, len(CLASSES)), model, options, "cpu")
     with tempfile.TemporaryDirectory() as home:
@@ -86,15 +83,11 @@ def measure(model_name: str, size: int, samples: int, batch: int, repeats: int) 
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    print(
-        json.dumps(measure(args.model, args.size, args.samples, args.batch, args.repeats), indent=1)
-    )
+    print(json.dumps(measure(args.model, args.size, args.samples, args.batch, args.repeats), indent=1))

@@ -4,8 +4,6 @@ Runs in the peer's environment (`pip install imagecorruptions-imaug opencv-pytho
 request is a line of JSON (name, level, draw, shape) on standard input, then the pixels.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import warnings

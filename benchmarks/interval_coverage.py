@@ -7,8 +7,6 @@ docs/statistics.md: about three minutes on one core at the defaults. `tests/stat
 short form. With 2,000 sets a share of 95% is known to one point (two standard errors).
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from shiftbench.metrics import ece
+from shiftbench.plugins.metrics import ece
 from shiftbench.statistics import bootstrap, claims, expressions, intervals, thresholds
 from shiftbench.statistics.contributions import Contributions, weighted
 from shiftbench.statistics.statements import Claim
@@ -80,16 +78,13 @@ def accuracy(run: Simulation, n: int, truth: float) -> tuple[float, float]:
 def auroc(run: Simulation, n: int, truth: float) -> tuple[float, float]:
     """Return the same of an AUROC of n ID and n OOD samples with normal scores."""
     id_weights, ood_weights = (
-        bootstrap.weights(pa.array([f"{side}/{i}" for i in range(n)]), run.draws, 0)
-        for side in ("id", "ood")
+        bootstrap.weights(pa.array([f"{side}/{i}" for i in range(n)]), run.draws, 0) for side in ("id", "ood")
     )
     far = np.sqrt(2) * ndtri(truth)
     values = np.stack(
         [
             thresholds.roc_area(
-                thresholds.Sides(
-                    run.random.normal(far, 1, n), run.random.normal(size=n), ood_weights, id_weights
-                )
+                thresholds.Sides(run.random.normal(far, 1, n), run.random.normal(size=n), ood_weights, id_weights)
             )
             for _ in range(run.sets)
         ]
@@ -127,22 +122,14 @@ def clusters(run: Simulation, count: int, kind: str, skewed: bool) -> tuple[floa
         means = random.binomial(size, each) / size
     else:
         truth = 1.0 if skewed else 0.0
-        each = (
-            random.exponential(size=(run.sets, count))
-            if skewed
-            else random.normal(size=(run.sets, count))
-        )
+        each = random.exponential(size=(run.sets, count)) if skewed else random.normal(size=(run.sets, count))
         means = each + random.normal(size=(run.sets, count)) / np.sqrt(size)
     values = means @ weights / weights.sum(axis=0)
-    shown = intervals.of_rows(
-        [kind] * run.sets, values[:, 0], values[:, 1:], *_many(run.sets, count, clustered=True)
-    )
+    shown = intervals.of_rows([kind] * run.sets, values[:, 0], values[:, 1:], *_many(run.sets, count, clustered=True))
     return covered(*bootstrap.interval(values[:, 1:]), truth), covered(*shown, truth)
 
 
-def families(
-    run: Simulation, count: int, spread: float, n: int, truth: float
-) -> tuple[float, float]:
+def families(run: Simulation, count: int, spread: float, n: int, truth: float) -> tuple[float, float]:
     """Return coverage of a mean accuracy over seeds: of t over seeds alone, and of `intervals.of_family`."""
     weights = run.weights("families", n)
     off = spread * np.sqrt(truth * (1 - truth) / n)
@@ -179,9 +166,7 @@ def calibration_error(run: Simulation, n: int, gap: float) -> dict[str, tuple[fl
     values = np.stack(found)
     ends = {
         "percentile": bootstrap.interval(values[:, 1:]),
-        "biased": intervals.of_rows(
-            ["biased"] * run.sets, values[:, 0], values[:, 1:], *_many(run.sets, n)
-        ),
+        "biased": intervals.of_rows(["biased"] * run.sets, values[:, 0], values[:, 1:], *_many(run.sets, n)),
     }
     own, mean = values[:, 0], float(values[:, 0].mean())
     return {
@@ -206,22 +191,16 @@ def seeds(run: Simulation, count: int, spread: float) -> tuple[float, float]:
         common, own = run.random.normal(size=N), run.random.normal(size=(count, N))
         hits = np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * own < goals
         values = hits @ weights / weights.sum(axis=0)
-        for at, found in enumerate(
-            (intervals.of_draws(values.mean(axis=0), 0.05), intervals.of_seeds(values, 0.05))
-        ):
+        for at, found in enumerate((intervals.of_draws(values.mean(axis=0), 0.05), intervals.of_seeds(values, 0.05))):
             held[at] += float(found.low or 0) <= ACCURACY <= float(found.high or 0)
     return float(held[0] / run.sets), float(held[1] / run.sets)
 
 
 def verdicts(run: Simulation, values: int, quantifier: str | int) -> tuple[float, float]:
     """Return how often a claim of which every value lies at the margin is called supported, and refuted."""
-    claim = Claim.model_validate(
-        {"says": "-", "value": {"metric": "m"}, "over": "shift", "quantifier": quantifier}
-    )
+    claim = Claim.model_validate({"says": "-", "value": {"metric": "m"}, "over": "shift", "quantifier": quantifier})
     names = {name: [None] * values for name in (*expressions.KEY, "seed")}
-    places = pl.DataFrame(
-        {**names, "metric": ["m"] * values, "shift": [f"{i:02}" for i in range(values)]}
-    )
+    places = pl.DataFrame({**names, "metric": ["m"] * values, "shift": [f"{i:02}" for i in range(values)]})
     found = []
     for _ in range(run.sets):
         estimates = run.random.normal(size=(values, 1))
@@ -240,9 +219,7 @@ def shaped(run: Simulation, count: int, kind: str) -> tuple[float, float]:
         kind: of SHAPES.
     """
     values = SHAPES[kind](run.random, (run.sets, count))
-    found = [
-        intervals.of_seeds(np.repeat(one[:, None], 3, axis=1), bootstrap.ERROR) for one in values
-    ]
+    found = [intervals.of_seeds(np.repeat(one[:, None], 3, axis=1), bootstrap.ERROR) for one in values]
     above = np.mean([one.low is not None and one.low > 0 for one in found])
     below = np.mean([one.high is not None and one.high < 0 for one in found])
     return float(above), float(below)

@@ -36,15 +36,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
-from shiftbench.plan import cards, scales
-from shiftbench.plan import plan as plans
-from shiftbench.plan.report_specs import INDEX
-from shiftbench.refs import Ref
-from shiftbench.stages import aggregate, judge_claims
 from shiftbench.statistics import claims, expressions
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.statements import Claim
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.report_specs import INDEX
+from shiftbench.workflow.stages import aggregate, judge_claims
 
 STAY = ("key", "cluster", "group")
 """Columns of records that say which sample it is; all others are exchanged."""
@@ -68,9 +68,7 @@ def main() -> None:
         slugs = [str(one) for one in options.roots] or scales.built()
         told(slugs, options.times)
         return
-    print(
-        "| system | judged | true of equal arms | supported in the run | under exchange | false |"
-    )
+    print("| system | judged | true of equal arms | supported in the run | under exchange | false |")
     print("| --- | ---: | ---: | ---: | ---: | --- |")
     for root in options.roots:
         for seed in range(options.times):
@@ -90,12 +88,7 @@ def line(root: Path, seed: int) -> str:
     judged = [name for name in card if before[name] in ("supported", "refuted", "inconclusive")]
     equal = {name for name in judged if true_of_equals(card[name], rows)}
     supported = [name for name in judged if after[name] == "supported"]
-    counts = (
-        len(judged),
-        len(equal),
-        sum(before[n] == "supported" for n in judged),
-        len(supported),
-    )
+    counts = (len(judged), len(equal), sum(before[n] == "supported" for n in judged), len(supported))
     false = ", ".join(name for name in supported if name not in equal) or "none"
     return f"| {recipe['system']} | {' | '.join(map(str, counts))} | {false} |"
 
@@ -105,24 +98,12 @@ def campaigns(root: Path) -> Iterator[Campaign]:
     place = lambda kind, name: root / Ref(kind, name).path  # noqa: E731
     for file in sorted((root / "results/tables").glob("*/metrics.parquet.receipt.json")):
         recipe = json.loads(file.read_text())["recipe"]
-        named = (
-            "weights",
-            "method",
-            "dataset",
-            "split",
-            "shift",
-            "severity",
-            "reference",
-            "detector",
-            "ood",
-        )
+        named = ("weights", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
         cells = [
             CellRows(
                 campaign=recipe["campaign"],
                 task=recipe["task"],
-                file=place(
-                    "scores" if row["detector"] else "records", row["scores"] or row["records"]
-                ),
+                file=place("scores" if row["detector"] else "records", row["scores"] or row["records"]),
                 step=None if row["step"] is None else int(row["step"]),
                 ood_group=row.get("ood_group"),
                 records=place("records", row["records"]) if row["detector"] else None,
@@ -130,9 +111,7 @@ def campaigns(root: Path) -> Iterator[Campaign]:
             )
             for row in recipe["rows"]
         ]
-        yield Campaign(
-            cells, [place("analyses", name) for name in recipe.get("analyses") or ()], recipe
-        )
+        yield Campaign(cells, [place("analyses", name) for name in recipe.get("analyses") or ()], recipe)
 
 
 def exchanged(
@@ -148,9 +127,7 @@ def exchanged(
     """
     random, campaigns = np.random.default_rng(seed), list(found)
     cells = [cell for one in campaigns for cell in one.cells]
-    records = {c.records or c.file for c in cells if not c.ood} | {
-        c.file for c in cells if not (c.detector or c.ood)
-    }
+    records = {c.records or c.file for c in cells if not c.ood} | {c.file for c in cells if not (c.detector or c.ood)}
     moved = permuted(sorted(records), random, scratch / "records")
     moved |= permuted(sorted({c.file for c in cells if c.detector}), random, scratch / "scores")
     tables = [
@@ -160,19 +137,14 @@ def exchanged(
     return judge_claims.read(tables, higher_is_better)
 
 
-def relocated(
-    campaign: Campaign, moved: Mapping[Path, Path], random: np.random.Generator, folder: Path
-) -> Campaign:
+def relocated(campaign: Campaign, moved: Mapping[Path, Path], random: np.random.Generator, folder: Path) -> Campaign:
     """Return a campaign that reads what was exchanged; what its analyses observed is exchanged, too."""
     cells = [
-        replace(
-            c, file=moved.get(c.file, c.file), records=c.records and moved.get(c.records, c.records)
-        )
+        replace(c, file=moved.get(c.file, c.file), records=c.records and moved.get(c.records, c.records))
         for c in campaign.cells
     ]
     observed = [
-        observations(file, random, folder / f"{number}.parquet")
-        for number, file in enumerate(campaign.observed)
+        observations(file, random, folder / f"{number}.parquet") for number, file in enumerate(campaign.observed)
     ]
     return Campaign(cells, observed, campaign.recipe)
 
@@ -220,11 +192,7 @@ def permuted(files: list[Path], random: np.random.Generator, folder: Path) -> di
 
 def filled(table: pa.Table) -> frozenset[str]:
     """Return the columns that hold something: a record of a method may have what others lack."""
-    return frozenset(
-        name
-        for name in table.column_names
-        if name not in STAY and table[name].null_count < len(table)
-    )
+    return frozenset(name for name in table.column_names if name not in STAY and table[name].null_count < len(table))
 
 
 def observations(file: Path, random: np.random.Generator, to: Path) -> Path:
@@ -253,10 +221,7 @@ def told(slugs: Iterable[str], times: int) -> None:
         found = [world.wrong(asked, seed) for seed in range(times)]
         counts = np.array([times, sum(map(bool, found)), sum(found), times * len(asked)])
         total += counts
-        print(
-            f"| {slug} | {len(asked)} | {world.lacking} | {_shares(counts, len(asked))} |",
-            flush=True,
-        )
+        print(f"| {slug} | {len(asked)} | {world.lacking} | {_shares(counts, len(asked))} |", flush=True)
     print(f"| all | | | {100 * total[1] / total[0]:.2f} | {100 * total[2] / total[3]:.3f} | 5 |")
 
 
@@ -289,8 +254,7 @@ class World(NamedTuple):
         """Return the world of a system."""
         scale = f"systems/{slug}"
         table = pl.concat(
-            pl.read_parquet(file)
-            for file in sorted(scales.published(scale).rglob("metrics.parquet"))
+            pl.read_parquet(file) for file in sorted(scales.published(scale).rglob("metrics.parquet"))
         ).filter(pl.col("value").is_finite() & pl.col("ci_low").is_finite())
         level = pl.col("value").mean().over("metric")
         values = table.select(level).to_numpy().repeat(2, axis=1)
@@ -312,13 +276,9 @@ class World(NamedTuple):
     def at_margin(self) -> dict[str, Claim]:
         """Return the claims with the margin that their values have where nothing differs; of several, the largest."""
         known = claims.evidence(self.card, self.rows)
-        margins = {
-            name: max(float(one.values[0]) for one in known[name].estimates.values())
-            for name in self.card
-        }
+        margins = {name: max(float(one.values[0]) for one in known[name].estimates.values()) for name in self.card}
         return {
-            name: claim.model_copy(update={"margin": margins[name], "gate": None})
-            for name, claim in self.card.items()
+            name: claim.model_copy(update={"margin": margins[name], "gate": None}) for name, claim in self.card.items()
         }
 
     def wrong(self, asked: Mapping[str, Claim], seed: int) -> int:
@@ -388,9 +348,7 @@ def true_of_equals(claim: Claim, rows: expressions.Rows) -> bool:
         values = [float(one.values[0]) for one in claims.estimates(claim, flat).values()]
     except expressions.NotEvaluable:
         return False
-    return all(
-        abs(v) < claim.margin if claim.kind == "equivalence" else v > claim.margin for v in values
-    )
+    return all(abs(v) < claim.margin if claim.kind == "equivalence" else v > claim.margin for v in values)
 
 
 if __name__ == "__main__":

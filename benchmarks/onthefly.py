@@ -7,8 +7,6 @@ on the CPU, and by its torch implementation where there is one, on `--device`. P
 second of each (medians), of building the stored shards, and their size in MB.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import statistics
@@ -20,14 +18,14 @@ from typing import Any
 
 import torch
 
-from shiftbench import plugins
+from shiftbench.base import registry
 from shiftbench.data import shards
-from shiftbench.inference import apply_torch, nets
-from shiftbench.inference.apply_shift import Shifter
-from shiftbench.inference.onthefly import OnTheFly
-from shiftbench.stages import shift
-from shiftbench.stages.evaluate import evaluate_shards
-from shiftbench.tasks import classification
+from shiftbench.evaluation import apply_torch, nets
+from shiftbench.evaluation.apply_shift import Shifter
+from shiftbench.evaluation.onthefly import OnTheFly
+from shiftbench.plugins.tasks import classification
+from shiftbench.workflow.stages import shift
+from shiftbench.workflow.stages.evaluate import evaluate_shards
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -43,15 +41,8 @@ def store(shifter: Shifter, clean: Path, home: Path) -> tuple[Path, Path, float]
     stored, golden = home / "stored", home / "golden.json"
     stored.mkdir()
     kept = {key: about[key] for key in ("task", "classes", "dataset")}
-    took = seconds(
-        lambda: shards.write(
-            map(shifter, shards.read(clean)), stored, about["fields"], kept, 1 << 28
-        )
-    )
-    first = [
-        shift.shown(sample, classification)
-        for sample, _ in zip(shards.read(stored), range(4), strict=False)
-    ]
+    took = seconds(lambda: shards.write(map(shifter, shards.read(clean)), stored, about["fields"], kept, 1 << 28))
+    first = [shift.shown(sample, classification) for sample, _ in zip(shards.read(stored), range(4), strict=False)]
     golden.write_text(json.dumps({"samples": first}))
     return stored, golden, took
 
@@ -62,7 +53,7 @@ def measure(
     """Time all ways in turn and return medians."""
     torch.set_num_threads(1)
     about = shards.manifest(clean)
-    module, model = plugins.find("shifts", shift_name), plugins.find("models", model_name)
+    module, model = registry.find("shifts", shift_name), registry.find("models", model_name)
     shifter = Shifter(module, shift_name, module.PARAMS, severity, 0, about["dataset"])
     net = model.build(model.PARAMS, len(about["classes"]))
     predictor = nets.TorchPredictor(net, model, model.PARAMS, device)
@@ -91,30 +82,19 @@ def measure(
         "shift": f"{shift_name} {severity:g}",
         "model": model_name,
         "device": device,
-        "images_per_second": {
-            name: round(count / statistics.median(of)) for name, of in times.items()
-        },
+        "images_per_second": {name: round(count / statistics.median(of)) for name, of in times.items()},
         "build_images_per_second": round(count / took),
         "stored_mb": round(size / 1e6, 1),
     }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--clean", type=Path, default=Path("data/shards/fashion_mnist/test/identity/0")
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--clean", type=Path, default=Path("data/shards/fashion_mnist/test/identity/0"))
     parser.add_argument("--shift", default="fog")
     parser.add_argument("--severity", type=float, default=3.0)
     parser.add_argument("--model", default="convnet")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    print(
-        json.dumps(
-            measure(args.clean, args.shift, args.severity, args.model, args.device, args.repeats),
-            indent=1,
-        )
-    )
+    print(json.dumps(measure(args.clean, args.shift, args.severity, args.model, args.device, args.repeats), indent=1))

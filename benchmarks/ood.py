@@ -8,8 +8,6 @@ samples. `spread` is the lowest and the highest of the campaigns: what another c
 `far - baseline` has Holm's correction for the number of detectors.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -29,10 +27,7 @@ def main() -> None:
     parser.add_argument("--baseline", default="msp")
     parser.add_argument("--metric", default="auroc")
     options = parser.parse_args()
-    found = {
-        name: of_campaign(options.root / "results/tables" / name, options.metric)
-        for name in options.campaigns
-    }
+    found = {name: of_campaign(options.root / "results/tables" / name, options.metric) for name in options.campaigns}
     detectors = sorted(next(iter(found.values())))
     means = {name: np.mean([rows[name] for rows in found.values()], axis=0) for name in detectors}
     gaps = {name: means[name][1] - means[options.baseline][1] for name in detectors}
@@ -54,13 +49,9 @@ def main() -> None:
 def of_campaign(folder: Path, metric: str) -> dict[str, np.ndarray]:
     """Return value and replicates (groups, 1 + draws) of each detector, means over training seeds."""
     table = pl.read_parquet(folder / "metrics.parquet")
-    keys = [
-        name for name in pl.read_parquet_schema(folder / "replicates.parquet") if name != "draws"
-    ]
+    keys = [name for name in pl.read_parquet_schema(folder / "replicates.parquet") if name != "draws"]
     table = table.join(pl.read_parquet(folder / "replicates.parquet"), on=keys, nulls_equal=True)
-    table = table.filter(
-        pl.col("seed").is_null() & (pl.col("metric") == metric) & pl.col("shift").is_null()
-    )
+    table = table.filter(pl.col("seed").is_null() & (pl.col("metric") == metric) & pl.col("shift").is_null())
     rows = {(row["detector"], row["dataset"]): row for row in table.iter_rows(named=True)}
     return {
         name: np.array([[rows[name, g]["value"], *rows[name, g]["draws"]] for g in GROUPS])

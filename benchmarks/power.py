@@ -7,8 +7,6 @@ how many of their intervals lie beyond the margin? Prints the tables of docs/sta
 `tests/statistics/test_power.py` is its short form. With 1,000 sets a share of 80% is known to 2.5 points.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,14 +23,7 @@ from shiftbench.statistics.power import Noise, Rule
 Floats = NDArray[np.float64]
 N, ACCURACY, COMMON = 500, 0.7, 0.5
 """Of a pilot: samples, accuracy, and the share of a sample's difficulty that seeds have in common."""
-PLACES = (
-    (5, 0.0, 0.03),
-    (5, 1.0, 0.03),
-    (5, 1.0, 0.06),
-    (10, 1.0, 0.03),
-    (10, 3.0, 0.06),
-    (3, 1.0, 0.06),
-)
+PLACES = ((5, 0.0, 0.03), (5, 1.0, 0.03), (5, 1.0, 0.06), (10, 1.0, 0.03), (10, 3.0, 0.06), (3, 1.0, 0.06))
 """Training seeds, their spread in sampling errors of one seed, and the difference that is looked for."""
 
 
@@ -63,12 +54,9 @@ class World:
 
     def noise(self, pilots: int = 40) -> Noise:
         """Return the noise of many pilots together: that of the world, nearly."""
-        found = [
-            Noise.of(self.estimate(N, 1 if self.spread is None else 25)) for _ in range(pilots)
-        ]
+        found = [Noise.of(self.estimate(N, 1 if self.spread is None else 25)) for _ in range(pilots)]
         seed, own, shared = (
-            float(np.mean([getattr(one, name) for one in found]))
-            for name in ("seed", "own", "shared")
+            float(np.mean([getattr(one, name) for one in found])) for name in ("seed", "own", "shared")
         )
         return Noise(None if self.spread is None else 25, seed, own, shared)
 
@@ -112,10 +100,7 @@ def pilots(sets: int, draws: int, random: np.random.Generator) -> Iterator[str]:
         world = World(1.0, draws, random)
         noise = world.noise()
         true = power.detectable(Noise(seeds, noise.seed, noise.own, noise.shared), rule)
-        found = [
-            power.detectable(Noise.of(world.estimate(N, seeds)), rule) / true
-            for _ in range(max(50, sets // 4))
-        ]
+        found = [power.detectable(Noise.of(world.estimate(N, seeds)), rule) / true for _ in range(max(50, sets // 4))]
         low, middle, high = np.percentile(found, [10, 50, 90])
         yield f"| {seeds} | {middle:.2f} | {low:.2f} | {high:.2f} |"
 

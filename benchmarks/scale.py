@@ -8,8 +8,6 @@ modes.
 Jobs, outputs and seconds of planning are those of the plans themselves. Prints the tables of docs/scale.md.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json
@@ -27,19 +25,18 @@ import torchvision
 import yaml
 from sklearn.datasets import load_sample_images
 
-from shiftbench import corrupt, plugins
+from shiftbench import corrupt
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, schema, shards
-from shiftbench.plan import plan as plans
-from shiftbench.plan import scales
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan import scales
 
 SIDE, CLASSES, ROWS = 224, 1000, 5000
 ROOT = Path(__file__).parent.parent
 VAL, TRAIN = 50_000, 1_281_167
-OOD = (
-    15_869 + 49_000 + 5_879 + 10_000 + 5_160
-)  # OpenOOD's: Openimage-O, SSB hard, NINCO, iNaturalist, Textures
+OOD = 15_869 + 49_000 + 5_879 + 10_000 + 5_160  # OpenOOD's: Openimage-O, SSB hard, NINCO, iNaturalist, Textures
 
 
 @dataclass(frozen=True)
@@ -97,17 +94,13 @@ def measured(pictures: int, least: float) -> Rates:
     with torch.inference_mode():
         forward = each(lambda: net(batch), len(batch), least)
     with tempfile.TemporaryDirectory() as folder:
-        samples = [
-            Sample(f"a/{n:06d}", {"image": image, "label": 0}) for n, image in enumerate(made)
-        ]
-        task = plugins.find("tasks", "classification")
+        samples = [Sample(f"a/{n:06d}", {"image": image, "label": 0}) for n, image in enumerate(made)]
+        task = registry.find("tasks", "classification")
         about = {"task": "classification", "classes": ["a"], "dataset": "bench"}
         shards.write(samples, Path(folder), task.FIELDS, about, 1 << 30)
         read = each(lambda: list(shards.read(Path(folder))), len(made), least)
         sizes = {mode: record_bytes(mode, Path(folder)) for mode in ("full", "top20")}
-    return Rates(
-        shift, encode, forward, read, float(np.mean([len(one) for one in packed])), **sizes
-    )
+    return Rates(shift, encode, forward, read, float(np.mean([len(one) for one in packed])), **sizes)
 
 
 def record_bytes(mode: str, folder: Path) -> float:
@@ -116,7 +109,7 @@ def record_bytes(mode: str, folder: Path) -> float:
     names = tuple(f"class{number}" for number in range(CLASSES))
     samples = [Sample(f"imagenet/test/{n:06d}", {"label": n % CLASSES}) for n in range(ROWS)]
     logits = drawn.normal(0, 2, (ROWS, CLASSES)).astype(np.float32)
-    task = plugins.find("tasks", "classification")
+    task = registry.find("tasks", "classification")
     table = task.rows(samples, {"logits": logits}, LabelSpace(names, names), mode)
     file = folder / f"{mode}.parquet"
     schema.write(table, file, "benchmark", schema.of(task.schema(CLASSES, mode)))
@@ -157,9 +150,7 @@ def main() -> None:
     print(f"| encoding it | {rates.encode * 1000:.1f} ms, {rates.picture / 1000:.0f} kB |")
     print(f"| reading, checking and decoding it | {rates.read * 1000:.1f} ms |")
     print(f"| ResNet-50, forward, fp32 | {rates.forward * 1000:.0f} ms |")
-    print(
-        f"| a record of 1,000 classes | {rates.full:.0f} bytes with all logits, {rates.top20:.0f} with 20 |"
-    )
+    print(f"| a record of 1,000 classes | {rates.full:.0f} bytes with all logits, {rates.top20:.0f} with 20 |")
     print("\n| campaign | pictures | jobs | outputs | planned in | core hours | stored |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     cells = len(overlay("imagenet_c")["shifts"]) * 5 * VAL

@@ -6,8 +6,6 @@ All sides run in turn in one process on one core. Prints one JSON object: sample
 the limit or the peer; above 1 is faster than it), and peak memory in MB.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource
@@ -18,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import webdataset
-from evaluation import seconds, synthesise
 
-from shiftbench import plugins
+from evaluation import seconds, synthesise
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
-from shiftbench.sample import Sample
 
 
 def write(samples: list[Sample], fields: dict[str, str]) -> None:
@@ -36,9 +34,7 @@ def write_webdataset(samples: list[Sample], home: Path) -> None:
     with webdataset.TarWriter(str(home / "peer.tar"), mtime=0) as sink:
         for sample in samples:
             data = codecs.encode("png", sample.fields["image"])
-            sink.write(
-                {"__key__": sample.key, "png": data, "cls": str(sample.fields["label"]).encode()}
-            )
+            sink.write({"__key__": sample.key, "png": data, "cls": str(sample.fields["label"]).encode()})
 
 
 def encode(samples: list[Sample]) -> None:
@@ -65,7 +61,7 @@ def read_webdataset(file: Path) -> None:
 
 def measure(size: int, count: int, repeats: int) -> dict[str, Any]:
     """Time all sides in turn and return medians."""
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
@@ -95,9 +91,7 @@ def measure(size: int, count: int, repeats: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=5)

@@ -11,8 +11,6 @@ The difference (ours - the peer's, in points) is averaged per photograph over le
 means that its 90% interval (t, over photographs) lies within 2 points: two one-sided tests at 5%.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess
@@ -25,11 +23,11 @@ import numpy as np
 import torch
 from scipy import stats
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
+from shiftbench.evaluation import nets
 from shiftbench.imagecorruptions import corrupt, get_corruption_names
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
 
 MARGIN = 2.0
 SIDE = 224
@@ -78,7 +76,7 @@ def photographs(root: Path) -> Iterator[Sample]:
 def classifier(root: Path) -> Callable[[list[Sample]], np.ndarray]:
     """Return samples -> predicted classes."""
     weights = root / "weights/twelve_photo/efficientnet_lite0-linear_probe-s0.safetensors"
-    model = plugins.find("models", "efficientnet_lite0")
+    model = registry.find("models", "efficientnet_lite0")
     predict = nets.load_predictor(model, weights, model.PARAMS, nets.classes_of(weights), "auto")
     return lambda samples: predict(samples)["logits"].argmax(axis=1)
 
@@ -105,11 +103,7 @@ def served(python: str) -> Corrupts:
 
 
 def errors(
-    photos: list[Sample],
-    classify: Callable[[list[Sample]], np.ndarray],
-    by: Corrupts,
-    name: str,
-    draws: int,
+    photos: list[Sample], classify: Callable[[list[Sample]], np.ndarray], by: Corrupts, name: str, draws: int
 ) -> np.ndarray:
     """Return top-1 errors (photographs, levels x draws)."""
     labels = np.array([photo.fields["label"] for photo in photos])

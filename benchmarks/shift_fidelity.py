@@ -32,7 +32,7 @@ from scipy import stats
 from skimage.metrics import structural_similarity
 
 from shiftbench.imagecorruptions import corrupt, get_corruption_names
-from shiftbench.stages.fetch import kept
+from shiftbench.workflow.stages.fetch import kept
 
 BANDS = 8
 SHARE = 0.01  # of the power: a band below is not compared
@@ -82,11 +82,7 @@ def compared(name: str, level: int, photos: list[np.ndarray], draws: int) -> Row
     means = {key: float(np.mean([row[key] for row in per_photo])) for key in per_photo[0]}
     gap = np.array([row["change"] - row["peer_change"] for row in per_photo])
     half = stats.t.ppf(0.975, len(gap) - 1) * stats.sem(gap) if np.ptp(gap) > 0 else 0.0
-    return means | {
-        "low": float(gap.mean() - half),
-        "high": float(gap.mean() + half),
-        "spectrum": ours.against(theirs),
-    }
+    return means | {"low": float(gap.mean() - half), "high": float(gap.mean() + half), "spectrum": ours.against(theirs)}
 
 
 def peers(photo: np.ndarray, level: int, name: str, draw: int) -> np.ndarray:
@@ -101,9 +97,7 @@ def peers(photo: np.ndarray, level: int, name: str, draw: int) -> np.ndarray:
 def measured(photo: np.ndarray, own: list[np.ndarray], peer: list[np.ndarray]) -> Row:
     clean = photo.astype(float)
     return {
-        "distance": mean(
-            np.abs(a - b.astype(float)).mean() for a, b in zip(own, peer, strict=False)
-        ),
+        "distance": mean(np.abs(a - b.astype(float)).mean() for a, b in zip(own, peer, strict=False)),
         "floor": mean(np.abs(a - b.astype(float)).mean() for a, b in itertools.pairwise(peer)),
         "change": mean(np.abs(image - clean).mean() for image in own),
         "peer_change": mean(np.abs(image - clean).mean() for image in peer),

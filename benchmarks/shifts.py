@@ -9,8 +9,6 @@ busy machine counts little. `MB` is the highest sum of array memory at any momen
 (tracemalloc). With `--all`, the shifts that the peer does not have follow, with their times alone.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time
@@ -21,9 +19,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
-from shiftbench.errors import ShiftbenchError
+from shiftbench.base import registry
+from shiftbench.base.errors import ShiftbenchError
+from shiftbench.evaluation.corruption import corrupt
 from shiftbench.imagecorruptions import NAMES, OPTIONS
 
 Corrupts = Callable[[int], np.ndarray]
@@ -43,21 +41,15 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for severity in options.severities:
         sums = np.sum([beside(name, image, severity, options.repeats) for name in NAMES], axis=0)
-        print(
-            f"| **all nineteen** | {severity} | {sums[0]:.1f} | {sums[1]:.1f} | {sums[1] / sums[0]:.1f} | | |"
-        )
+        print(f"| **all nineteen** | {severity} | {sums[0]:.1f} | {sums[1]:.1f} | {sums[1] / sums[0]:.1f} | | |")
     for name in others() if options.all else ():
         alone(name, image, options.severities[len(options.severities) // 2], options.repeats)
 
 
 def others() -> list[str]:
     """Return the image shifts that the peer does not have."""
-    shifts = {name: plugins.find("shifts", name) for name in plugins.names("shifts")}
-    return [
-        name
-        for name, shift in shifts.items()
-        if getattr(shift, "FIELD", 0) == "image" and name not in NAMES
-    ]
+    shifts = {name: registry.find("shifts", name) for name in registry.names("shifts")}
+    return [name for name, shift in shifts.items() if getattr(shift, "FIELD", 0) == "image" and name not in NAMES]
 
 
 def beside(name: str, image: np.ndarray, severity: int, repeats: int) -> list[float]:

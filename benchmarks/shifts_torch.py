@@ -7,8 +7,6 @@ words anew for each. On the CPU the seconds are CPU seconds of the process, whic
 lengthen; on a GPU they are wall seconds. The ratio is that of the medians: above 1 torch is faster.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import time
@@ -18,10 +16,10 @@ import cv2
 import numpy as np
 import torch
 
-from shiftbench import plugins, rng, rng_torch
-from shiftbench.corruption import originals
-from shiftbench.inference.apply_torch import to_tensor
-from shiftbench.tools.preview import our_image
+from shiftbench.base import registry, rng, rng_torch
+from shiftbench.evaluation.apply_torch import to_tensor
+from shiftbench.evaluation.corruption import originals
+from shiftbench.workflow.tools.preview import our_image
 
 
 def main() -> None:
@@ -35,14 +33,12 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    print(
-        f"{options.device}, batches of {options.batch} colour images, severity {options.severity:g}"
-    )
+    print(f"{options.device}, batches of {options.batch} colour images, severity {options.severity:g}")
     columns = [f"{of}, {side} px" for side in options.sides for of in ("torch", "CPU", "ratio")]
     print("| shift | " + " | ".join(columns) + " |")
     print("| --- |" + " ---: |" * len(columns))
     batches = [photographs(side, options.batch) for side in options.sides]
-    for name in options.only or plugins.names("shifts_torch"):
+    for name in options.only or registry.names("shifts_torch"):
         cells = [cell for images in batches for cell in compared(name, images, options)]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
@@ -50,17 +46,12 @@ def main() -> None:
 def photographs(side: int, count: int) -> list[np.ndarray]:
     """Return pieces of a photograph, each at another place."""
     whole = cv2.resize(our_image().fields["image"], (side + 64, side + 64))
-    return [
-        np.ascontiguousarray(whole[i % 64 : i % 64 + side, 7 * i % 64 : 7 * i % 64 + side])
-        for i in range(count)
-    ]
+    return [np.ascontiguousarray(whole[i % 64 : i % 64 + side, 7 * i % 64 : 7 * i % 64 + side]) for i in range(count)]
 
 
-def compared(
-    name: str, images: list[np.ndarray], options: argparse.Namespace
-) -> tuple[str, str, str]:
+def compared(name: str, images: list[np.ndarray], options: argparse.Namespace) -> tuple[str, str, str]:
     """Return images per second in torch and on the CPU, and their ratio."""
-    shift, in_torch = plugins.find("shifts", name), plugins.find("shifts_torch", name)
+    shift, in_torch = registry.find("shifts", name), registry.find("shifts_torch", name)
     tensor = to_tensor(images, options.device)
     params = originals(shift)
 

@@ -8,8 +8,6 @@ none. Halfway the run itself is killed and started again, as after a logout; wha
 running then are made twice: a real job would find the first one's lock, and then its receipts.
 """
 
-from __future__ import annotations
-
 import argparse
 import heapq
 import json
@@ -28,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftbench.plan import planned_jobs
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Job
+from shiftbench.workflow.plan import planned_jobs
 
 ROOT = Path(__file__).parent.parent
 CLIENT = """#!/usr/bin/env bash
@@ -93,9 +91,7 @@ class Cluster:
         number = len(self.states) + 1
         self.states[number] = "RUNNING"
         self.submitted.append(time.monotonic())
-        heapq.heappush(
-            self.ends, (time.monotonic() + self.drawn.exponential(self.mean), number, jobs)
-        )
+        heapq.heappush(self.ends, (time.monotonic() + self.drawn.exponential(self.mean), number, jobs))
         return f"{number}\n"
 
     def work(self) -> None:
@@ -225,9 +221,7 @@ def main() -> None:
         half = set(cluster.made)
         watch(cluster, begin(home, programs, given.at_once), None)
         again = len(cluster.made) - len(set(cluster.made))
-        print(
-            f"{len(half):,} made when the run was killed; {again} made twice; {len(set(cluster.made)):,} in the end"
-        )
+        print(f"{len(half):,} made when the run was killed; {again} made twice; {len(set(cluster.made)):,} in the end")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Reading is `shards.read`: tar bytes, the digest of each sample, decoding. Both s
 and moto is a server for tests: its ratio is a bound, no measure of S3.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics
@@ -22,9 +20,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from remotes import servers
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.sample import Sample
-from shiftbench.storage import streaming
+from shiftbench.workflow.storage import streaming
 
 
 def write(folder: Path, samples: int, side: int) -> None:
@@ -32,10 +30,7 @@ def write(folder: Path, samples: int, side: int) -> None:
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0)  # hardly compresses, so bytes are what is read
     made = (
-        Sample(
-            f"bench/{number:06d}",
-            {"image": noise.integers(0, 256, (side, side), np.uint8), "label": number % 10},
-        )
+        Sample(f"bench/{number:06d}", {"image": noise.integers(0, 256, (side, side), np.uint8), "label": number % 10})
         for number in range(samples)
     )
     about = {"dataset": "bench", "split": "test", "shift": "identity", "severity": 0.0}
@@ -80,9 +75,7 @@ def main() -> None:
     print("| from | seconds | MB/s | times the disk |\n| --- | --- | --- | --- |")
     for name, each in times.items():
         ratio = statistics.median(a / b for a, b in zip(each, times["disk"], strict=True))
-        print(
-            f"| {name} | {statistics.median(each):.2f} | {size / statistics.median(each):.0f} | {ratio:.2f} |"
-        )
+        print(f"| {name} | {statistics.median(each):.2f} | {size / statistics.median(each):.0f} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

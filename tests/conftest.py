@@ -20,7 +20,7 @@ import pytest
 from _pytest.doctest import DoctestModule
 
 import isolation
-from shiftbench.engine import memory
+from shiftbench.workflow.engine import memory
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -30,18 +30,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # training differs with the number of threads
-os.environ.setdefault(
-    "COLUMNS", "160"
-)  # of tables that are printed, whatever the folders are called
+os.environ.setdefault("COLUMNS", "160")  # of tables that are printed, whatever the folders are called
 _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 << 30:  # checkouts are 4,000 files each
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 os.environ["CI"] = "true"  # jobs are strict about what they open, wherever the tests run
 os.environ["SHIFTBENCH_TRUSTED"] = str(Path(__file__).parent / "makers" / "trusted")  # all folders
 memory.keep_freed()  # tests train and evaluate, and else hand pages back between two layers
-os.fsync = lambda _: (
-    None
-)  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
+os.fsync = lambda _: None  # no test cuts the power, and a rehearsal would wait 2,000 times for the disk
 NO_SKIPS = os.environ.get("SHIFTBENCH_NO_SKIPS") == "1"
 """CI sets it: a test that cannot run there is a failure, since nobody reads the list of skips."""
 
@@ -56,7 +52,7 @@ SLOW = (
     "tests/detectors/test_nets.py",
     "tests/engine/test_warm.py",
     "tests/fuzz",
-    "tests/inference/test_onthefly.py",
+    "tests/evaluation/test_onthefly.py",
     "tests/metrics/test_average_precision.py",
     "tests/models/test_box_models.py",
     "tests/models/test_boxes.py",
@@ -112,16 +108,10 @@ SLOW_MARKERS = ("browser", "gpu", "network", "slow", "workflow")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-golden", action="store_true", help="write golden values instead of comparing"
-    )
+    parser.addoption("--update-golden", action="store_true", help="write golden values instead of comparing")
     parser.addoption("--quick", action="store_true", help="without the slow groups of conftest.py")
-    parser.addoption(
-        "--rehearse", action="store_true", help="every rehearsal of a system, known to pass or not"
-    )
-    parser.addoption(
-        "--system", metavar="SLUG", help="of the contracts, what a system's card names"
-    )
+    parser.addoption("--rehearse", action="store_true", help="every rehearsal of a system, known to pass or not")
+    parser.addoption("--system", metavar="SLUG", help="of the contracts, what a system's card names")
 
 
 # --- markers -----------------------------------------------------------------------------------
@@ -172,9 +162,7 @@ def pytest_collection_finish() -> None:
 
     No drawn example fails because a machine is busy.
     """
-    hypothesis = importlib.import_module(
-        "hypothesis"
-    )  # looks, when imported, for who refers to what
+    hypothesis = importlib.import_module("hypothesis")  # looks, when imported, for who refers to what
     hypothesis.settings.register_profile("tests", deadline=None)
     hypothesis.settings.load_profile("tests")
     gc.collect()
@@ -240,7 +228,7 @@ def _asked_for(item: pytest.Item, config: pytest.Config) -> bool:
 @functools.cache
 def named_by(slug: str) -> frozenset[str]:
     """Return the parts that a system's card names at any scale, and the system itself."""
-    from shiftbench.plan import cards
+    from shiftbench.workflow.plan import cards
 
     needs = cards.load(slug).needs.values()
     parts = (names for need in needs for names in need.model_dump().values())
@@ -262,9 +250,7 @@ class Examples:
     """Docstring examples are looked for where there are some: nine of ten modules have none, and need no import."""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_collect_file(
-        self, file_path: Path
-    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    def pytest_collect_file(self, file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
         found = yield
         some = not found or b">>>" in file_path.read_bytes()
         return found if some else [one for one in found if not isinstance(one, DoctestModule)]
@@ -279,9 +265,7 @@ class NoSkips:
         return _fail_if_skipped(report)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(
-        self,
-    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         report = yield
         return _fail_if_skipped(report)
 
@@ -300,8 +284,8 @@ def _fail_if_skipped(report: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _packaged_plugins_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test search the plugin folders of another's params, those of the process, nor only read them."""
-    monkeypatch.setattr("shiftbench.plugins.Folders.extra", ())
-    monkeypatch.setattr("shiftbench.plugins.Folders.only_read", False)
+    monkeypatch.setattr("shiftbench.base.registry.Folders.extra", ())
+    monkeypatch.setattr("shiftbench.base.registry.Folders.only_read", False)
 
 
 @pytest.fixture(scope="session")
@@ -395,8 +379,6 @@ def colleague(_pulled: Repository, tmp_path: Path) -> Repository:
     """A fresh clone after `shiftbench pull`; each test has its own copy with new time stamps."""
     from makers.repositories import Repository, bring_compiled
 
-    shutil.copytree(
-        _pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True
-    )
+    shutil.copytree(_pulled.path, tmp_path / "repository", copy_function=shutil.copyfile, symlinks=True)
     bring_compiled(tmp_path / "repository")
     return Repository(tmp_path / "repository")

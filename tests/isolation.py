@@ -4,8 +4,6 @@ Each test runs in a folder of its own. Whoever reads, lists, enters or starts a 
 git does not track (`data`, `results`, the lock of `make record`) fails, with the place named.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
@@ -20,15 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 USERS = ("dvc.lock", "sources.lock", "releases/")
 """What a user's own work puts under version control; to tests it is not there."""
-TOOLS = (
-    ".git",
-    ".venv",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".coverage",
-    ".hypothesis",
-)
+TOOLS = (".git", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".coverage", ".hypothesis")
 READS = ("open", "os.listdir", "os.scandir")
 
 
@@ -53,9 +43,7 @@ class Guard:
         """Return what was found since the last time, without what is new in git since then (`make golden`)."""
         known = _with_folders(tracked()) if self.found else set()
         found = sorted(
-            f"{what} {name or self.root}"
-            for what, name in self.found
-            if what != "read" or name not in known
+            f"{what} {name or self.root}" for what, name in self.found if what != "read" or name not in known
         )
         self.found.clear()
         return found

@@ -51,9 +51,7 @@ def places() -> dict[str, str]:
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add a page for each system and each shift to the navigation, in groups."""
     if not (ROOT / MADE).is_dir():
-        raise PluginError(
-            f"{MADE} is not here: `shiftbench docs --site {MADE}` writes it, or `make site` all"
-        )
+        raise PluginError(f"{MADE} is not here: `shiftbench docs --site {MADE}` writes it, or `make site` all")
     parts = {title: entries for part in config.nav or [] for title, entries in part.items()}
     parts["Systems"] += systems()
     parts["Shifts"] += shifts()
@@ -98,9 +96,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def turned(link: re.Match[str]) -> str:
         opened, target, anchor, closed = link.groups()
-        place = _place(
-            posixpath.normpath(posixpath.join(posixpath.dirname(name), target)), files, config
-        )
+        place = _place(posixpath.normpath(posixpath.join(posixpath.dirname(name), target)), files, config)
         if place is None:
             return link[0]
         return f"{opened}{posixpath.relpath(place, posixpath.dirname(at) or '.')}{anchor or ''}{closed}"

@@ -8,28 +8,26 @@
 Importing the package itself imports nothing heavy. It guards the later imports of two libraries (`library_imports`).
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from shiftbench import library_imports
+from shiftbench.base import library_imports
 
 if TYPE_CHECKING:
-    from shiftbench.corruption import Corrupt as Corrupt
-    from shiftbench.corruption import corrupt as corrupt
-    from shiftbench.tools.calibrate import calibrate as calibrate
-    from shiftbench.tools.evaluate_own import evaluate as evaluate
+    from shiftbench.evaluation.corruption import Corrupt as Corrupt
+    from shiftbench.evaluation.corruption import corrupt as corrupt
+    from shiftbench.workflow.tools.calibrate import calibrate as calibrate
+    from shiftbench.workflow.tools.evaluate_own import evaluate as evaluate
 
 __version__ = "0.1.0"
 
 library_imports.install()
 
 _PUBLIC = {
-    "Corrupt": "shiftbench.corruption",
-    "calibrate": "shiftbench.tools.calibrate",
-    "corrupt": "shiftbench.corruption",
-    "evaluate": "shiftbench.tools.evaluate_own",
+    "Corrupt": "shiftbench.evaluation.corruption",
+    "calibrate": "shiftbench.workflow.tools.calibrate",
+    "corrupt": "shiftbench.evaluation.corruption",
+    "evaluate": "shiftbench.workflow.tools.evaluate_own",
 }
 """What users import from here, and the module that is imported for it."""
 

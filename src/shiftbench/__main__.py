@@ -1,8 +1,6 @@
 """The command `shiftbench`, and `python -m shiftbench`: the command line, or what waits for a process that is it."""
 
-from __future__ import annotations
-
-from shiftbench.engine import client
+from shiftbench.workflow.engine import client
 
 
 def main() -> None:

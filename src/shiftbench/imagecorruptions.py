@@ -14,15 +14,13 @@ Source: Hendrycks & Dietterich 2019, https://arxiv.org/abs/1903.12261, and Micha
 https://arxiv.org/abs/1907.07484 (the package).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.corruption import content_key
-from shiftbench.corruption import corrupt as shifted
+from shiftbench.base.errors import ParamsError, RangeError, near
 from shiftbench.data import codecs
-from shiftbench.errors import ParamsError, RangeError, near
+from shiftbench.evaluation.corruption import content_key
+from shiftbench.evaluation.corruption import corrupt as shifted
 
 NAMES = (
     "gaussian_noise",

@@ -1,9 +1,8 @@
-"""Snakemake's logger `shiftbench`: events of a run for `shiftbench.engine.terminal`, instead of Snakemake's own output.
+"""Snakemake's logger `shiftbench`: passes events of a run to `shiftbench.workflow.engine.terminal`.
 
-A dry run prints what Snakemake prints. The log below `.snakemake/log` has everything in any case.
+They replace Snakemake's own output. A dry run prints what Snakemake prints. The log below `.snakemake/log` always
+has everything.
 """
-
-from __future__ import annotations
 
 import logging
 import sys
@@ -13,7 +12,7 @@ from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from shiftbench.progress import Screen
+from shiftbench.base.progress import Screen
 
 NOISE = (
     "Assuming unrestricted shared filesystem usage",
@@ -40,9 +39,7 @@ class LogHandler(LogHandlerBase):
     """Hands events to a terminal, in the thread in which Snakemake logs."""
 
     def __post_init__(self) -> None:
-        from shiftbench.engine.terminal import (
-            Terminal,
-        )  # Snakemake imports all plugins, for every workflow
+        from shiftbench.workflow.engine.terminal import Terminal  # Snakemake imports all plugins, for every workflow
 
         dry = self.common_settings.dryrun
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
@@ -56,9 +53,7 @@ class LogHandler(LogHandlerBase):
         return {
             **dict.fromkeys(SILENT, lambda _: None),
             LogEvent.RUN_INFO: lambda record: terminal.plan(record.stats),
-            LogEvent.JOB_INFO: lambda record: terminal.board.begin(
-                record.jobid, "".join(record.output[:1])
-            ),
+            LogEvent.JOB_INFO: lambda record: terminal.board.begin(record.jobid, "".join(record.output[:1])),
             LogEvent.JOB_FINISHED: lambda record: terminal.end(record.job_id),
             LogEvent.JOB_ERROR: lambda record: terminal.fail(
                 record.jobid, record.rule_name, record.rule_msg, record.log

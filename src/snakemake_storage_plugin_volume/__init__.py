@@ -6,8 +6,6 @@ which inputs are copied, and to which outputs are. A campaign's outputs are more
 path is such a storage: this provider tells Snakemake that files are there, how old, and copies none.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,9 +58,7 @@ class StorageObject(StorageObjectRead, StorageObjectWrite, StorageObjectGlob, St
 
     def __post_init__(self) -> None:
         self.retrieve = False
-        self.keep_local = (
-            True  # Snakemake removes local copies after use, and these are the files themselves
-        )
+        self.keep_local = True  # Snakemake removes local copies after use, and these are the files themselves
         self.place = Path(self.query)
         self.copy = self.place
 

@@ -1,7 +1,5 @@
 """A validity filter: thresholds, both votes, and the analysis that judges them, each written out."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
 from shiftbench.systems.cns_bench.analyses import _likeness, _validity, validity_filter
 
 RANDOM = np.random.default_rng(0)
@@ -45,10 +43,7 @@ def test_both_votes_and_the_released_code() -> None:
 
 
 def test_rates_and_whole_paths_by_hand() -> None:
-    kept, out = (
-        np.array([True, True, False, False, False]),
-        np.array([False, False, False, True, True]),
-    )
+    kept, out = (np.array([True, True, False, False, False]), np.array([False, False, False, True, True]))
     assert _validity.rates(kept, out) == {
         "true_positive_rate": 1.0,
         "false_positive_rate": pytest.approx(1 / 3),
@@ -56,19 +51,12 @@ def test_rates_and_whole_paths_by_hand() -> None:
     }
     assert math.isnan(_validity.rates(kept[:2], out[:2])["balanced_accuracy"])
     assert _validity.whole(kept, ["p", "q", "q", "p", "r"]).tolist() == [False] * 5
-    assert _validity.whole(kept, ["p", "p", "q", "r", "r"]).tolist() == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert _validity.whole(kept, ["p", "p", "q", "r", "r"]).tolist() == [True, True, False, False, False]
 
 
 def test_scores_are_their_equations() -> None:
     shown, reference = (
-        {"logits": RANDOM.normal(size=(6, 3)), "features": RANDOM.normal(size=(6, 5))}
-        for _ in range(2)
+        {"logits": RANDOM.normal(size=(6, 3)), "features": RANDOM.normal(size=(6, 5))} for _ in range(2)
     )
     labels = np.array([0, 1, 2, 0, 1, 2])
     for i in range(6):
@@ -80,9 +68,7 @@ def test_scores_are_their_equations() -> None:
             "log_probability": log,
             "logit": row[labels[i]],
             "cosine": a @ b / math.sqrt((a @ a) * (b @ b)),
-            "softmax_cosine": soft[0]
-            @ soft[1]
-            / math.sqrt((soft[0] @ soft[0]) * (soft[1] @ soft[1])),
+            "softmax_cosine": soft[0] @ soft[1] / math.sqrt((soft[0] @ soft[0]) * (soft[1] @ soft[1])),
         }
         for kind, wanted in expected.items():
             assert _likeness.value(kind, shown, reference, labels)[i] == pytest.approx(wanted)
@@ -154,16 +140,9 @@ def test_analysis_is_the_filter_written_out() -> None:
         assert mean(rows, "balanced_accuracy", vote) == pytest.approx((true + 1 - false) / 2)
         share = np.mean([kept(key, "fog", 2.0, k) for key in rest])
         assert mean(rows, "kept_share", vote, shift="fog", severity=2.0) == pytest.approx(share)
-        whole = [
-            kept(key, "identity", 0.0, k) and all(kept(key, "fog", s, k) for s in (1.0, 2.0))
-            for key in rest
-        ]
-        assert mean(rows, "kept_share", vote, shift="fog", severity=None) == pytest.approx(
-            np.mean(whole)
-        )
-    alone = np.mean(
-        [say(key, "class_morph", s)[1] <= thresholds[1] for s in outside for key in rest]
-    )
+        whole = [kept(key, "identity", 0.0, k) and all(kept(key, "fog", s, k) for s in (1.0, 2.0)) for key in rest]
+        assert mean(rows, "kept_share", vote, shift="fog", severity=None) == pytest.approx(np.mean(whole))
+    alone = np.mean([say(key, "class_morph", s)[1] <= thresholds[1] for s in outside for key in rest])
     assert mean(rows, "true_positive_rate", "q") == pytest.approx(alone)
     path = np.array([[say(key, "class_morph", s)[0] for s in (*inside, *outside)] for key in rest])
     assert mean(rows, "monotone_rate", "p") == pytest.approx((np.diff(path) < 0).mean())

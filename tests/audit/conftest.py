@@ -1,7 +1,5 @@
 """A campaign that was made once, for the checks of the evidence."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,10 +11,10 @@ import pytest
 from makers.commands import Worker
 from makers.made_campaign import Made, Restored, checkout, commit, forget, with_original
 from makers.made_once import made_once
-from shiftbench import plugins
 from shiftbench.audit.reproduce import isolation
+from shiftbench.base import registry
 from shiftbench.release import make as releases
-from shiftbench.tools import run_local
+from shiftbench.workflow.tools import run_local
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +43,7 @@ def made(_made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     root = tmp_path / "checkout"
     shutil.copytree(_made.root, root)
     monkeypatch.chdir(root)
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     return Made(root)
 
 
@@ -56,7 +54,7 @@ def _published(tmp_path_factory: pytest.TempPathFactory) -> Made:
         root.mkdir()
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(root)
-            patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+            patch.setattr(registry.Folders, "extra", registry.Folders.extra)
             forget()
             made = with_original(root)
             run_local.make(made.plan(), root)
@@ -76,7 +74,7 @@ def _spoilt(_published: Made, tmp_path_factory: pytest.TempPathFactory) -> Resto
 def published(_spoilt: Restored, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
     """The campaign with an original and a card, in git, made and released; to be spoilt."""
     monkeypatch.chdir(_spoilt.made.root)
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     forget()
     yield _spoilt.made
     _spoilt.restore()

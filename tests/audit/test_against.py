@@ -11,21 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from makers.written_run import (
-    CLEAN,
-    FOG,
-    REPORT,
-    SOURCE,
-    TABLE,
-    Run,
-    records,
-    weights,
-    write_tables,
-)
-from shiftbench import refs
+from makers.written_run import CLEAN, FOG, REPORT, SOURCE, TABLE, Run, records, weights, write_tables
 from shiftbench.audit.compare import moved_rows, runs
 from shiftbench.audit.compare.causes import Side
 from shiftbench.audit.compare.runs import Comparison
+from shiftbench.base import refs
 from shiftbench.provenance import recipe
 
 if TYPE_CHECKING:
@@ -55,10 +45,7 @@ def first(done: Comparison) -> set[tuple[str, str]]:
 
 
 def places(done: Comparison) -> set[str]:
-    return {
-        f"{one.key['weights'].rpartition('-')[2]} {one.key['shift']} {one.key['metric']}"
-        for one in done.moved
-    }
+    return {f"{one.key['weights'].rpartition('-')[2]} {one.key['shift']} {one.key['metric']}" for one in done.moved}
 
 
 def test_equal_runs_are_equal(there):
@@ -67,11 +54,7 @@ def test_equal_runs_are_equal(there):
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "a parameter of a shift": (
-        {"content": {FOG.path: {"shift": {"options": {"density": 2}}}}},
-        "params",
-        FOG.path,
-    ),
+    "a parameter of a shift": ({"content": {FOG.path: {"shift": {"options": {"density": 2}}}}}, "params", FOG.path),
     "a seed": ({"content": {FOG.path: {"seed": 1}}}, "params", FOG.path),
     "code of the shifts": ({"content": {FOG.path: OTHER_CODE}}, "code", FOG.path),
     "the digest that a source declares": (
@@ -80,21 +63,10 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
         SOURCE.path,
     ),
     "other shards by the same recipe": ({"salt": {FOG.path: "x"}}, "data", FOG.path),
-    "other weights by the same recipe": (
-        {"salt": {weights(1).path: "x"}},
-        "weights",
-        weights(1).path,
-    ),
-    "pinned weights": (
-        {"content": {weights(1).path: {"model": {"pinned": "1" * 64}}}},
-        "weights",
-        weights(1).path,
-    ),
+    "other weights by the same recipe": ({"salt": {weights(1).path: "x"}}, "weights", weights(1).path),
+    "pinned weights": ({"content": {weights(1).path: {"model": {"pinned": "1" * 64}}}}, "weights", weights(1).path),
     "another numpy": (
-        {
-            "salt": {records(0, FOG).path: "x"},
-            "around": {records(0, FOG).path: {"packages": {"numpy": "2.4.7"}}},
-        },
+        {"salt": {records(0, FOG).path: "x"}, "around": {records(0, FOG).path: {"packages": {"numpy": "2.4.7"}}}},
         "environment",
         records(0, FOG).path,
     ),
@@ -142,9 +114,7 @@ def test_a_changed_recipe_that_gave_the_same_bytes_is_no_cause(there):
 
 
 def test_other_bytes_for_no_reason_are_not_explained(there):
-    done = compared(
-        there, salt={records(0, FOG).path: "x"}, around={FOG.path: {"python": "3.12.1"}}
-    )
+    done = compared(there, salt={records(0, FOG).path: "x"}, around={FOG.path: {"python": "3.12.1"}})
     assert first(done) == {("unexplained", records(0, FOG).path)}
     assert (done.verdict, done.exit_code) == ("failed", 30)
 
@@ -166,11 +136,7 @@ def test_an_edited_number_is_not_explained(there, stated):
         here.state(TABLE)
     done = sides(here, there)
     assert [one.by for one in done.moved] == [pytest.approx(0.0001)]
-    assert (done.moved[0].cause, done.moved[0].tolerance, done.exit_code) == (
-        "unexplained",
-        "significant",
-        30,
-    )
+    assert (done.moved[0].cause, done.moved[0].tolerance, done.exit_code) == ("unexplained", "significant", 30)
 
 
 OTHERS: dict[str, dict[str, Any]] = {
@@ -179,9 +145,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "params of the table": {"content": {TABLE.path: {"draws": 49}}},
     "another numpy everywhere": {
         "salt": {records(0, FOG).path: "x"},
-        "around": {
-            path: {"packages": {"numpy": "9"}} for path in (records(0, FOG).path, TABLE.path)
-        },
+        "around": {path: {"packages": {"numpy": "9"}} for path in (records(0, FOG).path, TABLE.path)},
     },
     "another Python, kernels of BLAS, and lock of the table": {
         "around": {TABLE.path: {"python": "3.99.7", "blas_core": "Zen", "lock": "1" * 64}}
@@ -198,26 +162,18 @@ def test_an_edited_number_hides_behind_no_other_cause(there, change, what, seed)
         return  # another number of draws does move the ends of intervals
     draw = np.random.default_rng([*f"{change}{what}".encode(), seed])
     here = Run(there.root.with_name("here"), **OTHERS[change]).write()
-    at = next(
-        i for i in draw.permutation(7).tolist() if what == "value" or i in unmoved(here, there)
-    )
+    at = next(i for i in draw.permutation(7).tolist() if what == "value" or i in unmoved(here, there))
     edit(here, float(draw.choice([-1, 1]) * 10 ** -draw.uniform(0.5, 6)), at, what)
     here.state(TABLE)
     done = sides(here, there)
     assert (done.verdict, done.exit_code) == ("failed", 30)
-    assert {c.path for one in done.moved for c in one.causes if c.kind == "unexplained"} == {
-        TABLE.path
-    }
+    assert {c.path for one in done.moved for c in one.causes if c.kind == "unexplained"} == {TABLE.path}
 
 
 def unmoved(here: Run, there: Run) -> list[int]:
     """Return the numbers of the rows that are equal in two runs."""
     tables = [pl.read_parquet(run.root / TABLE.path) for run in (here, there)]
-    return [
-        i
-        for i, (one, two) in enumerate(zip(*(t.rows() for t in tables), strict=True))
-        if one == two
-    ]
+    return [i for i, (one, two) in enumerate(zip(*(t.rows() for t in tables), strict=True)) if one == two]
 
 
 @pytest.mark.parametrize("by", [1e-16, -3e-13, 9e-10])
@@ -242,8 +198,7 @@ def test_an_edited_receipt_explains_nothing(there):
 
 
 @pytest.mark.parametrize(
-    ("ref", "suffix"),
-    [(records(0, FOG), ".receipt.json"), (records(0, FOG), ".run.json"), (TABLE, ".receipt.json")],
+    ("ref", "suffix"), [(records(0, FOG), ".receipt.json"), (records(0, FOG), ".run.json"), (TABLE, ".receipt.json")]
 )
 def test_evidence_that_is_not_here_leaves_it_incomplete(there, ref, suffix):
     here = Run(there.root.with_name("here"), salt={records(0, FOG).path: "x"}).write()
@@ -262,9 +217,7 @@ def test_receipts_of_later_bytes_tell_nothing(there):
 
 def test_what_a_licence_keeps_elsewhere_is_told_by_its_digest(there):
     """Receipts of originals are in no store; the shards state what they were made from."""
-    here = Run(
-        there.root.with_name("here"), content={SOURCE.path: {"bytes": {"tree": "1" * 64}}}
-    ).write()
+    here = Run(there.root.with_name("here"), content={SOURCE.path: {"bytes": {"tree": "1" * 64}}}).write()
     for run in (here, there):
         shutil.rmtree((run.root / SOURCE.path).parent)
     assert {kind for kind, _ in first(sides(here, there))} == {"data"}
@@ -273,9 +226,7 @@ def test_what_a_licence_keeps_elsewhere_is_told_by_its_digest(there):
 def test_rows_of_one_run_only_follow_from_params(there):
     done = compared(there, shifts=(FOG, refs.shards("pictures", "test", "fog", 5)))
     assert done.counts() == {("params", "only here"): 3, ("params", "significant"): 1}
-    assert [one.key["metric"] for one in done.moved if one.by] == [
-        "auc"
-    ]  # a level more in its mean
+    assert [one.key["metric"] for one in done.moved if one.by] == ["auc"]  # a level more in its mean
 
 
 def test_a_campaign_of_one_run_only(there):
@@ -302,7 +253,7 @@ TOLERANCES = {
     "within, unpaired": ({"value": 0.59}, {}, False),
     "significant, unpaired": ({"value": 0.7, "ci_low": 0.65}, {}, False),
     "within, another unit": ({"value": 0.59, "unit": "cluster"}, {}, True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TOLERANCES)
@@ -322,9 +273,7 @@ def test_a_revision_out_of_the_cache_and_the_remote(colleague: Repository) -> No
     colleague.make()
     (colleague.path / "moved.json").touch()
     before = colleague.run("git", "status", "--porcelain").stdout
-    again = colleague.run(
-        "shiftbench", "audit", "--against", "HEAD", "--json", "moved.json", check=False
-    )
+    again = colleague.run("shiftbench", "audit", "--against", "HEAD", "--json", "moved.json", check=False)
     assert again.returncode == 10, again.stderr
     found = json.loads((colleague.path / "moved.json").read_text())
     assert {one["key"]["metric"] for one in found["moved"]} == {"ece"}

@@ -1,7 +1,5 @@
 """A14: an artifact of a table that the rows do not give is named by its row, by either implementation."""
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 import pytest
@@ -9,10 +7,10 @@ import pytest
 from makers import forgeries
 from shiftbench.audit.checks import aggregates
 from shiftbench.audit.recompute import metric_rows
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, free_text
+from shiftbench.plugins.tasks import LabelSpace, free_text
 
 ACCURACY = (pl.col("metric") == "accuracy") & (pl.col("shift") == "contrast") & (
     pl.col("weights").str.ends_with("-s0") & (pl.col("severity") == 3)
@@ -38,9 +36,7 @@ def test_a_cell_that_is_off_by_a_ten_thousandth_is_named(made):
     assert finding.sample.startswith(ROW)
     assert finding.sample.endswith("/contrast/3.0/accuracy")
     assert (finding.expected, finding.found) == (repr(true), repr(true + 0.0001))
-    assert finding.numbers == (
-        f"tiny: accuracy of convnet-erm-s0 on tiny/test/contrast/3 = {true + 0.0001:.6g}",
-    )
+    assert finding.numbers == (f"tiny: accuracy of convnet-erm-s0 on tiny/test/contrast/3 = {true + 0.0001:.6g}",)
 
 
 def test_records_of_texts_are_counted_anew(tmp_path):
@@ -49,9 +45,7 @@ def test_records_of_texts_are_counted_anew(tmp_path):
     file = tmp_path / Ref("records", name).path
     file.parent.mkdir(parents=True)
     meta = {"answer": "3", "graders": ["number"]}
-    samples = [
-        Sample(f"k{at}", {"text": "a", "meta": {**meta, "group": str(at % 2)}}) for at in range(4)
-    ]
+    samples = [Sample(f"k{at}", {"text": "a", "meta": {**meta, "group": str(at % 2)}}) for at in range(4)]
     texts = np.empty(4, object)
     texts[:] = [("3",), ("3",), ("3",), ("4",)]
     table = free_text.rows(samples, {"completions": texts}, LabelSpace((), ()), "full")

@@ -1,7 +1,5 @@
 """A11: a tar holds what the index says and nothing else, and the store nothing that nobody planned."""
 
-from __future__ import annotations
-
 import os
 
 import pytest
@@ -31,7 +29,7 @@ TARS = {
     "a mode": (lambda data: head(data, 0, slice(100, 108), b"0000755\0"), "not the canonical one"),
     "a checksum": (lambda data: data[:148] + b"000000\0 " + data[156:], "not the canonical one"),
     "no tar": (lambda data: data[:0], "the tar is empty"),
-}  # fmt: skip
+}
 
 
 def test_a_clean_campaign_is_exact(made):
@@ -43,23 +41,16 @@ def test_a_tar_in_another_form_fails_though_all_digests_match(made):
     good = (made.root / ref.path).with_name("000000.tar").read_bytes()
     for fault, (change, why) in TARS.items():
         forgeries.tar(made.root, ref, lambda _: change(good))  # noqa: B023
-        assert [one for one in made.findings("digests", plan=plan) if ref.name in one.file] == [], (
-            fault
-        )
+        assert [one for one in made.findings("digests", plan=plan) if ref.name in one.file] == [], fault
         (finding,) = made.findings("archives", plan=plan)
-        assert (finding.verdict, finding.file[-24:]) == (
-            "failed",
-            "test/contrast/3/000000.tar"[-24:],
-        )
+        assert (finding.verdict, finding.file[-24:]) == ("failed", "test/contrast/3/000000.tar"[-24:])
         assert why in finding.why, fault
 
 
 def test_samples_out_of_order_fail(made):
     ref = made.one("shards", "test/contrast/3")
     forgeries.index(made.root, ref, lambda frame: frame.reverse())
-    assert "the index is not in the order of keys and tars" in [
-        one.why for one in made.findings("archives")
-    ]
+    assert "the index is not in the order of keys and tars" in [one.why for one in made.findings("archives")]
 
 
 STRAYS = {

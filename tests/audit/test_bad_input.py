@@ -1,7 +1,5 @@
 """What cannot be audited as it is: a clear verdict or error, and an exit code that says which."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest
@@ -9,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from makers.made_campaign import forget
 from shiftbench import cli
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 
 
 def audit(*words: str) -> Result:
@@ -37,10 +35,7 @@ def test_nothing_was_made(published):
         shutil.rmtree(published.root / name)
     done = audit("--level", "1")
     assert done.exit_code == 20, done.output
-    assert (
-        "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did"
-        in done.output
-    )
+    assert "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did" in done.output
 
 
 def test_half_a_campaign(published):

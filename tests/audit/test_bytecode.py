@@ -1,7 +1,5 @@
 """Bytecode that Python would run, and bytecode that is left over from an older source."""
 
-from __future__ import annotations
-
 import os
 import py_compile
 import random  # noqa: TID251 - of states of files, and seeded
@@ -34,9 +32,7 @@ def runs(source: Path) -> str:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_forged_is_what_python_would_run_and_the_source_does_not_give(
-    tmp_path: Path, seed: int
-) -> None:
+def test_forged_is_what_python_would_run_and_the_source_does_not_give(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     source = tmp_path / "some.py"
     source.write_text(NEW)

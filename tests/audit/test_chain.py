@@ -1,7 +1,5 @@
 """A2: a number without evidence is a failure; evidence that is not here leaves the audit incomplete."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

@@ -1,7 +1,5 @@
 """Everything again in a fresh clone: what cannot be cloned is said, what comes out otherwise is named."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
@@ -14,8 +12,8 @@ from makers.repositories import checkout
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import clone
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.plan.loading import load
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan.loading import load
 
 
 def case(made, **over: object) -> Case:
@@ -62,9 +60,7 @@ def test_an_original_that_nobody_serves_leaves_it_incomplete(made):
     own = Ref("sources", "own")
     audited.plan.artifacts = {own: next(iter(artifacts.values())), **artifacts}
     done = subprocess.CompletedProcess([], 1, stdout="")
-    (finding,) = (
-        one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding)
-    )
+    (finding,) = (one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding))
     assert finding.verdict == "incomplete"
     assert finding.why.startswith("nobody serves this source file any more")
 

@@ -1,7 +1,5 @@
 """A1: what differs from HEAD, and results that another history made."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path
@@ -9,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from makers.made_campaign import Made
-from shiftbench import plugins
 from shiftbench.audit.finding import Finding
+from shiftbench.base import registry
 
 
 def git(folder: Path, *words: str) -> str:
@@ -28,9 +26,7 @@ def stamp(root: Path, commit: str | None) -> None:
 @pytest.fixture
 def recorded(made):
     """The campaign in git, its results made at HEAD."""
-    (made.root / ".gitignore").write_text(
-        "data/\nweights/\nresults/\nrecipes/\nlogs/\n__pycache__/\n"
-    )
+    (made.root / ".gitignore").write_text("data/\nweights/\nresults/\nrecipes/\nlogs/\n__pycache__/\n")
     (made.root / "dvc.lock").write_text("schema: '2.0'\n")
     (made.root / "README.md").write_text("# tiny\n")
     git(made.root, "init", "-q")
@@ -42,24 +38,14 @@ def recorded(made):
 
 def commit(root: Path) -> None:
     """Commit what changed."""
-    git(
-        root,
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.org",
-        "commit",
-        "-qam",
-        "x",
-        "--allow-empty",
-    )
+    git(root, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qam", "x", "--allow-empty")
 
 
 def enter(made: Made, place: Path, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     """Return what is found in another place of the history, whose plugins are those of that place."""
     plan = made.plan()
     monkeypatch.chdir(place)
-    monkeypatch.setattr(plugins.Folders, "extra", (place / "mine",))
+    monkeypatch.setattr(registry.Folders, "extra", (place / "mine",))
     return made.findings("commit", plan=plan)
 
 
@@ -94,12 +80,7 @@ def test_what_decides_results_may_not_differ(recorded, name, text):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [
-        ("params.yaml", "# why\n"),
-        ("mine/datasets/tiny.py", "# why\n"),
-        ("README.md", "More.\n"),
-        ("new.txt", "New.\n"),
-    ],
+    [("params.yaml", "# why\n"), ("mine/datasets/tiny.py", "# why\n"), ("README.md", "More.\n"), ("new.txt", "New.\n")],
 )
 def test_a_comment_and_a_document_may(recorded, name, text):
     plan, file = recorded.plan(), recorded.root / name

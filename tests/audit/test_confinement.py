@@ -1,7 +1,5 @@
 """The kernel keeps what makes outputs again to its inputs, however it asks."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -13,8 +11,8 @@ from makers.made_campaign import Made
 from shiftbench.audit.checks import caching, reevaluation
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import confine, confinement, isolation
+from shiftbench.evaluation.sandbox import kernel
 from shiftbench.provenance import child_environment
-from shiftbench.sandbox import kernel
 
 pytestmark = pytest.mark.skipif(bool(confinement.lacking()), reason=confinement.lacking())
 
@@ -139,8 +137,7 @@ def test_without_landlock_the_level_says_so(made: Made, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT", "GIT_DIR", "DVC_HOME"],
+    "name", ["PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT", "GIT_DIR", "DVC_HOME"]
 )
 def test_a_worker_inherits_nothing_that_steers_it(
     made: Made, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -148,8 +145,6 @@ def test_a_worker_inherits_nothing_that_steers_it(
     monkeypatch.setenv(name, "/a/strangers/folder")
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     checkout = isolation.IsolatedCheckout(made.case(), "quiet")
-    found = child_environment.build(
-        isolation.INHERITED, checkout._environment(tmp_path, varied=False)
-    )
+    found = child_environment.build(isolation.INHERITED, checkout._environment(tmp_path, varied=False))
     assert "/a/strangers/folder" not in " ".join(found.values())
     assert found["OMP_NUM_THREADS"] == "5"

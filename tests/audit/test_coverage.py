@@ -1,7 +1,5 @@
 """A9: samples, classes, artifacts and rows that are missing, twice, or nobody's."""
 
-from __future__ import annotations
-
 import json
 
 import polars as pl
@@ -14,10 +12,7 @@ from shiftbench.data import shards
 def test_everything_planned_is_there_once(made):
     result = made.result("coverage")
     assert result.verdict == "exact"
-    assert (
-        "9 shards, 18 records, 2 features, 8 scores, 2 weights, 1 tables were looked at"
-        in result.notes
-    )
+    assert "9 shards, 18 records, 2 features, 8 scores, 2 weights, 1 tables were looked at" in result.notes
 
 
 @pytest.mark.parametrize(
@@ -63,10 +58,7 @@ def test_rows_of_other_samples_fail(made, kind, edit, why):
     (finding,) = made.findings("coverage")
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert finding.sample
-    assert (
-        why.replace("the shards", "the records" if kind == "scores" else "the shards")
-        in finding.why
-    )
+    assert why.replace("the shards", "the records" if kind == "scores" else "the shards") in finding.why
 
 
 def test_weights_with_classes_in_another_order_fail(made):
@@ -84,25 +76,16 @@ def test_a_row_that_the_table_lacks_or_has_besides_fails(made):
     severe = (pl.col("shift") == "contrast") & (pl.col("severity") == 5)
     forgeries.table(made.root, ref, lambda _: table.filter(~severe.fill_null(value=False)))
     (finding,) = made.findings("coverage")
-    assert (
-        "lacks planned rows: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/5"
-        in finding.why
-    )
+    assert "lacks planned rows: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/5" in finding.why
     other = table.with_columns(severity=pl.when(severe).then(4.0).otherwise(pl.col("severity")))
     more = pl.concat([table, other.filter(pl.col("severity") == 4)])
     forgeries.table(made.root, ref, lambda _: more)
     (finding,) = made.findings("coverage")
-    assert (
-        "rows that nothing planned gives: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/4"
-        in finding.why
-    )
+    assert "rows that nothing planned gives: accuracy of tiny/convnet-erm-s0/plain/tiny/test/contrast/4" in finding.why
 
 
 def test_a_set_that_is_smaller_than_the_subset_is_noted(made):
     plan = made.plan()
     file = f"{made.one('shards', 'tiny/test/identity').path}.receipt.json"
     made.edit(file, lambda content: content["recipe"].update(subset=61))
-    assert any(
-        "has 60 samples where params ask for up to 61" in one.text
-        for one in made.says("coverage", plan=plan)
-    )
+    assert any("has 60 samples where params ask for up to 61" in one.text for one in made.says("coverage", plan=plan))

@@ -1,7 +1,5 @@
 """A10: every byte is read; what is not as recorded is named, down to the sample."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -44,12 +42,7 @@ def test_a_flipped_byte_of_any_file_is_named(made):
         file.write_bytes(data)
 
 
-BESIDE = [
-    ("tables", "roc.parquet"),
-    ("report", "curves.csv"),
-    ("shards", "index.parquet"),
-    ("shards", "manifest.json"),
-]
+BESIDE = [("tables", "roc.parquet"), ("report", "curves.csv"), ("shards", "index.parquet"), ("shards", "manifest.json")]
 
 
 def test_a_manifest_that_names_other_tars_fails(made):

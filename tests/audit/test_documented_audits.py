@@ -1,7 +1,5 @@
 """The audits that docs/audit.md prints are exact on a clean campaign, at every level, and with more to draw."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -68,7 +66,7 @@ def test_a_checkout_starts_workers_as_often_as_it_is_asked(published: Made, time
 
 
 COMPUTED = {
-    "a constant of the core": ("from shiftbench.shifts import _levels\n", "_levels.RANGE"),
+    "a constant of the core": ("from shiftbench.plugins.shifts import _levels\n", "_levels.RANGE"),
     "a sum": ("", "(0.0, 2.0 + 3.0)"),
     "a comprehension": ("", "tuple(float(n) for n in (0, 5))"),
 }
@@ -84,9 +82,7 @@ def test_a_plugin_with_a_computed_constant_is_incomplete_from_outside(
     file = published.root / "mine/shifts/spotted.py"
     text = file.read_text()
     assert "(0.0, 5.0)" in text
-    file.write_text(
-        text.replace("import numpy", f"{before}import numpy").replace("(0.0, 5.0)", value)
-    )
+    file.write_text(text.replace("import numpy", f"{before}import numpy").replace("(0.0, 5.0)", value))
     commit()
     home = published.root.parent
     (home / "trusted").write_text(f"{published.root}\n" if trusted else "")

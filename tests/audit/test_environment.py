@@ -1,7 +1,5 @@
 """A6: where results were made, and with which libraries."""
 
-from __future__ import annotations
-
 
 def test_each_run_file_is_complete_and_as_locked(made):
     assert made.findings("environment") == []
@@ -18,10 +16,7 @@ def test_a_library_of_another_version_is_named(made):
 
 def test_a_library_that_made_everything_is_told_once_with_all_numbers(made):
     for ref in made.plan().artifacts:
-        made.edit(
-            f"{ref.path}.run.json",
-            lambda content: content["environment"]["packages"].update(numpy="1.0"),
-        )
+        made.edit(f"{ref.path}.run.json", lambda content: content["environment"]["packages"].update(numpy="1.0"))
     (finding,) = made.findings("environment")
     assert "and 49 more" in finding.why
     assert len(finding.numbers) == 48

@@ -1,16 +1,14 @@
 """A18: other bytes are explained down to the pixel, and by what differs between two machines."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
 from makers import forgeries
 from shiftbench.audit.checks import explanation
 from shiftbench.audit.evidence import byte_differences
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.provenance import recipe
-from shiftbench.sample import Sample
 
 FIELDS = {"image": "png", "label": "cls"}
 
@@ -32,16 +30,11 @@ def test_pixels_are_counted_and_the_largest_difference_is_told():
 def test_an_encoder_a_label_and_a_header_are_told_apart():
     image = np.arange(400, dtype=np.uint8).reshape(20, 20)
     key = {"offset": 0}
-    assert (
-        byte_differences.compare(packed(image, 2), packed(image), **key)["a/b/1.cls"]
-        == "is '2', made is '1'"
-    )
+    assert byte_differences.compare(packed(image, 2), packed(image), **key)["a/b/1.cls"] == "is '2', made is '1'"
     data = cv2.imencode(".png", image, (cv2.IMWRITE_PNG_COMPRESSION, 0))[1].tobytes()
     png = shards._head(b"a/b/1.png", len(data)) + data + bytes(-len(data) % 512)
     label = shards.pack(Sample("a/b/1", {"label": 1}), FIELDS)
-    assert (
-        "the encoder differs" in byte_differences.compare(label + png, packed(image))["a/b/1.png"]
-    )
+    assert "the encoder differs" in byte_differences.compare(label + png, packed(image))["a/b/1.png"]
     mode = bytearray(packed(image))
     mode[105] ^= 1
     assert byte_differences.compare(bytes(mode), packed(image))["a/b/1.png"] == "its header differs"
@@ -80,10 +73,7 @@ def test_an_encoding_with_the_recorded_pixels_is_told_from_other_data(made):
     data[105] ^= 1  # the mode in a header
     tar.write_bytes(data)
     (finding,) = made.findings("digests")
-    assert (
-        finding.explanation["decoded values"]
-        == "are the recorded ones: the encoder or a header differs"
-    )
+    assert finding.explanation["decoded values"] == "are the recorded ones: the encoder or a header differs"
 
 
 def test_what_cannot_be_looked_into_fails(made):

@@ -1,7 +1,5 @@
 """A15: a printed figure that the tables do not give is named with what was expected."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """Weights of a stranger: whatever their header holds, a look at it ends in words, fast and in little memory."""
 
-from __future__ import annotations
-
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 
 from shiftbench.audit.evidence import weight_files
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 RNG = np.random.Generator
 ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -62,9 +60,7 @@ REFUSED: list[Callable[[RNG], bytes]] = [
 
 
 @pytest.mark.parametrize("draw", REFUSED, ids=lambda one: str(one.__name__))
-def test_a_drawn_header_that_is_none_is_refused_in_words(
-    tmp_path: Path, draw: Callable[[RNG], bytes]
-) -> None:
+def test_a_drawn_header_that_is_none_is_refused_in_words(tmp_path: Path, draw: Callable[[RNG], bytes]) -> None:
     file, rng = tmp_path / "w.safetensors", np.random.default_rng(0)
     for _ in range(1 if draw is many else 20):
         file.write_bytes(draw(rng))

@@ -1,7 +1,5 @@
 """Published verdicts are held against what the published replicates give: drawn cards, edited verdicts."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -11,11 +9,11 @@ import pytest
 from makers.claims import drawn_claim, drawn_rows
 from shiftbench.audit.checks import figures
 from shiftbench.audit.evidence import judged_again
+from shiftbench.base.errors import DataError
 from shiftbench.data import claim_formats, schema
-from shiftbench.errors import DataError
 from shiftbench.release import published
-from shiftbench.stages import judge_claims
 from shiftbench.statistics import claim_replicates, claims
+from shiftbench.workflow.stages import judge_claims
 
 EDITS = {
     "verdict": pl.lit("refused"),

@@ -1,7 +1,5 @@
 """A7: a licence that is missing or another one, and data where they would be passed on."""
 
-from __future__ import annotations
-
 import shutil
 
 from makers.repositories import HOME

@@ -4,8 +4,6 @@ The folder is full of them; the kernel tells which were opened, by children too 
 params, receipts, outputs, git's and DVC's own files.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -78,7 +76,7 @@ def home(_published: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(_published.root, home, symlinks=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.setattr("shiftbench.plugins.Folders.extra", ())
+        patch.setattr("shiftbench.base.registry.Folders.extra", ())
         plan, when = Made(home).plan(), "2026-01-01T00:00:00+00:00"
         releases.write(plan, home, home, None, when)
         about = {"name": "theirs", "scale": None, "created": when}
@@ -100,10 +98,7 @@ def traps() -> list[str]:
 def record(home: Path, folder: str) -> None:
     """Put a folder on a remote, and its name into dvc.lock."""
     rows = [
-        {
-            "md5": kept(home, file.read_bytes()),
-            "relpath": file.relative_to(home / folder).as_posix(),
-        }
+        {"md5": kept(home, file.read_bytes()), "relpath": file.relative_to(home / folder).as_posix()}
         for file in sorted((home / folder).rglob("*"))
         if file.is_file()
     ]
@@ -112,9 +107,7 @@ def record(home: Path, folder: str) -> None:
     (home / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  s:\n    cmd: x\n{out}")
     (home / "dvc.yaml").write_text(f"stages:\n  s:\n    cmd: x\n    outs:\n    - {folder}\n")
     (home / ".dvc").mkdir()
-    remotes = (
-        "['remote \"r\"']\nurl = ../../remote\n['remote \"s\"']\nurl = ssh://me@127.0.0.1:1/s\n"
-    )
+    remotes = "['remote \"r\"']\nurl = ../../remote\n['remote \"s\"']\nurl = ssh://me@127.0.0.1:1/s\n"
     (home / ".dvc/config").write_text(f"[core]\nremote = r\n{remotes}")  # ssh's client starts ld
 
 
@@ -144,13 +137,7 @@ def steps(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dic
     with (
         said.open("w") as errors,
         subprocess.Popen(
-            command,
-            cwd=home,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
+            command, cwd=home, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process,
     ):
         found = dict(told(process, watch, home))
@@ -159,9 +146,7 @@ def steps(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dic
     return found
 
 
-def told(
-    process: subprocess.Popen[str], watch: OpenedNames, home: Path
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def told(process: subprocess.Popen[str], watch: OpenedNames, home: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each step with what was opened until it was done."""
     stdin, stdout = process.stdin, process.stdout
     assert stdin is not None
@@ -183,9 +168,7 @@ def test_no_trap_is_opened(steps: dict[str, dict[str, Any]], step: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["import modules", "import libraries"])
-def test_imports_change_no_variable_that_leads_a_child(
-    steps: dict[str, dict[str, Any]], step: str
-) -> None:
+def test_imports_change_no_variable_that_leads_a_child(steps: dict[str, dict[str, Any]], step: str) -> None:
     """What libraries set for themselves stays: two words for OpenMP, one for an allocator, an absolute folder."""
     assert set(steps[step]["changed"]) <= {
         "KMP_DUPLICATE_LIB_OK",

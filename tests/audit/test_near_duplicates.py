@@ -1,7 +1,5 @@
 """Tested images with a nearly equal image among those that a net learned from are counted and shown."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,9 @@ from makers.made_campaign import Made
 from shiftbench.audit.checks import figures
 from shiftbench.audit.evidence import near_duplicates
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 TRAIN, TEST = (Ref("shards", f"tiny/{split}/identity/0") for split in ("train", "test"))
 
@@ -60,6 +58,4 @@ def test_an_edited_page_is_not_what_is_published(made: Made) -> None:
     (made.root / "published").mkdir()
     Path("docs/systems.md").write_text("AUROC 0.895\n")
     case = made.case(level=1, pages=lambda _: pages)
-    assert {one.file for one in figures.check(case) if isinstance(one, Finding)} == {
-        "docs/systems.md"
-    }
+    assert {one.file for one in figures.check(case) if isinstance(one, Finding)} == {"docs/systems.md"}

@@ -1,7 +1,5 @@
 """What changes no result raises no alarm: the place of a clone, its owner, clock, locale, comments, the date."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -15,14 +13,18 @@ import pytest
 
 from makers.made_campaign import commit, forget, with_original
 from makers.repositories import HOME
-from shiftbench import plugins
 from shiftbench.audit.checks import caching
 from shiftbench.audit.finding import Finding
 from shiftbench.audit.reproduce import evaluated_batches
+from shiftbench.base import registry
 from shiftbench.provenance import trust
 
 AUDIT = "from shiftbench.cli import main; main()"
-MAKE = "from shiftbench.plan import plan; from shiftbench.tools import run_local; run_local.make(*plan.load(None))"
+MAKE = """
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.tools import run_local
+run_local.make(*plan.load(None))
+"""
 
 
 def test_another_place_owner_clock_and_locale(published, tmp_path):
@@ -64,7 +66,7 @@ def busy(count: int) -> Iterator[None]:
 @pytest.mark.timeout(900)
 def test_a_campaign_that_is_made_and_audited_elsewhere_under_load(tmp_path, monkeypatch):
     """Load 8, kernels for another CPU, another time zone, umask, locale, a path with spaces; then as usual."""
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     place = tmp_path / "of a cölleague/with spaces"
     place.mkdir(parents=True)
     monkeypatch.chdir(place)
@@ -97,9 +99,7 @@ def run(place: Path, environment: Mapping[str, str], program: str, *words: str) 
 def test_a_comment(published, committed):
     file = published.root / "mine/shifts/spotted.py"
     file.write_text("# where spots are\n" + file.read_text())
-    (published.root / "params.yaml").write_text(
-        "# ours\n" + (published.root / "params.yaml").read_text()
-    )
+    (published.root / "params.yaml").write_text("# ours\n" + (published.root / "params.yaml").read_text())
     if committed:
         commit()
     forget()

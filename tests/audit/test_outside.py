@@ -1,7 +1,5 @@
 """An auditor from outside: nothing of the checkout is imported, and one that audits itself well is not believed."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -14,11 +12,12 @@ import isolation
 from makers import commands, forgeries
 from makers.made_campaign import Made
 from makers.made_campaign import git as ask
-from shiftbench import __version__, plugins
+from shiftbench import __version__
 from shiftbench.audit import outside
-from shiftbench.errors import NotRunError
-from shiftbench.plan import plan as plans
-from shiftbench.refs import Ref
+from shiftbench.base import registry
+from shiftbench.base.errors import NotRunError
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan import plan as plans
 
 TABLES = Ref("tables", "tiny")
 
@@ -55,9 +54,7 @@ def test_an_edited_auditor_that_always_says_exact(held, tmp_path):
     metric = (pl.col("metric") == "accuracy") & pl.col("weights").str.ends_with("-s0")
     forgeries.cell(held.root, TABLES, metric, value=pl.col("value") + 1e-4)
     file = held.root / "src/shiftbench/audit/finding.py"
-    text = file.read_text().replace(
-        "return max(verdicts, key", "return 'exact' or max(verdicts, key"
-    )
+    text = file.read_text().replace("return max(verdicts, key", "return 'exact' or max(verdicts, key")
     assert "'exact' or" in text
     file.write_text(text)
     commit(held.root, "refactor: simpler")
@@ -80,7 +77,7 @@ def test_a_clean_checkout_is_exact_from_outside_and_none_of_it_is_imported(held,
     assert set(wrong) <= {"coverage"}
     assert {one["verdict"] for found in wrong.values() for one in found} <= {"incomplete"}
     mark = tmp_path / "mark"
-    for file in (plugin, held.root / "src/shiftbench/shifts/contrast.py"):
+    for file in (plugin, held.root / "src/shiftbench/plugins/shifts/contrast.py"):
         file.write_text(f"open({str(mark)!r}, 'w').close()\n{file.read_text()}")
     after = audited(isolation.ROOT / "src", str(held.root), "--level", "1", home=tmp_path)
     assert not mark.exists()
@@ -89,29 +86,25 @@ def test_a_clean_checkout_is_exact_from_outside_and_none_of_it_is_imported(held,
 
 def test_another_version_of_the_code_is_planned_with_its_own_digests(held):
     """What only changes a digest is planned exactly; the module is named."""
-    file = held.root / "src/shiftbench/shifts/contrast.py"
+    file = held.root / "src/shiftbench/plugins/shifts/contrast.py"
     file.write_text(file.read_text() + "\nEXTRA = 1\n")
     own = plans.load()[0].artifacts[Ref("shards", "tiny/test/contrast/3")].recipe["code"]
     plans._code.cache_clear()
     with outside.looking_at(held.root) as package:
         theirs = plans.load()[0].artifacts[Ref("shards", "tiny/test/contrast/3")].recipe["code"]
-        assert outside.unlike(package) == ("shifts/contrast.py",)
+        assert outside.unlike(package) == ("plugins/shifts/contrast.py",)
     plans._code.cache_clear()
-    name = "shiftbench/shifts/contrast.py"
+    name = "shiftbench/plugins/shifts/contrast.py"
     assert theirs[name].keys() - own[name].keys() == {"EXTRA"}
     assert theirs.keys() == own.keys()
 
 
 def test_a_plugin_that_is_only_read(tmp_path):
     file = tmp_path / "some.py"
-    file.write_text(
-        '"""Doc."""\nA, B = 1, {"b": (2.0,)}\nC: int = 3\nD = sum([1])\ndef needs(_): pass\n'
-    )
-    module = plugins.Unrun("mine.shifts.some", file)
+    file.write_text('"""Doc."""\nA, B = 1, {"b": (2.0,)}\nC: int = 3\nD = sum([1])\ndef needs(_): pass\n')
+    module = registry.Unrun("mine.shifts.some", file)
     assert (module.A, module.B, module.C, module.__doc__) == (1, {"b": (2.0,)}, 3, "Doc.")
     assert not hasattr(module, "RANGE")
     for name in ("D", "needs"):
-        with pytest.raises(
-            NotRunError, match=f"{name} of .*some.py is known only when that file is run"
-        ):
+        with pytest.raises(NotRunError, match=f"{name} of .*some.py is known only when that file is run"):
             getattr(module, name)

@@ -13,7 +13,7 @@ from makers import synthetic_outputs
 from shiftbench.audit import page, run
 from shiftbench.audit.finding import Audit, Finding, Result
 from shiftbench.provenance import environment, recipe
-from shiftbench.stages import report
+from shiftbench.workflow.stages import report
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -39,12 +39,7 @@ ABOUT: dict[str, Any] = {
     "seconds": 1.5,
     "planned": 31,
     "here": 30,
-    "auditor": {
-        "inside": False,
-        "version": "1.2.3",
-        "digest": "d" * 64,
-        "environment": environment.describe(),
-    },
+    "auditor": {"inside": False, "version": "1.2.3", "digest": "d" * 64, "environment": environment.describe()},
     "checkout": {"commit": f"c {NASTY}"},
 }
 
@@ -57,9 +52,7 @@ def audit(verdict: str, *findings: Finding, checks: int | None = None) -> Audit:
         own = findings if name == "digests" else ()
         state = "not run" if module.LEVEL > 1 else verdict if own else "exact"
         notes = (f"looked at {NASTY}",)
-        results.append(
-            Result(module.NUMBER, name, module.LEVEL, "A title", state, own, notes, 0.25)
-        )
+        results.append(Result(module.NUMBER, name, module.LEVEL, "A title", state, own, notes, 0.25))
     return Audit(verdict, tuple(results), ABOUT)
 
 
@@ -94,7 +87,7 @@ def test_the_json_is_that_of_the_command_line(folder):
 @pytest.mark.parametrize(
     ("verdict", "checks", "words"),
     [("exact", None, "exact, level 1"), ("incomplete", None, "incomplete, level 1"), ("exact", 2, "exact, 2 of ")],
-)  # fmt: skip
+)
 def test_the_badge_says_how_much_the_verdict_rests_on(verdict, checks, words):
     picture = ElementTree.fromstring(page.badge(audit(verdict, checks=checks)))
     assert words in "".join(picture.itertext())
@@ -136,30 +129,17 @@ def test_the_page_tells_all_and_runs_nothing(browser, folder):
     rows = texts(browser, "table.checks tbody th")
     assert rows == [module.NUMBER for module in run.checks()]
     (finding,) = texts(browser, ".finding")
-    for part in (
-        FOUND.file,
-        FOUND.why,
-        FOUND.sample,
-        FOUND.expected,
-        FOUND.found,
-        "pillow 12 -> 13",
-    ):
+    for part in (FOUND.file, FOUND.why, FOUND.sample, FOUND.expected, FOUND.found, "pillow 12 -> 13"):
         assert str(part) in finding
     browser.execute_script("document.querySelector('.finding details').open = true")
     numbers = texts(browser, ".finding li")
-    assert (len(numbers), numbers[0], numbers[-1]) == (
-        51,
-        FOUND.numbers[0],
-        "and 10 more, all in audit.json",
-    )
+    assert (len(numbers), numbers[0], numbers[-1]) == (51, FOUND.numbers[0], "and 10 more, all in audit.json")
     assert f"looked at {NASTY}" in texts(browser, "table.checks li")
     left = "\n".join(texts(browser, "#left li"))
     assert all(module.NUMBER in left for module in run.checks() if module.LEVEL > 1)
     said = texts(browser, "#auditor dd")
     assert {"1.2.3", "d" * 64, "elsewhere", f"c {NASTY}"} <= set(said)
-    requests = browser.execute_script(
-        "return performance.getEntriesByType('resource').map(e => e.name)"
-    )
+    requests = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert [name for name in requests if not name.startswith("data:")] == []
 
 

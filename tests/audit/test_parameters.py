@@ -1,7 +1,5 @@
 """A4: an option or a severity that the plugin does not have."""
 
-from __future__ import annotations
-
 
 def test_all_parameters_are_known(made):
     assert made.findings("parameters") == []

@@ -1,7 +1,5 @@
 """A12: other pixels are told from other bytes."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
@@ -23,9 +21,7 @@ def test_a_sample_that_decodes_to_other_pixels_fails_where_it_is_drawn(made):
         return [s.with_field("image", 255 - s.fields["image"]) for s in found]
 
     forgeries.samples(made.root, ref, inverted)
-    forgeries.index(
-        made.root, ref, lambda frame: frame.with_columns(pixels=frame["key"].replace(old))
-    )
+    forgeries.index(made.root, ref, lambda frame: frame.with_columns(pixels=frame["key"].replace(old)))
     assert [one for one in made.findings("digests") if one.file.startswith("data/shards")] == []
     found = made.findings("pixels")
     assert len(found) == 4  # as many as are drawn

@@ -5,8 +5,6 @@ made from the file state the new digests. They stand in `tests/makers/faults_of_
 them, and a test here compares the two.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.machinery
 import importlib.metadata
@@ -25,11 +23,9 @@ def test_there_are_forty_faults_and_more():
 
 def test_without_a_fault_all_is_exact(published):
     done = published.audit(level=3)
-    assert {
-        result.name: (result.verdict, result.findings)
-        for result in done.results
-        if result.verdict != "exact"
-    } == {"clone": ("not run", ())}
+    assert {result.name: (result.verdict, result.findings) for result in done.results if result.verdict != "exact"} == {
+        "clone": ("not run", ())
+    }
     assert done.exit_code == 0
 
 

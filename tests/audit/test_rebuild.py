@@ -1,7 +1,5 @@
 """Samples are made again elsewhere: what is genuine comes out again, what is forged does not, whatever digests say."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os
@@ -18,20 +16,17 @@ from shiftbench.audit.checks import alone, rebuild
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import shard_samples, shard_worker
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
-from shiftbench.inference.apply_shift import Shifter
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation.apply_shift import Shifter
 
 NOISE1, NOISE3 = (Ref("shards", f"tiny/test/gaussian_noise/{s}") for s in (1, 3))
 CONTRAST3, CONTRAST5 = (Ref("shards", f"tiny/test/contrast/{s}") for s in (3, 5))
 JPEG = Ref("previews", "tiny/test/jpeg_compression/3")
 CLEAN = Ref("shards", "tiny/test/identity/0")
 OTHER = Ref("shards", "other/test/identity/0")
-VAL, SECRET = (
-    Ref("shards", "tiny/val/identity/0"),
-    Ref("shards", "secret/test/identity/0", local=True),
-)
+VAL, SECRET = (Ref("shards", "tiny/val/identity/0"), Ref("shards", "secret/test/identity/0", local=True))
 
 
 def case(made, seed: str = "seed", **over: object) -> Case:
@@ -61,9 +56,7 @@ def test_what_is_genuine_comes_out_again(made):
     audited = case(made)
     findings, notes = split(rebuild.check(audited))
     assert findings == {}
-    assert notes.startswith(
-        "9 folders of shards: 794 samples made again, 9 folders whole; 7 previews\n"
-    )
+    assert notes.startswith("9 folders of shards: 794 samples made again, 9 folders whole; 7 previews\n")
     assert "Landlock" in notes
     findings, notes = split(alone.check(audited))
     assert findings == {}
@@ -80,9 +73,7 @@ def one_pixel(samples: list[Sample]) -> list[Sample]:
 def spoilt(made, monkeypatch):
     """A campaign with a forgery in each of several folders, all digests updated."""
     root, noise = made.root, made.plan().artifacts[NOISE1].recipe
-    held = {
-        ref: list(shards.read((root / ref.path).parent)) for ref in (CLEAN, CONTRAST3, CONTRAST5)
-    }
+    held = {ref: list(shards.read((root / ref.path).parent)) for ref in (CLEAN, CONTRAST3, CONTRAST5)}
     other_seed = Shifter.of({**noise, "seed": 1}, "tiny", {})
     forgeries.samples(root, NOISE1, lambda _: map(other_seed, held[CLEAN]))
     forgeries.samples(root, NOISE3, one_pixel)
@@ -127,8 +118,8 @@ def test_forged_shards_do_not_come_out_again(spoilt):
 
 
 LEAKY = """
-from shiftbench.shifts.contrast import *
-from shiftbench.shifts import contrast
+from shiftbench.plugins.shifts.contrast import *
+from shiftbench.plugins.shifts import contrast
 seen = []
 def apply(image, severity, words, **options):
     seen.append(1)
@@ -142,23 +133,16 @@ def test_a_shift_that_remembers_other_samples_is_found(made):
     found, _ = split(alone.check(audited))
     (name,) = found
     assert "contrast" in name
-    assert [finding.why.partition(",")[0] for finding in found[name]] == [
-        "made alone",
-        "made in reverse order",
-    ]
+    assert [finding.why.partition(",")[0] for finding in found[name]] == ["made alone", "made in reverse order"]
 
 
 def test_what_is_not_here_is_named(made):
     (made.root / CLEAN.path).parent.joinpath("000000.tar").unlink()
     (made.root / OTHER.path).unlink()
     kit = shard_samples.Samples(case(made), "here")
-    assert sorted(folder.ref.parts[0] for folder in kit.folders()) == ["secret"] + 3 * [
-        "tiny"
-    ]  # clean
+    assert sorted(folder.ref.parts[0] for folder in kit.folders()) == ["secret"] + 3 * ["tiny"]  # clean
     found, _ = split(iter(kit.problems))
-    assert {finding.verdict for findings in found.values() for finding in findings} == {
-        "incomplete"
-    }
+    assert {finding.verdict for findings in found.values() for finding in findings} == {"incomplete"}
     assert found.keys() == {place(ref) for ref in (OTHER, NOISE1, NOISE3, CONTRAST3, CONTRAST5)}
     (one,) = found[place(NOISE1)]
     assert one.why == f"60 samples could not be made again: {CLEAN.path} is not here"

@@ -1,7 +1,5 @@
 """Batches are evaluated again: what is genuine comes out again, what is forged does not, whatever digests say."""
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -15,10 +13,10 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import row_comparison, tolerance
 from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
 from shiftbench.audit.reproduce.row_comparison import Comparison
+from shiftbench.base.refs import Ref
 from shiftbench.data import schema
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.stages import verbs
+from shiftbench.workflow.stages import verbs
 
 S0, S1 = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
 CHECKS = {"A20": reevaluation, "A21": sensitivity, "A22": fallback, "A23": caching}
@@ -239,15 +237,8 @@ def test_in_the_same_environment_nothing_may_differ(made):
 
 def test_reasons_are_what_can_change_bytes():
     then = {"cpu_features": ["avx", "avx512f"], "cores": 2, "packages": {"torch": "2", "dvc": "3"}}
-    now = {
-        "cpu_features": ["avx"],
-        "cores": 64,
-        "packages": {"torch": "3", "dvc": "4", "timm": "1"},
-    }
-    assert environments.reasons(then, now) == [
-        "cpu_features: avx512f only on one of them",
-        "torch 2 -> 3",
-    ]
+    now = {"cpu_features": ["avx"], "cores": 64, "packages": {"torch": "3", "dvc": "4", "timm": "1"}}
+    assert environments.reasons(then, now) == ["cpu_features: avx512f only on one of them", "torch 2 -> 3"]
     assert environments.reasons(None, now) == []
 
 

@@ -1,7 +1,5 @@
 """A28: a parameter or a source file that changed after the run is named."""
 
-from __future__ import annotations
-
 from shiftbench.provenance.recipe import Artifact
 
 
@@ -22,8 +20,8 @@ def test_a_parameter_that_changed_after_the_run_is_named(made):
 def test_a_source_file_that_changed_after_the_run_is_named(made):
     plan, ref = made.plan(), made.one("shards", "contrast/3")
     artifact = plan.artifacts[ref]
-    changed = {**artifact.recipe["code"], "shiftbench/shifts/contrast.py": "0" * 32}
+    changed = {**artifact.recipe["code"], "shiftbench/plugins/shifts/contrast.py": "0" * 32}
     plan.artifacts[ref] = Artifact.of(ref, {**artifact.recipe, "code": changed}, artifact.inputs)
     (finding,) = made.findings("reruns", plan=plan)
     assert finding.file == ref.path
-    assert "code changed: shiftbench/shifts/contrast.py" in finding.why
+    assert "code changed: shiftbench/plugins/shifts/contrast.py" in finding.why

@@ -1,7 +1,5 @@
 """A13: rows that do not follow from what is above them are found, though every digest matches."""
 
-from __future__ import annotations
-
 import numpy as np
 import polars as pl
 
@@ -47,18 +45,12 @@ RECORDS = {
         lambda f: f.with_columns(logits=pl.col("logits").list.eval(pl.element() * 2)),
         "confidence_e9 does not follow from the logits and the label",
     ),
-    "a group": (
-        lambda f: f.with_columns(first("group", pl.lit("easy"))),
-        "group does not follow from the sample",
-    ),
+    "a group": (lambda f: f.with_columns(first("group", pl.lit("easy"))), "group does not follow from the sample"),
     "no number": (
         lambda f: f.with_columns(logits=pl.col("logits").list.eval(pl.element() * np.nan)),
         "logits is not a number or not finite",
     ),
-    "out of range": (
-        lambda f: f.with_columns(first("brier_e9", pl.lit(2_000_000_001))),
-        "is out of range",
-    ),
+    "out of range": (lambda f: f.with_columns(first("brier_e9", pl.lit(2_000_000_001))), "is out of range"),
 }
 
 
@@ -79,9 +71,7 @@ def test_a_record_that_is_not_what_was_evaluated_fails(made):
 
 def test_a_score_that_the_logits_do_not_give_fails(made):
     plan, ref = made.plan(), made.one("scores", "/msp/")
-    forgeries.table(
-        made.root, ref, lambda f: f.with_columns(first("score", pl.col("score") + 1e-6))
-    )
+    forgeries.table(made.root, ref, lambda f: f.with_columns(first("score", pl.col("score") + 1e-6)))
     (finding,) = made.findings("rows", plan=plan)
     assert finding.file == ref.path
     assert finding.why.startswith("1 of ")
@@ -100,9 +90,7 @@ def test_a_relabelled_sample_shows_in_the_records_of_the_shards(made):
 def test_a_point_that_is_not_the_best_is_not_the_chosen_one(made):
     plan, ref = made.plan(), made.one("searches")
     forgeries.table(made.root, ref, lambda f: f.with_columns(chosen=~pl.col("chosen")))
-    assert "the chosen point is not the first of the best" in [
-        one.why for one in made.findings("rows", plan=plan)
-    ]
+    assert "the chosen point is not the first of the best" in [one.why for one in made.findings("rows", plan=plan)]
 
 
 def test_features_of_other_rows_or_without_numbers_fail(made):
@@ -121,9 +109,7 @@ def test_a_table_of_another_recipe_or_with_other_columns_fails(made):
     other = made.one("records", f"s1/plain/{KEY}")
     (made.root / ref.path).write_bytes((made.root / other.path).read_bytes())
     forgeries.update(made.root, ref)
-    assert "it was written under another recipe than its receipt states" in [
-        one.why for one in made.findings("rows")
-    ]
+    assert "it was written under another recipe than its receipt states" in [one.why for one in made.findings("rows")]
     pl.DataFrame({"key": ["a"]}).write_parquet(made.root / ref.path)
     (finding,) = [one for one in made.findings("rows") if one.file == ref.path]
     assert finding.verdict == "failed"

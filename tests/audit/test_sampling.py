@@ -1,15 +1,11 @@
 """A25: the seed of the draws, and what a draw is worth."""
 
-from __future__ import annotations
-
 import pytest
 
 from shiftbench.audit.checks.sampling import chance
 
 
-@pytest.mark.parametrize(
-    ("f", "k", "expected"), [(0.5, 1, 0.5), (0.5, 2, 0.75), (0.1, 2, 0.19), (0, 9, 0), (1, 1, 1)]
-)
+@pytest.mark.parametrize(("f", "k", "expected"), [(0.5, 1, 0.5), (0.5, 2, 0.75), (0.1, 2, 0.19), (0, 9, 0), (1, 1, 1)])
 def test_the_chance_of_meeting_a_fault_as_counted_by_hand(f, k, expected):
     assert chance(f, k) == pytest.approx(expected)
 

@@ -1,12 +1,10 @@
 """A5: another seed, or random words that follow from none."""
 
-from __future__ import annotations
-
 import pytest
 
-from shiftbench import plugins
 from shiftbench.audit.checks import seeds
 from shiftbench.audit.evidence import random_calls
+from shiftbench.base import registry
 
 
 def test_all_random_words_follow_from_the_seed(made):
@@ -32,15 +30,9 @@ def test_another_seed_fails(made, kind, part, change, what):
 
 def test_a_plugin_that_draws_by_itself_fails(made):
     file = made.root / "mine/datasets/tiny.py"
-    file.write_text(
-        file.read_text() + "\nimport random\n\ndef jitter():\n    return random.random()\n"
-    )
+    file.write_text(file.read_text() + "\nimport random\n\ndef jitter():\n    return random.random()\n")
     (finding,) = made.findings("seeds")
-    assert (finding.verdict, finding.file, finding.found) == (
-        "failed",
-        "mine/datasets/tiny.py",
-        "random.random",
-    )
+    assert (finding.verdict, finding.file, finding.found) == ("failed", "mine/datasets/tiny.py", "random.random")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +67,9 @@ def test_a_training_may_use_torchs_generator_but_not_numpys(tmp_path):
 
 def test_what_decides_nothing_is_called_where_it_is_excused_and_nowhere_else():
     """Of the sandbox, whose secret and whose seed of the programs it runs are in no output."""
-    files = sorted((plugins.PACKAGE / "sandbox").glob("*.py"))
+    files = sorted((registry.PACKAGE / "evaluation/sandbox").glob("*.py"))
     called = {
-        (f"shiftbench/sandbox/{file.name}", name)
+        (f"shiftbench/evaluation/sandbox/{file.name}", name)
         for file in files
         for _, name in random_calls.found(file, training=False)
     }

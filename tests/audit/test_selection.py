@@ -1,7 +1,5 @@
 """A8: options chosen on what is tested or by nothing, sets that share samples, a tested sample that was learnt from."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import polars as pl
@@ -9,11 +7,11 @@ import pytest
 
 from makers import forgeries
 from makers.made_campaign import Made
-from shiftbench import refs
 from shiftbench.audit.recompute import search_effect
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.refs import Ref
-from shiftbench.trainers import erm
+from shiftbench.plugins.trainers import erm
 
 
 def add(made: Made, ref: Ref, key: str, pixels: str) -> None:
@@ -41,14 +39,8 @@ def test_options_that_were_chosen_by_something_else_fail(made):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (
-            {"ood": ["tiny/convnet-erm-s0/plain/secret/test/identity/0"]},
-            "chosen on secret/test, which is also tested",
-        ),
-        (
-            {"id": "tiny/convnet-erm-s0/plain/tiny/test/identity/0"},
-            "chosen on tiny/test, which is also tested",
-        ),
+        ({"ood": ["tiny/convnet-erm-s0/plain/secret/test/identity/0"]}, "chosen on secret/test, which is also tested"),
+        ({"id": "tiny/convnet-erm-s0/plain/tiny/test/identity/0"}, "chosen on tiny/test, which is also tested"),
         ({"ood": []}, "does not name its ood"),
     ],
 )
@@ -62,9 +54,7 @@ def test_a_search_on_what_is_tested_fails(made, change, why):
 
 def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(made):
     ref = made.one("searches", "s0")
-    assert any(
-        "they change scores" in note for note in made.result("selection").notes
-    )  # gamma, on three classes
+    assert any("they change scores" in note for note in made.result("selection").notes)  # gamma, on three classes
     points = pl.Series(['{"M":3}', '{"M":10}'])  # of three classes
     same = {"options": points, "auroc": pl.lit(0.8)}
     forgeries.table(made.root, ref, lambda frame: frame.with_columns(**same))

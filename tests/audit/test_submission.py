@@ -1,7 +1,5 @@
 """What somebody sends, looked at by a maintainer: sound, on the published data, or refused."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json
@@ -21,11 +19,11 @@ import pytest
 from makers.hostile_json import REFUSED
 from makers.made_campaign import Made
 from shiftbench.audit import run
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.files import sha256
 from shiftbench.cli import submitting
+from shiftbench.cli.documents import leaderboard
 from shiftbench.data import pins
-from shiftbench.documents import leaderboard
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.files import sha256
 from shiftbench.provenance import recipe
 from shiftbench.release import manifest, submission
 from shiftbench.release import published as releases
@@ -50,21 +48,15 @@ def looked_at(published: Made, archive: Path, folder: Path) -> Any:
 
 def test_a_sound_submission_is_shown(published, archive, tmp_path):
     done, unlike, board, sent = looked_at(published, archive, tmp_path / "there")
-    failed = [
-        str(one) for result in done.results for one in result.findings if one.verdict == "failed"
-    ]
+    failed = [str(one) for result in done.results for one in result.findings if one.verdict == "failed"]
     assert (failed, done.verdict) == ([], "incomplete")  # tars and nets are not sent
     assert unlike == []
     submitting._require(done, unlike)
     assert submitting._same_board(board, sent) == sent
     sent = {path.suffix for path in (tmp_path / "there").rglob("*") if path.is_file()}
     assert sent.isdisjoint({".tar", ".safetensors", ".png"})
-    board = board.replace(
-        b"/convnet-erm,", b"/convnet-mine,"
-    )  # a net that is not among the published
-    submission.accept(
-        published.root, {**submission.read(tmp_path / "there"), "verdict": "x"}, board
-    )
+    board = board.replace(b"/convnet-erm,", b"/convnet-mine,")  # a net that is not among the published
+    submission.accept(published.root, {**submission.read(tmp_path / "there"), "verdict": "x"}, board)
     assert "convnet-mine plain (theirs)</th>" in leaderboard.page(published.root)
 
 
@@ -179,9 +171,7 @@ def test_any_other_leaderboard_is_refused(seed):
     board = b"campaign,value\n" + bytes(draw.integers(48, 58, 40).astype(np.uint8)) + b"\n"
     sent = bytearray(board)
     at = int(draw.integers(len(sent)))
-    sent[at : at + int(draw.integers(2))] = bytes(
-        draw.integers(0, 256, int(draw.integers(1, 3))).astype(np.uint8)
-    )
+    sent[at : at + int(draw.integers(2))] = bytes(draw.integers(0, 256, int(draw.integers(1, 3))).astype(np.uint8))
     if bytes(sent) != board:
         with pytest.raises(DataError, match="not what its tables give"):
             submitting._same_board(board, bytes(sent))
@@ -210,13 +200,7 @@ def test_a_part_of_the_data_or_another_rule_is_told(published, archive, tmp_path
 
 
 def test_a_scale_that_leads_elsewhere_is_refused(tmp_path):
-    about = {
-        **ABOUT,
-        "format": submission.FORMAT,
-        "root": "",
-        "commit": "",
-        "scale": "../../elsewhere",
-    }
+    about = {**ABOUT, "format": submission.FORMAT, "root": "", "commit": "", "scale": "../../elsewhere"}
     (tmp_path / submission.ABOUT).write_text(json.dumps(about))
     with pytest.raises(DataError, match="no submission"):
         submission.read(tmp_path)
@@ -237,9 +221,7 @@ def test_hostile_json_is_no_submission_no_manifest_and_no_list_of_pins(tmp_path,
         pins.is_pinned("a")
 
 
-@pytest.mark.parametrize(
-    "name", ["deep lists", "deep objects", "digits that Python refuses", "UTF-16"]
-)
+@pytest.mark.parametrize("name", ["deep lists", "deep objects", "digits that Python refuses", "UTF-16"])
 def test_hostile_json_in_a_receipt_and_a_run_file_is_as_none(made, name):
     text = REFUSED[name]
     data = text if isinstance(text, bytes) else text.encode()
@@ -357,13 +339,7 @@ def test_long_names_and_folders_of_other_writers_are_read(tmp_path):
         assert [(folder / name).read_bytes() for name in names] == [b"abc"] * 2
 
 
-LINKED = (
-    "README",
-    "mine/secret",
-    "results/tables",
-    "results/report/index.html.run.json",
-    "results",
-)
+LINKED = ("README", "mine/secret", "results/tables", "results/report/index.html.run.json", "results")
 
 
 @pytest.mark.parametrize("place", LINKED)
@@ -403,6 +379,4 @@ def test_a_torn_archive_is_refused(archive, tmp_path):
 
 def test_a_name_becomes_a_folder(published):
     with pytest.raises(ParamsError, match="no name for a submission"):
-        submission.write(
-            published.plan(), published.root, published.root, {**ABOUT, "name": "../a"}, Path("a")
-        )
+        submission.write(published.plan(), published.root, published.root, {**ABOUT, "name": "../a"}, Path("a"))

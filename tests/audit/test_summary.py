@@ -1,7 +1,5 @@
 """What a reviewer needs stands first, and terminal, page and JSON say the same."""
 
-from __future__ import annotations
-
 import html
 import json
 import os
@@ -26,21 +24,13 @@ _OPEN = ("level 1", "level 2", "level 3", "level 4")
 def test_what_a_level_says_and_leaves_open(published: Made, level: int) -> None:
     """The checks of a level that found nothing."""
     results = [
-        Result(
-            module.NUMBER,
-            run.name_of(module),
-            module.LEVEL,
-            "",
-            "exact" if level >= module.LEVEL else "not run",
-        )
+        Result(module.NUMBER, run.name_of(module), module.LEVEL, "", "exact" if level >= module.LEVEL else "not run")
         for module in run.checks()
     ]
     (table,) = summary.tables(published.plan(), results, level, inside=True)
     assert (table["name"], table["verdict"]) == ("tiny", "exact")
     assert ("follow from the recorded predictions" in table["says"]) == (level > 0)
-    assert [what for what in _OPEN if what in " ".join(table["not_looked_at"])] == list(
-        _OPEN[level:]
-    )
+    assert [what for what in _OPEN if what in " ".join(table["not_looked_at"])] == list(_OPEN[level:])
     assert any("which comes with the checkout" in what for what in table["believed"])
 
 
@@ -54,18 +44,7 @@ def test_terminal_page_and_json_agree_on_a_forged_number(published: Made) -> Non
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HOME / "src"), "COLUMNS": "200"}
     environment["HOME"] = str(published.root.parent)
     file = published.root / "mine.json"
-    words = (
-        "shiftbench",
-        "audit",
-        "--only",
-        "A10",
-        "--only",
-        "A13",
-        "--only",
-        "A14",
-        "--json",
-        str(file),
-    )
+    words = ("shiftbench", "audit", "--only", "A10", "--only", "A13", "--only", "A14", "--json", str(file))
     done = commands.run(words, published.root, environment)
     assert done.returncode == 30, done.stderr
     said = json.loads(file.read_text())
@@ -95,9 +74,7 @@ def test_findings_are_told_with_the_table_that_they_touch() -> None:
     assert summary.limits(done) == ["A1 short"]
 
 
-@pytest.mark.parametrize(
-    "place", ["file/audit.json", "file/below/audit.json", ".", "/proc/none/audit.json"]
-)
+@pytest.mark.parametrize("place", ["file/audit.json", "file/below/audit.json", ".", "/proc/none/audit.json"])
 def test_a_json_that_cannot_be_written_ends_before_the_audit(
     published: Made, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

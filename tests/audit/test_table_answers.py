@@ -1,15 +1,13 @@
 """Records of claims about tables: labels and verdicts follow from the answers of the samples."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shiftbench.audit.recompute.judged_records import answers_wrong
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, table_question
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, table_question
 
 ISLANDS = {
     "header": ["Name", "Area", "Kind"],

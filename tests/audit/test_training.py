@@ -1,7 +1,5 @@
 """A forged net is no net that another machine trained, whatever its run file says."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ LIES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "other kernels": ({}, {"blas_core": "Nehalem", "torch_cpu": "DEFAULT"}, "failed"),
     "a variable": ({}, {"variables": {"MKL_CBWR": "COMPATIBLE"}}, "failed"),
     "another torch": ({}, {"packages": {"torch": "1.0"}}, "incomplete"),
-}  # fmt: skip
+}
 
 
 def forged(made: Made, lie: str, by: float, name: str) -> None:
@@ -50,9 +48,9 @@ def test_a_run_file_excuses_no_forged_net(made, lie):
     forged(made, lie, by, str(draw.choice(["head.bias", "head.weight"])))
     found = made.findings("training", level=3)
     assert worst(one.verdict for one in found) == LIES[lie][2], [str(one) for one in found]
-    assert all(
-        ref.name in found[0].why or ref.path in {f.file for f in found} for ref in (ONE,)
-    ) or (TWO.path in {f.file for f in found})
+    assert all(ref.name in found[0].why or ref.path in {f.file for f in found} for ref in (ONE,)) or (
+        TWO.path in {f.file for f in found}
+    )
     if lie == "a GPU":
         assert "environment.gpu" in made.findings("environment")[0].why
     if lie == "fewer CPU features":
@@ -95,18 +93,9 @@ def test_tensors_apart(tmp_path):
     assert weight_files.apart(here, here) == 0.0
     assert weight_files.largest(here) == 3.0
     assert weight_files.apart(here, {**here, "a": np.array([1.0, -2.5])}) == 0.5
-    for other in (
-        {"a": here["a"]},
-        {**here, "a": np.zeros(3)},
-        {**here, "n": np.array([8], np.uint8)},
-    ):
+    for other in ({"a": here["a"]}, {**here, "a": np.zeros(3)}, {**here, "n": np.array([8], np.uint8)}):
         assert weight_files.apart(here, other) is None
     assert environments.is_software("torch 2 -> 3")
     assert environments.is_software("the wheel of torch a -> b")
-    for reason in (
-        "cpu_features: avx only on one of them",
-        "cpu a -> b",
-        "device cpu -> cuda",
-        "python 3 -> 4",
-    ):
+    for reason in ("cpu_features: avx only on one of them", "cpu a -> b", "device cpu -> cuda", "python 3 -> 4"):
         assert environments.is_software(reason) == reason.startswith("device")

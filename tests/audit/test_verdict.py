@@ -1,7 +1,5 @@
 """A30: no check is silent, and no verdict is better than its findings."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -35,9 +33,7 @@ def test_a_library_of_the_auditor_that_is_not_as_locked_is_noted(made):
 
 def test_a_clean_campaign_is_exact_at_level_0(made):
     checks = "chain coherence parameters seeds environment licences selection coverage sampling reruns verdict".split()
-    assert {result.name: result.verdict for result in made.audit(*checks).results} == dict.fromkeys(
-        checks, "exact"
-    )
+    assert {result.name: result.verdict for result in made.audit(*checks).results} == dict.fromkeys(checks, "exact")
 
 
 def test_the_json_is_as_its_schema_says(made):

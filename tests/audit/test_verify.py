@@ -1,7 +1,5 @@
 """What was made here beside what is published: equal, moved and because of what, damaged, or not here."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os
@@ -25,19 +23,23 @@ from makers.made_campaign import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import Stands
+from shiftbench.base.errors import DataError, ParamsError, StaleError
+from shiftbench.base.refs import Ref
 from shiftbench.cli import publishing
-from shiftbench.documents import leaderboard
-from shiftbench.errors import DataError, ParamsError, StaleError
-from shiftbench.plan import estimate
+from shiftbench.cli.documents import leaderboard
 from shiftbench.provenance import recipe, trust
-from shiftbench.refs import Ref
 from shiftbench.release import manifest, merkle
 from shiftbench.release import published as releases
 from shiftbench.release.published import Published
+from shiftbench.workflow.plan import estimate
 
 CREATED = "2026-01-01T00:00:00+00:00"
 OTHER_CPU = {"ATEN_CPU_CAPABILITY": "default", "OPENBLAS_CORETYPE": "Haswell"}
-MAKE = "from shiftbench.plan import plan; from shiftbench.tools import run_local; run_local.make(*plan.load(None))"
+MAKE = """
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.tools import run_local
+run_local.make(*plan.load(None))
+"""
 
 
 @pytest.fixture
@@ -59,9 +61,7 @@ def test_what_is_published_is_equal_to_itself(published, there):
 
 
 def rows(root: Path) -> list[object]:
-    return [
-        row for file in root.rglob("metrics.parquet") for row in pq.read_table(file).to_pylist()
-    ]
+    return [row for file in root.rglob("metrics.parquet") for row in pq.read_table(file).to_pylist()]
 
 
 def test_who_plans_it_anew_expects_what_its_jobs_took(published, there):
@@ -81,10 +81,7 @@ def test_the_root_is_that_of_a_release_of_the_same_bytes(published, there):
 def merkle_by_hand(content: manifest.Content) -> str:
     header = {name: content[name] for name in ("format", "name", "scale", "previous")}
     entries = sorted(content["artefacts"], key=lambda entry: entry["path"])
-    plain = [
-        json.dumps(one, sort_keys=True, separators=(",", ":")).encode()
-        for one in (header, *entries)
-    ]
+    plain = [json.dumps(one, sort_keys=True, separators=(",", ":")).encode() for one in (header, *entries)]
     return merkle.root([merkle.leaf(one) for one in plain]).hex()
 
 
@@ -116,9 +113,7 @@ def test_drawn_states_of_outputs(published, there, seed):
     for path in stands.other:
         (cause,) = stands.other[path]
         assert cause.kind == ("missing" if faults[path] == "untold" else "unexplained")
-    assert stands.verdict == (
-        "failed" if {"damaged", "forged"} & {*faults.values()} else "incomplete"
-    )
+    assert stands.verdict == ("failed" if {"damaged", "forged"} & {*faults.values()} else "incomplete")
 
 
 def install_elsewhere(run: dict[str, Any]) -> None:
@@ -154,21 +149,14 @@ def lose_receipt(file: Path, receipt: Path) -> None:
     receipt.unlink()
 
 
-FAULTS = {
-    "damaged": damage,
-    "forged": forge,
-    "untold": lose_receipt,
-    "gone": lambda file, _: file.unlink(),
-}
+FAULTS = {"damaged": damage, "forged": forge, "untold": lose_receipt, "gone": lambda file, _: file.unlink()}
 
 
 def test_another_cpu_is_named_and_moves_no_number_far(published, there):
     """Weights and all behind them are made anew with kernels for another CPU."""
     for place in ("weights", "results"):
         shutil.rmtree(published.root / place)
-    kept = {
-        name: os.environ[name] for name in ("PATH", "HOME", trust.VARIABLE) if name in os.environ
-    }
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", trust.VARIABLE) if name in os.environ}
     environment = {**kept, **OTHER_CPU, "PYTHONPATH": f"{HOME / 'src'}", "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", MAKE], cwd=published.root, env=environment, check=True)
     stands = verified(published, there)
@@ -184,16 +172,10 @@ def test_another_library_is_named(published, there):
     """Records that another torch made, by what their run file states."""
     path = next(path for path in there.outputs() if path.startswith("results/records/"))
     forge(published.root / path, published.root / f"{path}.receipt.json")
-    published.edit(
-        f"{path}.run.json", lambda run: run["environment"]["packages"].update(torch="9.9.9")
-    )
+    published.edit(f"{path}.run.json", lambda run: run["environment"]["packages"].update(torch="9.9.9"))
     stands = verified(published, there)
     (cause,) = stands.other[path]
-    assert (cause.kind, stands.verdict, "9.9.9" in cause.what) == (
-        "environment",
-        "statistical",
-        True,
-    )
+    assert (cause.kind, stands.verdict, "9.9.9" in cause.what) == ("environment", "statistical", True)
 
 
 def aged(there: Published) -> Published:
@@ -210,16 +192,10 @@ def aged(there: Published) -> Published:
     return replace(there, texts=texts)
 
 
-def test_what_is_older_than_digests_of_definitions_is_said_in_a_sentence(
-    published, there, monkeypatch
-):
+def test_what_is_older_than_digests_of_definitions_is_said_in_a_sentence(published, there, monkeypatch):
     old = aged(there)
     stands = verified(published, old)
-    assert (stands.verdict, stands.older, verified(published, there).older) == (
-        "exact",
-        True,
-        False,
-    )
+    assert (stands.verdict, stands.older, verified(published, there).older) == ("exact", True, False)
     for one, times in ((there, 0), (old, 1)):
         monkeypatch.setattr(releases, "read", lambda *_, one=one: one)
         shown = " ".join(said("verify", "default").split())
@@ -242,9 +218,7 @@ def test_another_environment_excuses_nothing_that_arithmetic_gives(published, th
         file = published.root / str(draw.choice(sorted(files)))
         if path.endswith(".parquet") and (there.root / path).is_file():
             file = published.root / path
-            forgeries.cell(
-                published.root, Ref(kind, file.parent.name), ACCURACY, value=pl.col("value") + 0.05
-            )
+            forgeries.cell(published.root, Ref(kind, file.parent.name), ACCURACY, value=pl.col("value") + 0.05)
         else:
             forge(file, published.root / f"{path}.receipt.json")
         published.edit(f"{path}.run.json", another_environment)
@@ -254,12 +228,7 @@ def test_another_environment_excuses_nothing_that_arithmetic_gives(published, th
 
 
 def another_environment(run: dict[str, Any]) -> None:
-    run["environment"] |= {
-        "python": "3.99.7",
-        "blas_core": "Zen",
-        "lock": "1" * 64,
-        "cpu": "another",
-    }
+    run["environment"] |= {"python": "3.99.7", "blas_core": "Zen", "lock": "1" * 64, "cpu": "another"}
 
 
 def test_what_is_published_can_be_damaged_and_that_is_said(published, there):
@@ -269,17 +238,13 @@ def test_what_is_published_can_be_damaged_and_that_is_said(published, there):
         data = file.read_bytes()
         for _ in range(8):
             at = int(draw.integers(len(data)))
-            torn = data[:at] + (
-                b"" if draw.random() < 0.3 else bytes([data[at] ^ 255]) + data[at + 1 :]
-            )
+            torn = data[:at] + (b"" if draw.random() < 0.3 else bytes([data[at] ^ 255]) + data[at + 1 :])
             file.write_bytes(torn)
             assert read_or_refused(published.root) in (None, (there.manifest, there.texts))
         file.write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    "name", ["../" * 9 + "etc/passwd", "/etc/passwd", "a/" + "../" * 9 + "b", "a\nb"]
-)
+@pytest.mark.parametrize("name", ["../" * 9 + "etc/passwd", "/etc/passwd", "a/" + "../" * 9 + "b", "a\nb"])
 def test_a_receipt_that_names_a_file_outside_is_refused(there, name):
     """Its digest in the manifest is right, so that nothing else is wrong."""
     entries = manifest.artefacts(there.manifest)

@@ -1,7 +1,5 @@
 """A16: weights are safetensors of finite numbers, of the right name, recipe and classes."""
 
-from __future__ import annotations
-
 import json
 import pickle
 

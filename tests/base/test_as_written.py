@@ -1,7 +1,5 @@
 """Plugins as their text says: read in part they are what importing them gives, and planning imports no torch."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import subprocess
@@ -12,28 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftbench import plugins
-from shiftbench.plugins import as_written
+from shiftbench.base import registry
+from shiftbench.base.registry import as_written
 
-PACKAGES = frozenset(
-    f"{home.package}.{family}" for home in plugins.packaged() for family in plugins.FAMILIES
-)
+PACKAGES = frozenset(f"{home.package}.{family}" for home in registry.packaged() for family in registry.FAMILIES)
 
 
-@pytest.mark.parametrize("family", plugins.FAMILIES)
+@pytest.mark.parametrize("family", registry.FAMILIES)
 def test_what_is_read_in_part_is_what_importing_gives(family: str) -> None:
-    for name, ((home, found), *_) in plugins.packaged_names(family).items():
+    for name, ((home, found), *_) in registry.packaged_names(family).items():
         if isinstance(found, Path):
             full = f"{home.package}.{family}.{name}"
-            part, whole = (
-                as_written.Text(full, found, PACKAGES).module,
-                importlib.import_module(full),
-            )
-            for asked in (
-                "PARAMS",
-                *sorted(name for name in vars(whole) if not name.startswith("__")),
-            ):
-                assert plugins.defines(part, asked) == hasattr(whole, asked), f"{full}.{asked}"
+            part, whole = (as_written.Text(full, found, PACKAGES).module, importlib.import_module(full))
+            for asked in ("PARAMS", *sorted(name for name in vars(whole) if not name.startswith("__"))):
+                assert registry.defines(part, asked) == hasattr(whole, asked), f"{full}.{asked}"
                 if hasattr(whole, asked):
                     assert same(getattr(part, asked), getattr(whole, asked)), f"{full}.{asked}"
 
@@ -60,9 +50,7 @@ def written(value: object) -> object:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_drawn_module_reads_as_it_runs(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drawn_module_reads_as_it_runs(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names bound twice, under conditions, in loops, changed in place, used by functions: in any order of asking."""
     drawn = np.random.default_rng(seed)
     text = "from __future__ import annotations\nimport math\n" + "\n".join(
@@ -111,16 +99,14 @@ def statement(drawn: np.random.Generator, number: int) -> str:
 def test_planning_imports_no_torch(pristine: Path) -> None:
     code = """
 import sys
-from shiftbench.plan import plan, scales
+from shiftbench.workflow.plan import plan, scales
 for scale in (None, *(f"systems/{slug}/smoke" for slug in scales.built())):
     plan.load(scale)
     assert "torch" not in sys.modules, scale
 """
-    asked = subprocess.run(
-        [sys.executable, "-c", code], cwd=pristine, capture_output=True, text=True, check=False
-    )
+    asked = subprocess.run([sys.executable, "-c", code], cwd=pristine, capture_output=True, text=True, check=False)
     assert not asked.returncode, asked.stderr
 
 
 def test_an_unknown_name_is_no_attribute() -> None:
-    assert not hasattr(plugins.read("shifts", "fog"), "SOMETHING_ELSE")
+    assert not hasattr(registry.read("shifts", "fog"), "SOMETHING_ELSE")

@@ -1,7 +1,5 @@
 """The Python interface to the shifts: one value, or a batch of tensors."""
 
-from __future__ import annotations
-
 import io
 import subprocess
 import sys
@@ -12,11 +10,11 @@ import torch
 from PIL import Image
 
 from makers.shift_digests import picture
-from shiftbench import plugins
-from shiftbench.corruption import Corrupt, corrupt
-from shiftbench.errors import DataError, ParamsError, PluginError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import motion_blur
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, PluginError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation.corruption import Corrupt, corrupt
+from shiftbench.plugins.shifts import motion_blur
 
 IMAGE = picture(33, 57, 3)
 
@@ -29,7 +27,7 @@ def batch(dtype: torch.dtype = torch.uint8) -> torch.Tensor:
 def test_a_samples_key_gives_the_shards_bytes() -> None:
     key = "mnist/test/000001"
     rng = RandomStream(3, "fog", "mnist", key)
-    expected = plugins.find("shifts", "fog").apply(IMAGE, 2.0, rng)
+    expected = registry.find("shifts", "fog").apply(IMAGE, 2.0, rng)
     assert np.array_equal(corrupt(IMAGE, "fog", severity=2.0, seed=3, key=key), expected)
 
 

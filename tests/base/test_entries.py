@@ -1,7 +1,5 @@
 """Entries: variants of a file are found, listed, resolved and refused like files, and recipes hold what they say."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any
@@ -11,17 +9,16 @@ import pytest
 import yaml
 
 from makers import planned_campaign as campaign
-from shiftbench import corrupt, plugins
-from shiftbench.errors import ParamsError, PluginError
-from shiftbench.plan import plan as plans
+from shiftbench import corrupt
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, PluginError
+from shiftbench.workflow.plan import plan as plans
 
-FAMILIES = [
-    name for name in plugins.FAMILIES if (plugins.PACKAGE / name / "entries.yaml").is_file()
-]
+FAMILIES = [name for name in registry.FAMILIES if (registry.PACKAGE / "plugins" / name / "entries.yaml").is_file()]
 OURS = [
     (family, name)
     for family in FAMILIES
-    for name in yaml.safe_load((plugins.PACKAGE / family / "entries.yaml").read_text())
+    for name in yaml.safe_load((registry.PACKAGE / "plugins" / family / "entries.yaml").read_text())
 ]
 HELPER = """
 PARAMS = {"part": "", "words": 3}
@@ -41,16 +38,16 @@ def write(home: Path, family: str, **entries: Any) -> None:
     file = home / "mine" / family / "entries.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(entries))
-    plugins.Folders.use((home / "mine",))
+    registry.Folders.use((home / "mine",))
 
 
 @pytest.mark.parametrize(("family", "name"), OURS)
 def test_each_of_ours_is_a_file_but_for_its_options(family: str, name: str) -> None:
-    found = plugins.find(family, name)
-    written = yaml.safe_load((plugins.PACKAGE / family / "entries.yaml").read_text())[name]
-    file = plugins.PACKAGE / family / f"{written['use']}.py"
-    assert plugins.file(family, name) == file == Path(str(found.__file__))
-    assert name in plugins.names(family)
+    found = registry.find(family, name)
+    written = yaml.safe_load((registry.PACKAGE / "plugins" / family / "entries.yaml").read_text())[name]
+    file = registry.PACKAGE / "plugins" / family / f"{written['use']}.py"
+    assert registry.file(family, name) == file == Path(str(found.__file__))
+    assert name in registry.names(family)
     assert not file.with_stem(name).exists()
     options = {key: value for key, value in written.items() if key not in ("about", "use")}
     assert options.items() <= found.PARAMS.items()
@@ -65,7 +62,7 @@ def test_an_entry_of_a_shift_is_applied_and_named_like_one(home: Path) -> None:
     own = corrupt(image, "foggy", 2.5)
     assert np.array_equal(own, corrupt(image, "foggy", 2.5, profile="continuous"))
     assert not np.array_equal(own, corrupt(image, "fog", 2.5, profile="continuous"))  # other words
-    assert plugins.find("shifts", "foggy+contrast").PARAMS == {"foggy": {}, "contrast": {}}
+    assert registry.find("shifts", "foggy+contrast").PARAMS == {"foggy": {}, "contrast": {}}
     with pytest.raises(PluginError, match=r"no shifts named 'fogy' \(did you mean .*foggy"):
         corrupt(image, "fogy")
 
@@ -73,19 +70,17 @@ def test_an_entry_of_a_shift_is_applied_and_named_like_one(home: Path) -> None:
 def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
     entry = {"about": "Half as bright.", "use": "bright"}
     write(home, "shifts", dim=entry)
-    (option,) = plugins.find("shifts", "bright").PARAMS
+    (option,) = registry.find("shifts", "bright").PARAMS
     asked = {"campaigns__small__shifts": ["dim"], "shifts": {}}
 
     def shifted(**over: Any) -> dict[str, Any]:
         planned: plans.Plan = campaign.plan(home, **{**asked, **over})
         (artifact, *_) = (
-            c
-            for ref, c in planned.artifacts.items()
-            if ref.path.startswith("data/shards/shapes/test/dim/")
+            c for ref, c in planned.artifacts.items() if ref.path.startswith("data/shards/shapes/test/dim/")
         )
         return artifact.recipe
 
-    value = plugins.find("shifts", "bright").PARAMS[option]
+    value = registry.find("shifts", "bright").PARAMS[option]
     first = shifted()
     assert first["shift"] == {"name": "dim", "use": "dim", "options": {option: value}}
     assert any(name.endswith("shifts/bright.py") for name in first["code"])
@@ -128,12 +123,12 @@ def test_what_is_wrong_is_told_with_file_and_key(home: Path, what: str) -> None:
     campaign.add(home, "shifts", "_own", HELPER)
     write(home, "shifts", dim=given, dimmer={"about": "a", "use": "bright"})
     with pytest.raises(PluginError, match=message):
-        plugins.find("shifts", "dim")
+        registry.find("shifts", "dim")
 
 
 def test_a_list_that_is_none_is_told(home: Path) -> None:
     file = home / "mine/shifts/entries.yaml"
-    plugins.Folders.use((home / "mine",))
+    registry.Folders.use((home / "mine",))
     for text, message in {
         "- dim": "holds no mapping",
         "a: [": "is not valid YAML",
@@ -141,18 +136,16 @@ def test_a_list_that_is_none_is_told(home: Path) -> None:
     }.items():
         file.write_text(text)
         with pytest.raises(PluginError, match=f"{re.escape(str(file))}.* ?{message}"):
-            plugins.names("shifts")
+            registry.names("shifts")
 
 
 def test_one_name_is_one_plugin(home: Path) -> None:
     write(home, "shifts", bright={"about": "a", "use": "fog"})
-    with pytest.raises(
-        PluginError, match=r"a file and an entry.*'bright': .*bright.py and .*entries"
-    ):
-        plugins.find("shifts", "bright")
+    with pytest.raises(PluginError, match=r"a file and an entry.*'bright': .*bright.py and .*entries"):
+        registry.find("shifts", "bright")
     write(home, "metrics", map50={"about": "a", "use": "map"})
     with pytest.raises(PluginError, match="two entries, for metrics 'map50'"):
-        plugins.find("metrics", "map50")
+        registry.find("metrics", "map50")
 
 
 def test_params_may_not_make_another_thing_of_an_entry(home: Path) -> None:

@@ -1,7 +1,5 @@
 """JSON that somebody else wrote: it is read as what it says, or refused by a ValueError; nothing else is raised."""
 
-from __future__ import annotations
-
 import json
 import random  # noqa: TID251 - of texts, and seeded
 from typing import Any
@@ -10,7 +8,7 @@ import pytest
 import yaml
 
 from makers.hostile_json import REFUSED
-from shiftbench.files import from_json, from_yaml
+from shiftbench.base.files import from_json, from_yaml
 
 INTEGERS = {
     "base 60": "1" + ":59" * 5000,

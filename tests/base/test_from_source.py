@@ -1,7 +1,5 @@
 """A changed file of the user's is run as it stands, whatever bytecode lies beside it."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable
@@ -10,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shiftbench import plugins
-from shiftbench.models import callable as callables
+from shiftbench.base import registry
+from shiftbench.plugins.models import callable as callables
 
 
 @pytest.fixture(autouse=True)
@@ -28,16 +26,14 @@ def write(file: Path, value: int) -> None:
 
 
 def plugin(home: Path) -> int:
-    plugins.Folders.use((home / "mine_anew",))
-    return int(plugins.find("shifts", "mine").VALUE)
+    registry.Folders.use((home / "mine_anew",))
+    return int(registry.find("shifts", "mine").VALUE)
 
 
 def helper(home: Path) -> int:
-    (home / "mine_anew/shifts/asks.py").write_text(
-        "from mine_anew.shifts import mine\nVALUE = mine.VALUE\n"
-    )
-    plugins.Folders.use((home / "mine_anew",))
-    return int(plugins.find("shifts", "asks").VALUE)
+    (home / "mine_anew/shifts/asks.py").write_text("from mine_anew.shifts import mine\nVALUE = mine.VALUE\n")
+    registry.Folders.use((home / "mine_anew",))
+    return int(registry.find("shifts", "asks").VALUE)
 
 
 def function(home: Path) -> Any:

@@ -1,33 +1,21 @@
 """The interface of the package `imagecorruptions`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from makers.shift_digests import picture
 from shiftbench import corrupt as ours
-from shiftbench.errors import DataError, ParamsError, RangeError
+from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.imagecorruptions import NAMES, corrupt, get_corruption_names
 
 IMAGE = picture(40, 50, 3)
 
 
 def test_names_stand_in_the_packages_order() -> None:
-    sizes = {
-        "common": 15,
-        "validation": 4,
-        "all": 19,
-        "noise": 3,
-        "blur": 4,
-        "weather": 4,
-        "digital": 4,
-    }
+    sizes = {"common": 15, "validation": 4, "all": 19, "noise": 3, "blur": 4, "weather": 4, "digital": 4}
     assert {subset: len(get_corruption_names(subset)) for subset in sizes} == sizes
     assert get_corruption_names() == list(NAMES[:15])
-    assert (
-        get_corruption_names("validation") == "speckle_noise gaussian_blur spatter saturate".split()
-    )
+    assert get_corruption_names("validation") == "speckle_noise gaussian_blur spatter saturate".split()
 
 
 @pytest.mark.filterwarnings("ignore:.*frost")

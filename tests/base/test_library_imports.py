@@ -1,7 +1,5 @@
 """What libraries do to their process, and read of the working folder, when they are imported: nothing."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isolation import ROOT
-from shiftbench import library_imports, rng
+from shiftbench.base import library_imports, rng
 
 TELL = """
 import json
@@ -39,8 +37,7 @@ def numbas_settings(folder: Path, imports: str) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "imports",
-    ["import shiftbench, numba", "import numba, shiftbench", "import shiftbench.compiled"],
+    "imports", ["import shiftbench, numba", "import numba, shiftbench", "import shiftbench.base.compiled"]
 )
 def test_numba_reads_no_settings_of_the_folder(tmp_path: Path, imports: str) -> None:
     settings = "cache_dir: nb\ndisable_jit: 1\ndump_ir: 1\n"

@@ -1,7 +1,5 @@
 """Random words: keyed by identity, stable to the bit, and of the distributions they promise."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -11,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shiftbench import rng
-from shiftbench.errors import RangeError
-from shiftbench.rng import RandomStream, derive, unit_hash
+from shiftbench.base import rng
+from shiftbench.base.errors import RangeError
+from shiftbench.base.rng import RandomStream, derive, unit_hash
 
 WORDS = [4595959055204493410, 14184623208600412841, 1488518518464504446]
 NORMAL = "7030c40868edff0a"
@@ -64,9 +62,7 @@ def test_each_part_of_the_identity_counts() -> None:
         (lambda w: w.normal(0), 0),
     ],
 )
-def test_calls_take_the_documented_number_of_words(
-    call: Callable[[RandomStream], Any], taken: int
-) -> None:
+def test_calls_take_the_documented_number_of_words(call: Callable[[RandomStream], Any], taken: int) -> None:
     used, fresh = words(), words()
     call(used)
     fresh.raw(taken)

@@ -1,13 +1,11 @@
 """`rng_torch.Words` draws the words of `rng.Words`, for many samples at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
-from shiftbench import rng, rng_torch
-from shiftbench.errors import RangeError
+from shiftbench.base import rng, rng_torch
+from shiftbench.base.errors import RangeError
 
 
 def both(count: int = 3) -> tuple[list[rng.RandomStream], rng_torch.RandomStream]:
@@ -50,9 +48,7 @@ def test_poisson_counts_are_the_same() -> None:
 
 def test_another_shift_has_other_words_of_the_same_sample() -> None:
     stream_rng = rng.RandomStream(7, "fog", "mnist", "k")
-    assert (
-        stream_rng.of("snow").key == rng.RandomStream(7, "snow", "mnist", "k").key != stream_rng.key
-    )
+    assert stream_rng.of("snow").key == rng.RandomStream(7, "snow", "mnist", "k").key != stream_rng.key
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """`shiftbench claims` on a terminal of 80 columns: a block for each claim, and no line beyond."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from shiftbench.base.errors import DataError
 from shiftbench.cli import claiming
-from shiftbench.errors import DataError
-from shiftbench.plan import cards
+from shiftbench.workflow.plan import cards
 
 WIDTH = 80
 VERDICTS = ["supported", "refuted", "inconclusive", "not exercised"]
@@ -43,9 +41,7 @@ def drawn(random: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def test_what_was_run_at_any_scale_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_run_at_any_scale_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no system was run here; `make systems` runs all"):
         claiming._run_here()

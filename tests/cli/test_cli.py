@@ -1,7 +1,5 @@
 """The command line: what each command prints, for people and for programs, and how it ends."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket
@@ -20,12 +18,12 @@ from scipy.io import wavfile
 from makers import planned_campaign
 from makers.command_line import ends, run, said
 from shiftbench import cli
+from shiftbench.base.errors import DataError, ParamsError, skippable
+from shiftbench.base.sample import Sample
 from shiftbench.cli import looking
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError, skippable
-from shiftbench.plan import plan
-from shiftbench.sample import Sample
-from shiftbench.tools import cite, doctor, preview
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.tools import cite, doctor, preview
 
 COMMANDS = {  # what people type comes before what the workflow calls
     "The run": "plan why audit prune systems",
@@ -84,18 +82,14 @@ def test_an_error_on_purpose_is_one_message_and_its_code(
     assert "no scale 'smok'" in capsys.readouterr().err
 
 
-def test_an_error_of_one_sample_is_told_with_how_to_go_on(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_an_error_of_one_sample_is_told_with_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     def command() -> None:
         raise skippable(DataError("mine/all/1: cut short"))
 
     with pytest.raises(SystemExit):
         cli.main(command)
     told = capsys.readouterr().err
-    assert told.startswith(
-        "error: mine/all/1: cut short\n`on_error: skip` at its dataset in params.yaml leaves out"
-    )
+    assert told.startswith("error: mine/all/1: cut short\n`on_error: skip` at its dataset in params.yaml leaves out")
 
 
 def test_the_version_is_told_as_every_program_tells_it() -> None:
@@ -140,9 +134,7 @@ def test_why_is_short_unless_asked(home: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_lists_and_descriptions_fit_a_terminal(
-    home: Path, monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
+def test_lists_and_descriptions_fit_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """What is wrapped stands below its own column; a paragraph is wrapped once."""
     monkeypatch.setattr(looking.out, "width", width)
     lines = said("list", "shifts").splitlines()
@@ -227,17 +219,12 @@ def test_preview_draws_a_row_per_sample_and_a_column_per_severity(home: Path) ->
     assert pixels.shape[0] == preview.HEADER + 2 * (preview.SIDE + preview.GAP) + preview.GAP
 
 
-def test_preview_of_all_shifts_leaves_out_what_lacks_originals(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_preview_of_all_shifts_leaves_out_what_lacks_originals(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(home / "nothing"))
     told = said("preview", "--out", "all.png")
     names = preview.pictured()[0]
     assert f"wrote all.png: {len(names)} shifts" in told
-    assert (
-        "`shiftbench fetch background_photos frost_textures scikit_image_photos tuxpaint_stamps`"
-        in told
-    )
+    assert "`shiftbench fetch background_photos frost_textures scikit_image_photos tuxpaint_stamps`" in told
     assert {"fog", "object_size", "bright"} <= set(names)
     with Image.open("all.png") as opened:
         assert opened.height > -(-len(names) // preview.PER_LINE) * 112
@@ -248,10 +235,7 @@ def test_preview_prefers_the_shards_that_are_there(home: Path) -> None:
     folder.mkdir(parents=True)
     some = [Sample(f"shapes/all/{i}", {"image": np.full((9, 9), i, np.uint8)}) for i in range(3)]
     shards.write(some, folder, {"image": "png"}, {}, 10**6)
-    assert [sample.key for sample in preview.from_dataset("shapes", home, 2)] == [
-        "shapes/all/0",
-        "shapes/all/1",
-    ]
+    assert [sample.key for sample in preview.from_dataset("shapes", home, 2)] == ["shapes/all/0", "shapes/all/1"]
 
 
 def test_preview_of_a_text_shift_is_text(home: Path) -> None:
@@ -271,9 +255,7 @@ def test_preview_of_a_sound_is_its_waveform_and_spectrogram(home: Path) -> None:
     wave = np.zeros((4410, 2), np.int16)
     wave[:, 0] = 9000
     wavfile.write(home / "own.wav", 44100, wave)
-    assert "wrote mine.png" in said(
-        "preview", "audio_noise", "--sound", "own.wav", "--out", "mine.png"
-    )
+    assert "wrote mine.png" in said("preview", "audio_noise", "--sound", "own.wav", "--out", "mine.png")
     with pytest.raises(DataError, match=r"own/own: no field 'image'"):
         run_raising("preview", "bright", "--sound", "own.wav")
     with pytest.raises(DataError, match=r"none.wav cannot be read as a WAV"):
@@ -307,10 +289,7 @@ def test_doctor_tells_programs_what_it_found(home: Path) -> None:
 
 def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
     (home / "requirements.lock").write_text("numpy==0.0.1\nnothing-of-that-name==1.0\n")
-    assert (
-        doctor.drift(Path("requirements.lock"))[1]
-        == "nothing-of-that-name is missing, locked is 1.0"
-    )
+    assert doctor.drift(Path("requirements.lock"))[1] == "nothing-of-that-name is missing, locked is 1.0"
     found = {
         "modules": {"dvc": None, "snakemake": "9"},
         "disk": {"free_gb": 1.0, "wanted_gb": 2.0},
@@ -369,10 +348,7 @@ def test_cite_as_bibtex(home: Path) -> None:
         "@misc{models_perceptron,\n  author = {Rumelhart and Hinton and Williams},\n  year = {1986},\n"
         "  doi = {10.1038/323533a0},\n  note = {Rumelhart, Hinton and Williams 1986, doi:10.1038/323533a0.},\n}"
     ) in told
-    assert (
-        "@misc{benchmark_shiftbench,\n  author = {{The shiftbench authors}},\n  title = {shiftbench: "
-        in told
-    )
+    assert "@misc{benchmark_shiftbench,\n  author = {{The shiftbench authors}},\n  title = {shiftbench: " in told
 
 
 @pytest.mark.parametrize(
@@ -389,16 +365,14 @@ def test_cite_as_bibtex(home: Path) -> None:
         ("CNS-Bench, ICCV 2025, arXiv 2507.17651", None, None),
         ("none of its own", None, None),
     ],
-)  # fmt: skip
+)
 def test_authors_and_title_are_read_from_a_citation_or_left_out(
     text: str, author: str | None, title: str | None
 ) -> None:
     told = cite.Entry("shifts", "x", text).bibtex
     assert (f"  author = {{{author}}},\n" in told) == (author is not None), told
     assert (f"  title = {{{title}}},\n" in told) == (title is not None), told
-    assert told.count("author = ") + told.count("title = ") == sum(
-        x is not None for x in (author, title)
-    )
+    assert told.count("author = ") + told.count("title = ") == sum(x is not None for x in (author, title))
 
 
 def test_a_sources_card_gives_its_title() -> None:

@@ -4,8 +4,6 @@ Trees of links and output roots are drawn; whatever a command answers, all aroun
 command ends with a traceback.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -20,15 +18,14 @@ import pytest
 import yaml
 
 from makers import planned_campaign
-from shiftbench import cli, plugins
-from shiftbench.plan import plan as plans
+from shiftbench import cli
+from shiftbench.base import registry
 from shiftbench.provenance import trust
+from shiftbench.workflow.plan import plan as plans
 
 _CACHE = ".dvc .dvc/cache .dvc/cache/files .dvc/cache/files/md5 .dvc/cache/files/md5/{oid} .dvc/tmp"
 _SHARDS = "{root} data data/shards data/shards/left data/shards/sub data/shards/package.json"
-_RECIPES = (
-    "{root} recipes recipes/shift recipes/shift/shapes recipes/report recipes/report/index.json"
-)
+_RECIPES = "{root} recipes recipes/shift recipes/shift/shapes recipes/report recipes/report/index.json"
 COMMANDS = {
     "pull shards": f"{_CACHE} {_CACHE} {_SHARDS} {_SHARDS} {_RECIPES}",
     "pull": f"{_CACHE} {_SHARDS} {_RECIPES} weights results results/report",
@@ -108,9 +105,7 @@ def _record(around: Path) -> None:
     stages = {"s": {"cmd": "x", "outs": outs}}
     home = around / "checkout"
     (home / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    (home / "dvc.yaml").write_text(
-        "stages:\n  s:\n    cmd: x\n    outs:\n    - data/shards\n    - build/data/shards\n"
-    )
+    (home / "dvc.yaml").write_text("stages:\n  s:\n    cmd: x\n    outs:\n    - data/shards\n    - build/data/shards\n")
 
 
 def _stored(around: Path, data: bytes, end: str = "") -> str:
@@ -128,11 +123,7 @@ def drawn(draw: random.Random, around: Path, command: str) -> list[str]:
     oid = draw.choice(sorted(path.name for path in (around / "remote/files/md5").iterdir()))
     links: list[Path] = []
     for place in draw.choices(COMMANDS[command].split(), k=draw.choice([1, 1, 2, 2, 3])):
-        below = (
-            checkout
-            if place.startswith(".dvc") or place.partition("/")[0] not in _OF_ROOT
-            else checkout / root
-        )
+        below = checkout if place.startswith(".dvc") or place.partition("/")[0] not in _OF_ROOT else checkout / root
         link = Path(os.path.normpath(below / place.format(oid=oid, root=root)))
         above = [folder for folder in link.parents if checkout in folder.parents]
         if link == checkout or any(one.is_symlink() or one.is_file() for one in above):
@@ -144,10 +135,7 @@ def drawn(draw: random.Random, around: Path, command: str) -> list[str]:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(os.path.relpath(target, link.parent) if draw.random() < 0.7 else target)
         links.append(link)
-    return [
-        f"root: {root}",
-        *(f"{link} -> {link.readlink()}" for link in links if link.is_symlink()),
-    ]
+    return [f"root: {root}", *(f"{link} -> {link.readlink()}" for link in links if link.is_symlink())]
 
 
 def all_around(around: Path) -> dict[str, tuple[object, ...]]:
@@ -184,9 +172,7 @@ def test_a_command_writes_nothing_outside_and_ends_in_words(
         assert ended(monkeypatch, command, around) in (0, 2, 3, 4, 20, 30)
         after = all_around(around)
         if command.startswith("outside"):
-            after = {
-                name: what for name, what in after.items() if not name.startswith("auditor/audit.")
-            }
+            after = {name: what for name, what in after.items() if not name.startswith("auditor/audit.")}
             before["auditor"] = after["auditor"]
         assert after == before, said
 
@@ -197,7 +183,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, command: str, around: Path) -> int:
     outside = words[0] == "outside"
     monkeypatch.chdir(around / ("auditor" if outside else "checkout"))
     monkeypatch.setattr(sys, "argv", ["shiftbench", *words[outside:]])
-    plugins.Folders.use(())
+    registry.Folders.use(())
     plans._code.cache_clear()
     try:
         cli.main()

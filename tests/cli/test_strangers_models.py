@@ -1,7 +1,5 @@
 """A stranger's params may say `trust: true` of a model that runs code: no command but a run loads it before you do."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +11,8 @@ from makers import planned_campaign
 from makers.command_line import ends, run
 from shiftbench import cli
 from shiftbench.data import pins
-from shiftbench.plan import plan as plans
 from shiftbench.provenance import trust
+from shiftbench.workflow.plan import plan as plans
 
 WEIGHTS = "shapes/theirs-given-s0"
 MODEL = {"use": "callable", "path": "evil.py:predict", "trust": True}
@@ -85,11 +83,7 @@ def theirs(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_every_command_is_looked_at() -> None:
-    named = {
-        str(one.name or one.callback.__name__).strip("_")
-        for one in cli.app.registered_commands
-        if one.callback
-    }
+    named = {str(one.name or one.callback.__name__).strip("_") for one in cli.app.registered_commands if one.callback}
     assert named == COMMANDS.keys() | STAGES | ELSEWHERE
 
 

@@ -1,7 +1,5 @@
 """Looking at a checkout of somebody else's runs nothing of it; what would run it says so and asks for `--trust`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -10,12 +8,12 @@ import yaml
 
 from makers import planned_campaign
 from makers.command_line import ends, run
-from shiftbench import files, plugins
-from shiftbench.errors import DataError, UntrustedError
-from shiftbench.plan import plan as plans
-from shiftbench.plan import planned_jobs
+from shiftbench.base import files, registry
+from shiftbench.base.errors import DataError, UntrustedError
 from shiftbench.provenance import trust
-from shiftbench.tools import init_campaign
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan import planned_jobs
+from shiftbench.workflow.tools import init_campaign
 
 
 @pytest.fixture
@@ -64,22 +62,10 @@ def test_a_reading_command_runs_nothing_of_the_checkout(
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        "make",
-        "repair data",
-        "record",
-        "answers",
-        "audit --level 2",
-        "systems cns-bench",
-        "preview bright",
-    ],
+    "words", ["make", "repair data", "record", "answers", "audit --level 2", "systems cns-bench", "preview bright"]
 )
 def test_what_runs_a_checkout_asks_for_trust(
-    theirs: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    words: str,
+    theirs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
 ) -> None:
     assert ends(monkeypatch, *words.split()) == 2
     assert "`shiftbench --trust COMMAND`" in capsys.readouterr().err
@@ -116,9 +102,9 @@ def test_a_plan_that_needs_code_of_a_plugin_says_so(
 
 
 def test_a_plan_is_the_same_with_and_without_trust(theirs: Path) -> None:
-    plugins.Folders.only_read = True
+    registry.Folders.only_read = True
     read = planned_campaign.fingerprints(plans.load()[0])
-    plugins.Folders.only_read = False
+    registry.Folders.only_read = False
     plans._code.cache_clear()
     assert planned_campaign.fingerprints(plans.load()[0]) == read
 
@@ -126,9 +112,7 @@ def test_a_plan_is_the_same_with_and_without_trust(theirs: Path) -> None:
 # --- the rule --------------------------------------------------------------------------------------
 
 
-def test_a_checkout_is_not_trusted_for_its_neighbours_or_what_is_above(
-    tmp_path: Path, listed: Path
-) -> None:
+def test_a_checkout_is_not_trusted_for_its_neighbours_or_what_is_above(tmp_path: Path, listed: Path) -> None:
     for name in ("a", "a/b", "ab"):
         (tmp_path / name).mkdir()
     trust.trust(tmp_path / "a")
@@ -159,10 +143,10 @@ def test_a_folder_whose_name_would_be_two_lines_is_not_listed(tmp_path: Path, li
 def test_the_checkout_of_the_package_that_runs_is_trusted(
     tmp_path: Path, listed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plugins, "PACKAGE", tmp_path / "clone/src/shiftbench")
+    monkeypatch.setattr(registry, "PACKAGE", tmp_path / "clone/src/shiftbench")
     assert trust.is_trusted(tmp_path / "clone")
     assert not trust.is_trusted(tmp_path)
-    monkeypatch.setattr(plugins, "PACKAGE", tmp_path / "clone/.venv/lib/site-packages/shiftbench")
+    monkeypatch.setattr(registry, "PACKAGE", tmp_path / "clone/.venv/lib/site-packages/shiftbench")
     assert not trust.is_trusted(tmp_path / "clone")  # its environment is no part of a checkout
 
 
@@ -189,9 +173,7 @@ def test_where_the_list_cannot_be_written_it_is_said_when_one_asks(
 
 
 @pytest.mark.parametrize("name", ["*", "deep/*", "a*/*"])
-def test_a_folder_whose_name_would_trust_its_neighbours_is_refused(
-    tmp_path: Path, listed: Path, name: str
-) -> None:
+def test_a_folder_whose_name_would_trust_its_neighbours_is_refused(tmp_path: Path, listed: Path, name: str) -> None:
     (tmp_path / name).mkdir(parents=True)
     with pytest.raises(DataError, match="cannot be trusted"):
         trust.trust(tmp_path / name)
@@ -227,9 +209,7 @@ def test_what_is_not_below_the_checkout_is_refused(tmp_path: Path, listed: Path,
 
 
 @pytest.mark.parametrize("moved", ["", ".dvc", ".dvc/cache", ".dvc/cache/files/md5/00"])
-def test_a_link_into_the_cache_is_dvcs_own_unless_the_cache_is_a_link(
-    tmp_path: Path, listed: Path, moved: str
-) -> None:
+def test_a_link_into_the_cache_is_dvcs_own_unless_the_cache_is_a_link(tmp_path: Path, listed: Path, moved: str) -> None:
     home, kept = tmp_path / "home", ".dvc/cache/files/md5/00/0"
     (home / kept).parent.mkdir(parents=True)
     (home / kept).touch()

@@ -1,7 +1,5 @@
 """The smoke campaign, and a SLURM of one node: its daemons on loopback, in a folder and on ports of their own."""
 
-from __future__ import annotations
-
 import getpass
 import os
 import secrets

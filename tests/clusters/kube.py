@@ -1,7 +1,5 @@
 """A Kubernetes for the tests: an API server that records Job objects and runs their command here, as a node would."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -58,9 +56,7 @@ class Kube:
     def get(self, path: str) -> dict[str, Any]:
         if path.startswith(f"{JOBS}/"):
             ended = self.pods[path.split("/")[-2]].poll()
-            status = (
-                {"active": 1} if ended is None else {"failed": 1} if ended else {"succeeded": 1}
-            )
+            status = {"active": 1} if ended is None else {"failed": 1} if ended else {"succeeded": 1}
             return {"kind": "Job", "status": status}
         return {"kind": "PodList", "items": []}
 
@@ -85,12 +81,7 @@ class Kube:
     def _environment(self) -> dict[str, str]:
         """A pod sees the image, here the interpreter's folder, and nothing of the main process's environment."""
         kept = ("HOME", "PYTHONPATH", "LANG", "OMP_NUM_THREADS")
-        programs = (
-            commands.INTERPRETER.parent,
-            commands.FORKED,
-            commands.PYTHON.parent,
-            os.defpath,
-        )
+        programs = (commands.INTERPRETER.parent, commands.FORKED, commands.PYTHON.parent, os.defpath)
         return {
             **{key: os.environ[key] for key in kept if key in os.environ},
             **commands.forking(),

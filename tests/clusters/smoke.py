@@ -1,7 +1,5 @@
 """The smoke campaign in a checkout, for the tests of clusters."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Kubernetes: what its executor asks the API server for, and what its pods leave on the volume."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -77,9 +75,7 @@ def test_a_job_has_image_memory_time_and_the_volume_and_makes_the_same_bytes(
     assert list(campaign.path.glob("snakemake-workflow-sources.*")) == []
 
 
-def test_a_pod_that_was_given_no_gpu_says_so_before_it_trains(
-    cluster: Kube, campaign: Repository
-) -> None:
+def test_a_pod_that_was_given_no_gpu_says_so_before_it_trains(cluster: Kube, campaign: Repository) -> None:
     marker = "build/smoke/logs/jobs/train/digits/convnet-erm-s0.done"
     asked = ("train:gpu=1", "train:mem_mb=16000", "train:runtime=90")
     run = on_kubernetes(campaign, "--retries=0", marker, *SMOKE, "--set-resources", *asked)

@@ -1,7 +1,5 @@
 """The smoke campaign through a real SLURM: the bytes of a local run, also after jobs were taken away half-way."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -15,11 +13,7 @@ from clusters.smoke import SHIFTS, SMOKE, smoke
 from makers.repositories import HOME, Repository, checkout
 from shiftbench.provenance import locks
 
-pytestmark = [
-    pytest.mark.workflow,
-    pytest.mark.cluster,
-    pytest.mark.needs("slurmctld", "slurmd", "munged"),
-]
+pytestmark = [pytest.mark.workflow, pytest.mark.cluster, pytest.mark.needs("slurmctld", "slurmd", "munged")]
 
 ON_SLURM = (
     "--profile=profiles/slurm",
@@ -48,9 +42,7 @@ def cluster(slurm: None, local: Repository, tmp_path: Path) -> Repository:
     return Repository(tmp_path / "repository")
 
 
-def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(
-    cluster: Repository, local: Repository
-) -> None:
+def test_a_group_of_shifts_is_one_job_and_makes_the_same_bytes(cluster: Repository, local: Repository) -> None:
     known = set(jobs())
     cluster.run("snakemake", *ON_SLURM, "shards", *SMOKE)
     [(_, comment)] = set(jobs()) - known
@@ -86,9 +78,7 @@ esac
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_smoke_campaign_has_the_bytes_of_a_local_run(
-    slurm: None, local: Repository, tmp_path: Path
-) -> None:
+def test_the_smoke_campaign_has_the_bytes_of_a_local_run(slurm: None, local: Repository, tmp_path: Path) -> None:
     local.make(*SMOKE)
     cluster = smoke(tmp_path / "repository")
     known = len(jobs())

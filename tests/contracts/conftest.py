@@ -1,23 +1,17 @@
 """Plugins of a user's own take part in the contract tests: SHIFTBENCH_PLUGINS=mine pytest tests/contracts."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
 
-MINE = tuple(
-    Path(folder).resolve()
-    for folder in os.environ.get("SHIFTBENCH_PLUGINS", "").split(os.pathsep)
-    if folder
-)
-plugins.Folders.use(MINE)  # before the modules here ask for names
+MINE = tuple(Path(folder).resolve() for folder in os.environ.get("SHIFTBENCH_PLUGINS", "").split(os.pathsep) if folder)
+registry.Folders.use(MINE)  # before the modules here ask for names
 
 
 @pytest.fixture(autouse=True)
 def _my_plugins() -> None:
     """Search the same folders when a test runs, whatever another test looked for."""
-    plugins.Folders.use(MINE)
+    registry.Folders.use(MINE)

@@ -1,7 +1,5 @@
 """Every dataset keeps the contract of docs/extending.md, on its real originals where they are at hand."""
 
-from __future__ import annotations
-
 import collections
 import functools
 import hashlib
@@ -17,13 +15,13 @@ import numpy as np
 import pytest
 
 from makers.miniature_originals import MAKERS
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import FetchError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
-from shiftbench.errors import FetchError
-from shiftbench.sample import Sample
-from shiftbench.stages.fetch import fetch
+from shiftbench.workflow.stages.fetch import fetch
 
-NAMES = plugins.names("datasets")
+NAMES = registry.names("datasets")
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
 MADE = {"train": 200, "val": 60, "test": 60, "count": 150, "test_count": 40, "sentences": 40}
 """How many samples at most of what is made, not read: options of these names."""
@@ -57,7 +55,7 @@ def originals(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
         (workplace() / name).mkdir()
         return MAKERS[name](workplace() / name)
     sources = {}
-    for source in plugins.find("datasets", name).SOURCES:
+    for source in registry.find("datasets", name).SOURCES:
         folder = workplace() / "sources" / source
         if not (folder / "manifest.json").is_file():
             fetch(source, folder, [], offline=not ONLINE)
@@ -72,7 +70,7 @@ def at_hand(name: str) -> tuple[dict[str, Path], dict[str, Any]]:
         if ONLINE:
             raise
         pytest.skip(f"the originals of {name} are not in the cache: {error}".splitlines()[0])
-    options = {**plugins.find("datasets", name).PARAMS, **given}
+    options = {**registry.find("datasets", name).PARAMS, **given}
     fewer = {key: min(most, options[key]) for key, most in MADE.items() if options.get(key)}
     return sources, {**options, **fewer, "name": name}
 
@@ -87,23 +85,19 @@ def made_from(module: ModuleType, params: dict[str, Any], split: str) -> dict[st
 @functools.cache
 def other_shards(name: str, split: str) -> Path:
     sources, params = at_hand(name)
-    module, folder = plugins.find("datasets", name), workplace() / "shards" / name / split
+    module, folder = registry.find("datasets", name), workplace() / "shards" / name / split
     folder.mkdir(parents=True)
     native = module.samples(splits.native(split, module), sources, params)
     kept = [s for s in splits.cut(native, split, module) if isinstance(s, Sample)]
     about = {"classes": list(classes(module, params, sources))}
-    fields = plugins.find("tasks", module.TASK).FIELDS
+    fields = registry.find("tasks", module.TASK).FIELDS
     shards.write(sorted(kept, key=lambda sample: sample.key), folder, fields, about, 1_000_000_000)
     return folder / "manifest.json"
 
 
-def classes(
-    module: ModuleType, params: dict[str, Any], sources: dict[str, Path]
-) -> tuple[str, ...]:
+def classes(module: ModuleType, params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     extra = made_from(module, params, "test")
-    found: tuple[str, ...] = (
-        module.classes(params, sources, **extra) if hasattr(module, "classes") else module.CLASSES
-    )
+    found: tuple[str, ...] = module.classes(params, sources, **extra) if hasattr(module, "classes") else module.CLASSES
     return found
 
 
@@ -116,10 +110,10 @@ def offered(module: ModuleType) -> tuple[str, ...]:
 def read(name: str) -> dict[str, list[Seen]]:
     """Read each native split once, checking each sample's form on the way."""
     sources, params = at_hand(name)
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     group = getattr(module, "group", lambda sample: sample.key)
     found: dict[str, list[Seen]] = {split: [] for split in offered(module)}
-    task = plugins.find("tasks", module.TASK)
+    task = registry.find("tasks", module.TASK)
     for native in {splits.native(split, module) for split in found}:
         cuts = [split for split in found if splits.native(split, module) == native]
         for sample in module.samples(native, sources, params, **made_from(module, params, native)):
@@ -151,38 +145,30 @@ def check(sample: Sample, task: ModuleType) -> None:
 
 def labels(sample: Sample) -> tuple[int, ...]:
     fields = sample.fields
-    return (
-        (fields["label"],)
-        if "label" in fields
-        else tuple(b["label"] for b in fields.get("boxes", ()))
-    )
+    return (fields["label"],) if "label" in fields else tuple(b["label"] for b in fields.get("boxes", ()))
 
 
 def classified(module: ModuleType) -> bool:
     """Tell whether a dataset's task has classes."""
-    return bool({"label", "boxes"} & set(plugins.find("tasks", module.TASK).FIELDS))
+    return bool({"label", "boxes"} & set(registry.find("tasks", module.TASK).FIELDS))
 
 
 def content(sample: Sample) -> str:
     kinds = ("image", "rgb", "audio", "text", "query")
     value = next(sample.fields[kind] for kind in kinds if kind in sample.fields)
-    raw = (
-        f"{value.shape}".encode() + value.tobytes()
-        if isinstance(value, np.ndarray)
-        else value.encode()
-    )
+    raw = f"{value.shape}".encode() + value.tobytes() if isinstance(value, np.ndarray) else value.encode()
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 @BY_DATASET
 def test_declaration(name: str) -> None:
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     assert len(module.__doc__ or "") > 40
     assert module.LICENCE.strip()
     assert module.CITATION.strip()
     assert isinstance(module.REDISTRIBUTE, bool)
     assert isinstance(module.PARAMS, dict)
-    assert module.TASK in plugins.names("tasks")
+    assert module.TASK in registry.names("tasks")
     assert [splits.native(split, module) for split in offered(module)]
     least = 2 if classified(module) else 0
     assert hasattr(module, "classes") or len(set(module.CLASSES)) == len(module.CLASSES) >= least
@@ -191,33 +177,31 @@ def test_declaration(name: str) -> None:
 @BY_DATASET
 def test_classes_are_distinct_and_labels_lie_in_them(name: str) -> None:
     sources, params = at_hand(name)
-    names = classes(plugins.find("datasets", name), params, sources)
+    names = classes(registry.find("datasets", name), params, sources)
     assert len(set(names)) == len(names)
     found = {label for part in read(name).values() for seen in part for label in seen.label}
     assert all(0 <= label < len(names) for label in found)
-    assert bool(found) == classified(plugins.find("datasets", name))
+    assert bool(found) == classified(registry.find("datasets", name))
 
 
 @BY_DATASET
 def test_keys_are_unique_and_have_no_dot(name: str) -> None:
     keys = [seen.key for part in read(name).values() for seen in part]
-    prefix = f"{getattr(plugins.find('datasets', name), 'PART_OF', name)}/"
+    prefix = f"{getattr(registry.find('datasets', name), 'PART_OF', name)}/"
     assert len(set(keys)) == len(keys)
-    assert not [
-        key for key in keys if "." in key or key != key.strip() or not key.startswith(prefix)
-    ]
+    assert not [key for key in keys if "." in key or key != key.strip() or not key.startswith(prefix)]
 
 
 @BY_DATASET
 def test_a_dataset_that_says_so_yields_in_the_order_of_keys(name: str) -> None:
-    if getattr(plugins.find("datasets", name), "IN_ORDER", False):
+    if getattr(registry.find("datasets", name), "IN_ORDER", False):
         for part in read(name).values():
             assert [seen.key for seen in part] == sorted(seen.key for seen in part)
 
 
 @BY_DATASET
 def test_what_it_wants_of_the_user_is_where_it_says(name: str) -> None:
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     if hasattr(module, "wants"):
         _, params = at_hand(name)
         for split in {splits.native(split, module) for split in offered(module)}:
@@ -236,7 +220,7 @@ def test_splits_are_disjoint_by_key_group_and_content(name: str) -> None:
 @BY_DATASET
 def test_same_samples_again(name: str) -> None:
     sources, params = at_hand(name)
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     extra = made_from(module, params, "test")
     native = module.samples(splits.native("test", module), sources, params, **extra)
     kept = (s for s in splits.cut(native, "test", module) if isinstance(s, Sample))
@@ -260,8 +244,7 @@ def test_an_object_of_the_twelve_has_one_split_and_one_class_in_all_looks() -> N
 @pytest.mark.parametrize("name", TWELVE)
 def test_every_class_of_the_twelve_is_in_every_split(name: str) -> None:
     counts = {
-        split: collections.Counter(label for s in part for label in s.label)
-        for split, part in read(name).items()
+        split: collections.Counter(label for s in part for label in s.label) for split, part in read(name).items()
     }
     least = {split: min(count[label] for label in range(12)) for split, count in counts.items()}
     assert least["train"] >= 6

@@ -1,7 +1,5 @@
 """Each definition that runs in a job decides it: nothing runs that no recipe has, and another one is another job."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

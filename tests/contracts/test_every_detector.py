@@ -1,22 +1,20 @@
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import formats
-from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.sample import Sample
-from shiftbench.stages import detector_search
-from shiftbench.stages.score import score_cell, scored
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
+from shiftbench.plugins.tasks import LabelSpace, classification
+from shiftbench.workflow.stages import detector_search
+from shiftbench.workflow.stages.score import score_cell, scored
 
-NAMES = plugins.names("detectors")
-KEPT = [name for name in NAMES if "net" not in plugins.find("detectors", name).NEEDS]
+NAMES = registry.names("detectors")
+KEPT = [name for name in NAMES if "net" not in registry.find("detectors", name).NEEDS]
 CLASSES = tuple("abcd")
 HEAD = Head(np.random.default_rng(9).normal(size=(4, 16)), np.array([0.1, -0.2, 0.0, 0.3]))
 
@@ -43,7 +41,7 @@ def part(whole: Rows, order: np.ndarray) -> Rows:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_declarations(name: str) -> None:
-    detector = plugins.find("detectors", name)
+    detector = registry.find("detectors", name)
     assert "Source:" in detector.__doc__
     assert set(detector.NEEDS) <= {"logits", "features", "head", "net"}
     assert set(getattr(detector, "FIT", ())) <= {"train", "val"}
@@ -56,7 +54,7 @@ def test_declarations(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_scores_depend_on_nothing_but_the_sample(name: str) -> None:
-    detector = plugins.find("detectors", name)
+    detector = registry.find("detectors", name)
     scores = score_cell(detector, {}, SOME, KNOWN)
     assert scores.schema.equals(formats.SCORES.arrow)
     assert score_cell(detector, {}, SOME, KNOWN).equals(scores)
@@ -77,7 +75,7 @@ def test_scores_depend_on_nothing_but_the_sample(name: str) -> None:
 @pytest.mark.parametrize("name", KEPT)
 def test_what_is_far_scores_higher(name: str) -> None:
     """Features that no class has, of the same size: each sample's own, in another order."""
-    detector = plugins.find("detectors", name)
+    detector = registry.find("detectors", name)
     far = np.random.default_rng(9).permuted(SOME.features, axis=1)
     logits = HEAD(far.astype(np.float64)).astype(np.float32)
     table = classification.rows(
@@ -89,8 +87,7 @@ def test_what_is_far_scores_higher(name: str) -> None:
     outside = Rows(table, far, logits, HEAD, name="far")
     state = detector.fit(KNOWN, dict(detector.PARAMS))
     inside, other = (
-        scored(detector, dict(detector.PARAMS), some, state)["score"].to_numpy()
-        for some in (SOME, outside)
+        scored(detector, dict(detector.PARAMS), some, state)["score"].to_numpy() for some in (SOME, outside)
     )
     medians = np.median(other), np.median(inside)
     assert medians[0] > medians[1] or (medians == (0, 0) and other.mean() > inside.mean())
@@ -98,7 +95,7 @@ def test_what_is_far_scores_higher(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_every_point_of_the_grid_can_be_used_or_says_why(name: str) -> None:
-    detector = plugins.find("detectors", name)
+    detector = registry.find("detectors", name)
     for point in detector_search.grid_points(getattr(detector, "GRID", {})):
         try:
             score_cell(detector, point, SOME, KNOWN)
@@ -106,19 +103,15 @@ def test_every_point_of_the_grid_can_be_used_or_says_why(name: str) -> None:
             assert any(key in str(error) for key in point)  # noqa: PT017 - either outcome is right
 
 
-@pytest.mark.parametrize("name", [name for name in KEPT if plugins.find("detectors", name).NEEDS])
+@pytest.mark.parametrize("name", [name for name in KEPT if registry.find("detectors", name).NEEDS])
 def test_what_is_lacking_is_named(name: str) -> None:
-    detector = plugins.find("detectors", name)
+    detector = registry.find("detectors", name)
     needs = detector.NEEDS
     if "features" in needs:
         with pytest.raises(DataError, match="needs features"):
-            score_cell(
-                detector, {}, dataclasses.replace(SOME, beside=None), Known(_without_features())
-            )
+            score_cell(detector, {}, dataclasses.replace(SOME, beside=None), Known(_without_features()))
     if "head" in needs:
-        bare = {
-            split: dataclasses.replace(some, linear=None) for split, some in KNOWN.splits.items()
-        }
+        bare = {split: dataclasses.replace(some, linear=None) for split, some in KNOWN.splits.items()}
         with pytest.raises(ModelError, match="linear layer"):
             score_cell(detector, {}, dataclasses.replace(SOME, linear=None), Known(bare))
     if "features" in needs and getattr(detector, "FIT", ()):

@@ -1,19 +1,17 @@
 """Every method: what it declares, and that it answers each sample in its place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from shiftbench import plugins
-from shiftbench.inference import nets
-from shiftbench.models import convnet
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import convnet
 
-NAMES = plugins.names("methods")
+NAMES = registry.names("methods")
 
 
 def predictor(samples: list[Sample]) -> dict[str, np.ndarray]:
@@ -37,7 +35,7 @@ def net() -> nets.TorchPredictor:
 
 
 def answers(name: str, given: list[Sample]) -> dict[str, np.ndarray]:
-    module: Any = plugins.find("methods", name)
+    module: Any = registry.find("methods", name)
     options = {**module.PARAMS, **({"rate": 0.1} if "rate" in module.PARAMS else {})}
     around = net() if "net" in getattr(module, "NEEDS", ()) else predictor
     found: dict[str, np.ndarray] = module.wrap(around, options, {})(given)
@@ -46,9 +44,9 @@ def answers(name: str, given: list[Sample]) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_declarations(name: str) -> None:
-    module = plugins.find("methods", name)
+    module = registry.find("methods", name)
     assert module.SEES in ("sample", "batch", "stream")
-    tasks = plugins.names("tasks")
+    tasks = registry.names("tasks")
     assert set(getattr(module, "TASKS", tasks if name == "plain" else ())).intersection(tasks)
     assert isinstance(module.PARAMS, dict)
     assert module.__doc__
@@ -58,8 +56,8 @@ def test_declarations(name: str) -> None:
 ALONE = [
     name
     for name in NAMES
-    if not hasattr(plugins.find("methods", name), "needs")
-    and "classification" in getattr(plugins.find("methods", name), "TASKS", ("classification",))
+    if not hasattr(registry.find("methods", name), "needs")
+    and "classification" in getattr(registry.find("methods", name), "TASKS", ("classification",))
 ]
 """Methods around images that need nothing but the predictor."""
 
@@ -71,10 +69,10 @@ def test_one_row_per_sample(name: str) -> None:
     assert {len(rows) for rows in found.values()} == {6}
 
 
-@pytest.mark.parametrize("name", [n for n in ALONE if plugins.find("methods", n).SEES == "sample"])
+@pytest.mark.parametrize("name", [n for n in ALONE if registry.find("methods", n).SEES == "sample"])
 def test_who_sees_samples_answers_each_on_its_own(name: str) -> None:
     together, given = answers(name, samples()), samples()
-    own_net = "net" in getattr(plugins.find("methods", name), "NEEDS", ())
+    own_net = "net" in getattr(registry.find("methods", name), "NEEDS", ())
     rounding = 1e-5 if own_net else 0  # a net rounds otherwise in another batch
     for at in (0, 5):
         alone = answers(name, [given[at]])

@@ -1,30 +1,18 @@
 """Every metric: what it declares, its range, that order does not count and that a weight is a number of copies."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from makers.metric_inputs import (
-    N,
-    area,
-    detect,
-    of_kind,
-    poisson,
-    records,
-    scores,
-    trusted,
-    value,
-)
-from shiftbench import plugins
+from makers.metric_inputs import N, area, detect, of_kind, poisson, records, scores, trusted, value
+from shiftbench.base import registry
 
-NAMES = plugins.names("metrics")
+NAMES = registry.names("metrics")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_declarations(name: str) -> None:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     assert "Source:" in (metric.__doc__ or "")
     assert metric.KIND in ("sample", "resampled", "path", "detection", "failure", "curve")
     assert metric.UNIT
@@ -35,7 +23,7 @@ def test_declarations(name: str) -> None:
 
 @pytest.mark.parametrize("name", of_kind("sample"))
 def test_sample_metrics(name: str) -> None:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     table = records()
     whole = value(metric, table)
     low, high = metric.RANGE
@@ -59,7 +47,7 @@ SAMPLED = ("equal_sized",)
 
 @pytest.mark.parametrize("name", of_kind("detection"))
 def test_detection_metrics(name: str) -> None:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     inside, outside = scores()
     whole = detect(metric, inside, outside)
     assert metric.RANGE[0] <= whole[0] <= metric.RANGE[1]
@@ -71,9 +59,7 @@ def test_detection_metrics(name: str) -> None:
     weights = poisson(len(inside), 70), poisson(len(outside), 70, 1)
     found = detect(metric, inside, outside, *weights)
     for draw in () if name in SAMPLED else (0, 1, 69):
-        copies = [
-            np.repeat(side, w[:, draw]) for side, w in zip((inside, outside), weights, strict=True)
-        ]
+        copies = [np.repeat(side, w[:, draw]) for side, w in zip((inside, outside), weights, strict=True)]
         assert detect(metric, *copies)[0] == pytest.approx(found[draw], abs=1e-12)
     # Separated sets are told apart; of nothing there is no value.
     best = detect(metric, inside, inside.max() + 1 + outside)
@@ -84,7 +70,7 @@ def test_detection_metrics(name: str) -> None:
 
 @pytest.mark.parametrize("name", of_kind("failure"))
 def test_failure_metrics(name: str) -> None:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     values, correct = trusted()
     whole = area(name, values, correct)
     assert metric.RANGE[0] <= whole[0] <= metric.RANGE[1]

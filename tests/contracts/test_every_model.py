@@ -1,7 +1,5 @@
 """The contract of the models family; a new file in models/ is tested by existing."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from types import ModuleType
@@ -12,13 +10,13 @@ import pytest
 import torch
 
 from makers import fake_open_clip, training_jobs
-from shiftbench import plugins
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
 
-NAMES = plugins.names("models")
-BUILT = [name for name in NAMES if hasattr(plugins.find("models", name), "build")]
-NETS = [name for name in BUILT if not hasattr(plugins.find("models", name), "predictor")]
+NAMES = registry.names("models")
+BUILT = [name for name in NAMES if hasattr(registry.find("models", name), "build")]
+NETS = [name for name in BUILT if not hasattr(registry.find("models", name), "predictor")]
 """Those whose answers are logits; others bring a predictor of their own."""
 BOXES = [name for name in NAMES if name not in BUILT]
 BY_NET = pytest.mark.parametrize("name", NETS, scope="module")
@@ -37,13 +35,13 @@ def built(name: str) -> tuple[ModuleType, torch.nn.Module, dict[str, Any]]:
         pytest.importorskip("timm")
     if name == "open_clip":
         fake_open_clip.install()
-    model = plugins.find("models", name)
+    model = registry.find("models", name)
     return model, net_of(name), small(model)
 
 
 @functools.lru_cache(maxsize=1)
 def net_of(name: str) -> torch.nn.Module:
-    model = plugins.find("models", name)
+    model = registry.find("models", name)
     torch.manual_seed(0)
     net: torch.nn.Module = model.build(small(model), CLASSES).eval()
     return net
@@ -51,11 +49,11 @@ def net_of(name: str) -> torch.nn.Module:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_says_what_it_is(name: str) -> None:
-    model = plugins.find("models", name)
+    model = registry.find("models", name)
     assert model.__doc__
     assert "Source" in model.__doc__
     assert isinstance(model.PARAMS, dict)
-    assert model.TASK in plugins.names("tasks")
+    assert model.TASK in registry.names("tasks")
     assert hasattr(model, "build") != hasattr(model, "load")
     needs = model.needs(model.PARAMS | CONTEXT) if hasattr(model, "needs") else []
     assert all(isinstance(ref, Ref) for ref in needs)
@@ -63,7 +61,7 @@ def test_file_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOXES)
 def test_black_box_is_loaded_with_the_same_arguments(name: str) -> None:
-    parameters = list(inspect.signature(plugins.find("models", name).load).parameters)
+    parameters = list(inspect.signature(registry.find("models", name).load).parameters)
     assert parameters == ["weights", "params", "classes", "device", "inputs"]
 
 
@@ -97,7 +95,7 @@ def test_answers_do_not_depend_on_the_batch(name: str) -> None:
 
 @BY_NET
 def test_images_of_several_sizes_make_one_batch(name: str) -> None:
-    model = plugins.find("models", name)
+    model = registry.find("models", name)
     params = small(model)
     mixed = [*training_jobs.pictures(1, size=28), *training_jobs.pictures(1, size=90, colour=True)]
     batch = nets.prepare(model, mixed, params)

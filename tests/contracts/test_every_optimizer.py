@@ -1,14 +1,12 @@
 """The contract of the optimizers family; a new file in optimizers/ is tested by existing."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn
 
-from shiftbench import plugins
+from shiftbench.base import registry
 
-NAMES = plugins.names("optimizers")
+NAMES = registry.names("optimizers")
 
 
 def net() -> nn.Sequential:
@@ -22,14 +20,14 @@ def net() -> nn.Sequential:
 
 
 def made(name: str, of: nn.Module, lr: float = 0.01, decay: float = 0.0) -> torch.optim.Optimizer:
-    module = plugins.find("optimizers", name)
+    module = registry.find("optimizers", name)
     found: torch.optim.Optimizer = module.make(of, lr, decay, module.PARAMS)
     return found
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_says_what_it_is(name: str) -> None:
-    module = plugins.find("optimizers", name)
+    module = registry.find("optimizers", name)
     assert "Source" in (module.__doc__ or "")
     assert isinstance(module.PARAMS, dict)
 
@@ -96,7 +94,7 @@ def test_a_step_is_the_same_twice_and_decays_matrices_alone(name: str) -> None:
 
 
 def test_biases_and_norms_are_decayed_where_it_is_asked() -> None:
-    module = plugins.find("optimizers", "sgd")
+    module = registry.find("optimizers", "sgd")
     for everything, kept in ((False, 1.0), (True, 0.99)):
         own = net()
         nn.init.ones_(own.body.bias)

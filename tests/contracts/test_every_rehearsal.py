@@ -6,8 +6,6 @@ by the package's bytes. `--rehearse` makes all (`make test-all`, `make test SYST
 what passed.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json
@@ -21,13 +19,13 @@ from markupsafe import escape
 from conftest import GOLDEN
 from isolation import ROOT
 from makers import watched_jobs
+from shiftbench.base.refs import Ref
 from shiftbench.cli import claiming
 from shiftbench.data import claim_formats, schema
-from shiftbench.plan import cards, scales
-from shiftbench.plan import plan as plans
-from shiftbench.plan.plan import Plan
-from shiftbench.refs import Ref
-from shiftbench.stages import judge_claims
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages import judge_claims
 
 BUILT = scales.built()
 PASSED = GOLDEN / "test_every_rehearsal.json"
@@ -53,9 +51,7 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, tmp_path, monkeypatch, re
     open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
     assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
     assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
-    again = judge_claims.again(
-        card.claims, claiming.evidence_here(f"systems/{slug}/smoke"), "smoke", card.looks
-    )
+    again = judge_claims.again(card.claims, claiming.evidence_here(f"systems/{slug}/smoke"), "smoke", card.looks)
     why = {row["claim"]: row["reason"] for row in rows if row["claim"] in open_}
     for row in again:  # from the replicates alone
         row["reason"] = why.get(row["claim"], row["reason"])

@@ -1,7 +1,5 @@
 """The contract of the shifts family; a new file in shifts/ is tested by existing."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
@@ -22,27 +20,23 @@ from hypothesis import strategies as st
 import isolation
 from makers import shift_digests
 from makers.shift_digests import TEXT, masked, picture
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
-from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.tools import preview as previews
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.corruption import corrupt
+from shiftbench.workflow.tools import preview as previews
 
-NAMES = plugins.names("shifts")
+NAMES = registry.names("shifts")
 APPLIED = shift_digests.applied()
-OURS = [name for name in APPLIED if plugins.file("shifts", name).is_relative_to(plugins.PACKAGE)]
-GRADED = [name for name in APPLIED if plugins.find("shifts", name).LEVELS]
-LEVELLED = [name for name in GRADED if hasattr(plugins.find("shifts", name), "CONTINUOUS")]
-IMAGES = [name for name in GRADED if plugins.find("shifts", name).FIELD == "image"]
-SOUNDS = [name for name in GRADED if previews.draws(plugins.find("shifts", name)) == "audio"]
-TASKS = [name for name in GRADED if hasattr(plugins.find("shifts", name), "TASK")]
+OURS = [name for name in APPLIED if registry.file("shifts", name).is_relative_to(registry.PACKAGE)]
+GRADED = [name for name in APPLIED if registry.find("shifts", name).LEVELS]
+LEVELLED = [name for name in GRADED if hasattr(registry.find("shifts", name), "CONTINUOUS")]
+IMAGES = [name for name in GRADED if registry.find("shifts", name).FIELD == "image"]
+SOUNDS = [name for name in GRADED if previews.draws(registry.find("shifts", name)) == "audio"]
+TASKS = [name for name in GRADED if hasattr(registry.find("shifts", name), "TASK")]
 """Shifts of whole samples that are no images."""
-MASKED = [
-    name
-    for name in GRADED
-    if plugins.find("shifts", name).FIELD is None and name not in {*SOUNDS, *TASKS}
-]
+MASKED = [name for name in GRADED if registry.find("shifts", name).FIELD is None and name not in {*SOUNDS, *TASKS}]
 DOMAIN = [name for name in NAMES if name not in APPLIED]
 SHAPES = [(28, 28), (33, 57, 3), (224, 224, 3), (1, 1), (5, 90, 3), (7, 1), (3, 3, 3)]
 CHAPTER = f"{TEXT} " * 20
@@ -60,7 +54,7 @@ def inputs(shift: ModuleType) -> list[Any]:
 
 
 def applied(name: str, value: Any, severity: float, key: str = "k", **options: Any) -> Any:
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     chosen = {**getattr(shift, "CONTINUOUS", {}), **options}
     return shift_digests.apply(shift, value, severity, RandomStream(0, name, "d", key), **chosen)
 
@@ -144,7 +138,7 @@ def clean(shift: ModuleType) -> list[Any]:
 
 
 def rising(name: str, severities: list[float]) -> list[float]:
-    values = clean(plugins.find("shifts", name))
+    values = clean(registry.find("shifts", name))
     apart = spectral_damage if name in ("audio_pitch", "audio_speed") else damage
     return [
         float(np.mean([apart(v, applied(name, v, level, str(i))) for i, v in enumerate(values)]))
@@ -154,7 +148,7 @@ def rising(name: str, severities: list[float]) -> list[float]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_says_what_it_is(name: str) -> None:
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     assert shift.__doc__
     assert isinstance(shift.PARAMS, dict)
     if name in DOMAIN:
@@ -171,12 +165,12 @@ def test_file_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOMAIN)
 def test_domain_names_two_datasets(name: str) -> None:
-    domain = plugins.find("shifts", name).DOMAIN
+    domain = registry.find("shifts", name).DOMAIN
     if not domain["dataset"]:
-        assert domain.items() <= plugins.find("shifts", name).PARAMS.items()  # params name them
+        assert domain.items() <= registry.find("shifts", name).PARAMS.items()  # params name them
         return
     assert domain["dataset"] != domain["clean"]
-    assert {domain["dataset"], domain["clean"]} <= set(plugins.names("datasets"))
+    assert {domain["dataset"], domain["clean"]} <= set(registry.names("datasets"))
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -188,9 +182,7 @@ def test_domain_names_two_datasets(name: str) -> None:
     severity=st.floats(0, 5),
     key=st.text(max_size=5),
 )
-def test_image_in_image_out(
-    name: str, height: int, width: int, colour: bool, severity: float, key: str
-) -> None:
+def test_image_in_image_out(name: str, height: int, width: int, colour: bool, severity: float, key: str) -> None:
     value = picture(height, width, 3) if colour else picture(height, width)
     before = value.copy()
     value.flags.writeable = False  # what codecs and memory maps hand out
@@ -205,7 +197,7 @@ def test_image_in_image_out(
 
 @pytest.mark.parametrize("name", APPLIED)
 def test_severity_0_changes_nothing(name: str) -> None:
-    for value in inputs(plugins.find("shifts", name)):
+    for value in inputs(registry.find("shifts", name)):
         assert same(applied(name, value, 0.0), value)
 
 
@@ -220,8 +212,8 @@ def refusal(function: Callable[..., Any], *args: Any) -> str:
 
 @pytest.mark.parametrize("name", APPLIED)
 def test_severity_outside_the_range_is_refused(name: str) -> None:
-    low, high = plugins.find("shifts", name).RANGE
-    value = inputs(plugins.find("shifts", name))[0]
+    low, high = registry.find("shifts", name).RANGE
+    value = inputs(registry.find("shifts", name))[0]
     beyond = [-0.1, high + 0.01, float("nan"), float("inf")]
     told = {severity: refusal(applied, name, value, severity) for severity in beyond}
     rule = f"shift '{name}': severity {{:g}} lies outside {low:g} to {high:g}"
@@ -257,17 +249,15 @@ def test_what_is_no_image_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRADED)
 def test_result_depends_on_nothing_but_its_arguments(name: str) -> None:
-    values = inputs(plugins.find("shifts", name))
+    values = inputs(registry.find("shifts", name))
     forwards = [applied(name, value, 3.0, str(i)) for i, value in enumerate(values)]
-    backwards = [
-        applied(name, value, 3.0, str(i)) for i, value in reversed(list(enumerate(values)))
-    ]
+    backwards = [applied(name, value, 3.0, str(i)) for i, value in reversed(list(enumerate(values)))]
     assert all(map(same, forwards, reversed(backwards)))
 
 
 @pytest.mark.parametrize("name", GRADED)
 def test_key_decides_what_is_random(name: str) -> None:
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     value = clean(shift)[0]
     drawn = {shift_digests.digest(applied(name, value, 3.0, str(key))) for key in range(6)}
     fixed = "takes no random words" in " ".join((shift.__doc__ or "").lower().split())
@@ -289,9 +279,7 @@ def test_damage_grows_with_severity(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRADED)
 def test_sample_without_the_field_is_told(name: str) -> None:
-    with pytest.raises(
-        DataError, match=r"k: .*(no|the) field '(image|text|mask|support|audio|table)'"
-    ):
+    with pytest.raises(DataError, match=r"k: .*(no|the) field '(image|text|mask|support|audio|table)'"):
         corrupt(Sample("k", {"label": 1}), name)
 
 
@@ -309,10 +297,7 @@ def test_bytes_are_the_known_ones(name: str, golden: Callable[[str, Any], Any]) 
 
 
 def test_tables_and_encoder_are_the_known_ones(golden: Callable[[str, Any], Any]) -> None:
-    for name, digest in (
-        ("png", shift_digests.encoder_digest()),
-        ("tables", shift_digests.table_digest()),
-    ):
+    for name, digest in (("png", shift_digests.encoder_digest()), ("tables", shift_digests.table_digest())):
         assert digest == golden(name, digest)
 
 
@@ -340,12 +325,7 @@ def elsewhere(*command: str, **environment: str) -> dict[str, Any]:
 @pytest.mark.needs("qemu-x86_64")
 @pytest.mark.parametrize(
     ("cpu", "has_avx2"),
-    [
-        ("Nehalem", False),
-        ("Denverton", False),
-        ("EPYC,-avx,-avx2,-fma,-f16c", False),
-        ("Haswell", True),
-    ],
+    [("Nehalem", False), ("Denverton", False), ("EPYC,-avx,-avx2,-fma,-f16c", False), ("Haswell", True)],
 )
 def test_bytes_are_the_same_on_an_older_cpu(tmp_path: Path, cpu: str, *, has_avx2: bool) -> None:
     """Without AVX2 with the build of Polars that `make setup` installs there."""
@@ -369,13 +349,11 @@ def test_bytes_are_the_same_with_older_libraries(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True)
     python = str(tmp_path / "bin" / "python")
     subprocess.run([python, "-m", "pip", "install", "--quiet", *old.split()], check=True)
-    assert elsewhere(python, PYTHONPATH=str(plugins.PACKAGE.parent)) == expected()
+    assert elsewhere(python, PYTHONPATH=str(registry.PACKAGE.parent)) == expected()
 
 
 def test_place_and_language_do_not_matter(golden: Callable[[str, Any], Any]) -> None:
     """Another time zone, locale and hash seed; a process of its own."""
-    found = elsewhere(
-        sys.executable, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7", PYTHONUTF8="0"
-    )
+    found = elsewhere(sys.executable, TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7", PYTHONUTF8="0")
     assert found.keys() == {*OURS, "png", "tables"}
     assert found == {name: golden(name, digest) for name, digest in found.items()}

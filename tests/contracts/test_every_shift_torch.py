@@ -1,7 +1,5 @@
 """The contract of torch implementations: what the CPU's shift makes, for a batch, within the stated tolerance."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 import numpy as np
@@ -10,9 +8,9 @@ import torch
 
 from makers import shift_digests
 from makers.shift_digests import picture
-from shiftbench import plugins, rng, rng_torch
+from shiftbench.base import registry, rng, rng_torch
 
-NAMES = plugins.names("shifts_torch")
+NAMES = registry.names("shifts_torch")
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 SHAPES = [(28, 28), (33, 57, 3), (96, 64, 3), (3, 5, 3), (1, 1)]
 SEVERITIES = [0.0, 0.4, 1.0, 2.5, 5.0]
@@ -25,9 +23,7 @@ def words(name: str, count: int) -> list[rng.RandomStream]:
 def batch(shape: tuple[int, ...], count: int = 3) -> np.ndarray:
     """Return different images of one shape."""
     one = picture(*shape)
-    return np.stack(
-        [np.roll(one, 2 * number, axis=0) // (1 + number % 2) for number in range(count)]
-    )
+    return np.stack([np.roll(one, 2 * number, axis=0) // (1 + number % 2) for number in range(count)])
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:
@@ -43,16 +39,14 @@ def to_arrays(images: torch.Tensor) -> np.ndarray:
 def by_cpu(shift: ModuleType, name: str, images: np.ndarray, severity: float) -> np.ndarray:
     options = getattr(shift, "CONTINUOUS", {})
     drawn = zip(images, words(name, len(images)), strict=True)
-    return np.stack(
-        [shift_digests.apply(shift, image, severity, own, **options) for image, own in drawn]
-    )
+    return np.stack([shift_digests.apply(shift, image, severity, own, **options) for image, own in drawn])
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_torch_is_near_the_cpu(name: str, device: str, shape: tuple[int, ...]) -> None:
-    in_torch, shift = plugins.find("shifts_torch", name), plugins.find("shifts", name)
+    in_torch, shift = registry.find("shifts_torch", name), registry.find("shifts", name)
     images = batch(shape)
     tensor = to_tensor(images).to(device)
     options = getattr(shift, "CONTINUOUS", {})
@@ -71,7 +65,7 @@ def test_torch_is_near_the_cpu(name: str, device: str, shape: tuple[int, ...]) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_torch_says_what_it_is(name: str) -> None:
-    in_torch = plugins.find("shifts_torch", name)
+    in_torch = registry.find("shifts_torch", name)
     assert in_torch.__doc__
-    assert plugins.file("shifts", name).is_file()
+    assert registry.file("shifts", name).is_file()
     assert len(in_torch.TOLERANCE) == 2

@@ -1,23 +1,18 @@
 """Every source is declared completely; those that are in the cache hold what they declare."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import FetchError
 from shiftbench.data.source_files import load_source, source_names
-from shiftbench.errors import FetchError
-from shiftbench.stages.fetch import fetch
+from shiftbench.workflow.stages.fetch import fetch
 
 NAMES = source_names()
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
-OUT_OF_REACH = {
-    "cifar10",
-    "cifar100",
-}  # from a web site, no package registry: never asked by a test
+OUT_OF_REACH = {"cifar10", "cifar100"}  # from a web site, no package registry: never asked by a test
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,15 +37,9 @@ def test_bytes(name: str, tmp_path: Path) -> None:
     source = load_source(name)
     declared = source.tree.count if source.tree else len(source.files)
     assert len(result.files) == declared
-    assert all(
-        (tmp_path / name / path).stat().st_size == o.size for path, o in result.files.items()
-    )
+    assert all((tmp_path / name / path).stat().st_size == o.size for path, o in result.files.items())
 
 
 def test_every_source_of_a_dataset_is_declared() -> None:
-    wanted = {
-        source
-        for dataset in plugins.names("datasets")
-        for source in plugins.find("datasets", dataset).SOURCES
-    }
+    wanted = {source for dataset in registry.names("datasets") for source in registry.find("datasets", dataset).SOURCES}
     assert wanted <= set(NAMES)

@@ -1,18 +1,16 @@
 """Every stream is an ordered list of positions, the same every time, and the plan can name them."""
 
-from __future__ import annotations
-
 import pytest
 
-from shiftbench import plugins
-from shiftbench.plan import params as parameters
-from shiftbench.plan.plan import Plan
-from shiftbench.streams._steps import Step
+from shiftbench.base import registry
+from shiftbench.plugins.streams._steps import Step
+from shiftbench.workflow.plan import params as parameters
+from shiftbench.workflow.plan.plan import Plan
 
 
-@pytest.mark.parametrize("name", plugins.names("streams"))
+@pytest.mark.parametrize("name", registry.names("streams"))
 def test_a_stream_is_planned_step_by_step(name):
-    module = plugins.find("streams", name)
+    module = registry.find("streams", name)
     steps = module.steps(module.PARAMS)
     assert steps == module.steps(module.PARAMS)
     assert steps
@@ -23,16 +21,10 @@ def test_a_stream_is_planned_step_by_step(name):
         "streams": [name],
     }
     plan = Plan.of(parameters.Params.model_validate({"campaigns": {"one": campaign}}))
-    records = [
-        ref.name for ref in plan.artifacts if ref.kind == "records" and f"/{name}/" in ref.name
-    ]
-    assert records == [
-        f"{steps[0].dataset}/convnet-erm-s0/plain/{name}/{i:03d}" for i in range(len(steps))
-    ]
+    records = [ref.name for ref in plan.artifacts if ref.kind == "records" and f"/{name}/" in ref.name]
+    assert records == [f"{steps[0].dataset}/convnet-erm-s0/plain/{name}/{i:03d}" for i in range(len(steps))]
     last = next(
-        artifact
-        for ref, artifact in plan.artifacts.items()
-        if ref.name == records[-1] and ref.kind == "records"
+        artifact for ref, artifact in plan.artifacts.items() if ref.name == records[-1] and ref.kind == "records"
     )
     assert {f"{s.dataset}/{s.split}/{s.shift}/{s.severity:g}" for s in steps} <= {
         ref.name for ref in last.inputs if ref.kind == "shards"

@@ -1,19 +1,17 @@
-from __future__ import annotations
-
 import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace
+from shiftbench.plugins.tasks import LabelSpace
 
-TASKS = plugins.names("tasks")
-CLASSIFYING = [name for name in TASKS if plugins.find("tasks", name).FIELDS.get("label") == "cls"]
+TASKS = registry.names("tasks")
+CLASSIFYING = [name for name in TASKS if registry.find("tasks", name).FIELDS.get("label") == "cls"]
 CLASSES = ("cat", "dog", "owl")
 SPACE = LabelSpace(CLASSES, CLASSES)
 
@@ -24,11 +22,11 @@ def samples(labels: list[int]) -> list[Sample]:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_declarations(name: str) -> None:
-    task = plugins.find("tasks", name)
+    task = registry.find("tasks", name)
     assert task.__doc__
     assert set(task.REQUIRED) <= set(task.FIELDS)
     assert len(set(task.FIELDS.values())) == len(task.FIELDS)
-    assert set(task.METRICS) <= set(plugins.names("metrics"))
+    assert set(task.METRICS) <= set(registry.names("metrics"))
     for form in task.FORMATS:
         assert form.name.startswith("records/")
         assert schema.named(form.name) == form
@@ -39,7 +37,7 @@ def test_declarations(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_samples_are_checked_and_shown(name: str) -> None:
-    task = plugins.find("tasks", name)
+    task = registry.find("tasks", name)
     fields = {"image": np.zeros((2, 3), np.uint8), "text": "so"}
     own = {field: value for field, value in fields.items() if field in task.FIELDS}
     task.check(Sample("toy/test/0", {**own, "label": 2}), list(CLASSES))
@@ -53,7 +51,7 @@ def test_samples_are_checked_and_shown(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSIFYING)
 @pytest.mark.parametrize("outputs", ["full", "top20"])
 def test_one_row_per_sample_in_order(name: str, outputs: str) -> None:
-    task = plugins.find("tasks", name)
+    task = registry.find("tasks", name)
     logits = np.array([[0, 1, 2], [3, 0, 0], [0, 5, 5]], dtype=np.float32)
     table = task.rows(samples([2, 1, 1]), {"logits": logits}, SPACE, outputs)
     assert table.schema.equals(task.schema(3, outputs))
@@ -65,31 +63,22 @@ def test_one_row_per_sample_in_order(name: str, outputs: str) -> None:
     assert table["nll_e9"][0].as_py() == pytest.approx(0.407606e9, abs=1e3)
     assert table["brier_e9"][0].as_py() == pytest.approx(0.180061e9, abs=1e3)
     assert len(task.rows([], {"logits": np.zeros((0, 3))}, SPACE, outputs)) == 0
-    twice = [
-        task.rows(samples([2, 1, 1])[i : i + 1], {"logits": logits[i : i + 1]}, SPACE, outputs)
-        for i in range(3)
-    ]
-    assert pa.concat_tables(twice)["nll_e9"].equals(
-        pa.chunked_array([[row] for row in table["nll_e9"].to_pylist()])
-    )
+    twice = [task.rows(samples([2, 1, 1])[i : i + 1], {"logits": logits[i : i + 1]}, SPACE, outputs) for i in range(3)]
+    assert pa.concat_tables(twice)["nll_e9"].equals(pa.chunked_array([[row] for row in table["nll_e9"].to_pylist()]))
 
 
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_labels_are_mapped_by_name(name: str) -> None:
-    task = plugins.find("tasks", name)
+    task = registry.find("tasks", name)
     logits = np.array([[9, 1, 0], [9, 1, 0]], dtype=np.float32)
     # The dataset has two of the three classes: 'cat' cannot occur, so the best of owl and dog is predicted.
-    fewer = task.rows(
-        samples([0, 1]), {"logits": logits}, LabelSpace(CLASSES, ("owl", "dog")), "full"
-    )
+    fewer = task.rows(samples([0, 1]), {"logits": logits}, LabelSpace(CLASSES, ("owl", "dog")), "full")
     assert fewer["label"].to_pylist() == [2, 1]
     assert fewer["prediction"].to_pylist() == [1, 1]
     assert fewer["confidence_e9"][0].as_py() == pytest.approx(1e9 / (1 + np.exp(-1)), abs=1)
     assert fewer["logits"][0].as_py() == [9, 1, 0]
     # Partly shared classes: no restriction, and -1 where the model has no such class.
-    other = task.rows(
-        samples([0, 1]), {"logits": logits}, LabelSpace(CLASSES, ("dog", "sun")), "full"
-    )
+    other = task.rows(samples([0, 1]), {"logits": logits}, LabelSpace(CLASSES, ("dog", "sun")), "full")
     assert other["label"].to_pylist() == [1, -1]
     assert other["prediction"].to_pylist() == [0, 0]
     for column in ("correct", "nll_e9", "brier_e9"):
@@ -98,7 +87,7 @@ def test_labels_are_mapped_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_bad_input_is_named(name: str) -> None:
-    task = plugins.find("tasks", name)
+    task = registry.find("tasks", name)
     good = np.zeros((2, 3), dtype=np.float32)
     for bad in (np.nan, np.inf):
         logits = good.copy()
@@ -119,16 +108,14 @@ def test_bad_input_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_top20_keeps_the_largest(name: str) -> None:
-    task = plugins.find("tasks", name)
+    task = registry.find("tasks", name)
     many = tuple(str(i) for i in range(200))
     logits = np.random.default_rng(0).normal(size=(2, 200)).astype(np.float32)
     table = task.rows(samples([5, 6]), {"logits": logits}, LabelSpace(many, many), "top20")
     assert table["top_logits"][0].as_py() == sorted(logits[0].tolist(), reverse=True)[:20]
     assert logits[0, table["top_classes"][0].as_py()].tolist() == table["top_logits"][0].as_py()
     assert table["label_logit"].to_pylist() == logits[[0, 1], [5, 6]].tolist()
-    assert table["logsumexp"][0].as_py() == pytest.approx(
-        np.log(np.exp(logits[0].astype(float)).sum())
-    )
+    assert table["logsumexp"][0].as_py() == pytest.approx(np.log(np.exp(logits[0].astype(float)).sum()))
 
 
 # --- boxes -----------------------------------------------------------------------------------------
@@ -139,9 +126,7 @@ def boxed(*boxes: dict[str, object]) -> Sample:
     return Sample("toy/test/0", {"image": image, "boxes": list(boxes)})
 
 
-def found(
-    boxes: list[list[float]], scores: list[float], classes: list[int]
-) -> dict[str, np.ndarray]:
+def found(boxes: list[list[float]], scores: list[float], classes: list[int]) -> dict[str, np.ndarray]:
     outputs = {"boxes": boxes, "scores": scores, "classes": classes}
     made = {name: np.empty(1, dtype=object) for name in outputs}
     for name, value in outputs.items():
@@ -162,9 +147,9 @@ OWL = {"box": [2.0, 3.0, 10.5, 8.0], "label": 2}
         ([{**OWL, "box": [1, 2, 0, 3]}], RangeError, "box 0 is 0 pixels wide and 3 high"),
         ([{**OWL, "box": [25, 2, 9, 3]}], RangeError, r"\[25, 2, 9, 3\], lies outside of the image of 30 x 20"),
     ],
-)  # fmt: skip
+)
 def test_boxes_are_checked(boxes: object, error: type[Exception], message: str) -> None:
-    task = plugins.find("tasks", "detection")
+    task = registry.find("tasks", "detection")
     task.check(boxed(OWL), list(CLASSES))
     task.check(boxed(), list(CLASSES))
     with pytest.raises(error, match=message):
@@ -172,10 +157,8 @@ def test_boxes_are_checked(boxes: object, error: type[Exception], message: str) 
 
 
 def test_a_detector_has_one_row_per_image() -> None:
-    task = plugins.find("tasks", "detection")
-    table = task.rows(
-        [boxed(OWL)], found([[2, 3, 10, 8], [0, 0, 1, 1]], [0.5, 0.25], [2, 0]), SPACE, "full"
-    )
+    task = registry.find("tasks", "detection")
+    table = task.rows([boxed(OWL)], found([[2, 3, 10, 8], [0, 0, 1, 1]], [0.5, 0.25], [2, 0]), SPACE, "full")
     assert table.schema.equals(task.schema(3, "full"))
     row = table.to_pylist()[0]
     assert (row["width"], row["height"], row["true_boxes"]) == (30, 20, OWL["box"])
@@ -198,14 +181,14 @@ def test_a_detector_has_one_row_per_image() -> None:
         (found([[0, 0, 1, -1]], [0.5], [0]), "'toy/test/0': a box has a negative size"),
         (found([[0, 0, 1, 1]], [0.5], [3]), "'toy/test/0': a prediction has the class 3; expected 0 to 2"),
     ],
-)  # fmt: skip
+)
 def test_bad_detections_are_named(outputs: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        plugins.find("tasks", "detection").rows([boxed(OWL)], outputs, SPACE, "full")
+        registry.find("tasks", "detection").rows([boxed(OWL)], outputs, SPACE, "full")
 
 
 def test_a_question_asks_something() -> None:
-    task = plugins.find("tasks", "visual_question")
+    task = registry.find("tasks", "visual_question")
     asked = {"image": np.zeros((2, 3), np.uint8), "text": "  ", "label": 0}
     with pytest.raises(DataError, match="toy/test/0: the question is empty"):
         task.check(Sample("toy/test/0", asked), list(CLASSES))

@@ -1,7 +1,5 @@
 """The contract of the trainers family; a new file in trainers/ is tested by existing."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 from typing import Any
@@ -10,26 +8,18 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.workflow.stages.train import train_weights
 
-PACKAGE = Path(plugins.__file__).parent
-NAMES = plugins.names("trainers")
+PACKAGE = Path(registry.__file__).parent
+NAMES = registry.names("trainers")
 CONTEXT = {"dataset": "tiny", "model": "convnet", "seed": 0}
-TASKS = plugins.names("tasks")
-ALONE = [name for name in NAMES if not hasattr(plugins.find("trainers", name), "needs")]
+TASKS = registry.names("tasks")
+ALONE = [name for name in NAMES if not hasattr(registry.find("trainers", name), "needs")]
 """Trainers that need nothing but the dataset's train and val shards."""
-WRITING = (
-    "sft",
-    "table_logreg",
-    "direct",
-    "scratchpad",
-    "adaptive",
-    "scene_answers",
-    "spatial_base",
-)
+WRITING = ("sft", "table_logreg", "direct", "scratchpad", "adaptive", "scene_answers", "spatial_base")
 """Of them those of models that write or judge claims: tests of GRPO and of systems have their samples."""
 MODELS = {
     "tfidf_logreg": "tfidf",
@@ -44,14 +34,14 @@ MODELS = {
 
 
 def job(name: str) -> Any:
-    options = plugins.find("trainers", name).PARAMS
+    options = registry.find("trainers", name).PARAMS
     short = {"epochs": 1} if "epochs" in options else {"steps": 3} if "steps" in options else {}
     return training_jobs.job(MODELS.get(name, "convnet"), name, **short)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_file_says_what_it_is(name: str) -> None:
-    trainer = plugins.find("trainers", name)
+    trainer = registry.find("trainers", name)
     assert trainer.__doc__
     assert "Source" in trainer.__doc__
     assert isinstance(trainer.PARAMS, dict)

@@ -1,7 +1,5 @@
 """Claims at full scale name rows that their scale makes: weights trained or given, and where these are tested."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,9 +8,9 @@ from typing import Any
 import pytest
 
 from isolation import ROOT
-from shiftbench.plan import cards, scales
-from shiftbench.plan.params import Params
 from shiftbench.statistics.statements import parts
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan.params import Params
 
 SLUGS = (
     *("cns-bench", "coco-o", "complexity-ood", "cooked"),
@@ -56,9 +54,7 @@ def made(params: Params, name: str) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_full_claims_name_what_their_scale_makes(
-    slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_claims_name_what_their_scale_makes(slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     params = scales.load(f"systems/{slug}/full", tmp_path)
@@ -72,7 +68,6 @@ def test_full_claims_name_what_their_scale_makes(
                 lacking = named - {row[at] for row in rows}
                 assert not lacking, f"{name}: {column} {sorted(lacking)}"
             wanted = [set(several(selector.get(c, []))) for c in ("weights", "shift", "campaign")]
-            assert any(
-                all(not one or value in one for one, value in zip(wanted, row, strict=True))
-                for row in rows
-            ), f"{name}: no row has {selector}"
+            assert any(all(not one or value in one for one, value in zip(wanted, row, strict=True)) for row in rows), (
+                f"{name}: no row has {selector}"
+            )

@@ -1,7 +1,5 @@
 """Audio: what is read of the user's files, what shards hold, and the resampler beside scipy's."""
 
-from __future__ import annotations
-
 import io
 import wave as riff
 from fractions import Fraction
@@ -14,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import signal
 from scipy.io import wavfile
 
+from shiftbench.base.errors import DataError
 from shiftbench.data import audio, codecs
-from shiftbench.errors import DataError
 
 TIME = np.arange(8000) / 16000
 TONE = np.rint(12000 * np.sin(2 * np.pi * 440 * TIME)).astype(np.int16)
@@ -118,9 +116,7 @@ def test_resampling_agrees_with_scipy(rate: int) -> None:
     found = audio.resample(value, rate, 16000)
     share = Fraction(16000, rate)
     window = ("kaiser", 12.0)
-    theirs = signal.resample_poly(
-        value.astype(float), share.numerator, share.denominator, window=window
-    )
+    theirs = signal.resample_poly(value.astype(float), share.numerator, share.denominator, window=window)
     assert len(found) == len(theirs) == 16000
     inner = slice(400, -400)
     error = found[inner] - theirs[inner]
@@ -140,13 +136,7 @@ def test_resampling_by_hand() -> None:
 
 def test_no_weight_lies_where_rounding_turns() -> None:
     """So that an error of 1e-15 in `sin`, as C libraries differ, changes no weight."""
-    for step in (
-        Fraction(1),
-        Fraction(441, 320),
-        Fraction(441, 160),
-        Fraction(3),
-        Fraction(11, 10),
-    ):
+    for step in (Fraction(1), Fraction(441, 320), Fraction(441, 160), Fraction(3), Fraction(11, 10)):
         cut, half = float(1 / step), -(-16 * step.numerator // step.denominator)
         for phase in range(512):
             places = [k - phase / 512 for k in range(1 - half, half + 1)]

@@ -1,7 +1,5 @@
 """Codecs: what goes in comes out, the same bytes each time, and damage is told."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +9,8 @@ import pytest
 from PIL import Image
 
 from makers.shift_digests import picture
+from shiftbench.base.errors import DataError, RangeError
 from shiftbench.data import codecs
-from shiftbench.errors import DataError, RangeError
 
 GREY, COLOUR = picture(28, 28), picture(33, 57, 3)
 ARRAY = codecs.encode("npy", np.arange(3.0))
@@ -104,11 +102,7 @@ def test_negative_label_is_refused() -> None:
     [
         ("png", b"", "truncated or no PNG: its end mark is missing after 0 bytes"),
         ("png", codecs.encode("png", COLOUR)[:-30], "truncated or no PNG"),
-        (
-            "png",
-            codecs.encode("png", COLOUR)[:200] + codecs.encode("png", COLOUR)[-12:],
-            "damaged PNG",
-        ),
+        ("png", codecs.encode("png", COLOUR)[:200] + codecs.encode("png", COLOUR)[-12:], "damaged PNG"),
         ("png", codecs.encode("png", COLOUR)[20:], "damaged PNG"),
         ("webp", codecs.encode("webp", COLOUR)[:-30], "damaged WebP"),
         ("webp", b"", "damaged WebP"),
@@ -133,17 +127,6 @@ def test_damage_is_told(extension: str, data: bytes, message: str) -> None:
 
 
 def test_digest_sees_value_type_and_shape() -> None:
-    values = [
-        GREY,
-        GREY.T,
-        GREY.reshape(-1),
-        GREY.astype(np.int16),
-        GREY ^ 1,
-        "1",
-        1,
-        1.0,
-        None,
-        [1],
-    ]
+    values = [GREY, GREY.T, GREY.reshape(-1), GREY.astype(np.int16), GREY ^ 1, "1", 1, 1.0, None, [1]]
     assert len({codecs.pixel_digest(value) for value in values}) == len(values)
     assert codecs.pixel_digest(COLOUR[:, ::2]) == codecs.pixel_digest(COLOUR[:, ::2].copy())

@@ -1,7 +1,5 @@
 """The card in a folder of shards: what `datasets` reads of it is what the manifest says, whatever classes are named."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -17,10 +15,10 @@ from hypothesis import strategies as st
 
 from makers import planned_campaign
 from makers.command_line import said
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import dataset_card, shards
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 FIELDS = {"image": "png", "mask": "mask.png", "label": "cls", "meta": "json"}
 ABOUT = {

@@ -1,7 +1,5 @@
 """Shards of somebody else's, with digests that agree: whatever they hold, reading ends with a sample or a DataError."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -17,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
 
 FIELDS = {"image": "png", "label": "cls", "meta": "json"}
 ABOUT: dict[str, Any] = {
@@ -64,9 +62,7 @@ def test_shards_whose_digests_agree_are_read(folder: Path) -> None:
     assert [sample.key for sample in shards.read(folder)] == ["t/0", "t/1", "t/2"]
 
 
-@pytest.mark.parametrize(
-    "size", [b"-0000002000", b"77777777777", b"-1         ", b"           ", b"9999999999x"]
-)
+@pytest.mark.parametrize("size", [b"-0000002000", b"77777777777", b"-1         ", b"           ", b"9999999999x"])
 def test_a_size_that_leads_elsewhere_ends_the_reading(folder: Path, size: bytes) -> None:
     overwrite(folder, 124, size)
     with pytest.raises(DataError, match=r"'t/0'"):
@@ -116,13 +112,7 @@ def test_what_never_ends_is_no_tar(folder: Path, make: Callable[[Path], object])
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"offset": [-512] * 3},
-        {"size": [-1] * 3},
-        {"size": ["many"] * 3},
-        {"key": [None] * 3},
-        {"offset": [None] * 3},
-    ],
+    [{"offset": [-512] * 3}, {"size": [-1] * 3}, {"size": ["many"] * 3}, {"key": [None] * 3}, {"offset": [None] * 3}],
 )
 def test_a_place_before_the_tar_is_refused(folder: Path, change: dict[str, list[Any]]) -> None:
     seal(folder, lambda columns: columns.update(change))
@@ -170,9 +160,7 @@ def test_a_folder_without_index_is_told(folder: Path) -> None:
         list(shards.read(folder))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "7", "[" * 99999, '{"fields": [], "tars": {}}', "\xff"]
-)
+@pytest.mark.parametrize("text", ["", "[]", "{}", "7", "[" * 99999, '{"fields": [], "tars": {}}', "\xff"])
 def test_what_is_no_manifest_is_refused(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text, encoding="latin1")
     with pytest.raises(DataError, match="no manifest of shards"):

@@ -1,24 +1,20 @@
 """What a clip has for each frame: bad input is told, and frames follow the speech."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.errors import DataError, RangeError
-from shiftbench.sample import Sample
 
 
 def clip(samples: int = 6400, count: int = 10, **fields: Any) -> Sample:
     values = np.stack([np.arange(count) * 100, np.arange(count) * 50], axis=1)
     targets = frames.packed(("openness", "width"), values)
-    return Sample(
-        "toy/test/0", {"audio": np.zeros(samples, np.int16), "targets": targets, **fields}
-    )
+    return Sample("toy/test/0", {"audio": np.zeros(samples, np.int16), "targets": targets, **fields})
 
 
 def test_a_clip_is_read() -> None:
@@ -44,10 +40,8 @@ def test_a_clip_is_read() -> None:
         (clip(frames=np.zeros((25, 4), np.uint8)), DataError, "a strip of 25 rows is not 10 frames"),
         (clip().with_field("audio", np.zeros((2, 9), np.int16)), DataError, "audio is an int16 array"),
     ],
-)  # fmt: skip
-def test_parts_that_do_not_belong_together_are_told(
-    sample: Sample, error: type[Exception], message: str
-) -> None:
+)
+def test_parts_that_do_not_belong_together_are_told(sample: Sample, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         frames.check(sample)
 
@@ -64,14 +58,6 @@ def test_frames_follow_the_speech() -> None:
     strip = np.repeat(np.arange(10, dtype=np.uint8), 3)[:, None] * np.ones(4, np.uint8)
     faster = frames.resampled(clip(frames=strip), Fraction(3, 2))
     # At 0, 1.5, 3, 4.5, 6, 7.5, 9 of the frames; the nearest picture, of two the later one.
-    assert [row[0] for row in faster.fields["targets"]["values"]] == [
-        0,
-        150,
-        300,
-        450,
-        600,
-        750,
-        900,
-    ]
+    assert [row[0] for row in faster.fields["targets"]["values"]] == [0, 150, 300, 450, 600, 750, 900]
     assert frames.pictures(faster)[:, 0, 0].tolist() == [0, 2, 3, 5, 6, 8, 9]
     assert faster.fields["meta"]["frames"] == "7"

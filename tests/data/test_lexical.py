@@ -1,7 +1,5 @@
 """BM25 and query likelihood against literal versions and bm25s."""
 
-from __future__ import annotations
-
 import math
 
 import bm25s
@@ -32,9 +30,7 @@ def likelihood(query: str, text: str, mu: float = 1000) -> float:
     own, everything = text.split(), " ".join(TEXTS).split()
     shares = {term: everything.count(term) / len(everything) for term in query.split()}
     return sum(
-        math.log((own.count(term) + mu * shares[term]) / (len(own) + mu))
-        for term in query.split()
-        if shares[term]
+        math.log((own.count(term) + mu * shares[term]) / (len(own) + mu)) for term in query.split() if shares[term]
     )
 
 
@@ -42,10 +38,7 @@ def scored(query: str, places: np.ndarray | None = None) -> tuple[np.ndarray, np
     index, terms = Index(TEXTS), bag_of_words.words(query)
     counts = index.counts(terms, places)
     lengths = index.lengths if places is None else index.lengths[places]
-    return (
-        index.bm25(terms, counts, lengths, 1.5, 0.75),
-        index.likelihood(terms, counts, lengths, 1000),
-    )
+    return (index.bm25(terms, counts, lengths, 1.5, 0.75), index.likelihood(terms, counts, lengths, 1000))
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -1,7 +1,5 @@
 """Pins: files of the user's own enter recipes by their bytes, and others are refused."""
 
-from __future__ import annotations
-
 import functools
 import http.server
 import json
@@ -13,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError
 from shiftbench.data import pins, places
-from shiftbench.errors import ChecksumError, DataError, ParamsError
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def recipe(path: str) -> dict[str, object]:
-    return {
-        "dataset": {"options": {"path": path}, "pinned": pins.digest(path, "datasets.mine.path")}
-    }
+    return {"dataset": {"options": {"path": path}, "pinned": pins.digest(path, "datasets.mine.path")}}
 
 
 def test_pin_records_every_file() -> None:
@@ -70,9 +66,7 @@ def test_touched_file_is_hashed_again_and_other_bytes_are_refused(here: Path) ->
     os.utime("photos/two.png", (1, 1))
     pins.check(asked)
     Path("photos/two.png").write_bytes(b"2wo")
-    with pytest.raises(
-        ChecksumError, match=r"photos/two.png is not the file that was pinned; `shiftbench pin"
-    ):
+    with pytest.raises(ChecksumError, match=r"photos/two.png is not the file that was pinned; `shiftbench pin"):
         pins.check(asked)
     Path("photos/two.png").unlink()
     with pytest.raises(DataError, match=r"photos/two.png is pinned in sources.lock but gone"):
@@ -83,18 +77,12 @@ def test_a_new_file_in_a_pinned_folder_is_refused(here: Path) -> None:
     pins.pin([Path("photos")])
     asked = recipe("./photos")
     (here / "photos/three.png").write_bytes(b"three")
-    with pytest.raises(
-        DataError,
-        match=r"photos/three.png is not pinned, but lies in photos; `shiftbench pin photos`",
-    ):
+    with pytest.raises(DataError, match=r"photos/three.png is not pinned, but lies in photos; `shiftbench pin photos`"):
         pins.check(asked)
 
 
 def test_unpinned_and_missing_paths_are_refused() -> None:
-    with pytest.raises(
-        ParamsError,
-        match=r"datasets.mine.path = 'photos' is not pinned.*run `shiftbench pin photos`",
-    ):
+    with pytest.raises(ParamsError, match=r"datasets.mine.path = 'photos' is not pinned.*run `shiftbench pin photos`"):
         pins.digest("photos", "datasets.mine.path")
     assert pins.digest("nowhere/net.py:predict", "key") == pins.ABSENT
     absent = {"model": {"options": {"path": "nowhere/net.py:predict"}, "pinned": pins.ABSENT}}

@@ -1,7 +1,5 @@
 """What braces in a path stand for is counted before it is made."""
 
-from __future__ import annotations
-
 import itertools
 import random  # noqa: TID251 - of texts, and seeded
 import tracemalloc
@@ -9,8 +7,8 @@ import tracemalloc
 import braceexpand
 import pytest
 
+from shiftbench.base.errors import ParamsError
 from shiftbench.data import places
-from shiftbench.errors import ParamsError
 
 BOMBS = {
     "a long range": "x{0..99999999999}.tar",
@@ -63,10 +61,7 @@ def _drawn(draw: random.Random, depth: int) -> str:
         if kind == 0:
             parts.append(draw.choice(["", "x", "ab.tar", "-", "5..6"]))
         elif kind == 1:
-            numbers = (
-                draw.choice(["0", "7", "007", "-3", "12"]),
-                draw.choice(["1", "09", "-2", "3"]),
-            )
+            numbers = (draw.choice(["0", "7", "007", "-3", "12"]), draw.choice(["1", "09", "-2", "3"]))
             step = draw.choice(["", "", "..2", "..0", "..-3"])
             parts.append(f"{{{numbers[0]}..{numbers[1]}{step}}}")
         elif kind == 2:

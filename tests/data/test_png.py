@@ -1,7 +1,5 @@
 """The fast decoder: what OpenCV reads, of whatever encoder; of damaged bytes nothing: OpenCV says what is wrong."""
 
-from __future__ import annotations
-
 import io
 import resource
 import zlib

@@ -1,7 +1,5 @@
 """Tables, shards and packages of strangers: what states or has too much is one clear error."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io
@@ -16,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shiftbench.base.errors import DataError, FetchError, SchemaError
+from shiftbench.base.sample import Sample
 from shiftbench.data import archives, parquet_limits, providers, schema, shards
 from shiftbench.data.formats import LOG
-from shiftbench.errors import DataError, FetchError, SchemaError
-from shiftbench.sample import Sample
 
 ROWS = [(step, "loss", step / 7) for step in range(500)]
 
@@ -57,9 +55,7 @@ def test_a_table_that_states_too_much_is_not_read(tmp_path: Path, monkeypatch) -
 
 
 def written(folder: Path) -> Path:
-    samples = [
-        Sample(f"k{n}", {"image": np.full((4, 4), n, np.uint8), "label": n}) for n in range(9)
-    ]
+    samples = [Sample(f"k{n}", {"image": np.full((4, 4), n, np.uint8), "label": n}) for n in range(9)]
     folder.mkdir()
     fields = {"image": "png", "label": "cls"}
     shards.write(samples, folder, fields, {"dataset": "a", "split": "test"}, 10_000)
@@ -95,9 +91,7 @@ def restated(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("grow", [longer_tar, more_rows, longer_index, longer_manifest])
-def test_shards_that_have_more_than_they_state_are_not_read(
-    tmp_path: Path, grow: Callable[[Path], None]
-) -> None:
+def test_shards_that_have_more_than_they_state_are_not_read(tmp_path: Path, grow: Callable[[Path], None]) -> None:
     folder = written(tmp_path / "shards")
     assert len(list(shards.read(folder))) == 9
     grow(folder)
@@ -107,9 +101,7 @@ def test_shards_that_have_more_than_they_state_are_not_read(
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("kind", ["path", "comment", "linkname"])
-def test_a_header_of_a_package_cannot_be_endless(
-    tmp_path: Path, pack: Callable[[bytes], bytes], kind: str
-) -> None:
+def test_a_header_of_a_package_cannot_be_endless(tmp_path: Path, pack: Callable[[bytes], bytes], kind: str) -> None:
     for size, whole in ((1_000, True), (archives.HEADER * 2, False)):
         data = io.BytesIO()
         with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -121,7 +113,5 @@ def test_a_header_of_a_package_cannot_be_endless(
         if whole:
             assert [stream.read() for _, stream in providers._members(package)] == [b"abc"]
         else:
-            with pytest.raises(
-                FetchError, match="a header of the archive has more than 262144 bytes"
-            ):
+            with pytest.raises(FetchError, match="a header of the archive has more than 262144 bytes"):
                 list(providers._members(package))

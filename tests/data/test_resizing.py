@@ -1,7 +1,5 @@
 """Images of another size: the same bytes whichever way Pillow goes first."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from PIL import Image

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +6,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from isolation import ROOT
+from shiftbench.base.errors import DuplicateKeyError, RangeError, SchemaError
 from shiftbench.data import formats, row_digests, schema
-from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError
 
 INDEX = schema.table(
-    [
-        {"key": f"a/{i}", "tar": "000000.tar", "offset": i, "size": 1, "sha256": "0", "pixels": "0"}
-        for i in range(5)
-    ],
+    [{"key": f"a/{i}", "tar": "000000.tar", "offset": i, "size": 1, "sha256": "0", "pixels": "0"} for i in range(5)],
     formats.INDEX,
 )
 
 
 def test_document_is_current() -> None:
     page = ROOT / "docs" / "formats.md"
-    assert page.read_text() == schema.document(), (
-        "docs/formats.md is generated: write schema.document() to it"
-    )
+    assert page.read_text() == schema.document(), "docs/formats.md is generated: write schema.document() to it"
 
 
 @pytest.mark.parametrize("form", formats.FORMATS, ids=lambda form: form.name)
@@ -58,29 +51,20 @@ def test_metadata_holds_format_version_and_fingerprint_only(tmp_path: Path) -> N
 
 
 def test_null_keys_sort_last_and_are_equal(tmp_path: Path) -> None:
-    row = dict.fromkeys(formats.REPLICATES.key, "x") | {
-        "severity": 1.0,
-        "step": None,
-        "draws": [1.0, None],
-    }
+    row = dict.fromkeys(formats.REPLICATES.key, "x") | {"severity": 1.0, "step": None, "draws": [1.0, None]}
     rows = [row, row | {"group": None}]
     schema.write(schema.table(rows[::-1], formats.REPLICATES), tmp_path / "a", "f")
     assert schema.read(tmp_path / "a").column("group").to_pylist() == ["x", None]
-    with pytest.raises(
-        DuplicateKeyError, match=r"two rows have the key x/.*; replicates needs unique keys"
-    ):
+    with pytest.raises(DuplicateKeyError, match=r"two rows have the key x/.*; replicates needs unique keys"):
         schema.write(schema.table([rows[1], rows[1]], formats.REPLICATES), tmp_path / "a", "f")
 
 
 def test_wrong_tables_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "bad.parquet"
-    with pytest.raises(
-        SchemaError, match=r"bad.parquet: column 'offset' of index: expected int64, found string"
-    ):
+    with pytest.raises(SchemaError, match=r"bad.parquet: column 'offset' of index: expected int64, found string"):
         schema.write(INDEX.set_column(2, "offset", pa.array(list("12345"))), file, "f")
     with pytest.raises(
-        SchemaError,
-        match=r"no format has the columns key, .*; index is nearest, they differ in pixels",
+        SchemaError, match=r"no format has the columns key, .*; index is nearest, they differ in pixels"
     ):
         schema.write(INDEX.drop_columns(["pixels"]).replace_schema_metadata(), file, "f")
     with pytest.raises(SchemaError, match=r"column 'pixels' of index is missing"):
@@ -89,25 +73,19 @@ def test_wrong_tables_are_refused(tmp_path: Path) -> None:
         schema.write(INDEX.set_column(1, "tar", pa.array(["t", None, "t", "t", "t"])), file, "f")
     with pytest.raises(RangeError, match=r"size of row a/2 is -4; expected >= 0"):
         schema.write(INDEX.set_column(3, "size", pa.array([1, 1, -4, 1, 1])), file, "f")
-    with pytest.raises(
-        DuplicateKeyError, match=r"two rows have the key a/3; index needs unique keys"
-    ):
+    with pytest.raises(DuplicateKeyError, match=r"two rows have the key a/3; index needs unique keys"):
         schema.write(pa.concat_tables([INDEX, INDEX.slice(3, 1)]), file, "f")
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "foreign.parquet"
     pq.write_table(INDEX, file)
-    with pytest.raises(
-        SchemaError, match=r"foreign.parquet: expected formats of version 1, found none"
-    ):
+    with pytest.raises(SchemaError, match=r"foreign.parquet: expected formats of version 1, found none"):
         schema.read(file)
     schema.write(INDEX, file, "f")
     with pytest.raises(SchemaError, match=r"foreign.parquet: column 'step' of log is missing"):
         schema.read(file, form=formats.LOG)
-    with pytest.raises(
-        SchemaError, match=r"expected a column 'nll_e9', found index, which has key, tar"
-    ):
+    with pytest.raises(SchemaError, match=r"expected a column 'nll_e9', found index, which has key, tar"):
         schema.read(file, ["nll_e9"])
     with pytest.raises(SchemaError, match=r"no format is named 'indx' \(did you mean index\?\)"):
         schema.named("indx")

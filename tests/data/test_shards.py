@@ -1,7 +1,5 @@
 """Shards: byte-identical, readable by others, and no damaged byte is ever used."""
 
-from __future__ import annotations
-
 import gc
 import hashlib
 import json
@@ -13,9 +11,9 @@ import numpy as np
 import pytest
 import webdataset
 
+from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError
+from shiftbench.base.sample import Sample
 from shiftbench.data import formats, shards
-from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError
-from shiftbench.sample import Sample
 
 FIELDS = {"image": "png", "mask": "mask.png", "label": "cls", "meta": "json"}
 ABOUT = {"dataset": "tiny", "split": "test", "classes": ["a", "b"], "task": "classification"}
@@ -69,9 +67,7 @@ def test_bytes_are_the_recorded_ones(tmp_path: Path) -> None:
 def test_no_field_of_a_tar_header_tells_when_or_who(tmp_path: Path) -> None:
     with tarfile.open(written(tmp_path / "a") / "000000.tar") as tar:
         members = tar.getmembers()
-    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
-        (0, 0, 0, "", "", 0o644)
-    }
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
     each = [f"tiny/test/000{number}.{end}" for number in range(3) for end in ("png", "cls", "json")]
     assert [m.name for m in members] == each  # by key, then by field: image, label, meta
 
@@ -121,9 +117,7 @@ def test_a_damaged_sample_is_refused_by_name_before_it_is_used(tmp_path: Path) -
     flip(folder / entry.tar, entry.offset + entry.size - 600)
     reader = shards.read(folder)
     assert [next(reader).key for _ in range(4)] == [s.key for s in SAMPLES[:4]]
-    with pytest.raises(
-        ChecksumError, match=rf"{entry.tar}: sample 'tiny/test/0004' is damaged.*shiftbench repair"
-    ):
+    with pytest.raises(ChecksumError, match=rf"{entry.tar}: sample 'tiny/test/0004' is damaged.*shiftbench repair"):
         next(reader)
     assert any("'tiny/test/0004' is damaged" in line for line in shards.damaged(folder))
 
@@ -145,13 +139,9 @@ def test_missing_and_changed_files_are_refused_by_name(tmp_path: Path) -> None:
     ):
         list(shards.read(folder))
     flip(folder / "index.parquet", 100)
-    with pytest.raises(
-        ChecksumError, match=r"index.parquet is not the file that the manifest names"
-    ):
+    with pytest.raises(ChecksumError, match=r"index.parquet is not the file that the manifest names"):
         list(shards.read(folder))
-    with pytest.raises(
-        DataError, match=r"no shards in .*nowhere: manifest.json is missing; run `shiftbench pull`"
-    ):
+    with pytest.raises(DataError, match=r"no shards in .*nowhere: manifest.json is missing; run `shiftbench pull`"):
         shards.manifest(tmp_path / "nowhere")
 
 
@@ -164,7 +154,7 @@ def test_missing_and_changed_files_are_refused_by_name(tmp_path: Path) -> None:
         ([sample(1, "k" * 300)], DataError, "is too long for a tar header; shorten it"),
         ([sample(1).with_field("depth", 1)], DataError, "tiny/test/0001: field 'depth' is not one of"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_written_is_refused(
     tmp_path: Path, samples: list[Sample], error: type[Exception], message: str
 ) -> None:
@@ -187,9 +177,7 @@ def test_manifest_states_what_is_inside(tmp_path: Path) -> None:
     assert manifest["fields"] == FIELDS
 
 
-@pytest.mark.parametrize(
-    "name", ["a/b/0.png", "a/" + "k" * 90 + ".mask.png", "a" * 60 + "/" + "b" * 60]
-)
+@pytest.mark.parametrize("name", ["a/b/0.png", "a/" + "k" * 90 + ".mask.png", "a" * 60 + "/" + "b" * 60])
 @pytest.mark.parametrize("size", [0, 1, 511, 8**7 + 5])
 def test_headers_are_those_of_the_standard_library(name: str, size: int) -> None:
     theirs = tarfile.TarInfo(name)

@@ -1,14 +1,12 @@
-from __future__ import annotations
-
 import itertools
 from types import ModuleType, SimpleNamespace
 from typing import cast
 
 import pytest
 
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
 
 SAMPLES = [Sample(f"toy/all/{i:04d}", {"label": 0}) for i in range(2000)]
 
@@ -39,12 +37,8 @@ def test_val_is_cut_from_train() -> None:
 
 def test_val_within_train_is_the_same_tenth_and_train_keeps_it() -> None:
     module = dataset("train", "test")
-    whole = {
-        s.key for s in splits.cut(SAMPLES, "train", module, apart=False) if isinstance(s, Sample)
-    }
-    within = {
-        s.key for s in splits.cut(SAMPLES, "val", module, apart=False) if isinstance(s, Sample)
-    }
+    whole = {s.key for s in splits.cut(SAMPLES, "train", module, apart=False) if isinstance(s, Sample)}
+    within = {s.key for s in splits.cut(SAMPLES, "val", module, apart=False) if isinstance(s, Sample)}
     assert len(whole) == len(SAMPLES)
     assert within == keys("val", module)
 
@@ -88,9 +82,7 @@ def test_subsets_are_nested() -> None:
     parts = [{s.key for s in splits.subset(SAMPLES, a) if isinstance(s, Sample)} for a in amounts]
     assert all(small < large for small, large in itertools.pairwise(parts))
     assert [len(parts[i]) for i in (0, 2, 4, 6)] == [10, 150, 500, 2000]
-    assert (
-        len(list(splits.subset(SAMPLES, 9999))) == len(list(splits.subset(SAMPLES, None))) == 2000
-    )
+    assert len(list(splits.subset(SAMPLES, 9999))) == len(list(splits.subset(SAMPLES, None))) == 2000
 
 
 def test_subset_is_independent_of_order_and_of_the_split() -> None:

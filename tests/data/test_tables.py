@@ -1,13 +1,11 @@
 """Tables: what is refused, how cells are typed, and what makes two tables equal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 
+from shiftbench.base.errors import DataError
 from shiftbench.data import tables
-from shiftbench.errors import DataError
 
 
 def table(*rows: list[str | None], header: tuple[str, ...] = ("a",)) -> dict[str, Any]:
@@ -34,9 +32,7 @@ def table(*rows: list[str | None], header: tuple[str, ...] = ("a",)) -> dict[str
         (["1234567890123456"], "number", [1234567890123456.0]),  # more digits than a float holds
     ],
 )
-def test_columns_are_typed_by_the_stated_rule(
-    cells: list[str | None], kind: str, values: list[Any]
-) -> None:
+def test_columns_are_typed_by_the_stated_rule(cells: list[str | None], kind: str, values: list[Any]) -> None:
     (column,) = tables.typed(table(*([cell] for cell in cells)))
     assert column == tables.Column("a", kind, values)
     assert [type(one) for one in column.values] == [type(one) for one in values]
@@ -44,7 +40,7 @@ def test_columns_are_typed_by_the_stated_rule(
 
 def test_a_table_without_rows_has_columns_of_text() -> None:
     found = tables.typed(table(header=("a", "b")))
-    assert [(one.name, one.kind, one.values) for one in found] == [("a", "text", []), ("b", "text", [])]  # fmt: skip
+    assert [(one.name, one.kind, one.values) for one in found] == [("a", "text", []), ("b", "text", [])]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """TREC's files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
+from shiftbench.base.errors import DataError
 from shiftbench.data import trec
-from shiftbench.errors import DataError
 
 
 def test_a_run_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -24,10 +22,7 @@ def test_scores_decide_the_order_then_documents(tmp_path: Path) -> None:
 
 def test_qrels(tmp_path: Path) -> None:
     (tmp_path / "q").write_text("301 0 FBIS3-1 2\n301 0 FBIS3-2 -1\n302\t0\td\t0\n")
-    assert trec.read_qrels(tmp_path / "q") == {
-        "301": {"FBIS3-1": 2, "FBIS3-2": -1},
-        "302": {"d": 0},
-    }
+    assert trec.read_qrels(tmp_path / "q") == {"301": {"FBIS3-1": 2, "FBIS3-2": -1}, "302": {"d": 0}}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Bodies: joints lie on the drawn limbs, the same parameters give the same bytes, limits hold; COCO's files."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -10,14 +8,14 @@ import numpy as np
 import pytest
 
 from makers import miniature_scenes
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import poses
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.datasets import _bodies, _capsules, capsule_bodies
-from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.datasets import _bodies, _capsules, capsule_bodies
 
 GREY = np.full((128, 96, 3), 128, np.uint8)
 
@@ -39,10 +37,7 @@ def test_joints_lie_in_the_middle_of_the_drawn_limbs(number: int) -> None:
             drawn = _capsules.draw(row, np.full((1, 3), 255, np.uint8), view)
             rows, columns = np.nonzero(drawn.cover)
             weights = drawn.cover[rows, columns].astype(float)
-            found = (
-                np.average(columns + 0.5, weights=weights),
-                np.average(rows + 0.5, weights=weights),
-            )
+            found = (np.average(columns + 0.5, weights=weights), np.average(rows + 0.5, weights=weights))
             middle = np.mean([view.project(end) for end in ends], axis=0)
             assert np.hypot(*(found - middle)) < 1.0
 
@@ -83,11 +78,7 @@ def test_bones_keep_their_lengths_and_angles_turn_them() -> None:
     for number in range(20):
         places = _bodies.joints(body(number, 1.0))
         for side in ("left", "right"):
-            for a, b, length in (
-                ("shoulder", "elbow", 0.29),
-                ("elbow", "wrist", 0.25),
-                ("hip", "knee", 0.43),
-            ):
+            for a, b, length in (("shoulder", "elbow", 0.29), ("elbow", "wrist", 0.25), ("hip", "knee", 0.43)):
                 apart = np.subtract(places[f"{side}_{a}"], places[f"{side}_{b}"])
                 assert np.linalg.norm(apart) == pytest.approx(length, abs=1e-4)
     rest = _bodies.joints(_bodies.Body({}))
@@ -136,17 +127,17 @@ def changed(tmp_path: Path, change: object) -> dict[str, object]:
     content = json.loads(file.read_text())
     change(content)  # type: ignore[operator]
     file.write_text(json.dumps(content))
-    module = plugins.find("datasets", "coco_keypoints")
+    module = registry.find("datasets", "coco_keypoints")
     return {**module.PARAMS, **params, "name": "mine"}
 
 
 def read(params: dict[str, object]) -> list[object]:
-    return list(plugins.find("datasets", "coco_keypoints").samples("test", {}, params))
+    return list(registry.find("datasets", "coco_keypoints").samples("test", {}, params))
 
 
 def test_cocos_files_are_read(tmp_path: Path) -> None:
     params = changed(tmp_path, len)
-    module = plugins.find("datasets", "coco_keypoints")
+    module = registry.find("datasets", "coco_keypoints")
     assert module.classes(params, {}) == ("nose", "left_hip", "right_hip")
     found = read(params)
     assert [one.key for one in found] == [f"mine/test/{n:012d}" for n in range(6)]  # type: ignore[attr-defined]
@@ -168,7 +159,7 @@ def test_cocos_files_are_read(tmp_path: Path) -> None:
         (lambda c: c["categories"][0].pop("keypoints"), "0 categories list keypoints; expected one, `person`"),
         (lambda c: c["images"].append(c["images"][0]), "two images have the id 0"),
     ],
-)  # fmt: skip
+)
 def test_wrong_files_stop(tmp_path: Path, change: object, message: str) -> None:
     params = changed(tmp_path, change)
     with pytest.raises(DataError, match=message):
@@ -185,12 +176,9 @@ def test_a_picture_of_another_size_is_its_own_error_or_is_resized(tmp_path: Path
 
 
 def test_published_predictions_are_looked_up(tmp_path: Path) -> None:
-    model = plugins.find("models", "pose_predictions")
+    model = registry.find("models", "pose_predictions")
     (tmp_path / "mine").mkdir()
-    results = [
-        {"image_id": 7, "category_id": 1, "keypoints": [1, 2, 0.5, 3, 4, 0.25], "score": s}
-        for s in (0.5, 0.75)
-    ]
+    results = [{"image_id": 7, "category_id": 1, "keypoints": [1, 2, 0.5, 3, 4, 0.25], "score": s} for s in (0.5, 0.75)]
     file = tmp_path / "mine/test.keypoints.json"
     file.write_text(json.dumps(results))
     params, weights = {"path": str(tmp_path)}, tmp_path.parent / f"{tmp_path.name}.safetensors"
@@ -207,7 +195,5 @@ def test_published_predictions_are_looked_up(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="image 7 has a person of 6 numbers; expected 9"):
         model.read(file, 3)
     file.write_text("[{}]")
-    with pytest.raises(
-        ModelError, match="is no list of image_id, category_id, keypoints and score"
-    ):
+    with pytest.raises(ModelError, match="is no list of image_id, category_id, keypoints and score"):
         model.read(file, 2)

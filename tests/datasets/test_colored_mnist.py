@@ -1,7 +1,5 @@
 """ColoredMNIST: the released rule on the same words, its shares, and which images are whose."""
 
-from __future__ import annotations
-
 import collections
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,10 @@ import pytest
 import torch
 
 from makers.miniature_originals import camelyon17 as miniature
-from shiftbench import plugins
-from shiftbench.datasets import camelyon17, colored_mnist
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError, RangeError
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import camelyon17, colored_mnist
 
 
 def idx(path: Path, values: np.ndarray) -> None:
@@ -35,10 +33,8 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"mnist": folder}
 
 
-def made(
-    mnist: dict[str, Path], split: str, name: str = "colored_mnist", **options: Any
-) -> list[Sample]:
-    module = plugins.find("datasets", name)
+def made(mnist: dict[str, Path], split: str, name: str = "colored_mnist", **options: Any) -> list[Sample]:
+    module = registry.find("datasets", name)
     return list(module.samples(split, mnist, {**module.PARAMS, **options}))
 
 
@@ -64,14 +60,12 @@ def test_an_environment_is_the_released_one() -> None:
 
 @pytest.mark.parametrize("name", ["colored_mnist", "inverse_colored_mnist"])
 def test_shares_of_wrong_labels_and_of_wrong_colours(mnist: dict[str, Path], name: str) -> None:
-    module = plugins.find("datasets", name)
-    shares = {
-        colored_mnist.name_of(e): e for key in ("environments", "tests") for e in module.PARAMS[key]
-    }
+    module = registry.find("datasets", name)
+    shares = {colored_mnist.name_of(e): e for key in ("environments", "tests") for e in module.PARAMS[key]}
     digits = {
         prefix: np.frombuffer((mnist["mnist"] / f"{prefix}-labels-idx1-ubyte").read_bytes(), np.uint8, offset=8)
         for prefix in ("train", "t10k")
-    }  # fmt: skip
+    }
     for split, prefix in (("train", "train"), ("test", "train"), ("val", "t10k")):
         groups = collections.defaultdict(list)
         for one in made(mnist, split, name):
@@ -118,12 +112,7 @@ def test_environments_that_are_none(mnist: dict[str, Path]) -> None:
     for options in ({"environments": [0.1, 0.1]}, {"tests": []}, {"noise": 1.5}):
         with pytest.raises(ParamsError, match="colored_mnist: "):
             made(mnist, "train", **options)
-    assert [colored_mnist.name_of(e) for e in (0.9, 0.05, 0.125, 1.0)] == [
-        "e90",
-        "e05",
-        "e12_5",
-        "e100",
-    ]
+    assert [colored_mnist.name_of(e) for e in (0.9, 0.05, 0.125, 1.0)] == ["e90", "e05", "e12_5", "e100"]
 
 
 # --- Camelyon17 ---------------------------------------------------------------------------------------------------
@@ -136,9 +125,7 @@ def patches(split: str, tmp_path: Path, **options: Any) -> list[Sample | DataErr
 
 def test_hospitals_of_the_official_split(tmp_path: Path) -> None:
     found = {split: patches(split, tmp_path) for split in ("train", "val", "test")}
-    hospitals = {
-        split: {one.fields["meta"]["environment"] for one in part} for split, part in found.items()
-    }
+    hospitals = {split: {one.fields["meta"]["environment"] for one in part} for split, part in found.items()}
     assert hospitals == {
         "train": {"hospital_0", "hospital_3", "hospital_4"},
         "val": {"hospital_0", "hospital_1", "hospital_3", "hospital_4"},

@@ -1,7 +1,5 @@
 """Your own images in folders of classes: keys, what is ignored and told, EXIF, and what is wrong."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import shutil
@@ -13,13 +11,13 @@ from PIL import Image, ImageOps
 
 from makers import miniature_originals, small_files
 from makers.read_samples import good, read
-from shiftbench import plugins
-from shiftbench.datasets import _pictures
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.plugins.datasets import _pictures
 
 
 def test_image_folder_flat_and_in_parts(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "image_folder")
+    module = registry.find("datasets", "image_folder")
     made = miniature_originals.image_folder(tmp_path)
     train, test = good(read(module, "train", made)), good(read(module, "test", made))
     assert {s.key for s in train} | {s.key for s in test} == {
@@ -43,7 +41,7 @@ def test_image_folder_flat_and_in_parts(tmp_path: Path) -> None:
 
 
 def test_truncated_picture_is_yielded_as_its_error(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "image_folder")
+    module = registry.find("datasets", "image_folder")
     made = miniature_originals.image_folder(tmp_path)
     broken = tmp_path / "mine/cat/v1.0.png"
     broken.write_bytes(broken.read_bytes()[:100])
@@ -54,14 +52,12 @@ def test_truncated_picture_is_yielded_as_its_error(tmp_path: Path) -> None:
 
 
 def test_image_folder_bad_input(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "image_folder")
+    module = registry.find("datasets", "image_folder")
     with pytest.raises(ParamsError, match="image_folder: option path is missing"):
         read(module, "train", ({}, {}))
     with pytest.raises(DataError, match="nowhere is not a folder"):
         read(module, "train", ({}, {"path": str(tmp_path / "nowhere")}))
-    with pytest.raises(
-        DataError, match="holds no folders; expected one folder of images per class"
-    ):
+    with pytest.raises(DataError, match="holds no folders; expected one folder of images per class"):
         read(module, "train", ({}, {"path": str(tmp_path)}))
     (tmp_path / "cat").mkdir()
     for name in ("a.png", "a.jpg"):
@@ -72,45 +68,26 @@ def test_image_folder_bad_input(tmp_path: Path) -> None:
 
 def test_image_folder_ignores_what_is_no_sample_and_tells_it(tmp_path: Path) -> None:
     """Wherever thirty files lie that an archive of a Mac, a file manager or a hurry leaves."""
-    module, rng = plugins.find("datasets", "image_folder"), np.random.default_rng(0)
+    module, rng = registry.find("datasets", "image_folder"), np.random.default_rng(0)
     _, params = miniature_originals.image_folder(tmp_path)
     expected = [sample.key for sample in good(read(module, "train", ({}, params)))]
     assert module.ignored(params) == ""
     home, image = tmp_path / "mine", small_files.encoded(small_files.picture(0))
     (home / "zebra/deep").mkdir(parents=True)
-    kinds = {
-        "hidden or __MACOSX": 0,
-        "no picture by its name": 0,
-        "in no class folder": 0,
-        "a link to nothing": 0,
-    }
-    strays = [
-        ".DS_Store",
-        "._1.jpg",
-        ".cache/a.png",
-        "__MACOSX/cat/1.png",
-        "notes.txt",
-        "picture",
-        "a.jpg.crdownload",
-    ]
+    kinds = {"hidden or __MACOSX": 0, "no picture by its name": 0, "in no class folder": 0, "a link to nothing": 0}
+    strays = [".DS_Store", "._1.jpg", ".cache/a.png", "__MACOSX/cat/1.png", "notes.txt", "picture", "a.jpg.crdownload"]
     for number in range(30):
         folder = home / str(rng.choice(["cat", "dog", "cat/deep", "zebra"])) / f"{number}"
         file = folder / str(rng.choice(strays))
         file.parent.mkdir(parents=True)
         file.write_bytes(image)
-        kinds[
-            "hidden or __MACOSX"
-            if file.name[0] == "." or file.parent != folder
-            else "no picture by its name"
-        ] += 1
+        kinds["hidden or __MACOSX" if file.name[0] == "." or file.parent != folder else "no picture by its name"] += 1
     (home / "stray.png").write_bytes(image)
     (home / "dog/gone.png").symlink_to(tmp_path / "nowhere.png")
     kinds |= {"in no class folder": 1, "a link to nothing": 1, "without a picture": 1}
     assert [sample.key for sample in good(read(module, "train", ({}, params)))] == expected
     assert module.classes(params, {}) == ("cat", "dog")
-    told = dict(
-        part.split(" (")[0].split(" ", 1)[::-1] for part in module.ignored(params).split(", ")
-    )
+    told = dict(part.split(" (")[0].split(" ", 1)[::-1] for part in module.ignored(params).split(", "))
     assert told == {kind: str(count) for kind, count in kinds.items()}
     shutil.rmtree(home / "cat")
     shutil.rmtree(home / "dog")

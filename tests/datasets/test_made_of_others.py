@@ -1,34 +1,29 @@
 """Data sets made of others that are stored: turned, united."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError
-from shiftbench.sample import Sample
 
 
 def stored(folder: Path, name: str, classes: list[str], count: int = 6) -> Path:
     """Write shards of little images and return their manifest."""
     (folder / name).mkdir()
     image = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    samples = [
-        Sample(f"{name}/test/{i}", {"image": image + i, "label": i % len(classes)})
-        for i in range(count)
-    ]
-    fields = plugins.find("tasks", "classification").FIELDS
+    samples = [Sample(f"{name}/test/{i}", {"image": image + i, "label": i % len(classes)}) for i in range(count)]
+    fields = registry.find("tasks", "classification").FIELDS
     shards.write(samples, folder / name, fields, {"classes": classes}, 10**6)
     return folder / name / "manifest.json"
 
 
 def test_transformed_pictures_are_turned_then_flipped_then_inverted(tmp_path: Path) -> None:
     inputs = {refs.shards("a", "test"): stored(tmp_path, "a", ["x", "y"])}
-    module = plugins.find("datasets", "transformed")
+    module = registry.find("datasets", "transformed")
     params = {**module.PARAMS, "of": "a", "turn": 1, "flip": "up_down", "invert": True}
     params |= {"prefix": "turned ", "name": "b"}
     first, *_ = module.samples("test", {}, params, inputs)
@@ -43,16 +38,14 @@ def test_transformed_pictures_are_turned_then_flipped_then_inverted(tmp_path: Pa
 def test_united_datasets_lie_side_by_side(tmp_path: Path) -> None:
     files = {"a": stored(tmp_path, "a", ["x", "y"]), "b": stored(tmp_path, "b", ["z", "w", "v"])}
     inputs = {refs.shards(name, "test"): file for name, file in files.items()}
-    module = plugins.find("datasets", "united")
+    module = registry.find("datasets", "united")
     params = {**module.PARAMS, "of": ["b", "a"], "name": "both"}
     assert module.classes(params, {}, inputs) == ("z", "w", "v", "x", "y")
     found = list(module.samples("test", {}, params, inputs))
     assert [s.fields["label"] for s in found] == [0, 1, 2, 0, 1, 2, 3, 4, 3, 4, 3, 4]
     assert found[6].key == "both/a/test/0"
     assert found[6].fields["meta"] == {"group": "a", "head": "3:5"}
-    few, more = (
-        {s.key for s in module.samples("test", {}, {**params, "each": n}, inputs)} for n in (2, 4)
-    )
+    few, more = ({s.key for s in module.samples("test", {}, {**params, "each": n}, inputs)} for n in (2, 4))
     assert (len(few), len(more)) == (4, 8)
     assert few < more
     inputs[refs.shards("b", "test")] = stored(tmp_path, "c", ["x"])

@@ -1,14 +1,12 @@
 """Images that tables describe: several tables joined, rows chosen, groups, and what is wrong with them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
 from makers.small_files import picture
-from shiftbench.datasets import metadata_table
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.plugins.datasets import metadata_table
 
 
 def test_tables_in_the_layout_of_celeba_are_joined_and_filtered(tmp_path: Path) -> None:

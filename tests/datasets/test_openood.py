@@ -1,7 +1,5 @@
 """OOD data: OpenOOD's layout in miniature through the overlays, held-out classes, noise, patches of photos."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +11,24 @@ from PIL import Image
 
 from isolation import ROOT
 from makers import small_files
-from shiftbench import cli, plugins
+from shiftbench import cli
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import pins, shards
-from shiftbench.errors import DataError, DuplicateKeyError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.plan import loading, unavailable
-from shiftbench.plan.params import Params
-from shiftbench.plan.plan import Plan
+from shiftbench.evaluation import nets
 from shiftbench.provenance import recipe
-from shiftbench.sample import Sample
-from shiftbench.stages import shift, train
+from shiftbench.workflow.plan import loading, unavailable
+from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages import shift, train
 
-SCALES = {
-    "openood_cifar10": 10,
-    "openood_cifar100": 100,
-    "openood_imagenet200": 200,
-    "openood_imagenet": 1000,
-}
+SCALES = {"openood_cifar10": 10, "openood_cifar100": 100, "openood_imagenet200": 200, "openood_imagenet": 1000}
 EACH = 6
 
 
-def read(
-    name: str, native: str, sources: dict[str, Path] | None = None, **options: Any
-) -> list[Any]:
-    module = plugins.find("datasets", name)
+def read(name: str, native: str, sources: dict[str, Path] | None = None, **options: Any) -> list[Any]:
+    module = registry.find("datasets", name)
     return list(module.samples(native, sources or {}, {**module.PARAMS, "name": "mine", **options}))
 
 
@@ -69,9 +61,7 @@ def make_lists(params: Params, root: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_every_set_of_the_overlay_becomes_shards(
-    scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_set_of_the_overlay_becomes_shards(scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     params = overlay(scale, tmp_path / "openood")
     make_lists(params, tmp_path / "openood")
@@ -87,31 +77,20 @@ def test_every_set_of_the_overlay_becomes_shards(
             about, samples = shards.manifest(folder), list(shards.read(folder))
             options = params.options("datasets", dataset)
             side = options["side"] if options["shorter"] else None
-            assert [sample.key for sample in samples] == [
-                f"image_list/{dataset}/{split}/v1_{i}" for i in range(EACH)
-            ]
-            assert {sample.fields["image"].shape for sample in samples} == {
-                (side, side, 3) if side else (36, 40, 3)
-            }
+            assert [sample.key for sample in samples] == [f"image_list/{dataset}/{split}/v1_{i}" for i in range(EACH)]
+            assert {sample.fields["image"].shape for sample in samples} == {(side, side, 3) if side else (36, 40, 3)}
             assert len(about["classes"]) == (SCALES[scale] if options["classes"] else 1)
             assert about["licence"] == options["licence"] != ""
             assert artifact.ref.local
             seen[f"{dataset}/{split}"] = [sample.fields["label"] for sample in samples]
-    wanted = {
-        f"{name}/{split}"
-        for name, entry in params.datasets.items()
-        for split in entry.options.get("lists", ())
-    }
+    wanted = {f"{name}/{split}" for name, entry in params.datasets.items() for split in entry.options.get("lists", ())}
     assert set(seen) == wanted
     assert seen[f"{scale}/test"] == [i % 7 for i in range(EACH)]
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_plan_lists_what_is_yours_before_there_is_anything(
-    scale: str,
-    in_pristine: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    scale: str, in_pristine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["shiftbench", "plan", "--scale", scale])
     with pytest.raises(SystemExit) as end:
@@ -137,25 +116,19 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
     plan = Plan.of(overlay(scale, tmp_path / "openood", **given))
     jobs = plan.of_verb("train")
     spec = [job.artifacts[0].recipe["trainer"] for job in jobs]
-    assert [one["options"]["path"] for one in spec] == [
-        f"released/resnet18_32x32_s{seed}.ckpt" for seed in range(3)
-    ]
+    assert [one["options"]["path"] for one in spec] == [f"released/resnet18_32x32_s{seed}.ckpt" for seed in range(3)]
     plan.write(tmp_path)
     with pytest.raises(
-        DataError,
-        match=r"released/resnet18_32x32_s0.ckpt is not pinned; bring it, then run `shiftbench pin",
+        DataError, match=r"released/resnet18_32x32_s0.ckpt is not pinned; bring it, then run `shiftbench pin"
     ):
         recipe.execute(tmp_path / jobs[0].recipe_path, train.run)
     Path("released").mkdir()
-    model = plugins.find("models", "resnet18_32x32")
+    model = registry.find("models", "resnet18_32x32")
     state = model.build(model.PARAMS, 10).state_dict()
     torch.save(
-        {name.replace("head.", "fc."): tensor for name, tensor in state.items()},
-        "released/resnet18_32x32_s0.ckpt",
+        {name.replace("head.", "fc."): tensor for name, tensor in state.items()}, "released/resnet18_32x32_s0.ckpt"
     )
-    with pytest.raises(
-        ParamsError, match=r"trainers.given.path = 'released/resnet18_32x32_s0.ckpt' is not pinned"
-    ):
+    with pytest.raises(ParamsError, match=r"trainers.given.path = 'released/resnet18_32x32_s0.ckpt' is not pinned"):
         Plan.of(overlay(scale, tmp_path / "openood", **given))
     pins.pin([Path("released/resnet18_32x32_s0.ckpt")])
     plan = Plan.of(overlay(scale, tmp_path / "openood", **given))
@@ -163,32 +136,19 @@ def test_a_released_checkpoint_is_asked_for_by_seed_pinned_and_loaded(
     job = plan.of_verb("train")[0]
     recipe.execute(tmp_path / job.recipe_path, train.run)
     weights = tmp_path / job.artifacts[0].ref.path
-    assert nets.classes_of(weights) == list(plugins.find("datasets", "cifar10").CLASSES)
+    assert nets.classes_of(weights) == list(registry.find("datasets", "cifar10").CLASSES)
     loaded = nets.read_state(weights)
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
 
 
 def test_resnet18_has_openoods_tensors() -> None:
-    model = plugins.find("models", "resnet18_32x32")
+    model = registry.find("models", "resnet18_32x32")
     state = model.build(model.PARAMS, 10).state_dict()
-    names = [
-        f"layer{n}.{b}.{part}"
-        for n in range(1, 5)
-        for b in (0, 1)
-        for part in ("conv1", "bn1", "conv2", "bn2")
-    ]
-    names += [f"layer{n}.0.shortcut.{part}" for n in (2, 3, 4) for part in (0, 1)] + [
-        "conv1",
-        "bn1",
-        "head",
-    ]
+    names = [f"layer{n}.{b}.{part}" for n in range(1, 5) for b in (0, 1) for part in ("conv1", "bn1", "conv2", "bn2")]
+    names += [f"layer{n}.0.shortcut.{part}" for n in (2, 3, 4) for part in (0, 1)] + ["conv1", "bn1", "head"]
     assert {name.rpartition(".")[0] for name in state} == set(names)
     assert state["layer2.0.shortcut.0.weight"].shape == (128, 64, 1, 1)
-    trained = [
-        tensor.numel()
-        for name, tensor in state.items()
-        if name.rpartition(".")[2] in ("weight", "bias")
-    ]
+    trained = [tensor.numel() for name, tensor in state.items() if name.rpartition(".")[2] in ("weight", "bias")]
     assert sum(trained) == 11_173_962
 
 
@@ -198,9 +158,7 @@ def test_resnet18_has_openoods_tensors() -> None:
 def listed(tmp_path: Path, text: str, **options: Any) -> list[Any]:
     (tmp_path / "lists").mkdir(exist_ok=True)
     (tmp_path / "lists/test.txt").write_text(text)
-    return read(
-        "image_list", "test", root=str(tmp_path), lists={"test": "lists/test.txt"}, **options
-    )
+    return read("image_list", "test", root=str(tmp_path), lists={"test": "lists/test.txt"}, **options)
 
 
 def test_lists_of_one_picture_give_one_key_whatever_the_list(tmp_path: Path) -> None:
@@ -230,18 +188,8 @@ def test_pictures_stay_or_are_cut_or_squeezed(tmp_path: Path) -> None:
         ("a.png\n", {}, DataError, r"lists/test.txt line 1: 'a.png' is no `relative/path label`"),
         ("a.png -1\n/b.png -1\n", {}, DataError, r"test.txt line 2: '/b.png -1' is no `relative"),
         ("../a.png -1\n", {}, DataError, r"test.txt line 1: '../a.png -1' is no `relative"),
-        (
-            "a.png -1\na.jpg -1\n",
-            {},
-            DuplicateKeyError,
-            r"image_list/a: named by the lines . and . of .*test.txt",
-        ),
-        (
-            "a.png -1\n",
-            {"counts": {"test": 2}},
-            DataError,
-            r"test.txt lists 1 images, expected 2; .*mine.counts.test",
-        ),
+        ("a.png -1\na.jpg -1\n", {}, DuplicateKeyError, r"image_list/a: named by the lines . and . of .*test.txt"),
+        ("a.png -1\n", {"counts": {"test": 2}}, DataError, r"test.txt lists 1 images, expected 2; .*mine.counts.test"),
         ("", {}, DataError, r"test.txt lists 0 images, expected 1"),
     ],
 )
@@ -257,26 +205,10 @@ def test_bad_lists_are_refused(
     ("row", "options", "message"),
     [
         ("gone.png -1", {}, r"lists/test.txt line 2: the image .*gone.png does not exist"),
-        (
-            "broken.png -1",
-            {},
-            r"lists/test.txt line 2: image_list/broken: the image .*broken.png\) cannot be read",
-        ),
-        (
-            "b.png 3",
-            {},
-            r"test.txt line 2: b.png has the label '3', expected -1, since no `classes` are given",
-        ),
-        (
-            "b.png -1",
-            {"classes": "cifar10"},
-            r"test.txt line 2: b.png has the label '-1', expected 0 to 9",
-        ),
-        (
-            "b.png 1.5",
-            {"classes": ["x"]},
-            r"test.txt line 2: b.png has the label '1.5', expected 0 to 0",
-        ),
+        ("broken.png -1", {}, r"lists/test.txt line 2: image_list/broken: the image .*broken.png\) cannot be read"),
+        ("b.png 3", {}, r"test.txt line 2: b.png has the label '3', expected -1, since no `classes` are given"),
+        ("b.png -1", {"classes": "cifar10"}, r"test.txt line 2: b.png has the label '-1', expected 0 to 9"),
+        ("b.png 1.5", {"classes": ["x"]}, r"test.txt line 2: b.png has the label '1.5', expected 0 to 0"),
     ],
 )
 def test_bad_pictures_and_labels_are_yielded_as_errors(
@@ -298,7 +230,7 @@ def test_classes_are_the_folders_of_a_list_and_a_list_may_leave_others_out(tmp_p
     (tmp_path / "train.txt").write_text("DTD/b/b_1.png 0\nDTD/a/a_1.png 1\n")
     (tmp_path / "out.txt").write_text("DTD/a/a_2.png -1\nDTD/a/a_1.png -1\n")
     known = {"root": str(tmp_path), "lists": {"train": "train.txt"}, "classes": "folders"}
-    module = plugins.find("datasets", "image_list")
+    module = registry.find("datasets", "image_list")
     assert module.classes({**module.PARAMS, **known}, {}) == ("b", "a")
     assert [s.fields["label"] for s in read("image_list", "train", **known)] == [1, 0]
     unknown = {"root": str(tmp_path), "lists": {"test": "out.txt"}, "without": ["train.txt"]}
@@ -314,9 +246,7 @@ def test_classes_are_the_folders_of_a_list_and_a_list_may_leave_others_out(tmp_p
 def test_options_of_lists_are_told(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="image_list: option root is missing"):
         read("image_list", "test", lists={"test": "a.txt"})
-    with pytest.raises(
-        ParamsError, match=r"datasets.mine.lists names no list for val; it has test"
-    ):
+    with pytest.raises(ParamsError, match=r"datasets.mine.lists names no list for val; it has test"):
         read("image_list", "val", root=str(tmp_path), lists={"test": "a.txt"})
     with pytest.raises(DataError, match=r"the list .*/a.txt does not exist"):
         read("image_list", "test", root=str(tmp_path), lists={"test": "a.txt"})
@@ -353,9 +283,9 @@ def fashion(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("split", [0, 1, 2])
 def test_parts_of_a_split_are_fashion_mnist(split: int, fashion: dict[str, Path]) -> None:
-    module = plugins.find("datasets", "fashion_mnist_classes")
+    module = registry.find("datasets", "fashion_mnist_classes")
     whole = {s.key: s for s in read("fashion_mnist", "test", fashion)}
-    names = plugins.find("datasets", "fashion_mnist").CLASSES
+    names = registry.find("datasets", "fashion_mnist").CLASSES
     seen = {}
     for part, count in (("in", 7), ("out", 3)):
         options = {"part": part, "split": split, "held_out": 3}
@@ -367,29 +297,19 @@ def test_parts_of_a_split_are_fashion_mnist(split: int, fashion: dict[str, Path]
 
 
 def test_splits_of_classes_differ_and_the_first_is_fm8() -> None:
-    module = plugins.find("datasets", "fashion_mnist_classes")
-    out = [
-        module.classes(module.PARAMS | {"part": "out", "split": split}, {}) for split in range(6)
-    ]
+    module = registry.find("datasets", "fashion_mnist_classes")
+    out = [module.classes(module.PARAMS | {"part": "out", "split": split}, {}) for split in range(6)]
     assert out[0] == ("bag", "ankle_boot")
     assert out[1] == ("dress", "coat")
     assert len(set(out)) > 4
-    for wrong, message in (
-        ({"part": "near"}, "part is 'near'"),
-        ({"held_out": 9}, "held_out 9; expected"),
-    ):
+    for wrong, message in (({"part": "near"}, "part is 'near'"), ({"held_out": 9}, "held_out 9; expected")):
         with pytest.raises(ParamsError, match=message):
             module.classes(module.PARAMS | wrong, {})
 
 
 @pytest.mark.parametrize(
     ("kind", "mean", "spread"),
-    [
-        ("uniform", 127.5, 73.9),
-        ("gaussian", 127.5, 61.6),
-        ("rademacher", 127.5, 127.5),
-        ("blobs", 66, 96),
-    ],
+    [("uniform", 127.5, 73.9), ("gaussian", 127.5, 61.6), ("rademacher", 127.5, 127.5), ("blobs", 66, 96)],
 )
 def test_noise_has_its_moments(kind: str, mean: float, spread: float) -> None:
     found = read("noise_images", "test", kind=kind, count=40)
@@ -405,9 +325,9 @@ def test_noise_has_its_moments(kind: str, mean: float, spread: float) -> None:
 def test_blobs_are_blurred_coins_by_hand() -> None:
     from scipy.ndimage import gaussian_filter
 
-    from shiftbench.rng import RandomStream
+    from shiftbench.base.rng import RandomStream
 
-    module = plugins.find("datasets", "noise_images")
+    module = registry.find("datasets", "noise_images")
     coins = (RandomStream(0, "s", "d", "k").uniform((28, 28, 1)) < 0.7).astype(float)[..., 0]
     blurred = gaussian_filter(coins, 1.5, mode="nearest", truncate=3.4)
     expected = np.where(blurred < 0.75, 0, blurred * 255)

@@ -1,7 +1,5 @@
 """Image files become arrays: modes, formats, sizes, and programs that none of them starts."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -13,9 +11,9 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from makers import small_files
-from shiftbench.datasets import _pictures
-from shiftbench.errors import DataError
-from shiftbench.tools import preview
+from shiftbench.base.errors import DataError
+from shiftbench.plugins.datasets import _pictures
+from shiftbench.workflow.tools import preview
 
 
 def test_what_is_wrong_with_a_picture_is_said_alike_in_every_process() -> None:

@@ -1,7 +1,5 @@
 """Data sets in the files of their publishers: ImageNet, CIFAR, idx, VADER's texts, twelve classes of pictures."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import pickle
@@ -14,18 +12,18 @@ from PIL import Image
 
 from makers import miniature_originals, small_files
 from makers.read_samples import good, read
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.datasets import _arrays, _twelve, _vader
-from shiftbench.errors import ChecksumError, DataError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets import _arrays, _twelve, _vader
 
 
 def test_imagenet_is_cut_as_imagenet_c_was_made(tmp_path: Path) -> None:
     """The middle square of what torchvision's Resize makes."""
     from torchvision.transforms import CenterCrop, Resize
 
-    module = plugins.find("datasets", "imagenet")
+    module = registry.find("datasets", "imagenet")
     sources, options = miniature_originals.imagenet(tmp_path)
     asked = {**module.PARAMS, **options, "shorter": 32, "side": 24}
     cut = next(iter(module.samples("test", sources, asked)))
@@ -38,7 +36,7 @@ def test_imagenet_is_cut_as_imagenet_c_was_made(tmp_path: Path) -> None:
 
 
 def test_imagenet_labels_follow_the_synset_not_the_position(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "imagenet")
+    module = registry.find("datasets", "imagenet")
     with pytest.raises(ParamsError, match="imagenet: option root is missing"):
         read(module, "train", ({}, {}))
     for synset in ("n15075141", "n01443537"):
@@ -46,10 +44,7 @@ def test_imagenet_labels_follow_the_synset_not_the_position(tmp_path: Path) -> N
         small_files.picture(int(synset[-3:])).save(tmp_path / "val" / synset / "a.JPEG")
     made = ({}, {"root": str(tmp_path), "complete": False})
     found = good(read(module, "test", made))
-    assert {s.key: s.fields["label"] for s in found} == {
-        "mine/test/n01443537/a": 1,
-        "mine/test/n15075141/a": 999,
-    }
+    assert {s.key: s.fields["label"] for s in found} == {"mine/test/n01443537/a": 1, "mine/test/n15075141/a": 999}
     assert module.classes({}, {})[1] == "goldfish"
     with pytest.raises(DataError, match="lacks 998 of 1000 synsets, first n01440764"):
         read(module, "test", ({}, {"root": str(tmp_path)}))
@@ -59,7 +54,7 @@ def test_imagenet_labels_follow_the_synset_not_the_position(tmp_path: Path) -> N
 
 
 def test_cifar_is_decoded_as_published_and_duplicates_are_dropped(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "cifar10")
+    module = registry.find("datasets", "cifar10")
     planes = np.stack([np.full((32, 32), value, np.uint8) for value in (10, 20, 30)])
     same = {b"data": planes.reshape(1, 3072), b"labels": [3]}
     members = {name: pickle.dumps(same) for part in module.MEMBERS.values() for name in part}
@@ -117,15 +112,12 @@ def test_vader_rules(tmp_path: Path) -> None:
     for name, raw in lines.items():
         (tmp_path / _vader.FILES[name]).write_bytes(raw)
     amazon = [(s.key, *s.fields.values()) for s in _vader.corpus("vader_amazon", tmp_path)]
-    assert amazon == [
-        ("vader_amazon/all/1_1", "Good  Thing", 1),
-        ("vader_amazon/all/2_1", "café was bad", 0),
-    ]
+    assert amazon == [("vader_amazon/all/1_1", "Good  Thing", 1), ("vader_amazon/all/2_1", "café was bad", 0)]
     assert [s.key for s in _vader.corpus("vader_movie", tmp_path)] == ["vader_movie/all/3"]
     (tmp_path / _vader.FILES["vader_amazon"]).write_bytes(b"1_1\tgood\n")
     with pytest.raises(DataError, match="GroundTruth.txt, line 1: expected id, sentiment and text"):
         list(_vader.corpus("vader_amazon", tmp_path))
-    module = plugins.find("datasets", "vader_amazon")
+    module = registry.find("datasets", "vader_amazon")
     groups = {module.group(Sample(key, {})) for key, *_ in amazon}
     assert groups == {"vader_amazon/all/1", "vader_amazon/all/2"}
 
@@ -163,7 +155,7 @@ def test_twelve_csv_gives_a_reason_for_whatever_is_left_out() -> None:
 
 
 def test_twelve_photo_refuses_an_unknown_kind() -> None:
-    module = plugins.find("datasets", "twelve_photo")
+    module = registry.find("datasets", "twelve_photo")
     with pytest.raises(ParamsError, match="kind is 'painting'; allowed: all, photo, drawing"):
         read(module, "train", ({}, {"look": "photo", "kind": "painting"}))
 

@@ -1,7 +1,5 @@
 """Someone else's WebDataset shards: read, refused, told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +7,8 @@ import pytest
 
 from makers import miniature_originals, small_files
 from makers.read_samples import good, read
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError, RangeError
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, RangeError
 
 
 def shard(tmp_path: Path, members: dict[str, bytes]) -> small_files.Made:
@@ -19,7 +17,7 @@ def shard(tmp_path: Path, members: dict[str, bytes]) -> small_files.Made:
 
 
 def test_webdataset_reads_foreign_shards(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "webdataset")
+    module = registry.find("datasets", "webdataset")
     found = good(read(module, "all", miniature_originals.webdataset(tmp_path)))
     assert [s.key for s in found[:2]] == ["mine/all/000000", "mine/all/000001"]
     assert [s.fields["label"] for s in found] == [0, 1] * 20
@@ -28,7 +26,7 @@ def test_webdataset_reads_foreign_shards(tmp_path: Path) -> None:
 def test_webdataset_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a path says; a file may have the name of a command."""
     monkeypatch.chdir(tmp_path)
-    module = plugins.find("datasets", "webdataset")
+    module = registry.find("datasets", "webdataset")
     for path in ("pipe:touch X", "y::pipe:touch X", "{pipe:touch X,y}", "-", "./pipe:touch X"):
         with pytest.raises((ParamsError, DataError)):
             read(module, "all", ({}, {"path": path, "classes": ["a"]}))
@@ -36,7 +34,7 @@ def test_webdataset_runs_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "webdataset")
+    module = registry.find("datasets", "webdataset")
     image = small_files.encoded(small_files.picture(0))
     members = {"a.png": image, "a.cls": b"2", "b.png": image[:90], "b.cls": b"0", "c.cls": b"0"}
     errors = read(module, "all", shard(tmp_path, members))
@@ -63,11 +61,11 @@ def test_webdataset_bad_samples_are_yielded_as_errors(tmp_path: Path) -> None:
 )
 def test_webdataset_wrong_options(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
-        read(plugins.find("datasets", "webdataset"), "all", ({}, params))
+        read(registry.find("datasets", "webdataset"), "all", ({}, params))
 
 
 def test_webdataset_damaged_shards(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "webdataset")
+    module = registry.find("datasets", "webdataset")
     with pytest.raises(DataError, match=r"shard .*gone\.tar cannot be read"):
         read(module, "all", ({}, {"path": str(tmp_path / "gone.tar"), "classes": ["a"]}))
     (tmp_path / "bad.tar").write_bytes(b"x" * 2000)

@@ -1,7 +1,5 @@
 """Wrong pictures and folders of the user's: read as every viewer shows them, or told; never a traceback."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Callable
@@ -14,11 +12,11 @@ from PIL import Image
 
 from makers import planned_campaign
 from makers.small_files import encoded, picture
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.base.sample import Sample
 from shiftbench.data import pins, shards, skipped
-from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.plan import unavailable
-from shiftbench.sample import Sample
+from shiftbench.workflow.plan import unavailable
 
 NOISE = picture(1)  # 12 x 9
 
@@ -63,7 +61,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     "pixels.png": (flipped(as_file("PNG"), 60), "broken data stream"),
     "reals.tiff": (as_file("TIFF", Image.fromarray(np.full((9, 12), 0.5, np.float32))), "has values of 32 bits"),
     "whole.tif": (as_file("TIFF", Image.fromarray(np.full((9, 12), 70000, np.int32))), "has values of 32 bits"),
-}  # fmt: skip
+}
 READABLE: dict[str, tuple[bytes, tuple[int, ...]]] = {
     "moving.gif": (as_file("GIF", save_all=True, append_images=[picture(2)]), (9, 12, 3)),
     "moving.png": (as_file("PNG", save_all=True, append_images=[picture(2)]), (9, 12, 3)),
@@ -87,7 +85,7 @@ READABLE: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 def samples(split: str = "train", **params: Any) -> list[Sample | DataError]:
-    module = plugins.find("datasets", "image_folder")
+    module = registry.find("datasets", "image_folder")
     return list(module.samples(split, {}, {"path": "photos", "name": "own", **params}))
 
 
@@ -141,7 +139,7 @@ def test_an_unreadable_picture_is_counted_once(tmp_path: Path) -> None:
         *(f"shift/own/{split}/identity" for split in splits),
         datasets={"own": {"use": "image_folder", "path": "photos", "on_error": "skip"}},
         campaigns={"small": {"dataset": "own", "weights": planned_campaign.PARAMS["campaigns"]["small"]["weights"]}},
-    )  # fmt: skip
+    )
     manifests = [tmp_path / f"data/local/own/{split}/identity/0/manifest.json" for split in splits]
     lines = [line for one in skipped.among(manifests) for line in one.lines]
     assert sorted(lines) == sorted(set(lines))
@@ -160,7 +158,7 @@ FOLDERS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: (lay(train__cat=[png(1)], test__cat=[]), Path("photos/train/cat/0.jpg").write_bytes(png(2))),
         "own/train/cat/0: both photos/train/cat/0.jpg and photos/train/cat/0.png; rename one",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FOLDERS)
@@ -179,9 +177,7 @@ def test_what_cannot_be_learnt_from_is_told(tmp_path: Path) -> None:
     pins.pin(["photos"])
     small = planned_campaign.PARAMS["campaigns"]["small"] | {"dataset": "own", "shifts": []}
     jobs = (f"shift/own/{split}/identity" for split in ("train", "val", "test"))
-    with pytest.raises(
-        DataError, match=r"own/val/identity/0 holds no sample; bring more, or ask for more"
-    ):
+    with pytest.raises(DataError, match=r"own/val/identity/0 holds no sample; bring more, or ask for more"):
         planned_campaign.run(
             tmp_path,
             *jobs,
@@ -195,14 +191,9 @@ def test_equal_bytes_and_odd_names_are_told(tmp_path: Path) -> None:
     planned_campaign.make(tmp_path)
     lay(cat=[png(1), png(2), png(1)], dog=[png(2)])
     pins.pin(["photos"])
-    own = {
-        "datasets__own": {"use": "image_folder", "path": "photos"},
-        "campaigns__small__dataset": "own",
-    }
+    own = {"datasets__own": {"use": "image_folder", "path": "photos"}, "campaigns__small__dataset": "own"}
     (found,) = unavailable.yours(planned_campaign.plan(tmp_path, **own))
     assert found.twice == "2 (photos/cat/0.png and photos/cat/2.png)"
     Path(os.fsdecode(b"photos/cat/caf\xe9.png")).write_bytes(png(3))
-    with pytest.raises(
-        DataError, match=r"the name of 'photos/cat/caf\\udce9.png' is no UTF-8; rename"
-    ):
+    with pytest.raises(DataError, match=r"the name of 'photos/cat/caf\\udce9.png' is no UTF-8; rename"):
         pins.pin(["photos"])

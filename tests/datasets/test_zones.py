@@ -1,7 +1,5 @@
 """Scenes in zones, tiles that overlap, pooled domains, H and PD: what RWDS needs of the core."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 from typing import Any
@@ -10,20 +8,15 @@ import numpy as np
 import pytest
 
 from makers import miniature_scenes, shift_digests
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import boxes, shards, splits
-from shiftbench.datasets import pooled
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.metrics import accuracy_drop_relative
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.datasets import pooled
+from shiftbench.plugins.metrics import accuracy_drop_relative
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.statistics.rows import Row
-from shiftbench.systems.rwds.datasets import (
-    _tiles,
-    _zones,
-    rwds,
-    zone_scenes,
-)
+from shiftbench.systems.rwds.datasets import _tiles, _zones, rwds, zone_scenes
 from shiftbench.systems.rwds.metrics import harmonic_mean
 
 DRAWS = np.array([0.01, -0.02])
@@ -56,9 +49,7 @@ def scenes(split: str = "test", **options: Any) -> list[Sample]:
 # --- tiles ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("length", "side", "overlap"), [(320, 128, 0.2), (129, 128, 0.5), (97, 32, 0.0)]
-)
+@pytest.mark.parametrize(("length", "side", "overlap"), [(320, 128, 0.2), (129, 128, 0.5), (97, 32, 0.0)])
 def test_tiles_cover_the_image(length: int, side: int, overlap: float) -> None:
     image = np.arange(length * length, dtype=np.uint32).astype(np.uint8).reshape(length, length)
     again, covered = np.zeros_like(image), np.zeros(image.shape, bool)
@@ -102,9 +93,7 @@ def test_an_image_smaller_than_a_tile_is_one_tile() -> None:
     assert tile.pixels.shape == (20, 30)
 
 
-@pytest.mark.parametrize(
-    ("side", "overlap", "visible"), [(0, 0.2, 0.5), (32, 1.0, 0.5), (32, 0.2, 0.0)]
-)
+@pytest.mark.parametrize(("side", "overlap", "visible"), [(0, 0.2, 0.5), (32, 1.0, 0.5), (32, 0.2, 0.0)])
 def test_tiles_that_cannot_be_cut_are_refused(side: int, overlap: float, visible: float) -> None:
     with pytest.raises(ParamsError, match="cannot be cut|expected a share"):
         list(_tiles.tiles(np.zeros((64, 64), np.uint8), [], side, overlap, visible))
@@ -132,11 +121,7 @@ def test_between_zones_everything_moves_and_ends_at_the_target() -> None:
 
 def apart(one: list[Sample], other: list[Sample]) -> float:
     pairs = zip(one, other, strict=True)
-    return float(
-        np.mean(
-            [np.abs(a.fields["image"].astype(int) - b.fields["image"]).mean() for a, b in pairs]
-        )
-    )
+    return float(np.mean([np.abs(a.fields["image"].astype(int) - b.fields["image"]).mean() for a, b in pairs]))
 
 
 def test_look_sizes_and_classes_shift_by_themselves() -> None:
@@ -148,14 +133,10 @@ def test_look_sizes_and_classes_shift_by_themselves() -> None:
     assert [s.fields["boxes"] for s in look] == [s.fields["boxes"] for s in start]
     assert apart(start, look) > 5
     smaller = scenes(zone="a", target="c", sizes=1.0)
-    area = [
-        np.mean([b["area"] for s in found for b in s.fields["boxes"]]) for found in (start, smaller)
-    ]
+    area = [np.mean([b["area"] for s in found for b in s.fields["boxes"]]) for found in (start, smaller)]
     assert area[1] < 0.8 * area[0]
     prior = scenes(zone="a", target="c", classes=1.0, test=6)
-    counts = [
-        np.bincount(labels(found), minlength=4) for found in (scenes(zone="a", test=6), prior)
-    ]
+    counts = [np.bincount(labels(found), minlength=4) for found in (scenes(zone="a", test=6), prior)]
     assert counts[0][0] > counts[1][0]
     assert counts[0][3] < counts[1][3]
 
@@ -199,13 +180,10 @@ def stored(tmp_path: Path, name: str, classes: list[str], count: int) -> tuple[r
     folder.mkdir()
     image = np.zeros((8, 8, 3), np.uint8)
     found = [
-        Sample(
-            f"{name}/{at:03d}",
-            {"image": image + at, "boxes": [], "meta": {"cluster": f"c{at // 2}"}},
-        )
+        Sample(f"{name}/{at:03d}", {"image": image + at, "boxes": [], "meta": {"cluster": f"c{at // 2}"}})
         for at in range(count)
     ]
-    fields = plugins.find("tasks", "detection").FIELDS
+    fields = registry.find("tasks", "detection").FIELDS
     shards.write(found, folder, fields, {"classes": classes}, 1_000_000)
     return refs.shards(name, "train"), folder / "manifest.json"
 
@@ -234,10 +212,7 @@ def test_sources_of_any_size_give_as_many_as_the_smallest(tmp_path: Path) -> Non
         params = {**pooled.PARAMS, "of": list(of), "as_many_as": list(sizes), "name": "p"}
         assert {ref.parts[0] for ref in pooled.needs(params)} == set(sizes)
         assert {ref.parts[0] for ref in pooled.needs({**params, "split": "test"})} == set(of)
-        found = [
-            sample.fields["meta"]["domain"]
-            for sample in pooled.samples("train", {}, params, inputs)
-        ]
+        found = [sample.fields["meta"]["domain"] for sample in pooled.samples("train", {}, params, inputs)]
         return {name: found.count(name) for name in of}
 
     assert [counted(name) for name in sizes] == [{name: 7} for name in sizes]
@@ -246,11 +221,7 @@ def test_sources_of_any_size_give_as_many_as_the_smallest(tmp_path: Path) -> Non
         pooled.needs({**pooled.PARAMS, "each": 1, "as_many_as": ["one"]})
     few = {**pooled.PARAMS, "of": list(sizes), "as_many_as": ["four"], "name": "p"}
     with pytest.raises(ParamsError, match="has 2 training samples, which 3 parts cannot share"):
-        list(
-            pooled.samples(
-                "train", {}, few, inputs | dict([stored(tmp_path, "four", ["x", "y"], 2)])
-            )
-        )
+        list(pooled.samples("train", {}, few, inputs | dict([stored(tmp_path, "four", ["x", "y"], 2)])))
 
 
 # --- PD and H ------------------------------------------------------------------------------------
@@ -258,18 +229,7 @@ def test_sources_of_any_size_give_as_many_as_the_smallest(tmp_path: Path) -> Non
 
 def row(value: float, shift: str = "identity", severity: float | None = 0.0) -> Row:
     reference = None if shift == "identity" else "zone_a/test/identity/0"
-    who = (
-        "c",
-        "detection",
-        "zone_a/net-boxes",
-        "plain",
-        None,
-        "zone_a",
-        "test",
-        reference,
-        shift,
-        severity,
-    )
+    who = ("c", "detection", "zone_a/net-boxes", "plain", None, "zone_a", "test", reference, shift, severity)
     return Row(*who, None, None, "map", value, value + DRAWS, 10, None, "cluster")
 
 
@@ -336,10 +296,7 @@ OFFICIAL = {
 
 def test_files_have_the_names_of_the_official_configurations(tmp_path: Path) -> None:
     for part, stems in OFFICIAL.items():
-        asked = [
-            ("combined", ""),
-            *((s, d) for s in ("single", "unseen") for d in rwds.DOMAINS[part]),
-        ]
+        asked = [("combined", ""), *((s, d) for s in ("single", "unseen") for d in rwds.DOMAINS[part])]
         found = set()
         for setting, domain in asked:
             options = {"root": str(tmp_path), "part": part, "setting": setting, "domain": domain}

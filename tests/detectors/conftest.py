@@ -1,13 +1,11 @@
 """Rows of the tiny net that its detectors are fitted on, and rows that they have not seen."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
 from makers.tiny_net import pictures, rows
-from shiftbench.detectors._rows import Known, Rows
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +15,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def known(folder: Path) -> Known:
-    return Known(
-        {
-            "train": rows(folder / "train", pictures(150, 1)),
-            "val": rows(folder / "val", pictures(40, 2)),
-        }
-    )
+    return Known({"train": rows(folder / "train", pictures(150, 1)), "val": rows(folder / "val", pictures(40, 2))})
 
 
 @pytest.fixture(scope="module")

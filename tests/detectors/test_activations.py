@@ -1,7 +1,5 @@
 """Detectors that change activations beside literal versions of the published equations, and beside pytorch-ood."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterator
@@ -15,20 +13,10 @@ import pytest
 import torch
 from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 
-from shiftbench.detectors import (
-    _activations,
-    adascale,
-    ash_b,
-    ash_p,
-    ash_s,
-    dice,
-    react,
-    scale,
-    vra,
-)
-from shiftbench.detectors._net import Net
-from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins.detectors import _activations, adascale, ash_b, ash_p, ash_s, dice, react, scale, vra
+from shiftbench.plugins.detectors._net import Net
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
 
 D, C = 40, 7
 HEAD = Head(np.random.default_rng(1).normal(size=(C, D)), np.random.default_rng(2).normal(size=C))
@@ -123,9 +111,7 @@ def test_scores_are_the_papers_equations(detector: ModuleType, percentile: float
     # Rounded features have ties, at zero and elsewhere: the lowest index wins.
     some = np.concatenate([TEST, np.round(TEST * 2) / 2])
     found = scores(detector, rows(some), **{option: percentile})
-    assert np.allclose(
-        found, [literal(z, percentile) for z in some.astype(float)], rtol=1e-9, atol=0
-    )
+    assert np.allclose(found, [literal(z, percentile) for z in some.astype(float)], rtol=1e-9, atol=0)
 
 
 def linear(maps: torch.Tensor) -> torch.Tensor:
@@ -140,15 +126,11 @@ def peer_scores(detector: ModuleType, fraction: float) -> Any:
     labels = torch.zeros(len(TRAIN), dtype=torch.long)
     if detector is dice:
         weight, bias = torch.tensor(HEAD.weight).float(), torch.tensor(HEAD.bias).float()
-        fitted = peers.DICE(None, weight, bias, fraction).fit_features(
-            torch.from_numpy(TRAIN), labels
-        )
+        fitted = peers.DICE(None, weight, bias, fraction).fit_features(torch.from_numpy(TRAIN), labels)
         return fitted.predict_features(torch.from_numpy(TEST))
     if detector is react:
         clipped = peers.ReAct(None, linear, percentile=fraction)
-        return clipped.fit_feature_maps(maps(VAL), labels[: len(VAL)]).predict_feature_maps(
-            maps(TEST)
-        )
+        return clipped.fit_feature_maps(maps(VAL), labels[: len(VAL)]).predict_feature_maps(maps(TEST))
     if detector is scale:
         return peers.SCALE(None, linear, fraction).predict_feature_maps(maps(TEST))
     variant = detector.__name__.rpartition(".")[2].replace("_", "-")
@@ -156,14 +138,10 @@ def peer_scores(detector: ModuleType, fraction: float) -> Any:
 
 
 @pytest.mark.parametrize("percentile", [70.0, 85.0])
-@pytest.mark.parametrize(
-    "detector", [react, dice, ash_p, ash_b, ash_s, scale], ids=lambda module: module.__name__
-)
+@pytest.mark.parametrize("detector", [react, dice, ash_p, ash_b, ash_s, scale], ids=lambda module: module.__name__)
 def test_pytorch_ood_gives_the_same(detector: ModuleType, percentile: float) -> None:
     peer = peer_scores(detector, percentile / 100).numpy()
-    assert np.allclose(
-        scores(detector, rows(TEST), percentile=percentile), peer, rtol=1e-5, atol=1e-5
-    )
+    assert np.allclose(scores(detector, rows(TEST), percentile=percentile), peer, rtol=1e-5, atol=1e-5)
 
 
 def test_vra_can_clip_low_activations_as_openood_does() -> None:
@@ -219,9 +197,7 @@ class Images(Net):
     def __init__(self, n: int, seed: int) -> None:
         self.small = Small()
         super().__init__(SimpleNamespace(net=self.small, device="cpu"), Path(), 7)  # type: ignore[arg-type]
-        self.images = (
-            np.random.default_rng(seed).integers(0, 256, size=(n, 3, 4, 4)).astype(np.float32)
-        )
+        self.images = np.random.default_rng(seed).integers(0, 256, size=(n, 3, 4, 4)).astype(np.float32)
         self.passes = 0
 
     def batches(self) -> Iterator[torch.Tensor]:
@@ -238,9 +214,7 @@ def literal_shift(net: Small, image: np.ndarray, k1: float, k2: float) -> float:
     z = net.features(x)
     net.head(z).max().backward()
     gradient = x.grad.flatten().tolist()  # type: ignore[union-attr]
-    least = sorted(range(len(gradient)), key=lambda i: abs(gradient[i]))[
-        : int(len(gradient) * 0.05)
-    ]
+    least = sorted(range(len(gradient)), key=lambda i: abs(gradient[i]))[: int(len(gradient) * 0.05)]
     moved = image.flatten()
     for i in least:
         moved[i] += 255 * 0.113 * np.sign(gradient[i])
@@ -248,9 +222,7 @@ def literal_shift(net: Small, image: np.ndarray, k1: float, k2: float) -> float:
     before = z.detach()[0].double().numpy()
     top = sorted(range(D), key=lambda i: (-before[i], i))
     first, second = top[: max(1, int(D * k1 / 100))], top[: max(1, int(D * k2 / 100))]
-    return float(
-        sum(max(after[i], 0) for i in first) + 10 * sum(abs(before[i] - after[i]) for i in second)
-    )
+    return float(sum(max(after[i], 0) for i in first) + 10 * sum(abs(before[i] - after[i]) for i in second))
 
 
 @pytest.mark.parametrize("scaled", ["features", "logits"])
@@ -285,10 +257,7 @@ def test_adascale_refuses_what_cannot_be() -> None:
     state = adascale.fit(known, adascale.PARAMS)
     refused: list[tuple[dict[str, Any], str]] = [
         ({"percentiles": [85.0, 75.0]}, "percentiles: expected two, the lower first"),
-        (
-            {"percentiles": [85.0, 100.0]},
-            "percentiles: expected a percentage from 0 to less than 100",
-        ),
+        ({"percentiles": [85.0, 100.0]}, "percentiles: expected a percentage from 0 to less than 100"),
         ({"percentiles": [85.0, 99.0]}, "percentiles: 99.0 keeps none of 40 features; lower it"),
         ({"scaled": "logit"}, "scaled: unknown 'logit'; did you mean logits"),
     ]
@@ -310,13 +279,7 @@ def test_percentiles_are_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_activations, "ROWS", 7)
     wanted = [0.0, 1.0, 33.3, 50.0, 99.9, 100.0]
     signed = np.random.default_rng(0).normal(size=(50, 11))
-    for values in (
-        signed,
-        np.maximum(signed, 0),
-        np.round(signed),
-        signed * 1e-42,
-        np.ones((3, 2)),
-    ):
+    for values in (signed, np.maximum(signed, 0), np.round(signed), signed * 1e-42, np.ones((3, 2))):
         some = rows(values)
         expected = np.percentile(some.features.astype(float), wanted)
         assert np.allclose(_activations.percentiles(some, wanted), expected, rtol=1e-12, atol=0)
@@ -327,9 +290,7 @@ def test_ties_keep_the_lowest_index_and_the_count() -> None:
     marks = _activations.largest(some, 70.0)
     assert (marks.sum(axis=1) == 6).all()
     for z, kept in zip(some, marks, strict=True):
-        assert np.flatnonzero(kept).tolist() == sorted(
-            sorted(range(20), key=lambda i: (-z[i], i))[:6]
-        )
+        assert np.flatnonzero(kept).tolist() == sorted(sorted(range(20), key=lambda i: (-z[i], i))[:6])
 
 
 def test_half_a_unit_is_rounded_to_even_as_in_openood() -> None:
@@ -346,9 +307,7 @@ def test_activations_that_sum_to_nothing_are_named() -> None:
     some = TEST[:3].copy()
     some[1] = 0
     for detector in (ash_s, scale):
-        with pytest.raises(
-            DataError, match="toy/test: the largest activations of sample 'toy/001' sum to 0"
-        ):
+        with pytest.raises(DataError, match="toy/test: the largest activations of sample 'toy/001' sum to 0"):
             scores(detector, rows(some))
     some[1] = -1
     with pytest.raises(DataError, match="sum to -4; .* choose another detector"):
@@ -379,18 +338,14 @@ def test_nothing_to_fit_on_is_refused(detector: ModuleType) -> None:
 def test_percentiles_out_of_range_are_refused(detector: ModuleType) -> None:
     option, _ = ALL[detector]
     for percentile in (-1.0, 100.0):
-        with pytest.raises(
-            ParamsError, match=f"{option}: expected a percentage from 0 to less than 100"
-        ):
+        with pytest.raises(ParamsError, match=f"{option}: expected a percentage from 0 to less than 100"):
             scores(detector, rows(TEST), **{option: percentile})
 
 
 def test_other_options_that_cannot_be_are_refused() -> None:
     with pytest.raises(ParamsError, match="percentile: 99.0 keeps none of 40 features"):
         scores(scale, rows(TEST), percentile=99.0)
-    with pytest.raises(
-        ParamsError, match=r"percentile_low: expected less than percentile_high \(5.0\)"
-    ):
+    with pytest.raises(ParamsError, match=r"percentile_low: expected less than percentile_high \(5.0\)"):
         scores(vra, rows(TEST), percentile_high=5.0)
     with pytest.raises(ParamsError, match="low: unknown 'zeros'; did you mean zero"):
         scores(vra, rows(TEST), low="zeros")

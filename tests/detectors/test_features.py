@@ -1,7 +1,5 @@
 """Detectors in feature space beside literal NumPy versions of the published equations, and beside pytorch-ood."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from collections.abc import Callable
@@ -15,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 
+from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.data import splits
-from shiftbench.detectors import (
+from shiftbench.plugins.detectors import (
     _neighbours,
     _statistics,
     fdbd,
@@ -30,8 +29,7 @@ from shiftbench.detectors import (
     ssd_plus,
     vim,
 )
-from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
 
 Floats = NDArray[np.float64]
 C, D = 5, 12
@@ -70,9 +68,7 @@ def logsumexp(logits: Any) -> Any:
     return np.log(np.exp(np.asarray(logits, dtype=np.float64)).sum(axis=1))
 
 
-def scored(
-    detector: ModuleType, params: dict[str, Any] | None = None, train: Rows = TRAIN, of: Rows = TEST
-) -> Any:
+def scored(detector: ModuleType, params: dict[str, Any] | None = None, train: Rows = TRAIN, of: Rows = TEST) -> Any:
     options = {**detector.PARAMS, **(params or {})}
     return detector.score(of, detector.fit(Known({"train": train}), options), options)
 
@@ -164,9 +160,7 @@ def smallest_hashes(count: int) -> list[int]:
         (fdbd, {"normaliser": "norm"}, lambda: literal_fdbd(np.zeros(D))),
     ],
 )
-def test_published_equations(
-    detector: ModuleType, params: dict[str, Any], literal: Callable[[], Any]
-) -> None:
+def test_published_equations(detector: ModuleType, params: dict[str, Any], literal: Callable[[], Any]) -> None:
     assert np.allclose(scored(detector, params), literal(), rtol=1e-9, atol=1e-12)
 
 
@@ -200,12 +194,8 @@ def test_by_hand() -> None:
     assert scored(mds, train=train, of=point) == pytest.approx([9])  # (4 - 1)^2 / 1
     assert scored(rmds, train=train, of=point) == pytest.approx([9 - 4 / 26])
     assert scored(she, train=train, of=point) == pytest.approx([-4])  # pattern 1
-    assert scored(fdbd, train=train, of=point) == pytest.approx(
-        [-(4 / 2) / 2]
-    )  # 2 from 5, 2 from 6
-    assert scored(nci, {"alpha": 0.5}, train, point) == pytest.approx(
-        [-(1 + 2)]
-    )  # w = -1, z - mu = -2
+    assert scored(fdbd, train=train, of=point) == pytest.approx([-(4 / 2) / 2])  # 2 from 5, 2 from 6
+    assert scored(nci, {"alpha": 0.5}, train, point) == pytest.approx([-(1 + 2)])  # w = -1, z - mu = -2
     # Directions at 0, 90 and 180 degrees, seen from 0: squared distances 0, 2, 4.
     flat = Head(np.eye(2), np.zeros(2))
     ring = rows([[3, 0], [0, 2], [-1, 0]], head=flat)
@@ -228,11 +218,9 @@ def test_one_pass_is_as_exact_as_two(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.allclose(found.total, np.cov(z.T, bias=True), rtol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "name", ["mds", "rmds", "vim", "residual", "she", "nnguide", "nci", "fdbd"]
-)
+@pytest.mark.parametrize("name", ["mds", "rmds", "vim", "residual", "she", "nnguide", "nci", "fdbd"])
 def test_blocks_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector = sys.modules[f"shiftbench.detectors.{name}"]
+    detector = sys.modules[f"shiftbench.plugins.detectors.{name}"]
     whole = scored(detector)
     monkeypatch.setattr(nnguide, "ROWS", 7)
     monkeypatch.setattr(Rows.blocks, "__defaults__", (33,))
@@ -262,10 +250,7 @@ def test_directions_that_float32_alone_varies_are_constant() -> None:
     random = np.random.default_rng(0)
     mixing = random.normal(size=(10, 64))
     inner = [random.normal(size=(n, 10)) for n in (600, 80)]
-    train, test = (
-        rows(300 + z @ mixing, np.arange(len(z)) % 2, Head(np.eye(2, 64), np.zeros(2)))
-        for z in inner
-    )
+    train, test = (rows(300 + z @ mixing, np.arange(len(z)) % 2, Head(np.eye(2, 64), np.zeros(2))) for z in inner)
     labels = np.arange(600) % 2
     means = np.stack([inner[0][labels == c].mean(axis=0) for c in (0, 1)])
     covariance = np.cov((inner[0] - means[labels]).T, bias=True)
@@ -282,9 +267,7 @@ def close_features(n: int, seed: int, spread: float) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("spread", [1e-3, 1e-2, 1.0])
 @pytest.mark.parametrize("k", [1, 5, 60])
-def test_neighbours_are_those_of_float64(
-    spread: float, k: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neighbours_are_those_of_float64(spread: float, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where float32 products alone are wrong (asserted), for any block, batch and number of spare candidates."""
     head = Head(np.eye(2, 40), np.zeros(2))
     train, test = (rows(close_features(n, n, spread), head=head) for n in (500, 40))
@@ -305,13 +288,7 @@ def test_neighbours_that_are_equal_or_zero() -> None:
     plane = Head(np.eye(2), np.zeros(2))
     train = rows([[1, 0]] * 100 + [[0, 1]] * 3 + [[0, 0]] * 2, head=plane)
     test = rows([[2, 0], [0, 3], [0, 0]], head=plane)
-    for k, expected in (
-        (1, (0, 0, 0)),
-        (3, (0, 0, 1)),
-        (5, (0, 1, 1)),
-        (100, (0, 2, 1)),
-        (105, (2, 2, 1)),
-    ):
+    for k, expected in ((1, (0, 0, 0)), (3, (0, 0, 1)), (5, (0, 1, 1)), (100, (0, 2, 1)), (105, (2, 2, 1))):
         found = scored(knn, {"k": k}, train, test)
         assert found == pytest.approx(expected, abs=1e-12), k
 
@@ -326,15 +303,11 @@ def test_features_may_be_memory_mapped(tmp_path: Any) -> None:
 def test_faiss_gives_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "faiss", None)
-        with pytest.raises(
-            ParamsError, match=r"pip install 'shiftbench\[faiss\]', or set index: exact"
-        ):
+        with pytest.raises(ParamsError, match=r"pip install 'shiftbench\[faiss\]', or set index: exact"):
             scored(knn, {"index": "faiss"})
     pytest.importorskip("faiss", reason="faiss is not installed")
     for k in (1, 50, 700):
-        assert np.allclose(
-            scored(knn, {"k": k, "index": "faiss"}), scored(knn, {"k": k}), rtol=1e-9
-        )
+        assert np.allclose(scored(knn, {"k": k, "index": "faiss"}), scored(knn, {"k": k}), rtol=1e-9)
 
 
 def test_wrong_options_are_named() -> None:
@@ -370,15 +343,11 @@ def test_bad_training_samples_are_named() -> None:
             scored(detector, train=dataclasses.replace(TRAIN, beside=broken))
         with pytest.raises(DataError, match="toy/train: no samples"):
             scored(detector, train=rows(np.zeros((0, D))))
-    with pytest.raises(
-        DataError, match=r"class 2 \(of 5, counted from 0\) has no training samples"
-    ):
+    with pytest.raises(DataError, match=r"class 2 \(of 5, counted from 0\) has no training samples"):
         scored(mds, train=rows(TRAIN.features, np.where(LABELS == 2, 1, LABELS)))
     with pytest.raises(DataError, match="sample 'toy/train/0000' is of no class of the model"):
         scored(rmds, train=rows(TRAIN.features, np.where(np.arange(700) == 0, -1, LABELS)))
-    with pytest.raises(
-        DataError, match=r"is predicted as class 2 .* no training sample is classified"
-    ):
+    with pytest.raises(DataError, match=r"is predicted as class 2 .* no training sample is classified"):
         scored(she, train=rows(TRAIN.features, np.where(LABELS == 2, 1, LABELS)))
 
 

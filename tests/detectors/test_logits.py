@@ -1,7 +1,5 @@
 """Detectors that need logits, some features too, beside literal versions of the published equations and pytorch-ood."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from functools import cache
@@ -16,7 +14,8 @@ from pytorch_ood import detector as peers  # type: ignore[import-untyped]
 from scipy.optimize import minimize_scalar
 from scipy.stats import weibull_min
 
-from shiftbench.detectors import (
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins.detectors import (
     energy,
     entropy,
     gen,
@@ -29,8 +28,7 @@ from shiftbench.detectors import (
     relation,
     temp_scale,
 )
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 D, C = 24, 6
 RANDOM = np.random.default_rng(0)
@@ -124,9 +122,7 @@ def literal_kl(f: np.ndarray, z: np.ndarray) -> float:
     divergences = []
     for c in range(C):
         template = np.mean([p for p in others if max(p) == p[c]], axis=0)
-        divergences.append(
-            sum(p * math.log(p / q) for p, q in zip(softmax(f), template, strict=True))
-        )
+        divergences.append(sum(p * math.log(p / q) for p, q in zip(softmax(f), template, strict=True)))
     return min(divergences)
 
 
@@ -169,10 +165,7 @@ EQUATIONS = [
 def test_the_published_equation(detector: ModuleType, equation: Any, options: Any) -> None:
     found = scores(detector, **options)
     assert found.dtype == np.float64
-    expected = [
-        equation(f.astype(float), z.astype(float))
-        for f, z in zip(TEST.logits, TEST.features, strict=True)
-    ]
+    expected = [equation(f.astype(float), z.astype(float)) for f, z in zip(TEST.logits, TEST.features, strict=True)]
     # The literal temperature is a minimum of rounded sums, known to about 1e-8.
     assert np.allclose(found, expected, rtol=1e-7 if detector is temp_scale else 1e-9, atol=1e-12)
 
@@ -198,11 +191,7 @@ def test_openmax_is_the_published_algorithm() -> None:
         for rank, c in enumerate(sorted(range(C), key=lambda c: -f[c])[:alpha], 1):
             mean, least, _, _ = fitted[c]
             x = math.dist(f, mean) - least + translate
-            w = (
-                1 - math.exp(-((x / math.exp(state.log_scale[c])) ** state.shape[c]))
-                if x > 0
-                else 0
-            )
+            w = 1 - math.exp(-((x / math.exp(state.log_scale[c])) ** state.shape[c])) if x > 0 else 0
             weight = (alpha + 1 - rank) / alpha * w
             revised[c] = f[c] * (1 - weight)
             mass += f[c] * weight
@@ -247,11 +236,7 @@ PEERS = [
     (max_logit, {}, lambda f: peers.MaxLogit(None).predict_logits(f)),
     (entropy, {}, lambda f: peers.Entropy(None).predict_logits(f)),
     (gen, {"M": 4}, lambda f: 4 * peers.GEN(None, M=4).predict_logits(f)),
-    (
-        kl_matching,
-        {},
-        lambda f: peers.KLMatching(None).fit_logits(tensor(VAL.logits)).predict_logits(f),
-    ),
+    (kl_matching, {}, lambda f: peers.KLMatching(None).fit_logits(tensor(VAL.logits)).predict_logits(f)),
     (gradnorm, {}, peer_gradnorm),
 ]
 
@@ -370,9 +355,7 @@ def test_openmax_needs_a_tail_of_every_class() -> None:
     with pytest.raises(DataError, match="class 0: its 2 most distant training samples are equally"):
         fit([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 2.0]], [0, 0, 1, 1])
     # Fewer than the tail are enough; alpha is at most the number of classes.
-    few = fit(
-        [[1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 5.0]], [0] * 3 + [1] * 3
-    )
+    few = fit([[1.0, 0.0], [2.0, 0.0], [4.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 5.0]], [0] * 3 + [1] * 3)
     near, far = openmax.score(rows([[2.4, 0.0], [90.0, 80.0]]), few, openmax.PARAMS)
     assert near < far == pytest.approx(1)
 

@@ -1,7 +1,5 @@
 """The net seen again: its layers, pixels, batches and what is refused, whatever the detector."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from pathlib import Path
@@ -12,32 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from makers.tiny_net import (
-    ALL,
-    LAYERS,
-    MEAN,
-    MODEL,
-    NET,
-    SEEN,
-    STD,
-    inputs,
-    pictures,
-    rows,
-    scores,
-)
-from shiftbench import plugins
-from shiftbench.detectors import gram, iodin, mds_ensemble, odin, rankfeat
-from shiftbench.detectors._net import Net
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
+from makers.tiny_net import ALL, LAYERS, MEAN, MODEL, NET, SEEN, STD, inputs, pictures, rows, scores
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.evaluation import nets
+from shiftbench.plugins.detectors import gram, iodin, mds_ensemble, odin, rankfeat
+from shiftbench.plugins.detectors._net import Net
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 
 @pytest.mark.parametrize("detector", ALL)
 @pytest.mark.parametrize("batch", [1, 2, 5, 64])
-def test_batches_change_no_score(
-    folder: Path, known: Known, unseen: Rows, detector: ModuleType, batch: int
-) -> None:
+def test_batches_change_no_score(folder: Path, known: Known, unseen: Rows, detector: ModuleType, batch: int) -> None:
     params = detector.PARAMS
     state = detector.fit(known, params)
     other = rows(folder / "test", pictures(21, 3), batch)
@@ -49,7 +33,7 @@ def test_batches_change_no_score(
 
 def test_layers_are_the_last_of_each_size() -> None:
     def names(model: str, size: int, **options: Any) -> list[str]:
-        module = plugins.find("models", model)
+        module = registry.find("models", model)
         params = module.PARAMS | {"size": size} | options
         predictor = nets.TorchPredictor(module.build(params, 4), module, params, "cpu")
         net = Net(predictor, Path("nowhere"), 1, None)
@@ -74,9 +58,7 @@ def test_what_the_net_gives(folder: Path, unseen: Rows) -> None:
         "body.4": (8, 6, 6, 6),
     }
     assert torch.equal(net.outputs(x)[0], net.logits(x))
-    assert np.allclose(
-        np.concatenate([net.logits(x).detach() for x in net.batches()]), unseen.logits
-    )
+    assert np.allclose(np.concatenate([net.logits(x).detach() for x in net.batches()]), unseen.logits)
     assert not any(module._forward_hooks for module in SEEN.modules())
     shifted = Net(net.predictor, folder / "test", 8, lambda batch: batch[::-1])
     assert torch.equal(next(shifted.batches()), x.flip(0))
@@ -87,10 +69,8 @@ def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, unseen: Row
     module = copy.deepcopy(NET)
     module.normalised = lambda x: x  # type: ignore[method-assign]
     model = SimpleNamespace(
-        __name__="shiftbench.models.floats",
-        prepare_batch=lambda samples, _: NET.normalised(
-            torch.from_numpy(MODEL.prepare_batch(samples, {}))
-        ).numpy(),
+        __name__="shiftbench.plugins.models.floats",
+        prepare_batch=lambda samples, _: NET.normalised(torch.from_numpy(MODEL.prepare_batch(samples, {}))).numpy(),
     )
     some = rows(folder / "test", pictures(21, 3), model=model, module=module)
     with pytest.raises(ParamsError, match=r"model floats: .* which is float32; let `prepare` give"):
@@ -100,9 +80,7 @@ def test_floats_say_what_a_grey_level_is(folder: Path, known: Known, unseen: Row
     assert torch.allclose(some.net.unit[:, 0, 0], 1 / STD)
     assert unseen.net.unit.item() == 255
     for detector in (odin, iodin):
-        assert np.allclose(
-            scores(detector, some, known), scores(detector, unseen, known), rtol=1e-6
-        )
+        assert np.allclose(scores(detector, some, known), scores(detector, unseen, known), rtol=1e-6)
 
 
 def test_gpu_memory_halves_a_batch(unseen: Rows) -> None:
@@ -133,9 +111,7 @@ def test_what_is_not_finite_is_named(folder: Path, known: Known, unseen: Rows) -
     module.normalised = normalised  # type: ignore[method-assign]
     key = known.train.keys[int(np.argmin(means))]
     some = rows(folder / "train", pictures(150, 1))
-    broken = dataclasses.replace(
-        some, again=Net(nets.TorchPredictor(module, MODEL, {}, "cpu"), folder / "train", 8)
-    )
+    broken = dataclasses.replace(some, again=Net(nets.TorchPredictor(module, MODEL, {}, "cpu"), folder / "train", 8))
     for detector in (gram, mds_ensemble):
         with pytest.raises(ModelError, match=f"no finite number for sample '{key}'"):
             scores(detector, unseen, Known({"train": broken, "val": known.val}))
@@ -144,9 +120,9 @@ def test_what_is_not_finite_is_named(folder: Path, known: Known, unseen: Rows) -
 @pytest.mark.parametrize("detector", ALL)
 def test_black_boxes_are_refused(known: Known, unseen: Rows, detector: ModuleType) -> None:
     with pytest.raises(ModelError, match="needs the net's layers or gradients, and the model is a"):
-        detector.score(Rows(unseen.table), None, detector.PARAMS) if not hasattr(
-            detector, "FIT"
-        ) else detector.fit(Known({"train": Rows(unseen.table), "val": unseen}), detector.PARAMS)
+        detector.score(Rows(unseen.table), None, detector.PARAMS) if not hasattr(detector, "FIT") else detector.fit(
+            Known({"train": Rows(unseen.table), "val": unseen}), detector.PARAMS
+        )
 
 
 @pytest.mark.parametrize("detector", [gram, rankfeat, mds_ensemble])
@@ -182,9 +158,7 @@ def test_too_few_samples_are_named(folder: Path, known: Known, unseen: Rows) -> 
     lacking = Known({"train": rows(folder / "lacking", without), "val": known.val})
     with pytest.raises(DataError, match="toy: class 2 has no training sample"):
         scores(mds_ensemble, unseen, lacking)
-    with pytest.raises(
-        DataError, match=r"sample 'toy/test/.*' is predicted as class 2, which no tr"
-    ):
+    with pytest.raises(DataError, match=r"sample 'toy/test/.*' is predicted as class 2, which no tr"):
         scores(gram, unseen, lacking)
     few = Known({"train": known.train, "val": rows(folder / "few", pictures(4, 5))})
     with pytest.raises(DataError, match="4 ID validation images; a regression in 5 folds"):

@@ -1,7 +1,5 @@
 """Detectors that see the net again beside literal versions of the published equations, and beside pytorch-ood."""
 
-from __future__ import annotations
-
 import warnings
 from types import ModuleType
 from typing import Any
@@ -14,8 +12,8 @@ from sklearn.linear_model import LogisticRegressionCV
 from torch import nn
 
 from makers.tiny_net import LAYERS, NET, STD, gradient, inputs, logits, scores, sign
-from shiftbench.detectors import gram, iodin, mds_ensemble, msp, odin, rankfeat
-from shiftbench.detectors._rows import Known, Rows
+from shiftbench.plugins.detectors import gram, iodin, mds_ensemble, msp, odin, rankfeat
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 # ---------------------------------------------------------------------------- ODIN
 
@@ -36,9 +34,7 @@ def literal_odin(x: torch.Tensor, temperature: float, eps: float, *, one: bool) 
 
 @pytest.mark.parametrize(("detector", "one"), [(odin, False), (iodin, True)])
 @pytest.mark.parametrize(("temperature", "eps"), [(1000.0, 0.0014), (1.0, 0.05)])
-def test_odin(
-    known: Known, unseen: Rows, detector: ModuleType, one: bool, temperature: float, eps: float
-) -> None:
+def test_odin(known: Known, unseen: Rows, detector: ModuleType, one: bool, temperature: float, eps: float) -> None:
     expected = [literal_odin(x, temperature, eps, one=one) for x in inputs(unseen)]
     found = scores(detector, unseen, known, temperature=temperature, eps=eps)
     assert np.allclose(found, expected, rtol=1e-6 if temperature == 1 else 1e-8)
@@ -71,9 +67,7 @@ def literal_sums(x: torch.Tensor, orders: int) -> list[np.ndarray]:
             maps = z[0].detach().double().numpy().reshape(z.shape[1], -1)
             grams = [maps**p @ (maps**p).T for p in range(1, orders + 1)]
             sums = [matrix.sum(1) for matrix in grams]
-            found.append(
-                np.stack([np.sign(s) * abs(s) ** (1 / (p + 1)) for p, s in enumerate(sums)])
-            )
+            found.append(np.stack([np.sign(s) * abs(s) ** (1 / (p + 1)) for p, s in enumerate(sums)]))
     return found
 
 
@@ -117,9 +111,7 @@ def test_gram_deviates_as_pytorch_oods(known: Known, unseen: Rows) -> None:
     peer.to("cpu").fit([(NET.normalised(x), y) for x, y in zip(train, labels, strict=True)])
     x = torch.cat(inputs(unseen))
     expected = peer.predict(NET.normalised(x)).numpy()
-    found = (
-        gram._deviations(unseen, state, 3).sum(1) * logits(x).softmax(1).amax(1).detach().numpy()
-    )
+    found = gram._deviations(unseen, state, 3).sum(1) * logits(x).softmax(1).amax(1).detach().numpy()
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -177,9 +169,7 @@ def test_mds_ensemble(known: Known, unseen: Rows, noise: float) -> None:
     state = mds_ensemble.fit(known, params)
     assert list(state.layers) == LAYERS
     expected = np.stack([literal(x) for x in inputs(unseen)])
-    assert np.allclose(
-        mds_ensemble.score(unseen, state, params), expected @ state.weights, rtol=1e-5
-    )
+    assert np.allclose(mds_ensemble.score(unseen, state, params), expected @ state.weights, rtol=1e-5)
     # The weights are those of scikit-learn's own search, on standardised distances.
     clean = inputs(known.val)
     both = np.stack([literal(x) for x in [*clean, *(fgsm(x, 0.05) for x in clean)]])

@@ -1,14 +1,12 @@
 """What is freed stays with the process: the next batch takes no page from the kernel."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 
 PROGRAM = """
 import resource, sys
 import numpy as np
-from shiftbench.engine import memory
+from shiftbench.workflow.engine import memory
 if sys.argv[1] == "kept":
     assert memory.keep_freed()
 def faults():

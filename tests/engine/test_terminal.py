@@ -1,7 +1,5 @@
 """What a run shows, by the events that Snakemake logs."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging
@@ -16,10 +14,10 @@ from rich.console import Console
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from shiftbench.engine import terminal
-from shiftbench.engine.terminal import Board, Terminal
-from shiftbench.errors import ParamsError
-from shiftbench.plan.planned_jobs import PlannedJob
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.engine import terminal
+from shiftbench.workflow.engine.terminal import Board, Terminal
+from shiftbench.workflow.plan.planned_jobs import PlannedJob
 from snakemake_logger_plugin_shiftbench import LogHandler
 
 
@@ -120,11 +118,7 @@ def test_without_a_terminal_there_is_a_line_for_each_job_that_ended(
     for number in (0, 2):
         tell(plugin, LogEvent.JOB_FINISHED, "Finished", job_id=number)
     tell(plugin, LogEvent.PROGRESS, done=1, total=3)
-    error = {
-        "rule_msg": "killed (SIGKILL)",
-        "rule_name": "train",
-        "log": [str(tmp_path / "b.log")],
-    }
+    error = {"rule_msg": "killed (SIGKILL)", "rule_name": "train", "log": [str(tmp_path / "b.log")]}
     tell(plugin, LogEvent.JOB_ERROR, "Error", jobid=1, level=logging.ERROR, **error)
     tell(plugin, None, "a warning", level=logging.WARNING)
     tell(plugin, None, "Complete log(s): /x.log")
@@ -161,9 +155,7 @@ def test_a_run_ends_with_the_pages_that_were_asked_for(
     assert told == ([] if failed else [f"report: {tmp_path / 'index.html'}"])
 
 
-def test_a_run_that_has_nothing_to_do_names_the_pages_too(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_that_has_nothing_to_do_names_the_pages_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(terminal, "_PAGES", [str(tmp_path)])
     for dry in (False, True):
         plugin, printed = handler(monkeypatch, dryrun=dry)
@@ -172,9 +164,7 @@ def test_a_run_that_has_nothing_to_do_names_the_pages_too(
         assert printed.getvalue().count(f"report: {tmp_path}") == (not dry)
 
 
-def test_an_error_on_purpose_ends_snakemake_without_a_traceback(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_an_error_on_purpose_ends_snakemake_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended, terminal.plainly():
         raise ParamsError("no scale 'x[y]'")
     assert ended.value.code == ParamsError("").code
@@ -203,10 +193,7 @@ def test_a_dry_run_prints_what_snakemake_prints(monkeypatch: pytest.MonkeyPatch)
     tell(plugin, LogEvent.JOB_INFO, "rule shift:\n    input: [x]", jobid=1, output=[SHIFT_A])
     tell(plugin, LogEvent.RUN_INFO, "Job stats: ...", stats={"shift": 1})
     plugin.close()
-    assert (
-        printed.getvalue()
-        == "Building DAG of jobs...\nrule shift:\n    input: [x]\nJob stats: ...\n"
-    )
+    assert printed.getvalue() == "Building DAG of jobs...\nrule shift:\n    input: [x]\nJob stats: ...\n"
 
 
 def test_a_terminal_shows_what_runs_how_far_it_is_and_what_is_left(clock: SimpleNamespace) -> None:
@@ -232,9 +219,7 @@ def drawn(shown: Terminal, width: int) -> list[str]:
 
 @pytest.mark.parametrize("width", [20, 60, 80, 160])
 def test_what_is_shown_is_a_line_for_each_job_however_long_its_name_is(width: int) -> None:
-    jobs = [
-        replace(job(f"train {n}"), title="train " + "m" * 20 * n, seconds=9e4) for n in range(12)
-    ]
+    jobs = [replace(job(f"train {n}"), title="train " + "m" * 20 * n, seconds=9e4) for n in range(12)]
     shown = Terminal(Console(file=io.StringIO(), width=width))
     shown.board = Board({one.marker: one for one in jobs})
     shown.board.plan({"train": 12})
@@ -244,7 +229,7 @@ def test_what_is_shown_is_a_line_for_each_job_however_long_its_name_is(width: in
     lines = drawn(shown, width)
     assert len(lines) == 1 + terminal.SHOWN + 1
     assert max(map(len, lines)) <= width
-    assert width < 80 or (
-        lines[0].endswith("0/12  9 h 59 min, about 25 h 0 min left"),
-        lines[-1],
-    ) == (True, "and 4 more")
+    assert width < 80 or (lines[0].endswith("0/12  9 h 59 min, about 25 h 0 min left"), lines[-1]) == (
+        True,
+        "and 4 more",
+    )

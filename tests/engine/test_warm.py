@@ -1,7 +1,5 @@
 """Stages that a server forks: as a shell would have started them, and gone when anybody who asked for them is."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -18,7 +16,7 @@ from shiftbench.cli import warm_server
 TOY = Path(__file__).with_name("toy_server.py")
 RUN = """
 import os, sys
-from shiftbench.engine import warm
+from shiftbench.workflow.engine import warm
 warm.COMMAND = (sys.argv[1], *sys.argv[2].split())
 warm.start()
 print(os.environ["SHIFTBENCH_WARM"], flush=True)
@@ -124,9 +122,7 @@ def test_a_job_is_as_a_shell_would_have_started_it(run: Run, log: Path) -> None:
         "print('an error', file=sys.stderr)"
     )
     assert run.status(code, log, GREETING="hello") == 0
-    assert log.read_text() == (
-        f"hello {log.parent} '' False\nTrue False True\nof a child\nan error\n"
-    )
+    assert log.read_text() == (f"hello {log.parent} '' False\nTrue False True\nof a child\nan error\n")
 
 
 def test_a_job_is_forked_by_the_server(run: Run, log: Path) -> None:
@@ -149,18 +145,14 @@ def test_a_job_is_forked_by_the_server(run: Run, log: Path) -> None:
         ("import os; os.kill(os.getpid(), 11)", 139, "ended by SIGSEGV"),
     ],
 )
-def test_a_job_that_fails_ends_the_command_as_it_ended(
-    run: Run, log: Path, code: str, status: int, said: str
-) -> None:
+def test_a_job_that_fails_ends_the_command_as_it_ended(run: Run, log: Path, code: str, status: int, said: str) -> None:
     assert run.status(code, log) == status
     assert said in log.read_text()
     assert run.status("print('the server goes on')", log) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_reach_the_job_and_all_that_it_started(
-    run: Run, log: Path, number: signal.Signals
-) -> None:
+def test_signals_reach_the_job_and_all_that_it_started(run: Run, log: Path, number: signal.Signals) -> None:
     """As `timeout` sends one at the end of a job's time."""
     job = run.job(WITH_CHILD, log)
     started = begun(log)
@@ -224,9 +216,7 @@ def server_of(run: Run) -> int:
 
 
 @pytest.mark.parametrize("after", [0.0, 0.1, 0.5])
-def test_a_run_that_is_killed_while_its_server_imports_leaves_none(
-    log: Path, tmp_path: Path, after: float
-) -> None:
+def test_a_run_that_is_killed_while_its_server_imports_leaves_none(log: Path, tmp_path: Path, after: float) -> None:
     """The import would take ten minutes. Jobs that were asked for meanwhile go on by themselves."""
     (tmp_path / "long_library.py").write_text("import time\ntime.sleep(600)\n")
     run = Run("long_library", more={"PYTHONPATH": str(tmp_path)})
@@ -250,17 +240,11 @@ def test_where_a_library_starts_threads_jobs_start_cold(log: Path, tmp_path: Pat
     assert "jobs start cold: an import started the threads" in run.close()
 
 
-@pytest.mark.parametrize(
-    "other", [{"OMP_NUM_THREADS": "2"}, {"SHIFTBENCH_WARM": "/nowhere"}, {"SHIFTBENCH_WARM": ""}]
-)
-def test_with_other_threads_or_no_server_a_job_starts_cold(
-    run: Run, log: Path, other: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("other", [{"OMP_NUM_THREADS": "2"}, {"SHIFTBENCH_WARM": "/nowhere"}, {"SHIFTBENCH_WARM": ""}])
+def test_with_other_threads_or_no_server_a_job_starts_cold(run: Run, log: Path, other: dict[str, str]) -> None:
     own = {"SHIFTBENCH_WARM": run.address, "OMP_NUM_THREADS": "1", **other}
     command = [sys.executable, "-m", "shiftbench", "train", "print('warm')"]
-    done = subprocess.run(
-        command, env=os.environ | own, capture_output=True, text=True, check=False, cwd=log.parent
-    )
+    done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False, cwd=log.parent)
     assert done.returncode == 2
     assert "Usage: " in done.stderr
 
@@ -270,7 +254,7 @@ def test_what_is_imported_before_the_fork_works_after_it(log: Path) -> None:
     run = Run(*warm_server.PRELOADED)
     code = """
 import sys; before = set(sys.modules)
-import torch, polars, pyarrow, pyarrow.compute, numpy, shiftbench.stages.train
+import torch, polars, pyarrow, pyarrow.compute, numpy, shiftbench.workflow.stages.train
 assert set(sys.modules) == before, "imported already"
 assert not torch.cuda.is_initialized()
 print(torch.get_num_threads(), polars.DataFrame({"a": [1, 2, 3]}).lazy().select(polars.col("a").sum()).collect().item())

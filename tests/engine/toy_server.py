@@ -1,7 +1,5 @@
 """A server whose jobs are pieces of Python, and which imports nothing else than asked: for tests."""
 
-from __future__ import annotations
-
 import sys
 from types import ModuleType
 

@@ -3,8 +3,6 @@
 One target for each kind of file; `make fuzz` runs them for FUZZ_SECONDS.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -20,16 +18,16 @@ import yaml
 from hypothesis import strategies as st
 
 from makers.torn_files import changed, draw, torn, written
+from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.llm.answer_cache import Answers, Key
-from shiftbench.plan import loading
-from shiftbench.plan.params import Params
+from shiftbench.evaluation.llm.answer_cache import Answers, Key
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 from shiftbench.release import manifest, statement, verify
-from shiftbench.sample import Sample
+from shiftbench.workflow.plan import loading
+from shiftbench.workflow.plan.params import Params
 
 
 class Refusals:
@@ -156,12 +154,7 @@ def forge_rows(data: st.DataObject, folder: Path) -> None:
     """Write an index with a column of other values."""
     columns = pq.read_table(folder / "index.parquet").to_pydict()
     name = data.draw(st.sampled_from(sorted(columns)))
-    kinds = (
-        st.integers(-(2**63), 2**63 - 1),
-        st.integers(0, 4096),
-        st.binary(max_size=5),
-        st.none(),
-    )
+    kinds = (st.integers(-(2**63), 2**63 - 1), st.integers(0, 4096), st.binary(max_size=5), st.none())
     kinds += (st.sampled_from(["000000.tar", "/dev/zero", "..", "t/0", "\0"]),)
     columns[name] = [data.draw(data.draw(st.sampled_from(kinds)))] * len(columns[name])
     pq.write_table(pa.table(columns), folder / "index.parquet")

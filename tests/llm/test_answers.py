@@ -1,7 +1,5 @@
 """Answers of language models: kept by content, asked once, never lost; and an endpoint that misbehaves."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time
@@ -11,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench.errors import DataError, ModelError
-from shiftbench.llm import client
-from shiftbench.llm import endpoint as endpoint_of
-from shiftbench.llm.answer_cache import Answers, Key
-from shiftbench.llm.client import Cached, Request
-from shiftbench.llm.endpoint import Endpoint
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.evaluation.llm import client
+from shiftbench.evaluation.llm import endpoint as endpoint_of
+from shiftbench.evaluation.llm.answer_cache import Answers, Key
+from shiftbench.evaluation.llm.client import Cached, Request
+from shiftbench.evaluation.llm.endpoint import Endpoint
 
 DECODING = {"temperature": 0.3, "max_new_tokens": 8}
 
@@ -68,9 +66,7 @@ def test_equal_answers_are_equal_bytes_whatever_their_order(tmp_path: Path) -> N
     assert content.count(b"\n") == 3
 
 
-def test_an_answer_is_on_disk_before_the_next_one_and_a_torn_line_counts_for_nothing(
-    tmp_path: Path,
-) -> None:
+def test_an_answer_is_on_disk_before_the_next_one_and_a_torn_line_counts_for_nothing(tmp_path: Path) -> None:
     answers = Answers(tmp_path)
     answers.put(key("a"), "one")
     with answers.file("toy").open("a") as stream:
@@ -111,9 +107,7 @@ def test_a_warm_cache_asks_nobody(tmp_path: Path) -> None:
 def test_what_is_not_recorded_names_its_key_and_the_command(tmp_path: Path) -> None:
     recorded = Cached(Answers(tmp_path), "toy@12", command="shiftbench answers --scale x")
     digest = request("a").key("toy@12").digest
-    with pytest.raises(
-        DataError, match=rf"{digest} \(1 are missing\); `shiftbench answers --scale"
-    ):
+    with pytest.raises(DataError, match=rf"{digest} \(1 are missing\); `shiftbench answers --scale"):
         recorded([request("a")])
 
 
@@ -249,7 +243,7 @@ def test_a_raw_text_is_gone_on_with_and_has_no_turns(server) -> None:  # type: i
     bodies = [
         json.dumps({"id": "1", "object": "text_completion", "created": 0, "model": "m", "choices": some})
         for some in ([{"index": 0, "finish_reason": "stop", "logprobs": None, "text": ""}], [])
-    ]  # fmt: skip
+    ]
     url, asked = server(*(reply(200, body.encode()) for body in reversed(bodies)))
     prompt = "def f():\n    "
     raw = Request(((client.RAW, prompt),), "t", {**DECODING, "stop": "\ndef "})

@@ -1,15 +1,13 @@
 """Graders against answers judged by eye, against literal versions of the released rules, and the check of samples."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shiftbench.errors import DataError
-from shiftbench.llm import graders
+from shiftbench.base.errors import DataError
+from shiftbench.evaluation.llm import graders
 
 CHOICES = ["red", "blue", "dark green"]
 
@@ -65,8 +63,7 @@ def test_the_answer_stands_behind_the_last_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"),
-    [("Yes, it is.", True), ("NO", False), ("It is not yes; no.", True), ("maybe", None)],
+    ("said", "verdict"), [("Yes, it is.", True), ("NO", False), ("It is not yes; no.", True), ("maybe", None)]
 )
 def test_what_a_judge_said(said: str, verdict: graders.Verdict) -> None:
     assert graders.judged(said) is verdict
@@ -90,9 +87,7 @@ def test_exact_is_the_released_rule_on_words() -> None:
     words = ["left", "Right", "(left)", "right.", "far-away", "faraway", "left right", ""]
     for _ in range(200):
         text, answer = random.choice(words), random.choice(["left", "right", "faraway"])
-        assert (graders.exact(text, {"answer": answer}) is True) == (
-            released_reward(text, answer) == 1.0
-        )
+        assert (graders.exact(text, {"answer": answer}) is True) == (released_reward(text, answer) == 1.0)
 
 
 def test_number_is_the_released_rule_on_whole_numbers() -> None:
@@ -100,9 +95,7 @@ def test_number_is_the_released_rule_on_whole_numbers() -> None:
     for _ in range(200):
         words = random.choice(["so", "7", "-3", "is", "12", "1"], 4)
         text, answer = " ".join(words), str(random.choice(["7", "-3", "12"]))
-        assert (graders.number(text, {"answer": answer}) is True) == (
-            released_number(text) == answer
-        )
+        assert (graders.number(text, {"answer": answer}) is True) == (released_number(text) == answer)
     # They differ where veRL compares strings and takes the stop at the end along.
     assert graders.number("It is 7.", {"answer": "7"}) is True
     assert released_number("It is 7.") == "7."

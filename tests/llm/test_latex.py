@@ -1,13 +1,11 @@
 """Answers in LaTeX: the release's own examples, answers of MATH-500, and a literal version of the released rule."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
 import pytest
 
-from shiftbench.llm import graders, latex
+from shiftbench.evaluation.llm import graders, latex
 
 EQUAL = [
     # Of hendrycks/math, modeling/math_equivalence_test.py.
@@ -98,9 +96,7 @@ def _stripped(text: str) -> str:
     if len(sides) == 2 and len(sides[0]) <= 2:
         text = sides[1]
     roots = text.split(r"\sqrt")
-    text = roots[0] + "".join(
-        r"\sqrt" + (one if one[0] == "{" else f"{{{one[0]}}}{one[1:]}") for one in roots[1:]
-    )
+    text = roots[0] + "".join(r"\sqrt" + (one if one[0] == "{" else f"{{{one[0]}}}{one[1:]}") for one in roots[1:])
     text = _fractions(text.replace(" ", ""))
     text = r"\frac{1}{2}" if text == "0.5" else text
     parts = text.split("/")

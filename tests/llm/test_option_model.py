@@ -1,7 +1,5 @@
 """A model that scores options: a tiny net with random weights against a full forward pass of each text."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Sequence
@@ -10,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from shiftbench.errors import ModelError
-from shiftbench.llm import option_model
-from shiftbench.llm.client import Request
-from shiftbench.llm.option_model import OptionModel
+from shiftbench.base.errors import ModelError
+from shiftbench.evaluation.llm import option_model
+from shiftbench.evaluation.llm.client import Request
+from shiftbench.evaluation.llm.option_model import OptionModel
 
 OPTIONS = ["ab", "ac", "d"]
 
@@ -68,10 +66,7 @@ def test_options_are_scored_as_in_one_pass_over_each_text(model: OptionModel) ->
     found = [json.loads(text) for text in model.answer(asked)]
     assert [len(one["logs"]) for one in found] == [3, 3, 3, 2]
     for one, given in zip(asked, found, strict=True):
-        ids = [
-            model._tokens(o, add_special_tokens=False)["input_ids"]
-            for o in json.loads(one.decoding["options"])
-        ]
+        ids = [model._tokens(o, add_special_tokens=False)["input_ids"] for o in json.loads(one.decoding["options"])]
         for told, own in zip(given["logs"], option_model.apart(ids), strict=True):
             assert told == pytest.approx(expected(model, one, own), abs=2e-4)
         assert given["text"] == ""

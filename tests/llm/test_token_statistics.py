@@ -1,8 +1,6 @@
-from __future__ import annotations
-
 import numpy as np
 
-from shiftbench.llm.token_statistics import phase_means, phases
+from shiftbench.evaluation.llm.token_statistics import phase_means, phases
 
 
 def test_phases_leave_the_closing_token_out() -> None:

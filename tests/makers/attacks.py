@@ -3,8 +3,6 @@
 ATTACKS=20 ATTACKS_SEED=7 pytest tests/release/test_drawn_manifests.py    # twenty times as many, others
 """
 
-from __future__ import annotations
-
 import os
 import random  # noqa: TID251 - of attacks, and seeded
 from collections.abc import Iterator, Sequence

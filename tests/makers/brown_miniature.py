@@ -1,7 +1,5 @@
 """A miniature of the Brown corpus in its form: documents of every genre, out of few words with tags."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,7 @@ def write(folder: Path, documents: int = 12, sentences: int = 40) -> Path:
     for genre in "abcdefghjklmnpr":
         for number in range(1, documents + 1):
             lines = [_sentence(random, genre) for _ in range(sentences)]
-            (folder / f"c{genre}{number:02d}").write_text(
-                "\n\n\t" + "\n".join(lines) + "\n", "latin-1"
-            )
+            (folder / f"c{genre}{number:02d}").write_text("\n\n\t" + "\n".join(lines) + "\n", "latin-1")
     return folder
 
 
@@ -30,8 +26,6 @@ def _sentence(random: np.random.Generator, genre: str) -> str:
         at = (at * 7 + int(random.integers(4))) % len(WORDS)
         words.append(WORDS[at])
         if random.random() < 0.3:
-            words.append(
-                NOUNS[int(random.integers(len(NOUNS)))] + (genre if random.random() < 0.2 else "")
-            )
+            words.append(NOUNS[int(random.integers(len(NOUNS)))] + (genre if random.random() < 0.2 else ""))
     words[0] = words[0].capitalize()
     return " ".join(f"{word}/x" for word in words) + " ?/. ?/."

@@ -1,7 +1,5 @@
 """Metric rows as a card's campaigns would give them, with drawn numbers: for claims of a scale that is not run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from shiftbench.data import formats
-from shiftbench.plan.cards import Card
 from shiftbench.statistics.expressions import Rows
+from shiftbench.workflow.plan.cards import Card
 
 DRAWS = 2_000
 
@@ -27,9 +25,7 @@ def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> R
     for name, campaign in params["campaigns"].items():
         for place in _places(params, name, campaign, analysed or {}):
             made[tuple(map(str, place.values()))] = place
-    places = pl.DataFrame(
-        list(made.values()), schema=dict.fromkeys((*formats.METRICS.key, "seed"), pl.String)
-    )
+    places = pl.DataFrame(list(made.values()), schema=dict.fromkeys((*formats.METRICS.key, "seed"), pl.String))
     values = np.random.default_rng(0).uniform(0.2, 0.8, (len(places), 1 + DRAWS))
     return Rows(places.with_columns(pl.col("seed").cast(pl.Int64)), values)
 
@@ -42,16 +38,8 @@ def _places(
         for model in some["models"]:
             weights = f"{campaign['dataset']}/{model}-{some['trainers'][0]}"
             for method in campaign.get("methods", ["plain"]):
-                at = {
-                    "campaign": name,
-                    "dataset": campaign["dataset"],
-                    "weights": weights,
-                    "method": method,
-                }
-                metrics = [
-                    *campaign["metrics"],
-                    *(m for m, of in analysed.items() if method.startswith(of)),
-                ]
+                at = {"campaign": name, "dataset": campaign["dataset"], "weights": weights, "method": method}
+                metrics = [*campaign["metrics"], *(m for m, of in analysed.items() if method.startswith(of))]
                 for metric in metrics:
                     for shift in ("identity", *campaign["shifts"]):
                         yield {**empty, **at, "metric": metric, "shift": shift}

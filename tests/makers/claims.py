@@ -1,7 +1,5 @@
 """Claims of any kind, drawn, and rows of metrics that they speak of."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,18 +1,16 @@
 """HumanEval's problems and WordNet, as perturbations of code prompts take them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shiftbench import plugins
-from shiftbench.datasets import _human_eval
-from shiftbench.errors import FetchError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.fetch import fetch
+from shiftbench.base import registry
+from shiftbench.base.errors import FetchError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _human_eval
+from shiftbench.workflow.stages.fetch import fetch
 
 Problems = tuple[list[Sample], list[Sample], dict[str, Path]]
 """164 problems, whole and partial, and where the originals of shifts lie."""
@@ -33,17 +31,12 @@ def load(folder: Path) -> Problems:
     return whole, partial, {"wordnet": folders["wordnet"]}
 
 
-def perturbed(
-    name: str, problems: Problems, seed: int = 1, step: int = 1
-) -> tuple[list[Sample], list[Sample]]:
+def perturbed(name: str, problems: Problems, seed: int = 1, step: int = 1) -> tuple[list[Sample], list[Sample]]:
     """Return every `step`th problem, and its version under one seed of a perturbation."""
     whole, partial, sources = problems
-    module = plugins.find("shifts", name)
+    module = registry.find("shifts", name)
     options: dict[str, Any] = dict(module.PARAMS)
     if getattr(module, "SOURCES", ()):
         options["sources"] = sources
     before = (whole if name.startswith(("docstring_", "name_")) else partial)[::step]
-    return before, [
-        module.apply(one, float(seed), RandomStream(0, name, "d", one.key), **options)
-        for one in before
-    ]
+    return before, [module.apply(one, float(seed), RandomStream(0, name, "d", one.key), **options) for one in before]

@@ -4,8 +4,6 @@ Most of what a short command takes is the import of torch, Snakemake and others:
 itself nothing is imported before the fork: each checkout brings its own.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import functools
@@ -50,14 +48,10 @@ READ_ON_IMPORT = {"KUBECONFIG": ("kubernetes.config.kube_config", "KUBE_CONFIG_D
 """Variables that a library reads when it is imported, and what it makes of them: a fork comes too late."""
 
 
-def run(
-    command: tuple[str, ...], cwd: Path, environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def run(command: tuple[str, ...], cwd: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as `subprocess.run` would."""
     if command[0] not in NAMES:
-        return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "stdout", Path(folder) / "stderr"
         status = Started(command, cwd, environment, said).wait()
@@ -69,11 +63,7 @@ class Started:
     """A command that goes on, in a process group of its own: what a test uses of `subprocess.Popen`."""
 
     def __init__(
-        self,
-        command: tuple[str, ...],
-        cwd: Path,
-        environment: Mapping[str, str],
-        said: tuple[Path, Path],
+        self, command: tuple[str, ...], cwd: Path, environment: Mapping[str, str], said: tuple[Path, Path]
     ) -> None:
         arguments = (command, cwd, dict(environment), said)
         self._process = context().Process(target=_be, args=arguments)
@@ -137,14 +127,10 @@ class Worker:
     own. Tests of these have the real one (`real_workers`).
     """
 
-    def __init__(
-        self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], **_: object
-    ) -> None:
+    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], **_: object) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.said = Path(self.folder.name) / "said"
-        self.process = context().Process(
-            target=_work, args=(tuple(command), cwd, dict(env), self.said)
-        )
+        self.process = context().Process(target=_work, args=(tuple(command), cwd, dict(env), self.said))
         self.process.start()
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
@@ -169,17 +155,13 @@ def _work(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said
     _end_as_interpreter(lambda: exec(code, {"__name__": "__main__"}))
 
 
-def _be(
-    command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: tuple[Path, Path]
-) -> None:
+def _be(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: tuple[Path, Path]) -> None:
     """Be the command, in a session of its own."""
     os.setsid()
     _command(command, cwd, environment, _opened(said))
 
 
-def _command(
-    command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
-) -> None:
+def _command(command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -> None:
     """Be the command: its folder, environment, streams, path of modules and words."""
     name, *words = command
     if "snakemake" in command and "-n" not in command:
@@ -214,10 +196,7 @@ def _become(cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -
         module, name = READ_ON_IMPORT[variable]
         setattr(importlib.import_module(module), name, environment[variable])
     time.tzset()
-    sys.path[:] = [
-        *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)),
-        *_installed(),
-    ]
+    sys.path[:] = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *_installed()]
     sys.modules.pop("sitecustomize", None)
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module("sitecustomize")
@@ -268,9 +247,7 @@ def _listen(address: str) -> NoReturn:
                 one.send(str(abs(os.waitstatus_to_exitcode(status))).encode())
 
 
-def _status(
-    command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
-) -> int:
+def _status(command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -> int:
     """Be a command to its end, what an interpreter does at its end included; return its exit status."""
     status = 0
     try:

@@ -1,17 +1,12 @@
 """OOD-CV and PASCAL3D+ with occluders in small, in the layout that the released code of UGT reads."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from makers.small_files import Made, picture
 
 LEVELS = ("ONE", "FIVE", "NINE")
 NUISANCES = ("context", "weather", "texture", "pose", "shape")
-CLASSES = (
-    *("aeroplane", "bicycle", "boat", "bus", "car"),
-    *("chair", "diningtable", "motorbike", "sofa", "train"),
-)
+CLASSES = (*("aeroplane", "bicycle", "boat", "bus", "car"), *("chair", "diningtable", "motorbike", "sofa", "train"))
 
 
 def _write(path: Path, number: int, mode: str = "RGB") -> None:
@@ -27,9 +22,7 @@ def oodcv(tmp: Path) -> Made:
             _write(tmp / file, 100 * label + number, "L" if number == 3 else "RGB")
     for label, name in enumerate(CLASSES):
         for at, nuisance in enumerate(NUISANCES):
-            _write(
-                tmp / f"Robin/cls_test/{name}/{nuisance}/a.b{label}.JPEG", 5000 + 10 * label + at
-            )
+            _write(tmp / f"Robin/cls_test/{name}/{nuisance}/a.b{label}.JPEG", 5000 + 10 * label + at)
             for of, level in enumerate(LEVELS):
                 file = f"robin_occ_{level}/{name}/{nuisance}/a.b{label}.JPEG"
                 _write(tmp / file, 6000 + 1000 * of + 10 * label + at)

@@ -1,7 +1,5 @@
 """Outputs that are damaged in drawn ways, and the run that has to make them right again, by the real workflow."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -57,12 +55,7 @@ class Damage:
 
     def files(self, *endings: str) -> list[Path]:
         """Return the files of outputs as they are now; no logs but the digests."""
-        found = (
-            Path(folder) / name
-            for out in OUTS
-            for folder, _, names in os.walk(self.home / out)
-            for name in names
-        )
+        found = (Path(folder) / name for out in OUTS for folder, _, names in os.walk(self.home / out) for name in names)
         return sorted(
             file
             for file in found
@@ -90,10 +83,7 @@ class Damage:
 
     def note(self, *words: object) -> None:
         """Remember what was done."""
-        names = [
-            str(word.relative_to(self.home)) if isinstance(word, Path) else str(word)
-            for word in words
-        ]
+        names = [str(word.relative_to(self.home)) if isinstance(word, Path) else str(word) for word in words]
         self.done.append(" ".join(names))
 
     def remove(self, path: Path) -> None:
@@ -182,9 +172,7 @@ class Damage:
 
     def other_words(self) -> None:
         """Write something else where JSON was, or into the digests."""
-        file = self.file(
-            *self.draw.choice([[".receipt.json"], [".run.json"], [".json"], ["digests"]])
-        )
+        file = self.file(*self.draw.choice([[".receipt.json"], [".run.json"], [".json"], ["digests"]]))
         words = self.draw.choice(WORDS)
         self.note("write", words[:20], "into", file)
         _write(file, words)
@@ -215,15 +203,7 @@ class Damage:
         if file.is_file():
             shutil.copyfile(file, copy)
         target = self.draw.choice(
-            [
-                copy,
-                self.file(),
-                file,
-                file.parent,
-                Path("/nowhere/at/all"),
-                Path("/dev/null"),
-                Path("/dev/zero"),
-            ]
+            [copy, self.file(), file, file.parent, Path("/nowhere/at/all"), Path("/dev/null"), Path("/dev/zero")]
         )
         self.note("link", file, "to", target if target.is_relative_to(self.home) else f"{target}")
         file.unlink()
@@ -316,9 +296,7 @@ class Campaign:
         arguments: what Snakemake is told.
     """
 
-    def __init__(
-        self, whole: Path, path: Path, root: str = ".", arguments: Collection[str] = ()
-    ) -> None:
+    def __init__(self, whole: Path, path: Path, root: str = ".", arguments: Collection[str] = ()) -> None:
         self.whole, self.root, self.arguments = whole / root, root, list(arguments)
         shutil.copytree(whole, path, symlinks=True, ignore=shutil.ignore_patterns("build"))
         bring_compiled(path)
@@ -351,11 +329,7 @@ class Campaign:
         else:
             wrong = list(self.wrong())
             outcome = Outcome("wrong" if wrong else "right", "; ".join(wrong[:3]), damage.done)
-        if (
-            outcome.kind != "right"
-            or list(self.home.glob("copy-*"))
-            or len(digests(self.home)) != len(self.expected)
-        ):
+        if outcome.kind != "right" or list(self.home.glob("copy-*")) or len(digests(self.home)) != len(self.expected):
             self.restore()
         return outcome
 

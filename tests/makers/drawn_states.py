@@ -1,7 +1,5 @@
 """Small campaigns whose outputs stand in any way, in memory, and runs that do what the plan says."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import random  # noqa: TID251 - of lists, and seeded
@@ -10,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shiftbench.plan import out_of_date
-from shiftbench.plan.plan import VERBS
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Job
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import out_of_date
+from shiftbench.workflow.plan.plan import VERBS
 
 KINDS = {
     "fetch": ["sources"],

@@ -1,7 +1,5 @@
 """Sources of MMDT's scenes, laid out like the originals: sixteen shapes in place of emoji, and photos of ours."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """open_clip's interface, as far as `models/open_clip.py` uses it, with two small towers: for where there is none."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 
@@ -39,9 +37,7 @@ def list_models() -> list[str]:
     return NAMES
 
 
-def create_model(
-    name: str, pretrained: str | None = None, *, force_quick_gelu: bool = False
-) -> TwoTowers:
+def create_model(name: str, pretrained: str | None = None, *, force_quick_gelu: bool = False) -> TwoTowers:
     return TwoTowers()
 
 

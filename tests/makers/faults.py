@@ -1,7 +1,5 @@
 """What a planted fault is, and the outputs of the campaign in miniature that faults are planted in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +9,9 @@ import pyarrow.parquet as pq
 
 from makers import forgeries
 from makers.made_campaign import Made
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,7 @@ class Faults(dict[str, Fault]):
 NOISE, CONTRAST3, CONTRAST5 = (
     Ref("shards", f"tiny/test/{name}") for name in ("gaussian_noise/3", "contrast/3", "contrast/5")
 )
-CLEAN, TRAIN, TEST = (
-    Ref("shards", "other/test/identity/0"),
-    "tiny/train/identity/0",
-    "tiny/test/identity/0",
-)
+CLEAN, TRAIN, TEST = (Ref("shards", "other/test/identity/0"), "tiny/train/identity/0", "tiny/test/identity/0")
 RECORDS = Ref("records", "tiny/convnet-erm-s0/plain/tiny/test/contrast/3")
 FEATURES = Ref("features", "tiny/convnet-erm-s0/plain/tiny/val/identity/0")
 SCORES = Ref("scores", "tiny/convnet-erm-s0/plain/msp/tiny/test/identity/0")

@@ -1,7 +1,5 @@
 """Faults of the evidence: receipts, run files, code, params, git, releases."""
 
-from __future__ import annotations
-
 import datetime
 import importlib
 import importlib.machinery
@@ -16,19 +14,10 @@ from pathlib import Path
 import polars as pl
 
 from makers import forgeries
-from makers.faults import (
-    ACCURACY,
-    CONTRAST3,
-    NOISE,
-    ONE,
-    RECORDS,
-    TABLES,
-    Faults,
-    one_pixel,
-)
+from makers.faults import ACCURACY, CONTRAST3, NOISE, ONE, RECORDS, TABLES, Faults, one_pixel
 from makers.made_campaign import Made, commit, forget, git
 from shiftbench.provenance import recipe
-from shiftbench.tools import run_local
+from shiftbench.workflow.tools import run_local
 
 FAULTS = Faults()
 planted = FAULTS.planted
@@ -44,9 +33,7 @@ def _(made: Made) -> None:
 
 @planted("a recipe in a receipt edited", "coherence", f"{RECORDS.path}.receipt.json")
 def _(made: Made) -> None:
-    made.edit(
-        f"{RECORDS.path}.receipt.json", lambda content: content["recipe"].update(batch_size=1)
-    )
+    made.edit(f"{RECORDS.path}.receipt.json", lambda content: content["recipe"].update(batch_size=1))
 
 
 @planted("a receipt of another output", "coherence", f"{RECORDS.path}.receipt.json")
@@ -80,9 +67,7 @@ def _(made: Made) -> None:
 def _(made: Made) -> None:
     folder = made.root.parent / "older"
     (folder / "numpy-1.0.0.dist-info").mkdir(parents=True)
-    (folder / "numpy-1.0.0.dist-info/METADATA").write_text(
-        "Metadata-Version: 2.1\nName: numpy\nVersion: 1.0.0\n"
-    )
+    (folder / "numpy-1.0.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0.0\n")
     sys.path.insert(0, str(folder))
     try:
         assert importlib.metadata.version("numpy") == "1.0.0"
@@ -107,18 +92,13 @@ def _(made: Made) -> None:
 @planted("a shift that draws from a global generator", "seeds", "spotted")
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
-    file.write_text(
-        file.read_text().replace("image.copy()", "image.copy() + (np.random.rand() > 2)")
-    )
+    file.write_text(file.read_text().replace("image.copy()", "image.copy() + (np.random.rand() > 2)"))
     commit()
 
 
 @planted("results from after the audit", "sampling", RECORDS.path)
 def _(made: Made) -> None:
-    made.edit(
-        f"{RECORDS.path}.run.json",
-        lambda content: content.update(finished="2999-01-01T00:00:00+00:00"),
-    )
+    made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(finished="2999-01-01T00:00:00+00:00"))
 
 
 @planted("a parameter changed after the run", "reruns", "tiny")
@@ -171,10 +151,7 @@ def _(made: Made) -> None:
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
     file.write_text(file.read_text().replace("40 * severity", "41 * severity"))
-    blob, other = (
-        git("rev-parse", f"HEAD:{file.relative_to(made.root)}"),
-        git("hash-object", "-w", str(file)),
-    )
+    blob, other = (git("rev-parse", f"HEAD:{file.relative_to(made.root)}"), git("hash-object", "-w", str(file)))
     git("replace", blob, other)
 
 
@@ -208,9 +185,7 @@ def _(made: Made) -> None:
 @planted("plugins outside of the repository", "commit", "beside")
 def _(made: Made) -> None:
     shutil.copytree(made.root / "mine/shifts", made.root.with_name("beside") / "shifts")
-    (made.root.with_name("beside") / "shifts/spotted.py").rename(
-        made.root.with_name("beside") / "shifts/speckled.py"
-    )
+    (made.root.with_name("beside") / "shifts/spotted.py").rename(made.root.with_name("beside") / "shifts/speckled.py")
     (made.root.with_name("beside") / "shifts/slow_contrast.py").unlink()
     made.plan(plugins=["mine", "../beside"])
     commit()
@@ -259,10 +234,7 @@ def _(made: Made) -> None:
 @planted("results of tomorrow in another time zone", "sampling", RECORDS.path)
 def _(made: Made) -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    made.edit(
-        f"{RECORDS.path}.run.json",
-        lambda content: content.update(finished=f"{today}T23:59:00-12:00"),
-    )
+    made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(finished=f"{today}T23:59:00-12:00"))
 
 
 @planted("a run file of a GPU that it does not name", "environment", f"{ONE.path}.run.json")

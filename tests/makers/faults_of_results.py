@@ -1,7 +1,5 @@
 """Faults of what was computed: weights, records, scores, searches, tables, figures."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 
@@ -31,9 +29,9 @@ from makers.faults import (
     metadata,
 )
 from makers.made_campaign import Made, commit
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.tools import run_local
+from shiftbench.workflow.tools import run_local
 
 FAULTS = Faults()
 planted = FAULTS.planted
@@ -81,9 +79,7 @@ def _(made: Made) -> None:
     forgeries.cell(made.root, RECORDS, forgeries.row(0), logits=spoilt)
 
 
-@planted(
-    "logits and all that follows from them replaced, digests updated", "reevaluation", RECORDS.path
-)
+@planted("logits and all that follows from them replaced, digests updated", "reevaluation", RECORDS.path)
 def _(made: Made) -> None:
     other = pl.read_parquet(made.root / RECORDS.path.replace("contrast/3", "contrast/5"))
     forgeries.table(made.root, RECORDS, lambda _: other)
@@ -163,11 +159,7 @@ def _(made: Made) -> None:
         made.edit(file, lambda run: "sensitivity" in run and run.update(sensitivity=moved))
 
 
-@planted(
-    "borderline predictions made right, and another CPU claimed, digests updated",
-    "reevaluation",
-    RECORDS.path,
-)
+@planted("borderline predictions made right, and another CPU claimed, digests updated", "reevaluation", RECORDS.path)
 def _(made: Made) -> None:
     """The two wrong rows whose logits lie closest; all that follows from them does so."""
     table = pl.read_parquet(made.root / RECORDS.path)
@@ -261,9 +253,7 @@ def _(made: Made) -> None:
 @planted("the log of a training halved, digests updated", "weights", f"{ONE.path}.log.parquet")
 def _(made: Made) -> None:
     half = pl.col("value") / 2
-    forgeries.table(
-        made.root, ONE, lambda f: f.with_columns(value=half), Path(f"{ONE.path}.log.parquet").name
-    )
+    forgeries.table(made.root, ONE, lambda f: f.with_columns(value=half), Path(f"{ONE.path}.log.parquet").name)
 
 
 @planted("foreign keys in the metadata of a table, digests updated", "rows", RECORDS.path)

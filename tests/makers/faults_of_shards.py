@@ -1,7 +1,5 @@
 """Faults of bytes: source files, shards, their manifests and indexes, pixels, previews, licences."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import tarfile
@@ -28,11 +26,11 @@ from makers.faults import (
     one_pixel,
 )
 from makers.made_campaign import Made, commit
+from shiftbench.base.files import sha256
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.files import sha256
-from shiftbench.inference.apply_shift import Shifter
-from shiftbench.refs import Ref
-from shiftbench.tools import run_local
+from shiftbench.evaluation.apply_shift import Shifter
+from shiftbench.workflow.tools import run_local
 
 FAULTS = Faults()
 planted = FAULTS.planted
@@ -74,9 +72,7 @@ def _(made: Made) -> None:
     forgeries.samples(made.root, CONTRAST3, one_pixel)
 
 
-@planted(
-    "one pixel of an unshifted sample changed, digests updated", "rebuild", "other/test/identity"
-)
+@planted("one pixel of an unshifted sample changed, digests updated", "rebuild", "other/test/identity")
 def _(made: Made) -> None:
     forgeries.samples(made.root, CLEAN, one_pixel)
 
@@ -176,9 +172,7 @@ def _(made: Made) -> None:
 
 @planted("the data behind a record replaced in its receipt", "pixels", RECORDS.path)
 def _(made: Made) -> None:
-    made.edit(
-        f"{RECORDS.path}.receipt.json", lambda content: content["facts"].update(pixels="0" * 64)
-    )
+    made.edit(f"{RECORDS.path}.receipt.json", lambda content: content["facts"].update(pixels="0" * 64))
 
 
 @planted("the rows of a severity dropped from a table, digests updated", "coverage", TABLES.path)

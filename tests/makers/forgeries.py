@@ -4,8 +4,6 @@ Each function takes the output root and an output, changes one thing, and calls 
 be believed. Nothing is made again. Only `flip` leaves the digests as they were.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -19,11 +17,11 @@ import pyarrow.parquet as pq
 import safetensors.numpy
 from safetensors import safe_open
 
+from shiftbench.base.files import sha256, write_json
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import row_digests, shards
-from shiftbench.files import sha256, write_json
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 Samples = Callable[[list[Sample]], Iterable[Sample]]
 Frames = Callable[[pl.DataFrame], pl.DataFrame]

@@ -1,7 +1,5 @@
 """Texts that are no JSON, or JSON with which Python cannot work."""
 
-from __future__ import annotations
-
 REFUSED: dict[str, str | bytes] = {
     "deep lists": "[" * 100_000,
     "deep objects": '{"a":' * 100_000,

@@ -1,7 +1,5 @@
 """Data sets of the hub in small, MMDT's and So-Fake's: Parquet files as the hub has them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,7 @@ from PIL import Image
 from makers.small_files import Made, encoded, picture
 
 ROWS = 30
-ANSWERS = {
-    "identification": "cat",
-    "attribute": "red",
-    "count": "{'cat': 2, 'dog': 1}",
-    "spatial": "left",
-}
+ANSWERS = {"identification": "cat", "attribute": "red", "count": "{'cat': 2, 'dog': 1}", "spatial": "left"}
 
 
 def parquet(file: Path, rows: list[dict[str, Any]]) -> None:
@@ -127,11 +120,7 @@ def so_fake_rows(count: int, names: tuple[str, ...] | None) -> list[dict[str, An
 
 
 def so_fake_files(
-    root: Path,
-    split: str,
-    rows: list[dict[str, Any]],
-    names: tuple[str, ...] | None = None,
-    revision: str = SO_FAKE,
+    root: Path, split: str, rows: list[dict[str, Any]], names: tuple[str, ...] | None = None, revision: str = SO_FAKE
 ) -> None:
     """Write a split as a download of the hub leaves it: Parquet with its features, and of which revision it is."""
     table = pa.Table.from_pylist(rows)

@@ -1,7 +1,5 @@
 """LAPT in small: a sentence encoder of two layers, images of two negative labels, and jobs that mine and learn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +7,16 @@ import numpy as np
 import torch
 
 from makers import training_jobs
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.tasks import classification
 from shiftbench.systems.lapt.models import _towers
-from shiftbench.tasks import classification
+from shiftbench.workflow.stages.train import train_weights
 
 MODEL = {"negatives": 7, "context": 2}
-PIECES = (
-    "[CLS] [SEP] . the nice a bad photo of b c d zebra town hall green this is light [UNK]".split()
-)
+PIECES = "[CLS] [SEP] . the nice a bad photo of b c d zebra town hall green this is light [UNK]".split()
 VOCABULARY = {piece: number for number, piece in enumerate(PIECES)}
 
 
@@ -40,14 +36,8 @@ def small_encoder() -> nets.State:
         "embeddings.position_embeddings.weight": drawn(64, 384),
         "embeddings.token_type_embeddings.weight": drawn(2, 384),
     }
-    square = [
-        f"attention.{part}" for part in ("self.query", "self.key", "self.value", "output.dense")
-    ]
-    sizes = {
-        **dict.fromkeys(square, (384, 384)),
-        "intermediate.dense": (96, 384),
-        "output.dense": (384, 96),
-    }
+    square = [f"attention.{part}" for part in ("self.query", "self.key", "self.value", "output.dense")]
+    sizes = {**dict.fromkeys(square, (384, 384)), "intermediate.dense": (96, 384), "output.dense": (384, 96)}
     for number in range(2):
         for name, shape in sizes.items():
             state[f"encoder.layer.{number}.{name}.weight"] = 0.5 * drawn(*shape)
@@ -55,10 +45,7 @@ def small_encoder() -> nets.State:
         for name in ("attention.output", "output"):
             state[f"encoder.layer.{number}.{name}.LayerNorm.weight"] = torch.ones(384)
             state[f"encoder.layer.{number}.{name}.LayerNorm.bias"] = torch.zeros(384)
-    return state | {
-        "embeddings.LayerNorm.weight": torch.ones(384),
-        "embeddings.LayerNorm.bias": torch.zeros(384),
-    }
+    return state | {"embeddings.LayerNorm.weight": torch.ones(384), "embeddings.LayerNorm.bias": torch.zeros(384)}
 
 
 def sentence_tower(folder: Path) -> _towers.SentenceTower:
@@ -77,10 +64,7 @@ def images_of_negatives(folder: Path) -> dict[refs.Ref, Path]:
     found = {}
     for split, seed in (("train", 0), ("val", 1)):
         random = np.random.default_rng(seed)
-        some = [
-            Sample(f"far/{split}/{n:02d}", {"image": drawn(random, n % 2), "label": n % 2})
-            for n in range(12)
-        ]
+        some = [Sample(f"far/{split}/{n:02d}", {"image": drawn(random, n % 2), "label": n % 2}) for n in range(12)]
         place = folder / "far" / split
         place.mkdir(parents=True)
         shards.write(some, place, classification.FIELDS, {"classes": ["town_hall", "light"]}, 10**9)
@@ -102,6 +86,4 @@ def begun(inputs: dict[refs.Ref, Path], state: nets.State, folder: Path, **param
     others = {ref: path for ref, path in inputs.items() if ref.kind != "weights"}
     start = {refs.weights("tiny", "prompted", "neglabel"): file}
     given = {"images": "far", "trained": 4, "batch_size": 40, "epochs": 4, "lr": 0.05, **params}
-    return training_jobs.job(
-        "prompted", "lapt", inputs={**others, **start}, model_params=MODEL, **given
-    )
+    return training_jobs.job("prompted", "lapt", inputs={**others, **start}, model_params=MODEL, **given)

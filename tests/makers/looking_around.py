@@ -5,8 +5,6 @@
 After each step it prints a JSON line, and goes on when it reads one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import io

@@ -1,7 +1,5 @@
 """Tiny-ImageNet as it is unpacked: 200 synsets out of order, of which some hold pictures; renditions of 62."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

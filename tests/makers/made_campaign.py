@@ -1,7 +1,5 @@
 """A whole campaign made in this process, without Snakemake: a checkout in miniature for the checks of the audit."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import json
@@ -17,13 +15,13 @@ import yaml
 from makers.repositories import HOME, TINY
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Audit, Finding, Note, Result
-from shiftbench.errors import ParamsError
-from shiftbench.files import sha256
-from shiftbench.plan import loading
-from shiftbench.plan import plan as plans
-from shiftbench.plan.plan import Plan
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.files import sha256
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import environment, installed
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import loading
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,7 @@ class Restored:
     def _marks(self) -> dict[Path, tuple[int, int]]:
         """Return what changes with each write of a file, whatever its time stamp is set to."""
         found = ((path, path.lstat()) for path in self.made.root.rglob("*"))
-        return {
-            path: (stat.st_ino, 0 if path.is_dir() else stat.st_ctime_ns) for path, stat in found
-        }
+        return {path: (stat.st_ino, 0 if path.is_dir() else stat.st_ctime_ns) for path, stat in found}
 
     def restore(self) -> None:
         """Undo what a test did, beside the checkout too."""
@@ -139,9 +135,7 @@ class Restored:
 
 def checkout(root: Path) -> Made:
     """Write the files of a checkout with the tiny campaign, of which nothing is made."""
-    shutil.copytree(
-        HOME / "tests/workflow/mine", root / "mine", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(HOME / "tests/workflow/mine", root / "mine", ignore=shutil.ignore_patterns("__pycache__"))
     content = {**yaml.safe_load(TINY.read_text()), "plugins": ["mine"]}
     (root / "params.yaml").write_text(yaml.safe_dump(content))
     for name in ("requirements.lock", "Snakefile"):
@@ -166,9 +160,7 @@ SOURCE = {
     "redistribute": True,
     "citation": "a test",
     "homepage": "https://example.org",
-    "files": {
-        "spots.txt": {"sha256": hashlib.sha256(SPOTS.encode()).hexdigest(), "size": len(SPOTS)}
-    },
+    "files": {"spots.txt": {"sha256": hashlib.sha256(SPOTS.encode()).hexdigest(), "size": len(SPOTS)}},
     "providers": [{"apt": "spots", "version": "1"}],
 }
 

@@ -1,7 +1,5 @@
 """What takes long to make and no test changes: made by the first of pytest's workers that needs it, for all of them."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """MedMNIST's files in small: NAME_64.npz with the six arrays of the authors' splits."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import zlib
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from makers.small_files import Made
-from shiftbench import plugins
+from shiftbench.base import registry
 
 SETS = {
     "path": 9, "derma": 7, "oct": 4, "pneumonia": 2, "retina": 5, "breast": 2, "blood": 8, "tissue": 8,
@@ -54,4 +52,4 @@ def makers() -> dict[str, Callable[[Path], Made]]:
 
 def options(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a set's dataset."""
-    return {**plugins.find("datasets", f"{name}_mnist").PARAMS, **given}
+    return {**registry.find("datasets", f"{name}_mnist").PARAMS, **given}

@@ -1,7 +1,5 @@
 """What metrics are computed on: rows of all tasks, scores of known and unknown samples, which answers to trust."""
 
-from __future__ import annotations
-
 from types import ModuleType
 from typing import Any
 
@@ -9,18 +7,18 @@ import numpy as np
 import pyarrow as pa
 from sklearn import metrics as peer
 
-from shiftbench import plugins
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace, classification
 
 N = 300
 CLASSES = tuple("abcde")
 
 
 def of_kind(kind: str) -> list[str]:
-    return [name for name in plugins.names("metrics") if kind == plugins.find("metrics", name).KIND]
+    return [name for name in registry.names("metrics") if kind == registry.find("metrics", name).KIND]
 
 
 def records(n: int = N) -> pa.Table:
@@ -80,13 +78,9 @@ def completions(random: np.random.Generator, n: int) -> dict[str, pa.Array]:
     """Return what records of free text hold of two completions of each prompt, judged by two graders."""
     sizes = {"tokens": 30, "thinking_tokens": 20, "answer_tokens": 9, "thinking_entropy_e9": 10**9}
     sizes |= {"answer_entropy_e9": 10**9, "completion_nll_e9": 10**9, "closed": 2, "truncated": 2}
-    found = {
-        name: pa.array(random.integers(0, high, (n, 2)).tolist()) for name, high in sizes.items()
-    }
+    found = {name: pa.array(random.integers(0, high, (n, 2)).tolist()) for name, high in sizes.items()}
     said = [None, False, True]
-    verdicts = [
-        [[said[at] for at in each] for each in own] for own in random.integers(0, 3, (n, 2, 2))
-    ]
+    verdicts = [[[said[at] for at in each] for each in own] for own in random.integers(0, 3, (n, 2, 2))]
     texts = [[f'{{"clip_score": {score:.3f}}}'] for score in random.random(n)]
     return {**found, "verdicts": pa.array(verdicts), "completions": pa.array(texts)}
 
@@ -102,9 +96,7 @@ def persons(random: np.random.Generator, crowd: pa.Array) -> dict[str, pa.Array]
     return found | {"errors_e9": lists(3), "missed": lists(1, 0, 2)}
 
 
-def value(
-    metric: ModuleType, table: pa.Table, weights: np.ndarray | None = None, **params: Any
-) -> np.ndarray:
+def value(metric: ModuleType, table: pa.Table, weights: np.ndarray | None = None, **params: Any) -> np.ndarray:
     weights = np.ones((len(table), 1), dtype=np.uint8) if weights is None else weights
     options = {**metric.PARAMS, **params}
     (sums,) = weighted([metric.reduce(Rows(table), **options)], weights)
@@ -118,14 +110,10 @@ def poisson(n: int, draws: int, seed: int = 0) -> np.ndarray:
 
 def scores() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(7)
-    return random.integers(0, 30, 200).astype(float), random.integers(10, 40, 150).astype(
-        float
-    )  # many ties
+    return random.integers(0, 30, 200).astype(float), random.integers(10, 40, 150).astype(float)  # many ties
 
 
-def detect(
-    metric: ModuleType, inside: np.ndarray, outside: np.ndarray, *weights: np.ndarray
-) -> np.ndarray:
+def detect(metric: ModuleType, inside: np.ndarray, outside: np.ndarray, *weights: np.ndarray) -> np.ndarray:
     sides = weights or [np.ones((len(side), 1), dtype=np.uint8) for side in (inside, outside)]
     found: np.ndarray = metric.compute(inside, outside, *sides, **metric.PARAMS)
     return found
@@ -138,7 +126,7 @@ def trusted() -> tuple[np.ndarray, np.ndarray]:
 
 
 def area(metric: str, values: np.ndarray, correct: np.ndarray, weights: Any = None) -> np.ndarray:
-    module = plugins.find("metrics", metric)
+    module = registry.find("metrics", metric)
     weights = np.ones((len(values), 1), dtype=np.uint8) if weights is None else weights
     found: np.ndarray = module.compute(values, correct, weights, **module.PARAMS)
     return found

@@ -1,7 +1,5 @@
 """Metric rows with their replicates, by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -26,12 +24,7 @@ def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
         weights = f"d/{one['weights']}"
         seed = int(weights.rsplit("-s", 1)[1]) if "-s" in weights else None
         places.append({**PLACE, **one, "weights": weights, "seed": seed})
-    form = {
-        c.name: pl.Float64 if c.name == "severity" else pl.String for c in formats.METRICS.columns
-    }
-    schema = {name: form[name] for name in formats.METRICS.key} | {
-        "step": pl.Int32,
-        "seed": pl.Int32,
-    }
+    form = {c.name: pl.Float64 if c.name == "severity" else pl.String for c in formats.METRICS.columns}
+    schema = {name: form[name] for name in formats.METRICS.key} | {"step": pl.Int32, "seed": pl.Int32}
     frame = pl.DataFrame([{n: p[n] for n in schema} for p in places], schema=schema)
     return Rows(frame, np.stack(values), higher_is_better={"accuracy": True, "error": False})

@@ -1,7 +1,5 @@
 """Small originals in the layout of the real ones, for data that are the user's own or a large download."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import pickle
@@ -14,14 +12,7 @@ from scipy.io import wavfile
 from isolation import ROOT
 from makers import small_table_sources
 from makers.compnet_miniature import oodcv, pascal3d
-from makers.hub_miniature import (
-    forged_fashion_mnist,
-    mmdt_i2t,
-    mmdt_i2t_adv,
-    mmdt_t2i,
-    so_fake_ood,
-    so_fake_set,
-)
+from makers.hub_miniature import forged_fashion_mnist, mmdt_i2t, mmdt_i2t_adv, mmdt_t2i, so_fake_ood, so_fake_set
 from makers.m2mkd_miniature import tiny_imagenet
 from makers.medmnist_miniature import makers as medmnist
 from makers.miniature_scenes import coco_json, coco_keypoints, rwds, yolo_boxes
@@ -43,7 +34,7 @@ from makers.spatial_miniature import cv_bench, sat
 from makers.stimuli_miniature import texture_vs_shape
 from makers.xtrust_clone import xtrust
 
-DATASETS = ROOT / "src/shiftbench/datasets"
+DATASETS = ROOT / "src/shiftbench/plugins/datasets"
 
 
 SYSTEMS = ROOT / "src/shiftbench/systems"
@@ -61,10 +52,7 @@ def _cifar(name: str, members: list[str], label: bytes, classes: int, tmp: Path)
 
 def cifar10(tmp: Path) -> Made:
     """Six batches of twenty."""
-    members = [
-        f"cifar-10-batches-py/{name}"
-        for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6)))
-    ]
+    members = [f"cifar-10-batches-py/{name}" for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6)))]
     return _cifar("cifar10", members, b"labels", 10, tmp)
 
 
@@ -80,9 +68,7 @@ def cifar10h(tmp: Path) -> Made:
 
 def cifar100(tmp: Path) -> Made:
     """Two batches of twenty."""
-    return _cifar(
-        "cifar100", ["cifar-100-python/train", "cifar-100-python/test"], b"fine_labels", 100, tmp
-    )
+    return _cifar("cifar100", ["cifar-100-python/train", "cifar-100-python/test"], b"fine_labels", 100, tmp)
 
 
 def imagenet(tmp: Path) -> Made:
@@ -130,16 +116,10 @@ def webdataset(tmp: Path) -> Made:
 
 def image_list(tmp: Path) -> Made:
     """Three lists of ten, over images of two classes in the layout of OpenOOD."""
-    lists = {
-        split: f"benchmark_imglist/mini/{split}_mini.txt" for split in ("train", "val", "test")
-    }
+    lists = {split: f"benchmark_imglist/mini/{split}_mini.txt" for split in ("train", "val", "test")}
     for number, (split, file) in enumerate(lists.items()):
         listed(
-            tmp / "openood",
-            file,
-            "images_classic",
-            [(f"mini/{split}/v1.{i}.png", i % 2) for i in range(10)],
-            number,
+            tmp / "openood", file, "images_classic", [(f"mini/{split}/v1.{i}.png", i % 2) for i in range(10)], number
         )
     options = {"root": str(tmp / "openood"), "images": "images_classic", "lists": lists}
     return {}, {**options, "counts": {"test": 10}, "classes": ["cat", "dog"]}
@@ -159,9 +139,7 @@ def cns_bench(tmp: Path) -> Made:
         file = f"{nuisance}/{label:03d}_{name}/seed_{seed:04d}_scale_{int(1000 * scale):04d}.jpg"
         (tmp / file).parent.mkdir(parents=True, exist_ok=True)
         picture(number).save(tmp / file)
-        images.append(
-            {"image": file, "seed": seed, "scale": scale, "shift": nuisance, "class": label}
-        )
+        images.append({"image": file, "seed": seed, "scale": scale, "shift": nuisance, "class": label})
     content = {"info": {"license": "CC0 1.0"}, "images": images[::-5] + images}
     content["images"] = list({row["image"]: row for row in content["images"]}.values())
     (tmp / "annotations_cns.json").write_text(json.dumps(content))
@@ -227,9 +205,7 @@ def camelyon17(tmp: Path) -> Made:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         picture(7000 + n, (96, 96)).save(root / path)
         split = int(center not in (1, 2) and n >= 20)
-        rows.append(
-            f"{n},{4 + n % 10:03d},{n % 4},{32 * n},{64 * n},{n // 5 % 2},{n % 10},{center},{split}"
-        )
+        rows.append(f"{n},{4 + n % 10:03d},{n % 4},{32 * n},{64 * n},{n // 5 % 2},{n % 10},{center},{split}")
     (root / "metadata.csv").write_text("\n".join(rows) + "\n")
     return {}, {"path": str(root), "counts": {"test": 6}}
 
@@ -257,11 +233,7 @@ def multiood_features(tmp: Path) -> Made:
         for name in names:
             stem = root / "features/hmdb" / name.removesuffix(".avi")
             stem.parent.mkdir(parents=True, exist_ok=True)
-            for field, shape in (
-                ("rgb", (1280, 1, 2, 2)),
-                ("fast", (128, 4, 2, 2)),
-                ("flow", (1024, 1, 2, 2)),
-            ):
+            for field, shape in (("rgb", (1280, 1, 2, 2)), ("fast", (128, 4, 2, 2)), ("flow", (1024, 1, 2, 2))):
                 np.save(f"{stem}.{field}.npy", random.random(shape).astype(np.float16))
     return {}, {"root": str(root), "counts": False}
 
@@ -289,9 +261,7 @@ def rendered_clips(tmp: Path) -> Made:
             (tmp / name / part).mkdir(parents=True)
             for number in range(count):
                 size = (40, 36) if turn < 2 else (64, 48)
-                picture(100 * count + number + turn, size).save(
-                    tmp / name / part / f"{number:05d}.png"
-                )
+                picture(100 * count + number + turn, size).save(tmp / name / part / f"{number:05d}.png")
         wave = random.normal(0, 3000, count * rate // 25).astype(np.int16)
         wavfile.write(tmp / name / "audio.wav", rate, wave)
         found, truth = random.normal(40, 9, (2, count, 68, 2)).tolist()
@@ -368,9 +338,7 @@ def wiki_table_questions(tmp: Path) -> Made:
         for n in range(60):
             context = f"csv/20{at}-csv/{n % 20}"
             (tmp / f"{context}.tsv").write_text(f"Name\tArea\nAda {at}\t{n % 20}\nBea\t7\n")
-            lines.append(
-                f"n{at}-{n}\twhich isle {n} of {at}?\t{context}.csv\tAda {at}|Bea\t\tAda {at}|Bea\tstring"
-            )
+            lines.append(f"n{at}-{n}\twhich isle {n} of {at}?\t{context}.csv\tAda {at}|Bea\t\tAda {at}|Bea\tstring")
         (tmp / f"tagged/data/{file}.tagged").write_text("\n".join(lines) + "\n")
     return {}, {"path": str(tmp)}
 
@@ -420,8 +388,6 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
         texture_vs_shape,
     )
 }
-MAKERS |= {
-    f"{name}claims": table_claims for name in ("table_", "wikipedia_", "wikipedia_question_")
-}
+MAKERS |= {f"{name}claims": table_claims for name in ("table_", "wikipedia_", "wikipedia_question_")}
 MAKERS |= medmnist()
 MAKERS["wikipedia_question_claims_balanced"] = table_claims

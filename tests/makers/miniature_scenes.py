@@ -1,7 +1,5 @@
 """Originals in small whose images have boxes or joints: COCO's, YOLO's and RWDS's layouts."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -17,25 +15,15 @@ def coco_file(root: Path, folder: str, annotations: str, count: int, first: int)
         width, height = 40 + 2 * n, 36
         name = f"{n + 139:012d}.jpg"
         (root / folder).mkdir(parents=True, exist_ok=True)
-        picture(9000 + 100 * first + n, (width, height)).convert("L" if n == 1 else "RGB").save(
-            root / folder / name
-        )
+        picture(9000 + 100 * first + n, (width, height)).convert("L" if n == 1 else "RGB").save(root / folder / name)
         images.append({"id": n + 139, "file_name": name, "width": width, "height": height})
         for at in range(1 + n % 2):
             box = [2.5 + at, 3.25, 20.5, 12.0 + n % 8]
             category = CATEGORIES[(n + at + first) % 3][0]
             crowd = int(n % 5 == 4)
-            note = {
-                "id": 10 * n + at + 1,
-                "image_id": n + 139,
-                "category_id": category,
-                "bbox": box,
-                "iscrowd": crowd,
-            }
+            note = {"id": 10 * n + at + 1, "image_id": n + 139, "category_id": category, "bbox": box, "iscrowd": crowd}
             notes.append({**note, "area": 0.8 * box[2] * box[3]})
-    categories = [
-        {"id": number, "name": name, "supercategory": "any"} for number, name in CATEGORIES
-    ]
+    categories = [{"id": number, "name": name, "supercategory": "any"} for number, name in CATEGORIES]
     content = {"info": {}, "images": images, "annotations": notes, "categories": categories}
     (root / annotations).parent.mkdir(parents=True, exist_ok=True)
     (root / annotations).write_text(json.dumps(content))
@@ -59,9 +47,7 @@ def coco_keypoints(tmp: Path) -> Made:
             file.parent.mkdir(parents=True, exist_ok=True)
             image = picture(700 + 100 * at + n)
             image.save(file)
-            images.append(
-                {"id": n, "file_name": file.name, "width": image.width, "height": image.height}
-            )
+            images.append({"id": n, "file_name": file.name, "width": image.width, "height": image.height})
             for person in range(1 + n % 2):
                 flat = [3 + person, 4, 2, 6.5, 8, 1, 0, 0, 0]
                 notes.append(
@@ -83,7 +69,7 @@ def coco_keypoints(tmp: Path) -> Made:
         }
         (root / "annotations").mkdir(exist_ok=True)
         (root / f"annotations/person_keypoints_{split}2017.json").write_text(json.dumps(content))
-    return {}, {"root": str(root)}  # fmt: skip
+    return {}, {"root": str(root)}
 
 
 def yolo_boxes(tmp: Path) -> Made:
@@ -121,9 +107,7 @@ def rwds_split(folder: Path, stem: str, first: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         picture(500 + first + n, (48, 48)).save(file)
         images.append({"id": n, "file_name": name, "width": 48, "height": 48})
-        notes.append(
-            {"id": n, "image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "iscrowd": 0}
-        )
+        notes.append({"id": n, "image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "iscrowd": 0})
     categories = [{"id": 0, "name": "Small Car"}, {"id": 1, "name": "Truck Tractor w/ Box Trailer"}]
     content = {"images": images, "annotations": notes, "categories": categories}
     (folder / f"{stem}_512_02.json").write_text(json.dumps(content))

@@ -1,7 +1,5 @@
 """Originals in small that are texts: ranked documents, tables of texts, problems of code."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -30,11 +28,7 @@ def trec(tmp: Path) -> Made:
             for number in range(8)
         ]
         (tmp / split / "qrels.txt").write_text("".join(judged))
-        ranked = [
-            f"{name} Q0 FT9{number}.x 1 {10 - number} first\n"
-            for name, _ in asked
-            for number in range(10)
-        ]
+        ranked = [f"{name} Q0 FT9{number}.x 1 {10 - number} first\n" for name, _ in asked for number in range(10)]
         if part:
             (tmp / split / "candidates.run").write_text("".join(ranked))
     return {}, {"path": str(tmp)}
@@ -83,10 +77,7 @@ def questions(tmp: Path) -> Made:
     """Forty questions each in train.jsonl and test.jsonl, as GSM8K has them."""
     for first, split in enumerate(("train", "test")):
         asked = [
-            {
-                "question": f"What is {n} and {first + 1}?",
-                "answer": f"They add up.\n#### {n + first + 1}",
-            }
+            {"question": f"What is {n} and {first + 1}?", "answer": f"They add up.\n#### {n + first + 1}"}
             for n in range(40)
         ]
         (tmp / f"{split}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
@@ -101,10 +92,7 @@ def gsm8k(tmp: Path) -> Made:
             "It is 4+5 = <<4+5=9>>9, twice <<9*2=18>>18.\n#### 18",
             "It says so.\n#### 1,200",
         ]
-        rows = [
-            {"question": f"What is it, {split} {first}{n}?", "answer": text}
-            for n, text in enumerate(solutions)
-        ]
+        rows = [{"question": f"What is it, {split} {first}{n}?", "answer": text} for n, text in enumerate(solutions)]
         (tmp / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return {}, {"path": str(tmp)}
 
@@ -153,27 +141,15 @@ def recode_release(tmp: Path) -> Made:
 def realbench(root: Path) -> Made:
     """Write two benchmarks in the official layout: folders BENCHMARK/VARIANT/SPLIT.jsonl."""
     rows = {
-        "Deepfake/no_attack/train.jsonl": [
-            ("A human text.", "0", "human", 1),
-            ("A machine's.", "1", "GPT2-XL", 2),
-        ],
+        "Deepfake/no_attack/train.jsonl": [("A human text.", "0", "human", 1), ("A machine's.", "1", "GPT2-XL", 2)],
         "Deepfake/no_attack/valid.jsonl": [("Another.", "0", "human", 3)],
         "Deepfake/polish/train.jsonl": [("Polished.", "1", "human_polish_glm4_9b", 4)],
-        "OUTFOX/no_attack/test.jsonl": [
-            ("Third.", "1", "chatGPT", 5),
-            ("Fourth \u00e9.", "0", "human", 6),
-        ],
+        "OUTFOX/no_attack/test.jsonl": [("Third.", "1", "chatGPT", 5), ("Fourth \u00e9.", "0", "human", 6)],
     }
     for name, lines in rows.items():
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         keys = ("text", "label", "src", "id")
-        file.write_text(
-            "".join(json.dumps(dict(zip(keys, line, strict=True))) + "\n" for line in lines)
-        )
-    files = {
-        "train": ["Deepfake/*/train.jsonl"],
-        "val": ["*/*/valid.jsonl"],
-        "test": ["OUTFOX/no_attack/test.jsonl"],
-    }
+        file.write_text("".join(json.dumps(dict(zip(keys, line, strict=True))) + "\n" for line in lines))
+    files = {"train": ["Deepfake/*/train.jsonl"], "val": ["*/*/valid.jsonl"], "test": ["OUTFOX/no_attack/test.jsonl"]}
     return {}, {"root": str(root), "files": files}

@@ -1,21 +1,17 @@
 """Lists of Machine Vision Therapy, and images of the variants that they name, in the layout of both."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 from isolation import ROOT
 from makers.small_files import Made, picture
 
-SYNSETS = (ROOT / "src/shiftbench/datasets/imagenet_synsets.txt").read_text().split()
+SYNSETS = (ROOT / "src/shiftbench/plugins/datasets/imagenet_synsets.txt").read_text().split()
 TESTED = "/theirs/datasets/mvt"
 EXEMPLARS = "/theirs/jhuang/datasets"
 
 
-def variant(
-    root: Path, names: tuple[str, str, str], folders: list[str], file: str, *, on_disk: str = "{}"
-) -> None:
+def variant(root: Path, names: tuple[str, str, str], folders: list[str], file: str, *, on_disk: str = "{}") -> None:
     """Write one variant: three exemplars and two tested images of each class; one exemplar is tested, too.
 
     Args:
@@ -28,17 +24,10 @@ def variant(
     tested, exemplars, place = names
     lines, shown = [], []
     for label, folder in enumerate(folders):
-        own = (
-            root
-            / "variants"
-            / place
-            / on_disk.format(folder, int(folder) if folder.isdigit() else 0)
-        )
+        own = root / "variants" / place / on_disk.format(folder, int(folder) if folder.isdigit() else 0)
         own.mkdir(parents=True)
         for number in range(5):
-            picture(10 * label + number).convert("L" if number == 1 else "RGB").save(
-                own / file.format(number)
-            )
+            picture(10 * label + number).convert("L" if number == 1 else "RGB").save(own / file.format(number))
             if number < 3:
                 shown.append(f"{EXEMPLARS}/{place}/{folder}/{file.format(number)}")
             if number >= 3 or (label, number) == (1, 0):

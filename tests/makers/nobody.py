@@ -1,7 +1,5 @@
 """A Python that the user nobody runs: what holds for root holds without privileges too."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -9,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import sandbox
+from shiftbench.evaluation import sandbox
 
-SOURCE = Path(sandbox.__file__).parents[2]
+SOURCE = Path(sandbox.__file__).parents[3]
 
 
 def nobody(code: str, *before: str) -> subprocess.CompletedProcess[str]:
@@ -23,6 +21,4 @@ def nobody(code: str, *before: str) -> subprocess.CompletedProcess[str]:
     if closed:
         pytest.skip(f"needs a checkout that others may read, and {closed[-1]} is closed to them")
     asked = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *before, python]
-    return subprocess.run(
-        [*asked, "-c", code, str(SOURCE)], capture_output=True, text=True, cwd="/", check=False
-    )
+    return subprocess.run([*asked, "-c", code, str(SOURCE)], capture_output=True, text=True, cwd="/", check=False)

@@ -6,8 +6,6 @@ A cell is plain Python (no `!` and no `%`), so that nothing has to be installed 
 prints is one output, and the value of its last expression another, as text and in what `_repr_html_` and its like give.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import contextlib
@@ -61,9 +59,7 @@ def execute(path: Path, folder: Path, environment: Mapping[str, str]) -> list[li
     """
     there = folder / f"{path.stem}.json"
     command = [sys.executable, "-m", "makers.notebooks", str(path), str(there)]
-    done = subprocess.run(
-        command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{path.name} fails:\n{done.stderr}"
     outputs: list[list[Output]] = json.loads(there.read_text())
     return outputs

@@ -6,8 +6,6 @@ end of the metric's range, and around it a spread from row to row that the selec
 for itself. What a claim says of its arms is then true in some draws and false in others, or the claim cannot fail.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -40,9 +38,7 @@ class Leaf(NamedTuple):
     over: frozenset[str]
 
 
-def under_the_null(
-    claim: Claim, ranges: Mapping[str, tuple[float | None, float | None]], draws: int
-) -> Floats | None:
+def under_the_null(claim: Claim, ranges: Mapping[str, tuple[float | None, float | None]], draws: int) -> Floats | None:
     """Return the values of a claim under draws that know nothing of its arms, float64 (parts, draws).
 
     Args:
@@ -110,9 +106,7 @@ def _rows(
     for leaf in leaves:
         level, sign = random.uniform(-0.2, 1.2, draws), random.choice([-1, 0, 1], draws)
         for number, place in enumerate(_places(leaf, usual, zipped=zipped, seeded=seeded)):
-            own = np.where(
-                sign == 0, random.random(draws), 0.5 + sign * (shared[number % 64] - 0.5)
-            )
+            own = np.where(sign == 0, random.random(draws), 0.5 + sign * (shared[number % 64] - 0.5))
             value = np.clip(level + spread * (own - 0.5), 0, 1)
             scaled = _scaled(value, ranges.get(place["metric"], (None, None)), claim.margin)
             found.setdefault(tuple(place[name] for name in _COLUMNS), (place, scaled))
@@ -136,9 +130,7 @@ def _places(leaf: Leaf, usual: Mapping[str, Any], *, zipped: int, seeded: bool) 
         if name in leaf.selector:
             columns[name] = _list(leaf.selector[name])
         elif name in leaf.over and (name != "seed" or seeded):
-            columns[name] = OPEN.get(
-                name, [f"{name} {i}" for i in range(zipped if zipped > 0 else 3)]
-            )
+            columns[name] = OPEN.get(name, [f"{name} {i}" for i in range(zipped if zipped > 0 else 3)])
         else:
             columns[name] = [usual.get(name)]
     together = _round(columns) if zipped == ROUND else _together(columns)
@@ -156,10 +148,7 @@ def _together(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
     seeds = range(len(columns["seed"]))
     for *at, seed in itertools.product(*map(range, lengths), seeds):
         place = dict(zip(lengths, at, strict=True))
-        yield tuple(
-            values[seed if name == "seed" else place[len(values)]]
-            for name, values in columns.items()
-        )
+        yield tuple(values[seed if name == "seed" else place[len(values)]] for name, values in columns.items())
 
 
 def _round(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:

@@ -1,7 +1,5 @@
 """Which files of some folders are opened, by whatever process, as the kernel tells it (inotify)."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import struct
@@ -22,8 +20,7 @@ class OpenedNames:
     def __init__(self, folders: Iterable[Path]) -> None:
         self._descriptor = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         self._folders = {
-            _checked(_LIBC.inotify_add_watch(self._descriptor, bytes(folder), _OPEN)): folder
-            for folder in folders
+            _checked(_LIBC.inotify_add_watch(self._descriptor, bytes(folder), _OPEN)): folder for folder in folders
         }
 
     def since(self) -> set[Path]:

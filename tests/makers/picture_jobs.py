@@ -1,7 +1,5 @@
 """Tiny meta-trainings on pictures: Fashion-MNIST in small, drawn."""
 
-from __future__ import annotations
-
 import struct
 import tempfile
 from functools import cache
@@ -11,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.sample import Sample
+from shiftbench.base import refs, registry
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.datasets import fashion_pairs
 from shiftbench.systems.mpts.models import maml_convnet
 from shiftbench.systems.mpts.trainers import _candidates
@@ -43,7 +41,7 @@ def tasks(count: int = 8, split: str = "test", **options: Any) -> list[Sample]:
 
 
 def job(trainer: str, seed: int = 0, **options: Any) -> TrainJob:
-    params = {**plugins.find("trainers", trainer).PARAMS, **SHORT, **options}
+    params = {**registry.find("trainers", trainer).PARAMS, **SHORT, **options}
     source = {refs.sources("fashion_mnist"): originals() / "manifest.json"}
     return TrainJob(
         "fashion_pairs", "maml_convnet", trainer, seed, params, maml_convnet.PARAMS, (), source,

@@ -1,18 +1,16 @@
 """A small campaign of scaffolds in a folder of its own, for tests that plan and never run Snakemake."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from shiftbench import plugins
-from shiftbench.plan import loading, params
-from shiftbench.plan import plan as plans
+from shiftbench.base import registry
 from shiftbench.provenance import recipe
-from shiftbench.stages import verbs
-from shiftbench.tools import scaffold
+from shiftbench.workflow.plan import loading, params
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.stages import verbs
+from shiftbench.workflow.tools import scaffold
 
 PLUGINS = {
     "datasets": "shapes",
@@ -40,12 +38,12 @@ PARAMS: dict[str, Any] = {
 }
 
 READS_SOURCES = """
-from shiftbench import refs
+from shiftbench.base import refs
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"textured": True}
 SOURCES = ("fashion_mnist", "mnist")
 """
 STREAM = """
-from shiftbench.streams._steps import Step
+from shiftbench.plugins.streams._steps import Step
 PARAMS = {"severities": [1, 5, 1]}
 def steps(params):
     return [Step("shapes", "test", "bright", severity) for severity in params["severities"]]
@@ -54,7 +52,7 @@ def steps(params):
 
 def make(folder: Path) -> None:
     """Write the plugins into `folder`/mine; a plugin of a test's own is one more file there."""
-    plugins.Folders.use(())
+    registry.Folders.use(())
     for family, name in PLUGINS.items():
         scaffold.scaffold(family, name, folder / "mine")
 

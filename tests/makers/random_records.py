@@ -1,15 +1,13 @@
 """Records of random logits, and what aggregate reads of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import CellRows
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.plugins.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.aggregate import CellRows
 
 CLASSES = ("a", "b", "c", "d")
 SPACE = LabelSpace(CLASSES, CLASSES)
@@ -23,19 +21,11 @@ def logits(number: int, n: int = 40) -> np.ndarray:
 def samples(n: int = 40, **meta: list[str]) -> list[Sample]:
     labels = np.random.default_rng(99).integers(0, len(CLASSES), n)
     metas = [{name: values[i] for name, values in meta.items()} for i in range(n)]
-    return [
-        Sample(f"toy/test/{i:03d}", {"label": int(label), "meta": metas[i]})
-        for i, label in enumerate(labels)
-    ]
+    return [Sample(f"toy/test/{i:03d}", {"label": int(label), "meta": metas[i]}) for i, label in enumerate(labels)]
 
 
 def artifact(
-    folder: Path,
-    weights: str,
-    shift: str,
-    severity: float,
-    data: np.ndarray,
-    some: list[Sample] | None = None,
+    folder: Path, weights: str, shift: str, severity: float, data: np.ndarray, some: list[Sample] | None = None
 ) -> CellRows:
     file = folder / weights / f"{shift}{severity}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,5 @@
 """A small collection with queries as shards, and what rankers read, for tests."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -10,14 +8,14 @@ import numpy as np
 import torch
 
 from makers import miniature_texts
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.inference import nets
-from shiftbench.models import _sentences
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _sentences
+from shiftbench.workflow.stages.train import train_weights
 
 PIECES = [
     "[PAD]",
@@ -33,7 +31,7 @@ PIECES = [
     "old",
     "clocks",
 ]
-PIECES += ["and", "again", "about", "number", "##s", *(f"number{number}" for number in range(10))]  # fmt: skip
+PIECES += ["and", "again", "about", "number", "##s", *(f"number{number}" for number in range(10))]
 COLLECTIONS = {"collections": ["trec_documents"]}
 
 
@@ -42,11 +40,7 @@ def write(folder: Path, samples: list[Sample]) -> Path:
     folder.mkdir(parents=True)
     about = {"task": "ranking", "classes": [], "dataset": "trec"}
     shards.write(
-        sorted(samples, key=lambda one: one.key),
-        folder,
-        plugins.find("tasks", "ranking").FIELDS,
-        about,
-        10**8,
+        sorted(samples, key=lambda one: one.key), folder, registry.find("tasks", "ranking").FIELDS, about, 10**8
     )
     return folder / "manifest.json"
 
@@ -56,11 +50,8 @@ def made(tmp: Path) -> tuple[dict[Ref, Path], dict[str, list[Sample]]]:
     (tmp / "raw").mkdir()
     _, given = miniature_texts.trec(tmp / "raw")
     inputs, queries = {}, {}
-    for name, split in (
-        ("trec_documents", "test"),
-        *(("trec", one) for one in ("train", "val", "test")),
-    ):
-        module = plugins.find("datasets", name)
+    for name, split in (("trec_documents", "test"), *(("trec", one) for one in ("train", "val", "test"))):
+        module = registry.find("datasets", name)
         samples = list(module.samples(split, {}, {**module.PARAMS, **given, "name": name}))
         inputs[refs.shards(name, split)] = write(tmp / name / split, samples)
         queries[split] = samples
@@ -80,22 +71,17 @@ def encoder(folder: Path) -> Path:
 
 
 def trained(
-    tmp: Path,
-    inputs: dict[Ref, Path],
-    queries: dict[str, list[Sample]],
-    model: str,
-    trainer: str,
-    **options: Any,
+    tmp: Path, inputs: dict[Ref, Path], queries: dict[str, list[Sample]], model: str, trainer: str, **options: Any
 ) -> tuple[Any, list[tuple[int, str, float]], Path]:
     """Return the predictor of a trained ranker, its log and the file of its weights."""
-    known = plugins.find("models", model).PARAMS
+    known = registry.find("models", model).PARAMS
     of = {**known, **(COLLECTIONS if "collections" in known else {}), **options.pop("built", {})}
     job = TrainJob(
         dataset="trec", model=model, trainer=trainer, seed=3, model_params=of, classes=(), inputs=inputs,
-        params={**plugins.find("trainers", trainer).PARAMS, **options}, samples=lambda split: queries[split],
+        params={**registry.find("trainers", trainer).PARAMS, **options}, samples=lambda split: queries[split],
     )  # fmt: skip
     state, log = train_weights(job)
     tmp.mkdir(exist_ok=True)
     file = tmp / f"{model}.safetensors"
     file.write_bytes(nets.state_bytes(state, {}))
-    return plugins.find("models", model).load(file, of, [], "cpu", inputs), log, file
+    return registry.find("models", model).load(file, of, [], "cpu", inputs), log, file

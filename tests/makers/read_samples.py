@@ -1,12 +1,10 @@
 """What a dataset yields, read as a stage reads it."""
 
-from __future__ import annotations
-
 from types import ModuleType
 from typing import Any
 
 from makers import small_files
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 
 
 def read(module: ModuleType, split: str, made: small_files.Made) -> list[Any]:

@@ -1,7 +1,5 @@
 """Refactorings of a copy of the package, drawn: each leaves what every definition means as it was."""
 
-from __future__ import annotations
-
 import ast
 import os
 import shutil
@@ -10,20 +8,17 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from shiftbench import plugins
+from shiftbench.base import registry
 from shiftbench.provenance import code_digest
 
 Definition = ast.FunctionDef | ast.ClassDef
 
 
 def copied(folder: Path) -> Path:
-    """Return a copy of the package without systems and templates; what is not written stays a link to it."""
-    home = folder / plugins.PACKAGE.name
+    """Return a copy of the package without systems; what is not written stays a link to it."""
+    home = folder / registry.PACKAGE.name
     shutil.copytree(
-        plugins.PACKAGE,
-        home,
-        ignore=shutil.ignore_patterns("__pycache__", "systems", "templates"),
-        copy_function=os.symlink,
+        registry.PACKAGE, home, ignore=shutil.ignore_patterns("__pycache__", "systems"), copy_function=os.symlink
     )
     return home
 
@@ -88,12 +83,7 @@ def renamed_locals(file: Path, _: Generator, home: Path) -> bool:
         stored = [node for node in inner if isinstance(node, ast.Name)]
         names = {node.id for node in stored if isinstance(node.ctx, ast.Store)} - given
         names -= {node.name for node in inner if isinstance(node, ast.ExceptHandler)}
-        names -= {
-            a.asname or a.name
-            for n in inner
-            if isinstance(n, ast.Import | ast.ImportFrom)
-            for a in n.names
-        }
+        names -= {a.asname or a.name for n in inner if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names}
         captured = (ast.MatchAs, ast.MatchStar, ast.MatchMapping)
         if any(isinstance(node, captured) for node in inner):
             continue
@@ -110,9 +100,7 @@ def renamed(file: Path, random: Generator, home: Path) -> bool:
     everywhere = "\n".join(one.read_text() for one in file.parent.glob("*.py") if one != file)
     own = [one.name for one in _functions(tree) if one.name.startswith("_")]
     bound = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    bound |= {
-        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
+    bound |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
     free = [name for name in own if name not in everywhere and name not in bound | texts]
     free = [name for name in free if not name.endswith("_renamed")]
@@ -155,9 +143,7 @@ def _moves(one: ast.FunctionDef, file: Path, tree: ast.Module) -> bool:
     )
 
 
-def _move(
-    file: Path, tree: ast.Module, chosen: list[ast.FunctionDef], new: Path, home: Path
-) -> None:
+def _move(file: Path, tree: ast.Module, chosen: list[ast.FunctionDef], new: Path, home: Path) -> None:
     imports = [one for one in tree.body if _imports(one)]
     old_name, new_name = (_dotted(one, home) for one in (file, new))
     known = {name for one in tree.body for name in _binds(one)} - {one.name for one in chosen}
@@ -225,16 +211,12 @@ def merged(file: Path, random: Generator, home: Path) -> bool:
     own = [one for one in there.body if not _imports(one)]
     kept = [one for one in there.body if _imports(one)]
     brought = [one for one in tree.body if _imports(one)]
-    back = sorted(
-        {name for one in tree.body for name in _binds(one)} & used - {m.name for m in movable}
-    )
+    back = sorted({name for one in tree.body for name in _binds(one)} & used - {m.name for m in movable})
     link = [ast.ImportFrom(_dotted(file, home), [ast.alias(n) for n in back], 0)] if back else []
     _write(target, ast.Module([*kept, *brought, *link, *own, *movable], type_ignores=[]))
     again = ast.ImportFrom(_dotted(target, home), [ast.alias(one.name) for one in movable], 0)
     rest = [one for one in tree.body if one not in movable]
-    _write(
-        file, ast.Module([rest[0], again, *rest[1:]] if _is_future(rest) else [again, *rest], [])
-    )
+    _write(file, ast.Module([rest[0], again, *rest[1:]] if _is_future(rest) else [again, *rest], []))
     return True
 
 
@@ -261,17 +243,11 @@ def _acts(file: Path) -> bool:
 
 def renamed_module(file: Path, random: Generator, home: Path) -> bool:
     """Give a helper another name, in all files that import it."""
-    if (
-        not file.name.startswith("_")
-        or file.name == "__init__.py"
-        or "__name__" in file.read_text()
-    ):
+    if not file.name.startswith("_") or file.name == "__init__.py" or "__name__" in file.read_text():
         return False
     dotted = _dotted(file, home)
     package, _, stem = dotted.rpartition(".")
-    users = [
-        one for one in home.rglob("*.py") if stem in (text := one.read_text()) and package in text
-    ]
+    users = [one for one in home.rglob("*.py") if stem in (text := one.read_text()) and package in text]
     users = [one for one in users if "templates" not in one.parts]
     new = f"{stem}_{int(random.integers(1 << 30))}"
     for user in users:
@@ -280,9 +256,7 @@ def renamed_module(file: Path, random: Generator, home: Path) -> bool:
             if isinstance(one, ast.ImportFrom) and one.module == dotted:
                 one.module = f"{package}.{new}"
             if isinstance(one, ast.ImportFrom) and one.module == package:
-                one.names = [
-                    ast.alias(new, a.asname or stem) if a.name == stem else a for a in one.names
-                ]
+                one.names = [ast.alias(new, a.asname or stem) if a.name == stem else a for a in one.names]
         _write(user, tree)
     text = file.read_text()
     file.unlink()
@@ -323,9 +297,7 @@ class changed:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 node.body.append(ast.parse("changed = 1").body[0])
             elif isinstance(node, ast.Assign | ast.AnnAssign):
-                node.value = ast.Tuple(
-                    [node.value or ast.Constant(None), ast.Constant(1)], ast.Load()
-                )
+                node.value = ast.Tuple([node.value or ast.Constant(None), ast.Constant(1)], ast.Load())
         assert found, self.names
         self.link = self.file.readlink() if self.file.is_symlink() else None
         _write(self.file, tree)

@@ -1,7 +1,5 @@
 """A released campaign, for the tests of releases: where its files lie, how they are edited, what is wrong with them."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Chapters of the report from synthetic tables, for tests of what they show."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +8,8 @@ import pyarrow as pa
 
 from makers import synthetic_outputs, synthetic_tables
 from shiftbench.data import formats
-from shiftbench.page.chapters import Chapter
-from shiftbench.page.leaderboard import Tables
+from shiftbench.report.chapters import Chapter
+from shiftbench.report.leaderboard import Tables
 from shiftbench.statistics import reliability
 
 
@@ -28,29 +26,21 @@ def tables(maker: synthetic_tables.Maker, keep: Any = None) -> Tables:
 
 
 def frame(form: formats.Format, lines: Any) -> pl.DataFrame:
-    table = pa.Table.from_pylist(
-        [{name: line[name] for name in form.names} for line in lines], schema=form.arrow
-    )
+    table = pa.Table.from_pylist([{name: line[name] for name in form.names} for line in lines], schema=form.arrow)
     return pl.DataFrame(pl.from_arrow(table))
 
 
 def unknown(*models: str) -> Chapter:
     """A campaign with groups of OOD sets and everything that is told of its detectors."""
     maker = synthetic_tables.unknown(*models)
-    others = {
-        name: frame(synthetic_tables.OTHERS[name], lines) for name, lines in maker.others.items()
-    }
-    data = replace(
-        tables(maker), **others, overlaps=frame(formats.OVERLAPS, synthetic_tables.overlaps())
-    )
+    others = {name: frame(synthetic_tables.OTHERS[name], lines) for name, lines in maker.others.items()}
+    data = replace(tables(maker), **others, overlaps=frame(formats.OVERLAPS, synthetic_tables.overlaps()))
     return Chapter("unknown", synthetic_outputs.unknown(), data, synthetic_outputs.ABOUT)
 
 
 def clothes(keep: Any = None) -> Chapter:
     params = synthetic_outputs.params("fashion_mnist", shifts=["gaussian_noise", "fog", "contrast"])
-    return Chapter(
-        "clothes", params, tables(synthetic_tables.clothes(), keep), synthetic_outputs.ABOUT
-    )
+    return Chapter("clothes", params, tables(synthetic_tables.clothes(), keep), synthetic_outputs.ABOUT)
 
 
 def column(chapter: Chapter, key: str) -> Any:

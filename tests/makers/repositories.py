@@ -1,7 +1,5 @@
 """Checkouts of this repository for the workflow tests, driven as a user drives them."""
 
-from __future__ import annotations
-
 import filecmp
 import os
 import re
@@ -33,9 +31,7 @@ class Repository:
             environment |= commands.forking()
         done = commands.run(command, self.path, environment)
         if check and done.returncode:
-            raise AssertionError(
-                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-            )
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
 
     def start(self, *command: str) -> commands.Started:
@@ -69,9 +65,7 @@ class Repository:
 
     def bytes(self, *folders: str) -> dict[str, bytes]:
         """Return what was made, without run files, digests with their times, and what an audit left."""
-        files = [
-            file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()
-        ]
+        files = [file for folder in folders for file in (self.path / folder).rglob("*") if file.is_file()]
         return {
             str(f.relative_to(self.path)): f.read_bytes()
             for f in files
@@ -100,10 +94,7 @@ def bring_compiled(path: Path) -> None:
     Both are valid for a source of the same time, which a clone's files get where they are the same.
     """
     for folder in (HOME / "src").rglob("__pycache__"):
-        there, ignored = (
-            path / folder.relative_to(HOME),
-            shutil.ignore_patterns("*.tmp*", "*.pyc.*"),
-        )
+        there, ignored = (path / folder.relative_to(HOME), shutil.ignore_patterns("*.tmp*", "*.pyc.*"))
         if there.parent.is_dir():
             shutil.copytree(folder, there, ignore=ignored, dirs_exist_ok=True)
     for source in (HOME / "src").rglob("*.py"):

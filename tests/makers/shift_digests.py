@@ -5,8 +5,6 @@
 The script is run under emulated CPUs and with older libraries as well, so it imports no more than it needs.
 """
 
-from __future__ import annotations
-
 import atexit
 import hashlib
 import json
@@ -22,10 +20,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from shiftbench import plugins, rng
+from shiftbench.base import registry, rng
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs
-from shiftbench.inference.apply_shift import shift_sample
-from shiftbench.sample import Sample
+from shiftbench.evaluation.apply_shift import shift_sample
 
 TEXT = "The quick brown Fox didn't jump over 13 lazy dogs. Très bien, Straße!"
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -45,9 +43,7 @@ def picture(*shape: int) -> np.ndarray:
 def disk(height: int, width: int) -> np.ndarray:
     """Return a mask uint8 (h, w): a disk over a third of the image, left of the middle, with a soft edge."""
     y, x = np.mgrid[:height, :width]
-    far = (2 * y - height + 1) ** 2 * width * width + (
-        2 * x - width * 3 // 4
-    ) ** 2 * height * height
+    far = (2 * y - height + 1) ** 2 * width * width + (2 * x - width * 3 // 4) ** 2 * height * height
     reach = 4 * (height * width) ** 2 // 9
     return np.clip((reach - far) * 1024 // max(reach, 1), 0, 255).astype(np.uint8)
 
@@ -80,8 +76,8 @@ MASKED = (masked(28, 28), masked(33, 57, 3), masked(96, 96, 3))
 
 def applied() -> list[str]:
     """Return the names of all shifts that can be applied (that are no domain shifts)."""
-    names = plugins.names("shifts")
-    return [name for name in names if not hasattr(plugins.find("shifts", name), "DOMAIN")]
+    names = registry.names("shifts")
+    return [name for name in names if not hasattr(registry.find("shifts", name), "DOMAIN")]
 
 
 SOLUTION = """    # every number
@@ -132,7 +128,7 @@ def values(module: ModuleType) -> tuple[Any, ...]:
 @cache
 def sinusoids() -> tuple[Sample, ...]:
     """Return a dozen regression tasks."""
-    dataset = plugins.find("datasets", "sinusoid_tasks")
+    dataset = registry.find("datasets", "sinusoid_tasks")
     return tuple(dataset.samples("test", {}, {**dataset.PARAMS, "count": 12, "query": 40}))
 
 
@@ -150,10 +146,7 @@ def phrasings() -> tuple[Sample, ...]:
     """Return questions about which of two is nearer, of the first and of the second."""
     text = "Which object is closer to {}?\n(A) red\n(B) blue"
     return tuple(
-        Sample(
-            answer,
-            {"text": text.format(of), "meta": {"choices": ["red", "blue"], "answer": answer}},
-        )
+        Sample(answer, {"text": text.format(of), "meta": {"choices": ["red", "blue"], "answer": answer}})
         for of, answer in (("the camera", "A"), ("green", "B"))
     )
 
@@ -161,7 +154,7 @@ def phrasings() -> tuple[Sample, ...]:
 @cache
 def chains() -> tuple[Sample, ...]:
     """Return questions of which each carries a program of twelve steps."""
-    dataset = plugins.find("datasets", "chain_mod")
+    dataset = registry.find("datasets", "chain_mod")
     options = {"name": "chain_mod", "most": 12, "lengths": [12], "test_count": 6}
     return tuple(dataset.samples("test", {}, {**dataset.PARAMS, **options}))
 
@@ -173,8 +166,7 @@ def claims() -> tuple[Sample, ...]:
     for number in range(6):
         header = [f"Sum of {letter}" for letter in "abcdefgh"] + [f"Size {n}" for n in range(8)]
         rows = [
-            [f"{letter}{row} name" for letter in "abcdefgh"]
-            + [f"{1000 * row + n}" for n in range(8)]
+            [f"{letter}{row} name" for letter in "abcdefgh"] + [f"{1000 * row + n}" for n in range(8)]
             for row in range(20)
         ]
         table = {"header": header, "rows": rows, "caption": f"table {number}"}
@@ -185,9 +177,7 @@ def claims() -> tuple[Sample, ...]:
     return tuple(found)
 
 
-def apply(
-    module: ModuleType, value: Any, severity: float, stream_rng: rng.RandomStream, **options: object
-) -> Any:
+def apply(module: ModuleType, value: Any, severity: float, stream_rng: rng.RandomStream, **options: object) -> Any:
     """Apply a shift to a value, with miniatures of the originals that it reads."""
     files = {"sources": originals()} if getattr(module, "SOURCES", ()) else {}
     given = {**module.PARAMS, **options, **files}
@@ -199,7 +189,7 @@ def apply(
 @cache
 def originals() -> dict[str, Path]:
     """Return folders that are laid out like the originals which shifts read, with images of ours."""
-    from shiftbench.shifts import _backgrounds, _cutouts, _scikit_photos, frost
+    from shiftbench.plugins.shifts import _backgrounds, _cutouts, _scikit_photos, frost
 
     home = Path(tempfile.mkdtemp(prefix="shiftbench-miniatures-"))
     atexit.register(shutil.rmtree, home)
@@ -241,9 +231,7 @@ def _wordnet(folder: Path) -> None:
 def _codespell(folder: Path) -> None:
     """Write lists in which two words of the text are misspelt and two are spelt otherwise."""
     folder.mkdir()
-    (folder / "dictionary.txt").write_text(
-        "quik->quick\nqick->quick\nlasy->lazy\nteh->the, then,\n"
-    )
+    (folder / "dictionary.txt").write_text("quik->quick\nqick->quick\nlasy->lazy\nteh->the, then,\n")
     (folder / "dictionary_en-GB_to_en-US.txt").write_text("browne->brown\ndogges->dogs\n")
 
 
@@ -267,7 +255,7 @@ def cases(module: ModuleType) -> list[tuple[str, float, dict[str, object]]]:
 
 def shift_digest(name: str) -> dict[str, str]:
     """Return a digest over all inputs for each severity of a shift."""
-    module = plugins.find("shifts", name)
+    module = registry.find("shifts", name)
     found = {}
     for case, severity, options in cases(module):
         state = hashlib.sha256()
@@ -288,15 +276,13 @@ def digest(value: Any) -> str:
     if isinstance(value, Sample) and "image" not in value.fields:
         return codecs.pixel_digest(value.fields)
     if isinstance(value, Sample):
-        return codecs.pixel_digest(value.fields["image"]) + codecs.pixel_digest(
-            value.fields["mask"]
-        )
+        return codecs.pixel_digest(value.fields["image"]) + codecs.pixel_digest(value.fields["mask"])
     return f"{value}" if isinstance(value, int) else codecs.pixel_digest(value)
 
 
 def encoder_digest() -> str:
     """Return a digest of the PNG bytes of clean and noisy images."""
-    noise = plugins.find("shifts", "gaussian_noise")
+    noise = registry.find("shifts", "gaussian_noise")
     state = hashlib.sha256()
     for value in PICTURES:
         state.update(codecs.encode("png", value))

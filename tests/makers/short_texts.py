@@ -1,12 +1,10 @@
 """Short texts as samples, and a classifier that looks at their lengths and vowels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 
 Outputs = dict[str, np.ndarray]
 
@@ -17,7 +15,5 @@ def samples(*texts: str) -> list[Sample]:
 
 def lengths(given: Sequence[Sample]) -> Outputs:
     """Logits by the length of a text and the number of its vowels."""
-    found = [
-        (len(s.fields["text"]) / 7, sum(c in "aeiou" for c in s.fields["text"]) / 3) for s in given
-    ]
+    found = [(len(s.fields["text"]) / 7, sum(c in "aeiou" for c in s.fields["text"]) / 3) for s in given]
     return {"logits": np.array(found, dtype=np.float32)}

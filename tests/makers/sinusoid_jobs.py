@@ -1,14 +1,12 @@
 """Tiny meta-trainings on sinusoids."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
 
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.datasets import sinusoid_tasks
 from shiftbench.systems.mpts.models import maml_mlp
 from shiftbench.systems.mpts.trainers import _candidates
@@ -23,7 +21,7 @@ def tasks(count: int = 8, split: str = "test", **options: Any) -> list[Sample]:
 
 
 def job(trainer: str, seed: int = 0, **options: Any) -> TrainJob:
-    params = {**plugins.find("trainers", trainer).PARAMS, **SHORT, **options}
+    params = {**registry.find("trainers", trainer).PARAMS, **SHORT, **options}
     return TrainJob(
         "sinusoid_tasks", "maml_mlp", trainer, seed, params, maml_mlp.PARAMS, (), {},
         lambda split: tasks(8, split),

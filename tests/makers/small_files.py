@@ -1,7 +1,5 @@
 """Pictures and archives that originals in small are made of."""
 
-from __future__ import annotations
-
 import io
 import tarfile
 from pathlib import Path

@@ -1,18 +1,16 @@
 """A policy of a few words, and jobs that train it: after `pick` comes `left` or `right`, perhaps with thinking."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.models import decoder
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import decoder
 
 WORDS = ["pick", "now", "left", "right", "hmm", "</think>"]
 OPTIONS: dict[str, Any] = {
@@ -40,10 +38,7 @@ def prompts(count: int = 4) -> list[Sample]:
     """Return prompts of one and of two words."""
     meta = {"graders": ["phrases"], "phrases": ["left"], "completions": ["left", "right"]}
     return [
-        Sample(
-            f"toy/train/{at}",
-            {"text": "pick now" if at % 2 else "pick", "meta": {**meta, "group": str(at % 2)}},
-        )
+        Sample(f"toy/train/{at}", {"text": "pick now" if at % 2 else "pick", "meta": {**meta, "group": str(at % 2)}})
         for at in range(count)
     ]
 
@@ -56,8 +51,8 @@ def job(
     **params: Any,
 ) -> TrainJob:
     """Return a job of `trainer` on prompts."""
-    options = {**plugins.find("trainers", trainer).PARAMS, **params}
-    adam = {"use": "adamw", "options": dict(plugins.find("optimizers", "adamw").PARAMS)}
+    options = {**registry.find("trainers", trainer).PARAMS, **params}
+    adam = {"use": "adamw", "options": dict(registry.find("optimizers", "adamw").PARAMS)}
     given = samples or prompts()
     return TrainJob(
         "toy", "decoder", trainer, seed, options, OPTIONS, (), inputs or {}, lambda _: given, adam

@@ -1,15 +1,13 @@
 """Miniatures of what tables are read from (countryinfo, vega-datasets, dumps of Wikipedia), and claims about them."""
 
-from __future__ import annotations
-
 import bz2
 import json
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _pools
 
 ISLANDS = {
@@ -66,10 +64,7 @@ def _countries(folder: Path) -> None:
 def _statistics(folder: Path) -> None:
     for name in _pools.STATISTICS:
         stem = name.partition(".")[0]
-        rows = [
-            {f"yield_{stem}": 20 + (number * 7) % 31, "plot_name": f"{stem} {number}"}
-            for number in range(20)
-        ]
+        rows = [{f"yield_{stem}": 20 + (number * 7) % 31, "plot_name": f"{stem} {number}"} for number in range(20)]
         lines = [f"yield_{stem},plot_name", *(",".join(map(str, row.values())) for row in rows)]
         text = json.dumps(rows) if name.endswith(".json") else "\n".join(lines)
         (folder / name).write_text(text)
@@ -94,11 +89,9 @@ def _page(title: str, text: str) -> str:
     return f"<page><title>{title}</title><revision><text>{escape(text)}</text></revision></page>"
 
 
-def claims(
-    name: str, sources: dict[str, Path], split: str = "test", **options: Any
-) -> list[Sample]:
+def claims(name: str, sources: dict[str, Path], split: str = "test", **options: Any) -> list[Sample]:
     """Return the claims of a split of one of RePanda's datasets."""
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     params = {**module.PARAMS, "name": name, **options}
     native = module.samples(splits.native(split, module), sources, params)
     return [one for one in splits.cut(native, split, module) if isinstance(one, Sample)]

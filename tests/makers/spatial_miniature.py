@@ -1,7 +1,5 @@
 """CV-Bench and SAT in small: Parquet files with the names and columns that the hub has."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,7 @@ DISTANCE = (
     "Estimate the real-world distances between objects in this image. Which object is closer to the table (highlighted "
     "by a red box), the {} (highlighted by a blue box) or the {} (highlighted by a green box)?"
 )
-RELATION = (
-    "Considering the relative positions of the {} and the {} in the image provided, where is it?"
-)
+RELATION = "Considering the relative positions of the {} and the {} in the image provided, where is it?"
 
 
 def question(task: str, number: int) -> tuple[str, list[str], str, str]:
@@ -57,9 +53,7 @@ def cv_bench(root: Path) -> Made:
     """Seven items of each task, in the two files of the second release."""
     for name, tasks in (("2d", ("Count", "Relation")), ("3d", ("Depth", "Distance"))):
         rows = [
-            row(task, 7 * (2 * (name == "3d") + at) + number)
-            for at, task in enumerate(tasks)
-            for number in range(7)
+            row(task, 7 * (2 * (name == "3d") + at) + number) for at, task in enumerate(tasks) for number in range(7)
         ]
         parquet(root / f"test_{name}.parquet", rows)
     return {}, {"path": str(root)}

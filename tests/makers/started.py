@@ -1,7 +1,5 @@
 """Which programs this process starts and which addresses it asks, while one listens (audit events of Python)."""
 
-from __future__ import annotations
-
 import functools
 import os
 import sys
@@ -46,9 +44,5 @@ def programs() -> Iterator[list[str]]:
 
 def foreign(started: list[str]) -> list[str]:
     """Return what is neither git nor a Python that is kept from the current folder."""
-    ours = (
-        "subprocess git ",
-        f"subprocess {sys.executable} -P ",
-        f"subprocess {sys.executable} -s -P ",
-    )
+    ours = ("subprocess git ", f"subprocess {sys.executable} -P ", f"subprocess {sys.executable} -s -P ")
     return [one for one in started if not one.startswith(ours)]

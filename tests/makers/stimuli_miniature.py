@@ -1,7 +1,5 @@
 """Stimuli and answers in the layout of rgeirhos/texture-vs-shape: names, folders and columns are the release's."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 
@@ -14,10 +12,7 @@ HEAD = ("subj", "session", "trial", "rt", "object_response", "category", "condit
 
 def texture_vs_shape(tmp: Path) -> Made:
     """Four conflicts, one of them none, and three silhouettes."""
-    for folder, names in (
-        ("style-transfer-preprocessed-512", CONFLICTS),
-        ("filled-silhouettes", SINGLE),
-    ):
+    for folder, names in (("style-transfer-preprocessed-512", CONFLICTS), ("filled-silhouettes", SINGLE)):
         for number, name in enumerate(names):
             category = name.split("-")[0].rstrip("0123456789")
             file = tmp / "clone/stimuli" / folder / category / f"{name}.png"

@@ -24,9 +24,9 @@ from typing import Any
 
 from makers import commands, planned_campaign
 from makers.repositories import HOME, Repository
-from shiftbench.plan.plan import VERBS, Plan
-from shiftbench.plan.planned_jobs import MARKERS, Request
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan.plan import VERBS, Plan
+from shiftbench.workflow.plan.planned_jobs import MARKERS, Request
 
 STUB = """#!/usr/bin/env -S python3 -IS
 import socket, sys
@@ -38,7 +38,7 @@ with socket.socket(socket.AF_UNIX) as campaign:
 """What stands for the command `shiftbench`: a thread of the process in which Snakemake runs does the job."""
 
 ASKS_A_NET = """
-from shiftbench import refs
+from shiftbench.base import refs
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
 def needs(params):
     return [refs.weights("shapes", params["judge"], "mixup", 7)]
@@ -138,9 +138,7 @@ def _be(folder: Path, seed: int, do: Callable[[Campaign, Any], Any], what: Any) 
     for stream in (1, 2):
         os.dup2(log, stream)
     os.chdir(folder)
-    os.environ.pop(
-        "CI", None
-    )  # jobs are threads here, of which each would hear what all of them open
+    os.environ.pop("CI", None)  # jobs are threads here, of which each would hear what all of them open
     try:
         done = do(Campaign(random.Random(seed)), what)
     except BaseException:  # noqa: BLE001 - the log is all that the test sees of this process
@@ -153,9 +151,9 @@ class Campaign:
     """The campaign in the working folder, and Snakemake in this process."""
 
     def __init__(self, draw: random.Random) -> None:
-        from shiftbench.engine import warm
-        from shiftbench.plan import plan as plans
         from shiftbench.provenance import recipe
+        from shiftbench.workflow.engine import warm
+        from shiftbench.workflow.plan import plan as plans
 
         self.draw = draw
         self.root = Path()
@@ -192,7 +190,7 @@ class Campaign:
 
     def job(self, file: Path, *, again: bool) -> None:
         """Be a job: make what does not hold when its turn comes, of nothing; bytes of weights are new each time."""
-        from shiftbench.files import scratch
+        from shiftbench.base.files import scratch
         from shiftbench.provenance import recipe
 
         def write(run: recipe.Run, _: object) -> None:
@@ -232,7 +230,7 @@ class Campaign:
 
     def expected(self, request: Request) -> set[str]:
         """Return the jobs that have something to do."""
-        from shiftbench.plan import planned_jobs
+        from shiftbench.workflow.plan import planned_jobs
 
         jobs = planned_jobs.of(self.plan, self.root, request).jobs
         return {f"{job.verb}/{job.name}" for job in jobs if job.runs}

@@ -1,7 +1,5 @@
 """An output root as the report finds it: tables of made-up campaigns, previews, receipts and the recipe."""
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path
@@ -10,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from makers import synthetic_tables
+from shiftbench.base.files import write_bytes
+from shiftbench.base.refs import Ref
 from shiftbench.data import codecs, formats, schema
-from shiftbench.files import write_bytes
 from shiftbench.provenance.recipe import Artifact, Job
-from shiftbench.refs import Ref
 
 NASTY = "<script>alert('x')</script>&\""
 
@@ -44,10 +42,7 @@ def previews(root: Path) -> list[Ref]:
         "contrast": (1, 3, 5),
     }.items():
         for severity in severities:
-            pictures = [
-                np.clip(grid + 12 * severity * i + 10 * severity, 0, 255).astype(np.uint8)
-                for i in range(4)
-            ]
+            pictures = [np.clip(grid + 12 * severity * i + 10 * severity, 0, 255).astype(np.uint8) for i in range(4)]
             samples = [
                 {
                     "key": f"fashion_mnist/test/00000{i}",
@@ -58,10 +53,7 @@ def previews(root: Path) -> list[Ref]:
             ]
             refs.append(
                 _preview(
-                    root,
-                    f"fashion_mnist/test/{shift}/{severity}",
-                    ["T-shirt", "Trouser", NASTY, "Dress"],
-                    samples,
+                    root, f"fashion_mnist/test/{shift}/{severity}", ["T-shirt", "Trouser", NASTY, "Dress"], samples
                 )
             )
     for severity in (0, 3):
@@ -93,12 +85,7 @@ ABOUT = {
         "higher_is_better": True,
         "meaning": "Share of samples whose prediction is the label.",
     },
-    "error": {
-        "unit": "share",
-        "kind": "share",
-        "higher_is_better": False,
-        "meaning": "1 - accuracy.",
-    },
+    "error": {"unit": "share", "kind": "share", "higher_is_better": False, "meaning": "1 - accuracy."},
     "ece": {
         "unit": "probability",
         "kind": "biased",
@@ -150,10 +137,7 @@ ABOUT = {
 def unknown() -> dict[str, Any]:
     """Return the campaign whose OOD sets have groups."""
     return params(
-        "known",
-        ood=synthetic_tables.OOD,
-        detectors=list(synthetic_tables.DETECTORS),
-        val_ood=["<i>animals</i>"],
+        "known", ood=synthetic_tables.OOD, detectors=list(synthetic_tables.DETECTORS), val_ood=["<i>animals</i>"]
     )
 
 
@@ -182,9 +166,7 @@ def root(folder: Path) -> Path:
                 ood=["mnist", "animal_shape"],
                 detectors=["energy", "msp"],
             ),
-            "reviews": params(
-                "vader_amazon", shifts=["char_noise", "amazon_to_movie", "amazon_to_nyt"]
-            ),
+            "reviews": params("vader_amazon", shifts=["char_noise", "amazon_to_movie", "amazon_to_nyt"]),
             "unknown": unknown(),
         },
         "datasets": {
@@ -192,10 +174,7 @@ def root(folder: Path) -> Path:
                 "licence": "MIT",
                 "citation": "Xiao et al. 2017, Fashion-MNIST: a novel image dataset, arXiv:1708.07747",
             },
-            "vader_amazon": {
-                "licence": "MIT",
-                "citation": f"Hutto and Gilbert 2014, VADER {NASTY}",
-            },
+            "vader_amazon": {"licence": "MIT", "citation": f"Hutto and Gilbert 2014, VADER {NASTY}"},
         },
         "unavailable": [
             {

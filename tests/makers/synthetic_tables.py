@@ -1,7 +1,5 @@
 """Tables of made-up campaigns, as aggregate would write them."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -10,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from shiftbench.base.files import sha256
 from shiftbench.data import formats, schema
-from shiftbench.files import sha256
-from shiftbench.page.measures import Measure
+from shiftbench.report.measures import Measure
 from shiftbench.statistics import bootstrap, intervals, reliability
 from shiftbench.statistics import score_curves as shown
 from shiftbench.statistics.detector_comparisons import holm
@@ -20,12 +18,7 @@ from shiftbench.statistics.failure_prediction import RISK_COVERAGE
 from shiftbench.statistics.search_tables import SEARCHED
 
 DRAWS = 40
-OTHERS = {
-    "comparisons": formats.COMPARISONS,
-    "risk_coverage": RISK_COVERAGE,
-    "searches": SEARCHED,
-    "roc": shown.ROC,
-}
+OTHERS = {"comparisons": formats.COMPARISONS, "risk_coverage": RISK_COVERAGE, "searches": SEARCHED, "roc": shown.ROC}
 PAIRED = [name for name in formats.METRICS.key if name != "weights"]
 DIRECTION = {"accuracy": 1, "error": -1, "ece": -1, "nll": -1, "brier": -1}
 
@@ -44,9 +37,7 @@ class Maker:
     def add(self, weights: str, metric: str, value: float, **place: Any) -> None:
         """Add the row of one training seed; the noise of its draws is shared by all rows."""
         draws = (
-            value
-            + 0.01 * np.random.default_rng(3).standard_normal(DRAWS)
-            + 0.002 * self.words.standard_normal(DRAWS)
+            value + 0.01 * np.random.default_rng(3).standard_normal(DRAWS) + 0.002 * self.words.standard_normal(DRAWS)
         )
         default = {
             "method": "plain",
@@ -83,9 +74,7 @@ class Maker:
         """Return all rows with means over seeds and intervals."""
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in self.rows:
-            groups.setdefault(
-                (row["weights"].rpartition("-s")[0], *(row[name] for name in PAIRED)), []
-            ).append(row)
+            groups.setdefault((row["weights"].rpartition("-s")[0], *(row[name] for name in PAIRED)), []).append(row)
         means = [
             members[0]
             | {
@@ -103,9 +92,7 @@ class Maker:
         found = []
         for row in self.rows + means:
             if len(row.get("members", ())) > 1:
-                low, high = map(
-                    float, intervals.of_family(by_seed(row), Measure.of(row["metric"], {}).kind)
-                )
+                low, high = map(float, intervals.of_family(by_seed(row), Measure.of(row["metric"], {}).kind))
             else:
                 low, high = map(float, bootstrap.interval(row["draws"]))
             ends = {"value": row["value"], "ci_low": low, "ci_high": high}
@@ -122,9 +109,7 @@ class Maker:
             row["draws"] = row["draws"].tolist()
         content = {
             formats.METRICS: [{name: row[name] for name in formats.METRICS.names} for row in rows],
-            formats.REPLICATES: [
-                {name: row[name] for name in formats.REPLICATES.names} for row in rows
-            ],
+            formats.REPLICATES: [{name: row[name] for name in formats.REPLICATES.names} for row in rows],
             formats.DIFFERENCES: list(differences(rows)),
         }
         if bins:
@@ -141,17 +126,7 @@ class Maker:
     def bins(self) -> list[dict[str, Any]]:
         """Return bins of confidence for each artifact that has an accuracy; confidence is 5 points too high."""
         artifacts = [row for row in self.rows if row["metric"] == "accuracy"]
-        names = (
-            "campaign",
-            "weights",
-            "method",
-            "dataset",
-            "split",
-            "reference",
-            "shift",
-            "severity",
-            "step",
-        )
+        names = ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step")
         return [
             {
                 **{name: row[name] for name in names},
@@ -257,14 +232,7 @@ def reviews() -> Maker:
     weights = "vader_amazon/tfidf-tfidf_logreg-s0"
     _cell(maker, weights, 0.81)
     for severity in (1.0, 3.0, 5.0):
-        _cell(
-            maker,
-            weights,
-            0.81 - 0.05 * severity,
-            shift="char_noise",
-            severity=severity,
-            reference=clean,
-        )
+        _cell(maker, weights, 0.81 - 0.05 * severity, shift="char_noise", severity=severity, reference=clean)
     for shift, value in (("amazon_to_movie", 0.7), ("amazon_to_nyt", 0.61)):
         _cell(maker, weights, value, shift=shift, severity=None, reference=clean)
     undefined = next(row for row in maker.rows if row["metric"] == "nll")
@@ -286,29 +254,18 @@ def unknown(*models: str) -> Maker:
             weights = f"known/{model}-s{seed}"
             _cell(maker, weights, 0.86 - 0.01 * number)
             for detector, gain in DETECTORS.items():
-                values = {
-                    name: 0.8 + gain + gap - 0.02 * number + 0.001 * seed
-                    for name, gap in easy.items()
-                }
+                values = {name: 0.8 + gain + gap - 0.02 * number + 0.001 * seed for name, gap in easy.items()}
                 for group, sets in OOD.items():
                     place = {"detector": detector, "reference": clean, "n": 3000}
                     for name in sets:
                         _against(maker, weights, values[name], dataset=name, **place)
                     mean = float(np.mean([values[name] for name in sets]))
-                    _against(
-                        maker, weights, mean, dataset=group, shift=None, severity=None, **place
-                    )
+                    _against(maker, weights, mean, dataset=group, shift=None, severity=None, **place)
                 maker.add(weights, "aurc", 0.05 - gain / 10, detector=detector)
-    empty = next(
-        row for row in maker.rows if (row["dataset"], row["detector"]) == ("mnist", "odin")
-    )
+    empty = next(row for row in maker.rows if (row["dataset"], row["detector"]) == ("mnist", "odin"))
     empty |= {"value": np.nan, "draws": np.full(DRAWS, np.nan), "n": 2000}
     rows = maker.finished()
-    maker.others = {
-        "comparisons": list(comparisons(rows)),
-        "searches": _searches(rows),
-        "roc": _roc(rows),
-    }
+    maker.others = {"comparisons": list(comparisons(rows)), "searches": _searches(rows), "roc": _roc(rows)}
     maker.others["risk_coverage"] = _risks(rows)
     return maker
 
@@ -363,18 +320,9 @@ def _searches(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for number, (value, area) in enumerate(zip(values, areas, strict=True)):
                 row = {"number": number, "options": json.dumps({option: value}), "auroc": area}
                 row |= {"reason": None if area else "k = 5000: <i>more</i> than 4,000 samples"}
-                row |= {
-                    "chosen": area == best and number == areas.index(best),
-                    "n_id": 500,
-                    "n_ood": 300,
-                }
+                row |= {"chosen": area == best and number == areas.index(best), "n_id": 500, "n_ood": 300}
                 row |= {"effect": option if len(set(areas)) > 1 else ""}
-                who = {
-                    "campaign": "unknown",
-                    "weights": weights,
-                    "method": "plain",
-                    "detector": detector,
-                }
+                who = {"campaign": "unknown", "weights": weights, "method": "plain", "detector": detector}
                 found.append({**who, **row})
     return found
 
@@ -387,31 +335,15 @@ def _roc(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for detector, gain in DETECTORS.items() if weights.endswith("s0") else ():
             for dataset in (name for sets in OOD.values() for name in sets):
                 id, ood = random.normal(0, 1, 400), random.normal(1 + 10 * gain, 1, 300)
-                who = {
-                    "campaign": "unknown",
-                    "weights": weights,
-                    "method": "plain",
-                    "detector": detector,
-                }
-                for kind, columns in (
-                    ("roc", shown.roc(id, ood)),
-                    ("histogram", shown.histogram(id, ood)),
-                ):
+                who = {"campaign": "unknown", "weights": weights, "method": "plain", "detector": detector}
+                for kind, columns in (("roc", shown.roc(id, ood)), ("histogram", shown.histogram(id, ood))):
                     for x, one, two in zip(*columns, strict=True):
-                        found.append(
-                            {**who, "dataset": dataset, "kind": kind, "x": x, "id": one, "ood": two}
-                        )
+                        found.append({**who, "dataset": dataset, "kind": kind, "x": x, "id": one, "ood": two})
     return found
 
 
 def _risks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    place = {
-        "campaign": "unknown",
-        "method": "plain",
-        "dataset": "known",
-        "split": "test",
-        "reference": None,
-    }
+    place = {"campaign": "unknown", "method": "plain", "dataset": "known", "split": "test", "reference": None}
     place |= {"shift": "identity", "severity": 0.0, "step": None}
     return [
         {**place, "weights": weights, "detector": detector, "accepted": 20 * at, "coverage": at / 100,
@@ -424,11 +356,7 @@ def _risks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def overlaps() -> list[dict[str, Any]]:
     """Overlaps of the sets of `unknown`."""
-    sets = [
-        ("id", "known/test/identity/0"),
-        ("near", "unknown/test/identity/0"),
-        ("far", "mnist/test/identity/0"),
-    ]
+    sets = [("id", "known/test/identity/0"), ("near", "unknown/test/identity/0"), ("far", "mnist/test/identity/0")]
     return [
         {"set_a": a, "set_b": b, "role_a": one, "role_b": two, "n_a": 2000, "n_b": 1000, "shared_keys": 0,
          "shared_contents": 0, "disjoint": one == "id"}

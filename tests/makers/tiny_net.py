@@ -1,7 +1,5 @@
 """A tiny net, images that it tells apart, and rows through which detectors see both again."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -11,15 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.detectors import gram, iodin, mds_ensemble, odin, rankfeat
-from shiftbench.detectors._net import Net
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.inference import nets
-from shiftbench.models import _images
-from shiftbench.sample import Sample
-from shiftbench.stages.score import score_cell
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.evaluation import nets
+from shiftbench.plugins.detectors import gram, iodin, mds_ensemble, odin, rankfeat
+from shiftbench.plugins.detectors._net import Net
+from shiftbench.plugins.detectors._rows import Known, Rows
+from shiftbench.plugins.models import _images
+from shiftbench.plugins.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.score import score_cell
 
 CLASSES = ("a", "b", "c", "d")
 MEAN, STD = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
@@ -58,7 +56,7 @@ def net() -> Tiny:
 NET = net()
 SEEN = copy.deepcopy(NET).requires_grad_(True)  # the detectors', trainable as nets are
 MODEL: Any = SimpleNamespace(
-    __name__="shiftbench.models.tiny",
+    __name__="shiftbench.plugins.models.tiny",
     prepare_batch=lambda samples, _: _images.colour_batch(samples, lambda image: image),
 )
 
@@ -74,9 +72,7 @@ def pictures(n: int, seed: int) -> list[Sample]:
     ]
 
 
-def rows(
-    folder: Path, samples: list[Sample], batch: int = 8, model: Any = MODEL, module: Any = SEEN
-) -> Rows:
+def rows(folder: Path, samples: list[Sample], batch: int = 8, model: Any = MODEL, module: Any = SEEN) -> Rows:
     """Write shards of samples and return their rows with the net."""
     predictor = nets.TorchPredictor(module, model, {}, "cpu")
     if not (folder / "manifest.json").exists():

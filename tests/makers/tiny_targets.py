@@ -1,18 +1,16 @@
 """A tiny net and sets of images that it is adapted to: noisy, hidden in part, held out, and with other labels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from makers import training_jobs
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.inference import nets
-from shiftbench.models import convnet
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import convnet
+from shiftbench.workflow.stages.train import train_weights
 
 NET = {**convnet.PARAMS, "width": 4, "features": 16}
 WEIGHTS = refs.weights("tiny", "convnet", "erm", 0)
@@ -25,11 +23,9 @@ WRONG = refs.shards("wrong", "test", "noise", 3)
 
 def shifted(samples: list[Sample], shift: str, severity: float) -> list[Sample]:
     """Return samples under a shift."""
-    apply = plugins.find("shifts", shift).apply
+    apply = registry.find("shifts", shift).apply
     return [
-        one.with_field(
-            "image", apply(one.fields["image"], severity, RandomStream(0, shift, "d", one.key))
-        )
+        one.with_field("image", apply(one.fields["image"], severity, RandomStream(0, shift, "d", one.key)))
         for one in samples
     ]
 
@@ -46,9 +42,7 @@ def write(samples: list[Sample], folder: Path, classes: tuple[str, ...]) -> Path
 
 def places(tmp: Path) -> dict[Ref, Path]:
     """Return a net's weights, its training images, and targets: 40 noisy ones, 24 others, the 40 with other labels."""
-    source, target, other = (
-        training_jobs.pictures(count, seed=seed) for count, seed in ((64, 0), (40, 2), (24, 3))
-    )
+    source, target, other = (training_jobs.pictures(count, seed=seed) for count, seed in ((64, 0), (40, 2), (24, 3)))
     noisy = shifted(target, "gaussian_noise", 3)
     sets = {
         TRAIN: source,

@@ -1,7 +1,5 @@
 """A vision-language model of a few thousand random weights, saved as transformers save one: LLaVA's architecture."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 WORDS = "This image shows a photo of b c d e f True False or ? , Answer : user assistant"
@@ -27,16 +25,10 @@ def save(folder: Path) -> Path:
     )  # fmt: skip
     small = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
     eyes = transformers.CLIPVisionConfig(num_hidden_layers=2, image_size=28, patch_size=14, **small)
-    text = transformers.LlamaConfig(
-        vocab_size=64, num_hidden_layers=1, num_key_value_heads=2, **small
-    )
+    text = transformers.LlamaConfig(vocab_size=64, num_hidden_layers=1, num_key_value_heads=2, **small)
     torch.manual_seed(0)
-    config = transformers.LlavaConfig(
-        vision_config=eyes, text_config=text, image_token_index=ids["<image>"]
-    )
-    pictures = transformers.CLIPImageProcessor(
-        size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}
-    )
+    config = transformers.LlavaConfig(vision_config=eyes, text_config=text, image_token_index=ids["<image>"])
+    pictures = transformers.CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
     processor = transformers.LlavaProcessor(
         image_processor=pictures, tokenizer=tokens, patch_size=14, chat_template=CHAT,
         vision_feature_select_strategy="default", num_additional_image_tokens=1,

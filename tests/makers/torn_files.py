@@ -3,8 +3,6 @@
 A target draws 40 times in each run of the tests, and for its share of FUZZ_SECONDS in `make fuzz`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time
@@ -33,11 +31,7 @@ def draw(check: Callable[[st.DataObject], None]) -> None:
     seconds = float(os.environ.get("FUZZ_SECONDS", "0")) / TARGETS
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     run = settings(
-        max_examples=ROUND,
-        deadline=None,
-        suppress_health_check=quiet,
-        database=None,
-        derandomize=not seconds,
+        max_examples=ROUND, deadline=None, suppress_health_check=quiet, database=None, derandomize=not seconds
     )(given(st.data())(check))
     end, rounds = time.monotonic() + seconds, 1
     run()

@@ -1,18 +1,16 @@
 """Tiny training jobs: four classes of bright quadrants, told apart after a few steps."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
 
 CLASSES = ("a", "b", "c", "d")
 WORDS = ("good fine", "bad poor", "dull slow", "loud long")
@@ -34,10 +32,7 @@ def pictures(count: int, *, size: int = 28, colour: bool = False, seed: int = 0)
 def texts(count: int) -> list[Sample]:
     """Return samples whose words are the class."""
     labels = [number % 4 for number in range(count)]
-    return [
-        Sample(f"tiny/{n}", {"text": f"the {WORDS[y]} thing", "label": y})
-        for n, y in enumerate(labels)
-    ]
+    return [Sample(f"tiny/{n}", {"text": f"the {WORDS[y]} thing", "label": y}) for n, y in enumerate(labels)]
 
 
 def job(
@@ -50,14 +45,14 @@ def job(
     **params: Any,
 ) -> TrainJob:
     """Return a job on tiny data, with the plugins' defaults under the given options."""
-    own = plugins.find("models", model).PARAMS | (model_params or {})
-    options = plugins.find("trainers", trainer).PARAMS | params
+    own = registry.find("models", model).PARAMS | (model_params or {})
+    options = registry.find("trainers", trainer).PARAMS | params
     splits = {"train": train or pictures(64), "val": pictures(16, seed=1)}
     if trainer in ("tfidf_logreg", "tfidf_logreg_part"):
         splits = {"train": texts(32), "val": texts(8)}
     seed, optimizer = options.pop("seed", 0), {}
     if "optimizer" in options:
-        found = plugins.find("optimizers", options["optimizer"])
+        found = registry.find("optimizers", options["optimizer"])
         optimizer = {"use": options["optimizer"], "options": dict(found.PARAMS)}
     return TrainJob(
         "tiny", model, trainer, seed, options, own, CLASSES, inputs or {}, splits.__getitem__, optimizer

@@ -1,7 +1,5 @@
 """Two small tasks of one net, and candidates that were tuned to one each: what is merged."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,13 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.workflow.stages.train import train_weights
 
 VIT = {"patch": 7, "width": 8, "depth": 2, "heads": 2, "mlp": 5}
 
@@ -25,14 +23,7 @@ VIT = {"patch": 7, "width": 8, "depth": 2, "heads": 2, "mlp": 5}
 CANDIDATES = {"left": "on_left", "right": "on_right"}
 
 
-MERGERS = (
-    "simple_average",
-    "task_arithmetic",
-    "ties",
-    "fisher_merging",
-    "regmean",
-    "regmean_plus_plus",
-)
+MERGERS = ("simple_average", "task_arithmetic", "ties", "fisher_merging", "regmean", "regmean_plus_plus")
 CLASSES = tuple(f"{task} {label}" for task in CANDIDATES for label in training_jobs.CLASSES)
 
 
@@ -49,10 +40,8 @@ def two_tasks(count: int, split: str = "train") -> list[Sample]:
     return samples
 
 
-def job(
-    trainer: str, inputs: dict[Ref, Path] | None = None, depth: int = 2, **params: Any
-) -> TrainJob:
-    module = plugins.find("trainers", trainer)
+def job(trainer: str, inputs: dict[Ref, Path] | None = None, depth: int = 2, **params: Any) -> TrainJob:
+    module = registry.find("trainers", trainer)
     options = {**module.PARAMS, **params}
     if "candidates" in options:
         options |= {"start": "start", "candidates": params.get("candidates", CANDIDATES)}
@@ -60,7 +49,7 @@ def job(
     splits = {split: two_tasks(16, split) for split in ("train", "val")}
     return replace(
         made, trainer=trainer, params=options, inputs=inputs or {}, classes=CLASSES, samples=splits.__getitem__
-    )  # fmt: skip
+    )
 
 
 def tuned(depth: int = 2) -> tuple[State, dict[str, State]]:
@@ -76,8 +65,8 @@ def tuned(depth: int = 2) -> tuple[State, dict[str, State]]:
 
 def small_vit(depth: int) -> nn.Module:
     torch.manual_seed(0)
-    net: nn.Module = plugins.find("models", "vit").build(
-        {**plugins.find("models", "vit").PARAMS, **VIT, "depth": depth}, 8
+    net: nn.Module = registry.find("models", "vit").build(
+        {**registry.find("models", "vit").PARAMS, **VIT, "depth": depth}, 8
     )
     return net
 
@@ -85,17 +74,13 @@ def small_vit(depth: int) -> nn.Module:
 def written(folder: Path, start: State, states: dict[str, State]) -> dict[Ref, Path]:
     named = {"start": start, **{CANDIDATES[task]: state for task, state in states.items()}}
     found = {
-        refs.weights("tiny", "vit", name): training_jobs.write(
-            folder / f"{name}.safetensors", state, CLASSES
-        )
+        refs.weights("tiny", "vit", name): training_jobs.write(folder / f"{name}.safetensors", state, CLASSES)
         for name, state in named.items()
     }
     place = folder / "shards"
     place.mkdir(parents=True)
-    fields = plugins.find("tasks", "classification").FIELDS
-    shards.write(
-        sorted(two_tasks(16), key=lambda s: s.key), place, fields, {"classes": CLASSES}, 10**8
-    )
+    fields = registry.find("tasks", "classification").FIELDS
+    shards.write(sorted(two_tasks(16), key=lambda s: s.key), place, fields, {"classes": CLASSES}, 10**8)
     return found | {refs.shards("tiny", "train"): place / "manifest.json"}
 
 

@@ -1,16 +1,14 @@
 """A plan made in this process and watched: which definitions ran in a job, and which of them its recipes lack."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 
-from shiftbench.plan.plan import Plan
 from shiftbench.provenance import ran, recipe
 from shiftbench.provenance.ran import Ran
 from shiftbench.provenance.recipe import Artifact, Job, Run
-from shiftbench.stages import verbs
-from shiftbench.tools import run_local
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages import verbs
+from shiftbench.workflow.tools import run_local
 
 
 def make(plan: Plan, root: Path) -> tuple[dict[str, set[str]], dict[str, list[str]]]:
@@ -26,13 +24,7 @@ def make(plan: Plan, root: Path) -> tuple[dict[str, set[str]], dict[str, list[st
     return did, lacking
 
 
-def _make(
-    job: Job,
-    did: dict[str, set[str]],
-    lacking: dict[str, list[str]],
-    run: Run,
-    todo: list[Artifact],
-) -> None:
+def _make(job: Job, did: dict[str, set[str]], lacking: dict[str, list[str]], run: Run, todo: list[Artifact]) -> None:
     with ran.watched() as code:
         verbs.RUN[job.verb](run, todo)
     name = f"{job.verb}/{job.name}"

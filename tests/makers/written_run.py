@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.files import sha256
+from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
-from shiftbench.files import sha256
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 
 SOURCE = refs.sources("pictures")
 CLEAN = refs.shards("pictures", "test")
@@ -27,12 +27,7 @@ FOG = refs.shards("pictures", "test", "fog", 3)
 TABLE = Ref("tables", "small")
 REPORT = Ref("report", "index")
 DRAWS = 200
-ENVIRONMENT = {
-    "python": "3.11.7",
-    "packages": {"numpy": "2.4.6"},
-    "cpu_features": ["avx2"],
-    "cores": 2,
-}
+ENVIRONMENT = {"python": "3.11.7", "packages": {"numpy": "2.4.6"}, "cpu_features": ["avx2"], "cores": 2}
 
 
 def weights(seed: int) -> Ref:
@@ -109,9 +104,7 @@ class Run:
         rows.append(_row("", self.shifts[0], mean) | {"metric": "auc", "severity": None})
         folder = (self.root / TABLE.path).parent
         write_tables(folder, rows, self.noise)
-        self._prove(
-            artifact, {name: folder / name for name in ("metrics.parquet", "replicates.parquet")}
-        )
+        self._prove(artifact, {name: folder / name for name in ("metrics.parquet", "replicates.parquet")})
 
     def state(self, ref: Ref) -> None:
         """Let the receipt of an output state the bytes that lie there, as a careful forger does."""
@@ -123,11 +116,7 @@ class Run:
 
     def _plan(self, ref: Ref, content: dict[str, Any], inputs: tuple[Ref, ...]) -> Artifact:
         upstream = {need.path: self.artifacts[need.path].fingerprint for need in inputs}
-        whole = {
-            "code": {"shiftbench/stage.py": "1" * 32},
-            **content,
-            **self.content.get(ref.path, {}),
-        }
+        whole = {"code": {"shiftbench/stage.py": "1" * 32}, **content, **self.content.get(ref.path, {})}
         artifact = Artifact.of(ref, {**whole, "upstream": upstream}, inputs)
         self.artifacts[ref.path] = artifact
         return artifact
@@ -155,10 +144,7 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], noise: float = 0.001)
         if row["value"] is not None
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, form, content in (
-        ("metrics", formats.METRICS, rows),
-        ("replicates", formats.REPLICATES, replicates),
-    ):
+    for name, form, content in (("metrics", formats.METRICS, rows), ("replicates", formats.REPLICATES, replicates)):
         schema.write(schema.table(content, form), folder / f"{name}.parquet", "0" * 64, form)
 
 

@@ -1,7 +1,5 @@
 """Params that somebody wrote wrong: lines of a right file (`EDITS`), whole files (`FILES`); words no message uses."""
 
-from __future__ import annotations
-
 RIGHT = """\
 root: build/try
 seed: 0
@@ -166,14 +164,14 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("    redistribute: null", "    redistribute: CC-BY", f'redistribute = "CC-BY": {FLAG}'),
     ("    use: mnist", "    use: mnits", "datasets.mnist: no datasets named 'mnits' (did you mean mnist?)"),
     ("    use: mnist", "    use: ../mnist", f"{NAME}, or several joined by +"),
-    ("    use: mnist", "    path: here", "datasets.mnist.path: unknown option of shiftbench.datasets.mnist"),
+    ("    use: mnist", "    path: here", "datasets.mnist.path: unknown option of shiftbench.plugins.datasets.mnist"),
     ("shifts:", "shfts:", "shfts: unknown key; did you mean shifts"),
     ("    severities: [1, 3]", "    severities: []", "shifts.fog.severities = []: nothing is listed"),
     ("    severities: [1, 3]", "    severities: 3", f"shifts.fog.severities = 3: {LIST}"),
     ("    severities: [1, 3]", "    severities: [1, 1.0]", "shifts.fog.severities holds a value twice"),
     ("    severities: [1, 3]", "    severities: [6]", "shifts.fog.severities holds 6; allowed are 0 to 5"),
     ("    severities: [1, 3]", "    severities: ['3']", f'severities.0 = "3": {NUMBER}'),
-    ("    severities: [1, 3]", "    severity: [1]", "shifts.fog.severity: unknown option of shiftbench.shifts.fog"),
+    ("    severities: [1, 3]", "    severity: [1]", "shifts.fog.severity: unknown option of shiftbench.plugins"),
     ("    fresh: false", "    fresh: perhaps", f'shifts.fog.fresh = "perhaps": {FLAG}'),
     ("    materialise: null", "    materialise: 3", f"shifts.fog.materialise = 3: {FLAG}"),
     ("    materialise: null", "  mnist_to_digits: {materialise: true}", "a domain shift is other data"),
@@ -183,7 +181,7 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("models:", "models: []\nmodel:", f"models = []: {MAPPING}"),
     ("    width: 8", "    width: -3", "models.convnet.width = -3: expected 1 or more (default 12)"),
     ("    width: 8", "    width: null", f"models.convnet.width = null: {WHOLE} (default 12), found nothing"),
-    ("    width: 8", "    widht: 8", "unknown option of shiftbench.models.convnet; did you mean width?"),
+    ("    width: 8", "    widht: 8", "unknown option of shiftbench.plugins.models.convnet; did you mean width?"),
     ("channels: 3", "channels: 4", "models.net.channels = 4: expected 1 (grey) or 3 (red, green, blue)"),
     ("onnx, path: net.onnx, channels: 3", "onnx_detection, path: net.onnx", "'net' is of the task detection, and 'fa"),
     ("channels: 3", "channels: 1", "models.net.mean has 3 numbers"),
@@ -202,12 +200,12 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("    train_on: null", "    train_on: fog/9", "expected a shift that can be applied, and a severity of 0 to 5"),
     ("    train_on: null", "    train_on: foq/1", "no shifts named 'foq' (did you mean fog?)"),
     ("optimizers:", "optimisers:", "optimisers: unknown key; did you mean optimizers?"),
-    ("momentum: 0.9", "momentun: 1", "unknown option of shiftbench.optimizers.sgd; did you mean momentum?"),
+    ("momentum: 0.9", "momentun: 1", "unknown option of shiftbench.plugins.optimizers.sgd; did you mean momentum?"),
     ("momentum: 0.9", "momentum: -0.9", "optimizers.sgd.momentum = -0.9: expected 0 or more"),
     ("methods:\n  plain: {}", "methods:\n  plane: {}", "no methods named 'plane' (did you mean plain?)"),
     ("gamma: 0.1", "gamma: [0.1, 0.5]", "a list of values is searched on validation OOD, and a campaign"),
     ("gamma: 0.1", "gamma: [a]", f'detectors.gen.gamma = ["a"]: {NUMBER}'),
-    ("gamma: 0.1", "gama: 0.1", "unknown option of shiftbench.detectors.gen; did you mean gamma?"),
+    ("gamma: 0.1", "gama: 0.1", "unknown option of shiftbench.plugins.detectors.gen; did you mean gamma?"),
     ("detectors:\n", "detector:\n", "detector: unknown key; did you mean detectors?"),
     ("bins: 15", "bins: 0", "metrics.ece.bins = 0: expected 1 or more (default 15)"),
     ("metrics:\n", "metric:\n", "metric: unknown key; did you mean metrics, "),

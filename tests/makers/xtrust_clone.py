@@ -3,8 +3,6 @@
 `sources` are miniatures of what the embedded items are made from.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import struct
@@ -82,21 +80,13 @@ def _logs(folder: Path, language: str, yes: str) -> None:
         (f"{language}_OOD_3shot_2024-01-20_12-04-15", "Sorry "),
     ):
         rows = [
-            {
-                "question": f"September 2023 {language} event {n}, answer",
-                "ans": "",
-                "model_output": first + said[n % 4],
-            }
+            {"question": f"September 2023 {language} event {n}, answer", "ans": "", "model_output": first + said[n % 4]}
             for n in range(ITEMS)
         ]
         _table(folder / "OOD" / run / "OOD__test.csv", rows, index=True)
     (folder / f"OOD/{language}_OOD_3shot_2024-02-20_12-04-15").mkdir()  # newer, without a CSV
     rows = [
-        {
-            "question": f"{language} who {n}? wrong",
-            "answer": yes,
-            "model_output": "Yes" if n % 2 else "No",
-        }
+        {"question": f"{language} who {n}? wrong", "answer": yes, "model_output": "Yes" if n % 2 else "No"}
         for n in range(ITEMS)
     ]
     run = f"Hallucination/{language}_Hallucination_Hallucination_2024-01-21_12-04-15"
@@ -140,10 +130,7 @@ def sources(tmp: Path) -> dict[str, Path]:
         told = {row["name"]: f"{code} {row['name']}" for row in listed}
         (place / "iso3166-1.mo").write_bytes(catalogue(told))
     versions = {
-        str(n): {
-            "release_date": f"2025-01-{n % 28 + 1:02d}" if n < 50 else "2020-01-01",
-            "status": "retired",
-        }
+        str(n): {"release_date": f"2025-01-{n % 28 + 1:02d}" if n < 50 else "2020-01-01", "status": "retired"}
         for n in range(60)
     }
     about = {"browsers": {"any": {"name": "Any", "releases": versions}}}

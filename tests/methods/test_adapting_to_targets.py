@@ -1,7 +1,5 @@
 """Methods that adapt to an unlabelled target: whose statistics, what moves, what is held out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +8,12 @@ import torch
 
 from makers import tiny_targets
 from makers.tiny_targets import HELD, NOISE, WRONG, net, seen
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.losses import generalised_cross_entropy
-from shiftbench.methods import _targets, bn_adapt
-from shiftbench.refs import Ref
+from shiftbench.plugins.losses import generalised_cross_entropy
+from shiftbench.plugins.methods import _targets, bn_adapt
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +21,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     return tiny_targets.places(tmp_path_factory.mktemp("targets"))
 
 
-def test_a_target_has_no_labels_and_shares_no_image_with_what_is_held_out(
-    places: dict[Ref, Path],
-) -> None:
+def test_a_target_has_no_labels_and_shares_no_image_with_what_is_held_out(places: dict[Ref, Path]) -> None:
     for batch in _targets.images(places[NOISE].parent, np.array([0, 7])):
         assert [set(one.fields) for one in batch] == [{"image"}] * 2
     assert _targets.find(seen(places, NOISE, HELD), "tiny").ref == NOISE
     assert _targets.find(seen(places, NOISE), "").ref == NOISE
-    with pytest.raises(
-        DataError, match=r"40 images of wrong/test/noise/3.* are also in the target"
-    ):
+    with pytest.raises(DataError, match=r"40 images of wrong/test/noise/3.* are also in the target"):
         _targets.find(seen(places, NOISE, WRONG), "tiny")
     asked = {"target": "tiny", "stream": "held/test/noise", "step": "3"}
     assert _targets.needs(asked) == [NOISE]
@@ -52,15 +46,13 @@ def test_batch_statistics_are_the_target_s_with_the_prior_s_share(places: dict[R
         method = bn_adapt.wrap(net(places), {"target": "", "prior": prior}, {})
         method.at(seen(places, NOISE))
         found = bn_adapt.layers(method.net)[0]
-        torch.testing.assert_close(
-            found.running_mean, share * target + (1 - share) * own, atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(found.running_mean, share * target + (1 - share) * own, atol=1e-4, rtol=1e-4)
         assert not found.training
         assert found.momentum == first.momentum
 
 
 def test_robust_pseudo_labels_move_scales_and_offsets_alone(places: dict[Ref, Path]) -> None:
-    method = plugins.find("methods", "robust_pseudo_labels")
+    method = registry.find("methods", "robust_pseudo_labels")
     found = method.wrap(net(places), {**method.PARAMS, "lr": 0.1, "target": "tiny"}, {})
     before = {name: value.clone() for name, value in found.net.named_parameters()}
     found.at(seen(places, NOISE))

@@ -1,7 +1,5 @@
 """Filters of boxes: box abstraction against loops, thresholds, and metrics of what is left."""
 
-from __future__ import annotations
-
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,22 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.sample import Sample
+from shiftbench.plugins.detectors._rows import Known, Rows
+from shiftbench.plugins.tasks import LabelSpace, detection
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows as Columns
 from shiftbench.systems.m_hood.detectors import bam
 from shiftbench.systems.m_hood.methods import _box_scores, box_filters
-from shiftbench.systems.m_hood.metrics import (
-    box_auroc,
-    box_fpr,
-    box_recall,
-    hallucinations,
-)
-from shiftbench.tasks import LabelSpace, detection
+from shiftbench.systems.m_hood.metrics import box_auroc, box_fpr, box_recall, hallucinations
 
 CLASSES = ("cup", "owl")
 
@@ -66,18 +59,13 @@ def test_the_distance_is_that_of_a_loop(monitored: tuple[Rows, Any, dict[str, An
     for at in range(40):
         low, high = state[int(some.predictions[at])]
         apart = [
-            sum(
-                max(low[j][d] - z, 0) + max(z - high[j][d], 0)
-                for d, z in enumerate(some.features[at].astype(float))
-            )
+            sum(max(low[j][d] - z, 0) + max(z - high[j][d], 0) for d, z in enumerate(some.features[at].astype(float)))
             for j in range(len(low))
         ]
         assert found[at] == pytest.approx(min(apart), abs=1e-12)
 
 
-def test_an_unseen_class_and_one_of_few_samples_are_rejected(
-    monitored: tuple[Rows, Any, dict[str, Any]],
-) -> None:
+def test_an_unseen_class_and_one_of_few_samples_are_rejected(monitored: tuple[Rows, Any, dict[str, Any]]) -> None:
     known, state, params = monitored
     some = rows(known.features[:2], np.array([2, 7]))
     assert (bam.score(some, state, params) == bam.UNSEEN).all()
@@ -113,9 +101,7 @@ def boxed(key: str, seed: int, *labels: int) -> Sample:
 
 def predictor(samples: Any) -> dict[str, np.ndarray]:
     """Find the true boxes, and one more that is wrong; features are around the class's mean."""
-    out: dict[str, list[Any]] = {
-        name: [] for name in ("boxes", "scores", "classes", "cell_logits", "cell_features")
-    }
+    out: dict[str, list[Any]] = {name: [] for name in ("boxes", "scores", "classes", "cell_logits", "cell_features")}
     for sample in samples:
         draw = np.random.default_rng(zlib.crc32(sample.key.encode()))
         true = sample.fields["boxes"]
@@ -169,9 +155,7 @@ def value(metric: Any, table: pa.Table, **more: Any) -> float:
 
 def test_filters_keep_what_they_are_calibrated_to_keep(inputs: dict[Any, Path]) -> None:
     method = box_filters.wrap(predictor, options(), inputs)
-    held = _box_scores.seen(
-        predictor, list(shards.read(inputs[refs.shards("held", "test")].parent))
-    )
+    held = _box_scores.seen(predictor, list(shards.read(inputs[refs.shards("held", "test")].parent)))
     confident = held.right & (held.scores >= 0.25)
     for one in method.filters:
         inside = one.scores(held.rows("held")) <= one.limit

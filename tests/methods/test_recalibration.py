@@ -13,13 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.detectors._rows import Rows
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.methods import _recalibrating, temperature_scaling
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.plugins.detectors._rows import Rows
+from shiftbench.plugins.methods import _recalibrating, temperature_scaling
+from shiftbench.plugins.tasks import LabelSpace, classification
 
 CLASSES = tuple("abcd")
 NAMES = ("temperature_scaling", "vector_scaling", "isotonic")
@@ -43,7 +43,7 @@ VAL, TEST = records(600, 1), records(80, 2, first=5000)
 
 def made(tmp_path: Path, name: str, val: pa.Table = VAL, test: pa.Table = TEST) -> Any:
     """Return a recalibrator at the position."""
-    module = plugins.find("methods", name)
+    module = registry.find("methods", name)
     val_ref, own = module.needs(PARAMS)
     inputs = {WEIGHTS: tmp_path / "none"}
     for ref, table in ((val_ref, val), (own, test)):
@@ -108,16 +108,14 @@ def test_vector_scaling_is_the_most_likely_map(tmp_path: Path) -> None:
     def nll(given: np.ndarray) -> float:
         return float(-log_softmax(given, axis=1)[np.arange(len(labels)), labels].mean())
 
-    change = plugins.find("methods", "vector_scaling").fit(rows)
+    change = registry.find("methods", "vector_scaling").fit(rows)
     best = nll(change(logits))
     assert best < nll(logits / temperature_scaling.likeliest(rows)) - 1e-3
     offset = change(np.zeros((1, 4)))
     scale = change(np.ones((1, 4))) - offset
     for step in 1e-2 * np.random.default_rng(0).normal(size=(20, 2, 4)):
         assert nll(logits * (scale + step[0]) + offset + step[1]) > best
-    assert np.allclose(
-        answers(made(tmp_path, "vector_scaling")), change(Rows(TEST).logits), atol=1e-5
-    )
+    assert np.allclose(answers(made(tmp_path, "vector_scaling")), change(Rows(TEST).logits), atol=1e-5)
 
 
 def test_the_search_by_ece_is_brute_force() -> None:
@@ -125,21 +123,17 @@ def test_the_search_by_ece_is_brute_force() -> None:
     by_metric = []
     for temperature in temperature_scaling.GRID:
         logits = (rows.logits.astype(np.float64) / temperature).astype(np.float32)
-        some = [
-            Sample(key, {"label": int(y)}) for key, y in zip(rows.keys, rows.labels, strict=True)
-        ]
+        some = [Sample(key, {"label": int(y)}) for key, y in zip(rows.keys, rows.labels, strict=True)]
         table = classification.rows(some, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
         by_metric.append(_metric(table))
     best = temperature_scaling.best_calibrated(rows)
     assert best == temperature_scaling.GRID[np.argmin(by_metric)]
-    assert temperature_scaling.ece(rows.logits / best, rows.labels) == pytest.approx(
-        min(by_metric), abs=1e-6
-    )
+    assert temperature_scaling.ece(rows.logits / best, rows.labels) == pytest.approx(min(by_metric), abs=1e-6)
     assert (temperature_scaling.GRID[0], temperature_scaling.GRID[-1]) == (0.5, 1.99)
 
 
 def _metric(table: pa.Table) -> float:
-    from shiftbench.metrics import ece
+    from shiftbench.plugins.metrics import ece
     from shiftbench.statistics.contributions import weighted
     from shiftbench.statistics.rows import Rows as Columns
 
@@ -159,7 +153,7 @@ def test_labels_of_the_position_are_not_looked_at(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_val_split_is_recalibrated_by_itself(tmp_path: Path, name: str) -> None:
     """At the position of the val split there is one file of records."""
-    module = plugins.find("methods", name)
+    module = registry.find("methods", name)
     (only,) = module.needs({**PARAMS, "stream": "toy/val/identity", "step": "0"})
     file = tmp_path / "val.parquet"
     schema.write(VAL, file, "of nothing")
@@ -176,13 +170,11 @@ def test_samples_of_no_class_do_not_count(tmp_path: Path, name: str) -> None:
     expected = answers(made(tmp_path, name))
     both = pa.concat_tables([VAL, foreign])
     assert np.array_equal(answers(made(tmp_path, name, both)), expected)
-    with pytest.raises(
-        DataError, match="toy/net-erm-s0/plain/toy/val/identity/0: a recalibrator needs"
-    ):
+    with pytest.raises(DataError, match="toy/net-erm-s0/plain/toy/val/identity/0: a recalibrator needs"):
         made(tmp_path, name, foreign)
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ParamsError, match="by is 'ecc'.*ece"):
-        plugins.find("methods", "temperature_scaling").wrap(None, {"by": "ecc"}, {})
+        registry.find("methods", "temperature_scaling").wrap(None, {"by": "ecc"}, {})
     assert _recalibrating.needs(PARAMS)[0].name == "toy/net-erm-s0/plain/toy/val/identity/0"

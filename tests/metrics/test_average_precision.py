@@ -1,7 +1,5 @@
 """Average precision and recall equal pycocotools on random and degenerate sets; a weight is a number of copies."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from typing import Any
@@ -13,11 +11,11 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, detection
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace, detection
 
 CLASSES = ("cat", "dog", "owl")
 SIDE = 200
@@ -27,12 +25,7 @@ Image = tuple[list[dict[str, Any]], np.ndarray, np.ndarray, np.ndarray]
 
 
 def image(
-    random: np.random.Generator,
-    true: int = 5,
-    found: int = 12,
-    *,
-    crowd: float = 0.1,
-    ties: bool = True,
+    random: np.random.Generator, true: int = 5, found: int = 12, *, crowd: float = 0.1, ties: bool = True
 ) -> Image:
     """Return true boxes of all sizes and predictions near some of them."""
     sides = np.exp(random.uniform(np.log(4), np.log(150), (true, 2)))
@@ -45,12 +38,8 @@ def image(
     for box in boxes:
         box["box"] = [float(v) for v in box["box"]]
     place = random.integers(0, max(true, 1), found)
-    near = np.array(
-        [boxes[i]["box"] for i in place] if true else random.uniform(1, 50, (found, 4))
-    ).reshape(-1, 4)
-    near = np.abs(
-        near + random.normal(scale=near[:, 2:].mean(axis=1, keepdims=True) * 0.12, size=near.shape)
-    )
+    near = np.array([boxes[i]["box"] for i in place] if true else random.uniform(1, 50, (found, 4))).reshape(-1, 4)
+    near = np.abs(near + random.normal(scale=near[:, 2:].mean(axis=1, keepdims=True) * 0.12, size=near.shape))
     labels = np.array([boxes[i]["label"] for i in place] if true else random.integers(0, 3, found))
     wrong = random.random(found) < 0.2
     labels = np.where(wrong, random.integers(0, 3, found), labels)
@@ -72,9 +61,7 @@ def records(images: list[Image]) -> pa.Table:
     return detection.rows(samples, outputs, LabelSpace(CLASSES, CLASSES), "full")
 
 
-def reference(
-    images: list[Image], store: Any = COCO, evaluation: Any = COCOeval
-) -> dict[str, float]:
+def reference(images: list[Image], store: Any = COCO, evaluation: Any = COCOeval) -> dict[str, float]:
     """Return what pycocotools says, or a library with its interface; -1 (no true box) is NaN."""
     truth = store()
     annotations = [
@@ -89,12 +76,7 @@ def reference(
         "annotations": annotations,
     }
     results = [
-        {
-            "image_id": i,
-            "category_id": int(label),
-            "bbox": [float(v) for v in box],
-            "score": float(score),
-        }
+        {"image_id": i, "category_id": int(label), "bbox": [float(v) for v in box], "score": float(score)}
         for i, (_, *found) in enumerate(images)
         for box, score, label in zip(*found, strict=True)
     ]
@@ -110,10 +92,8 @@ def reference(
     return {name: judge.stats[at] if judge.stats[at] > -1 else np.nan for name, at in STATS.items()}
 
 
-def value(
-    name: str, table: pa.Table, weights: np.ndarray | None = None, **options: Any
-) -> np.ndarray:
-    metric = plugins.find("metrics", name)
+def value(name: str, table: pa.Table, weights: np.ndarray | None = None, **options: Any) -> np.ndarray:
+    metric = registry.find("metrics", name)
     weights = np.ones((len(table), 1), dtype=np.uint8) if weights is None else weights
     found: np.ndarray = metric.compute(Rows(table), weights, **{**metric.PARAMS, **options})
     return found
@@ -143,7 +123,7 @@ def sets() -> dict[str, list[Image]]:
         "one class": [(b, p, s, c * 0) for b, p, s, c in some],
         "more than a hundred": [image(random, found=400, ties=False) for _ in range(4)],
         "perfect": [perfect(one[0]) for one in some],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("name", sets())

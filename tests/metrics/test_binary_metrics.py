@@ -1,19 +1,17 @@
 """AUROC, TPR at a false positive rate and F1 of two classes: against scikit-learn, and worked out by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn import metrics as peer
 
 from makers.metric_inputs import poisson
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, text_classification
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace, text_classification
 
 CLASSES = ("human", "machine")
 
@@ -33,7 +31,7 @@ def drawn(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
 
 def value(name: str, table: pa.Table, weights: np.ndarray, **options: float) -> np.ndarray:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     rows = Rows(table)
     if metric.KIND == "resampled":
         found: np.ndarray = metric.compute(rows, weights, **options)
@@ -51,12 +49,8 @@ def test_auroc_and_f1_are_those_of_scikit_learn_under_every_weighting() -> None:
     areas, f1s = (value(name, table, weights) for name in ("binary_auroc", "binary_f1"))
     for draw in range(weights.shape[1]):
         own = weights[:, draw]
-        assert areas[draw] == pytest.approx(
-            peer.roc_auc_score(labels, margins, sample_weight=own), abs=1e-12
-        )
-        assert f1s[draw] == pytest.approx(
-            peer.f1_score(labels, margins > 0, sample_weight=own), abs=1e-12
-        )
+        assert areas[draw] == pytest.approx(peer.roc_auc_score(labels, margins, sample_weight=own), abs=1e-12)
+        assert f1s[draw] == pytest.approx(peer.f1_score(labels, margins > 0, sample_weight=own), abs=1e-12)
 
 
 def test_tpr_is_the_best_vertex_that_keeps_the_rate() -> None:

@@ -1,22 +1,14 @@
 """Metrics of OOD detectors, beside scikit-learn, the published rules of the false positive rate, and by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from makers.metric_inputs import (
-    aupr,
-    detect,
-    fpr,
-    poisson,
-    scores,
-)
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
+from makers.metric_inputs import aupr, detect, fpr, poisson, scores
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 
 # Ties, the same scores on both sides, constant scores, one sample a side, fewer samples than a twentieth needs.
 SETS = (
@@ -44,9 +36,7 @@ def test_detection_metrics_agree_with_scikit_learn(name: str, reference: Any) ->
     for inside, outside in SETS:
         truth = np.repeat([0, 1], [len(inside), len(outside)])
         expected = reference(truth, np.concatenate([inside, outside]))
-        assert detect(plugins.find("metrics", name), inside, outside) == pytest.approx(
-            [expected], abs=1e-12
-        )
+        assert detect(registry.find("metrics", name), inside, outside) == pytest.approx([expected], abs=1e-12)
 
 
 def nearest(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -71,18 +61,15 @@ def test_rules_of_the_false_positive_rate(rule: Any) -> None:
     for inside, outside in SETS:
         weights = poisson(len(inside), 20), poisson(len(outside), 20, 1)
         for draw in range(20):
-            some, others = (
-                np.repeat(side, w[:, draw])
-                for side, w in zip((inside, outside), weights, strict=True)
-            )
+            some, others = (np.repeat(side, w[:, draw]) for side, w in zip((inside, outside), weights, strict=True))
             for name, sides in (("fpr95", (others, some)), ("fpr95_idpos", (-some, -others))):
-                found = plugins.find("metrics", name).compute(inside, outside, *weights, **options)
+                found = registry.find("metrics", name).compute(inside, outside, *weights, **options)
                 expected = rule(*sides) if len(some) and len(others) else np.nan
                 assert found[draw] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_rules_are_checked() -> None:
-    metric = plugins.find("metrics", "fpr95")
+    metric = registry.find("metrics", "fpr95")
     ones = np.ones((3, 1), dtype=np.uint8)
     with pytest.raises(ParamsError, match="'neerest' .did you mean nearest"):
         metric.compute(np.ones(3), np.ones(3), ones, ones, rule="neerest")
@@ -93,7 +80,7 @@ def test_rules_are_checked() -> None:
 def test_false_positive_rates_of_twenty_samples_by_hand() -> None:
     inside, outside = np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8, 20]), np.arange(3.0, 23.0, 2)
     found = {
-        (name, rule): plugins.find("metrics", name).compute(
+        (name, rule): registry.find("metrics", name).compute(
             inside, outside, *[np.ones((10, 1), dtype=np.uint8)] * 2, tpr=tpr, rule=rule
         )[0]
         for name in ("fpr95", "fpr95_idpos")
@@ -120,13 +107,9 @@ def test_detection_metrics_by_hand() -> None:
     # 19 of 20 ID lie at or below 18; of the OOD, 10..18: 9 of 20. OOD beats ID in 345 and ties in 10 of 400 pairs.
     inside, outside = np.arange(20.0), np.arange(10.0, 30.0)
     names = ("fpr95", "fpr95_idpos", "auroc")
-    found = {name: detect(plugins.find("metrics", name), inside, outside)[0] for name in names}
+    found = {name: detect(registry.find("metrics", name), inside, outside)[0] for name in names}
     assert found == {"fpr95": 0.45, "fpr95_idpos": 0.45, "auroc": 0.875}
     # Not symmetric: OOD 4 x 5 and one 0 against ID 0, 1, 2, 9: all OOD must be found, and with it all ID flagged;
     # 95% of ID needs the 9, and with it all OOD accepted.
-    assert detect(
-        plugins.find("metrics", "fpr95"), np.array([0.0, 1, 2, 9]), np.array([5.0, 5, 5, 5, 0])
-    ) == [1]
-    assert detect(
-        plugins.find("metrics", "fpr95_idpos"), np.array([0.0, 1, 2, 3]), np.array([5.0, 5, 5, 2])
-    ) == [0.25]
+    assert detect(registry.find("metrics", "fpr95"), np.array([0.0, 1, 2, 9]), np.array([5.0, 5, 5, 5, 0])) == [1]
+    assert detect(registry.find("metrics", "fpr95_idpos"), np.array([0.0, 1, 2, 3]), np.array([5.0, 5, 5, 2])) == [0.25]

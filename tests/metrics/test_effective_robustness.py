@@ -1,12 +1,10 @@
 """Effective robustness: the published triples, and lines that are fitted without who is judged."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
-from shiftbench.errors import ParamsError
-from shiftbench.metrics import effective_robustness as metric
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.metrics import effective_robustness as metric
 from shiftbench.statistics.rows import Row
 
 DRAWS = np.array([0.01, -0.02])
@@ -29,8 +27,7 @@ def found(rows: list[Row], **options: object) -> dict[tuple[str, str | None, flo
 
 
 @pytest.mark.parametrize(
-    ("clean", "shifted", "expected"),
-    [(65.4, 63.7, 34.3), (65.3, 64.0, 34.6), (65.6, 66.4, 36.85), (37.4, 16.4, -0.4)],
+    ("clean", "shifted", "expected"), [(65.4, 63.7, 34.3), (65.3, 64.0, 34.6), (65.6, 66.4, 36.85), (37.4, 16.4, -0.4)]
 )
 def test_published_triples(clean: float, shifted: float, expected: float) -> None:
     rows = found(both("coco/net", clean / 100, shifted / 100), slope=0.45, intercept=0.0)
@@ -53,27 +50,18 @@ def test_a_line_leaves_out_who_is_judged() -> None:
 
     place = ("cartoon", 5.0)
     assert made["coco/new", *place].value == pytest.approx(0.5 - 0.6 * through_origin(*zoo))
-    assert made["coco/a", *place].value == pytest.approx(
-        0.1 - 0.2 * through_origin("coco/b", "coco/c")
-    )
+    assert made["coco/a", *place].value == pytest.approx(0.1 - 0.2 * through_origin("coco/b", "coco/c"))
     short = found(rows, zoo=["a", "b", "c"])
     steep, low = np.polyfit(*np.array(list(zoo.values())).T, 1)
     assert short["coco/new", *place].value == pytest.approx(0.5 - (low + steep * 0.6))
     # One point has no line; a seed is left out with its family.
     assert np.isnan(found(rows, zoo=["coco/a"])["coco/new", *place].value)
     seeds = rows + both("coco/a-s0", 0.2, 0.1) + both("coco/a-s1", 0.2, 0.1)
-    assert (
-        found(seeds, zoo=list(zoo), intercept=0.0)["coco/a-s0", *place].value
-        == made["coco/a", *place].value
-    )
+    assert found(seeds, zoo=list(zoo), intercept=0.0)["coco/a-s0", *place].value == made["coco/a", *place].value
 
 
 def test_one_severity_of_several() -> None:
-    rows = [
-        *both("coco/a", 0.4, 0.1),
-        row("coco/a", 0.3, "cartoon", 1.0),
-        row("coco/a", 0.2, "fog", 5.0),
-    ]
+    rows = [*both("coco/a", 0.4, 0.1), row("coco/a", 0.3, "cartoon", 1.0), row("coco/a", 0.2, "fog", 5.0)]
     made = found(rows, slope=0.5, intercept=0.0, severity=5.0)
     assert {place[1:] for place in made} == {
         *(("cartoon", 5.0), ("cartoon", None), ("fog", 5.0), ("fog", None)),
@@ -85,7 +73,7 @@ def test_one_severity_of_several() -> None:
 
 
 def test_the_rank_of_severity() -> None:
-    from shiftbench.metrics import severity_rank
+    from shiftbench.plugins.metrics import severity_rank
 
     rows = both("coco/a", 0.4, 0.1)
     rows += [row("coco/a", value, "cartoon", level) for level, value in ((1.0, 0.3), (3.0, 0.35))]

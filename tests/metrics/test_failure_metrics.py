@@ -1,20 +1,12 @@
 """Metrics of telling right answers from wrong ones, beside scikit-learn and by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from makers.metric_inputs import (
-    area,
-    aupr,
-    fpr,
-    of_kind,
-    trusted,
-)
+from makers.metric_inputs import area, aupr, fpr, of_kind, trusted
 
 
 @pytest.mark.parametrize(
@@ -62,9 +54,7 @@ def test_areas_under_risk_and_coverage() -> None:
     assert area("aurc", distinct, correct)[0] == pytest.approx(exact, abs=1e-12)
     best = mean_risk(np.argsort(~correct, kind="stable"))
     assert area("eaurc", distinct, correct)[0] == pytest.approx(exact - best, abs=1e-12)
-    assert (
-        area("eaurc", (~correct).astype(float), correct)[0] < 0.02
-    )  # wrong ones tie among each other
+    assert area("eaurc", (~correct).astype(float), correct)[0] < 0.02  # wrong ones tie among each other
     # A constant score is as good as chance.
     assert area("aurc", values * 0, correct)[0] == pytest.approx((~correct).mean(), abs=1e-12)
     # By hand: right, wrong, right, wrong: (0 + 1/2 + 1/3 + 2/4) / 4; at best (0 + 0 + 1/3 + 2/4) / 4.

@@ -1,7 +1,5 @@
 """Failure points: worked by hand, against a literal version, joined by key, paired, and what has none."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,16 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.errors import ParamsError
-from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import Tables, aggregate
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.aggregate import Tables, aggregate
 
 ASKED: dict[str, dict[str, Any]] = {"failure_point": {}, "failure_share": {}}
 SPACE = LabelSpace(("a", "b"), ("a", "b"))
@@ -41,9 +39,7 @@ def artifact(
     file = folder / weights / f"{shift}{severity}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     samples = [
-        Sample(
-            key, {"label": 2 if right is None else 0, "meta": {"group": (groups or {}).get(key)}}
-        )
+        Sample(key, {"label": 2 if right is None else 0, "meta": {"group": (groups or {}).get(key)}})
         for key, right in answers.items()
     ]
     space = LabelSpace(("a", "b"), ("a", "b", "c")) if None in answers.values() else SPACE
@@ -58,9 +54,7 @@ def path(folder: Path, weights: str, right: dict[float, str], **more: Any) -> li
     """Write a path whose answers are spelled: 1 right, 0 wrong, - no label; samples a, b, c, ..."""
     spelled = {"1": True, "0": False, "-": None}
     return [
-        artifact(
-            folder, weights, severity, {f"k{i}": spelled[c] for i, c in enumerate(line)}, **more
-        )
+        artifact(folder, weights, severity, {f"k{i}": spelled[c] for i, c in enumerate(line)}, **more)
         for severity, line in right.items()
     ]
 
@@ -79,9 +73,7 @@ def point(tables: Tables, **where: object) -> dict[str, Any]:
 
 def draws_of(tables: Tables, **where: object) -> np.ndarray:
     (found,) = (
-        row
-        for row in tables.replicates.to_pylist()
-        if all(row[name] == value for name, value in where.items())
+        row for row in tables.replicates.to_pylist() if all(row[name] == value for name, value in where.items())
     )
     return np.array(found["draws"], dtype=np.float64)
 
@@ -93,9 +85,7 @@ WORKED = {  # of six samples
 
 
 def test_value_by_hand(tmp_path: Path) -> None:
-    tables = aggregate(
-        [one for name, right in WORKED.items() for one in path(tmp_path, name, right)], ASKED, 0, 0
-    )
+    tables = aggregate([one for name, right in WORKED.items() for one in path(tmp_path, name, right)], ASKED, 0, 0)
     # erm: the sixth is wrong without shift and does not count. The others are first wrong nowhere (5 + 2 = 7), at
     # 5, at 3 (right again at 5), at 1 (and right again), nowhere: (7 + 5 + 3 + 1 + 7) / 5.
     erm = point(tables, weights="toy/net-erm-s0")
@@ -126,9 +116,7 @@ def test_steps_as_in_cns_bench(tmp_path: Path) -> None:
     ] == pytest.approx((3.0 + 1.5) / 2)
 
 
-def literal(
-    answers: dict[float, Answers], weights: dict[str, int]
-) -> tuple[float, dict[float, float]]:
+def literal(answers: dict[float, Answers], weights: dict[str, int]) -> tuple[float, dict[float, float]]:
     """Return the mean failure point and the histogram, one sample after another."""
     severities = sorted(answers)
     total, count = 0.0, 0
@@ -162,34 +150,24 @@ def random_path(seed: int, n: int = 60) -> dict[float, Answers]:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_replicates_agree_with_a_literal_version(tmp_path: Path, seed: int) -> None:
     answers = random_path(seed)
-    artifacts = [
-        artifact(tmp_path, "net-e-s0", severity, found) for severity, found in answers.items()
-    ]
+    artifacts = [artifact(tmp_path, "net-e-s0", severity, found) for severity, found in answers.items()]
     tables = aggregate(artifacts, ASKED, 30, 7)
     keys = sorted(answers[0.0])
     matrix = bootstrap.weights(pa.array(keys), 30, 7)
-    expected = [
-        literal(answers, dict(zip(keys, matrix[:, draw].tolist(), strict=True)))
-        for draw in range(31)
-    ]
+    expected = [literal(answers, dict(zip(keys, matrix[:, draw].tolist(), strict=True))) for draw in range(31)]
     where = {"metric": "failure_point", "weights": "toy/net-e-s0", "shift": "fog"}
     assert point(tables, weights="toy/net-e-s0")["value"] == pytest.approx(expected[0][0])
     assert draws_of(tables, **where) == pytest.approx([value for value, _ in expected[1:]])
     for severity in (0.7, 1.0, 2.5):
         at = {"metric": "failure_share", "weights": "toy/net-e-s0", "severity": severity}
-        assert draws_of(tables, **at) == pytest.approx(
-            [found[severity] for _, found in expected[1:]]
-        )
+        assert draws_of(tables, **at) == pytest.approx([found[severity] for _, found in expected[1:]])
 
 
 def test_mean_is_that_of_the_histogram(tmp_path: Path) -> None:
     artifacts = [artifact(tmp_path, "n-e-s0", s, found) for s, found in random_path(5).items()]
     tables = aggregate(artifacts, ASKED, 20, 0)
     mean = draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift="fog")
-    shares = {
-        s: draws_of(tables, metric="failure_share", weights="toy/n-e-s0", severity=s)
-        for s in (0.7, 1.0, 2.5)
-    }
+    shares = {s: draws_of(tables, metric="failure_share", weights="toy/n-e-s0", severity=s) for s in (0.7, 1.0, 2.5)}
     never = 1 - sum(shares.values())
     assert mean == pytest.approx(sum(s * share for s, share in shares.items()) + 4.0 * never)
 
@@ -201,10 +179,7 @@ def test_tables_are_equal_for_any_order_and_threads(tmp_path: Path) -> None:
         for shift in ("fog", "snow")
         for one in path(tmp_path, name, right, shift=shift)[shift == "snow" :]
     ]
-    first, again = (
-        aggregate(artifacts, ASKED, 20, 0),
-        aggregate(artifacts[::-1], ASKED, 20, 0, threads=3),
-    )
+    first, again = (aggregate(artifacts, ASKED, 20, 0), aggregate(artifacts[::-1], ASKED, 20, 0, threads=3))
     assert len(rows(first, metric="failure_point", seed=0)) == 6
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
@@ -231,24 +206,15 @@ def test_of_nothing_there_is_no_value(tmp_path: Path) -> None:
 
 
 def test_seeds_are_meaned(tmp_path: Path) -> None:
-    artifacts = path(tmp_path, "n-e-s0", {0.0: "11", 1.0: "10"}) + path(
-        tmp_path, "n-e-s1", {0.0: "11", 1.0: "00"}
-    )
-    assert point(aggregate(artifacts, ASKED, 0, 0), weights="toy/n-e")["value"] == pytest.approx(
-        1.25
-    )
+    artifacts = path(tmp_path, "n-e-s0", {0.0: "11", 1.0: "10"}) + path(tmp_path, "n-e-s1", {0.0: "11", 1.0: "00"})
+    assert point(aggregate(artifacts, ASKED, 0, 0), weights="toy/n-e")["value"] == pytest.approx(1.25)
 
 
 def test_shifts_are_meaned(tmp_path: Path) -> None:
     right = {0.0: "11", 1.0: "10", 2.0: "10"}
-    artifacts = (
-        path(tmp_path, "n-e-s0", right)
-        + path(tmp_path, "n-e-s0", {0.0: "11", 4.0: "11"}, shift="snow")[1:]
-    )
+    artifacts = path(tmp_path, "n-e-s0", right) + path(tmp_path, "n-e-s0", {0.0: "11", 4.0: "11"}, shift="snow")[1:]
     tables = aggregate(artifacts, ASKED, 9, 0)
-    values = [
-        point(tables, weights="toy/n-e-s0", shift=shift)["value"] for shift in ("fog", "snow", None)
-    ]
+    values = [point(tables, weights="toy/n-e-s0", shift=shift)["value"] for shift in ("fog", "snow", None)]
     assert values == [2.0, 8.0, 5.0]  # (3 + 1) / 2, never: 4 + 4, their mean
     drawn = [draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift=shift)
              for shift in ("fog", "snow", None)]  # fmt: skip
@@ -259,21 +225,17 @@ def test_what_is_no_path_has_no_row(tmp_path: Path) -> None:
     clean, fog = path(tmp_path, "n-e-s0", {0.0: "11", 1.0: "10"})
     for other in (replace(fog, severity=None), replace(fog, severity=0.0), replace(fog, step=1)):
         assert not rows(aggregate([clean, other], ASKED, 0, 0), metric="failure_point")
-    with pytest.raises(
-        ParamsError, match=r"no records of toy/test/identity/0, where the path of fog begins"
-    ):
+    with pytest.raises(ParamsError, match=r"no records of toy/test/identity/0, where the path of fog begins"):
         aggregate([fog], ASKED, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["failure_point", "failure_share"])
 def test_order_and_copies_as_of_every_metric(name: str) -> None:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     random = np.random.default_rng(0)
     right = [random.random(50) > share for share in (0.1, 0.3, 0.6)]
 
-    def values(
-        order: np.ndarray, weights: np.ndarray | None = None
-    ) -> dict[float | None, np.ndarray]:
+    def values(order: np.ndarray, weights: np.ndarray | None = None) -> dict[float | None, np.ndarray]:
         tables = [pa.table({"correct": column[order]}) for column in right]
         along = SeverityPath((0.0, 1.0, 2.0), tuple(Rows(table) for table in tables))
         each = np.ones((len(order), 1), dtype=np.uint8) if weights is None else weights
@@ -283,10 +245,7 @@ def test_order_and_copies_as_of_every_metric(name: str) -> None:
 
     weights = random.poisson(1, (50, 1)).astype(np.uint8)
     whole, drawn = values(np.arange(50)), values(np.arange(50), weights)
-    shuffled, copies = (
-        values(random.permutation(50)),
-        values(np.repeat(np.arange(50), weights[:, 0])),
-    )
+    shuffled, copies = (values(random.permutation(50)), values(np.repeat(np.arange(50), weights[:, 0])))
     for severity in whole:
         assert np.array_equal(shuffled[severity], whole[severity])
         assert np.array_equal(copies[severity], drawn[severity])

@@ -1,7 +1,5 @@
 """AP and AR of keypoints equal pycocotools; PCK, MPJPE and PA-MPJPE by hand and by SciPy."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from typing import Any
@@ -14,15 +12,15 @@ from pycocotools.cocoeval import COCOeval, Params
 from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import skeletons
 from shiftbench.data.skeletons import BLAZEPOSE_33, COCO_17
-from shiftbench.errors import ParamsError
-from shiftbench.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, keypoints
 from shiftbench.statistics import pose_errors
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace, keypoints
 
 SIDE = 300
 STATS = {"ap": 0, "ap50": 1, "ap75": 2, "ap_medium": 3, "ap_large": 4, "ar": 5}
@@ -31,20 +29,14 @@ Image = tuple[list[dict[str, Any]], np.ndarray, np.ndarray]
 
 
 def image(
-    random: np.random.Generator,
-    persons: int = 4,
-    found: int = 7,
-    crowd: float = 0.15,
-    blank: float = 0.15,
+    random: np.random.Generator, persons: int = 4, found: int = 7, crowd: float = 0.15, blank: float = 0.15
 ) -> Image:
     """Return persons of all sizes, some crowds, some without a labelled joint, and predictions near some of them."""
     poses = []
     for _ in range(persons):
         size = np.exp(random.uniform(np.log(15), np.log(200), 2))
         corner = random.uniform(0, 1, 2) * (SIDE - size)
-        joints = np.concatenate(
-            [corner + random.random((17, 2)) * size, random.integers(0, 3, (17, 1))], axis=1
-        )
+        joints = np.concatenate([corner + random.random((17, 2)) * size, random.integers(0, 3, (17, 1))], axis=1)
         joints[:, 2] *= random.random() >= blank
         joints[joints[:, 2] == 0] = 0
         poses.append(
@@ -57,25 +49,16 @@ def image(
         )
     near = np.zeros((found, 17, 3), np.float32)
     for at in range(found):
-        pose = (
-            poses[int(random.integers(persons))]
-            if persons
-            else {"joints": [[9, 9, 2]] * 17, "box": [0, 0, 20, 20]}
-        )
+        pose = poses[int(random.integers(persons))] if persons else {"joints": [[9, 9, 2]] * 17, "box": [0, 0, 20, 20]}
         spread = pose["box"][2] * random.uniform(0, 0.15)
-        near[at, :, :2] = np.array(pose["joints"])[:, :2] + random.normal(
-            scale=spread, size=(17, 2)
-        )
+        near[at, :, :2] = np.array(pose["joints"])[:, :2] + random.normal(scale=spread, size=(17, 2))
         near[at, :, 2] = random.random(17)
-    return poses, near, np.round(random.random(found), 1).astype(np.float32)  # fmt: skip
+    return poses, near, np.round(random.random(found), 1).astype(np.float32)
 
 
 def records(images: list[Image], model: tuple[str, ...] = COCO_17) -> pa.Table:
     blank = np.zeros((SIDE, SIDE), np.uint8)
-    samples = [
-        Sample(f"toy/test/{i:03d}", {"image": blank, "poses": poses})
-        for i, (poses, *_) in enumerate(images)
-    ]
+    samples = [Sample(f"toy/test/{i:03d}", {"image": blank, "poses": poses}) for i, (poses, *_) in enumerate(images)]
     outputs = {name: np.empty(len(images), dtype=object) for name in ("joints", "scores")}
     for i, (_, joints, scores) in enumerate(images):
         outputs["joints"][i], outputs["scores"][i] = joints, scores
@@ -91,18 +74,9 @@ def reference(images: list[Image]) -> dict[str, float]:
             notes.append({"id": 1 + 100 * i + j, "image_id": i, "category_id": 1, "bbox": pose["box"],
                           "area": pose["area"], "iscrowd": int(pose["crowd"]), "num_keypoints": labelled,
                           "keypoints": np.ravel(pose["joints"]).tolist()})  # fmt: skip
-    truth.dataset = {
-        "images": [{"id": i} for i in range(len(images))],
-        "categories": [{"id": 1}],
-        "annotations": notes,
-    }
+    truth.dataset = {"images": [{"id": i} for i in range(len(images))], "categories": [{"id": 1}], "annotations": notes}
     results = [
-        {
-            "image_id": i,
-            "category_id": 1,
-            "score": float(score),
-            "keypoints": person.astype(float).ravel().tolist(),
-        }
+        {"image_id": i, "category_id": 1, "score": float(score), "keypoints": person.astype(float).ravel().tolist()}
         for i, (_, joints, scores) in enumerate(images)
         for person, score in zip(joints, scores, strict=True)
     ]
@@ -116,7 +90,7 @@ def reference(images: list[Image]) -> dict[str, float]:
 
 
 def value(name: str, table: pa.Table, **options: Any) -> float:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     weights, given = np.ones((len(table), 1), dtype=np.uint8), {**metric.PARAMS, **options}
     if metric.KIND == "resampled":
         return float(metric.compute(Rows(table), weights, **given)[0])
@@ -171,14 +145,9 @@ def test_joints_that_a_model_lacks_do_not_count() -> None:
     table = records([(poses, joints[:, kept], scores) for poses, joints, scores in images], fewer)
 
     def without(pose: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **pose,
-            "joints": [j if at in kept else [0, 0, 0] for at, j in enumerate(pose["joints"])],
-        }
+        return {**pose, "joints": [j if at in kept else [0, 0, 0] for at, j in enumerate(pose["joints"])]}
 
-    blind = [
-        ([without(pose) for pose in people], joints, scores) for people, joints, scores in images
-    ]
+    blind = [([without(pose) for pose in people], joints, scores) for people, joints, scores in images]
     assert value("ap50", table) == pytest.approx(value("ap50", records(blind)), abs=1e-12)
     errors = np.array(table["errors_e9"].to_pylist()[0]).reshape(-1, 17)
     ears = [COCO_17.index(f"{side}_ear") for side in ("left", "right")]
@@ -205,12 +174,7 @@ def test_distances_by_hand() -> None:
     assert value("pck", table, within=0.1) == pytest.approx(4 / 6)
     assert value("joint_error", table) == pytest.approx(0.18 / 5)  # of five joints of arms and legs
     assert value("missed_persons", table) == 0
-    both = records(
-        [
-            ([pose], found, np.ones(1)),
-            ([pose], np.zeros((0, 17, 3), np.float32), np.zeros(0)),
-        ]
-    )
+    both = records([([pose], found, np.ones(1)), ([pose], np.zeros((0, 17, 3), np.float32), np.zeros(0))])
     assert value("joint_error", both) == pytest.approx((0.18 / 5 + 1) / 2)
     assert value("missed_persons", both) == 0.5
     crowd = records([([{**pose, "crowd": True}], found, np.ones(1))])
@@ -232,9 +196,7 @@ def test_alignment_is_scipys_and_undoes_a_similarity() -> None:
         _, nearest, disparity = procrustes(other, one)
         scale = np.linalg.norm(centred)
         u, _, v = np.linalg.svd((one - one.mean(axis=0)).T @ centred)
-        if (
-            np.linalg.det(u @ v) > 0
-        ):  # SciPy also mirrors; where it does not, both are the same points
+        if np.linalg.det(u @ v) > 0:  # SciPy also mirrors; where it does not, both are the same points
             assert np.allclose(ours - other.mean(axis=0), nearest * scale)
             assert ((ours - other) ** 2).sum() == pytest.approx(disparity * scale**2)
         turned = 0.7 * Rotation.random(random_state=3).apply(one) + [1.0, -2.0, 3.0]
@@ -244,9 +206,7 @@ def test_alignment_is_scipys_and_undoes_a_similarity() -> None:
     names = ("left_hip", "right_hip", "nose")
     found = np.array([[0, 0, 0], [2, 0, 0], [1, 2, 0.0]])
     true = np.array([[1, 0, 0], [3, 0, 0], [2, 5, 0.0]])
-    assert pose_errors.mpjpe(found, true, names) == pytest.approx(
-        1.0
-    )  # only the nose is off, by 3 of 3 joints
+    assert pose_errors.mpjpe(found, true, names) == pytest.approx(1.0)  # only the nose is off, by 3 of 3 joints
 
 
 def test_errors_in_space_are_told_where_both_sides_have_joints_there() -> None:
@@ -254,9 +214,7 @@ def test_errors_in_space_are_told_where_both_sides_have_joints_there() -> None:
     space = np.random.default_rng(0).normal(size=(17, 3))
     there = {**pose, "joints3d": space.tolist()}
     image = np.zeros((SIDE, SIDE), np.uint8)
-    samples = [
-        Sample(f"toy/test/{i}", {"image": image, "poses": [p]}) for i, p in enumerate((there, pose))
-    ]
+    samples = [Sample(f"toy/test/{i}", {"image": image, "poses": [p]}) for i, p in enumerate((there, pose))]
     outputs = {name: np.empty(2, dtype=object) for name in ("joints", "scores", "joints3d")}
     for i in range(2):
         outputs["joints"][i] = np.array(pose["joints"], np.float32)[None]
@@ -265,7 +223,5 @@ def test_errors_in_space_are_told_where_both_sides_have_joints_there() -> None:
     table = keypoints.rows(samples, outputs, LabelSpace(COCO_17, COCO_17), "full")
     assert table["mpjpe_e9"].to_pylist()[1] == [-1]
     hips = space[11:13].mean(axis=0)
-    assert value("mpjpe", table) == pytest.approx(
-        np.linalg.norm(space - hips, axis=1).mean(), abs=1e-6
-    )
+    assert value("mpjpe", table) == pytest.approx(np.linalg.norm(space - hips, axis=1).mean(), abs=1e-6)
     assert value("pa_mpjpe", table) == pytest.approx(0, abs=1e-6)

@@ -1,14 +1,12 @@
 """Macro AUROC: against scikit-learn under every weighting; classes without a sample."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn import metrics as peer
 
 from makers.metric_inputs import poisson, records
-from shiftbench.metrics import macro_auroc
+from shiftbench.plugins.metrics import macro_auroc
 from shiftbench.statistics.rows import Rows
 
 
@@ -18,9 +16,7 @@ def test_macro_auroc_is_that_of_scikit_learn_under_every_weighting() -> None:
     scores = softmax(np.stack(table.column("logits").to_pylist()).astype(np.float64), axis=1)
     found = macro_auroc.compute(Rows(table), weights)
     for draw in range(4):
-        wanted = peer.roc_auc_score(
-            labels, scores, multi_class="ovr", average="macro", sample_weight=weights[:, draw]
-        )
+        wanted = peer.roc_auc_score(labels, scores, multi_class="ovr", average="macro", sample_weight=weights[:, draw])
         assert found[draw] == pytest.approx(wanted, abs=1e-7)
 
 

@@ -1,7 +1,5 @@
 """CVaR, standard deviation and Pearson's correlation equal SciPy's on copies of the samples, as often as they count."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,9 +7,9 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, RangeError
 from shiftbench.data.formats import E9, NLL_LIMIT
-from shiftbench.errors import ParamsError, RangeError
 from shiftbench.statistics.rows import Rows
 
 LEVELS = {"cvar10": 0.1, "cvar30": 0.3, "cvar50": 0.5, "cvar70": 0.7, "cvar90": 0.9}
@@ -27,7 +25,7 @@ def table(n: int = 300, *, gaps: bool = False) -> pa.Table:
 
 
 def value(name: str, rows: pa.Table, weights: Numbers | None = None, **options: Any) -> Numbers:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     weights = np.ones((len(rows), 1), np.uint8) if weights is None else weights
     found: Numbers = metric.compute(Rows(rows), weights, **{**metric.PARAMS, **options})
     return found
@@ -63,9 +61,7 @@ def test_a_weight_is_a_number_of_copies(name: str) -> None:
     rows = table()
     weights = np.random.default_rng(0).poisson(1, (300, 5)).astype(np.uint8)
     copies = [rows.take(pa.array(np.repeat(np.arange(300), weights[:, k]))) for k in range(5)]
-    assert value(name, rows, weights) == pytest.approx(
-        [PEERS[name](one) for one in copies], abs=1e-9
-    )
+    assert value(name, rows, weights) == pytest.approx([PEERS[name](one) for one in copies], abs=1e-9)
     order = np.random.default_rng(1).permutation(300)
     assert value(name, rows.take(pa.array(order)), weights[order]) == pytest.approx(
         value(name, rows, weights), abs=1e-12
@@ -80,9 +76,7 @@ def test_of_nothing_there_is_no_value(name: str) -> None:
 
 
 def test_by_hand() -> None:
-    rows = pa.table(
-        {"risk_e9": [4 * E9, 1 * E9, 3 * E9, 2 * E9], "predicted_risk_e9": [1, 2, 2, 3]}
-    )
+    rows = pa.table({"risk_e9": [4 * E9, 1 * E9, 3 * E9, 2 * E9], "predicted_risk_e9": [1, 2, 2, 3]})
     assert value("cvar50", rows).tolist() == [3.5]
     assert value("cvar90", rows).tolist() == [4.0]  # one at least
     weights = np.array([[0], [1], [3], [4]], np.uint8)  # 3 3 3 2 2 2 2 1: the worst four

@@ -1,15 +1,13 @@
 """Metrics of kind `resampled`: rows, groups, pairs and missing samples are those of a sample metric."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from makers.random_records import DRAWS, artifact, logits, samples
-from shiftbench import plugins
-from shiftbench.stages.aggregate import aggregate
+from shiftbench.base import registry
+from shiftbench.workflow.stages.aggregate import aggregate
 
 MINE = '''"""Accuracy again. Source: none."""
 import numpy as np
@@ -28,7 +26,7 @@ def compute(rows, weights, *, times):
 def test_rows_are_those_of_the_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine/metrics").mkdir(parents=True)
     (tmp_path / "mine/metrics/anew.py").write_text(MINE)
-    monkeypatch.setattr(plugins.Folders, "extra", (tmp_path / "mine",))
+    monkeypatch.setattr(registry.Folders, "extra", (tmp_path / "mine",))
     groups = ["x" if i < 15 else "y" for i in range(40)]
     some = samples(group=groups, cluster=[str(i // 4) for i in range(40)])
     artifacts = [

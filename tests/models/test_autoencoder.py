@@ -1,7 +1,5 @@
 """The autoencoder: its loss written out, codes without labels, and images that turn into others."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +9,17 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.trainers import autoencoding
 from shiftbench.systems.cns_bench.shifts import class_morph
-from shiftbench.trainers import autoencoding
+from shiftbench.workflow.stages.train import train_weights
 
-NET = plugins.find("models", "autoencoder")
+NET = registry.find("models", "autoencoder")
 
 
 def words(key: str = "k") -> RandomStream:
@@ -40,8 +38,7 @@ def test_loss_is_its_sum_written_out() -> None:
         code = net.features(x)
         images, logits = net.decode(code), net.head(code)
     total = sum(
-        float((((images[i] - x[i]) / 255) ** 2).sum()) - float(logits[i].log_softmax(0)[labels[i]])
-        for i in range(3)
+        float((((images[i] - x[i]) / 255) ** 2).sum()) - float(logits[i].log_softmax(0)[labels[i]]) for i in range(3)
     )
     assert value.item() == pytest.approx(total / 3, rel=1e-5)
     value.backward()
@@ -60,7 +57,7 @@ def test_it_learns_images_and_is_found_by_its_tensors(tmp_path: Path) -> None:
     x = torch.from_numpy(NET.prepare_batch(training_jobs.pictures(2), NET.PARAMS))
     codes, rests = net.apart(x)
     assert torch.allclose(net.decode(codes) + rests, x.float(), atol=1e-3)
-    convnet = plugins.find("models", "convnet")
+    convnet = registry.find("models", "convnet")
     with pytest.raises(ModelError, match="does not fit"):
         NET.of(convnet.build(convnet.PARAMS, 4).state_dict(), "there")
     with pytest.raises(ModelError, match="no images of its code"):
@@ -78,7 +75,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
     about = {"dataset": "tiny", "split": "val", "shift": "identity", "severity": 0.0}
     about |= {"task": "classification", "classes": list(training_jobs.CLASSES), "licence": "x"}
     about |= {"citation": "x", "redistribute": True, "skipped": []}
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     partners = sorted(training_jobs.pictures(12, seed=3), key=lambda sample: sample.key)
     shards.write(partners, folder, fields, about, 1 << 20)
     return {
@@ -94,12 +91,8 @@ def morph(sample: Sample, severity: float, inputs: dict[Any, Path]) -> np.ndarra
     return found.fields["image"]
 
 
-def test_a_morph_begins_with_the_image_and_ends_with_one_of_another_class(
-    inputs: dict[Any, Path],
-) -> None:
-    partners = {
-        s.fields["image"].tobytes(): s.fields["label"] for s in training_jobs.pictures(12, seed=3)
-    }
+def test_a_morph_begins_with_the_image_and_ends_with_one_of_another_class(inputs: dict[Any, Path]) -> None:
+    partners = {s.fields["image"].tobytes(): s.fields["label"] for s in training_jobs.pictures(12, seed=3)}
     for sample in training_jobs.pictures(6, seed=9):
         assert np.array_equal(morph(sample, 0.0, inputs), sample.fields["image"])
         end = morph(sample, 2.5, inputs)

@@ -1,7 +1,5 @@
 """Graphs of TensorFlow Lite: operators against torch by hand, damaged files; BlazePose finds the joints of a body."""
 
-from __future__ import annotations
-
 import math
 import struct
 from pathlib import Path
@@ -10,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.data.source_files import kept
-from shiftbench.datasets import _bodies
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _tflite
-from shiftbench.sample import Sample
-from shiftbench.stages import fetch
+from shiftbench.evaluation import nets
+from shiftbench.plugins.datasets import _bodies
+from shiftbench.plugins.models import _tflite
+from shiftbench.workflow.stages import fetch
 
 
 class Options:
@@ -37,8 +35,7 @@ def test_padding_same_puts_more_at_the_right_and_below() -> None:
     found = _tflite._convolved([image, kernel], Options(f0=0, f1=2, f2=2), deep=False)  # type: ignore[arg-type]
     whole = torch.nn.functional.pad(image[..., 0], (1, 1, 1, 1))
     assert found[0, :, :, 0].tolist() == [
-        [float(whole[0, 2 * r : 2 * r + 3, 2 * c : 2 * c + 3].sum()) for c in range(3)]
-        for r in range(3)
+        [float(whole[0, 2 * r : 2 * r + 3, 2 * c : 2 * c + 3].sum()) for c in range(3)] for r in range(3)
     ]
     even = torch.arange(16.0).reshape(1, 4, 4, 1)  # a border of one: at the right and below
     found = _tflite._convolved([even, kernel], Options(f0=0, f1=2, f2=2), deep=False)  # type: ignore[arg-type]
@@ -57,12 +54,7 @@ def test_resizing_as_tensorflow_did() -> None:
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.tflite"
-    for content in (
-        b"",
-        b"no model at all",
-        b"\x10\0\0\0TFL3",
-        struct.pack("<I", 1 << 30) + b"TFL3" + bytes(64),
-    ):
+    for content in (b"", b"no model at all", b"\x10\0\0\0TFL3", struct.pack("<I", 1 << 30) + b"TFL3" + bytes(64)):
         file.write_bytes(content)
         with pytest.raises(ModelError, match="is no model of TensorFlow Lite"):
             _tflite.Graph(file)
@@ -100,9 +92,7 @@ def flat(part: Part, at: int) -> tuple[bytes, int]:
     return slots + head + inline + after, place
 
 
-def graph(
-    kind: int, shape: tuple[int, ...], values: bytes, operator: int, inputs: tuple[int, ...]
-) -> bytes:
+def graph(kind: int, shape: tuple[int, ...], values: bytes, operator: int, inputs: tuple[int, ...]) -> bytes:
     """Return a model of one constant of a type, shape and values, and an operator whose output is the graph's."""
     tensors: Part = [{0: shape, 1: kind, 2: 0}, {0: shape, 1: 0, 2: 1}, {0: shape, 1: 0, 2: 1}]
     net: Part = {0: tensors, 1: (1,), 2: (2,), 3: [{0: 0, 1: inputs, 2: (2,)}]}
@@ -114,10 +104,7 @@ def test_drawn_graphs_give_an_answer_or_one_clear_error(tmp_path: Path) -> None:
     random, file, causes = np.random.default_rng(2), tmp_path / "a.tflite", set()
     answers = 0
     for _ in range(1500):
-        kind, operator = (
-            int(random.choice([0, 0, 0, *range(12)])),
-            int(random.choice([0, 6, 14, *range(30)])),
-        )
+        kind, operator = (int(random.choice([0, 0, 0, *range(12)])), int(random.choice([0, 6, 14, *range(30)])))
         shape = tuple(random.integers(-1, 6, int(random.integers(0, 4))).tolist())
         given = tuple(random.integers(-1, 2, int(random.integers(0, 3))).tolist())
         size = int(random.choice([4 * math.prod(shape), 8, random.integers(0, 20)]))
@@ -137,14 +124,12 @@ def test_drawn_graphs_give_an_answer_or_one_clear_error(tmp_path: Path) -> None:
 @pytest.mark.network
 def test_blazepose_finds_a_body_in_the_picture_and_in_space(tmp_path: Path) -> None:
     fetch.keep("blazepose")
-    model = plugins.find("models", "blazepose")
+    model = registry.find("models", "blazepose")
     inputs = {refs.sources("blazepose"): kept("blazepose") / "manifest.json"}
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(nets.state_bytes(model.pretrained({}, inputs)))
     one = _bodies.Body(_bodies.REST)
-    made = _bodies.render(
-        one, _bodies.fitted(one, 256, 192, 0.8), np.full((256, 192, 3), 170, np.uint8)
-    )
+    made = _bodies.render(one, _bodies.fitted(one, 256, 192, 0.8), np.full((256, 192, 3), 170, np.uint8))
     sample = Sample("a/test/0", {"image": made.image, "poses": [made.pose]})
     found = model.load(weights, model.PARAMS, COCO_17, "cpu", inputs)([sample])
     true = np.array(made.pose["joints"])[5:, :2]

@@ -1,7 +1,5 @@
 """Detectors that come from elsewhere: torchvision's nets, ONNX graphs, and two pretrained graphs on real photos."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -12,13 +10,13 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.errors import FetchError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _boxes, _coco, _graphs
-from shiftbench.models._boxes import Truth
-from shiftbench.sample import Sample
-from shiftbench.stages.fetch import fetch
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import FetchError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _boxes, _coco, _graphs
+from shiftbench.plugins.models._boxes import Truth
+from shiftbench.workflow.stages.fetch import fetch
 
 
 def pictures() -> list[Sample]:
@@ -26,18 +24,14 @@ def pictures() -> list[Sample]:
     boxes = [{"box": [4.0, 5.0, 20.0, 18.0], "label": 1}]
     shapes = ((48, 64, 3), (40, 40))
     return [
-        Sample(
-            f"tiny/{at}", {"image": random.integers(0, 255, shape, dtype=np.uint8), "boxes": boxes}
-        )
+        Sample(f"tiny/{at}", {"image": random.integers(0, 255, shape, dtype=np.uint8), "boxes": boxes})
         for at, shape in enumerate(shapes)
     ]
 
 
-@pytest.mark.parametrize(
-    "name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"]
-)
+@pytest.mark.parametrize("name", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"])
 def test_torchvision_learns_from_boxes_and_from_none(name: str) -> None:
-    model = plugins.find("models", "torchvision_detection")
+    model = registry.find("models", "torchvision_detection")
     params = {**model.PARAMS, "name": name, "size": 64}
     torch.manual_seed(0)
     net: Any = model.build(params, 3)
@@ -52,15 +46,15 @@ def test_torchvision_learns_from_boxes_and_from_none(name: str) -> None:
         assert torch.isfinite(net.eval().loss(images, [nothing] * 2))
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.named_buffers())
     outputs = model.predictor(net, model, params, "cpu", "float32")(pictures())
-    task = plugins.find("tasks", "detection")
-    from shiftbench.tasks import LabelSpace
+    task = registry.find("tasks", "detection")
+    from shiftbench.plugins.tasks import LabelSpace
 
     table = task.rows(pictures(), outputs, LabelSpace(("a", "b", "c"), ("a", "b", "c")), "full")
     assert len(table) == 2
 
 
 def test_torchvision_knows_the_categories_of_coco() -> None:
-    model = plugins.find("models", "torchvision_detection")
+    model = registry.find("models", "torchvision_detection")
     params = {**model.PARAMS, "weights": "COCO_V1", "name": "ssdlite320_mobilenet_v3_large"}
     names = model._categories(params)
     numbers = [at for at, name in enumerate(names) if name not in model.BACKGROUND]
@@ -79,10 +73,7 @@ def onnx_detector(file: Path, **outputs: np.ndarray) -> None:
     """Write a graph that answers the same to every image."""
     onnx = pytest.importorskip("onnx")
     helper = onnx.helper
-    kinds = {
-        np.dtype(np.float32): onnx.TensorProto.FLOAT,
-        np.dtype(np.int64): onnx.TensorProto.INT64,
-    }
+    kinds = {np.dtype(np.float32): onnx.TensorProto.FLOAT, np.dtype(np.int64): onnx.TensorProto.INT64}
     nodes, infos = [], []
     for name, value in outputs.items():
         tensor = helper.make_tensor(f"{name}_value", kinds[value.dtype], value.shape, value.ravel())
@@ -96,29 +87,19 @@ def onnx_detector(file: Path, **outputs: np.ndarray) -> None:
 
 def test_an_onnx_graph_finds_boxes(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    file, model = tmp_path / "d.onnx", plugins.find("models", "onnx_detection")
+    file, model = tmp_path / "d.onnx", registry.find("models", "onnx_detection")
     places = np.array([[[50, 50, 20, 40], [10, 10, 20, 20], [0, 0, 5, 5]]], np.float32)
     scores, labels = np.array([[0.9, 0.5, 0.001]], np.float32), np.array([[1, 9, 1]], np.int64)
     onnx_detector(file, boxes=places, scores=scores, classes=labels)
-    params = {
-        **model.PARAMS,
-        "path": str(file),
-        "size": 100,
-        "labels": "classes",
-        "form": "cxcywh",
-        "first": 1,
-    }
-    from shiftbench.models import _given
+    params = {**model.PARAMS, "path": str(file), "size": 100, "labels": "classes", "form": "cxcywh", "first": 1}
+    from shiftbench.plugins.models import _given
 
     weights = training_jobs.write(tmp_path / "w.safetensors", _given.state(str(file)))
     predict = model.load(weights, params, ("a", "b"), "cpu", {})
     outputs = predict(pictures())
     # The first is at 40 to 60 across and 30 to 70 down of 100, in an image of 64 x 48; the second is of no class.
     assert outputs["boxes"][0] == pytest.approx(np.array([[25.6, 14.4, 12.8, 19.2]]), abs=1e-4)
-    assert (outputs["classes"][0].tolist(), outputs["scores"][1].tolist()) == (
-        [0],
-        [pytest.approx(0.9)],
-    )
+    assert (outputs["classes"][0].tolist(), outputs["scores"][1].tolist()) == ([0], [pytest.approx(0.9)])
     with pytest.raises(ModelError, match="has no output 'labels'"):
         model.load(weights, {**params, "labels": "labels"}, ("a", "b"), "cpu", {})
     with pytest.raises(ParamsError, match="form is 'xyyx' .did you mean xyxy"):
@@ -132,30 +113,14 @@ def test_a_graph_runs_each_node_once_and_tells_what_it_does_not_know(tmp_path: P
     nodes = [
         node("image", "Placeholder"),
         node("kernel", "Const"),
-        node(
-            "conv",
-            "Conv2D",
-            "image",
-            "kernel",
-            strides={"list": {"i": [1, 2, 2, 1]}},
-            padding={"s": "U0FNRQ=="},
-        ),
+        node("conv", "Conv2D", "image", "kernel", strides={"list": {"i": [1, 2, 2, 1]}}, padding={"s": "U0FNRQ=="}),
         node("relu", "Relu", "conv"),
         node("twice", "AddV2", "relu", "relu"),
         node("odd", "Odd", "twice"),
     ]
-    weights = [
-        {
-            "name": "kernel",
-            "shape": [3, 3, 1, 1],
-            "dtype": "float32",
-            "quantization": {"dtype": "float16"},
-        }
-    ]
+    weights = [{"name": "kernel", "shape": [3, 3, 1, 1], "dtype": "float32", "quantization": {"dtype": "float16"}}]
     manifest = [{"paths": ["g.bin"], "weights": weights}]
-    (tmp_path / "g.json").write_text(
-        json.dumps({"modelTopology": {"node": nodes}, "weightsManifest": manifest})
-    )
+    (tmp_path / "g.json").write_text(json.dumps({"modelTopology": {"node": nodes}, "weightsManifest": manifest}))
     (tmp_path / "g.bin").write_bytes(np.ones(9, np.float16).tobytes())
     graph = _graphs.Graph(tmp_path / "g.json")
     image = torch.arange(16.0).reshape(1, 4, 4, 1)
@@ -179,13 +144,9 @@ def test_pretrained_graphs_find_what_is_in_real_photos(name: str, tmp_path: Path
     except FetchError as error:
         pytest.skip(f"not in the cache: {error}".splitlines()[0])
     inputs[refs.sources("human_models")] = tmp_path / "human_models/manifest.json"
-    dataset, model = plugins.find("datasets", "photo_boxes"), plugins.find("models", name)
-    samples = [
-        s for s in dataset.samples("test", sources, {}) if s.key.endswith(("astronaut", "coffee"))
-    ]
-    weights = training_jobs.write(
-        tmp_path / "w.safetensors", model.pretrained(model.PARAMS, inputs)
-    )
+    dataset, model = registry.find("datasets", "photo_boxes"), registry.find("models", name)
+    samples = [s for s in dataset.samples("test", sources, {}) if s.key.endswith(("astronaut", "coffee"))]
+    weights = training_jobs.write(tmp_path / "w.safetensors", model.pretrained(model.PARAMS, inputs))
     outputs = model.load(weights, model.PARAMS, dataset.CLASSES, "cpu", inputs)(samples)
     for at, (sample, wanted) in enumerate(zip(samples, ("person", "cup"), strict=True)):
         best = outputs["classes"][at] == dataset.CLASSES.index(wanted)

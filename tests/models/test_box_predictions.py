@@ -1,7 +1,5 @@
 """Published boxes as a model: both layouts, the ids of images, and what is refused."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import box_predictions
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, detection
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import box_predictions
+from shiftbench.plugins.tasks import LabelSpace, detection
 
 CLASSES = ("cup", "owl")
 
@@ -50,11 +48,7 @@ def test_results_of_mmdetection_are_scored(tmp_path: Path) -> None:
     found = predict(samples)
     assert [one.tolist() for one in found["classes"]] == [[1, 0], [], [1]]
     table = detection.rows(samples, found, LabelSpace(CLASSES, CLASSES), "full")
-    assert [bool(bits[0] & 1) if bits else None for bits in table["matched"].to_pylist()] == [
-        True,
-        None,
-        True,
-    ]
+    assert [bool(bits[0] & 1) if bits else None for bits in table["matched"].to_pylist()] == [True, None, True]
     by_name = loaded(results(tmp_path / "yolo", entry("street_3", 0)), categories=[1, 0])
     assert by_name([sample("cz_b/test/street_3")])["classes"][0].tolist() == [1]
 
@@ -89,9 +83,7 @@ def test_rows_hold_what_filters_need(tmp_path: Path) -> None:
 def test_what_is_wrong_with_results_is_told(tmp_path: Path) -> None:
     folder, one = results(tmp_path / "x", entry(1)), [sample("cz_b/test/1")]
     predict = loaded(folder)
-    with pytest.raises(
-        ModelError, match=r"neither .*cz_c/test.bbox.json nor test.parquet is there"
-    ):
+    with pytest.raises(ModelError, match=r"neither .*cz_c/test.bbox.json nor test.parquet is there"):
         predict([sample("cz_c/test/1")])
     for wrong, why in ((entry(1, 3), "the category 3"), ({"image_id": 1}, "COCO's results"),
                        (entry(1, box=(1, 2)), "2 numbers of boxes")):  # fmt: skip

@@ -1,8 +1,6 @@
 """Detectors: artifacts and boxes are inverse, losses know nothing and everything, training is repeatable, scenes are as
 asked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,15 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.corruption import corrupt
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import boxes, shards
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _boxes, _cells
-from shiftbench.models._boxes import Truth
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.corruption import corrupt
+from shiftbench.plugins.models import _boxes, _cells
+from shiftbench.plugins.models._boxes import Truth
+from shiftbench.workflow.stages.train import train_weights
 
 SMALL = {"size": 32, "width": 4, "top": 5}
 TRUTHS = [
@@ -76,7 +74,7 @@ def test_what_cells_should_say_is_found_again(head: str) -> None:
 @pytest.mark.parametrize("neck", ["top_down", "none"])
 @pytest.mark.parametrize("head", ["centre", "fcos"])
 def test_nets_learn_from_boxes_and_from_none(neck: str, head: str) -> None:
-    model = plugins.find("models", "centre_points")
+    model = registry.find("models", "centre_points")
     torch.manual_seed(0)
     net: Any = model.build({**model.PARAMS, **SMALL, "neck": neck, "head": head}, 4)
     images = torch.randint(0, 255, (2, 3, 32, 32), dtype=torch.uint8)
@@ -95,7 +93,7 @@ def test_training_finds_squares_and_is_repeatable() -> None:
     again, _ = train_weights(job(steps=3))
     assert nets.state_bytes(short) == nets.state_bytes(again)
     assert [name for _, name, _ in rows] == ["train_loss"] * 4 + ["val_loss"]
-    model = plugins.find("models", "centre_points")
+    model = registry.find("models", "centre_points")
     params = {**model.PARAMS, **SMALL}
     net = model.build(params, 4)
     net.load_state_dict(first)
@@ -103,10 +101,7 @@ def test_training_finds_squares_and_is_repeatable() -> None:
     samples = squares(8, 5)
     outputs = predictor(samples)
     best = [int(classes[0]) for classes in outputs["classes"]]
-    assert (
-        np.mean([b == s.fields["boxes"][0]["label"] for b, s in zip(best, samples, strict=True)])
-        >= 0.75
-    )
+    assert np.mean([b == s.fields["boxes"][0]["label"] for b, s in zip(best, samples, strict=True)]) >= 0.75
     assert outputs["cell_logits"][0].shape == (len(outputs["scores"][0]), 4)
     assert outputs["cell_features"][0].shape == (len(outputs["scores"][0]), 8)
     # The score of a box is that of its artifact's logit.
@@ -114,16 +109,13 @@ def test_training_finds_squares_and_is_repeatable() -> None:
     share = 1 / (1 + np.exp(-outputs["cell_logits"][0][np.arange(len(classes)), classes]))
     assert share == pytest.approx(outputs["scores"][0], abs=1e-6)
     # An image of twice the size has boxes of twice the size.
-    large = [
-        Sample(s.key, {**s.fields, "image": s.fields["image"].repeat(2, 0).repeat(2, 1)})
-        for s in samples
-    ]
+    large = [Sample(s.key, {**s.fields, "image": s.fields["image"].repeat(2, 0).repeat(2, 1)}) for s in samples]
     twice = predictor(large)["boxes"][0]
     assert twice[0] == pytest.approx(2 * outputs["boxes"][0][0], abs=1.0)
 
 
 def test_boxes_are_mirrored_with_their_pixels() -> None:
-    trainer = plugins.find("trainers", "boxes")
+    trainer = registry.find("trainers", "boxes")
     samples = squares(6)
     images = _boxes.square(samples, 32)
     truths = [_boxes.truth(sample, (32, 32)) for sample in samples]
@@ -142,7 +134,7 @@ def test_boxes_are_mirrored_with_their_pixels() -> None:
 
 
 def training_words() -> Any:
-    from shiftbench.rng import RandomStream
+    from shiftbench.base.rng import RandomStream
 
     return RandomStream(0, "test", "tiny", "k")
 
@@ -158,7 +150,7 @@ def test_images_read_one_by_one_give_the_same_weights(tmp_path: Path) -> None:
         folder = tmp_path / name / split
         folder.mkdir(parents=True)
         about = {"classes": list(training_jobs.CLASSES), "dataset": name}
-        shards.write(some, folder, plugins.find("tasks", "detection").FIELDS, about, 30_000)
+        shards.write(some, folder, registry.find("tasks", "detection").FIELDS, about, 30_000)
         inputs[refs.shards(name, split)] = folder / "manifest.json"
     options = {"steps": 4, "batch_size": 8, "extra": "others", "extra_share": 0.5, "inputs": inputs}
     kept, read = (train_weights(job(**options, in_memory=one))[0] for one in (True, False))
@@ -168,12 +160,10 @@ def test_images_read_one_by_one_give_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_bad_options_of_detectors_are_told() -> None:
-    model, trainer = plugins.find("models", "centre_points"), plugins.find("trainers", "boxes")
+    model, trainer = registry.find("models", "centre_points"), registry.find("trainers", "boxes")
     with pytest.raises(ParamsError, match="neck is 'topdown' .did you mean top_down"):
         model.build({**model.PARAMS, "neck": "topdown"}, 4)
-    with pytest.raises(
-        ParamsError, match="size 100, width 16 and depth 2; expected a size of 32 or more that 16"
-    ):
+    with pytest.raises(ParamsError, match="size 100, width 16 and depth 2; expected a size of 32 or more that 16"):
         model.build({**model.PARAMS, "size": 100}, 4)
     with pytest.raises(ParamsError, match="augmentation is 'jiter' .did you mean jitter"):
         train_weights(job(augmentation="jiter"))
@@ -190,14 +180,8 @@ def test_boxes_follow_their_pixels() -> None:
     square = {"box": [2.0, 3.0, 4.0, 2.0], "label": 1, "area": 8.0}
     (found,) = boxes.moved([square], (10, 12, 3), lambda mask: np.roll(mask, 3, axis=1))
     assert found == {"box": [5.0, 3.0, 4.0, 2.0], "label": 1, "area": 8.0}
-    (found,) = boxes.moved(
-        [square], (10, 12, 3), lambda mask: np.pad(mask[:, 4:], ((0, 0), (0, 4)))
-    )
-    assert found == {
-        "box": [0.0, 3.0, 2.0, 2.0],
-        "label": 1,
-        "area": 4.0,
-    }  # half has left the image
+    (found,) = boxes.moved([square], (10, 12, 3), lambda mask: np.pad(mask[:, 4:], ((0, 0), (0, 4))))
+    assert found == {"box": [0.0, 3.0, 2.0, 2.0], "label": 1, "area": 4.0}  # half has left the image
     assert boxes.moved([square], (10, 12), lambda mask: mask * 0) == []
     thin = {"box": [3.2, 3.0, 0.2, 2.0], "label": 1}
     (found,) = boxes.moved([thin], (10, 12), lambda mask: mask)
@@ -215,24 +199,20 @@ def test_boxes_follow_their_pixels() -> None:
     ],
 )
 def test_scenes_that_cannot_be_are_told(option: str, value: object, message: str) -> None:
-    dataset = plugins.find("datasets", "photo_scenes")
+    dataset = registry.find("datasets", "photo_scenes")
     params = {**dataset.PARAMS, "name": "photo_scenes", option: value}
     asked = dataset.classes if option == "names" else lambda params, _: dataset.look("test", params)
     with pytest.raises(ParamsError, match=message):
         asked(params, {})
 
 
-MOVING = [
-    name
-    for name in plugins.names("shifts")
-    if getattr(plugins.find("shifts", name), "MOVES", False)
-]
+MOVING = [name for name in registry.names("shifts") if getattr(registry.find("shifts", name), "MOVES", False)]
 
 
 @pytest.mark.parametrize("name", MOVING)
 def test_shifts_move_boxes_with_their_pixels(name: str) -> None:
     """A white square on black: wherever it goes, its box is around what is white."""
-    module = plugins.find("shifts", name)
+    module = registry.find("shifts", name)
     severity = 4.0 if module.RANGE[1] == 5 else 40.0
     border = {"border": "constant"} if "border" in module.PARAMS else {}
     image = np.zeros((96, 120, 3), np.uint8)
@@ -259,17 +239,7 @@ def test_shifts_move_boxes_with_their_pixels(name: str) -> None:
 
 
 def test_all_geometric_shifts_move_boxes() -> None:
-    assert [
-        *(
-            "elastic_transform",
-            "perspective",
-            "rotate",
-            "rotate_degrees",
-            "scale",
-            "shear",
-            "translate",
-        )
-    ] == MOVING
+    assert [*("elastic_transform", "perspective", "rotate", "rotate_degrees", "scale", "shear", "translate")] == MOVING
 
 
 def test_a_box_that_leaves_the_image_is_gone() -> None:

@@ -1,7 +1,5 @@
 """Questions and completions from the user's own files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +7,12 @@ from typing import Any
 import pytest
 
 from makers import training_jobs
-from shiftbench.datasets import questions
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _given, completions
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, free_text
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.datasets import questions
+from shiftbench.plugins.models import _given, completions
+from shiftbench.plugins.tasks import LabelSpace, free_text
 
 GSM8K = [
     {"question": "Ann has 3 apples and buys 4. How many?", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"},
@@ -51,10 +49,7 @@ def test_questions_as_gsm8k_has_them(tmp_path: Path) -> None:
 def test_questions_under_other_names(tmp_path: Path) -> None:
     lines(tmp_path / "test.jsonl", [{"problem": "1 + 1", "answer": "2"}])
     (found,) = asked(tmp_path, question="problem", answer_mark="", answer_after="")
-    assert found.fields == {
-        "text": "1 + 1",
-        "meta": {"answer": "2", "graders": ["number", "exact"]},
-    }
+    assert found.fields == {"text": "1 + 1", "meta": {"answer": "2", "graders": ["number", "exact"]}}
 
 
 def test_questions_with_choices(tmp_path: Path) -> None:
@@ -74,9 +69,7 @@ def test_what_is_no_question_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"test\.jsonl does not exist"):
         asked(tmp_path)
     lines(tmp_path / "test.jsonl", [*GSM8K, {"question": 3, "answer": "4"}])
-    with pytest.raises(
-        DataError, match=r"test\.jsonl, line 3: expected a JSON object with the texts question and"
-    ):
+    with pytest.raises(DataError, match=r"test\.jsonl, line 3: expected a JSON object with the texts question and"):
         asked(tmp_path)
 
 
@@ -108,9 +101,7 @@ def test_completions_are_looked_up_and_graded(tmp_path: Path) -> None:
 def test_of_texts_alone_no_token_is_known(tmp_path: Path) -> None:
     lines(tmp_path / "test.jsonl", GSM8K)
     samples = asked(tmp_path)[:1]
-    predict = predictor(
-        tmp_path, [{"key": "000000", "completion": text} for text in ("a", "</think>7")]
-    )
+    predict = predictor(tmp_path, [{"key": "000000", "completion": text} for text in ("a", "</think>7")])
     found = predict(samples)
     assert found["completions"].tolist() == [("a", "</think>7")]
     assert "statistics" not in found
@@ -121,14 +112,8 @@ def test_of_texts_alone_no_token_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (
-            {"key": 1, "completion": "a"},
-            "line 1: expected a JSON object with the texts key and completion",
-        ),
-        (
-            {"key": "1", "completion": "a", "entropies": [0.5]},
-            "line 1: what is known of tokens is entropies",
-        ),
+        ({"key": 1, "completion": "a"}, "line 1: expected a JSON object with the texts key and completion"),
+        ({"key": "1", "completion": "a", "entropies": [0.5]}, "line 1: what is known of tokens is entropies"),
         ({**told("1", "a", [0.5], None), "entropies": ["x"]}, "what is known of tokens"),
     ],
 )

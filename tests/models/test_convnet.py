@@ -1,13 +1,11 @@
 """The small net: pooled before it is rectified, it says and learns bit for bit what its layers do in their order."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest
 import torch
 
-from shiftbench.models import convnet
+from shiftbench.plugins.models import convnet
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,7 +1,5 @@
 """The decoder: sampling with a cache against whole passes, its tokens, and what it tells of them."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -10,11 +8,11 @@ import pytest
 import torch
 
 from makers.small_policies import OPTIONS, WORDS, net, prompts
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.models import _decoding, decoder
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.trainers import _rollouts
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _decoding, decoder
+from shiftbench.plugins.trainers import _rollouts
 
 END = len(WORDS)
 
@@ -55,10 +53,7 @@ def test_entropies_are_those_of_the_distribution_that_was_sampled_from(temperatu
 
 
 def test_several_tokens_behind_a_cache_equal_the_whole_pass() -> None:
-    policy, tokens = (
-        net(),
-        torch.randint(0, END, (3, 7), generator=torch.Generator().manual_seed(0)),
-    )
+    policy, tokens = (net(), torch.randint(0, END, (3, 7), generator=torch.Generator().manual_seed(0)))
     whole, _ = policy.run(tokens, None)
     _, cache = policy.run(tokens[:, :4], None)
     rest, longer = policy.run(tokens[:, 4:], cache)
@@ -106,9 +101,7 @@ def test_what_is_told_of_tokens() -> None:
     tokens = torch.tensor([[4, 5, 2, END], [2, 4, 4, 4], [5, 5, END, END]])
     inside = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]]).bool()
     numbers = torch.arange(12.0).view(3, 4)
-    texts, found = _decoding.told(
-        _decoding.Responses(tokens, inside, -numbers, numbers), decoder, OPTIONS, 4
-    )
+    texts, found = _decoding.told(_decoding.Responses(tokens, inside, -numbers, numbers), decoder, OPTIONS, 4)
     assert texts == ["hmm </think> left", "left hmm hmm hmm", "</think> </think>"]
     assert [one.closing for one in found] == [1, None, 0]
     assert [one.truncated for one in found] == [False, True, False]
@@ -133,18 +126,10 @@ def test_texts_and_tokens() -> None:
     assert decoder.decoded([2, 5], OPTIONS) == "left </think>"
     letters = {**OPTIONS, "vocabulary": [], "closing": ""}
     assert decoder.decoded(decoder.encoded("λ!", letters), letters) == "λ!"
-    assert (decoder.size(letters), decoder.end(letters), decoder.closing(letters)) == (
-        257,
-        256,
-        None,
-    )
-    with pytest.raises(
-        DataError, match="the decoder's vocabulary has no 'up', which is in 'pick up'"
-    ):
+    assert (decoder.size(letters), decoder.end(letters), decoder.closing(letters)) == (257, 256, None)
+    with pytest.raises(DataError, match="the decoder's vocabulary has no 'up', which is in 'pick up'"):
         decoder.encoded("pick up", OPTIONS)
-    with pytest.raises(
-        ModelError, match=r"toy/train/1 has 2 tokens, toy/train/0 1; prompts of one batch"
-    ):
+    with pytest.raises(ModelError, match=r"toy/train/1 has 2 tokens, toy/train/0 1; prompts of one batch"):
         decoder.prepare_batch(prompts(2), OPTIONS)
     assert decoder.prepare_batch([Sample("a", {"text": "now"})], OPTIONS).dtype == np.int64
 

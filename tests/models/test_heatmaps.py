@@ -1,7 +1,5 @@
 """UDP there and back, targets and decoding as released, crops, the flip test, scores and who is the same person."""
 
-from __future__ import annotations
-
 import json
 from itertools import product
 from pathlib import Path
@@ -14,17 +12,13 @@ import pytest
 import torch
 from torch import nn
 
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17, SIGMAS
-from shiftbench.errors import ModelError
-from shiftbench.models import _heatmaps
-from shiftbench.models._heatmaps import Crop
-from shiftbench.sample import Sample
+from shiftbench.plugins.models import _heatmaps
+from shiftbench.plugins.models._heatmaps import Crop
 
-SIZES = [
-    ((1024, 768), (256, 192), 6.0, 11),
-    ((256, 192), (64, 48), 2.0, 11),
-    ((64, 48), (32, 24), 1.5, 5),
-]
+SIZES = [((1024, 768), (256, 192), 6.0, 11), ((256, 192), (64, 48), 2.0, 11), ((64, 48), (32, 24), 1.5, 5)]
 
 
 @pytest.mark.parametrize(("shape", "heat", "sigma", "blur"), SIZES)
@@ -41,9 +35,7 @@ def test_joints_come_back_to_a_twentieth_of_a_cell(
     assert found[:, 2].min() > 0.6
 
 
-def released_targets(
-    joints: np.ndarray, heat: tuple[int, int], sigma: float
-) -> tuple[np.ndarray, np.ndarray]:
+def released_targets(joints: np.ndarray, heat: tuple[int, int], sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Literally what MMPose's `generate_udp_gaussian_heatmaps` does, of joints in cells."""
     height, width = heat
     maps = np.zeros((len(joints), height, width), np.float32)
@@ -62,12 +54,9 @@ def released_targets(
         x0, y0 = (2 * radius + 1) // 2 + joints[k, :2] - mu
         own = np.exp(-((x - x0) ** 2 + (x[:, None] - y0) ** 2) / (2 * sigma**2))
         rows, columns = (
-            slice(max(0, low), min(size, high))
-            for low, high, size in ((top, bottom, height), (left, right, width))
+            slice(max(0, low), min(size, high)) for low, high, size in ((top, bottom, height), (left, right, width))
         )
-        inner = own[
-            max(0, -top) : min(height, bottom) - top, max(0, -left) : min(width, right) - left
-        ]
+        inner = own[max(0, -top) : min(height, bottom) - top, max(0, -left) : min(width, right) - left]
         maps[k, rows, columns] = np.maximum(maps[k, rows, columns], inner)
     return maps, weights
 
@@ -86,10 +75,7 @@ def released_decoding(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
         log = np.pad(np.log(np.clip(smooth, 1e-3, 50.0)), 1, mode="edge")
         x, y = x + 1, y + 1
         d = np.array([log[y, x + 1] - log[y, x - 1], log[y + 1, x] - log[y - 1, x]]) / 2
-        xx, yy = (
-            log[y, x + 1] - 2 * log[y, x] + log[y, x - 1],
-            log[y + 1, x] - 2 * log[y, x] + log[y - 1, x],
-        )
+        xx, yy = (log[y, x + 1] - 2 * log[y, x] + log[y, x - 1], log[y + 1, x] - 2 * log[y, x] + log[y - 1, x])
         xy = 0.5 * (
             log[y + 1, x + 1]
             - log[y, x + 1]
@@ -109,9 +95,7 @@ def test_targets_and_decoding_are_those_of_the_released_code(sigma: float) -> No
     random = np.random.default_rng(1)
     shape, heat = (256, 192), (64, 48)
     scale = (np.array(shape[::-1]) - 1) / (np.array(heat[::-1]) - 1)
-    joints = np.column_stack(
-        [random.uniform(-30, 220, 200), random.uniform(-30, 290, 200), random.integers(0, 3, 200)]
-    )
+    joints = np.column_stack([random.uniform(-30, 220, 200), random.uniform(-30, 290, 200), random.integers(0, 3, 200)])
     joints[:, :2] = np.where(joints[:, :2] < 0, np.round(joints[:, :2]), joints[:, :2])
     ours, weights = _heatmaps.encode(joints, shape, heat, sigma)
     cells = np.column_stack([joints[:, :2] / scale, joints[:, 2]])
@@ -119,9 +103,7 @@ def test_targets_and_decoding_are_those_of_the_released_code(sigma: float) -> No
     inside = ((joints[:, :2] >= 0) & (joints[:, :2] < np.array(shape[::-1]))).all(axis=1)
     assert np.allclose(ours[inside], theirs[inside], atol=1e-6)
     assert np.array_equal(weights[inside], expected[inside])
-    noisy = theirs[inside & (expected > 0)] + random.normal(scale=0.02, size=(1, 64, 48)).astype(
-        np.float32
-    )
+    noisy = theirs[inside & (expected > 0)] + random.normal(scale=0.02, size=(1, 64, 48)).astype(np.float32)
     found = _heatmaps.decode(noisy, shape, 11)[:, :2] / scale
     assert np.allclose(found, released_decoding(noisy, 11), atol=1e-3)
 
@@ -135,14 +117,9 @@ def test_a_crop_takes_places_there_and_back_and_pixels_with_them() -> None:
         place = np.array([[31.2, 44.7, 1.0]], np.float32)
         matrix = one.matrix((64, 48))
         there = place[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-        back = _heatmaps.in_picture(
-            np.column_stack([there, [1.0]]).astype(np.float32), one, (64, 48)
-        )
+        back = _heatmaps.in_picture(np.column_stack([there, [1.0]]).astype(np.float32), one, (64, 48))
         assert np.allclose(back, place, atol=1e-3)
-        columns, rows = (
-            np.arange(90) + middle - place[0, 0],
-            np.arange(100)[:, None] + middle - place[0, 1],
-        )
+        columns, rows = (np.arange(90) + middle - place[0, 0], np.arange(100)[:, None] + middle - place[0, 1])
         blob = np.rint(255 * np.exp(-(columns**2 + rows**2) / 18)).astype(np.uint8)
         seen = _heatmaps.cut(blob, one, (64, 48), middle)[..., 0].astype(float)
         down, right = (float((seen * at).sum() / seen.sum()) for at in np.indices(seen.shape))
@@ -155,9 +132,7 @@ class Blobs(nn.Module):
     crop, heat, blur = (64, 48), (32, 24), 5
 
     def heatmaps(self, images: torch.Tensor) -> torch.Tensor:
-        red, green, _ = nn.functional.interpolate(
-            images.float() / 255, self.heat, mode="area"
-        ).unbind(1)
+        red, green, _ = nn.functional.interpolate(images.float() / 255, self.heat, mode="area").unbind(1)
         left = torch.arange(self.heat[1]) < self.heat[1] // 2
         return torch.stack([red, green * left, green * ~left], dim=1)
 
@@ -198,9 +173,7 @@ def test_of_two_that_are_the_same_the_better_one_stays() -> None:
     one, other = random.uniform(0, 100, (2, 17, 3)).astype(np.float32)
     people = np.stack([one + 0.1, other, one])
     sigmas = np.array(list(SIGMAS.values()))
-    kept = _heatmaps.distinct(
-        people, np.array([0.5, 0.7, 0.6], np.float32), np.full(3, 5000.0), sigmas
-    )
+    kept = _heatmaps.distinct(people, np.array([0.5, 0.7, 0.6], np.float32), np.full(3, 5000.0), sigmas)
     assert kept == [1, 2]
     assert len(COCO_17) == len(sigmas)
 

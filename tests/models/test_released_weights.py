@@ -1,7 +1,5 @@
 """Released backbones under the names of their releases, in miniature: with a head, without one, beside projections."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,11 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError
 from shiftbench.data import shards
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.workflow.stages.train import train_weights
 
 RESNET = {"name": "resnet18", "size": 64}
 VIT = {"name": "vit_tiny_patch16_224"}
@@ -25,16 +23,8 @@ ONE = torch.ones(2)
 def vit_names(depth: int = 12) -> set[str]:
     """The tensors of DINO's, MAE's and iBOT's ViT, as their repositories name them."""
     parts = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
-    layers = [
-        "patch_embed.proj",
-        "norm",
-        *(f"blocks.{n}.{part}" for n in range(depth) for part in parts),
-    ]
-    return {
-        "cls_token",
-        "pos_embed",
-        *(f"{name}.{kind}" for name in layers for kind in ("weight", "bias")),
-    }
+    layers = ["patch_embed.proj", "norm", *(f"blocks.{n}.{part}" for n in range(depth) for part in parts)]
+    return {"cls_token", "pos_embed", *(f"{name}.{kind}" for name in layers for kind in ("weight", "bias"))}
 
 
 def body(state: nets.State, head: str) -> nets.State:
@@ -82,9 +72,7 @@ RESNETS = {
         {"module.base_encoder.": "", "module.base_encoder.fc.": None, "module.": None},
     ),
     "COOkeD": (
-        lambda s: {
-            name if name.startswith("fc.") else f"backbone.{name}": t for name, t in s.items()
-        },
+        lambda s: {name if name.startswith("fc.") else f"backbone.{name}": t for name, t in s.items()},
         {"backbone.": ""},
     ),
 }
@@ -107,19 +95,14 @@ def test_a_vision_transformer_of_cooked_has_its_head_beside_the_backbone(tmp_pat
     small = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 8, "num_classes": 4}
     whole = VisionTransformer(image_size=32, patch_size=16, **small).state_dict()
     written = {
-        f"fc.{name.rpartition('.')[2]}" if "heads" in name else f"backbone.{name}": t
-        for name, t in whole.items()
+        f"fc.{name.rpartition('.')[2]}" if "heads" in name else f"backbone.{name}": t for name, t in whole.items()
     }
-    renamed = plugins.find("models", "checkpoint").renamed(
-        written, {"backbone.": "", "fc.": "heads.head."}
-    )
+    renamed = registry.find("models", "checkpoint").renamed(written, {"backbone.": "", "fc.": "heads.head."})
     assert {name: id(t) for name, t in renamed.items()} == {n: id(t) for n, t in whole.items()}
 
 
 @pytest.mark.parametrize(("pool", "of"), [("", "token"), ("token", "token"), ("mean", "patches")])
-def test_a_headless_vision_transformer_is_pooled_as_asked(
-    pool: str, of: str, tmp_path: Path
-) -> None:
+def test_a_headless_vision_transformer_is_pooled_as_asked(pool: str, of: str, tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     torch.manual_seed(2)
     state = body(timm.create_model(VIT["name"], num_classes=4).state_dict(), "head.")
@@ -127,13 +110,11 @@ def test_a_headless_vision_transformer_is_pooled_as_asked(
     options = {**VIT, "pool": pool}
     found = loaded(tmp_path, {"model": state}, "timm", options)  # nested as MAE's file is
     assert not found["head.weight"].any()
-    model = plugins.find("models", "timm")
+    model = registry.find("models", "timm")
     params = {**model.PARAMS, **options}
     net: Any = model.build(params, 4)
     nets.load_into(net, found, "here")
-    batch = torch.from_numpy(
-        nets.prepare(model, training_jobs.pictures(2, size=40, colour=True), params)
-    )
+    batch = torch.from_numpy(nets.prepare(model, training_jobs.pictures(2, size=40, colour=True), params))
     with torch.inference_mode():
         tokens = net.eval().body.forward_features(batch.float() * net.scale - net.mean)
         seen = net.features(batch)
@@ -152,7 +133,7 @@ def test_what_a_net_lacks_or_does_not_know_is_told(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=message):
             loaded(tmp_path, content, "torchvision", RESNET, rename=rename)
     pytest.importorskip("timm")
-    timm = plugins.find("models", "timm")
+    timm = registry.find("models", "timm")
     for wrong, message in (
         ({**VIT, "pool": "men"}, "pool is 'men'; did you mean mean"),
         ({"name": "resnet18", "pool": "mean"}, "timm: resnet18 has no pool 'mean'"),
@@ -167,27 +148,18 @@ def test_what_a_net_lacks_or_does_not_know_is_told(tmp_path: Path) -> None:
 @pytest.fixture
 def start(tmp_path: Path) -> tuple[nets.State, dict[Any, Path]]:
     state, _ = train_weights(training_jobs.job("convnet", "random_init"))
-    needed = plugins.find("trainers", "released_head").needs(
-        {
-            **plugins.find("trainers", "released_head").PARAMS,
-            "dataset": "tiny",
-            "model": "convnet",
-            "seed": 0,
-        }
+    needed = registry.find("trainers", "released_head").needs(
+        {**registry.find("trainers", "released_head").PARAMS, "dataset": "tiny", "model": "convnet", "seed": 0}
     )
     return state, {needed[0]: training_jobs.write(tmp_path / "start.safetensors", state)}
 
 
-def test_a_released_head_stands_on_the_net_that_it_was_fitted_on(
-    start: Any, tmp_path: Path
-) -> None:
+def test_a_released_head_stands_on_the_net_that_it_was_fitted_on(start: Any, tmp_path: Path) -> None:
     state, inputs = start
     probe = {"fc.weight": torch.randn(4, 96), "fc.bias": torch.randn(4)}
     file = tmp_path / "cifar100_none_224x224_e20_lr0.1_loss_cls_probe.ckpt"
     torch.save(probe, file)  # as COOkeD's are
-    made, _ = train_weights(
-        training_jobs.job("convnet", "released_head", inputs=inputs, path=str(file))
-    )
+    made, _ = train_weights(training_jobs.job("convnet", "released_head", inputs=inputs, path=str(file)))
     assert torch.equal(made["head.weight"], probe["fc.weight"])
     assert torch.equal(made["head.bias"], probe["fc.bias"])
     assert all(torch.equal(made[name], t) for name, t in body(state, "head.").items())
@@ -198,17 +170,13 @@ def test_a_released_head_stands_on_the_net_that_it_was_fitted_on(
     ):
         torch.save(wrong, file)
         with pytest.raises(ModelError, match=message):
-            train_weights(
-                training_jobs.job("convnet", "released_head", inputs=inputs, path=str(file))
-            )
+            train_weights(training_jobs.job("convnet", "released_head", inputs=inputs, path=str(file)))
 
 
-def test_a_probe_by_sgd_is_the_loop_written_out_and_holds_no_split(
-    start: Any, tmp_path: Path
-) -> None:
+def test_a_probe_by_sgd_is_the_loop_written_out_and_holds_no_split(start: Any, tmp_path: Path) -> None:
     """Against plain numpy: softmax, momentum, a cosine; images are read from shards, never asked for as a list."""
-    from shiftbench.rng import RandomStream
-    from shiftbench.trainers import _sgd_head
+    from shiftbench.base.rng import RandomStream
+    from shiftbench.plugins.trainers import _sgd_head
 
     random = np.random.default_rng(0)
     x, y = random.normal(size=(30, 5)).astype(np.float32), random.integers(0, 3, 30)
@@ -228,13 +196,11 @@ def test_a_probe_by_sgd_is_the_loop_written_out_and_holds_no_split(
     assert np.concatenate([weight, bias[:, None]], axis=1) == pytest.approx(w, abs=1e-5)
 
     _, inputs = start
-    made = training_jobs.job(
-        "convnet", "linear_probe", inputs=inputs, solver="sgd", batch=16, batch_size=8, epochs=40
-    )
+    made = training_jobs.job("convnet", "linear_probe", inputs=inputs, solver="sgd", batch=16, batch_size=8, epochs=40)
     about = {"task": "classification", "classes": list(training_jobs.CLASSES), "dataset": "tiny"}
     for split in ("train", "val"):
         (tmp_path / split).mkdir()
-        fields = plugins.find("tasks", "classification").FIELDS
+        fields = registry.find("tasks", "classification").FIELDS
         kept = sorted(made.samples(split), key=lambda sample: sample.key)
         shards.write(kept, tmp_path / split, fields, {**about, "split": split}, 10**8)
     made = replace(made, samples=None, folder=tmp_path.joinpath)  # type: ignore[arg-type]

@@ -1,19 +1,17 @@
 """Texts and their classifiers: checkpoints of transformers, tables, mails, parts of a training set."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
 import pytest
 
 from makers import miniature_texts, training_jobs
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.llm_tta.datasets import _spam
+from shiftbench.workflow.stages.train import train_weights
 
 # --- the classifiers and texts of the full scale ----------------------------------------------------
 
@@ -39,7 +37,7 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path: Path) -> None:
     from transformers import BertForSequenceClassification
 
     folder = checkpoint(tmp_path / "bert")
-    module = plugins.find("models", "text_checkpoint")
+    module = registry.find("models", "text_checkpoint")
     options = {**module.PARAMS, "path": str(folder)}
     weights = tmp_path / "given.safetensors"
     weights.write_bytes(nets.state_bytes(module.pretrained(options, {})))
@@ -59,7 +57,7 @@ def test_a_checkpoint_of_transformers_is_a_model(tmp_path: Path) -> None:
 
 def test_texts_of_tables(tmp_path: Path) -> None:
     _, options = miniature_texts.text_table(tmp_path)
-    module = plugins.find("datasets", "text_table")
+    module = registry.find("datasets", "text_table")
     whole = {**module.PARAMS, **options}
     found = list(module.samples("test", {}, whole))
     assert len(found) == 13
@@ -69,9 +67,7 @@ def test_texts_of_tables(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="has 13 samples, expected 14"):
         list(module.samples("test", {}, {**whole, "counts": {"test": 14}}))
-    with pytest.raises(
-        ParamsError, match="has no column 'Txt'; did you mean Text|has no column 'Txt'"
-    ):
+    with pytest.raises(ParamsError, match="has no column 'Txt'; did you mean Text|has no column 'Txt'"):
         list(module.samples("test", {}, {**whole, "columns": {"text": "Txt", "label": "Label"}}))
     with pytest.raises(ParamsError, match="the file of 'test' under `files`"):
         list(module.samples("test", {}, {**whole, "files": {}}))
@@ -87,9 +83,7 @@ def test_texts_of_tables(tmp_path: Path) -> None:
 def test_of_a_mail_what_one_reads_is_kept(tmp_path: Path) -> None:
     mails = {
         "easy-ham-1": ["Subject: Hi\nX-Server: a.b\n\nplain words", "Subject: Hi\n\nPLAIN  words"],
-        "spam-1": [
-            "Subject: Buy\nContent-Type: text/html\n\n<style>a{}</style><b>all</b> &amp; now"
-        ],
+        "spam-1": ["Subject: Buy\nContent-Type: text/html\n\n<style>a{}</style><b>all</b> &amp; now"],
         "easy-ham-2": ["X-Server: a.b\n\n"],
         "spam-2": ["Subject: Hi\n\nplain words"],
         "hard-ham-1": [],
@@ -110,9 +104,7 @@ def test_of_a_mail_what_one_reads_is_kept(tmp_path: Path) -> None:
 
 
 def test_seeds_learn_from_different_parts() -> None:
-    parts = [
-        train_weights(training_jobs.job("tfidf", "tfidf_logreg_part", seed=n))[0] for n in (0, 1)
-    ]
+    parts = [train_weights(training_jobs.job("tfidf", "tfidf_logreg_part", seed=n))[0] for n in (0, 1)]
     whole = train_weights(training_jobs.job("tfidf", "tfidf_logreg_part", share=1.0))[0]
     plain = train_weights(training_jobs.job("tfidf", "tfidf_logreg"))[0]
     assert nets.state_bytes(whole) == nets.state_bytes(plain)

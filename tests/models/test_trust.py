@@ -1,7 +1,5 @@
 """Models of strangers: what needs trust says so, and nothing else can run code, whatever is in the file."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -16,10 +14,10 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given
 
 RAN = Path("ran")
 
@@ -47,14 +45,7 @@ def evil() -> list[bytes]:
     """Return files that run code where they are unpickled: plain pickles, torch's new and old files, an array's."""
     content = {"state_dict": {"head.weight": torch.zeros(2), "x": Evil()}}
     plain = [pickle.dumps(Evil(), protocol) for protocol in range(6)]
-    files = [
-        *plain,
-        *(
-            saved(one, _use_new_zipfile_serialization=new)
-            for one in (content, Evil())
-            for new in (0, 1)
-        ),
-    ]
+    files = [*plain, *(saved(one, _use_new_zipfile_serialization=new) for one in (content, Evil()) for new in (0, 1))]
     array = io.BytesIO()
     np.save(array, np.array([Evil()], dtype=object), allow_pickle=True)
     return [*files, array.getvalue()]
@@ -75,10 +66,10 @@ def test_these_files_do_run_code_where_nobody_is_careful() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", sorted(plugins.names("models")))
+@pytest.mark.parametrize("name", sorted(registry.names("models")))
 def test_no_model_that_needs_no_trust_runs_what_is_in_a_file(here: Path, name: str) -> None:
     """Every model with a `path`, under every suffix that one of them reads."""
-    module = plugins.find("models", name)
+    module = registry.find("models", name)
     if "path" not in module.PARAMS or hasattr(module, "RUNS_CODE"):
         return
     for number, data in enumerate(evil()):
@@ -126,7 +117,7 @@ def repacked(source: Path, target: Path, **members: bytes) -> None:
 
 
 def opened(file: Path, **options: Any) -> Any:
-    module = plugins.find("models", "torch_export")
+    module = registry.find("models", "torch_export")
     params = {**module.PARAMS, "path": str(file), "trust": True, "size": 2, "crop": 1.0, **options}
     weights = training_jobs.write(file.with_name("w.safetensors"), _given.state(str(file)))
     return module.load(weights, params, ("a", "b"), "cpu", {})
@@ -136,31 +127,22 @@ def opened(file: Path, **options: Any) -> Any:
 def test_a_pickle_in_an_exported_program_does_not_run(here: Path) -> None:
     """Wherever it lies in the archive; without it the program answers."""
     exported(here / "good.pt2")
-    assert opened(here / "good.pt2")(training_jobs.pictures(3, colour=True))["logits"].shape == (
-        3,
-        2,
-    )
+    assert opened(here / "good.pt2")(training_jobs.pictures(3, colour=True))["logits"].shape == (3, 2)
     with zipfile.ZipFile(here / "good.pt2") as archive:
         names = archive.namelist()
         config = archive.read(next(n for n in names if n.endswith("weights_config.json"))).decode()
-        constants = archive.read(
-            next(n for n in names if n.endswith("constants_config.json"))
-        ).decode()
+        constants = archive.read(next(n for n in names if n.endswith("constants_config.json"))).decode()
     pickled = config.replace('"use_pickle": false', '"use_pickle": true').encode()
     assert pickled != config.encode()
     opaque = constants.replace(
-        "{}",
-        '{"x": {"path_name": "opaque_obj_0", "is_param": false, "use_pickle": true, "tensor_meta": null}}',
+        "{}", '{"x": {"path_name": "opaque_obj_0", "is_param": false, "use_pickle": true, "tensor_meta": null}}'
     )
     for data in evil():
         for members in (
             {"sample_inputs/model.pt": data},
             {"weights_config.json": pickled, "weight_0": data, "weight_1": data},
             {"constants_config.json": opaque.encode(), "data/constants/opaque_obj_0": data},
-            {
-                "constants_config.json": opaque.replace("opaque", "custom").encode(),
-                "data/constants/custom_obj_0": data,
-            },
+            {"constants_config.json": opaque.replace("opaque", "custom").encode(), "data/constants/custom_obj_0": data},
             {"data/aotinductor/model/x.so": data},
         ):
             repacked(here / "good.pt2", here / "bad.pt2", **members)
@@ -174,7 +156,7 @@ def test_a_pickle_in_an_exported_program_does_not_run(here: Path) -> None:
 def test_what_can_run_code_is_not_opened_without_trust(here: Path, name: str) -> None:
     file = here / "m.py"
     file.write_text("open('ran', 'w')\ndef predict(samples): ...\n")
-    module = plugins.find("models", name)
+    module = registry.find("models", name)
     path = f"{file}:predict" if name == "callable" else str(file)
     weights = training_jobs.write(here / "w.safetensors", _given.state(path))
     for run in (

@@ -1,7 +1,5 @@
 """Wrong models of the user: one clear message each, by the plan where it can tell, else by the job."""
 
-from __future__ import annotations
-
 import io
 import json
 import random  # noqa: TID251 - of files, and seeded
@@ -20,9 +18,9 @@ import torch
 from torch import nn
 
 from makers import attacks, planned_campaign
+from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins
-from shiftbench.errors import ShiftbenchError
-from shiftbench.refs import Ref
 
 SIZE = {"size": 8, "mean": [0.5] * 3, "std": [0.5] * 3}
 CODE = {"trust": True}
@@ -61,9 +59,7 @@ def graph(classes: int = 3, scale: float = 1.0, inputs: tuple[str, ...] = ("x",)
     weights = helper.make_tensor("w", real, values.shape, values.ravel())
     made = helper.make_graph(nodes, "tiny", fed, [out], [weights])
     opset = [helper.make_opsetid("", 18)]
-    serialised: bytes = helper.make_model(
-        made, opset_imports=opset, ir_version=9
-    ).SerializeToString()
+    serialised: bytes = helper.make_model(made, opset_imports=opset, ir_version=9).SerializeToString()
     return serialised
 
 
@@ -151,7 +147,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], Callable[[], bytes], str]] = {
     "another net": ("m.safetensors", {"net": "perceptron"}, lambda: tensors(a=torch.zeros(2)), "does not fit Perceptr"),
     "no tensors": ("m.pt", {"net": "perceptron"}, lambda: saved({"epoch": 3}), "m.pt holds no state dict of tensors"),
     "a whole net": ("m.pt", {"net": "perceptron"}, lambda: saved(Net()), "m.pt is refused: it holds pickled Python ob"),
-}  # fmt: skip
+}
 KINDS = {
     "onnx": "onnx",
     "pt": "checkpoint",
@@ -178,14 +174,8 @@ def run(home: Path, path: str, **options: Any) -> None:
         pins.pin([name])
     small = {"dataset": "shapes", "weights": [{"models": ["theirs"]}]}
     theirs = {"use": KINDS.get(name.rpartition(".")[2], ""), "path": path, **options}
-    jobs = (
-        "shift/shapes/test/identity",
-        "train/shapes/theirs-given-s0",
-        "evaluate/shapes/theirs-given-s0/plain",
-    )
-    planned_campaign.run(
-        home, *jobs, models={"theirs": theirs}, campaigns={"small": small}, shifts={}
-    )
+    jobs = ("shift/shapes/test/identity", "train/shapes/theirs-given-s0", "evaluate/shapes/theirs-given-s0/plain")
+    planned_campaign.run(home, *jobs, models={"theirs": theirs}, campaigns={"small": small}, shifts={})
 
 
 @pytest.fixture
@@ -198,17 +188,13 @@ def there(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_model_is_told(there: Path, case: str) -> None:
     path, options, made, words = WRONG[case]
-    shutil.rmtree(
-        "__pycache__", ignore_errors=True
-    )  # of a file as long, written in the same second
+    shutil.rmtree("__pycache__", ignore_errors=True)  # of a file as long, written in the same second
     Path(path.partition(":")[0]).write_bytes(made())
     with pytest.raises(ShiftbenchError) as caught:
         run(there, path, **options)
     told = str(caught.value)
     assert any(word in told for word in words.split("|")), told
-    assert any(
-        what in told for what in (path.partition(":")[0], "sample 'shapes/", "checkpoint's own")
-    )
+    assert any(what in told for what in (path.partition(":")[0], "sample 'shapes/", "checkpoint's own"))
     assert len(told) < 700
 
 
@@ -259,9 +245,7 @@ def test_what_is_no_file_is_told(there: Path) -> None:
     (there / "folder.onnx").mkdir(exist_ok=True)
     with pytest.raises(ShiftbenchError, match=r"'folder.onnx' is a folder; expected the model's"):
         run(there, "folder.onnx", **SIZE)
-    with pytest.raises(
-        ShiftbenchError, match=r"^gone.onnx is not pinned; bring it, then run `shift"
-    ):
+    with pytest.raises(ShiftbenchError, match=r"^gone.onnx is not pinned; bring it, then run `shift"):
         run(there, "gone.onnx", **SIZE)
 
 

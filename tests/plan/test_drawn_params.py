@@ -1,7 +1,5 @@
 """One key of the real params.yaml, at any depth, drawn and written otherwise."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import operator
@@ -15,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from makers.wrong_params import JARGON
-from shiftbench.errors import ParamsError
-from shiftbench.plan import loading, plan
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.plan import loading, plan
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
@@ -44,10 +42,7 @@ def test_any_edit_is_planned_or_told(root: Path, data: Any, edit: str, value: An
     except ParamsError as error:
         message = str(error)
     named = [str(key) for key in path if not isinstance(key, int)][-2:]
-    named += [
-        "cannot be a key",
-        "expected a text as a key",
-    ]  # of what is no text, so that it is no name
+    named += ["cannot be a key", "expected a text as a key"]  # of what is no text, so that it is no name
     assert not message or any(key in message for key in named), message
     assert not re.search(JARGON, message)
 

@@ -1,7 +1,5 @@
 """Drawn paths in a stranger's params and entries: looking starts no program and asks no address."""
 
-from __future__ import annotations
-
 import contextlib
 import random  # noqa: TID251 - of paths, and seeded
 from pathlib import Path
@@ -13,65 +11,23 @@ import yaml
 from makers import attacks, planned_campaign, started
 from makers.command_line import ends
 from makers.opened_names import OpenedNames
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 from shiftbench.data.places import is_address, places
-from shiftbench.errors import ParamsError
-from shiftbench.plan import plan as plans
 from shiftbench.provenance import trust
+from shiftbench.workflow.plan import plan as plans
 
 BEGINS = (
     *("pipe:", " pipe:", "\tpipe:", "PIPE:", "Pipe:", "pipe :", "pipe://", "pi{p,q}e:", "{pipe:,}"),
     *("file:pipe:", "file://pipe:", "file:///", "file:", "http:", "http://", "HTTP://", "https:/"),
     *("gs:", "gs://", "s3://", "ssh://", "ftp://", "ftps:", "data:,", "jar:file:", "cache:pipe:"),
-    *(
-        "\u0440ipe:",
-        "\uff50ipe:",
-        "pipe\u200b:",
-        "pipe\uff1a",
-        "\ufeffpipe:",
-        "pipe\u2236",
-        "|",
-        "!",
-        "-",
-        "$(",
-        "`",
-    ),
-    *(
-        "hdfs://",
-        "ais://",
-        "gopipe:",
-        "exec:",
-        "zip://",
-        "\\\\host\\",
-        "//host/",
-        "~/",
-        "$HOME/",
-        "",
-    ),
+    *("\u0440ipe:", "\uff50ipe:", "pipe\u200b:", "pipe\uff1a", "\ufeffpipe:", "pipe\u2236", "|", "!", "-", "$(", "`"),
+    *("hdfs://", "ais://", "gopipe:", "exec:", "zip://", "\\\\host\\", "//host/", "~/", "$HOME/", ""),
 )
 MIDDLES = (
     *("touch {ran}", "{{touch,sh}} {ran}", "touch${{IFS}}{ran}", "sh -c 'touch {ran}'", "x.tar"),
-    *(
-        "x-{{00..03}}.tar",
-        "127.0.0.1:9/x.tar",
-        "a@127.0.0.1:9/x",
-        "../../secret",
-        "secret",
-        "*",
-        "**",
-    ),
-    *(
-        "x" * 300,
-        "a/" * 3_000,
-        "[",
-        "]",
-        "?",
-        "%s%n",
-        "\0",
-        "\u202etar.x",
-        "x.py:y",
-        ".py:os.system",
-    ),
+    *("x-{{00..03}}.tar", "127.0.0.1:9/x.tar", "a@127.0.0.1:9/x", "../../secret", "secret", "*", "**"),
+    *("x" * 300, "a/" * 3_000, "[", "]", "?", "%s%n", "\0", "\u202etar.x", "x.py:y", ".py:os.system"),
 )
 COMMANDS = (
     *("plan", "list --json", "doctor --json", "why results/report/index.html", "cite"),
@@ -81,10 +37,7 @@ NAMED = {"classes": ["a", "b", "c"]}
 
 
 def drawn(draw: random.Random, ran: Path) -> str:
-    parts = [
-        draw.choice(BEGINS) + draw.choice(MIDDLES).format(ran=ran)
-        for _ in range(draw.choice((1, 1, 2, 3)))
-    ]
+    parts = [draw.choice(BEGINS) + draw.choice(MIDDLES).format(ran=ran) for _ in range(draw.choice((1, 1, 2, 3)))]
     return draw.choice(("", " ", "\n", "::")) + draw.choice(("::", ":: ", "::::")).join(parts)
 
 
@@ -139,7 +92,7 @@ def test_drawn_paths_start_nothing_while_one_looks(
     watch = OpenedNames([home.parent])
     for number, draw in enumerate(attacks.draws(16, "looks")):
         path = asked(draw, home)
-        plugins.Folders.use(())
+        registry.Folders.use(())
         plans._code.cache_clear()
         with started.programs() as begun:
             code = ends(monkeypatch, *COMMANDS[number % len(COMMANDS)].split())

@@ -1,7 +1,5 @@
 """What a run will take, before it starts."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path
@@ -9,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from makers import planned_campaign
-from shiftbench.plan import cards, estimate, scales
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import cards, estimate, scales
+from shiftbench.workflow.plan import plan as plans
 
 
 def rows(home: Path, **over: object) -> dict[str, dict[str, object]]:

@@ -3,8 +3,6 @@
 tests/workflow/test_what_runs.py compares these runs with those of Snakemake.
 """
 
-from __future__ import annotations
-
 import random  # noqa: TID251 - of lists, and seeded
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from makers.drawn_states import World, campaign
-from shiftbench.plan.plan import is_target
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import receipts, recipe
 from shiftbench.provenance.recipe import Job
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan.plan import is_target
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +33,7 @@ def targets(world: World) -> list[Ref]:
     if how < 0.4:
         return [ref for ref in refs if ref.kind == "report"]
     if how < 0.8:
-        some = world.draw.sample(
-            sorted(verbs), world.draw.choice([1, 1, 2]) if len(verbs) > 1 else 1
-        )
+        some = world.draw.sample(sorted(verbs), world.draw.choice([1, 1, 2]) if len(verbs) > 1 else 1)
         own = [one.ref for job in world.jobs if job.verb in some for one in job.artifacts]
         return [ref for ref in own if is_target(ref)]
     return world.draw.sample(refs, min(len(refs), 2))
@@ -112,11 +108,7 @@ def run(world: World) -> list[str]:
         wrong.append("something ran though all stood")  # what is missing above is missed by nobody
     for job in jobs:
         did = world.run_job(job)
-        reasons = {
-            r
-            for r in above(world, job) & again
-            if before[r] != "missing" or r not in world.constructed
-        }
+        reasons = {r for r in above(world, job) & again if before[r] != "missing" or r not in world.constructed}
         if not (did or reasons):
             wrong.append(f"{job.verb} {job.name} ran though all held")
         wrong += [f"{ref} was made and not planned" for ref in did - made]
@@ -126,9 +118,7 @@ def run(world: World) -> list[str]:
     return wrong + [f"{job.verb} {job.name} runs again" for job in world.plan(asked)[0]]
 
 
-@pytest.mark.parametrize(
-    "seeds", [range(200), pytest.param(range(200, 9_000), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 9_000), marks=pytest.mark.slow)])
 def test_one_run_makes_what_it_is_asked_for_and_nothing_in_vain(seeds: range) -> None:
     """Campaigns after edits, losses, other machines' bytes, runs and kills: three states of each."""
     for seed in seeds:

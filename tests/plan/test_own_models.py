@@ -1,14 +1,12 @@
 """Models of the user's own in params: what is inferred, and what the plan refuses before anything starts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from makers import planned_campaign
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 
 PATHS = {
     "onnx": "m.onnx",
@@ -47,29 +45,25 @@ def test_a_model_of_yours_is_one_line(home: Path, kind: str) -> None:
     if runs_code:
         for trust in ({}, {"trust": False}):
             with pytest.raises(
-                ParamsError,
-                match=rf"models\.theirs\.trust: .*; `trust: true` there says .*{PATHS[kind]}",
+                ParamsError, match=rf"models\.theirs\.trust: .*; `trust: true` there says .*{PATHS[kind]}"
             ):
                 asked(home, {**model, **trust})
         model["trust"] = True
     assert asked(home, model).trainers == ("given",)
     if kind != "checkpoint":
         with pytest.raises(
-            ParamsError,
-            match=rf"the trainer 'erm' trains a net, and the model 'theirs' \({kind}\) is none",
+            ParamsError, match=rf"the trainer 'erm' trains a net, and the model 'theirs' \({kind}\) is none"
         ):
             asked(home, model, trainers=["erm"])
 
 
 def test_what_is_no_file_of_yours_is_to_be_trained_by_a_trainer_that_is_named(home: Path) -> None:
     with pytest.raises(
-        ParamsError,
-        match=r"no trainers are named, and the model 'theirs' is a net .* `trainers: \[erm\]`",
+        ParamsError, match=r"no trainers are named, and the model 'theirs' is a net .* `trainers: \[erm\]`"
     ):
         asked(home, {"use": "convnet"})
     with pytest.raises(
-        ParamsError,
-        match="takes a model as it is, and nothing says where 'theirs' is; expected `models",
+        ParamsError, match="takes a model as it is, and nothing says where 'theirs' is; expected `models"
     ):
         asked(home, {"use": "convnet"}, trainers=["given"])
     assert asked(home, {"use": "convnet"}, trainers=["erm"]).trainers == ("erm",)
@@ -92,16 +86,13 @@ def test_mean_and_std_are_one_number_for_each_channel(home: Path, kind: str) -> 
                 key = "mean" if mean != expected else "std"
                 number = mean if key == "mean" else std
                 with pytest.raises(
-                    ParamsError,
-                    match=rf"theirs\.{key} has {number} numbers .*one for each of {expected} ch",
+                    ParamsError, match=rf"theirs\.{key} has {number} numbers .*one for each of {expected} ch"
                 ):
                     asked(home, own)
     with pytest.raises(ParamsError, match=r"theirs\.std = .*0.0.*expected numbers above 0"):
         asked(home, {**model, "std": [1.0, 0.0, 1.0]})
     if not three:
-        with pytest.raises(
-            ParamsError, match=r"theirs\.mean has 3 numbers"
-        ):  # those of ImageNet, by default
+        with pytest.raises(ParamsError, match=r"theirs\.mean has 3 numbers"):  # those of ImageNet, by default
             asked(home, {**model, "channels": 1})
         with pytest.raises(ParamsError, match=r"theirs\.channels = 4: expected 1 .grey. or 3"):
             asked(home, {**model, "channels": 4})

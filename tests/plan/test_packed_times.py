@@ -1,7 +1,5 @@
 """What is read of `seconds.json.gz`, which comes with a checkout: at most 16 MiB, whatever it unpacks to."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import random  # noqa: TID251 - of archives, and seeded
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from makers import attacks
-from shiftbench.plan import estimate
+from shiftbench.workflow.plan import estimate
 
 WHOLE = estimate.packed({"shift": 1.5, "train": 2})
 LARGE = 300 << 20
@@ -42,9 +40,7 @@ def other_values(draw: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("make", [bomb, members, damaged, other_values])
-def test_drawn_archives_are_read_up_to_a_limit(
-    tmp_path: Path, make: Callable[[random.Random], bytes]
-) -> None:
+def test_drawn_archives_are_read_up_to_a_limit(tmp_path: Path, make: Callable[[random.Random], bytes]) -> None:
     file = tmp_path / "published/default" / estimate.TOOK
     file.parent.mkdir(parents=True)
     for draw in attacks.draws(1 if make is bomb else 6, make.__name__):

@@ -1,15 +1,13 @@
 """What goes together, drawn: every part of the package on every task, and nets that are looked into."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.plan import params_pairs
-from shiftbench.plan.params import Params
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.plan import params_pairs
+from shiftbench.workflow.plan.params import Params
 
 DATASETS = {
     "audio_visual": "espeak_sentences",
@@ -56,10 +54,10 @@ def check(task: str, weights: dict[str, Any] | None = None, **campaign: Any) -> 
 
 
 def test_each_task_is_drawn() -> None:
-    tasks = plugins.names("tasks")
+    tasks = registry.names("tasks")
     assert list(DATASETS) == list(MODELS) == tasks
-    assert [plugins.find("datasets", name).TASK for name in DATASETS.values()] == tasks
-    assert [plugins.find("models", name).TASK for name in MODELS.values()] == tasks
+    assert [registry.find("datasets", name).TASK for name in DATASETS.values()] == tasks
+    assert [registry.find("models", name).TASK for name in MODELS.values()] == tasks
     for task in tasks:
         check(task)
 
@@ -68,8 +66,8 @@ def test_each_task_is_drawn() -> None:
 @pytest.mark.parametrize("family", ["trainers", "methods"])
 def test_a_part_of_other_tasks_is_refused(family: str, task: str) -> None:
     key = f"p.yaml: campaigns.c.weights.0.{family}"
-    for name in plugins.names(family):
-        part = plugins.find(family, name)
+    for name in registry.names(family):
+        part = registry.find(family, name)
         if task in getattr(part, "TASKS", (task,)):
             if "net" not in getattr(part, "NEEDS", ()):
                 check(task, {family: [name]})
@@ -85,8 +83,8 @@ def test_a_part_of_other_tasks_is_refused(family: str, task: str) -> None:
 
 @pytest.mark.parametrize("task", DATASETS)
 def test_a_model_of_another_task_is_refused(task: str) -> None:
-    for name in plugins.names("models"):
-        other = plugins.find("models", name).TASK
+    for name in registry.names("models"):
+        other = registry.find("models", name).TASK
         if other != task:
             with pytest.raises(ParamsError, match=rf"weights\.0\.models: '{name}' is of the task"):
                 check(task, {"models": [name]})
@@ -94,13 +92,7 @@ def test_a_model_of_another_task_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize("task", DATASETS)
 def test_detectors_score_logits(task: str) -> None:
-    if task in (
-        "classification",
-        "forgery",
-        "modalities",
-        "text_classification",
-        "visual_question",
-    ):
+    if task in ("classification", "forgery", "modalities", "text_classification", "visual_question"):
         check(task, detectors=["msp"])
         return
     with pytest.raises(ParamsError, match=r"c\.detectors: 'msp' scores logits, which records of"):
@@ -112,9 +104,9 @@ def test_detectors_score_logits(task: str) -> None:
     [
         (family, name)
         for family in ("methods", "detectors")
-        for name in plugins.names(family)
-        if "net" in getattr(plugins.find(family, name), "NEEDS", ())
-        and "classification" in getattr(plugins.find(family, name), "TASKS", ("classification",))
+        for name in registry.names(family)
+        if "net" in getattr(registry.find(family, name), "NEEDS", ())
+        and "classification" in getattr(registry.find(family, name), "TASKS", ("classification",))
     ],
 )
 def test_no_black_box_is_looked_into(family: str, name: str) -> None:

@@ -1,16 +1,14 @@
 """params.yaml as it is read: overlays, plugins of the user's own; what is wrong is in test_wrong_params.py."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 import yaml
 
 from makers import planned_campaign
-from shiftbench import files
-from shiftbench.errors import ParamsError
-from shiftbench.plan import loading, params
+from shiftbench.base import files
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.plan import loading, params
 
 
 @pytest.fixture
@@ -21,25 +19,18 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
-    with pytest.raises(
-        ParamsError, match=r"(?s)2 wrong parameter\(s\).*bootstrap.draws = -3.*sed: unknown"
-    ):
+    with pytest.raises(ParamsError, match=r"(?s)2 wrong parameter\(s\).*bootstrap.draws = -3.*sed: unknown"):
         planned_campaign.load(home, sed=1, bootstrap={"draws": -3})
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(
-        ParamsError, match=r"gone.yaml does not exist; run in the repository's root"
-    ):
+    with pytest.raises(ParamsError, match=r"gone.yaml does not exist; run in the repository's root"):
         loading.load(tmp_path / "gone.yaml")
 
 
 def test_a_plugin_that_cannot_be_imported_is_told_with_its_file(home: Path) -> None:
     planned_campaign.add(home, "shifts", "broken", "import nothing_of_that_name\n")
-    with pytest.raises(
-        ParamsError,
-        match=r"shifts.broken: .*mine/shifts/broken.py cannot be imported: ModuleNotFound",
-    ):
+    with pytest.raises(ParamsError, match=r"shifts.broken: .*mine/shifts/broken.py cannot be imported: ModuleNotFound"):
         planned_campaign.load(home, shifts={"broken": {}})
 
 
@@ -57,9 +48,7 @@ def test_a_key_is_told_with_the_file_and_line_that_decide(home: Path) -> None:
 
 def test_two_files_of_one_name_are_told(home: Path) -> None:
     planned_campaign.add(home, "models", "convnet", "PARAMS = {}\n")
-    with pytest.raises(
-        ParamsError, match=r"two files for models 'convnet': .* and .*; rename yours"
-    ):
+    with pytest.raises(ParamsError, match=r"two files for models 'convnet': .* and .*; rename yours"):
         planned_campaign.load(home, models={"convnet": {}})
 
 
@@ -94,7 +83,7 @@ def test_params_are_frozen(home: Path) -> None:
 def test_looking_works_while_params_are_wrong(home: Path) -> None:
     (home / "params.yaml").write_text("plugins: [mine]\nsed: 1\n")
     loading.use_plugins(home / "params.yaml")
-    assert params.plugins.file("shifts", "bright") == home / "mine/shifts/bright.py"
+    assert params.registry.file("shifts", "bright") == home / "mine/shifts/bright.py"
     (home / "params.yaml").write_text("plugins: mine\n")
     with pytest.raises(ParamsError, match="plugins = 'mine': expected a list of folders"):
         loading.use_plugins(home / "params.yaml")

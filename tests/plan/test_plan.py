@@ -1,7 +1,5 @@
 """The plan: names, edges, fingerprints and stamps; nothing is run."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,10 @@ from typing import Any
 import pytest
 
 from makers import planned_campaign
-from shiftbench.errors import ParamsError, PluginError
-from shiftbench.plan import loading
-from shiftbench.plan.plan import Plan
-from shiftbench.refs import Ref
+from shiftbench.base.errors import ParamsError, PluginError
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan import loading
+from shiftbench.workflow.plan.plan import Plan
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
 W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
@@ -32,10 +30,7 @@ def test_every_name_is_a_path(home: Path) -> None:
     """The whole plan, written out by hand."""
     shards = [f"data/shards/shapes/{part}/manifest.json" for part in (
         "test/bright/1", "test/bright/2.5", "test/identity/0", "train/identity/0", "val/identity/0")]  # fmt: skip
-    previews = [
-        f"results/previews/shapes/test/{part}.json"
-        for part in ("bright/1", "bright/2.5", "identity/0")
-    ]
+    previews = [f"results/previews/shapes/test/{part}.json" for part in ("bright/1", "bright/2.5", "identity/0")]
     weights = [f"weights/shapes/perceptron-mixup-s{seed}.safetensors" for seed in (0, 1)]
     records = [
         f"results/records/shapes/perceptron-mixup-s{seed}/plain/shapes/test/{part}.parquet"
@@ -43,8 +38,7 @@ def test_every_name_is_a_path(home: Path) -> None:
         for part in ("bright/1", "bright/2.5", "identity/0")
     ]
     scores = [
-        f"results/scores/shapes/perceptron-mixup-s{seed}/plain/margin/shapes/test/identity/0.parquet"
-        for seed in (0, 1)
+        f"results/scores/shapes/perceptron-mixup-s{seed}/plain/margin/shapes/test/identity/0.parquet" for seed in (0, 1)
     ]
     end = ["results/tables/small/metrics.parquet", "results/report/index.html", *SAMPLES]
     expected = [*shards, *previews, *weights, *records, *scores, *end]
@@ -84,44 +78,28 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a trainer's option": ({"trainers__mixup__epochs": 2}, R0, BRIGHT),
     "a shift's option": ({"shifts__bright__spread": 0.1}, R0, CLEAN_R0),
     "fresh words": ({"shifts__bright__fresh": True}, R0, CLEAN_R0),
-    "the number of draws": (
-        {"bootstrap": {"draws": 7}},
-        "results/tables/small/metrics.parquet",
-        R0,
-    ),
-    "a metric's entry": (
-        {"metrics__more": {"use": "balanced"}},
-        "results/tables/small/metrics.parquet",
-        R0,
-    ),
+    "the number of draws": ({"bootstrap": {"draws": 7}}, "results/tables/small/metrics.parquet", R0),
+    "a metric's entry": ({"metrics__more": {"use": "balanced"}}, "results/tables/small/metrics.parquet", R0),
 }
 
 
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> None:
     over, moved, kept = CHANGES[case]
-    found = planned_campaign.changed(
-        planned_campaign.plan(home), planned_campaign.plan(home, **over)
-    )
+    found = planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over))
     assert moved in found
     assert kept not in found
     assert "results/report/index.html" in found
 
 
-@pytest.mark.parametrize(
-    "over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}]
-)
+@pytest.mark.parametrize("over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}])
 def test_where_things_lie_moves_nothing(home: Path, over: dict[str, Any]) -> None:
-    assert (
-        planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over))
-        == set()
-    )
+    assert planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over)) == set()
 
 
 def test_one_severity_more_leaves_the_others(home: Path) -> None:
     found = planned_campaign.changed(
-        planned_campaign.plan(home),
-        planned_campaign.plan(home, shifts__bright__severities=[1, 2.5, 4]),
+        planned_campaign.plan(home), planned_campaign.plan(home, shifts__bright__severities=[1, 2.5, 4])
     )
     end = {"results/tables/small/metrics.parquet", "results/report/index.html", *SAMPLES}
     assert found == end
@@ -149,16 +127,12 @@ def test_one_file_under_two_names(home: Path) -> None:
         for artifact in plan.artifacts.values()
         if artifact.ref.kind == "weights"
     }
-    assert specs["shapes/wide-mixup-s0"] == {
-        "name": "wide",
-        "use": "perceptron",
-        "options": {"size": 28, "hidden": 99},
-    }
+    assert specs["shapes/wide-mixup-s0"] == {"name": "wide", "use": "perceptron", "options": {"size": 28, "hidden": 99}}
     assert specs["shapes/perceptron-mixup-s0"]["options"]["hidden"] == 64
 
 
 ASKS_A_MODEL = """
-from shiftbench import refs
+from shiftbench.base import refs
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
 def needs(params):
     return [refs.weights("shapes", params["judge"], "mixup", 7)]
@@ -168,9 +142,7 @@ def needs(params):
 def test_needs_are_expanded_recursively(home: Path) -> None:
     """A shift that asks a model: its weights are planned, and the shards that they are trained on."""
     planned_campaign.add(home, "shifts", "adversary", ASKS_A_MODEL)
-    plan = planned_campaign.plan(
-        home, campaigns__small__shifts=["adversary"], campaigns__small__split="val"
-    )
+    plan = planned_campaign.plan(home, campaigns__small__shifts=["adversary"], campaigns__small__split="val")
     judge = Ref("weights", "shapes/perceptron-mixup-s7")
     shifted = plan.artifacts[Ref("shards", "shapes/val/adversary/1")]
     assert judge in shifted.inputs
@@ -187,17 +159,11 @@ def needs(params):
 
 @pytest.mark.parametrize(
     ("more", "options", "expected"),
-    [
-        ("", {}, {"fashion_mnist", "mnist"}),
-        (SOMETIMES, {}, {"mnist"}),
-        (SOMETIMES, {"textured": False}, set()),
-    ],
+    [("", {}, {"fashion_mnist", "mnist"}), (SOMETIMES, {}, {"mnist"}), (SOMETIMES, {"textured": False}, set())],
 )
 def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, options, expected):
     planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_SOURCES + more)
-    plan = planned_campaign.plan(
-        home, shifts={"textured": options}, campaigns__small__shifts=["textured"]
-    )
+    plan = planned_campaign.plan(home, shifts={"textured": options}, campaigns__small__shifts=["textured"])
     inputs = plan.artifacts[Ref("shards", "shapes/test/textured/1")].inputs
     assert {ref.name for ref in inputs if ref.kind == "sources"} == expected
     assert inputs[0] == Ref("shards", "shapes/test/identity/0")
@@ -212,9 +178,7 @@ def test_a_trainer_learns_from_shifted_shards(home: Path) -> None:
     assert {Ref("shards", name) for name in shifted} <= trained.artifacts.keys()
     plain = planned_campaign.plan(home)
     assert "train_on" not in plain.artifacts[artifact.ref].recipe
-    assert "weights/shapes/perceptron-mixup-s0.safetensors" in planned_campaign.changed(
-        plain, trained
-    )
+    assert "weights/shapes/perceptron-mixup-s0.safetensors" in planned_campaign.changed(plain, trained)
 
 
 def test_weights_may_have_methods_of_their_own(home: Path) -> None:
@@ -227,7 +191,7 @@ def test_weights_may_have_methods_of_their_own(home: Path) -> None:
 
 
 AT_A_POSITION = """
-from shiftbench import refs
+from shiftbench.base import refs
 SEES, PARAMS = "sample", {"of": "perceptron-mixup"}
 def needs(params):
     model, _, trainer = params["of"].partition("-")
@@ -249,8 +213,7 @@ def test_a_method_needs_what_others_made_at_the_same_position(home: Path) -> Non
 
 def test_a_slice_moves_the_split_that_it_is_of(home: Path) -> None:
     moved = planned_campaign.changed(
-        planned_campaign.plan(home),
-        planned_campaign.plan(home, datasets__shapes__slice={"train": [0, 0.5]}),
+        planned_campaign.plan(home), planned_campaign.plan(home, datasets__shapes__slice={"train": [0, 0.5]})
     )
     assert "data/shards/shapes/train/identity/0/manifest.json" in moved
     assert "data/shards/shapes/test/identity/0/manifest.json" not in moved
@@ -260,7 +223,7 @@ def test_a_circle_of_needs_is_refused(home: Path) -> None:
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):
         need = f"\n\ndef needs(params):\n    return [refs.shards({other!r}, 'train')]\n"
-        planned_campaign.add(home, "datasets", name, f"{text}\nfrom shiftbench import refs\n{need}")
+        planned_campaign.add(home, "datasets", name, f"{text}\nfrom shiftbench.base import refs\n{need}")
     with pytest.raises(
         PluginError,
         match=r"needs go round in a circle: .*shards:hen/train/identity/0 -> shards:egg/train/identity/0 "
@@ -278,26 +241,15 @@ def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
 
 def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
     planned_campaign.add(home, "streams", "day", planned_campaign.STREAM)
-    plan = planned_campaign.plan(
-        home, campaigns__small__streams=["day"], campaigns__small__shifts=[]
-    )
-    positions = [
-        p for p in plan.evaluation_points(plan.params.campaigns["small"]) if p.stream == "day"
-    ]
+    plan = planned_campaign.plan(home, campaigns__small__streams=["day"], campaigns__small__shifts=[])
+    positions = [p for p in plan.evaluation_points(plan.params.campaigns["small"]) if p.stream == "day"]
     assert [p.step for p in positions] == ["000", "001", "002"]
     assert [p.severity for p in positions] == [1, 5, 1]
     assert [len(p.sees) for p in positions] == [0, 1, 2]
     assert {p.reference for p in positions} == {"shapes/test/identity/0"}
     last = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
-    assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {
-        "shapes/test/bright/1",
-        "shapes/test/bright/5",
-    }
-    rows = [
-        row
-        for row in plan.rows(plan.params.campaigns["small"])
-        if row["records"].endswith("day/002")
-    ]
+    assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {"shapes/test/bright/1", "shapes/test/bright/5"}
+    rows = [row for row in plan.rows(plan.params.campaigns["small"]) if row["records"].endswith("day/002")]
     assert {row["step"] for row in rows} == {2}
 
 
@@ -308,40 +260,25 @@ PARAMS = {}
 
 
 def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) -> None:
-    planned_campaign.add(
-        home, "datasets", "sketches", (home / "mine/datasets/shapes.py").read_text()
-    )
+    planned_campaign.add(home, "datasets", "sketches", (home / "mine/datasets/shapes.py").read_text())
     planned_campaign.add(home, "shifts", "to_sketches", DOMAIN)
     plan = planned_campaign.plan(home, campaigns__small__shifts=["to_sketches"])
-    artifact = plan.artifacts[
-        Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")
-    ]
+    artifact = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
     assert artifact.recipe["data"] == "sketches/test/identity/0"
     over = {"campaigns__small__shifts": ["to_sketches"], "shards__materialise": False}
-    assert planned_campaign.changed(plan, planned_campaign.plan(home, **over)) == set(), (
-        "there is nothing to apply"
-    )
-    row = next(
-        row
-        for row in plan.rows(plan.params.campaigns["small"])
-        if row["records"] == artifact.ref.name
-    )
+    assert planned_campaign.changed(plan, planned_campaign.plan(home, **over)) == set(), "there is nothing to apply"
+    row = next(row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == artifact.ref.name)
     assert row["reference"] == "shapes/test/identity/0"
     planned_campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
     with pytest.raises(
-        ParamsError,
-        match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'",
+        ParamsError, match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'"
     ):
-        planned_campaign.plan(
-            home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others"
-        )
+        planned_campaign.plan(home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others")
 
 
 def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
     plan = planned_campaign.plan(home, datasets__shapes__redistribute=False)
-    paths = [
-        artifact.ref.path for artifact in plan.artifacts.values() if artifact.ref.kind == "shards"
-    ]
+    paths = [artifact.ref.path for artifact in plan.artifacts.values() if artifact.ref.kind == "shards"]
     assert paths
     assert all(path.startswith("data/local/shapes/") for path in paths)
 
@@ -359,23 +296,12 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
         planned_campaign.add(home, "datasets", name, (home / "mine/datasets/shapes.py").read_text())
     over = {
         "campaigns__small__shifts": ["towards", "anywhere"],
-        "shifts__towards": {
-            "use": "domain",
-            "clean": "shapes",
-            "levels": {2: "sketches", 1: "between"},
-        },
+        "shifts__towards": {"use": "domain", "clean": "shapes", "levels": {2: "sketches", 1: "between"}},
         "shifts__anywhere": {"use": "domain", "clean": "*", "dataset": "sketches"},
     }
     plan = planned_campaign.plan(home, **over)
-    places = {
-        p.step: p
-        for p in plan.evaluation_points(plan.params.campaigns["small"])
-        if p.shift == "towards"
-    }
-    assert [(p.data.parts[0], p.severity) for p in places.values()] == [
-        ("between", 1),
-        ("sketches", 2),
-    ]
+    places = {p.step: p for p in plan.evaluation_points(plan.params.campaigns["small"]) if p.shift == "towards"}
+    assert [(p.data.parts[0], p.severity) for p in places.values()] == [("between", 1), ("sketches", 2)]
     record = "shapes/perceptron-mixup-s0/plain/shapes/test/{}/{}"
     data = {
         name: plan.artifacts[Ref("records", record.format(*name))].recipe["data"]
@@ -383,20 +309,10 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
     }
     assert set(data.values()) == {"sketches/test/identity/0"}
     other = planned_campaign.plan(
-        home,
-        campaigns__small__dataset="between",
-        **(over | {"campaigns__small__shifts": ["anywhere"]}),
+        home, campaigns__small__dataset="between", **(over | {"campaigns__small__shifts": ["anywhere"]})
     )
     assert any("between/test/anywhere/1" in ref.name for ref in other.artifacts)
     with pytest.raises(ParamsError, match="shifts.towards.levels: .*expected severity: dataset"):
         planned_campaign.plan(
-            home,
-            **{
-                **over,
-                "shifts__towards": {
-                    "use": "domain",
-                    "clean": "shapes",
-                    "levels": {"far": "sketches"},
-                },
-            },
+            home, **{**over, "shifts__towards": {"use": "domain", "clean": "shapes", "levels": {"far": "sketches"}}}
         )

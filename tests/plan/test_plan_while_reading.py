@@ -1,14 +1,12 @@
 """The plan where shifts are not stored but applied while clean shards are read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from makers import planned_campaign
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
 
@@ -43,42 +41,25 @@ def test_shards_that_are_not_stored_are_not_planned(home: Path, over: dict[str, 
     stored, plan = planned_campaign.plan(home), planned_campaign.plan(home, **over)
     gone = planned_campaign.fingerprints(stored).keys() - planned_campaign.fingerprints(plan).keys()
     assert gone == {BRIGHT, BRIGHT.replace("/1/", "/2.5/")}
-    assert (
-        planned_campaign.fingerprints(plan).keys() <= planned_campaign.fingerprints(stored).keys()
-    )
+    assert planned_campaign.fingerprints(plan).keys() <= planned_campaign.fingerprints(stored).keys()
     assert planned_campaign.changed(stored, plan) == R_BRIGHT | P_BRIGHT | END
-    artifact = plan.artifacts[
-        Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")
-    ]
+    artifact = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")]
     assert artifact.recipe["data"] == "shapes/test/identity/0"
     assert Ref("previews", "shapes/test/bright/2.5") in artifact.inputs
-    assert (
-        Ref("previews", "shapes/test/bright/2.5") in plan.artifacts[Ref("report", "index")].inputs
-    )
+    assert Ref("previews", "shapes/test/bright/2.5") in plan.artifacts[Ref("report", "index")].inputs
 
 
 def test_one_shift_may_be_stored_where_others_are_not(home: Path) -> None:
     over = {"shards__materialise": False, "shifts__bright__materialise": True}
-    assert (
-        planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over))
-        == set()
-    )
+    assert planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over)) == set()
 
 
 @pytest.mark.parametrize(
-    "over",
-    [
-        {"shifts__bright__spread": 0.1},
-        {"shifts__bright__fresh": True},
-        {"evaluate__shift_device": "auto"},
-    ],
+    "over", [{"shifts__bright__spread": 0.1}, {"shifts__bright__fresh": True}, {"evaluate__shift_device": "auto"}]
 )
-def test_what_is_shifted_while_it_is_read_follows_the_shift(
-    home: Path, over: dict[str, Any]
-) -> None:
+def test_what_is_shifted_while_it_is_read_follows_the_shift(home: Path, over: dict[str, Any]) -> None:
     found = planned_campaign.changed(
-        planned_campaign.plan(home, **WHILE_READING),
-        planned_campaign.plan(home, **WHILE_READING, **over),
+        planned_campaign.plan(home, **WHILE_READING), planned_campaign.plan(home, **WHILE_READING, **over)
     )
     golden = set() if "evaluate__shift_device" in over else P_BRIGHT
     assert found - END == R_BRIGHT | golden
@@ -93,20 +74,13 @@ def test_code_of_a_shift_that_is_not_stored_counts_in_its_records_alone(home: Pa
     before = planned_campaign.plan(home, **WHILE_READING)
     file = home / "mine/shifts/bright.py"
     file.write_text(file.read_text().replace("1: 25", "1: 26"))
-    assert (
-        planned_campaign.changed(before, planned_campaign.plan(home, **WHILE_READING)) - END
-        == R_BRIGHT | P_BRIGHT
-    )
+    assert planned_campaign.changed(before, planned_campaign.plan(home, **WHILE_READING)) - END == R_BRIGHT | P_BRIGHT
     codes = {
         artifact.ref.name: artifact.recipe["code"]
         for artifact in before.artifacts.values()
         if artifact.ref.kind == "records"
     }
-    late = {
-        "shiftbench/inference/onthefly.py",
-        "shiftbench/inference/apply_shift.py",
-        "shiftbench/rng.py",
-    }
+    late = {"shiftbench/evaluation/onthefly.py", "shiftbench/evaluation/apply_shift.py", "shiftbench/base/rng.py"}
     for name, code in codes.items():
         assert late & code.keys() == (late if "/bright/" in name else set())
 
@@ -122,10 +96,7 @@ def test_where_shifts_are_applied_moves_no_records_of_stored_shards(home: Path) 
 
 def test_originals_of_a_shift_that_is_not_stored_are_inputs_of_its_records(home: Path) -> None:
     planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_SOURCES)
-    over = {
-        "shifts": {"textured": {"materialise": False}},
-        "campaigns__small__shifts": ["textured"],
-    }
+    over = {"shifts": {"textured": {"materialise": False}}, "campaigns__small__shifts": ["textured"]}
     plan = planned_campaign.plan(home, **over)
     name = "shapes/test/textured/1"
     for ref in (Ref("previews", name), Ref("records", f"shapes/perceptron-mixup-s0/plain/{name}")):
@@ -139,8 +110,7 @@ def test_steps_of_a_stream_see_the_shifts_that_are_not_stored(home: Path) -> Non
     plan = planned_campaign.plan(home, **over)
     names = [f"shapes/perceptron-mixup-s0/plain/day/{step}" for step in ("000", "001", "002")]
     seen = [
-        {ref.name for ref in plan.artifacts[Ref("records", name)].inputs if ref.kind == "previews"}
-        for name in names
+        {ref.name for ref in plan.artifacts[Ref("records", name)].inputs if ref.kind == "previews"} for name in names
     ]
     mild, strong = "shapes/test/bright/1", "shapes/test/bright/5"
     assert seen == [{mild}, {mild, strong}, {mild, strong}]

@@ -1,17 +1,15 @@
 """What Snakemake asks of the plan: the same in the process that plans and in those that it starts elsewhere."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from makers import planned_campaign
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan import plan as plans
-from shiftbench.plan import planned_jobs
-from shiftbench.plan.planned_jobs import PlannedJobs, Request
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan import planned_jobs
+from shiftbench.workflow.plan.planned_jobs import PlannedJobs, Request
 
 
 @pytest.fixture
@@ -50,10 +48,7 @@ def settle(home: Path) -> None:
 def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
     """Though params were edited meanwhile and outputs came or went."""
     jobs = planned()
-    assert [job.name for job in jobs.of_verb("train")] == [
-        "shapes/perceptron-mixup-s0",
-        "shapes/perceptron-mixup-s1",
-    ]
+    assert [job.name for job in jobs.of_verb("train")] == ["shapes/perceptron-mixup-s0", "shapes/perceptron-mixup-s1"]
     assert jobs.targets["all"] == (
         "logs/jobs/report/index.done",
         "logs/jobs/report/samples/small/index.done",
@@ -109,18 +104,14 @@ def test_what_is_made_again_has_its_inputs_though_nothing_else_needs_them(home: 
     for file in (home / "data").rglob("manifest.json*"):
         file.unlink()
     assert running(planned()) == set()
-    assert {f"shift/shapes/{split}/identity" for split in ("train", "val")} <= running(
-        planned(again=("train",))
-    )
+    assert {f"shift/shapes/{split}/identity" for split in ("train", "val")} <= running(planned(again=("train",)))
 
 
 def test_what_a_rule_asks_follows_from_its_wildcards(home: Path) -> None:
     stages = {stage.verb: stage for stage in planned(again=("train",)).stages()}
     assert tuple(stages) == plans.VERBS
     job = SimpleNamespace(root="", job="shapes/perceptron-mixup-s0")
-    assert stages["train"].needs(job) == [
-        f"logs/jobs/shift/shapes/{split}/identity.done" for split in ("train", "val")
-    ]
+    assert stages["train"].needs(job) == [f"logs/jobs/shift/shapes/{split}/identity.done" for split in ("train", "val")]
     assert stages["train"].again(job) == "--again"
     assert stages["train"].priority(job) > 0
     with pytest.raises(ParamsError, match="no job of train is called 'shapes/s0'"):
@@ -132,9 +123,7 @@ def test_what_more_waits_for_goes_first(home: Path) -> None:
     makes = {job.marker: job for job in jobs}
     chained = [(makes[need], job) for job in jobs for need in job.needs]
     assert chained
-    assert all(
-        before.priority >= round(before.seconds) + after.priority - 1 for before, after in chained
-    )
+    assert all(before.priority >= round(before.seconds) + after.priority - 1 for before, after in chained)
 
 
 def test_shifts_are_grouped_and_the_clean_shards_that_they_need_are_not(home: Path) -> None:
@@ -159,14 +148,9 @@ def test_what_the_main_process_left_may_be_damaged(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [
-        ({"scael": "smoke"}, "--config scael: unknown; did you mean scale?"),
-        ({"scale": "smoek"}, "no scale 'smoek'"),
-    ],
+    [({"scael": "smoke"}, "--config scael: unknown; did you mean scale?"), ({"scale": "smoek"}, "no scale 'smoek'")],
 )
-def test_a_wrong_word_in_the_config_is_named(
-    home: Path, config: dict[str, str], message: str
-) -> None:
+def test_a_wrong_word_in_the_config_is_named(home: Path, config: dict[str, str], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         planned_jobs.load(config, main=True)
 

@@ -1,7 +1,5 @@
 """Recipe files, and how the outputs stand that they are of."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -11,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from makers import planned_campaign
-from shiftbench.errors import DataError
-from shiftbench.files import write_json
-from shiftbench.plan import prune
-from shiftbench.plan.plan import Plan
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import write_json
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import prune
+from shiftbench.workflow.plan.plan import Plan
 
 
 @pytest.fixture
@@ -28,11 +26,7 @@ def home(tmp_path: Path) -> Path:
 
 def stale(plan: Plan, root: Path) -> set[str]:
     """Return the jobs that have a stale output."""
-    return {
-        name
-        for name, states in plan.status(root).items()
-        if not {"fresh", "missing"}.issuperset(states.values())
-    }
+    return {name for name, states in plan.status(root).items() if not {"fresh", "missing"}.issuperset(states.values())}
 
 
 def test_what_is_stale_is_told_with_the_reason(home: Path) -> None:
@@ -80,10 +74,7 @@ def test_a_recipe_file_tells_nothing_of_the_machine(home: Path) -> None:
         assert os.uname().nodename not in text
         job = recipe.Job.read(file)
         assert job.text() == text
-        assert all(
-            recipe.fingerprint(artifact.recipe) == artifact.fingerprint
-            for artifact in job.artifacts
-        )
+        assert all(recipe.fingerprint(artifact.recipe) == artifact.fingerprint for artifact in job.artifacts)
     settings = json.loads((home / "recipes/shift/shapes/test/bright.json").read_text())["settings"]
     assert settings == {"plugins": ["mine"]}
 

@@ -1,7 +1,5 @@
 """`shiftbench why` names the definition that changed since an output was made."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -11,10 +9,9 @@ import pytest
 from isolation import ROOT
 from makers import refactorings
 from makers.command_line import said
-from shiftbench import plugins
-from shiftbench.files import sha256, write_json
-from shiftbench.plan import plan as plans
+from shiftbench.base.files import sha256, write_json
 from shiftbench.provenance import code_digest, recipe, source_facts
+from shiftbench.workflow.plan import plan as plans
 
 OUTPUT = "data/shards/digits/test/gaussian_noise/3/manifest.json"
 DRAWS = 3
@@ -28,7 +25,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     home = refactorings.copied(tmp_path)
-    (home / "templates").symlink_to(plugins.PACKAGE / "templates")
     monkeypatch.setattr(source_facts.Home, "package", home)
     monkeypatch.setattr(source_facts.Home, "keeps", False)
     plans._code.cache_clear()
@@ -51,10 +47,8 @@ def why() -> str:
 
 def test_why_names_the_definition_that_changed(root: Path) -> None:
     (artifact,) = plans.load("smoke")[0].at(root, OUTPUT)
-    names = [
-        name for name, _ in code_digest.named(artifact.recipe["code"]) if "statement" not in name
-    ]
-    assert "shiftbench/shifts/gaussian_noise.py: apply" in names
+    names = [name for name, _ in code_digest.named(artifact.recipe["code"]) if "statement" not in name]
+    assert "shiftbench/plugins/shifts/gaussian_noise.py: apply" in names
     assert f"{OUTPUT}: fresh" in why()
     random = np.random.default_rng(8)
     for number in random.permutation(len(names))[:DRAWS]:

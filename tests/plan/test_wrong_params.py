@@ -3,8 +3,6 @@
 What the tables do not think of, test_drawn_params.py draws.
 """
 
-from __future__ import annotations
-
 import re
 import typing
 from collections.abc import Iterator
@@ -15,9 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 from makers.wrong_params import EDITS, FILES, JARGON, RIGHT
-from shiftbench.errors import ParamsError
-from shiftbench.plan import plan
-from shiftbench.plan.params import Params
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.plan.params import Params
 
 
 def told(home: Path, text: str) -> str:
@@ -52,9 +50,7 @@ def test_a_wrong_file_is_told(tmp_path: Path, text: str) -> None:
 
 
 def test_every_key_is_written_wrong_once() -> None:
-    changed = {
-        word for line, instead, _ in EDITS for word in re.findall(r"(\w+):", f"{line}\n{instead}")
-    }
+    changed = {word for line, instead, _ in EDITS for word in re.findall(r"(\w+):", f"{line}\n{instead}")}
     assert set(_keys(Params)) - {"system", "scale", "slug"} <= changed
 
 

@@ -1,7 +1,5 @@
 """No environment that a child gets leads into the folder in which one looks around."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isolation import ROOT
-from shiftbench import rng
+from shiftbench.base import rng
 from shiftbench.data import providers
 from shiftbench.provenance import child_environment, code_digest, git
 from shiftbench.provenance.child_environment import DVC, LIBRARIES, PYTHON, RUN
@@ -44,9 +42,7 @@ def drawn(seed: int) -> dict[str, tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_search_paths_have_absolute_elements_alone_in_their_order(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_search_paths_have_absolute_elements_alone_in_their_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = drawn(seed)
     for name, (value, _) in asked.items():
         monkeypatch.setenv(name, value)
@@ -55,9 +51,7 @@ def test_search_paths_have_absolute_elements_alone_in_their_order(
         for name in asked.keys() & made.keys():
             elements = asked[name][1] or os.defpath.split(":") * (name == "PATH")
             assert re.split(f"[{SEARCHED[name]}]", made[name]) == elements
-    assert {name for name, (_, elements) in asked.items() if elements} <= child_environment.build(
-        RUN
-    ).keys()
+    assert {name for name, (_, elements) in asked.items() if elements} <= child_environment.build(RUN).keys()
     child_environment.settle()
     assert {name: os.environ.get(name) for name in asked} == {
         name: child_environment.build(RUN).get(name) for name in asked
@@ -74,9 +68,7 @@ def test_what_steers_a_program_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     asked = (*STEERING, "DVC_GLOBAL_CONFIG_DIR", "PYTHONPATH", "LD_LIBRARY_PATH")
     for name in (*asked, "HTTPS_PROXY", "AWS_PROFILE", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "/some")
-    kept = {
-        kind: set(asked) & child_environment.build(kind).keys() for kind in (KINDS[0], *KINDS[1:])
-    }
+    kept = {kind: set(asked) & child_environment.build(kind).keys() for kind in (KINDS[0], *KINDS[1:])}
     assert kept == {
         (): set(),
         LIBRARIES: {"LD_LIBRARY_PATH"},
@@ -91,9 +83,7 @@ def test_what_steers_a_program_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
         assert made["GIT_DIR"] == "asked for"
 
 
-def test_git_loads_no_library_of_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_loads_no_library_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is no library: a program that opened one would not start."""
     libraries = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
     names = {Path(name).name for name in libraries if ".so" in name} | {"libz.so.1"}

@@ -1,7 +1,5 @@
 """Code digests: what decides an output moves them, and nothing else does; on every Python alike."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
@@ -13,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftbench import plugins
-from shiftbench.errors import PluginError
+from shiftbench.base import registry
+from shiftbench.base.errors import PluginError
 from shiftbench.provenance import code_digest, source_facts
 
 PLUGIN = "shifts/x.py"
@@ -116,14 +114,8 @@ SAME: dict[str, Sequence[Edit]] = {
         (PLUGIN, "[1, *rest], **others} if rest", "[1, *more], **those} if more"),
         (PLUGIN, "yield from others", "yield from those"),
     ],
-    "a function within": [
-        (PLUGIN, "def inner", "def within"),
-        (PLUGIN, "inner(sign)", "within(sign)"),
-    ],
-    "a function": [
-        (PLUGIN, "def _parts", "def _pieces"),
-        (PLUGIN, "_parts(first", "_pieces(first"),
-    ],
+    "a function within": [(PLUGIN, "def inner", "def within"), (PLUGIN, "inner(sign)", "within(sign)")],
+    "a function": [(PLUGIN, "def _parts", "def _pieces"), (PLUGIN, "_parts(first", "_pieces(first")],
     "a function of a helper": [
         (HELPER, "def half", "def part"),
         (HELPER, "else half", "else part"),
@@ -163,16 +155,9 @@ OTHER: dict[str, Sequence[Edit]] = {
     "a method that nobody names": [(PLUGIN, "return 7", "return 8")],
     "a field": [(PLUGIN, "    x: int\n", "    x: float\n")],
     "a decorator": [(PLUGIN, "@dataclass", "@dataclass(frozen=True)")],
-    "the name of a class": [
-        (PLUGIN, "class _Point", "class _Place"),
-        (PLUGIN, "_Point(1", "_Place(1"),
-    ],
-    "another class that is caught": [
-        (PLUGIN, "LEVELS as levels, Error", "LEVELS as levels, Fault as Error")
-    ],
-    "a global that is local": [
-        (PLUGIN, "    global _calls\n    _calls += 1\n", "    _calls = 1\n")
-    ],
+    "the name of a class": [(PLUGIN, "class _Point", "class _Place"), (PLUGIN, "_Point(1", "_Place(1")],
+    "another class that is caught": [(PLUGIN, "LEVELS as levels, Error", "LEVELS as levels, Fault as Error")],
+    "a global that is local": [(PLUGIN, "    global _calls\n    _calls += 1\n", "    _calls = 1\n")],
     "a pattern": [(PLUGIN, "real=1", "real=2")],
     "recursion": [(HELPER, "else half(x - 1)", "else _double(x - 1)")],
     "what a star brings": [(OTHER_HELPER, "x + 5", "x + 6")],
@@ -182,10 +167,7 @@ OTHER: dict[str, Sequence[Edit]] = {
     "an option": [(PLUGIN, '"a": 1', '"a": 2')],
     "what is offered": [(PLUGIN, "_calls = 0", "_calls = 0\nFIELD = 1")],
     "a text that documents nothing": [(PLUGIN, "    global", "    1\n    'Doc.'\n    global")],
-    "which library": [
-        (PLUGIN, "enum, math", "enum, cmath as math"),
-        (PLUGIN, "return _Kind", "math.pi; return _Kind"),
-    ],
+    "which library": [(PLUGIN, "enum, math", "enum, cmath as math"), (PLUGIN, "return _Kind", "math.pi; return _Kind")],
 }
 UNKNOWN = {
     "an attribute that is computed": "getattr(_far, name)",
@@ -217,7 +199,7 @@ TOLD = {
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A plugin folder of the user's own, in use."""
     folder = tmp_path / "mine"
-    monkeypatch.setattr(plugins.Folders, "extra", (folder,))
+    monkeypatch.setattr(registry.Folders, "extra", (folder,))
     return folder
 
 
@@ -262,9 +244,7 @@ def test_what_computes_is_seen(home: Path, edits: Sequence[Edit]) -> None:
 
 @pytest.mark.parametrize("use", UNKNOWN.values(), ids=UNKNOWN)
 def test_where_analysis_cannot_know_all_of_the_module_counts(home: Path, use: str) -> None:
-    imports = (
-        "from mine.shifts import _far\n" if "_far" in use.partition("import_module")[0] else ""
-    )
+    imports = "from mine.shifts import _far\n" if "_far" in use.partition("import_module")[0] else ""
     plugin = write(home, PLUGIN, f"{imports}def apply(name):\n    return {use}\n")
     write(home, "shifts/__init__.py", "")
     write(home, "__init__.py", "")
@@ -328,12 +308,12 @@ def test_what_a_decorator_keeps_counts_though_nobody_names_it(home: Path, helper
 
 
 def test_a_decorator_that_keeps_nothing_counts_with_what_it_decorates(home: Path) -> None:
-    text = "from shiftbench.compiled import compiled\ndef apply():\n    return 0\n"
+    text = "from shiftbench.base.compiled import compiled\ndef apply():\n    return 0\n"
     text += "@compiled\ndef _other():\n    return 1\n"
     before = digest(write(home, PLUGIN, text))
     assert digest(write(home, PLUGIN, text.replace("return 1", "return 2"))) == before
     text = text.replace("return 0", "return _other()")
-    assert "shiftbench/compiled.py: compiled" in names(write(home, PLUGIN, text))
+    assert "shiftbench/base/compiled.py: compiled" in names(write(home, PLUGIN, text))
 
 
 def test_what_a_plugin_declares_to_the_plan_alone_is_not_seen(home: Path) -> None:
@@ -342,10 +322,7 @@ def test_what_a_plugin_declares_to_the_plan_alone_is_not_seen(home: Path) -> Non
     source = "def train():\n    return 1\n"
     declared = source + 'TASKS = ("ranking",)\n'
     assert digest(write(home, place, declared)) == digest(write(home, place, source))
-    for seen in (
-        declared + "def reads():\n    return TASKS\n",
-        source + 'TASKS = ("ranking", print())\n',
-    ):
+    for seen in (declared + "def reads():\n    return TASKS\n", source + 'TASKS = ("ranking", print())\n'):
         other = seen.replace("ranking", "detection")
         assert digest(write(home, place, seen)) != digest(write(home, place, other))
     assert digest(write(home, PLUGIN, declared)) != digest(write(home, PLUGIN, source))
@@ -356,49 +333,38 @@ def test_digest_is_the_same_on_every_python(home: Path) -> None:
     plugin = planted(home)
     golden = "f7948ae8e5fccb11c5a4f367a1b31712"
     assert digest(plugin) == golden
-    program = f"import sys; sys.path.insert(0, {str(plugins.PACKAGE.parent)!r})\nfrom pathlib import Path\n"
-    program += "from shiftbench import plugins; from shiftbench.provenance import code_digest\n"
-    program += f"plugins.Folders.extra = (Path({str(home)!r}),)\n"
+    program = f"import sys; sys.path.insert(0, {str(registry.PACKAGE.parent)!r})\nfrom pathlib import Path\n"
+    program += "from shiftbench.base import registry; from shiftbench.provenance import code_digest\n"
+    program += f"registry.Folders.extra = (Path({str(home)!r}),)\n"
     for name in ("python3.11", "python3.12", "python3.13"):
         python = shutil.which(name)
         if python and runs(python):
-            asked = [
-                python,
-                "-c",
-                program + f"print(code_digest.of([Path({str(plugin)!r})]).linked)",
-            ]
+            asked = [python, "-c", program + f"print(code_digest.of([Path({str(plugin)!r})]).linked)"]
             said = subprocess.run(asked, capture_output=True, text=True, check=True)
             assert said.stdout.strip() == golden, name
 
 
 def runs(python: str) -> bool:
     """A shim on PATH need not have an interpreter behind it, nor PyYAML beside that."""
-    return (
-        subprocess.run([python, "-c", "import yaml"], capture_output=True, check=False).returncode
-        == 0
-    )
+    return subprocess.run([python, "-c", "import yaml"], capture_output=True, check=False).returncode == 0
 
 
 def test_assets_count_by_their_bytes_and_a_missing_one_is_an_error(home: Path) -> None:
     plugin = write(home, PLUGIN, 'ASSETS = ("../recorded/names.txt",)\nX = 1\n')
     asset = write(home, "recorded/names.txt", "one\n")
     first = digest(plugin)
-    assert names(plugin) == {
-        "mine/shifts/x.py: X",
-        "mine/recorded/names.txt",
-        "shiftbench/refs.py: Ref",
-    } | {name for name in names(plugin) if name.startswith("shiftbench/refs.py")}
+    assert names(plugin) == {"mine/shifts/x.py: X", "mine/recorded/names.txt", "shiftbench/base/refs.py: Ref"} | {
+        name for name in names(plugin) if name.startswith("shiftbench/base/refs.py")
+    }
     asset.write_text("one \n")
     assert digest(plugin) != first
     asset.unlink()
-    with pytest.raises(
-        PluginError, match=r"names.txt is not there, and a plugin reads it \(ASSETS\)"
-    ):
+    with pytest.raises(PluginError, match=r"names.txt is not there, and a plugin reads it \(ASSETS\)"):
         digest(plugin)
 
 
 def test_a_job_reaches_what_its_definitions_use_and_no_more(home: Path) -> None:
-    text = "from shiftbench.shifts import _levels, fog\nfrom shiftbench.errors import DataError\n"
+    text = "from shiftbench.plugins.shifts import _levels, fog\nfrom shiftbench.base.errors import DataError\n"
     text += f"from {home.name}.shifts import _stripes\n"
     text += "def apply(x):\n    if not x:\n        raise DataError\n    return fog.shares(x) + _stripes.WIDTH\n"
     plugin = write(home, PLUGIN, text)
@@ -407,12 +373,12 @@ def test_a_job_reaches_what_its_definitions_use_and_no_more(home: Path) -> None:
     assert found >= {
         "mine/shifts/x.py: apply",
         "mine/shifts/_stripes.py: WIDTH",
-        "shiftbench/shifts/fog.py: shares",
+        "shiftbench/plugins/shifts/fog.py: shares",
     }
     assert not found & {
         "mine/shifts/_stripes.py: HEIGHT",
-        "shiftbench/shifts/fog.py: apply",
-        "shiftbench/errors.py: RangeError",
+        "shiftbench/plugins/shifts/fog.py: apply",
+        "shiftbench/base/errors.py: RangeError",
     }
 
 
@@ -427,10 +393,7 @@ def test_what_changed_is_named(home: Path) -> None:
     moved = code_digest.of([home / PLUGIN]).recipe()
     assert code_digest.told(before, moved) == []
     planted(home, OTHER["another class that is caught"])
-    assert code_digest.changed(before) == [
-        "mine/shifts/_helper.py: Error",
-        "mine/shifts/_helper.py: Fault",
-    ]
+    assert code_digest.changed(before) == ["mine/shifts/_helper.py: Error", "mine/shifts/_helper.py: Fault"]
 
 
 def test_a_recipe_from_before_definitions_is_said_to_be_one(home: Path) -> None:
@@ -497,7 +460,7 @@ def test_moves_are_free_and_constants_are_not(tmp_path: Path, monkeypatch, circl
     for case in range(60):
         graph = drawn(random, circles)
         homes = [tmp_path / f"{case}_{side}" / f"mine{side}" for side in range(3)]
-        monkeypatch.setattr(plugins.Folders, "extra", tuple(homes))
+        monkeypatch.setattr(registry.Folders, "extra", tuple(homes))
         places = [list(random.permutation(words)[: len(graph.constants)]) for _ in homes]
         first, moved = (graph.write(homes[n], places[n], random) for n in range(2))
         assert fingerprint(first) == fingerprint(moved), (case, graph, places)
@@ -514,9 +477,7 @@ def test_helpers_that_change_places_are_seen(home: Path) -> None:
         write(home, f"shifts/_{name}.py", f"def value():\n    return {value}\n")
         text = f"from {home.name}.shifts._{name} import value\n\nshow = value\n"
         write(home, f"shifts/_show_{name}.py", text)
-    source = (
-        "from {0}.shifts import _show_{1} as a, _show_{2} as b\n\nresult = a.show() - b.show()\n"
-    )
+    source = "from {0}.shifts import _show_{1} as a, _show_{2} as b\n\nresult = a.show() - b.show()\n"
     plugin = write(home, "shifts/x.py", source.format(home.name, "one", "two"))
     first = fingerprint(plugin)
     plugin.write_text(source.format(home.name, "two", "one"))
@@ -527,24 +488,20 @@ def test_helpers_that_change_places_are_seen(home: Path) -> None:
 def test_what_only_tells_or_plans_does_not_count() -> None:
     """A list to be read by eye: none of these can change a byte of an output."""
     listed = (
-        "__init__ audit cli data.pins data.places data.row_digests documents engine entries "
-        "files inference.batch_sensitivity inference.devices library_imports plan plugins progress provenance release "
-        "stages.verbs storage tools"
+        "__init__ audit base.files base.library_imports base.progress base.registry cli data.pins data.places "
+        "data.row_digests evaluation.batch_sensitivity evaluation.devices provenance release workflow.engine "
+        "workflow.plan workflow.stages.verbs workflow.storage workflow.tools"
     )
     assert sorted(code_digest.NOT_COUNTED) == listed.split()
     for stage in ("shift", "train", "evaluate"):
         names = code_digest.of([code_digest.stage(stage)]).table
         modules = [name.removeprefix("shiftbench/").replace("/", ".") for name in names]
-        assert not [
-            m for m in modules if m.startswith(tuple(f"{n}." for n in code_digest.NOT_COUNTED))
-        ]
-        assert f"stages.{stage}.py" in modules
+        assert not [m for m in modules if m.startswith(tuple(f"{n}." for n in code_digest.NOT_COUNTED))]
+        assert f"workflow.stages.{stage}.py" in modules
 
 
 def test_a_file_outside_of_all_folders_has_no_name(tmp_path: Path) -> None:
-    with pytest.raises(
-        PluginError, match="neither in the package nor in a folder under `plugins:`"
-    ):
+    with pytest.raises(PluginError, match="neither in the package nor in a folder under `plugins:`"):
         code_digest.spell(tmp_path / "stray.py")
 
 
@@ -552,9 +509,7 @@ def test_digest_needs_nothing_but_the_standard_library() -> None:
     """It runs in other interpreters above, and before anything heavy in every job."""
     program = "import sys; from shiftbench.provenance import code_digest\n"
     program += "print('numpy' in sys.modules or 'torch' in sys.modules)"
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
 
 
@@ -595,9 +550,7 @@ def test_what_is_kept_is_what_sources_say(package: Path) -> None:
     helper = package / "shifts/_helper.py"
     helper.write_text(helper.read_text().replace("+ 1", "+ 2"))
     moved = again(files)
-    assert {name for name in parsed if moved[name] != parsed[name]} == {
-        "shiftbench/shifts/_helper.py: f"
-    }
+    assert {name for name in parsed if moved[name] != parsed[name]} == {"shiftbench/shifts/_helper.py: f"}
     helper.unlink()  # the same bytes of `one`, and its import means nothing of ours
     assert again(files)["shiftbench/shifts/one.py: g"] != parsed["shiftbench/shifts/one.py: g"]
 

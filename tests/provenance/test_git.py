@@ -1,7 +1,5 @@
 """Git is asked about a repository of somebody else's, and starts none of the programs that its files name."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -71,9 +69,7 @@ ASKED: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("question", ASKED)
-def test_no_question_starts_a_program_that_the_repository_names(
-    hostile: Path, question: str
-) -> None:
+def test_no_question_starts_a_program_that_the_repository_names(hostile: Path, question: str) -> None:
     ASKED[question]()
     assert not (hostile.parent / "ran").exists()
 
@@ -100,9 +96,7 @@ def test_a_revision_is_no_option(hostile: Path, word: str) -> None:
     assert sorted(hostile.rglob("*")) == before
 
 
-def test_settings_that_are_yours_are_not_the_repositorys(
-    hostile: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_that_are_yours_are_not_the_repositorys(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call(hostile, "config", "gpg.ssh.allowedSignersFile", "theirs")
     monkeypatch.setenv("HOME", str(hostile.parent))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -173,37 +167,22 @@ def pipe(theirs: Path, private: Path) -> None:
     (theirs / ".git").write_text(f"gitdir: some\n{private}")
 
 
-LEADING = (
-    linked,
-    file_to,
-    relative_file_to,
-    common,
-    false_worktree,
-    false_submodule,
-    bare,
-    pipe,
-)
+LEADING = (linked, file_to, relative_file_to, common, false_worktree, false_submodule, bare, pipe)
 
 
 INSIDE = {
-    "alternates": lambda git_dir, other: write(
-        git_dir / "objects/info/alternates", f"{other / 'objects'}\n"
-    ),
+    "alternates": lambda git_dir, other: write(git_dir / "objects/info/alternates", f"{other / 'objects'}\n"),
     "objects": lambda git_dir, other: link(git_dir / "objects", other / "objects"),
     "packs": lambda git_dir, other: link(git_dir / "objects/pack", other / "objects/pack"),
     "branches": lambda git_dir, other: link(git_dir / "refs/heads", other / "refs/heads"),
-    "a branch": lambda git_dir, other: link(
-        git_dir / "refs/heads/x/y", other / "refs/heads/master"
-    ),
+    "a branch": lambda git_dir, other: link(git_dir / "refs/heads/x/y", other / "refs/heads/master"),
     "HEAD": lambda git_dir, other: link(git_dir / "HEAD", other / "HEAD"),
     "index": lambda git_dir, other: link(git_dir / "index", other / "index"),
     "what is ignored": lambda git_dir, other: link(git_dir / "info/exclude", other / "config"),
     "a pipe": lambda git_dir, _: pipe_at(git_dir / "packed-refs"),
     "a pipe for HEAD": lambda git_dir, _: pipe_at(git_dir / "HEAD"),
     "an include": lambda git_dir, other: setting(git_dir, "include", f"path = {other}/config"),
-    "a condition": lambda git_dir, other: setting(
-        git_dir, 'includeIf "gitdir:/.path"', f"path = {other}/config"
-    ),
+    "a condition": lambda git_dir, other: setting(git_dir, 'includeIf "gitdir:/.path"', f"path = {other}/config"),
     "attributes": lambda git_dir, _: setting(git_dir, "core", "attributesFile = /dev/zero"),
     "ignored files": lambda git_dir, _: setting(git_dir, "CORE", "ExcludesFILE = /dev/zero"),
     "a setting of the work tree": lambda git_dir, other: write(
@@ -278,9 +257,7 @@ def test_no_file_of_a_checkout_leads_git_to_another_repository(
         assert "secret.txt" not in "".join(git.changed(home=home))
 
 
-def test_a_work_tree_that_the_configuration_names_is_not_looked_into(
-    private: Path, tmp_path: Path
-) -> None:
+def test_a_work_tree_that_the_configuration_names_is_not_looked_into(private: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     call(tmp_path, "init", "-q", str(theirs))
     call(theirs, "config", "core.worktree", str(private))
@@ -303,9 +280,7 @@ def test_worktrees_and_submodules_are_repositories(private: Path, tmp_path: Path
     assert git.changed(home=above / "sub") == ["new.txt"]
 
 
-def test_a_trusted_checkout_may_have_its_repository_elsewhere(
-    private: Path, tmp_path: Path
-) -> None:
+def test_a_trusted_checkout_may_have_its_repository_elsewhere(private: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     file_to(theirs, private)

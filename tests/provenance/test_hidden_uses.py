@@ -1,7 +1,5 @@
 """An edit that changes what a plugin does moves its digest, however hidden the use is."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
 from shiftbench.provenance import code_digest
 
 FILE = Path(__file__).with_suffix("").with_name("hidden_uses.txt")
@@ -28,8 +26,7 @@ def cases() -> dict[str, tuple[Tree, Tree]]:
         files = (part.partition("\n") for part in text.strip("\n").split("-- ")[1:])
         tree = {file: f"{content}\n".replace("\n\n\n", "\n") for file, _, content in files}
         found[name] = tuple(
-            {file: EDIT.sub(rf"\{which}", content) for file, content in tree.items()}
-            for which in (1, 2)
+            {file: EDIT.sub(rf"\{which}", content) for file, content in tree.items()} for which in (1, 2)
         )
     return found  # type: ignore[return-value]
 
@@ -55,7 +52,7 @@ def test_an_edit_that_changes_what_is_done_moves_the_digest(
         for which, tree in enumerate(CASES[name]):
             home = tmp_path / f"{packages}{which}" / HOME
             plugin = write(home, tree, packages=packages)
-            monkeypatch.setattr(plugins.Folders, "extra", (home,))
+            monkeypatch.setattr(registry.Folders, "extra", (home,))
             code_digest.forget()
             found.append(code_digest.of([plugin]).linked)
         assert found[0] != found[1]

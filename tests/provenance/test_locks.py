@@ -1,7 +1,5 @@
 """Locks and scratch files: who holds them, what a kill leaves, what may be cleared."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -18,7 +16,7 @@ HOST = socket.gethostname()
 AT_WORK = """
 import sys, time
 from pathlib import Path
-from shiftbench import files
+from shiftbench.base import files
 from shiftbench.provenance import locks
 root = Path(sys.argv[1])
 with locks.hold(root / "logs/locks/shift-a"), files.scratch(root / "data/a.json") as file, \\
@@ -38,9 +36,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker(root: Path):
     """A process that holds a lock and two scratch files."""
-    with subprocess.Popen(
-        [sys.executable, "-c", AT_WORK, str(root)], stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", AT_WORK, str(root)], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"at work\n"
         yield process
         process.kill()
@@ -64,9 +60,7 @@ def test_what_is_at_work_is_held_and_left_alone(root: Path, worker: subprocess.P
     assert locks.find(root, root) == found
 
 
-def test_what_a_kill_leaves_is_found_with_host_and_process_and_cleared(
-    root: Path, worker: subprocess.Popen
-) -> None:
+def test_what_a_kill_leaves_is_found_with_host_and_process_and_cleared(root: Path, worker: subprocess.Popen) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     found = locks.find(root, root)
@@ -117,9 +111,7 @@ def test_dvc_and_snakemake_count_as_this_hosts_on_its_own_disk(root: Path) -> No
     assert locks.find(root, root) == []
 
 
-def test_dvc_and_snakemake_tell_nothing_on_a_shared_disk(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dvc_and_snakemake_tell_nothing_on_a_shared_disk(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dvc_lock(root, gone())
     monkeypatch.setattr(locks, "_shared", lambda _: True)
     assert [lock.state for lock in locks.find(root, root)] == ["elsewhere"]

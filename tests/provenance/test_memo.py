@@ -1,7 +1,5 @@
 """Digests that are remembered are those of the bytes, whatever is done to files and to what is kept of them."""
 
-from __future__ import annotations
-
 import os
 import random  # noqa: TID251 - of what is done to a file, and seeded
 import time
@@ -10,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shiftbench import plugins
-from shiftbench.files import sha256
+from shiftbench.base import registry
+from shiftbench.base.files import sha256
 from shiftbench.provenance.memo import Digests, Memo
 
 LONG = 0.05
@@ -59,14 +57,7 @@ def damage_what_is_kept(file: Path, draw: random.Random) -> None:
     kept = file.parent / "logs/digests"
     if kept.is_file():
         digest = kept.read_bytes()[:64]
-        other = [
-            b"",
-            b" 1",
-            b" 1 2 3 4 first",
-            b" " + draw.randbytes(40),
-            b" 1" * 90,
-            b"\xff\0" * 9,
-        ]
+        other = [b"", b" 1", b" 1 2 3 4 first", b" " + draw.randbytes(40), b" 1" * 90, b"\xff\0" * 9]
         kept.write_bytes(digest + draw.choice(other) + b"\n")
 
 
@@ -98,9 +89,7 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path, pause: float) -> None:
         digests.keep()
 
 
-def test_what_was_hashed_is_not_hashed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_hashed_is_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"ab")
     time.sleep(LONG)
     first = Digests(tmp_path)
@@ -115,9 +104,7 @@ def test_what_was_hashed_is_not_hashed_again(
     assert len((tmp_path / "logs/digests").read_text().splitlines()) == 1
 
 
-def test_what_is_kept_does_not_grow_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_kept_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shiftbench.provenance.memo._SPARE", 3)
     monkeypatch.setattr("shiftbench.provenance.memo._is_settled", lambda *_: True)
     for number in range(20):
@@ -129,12 +116,10 @@ def test_what_is_kept_does_not_grow_for_ever(
     assert len((tmp_path / "logs/digests").read_text().splitlines()) <= 6
 
 
-def test_nothing_is_kept_in_a_checkout_that_is_only_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_kept_in_a_checkout_that_is_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"ab")
     time.sleep(LONG)
-    monkeypatch.setattr(plugins.Folders, "only_read", True)
+    monkeypatch.setattr(registry.Folders, "only_read", True)
     digests = Digests(tmp_path)
     digests("file")
     digests.keep()

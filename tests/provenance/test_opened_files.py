@@ -1,7 +1,5 @@
 """A job says which files it opens: what nothing names is an error where a run is strict."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import os
@@ -14,11 +12,11 @@ import numpy as np
 import pytest
 
 from makers.made_campaign import checkout
-from shiftbench import plugins
-from shiftbench.errors import UndeclaredError
+from shiftbench.base import registry
+from shiftbench.base.errors import UndeclaredError
 from shiftbench.provenance import environment, installed, opened_files, recipe, trust
 from shiftbench.provenance.opened_files import Watch, watched
-from shiftbench.stages import verbs
+from shiftbench.workflow.stages import verbs
 
 
 def heard(*files: Path, **allowed: list) -> list[str]:
@@ -103,12 +101,9 @@ def test_a_new_file_may_have_the_number_of_one_that_went(tmp_path, goes):
         new = tmp_path / "new"
         new.write_text("new")
         found = new.stat()
-        watch._older = {
-            (found.st_dev, found.st_ino) if one == numbers[0] else one for one in watch._older
-        }
+        watch._older = {(found.st_dev, found.st_ino) if one == numbers[0] else one for one in watch._older}
         watch._leaving = {
-            (found.st_dev, found.st_ino) if one == numbers[0] else one: name
-            for one, name in watch._leaving.items()
+            (found.st_dev, found.st_ino) if one == numbers[0] else one: name for one, name in watch._leaving.items()
         }  # as if the file system had given it the number
         new.read_text()
         stays.read_text()
@@ -123,11 +118,7 @@ def test_data_of_a_package_have_the_hash_of_its_record(tmp_path, monkeypatch):
     for name in ("good.txt", "edited.txt", "dropped.txt"):
         (home / "some" / name).write_text("x")
     digest = "LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE"  # of "x", as `wheel` writes it
-    lines = [
-        f"some/good.txt,sha256={digest},1",
-        f"some/edited.txt,sha256={'A' * 43},1",
-        "some/x.pyc,,",
-    ]
+    lines = [f"some/good.txt,sha256={digest},1", f"some/edited.txt,sha256={'A' * 43},1", "some/x.pyc,,"]
     (home / "some-1.dist-info/RECORD").write_text("\n".join(lines))
     monkeypatch.setattr(opened_files, "_PYTHON", (f"{tmp_path}/venv/",))
     files = [home / "some" / name for name in ("good.txt", "edited.txt", "dropped.txt")]
@@ -136,9 +127,7 @@ def test_data_of_a_package_have_the_hash_of_its_record(tmp_path, monkeypatch):
 
 def test_a_record_is_that_of_the_wheel():
     stated = dict(installed.files("webdataset"))
-    file = Path(
-        str(importlib.metadata.distribution("webdataset").locate_file("webdataset/shardlists.py"))
-    )
+    file = Path(str(importlib.metadata.distribution("webdataset").locate_file("webdataset/shardlists.py")))
     assert stated[file] == installed.stated(file)
     assert not any(name.suffix == ".pyc" for name in stated)
 
@@ -154,7 +143,7 @@ def apply(image, severity, words):
 @pytest.mark.parametrize("strict", [None, False, True])
 def test_a_strict_job_writes_nothing_from_a_file_that_nothing_names(tmp_path, monkeypatch, strict):
     """Under `strict: true`, or in CI where params say nothing; the file is older than the job."""
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     monkeypatch.chdir(tmp_path)
     made = checkout(tmp_path / "checkout")
     monkeypatch.chdir(made.root)
@@ -166,10 +155,7 @@ def test_a_strict_job_writes_nothing_from_a_file_that_nothing_names(tmp_path, mo
     plan = made.plan(**halved, **asked)
     plan.write(made.root)
     (job,) = (job for job in plan.of_verb("shift") if "halved" in job.name)
-    for other in [
-        *plan.of_verb("fetch"),
-        *(j for j in plan.of_verb("shift") if "identity" in j.name),
-    ]:
+    for other in [*plan.of_verb("fetch"), *(j for j in plan.of_verb("shift") if "identity" in j.name)]:
         recipe.execute(made.root / other.recipe_path, verbs.RUN[other.verb])
     monkeypatch.setattr(opened_files.time, "time_ns", lambda: 2**62)
     if strict is False:
@@ -182,7 +168,7 @@ def test_a_strict_job_writes_nothing_from_a_file_that_nothing_names(tmp_path, mo
 
 def test_a_strict_job_may_read_the_list_of_trusted_checkouts(tmp_path, monkeypatch):
     """The first job of a process asks git for the commit, and git runs only where that list says so."""
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     monkeypatch.chdir(tmp_path)
     made = checkout(tmp_path / "checkout")
     monkeypatch.chdir(made.root)
@@ -192,16 +178,13 @@ def test_a_strict_job_may_read_the_list_of_trusted_checkouts(tmp_path, monkeypat
     listed.write_text(f"{made.root}\n")
     monkeypatch.setenv(trust.VARIABLE, str(listed))
     plan = made.plan(
-        strict=True,
-        shifts__gaussian_noise={"severities": [2, 3]},
-        campaigns__tiny__shifts=["gaussian_noise"],
+        strict=True, shifts__gaussian_noise={"severities": [2, 3]}, campaigns__tiny__shifts=["gaussian_noise"]
     )
     plan.write(made.root)
     opened = []
     monkeypatch.setattr(trust, "_lines", lambda: opened.append(1) or listed.read_text().split())
     identity, noise = (
-        [job for job in plan.of_verb("shift") if name in job.name]
-        for name in ("identity", "gaussian_noise")
+        [job for job in plan.of_verb("shift") if name in job.name] for name in ("identity", "gaussian_noise")
     )
     for job in (*plan.of_verb("fetch"), *identity):
         recipe.execute(made.root / job.recipe_path, verbs.RUN[job.verb])
@@ -278,12 +261,8 @@ WAYS = {
     "created, if it were not here": lambda secret, _: _opened(secret, os.O_RDONLY | os.O_CREAT),
     "relative to an open folder": _from_folder,
     "/proc/self/root": lambda secret, _: Path(f"/proc/self/root{secret}").read_bytes(),
-    "/proc/self/cwd": lambda secret, _: Path(
-        f"/proc/self/cwd/{os.path.relpath(secret)}"
-    ).read_bytes(),
-    "/proc/thread-self/root": lambda secret, _: Path(
-        f"/proc/thread-self/root{secret}"
-    ).read_bytes(),
+    "/proc/self/cwd": lambda secret, _: Path(f"/proc/self/cwd/{os.path.relpath(secret)}").read_bytes(),
+    "/proc/thread-self/root": lambda secret, _: Path(f"/proc/thread-self/root{secret}").read_bytes(),
     "by bytes": lambda secret, _: open(os.fsencode(secret), "rb").close(),  # noqa: PTH123
     "a symbolic link of its own": _linked,
     "a hard link of its own": _hard,

@@ -1,7 +1,5 @@
 """What runs in a job is heard: Python's own functions, those that numba compiles or loads, and in each thread."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Iterator
@@ -10,12 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
 from shiftbench.provenance import ran
 
 MODULE = """
 import numba
-from shiftbench.compiled import compiled
+from shiftbench.base.compiled import compiled
 
 def plain(x):
     return inner(x)
@@ -55,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "loops.py").write_text(MODULE)
-    monkeypatch.setattr(plugins.Folders, "extra", (folder,))
+    monkeypatch.setattr(registry.Folders, "extra", (folder,))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
     yield folder
@@ -84,9 +82,7 @@ def test_what_is_called_is_heard_and_nothing_else(folder: Path) -> None:
     assert heard(code) == {"plain", "inner"}
 
 
-def test_compiled_functions_are_heard_when_compiled_when_loaded_and_when_wrapped(
-    folder: Path,
-) -> None:
+def test_compiled_functions_are_heard_when_compiled_when_loaded_and_when_wrapped(folder: Path) -> None:
     for _ in range(2):  # the second time from numba's cache
         loops = imported()
         with ran.watched() as code:

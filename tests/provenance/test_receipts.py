@@ -1,7 +1,5 @@
 """Receipts of strangers and damaged ones, and outputs whose bytes are not theirs."""
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os
@@ -15,11 +13,11 @@ from typing import Any
 import pytest
 
 from makers.damages import VALUES, WORDS
-from shiftbench.errors import DataError, ShiftbenchError, StaleError
-from shiftbench.files import scratch, sha256, write_bytes, write_json
+from shiftbench.base.errors import DataError, ShiftbenchError, StaleError
+from shiftbench.base.files import scratch, sha256, write_bytes, write_json
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import receipts, recipe, run_files
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.refs import Ref
 
 RECIPE = {"verb": "x", "code": {"a.py": "1"}}
 TABLES, SHARDS = Ref("tables", "one"), Ref("shards", "d/test/fog/3")
@@ -85,9 +83,7 @@ def same_bytes_by_second_name(file: Path) -> None:
 
 @pytest.mark.parametrize("ref", FILES, ids=lambda ref: ref.kind)
 @pytest.mark.parametrize("how", [empty, folder, pipe, unlink, circle])
-def test_every_file_of_an_output_counts(
-    tmp_path: Path, ref: Ref, how: Callable[[Path], None]
-) -> None:
+def test_every_file_of_an_output_counts(tmp_path: Path, ref: Ref, how: Callable[[Path], None]) -> None:
     for number, name in enumerate(FILES[ref]):
         root = tmp_path / str(number)
         one = put(root, ref)
@@ -103,9 +99,7 @@ def test_every_file_of_an_output_counts(
 
 
 @pytest.mark.parametrize("how", [same_bytes_by_link, same_bytes_by_second_name])
-def test_the_right_bytes_are_right_wherever_they_are(
-    tmp_path: Path, how: Callable[[Path], None]
-) -> None:
+def test_the_right_bytes_are_right_wherever_they_are(tmp_path: Path, how: Callable[[Path], None]) -> None:
     one = put(tmp_path, TABLES)
     how(tmp_path / TABLES.path)
     assert recipe.status(tmp_path, one) == "fresh"
@@ -223,9 +217,9 @@ FORBIDDEN = {
 }
 LOOK = """
 import sys, pathlib
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
 one = recipe.Artifact.of(Ref("tables", "one"), {"verb": "x", "code": {"a.py": "1"}}, ())
 for root in map(pathlib.Path, sys.argv[1:]):
     try:
@@ -241,11 +235,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
         (tmp_path / str(number) / place).chmod(0)
     roots = [str(tmp_path / str(number)) for number in range(len(FORBIDDEN))]
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, *roots],
-        preexec_fn=_as_others,
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", LOOK, *roots], preexec_fn=_as_others, capture_output=True, text=True, check=True
     )
     for line, told in zip(done.stdout.splitlines(), FORBIDDEN.values(), strict=True):
         assert told in line

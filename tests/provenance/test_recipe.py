@@ -1,7 +1,5 @@
 """Recipes and receipts: one text per value, outputs whole or not at all, moved code refused."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import subprocess
@@ -15,13 +13,13 @@ import pytest
 
 from isolation import ROOT
 from makers import planned_campaign
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, StaleError
+from shiftbench.base.files import scratch, sha256, write_bytes, write_json
+from shiftbench.base.refs import Ref
 from shiftbench.data import row_digests
-from shiftbench.errors import DataError, StaleError
-from shiftbench.files import scratch, sha256, write_bytes, write_json
 from shiftbench.provenance import code_digest, recipe
 from shiftbench.provenance.recipe import Artifact, Job, Run
-from shiftbench.refs import Ref
 
 ONE, TWO = Ref("tables", "one"), Ref("tables", "two")
 
@@ -29,9 +27,7 @@ ONE, TWO = Ref("tables", "one"), Ref("tables", "two")
 def job(home: Path, **over: object) -> tuple[Path, Job]:
     """Write the recipe file of a job with two artifacts; the second is made from the first."""
     first = Artifact.of(ONE, {"verb": "aggregate", "draws": 1, **over}, ())
-    second = Artifact.of(
-        TWO, {"verb": "aggregate", "upstream": {ONE.path: first.fingerprint}}, (ONE,)
-    )
+    second = Artifact.of(TWO, {"verb": "aggregate", "upstream": {ONE.path: first.fingerprint}}, (ONE,))
     made = Job("aggregate", "both", (first, second), {"plugins": []})
     file = home / made.recipe_path
     write_bytes(file, made.text().encode())
@@ -123,9 +119,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where a folder should be")
-    with pytest.raises(
-        DataError, match=r"cannot look at .*one.*: .*/results: Not a directory; outputs belong"
-    ):
+    with pytest.raises(DataError, match=r"cannot look at .*one.*: .*/results: Not a directory; outputs belong"):
         recipe.execute(job(tmp_path)[0], make)
 
 
@@ -143,14 +137,13 @@ def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
         make(run, todo)
 
     with pytest.raises(
-        StaleError,
-        match=r"mine/shifts/bright.py: LEVELS changed after the recipe of .*one.* was written",
+        StaleError, match=r"mine/shifts/bright.py: LEVELS changed after the recipe of .*one.* was written"
     ):
         recipe.execute(file, edit_then_make)
     assert not (tmp_path / ONE.path).exists()
     with pytest.raises(StaleError, match="Run again: the new code gets its own recipe"):
         recipe.execute(file, make)
-    plugins.Folders.use(())
+    registry.Folders.use(())
 
 
 def test_two_processes_do_not_make_one_output_at_once(tmp_path: Path) -> None:
@@ -176,8 +169,4 @@ def test_two_processes_do_not_make_one_output_at_once(tmp_path: Path) -> None:
 def test_differences_name_the_key() -> None:
     old = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
     new = {"a": {"b": 2, "c": [1, 2]}, "e": "x" * 99}
-    assert recipe.differences(old, new) == [
-        "a.b: 1 -> 2",
-        "d: 1 -> null",
-        f'e: null -> "{"x" * 56}...',
-    ]
+    assert recipe.differences(old, new) == ["a.b: 1 -> 2", "d: 1 -> null", f'e: null -> "{"x" * 56}...']

@@ -1,7 +1,5 @@
 """No drawn refactoring of the package moves a digest."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -37,13 +35,13 @@ def recipes(home: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for name in PLUGINS:
         stage, _, plugin = name.partition(" ")
-        roots = [home / f"stages/{stage}.py", home / f"{plugin}.py"]
+        roots = [home / f"workflow/stages/{stage}.py", home / f"plugins/{plugin}.py"]
         found[name] = code_digest.of(roots).recipe()
     return found
 
 
 def reached(home: Path) -> list[Path]:
-    tables = (code_digest.of([home / f"{name.partition(' ')[2]}.py"]).table for name in PLUGINS)
+    tables = (code_digest.of([home / f"plugins/{name.partition(' ')[2]}.py"]).table for name in PLUGINS)
     names = {name for table in tables for name in table if name.endswith(".py")}
     return sorted(code_digest.locate(name) for name in names)
 

@@ -1,7 +1,5 @@
 """Run files state what Python loaded before the program; it excuses no difference."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +12,7 @@ from shiftbench.audit.evidence import environments
 from shiftbench.provenance import environment
 
 
-def test_variables_modules_and_files_that_run_code_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_modules_and_files_that_run_code_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "site-packages"
     home.mkdir()
     (home / "runs.pth").write_text("/a/folder\nimport os\n")
@@ -38,9 +34,7 @@ def test_variables_modules_and_files_that_run_code_are_named(
 
 
 def test_it_is_no_cause_and_no_reason() -> None:
-    here, there = (
-        {"environment": {"python": "3", "startup": one}} for one in ({}, {"LD_PRELOAD": True})
-    )
+    here, there = ({"environment": {"python": "3", "startup": one}} for one in ({}, {"LD_PRELOAD": True}))
     assert causes.circumstances(here) == causes.circumstances(there)
     assert environments.reasons(here["environment"], there["environment"]) == []
 

@@ -1,7 +1,5 @@
 """Tables of a stranger: a process of its own finds those that take all memory, or end who reads them."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.provenance import table_trial, trust
 
 RNG = np.random.Generator
@@ -49,27 +47,21 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_a_large_table_in_a_small_file_is_not_read(
-    untrusted: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_a_large_table_in_a_small_file_is_not_read(untrusted: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(table_trial, "MEMORY", 1 << 28)
     good(untrusted / "a/first.parquet")
     dtype, told = BOMBS[kind]
     repeated(untrusted / "a/second.parquet", np.random.default_rng(0), dtype, told=told)
     assert (untrusted / "a/second.parquet").stat().st_size < 100_000
     good(untrusted / "b/third.parquet")
-    with pytest.raises(
-        DataError, match=r"a/second.parquet is not read: it takes more than 256 MiB"
-    ):
+    with pytest.raises(DataError, match=r"a/second.parquet is not read: it takes more than 256 MiB"):
         table_trial.require(untrusted)
     table_trial.require(untrusted / "b")
     trust.trust(untrusted)
     table_trial.require(untrusted)  # of your own nothing is tried
 
 
-def test_a_table_that_ends_the_process_is_named(
-    untrusted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_ends_the_process_is_named(untrusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good(untrusted / "a.parquet")
     good(untrusted / "b.parquet")
     ends = "import os; os.write(1, b'.\\n.\\n'); os.abort()"
@@ -81,9 +73,7 @@ def test_a_table_that_ends_the_process_is_named(
         table_trial.require(untrusted)
 
 
-def test_drawn_damage_is_left_to_who_reads_it(
-    untrusted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_drawn_damage_is_left_to_who_reads_it(untrusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a file holds, and however it is called: no exception of the trial's, no other file blamed."""
     rng, data = np.random.default_rng(0), good(untrusted / "good.parquet")
     for number in range(60):
@@ -108,9 +98,7 @@ def test_drawn_damage_is_left_to_who_reads_it(
     assert (trial.returncode, len(trial.stdout.split())) == (0, 1 + 60 + 4)
 
 
-def test_where_no_tables_are_nothing_is_started(
-    untrusted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_tables_are_nothing_is_started(untrusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_trial, "_COMMAND", ("/nowhere",))
     table_trial.require(untrusted, untrusted / "missing")
     good(untrusted / "a.parquet")

@@ -1,7 +1,5 @@
 """The tiny campaign, released once with a signature; copies of it to change."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -25,16 +23,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def released(
-    author: Repository, keys: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Repository:
+def released(author: Repository, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The author's repository with a signed release, committed."""
     path = tmp_path_factory.mktemp("released") / "repository"
     shutil.copytree(author.path, path, symlinks=True)
     repository = Repository(path)
-    said = repository.run(
-        "shiftbench", "release", "1.0", "--sign", str(keys / "key"), "--created", CREATED
-    ).stdout
+    said = repository.run("shiftbench", "release", "1.0", "--sign", str(keys / "key"), "--created", CREATED).stdout
     assert manifest.read(path, "1.0")["root"] in said
     repository.run("git", "add", "releases")
     repository.run("git", "commit", "-qm", "release 1.0")

@@ -1,7 +1,5 @@
 """The bill of materials names what a release rests on, each once, with the digests that are known, and no others."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +12,10 @@ import pytest
 from makers.released_campaign import CREATED, call
 from makers.repositories import HOME
 from shiftbench.data.source_files import load_source
-from shiftbench.plan.params import Params
-from shiftbench.plan.plan import Plan
 from shiftbench.release import bill_of_materials
 from shiftbench.release.text import lined
+from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.plan.plan import Plan
 
 VALIDATORS = HOME / ".venv-validators/bin"
 NAMES = ("numpy", "zc.lockfile", "ast_serialize", "PyYAML", "torch", "a", "shiftbench")
@@ -102,12 +100,10 @@ def test_drawn_packages_are_there_once_with_who_states_them_and_the_hashes_of_th
             assert listed == hashed.get((name, version), [])
 
 
-def test_originals_and_weights_of_others_have_licences_and_digests(
-    bill: Callable[..., Node],
-) -> None:
+def test_originals_and_weights_of_others_have_licences_and_digests(bill: Callable[..., Node]) -> None:
     document = bill()
     originals = of(document, "data")
-    assert originals.keys() == {f"sources/{n}" for n in ("fashion_mnist", "frost_textures", "squeezenet")}  # fmt: skip
+    assert originals.keys() == {f"sources/{n}" for n in ("fashion_mnist", "frost_textures", "squeezenet")}
     for one in originals.values():
         source = load_source(one["name"])
         assert source.licence in one["licenses"][0]["license"].values()

@@ -1,7 +1,5 @@
 """Releases are a chain, and the checks A26 and A27 of the audit read it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -38,10 +36,7 @@ def test_releases_are_a_chain_and_the_audit_reads_it(second: Repository) -> None
     first = manifest.read(home, "1.0")
     assert manifest.read(home, "1.1")["previous"] == first["root"]
     clean = audit(second)
-    assert {number: result["verdict"] for number, result in clean.items()} == {
-        "A26": "exact",
-        "A27": "exact",
-    }
+    assert {number: result["verdict"] for number, result in clean.items()} == {"A26": "exact", "A27": "exact"}
     assert "2 releases in one chain" in clean["A26"]["notes"][0]
 
     flip(home / RECORD)

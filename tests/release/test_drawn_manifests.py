@@ -1,7 +1,5 @@
 """Drawn manifests of a stranger who makes root and statement anew: none verifies or leads elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -17,7 +15,7 @@ from makers import attacks, planned_campaign
 from makers.command_line import ends
 from makers.opened_names import OpenedNames
 from makers.released_campaign import call
-from shiftbench.files import sha256
+from shiftbench.base.files import sha256
 from shiftbench.provenance import trust
 from shiftbench.release import git, manifest, statement
 
@@ -40,10 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / name).write_text("{}\n")
     call("git", "init", "-q", str(home))
     call("git", "-C", str(home), "add", "-A")
-    call(
-        *("git", "-C", str(home), "-c", "user.name=a", "-c", "user.email=a@b"),
-        *("commit", "-qm", "x"),
-    )
+    call(*("git", "-C", str(home), "-c", "user.name=a", "-c", "user.email=a@b"), *("commit", "-qm", "x"))
     return home
 
 
@@ -56,8 +51,7 @@ def honest(home: Path) -> Content:
         ("requirements.lock", "lock", {"stage": manifest.REPOSITORY}),
     )
     entries = [
-        {"path": path, "kind": kind, "size": (home / path).stat().st_size, **more}
-        | {"sha256": sha256(home / path)}
+        {"path": path, "kind": kind, "size": (home / path).stat().st_size, **more} | {"sha256": sha256(home / path)}
         for path, kind, more in rows
     ]
     files = [{"path": RUN, "sha256": sha256(home / RUN)}]
@@ -214,9 +208,7 @@ def drawn(number: int, draw: random.Random, home: Path) -> str:
 def all_around(home: Path) -> dict[str, tuple[int, int]]:
     """Return what lies in a checkout and above it, without git's index."""
     found = ((path, path.lstat()) for path in home.parent.rglob("*") if path.name != "index")
-    return {
-        str(path): (stat.st_size, stat.st_mtime_ns) for path, stat in found if path != home / ".git"
-    }
+    return {str(path): (stat.st_size, stat.st_mtime_ns) for path, stat in found if path != home / ".git"}
 
 
 def test_no_drawn_manifest_verifies_or_leads_elsewhere(

@@ -1,7 +1,5 @@
 """Drawn signatures and lists of signers: good is one by a key of the list, over these bytes, for shiftbench."""
 
-from __future__ import annotations
-
 import base64
 import random  # noqa: TID251 - of signatures, and seeded
 from collections.abc import Callable
@@ -51,9 +49,7 @@ class Signed:
             self.made[asked] = file.with_name("data.sig").read_bytes()
         return self.made[asked]
 
-    def verdict(
-        self, signature: bytes, data: bytes = TEXT, signers: bytes | None = None
-    ) -> Verdict:
+    def verdict(self, signature: bytes, data: bytes = TEXT, signers: bytes | None = None) -> Verdict:
         file, given = self.folder / "statement", self.folder / "signers"
         file.write_bytes(data)
         file.with_name("statement.sig").write_bytes(signature)
@@ -94,14 +90,7 @@ def cut(draw: random.Random, signed: Signed) -> bytes:
 
 
 def of_other_bytes(draw: random.Random, signed: Signed) -> bytes:
-    others = (
-        b"",
-        TEXT[:-1],
-        TEXT + b"\n",
-        TEXT.replace(b"\n", b"\r\n"),
-        TEXT.upper(),
-        b"\0" + TEXT,
-    )
+    others = (b"", TEXT[:-1], TEXT + b"\n", TEXT.replace(b"\n", b"\r\n"), TEXT.upper(), b"\0" + TEXT)
     return signed.signature("mine", draw.choice(others))
 
 
@@ -196,9 +185,7 @@ def test_a_key_that_is_listed_is_found_among_others(signed: Signed) -> None:
 
 
 @pytest.mark.needs("gpg")
-def test_a_key_that_was_revoked_signs_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_that_was_revoked_signs_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keyring = tmp_path / "g"
     keyring.mkdir(mode=0o700)
     monkeypatch.setenv("GNUPGHOME", str(keyring))

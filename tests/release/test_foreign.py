@@ -1,7 +1,5 @@
 """A manifest of somebody else's leads its reader nowhere but to files of the checkout."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,8 @@ import numpy as np
 import pytest
 
 from makers.released_campaign import call, problems
-from shiftbench.errors import DataError
-from shiftbench.files import stays_below
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import stays_below
 from shiftbench.release import manifest, signing, verify
 
 DIGEST = "0" * 64
@@ -98,9 +96,7 @@ def test_a_release_without_a_signature_does_not_pass_for_signed(home: Path, tmp_
     assert [p.verdict for p in found if p.kind == "unsigned"] == ["failed"]
 
 
-def test_the_checkouts_own_signers_are_nobodys(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_checkouts_own_signers_are_nobodys(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key"))
     statement = home / "releases/1.0/statement.intoto.json"
     statement.write_text("{}")

@@ -1,7 +1,5 @@
 """The Merkle tree: one value by hand, the vectors of Certificate Transparency, proofs that hold and do not."""
 
-from __future__ import annotations
-
 import hashlib
 
 import pytest

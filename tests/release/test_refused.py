@@ -1,7 +1,5 @@
 """What is not whole is not released; the message names the files."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,24 +8,20 @@ import pytest
 
 from makers.released_campaign import CREATED, RECORD, TAR, call, flip
 from makers.repositories import Repository
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError, ShiftbenchError, StaleError
-from shiftbench.plan import plan as plans
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, ShiftbenchError, StaleError
 from shiftbench.release import make, manifest, statement
+from shiftbench.workflow.plan import plan as plans
 
 pytestmark = pytest.mark.workflow
 
 
 @pytest.fixture
-def unreleased(
-    author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., None]:
+def unreleased(author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that releases the campaign in this process, in a folder of the test's own."""
-    shutil.copytree(
-        author.path, tmp_path / "own", symlinks=True, ignore=shutil.ignore_patterns("cache")
-    )
+    shutil.copytree(author.path, tmp_path / "own", symlinks=True, ignore=shutil.ignore_patterns("cache"))
     monkeypatch.chdir(tmp_path / "own")
-    monkeypatch.setattr(plugins.Folders, "extra", ())
+    monkeypatch.setattr(registry.Folders, "extra", ())
 
     def release(name: str = "1.0", created: str | None = None) -> None:
         planned, root = plans.load()
@@ -62,11 +56,7 @@ REFUSED: dict[str, tuple[Callable[[], None], type[ShiftbenchError], str]] = {
     "a missing record": (lambda: Path(RECORD).unlink(), DataError, rf"not here.*\n  {RECORD}"),
     "a damaged shard": (lambda: flip(Path(TAR)), StaleError, rf"bytes changed: {Path(TAR).name}"),
     "no git": (lambda: shutil.rmtree(".git"), DataError, "has no git commit"),
-    "no Snakefile": (
-        lambda: (Path("Snakefile").unlink(), commit()),
-        DataError,
-        "Snakefile is missing",
-    ),
+    "no Snakefile": (lambda: (Path("Snakefile").unlink(), commit()), DataError, "Snakefile is missing"),
     "no run file": (lambda: Path(f"{RECORD}.run.json").unlink(), DataError, r"run.json is missing"),
 }
 
@@ -80,9 +70,7 @@ def test_what_is_not_whole_is_refused_and_named(unreleased: Callable[..., None],
     assert list(Path().glob("releases/*")) == []
 
 
-def test_names_and_times_are_checked_and_nothing_is_written_twice(
-    unreleased: Callable[..., None],
-) -> None:
+def test_names_and_times_are_checked_and_nothing_is_written_twice(unreleased: Callable[..., None]) -> None:
     with pytest.raises(ParamsError, match="no name for a release"):
         unreleased("../1.0")
     with pytest.raises(ParamsError, match="is no time"):

@@ -1,7 +1,5 @@
 """A release holds all that was made, as standards describe it, and is equal wherever it is made."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -93,9 +91,7 @@ def test_a_proof_leads_from_one_file_to_the_root(released: Repository) -> None:
 
 
 @validated
-def test_croissant_is_valid_and_its_records_can_be_read(
-    released: Repository, tmp_path: Path
-) -> None:
+def test_croissant_is_valid_and_its_records_can_be_read(released: Repository, tmp_path: Path) -> None:
     folder = released.path / "releases/1.0/croissant"
     assert sorted(file.name for file in folder.iterdir()) == ["other.json", "tiny.json"]
     tool, home = str(VALIDATORS / "mlcroissant"), {"HOME": str(tmp_path)}
@@ -149,11 +145,7 @@ def test_the_root_is_the_same_in_a_clone_by_another_user_at_another_time(
     colleague.run("shiftbench", "pull")
     colleague.run("git", "config", "user.name", "Another")
     colleague.run("git", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "mine")
-    for name, value in {
-        "TZ": "Asia/Tokyo",
-        "LC_ALL": "C",
-        "SOURCE_DATE_EPOCH": "1800000000",
-    }.items():
+    for name, value in {"TZ": "Asia/Tokyo", "LC_ALL": "C", "SOURCE_DATE_EPOCH": "1800000000"}.items():
         monkeypatch.setenv(name, value)
     colleague.run("sh", "-c", "umask 077; shiftbench release 1.0 --unsigned")
     ours, theirs = (manifest.read(one.path, "1.0") for one in (released, colleague))

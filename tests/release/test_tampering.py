@@ -1,25 +1,12 @@
 """No file of a release changes unnoticed: each fault alone, with the file and the kind of problem that it must give."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from makers.released_campaign import (
-    METRICS,
-    OWN,
-    RECORD,
-    SECRET,
-    STATEMENT,
-    TAR,
-    call,
-    edit,
-    flip,
-    problems,
-)
-from shiftbench.errors import DataError
+from makers.released_campaign import METRICS, OWN, RECORD, SECRET, STATEMENT, TAR, call, edit, flip, problems
+from shiftbench.base.errors import DataError
 from shiftbench.release import signing
 
 pytestmark = pytest.mark.workflow
@@ -37,10 +24,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
     "a byte of a shard": (lambda home: flip(home / TAR), {"artefact": {TAR}}),
     "a byte of a table": (lambda home: flip(home / METRICS), {"artefact": {METRICS}}),
     "a byte of what is withheld": (lambda home: flip(home / SECRET), {"artefact": {SECRET}}),
-    "a receipt": (
-        lambda home: edit(home / ENTRY, lambda it: it["consumed"].clear()),
-        {"artefact": {ENTRY}},
-    ),
+    "a receipt": (lambda home: edit(home / ENTRY, lambda it: it["consumed"].clear()), {"artefact": {ENTRY}}),
     "the lock": (
         lambda home: (home / "requirements.lock").write_text("numpy==1.0\n"),
         {"missing": {"requirements.lock"}},  # without git, nobody knows what it was
@@ -70,8 +54,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
     ),
     "a parameter in the statement": (
         lambda home: edit(
-            home / STATEMENT,
-            lambda it: it["predicate"]["buildDefinition"]["externalParameters"].update(params={}),
+            home / STATEMENT, lambda it: it["predicate"]["buildDefinition"]["externalParameters"].update(params={})
         ),
         {"signature": {f"{STATEMENT}.sig"}},
     ),
@@ -83,10 +66,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
         lambda home: edit(home / BILL, lambda it: it["components"].pop(0)),
         {"statement": {BILL}},
     ),
-    "no bill of materials any more": (
-        lambda home: (home / BILL).unlink(),
-        {"statement": {BILL}},
-    ),
+    "no bill of materials any more": (lambda home: (home / BILL).unlink(), {"statement": {BILL}}),
     "a file slipped in": (
         lambda home: (home / "releases/1.0/more.json").write_text("{}"),
         {"statement": {"releases/1.0/more.json"}},
@@ -108,10 +88,7 @@ def test_a_change_is_caught_and_named(copy: Path, fault: str) -> None:
 def test_a_release_from_before_bills_of_materials_verifies(copy: Path) -> None:
     (copy / BILL).unlink()
     (copy / f"{STATEMENT}.sig").unlink()
-    edit(
-        copy / STATEMENT,
-        lambda it: it.update(subject=[one for one in it["subject"] if one["name"] != BILL]),
-    )
+    edit(copy / STATEMENT, lambda it: it.update(subject=[one for one in it["subject"] if one["name"] != BILL]))
     assert problems(copy) == {}
 
 

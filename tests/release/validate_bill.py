@@ -1,7 +1,5 @@
 """`python validate_bill.py FILE`, in the validators' environment: what CycloneDX's schema and library find wrong."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ It asks the network for the JSON-LD context of RO-Crate 1.1. Here the one that `
 with the name that 1.1 has for a workflow; every other address is out of reach.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,10 +31,7 @@ def get(_: HttpRequester, url: str, **__: Any) -> requests.Response:
 
 HttpRequester.get = get
 settings = services.ValidationSettings(
-    rocrate_uri=sys.argv[1],
-    profile_identifier=PROFILE,
-    requirement_severity=models.Severity.REQUIRED,
-    offline=True,
+    rocrate_uri=sys.argv[1], profile_identifier=PROFILE, requirement_severity=models.Severity.REQUIRED, offline=True
 )
 result = services.validate(settings)
 issues = [f"{issue.check.identifier}: {issue.message}" for issue in result.get_issues()]

@@ -4,8 +4,6 @@ A printed value may differ by half a unit of its last digit and by what the roun
 Errors of a release are tested as what they are.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json
@@ -120,45 +118,26 @@ def test_a_digit_that_is_wrong_is_found() -> None:
 
 def test_model_soups() -> None:
     """The card's averages are those of the file; the soups' order on the shifts is the paper's claim."""
-    models = {
-        line["model"]: {k: float(v) for k, v in line.items() if k != "model"}
-        for line in table("model_soups")
-    }
+    models = {line["model"]: {k: float(v) for k, v in line.items() if k != "model"} for line in table("model_soups")}
     single = {name: line for name, line in models.items() if name.startswith("model_")}
     assert len(single) == 72
     best = max(single, key=lambda name: single[name]["ImageNet2p"])
     assert best == "model_43"
     shown = {
-        name: (
-            round(100 * models[name]["ImageNet"], 2),
-            round(100 * mean(models[name][s] for s in SHIFTS), 2),
-        )
+        name: (round(100 * models[name]["ImageNet"], 2), round(100 * mean(models[name][s] for s in SHIFTS), 2))
         for name in (best, "uniform_soup", "greedy_soup")
     }
-    assert shown == {
-        best: (80.39, 47.97),
-        "uniform_soup": (79.97, 51.58),
-        "greedy_soup": (81.03, 50.86),
-    }
+    assert shown == {best: (80.39, 47.97), "uniform_soup": (79.97, 51.58), "greedy_soup": (81.03, 50.86)}
     order = ("ImageNet", "ImageNetV2", "ImageNetR", "ImageNetSketch", "ObjectNet", "ImageNetA")
     fine_tuned = [line for name, line in single.items() if name != "model_0"]
     for values, start in (
         ([single["model_0"][s] for s in order], "a = 0: model_0"),
-        (
-            [mean(line[s] for line in fine_tuned) for s in order],
-            "a = 1: mean of model_1 to model_71",
-        ),
+        ([mean(line[s] for line in fine_tuned) for s in order], "a = 1: mean of model_1 to model_71"),
     ):
-        (printed,) = [
-            str(r["value"])
-            for r in reported("successful_interpolation")
-            if r["what"].startswith(start)
-        ]
+        (printed,) = [str(r["value"]) for r in reported("successful_interpolation") if r["what"].startswith(start)]
         assert all(agrees(100 * v, p) for v, p in zip(values, printed.split(" / "), strict=True))
     ranks = rows(
-        ({"metric": name, "weights": model}, line[name])
-        for model, line in single.items()
-        for name in order[:2]
+        ({"metric": name, "weights": model}, line[name]) for model, line in single.items() for name in order[:2]
     )
     tau = {"spearman": [{"metric": name, "weights": list(single)} for name in order[:2]]}
     assert round(value(ranks, tau), 2) == 0.94  # accuracy on the line
@@ -188,11 +167,7 @@ def test_near_and_far_of_ascood_are_means_of_their_sets(metric: str) -> None:
 
 def test_rows_of_the_leaderboard_are_those_of_ascood() -> None:
     """All but one spread: the accuracy of i-ODIN on CIFAR-100 has 0.09 in one release and 0.10 in the other."""
-    short = {
-        "imagenet1k_ood": "imagenet",
-        "imagenet1k_fsood": "imagenet_fsood",
-        "imagenet200_ood": "imagenet200",
-    }
+    short = {"imagenet1k_ood": "imagenet", "imagenet1k_fsood": "imagenet_fsood", "imagenet200_ood": "imagenet200"}
     names = {
         "i-ODIN": "iodin",
         "AdaSCALE-A": "ascood_adascale_a",
@@ -210,11 +185,7 @@ def test_rows_of_the_leaderboard_are_those_of_ascood() -> None:
             pairs = {column: theirs["auroc"], f"{column}_spread": theirs["auroc_spread"]}
             pairs |= {"accuracy": theirs["accuracy"], "accuracy_spread": theirs["accuracy_spread"]}
             compared += len(pairs)
-            differ += [
-                (*run, name, line[name], other)
-                for name, other in pairs.items()
-                if line[name] != other
-            ]
+            differ += [(*run, name, line[name], other) for name, other in pairs.items() if line[name] != other]
     assert compared == 96
     assert set(differ) == {("cifar100", "iodin", "accuracy_spread", "0.10", "0.09")}
 
@@ -232,16 +203,11 @@ def test_means_of_the_logs_are_those_of_their_sets() -> None:
 
 def test_the_card_of_lapt_has_what_the_logs_print() -> None:
     logs = {
-        (x["script"], x["block"]): f"{x['fpr95']} / {x['auroc']}"
-        for x in table("openood_vlm")
-        if x["set"] == "mean"
+        (x["script"], x["block"]): f"{x['fpr95']} / {x['auroc']}" for x in table("openood_vlm") if x["set"] == "mean"
     }
     card = {str(line["value"]).partition(" (")[0] for line in reported("lapt")}
     assert logs["lapt/test", "2"] in card  # the released checkpoint
-    assert {logs["neglabel/official", block] for block in "23456"} & card >= {
-        "24.97 / 94.56",
-        "68.34 / 76.95",
-    }
+    assert {logs["neglabel/official", block] for block in "23456"} & card >= {"24.97 / 94.56", "68.34 / 76.95"}
 
 
 def palm(metric: str) -> list[tuple[list[str], str]]:
@@ -260,15 +226,8 @@ def test_averages_of_palm(metric: str) -> None:
 
 def test_one_average_of_palm_is_not_that_of_its_printed_cells() -> None:
     """43.364 is printed as 43.37: within the rounding of the five cells, not of the average alone."""
-    off = [
-        (terms, p)
-        for m in ("fpr95", "auroc")
-        for terms, p in palm(m)
-        if not agrees(mean(map(float, terms)), p)
-    ]
-    assert [(round(mean(map(float, terms)), 3), printed) for terms, printed in off] == [
-        (43.364, "43.37")
-    ]
+    off = [(terms, p) for m in ("fpr95", "auroc") for terms, p in palm(m) if not agrees(mean(map(float, terms)), p)]
+    assert [(round(mean(map(float, terms)), 3), printed) for terms, printed in off] == [(43.364, "43.37")]
 
 
 def test_averages_of_regmean_plus_plus() -> None:
@@ -290,14 +249,8 @@ def test_averages_of_regmean_plus_plus() -> None:
         for method in ("RegMean", "RegMean++"):
             *terms, printed = [docs[key] for key in docs if key[:2] == (model, method)]
             assert mean_agrees(terms, printed)
-    (card,) = [
-        r["value"]
-        for r in reported("regmean_plus_plus")
-        if r["what"].startswith("RegMean++, 20 tasks")
-    ]
-    for (model, tasks), printed in zip(
-        [key for key in runs if key[1] == "TALL20"], card.split(" / "), strict=True
-    ):
+    (card,) = [r["value"] for r in reported("regmean_plus_plus") if r["what"].startswith("RegMean++, 20 tasks")]
+    for (model, tasks), printed in zip([key for key in runs if key[1] == "TALL20"], card.split(" / "), strict=True):
         assert agrees(100 * runs[model, tasks]["average"], printed)
 
 
@@ -305,17 +258,13 @@ def test_one_file_of_regmean_plus_plus_is_another_models() -> None:
     """The eight tasks of ViT-B/16 are a copy of the file of ViT-B/32, parameters included; 87.2 is not in it."""
     eight = {model: [x for x in table("regmean_plus_plus") if (x["model"], x["tasks"]) == (model, "TA8")]
              for model in ("base-patch32", "base-patch16")}  # fmt: skip
-    small, large = (
-        json.dumps([{**line, "model": ""} for line in lines]) for lines in eight.values()
-    )
+    small, large = (json.dumps([{**line, "model": ""} for line in lines]) for lines in eight.values())
     assert hashlib.sha256(small.encode()).digest() == hashlib.sha256(large.encode()).digest()
     (average,) = [float(x["accuracy"]) for x in eight["base-patch16"] if x["task"] == "average"]
     docs = {(x["model"], x["method"], x["task"]): x["accuracy"] for x in table("regmean_docs")}
     assert not agrees(100 * average, docs["base-patch16", "RegMean++", "average"])
     twenty = {
-        x["parameters"]
-        for x in table("regmean_plus_plus")
-        if (x["model"], x["tasks"]) == ("base-patch16", "TALL20")
+        x["parameters"] for x in table("regmean_plus_plus") if (x["model"], x["tasks"]) == ("base-patch16", "TALL20")
     }
     assert twenty != {x["parameters"] for x in eight["base-patch16"]}
 
@@ -345,10 +294,7 @@ def test_main_table_of_llm_tta() -> None:
     for line in table("llm_tta_table"):
         given = seed_rows(line["task"], line["model"], line["method"])
         if given:
-            (average,), (deviation,) = (
-                seed_means.means(given),
-                seed_deviation.compute(given, "accuracy"),
-            )
+            (average,), (deviation,) = (seed_means.means(given), seed_deviation.compute(given, "accuracy"))
             assert agrees(average.value, line["mean"], 0.005), line
             assert agrees(deviation.value, line["deviation"], 0.01), line
             checked += 1
@@ -357,9 +303,7 @@ def test_main_table_of_llm_tta() -> None:
 
 def test_comments_of_llm_tta_are_older_than_its_table() -> None:
     """A comment of cell 68 has 4.16 points at 56.51 %, the cells 4.33 at 56.53 %."""
-    seeds = [
-        x for x in table("llm_tta_selective") if (x["method"], x["task"]) == ("ICR", "sentiment")
-    ]
+    seeds = [x for x in table("llm_tta_selective") if (x["method"], x["task"]) == ("ICR", "sentiment")]
     plain = next(
         x["mean"]
         for x in table("llm_tta_table")
@@ -378,18 +322,13 @@ def test_reductions_of_m_hood() -> None:
     counts: dict[tuple[str, ...], int] = defaultdict(int)
     for x in table("m_hood"):
         for ood in (x["ood"], "near+far"):
-            counts[x["sets"], x["trained_on"], ood, x["model"], x["setting"]] += int(
-                x["detections"]
-            )
+            counts[x["sets"], x["trained_on"], ood, x["model"], x["setting"]] += int(x["detections"])
     for x in table("m_hood_reductions"):
         place = "older", x["trained_on"], x["ood"], x["model"]
         left = change("ratio", counts[*place, "finetuned_filter"], counts[*place, "vanilla"])
         assert agrees(100 * (1 - left), x["reduction"]), place
     newer = "v3", "bdd", "near+far", "yolo"
-    assert agrees(
-        100 * (1 - change("ratio", counts[*newer, "finetuned_filter"], counts[*newer, "vanilla"])),
-        "91",
-    )
+    assert agrees(100 * (1 - change("ratio", counts[*newer, "finetuned_filter"], counts[*newer, "vanilla"])), "91")
 
 
 def test_totals_of_spatial_vlm() -> None:
@@ -410,24 +349,14 @@ def test_totals_of_spatial_vlm() -> None:
 def test_differences_of_spatial_vlm() -> None:
     """The gap of distance is OOD less ID for the base, and ID less OOD for the others."""
     for x in table("spatial_vlm_scene_graph"):
-        assert agrees(
-            change("difference", float(x["scene_graph"]), float(x["baseline"])),
-            x["improvement"],
-            0.01,
-        )
+        assert agrees(change("difference", float(x["scene_graph"]), float(x["baseline"])), x["improvement"], 0.01)
     base, *others = table("spatial_vlm_ood")
     for x in others:
         ratio = change("ratio", float(x["depth_ood"]), float(base["depth_ood"]))
         assert agrees(100 * (ratio - 1), x["depth_ood_relative"], 0.02)
-        assert agrees(
-            change("difference", float(x["distance_id"]), float(x["distance_ood"])),
-            x["distance_gap"],
-            0.01,
-        )
+        assert agrees(change("difference", float(x["distance_id"]), float(x["distance_ood"])), x["distance_gap"], 0.01)
     assert agrees(
-        change("difference", float(base["distance_ood"]), float(base["distance_id"])),
-        base["distance_gap"],
-        0.01,
+        change("difference", float(base["distance_ood"]), float(base["distance_id"])), base["distance_gap"], 0.01
     )
 
 
@@ -442,11 +371,7 @@ def test_items_of_spatial_vlm() -> None:
 
 def test_pose_examiner() -> None:
     """The card has the README's numbers."""
-    card = {
-        str(float(r["value"]))
-        for r in reported("pose_examiner")
-        if isinstance(r["value"], int | float)
-    }
+    card = {str(float(r["value"])) for r in reported("pose_examiner") if isinstance(r["value"], int | float)}
     assert {x[m] for x in table("pose_examiner") for m in ("mpjpe", "pa_mpjpe", "pve")} <= card
 
 
@@ -459,9 +384,7 @@ def test_rfc() -> None:
         if x["method"] != "erm":
             assert change("difference", float(x["rfc_frozen"]), float(x["random"])) > 15
     twice = [
-        x["last_script"]
-        for x in table("rfc_camelyon17")
-        if (x["initialisation"], x["method"]) == ("rfc3", "vrex(cf)")
+        x["last_script"] for x in table("rfc_camelyon17") if (x["initialisation"], x["method"]) == ("rfc3", "vrex(cf)")
     ]
     assert ["vrex" in twice[0], "clove" in twice[1]] == [True, True]
 

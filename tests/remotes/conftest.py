@@ -1,7 +1,5 @@
 """One campaign on four kinds of remote: a folder, OpenSSH, S3 and, for reading, HTTP; servers run for the session."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,9 +12,9 @@ from makers import commands
 from makers.repositories import Repository, clone
 from remotes import servers
 from remotes.servers import HOST, Proxy
-from shiftbench import plugins
-from shiftbench.plan import plan as plans
-from shiftbench.storage import dvc_store, pull
+from shiftbench.base import registry
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.storage import dvc_store, pull
 
 KINDS = ("folder", "ssh", "s3", "http")
 
@@ -85,12 +83,7 @@ def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mirr
                 port=s3_port,
                 proxy=proxies["s3"],
             ),
-            "http": Mirror(
-                f"http://{HOST}:{proxies['http'].port}",
-                {},
-                folder=folders["http"],
-                proxy=proxies["http"],
-            ),
+            "http": Mirror(f"http://{HOST}:{proxies['http'].port}", {}, folder=folders["http"], proxy=proxies["http"]),
         }
 
 
@@ -119,9 +112,7 @@ def published(
         configure(publisher, name, mirrors[name])
         publisher.run("dvc", "push", "--quiet", "--remote", name)
     for name in ("folder", "http"):
-        shutil.copytree(
-            author.path.parent / "remote", str(mirrors[name].folder), dirs_exist_ok=True
-        )
+        shutil.copytree(author.path.parent / "remote", str(mirrors[name].folder), dirs_exist_ok=True)
     return mirrors
 
 
@@ -131,7 +122,7 @@ def planned(author: Repository) -> plans.Plan:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(author.path)
         planned, _ = plans.load()
-    plugins.Folders.use(())
+    registry.Folders.use(())
     return planned
 
 
@@ -153,9 +144,7 @@ class Reader:
 
     def files(self, *folders: str) -> set[str]:
         """Return what is there of the outputs."""
-        found = [
-            p for f in folders or ("data", "weights", "results") for p in (self.path / f).rglob("*")
-        ]
+        found = [p for f in folders or ("data", "weights", "results") for p in (self.path / f).rglob("*")]
         return {path.relative_to(self.path).as_posix() for path in found if path.is_file()}
 
     def cached(self) -> set[str]:

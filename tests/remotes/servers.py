@@ -31,9 +31,7 @@ def free_port() -> int:
 def running(command: list[str], port: int, log: Path, **environment: str) -> Iterator[None]:
     """Run a server until the end of the context; return once it accepts connections."""
     with log.open("w") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=subprocess.STDOUT, env=os.environ | environment
-        )
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=os.environ | environment)
     try:
         for _ in range(300):
             with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
@@ -53,9 +51,7 @@ def sshd(home: Path, *, password_only: bool = False) -> Iterator[tuple[int, Path
     """OpenSSH's server with a host key of its own; gives its port and the private key that it lets in."""
     home.mkdir()
     for name in ("host", "user"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name)], check=True
-        )
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name)], check=True)
     if os.geteuid() == 0:  # the server drops its privileges there
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     port = free_port()
@@ -77,8 +73,7 @@ def nginx(home: Path, served: Path) -> Iterator[int]:
     home.mkdir()
     port = free_port()
     temporary = "".join(
-        f"{kind}_temp_path {home / kind}; "
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"{kind}_temp_path {home / kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;" if os.geteuid() == 0 else ""
     (home / "nginx.conf").write_text(
@@ -86,15 +81,7 @@ def nginx(home: Path, served: Path) -> Iterator[int]:
         f"events {{}}\nhttp {{ access_log {home / 'access.log'}; {temporary}\n"
         f"server {{ listen {HOST}:{port}; root {served}; location / {{ limit_except GET {{ deny all; }} }} }} }}\n"
     )
-    command = [
-        str(shutil.which("nginx")),
-        "-e",
-        "stderr",
-        "-p",
-        str(home),
-        "-c",
-        str(home / "nginx.conf"),
-    ]
+    command = [str(shutil.which("nginx")), "-e", "stderr", "-p", str(home), "-c", str(home / "nginx.conf")]
     with running(command, port, home / "log"):
         yield port
 

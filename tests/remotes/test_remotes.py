@@ -1,7 +1,5 @@
 """Real servers, the whole path: push, fresh clone, a part, a cut connection, damage, the next mirror."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,20 +7,18 @@ from pathlib import Path
 import pytest
 
 from remotes.conftest import KINDS, Mirror, Reader
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.provenance import recipe
-from shiftbench.storage import remotes
+from shiftbench.workflow.storage import remotes
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 
 TAR = "data/shards/tiny/test/contrast/3/000000.tar"
 SHARDS = "data/shards/tiny/test/contrast/5"
-PART = {
-    f"{SHARDS}/{name}" for name in ("000000.tar", "index.parquet", "manifest.json", "README.md")
-} | {f"{SHARDS}/manifest.json.{kind}.json" for kind in ("receipt", "run")}
-PREVIEW = {
-    f"results/previews/tiny/test/contrast/5.json{end}" for end in ("", ".receipt.json", ".run.json")
+PART = {f"{SHARDS}/{name}" for name in ("000000.tar", "index.parquet", "manifest.json", "README.md")} | {
+    f"{SHARDS}/manifest.json.{kind}.json" for kind in ("receipt", "run")
 }
+PREVIEW = {f"results/previews/tiny/test/contrast/5.json{end}" for end in ("", ".receipt.json", ".run.json")}
 
 Make = Callable[..., Reader]
 
@@ -41,9 +37,7 @@ cut = pytest.mark.parametrize("mirror", ["ssh", "s3"], indirect=True)
 
 
 @cut
-def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(
-    mirror: Mirror, reader: Make
-) -> None:
+def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(mirror: Mirror, reader: Make) -> None:
     clone = reader(mirror=mirror)
     assert mirror.proxy
     clone.pull("weights")
@@ -59,16 +53,12 @@ def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(
     rest = clone.pull("shards", "tables")
     files = {name for name in kept if not name.endswith(".dir")}
     total = clone.cached() - before
-    assert rest.brought.served == {
-        "mirror": len({n for n in total if not n.endswith(".dir")} - files)
-    }
+    assert rest.brought.served == {"mirror": len({n for n in total if not n.endswith(".dir")} - files)}
     assert rest.checked
 
 
 @every
-def test_a_part_is_pulled_a_damaged_object_refused_and_named_then_all_is_pulled(
-    mirror: Mirror, reader: Make
-) -> None:
+def test_a_part_is_pulled_a_damaged_object_refused_and_named_then_all_is_pulled(mirror: Mirror, reader: Make) -> None:
     clone = reader(mirror=mirror)
     part = clone.pull("tiny/test/contrast/5")  # brings the listing, so that the test knows objects
     assert clone.files() == PART | PREVIEW
@@ -88,11 +78,7 @@ def refuses_what_is_damaged(mirror: Mirror, clone: Reader) -> None:
     had, oid = clone.files(), clone.oid(TAR)
     place, good = f"{oid[:2]}/{oid[2:]}", mirror.read(oid)
     flipped = good[:3000] + bytes([good[3000] ^ 1]) + good[3001:]
-    cases = {
-        "flipped": (flipped, "is damaged"),
-        "cut": (good[:3000], "is damaged"),
-        "gone": (None, "is missing"),
-    }
+    cases = {"flipped": (flipped, "is damaged"), "cut": (good[:3000], "is damaged"), "gone": (None, "is missing")}
     for how, (bad, state) in cases.items():
         mirror.remove(oid)
         if bad is not None:
@@ -111,9 +97,7 @@ def refuses_what_is_damaged(mirror: Mirror, clone: Reader) -> None:
         assert held["there"] == held["objects"] - len(told)
 
 
-def test_the_second_mirror_serves_when_the_first_is_dead(
-    published: dict[str, Mirror], reader: Make
-) -> None:
+def test_the_second_mirror_serves_when_the_first_is_dead(published: dict[str, Mirror], reader: Make) -> None:
     dead = Mirror(f"http://127.0.0.1:{free()}", {})
     clone = reader(first=dead, second=published["s3"])
     done = clone.pull("tiny/test/contrast/3")
@@ -132,9 +116,7 @@ def free() -> int:
     return free_port()
 
 
-def test_the_second_mirror_serves_what_is_wrong_at_the_first(
-    published: dict[str, Mirror], reader: Make
-) -> None:
+def test_the_second_mirror_serves_what_is_wrong_at_the_first(published: dict[str, Mirror], reader: Make) -> None:
     clone = reader(first=published["http"], second=published["ssh"])
     clone.pull("tiny/test/contrast/5", remote="second")
     oid = clone.oid(TAR)
@@ -150,9 +132,7 @@ def test_the_second_mirror_serves_what_is_wrong_at_the_first(
     assert (clone.path / TAR).read_bytes() == good
 
 
-@pytest.mark.parametrize(
-    "url", ["ssh://127.0.0.1:{}/store", "http://127.0.0.1:{}", "s3://bucket/store"]
-)
+@pytest.mark.parametrize("url", ["ssh://127.0.0.1:{}/store", "http://127.0.0.1:{}", "s3://bucket/store"])
 def test_a_server_that_says_nothing_is_not_waited_for(
     url: str, published: dict[str, Mirror], reader: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,9 +150,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(
     assert done.brought.served == {"second": 9}
 
 
-def test_a_remote_that_asks_for_a_password_is_an_error_at_once(
-    tmp_path: Path, reader: Make
-) -> None:
+def test_a_remote_that_asks_for_a_password_is_an_error_at_once(tmp_path: Path, reader: Make) -> None:
     from remotes.servers import sshd
 
     with sshd(tmp_path / "ssh", password_only=True) as (port, key):

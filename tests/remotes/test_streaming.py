@@ -1,7 +1,5 @@
 """Shards from S3 and HTTP straight into evaluation: the same bytes as from the disk, and none of them kept."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 import threading
@@ -16,14 +14,14 @@ import pytest
 from makers.repositories import Repository
 from remotes import servers
 from remotes.conftest import Mirror, Reader
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError
+from shiftbench.base.files import write_bytes
 from shiftbench.data import shards
-from shiftbench.errors import ChecksumError, DataError, ParamsError
-from shiftbench.files import write_bytes
-from shiftbench.plan import prune
 from shiftbench.provenance import recipe
-from shiftbench.stages import evaluate, verbs
-from shiftbench.storage import pull, streaming
+from shiftbench.workflow.plan import prune
+from shiftbench.workflow.stages import evaluate, verbs
+from shiftbench.workflow.storage import pull, streaming
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 
@@ -35,7 +33,7 @@ Make = Callable[..., Reader]
 @pytest.fixture(autouse=True)
 def _own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave no source of tars and no folder of plugins behind."""
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     monkeypatch.setattr(streaming, "WAIT", 0.2)
     yield
     streaming.stop()
@@ -111,30 +109,20 @@ def test_a_connection_that_breaks_is_tried_again_then_named(
     threading.Timer(0.1, lambda: setattr(proxy, "left", float("inf"))).start()
     streamed, kept = (list(shards.read(home / CONTRAST)) for home in (clone.path, author.path))
     assert [s.key for s in streamed] == [s.key for s in kept]
-    assert all(
-        np.array_equal(a.fields["image"], b.fields["image"])
-        for a, b in zip(streamed, kept, strict=True)
-    )
+    assert all(np.array_equal(a.fields["image"], b.fields["image"]) for a, b in zip(streamed, kept, strict=True))
     proxy.left = 0
-    told = (
-        r"contrast/3/000000\.tar: remote mirror did not send it, tried 4 times \(.*doctor --remotes"
-    )
+    told = r"contrast/3/000000\.tar: remote mirror did not send it, tried 4 times \(.*doctor --remotes"
     with pytest.raises(DataError, match=told):
         list(shards.read(clone.path / CONTRAST))
 
 
-def test_damage_is_found_while_streaming(
-    manifest_only: Callable[[str], Reader], published: dict[str, Mirror]
-) -> None:
+def test_damage_is_found_while_streaming(manifest_only: Callable[[str], Reader], published: dict[str, Mirror]) -> None:
     clone, mirror = manifest_only("s3"), published["s3"]
     streaming.use(clone.path, "mirror")
     oid = clone.oid(f"{CONTRAST}/000000.tar")
     good = mirror.read(oid)
     for bad, told in (
-        (
-            good[:3000] + bytes([good[3000] ^ 1]) + good[3001:],
-            "is damaged .*read from remote mirror",
-        ),
+        (good[:3000] + bytes([good[3000] ^ 1]) + good[3001:], "is damaged .*read from remote mirror"),
         (good[:3000], "remote mirror has 3000 bytes of it, the manifest says"),
     ):
         mirror.write(oid, bad)
@@ -153,9 +141,7 @@ def test_damage_is_found_while_streaming(
         streaming.use(clone.path, "miror")
 
 
-def test_shards_without_tars_are_what_was_asked_for_not_damage(
-    manifest_only: Callable[[str], Reader],
-) -> None:
+def test_shards_without_tars_are_what_was_asked_for_not_damage(manifest_only: Callable[[str], Reader]) -> None:
     clone = manifest_only("http")
     assert len(pull.manifest_only(clone.planned, clone.path)) == 8
     assert pull.repair(clone.planned, clone.path, CONTRAST) == {}
@@ -171,10 +157,7 @@ def test_shards_without_tars_are_what_was_asked_for_not_damage(
 
 
 def test_a_notebook_evaluates_a_url(
-    author: Repository,
-    mirrors: dict[str, Mirror],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    author: Repository, mirrors: dict[str, Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = author.path / CONTRAST
     port = mirrors["s3"].port

@@ -1,7 +1,5 @@
 """Around remotes: secrets that stay secret, a disk that is full, what the doctor and the audit say."""
 
-from __future__ import annotations
-
 import configparser
 import hashlib
 import json
@@ -20,11 +18,11 @@ from shiftbench import cli
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import availability
 from shiftbench.audit.finding import Finding
+from shiftbench.base.errors import DataError
 from shiftbench.data import shards
-from shiftbench.errors import DataError
-from shiftbench.plan import plan
-from shiftbench.storage import dvc_store, remotes, streaming
-from shiftbench.tools import doctor
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.storage import dvc_store, remotes, streaming
+from shiftbench.workflow.tools import doctor
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
 Make = Callable[..., Reader]
@@ -52,11 +50,7 @@ def test_no_secret_is_told_or_stored(
                 "session_token": secrets["token"],
             },
         ),
-        web=Mirror(
-            published["http"].url,
-            {"auth": "basic"},
-            {"user": "me", "password": secrets["password"]},
-        ),
+        web=Mirror(published["http"].url, {"auth": "basic"}, {"user": "me", "password": secrets["password"]}),
     )
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secrets["secret key"])
     monkeypatch.setattr(plan, "load", lambda *_: (clone.planned, clone.path))
@@ -80,10 +74,7 @@ def test_no_secret_is_told_or_stored(
     assert "remote web served 9 objects" in said[0]
     assert "https://***@127.0.0.1" in said[3]
     files = [file for file in clone.path.rglob("*") if file.is_file()]
-    private = {
-        clone.path / ".dvc/config.local",
-        clone.path / ".dvc/config",
-    }  # where the user put them
+    private = {clone.path / ".dvc/config.local", clone.path / ".dvc/config"}  # where the user put them
     texts = {str(file): file.read_bytes() for file in files if file not in private}
     texts |= {f"output {number}": text.encode() for number, text in enumerate(said)}
     for what, secret in secrets.items():
@@ -152,9 +143,7 @@ def _audited(clone: Reader, tmp_path: Path) -> tuple[set[str], str]:
     return verdicts, " ".join(str(one) for one in said)
 
 
-def test_the_audit_asks_every_remote(
-    published: dict[str, Mirror], reader: Make, tmp_path: Path
-) -> None:
+def test_the_audit_asks_every_remote(published: dict[str, Mirror], reader: Make, tmp_path: Path) -> None:
     dead = Mirror(f"http://{HOST}:{free_port()}", {})
     clone = reader(folder=published["folder"], http=published["http"], dead=dead)
     clone.pull("tiny/test/contrast/3")
@@ -180,9 +169,7 @@ def test_the_audit_asks_every_remote(
     assert "nothing was recorded" in _audited(clone, tmp_path)[1]
 
 
-@pytest.mark.parametrize(
-    "file", [".dvc/config", "src/shiftbench/templates/campaign/dot_dvc/config"]
-)
+@pytest.mark.parametrize("file", [".dvc/config", "src/shiftbench/workflow/templates/campaign/dot_dvc/config"])
 def test_every_remote_that_comes_with_a_repository_is_verified(file: str) -> None:
     config = configparser.ConfigParser()
     config.read(HOME / file)

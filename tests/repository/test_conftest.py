@@ -56,9 +56,7 @@ def run(folder: Path, text: str, *options: str, no_skips: str = "") -> tuple[int
         "SHIFTBENCH_NO_SKIPS": no_skips,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # other plugins cost a second of each start
     }
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
 
 
@@ -68,9 +66,7 @@ def test_a_skip_is_named_with_what_is_lacking(tmp_path: Path) -> None:
     assert "SKIPPED test_sample.py::test_a - Skipped: needs a-program-that-is-not-there" in output
 
 
-@pytest.mark.parametrize(
-    "text", [SKIPS, SKIPS_WHOLE_FILE, SKIPS_EXAMPLE], ids=["test", "file", "example"]
-)
+@pytest.mark.parametrize("text", [SKIPS, SKIPS_WHOLE_FILE, SKIPS_EXAMPLE], ids=["test", "file", "example"])
 def test_a_skip_fails_where_none_is_allowed(tmp_path: Path, text: str) -> None:
     code, output = run(tmp_path, text, no_skips="1")
     assert code != 0
@@ -109,16 +105,10 @@ def test_browser_runs_a_page(browser: WebDriver, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
-def test_every_worker_begins_with_a_share_of_the_long_tests(
-    workers: int, request: pytest.FixtureRequest
-) -> None:
+def test_every_worker_begins_with_a_share_of_the_long_tests(workers: int, request: pytest.FixtureRequest) -> None:
     conftest = request.config.pluginmanager.get_plugin(str(ROOT / "tests/conftest.py"))
-    files = [f"tests/workflow/test_{n}.py" for n in range(7)] + [
-        f"tests/base/test_{n}.py" for n in range(90)
-    ]
-    items = [
-        SimpleNamespace(path=ROOT / file, nodeid=f"{file}::{n}") for file in files for n in range(3)
-    ]
+    files = [f"tests/workflow/test_{n}.py" for n in range(7)] + [f"tests/base/test_{n}.py" for n in range(90)]
+    items = [SimpleNamespace(path=ROOT / file, nodeid=f"{file}::{n}") for file in files for n in range(3)]
     order = conftest.dealt(items, workers)
     assert sorted(order, key=items.index) == items
     assert workers != 1 or order == items

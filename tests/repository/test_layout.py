@@ -1,9 +1,8 @@
 """The house: which package may import which, no circles, systems apart from each other and from the core."""
 
-from __future__ import annotations
-
 import ast
 import functools
+import itertools
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,39 +11,40 @@ from pathlib import Path
 import pytest
 
 from isolation import ROOT as HOME
-from shiftbench import plugins
-from shiftbench.errors import PluginError
-from shiftbench.plan import cards, scales
-from shiftbench.plan import plan as plans
-from shiftbench.plugins import Home
+from shiftbench.base import registry
+from shiftbench.base.errors import PluginError
+from shiftbench.base.registry import Home
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import plan as plans
 
 PACKAGE = HOME / "src/shiftbench"
-FAMILIES = (*plugins.FAMILIES, "shifts_torch")
+FAMILIES = (*registry.FAMILIES, "shifts_torch")
 LAYERS = (
-    "errors library_imports sample",
-    "compiled files progress refs rng",
-    "entries rng_torch",
-    "plugins",
+    "base.errors base.library_imports base.sample",
+    "base.compiled base.files base.progress base.refs base.rng",
+    "base.rng_torch base.registry",
     "data",
-    "inference llm provenance sandbox statistics",
-    "contracts",
-    "families",
-    "corruption systems",
-    "imagecorruptions",
-    "plan",
-    "storage",
-    "page",
-    "stages",
-    "engine tools",
+    "provenance statistics",
+    "evaluation",
+    "plugins.contracts",
+    "plugins",
+    "systems imagecorruptions",
+    "report",
+    "workflow.plan",
+    "workflow.storage",
+    "workflow.stages",
+    "workflow.engine workflow.tools",
     "release",
     "audit",
-    "documents",
+    "cli.documents",
     "cli",
     "__main__",
 )
 """From the ground up: a line may be imported by all lines below it, and imports from the lines above it alone."""
 RANK = {name: number for number, line in enumerate(LAYERS) for name in line.split()}
+ROOMS = list(dict.fromkeys(name.partition(".")[0] for name in RANK))
 AT_THE_TOP = 14
+MARKS = {"__init__.py", "__main__.py", "py.typed", "__pycache__"}
 
 
 @functools.cache
@@ -77,9 +77,10 @@ def imported(file: Path) -> set[str]:
 
 
 def place(module: str) -> str:
-    """Return the line of LAYERS that a module stands in, by its word there."""
-    first = (*module.split("."), "")[1]
-    return "families" if first in FAMILIES else first
+    """Return the word of LAYERS that a module belongs to; "" for the package itself and for a room's `__init__.py`."""
+    parts = module.split(".")[1:]
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((name for name in names if name in RANK), "")
 
 
 def test_each_module_imports_from_what_stands_below_it() -> None:
@@ -116,19 +117,19 @@ def test_a_circle_would_be_found() -> None:
 
 
 def test_no_stage_is_imported_by_a_string() -> None:
-    """What is imported by its name's text no reader follows; verbs have one table, `cli/stages.py`'s."""
+    """A reader cannot follow an import by a computed name; `cli/stages.py` has the one table of verbs."""
     calls = re.compile(r"import_module\(\s*f?\"shiftbench[.\w{}\[\]]*\"")
     found = {name for name, file in modules().items() if calls.search(file.read_text())}
-    assert {name for name in found if place(name) in ("stages", "inference", "plan")} == set()
+    assert {name for name in found if place(name) in ("workflow.stages", "evaluation", "workflow.plan")} == set()
 
 
 def test_the_top_of_the_package_can_be_taken_in_at_a_glance() -> None:
-    assert len(list(PACKAGE.glob("*.py"))) <= AT_THE_TOP
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.name not in MARKS}
+    assert rooms == {name for name in ROOMS if name not in MARKS and name != "__main__"}
+    assert len(rooms) <= AT_THE_TOP
 
 
-@pytest.mark.parametrize(
-    "package", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-)
+@pytest.mark.parametrize("package", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
 def test_a_package_says_what_lives_in_it(package: str) -> None:
     """Two sentences at least: what, and what it may import."""
     doc = ast.get_docstring(ast.parse((PACKAGE / package / "__init__.py").read_text())) or ""
@@ -156,18 +157,16 @@ def test_no_system_imports_another_and_the_core_imports_none() -> None:
 def test_the_core_names_no_system_but_to_discover_them() -> None:
     """As text, too: no name of a module below `shiftbench.systems.` outside of it."""
     named = {
-        name
-        for name, file in modules().items()
-        if not systems_of(name) and "shiftbench.systems." in file.read_text()
+        name for name, file in modules().items() if not systems_of(name) and "shiftbench.systems." in file.read_text()
     }
-    assert named == {"shiftbench.plugins"}
+    assert named == {"shiftbench.base.registry"}
 
 
 def test_names_are_unique_over_all_homes() -> None:
     twice = [
         f"{family}/{name}: {[home.package for home in homes]}"
         for family in FAMILIES
-        for name, homes in plugins.packaged_names(family).items()
+        for name, homes in registry.packaged_names(family).items()
         if len(homes) > 1
     ]
     assert twice == []
@@ -176,30 +175,28 @@ def test_names_are_unique_over_all_homes() -> None:
 def test_a_name_in_two_homes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine/shifts").mkdir(parents=True)
     (tmp_path / "mine/shifts/fog.py").write_text("")
-    monkeypatch.setattr(plugins.Folders, "extra", (tmp_path / "mine",))
-    with pytest.raises(
-        PluginError, match=r"two files for shifts 'fog': .*fog.py and .*mine/shifts"
-    ):
-        plugins.find("shifts", "fog")
+    monkeypatch.setattr(registry.Folders, "extra", (tmp_path / "mine",))
+    with pytest.raises(PluginError, match=r"two files for shifts 'fog': .*fog.py and .*mine/shifts"):
+        registry.find("shifts", "fog")
 
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Take homes out of the package, as if their folders were deleted."""
-    whole = plugins.packaged()
+    whole = registry.packaged()
 
     def take(*gone: Home) -> None:
         left = tuple(home for home in whole if home not in gone)
-        monkeypatch.setattr(plugins, "packaged", lambda: left)
-        plugins.packaged_names.cache_clear()
+        monkeypatch.setattr(registry, "packaged", lambda: left)
+        registry.packaged_names.cache_clear()
 
     yield take
-    plugins.packaged_names.cache_clear()
+    registry.packaged_names.cache_clear()
 
 
 def test_without_any_system_the_core_plans_what_is_its_own(without, pristine, monkeypatch) -> None:
     monkeypatch.chdir(pristine)
-    without(*(home for home in plugins.packaged() if home.package != "shiftbench"))
+    without(*(home for home in registry.packaged() if home.package != "shiftbench.plugins"))
     assert cards.slugs() == []
     for scale in (None, *(file.stem for file in sorted((HOME / "params").glob("*.yaml")))):
         assert plans.Plan.of(scales.load(scale)).artifacts, scale
@@ -210,7 +207,7 @@ def test_a_system_needs_the_core_and_itself(slug: str, without, pristine, monkey
     """With every other system's folder away, its smoke scale can be planned."""
     monkeypatch.chdir(pristine)
     own = cards.file(slug).parent
-    without(*(h for h in plugins.packaged() if h.package != "shiftbench" and h.folder != own))
+    without(*(h for h in registry.packaged() if h.package != "shiftbench.plugins" and h.folder != own))
     assert cards.slugs() == [slug]
     assert plans.Plan.of(scales.load(f"systems/{slug}/smoke")).artifacts
 
@@ -231,3 +228,38 @@ def test_the_commit_that_builds_a_system_touches_only_its_places(slug: str) -> N
 def git(*words: str) -> str:
     done = subprocess.run(["git", *words], cwd=HOME, check=True, capture_output=True, text=True)
     return done.stdout
+
+
+# ---------------------------------------------------------------------- the walk of docs/design.md
+
+WALK = "## One sample, from its source file to the page"
+MOST_FILES, MOST_TURNS = 35, 8
+
+
+def steps() -> list[tuple[str, str]]:
+    """The files that the walk names, in its order, each with the functions named beside it."""
+    text = (HOME / "docs/design.md").read_text()
+    walk = text[text.index(WALK) :].partition("\n## Recipes")[0]
+    return re.findall(r"^\| `([\w/]+\.py)` \| (.*?) \|", walk, re.M)
+
+
+def test_a_reader_can_follow_the_walk() -> None:
+    names = [name for name, _ in steps()]
+    ranks = [RANK[place(f"shiftbench.{name.removesuffix('.py').replace('/', '.')}")] for name in names]
+    turns = [after for before, after in itertools.pairwise(ranks) if after > before]
+    assert len(set(names)) <= MOST_FILES
+    assert len(turns) <= MOST_TURNS
+    assert "fetch shift train evaluate score aggregate report".split() == [
+        Path(name).stem for name in names if name.startswith("workflow/stages/")
+    ]
+
+
+@pytest.mark.parametrize(("name", "functions"), steps())
+def test_the_walk_names_what_exists(name: str, functions: str) -> None:
+    tree = ast.parse((PACKAGE / name).read_text())
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    here = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    here |= {
+        f"{name}.{node.name}" for name, one in classes.items() for node in one.body if isinstance(node, ast.FunctionDef)
+    }
+    assert set(re.findall(r"`([\w.]+)`", functions)) <= here

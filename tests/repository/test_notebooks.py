@@ -7,8 +7,6 @@ They are run without Jupyter (`makers.notebooks`), which the locked environment 
 writes what comes out into them.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -35,17 +33,13 @@ place of AVX-512 moved one AUROC by 0.3 points."""
 
 @pytest.mark.workflow
 @pytest.mark.network
-def test_the_notebook_of_a_released_model_gives_what_it_shows(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_notebook_of_a_released_model_gives_what_it_shows(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     update = request.config.getoption("--update-golden")
     assert differences(NAMES[0], tmp_path, update=update) == []
 
 
 @pytest.mark.workflow
-def test_the_notebooks_of_one_campaign_give_what_they_show(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_notebooks_of_one_campaign_give_what_they_show(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     update = request.config.getoption("--update-golden")
     for name in NAMES[1:]:
         assert differences(name, tmp_path, update=update) == []

@@ -1,7 +1,5 @@
 """What the files around the code promise: the lock, the commands, the documents."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -23,20 +21,18 @@ from packaging.utils import canonicalize_name
 
 import isolation
 from isolation import ROOT
-from shiftbench import plugins
 from shiftbench.audit import checks
-from shiftbench.plan import cards
-from shiftbench.tools import doctor
-from shiftbench.tools.preview import own_image
+from shiftbench.base import registry
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.tools import doctor
+from shiftbench.workflow.tools.preview import own_image
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 RANGES = {"torch", "torchvision"}
 UNLOCKED = {"bench", "validators"}  # in environments of their own: a second OpenCV, an older rich
 
-HOSTS = re.compile(
-    r"https?://[^/\s]*(pypi|pythonhosted|npmjs|deb\.debian|anaconda|pytorch)\.[a-z]+", re.I
-)
+HOSTS = re.compile(r"https?://[^/\s]*(pypi|pythonhosted|npmjs|deb\.debian|anaconda|pytorch)\.[a-z]+", re.I)
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home|Users|opt|mnt|scratch)/")
 
 
@@ -74,9 +70,7 @@ def hashed(name: str) -> dict[str, SpecifierSet]:
     text = (ROOT / name).read_text().replace("\\\n", "")
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     assert all(hashes for _, *hashes in lines)
-    assert all(
-        re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for _, *hashes in lines for one in hashes
-    )
+    assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for _, *hashes in lines for one in hashes)
     pins = [Requirement(pin) for pin, *_ in lines]
     return {canonicalize_name(pin.name): pin.specifier for pin in pins}
 
@@ -120,10 +114,7 @@ def installed() -> dict[str, Requirement]:
 
 
 def test_lock_satisfies_the_declared_ranges() -> None:
-    lines = [
-        *PROJECT["dependencies"],
-        *(line for name in EXTRAS.keys() - UNLOCKED for line in EXTRAS[name]),
-    ]
+    lines = [*PROJECT["dependencies"], *(line for name in EXTRAS.keys() - UNLOCKED for line in EXTRAS[name])]
     for requirement in map(Requirement, lines):
         pin = locked().get(canonicalize_name(requirement.name))
         if pin is not None:
@@ -197,14 +188,12 @@ def test_it_is_said_what_an_extra_is_for(extra: str) -> None:
     assert f"shiftbench[{extra}]" in (ROOT / "docs/install.md").read_text()
 
 
-@pytest.mark.parametrize("folder", [".", "src/shiftbench/templates/campaign"])
+@pytest.mark.parametrize("folder", [".", "src/shiftbench/workflow/templates/campaign"])
 def test_make_help_lists_every_target_within_eighty_columns(folder: str) -> None:
     makefile = (ROOT / folder / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (help .*)$", makefile, re.M)
     assert phony
-    said = subprocess.run(
-        ["make", "-s", "-C", ROOT / folder], capture_output=True, text=True, check=True
-    )
+    said = subprocess.run(["make", "-s", "-C", ROOT / folder], capture_output=True, text=True, check=True)
     lines = said.stdout.splitlines()
     assert [line.split()[0] for line in lines] == phony[1].split()
     assert max(map(len, lines)) <= 80
@@ -230,12 +219,7 @@ def test_one_version_and_one_licence() -> None:
 
 def test_dvc_tells_nobody_and_verifies() -> None:
     config = (ROOT / ".dvc" / "config").read_text()
-    for line in (
-        "analytics = false",
-        'type = "reflink,copy"',
-        "verify = true",
-        "autostage = false",
-    ):
+    for line in ("analytics = false", 'type = "reflink,copy"', "verify = true", "autostage = false"):
         assert line in config
 
 
@@ -243,17 +227,16 @@ def test_the_photo_that_detectors_are_asked_about_can_be_had(tmp_path: Path) -> 
     (line,) = re.findall(r"^(cp .*flower\.jpg\" build)", (ROOT / "docs/ood.md").read_text(), re.M)
     (tmp_path / "build").mkdir()
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(
-        ["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True
-    )
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": tools}, check=True)
     assert own_image(tmp_path / "build/flower.jpg").fields["image"].shape == (427, 640, 3)
 
 
 def test_numbers_that_documents_state_are_those_that_there_are() -> None:
     readme = (ROOT / "README.md").read_text()
     built = [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
-    tasks = len(plugins.names("tasks"))
-    assert f"{len(built)} of {len(cards.slugs())} are built, on {tasks} tasks" in readme
+    tasks = len(registry.names("tasks"))
+    assert f"{len(built)} of {len(cards.slugs())} published systems are built, on {tasks} tasks" in readme
+    assert f"**{len(registry.names('shifts'))} shifts.**" in readme
     checked = list(Path(checks.__file__).parent.glob("[a-z]*.py"))
     assert f"{len(checked)} checks go from a printed number" in readme
     measured = json.loads((ROOT / "src/shiftbench/systems/palm/measured.json").read_text())

@@ -1,7 +1,5 @@
 """Source distribution and wheel are whole: what is tracked is in them, and they serve where there is no checkout."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import isolation
-from shiftbench.plan import cards
+from shiftbench.workflow.plan import cards
 
 HOME = isolation.ROOT
 MADE = (
@@ -33,11 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def tracked(*paths: str) -> set[str]:
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--", *paths],
-        cwd=HOME,
-        capture_output=True,
-        text=True,
-        check=True,
+        ["git", "ls-files", "-z", "--", *paths], cwd=HOME, capture_output=True, text=True, check=True
     )
     return {name for name in listing.stdout.split("\0") if name and (HOME / name).is_file()}
 

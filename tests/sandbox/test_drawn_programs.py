@@ -1,7 +1,5 @@
 """Drawn programs against the two things that programs share: the time of who waits, and the sandbox's root folder."""
 
-from __future__ import annotations
-
 import random  # noqa: TID251 - of programs, and seeded
 import time
 from collections.abc import Iterator
@@ -10,18 +8,10 @@ import pytest
 
 from makers import attacks
 from makers.nobody import nobody
-from shiftbench.sandbox import Limits, Sandbox
+from shiftbench.evaluation.sandbox import Limits, Sandbox
 
 SAYINGS = (
-    *(
-        b'{"end": true}\n',
-        b'{"nonce": 1}\n',
-        b'{"locked in": true}\n',
-        b"{\n",
-        b"\n",
-        b"\0",
-        b"[" * 999,
-    ),
+    *(b'{"end": true}\n', b'{"nonce": 1}\n', b'{"locked in": true}\n', b"{\n", b"\n", b"\0", b"[" * 999),
     *(b'{"end": true}', b'{"unlocked": "x"}\n', b'{"error": "E", "message": "m"}\n', b"x" * 4_096),
 )
 WAITS = ("pass", "time.sleep(0.001)", "time.sleep(0.05)", "os.sched_yield()", "sum(range(999))")
@@ -52,20 +42,10 @@ CALLS = (
     *("os.chmod, {0}, {mode}", "os.utime, {0}, ({number}, 1)", "os.mkdir, {0} + '/left'"),
     *("os.symlink, '/box', {0} + '/left'", "os.rename, {0}, '/left'", "os.rename, 'x', {0} + '/x'"),
     *("os.unlink, {0}", "os.rmdir, {0}", "os.setxattr, {0}, 'user.x', b'1'", "os.truncate, {0}, 0"),
-    *(
-        "os.chown, {0}, 65534, 65534",
-        "os.chroot, {0}",
-        "os.link, {0}, 'l'",
-        "os.mkfifo, {0} + '/f'",
-    ),
+    *("os.chown, {0}, 65534, 65534", "os.chroot, {0}", "os.link, {0}, 'l'", "os.mkfifo, {0} + '/f'"),
     *("os.mknod, {0} + '/n'", "os.statvfs, {0}", "open, {0}, 'a'", "open, {0} + '/left', 'w'"),
     *("os.chmod, os.open({0}, 0), {mode}", "os.utime, os.open({0}, 0), ({number}, 1)"),
-    *(
-        "os.fchdir, os.open({0}, 0)",
-        "os.chdir, {0}",
-        "os.symlink, {0}, 'here'",
-        "os.open, {0}, 0o20200000 | 2",
-    ),
+    *("os.fchdir, os.open({0}, 0)", "os.chdir, {0}", "os.symlink, {0}, 'here'", "os.open, {0}, 0o20200000 | 2"),
 )
 LOOK = """import os, sys
 names = ['/', '/box', '/usr', '/dev', '/dev/null', os.__file__, sys.prefix]
@@ -83,9 +63,7 @@ def box() -> Iterator[Sandbox]:
 
 
 def flood(draw: random.Random) -> str:
-    said = [
-        f"say({draw.choice(SAYINGS) * draw.choice((1, 1, 9))!r})" for _ in range(draw.randint(1, 3))
-    ]
+    said = [f"say({draw.choice(SAYINGS) * draw.choice((1, 1, 9))!r})" for _ in range(draw.randint(1, 3))]
     return HEAD + draw.choice(AROUND).format(act="; ".join([*said, draw.choice(WAITS)]))
 
 
@@ -112,7 +90,7 @@ def test_the_next_program_finds_the_root_as_it_was() -> None:
     """Its owner is who runs the sandbox: nobody, where it is not root."""
     programs = [vandal(draw) for draw in attacks.draws(25, "vandals")]
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Limits, Sandbox\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.evaluation.sandbox import Limits, Sandbox\n"
         f"limits, look = Limits(cpu=20, wall=120), {LOOK!r}\n"
         "with Sandbox() as box:\n    before = box.run(look)\n    assert before.value, before\n"
         f"    for program in {programs!r}:\n        found = box.run(program, limits)\n"

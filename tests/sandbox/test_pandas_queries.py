@@ -1,15 +1,13 @@
 """Pandas expressions: what is refused before it runs, what the sandbox ends, and what answers mean."""
 
-from __future__ import annotations
-
 import time
 
 import pytest
 
-from shiftbench import sandbox
 from shiftbench.data import tables
-from shiftbench.sandbox import pandas_queries
-from shiftbench.sandbox.pandas_queries import Answer
+from shiftbench.evaluation import sandbox
+from shiftbench.evaluation.sandbox import pandas_queries
+from shiftbench.evaluation.sandbox.pandas_queries import Answer
 
 TABLE = {
     "header": ["Name", "Area", "Note"],

@@ -1,7 +1,5 @@
 """Foreign code is held in: hostile programs, as root and as nobody; the machine is unharmed afterwards."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess
@@ -12,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from makers.nobody import SOURCE, nobody
-from shiftbench import sandbox
-from shiftbench.errors import SandboxError
-from shiftbench.sandbox import Limits, Outcome, Sandbox, kernel, server
-from shiftbench.tools import doctor
+from shiftbench.base.errors import SandboxError
+from shiftbench.evaluation import sandbox
+from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, kernel, server
+from shiftbench.workflow.tools import doctor
 
 FORGED = """import os
 for file in range(3, 40):
@@ -40,16 +38,10 @@ HOSTILE = {
     "writing to Python": ("import os; open(os.__file__, 'a')", "failed: PermissionError"),
     "reading outside": ("open('/etc/passwd')", "failed: FileNotFoundError"),
     "reading processes": ("import os; os.listdir('/proc')", "failed: FileNotFoundError"),
-    "full disk": (
-        "for i in range(99): open(str(i), 'wb').write(bytes(10**6))",
-        "failed: OSError",
-    ),
+    "full disk": ("for i in range(99): open(str(i), 'wb').write(bytes(10**6))", "failed: OSError"),
     "large file": ("open('x', 'wb').write(bytes(10**8))", "failed: OSError"),
     "socket": ("import socket; socket.socket()", "failed: PermissionError"),
-    "new namespace": (
-        "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0",
-        "failed: AssertionError",
-    ),
+    "new namespace": ("import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", "failed: AssertionError"),
     "other user": ("import os; os.setuid(0)", "failed: OSError"),
     "exit 0": ("import sys; print('passed'); sys.exit(0)", "exited: SystemExit"),
     "hard exit 0": ("import os; print('ok'); os._exit(0)", "exited: 0"),
@@ -58,10 +50,7 @@ HOSTILE = {
     "reading input": ("input()", "failed: EOFError"),
     "no syntax": ("def f(:", "failed: SyntaxError"),
     "deep recursion": ("f = lambda: f()\nf()", "failed: RecursionError"),
-    "an error that fails": (
-        "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
-        "failed: E",
-    ),
+    "an error that fails": ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "failed: E"),
     "forged proof": (FORGED, "exited: 0"),
 }
 SAYING = "import os\ndef say(text):\n  for f in range(3, 40):\n    try: os.write(f, text)\n    except OSError: pass\n"
@@ -156,9 +145,7 @@ def test_a_value_that_is_deep_or_large_is_left_out(box):
 
 def test_what_cannot_be_locked_in_is_no_verdict(box):
     """Three files are too few to lock a process in: no program was run, and none has failed."""
-    with pytest.raises(
-        SandboxError, match="could not be locked in: OSError: .*Too many open files"
-    ):
+    with pytest.raises(SandboxError, match="could not be locked in: OSError: .*Too many open files"):
         box.run("x = 1", Limits(files=3))
     assert box.run("result = 1").value == 1
 
@@ -213,9 +200,7 @@ def test_a_program_passes_when_it_comes_to_its_end(box):
 def test_a_program_sees_nothing_of_its_surroundings(box):
     os.environ["SHIFTBENCH_SECRET"] = "s"
     try:
-        seen = box.run(
-            "import os\nresult = [os.getuid(), os.getpid(), sorted(os.environ), os.listdir('.'), __name__]"
-        )
+        seen = box.run("import os\nresult = [os.getuid(), os.getpid(), sorted(os.environ), os.listdir('.'), __name__]")
     finally:
         del os.environ["SHIFTBENCH_SECRET"]
     assert seen.value == [65534, 1, ["HOME", "TMPDIR"], [], "__main__"]
@@ -266,7 +251,7 @@ def test_modules_may_be_loaded_before():
 def opened(program, tmp_path):
     """Start a Python that opens a sandbox and runs a program; return it, the outer process, and all below that."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Limits, Sandbox\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.evaluation.sandbox import Limits, Sandbox\n"
         f"box = Sandbox()\nprint(box._process.pid, flush=True)\nbox.run({program!r}, Limits(cpu=99, wall=120))"
     )
     owner = subprocess.Popen(
@@ -316,7 +301,7 @@ def test_a_sandbox_that_is_closed_is_gone():
 def test_without_privileges_the_same_holds():
     programs = [one for one in (HOSTILE | POISON).values() if one[1] != "timeout: wall"]
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import Limits, Sandbox\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.evaluation.sandbox import Limits, Sandbox\n"
         "with Sandbox() as box:\n"
         f"    for program, reason in {programs!r}:\n"
         "        limits = Limits(cpu=1 if reason == 'timeout: cpu' else 20, wall=120)\n"
@@ -332,7 +317,8 @@ def test_without_privileges_the_same_holds():
 def test_without_namespaces_nothing_is_run():
     """In a user namespace in which no further one may be made."""
     shell = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
-    code = "import sys; sys.path.insert(0, sys.argv[1])\nfrom shiftbench.sandbox import lacking; print(lacking())"
+    code = "import sys; sys.path.insert(0, sys.argv[1])\n"
+    code += "from shiftbench.evaluation.sandbox import lacking; print(lacking())"
     done = nobody(code, "unshare", "-Ur", "sh", "-c", shell, "sh")
     assert done.stdout.startswith("generated code is not run here: the kernel refuses namespaces")
     assert "max_user_namespaces" in done.stdout

@@ -1,7 +1,5 @@
 """Edits of one attribute of an object against slow and literal versions."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import math
@@ -15,12 +13,12 @@ from PIL import Image
 
 from makers import shift_digests
 from makers.shift_digests import originals, picture
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize, resize_array
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _backgrounds, _cutouts, _masks
+from shiftbench.plugins.shifts import _backgrounds, _cutouts, _masks
 
 BACKGROUNDS: list[tuple[str, dict[str, object]]] = [
     ("background_replaced", {}),
@@ -32,9 +30,7 @@ OBJECTS = ["object_size", "object_position", "object_direction"]
 SIDE = 96
 
 
-def oval(
-    height: int = SIDE, width: int = SIDE, high: float = 0.36, wide: float = 0.2
-) -> np.ndarray:
+def oval(height: int = SIDE, width: int = SIDE, high: float = 0.36, wide: float = 0.2) -> np.ndarray:
     """Return a soft mask uint8 (height, width) of an upright oval, left of the middle."""
     y, x = np.mgrid[:height, :width] + 0.5
     far = np.hypot((y / height - 0.5) / high, (x / width - 0.4) / wide)
@@ -57,7 +53,7 @@ GREY = cut_out(picture(64, 80))
 
 def edited(name: str, sample: Sample, severity: float, key: str = "1", **options: Any) -> Sample:
     rng = RandomStream(0, name, "d", key)
-    result = shift_digests.apply(plugins.find("shifts", name), sample, severity, rng, **options)
+    result = shift_digests.apply(registry.find("shifts", name), sample, severity, rng, **options)
     assert isinstance(result, Sample)
     return result
 
@@ -77,9 +73,7 @@ def complexity(pixels: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("name", "options"), BACKGROUNDS)
 @pytest.mark.parametrize("sample", [WHITE, SCENE, GREY], ids=["white", "scene", "grey"])
-def test_background_edit_keeps_the_object_to_the_bit(
-    name: str, options: dict[str, object], sample: Sample
-) -> None:
+def test_background_edit_keeps_the_object_to_the_bit(name: str, options: dict[str, object], sample: Sample) -> None:
     inside = sample.fields["mask"] == 255
     for severity in (1.3, 5.0):
         result = edited(name, sample, severity, **options)
@@ -93,9 +87,7 @@ def test_background_is_the_literal_composite() -> None:
     mask, words = WHITE.fields["mask"], RandomStream(0, "background_replaced", "d", "1")
     photo = _backgrounds.crop((SIDE, SIDE, 3), words, originals())
     alpha = mask[..., None] / 255
-    literal = (
-        alpha * np.array([220, 40, 30]) + (1 - alpha) * photo
-    )  # the object on the photo itself
+    literal = alpha * np.array([220, 40, 30]) + (1 - alpha) * photo  # the object on the photo itself
     far = np.abs(image(edited("background_replaced", WHITE, 5.0)) - literal)
     assert far.max() <= 1.01
     half = np.abs(image(edited("background_replaced", WHITE, 2.5)) - (literal + image(WHITE)) / 2)
@@ -115,32 +107,24 @@ def gravel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("sample", [WHITE, SCENE, GREY], ids=["white", "scene", "grey"])
 def test_complexity_rises_with_every_level(sample: Sample, gravel: dict[str, Path]) -> None:
-    shift = plugins.find("shifts", "background_complexity")
+    shift = registry.find("shifts", "background_complexity")
     found = [
-        complexity(image(shift.apply(sample, s, RandomStream(0, "b", "d", "1"), sources=gravel)))
-        for s in range(6)
+        complexity(image(shift.apply(sample, s, RandomStream(0, "b", "d", "1"), sources=gravel))) for s in range(6)
     ]
     assert found == sorted(set(found))
 
 
 @pytest.mark.parametrize(("options", "sign"), [({"way": "down"}, -1), ({"texture": "own"}, 1)])
 @pytest.mark.parametrize("sample", [SCENE, GREY], ids=["scene", "grey"])
-def test_own_texture_is_removed_or_amplified(
-    sample: Sample, options: dict[str, str], sign: int
-) -> None:
-    found = [
-        sign * complexity(image(edited("background_complexity", sample, s, **options)))
-        for s in range(6)
-    ]
+def test_own_texture_is_removed_or_amplified(sample: Sample, options: dict[str, str], sign: int) -> None:
+    found = [sign * complexity(image(edited("background_complexity", sample, s, **options))) for s in range(6)]
     assert found == sorted(set(found))
 
 
 def test_no_place_is_in_both_parts_of_the_photos() -> None:
     with Path(_backgrounds.__file__).with_name(_backgrounds.ASSETS[0]).open() as file:
         rows = list(csv.DictReader(file))
-    first, second = (
-        {row["place"] for row in rows if row["part"] == part} for part in ("first", "second")
-    )
+    first, second = ({row["place"] for row in rows if row["part"] == part} for part in ("first", "second"))
     assert first
     assert second
     assert not first & second
@@ -194,7 +178,7 @@ def test_object_stays_inside_and_background_stays(name: str, sample: Sample) -> 
 
 @pytest.mark.parametrize("sample", [WHITE, SCENE, GREY], ids=["white", "scene", "grey"])
 def test_size_meets_the_share_as_the_page_demands(sample: Sample) -> None:
-    levels = plugins.find("shifts", "object_size").LEVELS
+    levels = registry.find("shifts", "object_size").LEVELS
     own = _masks.rate(sample.fields["mask"])
     for level, share in levels.items():
         result = edited("object_size", sample, level)
@@ -287,9 +271,7 @@ def lean(sample: Sample) -> float:
     return long % math.pi
 
 
-def turned(
-    pixels: np.ndarray, angle: float, old: tuple[float, float], new: tuple[float, float]
-) -> np.ndarray:
+def turned(pixels: np.ndarray, angle: float, old: tuple[float, float], new: tuple[float, float]) -> np.ndarray:
     """Turn about a point, pixel by pixel, bilinear; white outside."""
     result = np.full(pixels.shape, 255.0)
     for row in range(SIDE):
@@ -355,12 +337,12 @@ def test_wrong_option_is_refused(name: str, options: dict[str, str], message: st
 
 def test_missing_originals_are_told(tmp_path: Path) -> None:
     rng = RandomStream(0, "x", "d", "1")
-    background = plugins.find("shifts", "background_replaced")
+    background = registry.find("shifts", "background_replaced")
     with pytest.raises(DataError, match="not there; run `shiftbench fetch background_photos`"):
         background.apply(WHITE, 2.0, rng, sources={})
     with pytest.raises(DataError, match="cannot be read .* `shiftbench fetch background_photos` a"):
         background.apply(WHITE, 2.0, rng, sources={_backgrounds.SOURCE: tmp_path})
-    stamps = plugins.find("shifts", "occlusion_stamps")
+    stamps = registry.find("shifts", "occlusion_stamps")
     with pytest.raises(DataError, match="not there; run `shiftbench fetch tuxpaint_stamps`"):
         stamps.apply(picture(9, 9), 2.0, rng, sources={})
     with pytest.raises(DataError, match="cannot be read .* `shiftbench fetch tuxpaint_stamps` aga"):
@@ -368,7 +350,7 @@ def test_missing_originals_are_told(tmp_path: Path) -> None:
 
 
 def test_photos_are_needed_only_for_their_texture() -> None:
-    shift = plugins.find("shifts", "background_complexity")
+    shift = registry.find("shifts", "background_complexity")
     assert [ref.name for ref in shift.needs(shift.PARAMS)] == ["background_photos"]
     assert shift.needs({**shift.PARAMS, "way": "down"}) == []
     assert shift.needs({**shift.PARAMS, "texture": "own"}) == []

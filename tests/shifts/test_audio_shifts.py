@@ -1,7 +1,5 @@
 """Shifts of sounds: what each does to a signal, measured by means that are not ours, and what holds for all."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.evaluation.corruption import corrupt
 
 NAMES = ("audio_noise", "audio_gain", "audio_band_limit", "audio_reverb", "audio_pitch")
 RATE = 16000
@@ -65,9 +63,7 @@ def test_noise_has_its_ratio(severity: float, wanted: float) -> None:
 @pytest.mark.parametrize(("severity", "wanted"), [(1, 6), (3, 18), (5, 30)])
 def test_gain_has_its_decibels(severity: float, wanted: float) -> None:
     clean = tone(500)
-    assert level(clean) - level(corrupt(clean, "audio_gain", severity)) == pytest.approx(
-        wanted, abs=0.01
-    )
+    assert level(clean) - level(corrupt(clean, "audio_gain", severity)) == pytest.approx(wanted, abs=0.01)
 
 
 @pytest.mark.parametrize(("severity", "cut"), [(1, 6000), (3, 3400), (5, 1000)])
@@ -88,9 +84,7 @@ def test_room_dies_away_in_its_time(severity: float, seconds: float) -> None:
     impulse = np.zeros(2 * RATE, np.int16)
     impulse[0] = 32000
     response = corrupt(impulse, "audio_reverb", severity).astype(float)
-    assert response[0] == pytest.approx(
-        32000 * (1 - {1: 0.15, 3: 0.35, 5: 0.6}[severity]), rel=0.15
-    )
+    assert response[0] == pytest.approx(32000 * (1 - {1: 0.15, 3: 0.35, 5: 0.6}[severity]), rel=0.15)
     left = np.cumsum(np.square(response[RATE // 20 :])[::-1])[::-1]  # Schroeder 1965
     decay = 10 * np.log10(left / left[0] + 1e-12)
     fall = np.flatnonzero(decay < -20)[0] - np.flatnonzero(decay < -5)[0]
@@ -104,9 +98,7 @@ def test_pitch_moves_and_time_stays(down: bool, sign: int) -> None:
     for severity, semitones in ((1, 2), (5, 10)):
         shifted = corrupt(clean, "audio_pitch", severity, down=down)
         size = np.abs(np.fft.rfft(shifted[RATE:] * np.hanning(RATE)))
-        found = np.argmax(
-            np.convolve(np.square(size), np.ones(9), "same")
-        )  # fading makes it a cluster
+        found = np.argmax(np.convolve(np.square(size), np.ones(9), "same"))  # fading makes it a cluster
         assert found == pytest.approx(500 * 2 ** (sign * semitones / 12), rel=0.06)
         assert not shifted[RATE // 2 + 600 : RATE - 600].any()  # the pause is where it was
         assert level(shifted[RATE:]) == pytest.approx(level(clean[RATE:]), abs=3)
@@ -128,7 +120,7 @@ def test_speed_takes_frames_along() -> None:
 
 def test_other_values_are_refused() -> None:
     for name in (*NAMES, "audio_speed"):
-        module: Any = plugins.find("shifts", name)
+        module: Any = registry.find("shifts", name)
         assert "https://" in (module.__doc__ or "")
         with pytest.raises(DataError, match="no field 'audio'"):
             corrupt(Sample("a/b/c", {"text": "so"}), name)

@@ -1,7 +1,5 @@
 """The blurs and the elastic transform beside literal versions of the published algorithms."""
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from typing import Any
@@ -13,19 +11,11 @@ from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
 from makers.shift_digests import picture
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import codecs
-from shiftbench.errors import ParamsError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import (
-    _blur,
-    _warp,
-    defocus_blur,
-    elastic_transform,
-    glass_blur,
-    motion_blur,
-    zoom_blur,
-)
+from shiftbench.plugins.shifts import _blur, _warp, defocus_blur, elastic_transform, glass_blur, motion_blur, zoom_blur
 
 WHOLE = [1, 2, 3, 4, 5]
 
@@ -37,9 +27,7 @@ def photo(side: int = 224) -> np.ndarray:
 
 
 def shifted(name: str, image: np.ndarray, severity: float, **options: Any) -> np.ndarray:
-    found = plugins.find("shifts", name).apply(
-        image, severity, RandomStream(0, name, "", "k"), **options
-    )
+    found = registry.find("shifts", name).apply(image, severity, RandomStream(0, name, "", "k"), **options)
     return np.asarray(found)
 
 
@@ -86,7 +74,7 @@ def test_even_blurs_are_the_published_ones(level: int) -> None:
     """A quarter of a grey level is what rounding to whole ones costs."""
     wide = photo()[:, 20:200]
     for image in (photo(), photo()[..., 0]):
-        sigma = plugins.find("shifts", "gaussian_blur").LEVELS[level]
+        sigma = registry.find("shifts", "gaussian_blur").LEVELS[level]
         assert gap(shifted("gaussian_blur", image, level), gaussian(image, sigma)) < 0.3
         radius, softness, _ = defocus_blur.LEVELS[level]
         expected = np.clip(disk(image, int(radius), softness), 0, 255)
@@ -100,7 +88,7 @@ def test_even_blurs_are_the_published_ones(level: int) -> None:
 def test_glass_is_the_published_loop(level: int) -> None:
     """Fed the same displacements, pixel by pixel; its swap of two NumPy views is a copy."""
     image = photo()
-    sigma, reach, rounds = (plugins.find("shifts", "glass_blur").LEVELS[level][i] for i in range(3))
+    sigma, reach, rounds = (registry.find("shifts", "glass_blur").LEVELS[level][i] for i in range(3))
     moved = np.floor(gaussian(image, sigma) + 1e-9)
     words, side = RandomStream(0, "glass_blur", "", "k"), 2 * int(reach)
     for _ in range(int(rounds)):
@@ -162,11 +150,7 @@ def test_elastic_field_is_as_strong_as_published(level: int, side: int) -> None:
     pixel = side / 224
     fields = [
         elastic_transform.field(
-            (side, side),
-            strength * pixel,
-            sigma,
-            (pixel, pixel),
-            RandomStream(0, "elastic", "", str(key)),
+            (side, side), strength * pixel, sigma, (pixel, pixel), RandomStream(0, "elastic", "", str(key))
         )
         for key in range(200)
     ]
@@ -187,20 +171,11 @@ def test_elastic_is_the_published_algorithm(level: int) -> None:
     back = np.linalg.solve(moved, corners)  # rows: x, y, 1
     y, x = np.mgrid[:224, :224].astype(float)
     from_x, from_y = (x * back[0, i] + y * back[1, i] + back[2, i] for i in range(2))
-    affine = by_channel(
-        photo(),
-        lambda layer: ndimage.map_coordinates(layer, [from_y, from_x], order=1, mode="mirror"),
-    )
+    affine = by_channel(photo(), lambda layer: ndimage.map_coordinates(layer, [from_y, from_x], order=1, mode="mirror"))
     size = (224, 224)
-    right, down = (
-        elastic_transform.field(size, strength, sigma, (1.0, 1.0), rng) / _warp.ONE
-        for _ in range(2)
-    )
+    right, down = (elastic_transform.field(size, strength, sigma, (1.0, 1.0), rng) / _warp.ONE for _ in range(2))
     expected = by_channel(
-        affine,
-        lambda layer: ndimage.map_coordinates(
-            layer, [y + down, x + right], order=1, mode="reflect"
-        ),
+        affine, lambda layer: ndimage.map_coordinates(layer, [y + down, x + right], order=1, mode="reflect")
     )
     assert gap(shifted("elastic_transform", photo(), level), expected) < 0.6
 
@@ -221,17 +196,13 @@ def test_warp_is_the_exact_bilinear_one(border: Any, shape: tuple[int, ...]) -> 
     map_x, map_y = (_warp.fixed(at + generator.normal(0, 30, at.shape)) for at in (x, y))
     mode = {"replicate": "nearest", "constant": "grid-constant"}.get(border, border)
     places = [map_y / _warp.ONE, map_x / _warp.ONE]
-    expected = by_channel(
-        image, lambda layer: ndimage.map_coordinates(layer, places, order=1, mode=mode, cval=77)
-    )
+    expected = by_channel(image, lambda layer: ndimage.map_coordinates(layer, places, order=1, mode=mode, cval=77))
     warped = _warp.warp(image, map_x, map_y, border, 77)
     assert warped.shape == map_x.shape + shape[2:]
     assert np.abs(warped - expected).max() <= 0.5 + 1e-6
 
 
-def test_wide_blurs_on_a_reduced_picture_are_near_the_plain_ones(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_wide_blurs_on_a_reduced_picture_are_near_the_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     image = photo(500)[:, :461]
     for sigma in (6.1, 11.0, 30.0):
         assert gap(_blur.gaussian(image, sigma, 1.0), gaussian(image, sigma)) < 0.4

@@ -1,7 +1,5 @@
 """The ten shifts of ImageNet-C-bar beside slow float versions of what the paper's code computes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cache
@@ -15,10 +13,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 from sklearn.datasets import load_sample_images
 
-from shiftbench import plugins
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _polar, _sines, _spectra, blue_noise_sample
-from shiftbench.shifts.brownish_noise import amplitudes
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _polar, _sines, _spectra, blue_noise_sample
+from shiftbench.plugins.shifts.brownish_noise import amplitudes
 
 SIDE = 64  # a power of two, as brownish noise asks for an exact comparison
 PUBLISHED = {  # imagenet_c_bar.csv
@@ -137,10 +135,7 @@ def perlin_noise(image: Pixels, level: float, rng: RandomStream) -> Pixels:
         down, right = y % 1, x % 1
         corner = [
             [
-                (
-                    slopes[order[(order[row + i] + column + j) % 256]]
-                    * np.stack((down - i, right - j), -1)
-                ).sum(-1)
+                (slopes[order[(order[row + i] + column + j) % 256]] * np.stack((down - i, right - j), -1)).sum(-1)
                 for j in (0, 1)
             ]
             for i in (0, 1)
@@ -173,10 +168,7 @@ def caustic_refraction(image: Pixels, level: float, rng: RandomStream) -> Pixels
     i, j, light = down, right, np.ones_like(down)
     for n in range(1, 6):
         t = time * (1 - 3.5 / n)
-        i, j = (
-            down + np.cos(t - i) + np.sin(t + j),
-            right + np.sin(t - j) + np.cos(t + i),
-        )
+        i, j = (down + np.cos(t - i) + np.sin(t + j), right + np.sin(t - j) + np.cos(t + i))
         light += 1 / np.hypot(down * 0.005 / np.sin(i + t), right * 0.005 / np.cos(j + t))
     net = np.clip(np.abs(1.17 - (light / 5) ** 1.4) ** 8, 0, 1)
     net = np.pad(gaussian_filter(net, SIDE / 224), 1)
@@ -198,7 +190,7 @@ def caustic_refraction(image: Pixels, level: float, rng: RandomStream) -> Pixels
 def test_pixels_are_those_of_the_published_equations(name: str, level: int) -> None:
     for key in ("a", "b", "c"):
         words = RandomStream(0, name, "", key), RandomStream(0, name, "", key)
-        ours = plugins.find("shifts", name).apply(photo(), float(level), words[0])
+        ours = registry.find("shifts", name).apply(photo(), float(level), words[0])
         exact = REFERENCES[name](photo().astype(float), PUBLISHED[name][level - 1], words[1])
         gap = np.abs(ours - np.rint(np.clip(exact, 0, 255)))
         assert gap.mean() < 0.12
@@ -219,9 +211,7 @@ def test_blue_noise_is_as_strong_as_its_frequency() -> None:
 @pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
 def test_as_many_pixels_are_dropped_as_the_threshold_says(level: int) -> None:
     white = np.full((512, 512), 255, dtype=np.uint8)
-    dropped = (
-        blue_noise_sample.apply(white, level, RandomStream(0, "blue_noise_sample", "", "k")) == 0
-    )
+    dropped = blue_noise_sample.apply(white, level, RandomStream(0, "blue_noise_sample", "", "k")) == 0
     threshold = 0.3 * PUBLISHED["blue_noise_sample"][level - 1] - 2.5
     assert dropped.mean() == pytest.approx(NormalDist().cdf(threshold), rel=0.03)
 
@@ -232,8 +222,7 @@ def test_strength_does_not_depend_on_the_size(name: str) -> None:
     for side in (112, 224, 448):
         image = photo(side)
         shifted = [
-            plugins.find("shifts", name).apply(image, 3.0, RandomStream(0, name, "", str(key)))
-            for key in range(4)
+            registry.find("shifts", name).apply(image, 3.0, RandomStream(0, name, "", str(key))) for key in range(4)
         ]
         changes.append(np.abs(np.stack(shifted) - image.astype(float)).mean())
     assert max(changes) < 1.3 * min(changes)  # sharper detail changes more
@@ -242,7 +231,7 @@ def test_strength_does_not_depend_on_the_size(name: str) -> None:
 def test_grey_images_get_the_first_channel() -> None:
     for name in ("brownish_noise", "plasma_noise"):
         grey = photo()[..., 0].copy()
-        shift = plugins.find("shifts", name)
+        shift = registry.find("shifts", name)
         colour = shift.apply(np.stack([grey] * 3, axis=2), 3.0, RandomStream(0, name, "", "k"))
         gap = colour[..., 0] - shift.apply(grey, 3.0, RandomStream(0, name, "", "k")).astype(float)
         assert np.abs(gap).max() <= (0 if name == "plasma_noise" else 1)

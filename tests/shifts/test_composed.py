@@ -1,15 +1,13 @@
 """Shifts joined by `+`: one after another, each with the words that it draws alone."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from makers.shift_digests import picture
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
-from shiftbench.errors import DataError, ParamsError, PluginError, RangeError
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, PluginError, RangeError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.corruption import corrupt
 
 IMAGE = picture(33, 57, 3)
 
@@ -23,9 +21,7 @@ def test_parts_are_applied_in_turn_with_their_own_words() -> None:
 
 def test_options_stand_under_the_part() -> None:
     expected = corrupt(corrupt(IMAGE, "contrast", 2.0), "occlusion", 2.0, kind="bars")
-    assert np.array_equal(
-        corrupt(IMAGE, "contrast+occlusion", 2.0, occlusion={"kind": "bars"}), expected
-    )
+    assert np.array_equal(corrupt(IMAGE, "contrast+occlusion", 2.0, occlusion={"kind": "bars"}), expected)
 
 
 def test_severity_0_is_the_identity() -> None:
@@ -48,9 +44,9 @@ def test_parts_may_change_different_fields_of_a_sample() -> None:
 
 
 def test_code_of_all_parts_counts() -> None:
-    module = plugins.find("shifts", "fog+contrast")
+    module = registry.find("shifts", "fog+contrast")
     assert module.uses({}) == [("shifts", "fog"), ("shifts", "contrast")]
-    assert plugins.file("shifts", "fog+contrast").name == "_composed.py"
+    assert registry.file("shifts", "fog+contrast").name == "_composed.py"
 
 
 @pytest.mark.parametrize(
@@ -60,23 +56,16 @@ def test_code_of_all_parts_counts() -> None:
         ("fog+fog", {}, ParamsError, "'fog.fog': a part comes twice"),
         ("fog+char_noise", {}, DataError, "takes a whole Sample"),
         ("fog+mnist_to_digits", {}, ParamsError, "mnist_to_digits is a domain shift"),
-        (
-            "fog+occlusion",
-            {"occlusion": {"kin": 1}},
-            ParamsError,
-            "'occlusion' has no option 'kin'",
-        ),
+        ("fog+occlusion", {"occlusion": {"kin": 1}}, ParamsError, "'occlusion' has no option 'kin'"),
         ("fog+occlusion", {"kind": "bars"}, ParamsError, "no option 'kind'"),
         ("fog+occlusion", {"severity": 6.0}, RangeError, "severity 6 lies outside 0 to 5"),
     ],
 )
-def test_wrong_ones_are_told(
-    name: str, options: dict[str, object], error: type[Exception], message: str
-) -> None:
+def test_wrong_ones_are_told(name: str, options: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         corrupt(IMAGE, name, **options)  # type: ignore[arg-type]
 
 
 def test_only_shifts_can_be_joined() -> None:
     with pytest.raises(PluginError, match="models cannot be joined"):
-        plugins.find("models", "convnet+vit")
+        registry.find("models", "convnet+vit")

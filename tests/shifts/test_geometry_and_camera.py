@@ -1,7 +1,5 @@
 """Geometry, camera, noise of a band, patches and stylisation, against slow literal versions."""
 
-from __future__ import annotations
-
 import io
 import math
 from types import ModuleType
@@ -13,16 +11,16 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import RandomStream, normal_table, poisson_table
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream, normal_table, poisson_table
 
 PHOTO = load_sample_images().images[0][100:324:2, 200:424:2].copy()
 GEOMETRY = ("rotate", "translate", "scale", "shear", "perspective")
 
 
 def shift(name: str) -> ModuleType:
-    return plugins.find("shifts", name)
+    return registry.find("shifts", name)
 
 
 def words(key: str = "k") -> RandomStream:
@@ -103,10 +101,7 @@ def test_direction_is_the_samples_and_the_same_at_every_severity(name: str) -> N
 def test_border_is_what_one_asks_for(name: str) -> None:
     white = np.full((40, 40, 3), 255, np.uint8)
     assert np.array_equal(apply(name, white, 5.0), white)
-    results = [
-        shift(name).apply(white, 5.0, words(str(key)), border="constant", fill=7)
-        for key in range(8)
-    ]
+    results = [shift(name).apply(white, 5.0, words(str(key)), border="constant", fill=7) for key in range(8)]
     assert min(result.min() for result in results) == 7
     with pytest.raises(ParamsError, match=f"{name}: border is 'wrap'; allowed are reflect"):
         apply(name, white, 1.0, border="wrap")
@@ -131,9 +126,7 @@ def test_photons_are_poisson() -> None:
     for level in np.flatnonzero(np.diff(camera.starts) == 0)[::12]:
         skew = (((normal * normal) >> 20) - (1 << 20)) // 6144
         ours = (camera.mean[level] + ((camera.spread[level] * normal) >> 20) + skew + 512) >> 10
-        exact = np.searchsorted(
-            poisson_table(camera.mean[level] / 1024), np.arange(1 << 16), "right"
-        )
+        exact = np.searchsorted(poisson_table(camera.mean[level] / 1024), np.arange(1 << 16), "right")
         assert np.mean(ours != exact) < 1 / 60
         assert np.abs(ours - exact).max() == 1
 

@@ -1,13 +1,11 @@
 """Label noise: how many labels flip, where to, and that more noise keeps the flips of less."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
-from shiftbench.errors import RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import label_noise
+from shiftbench.base.errors import RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import label_noise
 
 KEYS = [f"d/train/{number:05d}" for number in range(4000)]
 

@@ -1,7 +1,5 @@
 """The noise, light and colour shifts beside slow versions of the published equations."""
 
-from __future__ import annotations
-
 import colorsys
 from functools import cache
 from typing import Any
@@ -11,9 +9,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 
 WHOLE = [1, 2, 3, 4, 5]
 
@@ -25,9 +23,7 @@ def photo(side: int = 224) -> np.ndarray:
 
 
 def shifted(name: str, image: np.ndarray, severity: float, **options: Any) -> np.ndarray:
-    found = plugins.find("shifts", name).apply(
-        image, severity, RandomStream(0, name, "", "k"), **options
-    )
+    found = registry.find("shifts", name).apply(image, severity, RandomStream(0, name, "", "k"), **options)
     return np.asarray(found)
 
 
@@ -36,7 +32,7 @@ def gap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def level(name: str, severity: int) -> Any:
-    return plugins.find("shifts", name).LEVELS[severity]
+    return registry.find("shifts", name).LEVELS[severity]
 
 
 # what the paper's script does to one value in 0 to 1, with NumPy's own generator
@@ -108,9 +104,7 @@ def test_grey_light() -> None:
     wanted = np.minimum(np.floor(image + 0.3 * 255), 255)  # on a half, which goes down
     assert np.array_equal(shifted("brightness", image, 3), wanted)
     assert np.array_equal(shifted("saturate", image, 3), image)
-    with pytest.raises(
-        ParamsError, match="profile is 'mine'; allowed are published and continuous"
-    ):
+    with pytest.raises(ParamsError, match="profile is 'mine'; allowed are published and continuous"):
         shifted("saturate", image, 3, profile="mine")
 
 
@@ -120,9 +114,7 @@ def test_pixels_are_those_of_pillow(severity: int, grey: bool) -> None:
     image = photo()[..., 0] if grey else photo()
     side = int(224 * level("pixelate", severity))
     small = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
-    assert np.array_equal(
-        shifted("pixelate", image, severity), small.resize((224, 224), Image.Resampling.BOX)
-    )
+    assert np.array_equal(shifted("pixelate", image, severity), small.resize((224, 224), Image.Resampling.BOX))
 
 
 @pytest.mark.parametrize("severity", WHOLE)
@@ -157,7 +149,7 @@ def lab(image: np.ndarray) -> np.ndarray:
 
 
 def test_colours_are_transferred_as_published() -> None:
-    transfer = plugins.find("shifts", "colour_transfer")
+    transfer = registry.find("shifts", "colour_transfer")
     image, other = photo(), load_sample_images().images[1]
     wanted = lab(other)
     stated = [*wanted.mean((0, 1)), *wanted.std((0, 1))]
@@ -201,13 +193,12 @@ def test_default_histogram_is_the_flowers() -> None:
     flower = load_sample_images().images[1]
     luma = np.asarray(Image.fromarray(flower).convert("L"))[..., None]
     layers = np.concatenate((flower, luma), axis=2).reshape(-1, 4).T
-    counts = plugins.find("shifts", "histogram_matching").default_counts()
+    counts = registry.find("shifts", "histogram_matching").default_counts()
     assert np.array_equal(counts, [np.bincount(layer, minlength=256) for layer in layers])
 
 
 @pytest.mark.parametrize(
-    "reference",
-    [[1] * 255, [0] * 256, [-1] * 256, [0.5] * 256, "dark", [[1] * 256, [1]], [[1] * 256] * 2],
+    "reference", [[1] * 255, [0] * 256, [-1] * 256, [0.5] * 256, "dark", [[1] * 256, [1]], [[1] * 256] * 2]
 )
 def test_histogram_is_checked(reference: Any) -> None:
     with pytest.raises(ParamsError, match="reference is no histogram; give 256 counts"):

@@ -1,7 +1,5 @@
 """Things that hide an image: patches, bars and stamps; how much of it, and that they stay as they grow."""
 
-from __future__ import annotations
-
 import csv
 
 import numpy as np
@@ -9,18 +7,18 @@ import pytest
 
 from makers import shift_digests
 from makers.shift_digests import picture
-from shiftbench import plugins
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _cutouts
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _cutouts
 
 
 def hidden(shape: tuple[int, ...], severity: float, key: str) -> np.ndarray:
     """Return where things hide an image: what differs little between black and white ones."""
-    shift = plugins.find("shifts", "occlusion_stamps")
+    shift = registry.find("shifts", "occlusion_stamps")
     black, white = (
-        shift_digests.apply(
-            shift, np.full(shape, level, np.uint8), severity, RandomStream(0, "o", "d", key)
-        ).astype(int)
+        shift_digests.apply(shift, np.full(shape, level, np.uint8), severity, RandomStream(0, "o", "d", key)).astype(
+            int
+        )
         for level in (0, 255)
     )
     shown = white - black
@@ -43,17 +41,15 @@ def test_stamps_that_are_there_stay() -> None:
 
 
 def test_stamps_are_no_objects_of_the_twelve_classes() -> None:
-    with (plugins.PACKAGE / "datasets" / "twelve.csv").open(encoding="utf-8") as file:
-        taken = {
-            r["path"] for r in csv.DictReader(file) if r["domain"] == "photo" and r["class"] != "-"
-        }
+    with (registry.PACKAGE / "plugins/datasets" / "twelve.csv").open(encoding="utf-8") as file:
+        taken = {r["path"] for r in csv.DictReader(file) if r["domain"] == "photo" and r["class"] != "-"}
     assert len(_cutouts.listed()) == 40
     assert not taken & set(_cutouts.listed())
 
 
 @pytest.mark.parametrize("kind", ["patches", "bars"])
 def test_patches_hide_their_share_and_stay(kind: str) -> None:
-    shift, value = plugins.find("shifts", "occlusion"), np.zeros((70, 56, 3), np.uint8)
+    shift, value = registry.find("shifts", "occlusion"), np.zeros((70, 56, 3), np.uint8)
     before = np.zeros(value.shape, bool)
     for level, share in {0: 0.0, **shift.LEVELS}.items():
         now = shift.apply(value, level, RandomStream(0, "o", "d", "1"), kind=kind) == 128
@@ -65,12 +61,12 @@ def test_patches_hide_their_share_and_stay(kind: str) -> None:
 @pytest.mark.parametrize("shape", [(28, 28), (9, 60, 3)], ids=str)
 def test_bars_of_a_batch_are_those_of_the_cpu(shape: tuple[int, ...]) -> None:
     torch = pytest.importorskip("torch")
-    from shiftbench import rng_torch
+    from shiftbench.base import rng_torch
 
-    shift, value = plugins.find("shifts", "occlusion"), picture(*shape)
+    shift, value = registry.find("shifts", "occlusion"), picture(*shape)
     words = [RandomStream(0, "o", "d", str(key)) for key in range(8)]
     pixels = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(value).transpose(2, 0, 1)))
-    found = plugins.find("shifts_torch", "occlusion").apply(
+    found = registry.find("shifts_torch", "occlusion").apply(
         pixels.expand(8, -1, -1, -1), 3.0, rng_torch.RandomStream.of(words), kind="bars"
     )
     for one, own in zip(found, words, strict=True):

@@ -1,7 +1,5 @@
 """Perturbed code prompts: only what may change does, programs still parse, canonical solutions still pass."""
 
-from __future__ import annotations
-
 import ast
 import re
 
@@ -9,19 +7,13 @@ import pytest
 
 from makers import code_problems, shift_digests
 from makers.code_problems import perturbed
-from shiftbench import plugins
-from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.sandbox import pool
-from shiftbench.systems.recode.shifts import (
-    _code,
-    _docstrings,
-    _english,
-    _names,
-    _tenses,
-)
-from shiftbench.tasks import generation
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.sandbox import pool
+from shiftbench.plugins.tasks import generation
+from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _names, _tenses
 
 OF = {
     "docstring": (
@@ -29,10 +21,7 @@ OF = {
         *("tense_past", "tense_future", "whitespace"),
     ),
     "name": ("camel_case", "keyboard", "swap", "case", "inflection", "synonym_substitution"),
-    "syntax": (
-        *("dead_code", "dead_code_last", "for_while", "operand_swap"),
-        *("rename_naive", "rename_random"),
-    ),
+    "syntax": (*("dead_code", "dead_code_last", "for_while", "operand_swap"), *("rename_naive", "rename_random")),
     "format": (
         *("tab_indent", "split_lines", "docstring_to_comments", "new_lines"),
         *("new_line_after_code", "new_line_after_docstring", "black_only"),
@@ -57,7 +46,7 @@ def problems(tmp_path_factory):
 
 def test_there_are_twenty_seven_and_a_control():
     assert len(NAMES) == 27 + 1
-    assert set(NAMES) <= set(plugins.names("shifts"))
+    assert set(NAMES) <= set(registry.names("shifts"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,10 +108,7 @@ def same_tree_but_for_code(before, after):
 
 
 def layout_alone(before, after):
-    one, two = (
-        pool.essence(s.fields["text"] + s.fields["meta"]["canonical_solution"])
-        for s in (before, after)
-    )
+    one, two = (pool.essence(s.fields["text"] + s.fields["meta"]["canonical_solution"]) for s in (before, after))
     assert one == two
 
 
@@ -136,9 +122,7 @@ KEPT = {
 
 
 def solved(samples):
-    programs = [
-        generation.program(one, one.fields["meta"]["canonical_solution"]) for one in samples
-    ]
+    programs = [generation.program(one, one.fields["meta"]["canonical_solution"]) for one in samples]
     found = pool.run_all(programs, None, generation.LIMITS)
     return [(s.key, o.reason) for s, o in zip(samples, found, strict=True) if not o.passed]
 
@@ -179,7 +163,7 @@ def test_half_of_the_lines_are_given(problems):
 
 
 def apply(name, given=0, seed=1.0, key="k", **options):
-    module = plugins.find("shifts", name)
+    module = registry.find("shifts", name)
     sample = shift_digests.prompt(given)
     return shift_digests.apply(module, sample, seed, RandomStream(0, name, "d", key), **options)
 
@@ -197,8 +181,7 @@ def test_prompts_by_hand():
     assert "while place + 1 < len(items):\n        place += 1\n" in text("syntax_for_while", 5)
     assert "VAR_0, limit = 0, 3" in text("syntax_rename_naive", 5)
     assert text("format_tab_indent", 4).endswith(
-        "\t# every number\n\ttotal, limit = 0, 3\n\tfor number in numbers:\n"
-        "\t\tif number > limit and total >= 0:\n"
+        "\t# every number\n\ttotal, limit = 0, 3\n\tfor number in numbers:\n\t\tif number > limit and total >= 0:\n"
     )
     assert "\n\t>>> add_large([1, 5])\n\t5\n" in text("format_tab_indent", 4)
     assert " \\\n" in text("format_split_lines", 4)
@@ -213,11 +196,9 @@ def test_prompts_by_hand():
 def test_synonyms_come_from_wordnet_in_the_word_s_form():
     new = text("docstring_synonym_substitution", share=1.0)
     assert "Verify the numbers, and return the total of those" in new
-    assert "verify Check" in text("docstring_synonym_insertion", share=1.0).replace(
-        "Verify", "verify"
-    )
+    assert "verify Check" in text("docstring_synonym_insertion", share=1.0).replace("Verify", "verify")
     with pytest.raises(DataError, match="synonyms need WordNet"):
-        plugins.find("shifts", "name_synonym_substitution").apply(
+        registry.find("shifts", "name_synonym_substitution").apply(
             shift_digests.prompt(0), 1.0, RandomStream(0, "a", "d", "k"), sources={}
         )
 
@@ -243,7 +224,7 @@ def test_parts_of_speech_by_their_neighbours():
 
 
 def test_other_severities_and_samples_are_refused():
-    module = plugins.find("shifts", "docstring_case")
+    module = registry.find("shifts", "docstring_case")
     rng = RandomStream(0, "a", "d", "k")
     with pytest.raises(RangeError, match="'docstring_case': severity 1.5 is no seed"):
         module.apply(shift_digests.prompt(0), 1.5, rng, **module.PARAMS)

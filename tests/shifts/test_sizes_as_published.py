@@ -4,8 +4,6 @@ Sizes in pixels are those of imagecorruptions-imaug 1.1.5 at 64 x 64, 224 x 224 
 along one line, differs by less than a grey level in the mean; of what is random the mean change is the package's.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from functools import cache
@@ -18,11 +16,11 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 from shiftbench.imagecorruptions import OPTIONS, corrupt
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import frost
+from shiftbench.plugins.shifts import frost
 
 SIZES = [(64, 64), (224, 224), (480, 640)]
 LEVELS = range(1, 6)
@@ -97,7 +95,7 @@ def test_what_is_not_random_is_within_a_level(literal: Any, size: tuple[int, int
 @pytest.mark.parametrize("size", SIZES)
 def test_motion_along_one_line_is_within_a_level(size: tuple[int, int]) -> None:
     """Copies moved along a line of whole pixels, edges repeated, weights of half a Gaussian."""
-    image, shift = photo(*size), plugins.find("shifts", "motion_blur")
+    image, shift = photo(*size), registry.find("shifts", "motion_blur")
     for level in LEVELS:
         radius, sigma = ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))[level - 1]
         turn = float(RandomStream(0, "motion_blur", "", "k").uniform())
@@ -120,7 +118,7 @@ CHANGES = {
     ("elastic_transform", 0.05): {64: (14.37, 19.52, 23.30), 224: (11.28, 14.93, 17.46), 480: (8.67, 11.65, 13.51)},
     ("snow", 0.08): {64: (38.10, 57.79, 78.22), 224: (37.95, 56.58, 76.71), 480: (35.12, 51.51, 69.46)},
     ("spatter", 0.25): {64: (1.55, 7.84, 17.01), 224: (0.71, 6.87, 17.19), 480: (0.31, 5.96, 19.14)},
-}  # fmt: skip
+}
 DRAWS = {64: 24, 224: 6, 480: 2}
 
 
@@ -140,18 +138,17 @@ def test_a_scale_is_one_of_two() -> None:
         frost.window((500, 600, 3), image.shape, "non")
     sized = {name for name, options in OPTIONS.items() if "scale" in options}
     for name in sized - {"frost"}:  # whose procedural ice has no published size
-        shift = plugins.find("shifts", name)
+        shift = registry.find("shifts", name)
         stream = RandomStream(0, name, "", "k")
         with pytest.raises(ParamsError, match="scale is 'non'; did you mean none"):
             shift.apply(image, 3, stream, scale="non")
     assert frost.window((500, 600, 3), (64, 64, 3), "none") == (64, 64)
     with pytest.raises(ParamsError, match="enlarge is 'nearst'; did you mean nearest"):
-        plugins.find("shifts", "pixelate").apply(image, 3, stream, enlarge="nearst")
+        registry.find("shifts", "pixelate").apply(image, 3, stream, enlarge="nearst")
     square = photo(224, 224)  # where a reference pixel is a pixel
     for name in ("gaussian_blur", "glass_blur", "snow", "spatter", "defocus_blur", "motion_blur"):
-        shift = plugins.find("shifts", name)
+        shift = registry.find("shifts", name)
         one, other = (
-            shift.apply(square, 3, RandomStream(0, name, "", "k"), scale=scale)
-            for scale in ("image", "none")
+            shift.apply(square, 3, RandomStream(0, name, "", "k"), scale=scale) for scale in ("image", "none")
         )
         assert np.array_equal(one, other), name

@@ -1,7 +1,5 @@
 """The text shifts: what they promise about which characters and words they touch."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata
@@ -15,20 +13,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shiftbench import plugins
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _texts, homoglyphs, ocr_confusions
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _texts, homoglyphs, ocr_confusions
 
 NAMES = (
     "keyboard_typos", "ocr_confusions", "char_swap", "char_delete", "char_insert", "case_flip", "whitespace",
     "homoglyphs", "word_drop", "word_order",
 )  # fmt: skip
-IN_PLACE = (
-    "keyboard_typos",
-    "case_flip",
-    "homoglyphs",
-    "char_swap",
-)  # length and other places stay
+IN_PLACE = ("keyboard_typos", "case_flip", "homoglyphs", "char_swap")  # length and other places stay
 PROSE = (
     "The battery lasts for two days, and the screen is bright enough to read outside at noon. "
     "Nobody would have believed in the last years of the nineteenth century that this was watched. "
@@ -42,13 +35,13 @@ SEVERITIES = st.sampled_from([0.3, 1.0, 2.5, 5.0])
 
 
 def shifted(name: str, text: str, severity: float, key: str = "k", **options: Any) -> str:
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     result: str = shift.apply(text, severity, RandomStream(0, name, "d", key), **options)
     return result
 
 
 def share(name: str, severity: float) -> float:
-    return float(np.interp(severity, [0, *range(1, 6)], [0, *_first(plugins.find("shifts", name))]))
+    return float(np.interp(severity, [0, *range(1, 6)], [0, *_first(registry.find("shifts", name))]))
 
 
 def _first(shift: ModuleType) -> list[float]:
@@ -74,9 +67,7 @@ def test_any_text_is_taken(name: str, text: str, key: str, severity: float) -> N
     result = shifted(name, text, severity, key)
     assert result == shifted(name, text, severity, key)
     assert len(result) <= 2 * len(text)
-    assert bool(result.strip()) == bool(text.strip()), (
-        "a text never vanishes, nor comes from nothing"
-    )
+    assert bool(result.strip()) == bool(text.strip()), "a text never vanishes, nor comes from nothing"
 
 
 # ------------------------------------------------------------------------- how much is touched
@@ -153,8 +144,7 @@ def edits(one: str, other: str) -> int:
 @pytest.mark.parametrize("name", [*NAMES, "char_noise"])
 def test_edits_grow_with_severity(name: str) -> None:
     rising = [
-        np.mean([edits(PROSE, shifted(name, PROSE, level / 2, str(key))) for key in range(8)])
-        for level in range(11)
+        np.mean([edits(PROSE, shifted(name, PROSE, level / 2, str(key))) for key in range(8)]) for level in range(11)
     ]
     assert rising == sorted(set(rising))
 
@@ -165,9 +155,7 @@ def test_edits_grow_with_severity(name: str) -> None:
 @pytest.mark.parametrize("name", IN_PLACE)
 @also_on(*ODD, PROSE)
 @given(text=TEXTS, key=KEYS, severity=SEVERITIES)
-def test_stronger_keeps_what_weaker_touched(
-    name: str, text: str, key: str, severity: float
-) -> None:
+def test_stronger_keeps_what_weaker_touched(name: str, text: str, key: str, severity: float) -> None:
     weak, strong = shifted(name, text, severity / 2, key), shifted(name, text, severity, key)
     assert len(weak) == len(strong) == len(text)
     for before, once, twice in zip(text, weak, strong, strict=True):
@@ -176,9 +164,7 @@ def test_stronger_keeps_what_weaker_touched(
 
 @pytest.mark.parametrize("name", ["word_drop", "char_delete"])
 @given(text=TEXTS, key=KEYS, severity=SEVERITIES)
-def test_what_is_left_out_is_left_out_of_stronger_ones(
-    name: str, text: str, key: str, severity: float
-) -> None:
+def test_what_is_left_out_is_left_out_of_stronger_ones(name: str, text: str, key: str, severity: float) -> None:
     texts = [text, shifted(name, text, severity / 2, key), shifted(name, text, severity, key)]
     for longer, shorter in pairwise(texts):
         parts = (longer.split(), shorter.split()) if name == "word_drop" else (longer, shorter)
@@ -188,9 +174,7 @@ def test_what_is_left_out_is_left_out_of_stronger_ones(
 
 @given(text=TEXTS, key=KEYS, severity=SEVERITIES)
 def test_inserted_letters_are_of_the_text(text: str, key: str, severity: float) -> None:
-    weak, strong = (
-        shifted("char_insert", text, s, key, inner=False) for s in (severity / 2, severity)
-    )
+    weak, strong = (shifted("char_insert", text, s, key, inner=False) for s in (severity / 2, severity))
     for shorter, longer in pairwise([text, weak, strong]):
         rest = iter(longer)
         assert all(character in rest for character in shorter)
@@ -222,9 +206,7 @@ def test_first_and_last_letters_stay(name: str) -> None:
 
 
 def test_marks_stay_with_their_letters() -> None:
-    text = unicodedata.normalize(
-        "NFD", "\u00e9l\u00e8ve \u00e0 No\u00ebl for\u00eat g\u00e2teau " * 9
-    )
+    text = unicodedata.normalize("NFD", "\u00e9l\u00e8ve \u00e0 No\u00ebl for\u00eat g\u00e2teau " * 9)
     for name in ("keyboard_typos", "char_delete", "char_swap", "whitespace"):
         for unit in _texts.units(shifted(name, text, 5.0)):
             assert len(unit) <= 2
@@ -233,10 +215,7 @@ def test_marks_stay_with_their_letters() -> None:
 
 @pytest.mark.parametrize("name", ["char_swap", "char_delete", "char_insert", "whitespace"])
 def test_right_to_left_letters_are_letters(name: str) -> None:
-    text = (
-        "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 \u05e9\u05dc\u05d5\u05dd "
-        * 5
-    )
+    text = "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645 \u05e9\u05dc\u05d5\u05dd " * 5
     assert shifted(name, text, 5.0) != text
 
 
@@ -271,8 +250,4 @@ def test_ocr_confusions_go_both_ways_and_long_ones_first() -> None:
 def test_keyboard_neighbours_touch() -> None:
     assert set(_texts.NEIGHBOURS["g"]) == set("ftyhbv")
     assert set(_texts.NEIGHBOURS["a"]) == set("qwsz")
-    assert all(
-        key in _texts.NEIGHBOURS[near]
-        for key, near_keys in _texts.NEIGHBOURS.items()
-        for near in near_keys
-    )
+    assert all(key in _texts.NEIGHBOURS[near] for key, near_keys in _texts.NEIGHBOURS.items() for near in near_keys)

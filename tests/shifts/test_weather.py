@@ -1,7 +1,5 @@
 """Snow, frost, fog and spatter beside float versions of the published algorithms, fed the same random words."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2
@@ -11,11 +9,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
 from makers.shift_digests import picture
-from shiftbench import plugins, refs
-from shiftbench.corruption import corrupt
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _edges, _noise_fields, fog, frost, snow, spatter
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation.corruption import corrupt
+from shiftbench.plugins.shifts import _edges, _noise_fields, fog, frost, snow, spatter
 
 LEVELS = (1, 2, 3, 4, 5)
 IMAGE = picture(224, 224, 3)
@@ -105,9 +103,7 @@ def test_edges_and_distances_are_those_of_opencv(shape: tuple[int, int], sigma: 
 
 
 def test_weak_edges_count_where_a_strong_one_is_beside() -> None:
-    noisy = cv2.GaussianBlur(
-        np.random.default_rng(0).integers(0, 256, (60, 90), np.uint8), (0, 0), 1
-    )
+    noisy = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (60, 90), np.uint8), (0, 0), 1)
     assert np.array_equal(_edges.canny(noisy, 50, 150) * np.uint8(255), cv2.Canny(noisy, 50, 150))
 
 
@@ -213,9 +209,7 @@ def test_frost_names_a_picture_that_cannot_be_read(pictures: dict[str, Path]) ->
         (pictures["frost_textures"] / name).write_bytes(b"no image")
     with pytest.raises(DataError, match=r"frost\d\.\w+ cannot be read .*`shiftbench fetch frost"):
         frost.apply(IMAGE, 3, words("frost"), sources=pictures)
-    with pytest.raises(
-        ParamsError, match="texture is 'paint'; allowed are photo, photo6, procedural"
-    ):
+    with pytest.raises(ParamsError, match="texture is 'paint'; allowed are photo, photo6, procedural"):
         frost.apply(IMAGE, 3, words("frost"), texture="paint")
 
 
@@ -237,15 +231,13 @@ def test_profile_that_is_none_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["snow", "frost", "fog", "spatter"])
 @pytest.mark.parametrize("side", [48, 300, 700])
 def test_weather_of_another_size_is_as_bad(name: str, side: int, pictures: dict[str, Path]) -> None:
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     options = {"sources": pictures} if name == "frost" else {}
     grey = cv2.GaussianBlur(picture(1000, 1000)[::-1].copy(), (0, 0), 40)
 
     def damage(size: int) -> float:
         image = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
         drawn = (RandomStream(0, name, "d", str(key)) for key in range(8))
-        return float(
-            np.mean([mean_distance(shift.apply(image, 3, w, **options), image) for w in drawn])
-        )
+        return float(np.mean([mean_distance(shift.apply(image, 3, w, **options), image) for w in drawn]))
 
     assert damage(side) == pytest.approx(damage(224), rel=0.35 if side < 224 else 0.15)

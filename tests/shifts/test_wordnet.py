@@ -1,13 +1,11 @@
 """WordNet's files are read as their manual says, on a miniature with the same lines."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
-from shiftbench.errors import DataError
-from shiftbench.shifts import _wordnet
+from shiftbench.base.errors import DataError
+from shiftbench.plugins.shifts import _wordnet
 
 LICENCE = b"  1 This software and database is being provided to you\n"
 NOUNS = (

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +9,14 @@ import pytest
 from sklearn import metrics as peer
 
 from makers.random_records import CLASSES, DRAWS, artifact, logits, samples
+from shiftbench.base.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
 from shiftbench.data import formats, schema
-from shiftbench.errors import DuplicateKeyError, ParamsError, RangeError, SchemaError
-from shiftbench.stages.aggregate import Tables, aggregate
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.campaign_rows import CellRows
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.aggregate import Tables, aggregate
 
-METRICS = {
-    "accuracy": {},
-    "error": {},
-    "nll": {},
-    "brier": {},
-    "ece": {},
-    "ece5": {"use": "ece", "bins": 5},
-}
+METRICS = {"accuracy": {}, "error": {}, "nll": {}, "brier": {}, "ece": {}, "ece5": {"use": "ece", "bins": 5}}
 
 
 @pytest.fixture
@@ -34,10 +25,7 @@ def campaign(tmp_path: Path) -> list[CellRows]:
     at = [("identity", 0.0), ("fog", 1.0), ("fog", 3.0), ("snow", 1.0), ("snow", 3.0)]
     names = ("net-erm-s0", "net-erm-s1", "net-mix-s0")
     pairs = enumerate(itertools.product(names, at))
-    return [
-        artifact(tmp_path, name, shift, severity, logits(number))
-        for number, (name, (shift, severity)) in pairs
-    ]
+    return [artifact(tmp_path, name, shift, severity, logits(number)) for number, (name, (shift, severity)) in pairs]
 
 
 def row(tables: Tables, **where: object) -> dict[str, object]:
@@ -70,9 +58,7 @@ def test_values_and_replicates_agree_with_scikit_learn(campaign: list[CellRows])
         "accuracy": lambda w: peer.accuracy_score(label, shares.argmax(1), sample_weight=w),
         "error": lambda w: peer.zero_one_loss(label, shares.argmax(1), sample_weight=w),
         "nll": lambda w: peer.log_loss(label, shares, sample_weight=w),
-        "brier": lambda w: peer.brier_score_loss(
-            label, shares, sample_weight=w, scale_by_half=False
-        ),
+        "brier": lambda w: peer.brier_score_loss(label, shares, sample_weight=w, scale_by_half=False),
     }
     for metric, reference in peers.items():
         found = row(tables, metric=metric, **CLEAN)
@@ -118,9 +104,7 @@ def test_paired_differences(campaign: list[CellRows]) -> None:
         ("toy/net-erm-s0", "toy/net-mix-s0"),
         ("toy/net-erm-s1", "toy/net-mix-s0"),
     ]
-    pair = [
-        row(tables, weights=found[2][side], shift="identity") for side in ("weights_a", "weights_b")
-    ]
+    pair = [row(tables, weights=found[2][side], shift="identity") for side in ("weights_a", "weights_b")]
     gap = values_of(tables, pair[0]) - values_of(tables, pair[1])
     difference = pair[0]["value"] - pair[1]["value"]  # type: ignore[operator]
     both = np.concatenate([[difference], gap])
@@ -157,10 +141,7 @@ def test_the_interval_of_a_mean_is_of_new_seeds(tmp_path: Path) -> None:
     pair = found["toy/other", "toy/three"]
     sides = [
         {n: np.array([one["value"], *values_of(tables, one)]) for n, one in enumerate(each)}
-        for each in (
-            [row(tables, weights=f"toy/{net}-s{seed}") for seed in range(3)]
-            for net in ("other", "three")
-        )
+        for each in ([row(tables, weights=f"toy/{net}-s{seed}") for seed in range(3)] for net in ("other", "three"))
     ]
     gap = sum(sides[0].values()) - sum(sides[1].values())
     expected = intervals.of_gap(gap / 3, sides, intervals.Units(40))
@@ -193,14 +174,10 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
     tables = aggregate(campaign, wanted, DRAWS, 0)
 
     def error(weights: str, shift: str, severity: float) -> float:
-        return row(
-            tables, weights=f"toy/{weights}", shift=shift, severity=severity, metric="error"
-        )["value"]  # type: ignore[return-value]
+        return row(tables, weights=f"toy/{weights}", shift=shift, severity=severity, metric="error")["value"]  # type: ignore[return-value]
 
     def ratio(shift: str, clean: bool) -> float:
-        own, other = (
-            sum(error(name, shift, s) for s in (1.0, 3.0)) for name in ("net-erm-s0", "net-mix-s0")
-        )
+        own, other = (sum(error(name, shift, s) for s in (1.0, 3.0)) for name in ("net-erm-s0", "net-mix-s0"))
         minus = [2 * error(name, "identity", 0.0) * clean for name in ("net-erm-s0", "net-mix-s0")]
         return (own - minus[0]) / (other - minus[1])
 
@@ -208,13 +185,9 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
         ce = row(tables, metric=metric, weights="toy/net-erm-s0", shift="fog")
         assert ce["value"] == pytest.approx(ratio("fog", clean), rel=1e-12)
         mce = row(tables, metric=metric, weights="toy/net-erm-s0", shift=None)
-        assert mce["value"] == pytest.approx(
-            (ratio("fog", clean) + ratio("snow", clean)) / 2, rel=1e-12
-        )
+        assert mce["value"] == pytest.approx((ratio("fog", clean) + ratio("snow", clean)) / 2, rel=1e-12)
     assert row(tables, metric="mce", weights="toy/net-mix-s0", shift=None)["value"] == 1
-    levels = [
-        1 - error("net-erm-s0", *at) for at in (("identity", 0.0), ("fog", 1.0), ("fog", 3.0))
-    ]
+    levels = [1 - error("net-erm-s0", *at) for at in (("identity", 0.0), ("fog", 1.0), ("fog", 3.0))]
     area = row(tables, metric="auc_severity", weights="toy/net-erm-s0", shift="fog")
     assert area["value"] == pytest.approx(peer.auc([0, 1, 3], levels) / 3, rel=1e-12)
     at = {"metric": "accuracy_drop", "weights": "toy/net-erm-s0"}
@@ -231,7 +204,7 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
 
 
 def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
-    from shiftbench.metrics import _corruption, mce, relative_mce
+    from shiftbench.plugins.metrics import _corruption, mce, relative_mce
     from shiftbench.statistics.rows import Row
 
     def published(shift: str, severity: float, error: float) -> Row:
@@ -246,9 +219,7 @@ def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
         found = metric.compute(rows, normaliser="alexnet", shifts=None, of="error")
         assert [one.value for one in found] == pytest.approx([1.0] * 16)
     tables = {"error": {}, "mce": {}}
-    with pytest.raises(
-        ParamsError, match=r"'alexnet' has errors .* severities 1 to 5; found fog at 1, 3"
-    ):
+    with pytest.raises(ParamsError, match=r"'alexnet' has errors .* severities 1 to 5; found fog at 1, 3"):
         aggregate(campaign, tables, DRAWS, 0)
 
 
@@ -256,21 +227,12 @@ def test_groups_and_clusters(tmp_path: Path) -> None:
     groups = ["x" if i < 15 else "y" for i in range(40)]
     some = samples(group=groups, cluster=[str(i // 4) for i in range(40)])
     tables = aggregate(
-        [artifact(tmp_path, "one", "identity", 0.0, logits(1), some)],
-        {"accuracy": {}, "ece": {}},
-        DRAWS,
-        0,
+        [artifact(tmp_path, "one", "identity", 0.0, logits(1), some)], {"accuracy": {}, "ece": {}}, DRAWS, 0
     )
     right = logits(1).argmax(1) == [sample.fields["label"] for sample in some]
     found = row(tables, group="x", metric="accuracy")
-    assert (found["value"], found["n"], found["unit"]) == (
-        pytest.approx(right[:15].mean()),
-        15,
-        "cluster",
-    )
-    weights = bootstrap.weights(pa.array([str(i // 4) for i in range(40)]), DRAWS, 0)[
-        :15, 1:
-    ].astype(np.float64)
+    assert (found["value"], found["n"], found["unit"]) == (pytest.approx(right[:15].mean()), 15, "cluster")
+    weights = bootstrap.weights(pa.array([str(i // 4) for i in range(40)]), DRAWS, 0)[:15, 1:].astype(np.float64)
     with np.errstate(invalid="ignore"):  # a draw may hold none of the four clusters: null
         expected = right[:15] @ weights / weights.sum(axis=0)
     assert np.isnan(expected).any()
@@ -285,26 +247,17 @@ def test_missing_is_null(tmp_path: Path) -> None:
     schema.write(table, made.file, "f")
     empty = artifact(tmp_path, "two", "identity", 0.0, logits(1)[:0])
     for found in aggregate([made, empty], METRICS, DRAWS, 0).metrics.to_pylist():
-        assert (found["value"], found["ci_low"], found["ci_high"], found["n"]) == (
-            None,
-            None,
-            None,
-            0,
-        )
+        assert (found["value"], found["ci_low"], found["ci_high"], found["n"]) == (None, None, None, 0)
 
 
 def test_one_sample_has_no_interval(tmp_path: Path) -> None:
-    tables = aggregate(
-        [artifact(tmp_path, "one", "identity", 0.0, logits(1)[:1])], {"accuracy": {}}, DRAWS, 0
-    )
+    tables = aggregate([artifact(tmp_path, "one", "identity", 0.0, logits(1)[:1])], {"accuracy": {}}, DRAWS, 0)
     found = row(tables, metric="accuracy")
     assert (found["n"], found["ci_low"], found["ci_high"]) == (1, None, None)
     assert found["value"] in (0, 1)
 
 
-def scores(
-    folder: Path, dataset: str, values: list[float], weights: str = "one", *, ood: bool
-) -> CellRows:
+def scores(folder: Path, dataset: str, values: list[float], weights: str = "one", *, ood: bool) -> CellRows:
     file = folder / f"{dataset}.{weights}.scores.parquet"
     keys = [f"{dataset}/test/{i:03d}" for i in range(len(values))]
     schema.write(pa.table({"key": keys, "score": values}, schema=formats.SCORES.arrow), file, "f")
@@ -314,21 +267,11 @@ def scores(
 
 def test_detection(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    inside, outside = (
-        random.integers(0, 9, 60).astype(float),
-        random.integers(3, 12, 50).astype(float),
-    )
-    artifacts = [
-        scores(tmp_path, "toy", list(inside), ood=False),
-        scores(tmp_path, "other", list(outside), ood=True),
-    ]
+    inside, outside = (random.integers(0, 9, 60).astype(float), random.integers(3, 12, 50).astype(float))
+    artifacts = [scores(tmp_path, "toy", list(inside), ood=False), scores(tmp_path, "other", list(outside), ood=True)]
     tables = aggregate(artifacts, {"auroc": {}}, DRAWS, 0)
     found = row(tables, metric="auroc")
-    assert (found["reference"], found["dataset"], found["n"]) == (
-        "toy/test/identity/0",
-        "other",
-        110,
-    )
+    assert (found["reference"], found["dataset"], found["n"]) == ("toy/test/identity/0", "other", 110)
     truth = np.repeat([0, 1], [60, 50])
     keys = [[f"{name}/test/{i:03d}" for i in range(n)] for name, n in (("toy", 60), ("other", 50))]
     weights = np.concatenate([bootstrap.weights(pa.array(some), DRAWS, 0) for some in keys])
@@ -340,9 +283,7 @@ def test_detection(tmp_path: Path) -> None:
 def test_bad_input(campaign: list[CellRows], tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="mce is computed from 'error', which is not asked for"):
         aggregate(campaign, {"mce": {"normaliser": "net-mix-s0"}, "accuracy": {}}, DRAWS, 0)
-    with pytest.raises(
-        ParamsError, match=r"normaliser 'net-mx-s0' has no errors.*did you mean net-mix-s0"
-    ):
+    with pytest.raises(ParamsError, match=r"normaliser 'net-mx-s0' has no errors.*did you mean net-mix-s0"):
         aggregate(campaign, {"mce": {"normaliser": "net-mx-s0"}, "error": {}}, DRAWS, 0)
     with pytest.raises(ParamsError, match=r"metrics.ece: unknown option 'bin' \(did you mean bins"):
         aggregate(campaign, {"ece": {"bin": 3}}, DRAWS, 0)
@@ -362,9 +303,7 @@ def test_duplicate_keys_are_refused(campaign: list[CellRows]) -> None:
     facts = pq.read_metadata(campaign[0].file).metadata
     with pq.ParquetWriter(campaign[0].file, table.schema) as writer:
         writer.write_table(pa.concat_tables([table, table.slice(3, 1)]))
-        writer.add_key_value_metadata(
-            {key: value for key, value in facts.items() if key.startswith(b"shiftbench")}
-        )
+        writer.add_key_value_metadata({key: value for key, value in facts.items() if key.startswith(b"shiftbench")})
     with pytest.raises(DuplicateKeyError, match="two rows have the key 'toy/test/003'"):
         aggregate(campaign, METRICS, DRAWS, 0)
 

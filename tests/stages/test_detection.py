@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +8,15 @@ import pytest
 from scipy.stats import norm
 from sklearn import metrics as peer
 
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import Detection, Tables, aggregate
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap, delong, intervals, risk_coverage, search_tables
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE as RISK
 from shiftbench.statistics.score_curves import ROC
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.aggregate import Detection, Tables, aggregate
 
 DRAWS = 60
 CLASSES = ("a", "b", "c")
@@ -29,7 +27,7 @@ METRICS: dict[str, dict[str, object]] = {"auroc": {}, "fpr95": {}, "aurc": {}, "
 
 def records(
     folder: Path, dataset: str, weights: str, shift: str, severity: float, *, n: int = 50, **meta: list[str]
-) -> CellRows:  # fmt: skip
+) -> CellRows:
     """Records of an artifact; keys are the same in every shift."""
     random = np.random.default_rng([n, len(dataset), len(shift), int(severity), ord(weights[-1])])
     label = np.random.default_rng(len(dataset)).integers(0, 3, n)
@@ -37,7 +35,7 @@ def records(
     some = [
         Sample(f"{dataset}/test/{i:03d}", {"label": int(label[i]), "meta": {k: v[i] for k, v in meta.items()}})
         for i in range(n)
-    ]  # fmt: skip
+    ]
     file = folder / f"{dataset}.{weights}.{shift}.{severity}.parquet"
     space = LabelSpace(CLASSES, CLASSES)
     outputs = {"logits": logits.astype(np.float32)}
@@ -53,19 +51,11 @@ def scored(artifact: CellRows, detector: str) -> CellRows:
     names = (artifact.dataset, artifact.weights, detector, artifact.shift)
     random = np.random.default_rng([sum(map(ord, name)) for name in names])
     gap = {"msp": 0.3, "energy": 0.35, "knn": 2.0}[detector]
-    values = np.round(
-        random.normal(size=n) + gap * artifact.ood + 0.1 * (artifact.severity or 0), 1
-    )
+    values = np.round(random.normal(size=n) + gap * artifact.ood + 0.1 * (artifact.severity or 0), 1)
     table = pa.table({"key": schema.read(artifact.file, ["key"])["key"], "score": values})
     file = artifact.file.with_suffix(f".{detector}.scores")
     schema.write(table.cast(formats.SCORES.arrow), file, "f")
-    return replace(
-        artifact,
-        file=file,
-        records=artifact.file,
-        detector=detector,
-        ood_group=SETS.get(artifact.dataset),
-    )
+    return replace(artifact, file=file, records=artifact.file, detector=detector, ood_group=SETS.get(artifact.dataset))
 
 
 @pytest.fixture
@@ -84,9 +74,7 @@ def find(tables: Tables, **where: object) -> dict[str, object]:
     found: dict[str, object]
     (found,) = [
         row | {"draws": np.array(draws["draws"], dtype=np.float64)}
-        for row, draws in zip(
-            tables.metrics.to_pylist(), tables.replicates.to_pylist(), strict=True
-        )
+        for row, draws in zip(tables.metrics.to_pylist(), tables.replicates.to_pylist(), strict=True)
         if all(row[name] == value for name, value in where.items())
     ]
     return found
@@ -97,12 +85,9 @@ def values(artifacts: list[CellRows], **where: object) -> tuple[np.ndarray, np.n
     found = [
         schema.read(artifact.file)
         for artifact in artifacts
-        if artifact.detector is not None
-        and all(getattr(artifact, k) == v for k, v in where.items())
+        if artifact.detector is not None and all(getattr(artifact, k) == v for k, v in where.items())
     ]
-    weights = [
-        bootstrap.weights(one["key"].combine_chunks(), DRAWS, 0).astype(np.float64) for one in found
-    ]
+    weights = [bootstrap.weights(one["key"].combine_chunks(), DRAWS, 0).astype(np.float64) for one in found]
     return np.concatenate([one["score"].to_numpy() for one in found]), np.concatenate(weights)
 
 
@@ -136,9 +121,7 @@ def test_groups_are_means_over_sets(artifacts: list[CellRows]) -> None:
 def test_full_spectrum(artifacts: list[CellRows]) -> None:
     tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
     found = find(tables, **WHO, dataset="close", metric="auroc", reference="toy/test/full_spectrum")
-    expected = auroc(
-        values(artifacts, **WHO, dataset="toy"), values(artifacts, **WHO, dataset="close")
-    )
+    expected = auroc(values(artifacts, **WHO, dataset="toy"), values(artifacts, **WHO, dataset="close"))
     assert found["value"] == pytest.approx(expected[0], abs=1e-12)
     assert found["draws"] == pytest.approx(expected[1:], abs=1e-12)
     assert found["n"] == 3 * 50 + 30
@@ -152,18 +135,12 @@ def test_full_spectrum(artifacts: list[CellRows]) -> None:
     # Only where it is asked for, and where shifted sets have scores.
     shifts = aggregate(artifacts, METRICS, DRAWS, 0).metrics["shift"].to_pylist()
     assert "full_spectrum" not in shifts
-    clean = [
-        artifact
-        for artifact in artifacts
-        if artifact.detector is None or artifact.reference is None
-    ]
+    clean = [artifact for artifact in artifacts if artifact.detector is None or artifact.reference is None]
     with pytest.raises(ParamsError, match="full spectrum of toy/test/identity/0 needs scores"):
         aggregate(clean, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
 
 
-def test_tables_are_equal_for_any_order_and_threads(
-    artifacts: list[CellRows], tmp_path: Path
-) -> None:
+def test_tables_are_equal_for_any_order_and_threads(artifacts: list[CellRows], tmp_path: Path) -> None:
     detection = Detection(full_spectrum=True, detectors=DETECTORS)
     tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=detection)
     again = aggregate(artifacts[::-1], METRICS, DRAWS, 0, threads=3, detection=detection)
@@ -186,11 +163,7 @@ def test_failure_detection_joins_scores_and_records(artifacts: list[CellRows]) -
         found = find(tables, **place, metric="aurc")
         assert found["draws"] == pytest.approx(area.mean(area.summed)[1:], abs=1e-15)
         assert found["reference"] == (None if shift == "identity" else ID)
-        curve = [
-            row
-            for row in tables.risk_coverage.to_pylist()
-            if all(row[k] == v for k, v in place.items())
-        ]
+        curve = [row for row in tables.risk_coverage.to_pylist() if all(row[k] == v for k, v in place.items())]
         assert [row["accepted"] for row in curve] == list(range(1, 51))
         assert curve[-1]["coverage"] == 1
         assert curve[-1]["risk"] == pytest.approx(1 - correct.mean(), abs=1e-12)
@@ -209,9 +182,7 @@ def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
     pairs = {(row["against"], row["detector"], row["other"]) for row in here}
     best = {("best", "energy", "knn"), ("best", "msp", "knn")}
     assert pairs == best | {("baseline", "energy", "msp"), ("baseline", "knn", "msp")}
-    against = sorted(
-        (row for row in here if row["against"] == "best"), key=lambda row: row["detector"]
-    )
+    against = sorted((row for row in here if row["against"] == "best"), key=lambda row: row["detector"])
     draws = [find(tables, **place, detector=name)["draws"] for name in ("energy", "msp", "knn")]
     gaps = np.stack([draws[0] - draws[2], draws[1] - draws[2]])  # type: ignore[operator]
     own = [row["difference"] for row in against]
@@ -310,9 +281,7 @@ def test_clusters_are_resampled_together(tmp_path: Path) -> None:
 
 def test_scores_of_other_samples_are_refused(tmp_path: Path) -> None:
     plain = records(tmp_path, "toy", "net", "identity", 0.0)
-    wrong = replace(
-        scored(plain, "msp"), records=records(tmp_path, "toy", "net", "fog", 1.0, n=40).file
-    )
+    wrong = replace(scored(plain, "msp"), records=records(tmp_path, "toy", "net", "fog", 1.0, n=40).file)
     with pytest.raises(DataError, match=r"scores of 50 samples, but .*fog.* has 40"):
         aggregate([plain, wrong], METRICS, DRAWS, 0)
     with pytest.raises(ParamsError, match="need one clean ID set .* found 2"):

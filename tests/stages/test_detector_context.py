@@ -1,7 +1,5 @@
 """What detectors of one job share: one net per records, and heads that are what they seem."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,17 +9,15 @@ import pyarrow as pa
 import pytest
 import torch
 
-from shiftbench.detectors._rows import Head, Rows
-from shiftbench.errors import ModelError
-from shiftbench.refs import Ref
-from shiftbench.stages.detector_context import DetectorContext, check_head
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.detectors._rows import Head, Rows
+from shiftbench.workflow.stages.detector_context import DetectorContext, check_head
 
 
 def test_records_have_one_net_for_all_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detectors remember what a net gave, and a search asks often."""
-    monkeypatch.setattr(
-        DetectorContext, "_predictor", lambda *_: SimpleNamespace(net=torch.nn.Identity())
-    )
+    monkeypatch.setattr(DetectorContext, "_predictor", lambda *_: SimpleNamespace(net=torch.nn.Identity()))
     context = DetectorContext(SimpleNamespace(path=lambda ref: Path(ref.name)))  # type: ignore[arg-type]
     shards = [Ref("shards", name) for name in ("toy/test", "toy/val")]
     data = {"a": "toy/test", "b": "toy/val"}

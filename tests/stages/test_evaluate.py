@@ -1,7 +1,5 @@
 """Evaluation: order, batches and devices change nothing; what cannot be a record is refused."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 
@@ -9,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from shiftbench.base.errors import ChecksumError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ChecksumError, ModelError, ParamsError
-from shiftbench.inference import batching, devices
-from shiftbench.sample import Sample
-from shiftbench.stages import evaluate
+from shiftbench.evaluation import batching, devices
+from shiftbench.workflow.stages import evaluate
 
 CLASSES = ["dark", "bright"]
 FIELDS = {"image": "png", "label": "cls"}
@@ -23,8 +21,7 @@ FIELDS = {"image": "png", "label": "cls"}
 def folder(tmp_path: Path) -> Path:
     """Shards of 23 flat grey images; the bright half has label 1."""
     samples = [
-        Sample(f"flat/test/{i:02d}", {"image": np.full((4, 4), i * 11, np.uint8), "label": i // 12})
-        for i in range(23)
+        Sample(f"flat/test/{i:02d}", {"image": np.full((4, 4), i * 11, np.uint8), "label": i // 12}) for i in range(23)
     ]
     about = {"dataset": "flat", "split": "test", "shift": "identity", "severity": 0.0}
     facts = about | {"task": "classification", "classes": CLASSES}
@@ -133,7 +130,5 @@ def test_devices_are_held_and_a_wrong_one_is_named():
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(
-        ParamsError, match=r"a GPU was asked for \(cuda\), and torch .* finds none on"
-    ):
+    with pytest.raises(ParamsError, match=r"a GPU was asked for \(cuda\), and torch .* finds none on"):
         devices.hold("cuda").__enter__()

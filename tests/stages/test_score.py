@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema, shards
-from shiftbench.detectors import energy, msp
-from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.sample import Sample
-from shiftbench.stages import detector_context, detector_search, overlaps
-from shiftbench.stages.score import score_cell
+from shiftbench.plugins.detectors import energy, msp
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import search_tables
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.workflow.stages import detector_context, detector_search, overlaps
+from shiftbench.workflow.stages.score import score_cell
 
 NAMES = tuple("abcdef")
 
@@ -25,9 +23,7 @@ NAMES = tuple("abcdef")
 def rows(n: int = 30, mode: str = "full", features: np.ndarray | None = None) -> Rows:
     logits = np.random.default_rng(5).normal(scale=3, size=(n, len(NAMES))).astype(np.float32)
     samples = [Sample(f"toy/test/{i:03d}", {"label": i % len(NAMES)}) for i in range(n)]
-    return Rows(
-        classification.rows(samples, {"logits": logits}, LabelSpace(NAMES, NAMES), mode), features
-    )
+    return Rows(classification.rows(samples, {"logits": logits}, LabelSpace(NAMES, NAMES), mode), features)
 
 
 def test_scores_keep_keys_and_order() -> None:
@@ -49,11 +45,9 @@ def test_rows_come_in_blocks_with_all_that_is_beside() -> None:
 
 def test_bad_input_is_named() -> None:
     some = rows(3)
-    broken = SimpleNamespace(__name__="shiftbench.detectors.mine", PARAMS={}, fit=lambda *_: None)
+    broken = SimpleNamespace(__name__="shiftbench.plugins.detectors.mine", PARAMS={}, fit=lambda *_: None)
     broken.score = lambda *_: np.array([0, np.nan, 0])
-    with pytest.raises(
-        ModelError, match="detector mine: the score of sample 'toy/test/001' is nan"
-    ):
+    with pytest.raises(ModelError, match="detector mine: the score of sample 'toy/test/001' is nan"):
         score_cell(broken, {}, some)  # type: ignore[arg-type]
     broken.score = lambda *_: np.zeros(2)
     with pytest.raises(ModelError, match=r"expected 3 scores, one per sample, found shape \(2,\)"):
@@ -101,9 +95,7 @@ def test_a_search_takes_the_first_of_the_best_and_says_what_had_an_effect() -> N
     assert found[4]["reason"] == "k = 3 is more than there are"
     assert search_tables.effect(found) == {"k": False, "rule": True}
     with pytest.raises(ParamsError, match="no point of the grid.*more than there are"):
-        detector_search.searched(
-            {"fixed": 0}, {"k": [3]}, lambda o: try_out({**o, "rule": "a"}), "a search"
-        )
+        detector_search.searched({"fixed": 0}, {"k": [3]}, lambda o: try_out({**o, "rule": "a"}), "a search")
 
 
 def test_the_criterion_is_the_mean_area_over_sets() -> None:
@@ -111,9 +103,7 @@ def test_the_criterion_is_the_mean_area_over_sets() -> None:
     def of(scores: list[float]) -> Rows:
         samples = [Sample(f"toy/test/{i:03d}", {"label": 0}) for i in range(len(scores))]
         logits = np.array([[score, 0.0] for score in scores], np.float32)
-        return Rows(
-            classification.rows(samples, {"logits": logits}, LabelSpace(("a", "b"), ("a",)), "full")
-        )
+        return Rows(classification.rows(samples, {"logits": logits}, LabelSpace(("a", "b"), ("a",)), "full"))
 
     mine = SimpleNamespace(__name__="mine", score=lambda rows, *_: rows.logits[:, 0].astype(float))
     clean, near, far = of([0, 1, 2, 3]), of([1.5, 2.5]), of([9, 9])
@@ -146,17 +136,14 @@ def test_sets_that_share_a_picture_are_refused(tmp_path: Path) -> None:
     train = folder(tmp_path, "train", {"1": 10, "2": 30})
     other = folder(tmp_path, "other", {"1": 40, "2": 50})
     near = folder(tmp_path, "near", {"7": 20})
-    table = overlaps.compared(
-        [("id", "clean", clean), ("id", "train", train), ("far", "other", other)]
-    )
+    table = overlaps.compared([("id", "clean", clean), ("id", "train", train), ("far", "other", other)])
     found = {(row["set_a"], row["set_b"]): row for row in table.to_pylist()}
     assert found["clean", "train"]["shared_contents"] == 1  # told, and no error: both are ID
     assert not found["clean", "train"]["disjoint"]
     assert found["clean", "other"]["disjoint"]
     assert found["clean", "other"]["shared_contents"] == found["clean", "other"]["shared_keys"] == 0
     with pytest.raises(
-        DataError,
-        match=r"near \(near\) and clean \(id\) share 1 .* by content: 'near/7' is .*'clean/2'",
+        DataError, match=r"near \(near\) and clean \(id\) share 1 .* by content: 'near/7' is .*'clean/2'"
     ):
         overlaps.compared([("id", "clean", clean), ("near", "near", near)])
     with pytest.raises(DataError, match=r"near \(near\) and other .* by key"):
@@ -165,8 +152,6 @@ def test_sets_that_share_a_picture_are_refused(tmp_path: Path) -> None:
 
 def test_formats_take_what_the_stage_writes(tmp_path: Path) -> None:
     found = detector_search.searched({}, {"k": [1]}, lambda _: 0.5, "a search")
-    table = pa.Table.from_pylist(
-        [{**row, "n_id": 3, "n_ood": 4} for row in found], schema=formats.SEARCHES.arrow
-    )
+    table = pa.Table.from_pylist([{**row, "n_id": 3, "n_ood": 4} for row in found], schema=formats.SEARCHES.arrow)
     schema.write(table, tmp_path / "search.parquet", "f", formats.SEARCHES)
     assert schema.read(tmp_path / "search.parquet")["chosen"].to_pylist() == [True]

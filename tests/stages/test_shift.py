@@ -1,7 +1,5 @@
 """The stage shift: clean shards from a dataset, shifted ones from clean ones, previews beside."""
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path
@@ -10,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
-from shiftbench.errors import DataError, RangeError
-from shiftbench.plan.params import Params
-from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages import shift
+from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages import shift
 
 DATASET = '''
 """Ten images of noise; two of them cannot be read when the option asks for it. Source: none."""
 import numpy as np
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 
 TASK, CLASSES, LICENCE, CITATION, REDISTRIBUTE = "classification", ("a", "b"), "CC0", "none", True
 SOURCES, NATIVE, PARAMS = (), ("test",), {"broken": False, "label": 0}
@@ -45,7 +43,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Return a function that makes all shards and previews of a campaign on the noise dataset."""
     (tmp_path / "mine/datasets").mkdir(parents=True)
     (tmp_path / "mine/datasets/noise.py").write_text(DATASET)
-    monkeypatch.setattr(plugins.Folders, "extra", (tmp_path / "mine",))
+    monkeypatch.setattr(registry.Folders, "extra", (tmp_path / "mine",))
 
     def run(root: Path, **noise: Any) -> Plan:
         campaign = {
@@ -98,11 +96,7 @@ def test_a_smaller_subset_is_contained_in_a_larger_one(make, tmp_path):
     for amount in (3, 6):
         make(tmp_path / f"out{amount}", subset={"test": amount})
     few, more = (
-        {
-            s.key: s.fields["image"].tobytes()
-            for s in read(tmp_path / f"out{n}", "gaussian_noise", "5")
-        }
-        for n in (3, 6)
+        {s.key: s.fields["image"].tobytes() for s in read(tmp_path / f"out{n}", "gaussian_noise", "5")} for n in (3, 6)
     )
     assert (len(few), len(more)) == (3, 6)
     assert few.items() <= more.items(), "noise belongs to a sample, not to its place among others"
@@ -119,9 +113,7 @@ def test_a_bad_sample_stops_the_run_or_is_counted(make, tmp_path):
 
 
 def test_a_label_outside_the_classes_is_refused(make, tmp_path):
-    with pytest.raises(
-        RangeError, match=r"noise/test/9: label 2 lies outside the 2 classes \(0 to 1\)"
-    ):
+    with pytest.raises(RangeError, match=r"noise/test/9: label 2 lies outside the 2 classes \(0 to 1\)"):
         make(tmp_path / "out", label=2)
 
 

@@ -1,7 +1,5 @@
 """Training: equal bytes, augmentations equal to Pillow's, losses and probes equal to other implementations."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +10,15 @@ from PIL import Image, ImageOps
 from scipy.stats import entropy
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError, PluginError
-from shiftbench.inference import nets
-from shiftbench.losses import cross_entropy, jensen_shannon
-from shiftbench.models import _tfidf
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _augment, _logistic, _loop, augmix, erm, finetune
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ModelError, ParamsError, PluginError
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy, jensen_shannon
+from shiftbench.plugins.models import _tfidf
+from shiftbench.plugins.trainers import _augment, _logistic, _loop, augmix, erm, finetune
+from shiftbench.workflow.stages.train import train_weights
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 3, 28, 28), dtype=np.uint8)
 IMAGES[0] = 7  # a flat image
@@ -38,17 +36,14 @@ def random_words(key: str = "k") -> RandomStream:
 @pytest.mark.parametrize("trainer", ["erm", "augmix"])
 def test_a_job_gives_the_same_bytes_twice_and_other_seeds_others(model: str, trainer: str) -> None:
     made = [
-        nets.state_bytes(train_weights(training_jobs.job(model, trainer, epochs=1, seed=seed))[0])
-        for seed in (0, 0, 1)
+        nets.state_bytes(train_weights(training_jobs.job(model, trainer, epochs=1, seed=seed))[0]) for seed in (0, 0, 1)
     ]
     assert made[0] == made[1]
     assert made[0] != made[2]
 
 
 @pytest.mark.parametrize("model", ["convnet", "vit"])
-def test_a_training_reads_no_memory_that_it_has_not_written(
-    model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_reads_no_memory_that_it_has_not_written(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all new memory filled with NaN, weights are the same: filling it is not needed."""
     made, trainer = [], erm.train
     for fill in (False, True):
@@ -87,17 +82,15 @@ def test_diverged_training_is_refused() -> None:
 
 
 def test_unknown_optimizer_is_answered_with_the_near_one() -> None:
-    with pytest.raises(
-        PluginError, match=r"no optimizers named 'adamx' \(did you mean adam, adamw\?"
-    ):
+    with pytest.raises(PluginError, match=r"no optimizers named 'adamx' \(did you mean adam, adamw\?"):
         train_weights(training_jobs.job("convnet", "erm", optimizer="adamx"))
 
 
 @pytest.mark.parametrize("name", ["one_cycle", "cosine"])
 def test_the_head_has_its_own_rate_under_every_schedule(name: str) -> None:
     net = nets_of_two()
-    update = plugins.find("optimizers", "sgd").make(
-        net, 0.1, 0.01, {**plugins.find("optimizers", "sgd").PARAMS, "head": 0.05}
+    update = registry.find("optimizers", "sgd").make(
+        net, 0.1, 0.01, {**registry.find("optimizers", "sgd").PARAMS, "head": 0.05}
     )
     rates = []
     follow = _loop.schedule(update, name, 10)
@@ -131,9 +124,7 @@ def test_smoothing_mixes_in_the_uniform_distribution() -> None:
     logits, labels = torch.randn(3, 5), torch.tensor([0, 1, 4])
     logs = logits.log_softmax(1)
     expected = -(0.9 * logs[torch.arange(3), labels] + 0.1 * logs.mean(1)).mean()
-    assert cross_entropy.loss(logits, labels, 0.1).item() == pytest.approx(
-        expected.item(), abs=1e-6
-    )
+    assert cross_entropy.loss(logits, labels, 0.1).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 # --- augmentation ------------------------------------------------------------------------------
@@ -156,9 +147,7 @@ def pillow(name: str, image: Image.Image, level: float, sign: float) -> Image.Im
         "translate_x": (1, 0, move, 0, 1, 0),
         "translate_y": (1, 0, 0, 0, 1, move),
     }[name]
-    return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR
-    )
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample=Image.Resampling.BILINEAR)
 
 
 @pytest.mark.parametrize("name", _augment.OPERATIONS)
@@ -196,9 +185,7 @@ def test_moves_shift_by_whole_pixels_and_mirror() -> None:
     assert any(np.array_equal(moved, window) for window in windows)
     mirrored = erm.move(IMAGES, random_words(), 0, flip=True)
     kept = [np.array_equal(a, b) for a, b in zip(mirrored[1:], IMAGES[1:], strict=True)]
-    turned = [
-        np.array_equal(a, b[..., ::-1]) for a, b in zip(mirrored[1:], IMAGES[1:], strict=True)
-    ]
+    turned = [np.array_equal(a, b[..., ::-1]) for a, b in zip(mirrored[1:], IMAGES[1:], strict=True)]
     assert all(k != t for k, t in zip(kept, turned, strict=True))
     assert any(kept)
     assert any(turned)
@@ -242,9 +229,7 @@ def test_probe_and_fine_tuning_start_from_weights_and_keep_the_body(tmp_path: Pa
     assert rows[-1][2] > 0.9
     assert torch.equal(probed["body.0.weight"], body["body.0.weight"])
     assert not torch.equal(probed["head.weight"], body["head.weight"])
-    tuned_input = {
-        refs.weights("tiny", "convnet", "linear_probe"): training_jobs.write(start, probed)
-    }
+    tuned_input = {refs.weights("tiny", "convnet", "linear_probe"): training_jobs.write(start, probed)}
     tuned, _ = train_weights(training_jobs.job("convnet", "finetune", inputs=tuned_input, epochs=1))
     assert torch.equal(tuned["body.0.weight"], probed["body.0.weight"])  # frozen
     assert torch.equal(tuned["body.1.running_mean"], probed["body.1.running_mean"])
@@ -252,7 +237,7 @@ def test_probe_and_fine_tuning_start_from_weights_and_keep_the_body(tmp_path: Pa
 
 
 def test_freezing_goes_by_share_and_never_takes_the_head() -> None:
-    net = plugins.find("models", "convnet").build(plugins.find("models", "convnet").PARAMS, 4)
+    net = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
     finetune.freeze(net, 0.0)
     learns = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
     assert learns == ["head.weight", "head.bias"]
@@ -274,7 +259,7 @@ def test_text_model_learns_and_answers(tmp_path: Path) -> None:
     state, rows = train_weights(training_jobs.job("tfidf", "tfidf_logreg"))
     assert rows == [(0, "val_accuracy", 1.0)]
     weights = training_jobs.write(tmp_path / "text.safetensors", state)
-    model = plugins.find("models", "tfidf")
+    model = registry.find("models", "tfidf")
     predictor = nets.load_predictor(model, weights, model.PARAMS, training_jobs.CLASSES)
     found = predictor(training_jobs.texts(8))["logits"]
     assert found.argmax(1).tolist() == [0, 1, 2, 3] * 2
@@ -289,21 +274,14 @@ def test_text_model_learns_and_answers(tmp_path: Path) -> None:
     ("model", "trainer", "options", "message"),
     [
         ("convnet", "pretrained", {}, "model 'convnet' brings no weights of its own; train it"),
-        (
-            "convnet",
-            "given",
-            {},
-            "model 'convnet' names no file; give it, or the trainer, a `path:`",
-        ),
+        ("convnet", "given", {}, "model 'convnet' names no file; give it, or the trainer, a `path:`"),
         ("onnx", "given", {"path": "x.pt"}, "'onnx' is no net that could load x.pt"),
         ("onnx", "finetune", {}, "model 'onnx' is a black box and cannot be fine-tuned; probe it"),
         ("convnet", "tfidf_logreg", {}, "tfidf_logreg trains the model `tfidf`, not 'convnet'"),
         ("convnet", "linear_probe", {"c": []}, "linear_probe's `c` is empty"),
     ],
 )
-def test_a_trainer_says_what_it_cannot_train(
-    model: str, trainer: str, options: dict[str, Any], message: str
-) -> None:
+def test_a_trainer_says_what_it_cannot_train(model: str, trainer: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises((ModelError, ParamsError), match=message):
         train_weights(training_jobs.job(model, trainer, **options))
 
@@ -313,9 +291,7 @@ def test_given_gives_a_file_of_yours_to_any_net(tmp_path: Path) -> None:
     mine = training_jobs.write(tmp_path / "mine.safetensors", state)
     given, _ = train_weights(training_jobs.job("vit", "given", path=str(mine)))
     assert nets.state_bytes(given) == nets.state_bytes(state)
-    with pytest.raises(
-        ModelError, match=r"mine.safetensors does not fit ConvNet: body.0.weight is"
-    ):
+    with pytest.raises(ModelError, match=r"mine.safetensors does not fit ConvNet: body.0.weight is"):
         train_weights(training_jobs.job("convnet", "given", path=str(mine)))
 
 

@@ -1,12 +1,10 @@
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 from shiftbench.statistics import bootstrap
 
 KEYS = pa.array([f"digits/test/{i:06d}" for i in range(300)])
@@ -28,9 +26,7 @@ def test_weights_belong_to_the_unit() -> None:
     draws=st.integers(0, 70),
     seed=st.integers(-3, 2**70),
 )
-def test_weights_are_words_of_the_units_stream(
-    units: list[str], times: int, draws: int, seed: int
-) -> None:
+def test_weights_are_words_of_the_units_stream(units: list[str], times: int, draws: int, seed: int) -> None:
     """Also of more units than are drawn together."""
     named = [f"{unit}/{number}" for unit in units for number in range(times)]
     found = bootstrap.weights(pa.array(named, pa.string()), draws, seed)

@@ -1,7 +1,5 @@
 """Claims are judged again from the replicates that were kept, as from the rows: drawn cards, drawn rows."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +8,11 @@ import numpy as np
 import pytest
 
 from makers.claims import drawn_claim, drawn_rows
+from shiftbench.base.errors import DataError
 from shiftbench.cli import claiming
 from shiftbench.data import claim_formats, schema
-from shiftbench.errors import DataError
-from shiftbench.plan import cards
 from shiftbench.statistics import claim_replicates, claims, designs
+from shiftbench.workflow.plan import cards
 
 
 def test_drawn_claims_are_judged_alike_from_what_is_kept(tmp_path):
@@ -29,15 +27,9 @@ def test_drawn_claims_are_judged_alike_from_what_is_kept(tmp_path):
         kept = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
         again = claims.judge_evidence(card, kept, looks=looks)
         straight = claims.judge(card, found, looks=looks)
-        assert again == [
-            one if one.name in kept else replace(one, reason=claims.UNKNOWN.lacking)
-            for one in straight
-        ]
+        assert again == [one if one.name in kept else replace(one, reason=claims.UNKNOWN.lacking) for one in straight]
         asked = (card, 0.02, 0.8, len(card))
-        here, there = (
-            list(designs.needs(asked[0], {n: of[n] for n in kept}, *asked[1:]))
-            for of in (known, kept)
-        )
+        here, there = (list(designs.needs(asked[0], {n: of[n] for n in kept}, *asked[1:])) for of in (known, kept))
         assert here == there
         seen |= {one.verdict for one in straight}
     assert seen == {"supported", "refuted", "inconclusive", "reported", "not evaluable"}

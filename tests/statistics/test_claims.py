@@ -1,7 +1,5 @@
 """Claims: selectors, combinations by hand, verdicts, and how often they are wrong."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,15 +8,10 @@ import pytest
 from scipy.stats import binom, kendalltau, spearmanr
 
 from makers.metric_rows import FOG, rows
-from shiftbench.plan.cards import Card
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.claims import (
-    NotEvaluable,
-    Rows,
-    evaluate,
-    judge,
-)
+from shiftbench.statistics.claims import NotEvaluable, Rows, evaluate, judge
 from shiftbench.statistics.expressions import scalar
+from shiftbench.workflow.plan.cards import Card
 
 
 def card(**claims: dict[str, Any]) -> Card:
@@ -33,14 +26,8 @@ def card(**claims: dict[str, Any]) -> Card:
 
 
 CURVE = rows(
-    *(
-        {"weights": "net-erm", "severity": s, "value": v}
-        for s, v in ((5.0, 0.5), (1.0, 0.9), (3.0, 0.8))
-    ),
-    *(
-        {"weights": "net-augmix", "severity": s, "value": v}
-        for s, v in ((1.0, 0.8), (3.0, 0.85), (5.0, 0.6))
-    ),
+    *({"weights": "net-erm", "severity": s, "value": v} for s, v in ((5.0, 0.5), (1.0, 0.9), (3.0, 0.8))),
+    *({"weights": "net-augmix", "severity": s, "value": v} for s, v in ((1.0, 0.8), (3.0, 0.85), (5.0, 0.6))),
 )
 NETS = ["net-erm", "net-augmix"]
 AUGMIX = {**FOG, "weights": "net-augmix"}
@@ -76,12 +63,7 @@ def test_the_worst_tenth_follows_the_metric():
     for metric, worst in (("accuracy", 0.025), ("error", 0.925)):
         found = rows(
             *(
-                {
-                    "weights": "net-erm",
-                    "shift": s,
-                    "metric": metric,
-                    "value": [v, v, np.nan if s == "s9" else v],
-                }
+                {"weights": "net-erm", "shift": s, "metric": metric, "value": [v, v, np.nan if s == "s9" else v]}
                 for s, v in shifts.items()
             )
         )
@@ -96,9 +78,7 @@ def test_lists_keep_places_apart():
     """Several weights that both operands name, in another order; and a column that is null in other rows."""
     names = {"a-erm": (0.9, 0.1), "b-erm": (0.7, 0.3), "c-erm": (0.8, 0.2)}
     places = [({"severity": 1.0}, 0), ({"severity": None, "metric": "drop"}, 1)]
-    found = rows(
-        *({"weights": w, "value": v[at], **place} for place, at in places for w, v in names.items())
-    )
+    found = rows(*({"weights": w, "value": v[at], **place} for place, at in places for w, v in names.items()))
     both = {"weights": list(names), "shift": "fog"}
     one = {"metric": "accuracy", "severity": [1, 2], **both}
     order = [2, 0, 1, 3, 4, 5]
@@ -150,9 +130,7 @@ def spread(middle: float, half: float) -> np.ndarray:
     ],
 )
 def test_verdicts(value, claim, verdict):
-    (judged,) = judge(
-        card(one={"value": FOG, **claim}).claims, rows({"weights": "net-erm", "value": value})
-    )
+    (judged,) = judge(card(one={"value": FOG, **claim}).claims, rows({"weights": "net-erm", "value": value}))
     assert judged.verdict == verdict
 
 
@@ -186,8 +164,7 @@ def test_the_more_claims_the_wider_the_interval():
 
 def test_what_is_too_little_to_judge_is_inconclusive_with_the_reason():
     found = rows(
-        {"weights": "net-erm", "value": spread(0.2, 0.1)},
-        {"weights": "net-erm-s0", "value": spread(0.2, 0.1)},
+        {"weights": "net-erm", "value": spread(0.2, 0.1)}, {"weights": "net-erm-s0", "value": spread(0.2, 0.1)}
     )
     many = {f"c{i}": {"value": FOG} for i in range(10)}
     first, *_ = judge(card(**many).claims, found)
@@ -201,17 +178,13 @@ def test_what_is_too_little_to_judge_is_inconclusive_with_the_reason():
 def test_a_part_shows_the_interval_that_decided_it():
     """`all` of 4: support takes 95% of each, refutation 98.75%."""
     effects = {"a": 0.2, "b": 0.2, "c": 0.2, "d": -0.0965}
-    found = rows(
-        *({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items())
-    )
+    found = rows(*({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items()))
     asked = {"value": {"metric": "accuracy"}, "over": "shift"}
     (judged,) = judge(card(one=asked).claims, found)
     assert [part.verdict for part in judged.parts] == ["supported"] * 3 + ["inconclusive"]
     assert judged.verdict == "inconclusive"
     effects["d"] = -0.12
-    found = rows(
-        *({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items())
-    )
+    found = rows(*({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items()))
     (judged,) = judge(card(one=asked).claims, found)
     assert judged.verdict == "refuted"
     assert [part.confidence for part in judged.parts] == pytest.approx([0.95] * 3 + [0.9875])
@@ -232,16 +205,10 @@ def test_seeds_are_units_within_each_value_that_is_quantified_over():
 
 
 def test_quantifiers_over_seeds():
-    found = rows(
-        *(
-            {"weights": f"net-erm-s{s}", "value": spread(v, 0.05)}
-            for s, v in enumerate((0.2, 0.3, -0.2))
-        )
-    )
+    found = rows(*({"weights": f"net-erm-s{s}", "value": spread(v, 0.05)} for s, v in enumerate((0.2, 0.3, -0.2))))
     claim = {"value": FOG, "over": "seed"}
     verdicts = {
-        how: judge(card(one={**claim, "quantifier": how}).claims, found)[0].verdict
-        for how in ("all", "exists", 2, 3)
+        how: judge(card(one={**claim, "quantifier": how}).claims, found)[0].verdict for how in ("all", "exists", 2, 3)
     }
     assert verdicts == {"all": "refuted", "exists": "supported", 2: "supported", 3: "refuted"}
     (mean,) = judge(card(one={"value": FOG, "unit": "seed"}).claims, found)
@@ -260,13 +227,9 @@ def record_set(number: int, effect: float) -> Rows:
     one, other = (hard < 0.75).astype(float), (hard < 0.75 + effect).astype(float)
     flip = random.random((2, N)) < 0.05
     one, other = np.where(flip[0], 1 - one, one), np.where(flip[1], 1 - other, other)
-    weights = bootstrap.weights(pa.array([f"{number}/{i}" for i in range(N)]), DRAWS, 0).astype(
-        float
-    )
+    weights = bootstrap.weights(pa.array([f"{number}/{i}" for i in range(N)]), DRAWS, 0).astype(float)
     means = [hits @ weights / weights.sum(axis=0) for hits in (one, other)]
-    return rows(
-        {"weights": "net-erm", "value": means[0]}, {"weights": "net-augmix", "value": means[1]}
-    )
+    return rows({"weights": "net-erm", "value": means[0]}, {"weights": "net-augmix", "value": means[1]})
 
 
 def test_verdicts_are_calibrated():
@@ -282,8 +245,6 @@ def test_verdicts_are_calibrated():
     assert share[-EFFECT] == 0
     assert np.mean([one.verdict == "refuted" for one in found[-EFFECT]]) >= 0.80
     truth = {effect: 0.9 * effect for effect in found}  # 5% flips on both sides
-    covered = [
-        one.low <= truth[effect] <= one.high for effect, many in found.items() for one in many
-    ]
+    covered = [one.low <= truth[effect] <= one.high for effect, many in found.items() for one in many]
     assert 0.93 <= np.mean(covered) <= 0.97
     assert binom.sf(sum(covered) - 1, len(covered), 0.95) > 0.001

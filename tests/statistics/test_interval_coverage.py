@@ -1,7 +1,5 @@
 """A short form of benchmarks/interval_coverage.py, and intervals by hand."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 
@@ -48,10 +46,7 @@ def test_intervals_over_seeds_cover():
     for count in (3, 5, 10):
         for spread in (0, 1, 5):
             _, shown = benchmark.seeds(run(400, 200), count, spread)
-            assert 0.91 <= shown <= 0.99, (
-                count,
-                spread,
-            )  # 93 to 97% with twice the error of 400 sets
+            assert 0.91 <= shown <= 0.99, (count, spread)  # 93 to 97% with twice the error of 400 sets
 
 
 def test_the_interval_of_an_ece_holds_it():

@@ -1,7 +1,5 @@
 """Measures of one clip, beside NumPy and scikit-image, and by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """benchmarks/null_control.py: what is true of a run is not of the same values exchanged over its arms."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import sys
@@ -11,9 +9,9 @@ import pytest
 
 from isolation import ROOT
 from makers import random_records
-from shiftbench.stages import judge_claims
 from shiftbench.statistics import claims
 from shiftbench.statistics.statements import Claim
+from shiftbench.workflow.stages import judge_claims
 
 FILE = ROOT / "benchmarks/null_control.py"
 spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
@@ -32,10 +30,7 @@ def campaign(tmp_path):
     """Two nets on forty samples of four classes; one is right on all, the other by chance."""
     labels = np.array([sample.fields["label"] for sample in random_records.samples()])
     logits = {"right": np.eye(4, dtype=np.float32)[labels], "chance": random_records.logits(1)}
-    cells = [
-        random_records.artifact(tmp_path, f"net-{name}-s0", "identity", 0, data)
-        for name, data in logits.items()
-    ]
+    cells = [random_records.artifact(tmp_path, f"net-{name}-s0", "identity", 0, data) for name, data in logits.items()]
     metrics = {"accuracy": {"use": "accuracy", "options": {}}}
     about = {"campaign": "toys", "task": "classification", "draws": 200, "seed": 0}
     return control.Campaign(cells, [], {**about, "metrics": metrics})
@@ -45,9 +40,7 @@ def test_what_a_net_is_better_by_is_gone_when_its_rows_are_exchanged(campaign, t
     direction = {"accuracy": True}
     as_it_is = judge_claims.read([control.table(campaign, tmp_path / "as it is")], direction)
     found = control.exchanged([campaign], 0, tmp_path / "exchanged", direction)
-    verdicts = [
-        claims.judge({"better": BETTER}, rows, "embedded")[0].verdict for rows in (as_it_is, found)
-    ]
+    verdicts = [claims.judge({"better": BETTER}, rows, "embedded")[0].verdict for rows in (as_it_is, found)]
     assert verdicts[0] == "supported"
     assert verdicts[1] != "supported"
     mean = [rows.values[:, 0].mean() for rows in (as_it_is, found)]
@@ -56,9 +49,7 @@ def test_what_a_net_is_better_by_is_gone_when_its_rows_are_exchanged(campaign, t
     assert control.true_of_equals(LOSES_LITTLE, found)
 
 
-def test_claims_of_published_rows_without_differences_are_decided_as_often_as_stated(
-    tmp_path, monkeypatch
-):
+def test_claims_of_published_rows_without_differences_are_decided_as_often_as_stated(tmp_path, monkeypatch):
     """Forty sets of rows of two systems: Holm allows one card in twenty. A rule of ten times the error is seen."""
     slugs = ("palm", "coco-o")
     shutil.copy(ROOT / "params.yaml", tmp_path)
@@ -69,9 +60,7 @@ def test_claims_of_published_rows_without_differences_are_decided_as_often_as_st
     assert all(world.card for world in worlds)
 
     def wrong():
-        return sum(
-            bool(world.wrong(world.at_margin(), seed)) for world in worlds for seed in range(20)
-        )
+        return sum(bool(world.wrong(world.at_margin(), seed)) for world in worlds for seed in range(20))
 
     assert wrong() <= 6  # 0.3% of binomials of 40 sets at 5%
     monkeypatch.setattr(claims, "ERROR", 0.5)

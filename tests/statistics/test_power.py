@@ -1,7 +1,5 @@
 """Sizes that a difference takes: by hand, for drawn noises, in simulations; and the command `shiftbench power`."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import sys
@@ -28,12 +26,8 @@ spec.loader.exec_module(benchmark)
 def test_sizes_by_hand():
     """Accuracy 0.5 of a given net: p (1 - p) / n, and the textbook's n = 34 of a t test for an effect of 0.5."""
     fixed = Noise(None, 0.0, 0.0, 0.25 / 100)
-    assert power.samples(fixed, 0.1, Rule(0.05)) == pytest.approx(
-        (1.95996 + 0.84162) ** 2 * 0.25, rel=1e-5
-    )
-    assert power.detectable(fixed, Rule(0.05)) == pytest.approx(
-        (1.95996 + 0.84162) * 0.05, rel=1e-5
-    )
+    assert power.samples(fixed, 0.1, Rule(0.05)) == pytest.approx((1.95996 + 0.84162) ** 2 * 0.25, rel=1e-5)
+    assert power.detectable(fixed, Rule(0.05)) == pytest.approx((1.95996 + 0.84162) * 0.05, rel=1e-5)
     assert power.draws(Rule(0.05), seeded=False) == 744  # 0.025 0.975 / (0.05845 0.05 1.96)^2
     trained = Noise(5, 1.0, 0.0, 0.0)
     assert power.seeds(trained, 0.5, Rule(0.05)) == 34
@@ -49,19 +43,13 @@ def test_drawn_sizes_have_the_power_that_was_asked_for():
         count = None if random.random() < 0.3 else int(random.integers(2, 12))
         parts = random.gamma(1, 1, 3) * (random.random(3) < 0.8) + 1e-3
         noise = Noise(count, *((0, 0, parts[2]) if count is None else parts))
-        rule = Rule(
-            float(random.uniform(0.002, 0.1)),
-            float(random.uniform(0.6, 0.95)),
-            int(random.integers(1, 3)),
-        )
+        rule = Rule(float(random.uniform(0.002, 0.1)), float(random.uniform(0.6, 0.95)), int(random.integers(1, 3)))
         least = power.detectable(noise, rule)
         assert power.power(noise, least, rule, 1, count) == pytest.approx(rule.power, abs=1e-6)
         difference = least * random.uniform(0.3, 3)
         times = power.samples(noise, difference, rule)
         if times is not None:
-            assert power.power(noise, difference, rule, times, count) == pytest.approx(
-                rule.power, abs=1e-4
-            )
+            assert power.power(noise, difference, rule, times, count) == pytest.approx(rule.power, abs=1e-4)
         if count is not None:
             seeds = power.seeds(noise, difference, rule)
             if seeds is not None:
@@ -141,6 +129,4 @@ def test_the_command_tells_what_a_difference_takes(tmp_path, monkeypatch):
         (("--of", OF.replace("erm", "mre")), None),
     ):
         code, said = run(*words)
-        assert (
-            error in said if error else (code, "no row has metric=accuracy" in said) == (0, True)
-        ), said
+        assert error in said if error else (code, "no row has metric=accuracy" in said) == (0, True), said

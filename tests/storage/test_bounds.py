@@ -1,7 +1,5 @@
 """What a stranger's remote sends is read up to a limit: it fills neither the memory nor the disk."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json
@@ -16,8 +14,8 @@ from typing import ClassVar
 
 import pytest
 
-from shiftbench.errors import ChecksumError, DataError
-from shiftbench.storage import bounded, dvc_store, remotes, streaming
+from shiftbench.base.errors import ChecksumError, DataError
+from shiftbench.workflow.storage import bounded, dvc_store, remotes, streaming
 
 OID = "0" * 32
 BLOCK = bytes(1 << 20)
@@ -64,13 +62,9 @@ class Remote(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def remote(
-    home: Path, size: int | None = None, *, packed: bool = False, stalls: bool = False
-) -> Iterator[list[int]]:
+def remote(home: Path, size: int | None = None, *, packed: bool = False, stalls: bool = False) -> Iterator[list[int]]:
     """Serve the remote of a repository whose dvc.lock names two files, of which the remote has the listing alone."""
-    listing = json.dumps(
-        [{"relpath": name, "md5": _md5(name.encode())} for name in ("a", "b/c")]
-    ).encode()
+    listing = json.dumps([{"relpath": name, "md5": _md5(name.encode())} for name in ("a", "b/c")]).encode()
     oid = _md5(listing)
     answers = {f"/files/md5/{oid[:2]}/{oid[2:]}.dir": listing}
     stop = threading.Event()
@@ -81,9 +75,7 @@ def remote(
         (home / ".dvc").mkdir(parents=True)
         configure(home, f"http://127.0.0.1:{httpd.server_port}")
         stated = "" if size is None else f"      size: {size}\n"
-        (home / "dvc.lock").write_text(
-            f"stages:\n  s:\n    outs:\n    - path: data\n      md5: {oid}.dir\n{stated}"
-        )
+        (home / "dvc.lock").write_text(f"stages:\n  s:\n    outs:\n    - path: data\n      md5: {oid}.dir\n{stated}")
         yield facts["sent"]
         stop.set()
         httpd.shutdown()
@@ -120,9 +112,7 @@ def test_an_object_ends_at_the_size_that_dvc_lock_states(tmp_path: Path, packed:
     assert left(tmp_path) == []
 
 
-def test_where_no_size_is_stated_a_part_of_the_disk_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_size_is_stated_a_part_of_the_disk_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded.shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
     with remote(tmp_path) as sent, store(tmp_path) as opened:
         with pytest.raises(ChecksumError, match=f"more than the {9 << 20} bytes"):
@@ -131,9 +121,7 @@ def test_where_no_size_is_stated_a_part_of_the_disk_is_left(
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_listing_has_a_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
-) -> None:
+def test_a_listing_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
     monkeypatch.setattr(dvc_store, "_LISTING", 1 << 20)
     with remote(tmp_path, packed=packed) as sent, store(tmp_path) as opened:
         with pytest.raises(ChecksumError, match="more than the"):
@@ -175,9 +163,7 @@ def test_a_remote_in_a_folder_has_the_same_limits(tmp_path: Path, kind: str) -> 
         dvc_store.Store(tmp_path, "r").get(OID, tmp_path / "file", 6)
 
 
-def test_nothing_stays_of_a_download_that_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_stays_of_a_download_that_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remotes, "STALL", 3)
     with remote(tmp_path, stalls=True), pytest.raises(DataError, match="no answer within 3 s"):
         remotes.bring(tmp_path, ["data"])

@@ -1,7 +1,5 @@
 """Drawn configurations of DVC in a stranger's checkout: looking starts no program and writes nothing outside."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random  # noqa: TID251 - of settings, and seeded
@@ -14,11 +12,11 @@ from dvc.config_schema import REMOTE_SCHEMAS, SCHEMA
 
 from makers import attacks, planned_campaign, started
 from makers.command_line import ends
-from shiftbench import plugins
-from shiftbench.errors import DataError, UntrustedError
-from shiftbench.plan import plan as plans
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, UntrustedError
 from shiftbench.provenance import trust
-from shiftbench.storage import dvc_store
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.storage import dvc_store
 
 OF_SECTIONS = sorted(
     (str(section), str(key))
@@ -26,29 +24,14 @@ OF_SECTIONS = sorted(
     if isinstance(keys, dict) and section not in ("remote", "machine", "db")
     for key in keys
 )
-MADE_UP = (
-    "cmd command hook plugins include extends init_script ssh_command proxy_command path".split()
-)
+MADE_UP = "cmd command hook plugins include extends init_script ssh_command proxy_command path".split()
 SHIMS = "ssh az gcloud aws hadoop klist sh hdfs krb5-config rclone touch java docker".split()
 URLS = (
     *("../../remote", "../../victim", "/proc/self/cwd", "file://../../victim", "~/.ssh", "$HOME"),
     *("ssh://-oProxyCommand=touch/x", "ssh://me@127.0.0.1:9/x", "remote://o/x", "remote://r/x"),
     *("http://127.0.0.1:9/x", "https://a:b@127.0.0.1:9", "ext::sh -c touch", "pipe:touch ran"),
-    *(
-        "hdfs://127.0.0.1:9/x",
-        "webdav://127.0.0.1:9",
-        "s3://b/x",
-        "gs://b/x",
-        "x" * 3_000,
-        "\u202e",
-    ),
-    *(
-        "fsspec::file:///etc",
-        "github://a:b@/",
-        "reference://x",
-        "simplecache::file://x",
-        "memory://",
-    ),
+    *("hdfs://127.0.0.1:9/x", "webdav://127.0.0.1:9", "s3://b/x", "gs://b/x", "x" * 3_000, "\u202e"),
+    *("fsspec::file:///etc", "github://a:b@/", "reference://x", "simplecache::file://x", "memory://"),
 )
 
 
@@ -105,16 +88,12 @@ def written(draw: random.Random, home: Path, more: tuple[str, str, str] | None) 
     own: dict[str, list[str]] = {}
     if more:
         named = "'remote \"r\"'" if section == "remote" else section
-        value = draw.choice(
-            (f"touch {home.parent}/ran", "true", "true", "../../victim", "mine", "1")
-        )
+        value = draw.choice((f"touch {home.parent}/ran", "true", "true", "../../victim", "mine", "1"))
         own = draw.choice((own, lines))
         own.setdefault(named, []).append(f"{spelled(draw, key)} = {value}")
     files = {"config": lines, "config.local": {} if own is lines else own}
     for name, content in files.items():
-        text = "".join(
-            f"[{one}]\n" + "".join(f"{x}\n" for x in all_) for one, all_ in content.items()
-        )
+        text = "".join(f"[{one}]\n" + "".join(f"{x}\n" for x in all_) for one, all_ in content.items())
         (home / ".dvc" / name).write_text(text)
 
 
@@ -154,15 +133,10 @@ def test_no_setting_that_names_a_file_or_a_program_counts_as_harmless() -> None:
 def test_drawn_configurations_start_no_program_while_one_looks(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands = (
-        "doctor --remotes",
-        "pull shards",
-        "plan --write",
-        "audit --level 0 --only parameters",
-    )
+    commands = ("doctor --remotes", "pull shards", "plan --write", "audit --level 0 --only parameters")
     for number, draw in enumerate(attacks.draws(4, "looks")):
         written(draw, home, harmful(draw) if draw.random() < 0.6 else None)
-        plugins.Folders.use(())
+        registry.Folders.use(())
         plans._code.cache_clear()
         before = all_around(home)
         with started.programs() as ran, contextlib.chdir(home):

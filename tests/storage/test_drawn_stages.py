@@ -1,7 +1,5 @@
 """Stages of a stranger that are called as what one pulls: a pull puts in place what was asked for, and nothing else."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -12,9 +10,9 @@ import pytest
 import yaml
 
 from makers import attacks, planned_campaign
-from shiftbench.errors import ShiftbenchError
+from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance import trust
-from shiftbench.storage import pull
+from shiftbench.workflow.storage import pull
 
 OTHERS = ("link/authorized_keys", "link/new", "Snakefile", "mine/shifts/bright.py", "other/x")
 """Outputs that nobody asks for; `link` leads out of the checkout."""

@@ -1,7 +1,5 @@
 """What a checkout of somebody else's may not do by its DVC files: write elsewhere, start programs, learn passwords."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -17,10 +15,10 @@ import numpy as np
 import pytest
 
 from makers import planned_campaign
-from shiftbench.errors import DataError, UntrustedError
+from shiftbench.base.errors import DataError, UntrustedError
 from shiftbench.provenance import trust
-from shiftbench.storage import dvc_store, pull, remotes
-from shiftbench.storage.dvc_store import Output
+from shiftbench.workflow.storage import dvc_store, pull, remotes
+from shiftbench.workflow.storage.dvc_store import Output
 
 FOLDER, OID = "data/shards", "0" * 32
 
@@ -97,17 +95,13 @@ def test_drawn_listings_lead_into_their_folder_or_are_refused(tmp_path: Path) ->
     assert 100 < kept < 900
 
 
-@pytest.mark.parametrize(
-    "oid", ["../secret", "0" * 31, f"{OID}\n", "A" * 32, f"{OID}.dir", 7, None]
-)
+@pytest.mark.parametrize("oid", ["../secret", "0" * 31, f"{OID}\n", "A" * 32, f"{OID}.dir", 7, None])
 def test_an_object_that_is_no_digest_is_refused(oid: object) -> None:
     with pytest.raises(DataError, match="no md5"):
         listed_as("fine", oid)
 
 
-@pytest.mark.parametrize(
-    "listing", [b"", b"{}{", b"7", b"[7]", b'[{"relpath": "a"}]', b"\xff", b"[" * 99999]
-)
+@pytest.mark.parametrize("listing", [b"", b"{}{", b"7", b"[7]", b'[{"relpath": "a"}]', b"\xff", b"[" * 99999])
 def test_what_is_no_listing_is_refused(listing: bytes) -> None:
     with pytest.raises(DataError, match="no listing"):
         Output(FOLDER, f"{OID}.dir", None).files(listing)
@@ -122,9 +116,7 @@ def test_a_lock_that_leads_outside_is_refused(home: Path, path: str) -> None:
         dvc_store.outputs(home)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "7", "stages: 7", "stages: [a]", "stages: {s: 7}", "a: [", "\x01"]
-)
+@pytest.mark.parametrize("text", ["", "7", "stages: 7", "stages: [a]", "stages: {s: 7}", "a: [", "\x01"])
 @pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml"])
 def test_what_is_no_file_of_dvc_is_refused(home: Path, name: str, text: str) -> None:
     record(home, [("fine", b"fine")])
@@ -181,11 +173,7 @@ def test_a_setting_that_dvc_will_know_tomorrow_wants_trust(home: Path) -> None:
 
 
 def test_keys_and_passwords_want_no_trust(home: Path) -> None:
-    configure(
-        home,
-        "['remote \"r\"']\nurl = s3://bucket/x\naccess_key_id = a\nsecret_access_key = b\n",
-        "config.local",
-    )
+    configure(home, "['remote \"r\"']\nurl = s3://bucket/x\naccess_key_id = a\nsecret_access_key = b\n", "config.local")
     assert [remote.name for remote in remotes.listed(home)] == ["r"]
 
 
@@ -218,9 +206,7 @@ def server(answer: dict[str, str]) -> Iterator[tuple[str, list[dict[str, str]]]]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize(
-    "auth", ["auth = basic\nuser = me", "auth = custom\ncustom_auth_header = X-Token"]
-)
+@pytest.mark.parametrize("auth", ["auth = basic\nuser = me", "auth = custom\ncustom_auth_header = X-Token"])
 def test_a_password_follows_no_redirect_to_another_host(home: Path, auth: str) -> None:
     with server({}) as (other, stolen), server({"Location": f"{other}/x"}) as (first, asked):
         configure(home, f"['remote \"r\"']\nurl = {first}\n{auth}\npassword = open sesame\n")
@@ -260,7 +246,7 @@ ODD = (
 OUTSIDE = (
     *("../x", "a/../../x", "/etc/x", "//x", "..", "a/..", "a\nb", "a\0b", "\x1b[2J", "\u202e", "\x7f"),
     *("x" * 256, "\u00e9" * 128, "", ".", "\ud800", "\u2028"),
-)  # fmt: skip
+)
 """Names that may not."""
 
 
@@ -269,9 +255,7 @@ def unchanged(home: Path, made: list[str]) -> None:
     git_dir = home / ".git"
     assert not (git_dir / "hooks/post-checkout").exists()
     assert not any(path.name == "ran" for path in home.parent.rglob("*"))
-    found = {
-        p.relative_to(home / FOLDER).as_posix() for p in (home / FOLDER).rglob("*") if p.is_file()
-    }
+    found = {p.relative_to(home / FOLDER).as_posix() for p in (home / FOLDER).rglob("*") if p.is_file()}
     assert found == set(made)
 
 
@@ -300,12 +284,8 @@ def test_one_name_that_leads_outside_stops_the_pull(home: Path, seed: int) -> No
     assert everything(home.parent) == before
 
 
-@pytest.mark.parametrize(
-    "pair", [("a", "a/b"), ("a/b", "a"), ("a", "a"), ("a/./b", "a/b"), ("a//b", "a/b")]
-)
-def test_two_files_in_one_place_end_in_words_or_one_of_them(
-    home: Path, pair: tuple[str, str]
-) -> None:
+@pytest.mark.parametrize("pair", [("a", "a/b"), ("a/b", "a"), ("a", "a"), ("a/./b", "a/b"), ("a//b", "a/b")])
+def test_two_files_in_one_place_end_in_words_or_one_of_them(home: Path, pair: tuple[str, str]) -> None:
     record(home, [(name, name.encode()) for name in pair])
     others = {name: data for name, data in everything(home.parent).items() if FOLDER not in name}
     with contextlib.suppress(DataError):
@@ -324,10 +304,7 @@ def test_an_output_that_leads_outside_is_refused(home: Path, name: str) -> None:
         dvc_store.outputs(home)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["params.yaml", ".dvc/config", "mine"],
-)
+@pytest.mark.parametrize("path", ["params.yaml", ".dvc/config", "mine"])
 def test_an_output_that_no_plan_has_is_not_brought(home: Path, path: str) -> None:
     """A lock may name them, and a pull of what is planned leaves them alone."""
     record(home, [("fine", b"fine")])

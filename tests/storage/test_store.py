@@ -1,19 +1,17 @@
 """The store: what a user's words ask for, which bytes are wrong, what a repair drops. DVC itself: tests/workflow."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 
 from makers import planned_campaign
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan.plan import Plan
-from shiftbench.plan.prune import prune
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.storage import pull
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.prune import prune
+from shiftbench.workflow.storage import pull
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
 W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
@@ -72,9 +70,7 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
     (home / W0).write_text("other")
     assert pull.repair(plan, home, "weights") == {W0: ANY}
     assert not (home / W0).exists()
-    assert not recipe.receipt_path(
-        home, plan.artifacts[next(r for r in plan.artifacts if r.path == W0)].ref
-    ).exists()
+    assert not recipe.receipt_path(home, plan.artifacts[next(r for r in plan.artifacts if r.path == W0)].ref).exists()
     assert (home / W0.replace("s0", "s1")).exists()
     assert pull.repair(plan, home, "results/records") == {}
 
@@ -82,17 +78,13 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
 def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
     (home / BRIGHT).write_text("other")
     assert pull.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == {BRIGHT: ANY}
-    with pytest.raises(
-        ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"
-    ):
+    with pytest.raises(ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"):
         pull.repair(plan, home, "nowhere")
 
 
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    with pytest.raises(
-        DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"
-    ):
+    with pytest.raises(DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"):
         pull.pull(plan, home, ["weights"])
 
 
@@ -101,16 +93,11 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     stray = home / "results/records/shapes/stray.parquet"
     stray.write_text("no one's")
     moved = prune(after, home, ["shards", "records"])
-    assert set(moved) >= {
-        "data/shards/shapes/test/bright/2.5/manifest.json",
-        "results/records/shapes/stray.parquet",
-    }
+    assert set(moved) >= {"data/shards/shapes/test/bright/2.5/manifest.json", "results/records/shapes/stray.parquet"}
     assert (home / ".trash/results/records/shapes/stray.parquet").read_text() == "no one's"
     assert not (home / "data/shards/shapes/test/bright/2.5").exists()
     assert (home / BRIGHT).is_file()
-    assert recipe.receipt_path(
-        home, next(ref for ref in after.artifacts if ref.path == BRIGHT)
-    ).is_file()
+    assert recipe.receipt_path(home, next(ref for ref in after.artifacts if ref.path == BRIGHT)).is_file()
     below = home / "results/report/metrics/small/perceptron.json"  # in a folder of an output's own
     below.parent.mkdir(parents=True)
     below.touch()
@@ -118,9 +105,7 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     assert below.is_file()
 
 
-def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(
-    home: Path, plan: Plan
-) -> None:
+def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(home: Path, plan: Plan) -> None:
     after = planned_campaign.plan(home, shifts__bright__materialise=False)
     assert BRIGHT in prune(after, home, ["shards"])
     assert not (home / "data/shards/shapes/test/bright").exists()

@@ -1,7 +1,5 @@
 """Streams: support before positions, several sets at one time, passes that begin anew; from the plan to the tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +8,17 @@ import pytest
 
 from makers import planned_campaign
 from makers.made_campaign import Made, checkout
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.data import splits
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan import plan as plans
-from shiftbench.refs import Ref
+from shiftbench.plugins.streams._steps import Step, Support, check, told
 from shiftbench.statistics import expressions
-from shiftbench.streams._steps import Step, Support, check, told
-from shiftbench.tools import run_local
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.tools import run_local
 
 DRIFT = """
-from shiftbench.streams._steps import Step, Support
+from shiftbench.plugins.streams._steps import Step, Support
 PARAMS = {"support": "tiny/train"}
 def steps(params):
     dataset, split = params["support"].split("/")
@@ -65,19 +63,10 @@ def step(dataset: str = "a", **more: Any) -> Step:
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (
-            [step(at=1), step("b", at=0)],
-            r"position 1 \(test b/test/fog/1\) at time 0 comes after time 1",
-        ),
+        ([step(at=1), step("b", at=0)], r"position 1 \(test b/test/fog/1\) at time 0 comes after time 1"),
         ([step(at=1), step(at=1)], "is a second time at that time"),
-        (
-            [step(support=(Support("a", "test"),))],
-            "a/test is support at position 0 and tested, too",
-        ),
-        (
-            [step(support=(Support("a", "val", part=2, of=2),))],
-            "is part 2 of 2; the first is part 0",
-        ),
+        ([step(support=(Support("a", "test"),))], "a/test is support at position 0 and tested, too"),
+        ([step(support=(Support("a", "val", part=2, of=2),))], "is part 2 of 2; the first is part 0"),
     ],
 )
 def test_what_makes_no_stream_is_refused(steps: list[Step], message: str) -> None:
@@ -127,7 +116,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Made:
     made = checkout(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        patch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+        patch.setattr(registry.Folders, "extra", registry.Folders.extra)
         run_local.make(asked(root), root)
     return made
 
@@ -135,7 +124,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def here(ran: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
     monkeypatch.chdir(ran.root)
-    monkeypatch.setattr(plugins.Folders, "extra", plugins.Folders.extra)
+    monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     return ran
 
 
@@ -166,12 +155,10 @@ def test_support_is_shown_where_a_pass_begins(here: Made) -> None:
 
 def test_detectors_compare_sets_of_one_time_and_claims_name_steps(here: Made) -> None:
     folder = here.root / "results/tables/tiny"
-    metrics, replicates = (
-        pl.read_parquet(folder / f"{name}.parquet") for name in ("metrics", "replicates")
+    metrics, replicates = (pl.read_parquet(folder / f"{name}.parquet") for name in ("metrics", "replicates"))
+    rows = metrics.filter((pl.col("metric") == "auroc") & (pl.col("method") == "plain") & (pl.col("seed") == 0)).sort(
+        "step", nulls_last=True
     )
-    rows = metrics.filter(
-        (pl.col("metric") == "auroc") & (pl.col("method") == "plain") & (pl.col("seed") == 0)
-    ).sort("step", nulls_last=True)
     assert rows["step"].to_list() == [0, 1, 2, 3, None]
     assert rows["dataset"].unique().to_list() == ["secret"]
     assert rows["reference"].to_list() == [
@@ -179,9 +166,7 @@ def test_detectors_compare_sets_of_one_time_and_claims_name_steps(here: Made) ->
         "tiny/test/identity/0",
     ]
     chosen = {"metric": "auroc", "weights": "convnet-erm", "method": "plain", "step": [0, 3]}
-    value = expressions.evaluate(expressions.Rows.of(metrics, replicates), {"mean": chosen}).values[
-        0
-    ]
+    value = expressions.evaluate(expressions.Rows.of(metrics, replicates), {"mean": chosen}).values[0]
     assert value[0] == pytest.approx(rows["value"].gather([0, 3]).mean())
 
 

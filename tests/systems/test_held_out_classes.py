@@ -1,15 +1,13 @@
 """No two splits of a card are one split: what "3 of 3 splits" counts is three different sets of held-out classes."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 
 import pytest
 
 from makers.repositories import HOME
-from shiftbench import plugins
-from shiftbench.plan import cards, scales
-from shiftbench.plan.params import Params
+from shiftbench.base import registry
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan.params import Params
 
 PARTS = ("in", "out")
 """What the option `part` of a dataset that is cut into known and held-out classes may be."""
@@ -20,7 +18,7 @@ def class_sets(params: Params) -> dict[tuple[object, ...], dict[int, frozenset[s
     found: dict[tuple[object, ...], dict[int, frozenset[str]]] = defaultdict(dict)
     for name in params.datasets:
         file, options = params.use("datasets", name), params.options("datasets", name)
-        module = plugins.find("datasets", file)
+        module = registry.find("datasets", file)
         if "split" in options and options.get("part") in PARTS:
             others = sorted((k, str(v)) for k, v in options.items() if k != "split")
             of = frozenset(module.classes(options, {}))

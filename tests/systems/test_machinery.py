@@ -1,7 +1,5 @@
 """A system from its card to its page, on a toy: claims, analyses, figures, rules, audit."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
@@ -13,18 +11,19 @@ from typer.testing import CliRunner
 
 from makers import commands, forgeries
 from makers.repositories import HOME
-from shiftbench import cli, plugins
+from shiftbench import cli
 from shiftbench.audit import run
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.cli.documents import measured, overview
 from shiftbench.data import claim_formats, schema
-from shiftbench.documents import measured, overview
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.page.system import System
-from shiftbench.plan import cards, planned_jobs, scales, touched
-from shiftbench.plan import plan as plans
-from shiftbench.plan.planned_jobs import Request
-from shiftbench.refs import Ref
-from shiftbench.stages import judge_claims
-from shiftbench.tools import run_local
+from shiftbench.report.system import System
+from shiftbench.workflow.plan import cards, planned_jobs, scales, touched
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.planned_jobs import Request
+from shiftbench.workflow.stages import judge_claims
+from shiftbench.workflow.tools import run_local
 
 SLUG = "toy"
 SCALE = f"systems/{SLUG}"
@@ -48,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = checkout(tmp_path_factory.mktemp("toy") / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        patch.setattr(plugins.Folders, "extra", ())
+        patch.setattr(registry.Folders, "extra", ())
         run_local.make(*plans.load(SCALE))
     return home
 
@@ -98,8 +97,8 @@ def test_an_analysis_gives_the_mean_over_its_units(made: Path) -> None:
 
 
 def test_an_analysis_that_gives_no_number_is_refused() -> None:
-    from shiftbench.contracts import Observation
-    from shiftbench.stages.analyse import table
+    from shiftbench.plugins.contracts import Observation
+    from shiftbench.workflow.stages.analyse import table
 
     with pytest.raises(ModelError, match="norm of a/b-c-s0, unit 'u', is nan"):
         table([Observation("norm", "u", float("nan"), "a/b-c-s0", "a")], "toy/norms")
@@ -107,18 +106,12 @@ def test_an_analysis_that_gives_no_number_is_refused() -> None:
 
 def test_the_page_tells_what_was_claimed_measured_and_reported(made: Path) -> None:
     page = (made / f"build/{SCALE}/results/report/index.html").read_text()
-    for said in (
-        "<h1>Toy</h1>",
-        "energy beats MSP by nine tenths",
-        'verdict bad">refuted',
-        "everything",
-    ):
+    for said in ("<h1>Toy</h1>", "energy beats MSP by nine tenths", 'verdict bad">refuted', "everything"):
         assert said in page
     for figure in cards.read(made / "toy/card.yaml").figures:
         assert figure.title in page
     measured = schema.read(
-        made / f"build/{SCALE}" / CLAIMS.path.replace("claims.parquet", "measured.parquet"),
-        form=claim_formats.MEASURED,
+        made / f"build/{SCALE}" / CLAIMS.path.replace("claims.parquet", "measured.parquet"), form=claim_formats.MEASURED
     )
     assert measured.column("number").to_pylist() == [0]
 
@@ -127,7 +120,7 @@ def test_weights_of_one_label_are_one_line_whatever_they_learnt_from() -> None:
     rows = [
         {"figure": 0, "colour": f"{name}/convnet-{how}", "x": name, "value": value, "ci_low": None, "ci_high": None}
         for name, how, value in (("one", "erm", 0.5), ("two", "erm", 0.6), ("one", "palm", 0.7), ("two", "palm", 0.8))
-    ]  # fmt: skip
+    ]
     figure = {
         "title": "Sweep", "note": "", "kind": "lines", "rows": {"metric": "auroc"}, "x": "campaign",
         "labels": {"one": 0.5, "two": 0.9, "convnet-erm": "cross-entropy"},
@@ -164,9 +157,7 @@ def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
     (home / "torn").mkdir()
     (home / "torn/card.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
     (home / "params.yaml").write_text("plugins: [toy, torn]\ncampaigns: {}\n")
-    ran = CliRunner(env={"COLUMNS": "150"}).invoke(
-        cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"]
-    )
+    ran = CliRunner(env={"COLUMNS": "150"}).invoke(cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"])
     told = capfd.readouterr().err
     assert re.search(r"torn .*failed: systems/torn train \S+", ran.stdout)
     assert re.search(rf"{SLUG}/smoke +\d+ .* supported", ran.stdout)
@@ -228,21 +219,14 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
     file = home / "toy/card.yaml"
     file.write_text(file.read_text().replace("margin: 0.9", "margin: -2"))
     planned, root = plans.load(SCALE)
-    stale = {
-        ref.kind
-        for job in planned.status(root).values()
-        for ref, state in job.items()
-        if state != "fresh"
-    }
+    stale = {ref.kind for job in planned.status(root).values() for ref, state in job.items() if state != "fresh"}
     assert stale == {"claims", "report"}
     run_local.make(planned, root)
     (row,) = claims(home).filter(claim="against").to_dicts()
     assert row["verdict"] == "supported"
 
 
-def test_snakemake_is_told_of_the_systems_that_are_asked_for(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
     asked = planned_jobs.load({}, main=True, request=Request(("systems/toy",)))
     names = ["report/index", "report/samples/toy/index", "aggregate/claims/toy", "aggregate/toy"]

@@ -1,7 +1,5 @@
 """A picture is cut once: what a dataset stored as a square of some side, no model of the campaign cuts again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,9 +7,9 @@ import pytest
 
 from makers import training_jobs
 from makers.repositories import HOME
-from shiftbench.models import _pretrained
-from shiftbench.plan import cards, scales
-from shiftbench.plan.params import Params
+from shiftbench.plugins.models import _pretrained
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan.params import Params
 
 
 def shown(params: Params) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import base64
 import json
 from typing import Any
@@ -7,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, frames
-from shiftbench.errors import DataError, ModelError
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, audio_visual
+from shiftbench.plugins.tasks import LabelSpace, audio_visual
 
 SPACE = LabelSpace((), ())
 CURVE = np.array([0, 200, 400, 200, 0])
@@ -45,11 +43,7 @@ def test_one_row_per_clip_in_order() -> None:
     assert table.schema.equals(audio_visual.schema(0, "full"))
     first, second, third = table.to_pylist()
     assert (first["group"], first["cluster"], second["group"]) == ("a", "s", None)
-    assert (first["correlation_e9"], second["correlation_e9"], third["correlation_e9"]) == (
-        10**9,
-        -(10**9),
-        0,
-    )
+    assert (first["correlation_e9"], second["correlation_e9"], third["correlation_e9"]) == (10**9, -(10**9), 0)
     assert first["amplitude_e9"] == 5 * 10**8
     # CURVE / 1000: mean 0.16, variance 0.0224. Of half of it 2 x 0.0112 / (0.0056 + 0.0224 + 0.0064).
     assert first["concordance_e9"] == pytest.approx(1e9 * 0.0224 / 0.0344, abs=1)
@@ -60,13 +54,9 @@ def test_one_row_per_clip_in_order() -> None:
 
 
 def test_without_a_truth_only_sync_is_told() -> None:
-    table = audio_visual.rows(
-        [clip(curve=None)], answers(motion=[np.zeros((5, 3))], sync=[[1, 2, 3]]), SPACE, "full"
-    )
+    table = audio_visual.rows([clip(curve=None)], answers(motion=[np.zeros((5, 3))], sync=[[1, 2, 3]]), SPACE, "full")
     row = table.to_pylist()[0]
-    assert [row[name] for name in ("correlation_e9", "concordance_e9", "amplitude_e9")] == [
-        None
-    ] * 3
+    assert [row[name] for name in ("correlation_e9", "concordance_e9", "amplitude_e9")] == [None] * 3
     assert row["offset"] == -1
     judged = audio_visual.rows([clip()], answers(sync=[[1, 2, 3]]), SPACE, "full").to_pylist()[0]
     assert judged["motion"] is None
@@ -84,7 +74,7 @@ def test_without_a_truth_only_sync_is_told() -> None:
         (answers(sync=[[1.0, 2.0]]), r"'toy/test/0': sync is \(2,\); expected an odd number"),
         (answers(sync=[[1.0, np.inf, 2.0]]), "expected an odd number of finite distances"),
     ],
-)  # fmt: skip
+)
 def test_bad_answers_are_named(outputs: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         audio_visual.rows([clip()], outputs, SPACE, "full")
@@ -97,16 +87,14 @@ def test_a_clip_is_checked_and_shown() -> None:
         audio_visual.check(short, [])
     row = json.loads(json.dumps(audio_visual.shown(clip())))
     assert set(row) == {"wav", "text"}
-    assert np.array_equal(
-        codecs.decode("wav", base64.b64decode(row["wav"])), clip().fields["audio"]
-    )
+    assert np.array_equal(codecs.decode("wav", base64.b64decode(row["wav"])), clip().fields["audio"])
 
 
 def test_offsets_move() -> None:
     from shiftbench.statistics.contributions import weighted
     from shiftbench.statistics.rows import Rows, SeverityPath
 
-    metric = plugins.find("metrics", "offset_moved")
+    metric = registry.find("metrics", "offset_moved")
     path = SeverityPath(
         (0.0, 2.0),
         tuple(

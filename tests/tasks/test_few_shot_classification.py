@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import math
 from typing import Any
@@ -8,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from shiftbench.errors import DataError, ModelError
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace
-from shiftbench.tasks import few_shot_classification as task
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.plugins.tasks import few_shot_classification as task
 
 SPACE = LabelSpace((), ())
 
@@ -57,10 +55,7 @@ def test_risks_are_those_of_scikit_learn(classes: int) -> None:
         ({"predictions": np.zeros((1, 2))}, r"expected logits of shape \(1, query pictures, cl"),
         ({"logits": np.zeros((2, 2, 2))}, r"expected logits of shape \(1, query"),
         ({"logits": np.zeros((1, 3, 2))}, r"'toy/test/0': logits have the shape \(3, 2\)"),
-        (
-            {"logits": np.zeros((1, 2, 1))},
-            r"have the shape \(2, 1\); expected \(2, 2\), all finite",
-        ),
+        ({"logits": np.zeros((1, 2, 1))}, r"have the shape \(2, 1\); expected \(2, 2\), all finite"),
         ({"logits": np.full((1, 2, 2), np.nan)}, "all finite"),
         ({"logits": np.zeros((1, 2, 2)), "predicted_risk": np.zeros(2)}, r"expected \(1,\)"),
     ],

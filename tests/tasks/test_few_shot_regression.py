@@ -1,15 +1,13 @@
-from __future__ import annotations
-
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shiftbench.errors import DataError, ModelError
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace
-from shiftbench.tasks import few_shot_regression as task
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.plugins.tasks import few_shot_regression as task
 
 SPACE = LabelSpace((), ())
 
@@ -32,11 +30,7 @@ def test_a_row_has_the_mean_squared_error_of_the_query_points() -> None:
         "predicted_risk": np.array([-0.5, np.nan, 3.0]),
     }
     table = task.rows(samples, outputs, SPACE, "full")
-    assert table["risk_e9"].to_pylist() == [
-        2 * 10**9,
-        0,
-        5 * 10**9 // 2,
-    ]  # (0 + 4) / 2, 0, (1 + 4) / 2
+    assert table["risk_e9"].to_pylist() == [2 * 10**9, 0, 5 * 10**9 // 2]  # (0 + 4) / 2, 0, (1 + 4) / 2
     assert table["predicted_risk_e9"].to_pylist() == [-500_000_000, None, 3_000_000_000]
     assert table["identifier"].to_pylist() == [[1.5, 0.25], None, None]
     assert table["group"].to_pylist() == [None, "far", None]
@@ -57,10 +51,7 @@ def test_a_risk_beyond_the_limit_counts_as_the_limit() -> None:
     [
         ({"logits": np.zeros((1, 2))}, r"expected predictions of shape \(1, query points\)"),
         ({"predictions": np.zeros((2, 2))}, r"expected predictions of shape \(1, query"),
-        (
-            {"predictions": np.zeros((1, 3))},
-            r"'toy/test/0': predictions have the shape \(3,\); expected \(2,\)",
-        ),
+        ({"predictions": np.zeros((1, 3))}, r"'toy/test/0': predictions have the shape \(3,\); expected \(2,\)"),
         ({"predictions": np.full((1, 2), np.nan)}, "all finite"),
         ({"predictions": np.zeros((1, 2)), "predicted_risk": np.zeros(2)}, r"expected \(1,\)"),
     ],

@@ -1,7 +1,5 @@
 """Records of forgeries: the binary fold, and masks that are compared once; held against scikit-learn's and by hand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,11 +8,11 @@ import pytest
 from sklearn import metrics as peer
 
 from makers.metric_inputs import value
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, forgery
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace, forgery
 
 CLASSES = ("real", "full_synthetic", "tampered")
 SPACE = LabelSpace(CLASSES, CLASSES)
@@ -53,7 +51,7 @@ def drawn(n: int = 90) -> tuple[list[Sample], dict[str, np.ndarray]]:
 
 
 def measured(name: str, table: pa.Table, **options: Any) -> float:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     if metric.KIND == "resampled":
         weights = np.ones((len(table), 1), np.uint8)
         return float(metric.compute(Rows(table), weights, **metric.PARAMS)[0])
@@ -65,14 +63,9 @@ def test_one_row_by_hand() -> None:
     found[0:2, 1:3] = 0.5  # two columns of the mask's right, two false
     logits = np.array([[0, 1, 2], [1, 0, 0]], np.float32)
     outputs = {"logits": logits, "masks": several([found, found])}
-    first, second = forgery.rows(
-        [picture(0, 2, square(0, 0)), picture(1, 0)], outputs, SPACE, "full"
-    ).to_pylist()
+    first, second = forgery.rows([picture(0, 2, square(0, 0)), picture(1, 0)], outputs, SPACE, "full").to_pylist()
     assert (first["mask_hit"], first["mask_false"], first["mask_missed"]) == (2, 2, 2)
-    assert (first["fake"], first["called"], second["fake"], second["called"]) == (
-        *(True, True),
-        *(False, False),
-    )
+    assert (first["fake"], first["called"], second["fake"], second["called"]) == (*(True, True), *(False, False))
     assert first["fake_e9"] == pytest.approx(1e9 * np.log(np.e + np.e**2), abs=1)
     assert second["fake_e9"] == pytest.approx(1e9 * (np.log(2) - 1), abs=1)
     assert second["mask_hit"] is None  # nothing is defined there, and it is not 1
@@ -82,12 +75,7 @@ def test_masks_by_hand() -> None:
     """Two tampered images: of one a half of the mask and as much beside it (1/3, 1/2), of the other all (1, 1)."""
     half = np.zeros((SIDE, SIDE), bool)
     half[0:2, 1:3] = True
-    samples = [
-        picture(0, 2, square(0, 0)),
-        picture(1, 2, square(1, 1)),
-        picture(2, 0),
-        picture(3, 1),
-    ]
+    samples = [picture(0, 2, square(0, 0)), picture(1, 2, square(1, 1)), picture(2, 0), picture(3, 1)]
     logits = np.array([[0, 0, 1], [1, 0, 0], [1, 0, 0], [1, 0, 0]], np.float32)
     masks = several([half, square(1, 1) > 0, half, half])
     table = forgery.rows(samples, {"logits": logits, "masks": masks}, SPACE, "full")
@@ -109,12 +97,8 @@ def test_measures_are_those_of_scikit_learn() -> None:
     truth = np.array([one.fields["label"] for one in samples])
     called = outputs["logits"].argmax(axis=1)
     assert measured("accuracy", table) == pytest.approx(peer.accuracy_score(truth, called))
-    assert measured("macro_f1", table) == pytest.approx(
-        peer.f1_score(truth, called, average="macro")
-    )
-    assert measured("balanced_accuracy", table) == pytest.approx(
-        peer.balanced_accuracy_score(truth, called)
-    )
+    assert measured("macro_f1", table) == pytest.approx(peer.f1_score(truth, called, average="macro"))
+    assert measured("balanced_accuracy", table) == pytest.approx(peer.balanced_accuracy_score(truth, called))
     recalls = peer.recall_score(truth, called, average=None)
     for label, name in enumerate(CLASSES):
         assert measured("recall", table, label=label) == pytest.approx(recalls[label])
@@ -136,7 +120,7 @@ def test_a_weight_is_a_number_of_copies() -> None:
     samples, outputs = drawn()
     table = forgery.rows(samples, outputs, SPACE, "full")
     weights = np.random.default_rng(1).poisson(1, (len(table), 4)).astype(np.uint8)
-    metric = plugins.find("metrics", "fake_auroc")
+    metric = registry.find("metrics", "fake_auroc")
     for draw, found in enumerate(metric.compute(Rows(table), weights)):
         copies = table.take(pa.array(np.repeat(np.arange(len(table)), weights[:, draw])))
         assert measured("fake_auroc", copies) == pytest.approx(found, abs=1e-12)
@@ -149,9 +133,7 @@ def test_macro_f1_counts_what_occurs() -> None:
     samples = [picture(at, label) for at, label in enumerate((0, 0, 1, 1))]
     table = forgery.rows(samples, {"logits": logits}, LabelSpace(CLASSES, CLASSES), "full")
     truth, called = [0, 0, 1, 1], [0, 0, 1, 2]
-    assert measured("macro_f1", table) == pytest.approx(
-        peer.f1_score(truth, called, average="macro", zero_division=0)
-    )
+    assert measured("macro_f1", table) == pytest.approx(peer.f1_score(truth, called, average="macro", zero_division=0))
     assert measured("macro_f1", table.slice(0, 2)) == 1  # one class alone
 
 
@@ -162,9 +144,7 @@ def test_a_detector_without_masks_or_the_class_has_none() -> None:
     assert np.isnan(measured("mean_iou", table))
     other = LabelSpace(("a", "b", "c"), ("a", "b", "c"))
     table = forgery.rows(samples, outputs, other, "full")
-    assert (
-        table["fake"].null_count == table["fake_e9"].null_count == table["called"].null_count == 9
-    )
+    assert table["fake"].null_count == table["fake_e9"].null_count == table["called"].null_count == 9
     assert np.isnan(measured("fake_auroc", table))
 
 
@@ -177,7 +157,7 @@ def test_a_detector_without_masks_or_the_class_has_none() -> None:
         (np.ones((SIDE, SIDE), np.uint8), 2, "255 on tampered pixels"),
         (np.zeros((2, 2), np.uint8), 2, r"mask is uint8 \(2, 2\); expected uint8 \(4, 4\)"),
     ],
-)  # fmt: skip
+)
 def test_masks_are_checked(mask: np.ndarray | None, label: int, message: str) -> None:
     forgery.check(picture(0, 2, square(0, 0)), list(CLASSES))
     forgery.check(picture(0, 0), list(CLASSES))
@@ -192,7 +172,7 @@ def test_masks_are_checked(mask: np.ndarray | None, label: int, message: str) ->
         (np.zeros((SIDE, SIDE), np.uint8), "a mask of uint8; expected bool, or finite float"),
         (np.full((SIDE, SIDE), np.nan), "a mask of float64; expected bool"),
     ],
-)  # fmt: skip
+)
 def test_bad_masks_are_named(mask: np.ndarray, message: str) -> None:
     outputs = {"logits": np.zeros((1, 3), np.float32), "masks": several([mask])}
     with pytest.raises(ModelError, match=message):

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +5,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.errors import DataError, ModelError
-from shiftbench.llm.token_statistics import TokenStatistics
-from shiftbench.sample import Sample
-from shiftbench.stages import evaluate
+from shiftbench.evaluation.llm.token_statistics import TokenStatistics
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.plugins.tasks import free_text as task
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
-from shiftbench.tasks import LabelSpace
-from shiftbench.tasks import free_text as task
+from shiftbench.workflow.stages import evaluate
 
 SPACE = LabelSpace((), ())
 
@@ -33,9 +31,7 @@ def cells(*rows: tuple[Any, ...]) -> np.ndarray:
     return found
 
 
-def told(
-    entropies: list[float], closing: int | None = None, *, truncated: bool = False
-) -> TokenStatistics:
+def told(entropies: list[float], closing: int | None = None, *, truncated: bool = False) -> TokenStatistics:
     return TokenStatistics(np.array(entropies), -np.array(entropies) / 2, closing, truncated)
 
 
@@ -46,26 +42,19 @@ def table(**outputs: np.ndarray) -> pa.Table:
 
 def test_a_row_has_verdicts_and_tokens_by_phase() -> None:
     statistics = cells(
-        (told([0.5, 1.5, 9.0, 0.25], 2), told([1.0, 2.0], truncated=True)),
-        (told([3.0, 1.0], 0), told([4.0])),
+        (told([0.5, 1.5, 9.0, 0.25], 2), told([1.0, 2.0], truncated=True)), (told([3.0, 1.0], 0), told([4.0]))
     )
     found = table(completions=cells(("so 4", "4"), ("5", "four")), statistics=statistics)
     assert found.schema.equals(task.schema(0, "top20"))
     assert found["passed"].to_pylist() == [[True, True], [False, False]]
     assert found["correct"].to_pylist() == [True, False]
-    assert found["verdicts"].to_pylist() == [
-        [[True, False], [True, True]],
-        [[False, False], [None, False]],
-    ]
+    assert found["verdicts"].to_pylist() == [[[True, False], [True, True]], [[False, False], [None, False]]]
     assert found["tokens"].to_pylist() == [[4, 2], [2, 1]]
     assert found["thinking_tokens"].to_pylist() == [[2, 2], [0, 1]]
     assert found["answer_tokens"].to_pylist() == [[1, 0], [1, 0]]
     assert found["thinking_entropy_e9"].to_pylist() == [[10**9, 15 * 10**8], [0, 4 * 10**9]]
     assert found["answer_entropy_e9"].to_pylist() == [[25 * 10**7, 0], [10**9, 0]]
-    assert found["completion_nll_e9"].to_pylist() == [
-        [1_406_250_000, 75 * 10**7],
-        [10**9, 2 * 10**9],
-    ]
+    assert found["completion_nll_e9"].to_pylist() == [[1_406_250_000, 75 * 10**7], [10**9, 2 * 10**9]]
     assert found["closed"].to_pylist() == [[True, False], [True, False]]
     assert found["truncated"].to_pylist() == [[False, True], [False, False]]
     assert found["group"].to_pylist() == ["easy", "easy"]
@@ -73,7 +62,7 @@ def test_a_row_has_verdicts_and_tokens_by_phase() -> None:
 
 
 def value(name: str, rows: pa.Table, copies: list[int] | None = None) -> float:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     weights = np.array([copies or [1] * len(rows)], np.uint8).T
     (sums,) = weighted([metric.reduce(Rows(rows), **metric.PARAMS)], weights)
     return float(metric.finish(sums, **metric.PARAMS)[0])
@@ -81,8 +70,7 @@ def value(name: str, rows: pa.Table, copies: list[int] | None = None) -> float:
 
 def test_metrics_by_hand() -> None:
     statistics = cells(
-        (told([0.5, 1.5, 9.0, 0.25], 2), told([1.0, 2.0], truncated=True)),
-        (told([3.0, 1.0], 0), told([4.0])),
+        (told([0.5, 1.5, 9.0, 0.25], 2), told([1.0, 2.0], truncated=True)), (told([3.0, 1.0], 0), told([4.0]))
     )
     rows = table(completions=cells(("so 4", "4"), ("5", "four")), statistics=statistics)
     assert value("accuracy", rows) == 0.5
@@ -104,9 +92,7 @@ def test_what_is_not_known_of_tokens_counts_for_nothing() -> None:
     assert rows["tokens"].to_pylist() == [None, None]
     assert np.isnan(value("tokens", rows))
     assert np.isnan(value("thinking_entropy", rows))
-    half = pa.concat_tables(
-        [rows, table(completions=cells(("4",)), statistics=cells((told([1.0, 2.0]),)))]
-    )
+    half = pa.concat_tables([rows, table(completions=cells(("4",)), statistics=cells((told([1.0, 2.0]),)))])
     assert value("tokens", half) == 2.0
 
 
@@ -117,9 +103,7 @@ def test_a_judge_is_one_of_the_graders() -> None:
     assert found["verdicts"].to_pylist() == [[[False, True]]]
     assert found["correct"].to_pylist() == [False]
     del outputs["judge"]
-    with pytest.raises(
-        ModelError, match="'toy/test/0' is graded by a judge, of which the model gives no"
-    ):
+    with pytest.raises(ModelError, match="'toy/test/0' is graded by a judge, of which the model gives no"):
         task.rows(judged, outputs, SPACE, "full")
 
 

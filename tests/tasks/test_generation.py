@@ -1,7 +1,5 @@
 """Prompts, completions, verdicts: records of generated code, and metrics over them against the literal formulas."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from math import comb, nan
@@ -12,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError, SandboxError
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ModelError, ParamsError, SandboxError
-from shiftbench.sample import Sample
-from shiftbench.sandbox import pool
-from shiftbench.stages import aggregate
+from shiftbench.evaluation.sandbox import pool
+from shiftbench.plugins.tasks import LabelSpace, generation
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
-from shiftbench.tasks import LabelSpace, generation
+from shiftbench.workflow.stages import aggregate
 
 SPACE = LabelSpace((), ())
 PROMPT = 'def twice(x):\n    """ Double x. """\n'
@@ -61,40 +59,9 @@ def test_completions_are_run_and_judged():
     assert len(generation.rows([], given_texts(), SPACE, "full")) == 0
 
 
-DEEP = [
-    "(",
-    "[",
-    "{1:",
-    "not ",
-    "-",
-    "lambda:",
-    "(1,",
-    "(a:=",
-    "1 if 1 else ",
-    "f(",
-    "x[",
-    "*",
-    "await ",
-]
-BROKEN = [
-    "\ud800",
-    "x = '\udfff'",
-    "\0",
-    "\x1b[2J",
-    "\ufeff",
-    "\u2028",
-    "    é = '\U0001f600'",
-    "\r",
-    "\x0c",
-]
-LONG = [
-    "0x" + "f" * 4000,
-    "9" * 5000,
-    "'" + "a" * 9999 + "'",
-    "1" + "+1" * 5000,
-    "a" + ".b" * 5000,
-    "1e" + "9" * 99,
-]
+DEEP = ["(", "[", "{1:", "not ", "-", "lambda:", "(1,", "(a:=", "1 if 1 else ", "f(", "x[", "*", "await "]
+BROKEN = ["\ud800", "x = '\udfff'", "\0", "\x1b[2J", "\ufeff", "\u2028", "    é = '\U0001f600'", "\r", "\x0c"]
+LONG = ["0x" + "f" * 4000, "9" * 5000, "'" + "a" * 9999 + "'", "1" + "+1" * 5000, "a" + ".b" * 5000, "1e" + "9" * 99]
 
 
 def test_one_bad_completion_is_one_failed_program_whatever_it_is(tmp_path):
@@ -203,13 +170,11 @@ def table(verdicts, digests=None, start=0):
 
 
 def path_of(clean, *seeds):
-    return SeverityPath(
-        tuple(map(float, range(len(seeds) + 1))), tuple(Rows(table(one)) for one in (clean, *seeds))
-    )
+    return SeverityPath(tuple(map(float, range(len(seeds) + 1))), tuple(Rows(table(one)) for one in (clean, *seeds)))
 
 
 def value(name, path, **options):
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     chosen = {**metric.PARAMS, **options}
     rows = path.rows[0]
     ones = np.ones((len(rows), 1), dtype=np.uint8)
@@ -255,12 +220,7 @@ SAMPLED = (
 # k = 2, of 6 pairs: 1, 5, 6 (of 2, 1, 0 wrong ... C(2,2), C(3,2), C(4,2)) hold no right one for c = 2, 1, 0.
 BY_HAND = {
     (1, 1): {"pass_at_k": 0.5, "robust_pass": 0.25, "robust_drop": 0.5, "robust_relative": 0.5},
-    (4, 1): {
-        "pass_at_k": 7 / 16,
-        "robust_pass": 4 / 16,
-        "robust_drop": 3 / 7,
-        "robust_relative": (2 + 1 + 1 + 2) / 16,
-    },
+    (4, 1): {"pass_at_k": 7 / 16, "robust_pass": 4 / 16, "robust_drop": 3 / 7, "robust_relative": (2 + 1 + 1 + 2) / 16},
     (4, 2): {
         "pass_at_k": (5 / 6 + 1 + 0 + 3 / 6) / 4,
         "robust_pass": (3 / 6 + 1) / 4,
@@ -313,11 +273,7 @@ def test_attacks_and_what_was_changed():
 
 def test_wrong_questions_are_refused():
     path = path_of(*GREEDY[:1], *GREEDY[1])
-    for options, why in (
-        ({"k": 2}, "k is 2; expected 1 to 1"),
-        ({"k": 0}, "k is 0"),
-        ({"seeds": 0}, "seeds is 0"),
-    ):
+    for options, why in (({"k": 2}, "k is 2; expected 1 to 1"), ({"k": 0}, "k is 0"), ({"seeds": 0}, "seeds is 0")):
         with pytest.raises(ParamsError, match=why):
             value("robust_pass", path, **options)
     with pytest.raises(ParamsError, match="prompts have 1 to 2 completions"):
@@ -343,7 +299,7 @@ def artifacts(tmp_path, shifts=("one", "two")):
         reference = None if shift == "identity" else "toy/test/identity/0"
         found.append(
             CellRows("c", "generation", "toy/m-t-s0", "plain", "toy", "test", shift, severity, file, reference)
-        )  # fmt: skip
+        )
     return found
 
 
@@ -358,9 +314,7 @@ def test_a_category_is_one_path_through_all_of_its_shifts(tmp_path):
 
 
 def test_a_category_that_is_evaluated_in_part_is_refused(tmp_path):
-    with pytest.raises(
-        ParamsError, match="across 'both', but toy/m-t-s0 is not evaluated on 'two'"
-    ):
+    with pytest.raises(ParamsError, match="across 'both', but toy/m-t-s0 is not evaluated on 'two'"):
         aggregate.aggregate(artifacts(tmp_path, ("one",)), METRICS, 20, 0)
     other = {"rp": {"use": "robust_pass", "across": {"none": ["three"]}}}
     made = aggregate.aggregate(artifacts(tmp_path, ("one",)), other, 20, 0).metrics.to_pylist()

@@ -1,26 +1,20 @@
 """What poses are is checked in words, joints follow the pixels of a moved picture, records say what they should."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, RangeError
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, poses, skeletons
 from shiftbench.data.skeletons import BLAZEPOSE_33, COCO_17, SMPL_24
-from shiftbench.errors import DataError, ModelError, RangeError
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, keypoints
+from shiftbench.evaluation.corruption import corrupt
+from shiftbench.plugins.tasks import LabelSpace, keypoints
 
 NAMES = ("nose", "left_hip", "right_hip")
 GOOD = {"joints": [[3.0, 4, 2], [5.5, 9, 1], [0, 0, 0]], "box": [1.0, 2.0, 10.0, 12.0]}
-MOVING = [
-    name
-    for name in plugins.names("shifts")
-    if getattr(plugins.find("shifts", name), "MOVES", False)
-]
+MOVING = [name for name in registry.names("shifts") if getattr(registry.find("shifts", name), "MOVES", False)]
 
 
 def sample(*persons: object, side: tuple[int, int] = (20, 30)) -> Sample:
@@ -82,9 +76,7 @@ def test_skeletons() -> None:
     for names in skeletons.SKELETONS.values():
         turned = skeletons.mirrored(names)
         assert (turned[turned] == np.arange(len(names))).all()
-        middle = [
-            n for n, o in zip(names, turned, strict=True) if names[o] == n and n != "mouth_left"
-        ]
+        middle = [n for n, o in zip(names, turned, strict=True) if names[o] == n and n != "mouth_left"]
         assert not any("left" in n or "right" in n for n in middle)
         assert all(names[a] != names[b] for a, b in skeletons.bones(names))
 
@@ -93,7 +85,7 @@ def test_skeletons() -> None:
 @pytest.mark.parametrize("severity", [1.0, 3.0, 5.0])
 def test_joints_lie_where_their_pixels_went(name: str, severity: float) -> None:
     """Blobs of light at joints of a black picture, moved as pixels: their middles are where the joints are."""
-    module, random = plugins.find("shifts", name), np.random.default_rng(int(severity))
+    module, random = registry.find("shifts", name), np.random.default_rng(int(severity))
     border = {"border": "constant"} if "border" in getattr(module, "PARAMS", {}) else {}
     seen = 0
     for number in range(6):
@@ -114,9 +106,7 @@ def test_joints_lie_where_their_pixels_went(name: str, severity: float) -> None:
         if edge < 8:
             continue  # what is cut off has another middle
         down, right = ndimage.center_of_mass(light)
-        assert np.hypot(right + 0.5 - joint[0], down + 0.5 - joint[1]) < (
-            1.0 if name == "elastic_transform" else 0.6
-        )
+        assert np.hypot(right + 0.5 - joint[0], down + 0.5 - joint[1]) < (1.0 if name == "elastic_transform" else 0.6)
         seen += 1
     assert seen or severity > 3
 
@@ -164,7 +154,7 @@ def test_a_row_per_image() -> None:
         (found([[[0, 0, 1]] * 3], [np.nan]), "'toy/test/0': a score is not finite"),
         (found([[[0, 0, 1]] * 3], [1], joints3d=[[0, 0, 1]]), r"joints3d of shape \(1, 3\) for 1 scores"),
     ],
-)  # fmt: skip
+)
 def test_bad_predictions_are_named(outputs: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         keypoints.rows([sample(GOOD)], outputs, LabelSpace(NAMES, NAMES), "full")

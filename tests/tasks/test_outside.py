@@ -1,7 +1,5 @@
 """Results that tests compare with literals are judged outside of the process that ran the program."""
 
-from __future__ import annotations
-
 import enum
 from collections import Counter, OrderedDict, defaultdict, namedtuple
 from decimal import Decimal
@@ -11,22 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shiftbench.sample import Sample
-from shiftbench.tasks import _outside, generation
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import _outside, generation
 
 PROMPT = "def twice(x):\n"
 TRICKS = {
     "an object that equals everything": "    class Any_:\n        __eq__ = lambda *_: True\n    return Any_()\n",
-    "a number that equals everything": (
-        "    class Any_(int):\n        __eq__ = lambda *_: True\n    return Any_(7)\n"
-    ),
+    "a number that equals everything": ("    class Any_(int):\n        __eq__ = lambda *_: True\n    return Any_(7)\n"),
     "such an object, deep in a list": (
         "    class Any_(list):\n        __eq__ = lambda *_: True\n    return Any_([Any_()])\n"
     ),
     "a patched abs": "    return 1.5\nimport builtins\nbuiltins.abs = lambda _: 0\n",
     "reading the asserts": (
-        "    import sys\n    found = sys._getframe(1).f_code.co_consts\n"
-        "    return found[2] if 4 not in found else 4\n"
+        "    import sys\n    found = sys._getframe(1).f_code.co_consts\n    return found[2] if 4 not in found else 4\n"
     ),
 }
 
@@ -41,9 +36,7 @@ def judged(completion, asserts):
 
 @pytest.mark.parametrize("name", TRICKS)
 def test_a_trick_that_passes_the_tests_inside_fails_outside(name):
-    asserts = (
-        "assert abs(candidate(2) - 4.0) < 1e-6" if "abs" in name else "assert candidate(2) == 4"
-    )
+    asserts = "assert abs(candidate(2) - 4.0) < 1e-6" if "abs" in name else "assert candidate(2) == 4"
     inside, outside = judged(TRICKS[name], asserts)
     assert (inside, outside) == ("passed", "failed: AssertionError")
 
@@ -72,12 +65,10 @@ def told(value):
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([0.5, 1.0, -0.0, 1e300]), st.text(max_size=2)
-)  # fmt: skip
+)
 VALUES = st.recursive(
     SCALARS | st.sets(SCALARS, max_size=2) | st.binary(max_size=1),
-    lambda one: st.one_of(
-        st.lists(one, max_size=2), st.tuples(one, one), st.dictionaries(SCALARS, one, max_size=2)
-    ),
+    lambda one: st.one_of(st.lists(one, max_size=2), st.tuples(one, one), st.dictionaries(SCALARS, one, max_size=2)),
     max_leaves=5,
 )
 
@@ -112,7 +103,7 @@ class Word(str):
         ((Level.LOW, Word("yes")), (1, "yes")),
         (bytearray(b"x"), b"x"),
     ],
-)  # fmt: skip
+)
 def test_what_equals_plain_data_is_told_as_such(found, expected):
     assert found == expected
     assert _outside.right([_outside.Question("", expected)], told(found))
@@ -120,7 +111,7 @@ def test_what_equals_plain_data_is_told_as_such(found, expected):
 
 @pytest.mark.parametrize(
     "text", ["(" * 9999, "[" * 90 + "]" * 90, "[9" + "9" * 5000 + "]", "\0", "4", "[4, 4]", "[1e999]", "", None, 4, [4]]
-)  # fmt: skip
+)
 def test_what_is_told_may_be_anything(text):
     assert not _outside.right([_outside.Question("", 4)], text)
     assert _outside.right([_outside.Question("", 4)], "[4]")

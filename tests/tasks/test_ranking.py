@@ -1,7 +1,5 @@
 """The task `ranking`: measures against ir-measures and by hand, records, and collections in TREC's layout."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,13 @@ import numpy as np
 import pytest
 
 from makers import miniature_texts, ranked_collection
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.models import _rankers
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, _ranked
-from shiftbench.tasks import ranking as task
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _rankers
+from shiftbench.plugins.tasks import LabelSpace, _ranked
+from shiftbench.plugins.tasks import ranking as task
 
 SPACE = LabelSpace((), ())
 Made = tuple[dict[Ref, Path], dict[str, list[Sample]], Path]
@@ -34,9 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_measures_equal_ir_measures() -> None:
     random = np.random.default_rng(1)
-    wanted = [
-        ir_measures.parse_measure(m) for m in ("AP", "nDCG@10", "RR@10", "Bpref", "Judged@10")
-    ]
+    wanted = [ir_measures.parse_measure(m) for m in ("AP", "nDCG@10", "RR@10", "Bpref", "Judged@10")]
     for _ in range(40):
         pool = [f"d{number}" for number in range(30)]
         given = random.choice(pool, random.integers(1, 30), replace=False)
@@ -117,7 +113,7 @@ def test_samples_are_checked_and_shown() -> None:
 
 
 def read(folder: Path, name: str = "trec", **options: Any) -> list[Sample]:
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     return list(module.samples("test", {}, {**module.PARAMS, "path": str(folder), **options}))
 
 
@@ -144,7 +140,7 @@ def test_a_folder_in_trecs_layout(made: Made) -> None:
         ("test/candidates.run", "200 Q0 nix 1 1 r\n", "ranks document 'nix'"),
         ("documents.tsv", "only one column\n", "documents.tsv, line 11: expected `id <tab> text`"),
     ],
-)  # fmt: skip
+)
 def test_bad_collections_are_named(tmp_path: Path, file: str, line: str, message: str) -> None:
     miniature_texts.trec(tmp_path)
     with (tmp_path / file).open("a") as stream:
@@ -167,21 +163,16 @@ def test_ids_of_ir_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
     miniature_texts.trec(tmp_path)
     rows = [line.split("\t") for line in (tmp_path / "documents.tsv").read_text().splitlines()]
-    (tmp_path / "d.tsv").write_text(
-        "".join(f"{name}\t{title} {text}\n" for name, title, text in rows)
-    )
+    (tmp_path / "d.tsv").write_text("".join(f"{name}\t{title} {text}\n" for name, title, text in rows))
     (tmp_path / "q.tsv").write_text("200\twooden boats test\nunjudged\tx\n")
     (tmp_path / "r.txt").write_text("200 0 FT90.x 1\n200 0 FT91.x 0\n")
     mine = ir_datasets.create_dataset(
         docs_tsv=str(tmp_path / "d.tsv"), queries_tsv=str(tmp_path / "q.tsv"), qrels_trec=str(tmp_path / "r.txt")
-    )  # fmt: skip
+    )
     ir_datasets.registry.register("shiftbench-miniature", mine)
     ids = {"test": "shiftbench-miniature"}
     (found,) = read(Path("x"), ids=ids)
-    assert (found.fields["text"], found.fields["judged"]) == (
-        "wooden boats test",
-        {"FT90.x": 1, "FT91.x": 0},
-    )
+    assert (found.fields["text"], found.fields["judged"]) == ("wooden boats test", {"FT90.x": 1, "FT91.x": 0})
     assert len(read(Path("x"), "trec_documents", ids=ids)) == 10
     with pytest.raises(ParamsError, match="ir_datasets has no 'shiftbench-gone'"):
         read(Path("x"), ids={"test": "shiftbench-gone"})
@@ -194,12 +185,10 @@ def test_semanlink_has_its_counts() -> None:
     from contracts.test_every_dataset import at_hand  # type: ignore[import-not-found]
 
     sources, _ = at_hand("semanlink")
-    module = plugins.find("datasets", "semanlink")
+    module = registry.find("datasets", "semanlink")
 
     def count(split: str, **options: Any) -> list[Sample]:
-        return list(
-            module.samples(split, sources, {**module.PARAMS, "name": "semanlink", **options})
-        )
+        return list(module.samples(split, sources, {**module.PARAMS, "name": "semanlink", **options}))
 
     whole = count("test", whole=True)
     assert len(whole) == 734
@@ -207,5 +196,5 @@ def test_semanlink_has_its_counts() -> None:
     assert sum(len(count(split)) for split in ("train", "val", "test")) == 734
     first = [_ranked.ndcg(one.fields["candidates"], one.fields["judged"]) for one in whole]
     assert np.mean(first) == pytest.approx(0.457, abs=0.005)
-    documents = plugins.find("datasets", "semanlink_documents")
+    documents = registry.find("datasets", "semanlink_documents")
     assert len(list(documents.samples("test", sources, documents.PARAMS))) == 6022

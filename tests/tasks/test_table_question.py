@@ -1,17 +1,15 @@
 """Claims and questions about tables: what is right, what is refused, and that no answer is a wrong one."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ModelError
-from shiftbench.sample import Sample
-from shiftbench.tasks import LabelSpace, _denotations, table_question
+from shiftbench.plugins.tasks import LabelSpace, _denotations, table_question
 
 TABLE = {"header": ["Name", "Area"], "rows": [["Ada", "3"], ["Bea", "4"]], "caption": "islands"}
 SPACE = LabelSpace((), ())
@@ -85,17 +83,12 @@ def test_samples_are_checked_and_shown() -> None:
     table_question.check(sample(True), [])
     table_question.check(sample(["3"]), [])
     for wrong in (None, 1, "true", [], [3]):
-        with pytest.raises(
-            DataError, match=r"toy/test/0: meta.answer is .*; expected true or false"
-        ):
+        with pytest.raises(DataError, match=r"toy/test/0: meta.answer is .*; expected true or false"):
             table_question.check(sample(wrong), [])
     broken = Sample("toy/test/0", {**sample(True).fields, "table": {"header": []}})
     with pytest.raises(DataError, match="toy/test/0: a table is an object"):
         table_question.check(broken, [])
-    assert table_question.shown(sample(True)) == {
-        "label": None,
-        "text": "so it is\n\nislands\nName#Area\nAda#3\nBea#4",
-    }
+    assert table_question.shown(sample(True)) == {"label": None, "text": "so it is\n\nislands\nName#Area\nAda#3\nBea#4"}
 
 
 @pytest.mark.parametrize(
@@ -168,24 +161,16 @@ def official(answer: list[str], truth: list[str], canon: list[str]) -> bool:
 
     given, wanted = listed(answer, answer), listed(truth, canon)
     return len(given) == len(wanted) and all(
-        any(
-            words == others or (what == which and not isinstance(what, str))
-            for which, others in given
-        )
+        any(words == others or (what == which and not isinstance(what, str)) for which, others in given)
         for what, words in wanted
     )
 
 
 ITEMS = (
     *(("100,000", "100000.0"), ("17 years", "17.0"), ("17", "17.0"), ("Italy", "Italy")),
-    *(
-        ("January 26, 1995", "1995-01-26"),
-        ("1995", "1995-xx-xx"),
-        ("two", "2.0"),
-        ("Ada (queen)", "Ada"),
-    ),
+    *(("January 26, 1995", "1995-01-26"), ("1995", "1995-xx-xx"), ("two", "2.0"), ("Ada (queen)", "Ada")),
 )
-SAID = ("100000", "100,000", "17", "17.0", "17 years", "1995-01-26", "1995", "2", "two", "ada", "italy")  # fmt: skip
+SAID = ("100000", "100,000", "17", "17.0", "17 years", "1995-01-26", "1995", "2", "two", "ada", "italy")
 
 
 def test_numbers_and_dates_of_the_truth_are_those_that_are_given_apart() -> None:
@@ -199,7 +184,5 @@ def test_numbers_and_dates_of_the_truth_are_those_that_are_given_apart() -> None
         right += wanted
         assert _denotations.same(answer, truth, canon) is wanted, (answer, truth, canon)
     assert right > 200
-    with pytest.raises(
-        DataError, match=r"meta.canon is \['2.0'\]; expected a text for each answer"
-    ):
+    with pytest.raises(DataError, match=r"meta.canon is \['2.0'\]; expected a text for each answer"):
         table_question.check(sample(["two", "three"], canon=["2.0"]), [])

@@ -1,7 +1,5 @@
 """Calibration: known curves are recovered, words are the shift stage's, and what cannot be is told."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable
@@ -15,16 +13,16 @@ import pytest
 
 from makers import planned_campaign
 from makers.command_line import ends, run, said
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference.apply_shift import Shifter
-from shiftbench.plan import plan
-from shiftbench.sample import Sample
-from shiftbench.stages import evaluate
+from shiftbench.evaluation.apply_shift import Shifter
 from shiftbench.statistics.severity_fit import Curve, _rising
-from shiftbench.tools import calibrate as calibration
-from shiftbench.tools.calibrate import calibrate
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.stages import evaluate
+from shiftbench.workflow.tools import calibrate as calibration
+from shiftbench.workflow.tools.calibrate import calibrate
 
 CLASSES = tuple("abcdefghij")
 FIELDS = {"image": "png", "label": "cls"}
@@ -128,8 +126,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def folder(tmp_path: Path) -> Path:
     """Clean shards of 400 flat images, grey levels 0 to 199."""
     samples = [
-        Sample(f"flat/test/{i:03d}", {"image": np.full((4, 4), i // 2, np.uint8), "label": i % 10})
-        for i in range(400)
+        Sample(f"flat/test/{i:03d}", {"image": np.full((4, 4), i // 2, np.uint8), "label": i % 10}) for i in range(400)
     ]
     return written(tmp_path / "flat", samples)
 
@@ -273,7 +270,7 @@ ASK = "calibrate bright --weights shapes/perceptron-mixup-s0 --split test".split
 
 def test_words_are_those_of_the_shift_stage(trained: Path) -> None:
     folder = trained / "data/shards/shapes/test"
-    bright = plugins.find("shifts", "bright")
+    bright = registry.find("shifts", "bright")
     shifter = Shifter(bright, "bright", bright.PARAMS, 2.5, 0, "shapes")
 
     def dark(samples: list[Sample]) -> dict[str, np.ndarray]:
@@ -307,17 +304,12 @@ def test_options_come_from_params(trained: Path) -> None:
 
 
 def test_published_levels_that_do_not_grow_are_left_for_continuous_ones(trained: Path) -> None:
-    source = plugins.file("shifts", "bright").read_text()
+    source = registry.file("shifts", "bright").read_text()
     source = source.replace('{"spread": 0.2}', '{"spread": 0.2, "profile": "published"}')
-    source = source.replace("spread: float = 0.2\n", "spread: float = 0.2, profile: str = ''\n")
-    planned_campaign.add(
-        trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n"
-    )
+    source = source.replace("spread: float = 0.2", "spread: float = 0.2, profile: str = ''")
+    planned_campaign.add(trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n")
     told = run("calibrate", "stepped", *ASK[2:], "--drop", "5")
-    assert (
-        "stepped: its published levels do not grow; calibrated with {profile: continuous}"
-        in told.output
-    )
+    assert "stepped: its published levels do not grow; calibrated with {profile: continuous}" in told.output
     one = json.loads(run("calibrate", "stepped", *ASK[2:], "--drop", "5", "--json", "-").stdout)
     assert one["found"][0]["options"] == {"profile": "continuous"}
 

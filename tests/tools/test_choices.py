@@ -1,7 +1,5 @@
 """benchmarks/choices.py trains what a card says but for what a trial changes, and judges it on validation samples."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -45,18 +43,14 @@ def test_a_trial_is_judged_alike_each_time(judged: Callable[..., float]) -> None
     assert np.isfinite(judged())
 
 
-@pytest.mark.parametrize(
-    "changes", [{"iterations": 40, "lr": 0.01}, {"width": 8}, {"data_query": 10}]
-)
+@pytest.mark.parametrize("changes", [{"iterations": 40, "lr": 0.01}, {"width": 8}, {"data_query": 10}])
 def test_options_of_trainer_net_and_data_are_those_of_the_trial(
     judged: Callable[..., float], changes: dict[str, Any]
 ) -> None:
     assert judged(**changes) != judged()
 
 
-def test_trials_that_begin_alike_train_the_beginning_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trials_that_begin_alike_train_the_beginning_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials, trained = choices.Trials(CARD, Path("nowhere"), tmp_path), []
     monkeypatch.setattr(trials, "_trained", lambda *asked: ("net", trained.append(asked) or {}))
     for changes in ({"lr": 0.1}, {"lr": 0.1}, {"lr": 0.2}):
@@ -67,9 +61,5 @@ def test_trials_that_begin_alike_train_the_beginning_once(
 
 
 def test_a_trial_is_a_mapping_of_yaml_values() -> None:
-    assert choices.told("lr=0.1,groups=[1, 2],use=erm") == {
-        "lr": 0.1,
-        "groups": [1, 2],
-        "use": "erm",
-    }
+    assert choices.told("lr=0.1,groups=[1, 2],use=erm") == {"lr": 0.1, "groups": [1, 2], "use": "erm"}
     assert choices.told("") == {}

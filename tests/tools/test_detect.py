@@ -1,7 +1,5 @@
 """Detection on images of one's own: beside the score stage, in words, and what is missing is told with its remedy."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ from PIL import Image
 
 from makers import planned_campaign
 from makers.command_line import ends, said
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.data import schema, shards
-from shiftbench.errors import ParamsError
-from shiftbench.plan import plan
-from shiftbench.refs import Ref
-from shiftbench.tools import detect_image as detection
-from shiftbench.tools.detect_image import Answer, Finding, placed
+from shiftbench.workflow.plan import plan
+from shiftbench.workflow.tools import detect_image as detection
+from shiftbench.workflow.tools.detect_image import Answer, Finding, placed
 
 WEIGHTS = "shapes/perceptron-mixup-s0"
 ASK = ("detect", "--weights", WEIGHTS)
@@ -77,23 +75,14 @@ def test_place_among_known_scores_by_hand() -> None:
 
 def test_summary() -> None:
     findings = [Finding("a", s, 0.5, 1.0, "test", 9, {}, None) for s in (0.0, 2.0, 3.0)]
-    many, one = (
-        Answer(Path("x.png"), "coat", 0.987, tuple(some)) for some in (findings, findings[:1])
-    )
-    assert many.summary == (
-        "2 of 3 detectors call it out-of-distribution; the net says 'coat' with 98.7%."
-    )
+    many, one = (Answer(Path("x.png"), "coat", 0.987, tuple(some)) for some in (findings, findings[:1]))
+    assert many.summary == ("2 of 3 detectors call it out-of-distribution; the net says 'coat' with 98.7%.")
     assert one.summary.startswith("0 of 1 detector calls it")
 
 
 def test_scores_are_the_score_stages(home: Path) -> None:
     # Test samples of the run, written as images: their scores are those that the score stage wrote.
-    samples = [
-        s
-        for s, _ in zip(
-            shards.read(home / "data/shards/shapes/test/identity/0"), range(3), strict=False
-        )
-    ]
+    samples = [s for s, _ in zip(shards.read(home / "data/shards/shapes/test/identity/0"), range(3), strict=False)]
     files = [home / f"{number}.png" for number in range(3)]
     for file, sample in zip(files, samples, strict=True):
         Image.fromarray(sample.fields["image"]).save(file)
@@ -127,11 +116,7 @@ def test_command_tells_people_and_programs(home: Path, images: list[Path]) -> No
     answers = json.loads(said(*asked, "--json"))
     assert [one["file"] for one in answers["images"]] == [str(file) for file in images]
     findings = answers["images"][0]["findings"]
-    assert [one["detector"] for one in findings] == [
-        "margin",
-        "knn",
-        "react",
-    ]  # not odin, by default
+    assert [one["detector"] for one in findings] == ["margin", "knn", "react"]  # not odin, by default
     assert all(one["ood"] == (one["score"] > one["threshold"]) for one in findings)
     assert findings[1]["options"] == {"k": 5, "index": "exact"}
     text = said("detect", "--model", *asked[2:], "--detectors", "knn, odin")
@@ -157,9 +142,7 @@ def test_without_a_search_defaults_are_taken_and_told(home: Path, images: list[P
     assert "no search" not in said(*asked)
 
 
-def test_detectors_of_no_campaign_are_taken_where_their_rows_are_here(
-    home: Path, images: list[Path]
-) -> None:
+def test_detectors_of_no_campaign_are_taken_where_their_rows_are_here(home: Path, images: list[Path]) -> None:
     text = said(*ASK, "--image", str(images[0]), "--detectors", "mds,temp_scale")
     assert "of 2 detectors" in text
 
@@ -169,10 +152,7 @@ def test_default_without_a_campaign(home: Path) -> None:
 
 
 def test_what_cannot_be_used_is_told(
-    home: Path,
-    images: list[Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    home: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(file: Path | str, *words: str) -> str:
         return told(monkeypatch, capsys, *ASK, "--image", str(file), *words)
@@ -192,10 +172,7 @@ def test_what_cannot_be_used_is_told(
 
 
 def test_missing_rows_are_told_with_the_command_that_makes_them(
-    home: Path,
-    images: list[Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    home: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = (*ASK, "--image", str(images[0]), "--detectors", "knn")
     train = home / Ref("features", f"{WEIGHTS}/plain/shapes/train/identity/0").path
@@ -209,12 +186,7 @@ def test_missing_rows_are_told_with_the_command_that_makes_them(
             f"`shiftbench make {train.relative_to(home)}` makes that" in said_of
         )
         planned_campaign.load(
-            home,
-            **LEARNT
-            | {
-                f"campaigns__small__{key}": []
-                for key in ("features", "detectors", "ood", "val_ood")
-            },
+            home, **LEARNT | {f"campaigns__small__{key}": [] for key in ("features", "detectors", "ood", "val_ood")}
         )
         unkept = told(monkeypatch, capsys, *asked)
         assert "no campaign keeps features of train: name knn under the `detectors:`" in unkept

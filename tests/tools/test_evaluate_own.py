@@ -1,7 +1,5 @@
 """`shiftbench.evaluate`: what a net is fed is what was asked for, and it says so."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,10 @@ import torch
 
 from makers import training_jobs
 from shiftbench import evaluate
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.sample import Sample
-from shiftbench.tools import evaluate_own
+from shiftbench.workflow.tools import evaluate_own
 
 
 class Recorder(torch.nn.Module):
@@ -30,12 +28,7 @@ class Recorder(torch.nn.Module):
 
 
 def written(folder: Path, samples: list[Sample]) -> Path:
-    about: dict[str, Any] = {
-        "dataset": "tiny",
-        "split": "test",
-        "shift": "identity",
-        "severity": 0.0,
-    }
+    about: dict[str, Any] = {"dataset": "tiny", "split": "test", "shift": "identity", "severity": 0.0}
     about |= {"task": "classification", "classes": list("abcd")}
     folder.mkdir(exist_ok=True)
     shards.write(samples, folder, {"image": "png", "label": "cls"}, about, 10**6)
@@ -62,31 +55,21 @@ def test_a_net_is_fed_what_is_asked_for_and_told(
         assert torch.allclose(net.seen[0], expected, atol=1e-6)
         assert f"the net is fed float32 (n, {channels}, {side}, {side})" in capsys.readouterr().err
     for name in ("mean", "std"):
-        with pytest.raises(
-            ParamsError, match=rf"{name} has 2 numbers, and the pictures have {channels} ch"
-        ):
+        with pytest.raises(ParamsError, match=rf"{name} has 2 numbers, and the pictures have {channels} ch"):
             evaluate(net, folder, **{name: [0.5] * 2})  # type: ignore[arg-type]
-    with pytest.raises(
-        ModelError, match=rf"net refuses what it is fed: .* fed float32 \(n, {channels}, 28, 28\)"
-    ):
+    with pytest.raises(ModelError, match=rf"net refuses what it is fed: .* fed float32 \(n, {channels}, 28, 28\)"):
         evaluate(torch.nn.Conv2d(7, 4, 3), folder)
     fed = evaluate_own._fed(net, None, None, None)
-    with pytest.raises(
-        ModelError, match=r"different shapes cannot be one batch: \(14, 28, .\), \(28, 28, .\)"
-    ):
+    with pytest.raises(ModelError, match=r"different shapes cannot be one batch: \(14, 28, .\), \(28, 28, .\)"):
         fed([samples[0], samples[1].with_field("image", samples[1].fields["image"][:14])])
 
 
-def test_a_net_that_guesses_on_clean_pictures_is_told_of(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_a_net_that_guesses_on_clean_pictures_is_told_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     """Not one that knows, and not where a handful of samples tells nothing."""
     many, few = (written(tmp_path / str(n), training_jobs.pictures(n)) for n in (40, 8))
     for folder in (many, few):
         evaluate(lambda samples: np.eye(4)[[s.fields["label"] for s in samples]], folder)
     evaluate(lambda samples: np.eye(4)[[0 for _ in samples]], few)
     assert not recwarn
-    with pytest.warns(
-        UserWarning, match=r"accuracy 25.0% is that of guessing among 4 classes\. .*mean= and std="
-    ):
+    with pytest.warns(UserWarning, match=r"accuracy 25.0% is that of guessing among 4 classes\. .*mean= and std="):
         evaluate(lambda samples: np.eye(4)[[0 for _ in samples]], many)

@@ -1,7 +1,5 @@
 """An image of a stranger's: what lies beside its pixels changes none of them, takes no memory, ends no process."""
 
-from __future__ import annotations
-
 import io
 import struct
 import tracemalloc
@@ -13,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from shiftbench.errors import DataError
-from shiftbench.tools.preview import own_image
+from shiftbench.base.errors import DataError
+from shiftbench.workflow.tools.preview import own_image
 
 RNG = np.random.Generator
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
@@ -66,9 +64,7 @@ BESIDE: dict[str, Callable[[RNG], bytes]] = {
     "a profile in a PNG": packed_profile,
     "a profile in a WebP": lambda rng: encoded("WEBP", icc_profile=profile(rng)),
     "EXIF that is noise": lambda rng: png_with(b"eXIf", rng.bytes(int(rng.integers(5_000)))),
-    "EXIF of no turn": lambda rng: png_with(
-        b"eXIf", exif(int(rng.choice([0, 1, 9, 99, 65_535])))[6:]
-    ),
+    "EXIF of no turn": lambda rng: png_with(b"eXIf", exif(int(rng.choice([0, 1, 9, 99, 65_535])))[6:]),
     "EXIF that holds itself": lambda _: encoded("WEBP", exif=looped_exif()),
     "a brightness": lambda rng: png_with(b"gAMA", rng.bytes(4)),
     "colours of a screen": lambda rng: png_with(b"cHRM", rng.bytes(32)),
@@ -100,8 +96,7 @@ def empty_png(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 999)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
     )
 
 

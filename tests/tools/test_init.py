@@ -1,32 +1,22 @@
 """`shiftbench init`: its templates are this repository's files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
 from isolation import ROOT
-from shiftbench.errors import ParamsError
-from shiftbench.plan import loading, params
-from shiftbench.tools import init_campaign
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.plan import loading, params
+from shiftbench.workflow.tools import init_campaign
 
-SHARED = [
-    "Snakefile",
-    ".gitignore",
-    ".dvcignore",
-    ".dvc/config",
-    ".dvc/plots/severity.json",
-]
+SHARED = ["Snakefile", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/plots/severity.json"]
 FOLDERS = ("workflow/rules/*.smk", "profiles/*/*.yaml")
 FOUND = sorted(path.relative_to(ROOT).as_posix() for name in FOLDERS for path in ROOT.glob(name))
 
 
 @pytest.mark.parametrize("name", [*SHARED, *FOUND])
 def test_templates_are_the_files_of_this_repository(name: str) -> None:
-    assert init_campaign._text(name) == (ROOT / name).read_text(), (
-        f"copy {name} into {init_campaign.TEMPLATES}"
-    )
+    assert init_campaign._text(name) == (ROOT / name).read_text(), f"copy {name} into {init_campaign.TEMPLATES}"
 
 
 def test_dvc_stages_differ_in_what_the_plan_depends_on_alone() -> None:
@@ -42,7 +32,7 @@ def test_dvc_stages_differ_in_what_the_plan_depends_on_alone() -> None:
 def test_params_are_right() -> None:
     files = init_campaign.TEMPLATES / "params.yaml", init_campaign.TEMPLATES / "params/smoke.yaml"
     assert loading.load(*files).root == "build/smoke"
-    params.plugins.Folders.use(())
+    params.registry.Folders.use(())
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

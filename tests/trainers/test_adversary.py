@@ -1,7 +1,5 @@
 """The adversary of classifiers: points within a ball of pictures, adversarial training, accuracy at the worst point."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,19 @@ import torch
 import torch.nn.functional as F
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.analyses import adversarial_accuracy
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _loop
-from shiftbench.trainers._adversary import Adversary
+from shiftbench.plugins.analyses import adversarial_accuracy
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.trainers import _loop
+from shiftbench.plugins.trainers._adversary import Adversary
+from shiftbench.workflow.stages.train import train_weights
 
-CONVNET = plugins.find("models", "convnet")
-OPTIONS = plugins.find("trainers", "adversarial").PARAMS
+CONVNET = registry.find("models", "convnet")
+OPTIONS = registry.find("trainers", "adversarial").PARAMS
 
 
 def words() -> RandomStream:
@@ -71,9 +69,9 @@ def test_an_attack_is_the_packages_loop_written_out(norm: str, eps: float) -> No
 def test_searches_and_starts_differ_and_stay_within_reach() -> None:
     (images, labels), model = batch(), net()
     made = {
-        (search, start): Adversary(
-            CONVNET, {**OPTIONS, "search": search, "random_start": start, "steps": 5}
-        )(model, images, labels, words())
+        (search, start): Adversary(CONVNET, {**OPTIONS, "search": search, "random_start": start, "steps": 5})(
+            model, images, labels, words()
+        )
         for search in ("pgd", "apgd")
         for start in (True, False)
     }
@@ -102,7 +100,7 @@ def test_without_reach_it_is_erm_and_with_it_is_not() -> None:
     for eps, same in ((0.0, True), (0.1, False)):
         job = training_jobs.job("convnet", "adversarial", epochs=1, eps=eps, steps=2)
         job = replace(job, trainer="erm")  # the name keys the order of samples
-        found = plugins.find("trainers", "adversarial").train(job)
+        found = registry.find("trainers", "adversarial").train(job)
         near = all(torch.allclose(plain[name], found[name], atol=1e-6) for name in plain)
         assert near == same
 
@@ -111,18 +109,14 @@ def test_accuracy_at_the_worst_point_is_of_each_net(tmp_path: Path) -> None:
     """Without reach it is accuracy; adversarial training withstands more of the same attack."""
     samples = training_jobs.pictures(40, seed=5)
     tested = refs.shards("tiny", "test")
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     shards.write(samples, tmp_path, fields, {"classes": list(training_jobs.CLASSES)}, 10**9)
     inputs: dict[Ref, Path] = {tested: tmp_path / "manifest.json"}
     names = {"erm": "tiny/convnet-erm-s0", "adversarial": "tiny/convnet-adversarial-s0"}
     for trainer, name in names.items():
         own = {"eps": 0.15, "steps": 3} if trainer == "adversarial" else {}
-        state = train_weights(
-            training_jobs.job("convnet", trainer, epochs=8, batch_size=16, **own)
-        )[0]
-        inputs[Ref("weights", name)] = training_jobs.write(
-            tmp_path / f"{trainer}.safetensors", state
-        )
+        state = train_weights(training_jobs.job("convnet", trainer, epochs=8, batch_size=16, **own))[0]
+        inputs[Ref("weights", name)] = training_jobs.write(tmp_path / f"{trainer}.safetensors", state)
 
     def accuracies(**options: Any) -> dict[str, float]:
         params = {
@@ -136,9 +130,7 @@ def test_accuracy_at_the_worst_point_is_of_each_net(tmp_path: Path) -> None:
         models = {name: {"use": "convnet", "options": CONVNET.PARAMS} for name in names.values()}
         rows = list(adversarial_accuracy.measure(Measurement(params, inputs, 0, models)))
         assert {row.group for row in rows} == {f"pgd_linf_{params['eps']:g}"}
-        found = {
-            name: [row.value for row in rows if row.weights == name] for name in names.values()
-        }
+        found = {name: [row.value for row in rows if row.weights == name] for name in names.values()}
         assert all(len(values) == min(40, params["samples"]) for values in found.values())
         return {trainer: float(np.mean(found[name])) for trainer, name in names.items()}
 

@@ -1,17 +1,15 @@
 """Maximisation in a ball and a box: closed forms of linear functions, Auto-PGD's schedule and its rule written out."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _ascent
-from shiftbench.trainers._ascent import Region
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _ascent
+from shiftbench.plugins.trainers._ascent import Region
 
 SLOPES = torch.tensor([[3.0, -4.0, 0.5, 0.0], [-1.0, 2.0, 2.0, 1.0]])
 CENTRES = torch.tensor([[0.5, 0.02, 0.9, 0.5], [0.2, 0.2, 0.2, 0.2]])
@@ -40,9 +38,7 @@ def test_a_linear_function_is_highest_where_the_closed_form_says(ascend: str) ->
         return _ascent.apgd(linear, region, 20, start)
 
     boxed = (CENTRES + 0.1 * SLOPES.sign()).clamp(0, 1)
-    assert torch.allclose(
-        highest(Region(CENTRES, 0.1, "linf", 0.0, 1.0)) * SLOPES.abs(), boxed * SLOPES.abs()
-    )
+    assert torch.allclose(highest(Region(CENTRES, 0.1, "linf", 0.0, 1.0)) * SLOPES.abs(), boxed * SLOPES.abs())
     ball = CENTRES + 0.1 * SLOPES / SLOPES.norm(dim=1, keepdim=True)
     assert torch.allclose(highest(Region(CENTRES, 0.1, "l2")), ball, atol=1e-3)
 
@@ -54,29 +50,21 @@ def test_each_coordinate_has_a_unit_of_its_own() -> None:
     assert torch.allclose(found - CENTRES, 0.1 * unit * SLOPES.sign())
     found = _ascent.pgd(linear, Region(CENTRES, 0.1, "l2", scale=unit), 30, 0.02)
     inside = unit * SLOPES
-    assert torch.allclose(
-        found - CENTRES, 0.1 * unit * inside / inside.norm(dim=1, keepdim=True), atol=1e-5
-    )
+    assert torch.allclose(found - CENTRES, 0.1 * unit * inside / inside.norm(dim=1, keepdim=True), atol=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_starts_and_points_stay_in_ball_and_box(norm: str) -> None:
     centre = torch.rand(6, 2, 3, generator=torch.Generator().manual_seed(0))
     region = Region(centre, 0.2, norm, 0.0, 1.0)
-    points = [
-        region.uniform(words()),
-        region.border(words()),
-        _ascent.apgd(lambda x: wavy(x.flatten(1)), region, 9),
-    ]
+    points = [region.uniform(words()), region.border(words()), _ascent.apgd(lambda x: wavy(x.flatten(1)), region, 9)]
     for found in points:
         away = (found - centre).flatten(1)
         assert (away.abs().amax(1) if norm == "linf" else away.norm(dim=1)).max() <= 0.2 + 1e-6
         assert 0 <= found.min() <= found.max() <= 1
         assert away.abs().sum() > 0
     on_border = Region(centre, 0.2, norm).border(words()) - centre
-    lengths = (
-        on_border.flatten(1).abs().amax(1) if norm == "linf" else on_border.flatten(1).norm(dim=1)
-    )
+    lengths = on_border.flatten(1).abs().amax(1) if norm == "linf" else on_border.flatten(1).norm(dim=1)
     assert torch.allclose(lengths, torch.tensor(0.2))
 
 
@@ -151,9 +139,7 @@ def test_auto_pgd_is_its_rule_written_out(rule: str) -> None:
     start = centre + random.uniform(-0.7, 0.7, (8, 3))
     region = Region(torch.tensor(centre), 0.7)
     made = _ascent.apgd(wavy, region, 40, torch.tensor(start), rule=rule).numpy()
-    expected = np.stack(
-        [written_out(c, s, 0.7, 40, rule) for c, s in zip(centre, start, strict=True)]
-    )
+    expected = np.stack([written_out(c, s, 0.7, 40, rule) for c, s in zip(centre, start, strict=True)])
     assert np.allclose(made, expected, atol=1e-9)
 
 

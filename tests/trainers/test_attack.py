@@ -1,7 +1,5 @@
 """Projected gradient descent and training with it; training with noise."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +7,13 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _attack, _loop, noise_augmentation
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _attack, _loop, noise_augmentation
+from shiftbench.workflow.stages.train import train_weights
 
-CONVNET = plugins.find("models", "convnet")
+CONVNET = registry.find("models", "convnet")
 BALL = {"eps": 0.1, "steps": 3, "step": 0.04}
 
 
@@ -25,9 +23,7 @@ def words() -> RandomStream:
 
 def batch() -> tuple[np.ndarray, torch.Tensor]:
     samples = training_jobs.pictures(8)
-    return CONVNET.prepare_batch(samples, CONVNET.PARAMS), torch.tensor(
-        [sample.fields["label"] for sample in samples]
-    )
+    return CONVNET.prepare_batch(samples, CONVNET.PARAMS), torch.tensor([sample.fields["label"] for sample in samples])
 
 
 def net() -> torch.nn.Module:
@@ -59,10 +55,7 @@ def test_an_attack_raises_the_loss_and_leaves_the_net_as_it_was() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in found.state_dict().items())
     assert all(parameter.grad is None for parameter in found.parameters())
     found.eval()
-    clean, worse = (
-        torch.nn.functional.cross_entropy(found(x), labels)
-        for x in (torch.from_numpy(images), attacked)
-    )
+    clean, worse = (torch.nn.functional.cross_entropy(found(x), labels) for x in (torch.from_numpy(images), attacked))
     assert worse > clean
 
 
@@ -79,7 +72,7 @@ def test_adversarial_training_without_reach_is_that_of_erm() -> None:
     plain = train_weights(training_jobs.job("convnet", "erm", epochs=1))[0]
     job = training_jobs.job("convnet", "pgd", epochs=1, eps=0.0, steps=0)
     job = replace(job, trainer="erm")  # the name keys the order of samples
-    found = plugins.find("trainers", "pgd").train(job)
+    found = registry.find("trainers", "pgd").train(job)
     assert all(torch.allclose(plain[name], found[name], atol=1e-6) for name in plain)
 
 

@@ -1,7 +1,5 @@
 """Training on several environments: what is drawn, what learns, what is kept, and that options do what they say."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +8,16 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _environments, environments
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _environments, environments
+from shiftbench.workflow.stages.train import train_weights
 
-ENTRIES = (
-    "irmv1",
-    "vrex",
-    "spectral_decoupling",
-    "iga",
-    "fishr",
-    "clove",
-    "worst_group",
-    "group_dro",
-)
+ENTRIES = ("irmv1", "vrex", "spectral_decoupling", "iga", "fishr", "clove", "worst_group", "group_dro")
 SMALL = {"steps": 4, "batch_size": 0, "weight": 10.0, "lr": 0.01}
 
 
@@ -43,9 +32,7 @@ def samples(count: int = 60, seed: int = 0, names: tuple[str, ...] = ("a", "b"))
     return made
 
 
-def job(
-    trainer: str = "environments", *, inputs: dict[Ref, Path] | None = None, **options: Any
-) -> TrainJob:
+def job(trainer: str = "environments", *, inputs: dict[Ref, Path] | None = None, **options: Any) -> TrainJob:
     made = training_jobs.job(
         "two_channel_mlp", trainer, inputs=inputs, model_params={"width": 8}, **{**SMALL, **options}
     )
@@ -65,16 +52,14 @@ def test_seeds_take_other_samples_of_each_environment() -> None:
         seen.append({row.tobytes() for row in inputs})
     assert [len(one) for one in seen] == [20, 20, 20]
     assert len(set.union(*seen)) > 35
-    with pytest.raises(
-        DataError, match="environment a has 30 samples, per_environment asks for 31"
-    ):
+    with pytest.raises(DataError, match="environment a has 30 samples, per_environment asks for 31"):
         _environments.read(job(per_environment=31))
     with pytest.raises(DataError, match="states no environment"):
         _environments.read(training_jobs.job("convnet", "environments"))
 
 
 def test_shards_give_what_memory_gives(tmp_path: Path) -> None:
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     ordered = sorted(samples(), key=lambda one: one.key)
     shards.write(ordered, tmp_path, fields, {"classes": list("abcd")}, 10**9)
     whole = job(per_environment=10, seed=1)
@@ -88,9 +73,7 @@ def test_shards_give_what_memory_gives(tmp_path: Path) -> None:
 def test_batches_have_as_many_of_each_environment_drawn() -> None:
     small = job(batch_size=8, environments_per_batch=2, steps=30)
     envs = _environments.read(small)
-    third = envs.regrouped(
-        {"a": envs.rows["a"], "b": envs.rows["b"][:15], "c": envs.rows["b"][15:]}
-    )
+    third = envs.regrouped({"a": envs.rows["a"], "b": envs.rows["b"][:15], "c": envs.rows["b"][15:]})
     net, drawn = environments._steps.begun(small), []
     for batch in _environments.batches(small, third, net, 30):
         assert [len(part.labels) for part in batch] == [8, 8]
@@ -143,16 +126,12 @@ def test_the_loss_is_what_its_options_say() -> None:
     risks = loss(l2=0.0, penalty="none", risks="sum")
     penalty = (loss(**plain) - risks) / 0.5
     assert penalty > 0
-    assert (
-        loss(l2=0.0, penalty="none", weight=9.0) == risks
-    )  # without a penalty the loss is not divided
+    assert loss(l2=0.0, penalty="none", weight=9.0) == risks  # without a penalty the loss is not divided
     assert loss(l2=0.0, penalty="none", risks="mean") == pytest.approx(risks / 2)
     assert loss(**plain, risks="mean") == pytest.approx((risks + 0.5 * penalty) / 2)
     assert loss(**{**plain, "weight": 100.0}) == pytest.approx(risks / 100 + penalty, rel=1e-4)
     assert loss(**plain, warmup=2, warmup_weight=0.0) == pytest.approx(risks)
-    assert loss(**plain, warmup=1, after_warmup=500.0) == pytest.approx(
-        (risks + 0.5 * penalty) / 500
-    )
+    assert loss(**plain, warmup=1, after_warmup=500.0) == pytest.approx((risks + 0.5 * penalty) / 500)
     irm = {"l2": 0.0, "penalty": "irmv1", "weight": 1.0}
     assert loss(**irm, risks="mean") - risks / 2 == pytest.approx(loss(**irm) - risks, rel=1e-4)
 
@@ -172,14 +151,10 @@ def test_robust_losses_weigh_the_worse_environment() -> None:
     largest = loss(**{**sizes, "penalty": "worst_group"})
     other = loss(**sizes) - largest
     assert other < largest
-    assert loss(**{**sizes, "penalty": "group_dro"}, step_size=0.0) == pytest.approx(
-        (largest + other) / 2
-    )
+    assert loss(**{**sizes, "penalty": "group_dro"}, step_size=0.0) == pytest.approx((largest + other) / 2)
     grown = np.exp([2 * 3.0 * largest, 2 * 3.0 * other])  # after two steps
     wanted = grown @ [largest, other] / grown.sum()
-    assert loss(**{**sizes, "penalty": "group_dro"}, step_size=3.0) == pytest.approx(
-        wanted, rel=1e-5
-    )
+    assert loss(**{**sizes, "penalty": "group_dro"}, step_size=3.0) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_what_is_kept_is_the_best_on_val(tmp_path: Path) -> None:
@@ -196,9 +171,7 @@ def test_what_is_kept_is_the_best_on_val(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="say by `every`"):
         train_weights(job(keep="ood"))
     given = job(keep="ood", every=1)
-    inside = TrainJob(
-        **{**vars(given), "samples": {"train": samples(), "val": samples()}.__getitem__}
-    )
+    inside = TrainJob(**{**vars(given), "samples": {"train": samples(), "val": samples()}.__getitem__})
     with pytest.raises(ParamsError, match="val has no environments beside those of training"):
         environments.train(inside)
 

@@ -1,7 +1,5 @@
 """GRPO: its arithmetic against literal versions of TRL's and veRL's, and what training with it does."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,14 @@ import torch
 
 from makers import small_policies
 from makers.small_policies import job, start
-from shiftbench import refs
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _decoding, decoder
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _grpo, _policy_loss, _rollouts, grpo, sft
-from shiftbench.trainers._rollouts import Rollout
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _decoding, decoder
+from shiftbench.plugins.trainers import _grpo, _policy_loss, _rollouts, grpo, sft
+from shiftbench.plugins.trainers._rollouts import Rollout
+from shiftbench.workflow.stages.train import train_weights
 
 # ------------------------------------------------------------------ arithmetic
 
@@ -98,9 +96,7 @@ def test_the_divergence_is_unbiased_and_never_negative() -> None:
     policy, base = (torch.randn(7).log_softmax(0) for _ in range(2))
     each = _policy_loss.divergence(policy, base)
     assert (each >= 0).all()
-    assert float((policy.exp() * each).sum()) == pytest.approx(
-        float((policy.exp() * (policy - base)).sum()), rel=1e-5
-    )
+    assert float((policy.exp() * each).sum()) == pytest.approx(float((policy.exp() * (policy - base)).sum()), rel=1e-5)
 
 
 def test_another_norm_is_refused() -> None:
@@ -110,13 +106,7 @@ def test_another_norm_is_refused() -> None:
 
 # ------------------------------------------------------------------ training
 
-SHORT: dict[str, Any] = {
-    "updates": 3,
-    "prompts": 2,
-    "group_size": 4,
-    "max_new_tokens": 5,
-    "every": 1,
-}
+SHORT: dict[str, Any] = {"updates": 3, "prompts": 2, "group_size": 4, "max_new_tokens": 5, "every": 1}
 
 
 @torch.no_grad()
@@ -145,9 +135,7 @@ def test_two_arms_are_told_apart_within_50_updates(tmp_path: Path) -> None:
     assert {name: value for _, name, value in log}["tokens"] == 1
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"steps_per_batch": 2, "loss_norm": "token"}, {"zero_variance": "resample"}]
-)
+@pytest.mark.parametrize("options", [{}, {"steps_per_batch": 2, "loss_norm": "token"}, {"zero_variance": "resample"}])
 def test_the_same_job_gives_the_same_bytes(tmp_path: Path, options: dict[str, Any]) -> None:
     inputs = start(tmp_path)
     made = [train_weights(job("grpo", inputs, seed, **SHORT, **options)) for seed in (0, 0, 1)]
@@ -155,15 +143,7 @@ def test_the_same_job_gives_the_same_bytes(tmp_path: Path, options: dict[str, An
     assert nets.state_bytes(one) == nets.state_bytes(again)
     assert nets.state_bytes(one) != nets.state_bytes(other)
     names = {name for _, name, _ in log}
-    assert names == {
-        "reward",
-        "correct",
-        "tokens",
-        "truncated",
-        "equal_groups",
-        "divergence",
-        "clipped",
-    }
+    assert names == {"reward", "correct", "tokens", "truncated", "equal_groups", "divergence", "clipped"}
     steps = [step for step, name, _ in log if name == "divergence"]
     assert steps == [1, 2, 3]
 
@@ -171,9 +151,7 @@ def test_the_same_job_gives_the_same_bytes(tmp_path: Path, options: dict[str, An
 def test_the_first_step_of_a_batch_is_on_policy(tmp_path: Path) -> None:
     _, log = train_weights(job("grpo", start(tmp_path), **{**SHORT, "updates": 1}))
     told = {name: value for _, name, value in log}
-    assert told["divergence"] == pytest.approx(
-        0, abs=1e-6
-    )  # of the policy that still is the reference
+    assert told["divergence"] == pytest.approx(0, abs=1e-6)  # of the policy that still is the reference
     assert told["clipped"] == 0
 
 
@@ -182,9 +160,7 @@ def constant(rollout: Rollout) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("way", ["keep", "skip", "resample"])
-def test_groups_of_equal_rewards_change_nothing_but_by_the_reference(
-    tmp_path: Path, way: str
-) -> None:
+def test_groups_of_equal_rewards_change_nothing_but_by_the_reference(tmp_path: Path, way: str) -> None:
     inputs = start(tmp_path)
     still = job("grpo", inputs, **{**SHORT, "zero_variance": way, "beta": 1.0})
     state, log = _grpo.train(still, constant), still.rows
@@ -274,9 +250,7 @@ def test_what_it_begins_with() -> None:
         ({"groups": ["7"]}, r"no training prompt is of the groups \['7'\]"),
     ],
 )
-def test_options_out_of_range_are_refused(
-    tmp_path: Path, options: dict[str, Any], message: str
-) -> None:
+def test_options_out_of_range_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         train_weights(job("grpo", start(tmp_path), **{**SHORT, **options}))
 
@@ -314,10 +288,7 @@ def test_fine_tuning_gives_completions_their_shares(tmp_path: Path) -> None:
 def test_padding_behind_the_end_counts_for_nothing() -> None:
     own = job("sft")
     policy, (one, other) = small_policies.net(), small_policies.prompts(2)[:1] * 2
-    alone = [
-        sft._loss(own, policy, [sample], [text])
-        for sample, text in ((one, "left"), (other, "hmm hmm left"))
-    ]
+    alone = [sft._loss(own, policy, [sample], [text]) for sample, text in ((one, "left"), (other, "hmm hmm left"))]
     both = sft._loss(own, policy, [one, other], ["left", "hmm hmm left"])
     assert float(both) == pytest.approx(float((2 * alone[0] + 4 * alone[1]) / 6), rel=1e-5)
 

@@ -1,7 +1,5 @@
 """What training sees: read from shards or held, it is the same; crops are torchvision's; schedules, fresh heads."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +12,14 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from makers import training_jobs
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ChecksumError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ChecksumError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _crops, _inputs, _loop, _outliers, _views
+from shiftbench.evaluation import nets
+from shiftbench.plugins.trainers import _crops, _inputs, _loop, _outliers, _views
+from shiftbench.workflow.stages.train import train_weights
 
 SIZES = ((40, 60), (64, 48), (90, 33), (50, 50))
 FIELDS = {"image": "png", "label": "cls"}
@@ -34,9 +32,7 @@ def words(key: str = "k") -> RandomStream:
 def photos() -> list[Sample]:
     random = np.random.default_rng(0)
     return [
-        Sample(
-            f"p/{n:02d}", {"image": random.integers(0, 256, (*size, 3), np.uint8), "label": n % 4}
-        )
+        Sample(f"p/{n:02d}", {"image": random.integers(0, 256, (*size, 3), np.uint8), "label": n % 4})
         for n, size in enumerate(SIZES * 4)
     ]
 
@@ -84,9 +80,7 @@ def test_training_from_shards_larger_than_memory_gives_the_same_bytes(
     assert made[0] == made[_inputs.HELD] == nets.state_bytes(train_weights(plain)[0])
 
 
-def test_outliers_from_shards_are_those_from_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outliers_from_shards_are_those_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = stored(training_jobs.pictures(12, seed=5), tmp_path / "boards")
     inputs = {refs.shards("boards", "train"): folder / "manifest.json"}
     job = training_jobs.job("convnet", "outlier_exposure", inputs=inputs, outliers="boards")
@@ -157,7 +151,7 @@ def test_a_net_is_trained_on_crops_and_validated_on_what_it_prepares() -> None:
     crops = {"size": 16, "area": [0.5, 1.0]}
     job = training_jobs.job(
         "resnet18_32x32", "erm", model_params=model, crops=crops, epochs=1, batch_size=8, shift=0, train=photos()
-    )  # fmt: skip
+    )
     known, labels = _loop.inputs(job, "train")
     rows = np.arange(4)
     assert known[rows].shape == known.seen(rows, words()).shape == (4, 3, 16, 16)
@@ -171,12 +165,12 @@ def test_a_net_is_trained_on_crops_and_validated_on_what_it_prepares() -> None:
 
 
 def test_a_new_head_is_on_the_pretrained_body(tmp_path: Path) -> None:
-    model = plugins.find("models", "convnet")
+    model = registry.find("models", "convnet")
     torch.manual_seed(1)
     before = model.build(model.PARAMS, 7).state_dict()
     file = training_jobs.write(tmp_path / "w.safetensors", before, tuple("abcdefg"))
     start = refs.weights("imagenet", "convnet", "pretrained", 0)
-    trainer = plugins.find("trainers", "new_head")
+    trainer = registry.find("trainers", "new_head")
     context = {"dataset": "tiny", "model": "convnet", "seed": 3}
     assert trainer.needs({**trainer.PARAMS, **context}) == [start]
     states = [

@@ -1,7 +1,5 @@
 """Weights between two nets: ends, middles, layers, the released Fisher weights, sparse ends, statistics made anew."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +9,12 @@ from torch import nn
 from torch.func import functional_call
 
 from makers import training_jobs
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _interpolation
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.trainers import _interpolation
+from shiftbench.workflow.stages.train import train_weights
 
 START, TUNED = "tiny/convnet-erm-s0", "tiny/convnet-tuned-s0"
 
@@ -39,9 +37,7 @@ def test_ends_are_the_nets_and_the_middle_is_their_mean() -> None:
     _, first, second = states()
     second["1.num_batches_tracked"] += 3
     for a, end in ((0, first), (1, second)):
-        assert all(
-            torch.equal(t, end[n]) for n, t in _interpolation.mixed(first, second, a).items()
-        )
+        assert all(torch.equal(t, end[n]) for n, t in _interpolation.mixed(first, second, a).items())
     middle = _interpolation.mixed(first, second, 0.5)
     assert torch.equal(middle["3.weight"], (first["3.weight"] + second["3.weight"]) / 2)
     one = _interpolation.mixed(first, second, 0.25, only=("3.bias",))
@@ -52,14 +48,7 @@ def test_ends_are_the_nets_and_the_middle_is_their_mean() -> None:
 
 
 def test_layers_are_blocks_or_matrices() -> None:
-    names = [
-        "stem.weight",
-        "body.0.0.weight",
-        "body.0.1.bias",
-        "body.1.bias",
-        "token",
-        "head.weight",
-    ]
+    names = ["stem.weight", "body.0.0.weight", "body.0.1.bias", "body.1.bias", "token", "head.weight"]
     state = {name: torch.zeros(*([2, 2] if name.endswith("weight") else [2])) for name in names}
     blocks = _interpolation.layers(state, names)
     assert list(blocks) == ["stem", "body.0", "body.1", "token", "head"]
@@ -70,9 +59,7 @@ def test_layers_are_blocks_or_matrices() -> None:
         _interpolation.layers(state, names, "blok")
 
 
-def released(
-    alpha: float, theta_0: State, theta_1: State, fishers: tuple[State, State], floor: float
-) -> State:
+def released(alpha: float, theta_0: State, theta_1: State, fishers: tuple[State, State], floor: float) -> State:
     """Return the mixture by the rule of wise_ft.py, one tensor after the other."""
     made = {}
     for key in theta_0:
@@ -94,9 +81,7 @@ def test_fisher_weights_are_the_released_ones() -> None:
         found = _interpolation.fisher_weighted(first, second, a, fishers, 1e-3)
         told = released(a, first, second, fishers, 1e-3)
         assert all(torch.allclose(found[n], told[n]) for n in told)
-    assert not torch.allclose(
-        found["3.weight"], _interpolation.mixed(first, second, 0.3)["3.weight"]
-    )
+    assert not torch.allclose(found["3.weight"], _interpolation.mixed(first, second, 0.3)["3.weight"])
 
 
 def test_fisher_information_is_the_mean_square_of_single_gradients() -> None:

@@ -1,7 +1,5 @@
 """Training with auxiliary outliers: the second stream, mixtures with exact shares, and the losses."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +8,16 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.losses import energy_hinge
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.losses import energy_hinge
+from shiftbench.plugins.trainers import _mixing, _outliers, finetune, rotation_head
 from shiftbench.systems.mixoe.trainers import outlier_mining
-from shiftbench.trainers import _mixing, _outliers, finetune, rotation_head
+from shiftbench.workflow.stages.train import train_weights
 
 
 def words(key: str = "k") -> RandomStream:
@@ -32,15 +30,13 @@ def outliers(tmp_path: Path, count: int = 24) -> dict[Any, Path]:
     samples = [
         Sample(f"boards/{n:03d}", {"image": np.roll(boards, n, 0).astype(np.uint8) // (1 + n), "label": 0})
         for n in range(count)
-    ]  # fmt: skip
+    ]
     folder = tmp_path / "boards"
     folder.mkdir()
     shards.write(samples, folder, {"image": "png", "label": "cls"}, {}, 10**6)
     body, _ = train_weights(training_jobs.job("convnet", "erm", epochs=3, batch_size=16))
     return {
-        refs.weights("tiny", "convnet", "erm"): training_jobs.write(
-            tmp_path / "erm.safetensors", body
-        ),
+        refs.weights("tiny", "convnet", "erm"): training_jobs.write(tmp_path / "erm.safetensors", body),
         refs.shards("boards", "train"): folder / "manifest.json",
     }
 
@@ -49,9 +45,7 @@ def outliers(tmp_path: Path, count: int = 24) -> dict[Any, Path]:
 
 
 def test_outliers_are_drawn_by_the_words_of_a_step(tmp_path: Path) -> None:
-    job = training_jobs.job(
-        "convnet", "outlier_exposure", inputs=outliers(tmp_path), outliers="boards"
-    )
+    job = training_jobs.job("convnet", "outlier_exposure", inputs=outliers(tmp_path), outliers="boards")
     known = _outliers.load(job)
     assert known.inputs[:].shape == (24, 1, 28, 28)
     assert np.array_equal(known.draw(words(), 99), known.draw(words(), 99))
@@ -118,7 +112,7 @@ def test_energy_hinges_are_what_the_paper_writes_one_by_one() -> None:
 
 
 def logits(state: nets.State, inputs: Any) -> torch.Tensor:
-    model = plugins.find("models", "convnet")
+    model = registry.find("models", "convnet")
     net = model.build(model.PARAMS, 4)
     net.load_state_dict(state)
     with torch.inference_mode():
@@ -126,24 +120,16 @@ def logits(state: nets.State, inputs: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("trainer", "options"),
-    [("outlier_exposure", {}), ("energy_oe", {"margin_in": -5.0, "margin_out": -1.0})],
+    ("trainer", "options"), [("outlier_exposure", {}), ("energy_oe", {"margin_in": -5.0, "margin_out": -1.0})]
 )
-def test_outliers_are_unlearnt_and_classes_stay(
-    tmp_path: Path, trainer: str, options: dict[str, float]
-) -> None:
+def test_outliers_are_unlearnt_and_classes_stay(tmp_path: Path, trainer: str, options: dict[str, float]) -> None:
     inputs = outliers(tmp_path)
     short = {"epochs": 8, "batch_size": 16, "shift": 0, "start": "erm"}
-    job = training_jobs.job(
-        "convnet", trainer, inputs=inputs, outliers="boards", **short, **options
-    )
+    job = training_jobs.job("convnet", trainer, inputs=inputs, outliers="boards", **short, **options)
     plain = {"trained": 1.0, "statistics": "learnt", "optimizer": "sgd", "lr": 0.01, "flip": False}
     control = training_jobs.job("convnet", "finetune", inputs=inputs, **short, **plain)
     state, rows = train_weights(job)
-    exposed, naive = (
-        logits(trained, _outliers.load(job).inputs[:])
-        for trained in (state, train_weights(control)[0])
-    )
+    exposed, naive = (logits(trained, _outliers.load(job).inputs[:]) for trained in (state, train_weights(control)[0]))
     assert exposed.logsumexp(1).mean() < naive.logsumexp(1).mean()
     assert exposed.softmax(1).max(1).values.mean() < naive.softmax(1).max(1).values.mean()
     assert rows[-1][1] == "val_accuracy"
@@ -157,9 +143,7 @@ def test_statistics_are_kept_or_learnt() -> None:
 
 
 def test_the_outliers_that_the_net_is_surest_of_are_mined(tmp_path: Path) -> None:
-    job = training_jobs.job(
-        "convnet", "outlier_mining", inputs=outliers(tmp_path), outliers="boards"
-    )
+    job = training_jobs.job("convnet", "outlier_mining", inputs=outliers(tmp_path), outliers="boards")
     net, outliers_ = finetune.begin(job), _outliers.load(job)
     sure = logits(net.state_dict(), outliers_.inputs[:]).softmax(1).max(1).values.numpy()
     pool = np.arange(24)[::2]
@@ -176,9 +160,7 @@ def test_turns_are_learnt_beside_classes_and_forgotten(tmp_path: Path) -> None:
     by_hand = [np.rot90(images.numpy(), turns, (2, 3)) for turns in range(4)]
     assert np.array_equal(rotation_head.turned(images).numpy(), np.concatenate(by_hand))
     inputs = outliers(tmp_path)
-    job = training_jobs.job(
-        "convnet", "rotation_head", inputs=inputs, epochs=2, batch_size=16, shift=0
-    )
+    job = training_jobs.job("convnet", "rotation_head", inputs=inputs, epochs=2, batch_size=16, shift=0)
     state, log = train_weights(job)
     assert set(state) == set(finetune.begin(job).state_dict())
     assert log[-1][2] > 0.9

@@ -1,7 +1,5 @@
 """Penalties on environments: by hand on two of them, against the released rules on one logit, and their gradients."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -10,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import ParamsError
-from shiftbench.trainers import _penalties
-from shiftbench.trainers._penalties import Environment, Options
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.trainers import _penalties
+from shiftbench.plugins.trainers._penalties import Environment, Options
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 NAMES = [name for name in _penalties.PENALTIES if name != "none"]

@@ -1,7 +1,5 @@
 """Fine-tuning on pseudo-labels: it learns what it is told, looks at no true label, and at nothing that is held out."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,16 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema, shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
-from shiftbench.tasks import LabelSpace
-from shiftbench.trainers import pseudo_labels
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.plugins.trainers import pseudo_labels
+from shiftbench.workflow.stages.train import train_weights
 
 FIELDS = {"image": "png", "label": "cls"}
 OPTIONS: dict[str, Any] = {"target": "there", "split": "test", "batch_size": 16}
@@ -36,7 +34,7 @@ def write(folder: Path, samples: list[Sample], classes: tuple[str, ...]) -> Path
 def records(file: Path, samples: list[Sample], told: np.ndarray, sure: float = 5.0) -> Path:
     """Write records in which each sample is told to be of a class; a later one with more confidence."""
     file.parent.mkdir(exist_ok=True)
-    classification = plugins.find("tasks", "classification")
+    classification = registry.find("tasks", "classification")
     logits = np.eye(4)[told] * np.linspace(0.5, sure, len(samples))[:, None]
     space = LabelSpace(training_jobs.CLASSES, training_jobs.CLASSES)
     table = classification.rows(samples, {"logits": logits}, space, "full")
@@ -73,9 +71,7 @@ def job(
         refs.records(of, "plain", "judged/test/identity", "0"): records(
             folder / "judged.parquet", target(seed=8), told
         ),
-        refs.records(of, "plain", "same/test/identity", "0"): records(
-            folder / "same.parquet", target()[:3], told[:3]
-        ),
+        refs.records(of, "plain", "same/test/identity", "0"): records(folder / "same.parquet", target()[:3], told[:3]),
     }
     return training_jobs.job("convnet", "pseudo_labels", inputs=inputs, **options)
 
@@ -85,7 +81,7 @@ def target(seed: int = 7) -> list[Sample]:
 
 
 def right(state: nets.State, told: np.ndarray) -> float:
-    net = plugins.find("models", "convnet").build(plugins.find("models", "convnet").PARAMS, 4)
+    net = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
     net.load_state_dict(state)
     images = np.stack([one.fields["image"] for one in target(seed=9)])[:, None]
     with torch.no_grad():
@@ -136,9 +132,7 @@ def test_who_is_unsure_is_left_out(tmp_path: Path, begun: Path) -> None:
 def test_what_is_held_out_is_never_learnt_from(tmp_path: Path, begun: Path) -> None:
     told = np.arange(48) % 4
     train_weights(job(tmp_path / "apart", begun, told, epochs=1, held_out=["judged"]))
-    with pytest.raises(
-        DataError, match="3 of 48 target samples, first 'tiny/train/7_000', are held"
-    ):
+    with pytest.raises(DataError, match="3 of 48 target samples, first 'tiny/train/7_000', are held"):
         train_weights(job(tmp_path / "shared", begun, told, held_out=["judged", "same"]))
 
 

@@ -1,15 +1,13 @@
 """Regions: a known box is recovered, the easiest picture decides, limits hold whatever is drawn."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shiftbench.errors import RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.trainers._regions import Growth, Limits, Prior, Region, Width, grow
+from shiftbench.base.errors import RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers._regions import Growth, Limits, Prior, Region, Width, grow
 
 WIDTH = Width(0.105, 0.13)
 LIMITS = Limits(np.full(3, -1.0), np.full(3, 1.0))
@@ -126,14 +124,8 @@ def test_faces_at_a_limit_are_drawn_less_and_less() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    centre=st.lists(st.floats(-1, 1), min_size=3, max_size=3),
-    name=st.text(max_size=3),
-    width=st.floats(0.005, 0.6),
-)
-def test_no_pose_of_a_region_leaves_the_limits(
-    centre: list[float], name: str, width: float
-) -> None:
+@given(centre=st.lists(st.floats(-1, 1), min_size=3, max_size=3), name=st.text(max_size=3), width=st.floats(0.005, 0.6))
+def test_no_pose_of_a_region_leaves_the_limits(centre: list[float], name: str, width: float) -> None:
     def error(points: np.ndarray) -> np.ndarray:
         assert (points >= LIMITS.low).all()
         assert (points <= LIMITS.high).all()

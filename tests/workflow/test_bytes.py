@@ -1,23 +1,14 @@
 """Same bytes for any number of cores, and every time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 import torch
 
 from makers.repositories import Repository, checkout
-from shiftbench.inference import nets
+from shiftbench.evaluation import nets
 
-MADE = (
-    "data/shards",
-    "weights",
-    "results/records",
-    "results/scores",
-    "results/tables",
-    "results/report",
-)
+MADE = ("data/shards", "weights", "results/records", "results/scores", "results/tables", "results/report")
 
 
 @pytest.mark.workflow

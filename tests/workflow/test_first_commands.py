@@ -1,7 +1,5 @@
 """What a newcomer does after a run: pulls in a clone, looks at the workflow, reads what a wrong word ends with."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -12,7 +10,7 @@ import pytest
 
 from isolation import ROOT
 from makers.repositories import Repository, clone
-from shiftbench.storage import dvc_store
+from shiftbench.workflow.storage import dvc_store
 
 pytestmark = pytest.mark.workflow
 MAKE = ("make", "--old-file", "setup")  # the environment is this one
@@ -31,18 +29,14 @@ def pushed(author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return mine
 
 
-def test_a_clone_on_this_machine_pulls_from_the_default_remote(
-    pushed: Repository, tmp_path: Path
-) -> None:
+def test_a_clone_on_this_machine_pulls_from_the_default_remote(pushed: Repository, tmp_path: Path) -> None:
     said = clone(pushed, tmp_path / "B").run(*MAKE, "pull").stdout
     assert re.search(r"remote local served [1-9]\d+ objects", said)
     assert "1 shards (secret/test/identity/0): may not be passed on, so a run makes them" in said
     assert not (pushed.path / ".dvc-remote").exists()
 
 
-def test_a_campaign_that_was_recorded_without_its_recipes_is_pulled(
-    pushed: Repository, tmp_path: Path
-) -> None:
+def test_a_campaign_that_was_recorded_without_its_recipes_is_pulled(pushed: Repository, tmp_path: Path) -> None:
     (recipes,) = [one for one in dvc_store.outputs(pushed.path) if one.path == "recipes"]
     remote = tmp_path / "home/.local/share/shiftbench/remotes/shiftbench/files/md5"
     (remote / dvc_store.place(recipes.oid)).unlink()

@@ -3,8 +3,6 @@
 The expected jobs are written out by hand: they are the promise, not what the plan computes.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 
@@ -23,14 +21,12 @@ EVALUATE = SAMPLES | {"evaluate/tiny/convnet-erm-s0/plain", "evaluate/tiny/convn
 SCORE = {"score/tiny/convnet-erm-s0/plain", "score/tiny/convnet-erm-s1/plain"}
 OVERLAPS = "score/tiny"
 END = {"aggregate/tiny", "report/index"}
-SECRET = {
-    "shift/secret/test/identity"
-}  # may not be passed on, so a clone makes it where it is needed
+SECRET = {"shift/secret/test/identity"}  # may not be passed on, so a clone makes it where it is needed
 
 ALL = "shifts: [gaussian_noise, contrast, jpeg_compression]"
-PARAMS, SHIFT = "params.yaml", "src/shiftbench/shifts/contrast.py"
+PARAMS, SHIFT = "params.yaml", "src/shiftbench/plugins/shifts/contrast.py"
 
-LEVELS = "src/shiftbench/shifts/_levels.py"
+LEVELS = "src/shiftbench/plugins/shifts/_levels.py"
 CASES = {
     "a severity": (
         (PARAMS, "gaussian_noise: {severities: [1, 3]}", "gaussian_noise: {severities: [1, 2.5]}"),
@@ -42,21 +38,13 @@ CASES = {
         {NOISE, CONTRAST, JPEG} | SECRET | TRAIN | EVALUATE | SCORE | END,
         "shift/tiny/train/identity",
     ),
-    "a trainer's epochs": (
-        (PARAMS, "epochs: 1", "epochs: 2"),
-        SECRET | TRAIN | EVALUATE | SCORE | END,
-        CONTRAST,
-    ),
+    "a trainer's epochs": ((PARAMS, "epochs: 1", "epochs: 2"), SECRET | TRAIN | EVALUATE | SCORE | END, CONTRAST),
     "a detector's option": (
         (PARAMS, "gamma: [0.1, 0.5]", "gamma: [0.2, 0.5]"),
         SCORE | END,
         "evaluate/tiny/convnet-erm-s0/plain",
     ),
-    "a metric's parameter": (
-        (PARAMS, "bins: 10", "bins: 12"),
-        END,
-        "evaluate/tiny/convnet-erm-s0/plain",
-    ),
+    "a metric's parameter": ((PARAMS, "bins: 10", "bins: 12"), END, "evaluate/tiny/convnet-erm-s0/plain"),
     "the batch size": (
         (PARAMS, "bootstrap:", "evaluate: {batch_size: 16}\nbootstrap:"),
         SECRET | EVALUATE | SCORE | END,
@@ -72,16 +60,8 @@ CASES = {
         {JPEG} | EVALUATE | END,
         NOISE,
     ),
-    "a shift more": (
-        (PARAMS, ALL, ALL.replace("]", ", fog]")),
-        {"shift/tiny/test/fog"} | EVALUATE | END,
-        CONTRAST,
-    ),
-    "a shift less": (
-        (PARAMS, ALL, ALL.replace(", contrast", "")),
-        SAMPLES | END,
-        "evaluate/tiny/convnet-erm-s0/plain",
-    ),
+    "a shift more": ((PARAMS, ALL, ALL.replace("]", ", fog]")), {"shift/tiny/test/fog"} | EVALUATE | END, CONTRAST),
+    "a shift less": ((PARAMS, ALL, ALL.replace(", contrast", "")), SAMPLES | END, "evaluate/tiny/convnet-erm-s0/plain"),
     "a model more": (
         (PARAMS, "models: [convnet]", "models: [convnet, vit]"),
         {"train/tiny/vit-erm-s0", "train/tiny/vit-erm-s1"}
@@ -94,18 +74,14 @@ CASES = {
     ),
     "a comment": ((SHIFT, "FIELD =", "# what it changes\nFIELD ="), set(), CONTRAST),
     "a docstring": ((SHIFT, '"""Contrast', '"""The contrast'), set(), CONTRAST),
-    "arithmetic of a shift": (
-        (SHIFT, "FIELD =", "CHANGED = 1\nFIELD ="),
-        {CONTRAST} | EVALUATE | END,
-        NOISE,
-    ),
+    "arithmetic of a shift": ((SHIFT, "FIELD =", "CHANGED = 1\nFIELD ="), {CONTRAST} | EVALUATE | END, NOISE),
     "a helper that two shifts share": (
         (LEVELS, "low = min(int(severity), 4)", "low = min(int(severity), 3)"),
         {NOISE, CONTRAST, JPEG} | EVALUATE | END,
         "train/tiny/convnet-erm-s0",
     ),
     "a constant that no job reaches": (
-        (LEVELS, "from __future__ import annotations", "CHANGED = 1"),
+        (LEVELS, "RANGE = (0.0, 5.0)", "CHANGED = 1\nRANGE = (0.0, 5.0)"),
         set(),
         "train/tiny/convnet-erm-s0",
     ),
@@ -162,9 +138,7 @@ def test_a_shift_that_is_not_stored_has_records_and_no_shards(author):
 def test_what_may_not_be_passed_on_is_never_pushed(author, colleague):
     secret = author.bytes("data/local")
     tars = [data for name, data in secret.items() if name.endswith(".tar")]
-    remote = {
-        file.read_bytes() for file in (author.path.parent / "remote").rglob("*") if file.is_file()
-    }
+    remote = {file.read_bytes() for file in (author.path.parent / "remote").rglob("*") if file.is_file()}
     assert tars
     assert not remote & set(tars)
     assert not any(b"secret/all/" in data for data in remote if not data.startswith(b"PAR1"))
@@ -194,8 +168,7 @@ def test_no_forward_pass_is_repeated(author, tmp_path):
     copy.make("records")
     calls = {
         verb: [
-            json.loads(file.read_text())["module_calls"]
-            for file in (copy.path / f"results/{verb}").rglob("*.run.json")
+            json.loads(file.read_text())["module_calls"] for file in (copy.path / f"results/{verb}").rglob("*.run.json")
         ]
         for verb in ("records", "features", "scores", "searches")
     }
@@ -221,7 +194,7 @@ def test_records_without_shards_are_at_rest(author, tmp_path):
     (partial.path / "results/report/index.html").unlink()  # it is made with the tables
     assert partial.planned() == END
     partial.edit(
-        "src/shiftbench/templates/page.html", "<html lang", "<html  lang"
+        "src/shiftbench/report/templates/page.html", "<html lang", "<html  lang"
     )  # no shard is read for a page
     assert partial.planned() == END | {"report/samples/tiny/index"}
 
@@ -232,9 +205,9 @@ def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
     weights.write_bytes(other.read_bytes())
     receipt = weights.with_name(f"{weights.name}.receipt.json")
     content = json.loads(receipt.read_text())
-    content["made"][weights.name] = json.loads(
-        other.with_name(f"{other.name}.receipt.json").read_text()
-    )["made"][other.name]
+    content["made"][weights.name] = json.loads(other.with_name(f"{other.name}.receipt.json").read_text())["made"][
+        other.name
+    ]
     receipt.write_text(json.dumps(content))
     assert colleague.planned() == {
         "evaluate/tiny/convnet-erm-s0/plain",

@@ -14,16 +14,16 @@ from makers import synthetic_outputs
 from shiftbench.audit import page as audit_page
 from shiftbench.audit import run as audits
 from shiftbench.audit.finding import Audit, Finding, Result
-from shiftbench.documents import leaderboard
-from shiftbench.page import completions, queries, samples
-from shiftbench.page.completions import Written
-from shiftbench.page.system import Verdict
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.cli.documents import leaderboard
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 from shiftbench.release.published import LEADERBOARD, Published
-from shiftbench.sample import Sample
-from shiftbench.stages import report, samples_page
+from shiftbench.report import completions, queries, samples
+from shiftbench.report.completions import Written
+from shiftbench.report.system import Verdict
+from shiftbench.workflow.stages import report, samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -76,9 +76,7 @@ def looked_at(browser: WebDriver, file: Path) -> str:
     browser.get_log("browser")  # type: ignore[attr-defined]
     browser.get("about:blank")
     browser.get(file.as_uri())
-    browser.execute_script(
-        "for (const one of document.querySelectorAll('details')) one.open = true"
-    )
+    browser.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")  # draws every figure
     assert browser.execute_script(_ODD) == [[], [], None, "block"]
     assert browser.get_log("browser") == []  # type: ignore[attr-defined]
@@ -116,13 +114,7 @@ def written(folder: Path, kind: str, content: dict[str, Any]) -> Path:
 def test_samples_show_what_others_wrote(browser: WebDriver, tmp_path: Path, nasty: str) -> None:
     picked = samples.pick([(f"k{nasty}", 0, 1, False, 9 * 10**8), ("l", 0, 0, True, 10**9)])[1]
     ends = {"method": "plain", "records": f"r {nasty}", "shards": "s", "picked": picked}
-    row = samples.Rows(
-        f"d/{nasty}",
-        cell=("d", "test", nasty, 3.0),
-        classes=(nasty, "b"),
-        counts=(1, 1, 0),
-        **ends,
-    )
+    row = samples.Rows(f"d/{nasty}", cell=("d", "test", nasty, 3.0), classes=(nasty, "b"), counts=(1, 1, 0), **ends)
     texts = {("s", key): {"text": f"a text {nasty}"} for key in ("l", f"k{nasty}")}
     content = samples.content([row], texts, {(f"d/{nasty}", "plain"): nasty})
     assert shown(looked_at(browser, written(tmp_path, "samples", content)), f"a text {nasty}")
@@ -151,10 +143,7 @@ def test_queries_show_what_others_wrote(browser: WebDriver, tmp_path: Path, nast
 
 def test_an_audit_shows_what_others_wrote(browser: WebDriver, tmp_path: Path) -> None:
     """Each payload in a finding of its own, on the page and in the badge."""
-    findings = tuple(
-        Finding("failed", one, f"why {one}", one, one, one, (one,), {"member": one})
-        for one in PAYLOADS
-    )
+    findings = tuple(Finding("failed", one, f"why {one}", one, one, one, (one,), {"member": one}) for one in PAYLOADS)
     results = tuple(
         Result(m.NUMBER, audits.name_of(m), m.LEVEL, one, "failed", findings, (one,))
         for m, one in zip(audits.checks()[:3], PAYLOADS[:3], strict=True)
@@ -180,11 +169,7 @@ def test_a_leaderboard_shows_what_others_wrote(
     board = tmp_path / LEADERBOARD
     board.parent.mkdir(parents=True)
     names = ("campaign", "weights", "method", "column", "value", "ci_low", "ci_high")
-    rows = [
-        [f"{one} {kind}", f"w{one}", one, f"c{one}", "0.5", "", ""]
-        for one in PAYLOADS
-        for kind in ("a", nasty)
-    ]
+    rows = [[f"{one} {kind}", f"w{one}", one, f"c{one}", "0.5", "", ""] for one in PAYLOADS for kind in ("a", nasty)]
     with board.open("w", newline="") as file:
         csv.writer(file).writerows([names, *rows])
     sent = [dict(zip(names, ["theirs", *row[1:]], strict=True)) for row in rows]
@@ -193,9 +178,7 @@ def test_a_leaderboard_shows_what_others_wrote(
     monkeypatch.setattr(leaderboard.published, "scales", lambda _: [there.scale])
     monkeypatch.setattr(leaderboard.published, "read", lambda *_: there)
     monkeypatch.setattr(
-        leaderboard.submission,
-        "accepted",
-        lambda _: [({"name": one, "scale": there.scale}, sent) for one in PAYLOADS],
+        leaderboard.submission, "accepted", lambda _: [({"name": one, "scale": there.scale}, sent) for one in PAYLOADS]
     )
     verdict = Verdict(nasty, nasty, nasty, nasty, nasty, nasty, against=False, parts=())
     judged = leaderboard.Judged(nasty, nasty, f"README.md#{nasty}", (verdict,), (1,), 0.5)

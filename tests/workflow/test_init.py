@@ -1,7 +1,5 @@
 """A campaign of one's own, from the wheel: made, run, at rest."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -41,8 +39,6 @@ def test_init_then_run_then_nothing_to_do(installed: Path, tmp_path: Path) -> No
     again = campaign.run("snakemake", "-n", "--config", "scale=smoke")
     assert "Nothing to be done" in again.stdout + again.stderr
     campaign.run("git", "add", "-A")
-    campaign.run(
-        "git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "begin"
-    )
+    campaign.run("git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "begin")
     assert campaign.run("git", "status", "--porcelain").stdout == ""
     assert "plan" in campaign.run("dvc", "status").stdout

@@ -1,7 +1,5 @@
 """Kill -9 of a whole run, in shard writing and in evaluation; what the next run leaves is as if nothing had been."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from makers.repositories import HOME, Repository, checkout
-from shiftbench import files
+from shiftbench.base import files
 from shiftbench.provenance import locks
 
 pytestmark = pytest.mark.workflow
@@ -61,11 +59,7 @@ def test_a_job_that_dies_half_way_keeps_what_it_made(tmp_path: Path) -> None:
     while not made_again(before):
         assert run.poll() is None, f"ended too early; see {repository.path}.log"
         time.sleep(0.01)
-    [verb] = [
-        lock
-        for lock in locks.find(repository.path)
-        if lock.what == "lock" and "evaluate" in lock.path
-    ]
+    [verb] = [lock for lock in locks.find(repository.path) if lock.what == "lock" and "evaluate" in lock.path]
     os.kill(verb.pid or 0, signal.SIGKILL)
     assert run.wait() == 1
 
@@ -80,9 +74,7 @@ def test_what_is_left_after_kills_is_what_an_undisturbed_run_leaves(tmp_path: Pa
     repository = slow(tmp_path / "repository")
     shards, records = repository.path / SHARDS, repository.path / RECORDS
 
-    kill_when(
-        repository, lambda: bool(receipts(shards)) and any(shards.glob("*/.part-*")), "shards"
-    )
+    kill_when(repository, lambda: bool(receipts(shards)) and any(shards.glob("*/.part-*")), "shards")
     whole = receipts(shards)
     assert 1 <= len(whole) < 3
 

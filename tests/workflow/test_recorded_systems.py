@@ -1,7 +1,5 @@
 """A system is made, recorded, pushed and published by one; another pulls it, and has nothing left to do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

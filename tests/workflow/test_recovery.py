@@ -3,8 +3,6 @@
 RECOVERY_STATES=200 RECOVERY_SEED=7 pytest tests/workflow/test_recovery.py -rP    # another 200 states
 """
 
-from __future__ import annotations
-
 import os
 import random  # noqa: TID251 - of damages, and seeded
 from collections import Counter
@@ -41,9 +39,7 @@ def no_header(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [every_97th_number, no_header])
-def test_no_record_is_made_from_a_damaged_checkpoint(
-    campaign: Campaign, damage: Callable[[bytes], bytes]
-) -> None:
+def test_no_record_is_made_from_a_damaged_checkpoint(campaign: Campaign, damage: Callable[[bytes], bytes]) -> None:
     """Its receipt would state the digest of bytes that nothing read."""
     net, record = campaign.home / NET, campaign.home / RECORD
     net.write_bytes(damage(net.read_bytes()))
@@ -58,18 +54,13 @@ def test_no_record_is_made_from_a_damaged_checkpoint(
 @pytest.mark.timeout(0)
 def test_every_state_recovers(campaign: Campaign) -> None:
     """Whatever was done to outputs: success with right bytes, or one clear error; never a traceback."""
-    seed, count = (
-        os.environ.get(f"RECOVERY_{name}", default)
-        for name, default in (("SEED", "0"), ("STATES", "3"))
-    )
+    seed, count = (os.environ.get(f"RECOVERY_{name}", default) for name, default in (("SEED", "0"), ("STATES", "3")))
     figures, wrong = Counter[str](), []
     for number in range(int(count)):
         outcome = campaign.after(random.Random(f"{seed} {number}"))
         figures[outcome.kind] += 1
         print(number, outcome.kind, len(outcome.done), outcome.why, flush=True)
         if outcome.kind == "wrong":
-            wrong.append(
-                f"state {number} of seed {seed}: {outcome.why}\n  " + "\n  ".join(outcome.done)
-            )
+            wrong.append(f"state {number} of seed {seed}: {outcome.why}\n  " + "\n  ".join(outcome.done))
     print(dict(figures))
     assert not wrong, "\n".join(wrong)

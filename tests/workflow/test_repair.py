@@ -1,7 +1,5 @@
 """A flipped byte in a shard: found by the next run and by `repair`, named, and repaired."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

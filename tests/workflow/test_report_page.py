@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 
 from makers import synthetic_outputs
-from shiftbench.page import completions, queries, samples
-from shiftbench.page.completions import Written
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages import report, samples_page
+from shiftbench.report import completions, queries, samples
+from shiftbench.report.completions import Written
+from shiftbench.workflow.stages import report, samples_page
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -71,16 +71,12 @@ class Page:
         return self.driver.find_element("css selector", query)
 
     def texts(self, query: str) -> list[str]:
-        return [
-            element.text.strip() for element in self.driver.find_elements("css selector", query)
-        ]
+        return [element.text.strip() for element in self.driver.find_elements("css selector", query)]
 
     def order(self) -> list[str]:
         """Weights of the leaderboard from top to bottom."""
         query = "#leaderboard-clothes tr.mean th.name"
-        return self.run(
-            f"return [...document.querySelectorAll('{query}')].map(artifact => artifact.dataset.value)"
-        )
+        return self.run(f"return [...document.querySelectorAll('{query}')].map(artifact => artifact.dataset.value)")
 
     def heading(self, at: int) -> Any:
         return self.one(f"#leaderboard-clothes thead tr:last-child th:nth-child({at})")
@@ -141,9 +137,7 @@ def test_seeds_open_below_their_mean_and_stay_there_when_sorted(page: Page) -> N
 
 def test_the_numbers_are_those_of_the_tables(page: Page, root: Path) -> None:
     metrics = pl.read_parquet(root / "results/tables/clothes/metrics.parquet")
-    clean = metrics.filter(pl.col("shift") == "identity", metric="accuracy").filter(
-        pl.col("seed").is_null()
-    )
+    clean = metrics.filter(pl.col("shift") == "identity", metric="accuracy").filter(pl.col("seed").is_null())
     for row in clean.iter_rows(named=True):
         label = row["weights"].partition("/")[2]
         artifact = page.one(f'#leaderboard-clothes tr:has(> th[data-value="{label}"]) td')
@@ -161,14 +155,9 @@ def test_the_selector_switches_the_metric_of_the_curves(page: Page) -> None:
     Select(page.one('select[data-panel="curves-clothes"]')).select_by_value("nll")
     assert "NLL, nat" in page.drawn("plot-clothes-curves-0")
     assert "accuracy" not in page.drawn("plot-clothes-curves-0")
-    Select(page.one('select[data-panel="reliability-clothes"]')).select_by_value(
-        "all shifts at severity 5"
-    )
+    Select(page.one('select[data-panel="reliability-clothes"]')).select_by_value("all shifts at severity 5")
     page.drawn("plot-clothes-reliability-0")
-    assert (
-        page.one("#plot-clothes-reliability-0").get_attribute("data-choice")
-        == "all shifts at severity 5"
-    )
+    assert page.one("#plot-clothes-reliability-0").get_attribute("data-choice") == "all shifts at severity 5"
 
 
 def test_a_legend_hides_weights_in_every_figure_of_its_panel(page: Page) -> None:
@@ -206,13 +195,8 @@ def test_the_selector_of_detection_shows_one_metric_and_its_table_sorts(page: Pa
     table = "#detectors-unknown-fpr95"
     assert page.texts(f"{table} tbody th") == ["ViM", "KNN", "MSP", "ODIN"]
     heading = page.one(f"{table} thead tr:last-child th:nth-child(3)")
-    for order, names in (
-        ("ascending", ["ViM", "KNN", "MSP", "ODIN"]),
-        ("descending", ["ODIN", "MSP", "KNN", "ViM"]),
-    ):
-        page.click(
-            heading.find_element("css selector", "button")
-        )  # lower is better: it comes first
+    for order, names in (("ascending", ["ViM", "KNN", "MSP", "ODIN"]), ("descending", ["ODIN", "MSP", "KNN", "ViM"])):
+        page.click(heading.find_element("css selector", "button"))  # lower is better: it comes first
         assert heading.get_attribute("aria-sort") == order
         assert page.texts(f"{table} tbody th") == names
 
@@ -284,9 +268,7 @@ def test_a_permalink_opens_what_is_folded_away(page: Page) -> None:
         "return [...document.querySelectorAll('a.permalink')].map(a => decodeURIComponent(a.hash.slice(1)))"
     )
     assert len(anchors) == len(set(anchors)) > 20
-    assert all(
-        page.run("return document.getElementById(arguments[0]) !== null", a) for a in anchors
-    )
+    assert all(page.run("return document.getElementById(arguments[0]) !== null", a) for a in anchors)
     assert "weights-clothes-vit-erm" in anchors
     page.run("location.hash = '#corruptions-clothes'")
     assert page.run("return document.getElementById('corruptions-clothes').open")
@@ -317,9 +299,7 @@ def test_a_number_leads_to_the_samples_behind_it(page: Page, root: Path) -> None
     ]  # fmt: skip
     labels = {("d/convnet-erm-s0", "plain"): "convnet-erm-s0"}
     content = samples.content(rows, {("s", "l"): {"text": f"a text {nasty}"}}, labels)
-    artifact = Artifact.of(
-        Ref("report", "samples/clothes/index"), {"clean": "d", "shows": "samples"}, ()
-    )
+    artifact = Artifact.of(Ref("report", "samples/clothes/index"), {"clean": "d", "shows": "samples"}, ())
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, content))
@@ -348,12 +328,10 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     rows = [
         completions.Rows("decoder-pear-s0", ("d", "test", shift, level), "r.parquet", "s", counts, picked)
         for shift, level in (("identity", 0.0), ("five", None))
-    ]  # fmt: skip
+    ]
     prompts = {("s", "k"): {"text": f"1 +2 {nasty}", "mark": "</think>", "answer": "3"}}
     prompts[("s", "l")] = prompts["s", "k"]
-    artifact = Artifact.of(
-        Ref("report", "samples/chains/index"), {"clean": "d", "shows": "completions"}, ()
-    )
+    artifact = Artifact.of(Ref("report", "samples/chains/index"), {"clean": "d", "shows": "completions"}, ())
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, completions.content(rows, prompts)))
@@ -362,9 +340,7 @@ def test_completions_are_shown_as_they_were_written(page: Page, root: Path) -> N
     assert page.texts("#shown h3") == ["right: 1", "wrong: 1"]
     assert page.texts("#shown .prompt") == [f"1 +2 {nasty}"] * 2
     assert page.texts("#shown .thinking") == [f"hmm {nasty} </think>", f"hmm {nasty}"]
-    answers = page.run(
-        "return [...document.querySelectorAll('.answer')].map(one => one.textContent)"
-    )
+    answers = page.run("return [...document.querySelectorAll('.answer')].map(one => one.textContent)")
     assert answers == [" so 3", ""]
     told = page.texts("#shown figcaption")
     assert "thinking: 7 tokens, 0.500 nat" in told[0]
@@ -383,9 +359,7 @@ def test_claims_about_tables_are_shown_with_table_and_query(page: Page, root: Pa
     table = {"header": ["Name", nasty], "rows": [["Ada", "3"]], "caption": "isles"}
     fields = {"text": f"is {nasty}", "table": table, "meta": {"answer": True}}
     prompts = {("s", key): queries.asked(Sample(key, fields)) for key in ("k", "l")}
-    artifact = Artifact.of(
-        Ref("report", "samples/tables/index"), {"clean": "d", "shows": "queries"}, ()
-    )
+    artifact = Artifact.of(Ref("report", "samples/tables/index"), {"clean": "d", "shows": "queries"}, ())
     file = root / artifact.ref.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(samples_page.page(artifact, completions.content([row], prompts)))
@@ -404,9 +378,7 @@ def test_every_picture_says_what_it_shows(page: Page) -> None:
     assert "fashion_mnist/test/000001, fog, severity 3" in alts
     assert all(alts)
     page.run("document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })")
-    sizes = page.run(
-        "return Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))"
-    )
+    sizes = page.run("return Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))")
     assert set(sizes) == {28}
 
 

@@ -1,7 +1,5 @@
 """As a user would: a plugin of each family from `shiftbench new`, one line of params each, tests, a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl
@@ -28,14 +26,8 @@ UNTESTED = ("analyses", "losses")
 LINES = [
     ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, fresh]"),
     ("shifts: [gaussian_noise, contrast, jpeg_compression]", "shifts: [brighter]"),
-    (
-        "{models: [convnet], trainers: [erm], seeds: [0, 1]}",
-        "{models: [perceptron], trainers: [mixup]}",
-    ),
-    (
-        "    features: [val]",
-        "    methods: [mirror]\n    analyses: [overconfidence]\n    streams: [there_and_back]",
-    ),
+    ("{models: [convnet], trainers: [erm], seeds: [0, 1]}", "{models: [perceptron], trainers: [mixup]}"),
+    ("    features: [val]", "    methods: [mirror]\n    analyses: [overconfidence]\n    streams: [there_and_back]"),
     (
         "detectors: {gen: {gamma: [0.1, 0.5], M: 3}}",
         "streams: {there_and_back: {dataset: tiny, shift: brighter, severities: [1, 3]}}",
@@ -44,10 +36,7 @@ LINES = [
         "    ood: [secret]\n    val_ood: [other/test]\n    detectors: [msp, gen]",
         "    ood: [shapes]\n    detectors: [margin]",
     ),
-    (
-        "metrics: {accuracy: {}, ece: {bins: 10}, auroc: {}}",
-        "metrics: {accuracy: {}, balanced: {}, auroc: {}}",
-    ),
+    ("metrics: {accuracy: {}, ece: {bins: 10}, auroc: {}}", "metrics: {accuracy: {}, balanced: {}, auroc: {}}"),
 ]
 
 
@@ -55,19 +44,14 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     repository = checkout(tmp_path / "repository")
     for family, name in NEW.items():
         said = repository.run("shiftbench", "new", family, name, "--into", "fresh").stdout
-        assert (
-            f"wrote fresh/{family}/{name}.py; params.yaml asks for it with\n  plugins: [fresh]"
-            in said
-        )
+        assert f"wrote fresh/{family}/{name}.py; params.yaml asks for it with\n  plugins: [fresh]" in said
         test = f"test it: SHIFTBENCH_PLUGINS=fresh pytest tests/contracts -k {name}"
         assert (test in said) == (family not in UNTESTED)
     for old, new in LINES:
         repository.edit("params.yaml", old, new)
     repository.edit("fresh/trainers/mixup.py", "import torch.nn.functional as F", "")
     repository.edit(
-        "fresh/trainers/mixup.py",
-        "import numpy as np",
-        "import numpy as np\nfrom fresh.losses import generalised",
+        "fresh/trainers/mixup.py", "import numpy as np", "import numpy as np\nfrom fresh.losses import generalised"
     )
     repository.edit(
         "fresh/trainers/mixup.py",
@@ -76,9 +60,7 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     )
 
     chosen = " or ".join(NEW.values())
-    command = (
-        f"SHIFTBENCH_PLUGINS=fresh pytest -q -p no:cacheprovider tests/contracts -k '{chosen}' -rA"
-    )
+    command = f"SHIFTBENCH_PLUGINS=fresh pytest -q -p no:cacheprovider tests/contracts -k '{chosen}' -rA"
     tested = repository.run("bash", "-c", command).stdout
     for name in (name for family, name in NEW.items() if family not in UNTESTED):
         assert f"{name}]" in tested, f"no contract test picked {name} up"
@@ -86,16 +68,10 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     repository.make("tables")
     rows = pl.read_parquet(repository.path / "results/tables/tiny/metrics.parquet")
     assert set(rows["method"]) == {"mirror"}
-    ((gap, n),) = (
-        rows.filter(metric="overconfidence", weights="tiny/perceptron-mixup-s0")
-        .select("value", "n")
-        .rows()
-    )
+    ((gap, n),) = rows.filter(metric="overconfidence", weights="tiny/perceptron-mixup-s0").select("value", "n").rows()
     assert (-1 < gap < 1, n) == (True, 60)
     assert "tiny/perceptron-mixup-s0" in set(rows["weights"])
-    values = {
-        (r["metric"], r["shift"], r["severity"], r["detector"]): r["value"] for r in rows.to_dicts()
-    }
+    values = {(r["metric"], r["shift"], r["severity"], r["detector"]): r["value"] for r in rows.to_dicts()}
     assert values["balanced", "identity", 0, None] > 0.5
     assert values["balanced", "brighter", 5, None] is not None
     assert 0 <= values["auroc", "identity", 0, "margin"] <= 1

@@ -1,7 +1,5 @@
 """Options of Snakemake's manual do by stage what the manual says; jobs are stubs."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from makers import stubbed_runs
-from shiftbench.plan.plan import VERBS
+from shiftbench.workflow.plan.plan import VERBS
 
 pytestmark = pytest.mark.workflow
 
@@ -35,10 +33,7 @@ def test_what_is_asked_for_by_stage_is_made_and_nothing_else(home: Path) -> None
     lines = {
         "": set(),
         "--forcerun train --until train": {"train"},
-        "-R train --omit-from evaluate": {
-            "train",
-            "shift",
-        },  # by a trained net, some shards are shifted
+        "-R train --omit-from evaluate": {"train", "shift"},  # by a trained net, some shards are shifted
         "--forcerun evaluate": {"evaluate", "score", "aggregate", "report", "shift"},
         "--until aggregate -R aggregate": {"aggregate"},
         "--forceall": set(VERBS),
@@ -101,9 +96,7 @@ def test_what_does_not_need_a_job_that_fails_goes_on(home: Path) -> None:
         assert did.status == 1
         assert "failed: evaluate shapes/perceptron-mixup-s1/mirror" in did.said
     left = stages(home)
-    assert left["score"] - set(went_on.started) == {
-        name for name in left["score"] if "s1/mirror" in name
-    }
+    assert left["score"] - set(went_on.started) == {name for name in left["score"] if "s1/mirror" in name}
     assert "aggregate/large" not in went_on.started
     assert "aggregate/small" in went_on.started
 
@@ -111,9 +104,7 @@ def test_what_does_not_need_a_job_that_fails_goes_on(home: Path) -> None:
 def test_a_misspelt_config_is_one_error(home: Path) -> None:
     (did,) = stubbed_runs.after_a_run(home, "--config scael=smoke")
     assert did.status == 2
-    assert (
-        did.said.strip().splitlines()[-1] == "error: --config scael: unknown; did you mean scale?"
-    )
+    assert did.said.strip().splitlines()[-1] == "error: --config scael: unknown; did you mean scale?"
 
 
 def test_an_output_by_its_path_is_told_what_makes_it(home: Path) -> None:
@@ -127,7 +118,5 @@ def test_a_run_that_cannot_end_after_a_stage_says_so(home: Path) -> None:
     (did,) = stubbed_runs.after_a_run(home, "--until shift --forcerun shift")
     assert did.status == 2
     last = did.said.strip().splitlines()[-1]
-    assert re.match(
-        r"error: --until shift: shapes/\S+ waits for shapes/\S+ of the same stage", last
-    )
+    assert re.match(r"error: --until shift: shapes/\S+ waits for shapes/\S+ of the same stage", last)
     assert "`snakemake shards` makes what it can be asked for" in last

@@ -1,7 +1,5 @@
 """Runs of Snakemake whose jobs start warm: the bytes of cold ones, and as easily ended."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -79,8 +77,7 @@ def test_a_killed_job_is_named_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None
     assert run.wait(timeout=100) == 1
     said = log.read_text()
     assert re.search(
-        r"failed: evaluate \S+ after [\d.]+ s\n  log: logs/evaluate/\S+\n    killed \(SIGKILL\): the machine",
-        said,
+        r"failed: evaluate \S+ after [\d.]+ s\n  log: logs/evaluate/\S+\n    killed \(SIGKILL\): the machine", said
     )
     assert processes(repository.path) == []
 

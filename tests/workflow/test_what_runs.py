@@ -1,7 +1,5 @@
 """Snakemake starts the jobs that have something to do, in drawn states on the disk, and no others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,7 @@ pytestmark = pytest.mark.workflow
 
 
 @pytest.mark.parametrize(("seed", "count"), [(0, 4), pytest.param(1, 30, marks=pytest.mark.slow)])
-def test_snakemake_starts_the_jobs_that_have_something_to_do(
-    tmp_path: Path, seed: int, count: int
-) -> None:
+def test_snakemake_starts_the_jobs_that_have_something_to_do(tmp_path: Path, seed: int, count: int) -> None:
     stubbed_runs.make(tmp_path)
     assert stubbed_runs.run(tmp_path, seed, count) == []
 

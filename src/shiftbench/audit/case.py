@@ -1,7 +1,5 @@
 """The case: all that a check may look at, read once: plan, receipts, run files, published numbers, what to draw."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import secrets
@@ -13,16 +11,16 @@ from typing import Any, Literal
 
 import polars as pl
 
-from shiftbench import plugins
 from shiftbench.audit import outside, published_numbers
 from shiftbench.audit.evidence.file_digests import Digests
 from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.audit.finding import Finding, Result, Verdict, some
-from shiftbench.plan.plan import Plan
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.workflow.plan.plan import Plan
 
 State = Literal["complete", "absent", "no receipt", "no output"]
 """Of an output: it is here with its receipt; neither is; its receipt is missing or damaged; it is missing itself."""
@@ -67,7 +65,7 @@ class Case:
     today: str
     scratch: Path
     given: bool = False
-    package: Path = plugins.PACKAGE
+    package: Path = registry.PACKAGE
     pages: Pages | None = None
     results: list[Result] = field(default_factory=list)
     mismatches: list[tuple[Ref, str, tuple[str, ...] | None]] = field(default_factory=list)
@@ -78,7 +76,7 @@ class Case:
     @property
     def outside(self) -> bool:
         """Whether the auditor is another installation than the code that it audits."""
-        return self.package != plugins.PACKAGE
+        return self.package != registry.PACKAGE
 
     @property
     def unlike(self) -> tuple[str, ...]:
@@ -89,9 +87,7 @@ class Case:
 
     @functools.cached_property
     def _receipts(self) -> dict[Ref, dict[str, Any] | None]:
-        return {
-            ref: read_object(recipe.receipt_path(self.root, ref)) for ref in self.plan.artifacts
-        }
+        return {ref: read_object(recipe.receipt_path(self.root, ref)) for ref in self.plan.artifacts}
 
     @functools.cached_property
     def _runs(self) -> dict[Ref, dict[str, Any] | None]:
@@ -119,11 +115,7 @@ class Case:
     @functools.cached_property
     def complete(self) -> dict[Ref, Artifact]:
         """The planned artifacts whose output and receipt are here, in plan order."""
-        return {
-            ref: artifact
-            for ref, artifact in self.plan.artifacts.items()
-            if self.state(ref) == "complete"
-        }
+        return {ref: artifact for ref, artifact in self.plan.artifacts.items() if self.state(ref) == "complete"}
 
     def of(self, *kinds: str) -> Iterator[tuple[Ref, Artifact, dict[str, Any]]]:
         """Yield the complete outputs of some kinds, or of all: ref, planned artifact, receipt."""
@@ -225,9 +217,7 @@ class Case:
         """Make a finding: evidence names bytes that are not here."""
         return self.finding("incomplete", ref, why, **more)
 
-    def expect(
-        self, ref: Ref | str, why: str, expected: object, found: object, **more: Any
-    ) -> Iterator[Finding]:
+    def expect(self, ref: Ref | str, why: str, expected: object, found: object, **more: Any) -> Iterator[Finding]:
         """Yield a failed finding where what is found is not what is expected."""
         if found != expected:
             yield self.failed(ref, why, expected=str(expected), found=str(found), **more)

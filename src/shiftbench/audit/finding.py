@@ -1,7 +1,5 @@
 """What a check says: findings, each with what was expected and found, and which published numbers it touches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args

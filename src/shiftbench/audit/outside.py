@@ -5,8 +5,6 @@ for their digests, its plugins for their constants. From level 2 on its code is 
 which the audit is still the auditor's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -15,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shiftbench import __version__, plugins
-from shiftbench.errors import ParamsError
+from shiftbench import __version__
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 from shiftbench.provenance import code_digest, source_facts, trust
 
 _OWN = ("audit",)
@@ -31,35 +30,33 @@ def looking_at(folder: Path) -> Iterator[Path]:
         ParamsError: there is no such folder, or no params.yaml in it.
     """
     if not (folder / "params.yaml").is_file():
-        raise ParamsError(
-            f"{folder} is no checkout: it has no params.yaml; name the folder that does"
-        )
+        raise ParamsError(f"{folder} is no checkout: it has no params.yaml; name the folder that does")
     package = package_of(folder)
-    before = plugins.Folders.only_read, source_facts.Home.package
+    before = registry.Folders.only_read, source_facts.Home.package
     with contextlib.chdir(folder):
-        plugins.Folders.only_read, source_facts.Home.package = True, package
+        registry.Folders.only_read, source_facts.Home.package = True, package
         try:
             yield package
         finally:
-            plugins.Folders.only_read, source_facts.Home.package = before
+            registry.Folders.only_read, source_facts.Home.package = before
 
 
 def package_of(folder: Path) -> Path:
     """Return the package that a checkout holds; the auditor's own where it holds none, whose code recipes know."""
     places = (folder.resolve() / name for name in trust.SOURCES)
-    return next((place for place in places if (place / "refs.py").is_file()), plugins.PACKAGE)
+    return next((place for place in places if (place / "base/refs.py").is_file()), registry.PACKAGE)
 
 
 def is_inside(folder: Path) -> bool:
     """Tell whether the auditor comes with the checkout in a folder, and so could be what was changed."""
-    return plugins.PACKAGE.resolve().is_relative_to(folder.resolve())
+    return registry.PACKAGE.resolve().is_relative_to(folder.resolve())
 
 
 @functools.cache
 def unlike(package: Path) -> tuple[str, ...]:
     """Return the modules, beside the audit, that are not those of this installation: it is another version's code."""
-    here, there = _modules(plugins.PACKAGE), _modules(package)
-    return tuple(n for n in sorted(here | there) if not _alike(plugins.PACKAGE / n, package / n))
+    here, there = _modules(registry.PACKAGE), _modules(package)
+    return tuple(n for n in sorted(here | there) if not _alike(registry.PACKAGE / n, package / n))
 
 
 def _modules(package: Path) -> set[str]:
@@ -70,16 +67,14 @@ def _modules(package: Path) -> set[str]:
 def _alike(one: Path, two: Path) -> bool:
     if not (one.is_file() and two.is_file()):
         return False
-    return one.read_bytes() == two.read_bytes() or code_digest.digest(one) == code_digest.digest(
-        two
-    )
+    return one.read_bytes() == two.read_bytes() or code_digest.digest(one) == code_digest.digest(two)
 
 
 def auditor() -> dict[str, Any]:
     """Return who audits: version, place, and one sha256 over all files of the installed package."""
     hasher = hashlib.sha256()
-    for file in sorted(plugins.PACKAGE.rglob("*")):
+    for file in sorted(registry.PACKAGE.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
-            name = file.relative_to(plugins.PACKAGE).as_posix()
+            name = file.relative_to(registry.PACKAGE).as_posix()
             hasher.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return {"version": __version__, "digest": hasher.hexdigest(), "place": str(plugins.PACKAGE)}
+    return {"version": __version__, "digest": hasher.hexdigest(), "place": str(registry.PACKAGE)}

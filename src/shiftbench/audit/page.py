@@ -5,29 +5,21 @@ DVC ignores them, and a report that is made again drops them, since nobody has a
 else's checkout writes them where the auditor is, and nothing into the checkout.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
 
-from shiftbench import __version__, files
+from shiftbench import __version__
 from shiftbench.audit import run, summary
 from shiftbench.audit.finding import Audit
-from shiftbench.page import html
-from shiftbench.refs import Ref
+from shiftbench.base import files
+from shiftbench.base.refs import Ref
+from shiftbench.report import html
 
 NAMES = ("audit.html", "audit.json", "audit.svg")
-_TEMPLATES = Path(__file__).parents[1] / "templates"
-_COLOURS = {
-    "exact": "#1a7f37",
-    "statistical": "#7d6608",
-    "incomplete": "#9a6700",
-    "failed": "#c1272d",
-}
+_COLOURS = {"exact": "#1a7f37", "statistical": "#7d6608", "incomplete": "#9a6700", "failed": "#c1272d"}
 _FINDINGS, _NUMBERS = 200, 50  # on the page, per check and per finding; the JSON has all
 _LETTER, _SIDE = 6.6, 8  # the width of a letter of the badge, and of the space beside the words
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -79,7 +71,7 @@ def page(done: Audit) -> str:
             unasked=len(run.checks()) - len(results),
             shown={"findings": _FINDINGS, "numbers": _NUMBERS},
             policy=_POLICY,
-            style=Markup((_TEMPLATES / "report/style.css").read_text()),
+            style=html.style(),
             version=__version__,
         )
     )
@@ -90,9 +82,7 @@ def badge(done: Audit) -> str:
     words = ("audit", _headline(done))
     widths = [round(len(word) * _LETTER + 2 * _SIDE) for word in words]
     template = _environment().get_template("audit.svg")
-    return template.render(
-        words=words, widths=widths, colour=_COLOURS[done.verdict], date=done.about["date"]
-    )
+    return template.render(words=words, widths=widths, colour=_COLOURS[done.verdict], date=done.about["date"])
 
 
 _MEANINGS = {
@@ -132,6 +122,6 @@ def _line(value: Any) -> str:
 
 
 def _environment() -> Environment:
-    environment = html.environment(_TEMPLATES / "audit")
+    environment = html.environment("audit")
     environment.filters["line"] = _line
     return environment

@@ -1,7 +1,5 @@
 """Published numbers in words: which rows of metric tables rest on which outputs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Run the checks of the levels asked for, one after the other, into an audit; a check that breaks is a finding."""
 
-from __future__ import annotations
-
 import datetime
 import importlib
 import json
@@ -15,22 +13,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench import files, plugins
 from shiftbench.audit import checks as folder
 from shiftbench.audit import outside, summary
 from shiftbench.audit.case import Case, Pages, fresh_seed
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Audit, Finding, Note, Result, Verdict, worst
-from shiftbench.errors import (
-    NotRunError,
-    ParamsError,
-    ShiftbenchError,
-    UntrustedError,
-    near,
-)
-from shiftbench.plan.plan import Plan
-from shiftbench.progress import track
+from shiftbench.base import files, registry
+from shiftbench.base.errors import NotRunError, ParamsError, ShiftbenchError, UntrustedError, near
+from shiftbench.base.progress import track
 from shiftbench.provenance import environment
+from shiftbench.workflow.plan.plan import Plan
 
 LEVELS = range(5)
 _RUNS = 2
@@ -104,7 +96,7 @@ def run(
     plan: Plan,
     root: Path,
     asked: AuditRequest = AuditRequest(),
-    package: Path = plugins.PACKAGE,
+    package: Path = registry.PACKAGE,
     pages: Pages | None = None,
 ) -> Audit:
     """Audit what a plan made below an output root.
@@ -119,18 +111,7 @@ def run(
     seed = asked.seed or fresh_seed()
     with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
         place = Path(scratch)
-        case = Case(
-            plan,
-            root,
-            asked.level,
-            asked.count,
-            seed,
-            asked.date,
-            place,
-            bool(asked.seed),
-            package,
-            pages,
-        )
+        case = Case(plan, root, asked.level, asked.count, seed, asked.date, place, bool(asked.seed), package, pages)
         for module in track(chosen(asked.only), "audit"):
             wanted = not case.stopped and (bool(asked.only) or asked.level >= module.LEVEL)
             case.results.append(_result(module, case, wanted=wanted))
@@ -178,11 +159,7 @@ def _about(case: Case) -> dict[str, Any]:
         "level": case.level,
         "count": case.count,
         "seconds": round(time.time() - case.started, 3),
-        "auditor": {
-            "inside": inside,
-            **outside.auditor(),
-            "environment": environment.describe(),
-        },
+        "auditor": {"inside": inside, **outside.auditor(), "environment": environment.describe()},
         "checkout": _checkout(case),
         "planned": len(case.plan.artifacts),
         "here": len(case.complete),
@@ -227,12 +204,8 @@ def _said(module: ModuleType, case: Case) -> list[Finding | Note]:
         said.append(_broken(module, case, error))
     except Exception as error:  # noqa: BLE001 - foreign bytes raise what they like
         kind = type(error).__name__
-        said.append(
-            Finding("failed", name_of(module), f"the evidence cannot be read: {kind}: {error}")
-        )
-    return said or [
-        Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")
-    ]
+        said.append(Finding("failed", name_of(module), f"the evidence cannot be read: {kind}: {error}"))
+    return said or [Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")]
 
 
 def _broken(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:

@@ -3,15 +3,13 @@
 Terminal, page and JSON say the same sentences, which stand in `about.tables` of an audit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from shiftbench.audit.finding import VERDICTS, Audit, Finding, Result, Verdict, some, worst
-from shiftbench.plan.plan import Plan
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan.plan import Plan
 
 _AGREE = ("A2", "A3", "A28")
 """Without these the receipts were not compared with the checkout."""
@@ -25,15 +23,9 @@ _SAYS = (
     "all of it was made again from source files, params and code",
 )
 _NOT_LOOKED_AT = (
-    (
-        1,
-        "whether the numbers follow from the recorded predictions (level 1, as long as reading them)",
-    ),
+    (1, "whether the numbers follow from the recorded predictions (level 1, as long as reading them)"),
     (2, "whether the shards come from the source files (level 2, minutes)"),
-    (
-        3,
-        "whether the predictions come from these nets, and the nets from the training data (level 3, minutes)",
-    ),
+    (3, "whether the predictions come from these nets, and the nets from the training data (level 3, minutes)"),
     (4, "what was not drawn (level 4, as long as the run)"),
 )
 _BELIEVED = (
@@ -65,9 +57,7 @@ class Told:
     checks: tuple[str, ...]
 
 
-def tables(
-    plan: Plan, results: Sequence[Result], level: int, *, inside: bool
-) -> list[dict[str, Any]]:
+def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -> list[dict[str, Any]]:
     """Return what an audit says of each table, for JSON.
 
     Args:
@@ -80,33 +70,17 @@ def tables(
 
 
 def _told(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:
-    touching = [
-        (r.number, f) for r in results for f in r.findings if _touches(f, name) or not _placed(f)
-    ]
+    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _placed(f)]
     verdict = worst(finding.verdict for _, finding in touching)
     checks = tuple(dict.fromkeys(number for number, _ in touching))
     reached = _reached(results, level)
-    believed = [
-        *_BELIEVED,
-        *([_RECORDED] if _asks(plan, name) else []),
-        *([_OWN] if inside else []),
-    ]
+    believed = [*_BELIEVED, *([_RECORDED] if _asks(plan, name) else []), *([_OWN] if inside else [])]
     open_ = tuple(what for above, what in _NOT_LOOKED_AT if above > reached)
-    return Told(
-        name,
-        verdict,
-        _sentence(results, reached, verdict, touching),
-        open_,
-        tuple(believed),
-        checks,
-    )
+    return Told(name, verdict, _sentence(results, reached, verdict, touching), open_, tuple(believed), checks)
 
 
 def _sentence(
-    results: Sequence[Result],
-    reached: int,
-    verdict: Verdict,
-    touching: Sequence[tuple[str, Finding]],
+    results: Sequence[Result], reached: int, verdict: Verdict, touching: Sequence[tuple[str, Finding]]
 ) -> str:
     worse = VERDICTS.index("incomplete")
     wrong = [number for number, f in touching if VERDICTS.index(f.verdict) >= worse]
@@ -120,11 +94,7 @@ def _sentence(
     if reached < 0:
         names = some((r.name for r in results), 4)
         return f"only {names} looked at it; of its numbers as a whole nothing can be said"
-    reason = (
-        ""
-        if verdict == "exact"
-        else "; some differ within a stated tolerance, for a reason that is named"
-    )
+    reason = "" if verdict == "exact" else "; some differ within a stated tolerance, for a reason that is named"
     return f"{_SAYS[reached]}{reason}"
 
 

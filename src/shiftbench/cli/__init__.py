@@ -1,13 +1,11 @@
 """The command line `shiftbench`: one verb per stage, and what a user asks of a benchmark."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Callable
 
+from shiftbench.base.errors import ShiftbenchError
 from shiftbench.cli.application import app, err, escaped
-from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import child_environment
 
 __all__ = ["app", "main"]

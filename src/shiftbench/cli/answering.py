@@ -1,13 +1,11 @@
 """Answers of language models: the one command that asks them."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
 
 from shiftbench.cli.application import Scale, app, out
-from shiftbench.llm.client import Generator
+from shiftbench.evaluation.llm.client import Generator
 
 PANEL = "The run"
 
@@ -22,13 +20,13 @@ def answers(
     """Ask language models all that a scale needs and has not recorded; runs read the record alone."""
     from shiftbench.data import source_files
     from shiftbench.provenance import trust
-    from shiftbench.stages import fetch
-    from shiftbench.tools import record_answers
+    from shiftbench.workflow.stages import fetch
+    from shiftbench.workflow.tools import record_answers
 
     trust.require("what its models are asked is made by its plugins")
 
     def make(model: str) -> Generator:
-        from shiftbench.llm import endpoint, option_model
+        from shiftbench.evaluation.llm import endpoint, option_model
 
         if model.startswith(endpoint.PREFIX):
             return endpoint.Endpoint(model.removeprefix(endpoint.PREFIX), url)

@@ -1,7 +1,5 @@
 """What the commands share: the application, the two consoles, the options that many of them have."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +9,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from shiftbench import __version__, plugins
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.progress import Screen
+from shiftbench import __version__
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.progress import Screen
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import trust
-from shiftbench.refs import Ref
 
 app = typer.Typer(
     help="A data-versioned, reproducible benchmark of out-of-distribution robustness.",
@@ -41,18 +40,16 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def begin(
     trusted: Annotated[
-        bool,
-        typer.Option("--trust", help="from now on, let code of the checkout in this folder run"),
+        bool, typer.Option("--trust", help="from now on, let code of the checkout in this folder run")
     ] = False,
     version: Annotated[  # noqa: ARG001  # the option is eager
-        bool,
-        typer.Option("--version", help="print the version", callback=_tell_version, is_eager=True),
+        bool, typer.Option("--version", help="print the version", callback=_tell_version, is_eager=True)
     ] = False,
 ) -> None:
     """Settle, before any command, whether code of the checkout in this folder may run."""
     if trusted:
         trust.trust()
-    plugins.Folders.only_read = not trust.is_trusted()
+    registry.Folders.only_read = not trust.is_trusted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +89,15 @@ def plural(family: str) -> str:
     Raises:
         ParamsError: there is none of that name.
     """
-    for name in plugins.FAMILIES:
+    for name in registry.FAMILIES:
         if family in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
             return name
-    raise ParamsError(
-        f"no family is called {family!r}; {near(family, (*plugins.FAMILIES, 'systems'))}"
-    )
+    raise ParamsError(f"no family is called {family!r}; {near(family, (*registry.FAMILIES, 'systems'))}")
 
 
 def use_plugin_folders() -> None:
     """Search the plugin folders of params.yaml; the rest of it may still be wrong while one looks."""
-    from shiftbench.plan import loading
+    from shiftbench.workflow.plan import loading
 
     if Path("params.yaml").is_file():
         loading.use_plugins("params.yaml")
@@ -110,7 +105,7 @@ def use_plugin_folders() -> None:
 
 def root() -> Path:
     """Return the output root of params.yaml; here, where there is none."""
-    from shiftbench.plan import loading
+    from shiftbench.workflow.plan import loading
 
     return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
@@ -122,7 +117,7 @@ def run_of(scale: str | None) -> str:
         >>> run_of(None), run_of("ood"), run_of("systems/palm")
         ('make run', 'snakemake --config scale=ood', 'snakemake systems/palm')
     """
-    from shiftbench.plan import scales
+    from shiftbench.workflow.plan import scales
 
     return " ".join(["snakemake", *scales.arguments(scale)]) if scale else "make run"
 

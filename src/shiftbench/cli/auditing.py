@@ -12,11 +12,11 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench import files
+from shiftbench.base import files
+from shiftbench.base.errors import DataError, ParamsError, UntrustedError
 from shiftbench.cli import comparing
 from shiftbench.cli.application import Scale, app, err, escaped, out
-from shiftbench.errors import DataError, ParamsError, UntrustedError
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
     from shiftbench.audit.finding import Audit, Finding, Result
 
 PANEL = "The run"
-_COLOURS = {
-    "exact": "green",
-    "statistical": "yellow",
-    "incomplete": "yellow",
-    "failed": "red",
-    "not run": "dim",
-}
+_COLOURS = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red", "not run": "dim"}
 RUNNING = 2
 """From this level on code of a checkout is run."""
 _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have all
@@ -39,31 +33,17 @@ _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have 
 @app.command(rich_help_panel=PANEL)
 def audit(
     checkout: Annotated[
-        Path | None,
-        typer.Argument(
-            help="somebody's checkout, audited from outside; default: this one", exists=True
-        ),
+        Path | None, typer.Argument(help="somebody's checkout, audited from outside; default: this one", exists=True)
     ] = None,
-    level: Annotated[
-        int, typer.Option(help="0 evidence, 1 bytes, 2 rebuild, 3 re-evaluate, 4 all")
-    ] = 1,
-    only: Annotated[
-        list[str] | None, typer.Option(help="checks by name or number; may be given several times")
-    ] = None,
+    level: Annotated[int, typer.Option(help="0 evidence, 1 bytes, 2 rebuild, 3 re-evaluate, 4 all")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="checks by name or number; may be given several times")] = None,
     sample: Annotated[int, typer.Option(min=1, help="how much is drawn at levels 2 and 3")] = 16,
-    seed: Annotated[
-        str | None, typer.Option(help="of the draws, to repeat an audit; default: fresh entropy")
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="JSON for a program into a file, or - to print it")
-    ] = None,
+    seed: Annotated[str | None, typer.Option(help="of the draws, to repeat an audit; default: fresh entropy")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON for a program into a file, or - to print it")] = None,
     against: Annotated[
-        str | None,
-        typer.Option(help="compare with another run instead: a checkout, a root, a git revision"),
+        str | None, typer.Option(help="compare with another run instead: a checkout, a root, a git revision")
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="also list every check and what it looked at")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="also list every check and what it looked at")] = False,
     scale: Scale = None,
 ) -> None:
     """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
@@ -77,9 +57,9 @@ def audit(
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
-    from shiftbench import plugins
     from shiftbench.audit import outside, run
-    from shiftbench.documents import pages
+    from shiftbench.base import registry
+    from shiftbench.cli.documents import pages
     from shiftbench.provenance import code_digest, table_trial, trust
 
     if level >= RUNNING:
@@ -100,7 +80,7 @@ def audit(
             done = run.unplanned(error, asked)
         else:
             table_trial.require(root)
-            done = run.run(planned, root, asked, package or plugins.PACKAGE, pages.published)
+            done = run.run(planned, root, asked, package or registry.PACKAGE, pages.published)
             _show(done, root, into)
         if json:
             run.write(done, json)
@@ -196,9 +176,7 @@ def _tell_verdict(done: Audit) -> None:
     about, who = done.about, done.about.get("auditor", {})
     if who:
         where = "which comes with the checkout" if who["inside"] else "from outside"
-        out.print(
-            f"audited by shiftbench {who['version']} {who['digest'][:16]}, {where}", soft_wrap=True
-        )
+        out.print(f"audited by shiftbench {who['version']} {who['digest'][:16]}, {where}", soft_wrap=True)
     out.print(
         f"[bold {_COLOURS[done.verdict]}]{done.verdict}[/] at level {about['level']}: {about['here']} of "
         f"{about['planned']} outputs are here, {about['seconds']} s; repeat its draws by --seed {about['seed']}",

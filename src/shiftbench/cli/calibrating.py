@@ -13,16 +13,16 @@ import yaml
 from rich import box
 from rich.table import Table
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import writable
 from shiftbench.cli.application import Device, Scale, app, err, escaped, out, weights_file
-from shiftbench.errors import DataError
-from shiftbench.files import writable
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
-    from shiftbench.inference.apply_shift import Shifter
-    from shiftbench.plan.params import Params
+    from shiftbench.evaluation.apply_shift import Shifter
     from shiftbench.provenance.recipe import Artifact
-    from shiftbench.tools.calibrate import Calibrated, Interval
+    from shiftbench.workflow.plan.params import Params
+    from shiftbench.workflow.tools.calibrate import Calibrated, Interval
 
 PANEL = "Looking"
 
@@ -31,9 +31,7 @@ PANEL = "Looking"
 def calibrate(
     shifts: Annotated[list[str], typer.Argument(help="names under `shifts:`, or plugin files")],
     weights: Annotated[str, typer.Option(help="that a run made: fashion_mnist/convnet-erm-s0")],
-    drop: Annotated[
-        list[float] | None, typer.Option(help="points of accuracy; may be given several times")
-    ] = None,
+    drop: Annotated[list[float] | None, typer.Option(help="points of accuracy; may be given several times")] = None,
     dataset: Annotated[str | None, typer.Option(help="default: what the weights learnt")] = None,
     split: Annotated[str, typer.Option(help="clean samples of this split")] = "test",
     samples: Annotated[int | None, typer.Option(min=1, help="how many; default: all")] = None,
@@ -44,8 +42,8 @@ def calibrate(
     ] = None,
 ) -> None:
     """Find the severities at which shifts cost a model the same accuracy (default: 10 points)."""
-    from shiftbench.inference import devices
-    from shiftbench.tools import calibrate as calibration
+    from shiftbench.evaluation import devices
+    from shiftbench.workflow.tools import calibrate as calibration
 
     planned, root = plans.load(scale)
     of = _cell(planned, root, weights, dataset or weights.partition("/")[0], split)
@@ -60,18 +58,13 @@ def calibrate(
         judge = _judge(of, root, clean, held)
         for shifter in shifters:
             found += calibration.fit(judge, shifter, drop or [10.0], planned.params.bootstrap.draws)
-    facts = {
-        "weights": weights,
-        "dataset": clean.dataset,
-        "split": split,
-        "seed": planned.params.seed,
-    }
+    facts = {"weights": weights, "dataset": clean.dataset, "split": split, "seed": planned.params.seed}
     _tell(found, facts, file, planned.params)
 
 
 def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: str) -> Artifact:
     """Return the artifact of the clean records, which says how the model is loaded and what it reads."""
-    from shiftbench.refs import Ref
+    from shiftbench.base.refs import Ref
 
     weights_file(root, weights, planned.scale)
     ref = Ref("records", f"{weights}/plain/{dataset}/{split}/identity/0")
@@ -81,19 +74,17 @@ def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: st
 def _clean_shards(of: Artifact, root: Path) -> Path:
     folder = next(root / ref.path for ref in of.inputs if ref.name == of.recipe["data"]).parent
     if not folder.is_dir():
-        raise DataError(
-            f"no clean samples in {folder}; run the campaign, or `shiftbench pull` them"
-        )
+        raise DataError(f"no clean samples in {folder}; run the campaign, or `shiftbench pull` them")
     return folder
 
 
 def _shifter(planned: plans.Plan, root: Path, shift: str, dataset: str) -> Shifter:
     """Return a shift as the shift stage would apply it, with the originals that are here."""
-    from shiftbench import plugins
-    from shiftbench.inference.apply_shift import Shifter
-    from shiftbench.tools import calibrate as calibration
+    from shiftbench.base import registry
+    from shiftbench.evaluation.apply_shift import Shifter
+    from shiftbench.workflow.tools import calibrate as calibration
 
-    module = plugins.find("shifts", planned.params.use("shifts", shift))
+    module = registry.find("shifts", planned.params.use("shifts", shift))
     return Shifter(
         module,
         shift,
@@ -109,16 +100,16 @@ def _judge(of: Artifact, root: Path, clean: Any, device: str) -> Any:
     """Return the model of a run's weights, as the evaluate stage loads it, before clean samples."""
     import torch
 
-    from shiftbench import plugins
-    from shiftbench.inference import nets
-    from shiftbench.tools import calibrate as calibration
+    from shiftbench.base import registry
+    from shiftbench.evaluation import nets
+    from shiftbench.workflow.tools import calibrate as calibration
 
     spec = of.recipe
     torch.set_num_threads(spec["threads"])
     file = root / of.inputs[0].path
     classes = nets.classes_of(file)
     predictor = nets.load_predictor(
-        plugins.find("models", spec["model"]["use"]),
+        registry.find("models", spec["model"]["use"]),
         file,
         spec["model"]["options"],
         classes,
@@ -130,18 +121,14 @@ def _judge(of: Artifact, root: Path, clean: Any, device: str) -> Any:
 
 
 def _note(before: Shifter, after: Shifter) -> str:
-    changed = {
-        key: value for key, value in after.options.items() if value != before.options.get(key)
-    }
+    changed = {key: value for key, value in after.options.items() if value != before.options.get(key)}
     return (
         f"{before.name}: its published levels do not grow; calibrated with {_flow(changed)}, "
         "under which every severity is allowed"
     )
 
 
-def _tell(
-    found: list[Calibrated], facts: dict[str, Any], file: Path | None, params: Params
-) -> None:
+def _tell(found: list[Calibrated], facts: dict[str, Any], file: Path | None, params: Params) -> None:
     """Print a table and what to write into params.yaml, or JSON for a program."""
     if file:
         text = json.dumps({**facts, "found": [asdict(one) for one in found]}, indent=1)

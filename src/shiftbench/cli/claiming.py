@@ -14,14 +14,14 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import from_json
+from shiftbench.base.refs import Ref
 from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
-from shiftbench.documents import overview
-from shiftbench.errors import DataError
-from shiftbench.files import from_json
-from shiftbench.plan import cards, scales, touched
-from shiftbench.refs import Ref
+from shiftbench.cli.documents import overview
 from shiftbench.statistics import sentences
 from shiftbench.statistics.statements import Claim
+from shiftbench.workflow.plan import cards, scales, touched
 
 if TYPE_CHECKING:
     from shiftbench.statistics.claims import Evidence
@@ -37,8 +37,7 @@ def claims(
         list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that were run")
     ] = None,
     published: Annotated[
-        bool,
-        typer.Option("--published", help="judge again, from the replicates in published/"),
+        bool, typer.Option("--published", help="judge again, from the replicates in published/")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -59,20 +58,16 @@ def claims(
 
 @app.command(rich_help_panel="The run")
 def systems(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")] = None,
     cores: Annotated[int, typer.Option(min=1, help="jobs at a time")] = 1,
-    changed: Annotated[
-        str | None, typer.Option(metavar="REVISION", help="those that differ since a revision")
-    ] = None,
+    changed: Annotated[str | None, typer.Option(metavar="REVISION", help="those that differ since a revision")] = None,
 ) -> None:
     """Make published systems in one run of Snakemake; then show verdicts, and how they stand to published ones.
 
     `--changed HEAD` makes what is touched by what is not committed yet,
     `--changed HEAD~1` by the last commit, too.
     """
-    from shiftbench.engine import running
+    from shiftbench.workflow.engine import running
 
     for name in names or ():
         scales.load(f"{scales.SYSTEMS}/{name}")
@@ -109,7 +104,7 @@ def _stands(name: str) -> tuple[str, str]:
 
 def _show_all_made() -> None:
     """Write the page of all systems that were ever made here, with all that they took."""
-    from shiftbench.engine import running
+    from shiftbench.workflow.engine import running
 
     rows = []
     for slug in overview.here():
@@ -128,9 +123,7 @@ def _run_here() -> list[str]:
     """
     here = [name for slug in scales.built() for name in _scales_here(slug)]
     if not here:
-        raise DataError(
-            "no system was run here; `make systems` runs all, `shiftbench systems palm` one"
-        )
+        raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` one")
     return here
 
 
@@ -169,7 +162,7 @@ def _published() -> list[str]:
 
 def _judged_again(name: str) -> list[dict[str, Any]]:
     """Return what today's card says of the published replicates."""
-    from shiftbench.stages import judge_claims
+    from shiftbench.workflow.stages import judge_claims
 
     slug, scale = scales.split(name)
     card = cards.load(slug)
@@ -220,11 +213,9 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     return _still_asked(slug, receipt["recipe"], found)
 
 
-def _still_asked(
-    slug: str, judged: Mapping[str, Any], found: dict[str, Evidence]
-) -> dict[str, Evidence]:
+def _still_asked(slug: str, judged: Mapping[str, Any], found: dict[str, Evidence]) -> dict[str, Evidence]:
     """Return replicates without those of claims whose rule has changed since they were made."""
-    from shiftbench.documents import measured
+    from shiftbench.cli.documents import measured
     from shiftbench.statistics.claims import Evidence
 
     then = measured.asked(judged["card"])["rules"]

@@ -27,9 +27,9 @@ _WORDS = {
 
 def against(root: Path, other: str, json: Path | None) -> None:
     """Compare this run with another, tell, and exit with the code of the verdict."""
-    from shiftbench import files
     from shiftbench.audit.compare import runs
     from shiftbench.audit.compare.causes import Side
+    from shiftbench.base import files
 
     with runs.other(root, other) as there:
         done = runs.compare(Side(root, "this run"), there)
@@ -70,9 +70,7 @@ def _tell_counts(done: Comparison) -> None:
 
 def _tell_causes(done: Comparison) -> None:
     causes = Counter(cause for one in done.moved for cause in one.causes)
-    for cause, count in sorted(causes.items(), key=lambda pair: (pair[0].order, pair[0].path))[
-        :_SHOWN
-    ]:
+    for cause, count in sorted(causes.items(), key=lambda pair: (pair[0].order, pair[0].path))[:_SHOWN]:
         line = f"[bold]{cause.kind}[/] {escaped(f'{cause.path}: {cause.what}')} ({count} numbers)"
         out.print(line, soft_wrap=True)
     if len(causes) > _SHOWN:

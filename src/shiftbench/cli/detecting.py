@@ -12,32 +12,27 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.cli.application import Device, Json, Scale, app, escaped, out, weights_file
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
-    from shiftbench.tools.detect_image import Answer
+    from shiftbench.workflow.tools.detect_image import Answer
 
 PANEL = "Looking"
 
 
 @app.command(rich_help_panel=PANEL)
 def detect(
-    weights: Annotated[
-        str, typer.Option("--weights", "--model", help="that a run made: known_0/convnet-erm-s0")
-    ],
+    weights: Annotated[str, typer.Option("--weights", "--model", help="that a run made: known_0/convnet-erm-s0")],
     image: Annotated[list[Path], typer.Option(help="PNG, JPEG, ...; may be given several times")],
     detectors: Annotated[
-        str | None,
-        typer.Option(
-            help="msp,energy,knn; default: the campaign's but for those that see the net again"
-        ),
+        str | None, typer.Option(help="msp,energy,knn; default: the campaign's but for those that see the net again")
     ] = None,
     device: Device = "auto",
     scale: Scale = None,
     as_json: Json = False,
 ) -> None:
     """Tell whether images are like what a net has learnt, by detectors fitted on what a run kept."""
-    from shiftbench.tools import detect_image as detection
+    from shiftbench.workflow.tools import detect_image as detection
 
     planned, root = plans.load(scale)
     weights_file(root, weights, scale)
@@ -66,9 +61,7 @@ def _tell(answer: Answer) -> None:
     """Print what all detectors say of an image, and one sentence."""
     table = Table(title=escaped(str(answer.file)), box=box.SIMPLE, pad_edge=False)
     for heading in ("detector", "score", "ID lower", "threshold"):
-        table.add_column(
-            heading, no_wrap=True, justify="left" if heading == "detector" else "right"
-        )
+        table.add_column(heading, no_wrap=True, justify="left" if heading == "detector" else "right")
     table.add_column("verdict")
     for one in answer.findings:
         style = "bold red" if one.ood else ""
@@ -80,7 +73,4 @@ def _tell(answer: Answer) -> None:
     out.print(f"[dim]ID samples: {', '.join(clean)}[/]")
     unsearched = [one.detector for one in answer.findings if one.searched is False]
     if unsearched:
-        out.print(
-            f"[dim]with default options, since no search was run: {', '.join(unsearched)}[/]",
-            soft_wrap=True,
-        )
+        out.print(f"[dim]with default options, since no search was run: {', '.join(unsearched)}[/]", soft_wrap=True)

@@ -1,7 +1,5 @@
 """Looking: what there is, how a shift looks, what this machine can do, whom to cite."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re
@@ -10,43 +8,30 @@ from typing import Annotated, Any
 
 import typer
 
-from shiftbench import plugins
-from shiftbench.cli.application import (
-    Hanging,
-    Json,
-    Scale,
-    app,
-    err,
-    escaped,
-    out,
-    plural,
-    root,
-    use_plugin_folders,
-)
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.files import writable
-from shiftbench.plan import plan as plans
-from shiftbench.plan import scales
-from shiftbench.plan.params import Params
-from shiftbench.streams._steps import told
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.files import writable
+from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out, plural, root, use_plugin_folders
+from shiftbench.plugins.streams._steps import told
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan.params import Params
 
 PANEL = "Looking"
 
 
 @app.command("list", rich_help_panel=PANEL)
 def list_(
-    family: Annotated[
-        str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")
-    ] = None,
+    family: Annotated[str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")] = None,
     as_json: Json = False,
 ) -> None:
     """List the plugins of a family, or of all; or the published systems (`systems`)."""
     if family == "systems":
         _list_systems(as_json=as_json)
         return
-    families = plugins.FAMILIES if family is None else [plural(family)]
+    families = registry.FAMILIES if family is None else [plural(family)]
     use_plugin_folders()
-    found = {name: plugins.names(name) for name in families}
+    found = {name: registry.names(name) for name in families}
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -67,7 +52,7 @@ def _list_systems(*, as_json: bool) -> None:
 
 
 def _first_line(family: str, name: str) -> str:
-    lines = (plugins.find(family, name).__doc__ or "").strip().splitlines()
+    lines = (registry.find(family, name).__doc__ or "").strip().splitlines()
     return lines[0] if lines else ""
 
 
@@ -91,7 +76,7 @@ def describe(
     use_plugin_folders()
     params = plans.load(scale)[0].params if scale else None
     file = params.use(family, name) if params else name
-    module = plugins.find(family, file)
+    module = registry.find(family, file)
     options = params.options(family, name) if params else getattr(module, "PARAMS", {})
     out.print(escaped(_reflowed(inspect.getdoc(module) or "")))
     for option, value in options.items():
@@ -102,14 +87,13 @@ def describe(
     entry = getattr(module, "ENTRY", None)
     if entry is not None:
         out.print(f"[dim]{escaped(entry.where)}[/]", soft_wrap=True)
-    out.print(f"[dim]{plugins.file(family, file)}[/]")
+    out.print(f"[dim]{registry.file(family, file)}[/]")
 
 
 def _reflowed(text: str) -> str:
     """Return a docstring with a line for each paragraph, which a terminal wraps; lists and what is indented stay."""
     return "\n\n".join(
-        part if re.search(r"^[ |*-]", part, re.M) else " ".join(part.split())
-        for part in text.split("\n\n")
+        part if re.search(r"^[ |*-]", part, re.M) else " ".join(part.split()) for part in text.split("\n\n")
     )
 
 
@@ -123,7 +107,7 @@ def preview(
     count: Annotated[int, typer.Option(help="how many samples of the dataset")] = 4,
 ) -> None:
     """Draw a shift at rising severity, on an image or a sound of yours, a dataset, or what is ours."""
-    from shiftbench.tools import preview as previews
+    from shiftbench.workflow.tools import preview as previews
 
     use_plugin_folders()
     if shift is None:
@@ -137,7 +121,7 @@ def preview(
         return
     if sum(map(bool, (image, sound, dataset))) > 1:
         raise ParamsError("give one of --image, --sound and --dataset")
-    module = plugins.find("shifts", shift)
+    module = registry.find("shifts", shift)
     if getattr(module, "FIELD", None) == "text":
         for line in previews.texts(shift):
             out.print(escaped(line), soft_wrap=True)
@@ -154,17 +138,13 @@ def preview(
 @app.command(rich_help_panel=PANEL)
 def doctor(
     scale: Scale = None,
-    remotes: Annotated[
-        bool, typer.Option("--remotes", help="only these, and what of dvc.lock each holds")
-    ] = False,
-    unlock: Annotated[
-        bool, typer.Option("--unlock", help="clear locks and scratch files of killed processes")
-    ] = False,
+    remotes: Annotated[bool, typer.Option("--remotes", help="only these, and what of dvc.lock each holds")] = False,
+    unlock: Annotated[bool, typer.Option("--unlock", help="clear locks and scratch files of killed processes")] = False,
     as_json: Json = False,
 ) -> None:
     """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions, locks."""
     from shiftbench.provenance import locks
-    from shiftbench.tools import doctor as doctors
+    from shiftbench.workflow.tools import doctor as doctors
 
     planned, folder = _planned(scale)
     if unlock:
@@ -220,11 +200,7 @@ def _lines(value: object) -> list[str]:
     """Spell a part of the doctor's findings; where nothing is found, it is a dash."""
     if isinstance(value, dict):
         return [f"{key:14} {_named(item)}" for key, item in value.items()]
-    return (
-        [_spelled(item) for item in value or [None]]
-        if isinstance(value, list)
-        else [_spelled(value)]
-    )
+    return [_spelled(item) for item in value or [None]] if isinstance(value, list) else [_spelled(value)]
 
 
 def _named(item: object) -> str:
@@ -246,11 +222,10 @@ def _spelled(item: object) -> str:
 
 @app.command(rich_help_panel=PANEL)
 def cite(
-    scale: Scale = None,
-    bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False,
+    scale: Scale = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False
 ) -> None:
     """Print whom to cite for what params use."""
-    from shiftbench.tools import cite as citations
+    from shiftbench.workflow.tools import cite as citations
 
     entries = citations.bibliography(plans.load(scale)[0])
     if bibtex:
@@ -266,21 +241,17 @@ def cite(
 @app.command(rich_help_panel=PANEL)
 def docs(
     measured: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SLUG", help="first keep what this system gave, run at embedded scale"
-        ),
+        list[str] | None, typer.Option(metavar="SLUG", help="first keep what this system gave, run at embedded scale")
     ] = None,
     site: Annotated[
-        Path | None,
-        typer.Option(help="only what the documentation site takes beside docs/, into this folder"),
+        Path | None, typer.Option(help="only what the documentation site takes beside docs/, into this folder")
     ] = None,
 ) -> None:
     """Generate docs/, params/schema.json and the systems' pages from the code, where they differ."""
-    from shiftbench.documents import measured as kept
-    from shiftbench.documents import pages as documents
-    from shiftbench.documents import shift_pages
-    from shiftbench.engine import running
+    from shiftbench.cli.documents import measured as kept
+    from shiftbench.cli.documents import pages as documents
+    from shiftbench.cli.documents import shift_pages
+    from shiftbench.workflow.engine import running
 
     if site:
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")

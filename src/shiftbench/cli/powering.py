@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from rich import box
 from rich.table import Table
 
+from shiftbench.base.errors import DataError, ParamsError, near
 from shiftbench.cli import claiming
 from shiftbench.cli.application import Json, Scale, app, err, escaped, out
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.plan import cards, scales
-from shiftbench.plan import plan as plans
-from shiftbench.plan.report_specs import INDEX
 from shiftbench.statistics.statements import Claim
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.report_specs import INDEX
 
 if TYPE_CHECKING:
     from shiftbench.statistics.claims import Evidence
@@ -38,18 +38,11 @@ def power(
     difference: Annotated[
         float, typer.Option(help="to be found, in the metric's unit: 0.01 is a point of accuracy")
     ] = 0.01,
-    chance: Annotated[
-        float, typer.Option("--power", min=0.5, max=0.999, help="with which it is to be found")
-    ] = 0.8,
+    chance: Annotated[float, typer.Option("--power", min=0.5, max=0.999, help="with which it is to be found")] = 0.8,
     of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="YAML", help="an expression over the rows of a campaign, as in a card"
-        ),
+        str | None, typer.Option(metavar="YAML", help="an expression over the rows of a campaign, as in a card")
     ] = None,
-    over_seeds: Annotated[
-        bool, typer.Option("--over-seeds", help="with --of: for new training seeds, too")
-    ] = False,
+    over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: for new training seeds, too")] = False,
     scale: Scale = None,
     as_json: Json = False,
 ) -> None:
@@ -63,9 +56,7 @@ def power(
     if (system is None) == (of is None):
         raise ParamsError("expected a system, for its claims, or --of EXPRESSION")
     if difference <= 0:
-        raise ParamsError(
-            f"--difference is {difference:g}; no number of samples finds one of 0 or less"
-        )
+        raise ParamsError(f"--difference is {difference:g}; no number of samples finds one of 0 or less")
     if of is not None:
         from shiftbench.statistics import claims
 
@@ -127,35 +118,23 @@ def _read(scale: str | None) -> Rows:
         DataError: they were not run.
     """
     from shiftbench.provenance import table_trial
-    from shiftbench.stages import judge_claims
+    from shiftbench.workflow.stages import judge_claims
 
     planned, root = plans.load(scale)
     files = [root / ref.path for ref in planned.artifacts if ref.kind == "tables"]
     lacking = [file for file in files if not file.is_file()]
     if lacking or not files:
         what = lacking[0] if lacking else "a table"
-        raise DataError(
-            f"{what} does not exist; `make run` (or `shiftbench systems SLUG`) makes it"
-        )
+        raise DataError(f"{what} does not exist; `make run` (or `shiftbench systems SLUG`) makes it")
     table_trial.require(root)
     measures = planned.artifacts[INDEX].recipe["metrics"]
-    better, kinds = (
-        {name: one[fact] for name, one in measures.items()} for fact in ("higher_is_better", "kind")
-    )
+    better, kinds = ({name: one[fact] for name, one in measures.items()} for fact in ("higher_is_better", "kind"))
     return judge_claims.read(files, better, kinds)
 
 
 def _tell(found: list[Needed], difference: float, chance: float) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in (
-        "claim",
-        "samples",
-        "seeds",
-        "finds now",
-        "samples needed",
-        "or seeds",
-        "draws",
-    ):
+    for heading in ("claim", "samples", "seeds", "finds now", "samples needed", "or seeds", "draws"):
         table.add_column(heading, justify="left" if heading == "claim" else "right")
     for one in found:
         name = one.claim if one.part is None else f"{one.claim}: {one.part}"
@@ -179,11 +158,4 @@ def _cells(one: Needed) -> tuple[str, ...]:
         needed = f"{round(one.times * one.samples):,} ({one.times:.2g} x)"
     seeds = "" if one.seeds is None else str(one.seeds)
     more = "" if one.seeds is None else f"{one.seeds_needed:,}" if one.seeds_needed else "no number"
-    return (
-        f"{one.samples:,}" if one.samples else "",
-        seeds,
-        f"{one.detectable:.3g}",
-        needed,
-        more,
-        f"{one.draws:,}",
-    )
+    return (f"{one.samples:,}" if one.samples else "", seeds, f"{one.detectable:.3g}", needed, more, f"{one.draws:,}")

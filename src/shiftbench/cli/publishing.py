@@ -14,9 +14,9 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.audit.finding import EXIT_CODES, VERDICTS
+from shiftbench.base.errors import DataError
 from shiftbench.cli.application import Json, app, err, escaped, out
-from shiftbench.errors import DataError
-from shiftbench.plan import scales
+from shiftbench.workflow.plan import scales
 
 if TYPE_CHECKING:
     from shiftbench.audit.compare.published import Stands
@@ -26,23 +26,18 @@ _SHOWN = 5
 _STYLES = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red"}
 Scales = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[SCALES]...",
-        help="default, an overlay, systems/SLUG; default: all that were made here",
-    ),
+    typer.Argument(metavar="[SCALES]...", help="default, an overlay, systems/SLUG; default: all that were made here"),
 ]
 
 
 @app.command(rich_help_panel=PANEL)
 def publish(
     names: Scales = None,
-    created: Annotated[
-        str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
-    ] = None,
+    created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
 ) -> None:
     """Write published/: metric rows, verdicts, receipts and the Merkle root of what was made, to be committed."""
-    from shiftbench.plan import plan as plans
     from shiftbench.release import make, published
+    from shiftbench.workflow.plan import plan as plans
 
     home = Path()
     published.check_tree(home)
@@ -52,9 +47,7 @@ def publish(
         about = one.about
         size = sum(file.stat().st_size for file in one.root.rglob("*") if file.is_file())
         counted = f"{about['files']} files, {about['rows']} numbers, {about['claims']} verdicts"
-        out.print(
-            f"{one.root}: {counted}, {size / 1e6:.2f} MB, root {about['root'][:12]}", soft_wrap=True
-        )
+        out.print(f"{one.root}: {counted}, {size / 1e6:.2f} MB, root {about['root'][:12]}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)

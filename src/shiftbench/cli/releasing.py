@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shiftbench.base.errors import DataError
 from shiftbench.cli.application import Scale, app, escaped, out
-from shiftbench.errors import DataError
 
 if TYPE_CHECKING:
     from shiftbench.release.verify import Problem
@@ -25,21 +25,14 @@ _SHOWN = 20
 def release(
     name: Annotated[str, typer.Argument(help="of the release: 1.0, 2026-11, ...")],
     sign: Annotated[
-        str | None,
-        typer.Option(help="file of an SSH key, or a GPG key id; default: git's signing key"),
+        str | None, typer.Option(help="file of an SSH key, or a GPG key id; default: git's signing key")
     ] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="sign nothing")] = False,
-    created: Annotated[
-        str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
-    ] = None,
+    created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
     scale: Scale = None,
     verify: Annotated[bool, typer.Option("--verify", help="check a release that is there")] = False,
-    signers: Annotated[
-        Path | None, typer.Option(help="allowed_signers of ssh-keygen, to verify by")
-    ] = None,
-    prove: Annotated[
-        str | None, typer.Option(help="print the proof that this file is in the release, as JSON")
-    ] = None,
+    signers: Annotated[Path | None, typer.Option(help="allowed_signers of ssh-keygen, to verify by")] = None,
+    prove: Annotated[str | None, typer.Option(help="print the proof that this file is in the release, as JSON")] = None,
 ) -> None:
     """Write releases/NAME: manifest, Merkle root, attestation, Croissant, RO-Crate, CycloneDX; or check it."""
     if prove:
@@ -52,11 +45,9 @@ def release(
         _make(name, scale, created, None if unsigned else sign, unsigned=unsigned)
 
 
-def _make(
-    name: str, scale: str | None, created: str | None, sign: str | None, *, unsigned: bool
-) -> None:
-    from shiftbench.plan import plan as plans
+def _make(name: str, scale: str | None, created: str | None, sign: str | None, *, unsigned: bool) -> None:
     from shiftbench.release import make, signing
+    from shiftbench.workflow.plan import plan as plans
 
     home = Path()
     key = None if unsigned else signing.key_of(home, sign)
@@ -64,14 +55,9 @@ def _make(
     planned, root = plans.load(scale)
     content = make.make(planned, root, home, request)
     withheld = sum("withheld" in entry for entry in content["artefacts"])
-    out.print(
-        f"releases/{name}: {len(content['artefacts'])} artefacts, {withheld} of them as digests only"
-    )
+    out.print(f"releases/{name}: {len(content['artefacts'])} artefacts, {withheld} of them as digests only")
     out.print(f"root {content['root']}")
-    out.print(
-        f"signed with {escaped(key.value)}" if key else "unsigned; `--sign KEY` signs",
-        soft_wrap=True,
-    )
+    out.print(f"signed with {escaped(key.value)}" if key else "unsigned; `--sign KEY` signs", soft_wrap=True)
     out.print(f"commit it: git add releases/{name} && git commit")
 
 

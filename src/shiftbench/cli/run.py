@@ -1,16 +1,14 @@
 """The run: what is planned, why an output is as it is, and what nothing names any more."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from shiftbench.base.errors import ParamsError, near
 from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out
-from shiftbench.errors import ParamsError, near
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 PANEL = "The run"
 
@@ -18,14 +16,12 @@ PANEL = "The run"
 @app.command(rich_help_panel=PANEL)
 def plan(
     scale: Scale = None,
-    estimate: Annotated[
-        bool, typer.Option(help="also hours and GB, before anything starts")
-    ] = False,
+    estimate: Annotated[bool, typer.Option(help="also hours and GB, before anything starts")] = False,
     write: Annotated[bool, typer.Option(help="write the recipe files")] = False,
     as_json: Json = False,
 ) -> None:
     """Show what the plan names and what of it is to be made."""
-    from shiftbench.plan import estimate as estimates
+    from shiftbench.workflow.plan import estimate as estimates
 
     planned, root = plans.load(scale)
     if write:
@@ -34,15 +30,7 @@ def plan(
     if as_json:
         out.print_json(json.dumps(rows))
         return
-    columns = [
-        "stage",
-        "jobs",
-        "outputs",
-        "fresh",
-        "stale",
-        "missing",
-        *(["hours", "GB"] if estimate else []),
-    ]
+    columns = ["stage", "jobs", "outputs", "fresh", "stale", "missing", *(["hours", "GB"] if estimate else [])]
     table = Table(*columns)
     for row in rows:
         table.add_row(*(estimates.spell(row[column]) for column in columns))
@@ -52,7 +40,7 @@ def plan(
 
 def _list_yours(planned: plans.Plan) -> None:
     """Print which files of the user's own a plan reads."""
-    from shiftbench.plan import unavailable
+    from shiftbench.workflow.plan import unavailable
 
     files = unavailable.yours(planned)
     if not files:
@@ -108,18 +96,15 @@ _LONG, _FIRST = 300, 3
 
 @app.command(rich_help_panel=PANEL)
 def prune(
-    stages: Annotated[list[str], typer.Argument(help="shards weights records tables")],
-    scale: Scale = None,
+    stages: Annotated[list[str], typer.Argument(help="shards weights records tables")], scale: Scale = None
 ) -> None:
     """Move what the plan no longer names to .trash/."""
-    from shiftbench.plan import prune as pruning
-    from shiftbench.storage import pull
+    from shiftbench.workflow.plan import prune as pruning
+    from shiftbench.workflow.storage import pull
 
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
-        raise ParamsError(
-            f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}"
-        )
+        raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}")
     planned, root = plans.load(scale)
     if "shards" in stages:
         pull.require_tars(planned, root)
@@ -129,9 +114,7 @@ def prune(
 
 @app.command(rich_help_panel=PANEL)
 def make(
-    paths: Annotated[
-        list[str] | None, typer.Argument(help="outputs, or folders of outputs; default: all")
-    ] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="outputs, or folders of outputs; default: all")] = None,
     scale: Scale = None,
 ) -> None:
     """Make outputs, with what they need, in this process, one job after another, without Snakemake.
@@ -139,9 +122,9 @@ def make(
     For one output, for small campaigns and in notebooks.
     """
     from shiftbench.data import skipped
-    from shiftbench.plan import planned_jobs
     from shiftbench.provenance import trust
-    from shiftbench.tools import run_local
+    from shiftbench.workflow.plan import planned_jobs
+    from shiftbench.workflow.tools import run_local
 
     trust.require("its campaign would run here")
     systems = [system for path in paths or () for system in planned_jobs.systems_of(path)]

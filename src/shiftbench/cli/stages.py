@@ -1,16 +1,14 @@
 """The stages: what the rules call, one recipe file at a time."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 from shiftbench.cli.application import Device, Recipe, app, err, escaped, out
-from shiftbench.errors import ParamsError
 
 PANEL = "Stages"
 
@@ -19,21 +17,19 @@ Again = Annotated[bool, typer.Option("--again", help="make all of it, whatever r
 
 
 def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None:
-    from shiftbench.engine import memory
     from shiftbench.provenance import recipe
-    from shiftbench.stages import verbs
+    from shiftbench.workflow.engine import memory
+    from shiftbench.workflow.stages import verbs
 
     memory.keep_freed()
-    plugins.Folders.only_read = (
-        False  # whoever started the run trusts the checkout, and may have on another machine
-    )
+    registry.Folders.only_read = False  # whoever started the run trusts the checkout, and may have on another machine
     make = partial(verbs.RUN[verb], **options)
     count = recipe.execute(recipe_file, make, again=again, copy=_from_cache)
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 
 
 def _from_cache(file: Path, digest: str, there: Path) -> bool:
-    from shiftbench.storage import dvc_store
+    from shiftbench.workflow.storage import dvc_store
 
     found = dvc_store.copy(file, digest, there)
     if found:
@@ -44,14 +40,12 @@ def _from_cache(file: Path, digest: str, there: Path) -> bool:
 @app.command(rich_help_panel=PANEL)
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="originals to keep here")] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(help="recipe file that the plan wrote", exists=True)
-    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="recipe file that the plan wrote", exists=True)] = None,
     again: Again = False,
 ) -> None:
     """Bring originals, checked by sha256: those of a recipe, or by name for use without a campaign."""
     from shiftbench.data import source_files
-    from shiftbench.stages import fetch as fetching
+    from shiftbench.workflow.stages import fetch as fetching
 
     if recipe is not None:
         _stage("fetch", recipe, again=again)
@@ -78,7 +72,7 @@ def shift(recipe: Recipe, again: Again = False) -> None:
 @app.command(rich_help_panel=PANEL)
 def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
     """Make weights."""
-    from shiftbench.inference import devices
+    from shiftbench.evaluation import devices
 
     with devices.hold(device) as held:
         _stage("train", recipe, again=again, device=held)

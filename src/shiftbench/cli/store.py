@@ -1,15 +1,13 @@
 """The store: bytes from a remote, damaged ones made again, files of the user's own pinned."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shiftbench.cli.application import Scale, app, err, escaped, out
-from shiftbench.plan import plan as plans
-from shiftbench.plan import scales
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan import scales
 
 PANEL = "The store"
 _TOLD = 5  # damaged samples of an output that are named
@@ -24,13 +22,12 @@ def pull(
         ),
     ] = None,
     remote: Annotated[
-        str | None,
-        typer.Option(help="the only DVC remote to ask; default: all, the default one first"),
+        str | None, typer.Option(help="the only DVC remote to ask; default: all, the default one first")
     ] = None,
     scale: Scale = None,
 ) -> None:
     """Pull outputs from a DVC remote, check every digest, and settle what is left to do."""
-    from shiftbench.storage import pull
+    from shiftbench.workflow.storage import pull
 
     asked = list(what or ())
     if scale is None and asked and asked[0].startswith(f"{scales.SYSTEMS}/"):
@@ -54,14 +51,12 @@ def pull(
 
 @app.command(rich_help_panel=PANEL)
 def record(
-    systems: Annotated[
-        list[str] | None, typer.Argument(help="systems/SLUG; default: all that were made here")
-    ] = None,
+    systems: Annotated[list[str] | None, typer.Argument(help="systems/SLUG; default: all that were made here")] = None,
 ) -> None:
     """Record what was made of systems in published/systems/SLUG/dvc.lock; `dvc push` brings it to the remote."""
     from shiftbench.provenance import trust
     from shiftbench.release import make
-    from shiftbench.storage import recorded_scales
+    from shiftbench.workflow.storage import recorded_scales
 
     trust.require("DVC would record its files")
     home = Path()
@@ -73,14 +68,11 @@ def record(
 
 
 @app.command(rich_help_panel=PANEL)
-def repair(
-    path: Annotated[str, typer.Argument(help="an output, or a folder of outputs")],
-    scale: Scale = None,
-) -> None:
+def repair(path: Annotated[str, typer.Argument(help="an output, or a folder of outputs")], scale: Scale = None) -> None:
     """Check outputs below PATH and make the damaged ones again."""
     from shiftbench.provenance import trust
-    from shiftbench.storage import pull
-    from shiftbench.tools import run_local
+    from shiftbench.workflow.storage import pull
+    from shiftbench.workflow.tools import run_local
 
     trust.require("a repair runs its jobs")
     planned, root = plans.load(scale)
@@ -93,9 +85,7 @@ def repair(
             out.print(f"  and {len(problems) - _TOLD} more")
     manifest_only = [name for name in pull.manifest_only(planned, root) if name not in again]
     if manifest_only:
-        out.print(
-            f"{len(manifest_only)} folders of shards have no tars here; `shiftbench pull` brings them"
-        )
+        out.print(f"{len(manifest_only)} folders of shards have no tars here; `shiftbench pull` brings them")
     if not again:
         out.print("all bytes are as recorded; nothing to repair")
         return
@@ -105,9 +95,7 @@ def repair(
 
 
 @app.command(rich_help_panel=PANEL)
-def pin(
-    paths: Annotated[list[str], typer.Argument(help="files, folders, patterns, addresses")],
-) -> None:
+def pin(paths: Annotated[list[str], typer.Argument(help="files, folders, patterns, addresses")]) -> None:
     """Record the sha256 of files of yours in sources.lock, so that results can be traced to them."""
     from shiftbench.data import pins
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from shiftbench.base.errors import DataError
 from shiftbench.cli.application import Scale, app, escaped, out
-from shiftbench.errors import DataError
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
     from shiftbench.audit.finding import Audit
@@ -25,9 +25,7 @@ _SHOWN = 5
 @app.command(rich_help_panel=PANEL)
 def submit(
     name: Annotated[str, typer.Argument(help="of the submission: letters, digits, `.`, `_`, `-`")],
-    created: Annotated[
-        str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")
-    ] = None,
+    created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
     scale: Scale = None,
 ) -> None:
     """Pack rows, receipts, tables and params of a run into NAME.tar.gz, for the maintainers of a leaderboard."""
@@ -42,12 +40,8 @@ def submit(
 
 @app.command(rich_help_panel=PANEL)
 def review(
-    archive: Annotated[
-        Path, typer.Argument(help="NAME.tar.gz of `shiftbench submit`", exists=True)
-    ],
-    accept: Annotated[
-        bool, typer.Option("--accept", help="show it on the leaderboard from now on")
-    ] = False,
+    archive: Annotated[Path, typer.Argument(help="NAME.tar.gz of `shiftbench submit`", exists=True)],
+    accept: Annotated[bool, typer.Option("--accept", help="show it on the leaderboard from now on")] = False,
 ) -> None:
     """Audit a submission from outside, running nothing of it, and say whether its data are the published ones.
 
@@ -109,10 +103,7 @@ def _tell(done: Audit, unlike: list[str]) -> None:
     kinds = Counter(result.verdict for result in done.results)
     out.print(", ".join(f"{number} checks {verdict}" for verdict, number in kinds.items()))
     findings = [
-        (result, finding)
-        for result in done.results
-        for finding in result.findings
-        if finding.verdict == "failed"
+        (result, finding) for result in done.results for finding in result.findings if finding.verdict == "failed"
     ]
     for result, finding in findings[:_SHOWN]:
         out.print(f"[bold]{result.number} {result.name}[/] {escaped(str(finding))}", soft_wrap=True)
@@ -121,9 +112,7 @@ def _tell(done: Audit, unlike: list[str]) -> None:
     if not unlike:
         out.print("its shards are the published ones, and its tables are computed alike")
     for path in unlike[:_SHOWN]:
-        out.print(
-            f"other than published, or in one of the two only: {escaped(path)}", soft_wrap=True
-        )
+        out.print(f"other than published, or in one of the two only: {escaped(path)}", soft_wrap=True)
     if len(unlike) > _SHOWN:
         out.print(f"and {len(unlike) - _SHOWN} more")
 
@@ -131,9 +120,7 @@ def _tell(done: Audit, unlike: list[str]) -> None:
 _EXACT = ("coherence", "parameters", "seeds", "selection", "aggregates", "reruns")
 """Checks that must be exact: recipes are those of the params, and tables follow from rows."""
 _LACKING = {
-    "digests": re.compile(
-        r"\.tar$|(^|/)(weights|data/sources|data/local|results/(previews|features))/"
-    ),
+    "digests": re.compile(r"\.tar$|(^|/)(weights|data/sources|data/local|results/(previews|features))/"),
     "rows": re.compile(r"(^|/)data/(shards|local)/"),
 }
 """Checks that may lack what is never sent, by the file that a finding names; all else must be exact."""
@@ -169,7 +156,5 @@ def _same_board(board: bytes | DataError, sent: bytes) -> bytes:
     if isinstance(board, DataError):
         raise board
     if board != sent:
-        raise DataError(
-            "it is not shown: its leaderboard.csv is not what its tables give; have it made and sent again"
-        )
+        raise DataError("it is not shown: its leaderboard.csv is not what its tables give; have it made and sent again")
     return board

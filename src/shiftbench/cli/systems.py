@@ -1,13 +1,11 @@
 """The published systems: which there are, and what a card says."""
 
-from __future__ import annotations
-
 from rich import box
 from rich.table import Table
 
 from shiftbench.cli.application import escaped, out
-from shiftbench.plan import cards
-from shiftbench.plan.cards import Card
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.plan.cards import Card
 
 
 def listed() -> list[dict[str, object]]:
@@ -29,9 +27,7 @@ def show_all() -> None:
         table.add_column(heading, no_wrap=heading in ("slug", "status"))
     for row in rows:
         style = "" if row["status"] == "built" else "dim"
-        cells = [
-            escaped(str(row[name])) for name in ("slug", "status", "family", "claims", "title")
-        ]
+        cells = [escaped(str(row[name])) for name in ("slug", "status", "family", "claims", "title")]
         table.add_row(*cells, style=style)
     out.print(table)
 

@@ -2,15 +2,13 @@
 
     python -P -m shiftbench.cli.warm_server FD       # FD: the socket on which jobs are asked for
 
-Whoever asks (`engine/client.py`) sends the words, folder, variables and streams of a command, and signals that it
-gets; it receives the number of the job's process, then the exit status. A job is a group of processes. The group ends
-when the job ends, when whoever asked is gone, and when this process ends; if this one is killed, whoever asked ends it.
+The client (`workflow/engine/client.py`) sends the words, folder, variables and streams of a command, and passes signals
+on. It receives the number of the job's process, then the exit status. A job is a group of processes. The group ends
+when the job ends, when the client is gone, and when this process ends. If this process is killed, the client ends it.
 
 What makes the fork safe: nothing is computed here, so that no pool of threads has started (`settle` checks it by their
 names) and CUDA is untouched. Where a library starts threads, this process ends, and jobs go on without it.
 """
-
-from __future__ import annotations
 
 import atexit
 import contextlib
@@ -41,16 +39,16 @@ from typing import Any, NoReturn
 import numpy as np
 import typer.main
 
-from shiftbench.engine.client import PASSED_ON, STAGES
-from shiftbench.plugins import PACKAGE
+from shiftbench.base.registry import PACKAGE
+from shiftbench.workflow.engine.client import PASSED_ON, STAGES
 
+_STAGES = "fetch shift train evaluate score aggregate report samples verbs"
 PRELOADED = (
-    "numpy torch torchvision.transforms.v2 torch._inductor.config polars pyarrow.parquet pyarrow.compute "
-    "pyarrow.dataset cv2 PIL.Image scipy.stats sklearn.linear_model numba webdataset safetensors.torch jinja2 "
-    "shiftbench.cli shiftbench.stages.fetch shiftbench.stages.shift shiftbench.stages.train "
-    "shiftbench.stages.evaluate shiftbench.stages.score shiftbench.stages.aggregate shiftbench.stages.report "
-    "shiftbench.stages.samples shiftbench.stages.verbs shiftbench.engine.memory shiftbench.data.dataset_card"
-).split()
+    *"numpy torch torchvision.transforms.v2 torch._inductor.config polars pyarrow.parquet pyarrow.compute".split(),
+    *"pyarrow.dataset cv2 PIL.Image scipy.stats sklearn.linear_model numba webdataset safetensors.torch jinja2".split(),
+    *"shiftbench.cli shiftbench.workflow.engine.memory shiftbench.data.dataset_card".split(),
+    *(f"shiftbench.workflow.stages.{name}" for name in _STAGES.split()),
+)
 """What jobs spend their start on: libraries, the command line, the stages."""
 
 IDLE = ("jemalloc_bg_thd", "polars-ooc-clea")
@@ -77,9 +75,7 @@ def main(descriptor: int) -> None:
             settle()
             gc.collect()  # so that no job soon looks at all objects, which copies them
             gc.enable()
-            warnings.filterwarnings(
-                "ignore", message=".*use of fork.*"
-            )  # threads have been looked at
+            warnings.filterwarnings("ignore", message=".*use of fork.*")  # threads have been looked at
             Server(listener, command).serve()
         finally:
             shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
@@ -317,9 +313,7 @@ def settle() -> None:
     """
     busy = [name for name in threads() if name not in IDLE]
     if busy:
-        sys.exit(
-            f"jobs start cold: an import started the threads {', '.join(busy)}, which a fork does not copy"
-        )
+        sys.exit(f"jobs start cold: an import started the threads {', '.join(busy)}, which a fork does not copy")
 
 
 def prepare() -> Callable[[], None]:

@@ -1,7 +1,5 @@
 """Yours: plugins and campaigns of your own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +17,7 @@ def new(
     into: Annotated[Path, typer.Option(help="your folder of plugins")] = Path("mine"),
 ) -> None:
     """Write a plugin of your own to begin with; it runs as it is."""
-    from shiftbench.tools import scaffold as scaffolds
+    from shiftbench.workflow.tools import scaffold as scaffolds
 
     family = plural(family)
     use_plugin_folders()
@@ -33,7 +31,7 @@ def new(
 @app.command(rich_help_panel=PANEL)
 def init(folder: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
     """Make a repository for a campaign of your own, under git and DVC."""
-    from shiftbench.tools import init_campaign as initial
+    from shiftbench.workflow.tools import init_campaign as initial
 
     for name in initial.create(folder):
         out.print(f"wrote {folder / name}", soft_wrap=True)

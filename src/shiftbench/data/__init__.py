@@ -1,4 +1,4 @@
 """Data at rest: formats of what stages exchange, shards, codecs, splits, and the source files that data come from.
 
-May import the base modules only (errors, files, plugins, refs, rng, sample).
+May import `base`.
 """

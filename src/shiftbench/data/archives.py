@@ -1,7 +1,5 @@
 """Headers of tar archives, read with a limit: a few bytes may state a name of gigabytes."""
 
-from __future__ import annotations
-
 import gzip
 from typing import IO
 

@@ -10,8 +10,6 @@ Source: Smith and Gossett, "A flexible sampling-rate conversion method", ICASSP 
 the table is not interpolated, whose error is below that of 16 bits times the slope of the signal.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import warnings
@@ -23,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
-from shiftbench.errors import DataError
+from shiftbench.base.compiled import compiled
+from shiftbench.base.errors import DataError
 
 RATE = 16_000
 """Samples a second, everywhere but in the user's files."""
@@ -97,9 +95,7 @@ def decode(data: bytes) -> Wave:
             "`shiftbench.data.audio.read` converts it"
         )
     if len(body) != 2 * count:
-        raise DataError(
-            f"truncated WAV: it states {count} samples and holds {len(body) // 2} of them"
-        )
+        raise DataError(f"truncated WAV: it states {count} samples and holds {len(body) // 2} of them")
     return checked(np.frombuffer(body, dtype="<i2").astype(np.int16))
 
 
@@ -116,9 +112,7 @@ def read(file: Path) -> Wave:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", wavfile.WavFileWarning
-            )  # of chunks that hold no samples
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks that hold no samples
             rate, values = wavfile.read(file)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} cannot be read as a WAV: {error}") from error
@@ -187,12 +181,7 @@ def stretched(value: Wave, step: Fraction, count: int) -> Wave:
 
 @compiled
 def _weigh(
-    padded: NDArray[np.int64],
-    table: NDArray[np.int64],
-    numerator: int,
-    denominator: int,
-    last: int,
-    out: Wave,
+    padded: NDArray[np.int64], table: NDArray[np.int64], numerator: int, denominator: int, last: int, out: Wave
 ) -> Wave:
     """Fill each sample: its place, in 1/512 of one of the audio's own, tells which samples and which weights."""
     for n in range(len(out)):
@@ -221,10 +210,7 @@ def _table(step: Fraction) -> NDArray[np.int64]:
     cut = float(1 / step)
     half = math.ceil(ZEROS / cut)
     offsets = np.arange(1 - half, half + 1)
-    rows = [
-        fixed([float(k) - p / PHASES for k in offsets], cut, half, middle=half - 1)
-        for p in range(PHASES)
-    ]
+    rows = [fixed([float(k) - p / PHASES for k in offsets], cut, half, middle=half - 1) for p in range(PHASES)]
     return np.stack(rows)
 
 

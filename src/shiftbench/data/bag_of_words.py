@@ -5,8 +5,6 @@ out (bm25s' default: the same order, up to the factor k1 + 1 the same scores). S
 of the query's words.
 """
 
-from __future__ import annotations
-
 import re
 from array import array
 from collections import Counter
@@ -56,17 +54,12 @@ class Index:
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.vocabulary: dict[str, int] = {}
-        columns, values = (
-            array("i"),
-            array("d"),
-        )  # lists of a large collection's would be four times as large
+        columns, values = (array("i"), array("d"))  # lists of a large collection's would be four times as large
         ends, lengths = [0], []
         for text in texts:
             found = words(text)
             counted = Counter(found)
-            columns.extend(
-                self.vocabulary.setdefault(word, len(self.vocabulary)) for word in counted
-            )
+            columns.extend(self.vocabulary.setdefault(word, len(self.vocabulary)) for word in counted)
             values.extend(counted.values())
             ends.append(len(columns))
             lengths.append(len(found))
@@ -116,9 +109,7 @@ class Index:
         rare: Floats = np.log(1 + (len(self) - n + 0.5) / (n + 0.5))
         return rare
 
-    def bm25(
-        self, terms: Sequence[str], counts: Floats, lengths: Floats, k1: float, b: float
-    ) -> Floats:
+    def bm25(self, terms: Sequence[str], counts: Floats, lengths: Floats, k1: float, b: float) -> Floats:
         """Return sum_t idf(t) tf (k1 + 1) / (tf + k1 (1 - b + b |d| / avgdl)), float64 (m,).
 
         Source: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework", with Lucene's idf.
@@ -135,9 +126,7 @@ class Index:
         parts = self.idf(terms) * counts * (k1 + 1) / np.where(counts > 0, counts + held, 1)
         return _added(parts)
 
-    def likelihood(
-        self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float
-    ) -> Floats:
+    def likelihood(self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float) -> Floats:
         """Return sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
 
         Source: Zhai and Lafferty 2004, "A Study of Smoothing Methods", TOIS 22(2), Dirichlet smoothing.

@@ -5,8 +5,6 @@ the dataset's classes; optionally `area` of the object in pixels (default: w tim
 COCO has them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import DataError, RangeError
+from shiftbench.base.errors import DataError, RangeError
 
 Box = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -38,9 +36,7 @@ def arrays(boxes: list[Box]) -> Arrays:
     return Arrays(
         xywh,
         np.array([box["label"] for box in boxes], dtype=np.int64),
-        np.array(
-            [box.get("area", box["box"][2] * box["box"][3]) for box in boxes], dtype=np.float64
-        ),
+        np.array([box.get("area", box["box"][2] * box["box"][3]) for box in boxes], dtype=np.float64),
         np.array([box.get("crowd", False) for box in boxes], dtype=bool),
     )
 
@@ -66,9 +62,7 @@ def check(key: str, boxes: Any, shape: tuple[int, ...], classes: int) -> None:
             raise DataError(f"{what} is {box!r}; expected a dict with box [x, y, w, h] and label")
         x, y, w, h = box["box"]
         if not 0 <= box["label"] < classes:
-            raise RangeError(
-                f"{what} has the label {box['label']}; there are {classes} classes (0 to {classes - 1})"
-            )
+            raise RangeError(f"{what} has the label {box['label']}; there are {classes} classes (0 to {classes - 1})")
         if w <= 0 or h <= 0:
             raise RangeError(f"{what} is {w:g} pixels wide and {h:g} high; it must have a size")
         height, width = shape[:2]
@@ -123,10 +117,7 @@ def _filled(box: list[float], shape: tuple[int, ...]) -> Pixels:
 
 def _around(mask: Pixels) -> list[float] | None:
     """Return the box around what is at least half there."""
-    rows, columns = (
-        np.flatnonzero((mask >= 128).any(axis=1)),
-        np.flatnonzero((mask >= 128).any(axis=0)),
-    )
+    rows, columns = (np.flatnonzero((mask >= 128).any(axis=1)), np.flatnonzero((mask >= 128).any(axis=0)))
     if not len(rows):
         return None
     left, top = int(columns[0]), int(rows[0])

@@ -1,7 +1,5 @@
 """Formats of what is said of a system, between aggregate and report: claims, numbers beside reported ones, figures."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from shiftbench.data.formats import Column, Format
@@ -26,7 +24,7 @@ CLAIMS = Format(
         Column("units", pa.int64(), "", "samples or clusters, fewest of a row; null: not known", 0, nullable=True),
         Column("reason", pa.string(), "", "why it is not evaluable or inconclusive, or a note", nullable=True),
     ),
-)  # fmt: skip
+)
 
 CLAIM_REPLICATES = Format(
     "claim_replicates",
@@ -44,7 +42,7 @@ CLAIM_REPLICATES = Format(
         _VALUE[0],
         Column("draws", pa.list_(pa.float64()), "metric's", "under each draw; null inside: not defined in it"),
     ),
-)  # fmt: skip
+)
 
 MEASURED = Format(
     "measured",

@@ -16,8 +16,6 @@ docs/encoding.md): of the candidates whose bytes do not depend on the CPU it has
 size and speed, and its run-length strategy has no hash table whose layout could differ.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -29,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.base.errors import DataError, RangeError, near
 from shiftbench.data import audio, png
-from shiftbench.errors import DataError, RangeError, near
 
 _PNG = (
     cv2.IMWRITE_PNG_COMPRESSION,  # naming a level also turns on the filters (else only "sub")
@@ -88,9 +86,7 @@ def _codec(extension: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], An
     try:
         return _CODECS[plain if name and plain in ("txt", "json", "npy") else extension]
     except KeyError:
-        raise DataError(
-            f"no codec for extension {extension!r} ({near(extension, _CODECS)})"
-        ) from None
+        raise DataError(f"no codec for extension {extension!r} ({near(extension, _CODECS)})") from None
 
 
 def image(value: object) -> NDArray[np.uint8]:
@@ -100,14 +96,10 @@ def image(value: object) -> NDArray[np.uint8]:
         DataError: it is not.
     """
     if not isinstance(value, np.ndarray):
-        raise DataError(
-            f"an image is a uint8 array (h, w) or (h, w, 3); got {type(value).__name__}"
-        )
+        raise DataError(f"an image is a uint8 array (h, w) or (h, w, 3); got {type(value).__name__}")
     right = value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 3)
     if value.dtype != np.uint8 or not right or not value.size:
-        raise DataError(
-            f"an image is a uint8 array (h, w) or (h, w, 3), not empty; got {value.dtype} {value.shape}"
-        )
+        raise DataError(f"an image is a uint8 array (h, w) or (h, w, 3), not empty; got {value.dtype} {value.shape}")
     return value
 
 

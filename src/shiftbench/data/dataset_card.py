@@ -4,8 +4,6 @@
 classes. It follows from the manifest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,12 +45,7 @@ def head(about: dict[str, Any]) -> str:
         about: the manifest.
     """
     read = {
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": about["split"], "path": "*.tar"}],
-            }
-        ],
+        "configs": [{"config_name": "default", "data_files": [{"split": about["split"], "path": "*.tar"}]}],
         "dataset_info": {"features": list(_features(about))},
     }
     return f"---\n{yaml.safe_dump(read, sort_keys=False, width=10_000)}---\n"
@@ -62,10 +55,7 @@ def _features(about: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the columns as `datasets` spells them; of what only some samples have, the others have None."""
     for extension in about["fields"].values():
         kind = extension.rpartition(".")[2]
-        yield {
-            "name": extension,
-            "dtype": _label(about) if kind == "cls" else _TYPES.get(kind, "binary"),
-        }
+        yield {"name": extension, "dtype": _label(about) if kind == "cls" else _TYPES.get(kind, "binary")}
     yield {"name": "__key__", "dtype": "string"}
     yield {"name": "__url__", "dtype": "string"}
 

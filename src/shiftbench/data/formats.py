@@ -5,8 +5,6 @@ rounded once, when records are written; everything behind only compares, counts 
 which gives the same result in any order, on any machine.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -49,9 +47,7 @@ class Format:
     @property
     def arrow(self) -> pa.Schema:
         """The pyarrow schema; its metadata names the format."""
-        return pa.schema(
-            [(column.name, column.dtype) for column in self.columns], metadata={NAME: self.name}
-        )
+        return pa.schema([(column.name, column.dtype) for column in self.columns], metadata={NAME: self.name})
 
     @property
     def names(self) -> list[str]:
@@ -75,19 +71,14 @@ _CLASSIFIED = (
     Column("brier_e9", pa.int64(), "1e-9", "sum over classes of (share - [is label])^2", 0, 2 * E9, nullable=True),
     Column("group", pa.string(), "", "subgroup that metrics are also given for", nullable=True),
     Column("cluster", pa.string(), "", "what is resampled together; null: the sample itself", nullable=True),
-)  # fmt: skip
+)
 
 RECORDS_FULL = Format(
     "records/classification/full",
     "One row per sample of an evaluation artifact; all logits. The probabilities behind confidence, nll and "
     "brier are a softmax over the classes that the dataset has (see `tasks`), the logits are the model's.",
     ("key",),
-    (
-        *_CLASSIFIED,
-        Column(
-            "logits", pa.list_(pa.float32()), "", "the model's logits, in the order of its classes"
-        ),
-    ),
+    (*_CLASSIFIED, Column("logits", pa.list_(pa.float32()), "", "the model's logits, in the order of its classes")),
 )
 
 RECORDS_TOP20 = Format(
@@ -96,25 +87,9 @@ RECORDS_TOP20 = Format(
     ("key",),
     (
         *_CLASSIFIED,
-        Column(
-            "logsumexp",
-            pa.float64(),
-            "",
-            "log of the sum of exp(logit) over all classes of the model",
-        ),
-        Column(
-            "label_logit",
-            pa.float32(),
-            "",
-            "logit of the label; null where label is -1",
-            nullable=True,
-        ),
-        Column(
-            "top_classes",
-            pa.list_(pa.int32()),
-            "class",
-            "classes of the largest logits, largest first",
-        ),
+        Column("logsumexp", pa.float64(), "", "log of the sum of exp(logit) over all classes of the model"),
+        Column("label_logit", pa.float32(), "", "logit of the label; null where label is -1", nullable=True),
+        Column("top_classes", pa.list_(pa.int32()), "class", "classes of the largest logits, largest first"),
         Column("top_logits", pa.list_(pa.float32()), "", "their logits"),
     ),
 )
@@ -161,9 +136,7 @@ OVERLAPS = Format(
         Column("n_a", pa.int64(), "sample", "samples of one", 0),
         Column("n_b", pa.int64(), "sample", "samples of the other", 0),
         Column("shared_keys", pa.int64(), "sample", "keys that are in both", 0),
-        Column(
-            "shared_contents", pa.int64(), "sample", "of b, whose decoded payload is also in a", 0
-        ),
+        Column("shared_contents", pa.int64(), "sample", "of b, whose decoded payload is also in a", 0),
         Column("disjoint", pa.bool_(), "", "whether they had to share none"),
     ),
 )
@@ -176,13 +149,9 @@ INDEX = Format(
         _KEY,
         Column("tar", pa.string(), "", "name of the tar"),
         Column("offset", pa.int64(), "byte", "where the sample's first header begins", 0),
-        Column(
-            "size", pa.int64(), "byte", "length of its members, headers and padding included", 0
-        ),
+        Column("size", pa.int64(), "byte", "length of its members, headers and padding included", 0),
         Column("sha256", pa.string(), "hex", "sha256 of these bytes"),
-        Column(
-            "pixels", pa.string(), "hex", "digest of the decoded payload, independent of the codec"
-        ),
+        Column("pixels", pa.string(), "hex", "digest of the decoded payload, independent of the codec"),
     ),
 )
 
@@ -211,15 +180,12 @@ _CELL = (
     Column("group", pa.string(), "", "subgroup; null: all samples", nullable=True),
     Column("step", pa.int32(), "", "position in a stream; null: not part of one", 0, nullable=True),
     Column("metric", pa.string(), "", "metric as params.yaml names it"),
-)  # fmt: skip
+)
 
 OBSERVATIONS = Format(
     "observations",
     "What an analysis measured: one number per unit and place; aggregate takes means over units.",
-    (
-        *("metric", "weights", "method", "detector", "dataset", "split"),
-        *("shift", "severity", "group", "step", "key"),
-    ),
+    (*("metric", "weights", "method", "detector", "dataset", "split"), *("shift", "severity", "group", "step", "key")),
     (
         *(column for column in _CELL if column.name not in ("campaign", "task", "reference")),
         Column("key", pa.string(), "", "the unit, which is what is resampled"),
@@ -244,7 +210,7 @@ METRICS = Format(
         Column("unit", pa.string(), "", "what is resampled: `key` (the sample) or `cluster`"),
         Column("units", pa.int64(), "unit", "how many there are; of two sides, of the smaller", 0),
     ),
-)  # fmt: skip
+)
 
 REPLICATES = Format(
     "replicates",
@@ -254,10 +220,7 @@ REPLICATES = Format(
     (
         *_CELL,
         Column(
-            "draws",
-            pa.list_(pa.float64()),
-            "metric's",
-            "one value per draw; null inside: not defined in that draw",
+            "draws", pa.list_(pa.float64()), "metric's", "one value per draw; null inside: not defined in that draw"
         ),
     ),
 )
@@ -276,7 +239,7 @@ DIFFERENCES = Format(
         Column("p_value", pa.float64(), "", "two-sided, of no difference", 0, 1, nullable=True),
         Column("n", pa.int64(), "sample", "samples that count for both", 0),
     ),
-)  # fmt: skip
+)
 
 COMPARISONS = Format(
     "comparisons",

@@ -7,17 +7,15 @@ first sample. Audio may go on beyond the last frame, which nothing looks at; aud
 early is refused.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.sample import Sample
 from shiftbench.data import audio
-from shiftbench.errors import DataError, RangeError
-from shiftbench.sample import Sample
 
 FPS = 25
 SAMPLES = audio.RATE // FPS
@@ -53,9 +51,7 @@ def count(sample: Sample) -> int:
     if "frames" in sample.fields:
         given = str((sample.fields.get("meta") or {}).get("frames"))
         if not given.isdecimal() or int(given) < 1:
-            raise DataError(
-                f"{sample.key}: meta.frames is {given!r}; expected the number of frames"
-            )
+            raise DataError(f"{sample.key}: meta.frames is {given!r}; expected the number of frames")
         return int(given)
     return -(-len(sample.fields["audio"]) // SAMPLES)
 
@@ -91,15 +87,11 @@ def check(sample: Sample) -> None:
 def _check_targets(key: str, found: Any) -> None:
     whole = isinstance(found, dict) and set(found) == {"names", "values"}
     if not whole or not found["values"] or not found["names"]:
-        raise DataError(
-            f"{key}: targets are a dict of `names` and `values`, one list for each frame"
-        )
+        raise DataError(f"{key}: targets are a dict of `names` and `values`, one list for each frame")
     width = len(found["names"])
     for at, row in enumerate(found["values"]):
         if len(row) != width or not all(type(value) is int for value in row):
-            raise DataError(
-                f"{key}: frame {at} has the targets {row}; expected {width} whole numbers"
-            )
+            raise DataError(f"{key}: frame {at} has the targets {row}; expected {width} whole numbers")
         if min(row) < 0 or max(row) > UNIT:
             raise RangeError(f"{key}: frame {at} has the targets {row}; expected 0 to {UNIT}")
 

@@ -1,12 +1,10 @@
 """How large a Parquet table may be: a file of some kilobytes can state a table of gigabytes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from shiftbench.errors import SchemaError
+from shiftbench.base.errors import SchemaError
 
 MOST = 4 << 30
 """Bytes that a table may take, as `provenance.table_trial` has it for tables of strangers."""
@@ -27,6 +25,4 @@ def check(parquet: pq.ParquetFile, file: Path) -> None:
         _OF_VALUE * sum(column.num_values for column in columns),
     )
     if not 0 <= size <= MOST:
-        raise SchemaError(
-            f"{file} states a table of {size} bytes, and may have {MOST}; get it again, or remove it"
-        )
+        raise SchemaError(f"{file} states a table of {size} bytes, and may have {MOST}; get it again, or remove it")

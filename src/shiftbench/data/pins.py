@@ -7,8 +7,6 @@ What a path names is in `places`. An address (`https://...`) is read once, when 
 cache, by their sha256, and that is where they are read from then on.
 """
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import re
@@ -19,13 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError
+from shiftbench.base.files import from_json, scratch, sha256, write_json
+from shiftbench.base.refs import Ref, ShardsName
 from shiftbench.data import splits
 from shiftbench.data.places import below, is_address, places, present, there
 from shiftbench.data.source_files import cache_home
-from shiftbench.errors import ChecksumError, DataError, ParamsError
-from shiftbench.files import from_json, scratch, sha256, write_json
-from shiftbench.refs import Ref, ShardsName
 
 LOCK = Path("sources.lock")
 ABSENT = "absent"
@@ -94,8 +92,7 @@ def digest(path: str, where: str) -> str:
     for place in asked:
         if not known[place]:
             raise ParamsError(
-                f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; "
-                f"run `{command(path)}`"
+                f"{where} = {path!r} is not pinned, so results could not be traced to its bytes; run `{command(path)}`"
             )
     together = {name: entry for some in known.values() for name, entry in some.items()}
     lines = [f"{entry['sha256']}  {name}\n" for name, entry in sorted(together.items())]
@@ -117,9 +114,7 @@ def check(recipe: dict[str, Any]) -> None:
         for name in sorted(known):
             _check_file(name, known[name])
         for stranger in sorted(set(present(place)) - set(known)):
-            raise DataError(
-                f"{stranger} is not pinned, but lies in {place}; `{command(place)}` adds it"
-            )
+            raise DataError(f"{stranger} is not pinned, but lies in {place}; `{command(place)}` adds it")
 
 
 def is_pinned(path: str) -> bool:
@@ -188,13 +183,11 @@ def brought(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
 def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
     """Return what the user must bring for clean shards: path -> what it is."""
     spec = recipe.get("dataset", {}) if ref.kind == "shards" else {}
-    module = plugins.find("datasets", spec["use"]) if spec else None
+    module = registry.find("datasets", spec["use"]) if spec else None
     if module is None or not hasattr(module, "wants"):
         return {}
     name, split, *_ = ShardsName.of(ref)
-    found: dict[str, str] = module.wants(
-        splits.native(split, module), {**spec["options"], "name": name}
-    )
+    found: dict[str, str] = module.wants(splits.native(split, module), {**spec["options"], "name": name})
     return found
 
 
@@ -210,9 +203,7 @@ def _check_file(name: str, entry: dict[str, Any]) -> None:
     elif not Path(name).is_file():
         raise DataError(f"{name} is pinned in {LOCK} but gone; bring it back, or pin again")
     elif _moved(name, entry):
-        raise ChecksumError(
-            f"{name} is not the file that was pinned; `{command(name)}` accepts the new one"
-        )
+        raise ChecksumError(f"{name} is not the file that was pinned; `{command(name)}` accepts the new one")
 
 
 def _moved(name: str, entry: dict[str, Any]) -> bool:
@@ -234,9 +225,7 @@ def _entries() -> Entries:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         whole = False
     if not whole:
-        raise DataError(
-            f"{LOCK} is no list of pinned files; take it from git again, or remove it and pin again"
-        )
+        raise DataError(f"{LOCK} is no list of pinned files; take it from git again, or remove it and pin again")
     return entries
 
 
@@ -256,9 +245,7 @@ def _bring(address: str, entry: dict[str, Any]) -> None:
     if kept.is_file() and sha256(kept) == entry["sha256"]:
         return
     if _download(address)["sha256"] != entry["sha256"]:
-        raise ChecksumError(
-            f"{address} has other bytes than were pinned; `{command(address)}` accepts the new ones"
-        )
+        raise ChecksumError(f"{address} has other bytes than were pinned; `{command(address)}` accepts the new ones")
 
 
 def _download(address: str) -> dict[str, Any]:
@@ -266,15 +253,10 @@ def _download(address: str) -> dict[str, Any]:
     folder = cache_home() / "pinned"
     with scratch(folder / hashlib.sha256(address.encode()).hexdigest()) as temporary:
         try:
-            with (
-                urllib.request.urlopen(address, timeout=_TIMEOUT) as answer,
-                temporary.open("wb") as file,
-            ):
+            with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer, temporary.open("wb") as file:
                 shutil.copyfileobj(answer, file)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DataError(
-                f"{address} cannot be read: {error}; download it and give the file"
-            ) from None
+            raise DataError(f"{address} cannot be read: {error}; download it and give the file") from None
         entry = {"sha256": sha256(temporary), "size": temporary.stat().st_size}
         temporary.replace(file_of(address, entry))
     return entry

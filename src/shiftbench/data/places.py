@@ -4,8 +4,6 @@
 Braces are those of the webdataset library; its shell commands (`pipe:`) and variables of the environment are not.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,8 +11,8 @@ from pathlib import Path
 
 import braceexpand
 
-from shiftbench.errors import ParamsError
-from shiftbench.files import fits, shortened
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.files import fits, shortened
 
 _MOST = 100_000  # files that braces may name
 _USUAL = 500  # characters of a name, where there are that many
@@ -84,9 +82,7 @@ class _Brace:
         """Return how many texts it stands for, and the characters of the longest."""
         if numbers := _NUMBERS.fullmatch(inside):
             first, last, step = numbers.groups()
-            return abs(int(last) - int(first)) // (int(step or 1) or 1) + 1, max(
-                len(first), len(last)
-            )
+            return abs(int(last) - int(first)) // (int(step or 1) or 1) + 1, max(len(first), len(last))
         if _LETTERS.fullmatch(inside):
             return 2 * 26, 1
         if not self.before:
@@ -127,9 +123,7 @@ def _place(one: str, where: str) -> str:
     one = one.removeprefix("file://")
     scheme, shown = _SCHEME.match(one), repr(shortened(one))
     if scheme and scheme[2]:
-        raise ParamsError(
-            f"{where} = {shown} is a shell command, and none is run; give files or addresses"
-        )
+        raise ParamsError(f"{where} = {shown} is a shell command, and none is run; give files or addresses")
     if scheme and scheme[1] not in ("http", "https"):
         raise ParamsError(
             f"{where} = {shown}: addresses are read by http:// and https:// alone; download it and give the file"
@@ -168,8 +162,7 @@ def below(name: str, place: str) -> bool:
     """
     parts, wanted = name.split("/"), place.split("/")
     return len(parts) >= len(wanted) and all(
-        part == other or fnmatchcase(part, _pattern(other))
-        for part, other in zip(parts, wanted, strict=False)
+        part == other or fnmatchcase(part, _pattern(other)) for part, other in zip(parts, wanted, strict=False)
     )
 
 

@@ -3,8 +3,6 @@
 What is not of this kind (palettes, 16 bits, interlaced), and whatever is damaged in any way, is left to OpenCV.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator
 
@@ -12,7 +10,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
+from shiftbench.base.compiled import compiled
 
 _CHANNELS = {(8, 0): 1, (8, 2): 3}
 """(bits, colour type) -> channels of what is decoded here: grey and RGB."""

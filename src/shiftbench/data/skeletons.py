@@ -8,8 +8,6 @@ BlazePose's 33 landmarks, Bazarevsky et al. 2020, arXiv:2006.10204, and MediaPip
 joints, Loper et al. 2015, doi:10.1145/2816795.2818013.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,7 +31,7 @@ BLAZEPOSE_33 = (
 SMPL_24 = (
     *("pelvis", *_both("hip"), "spine_1", *_both("knee"), "spine_2", *_both("ankle"), "spine_3"),
     *(*_both("foot"), "neck", *_both("collar"), "head", *_both("shoulder", "elbow", "wrist", "hand")),
-)  # fmt: skip
+)
 SKELETONS = {"coco_17": COCO_17, "blazepose_33": BLAZEPOSE_33, "smpl_24": SMPL_24}
 
 LIMB_JOINTS = _both(*_LIMBS)
@@ -52,7 +50,7 @@ SIGMAS = dict(
         (0.026, *(s for s in (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089) for _ in "lr")),
         strict=True,
     )
-)  # fmt: skip
+)
 """OKS's sigma of each joint of COCO; a joint that is not there has no part in OKS."""
 AREA = 0.53
 """Of its box, the share that a person whose area nobody measured is taken to cover (MMPose's rule)."""

@@ -1,7 +1,5 @@
 """Samples that could not be read and were left out, as a dataset's `on_error: skip` allows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

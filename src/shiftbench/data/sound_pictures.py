@@ -1,7 +1,5 @@
 """Sounds for the eye, and short ones for a page's player: waveform, spectrogram, and an excerpt as WAV."""
 
-from __future__ import annotations
-
 import base64
 from itertools import pairwise
 
@@ -29,10 +27,7 @@ def waveform(value: Wave, width: int, height: int) -> Pixels:
     for column, (start, end) in enumerate(pairwise(edges)):
         part = value[start : max(end, start + 1)].astype(np.int64)
         if len(part):
-            high, low = (
-                (audio.FULL - int(v)) * (height - 1) // (2 * audio.FULL + 1)
-                for v in (part.max(), part.min())
-            )
+            high, low = ((audio.FULL - int(v)) * (height - 1) // (2 * audio.FULL + 1) for v in (part.max(), part.min()))
             picture[high : low + 1, column] = _INK
     return picture
 

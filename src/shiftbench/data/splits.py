@@ -10,17 +10,15 @@ The hash knows the group's name only: datasets that share group names (our five 
 space) cut them alike, so an object that one of them trains on is a test object in none.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 
 SPLITS = ("train", "val", "test")
 VAL = 0.1
@@ -58,8 +56,7 @@ def native(split: str, module: ModuleType) -> str:
         if name in has:
             return name
     raise ParamsError(
-        f"dataset {plugins.called(module)} has no split {split!r} and none to cut it from; "
-        f"it has {', '.join(has)}"
+        f"dataset {registry.called(module)} has no split {split!r} and none to cut it from; it has {', '.join(has)}"
     )
 
 
@@ -94,9 +91,7 @@ def cut(
     """
     group: Callable[[Sample], str] = getattr(module, "group", _key)
     for sample in samples:
-        if isinstance(sample, DataError) or belongs(
-            split, group(sample), module.NATIVE, apart=apart
-        ):
+        if isinstance(sample, DataError) or belongs(split, group(sample), module.NATIVE, apart=apart):
             yield sample
 
 
@@ -120,9 +115,7 @@ def sliced(
             yield sample
 
 
-def subset(
-    samples: Iterable[Sample | DataError], amount: float | None
-) -> Iterator[Sample | DataError]:
+def subset(samples: Iterable[Sample | DataError], amount: float | None) -> Iterator[Sample | DataError]:
     """Keep a part that is nested: every smaller amount is contained in every larger one.
 
     Args:
@@ -136,9 +129,7 @@ def subset(
     if amount is None:
         return iter(samples)
     if isinstance(amount, bool) or not isinstance(amount, int | float):
-        raise ParamsError(
-            f"subset is {amount!r}; expected a number of samples or a fraction in (0, 1]"
-        )
+        raise ParamsError(f"subset is {amount!r}; expected a number of samples or a fraction in (0, 1]")
     if isinstance(amount, int):
         if amount < 1:
             raise ParamsError(f"subset is {amount}; a number of samples is at least 1")

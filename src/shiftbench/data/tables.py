@@ -9,15 +9,13 @@ are decimals, with or without commas between groups of three digits, is `integer
 else `number`; any other column, one without a cell too, is `text`. Percent signs, units and dates are text.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 Table = Mapping[str, Any]
 Value = str | int | float | None

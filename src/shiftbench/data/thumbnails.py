@@ -1,7 +1,5 @@
 """Small WebP pictures for pages: what is small already without loss, larger pictures smaller and nearly so."""
 
-from __future__ import annotations
-
 import base64
 import io
 

@@ -1,7 +1,5 @@
 """What trainers log: `X.safetensors.log.parquet` beside the weights X."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from shiftbench.data import schema

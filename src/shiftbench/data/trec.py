@@ -5,13 +5,11 @@
 Columns are separated by white space, as trec_eval reads them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 Qrels = dict[str, dict[str, int]]
 Run = dict[str, list[tuple[str, float]]]
@@ -27,9 +25,7 @@ def read_qrels(file: Path) -> Qrels:
     for number, (query, _, document, grade) in _lines(file, 4, "query iteration document grade"):
         of = found.setdefault(query, {})
         if document in of:
-            raise DataError(
-                f"{file}, line {number}: document {document!r} is judged twice for query {query!r}"
-            )
+            raise DataError(f"{file}, line {number}: document {document!r} is judged twice for query {query!r}")
         try:
             of[document] = int(grade)
         except ValueError:
@@ -46,28 +42,18 @@ def read_run(file: Path) -> Run:
         DataError: a line of another form, or a document twice for one query; names the line.
     """
     found: dict[str, dict[str, float]] = {}
-    for number, (query, _, document, _, score, _) in _lines(
-        file, 6, "query Q0 document rank score name"
-    ):
+    for number, (query, _, document, _, score, _) in _lines(file, 6, "query Q0 document rank score name"):
         of = found.setdefault(query, {})
         if document in of:
-            raise DataError(
-                f"{file}, line {number}: document {document!r} is ranked twice for query {query!r}"
-            )
+            raise DataError(f"{file}, line {number}: document {document!r} is ranked twice for query {query!r}")
         try:
             of[document] = float(score)
         except ValueError:
             raise DataError(f"{file}, line {number}: score {score!r} is no number") from None
-    return {
-        query: sorted(of.items(), key=lambda one: (-one[1], one[0])) for query, of in found.items()
-    }
+    return {query: sorted(of.items(), key=lambda one: (-one[1], one[0])) for query, of in found.items()}
 
 
-def write_run(
-    file: Path,
-    ranked: Mapping[str, Iterable[tuple[str, float]]],
-    name: str = "shiftbench",
-) -> None:
+def write_run(file: Path, ranked: Mapping[str, Iterable[tuple[str, float]]], name: str = "shiftbench") -> None:
     """Write ranked lists, best first.
 
     Args:
@@ -90,9 +76,7 @@ def _lines(file: Path, columns: int, form: str) -> Iterable[tuple[int, Sequence[
         for number, line in enumerate(stream, 1):
             parts = line.split()
             if parts and len(parts) != columns:
-                raise DataError(
-                    f"{file}, line {number}: expected `{form}`, found {line.strip()[:60]!r}"
-                )
+                raise DataError(f"{file}, line {number}: expected `{form}`, found {line.strip()[:60]!r}")
             if parts:
                 yield number, parts
 
@@ -103,7 +87,4 @@ def of_records(rows: Iterable[Mapping[str, Any]]) -> Run:
     Args:
         rows: with `key`, `documents` and `scores`, as `schema.read(file).to_pylist()` gives them.
     """
-    return {
-        row["key"].rpartition("/")[2]: list(zip(row["documents"], row["scores"], strict=True))
-        for row in rows
-    }
+    return {row["key"].rpartition("/")[2]: list(zip(row["documents"], row["scores"], strict=True)) for row in rows}

@@ -1,4 +1,4 @@
 """What decided an output, and the proof: recipes, receipts, code digests, the environment of a run, locks.
 
-May import the base modules and `data`.
+May import `base` and `data`.
 """

@@ -10,8 +10,6 @@ proxies, credentials, numbers of threads.
 A child that needs no folder starts in `NOWHERE`, since libraries and programs look for settings where they start.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -55,9 +53,7 @@ def build(kept: Iterable[str] = (), more: Mapping[str, str] | None = None) -> di
     """
     stays = tuple(kept)
     found = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_STEERING) or name.startswith(stays)
+        name: value for name, value in os.environ.items() if not name.startswith(_STEERING) or name.startswith(stays)
     }
     return {**_without_relative(found), **_ALWAYS, **(more or {})}
 
@@ -87,6 +83,4 @@ def _without_relative(environment: Mapping[str, str]) -> dict[str, str]:
 def _absolute(value: str, separators: str, *, bare: bool) -> str:
     """Return the absolute elements of a search path; `bare`: also names without a folder, which are searched for."""
     elements = re.split(f"[{separators}]", value)
-    return separators[0].join(
-        e for e in elements if e.startswith("/") or (bare and "/" not in e and e)
-    )
+    return separators[0].join(e for e in elements if e.startswith("/") or (bare and "/" not in e and e))

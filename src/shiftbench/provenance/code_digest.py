@@ -22,27 +22,27 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
-from shiftbench.errors import PluginError
-from shiftbench.plugins.entries import FILE
+from shiftbench.base import registry
+from shiftbench.base.errors import PluginError
+from shiftbench.base.registry.entries import FILE
 from shiftbench.provenance import definitions, import_effects
 from shiftbench.provenance.definitions import Definition, Text
 from shiftbench.provenance.source_facts import DECLARATION, DECLARING, Home, text_of
 
-PACKAGE = plugins.PACKAGE
+PACKAGE = registry.PACKAGE
 _SHOWN = 8
 """Hexadecimal digits of a definition in a recipe; `linked` has all of them."""
 
 NOT_COUNTED = (
-    "__init__ entries files library_imports plugins progress "
-    "audit cli documents engine plan provenance release storage tools "
-    "data.pins data.places data.row_digests inference.batch_sensitivity inference.devices "
-    "stages.verbs"
+    "__init__ base.files base.library_imports base.progress base.registry "
+    "audit cli provenance release workflow.engine workflow.plan workflow.storage workflow.tools "
+    "data.pins data.places data.row_digests evaluation.batch_sensitivity evaluation.devices "
+    "workflow.stages.verbs"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
 
 
-GIVEN = (("refs", "Ref"),)
+GIVEN = (("base.refs", "Ref"),)
 """Classes that count and whose instances a stage gets from what does not: every job reaches them."""
 
 
@@ -79,7 +79,7 @@ def of(files: Iterable[Path]) -> Code:
 
 
 def named(code: Mapping[str, Mapping[str, str] | str]) -> Iterator[tuple[str, str]]:
-    """Yield the definitions of a table with their digests, as people read them: `shiftbench/shifts/fog.py: shares`."""
+    """Yield a table's definitions, such as `shiftbench/plugins/shifts/fog.py: shares`, with their digests."""
     for file, known in code.items():
         if isinstance(known, str):
             yield file, known
@@ -117,7 +117,7 @@ def changed(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def told(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return in which definitions the code of two recipes differs, as `shiftbench/shifts/fog.py: shares changed`."""
+    """Return the definitions that differ in two recipes, such as `shiftbench/plugins/shifts/fog.py: shares changed`."""
     if all(old.get(key) == new.get(key) for key in ("linked", "code")):
         return []
     if ("roots" in old) != ("roots" in new):
@@ -174,8 +174,8 @@ def _audited(path: Path) -> Path:
 
 
 def spell(path: Path) -> str:
-    """Name a source file independently of where its home is installed: `shiftbench/rng.py`, `mine/shifts/x.py`."""
-    for folder in (Home.package, *plugins.Folders.extra):
+    """Name a source file independently of where its home is installed: `shiftbench/base/rng.py`, `mine/shifts/x.py`."""
+    for folder in (Home.package, *registry.Folders.extra):
         if path.is_relative_to(folder):
             return path.relative_to(folder.parent).as_posix()
     raise PluginError(f"{path} lies neither in the package nor in a folder under `plugins:`")
@@ -184,7 +184,7 @@ def spell(path: Path) -> str:
 def locate(name: str) -> Path:
     """Inverse of `spell`."""
     top = name.partition("/")[0]
-    for folder in (Home.package, *plugins.Folders.extra):
+    for folder in (Home.package, *registry.Folders.extra):
         if folder.name == top:
             return folder.parent / name
     raise PluginError(f"{name} lies in no folder under `plugins:`")
@@ -207,9 +207,9 @@ def digest(path: Path) -> str:
 
 @functools.cache
 def stage(name: str) -> Path:
-    """Return the source file of a module that makes outputs: a stage, or `inference.onthefly`."""
+    """Return the source file of a module that makes outputs: a stage, or `evaluation.onthefly`."""
     home, _, module = name.rpartition(".")
-    return PACKAGE / (home or "stages") / f"{module}.py"
+    return PACKAGE / (home or "workflow/stages") / f"{module}.py"
 
 
 def cpu_count() -> int:
@@ -329,9 +329,7 @@ class Node:
         """Return its digest, with what only tells where something reads it."""
         if not told:
             return self.meaning
-        return definitions.digest(
-            [self.meaning, *(self.definition.told[at] for at in told if at < 2)]
-        )
+        return definitions.digest([self.meaning, *(self.definition.told[at] for at in told if at < 2)])
 
 
 _READING = ("reflects", "documents", "sources")
@@ -360,7 +358,7 @@ class _Kept:
 
 
 def _linker() -> _Linker:
-    homes = (Home.package, *plugins.Folders.extra)
+    homes = (Home.package, *registry.Folders.extra)
     kept = _Kept.linker
     if kept is None or kept.homes != homes or not kept.is_current():
         kept = _Kept.linker = _Linker(homes)
@@ -475,9 +473,7 @@ class _Linker:
         stars = node.file.text.stars
         if stars:
             node.meaning = definitions.digest([node.meaning, "stars", *stars])
-            node.targets += [
-                file.whole for one in stars if (file := self.module(one)) and file.counts
-            ]
+            node.targets += [file.whole for one in stars if (file := self.module(one)) and file.counts]
 
     def _below(self, file: File) -> list[Node]:
         """Return the modules in a package."""
@@ -515,9 +511,7 @@ class _Linker:
     def _is_declared(self, file: File) -> bool:
         """Tell whether a plugin's tasks are written as they are: one name, whose value uses and calls nothing."""
         node = file.by_name.get(DECLARATION)
-        return (
-            node is not None and node.names == (DECLARATION,) and "plain" in node.definition.traits
-        )
+        return node is not None and node.names == (DECLARATION,) and "plain" in node.definition.traits
 
     def _link_uses(self, node: Node) -> None:
         own, parts = node.definition, [node.definition.meaning]
@@ -562,18 +556,18 @@ class _Linker:
         if name:
             return [self._plugin(text, parts).interface]
         says = "uses" in file.by_name or "uses" in file.text.aliases
-        if says or file.path.parent.name not in plugins.FAMILIES:
+        if says or file.path.parent.name not in registry.FAMILIES:
             return []
-        return [self._plugin(f"{family}/{one}", parts).interface for one in plugins.names(family)]
+        return [self._plugin(f"{family}/{one}", parts).interface for one in registry.names(family)]
 
     def _plugin(self, text: str, parts: list[str]) -> File:
         """Return the file of a plugin, and add the options of an entry to what counts."""
         family, name = text.split("/")
-        found = plugins.entry(family, name)
+        found = registry.entry(family, name)
         if found is not None:
             self._marks[str(found.home / FILE)] = _mark(str(found.home / FILE))
             parts.append(repr(sorted(found.options.items())))
-        return self.file(_audited(plugins.file(family, name)))
+        return self.file(_audited(registry.file(family, name)))
 
     def _told_of(self, text: str) -> list[File]:
         """Return the modules that a text names: one, or all of a package whose name it begins with."""
@@ -590,6 +584,10 @@ class _Linker:
         home = self._tops.get(top)
         folder = None if home is None else home.joinpath(*rest)
         return self._in_folder(folder) if folder and folder.is_dir() else []
+
+    def _is_namespace(self, parts: list[str]) -> bool:
+        """Tell whether a name is that of a folder of ours without `__init__.py`, which is a package, too."""
+        return self._tops[parts[0]].joinpath(*parts[1:]).is_dir()
 
     def _is_ours(self, path: Path) -> bool:
         inside = any(path.is_relative_to(home) for home in self.homes)
@@ -610,9 +608,11 @@ class _Linker:
         file, rest = None, parts
         for end in range(1, len(parts) + 1):
             found = self.module(".".join(parts[:end]))
+            if found is None and self._is_namespace(parts[:end]):
+                continue
             if file and (found is None or self._hides(file, parts[end - 1], found)):
                 break
-            if found:  # a folder without `__init__.py` is a package, too
+            if found:
                 file, rest = found, parts[end:]
         if file is None:
             return f"missing {dotted}", None
@@ -663,9 +663,7 @@ class _Linker:
         token, target = self._used(file, call.lstrip("@<"))
         kind, _, chain = token.partition(" ")
         if target is None:
-            return (
-                call.startswith("<") or kind in ("beyond", "named") or import_effects.is_pure(call)
-            )
+            return call.startswith("<") or kind in ("beyond", "named") or import_effects.is_pure(call)
         traits = target.definition.traits
         if call.startswith("<"):
             more = (one for one in target.definition.calls if one.startswith("<"))
@@ -681,8 +679,7 @@ class _Linker:
                     name,
                     f"{name}: {file.label(node)}",
                     node.definition.lines,
-                    "quiet" in node.definition.traits
-                    or ("value" in node.definition.traits and node not in acts),
+                    "quiet" in node.definition.traits or ("value" in node.definition.traits and node not in acts),
                 )
                 for node in file.nodes
             ]
@@ -729,12 +726,7 @@ class _Linker:
         return Code(tuple(map(spell, roots)), dict(sorted(table.items())), linked, read)
 
     def _effects(
-        self,
-        walks: dict[File, dict[Node, int]],
-        main: dict[Node, int],
-        told: Sequence[int],
-        *,
-        noted: bool,
+        self, walks: dict[File, dict[Node, int]], main: dict[Node, int], told: Sequence[int], *, noted: bool
     ) -> set[str]:
         """Return a digest of what importing each file does, in the order of its text.
 
@@ -769,9 +761,7 @@ class _Linker:
             begin, libraries = [node], set[str]()
             if self._is_loud(node):
                 uses = (one for one in node.definition.uses if not one.startswith((".", "*")))
-                libraries = {
-                    one.partition(".")[0] for one in uses if not import_effects.is_pure(one)
-                }
+                libraries = {one.partition(".")[0] for one in uses if not import_effects.is_pure(one)}
             else:
                 read = (one[1:] for one in node.definition.calls if one.startswith("&"))
                 used = (self._used(node.file, one)[1] for one in read)
@@ -784,9 +774,7 @@ class _Linker:
     def _given(self, roots: tuple[Path, ...]) -> list[Node]:
         """Return what each job of ours reaches."""
         files = [(self.module(f"{self.homes[0].name}.{place}"), name) for place, name in GIVEN]
-        return [
-            file.by_name[name] for file, name in files if roots and file and name in file.by_name
-        ]
+        return [file.by_name[name] for file, name in files if roots and file and name in file.by_name]
 
     def _walk(self, begin: list[Node], known: dict[Node, int], *, noted: bool) -> dict[Node, int]:
         """Return what is reached and not known, numbered in the order in which it is.
@@ -825,9 +813,7 @@ def _is_public(name: str) -> bool:
     return not name.startswith("_") or name.startswith("__")
 
 
-def _row(
-    node: Node, main: dict[Node, int], walk: dict[Node, int], told: Sequence[int], *, noted: bool
-) -> str:
+def _row(node: Node, main: dict[Node, int], walk: dict[Node, int], told: Sequence[int], *, noted: bool) -> str:
     """Return what a node means, and the numbers of what it uses."""
     numbers = [_number(one, main, walk) for one in _targets(node, noted=noted)]
     return " ".join([node.shown(told), *numbers])

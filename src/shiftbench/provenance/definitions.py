@@ -7,8 +7,6 @@ a number. Docstrings, annotations and names of functions are apart (`told`): the
 Names of parameters, attributes, keywords and classes are data, and so is the annotation of a class's field.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import re
@@ -32,9 +30,7 @@ from shiftbench.provenance.module_names import (
     whole_names,
 )
 
-_OPAQUE = frozenset(
-    "exec eval globals __import__ __builtins__ __path__ __spec__ __loader__".split()
-)
+_OPAQUE = frozenset("exec eval globals __import__ __builtins__ __path__ __spec__ __loader__".split())
 """Names of Python's own with which code reaches what no text names."""
 _STORING = frozenset("setattr delattr vars globals".split())
 """Likewise, those with which code changes what a name means."""
@@ -53,9 +49,7 @@ _SHOWS_LOCALS = frozenset("locals vars dir exec eval _getframe currentframe".spl
 _SHOWS_LOCALS_OF_FRAMES = frozenset("_getframe currentframe f_locals".split())
 _PLACE = frozenset("__name__ __file__ __package__ __path__ __spec__ __loader__ __cached__".split())
 """Names that tell a module where it is."""
-REFLECTING = frozenset(
-    "__name__ __qualname__ __module__ __annotations__ __code__ __signature__ __wrapped__".split()
-)
+REFLECTING = frozenset("__name__ __qualname__ __module__ __annotations__ __code__ __signature__ __wrapped__".split())
 """Attributes that make data of what else only tells."""
 DOCUMENTING = frozenset("__doc__ getdoc pydoc help vars __dict__".split())
 """Likewise, of docstrings."""
@@ -72,7 +66,7 @@ _KEEPS_QUIET = frozenset(
     "abc contextlib dataclasses functools torch typing atexit staticmethod classmethod property".split()
 )
 """Whose decorators do not look at annotations."""
-_ASKING = ("shiftbench.plugins.find", "shiftbench.plugins.read")
+_ASKING = ("shiftbench.base.registry.find", "shiftbench.base.registry.read")
 _MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.?")
 
 
@@ -289,16 +283,12 @@ class _Writer:
         if isinstance(node.value, str):
             if node.value.startswith(("__", "get")):
                 self._read(node.value)
-            if node.value.endswith(".py") or (
-                "." in node.value and _MODULE_NAME.fullmatch(node.value)
-            ):
+            if node.value.endswith(".py") or ("." in node.value and _MODULE_NAME.fullmatch(node.value)):
                 self.strings.append(node.value)
 
     def _f_string(self, node: ast.JoinedStr) -> None:
         """Python 3.12 alone leaves empty pieces in f-strings."""
-        parts = [
-            one for one in node.values if not (isinstance(one, ast.Constant) and not one.value)
-        ]
+        parts = [one for one in node.values if not (isinstance(one, ast.Constant) and not one.value)]
         self.tokens.append("(JoinedStr")
         self.write(parts)
         self.tokens.append(")")
@@ -448,9 +438,7 @@ class _Writer:
         self._callable(node, [node.body], keeps=False)
         self.tokens.append(")")
 
-    def _callable(
-        self, node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr], *, keeps: bool
-    ) -> None:
+    def _callable(self, node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr], *, keeps: bool) -> None:
         """Add parameters and body."""
         arguments = node.args
         self.tokens.append("defaults")
@@ -615,22 +603,14 @@ def _first_line(statement: ast.stmt) -> int:
 
 def _is_of_recipe(node: ast.expr) -> bool:
     """Tell whether an expression is the plugin that a recipe names (`recipe["model"]["use"]`), which is a root."""
-    return (
-        isinstance(node, ast.Subscript)
-        and isinstance(node.slice, ast.Constant)
-        and node.slice.value == "use"
-    )
+    return isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == "use"
 
 
-def _scope_of(
-    node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr], package: str
-) -> _Scope:
+def _scope_of(node: Function | ast.Lambda, body: list[ast.stmt] | list[ast.expr], package: str) -> _Scope:
     """Return what the names of a function are."""
     parameters = frozenset(one.arg for one in parameters_of(node.args))
     inner = [one for statement in body for one in own_nodes(statement)]
-    outer = {
-        name for one in inner if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names
-    }
+    outer = {name for one in inner if isinstance(one, ast.Global | ast.Nonlocal) for name in one.names}
     kept = {name for one in inner if isinstance(one, ast.Global) for name in one.names}
     names = [name for statement in body for name in bound(statement) if name not in outer]
     brought: dict[str, set[str]] = {}

@@ -1,7 +1,5 @@
 """The environment of a run, for run files, `shiftbench doctor` and the audit: volatile, in no byte comparison."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib
@@ -20,9 +18,7 @@ PACKAGES = (
     "safetensors scikit-learn timm onnxruntime snakemake dvc"
 ).split()
 LOCK = Path("requirements.lock")
-_FEATURES = (
-    "sse4_2 avx avx2 fma f16c avx512f avx512bw avx512vl avx512_bf16 amx_bf16 asimd sve".split()
-)
+_FEATURES = "sse4_2 avx avx2 fma f16c avx512f avx512bw avx512vl avx512_bf16 amx_bf16 asimd sve".split()
 """CPU features that libraries choose their code by."""
 _CPUID = {"sse4_2": "SSE42", "fma": "FMA3", "avx512_bf16": "AVX512BF16"}
 VARIABLES = (
@@ -74,12 +70,7 @@ def startup() -> dict[str, Any]:
         if file:
             found[name] = _digest(Path(file))
     places = [Path(place) for place in sys.path if place.endswith("-packages")]
-    lines = {
-        file.name: _digest(file)
-        for place in places
-        for file in sorted(place.glob("*.pth"))
-        if _runs(file)
-    }
+    lines = {file.name: _digest(file) for place in places for file in sorted(place.glob("*.pth")) if _runs(file)}
     return {**found, **({"pth": lines} if lines else {})}
 
 
@@ -202,9 +193,5 @@ def _gpu() -> dict[str, Any]:
 
 def _driver() -> str:
     file = Path("/proc/driver/nvidia/version")
-    found = (
-        re.search(r"Kernel Module\s+(?:for \S+\s+)?(\S+)", file.read_text())
-        if file.is_file()
-        else None
-    )
+    found = re.search(r"Kernel Module\s+(?:for \S+\s+)?(\S+)", file.read_text()) if file.is_file() else None
     return found.group(1) if found else "unknown"

@@ -10,8 +10,6 @@ trusted; else there is no repository. The same holds of a repository that would 
 through links, through objects that it borrows, through its configuration.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess
@@ -20,12 +18,7 @@ from pathlib import Path
 
 from shiftbench.provenance import child_environment, trust
 
-_SET = {
-    "safe.directory": "*",
-    "core.fsmonitor": "false",
-    "core.hooksPath": os.devnull,
-    "core.quotePath": "false",
-}
+_SET = {"safe.directory": "*", "core.fsmonitor": "false", "core.hooksPath": os.devnull, "core.quotePath": "false"}
 _COMMAND = ("git", "--no-pager", *(word for key in _SET for word in ("-c", f"{key}={_SET[key]}")))
 _QUIET = {
     "GIT_OPTIONAL_LOCKS": "0",
@@ -38,19 +31,14 @@ _QUIET = {
 }
 _FILTER = ("clean", "smudge", "process")
 _BORROWED = ("alternates", "http-alternates")
-_NAMES_FILES = re.compile(
-    "include(if)?\\..*|core\\.(attributes|excludes)file", re.IGNORECASE | re.DOTALL
-)
+_NAMES_FILES = re.compile("include(if)?\\..*|core\\.(attributes|excludes)file", re.IGNORECASE | re.DOTALL)
 """Settings that name a file which git reads."""
 _UNREAD = {"hooks", "modules"}
 """Folders of a repository that no question here is about; links in them are usual."""
 
 
 def ask(
-    *words: str,
-    home: Path = Path(),
-    given: bytes | None = None,
-    more: dict[str, str] | None = None,
+    *words: str, home: Path = Path(), given: bytes | None = None, more: dict[str, str] | None = None
 ) -> bytes | None:
     """Return what git prints in a folder; None where it fails or is not installed.
 

@@ -1,7 +1,5 @@
 """What importing a file does beside giving names to things: what it calls, and what of that is known to be harmless."""
 
-from __future__ import annotations
-
 import ast
 import builtins
 import re
@@ -10,6 +8,7 @@ from collections.abc import Iterator
 from shiftbench.provenance.module_names import (
     Function,
     Module,
+    acts_in_notes,
     beginnings,
     children,
     own_nodes,
@@ -60,9 +59,7 @@ def defines(statement: ast.stmt) -> bool:
 def _is_plain(target: ast.expr) -> bool:
     if isinstance(target, ast.Tuple | ast.List):
         return all(map(_is_plain, target.elts))
-    return isinstance(target, ast.Name) or (
-        isinstance(target, ast.Starred) and _is_plain(target.value)
-    )
+    return isinstance(target, ast.Name) or (isinstance(target, ast.Starred) and _is_plain(target.value))
 
 
 _FRESH = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.BinOp)
@@ -137,19 +134,18 @@ class Calls:
 
 
 def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
-    """Yield the nodes that are evaluated when a statement is run; annotations, too, if `notes`."""
+    """Yield the nodes that are evaluated when a statement runs; with `notes` annotations that may do something, too."""
     yield node
     inner: list[ast.AST | None]
     if isinstance(node, Function):
         arguments = node.args
         inner = [*node.decorator_list, *arguments.defaults, *arguments.kw_defaults]
-        inner += (
-            [*(one.annotation for one in parameters_of(arguments)), node.returns] if notes else []
-        )
+        said = [*(one.annotation for one in parameters_of(arguments)), node.returns] if notes else []
+        inner += [one for one in said if one is not None and acts_in_notes(one)]
     elif isinstance(node, ast.Lambda):
         inner = [*node.args.defaults, *node.args.kw_defaults]
     elif isinstance(node, ast.AnnAssign):
-        inner = [node.target, node.value, node.annotation if notes else None]
+        inner = [node.target, node.value, node.annotation if notes and acts_in_notes(node.annotation) else None]
     else:
         inner = [*children(node)]
     for child in inner:
@@ -200,9 +196,7 @@ def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         yield "value"
     if isinstance(statement, ast.ClassDef):
-        derives = any(
-            isinstance(one, Function) and one.name == "__init_subclass__" for one in statement.body
-        )
+        derives = any(isinstance(one, Function) and one.name == "__init_subclass__" for one in statement.body)
         if not derives and not statement.keywords:
             yield "plain base"
 

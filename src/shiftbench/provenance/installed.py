@@ -4,8 +4,6 @@ A version says which wheel was meant; its RECORD says which bytes. Files that an
 its own notes) have no hash there or lie elsewhere, and are left out.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib
@@ -22,11 +20,7 @@ _HASHED = ",sha256="
 def records(names: Iterable[str]) -> dict[str, str]:
     """Return one digest (16 hexadecimal digits) over the RECORD of each package that has one."""
     found = {name: _lines(name) for name in names}
-    return {
-        name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-        for name, lines in found.items()
-        if lines
-    }
+    return {name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] for name, lines in found.items() if lines}
 
 
 def files(name: str) -> Iterator[tuple[Path, str]]:

@@ -6,8 +6,6 @@ what a kill leaves can be told from what is at work, also on a cluster. DVC and 
 their locks count as this host's only where the folder lies on a disk of this host.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json
@@ -20,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shiftbench import files
+from shiftbench.base import files
 from shiftbench.provenance import trust
 
 State = Literal["left", "held", "elsewhere"]

@@ -5,8 +5,6 @@ bytes. A program can set the first time, but not the last. Clocks of file system
 before it was read may change again under the same times, so of such a file nothing is remembered.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -19,9 +17,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from shiftbench import plugins
-from shiftbench.errors import DataError
-from shiftbench.files import write_bytes
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import write_bytes
 
 Mark = tuple[int, int, int, int]
 Read = TypeVar("Read")
@@ -124,7 +122,7 @@ class Digests:
         """Append what was hashed since; without a word where that cannot be written."""
         known = dict(self._sha256.known)  # other threads add to it
         new = [file for file, entry in known.items() if self._kept.get(file) != entry]
-        if not new or plugins.Folders.only_read:
+        if not new or registry.Folders.only_read:
             return
         with contextlib.suppress(OSError, DataError):
             if self._is_long:

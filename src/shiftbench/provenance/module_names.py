@@ -1,7 +1,5 @@
 """Names at the top of a module: what binds them, and what an import brings."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -19,8 +19,6 @@ Everything else could decide a result and stands in no recipe. `fetch` is not wa
 its card. Limits: files that a library opens by itself (Arrow, OpenCV, ONNX) and other processes are not heard.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -33,14 +31,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shiftbench import plugins
+from shiftbench.base import registry
 from shiftbench.provenance import installed
 
 SYSTEM = tuple("/proc/ /sys/ /etc/ /usr/ /lib/ /lib32/ /lib64/ /bin/ /sbin/ /run/".split())
 """Places of the operating system; no run's own data belong there. Not /dev: devices are no files; shm is for all."""
-_PYTHON = tuple(
-    f"{os.path.realpath(place)}{os.sep}" for place in {sys.prefix, sys.base_prefix, sys.exec_prefix}
-)
+_PYTHON = tuple(f"{os.path.realpath(place)}{os.sep}" for place in {sys.prefix, sys.base_prefix, sys.exec_prefix})
 _NATIVE = (".pth", ".nbi", ".nbc")
 _CACHED = (".pyc", ".nbi", ".nbc")
 _NEW_BYTECODE = re.compile(r"\.pyc\.\d+$")
@@ -49,9 +45,7 @@ _OF_PLUGINS = ("entries.yaml", "__init__.py")
 _WRITE_ONLY = os.O_WRONLY
 _MOVES = {"os.rename": 2, "os.link": 2}
 """Events that give a file another name; where they say which open folder the first is relative to."""
-_TOUCHES = (
-    "os.chmod os.chown os.utime os.setxattr os.removexattr os.truncate os.remove os.symlink"
-).split()
+_TOUCHES = ("os.chmod os.chown os.utime os.setxattr os.removexattr os.truncate os.remove os.symlink").split()
 _RENAMES = (*_MOVES, "os.remove", "os.symlink")
 _EVENTS = frozenset({"open", *_MOVES, *_TOUCHES})
 _WITH_FOLDER = ("os.chmod", "os.chown", "os.utime", "os.remove")
@@ -67,7 +61,7 @@ class Watch:
     """
 
     def __init__(self, allowed: Iterable[str], code: Iterable[Path] = ()) -> None:
-        packages = (plugins.PACKAGE, plugins.PACKAGE.resolve())
+        packages = (registry.PACKAGE, registry.PACKAGE.resolve())
         # Beside it one note of its installer: libraries ask every package on the path for entry points.
         asked = "shiftbench-*.dist-info/entry_points.txt"
         notes = (str(note) for place in packages for note in place.parent.glob(asked))
@@ -76,7 +70,7 @@ class Watch:
         self._caches = tuple(f"{os.path.abspath(place)}{os.sep}" for place in caches if place)  # noqa: PTH100
         self._allowed = (*own, *allowed)
         self._code = {os.path.realpath(path) for path in code}
-        self._homes = tuple(f"{os.path.realpath(f)}{os.sep}" for f in plugins.Folders.extra)
+        self._homes = tuple(f"{os.path.realpath(f)}{os.sep}" for f in registry.Folders.extra)
         self._before = frozenset(sys.modules)
         self._seen: set[str] = set()
         self._data: set[str] = set()

@@ -6,8 +6,6 @@ loaded it meanwhile. What a module calls when it is imported counts where it doe
 reaches something of that module. Limit: other processes are not seen.
 """
 
-from __future__ import annotations
-
 import inspect
 import sys
 import threading
@@ -17,7 +15,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from shiftbench import compiled, plugins
+from shiftbench.base import compiled, registry
 from shiftbench.provenance import code_digest
 from shiftbench.provenance.source_facts import Home
 
@@ -34,7 +32,7 @@ class Ran:
     """
 
     def __init__(self) -> None:
-        homes = (plugins.PACKAGE, Home.package, *plugins.Folders.extra)
+        homes = (registry.PACKAGE, Home.package, *registry.Folders.extra)
         self._homes = tuple(f"{home}/" for home in homes)
         self.codes: dict[CodeType, bool] = {}
         self._others: set[CodeType] = set()

@@ -1,17 +1,15 @@
 """Receipts: what outputs were made from, and whether their bytes are still those that were made."""
 
-from __future__ import annotations
-
 import errno
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shiftbench import files
-from shiftbench.errors import DataError
-from shiftbench.files import stays_below
+from shiftbench.base import files
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import stays_below
+from shiftbench.base.refs import Ref
 from shiftbench.provenance.memo import Memo, digests
-from shiftbench.refs import Ref
 
 Receipt = dict[str, Any]
 _PARTS = {"fingerprint", "recipe", "made", "consumed"}
@@ -45,9 +43,7 @@ def is_here(root: Path, ref: Ref) -> bool:
 def _barred(output: Path, error: OSError) -> str:
     """Say which folder keeps from looking at an output."""
     barred = next(
-        folder
-        for folder in (*reversed(output.parents), output)
-        if not (folder.is_dir() and os.access(folder, os.X_OK))
+        folder for folder in (*reversed(output.parents), output) if not (folder.is_dir() and os.access(folder, os.X_OK))
     )
     return (
         f"cannot look at {output}: {barred}: {error.strerror}; outputs belong there, so move it away, or make it a "

@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, StaleError, UndeclaredError
+from shiftbench.base.files import from_json, scratch, sha256, sweep, sync, writable, write_json
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins
-from shiftbench.errors import DataError, StaleError, UndeclaredError
-from shiftbench.files import from_json, scratch, sha256, sweep, sync, writable, write_json
 from shiftbench.provenance import code_digest, environment, locks, opened_files, trust
 from shiftbench.provenance.memo import digests
 from shiftbench.provenance.opened_files import Watch
@@ -31,18 +32,10 @@ from shiftbench.provenance.receipts import made as made
 from shiftbench.provenance.receipts import receipt as receipt
 from shiftbench.provenance.receipts import receipt_path as receipt_path
 from shiftbench.provenance.receipts import run_path as run_path
-from shiftbench.refs import Ref
 
 Recipe = dict[str, Any]
 Copy = Callable[[Path, str, Path], bool]
-_BESIDE = (
-    "params.yaml",
-    "requirements.lock",
-    "sources.lock",
-    "dvc.lock",
-    "dvc.yaml",
-    ".dvc/config",
-)
+_BESIDE = ("params.yaml", "requirements.lock", "sources.lock", "dvc.lock", "dvc.yaml", ".dvc/config")
 """What a job may read of the checkout beside its sources and inputs: where to look, never what is made."""
 
 
@@ -91,9 +84,7 @@ class Artifact:
     fingerprint: str
 
     @classmethod
-    def of(
-        cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...], code: str | None = None
-    ) -> Artifact:
+    def of(cls, ref: Ref, recipe: Recipe, inputs: tuple[Ref, ...], code: str | None = None) -> Artifact:
         """Make an artifact; the fingerprint follows from the recipe."""
         return cls(ref, recipe, inputs, fingerprint(recipe, code))
 
@@ -132,10 +123,7 @@ class Job:
         """What some of the artifacts are made from, without what the job makes itself; sorted."""
         own = {artifact.ref for artifact in self.artifacts}
         some = own.intersection(refs)
-        return sorted(
-            {ref for artifact in self.artifacts if artifact.ref in some for ref in artifact.inputs}
-            - own
-        )
+        return sorted({ref for artifact in self.artifacts if artifact.ref in some for ref in artifact.inputs} - own)
 
     def text(self) -> str:
         """Return the recipe file's content: JSON, a line for each artifact; code that several share is there once."""
@@ -236,9 +224,7 @@ def changes(old: Recipe, new: Recipe) -> list[str]:
     """List what differs between two recipes: the definitions by name, then all else as `key: old -> new`."""
     said = [f"code: {line}" for line in code_digest.told(old, new)]
     left_out = ("code", "linked", "roots")
-    here, there = (
-        {key: value for key, value in one.items() if key not in left_out} for one in (old, new)
-    )
+    here, there = ({key: value for key, value in one.items() if key not in left_out} for one in (old, new))
     return said + differences(here, there)
 
 
@@ -247,9 +233,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
         return [
-            line
-            for key in keys
-            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+            line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
         ]
     return [] if old == new else [f"{path}: {_short(old)} -> {_short(new)}"]
 
@@ -329,9 +313,7 @@ class Run:
         """Add facts to the run files of the artifacts committed from now on."""
         self.notes.update(facts)
 
-    def commit(
-        self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any] | None = None
-    ) -> None:
+    def commit(self, artifact: Artifact, files: dict[str, Path], facts: dict[str, Any] | None = None) -> None:
         """Put an artifact's files in place: receipt away, renames, new receipt last.
 
         Args:
@@ -467,11 +449,7 @@ def _processor_seconds() -> float:
 
 
 def execute(
-    file: Path,
-    make: Callable[[Run, list[Artifact]], None],
-    *,
-    again: bool = False,
-    copy: Copy | None = None,
+    file: Path, make: Callable[[Run, list[Artifact]], None], *, again: bool = False, copy: Copy | None = None
 ) -> int:
     """Run one job from its recipe file under a lock that the kernel releases after a kill.
 
@@ -485,7 +463,7 @@ def execute(
         The number of artifacts that were made.
     """
     run = Run(file.resolve(), again=again)
-    plugins.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
+    registry.Folders.use(tuple(Path(folder).resolve() for folder in run.job.settings["plugins"]))
     lock = run.root / "logs" / "locks" / f"{run.job.verb}-{run.job.name.replace('/', '-')}"
     with locks.hold(lock):
         known = digests(run.root)

@@ -1,11 +1,9 @@
 """Run files, `X.run.json`: what they state informs, so that a damaged one is as none."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
-from shiftbench.files import from_json
+from shiftbench.base.files import from_json
 from shiftbench.provenance.memo import Memo
 
 _MOST = 1e9

@@ -3,8 +3,6 @@
 It is kept for a file of the package, for the same bytes; an audit does not look there (`from_sources_alone`).
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -16,12 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
-from shiftbench.errors import PluginError
+from shiftbench.base import registry
+from shiftbench.base.errors import PluginError
 from shiftbench.provenance import definitions, import_effects, module_names
 from shiftbench.provenance.definitions import Definition, Text
 
-PACKAGE = plugins.PACKAGE
+PACKAGE = registry.PACKAGE
 
 
 class Home:
@@ -70,7 +68,7 @@ def text_of(path: Path, _mtime: int, _size: int) -> Text:
 
 def _package_of(path: Path) -> str:
     """Return the dotted name of the package that a file is in."""
-    for home in (Home.package, *plugins.Folders.extra):
+    for home in (Home.package, *registry.Folders.extra):
         if path.is_relative_to(home):
             return ".".join((home.name, *path.relative_to(home).parts[:-1]))
     return path.parent.name
@@ -102,9 +100,7 @@ def _as_text(found: dict[str, Any]) -> Text:
             frozenset(traits),
             tuple((first, last) for first, last in lines),
         )
-        for names, meaning, told, uses, notes, lazy, strings, calls, traits, lines in found[
-            "definitions"
-        ]
+        for names, meaning, told, uses, notes, lazy, strings, calls, traits, lines in found["definitions"]
     ]
     return Text(
         dict(found["aliases"]),

@@ -5,15 +5,13 @@ Arrow is C++. What the trial survives, a command reads itself. On systems withou
 process is found.
 """
 
-from __future__ import annotations
-
 import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.provenance import child_environment, trust
 
 MEMORY = 4 << 30
@@ -35,9 +33,7 @@ def require(*folders: Path, home: Path = Path()) -> None:
     done = subprocess.run(
         [*_COMMAND, str(MEMORY)],
         input="\0".join(map(str, files)).encode("utf-8", "surrogateescape"),
-        env=child_environment.build(
-            child_environment.PYTHON, {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-        ),
+        env=child_environment.build(child_environment.PYTHON, {"ARROW_DEFAULT_MEMORY_POOL": "system"}),
         cwd=child_environment.NOWHERE,
         capture_output=True,
         check=False,

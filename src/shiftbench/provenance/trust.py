@@ -7,16 +7,14 @@ when the user once said `--trust`.
 The list stands outside of all checkouts, a folder a line; what ends in `/*` stands for all that lies below.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shiftbench import files, plugins
-from shiftbench.errors import DataError, UntrustedError
+from shiftbench.base import files, registry
+from shiftbench.base.errors import DataError, UntrustedError
 
 VARIABLE = "SHIFTBENCH_TRUSTED"
 """The environment variable that names another list."""
@@ -37,7 +35,7 @@ def listed_in() -> Path:
 def is_trusted(folder: Path = Path()) -> bool:
     """Tell whether code of a checkout may be run."""
     home = folder.resolve()
-    if home in _MADE or plugins.PACKAGE.resolve() in [home / name for name in SOURCES]:
+    if home in _MADE or registry.PACKAGE.resolve() in [home / name for name in SOURCES]:
         return True
     lines = _lines()
     return str(home) in lines or any(str(above / "*") in lines for above in home.parents)
@@ -109,9 +107,7 @@ def refuse_links(*paths: Path | str, home: Path = Path()) -> None:
     for place in (top / path for path in paths):
         if ".." in place.parts or not place.is_relative_to(top):
             require(f"{place} is not below it, so files would be written elsewhere", home)
-        below = (
-            Path(at, name) for at, *names in os.walk(place) for name in itertools.chain(*names)
-        )
+        below = (Path(at, name) for at, *names in os.walk(place) for name in itertools.chain(*names))
         _refuse(itertools.chain(_down_to(place, top), below), top)
 
 

@@ -6,8 +6,6 @@ package's files pip took nobody wrote down, so the hashes of `requirements.hashe
 the package. Nothing here is asked of the machine that releases.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import re
 import uuid
@@ -16,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from shiftbench.base.files import from_json
+from shiftbench.base.refs import Ref
 from shiftbench.data import source_files
 from shiftbench.data.source_files import Provider
-from shiftbench.files import from_json
-from shiftbench.plan.plan import Plan
 from shiftbench.provenance.recipe import Artifact, canonical
-from shiftbench.refs import Ref
 from shiftbench.release import manifest
+from shiftbench.workflow.plan.plan import Plan
 
 FILE = "sbom.cdx.json"
 MODEL = "machine-learning-model"
@@ -49,11 +47,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
         content: the manifest.
     """
     models = [a for a in plan.artifacts.values() if _is_brought(a)]
-    components = [
-        *_packages(root, home, content),
-        *_sources(plan, models),
-        *_models(models, content),
-    ]
+    components = [*_packages(root, home, content), *_sources(plan, models), *_models(models, content)]
     components.sort(key=lambda component: str(component["bom-ref"]))
     tool = {"type": "application", "name": "shiftbench"}
     found: Node = {
@@ -101,8 +95,7 @@ def _pins(file: Path) -> dict[Pin, list[str]]:
     """Return the sha256 of each pinned package's files, as a requirements file has them; nothing without a file."""
     text = file.read_text() if file.is_file() else ""
     return {
-        (_normal(name), version): re.findall(r"[0-9a-f]{64}", hashes)
-        for name, version, hashes in _PIN.findall(text)
+        (_normal(name), version): re.findall(r"[0-9a-f]{64}", hashes) for name, version, hashes in _PIN.findall(text)
     }
 
 

@@ -5,8 +5,6 @@ JSON-LD directly: `rocrate` copies what it describes, and a release describes wh
 relative to the release's folder, so they begin with `../..`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import os
@@ -15,34 +13,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
-from shiftbench.files import from_json
-from shiftbench.plan.plan import VERBS, Plan
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import from_json
 from shiftbench.provenance.recipe import Job, canonical
 from shiftbench.release import manifest
+from shiftbench.workflow.plan.plan import VERBS, Plan
 
 FILE = "ro-crate-metadata.json"
 Node = dict[str, Any]
 
-_CRATE, _WORKFLOW = (
-    "https://w3id.org/ro/crate/1.1",
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0",
-)
+_CRATE, _WORKFLOW = ("https://w3id.org/ro/crate/1.1", "https://w3id.org/workflowhub/workflow-ro-crate/1.0")
 _RUN = "https://w3id.org/ro/wfrun"
 _PROFILES = {
     f"{_RUN}/process/0.5": "Process Run Crate",
     f"{_RUN}/workflow/0.5": "Workflow Run Crate",
     _WORKFLOW: "Workflow RO-Crate",
 }
-_TERMS = {
-    name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("environment", "sha256")
-}
+_TERMS = {name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("environment", "sha256")}
 _LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
-_MIME = {
-    ".json": "application/json",
-    ".parquet": "application/vnd.apache.parquet",
-    ".html": "text/html",
-}
+_MIME = {".json": "application/json", ".parquet": "application/vnd.apache.parquet", ".html": "text/html"}
 _STATED = ("python", "system", "cpu", "cores", "lock", "blas", "gpu", "driver")
 """What of a run's environment is told; the packages follow as one value."""
 
@@ -54,9 +43,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
         DataError: the repository has no Snakefile, or an output no run file.
     """
     if not (home / "Snakefile").is_file():
-        raise DataError(
-            f"{home / 'Snakefile'} is missing: it is the workflow that a release describes"
-        )
+        raise DataError(f"{home / 'Snakefile'} is missing: it is the workflow that a release describes")
     crate = _Crate(root, home, content)
     jobs = [action for job in plan.jobs.values() if (action := crate.job(job))]
     run = crate.whole(jobs)
@@ -93,18 +80,12 @@ class _Crate:
 
     def job(self, job: Job) -> Node | None:
         """Return the action of a job; None when nothing of it is released."""
-        paths = [
-            path
-            for path in job.outputs
-            if path in self.artefacts and not self.artefacts[path].withheld
-        ]
+        paths = [path for path in job.outputs if path in self.artefacts and not self.artefacts[path].withheld]
         if not paths:
             return None
         runs = [self._run(path) for path in paths]
         ends = [datetime.fromisoformat(run["finished"]) for run in runs]
-        starts = [
-            end - timedelta(seconds=run["seconds"]) for end, run in zip(ends, runs, strict=True)
-        ]
+        starts = [end - timedelta(seconds=run["seconds"]) for end, run in zip(ends, runs, strict=True)]
         return {
             "@id": f"#job/{job.verb}/{job.name}",
             "@type": "CreateAction",
@@ -114,10 +95,7 @@ class _Crate:
             "startTime": min(starts).isoformat(timespec="seconds"),
             "endTime": max(ends).isoformat(timespec="seconds"),
             "environment": self._environment(runs),
-            **_several(
-                "object",
-                (self._entity(ref.path) for ref in job.inputs if ref.path in self.artefacts),
-            ),
+            **_several("object", (self._entity(ref.path) for ref in job.inputs if ref.path in self.artefacts)),
             **_several("result", map(self._entity, paths)),
         }
 
@@ -140,16 +118,8 @@ class _Crate:
         """Return the root of the crate."""
         own = [manifest.FILE]
         for name in own:
-            self.files[name] = {
-                "@id": name,
-                "@type": "File",
-                "name": name,
-                "encodingFormat": "application/json",
-            }
-        parts = [
-            self.workflow,
-            *(node["@id"] for node in self.files.values() if node["@type"] == "File"),
-        ]
+            self.files[name] = {"@id": name, "@type": "File", "name": name, "encodingFormat": "application/json"}
+        parts = [self.workflow, *(node["@id"] for node in self.files.values() if node["@type"] == "File")]
         return {
             "@id": "./",
             "@type": "Dataset",
@@ -165,10 +135,7 @@ class _Crate:
 
     def nodes(self) -> list[Node]:
         """Return the files and the facts of environments that were met."""
-        return [
-            *(node for _, node in sorted(self.files.items())),
-            *(node for _, node in sorted(self.facts.items())),
-        ]
+        return [*(node for _, node in sorted(self.files.items())), *(node for _, node in sorted(self.facts.items()))]
 
     def _params(self) -> list[str]:
         return [path for path, artefact in self.artefacts.items() if artefact.kind == "params"]
@@ -208,12 +175,7 @@ class _Crate:
             facts["packages"] = " ".join(f"{name}=={version}" for name, version in packages)
             for name, value in facts.items():
                 identity = f"#environment/{name}/{hashlib.sha256(canonical(value).encode()).hexdigest()[:12]}"
-                stated[identity] = {
-                    "@id": identity,
-                    "@type": "PropertyValue",
-                    "name": name,
-                    "value": str(value),
-                }
+                stated[identity] = {"@id": identity, "@type": "PropertyValue", "name": name, "value": str(value)}
         self.facts |= stated
         return [{"@id": identity} for identity in sorted(stated)]
 

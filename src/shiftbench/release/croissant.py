@@ -5,8 +5,6 @@ record set per folder of shards (`test/fog/3`): key, payload, label, extracted f
 here and not by `mlcroissant`, which is the validator: its writer's bytes move with its version.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from importlib import resources
@@ -14,20 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.data import shards
-from shiftbench.plan.plan import Plan
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.release import manifest
+from shiftbench.workflow.plan.plan import Plan
 
 Node = dict[str, Any]
 VERSION = "http://mlcommons.org/croissant/1.1"
 _MIME = {"png": "image/png", "wav": "audio/wav", "txt": "text/plain", "cls": "text/plain"}
-_TYPES = {
-    "image": "sc:ImageObject",
-    "audio": "sc:AudioObject",
-    "text": "sc:Text",
-    "label": "sc:Integer",
-}
+_TYPES = {"image": "sc:ImageObject", "audio": "sc:AudioObject", "text": "sc:Text", "label": "sc:Integer"}
 
 
 def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> dict[str, Node]:
@@ -36,18 +29,14 @@ def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> 
     for artifact in manifest.released(plan):
         if artifact.ref.kind == "shards":
             artifacts.setdefault(artifact.ref.parts[0], []).append(artifact)
-    up = os.path.relpath(
-        root.resolve(), manifest.folder(home, content["name"]).resolve() / "croissant"
-    )
+    up = os.path.relpath(root.resolve(), manifest.folder(home, content["name"]).resolve() / "croissant")
     return {
         name: _document(name, sorted(own, key=lambda artifact: artifact.ref), root, up, content)
         for name, own in sorted(artifacts.items())
     }
 
 
-def _document(
-    name: str, artifacts: list[Artifact], root: Path, up: str, content: manifest.Content
-) -> Node:
+def _document(name: str, artifacts: list[Artifact], root: Path, up: str, content: manifest.Content) -> Node:
     about = shards.manifest((root / artifacts[0].ref.path).parent)
     distribution: list[Node] = []
     records: list[Node] = []
@@ -56,9 +45,7 @@ def _document(
         distribution += files
         records += sets
     return {
-        "@context": json.loads(
-            resources.files("shiftbench.release").joinpath("croissant_context.json").read_text()
-        ),
+        "@context": json.loads(resources.files("shiftbench.release").joinpath("croissant_context.json").read_text()),
         "@type": "sc:Dataset",
         "conformsTo": VERSION,
         "name": name,
@@ -89,18 +76,11 @@ def _folder(artifact: Artifact, root: Path, up: str) -> tuple[list[Node], list[N
         | {"contentSize": f"{facts['bytes']} B"}
         for tar, facts in sorted(about["tars"].items())
     ]
-    index = _file(
-        f"{name}/index.parquet",
-        f"{place}/index.parquet",
-        "application/vnd.apache.parquet",
-        about["index"],
-    )
+    index = _file(f"{name}/index.parquet", f"{place}/index.parquet", "application/vnd.apache.parquet", about["index"])
     payload = next(field for field in about["fields"] if field in ("image", "audio", "text"))
     wanted = (payload, "label") if "label" in about["fields"] else (payload,)
     sets = [_members(name, field, about["fields"], tars) for field in wanted]
-    return [*tars, index, *sets], _records(
-        name, payload, about["fields"], _provenance(artifact, root)
-    )
+    return [*tars, index, *sets], _records(name, payload, about["fields"], _provenance(artifact, root))
 
 
 def _file(identity: str, url: str, mime: str, digest: str) -> Node:
@@ -186,28 +166,19 @@ def _content(identity: str, files: str, kind: str) -> Node:
 
 
 def _field(identity: str, kind: str, source: Node) -> Node:
-    return {
-        "@type": "cr:Field",
-        "@id": identity,
-        "name": identity,
-        "dataType": kind,
-        "source": source,
-    }
+    return {"@type": "cr:Field", "@id": identity, "name": identity, "dataType": kind, "source": source}
 
 
 def _provenance(artifact: Artifact, root: Path) -> Node:
     """Return what a folder was made from and by what, in PROV's terms."""
     consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
-    words = {
-        key: artifact.recipe[key] for key in ("shift", "severity", "seed") if key in artifact.recipe
-    }
+    words = {key: artifact.recipe[key] for key in ("shift", "severity", "seed") if key in artifact.recipe}
     made: Node = {
         "@type": "prov:Activity",
         "prov:label": recipe.canonical(words),
         "prov:wasAssociatedWith": f"urn:shiftbench:recipe:{artifact.fingerprint}",
     }
     origins = [
-        {"@type": "prov:Entity", "prov:label": path, "sha256": digest}
-        for path, digest in sorted(consumed.items())
+        {"@type": "prov:Entity", "prov:label": path, "sha256": digest} for path, digest in sorted(consumed.items())
     ]
     return {"prov:wasGeneratedBy": made} | ({"prov:wasDerivedFrom": origins} if origins else {})

@@ -1,10 +1,8 @@
 """What a release asks of git."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.provenance import git
 
 

@@ -1,27 +1,17 @@
 """Making a release: refused unless everything planned is here, fresh and as recorded, in a clean tree."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shiftbench.errors import DataError, ParamsError, StaleError
-from shiftbench.files import scratch_folder, sha256, write_bytes
-from shiftbench.plan.plan import Plan
+from shiftbench.base.errors import DataError, ParamsError, StaleError
+from shiftbench.base.files import scratch_folder, sha256, write_bytes
 from shiftbench.provenance import recipe
-from shiftbench.release import (
-    bill_of_materials,
-    crate,
-    croissant,
-    git,
-    manifest,
-    signing,
-    statement,
-)
+from shiftbench.release import bill_of_materials, crate, croissant, git, manifest, signing, statement
 from shiftbench.release.text import lined
-from shiftbench.storage import pull
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.storage import pull
 
 _SHOWN = 10
 
@@ -100,9 +90,7 @@ def _write(file: Path, content: manifest.Content) -> None:
 
 def _check_name(home: Path, name: str) -> None:
     if not manifest.is_name(name):
-        raise ParamsError(
-            f"{name!r} is no name for a release: letters, digits, `.`, `_` and `-` only"
-        )
+        raise ParamsError(f"{name!r} is no name for a release: letters, digits, `.`, `_` and `-` only")
     if manifest.folder(home, name).exists():
         raise ParamsError(
             f"{manifest.folder(home, name)} is there, and a release is not written again; "
@@ -137,13 +125,9 @@ def check_outputs(plan: Plan, root: Path) -> None:
     """
     artifacts = [artifact for ref, artifact in plan.artifacts.items() if ref.kind != "features"]
     states = {artifact.ref.path: recipe.status(root, artifact) for artifact in artifacts}
-    stale = [
-        f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")
-    ]
+    stale = [f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")]
     if stale:
-        raise StaleError(
-            f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}"
-        )
+        raise StaleError(f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}")
     released = manifest.released(plan)
     missing = [artifact.ref.path for artifact in released if states[artifact.ref.path] == "missing"]
     if missing:
@@ -152,9 +136,7 @@ def check_outputs(plan: Plan, root: Path) -> None:
         )
     damaged = [line for artifact in released for line in pull.verify(root, artifact)]
     if damaged:
-        raise DataError(
-            f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}"
-        )
+        raise DataError(f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}")
 
 
 def _listed(lines: list[str]) -> str:

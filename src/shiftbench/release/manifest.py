@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import from_json, sha256, shortened, stays_below
-from shiftbench.plan.plan import Plan
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.files import from_json, sha256, shortened, stays_below
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, canonical
-from shiftbench.refs import Ref
 from shiftbench.release import merkle
+from shiftbench.workflow.plan.plan import Plan
 
 FORMAT = "shiftbench-release/1"
 FOLDER = "releases"
@@ -106,9 +106,7 @@ def parsed(data: bytes, file: Path) -> Content:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         flaw = type(error).__name__
     if flaw:
-        raise DataError(
-            f"{file} is not a manifest of format {FORMAT} ({flaw}); take it from git again"
-        )
+        raise DataError(f"{file} is not a manifest of format {FORMAT} ({flaw}); take it from git again")
     return content
 
 
@@ -129,9 +127,7 @@ def _flaw(content: Content) -> str | None:
         named.append(("path", entry["path"], stays_below(entry["path"])))
         named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
         named += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
-    return next(
-        (f"{key} {shortened(repr(value))}" for key, value, right in named if not right), None
-    )
+    return next((f"{key} {shortened(repr(value))}" for key, value, right in named if not right), None)
 
 
 def is_name(name: object) -> bool:
@@ -215,11 +211,7 @@ def is_withheld(ref: Ref) -> bool:
 
 def released(plan: Plan) -> list[Artifact]:
     """Return the artifacts whose bytes are released, in plan order."""
-    return [
-        artifact
-        for ref, artifact in plan.artifacts.items()
-        if not is_withheld(ref) and ref.kind != "features"
-    ]
+    return [artifact for ref, artifact in plan.artifacts.items() if not is_withheld(ref) and ref.kind != "features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +237,7 @@ def of(plan: Plan, root: Path, home: Path, head: Head) -> Content:
         "scale": head.scale,
         "previous": head.previous,
         "artefacts": [a.entry() for a in gather(plan, root, home, head.scale)],
-        "volatile": {
-            "created": head.created,
-            "commit": head.commit,
-            "files": volatile(plan, root, home),
-        },
+        "volatile": {"created": head.created, "commit": head.commit, "files": volatile(plan, root, home)},
     }
     return content | {"root": root_of(content)}
 

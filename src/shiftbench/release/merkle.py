@@ -4,8 +4,6 @@ Source: RFC 6962 section 2.1 (the tree of Certificate Transparency) and RFC 9162
 proof). A leaf is hashed as 0x00 || data, a node as 0x01 || left || right, so that no node can pass for a leaf.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 
@@ -64,9 +62,7 @@ def holds(found: bytes, index: int, size: int, path: Sequence[bytes], expected: 
             return False  # the proof is too long
         if index % 2 or index == last:
             found = node(other, found)
-            while (
-                index % 2 == 0 and index
-            ):  # a leaf at the right edge has no neighbour on these levels
+            while index % 2 == 0 and index:  # a leaf at the right edge has no neighbour on these levels
                 index, last = index // 2, last // 2
         else:
             found = node(found, other)

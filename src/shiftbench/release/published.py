@@ -10,8 +10,6 @@ in one page, so that recipes that are nearly alike are kept once. `seconds.json.
 plan them again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -22,14 +20,14 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.files import from_json, scratch_folder, sha256, stays_below, write_bytes
-from shiftbench.plan import estimate
-from shiftbench.plan.plan import Plan
-from shiftbench.plan.scales import PLAIN, PUBLISHED, published
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below, write_bytes
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.release.text import lined
+from shiftbench.workflow.plan import estimate
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.scales import PLAIN, PUBLISHED, published
 
 FORMAT = "shiftbench-published/1"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
@@ -118,26 +116,18 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     target = published(scale, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
-        _pack(
-            {**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE
-        )
+        _pack({**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
         about = _about(root, kept, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
         write_bytes(scratch / ABOUT, lined(about))
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
-        write_bytes(
-            scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root))
-        )
+        write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
         _replace(scratch, target)
     return Published(scale, target, about, content, texts)
 
 
-def _about(
-    root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]
-) -> manifest.Content:
-    tables = [
-        path for path in kept if PurePosixPath(path).name not in (REPLICATES, "leaderboard.csv")
-    ]
+def _about(root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
+    tables = [path for path in kept if PurePosixPath(path).name not in (REPLICATES, "leaderboard.csv")]
     counts = {path: pq.read_metadata(root / path).num_rows for path in tables}
     rows = sum(count for path, count in counts.items() if PurePosixPath(path).name == TABLE)
     return {
@@ -194,9 +184,7 @@ def _filled(content: manifest.Content, texts: dict[str, str]) -> manifest.Conten
     return _mapped(content, lambda entry: {**known.get(entry["path"], {}), **entry})
 
 
-def _mapped(
-    content: manifest.Content, change: Callable[[manifest.Content], manifest.Content]
-) -> manifest.Content:
+def _mapped(content: manifest.Content, change: Callable[[manifest.Content], manifest.Content]) -> manifest.Content:
     volatile = content["volatile"]
     files = [change(entry) for entry in volatile["files"]]
     artefacts = [one if "withheld" in one else change(one) for one in content["artefacts"]]
@@ -205,9 +193,7 @@ def _mapped(
 
 def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
     """Return digests of receipts, run files and outputs, and fingerprints of what has one, by path."""
-    found: dict[str, manifest.Content] = {
-        path: {"sha256": _digest(text)} for path, text in texts.items()
-    }
+    found: dict[str, manifest.Content] = {path: {"sha256": _digest(text)} for path, text in texts.items()}
     for path in [path for path in texts if path.endswith(_RECEIPT)]:
         by = {"fingerprint": from_json(texts[path])["fingerprint"]}
         found[path] |= by
@@ -252,9 +238,7 @@ def read(home: Path, scale: str | None) -> Published:
     place = published(scale, home)
     if not (place / ABOUT).is_file():
         known = [name or PLAIN for name in scales(home)]
-        raise ParamsError(
-            f"nothing is published of {scale or PLAIN!r}; {near(scale or PLAIN, known)}"
-        )
+        raise ParamsError(f"nothing is published of {scale or PLAIN!r}; {near(scale or PLAIN, known)}")
     try:
         if (place / ABOUT).stat().st_size > _LARGEST:
             raise ValueError(f"{ABOUT} has more than {_LARGEST} bytes")
@@ -271,9 +255,7 @@ def read(home: Path, scale: str | None) -> Published:
     return Published(scale, place, about, content, texts)
 
 
-def _flaw(
-    place: Path, about: manifest.Content, content: manifest.Content, texts: dict[str, str]
-) -> str | None:
+def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts: dict[str, str]) -> str | None:
     """Return what is wrong in what is published, None: nothing."""
     if about["format"] != FORMAT or not about.keys() >= _ABOUT:
         return f"{ABOUT} is not of format {FORMAT}"

@@ -4,14 +4,12 @@ Source: the SSHSIG format (PROTOCOL.sshsig of OpenSSH), with the namespace `shif
 Whose key it is, no signature tells: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
 """
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.provenance import child_environment
 from shiftbench.release import git
 
@@ -91,18 +89,12 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
     command = ["ssh-keygen", "-Y", "check-novalidate", "-n", NAMESPACE, "-s", str(signature)]
     if signers:
         if not signers.is_file():
-            raise ParamsError(
-                f"no file of signers {signers}; ssh-keygen(1), ALLOWED SIGNERS, has its format"
-            )
+            raise ParamsError(f"no file of signers {signers}; ssh-keygen(1), ALLOWED SIGNERS, has its format")
         signers = signers.absolute()
-        found = _call(
-            ["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)]
-        )
+        found = _call(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
         if found.returncode:
             sound = _call(command, file)
-            return Verdict(
-                "bad", _words(sound) if sound.returncode else f"its key is not in {signers}"
-            )
+            return Verdict("bad", _words(sound) if sound.returncode else f"its key is not in {signers}")
         who = found.stdout.splitlines()[0]
         command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", who, *command[3:]]
     done = _call(command, file)
@@ -143,8 +135,6 @@ def _call(command: list[str], stdin: Path | None = None) -> subprocess.Completed
             check=False,
         )
     except FileNotFoundError:
-        raise DataError(
-            f"{command[0]} is not installed; Debian has it in openssh-client or gnupg"
-        ) from None
+        raise DataError(f"{command[0]} is not installed; Debian has it in openssh-client or gnupg") from None
     out, err = (said.decode(errors="replace") for said in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(command, done.returncode, out, err)

@@ -5,13 +5,11 @@ are all artefacts of the manifest and all files of the release, each with its sh
 params.yaml as it was checked; what it depends on are the commit, the locks and the originals.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 from pathlib import Path
 from typing import Any
 
-from shiftbench.files import sha256
+from shiftbench.base.files import sha256
 from shiftbench.release import manifest
 
 FILE = "statement.intoto.json"
@@ -22,9 +20,7 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:shiftbench:release:1"
 
 
-def build(
-    content: manifest.Content, files: dict[str, str], params: dict[str, Any]
-) -> dict[str, Any]:
+def build(content: manifest.Content, files: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
     """Return the statement.
 
     Args:
@@ -35,9 +31,7 @@ def build(
     digests = subjects(content, files)
     return {
         "_type": TYPE,
-        "subject": [
-            {"name": path, "digest": {"sha256": digest}} for path, digest in sorted(digests.items())
-        ],
+        "subject": [{"name": path, "digest": {"sha256": digest}} for path, digest in sorted(digests.items())],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {

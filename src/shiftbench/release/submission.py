@@ -7,8 +7,6 @@ but those of shards' tars, weights, originals, features and previews, which the 
 there, so that tables follow from them; data are the published ones where the digests say so (`shards`).
 """
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
@@ -19,17 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.files import from_json, scratch, stays_below, write_bytes
+from shiftbench.base.refs import Ref
 from shiftbench.data import archives
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.files import from_json, scratch, stays_below, write_bytes
-from shiftbench.plan.plan import Plan
 from shiftbench.provenance import git as repository
 from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 from shiftbench.release import git, make, manifest
 from shiftbench.release.published import Published
 from shiftbench.release.text import lined
+from shiftbench.workflow.plan.plan import Plan
 
 FORMAT = "shiftbench-submission/1"
 ABOUT, BOARD = "submission.json", "leaderboard.csv"
@@ -60,19 +58,14 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
             commit, or the archive cannot be written.
     """
     if not manifest.is_name(about["name"]):
-        raise ParamsError(
-            f"{about['name']!r} is no name for a submission: letters, digits, `.`, `_` and `-` only"
-        )
+        raise ParamsError(f"{about['name']!r} is no name for a submission: letters, digits, `.`, `_` and `-` only")
     make.check_outputs(plan, root)
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
     content = manifest.of(plan, root, home, head)
     stated = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
     names = _named(plan, root, home)
     with scratch(target) as temporary:
-        with (
-            gzip.GzipFile(temporary, "wb", mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w") as archive,
-        ):
+        with gzip.GzipFile(temporary, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
             _add(archive, ABOUT, lined(stated))
             for name, file in sorted(names.items()):
                 _add(archive, name, file.read_bytes())
@@ -147,14 +140,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     try:
         with gzip.open(archive) as packed:
             _unpack(archive, archives.Counted(packed, DataError), folder)
-    except (
-        tarfile.TarError,
-        OSError,
-        EOFError,
-        ValueError,
-        RecursionError,
-        zlib.error,
-    ) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}") from error
     return read(folder)
 

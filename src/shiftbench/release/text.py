@@ -1,7 +1,5 @@
 """JSON whose lists have one element a line: small, and legible in a diff."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from shiftbench.provenance.recipe import canonical

@@ -5,8 +5,6 @@ statement; whoever edits all three by the signature, and by the next release, wh
 Without a signature, and without a copy of a root elsewhere, the whole chain can be forged.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
@@ -14,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
-from shiftbench.files import from_json, sha256, shortened
-from shiftbench.plan import scales
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import from_json, sha256, shortened
 from shiftbench.provenance.git import yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
+from shiftbench.workflow.plan import scales
 
 _MEANINGS = {
     "manifest": "the manifest was edited",
@@ -59,9 +57,7 @@ class Problem:
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        path, expected, found = (
-            shortened(one, _SHOWN) for one in (self.path, self.expected, self.found)
-        )
+        path, expected, found = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
         return f"{path}: {self.meaning} (expected {expected}, found {found})"
 
 
@@ -119,9 +115,7 @@ def tampered(home: Path, name: str) -> Iterator[Problem]:
     yield from _chain(home, content)
 
 
-def artefacts(
-    root: Path, home: Path, content: manifest.Content, largest: int | None = None
-) -> Iterator[Problem]:
+def artefacts(root: Path, home: Path, content: manifest.Content, largest: int | None = None) -> Iterator[Problem]:
     """Yield the artefacts that are other than released or not here; arguments as `verify`."""
     for artefact in manifest.artefacts(content):
         problem = _artefact(artefact, root, home, content, largest)
@@ -155,9 +149,7 @@ def _chain(home: Path, content: manifest.Content) -> Iterator[Problem]:
     if before is None:
         return
     others = (_read(home, name) for name in manifest.names(home))
-    found = [
-        other for other in others if not isinstance(other, Problem) and other["root"] == before
-    ]
+    found = [other for other in others if not isinstance(other, Problem) and other["root"] == before]
     if not found:
         yield Problem("chain", _own(content["name"]), f"root {before}", "no release with this root")
     elif manifest.root_of(found[0]) != before:
@@ -259,18 +251,14 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
 def _signature(home: Path, name: str, signers: Path | None) -> Iterator[Problem]:
     """Yield what is wrong with the signatures; a release without one is unsigned, which contradicts only `signers`."""
     if signers and not (manifest.folder(home, name) / statement.SSH).is_file():
-        yield Problem(
-            "unsigned", _own(name, statement.SSH), f"signed by one of {signers}", "no file"
-        )
+        yield Problem("unsigned", _own(name, statement.SSH), f"signed by one of {signers}", "no file")
     for signature, verdict in verdicts(home, name, signers):
         if verdict.state != "good":
             kind = "key" if verdict.state == "unknown" else "signature"
             yield Problem(kind, _own(name, signature), "a good signature", verdict.words)
 
 
-def verdicts(
-    home: Path, name: str, signers: Path | None = None
-) -> list[tuple[str, signing.Verdict]]:
+def verdicts(home: Path, name: str, signers: Path | None = None) -> list[tuple[str, signing.Verdict]]:
     """Return each signature of a release with its verdict; none where it is unsigned."""
     folder = manifest.folder(home, name)
     configured = yours("gpg.ssh.allowedSignersFile")

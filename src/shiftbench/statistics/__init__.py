@@ -1,4 +1,4 @@
 """From rows of samples to numbers with intervals: the one resampler, the engine behind metrics, expressions, claims.
 
-May import the base modules and `data`.
+May import `base` and `data`.
 """

@@ -1,15 +1,13 @@
 """Metric rows from what analyses observed: the mean over units of each place, with replicates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from shiftbench.base.refs import without_seed
 from shiftbench.data import formats, schema
-from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import CampaignRows
 from shiftbench.statistics.contributions import Contributions, ratio, weighted
@@ -18,9 +16,7 @@ from shiftbench.statistics.rows import Row
 _PLACE = [name for name in formats.OBSERVATIONS.key if name != "key"]
 
 
-def observed_rows(
-    files: Sequence[Path], name: str, task: str, campaign: CampaignRows
-) -> Iterator[Row]:
+def observed_rows(files: Sequence[Path], name: str, task: str, campaign: CampaignRows) -> Iterator[Row]:
     """Yield one row per place of the observations of a campaign's analyses.
 
     Args:
@@ -36,9 +32,7 @@ def observed_rows(
             yield _row(dict(zip(_PLACE, place, strict=True)), part, name, task, campaign)
 
 
-def _row(
-    place: dict[str, object], part: pl.DataFrame, name: str, task: str, campaign: CampaignRows
-) -> Row:
+def _row(place: dict[str, object], part: pl.DataFrame, name: str, task: str, campaign: CampaignRows) -> Row:
     matrix = bootstrap.weights(part["key"].to_arrow().cast("string"), campaign.draws, campaign.seed)
     values = part["value_e9"].to_numpy().astype(np.int64)
     (sums,) = weighted([Contributions(np.ones(len(part), np.int64), (values,))], matrix)

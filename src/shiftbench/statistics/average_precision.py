@@ -13,8 +13,6 @@ Of few images the mean over draws lies above the value (by 1 point of AP at 150 
 image drawn twice is found twice. Differences of two sets over the same images share most of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
-from shiftbench.errors import ParamsError, near
+from shiftbench.base.compiled import compiled
+from shiftbench.base.errors import ParamsError, near
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.rows import Floats, Ints, Rows
 from shiftbench.statistics.thresholds import Weights
@@ -54,9 +52,7 @@ class Options:
             raise ParamsError(f"area: {self.area!r} ({near(self.area, box_matching.AREAS)})")
         if not 1 <= self.max_dets <= box_matching.MAX_DETS:
             raise ParamsError(f"max_dets: {self.max_dets}; expected 1 to {box_matching.MAX_DETS}")
-        hits = (
-            np.flatnonzero(np.isclose(box_matching.IOUS, self.iou)) if self.iou else np.arange(10)
-        )
+        hits = np.flatnonzero(np.isclose(box_matching.IOUS, self.iou)) if self.iou else np.arange(10)
         if not len(hits):
             levels = ", ".join(f"{iou:g}" for iou in box_matching.IOUS)
             raise ParamsError(f"iou: {self.iou:g}; expected 0 (all) or one of {levels}")
@@ -124,9 +120,7 @@ def ranked(table: pa.Table, options: Options) -> Ranked:
 
 
 def _hits(table: pa.Table, bits: Ints, order: Ints) -> NDArray[np.int8]:
-    matched, ignored = (
-        (_flat(table, name)[1][order][:, None] >> bits) & 1 for name in ("matched", "ignored")
-    )
+    matched, ignored = ((_flat(table, name)[1][order][:, None] >> bits) & 1 for name in ("matched", "ignored"))
     return np.where(ignored == 1, -1, matched).astype(np.int8)
 
 
@@ -152,9 +146,7 @@ def _flat(table: pa.Table, name: str) -> tuple[Ints, NDArray[Any]]:
     return np.repeat(np.arange(len(sizes)), sizes), values
 
 
-def _arguments(
-    found: Ranked, weights: Weights
-) -> tuple[Ints, Ints, NDArray[np.int8], Ints, Weights]:
+def _arguments(found: Ranked, weights: Weights) -> tuple[Ints, Ints, NDArray[np.int8], Ints, Weights]:
     positives = np.zeros((found.classes, weights.shape[1]), dtype=np.int64)
     np.add.at(positives, found.true_classes, weights[found.true_images])
     return found.starts, found.images, found.hits, positives, weights
@@ -178,7 +170,7 @@ def options(iou: float, area: str, max_dets: int, classes: Sequence[int]) -> Opt
 @compiled
 def _areas(  # noqa: C901 - a compiled loop calls no other
     starts: Ints, images: Ints, hits: NDArray[np.int8], positives: Ints, weights: Weights, recalls: Floats
-) -> Floats:  # fmt: skip
+) -> Floats:
     k = weights.shape[1]
     total = np.zeros(k)
     for c in range(len(starts) - 1):
@@ -219,9 +211,7 @@ def _areas(  # noqa: C901 - a compiled loop calls no other
 
 
 @compiled
-def _found(
-    starts: Ints, images: Ints, hits: NDArray[np.int8], positives: Ints, weights: Weights
-) -> Floats:
+def _found(starts: Ints, images: Ints, hits: NDArray[np.int8], positives: Ints, weights: Weights) -> Floats:
     k = weights.shape[1]
     total = np.zeros(k)
     for c in range(len(starts) - 1):

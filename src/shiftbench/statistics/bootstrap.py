@@ -12,8 +12,6 @@ uncertainty for massive data streams"). The 16-bit table moves no probability by
 its mean differs from 1 by less than 2e-5 and its largest weight is 8.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from functools import lru_cache
@@ -23,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream, poisson_table
+from shiftbench.base.rng import RandomStream, poisson_table
 
 MAX_WEIGHT = 8
 ERROR = 0.05
@@ -97,9 +95,7 @@ def _words16(units: list[str], draws: int, seed: int) -> NDArray[np.uint16]:
     return words.view("<u2")[:, :draws]
 
 
-def interval(
-    replicates: NDArray[np.float64], error: float = ERROR
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def interval(replicates: NDArray[np.float64], error: float = ERROR) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of the percentile interval along the last axis.
 
     Convention: of b replicates that are defined, the k-th smallest and the k-th largest with
@@ -117,14 +113,10 @@ def interval(
     return ends[0], ends[1]
 
 
-def _pick(
-    ordered: NDArray[np.float64], at: NDArray[np.int64], defined: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _pick(ordered: NDArray[np.float64], at: NDArray[np.int64], defined: NDArray[np.int64]) -> NDArray[np.float64]:
     if not ordered.shape[-1]:
         return np.full(ordered.shape[:-1], np.nan)
-    values: NDArray[np.float64] = np.take_along_axis(
-        ordered, np.maximum(at, 0)[..., None], axis=-1
-    )[..., 0]
+    values: NDArray[np.float64] = np.take_along_axis(ordered, np.maximum(at, 0)[..., None], axis=-1)[..., 0]
     return np.where(defined >= 2, values, np.nan)
 
 

@@ -7,14 +7,12 @@ a box of another size than asked, are ignored, as are unmatched ones of another 
 hundred of their class.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
+from shiftbench.base.compiled import compiled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -105,12 +103,8 @@ def _overlaps(boxes: Floats, true: Floats, crowd: Flags) -> Floats:
     for i in range(len(boxes)):
         own = boxes[i, 2] * boxes[i, 3]
         for j in range(len(true)):
-            w = min(boxes[i, 0] + boxes[i, 2], true[j, 0] + true[j, 2]) - max(
-                boxes[i, 0], true[j, 0]
-            )
-            h = min(boxes[i, 1] + boxes[i, 3], true[j, 1] + true[j, 3]) - max(
-                boxes[i, 1], true[j, 1]
-            )
+            w = min(boxes[i, 0] + boxes[i, 2], true[j, 0] + true[j, 2]) - max(boxes[i, 0], true[j, 0])
+            h = min(boxes[i, 1] + boxes[i, 3], true[j, 1] + true[j, 3]) - max(boxes[i, 1], true[j, 1])
             if w > 0 and h > 0:
                 union = own if crowd[j] else own + true[j, 2] * true[j, 3] - w * h
                 overlap[i, j] = w * h / union

@@ -1,7 +1,5 @@
 """From the files of a campaign's cells to metric rows: reading, matching by key, summing."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import threading
@@ -19,17 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import DuplicateKeyError
+from shiftbench.base.refs import number, without_seed
 from shiftbench.data import schema
-from shiftbench.errors import DuplicateKeyError
-from shiftbench.refs import number, without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import Contributions, Sums, weighted
-from shiftbench.statistics.rows import (
-    Floats,
-    Row,
-    Rows,
-    SeverityPath,
-)
+from shiftbench.statistics.rows import Floats, Row, Rows, SeverityPath
 
 # 28 cells of accuracy, NLL, Brier score and ECE are one product of `digit_sums`.
 BATCH_CELLS, BATCH_ROWS = 28, 4_000_000
@@ -108,9 +101,7 @@ class Lists:
             DuplicateKeyError: two rows have one key.
         """
         keys = _array(table.column("key"))
-        clusters = (
-            table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
-        )
+        clusters = table.column("cluster").combine_chunks() if "cluster" in table.column_names else None
         own = clusters is None or clusters.null_count == len(clusters)
         units = keys if own else pc.coalesce(clusters, keys)
         with self._lock:
@@ -150,9 +141,7 @@ class _Part:
 class CampaignRows:
     """A campaign's cells, read as needed."""
 
-    def __init__(
-        self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int
-    ) -> None:
+    def __init__(self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int) -> None:
         self.cells, self.draws, self.seed = cells, draws, seed
         self.sample = [metric for metric in metrics if metric.module.KIND == "sample"]
         self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]

@@ -6,8 +6,6 @@ A row is one value with its replicates: of each part of a claim that is quantifi
 and of a largest or smallest value each value among which it is. A gate has a row of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -27,9 +25,7 @@ VALUE, GATE = "value", "gate"
 
 def table(known: Mapping[str, Evidence]) -> pa.Table:
     """Return what claims are judged from; one that is not evaluable has no row."""
-    return schema.table(
-        (row for name, one in known.items() for row in _rows(name, one)), CLAIM_REPLICATES
-    )
+    return schema.table((row for name, one in known.items() for row in _rows(name, one)), CLAIM_REPLICATES)
 
 
 def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
@@ -59,10 +55,7 @@ def _numbers(values: Floats) -> dict[str, Any]:
 
 def evidence(found: pa.Table) -> dict[str, Evidence]:
     """Return what claims are judged from, by name; the inverse of `table`."""
-    return {
-        claim: _evidence(list(rows))
-        for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))
-    }
+    return {claim: _evidence(list(rows)) for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))}
 
 
 def _evidence(rows: list[dict[str, Any]]) -> Evidence:

@@ -5,16 +5,14 @@ that is faster) or in float64 (BLAS, and a compiled loop for bins) over blocks s
 below 2**53; blocks are added in int64. So the sums are the same for any block size, thread count or CPU.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
-from shiftbench.errors import RangeError
+from shiftbench.base.compiled import compiled
+from shiftbench.base.errors import RangeError
 from shiftbench.statistics import digit_sums
 from shiftbench.statistics.bootstrap import MAX_WEIGHT
 from shiftbench.statistics.digit_sums import Column
@@ -71,11 +69,7 @@ def weighted(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list
         RangeError: a sum could pass 2**62.
     """
     columns = {id(array): Column(array) for part in parts for array in (part.count, *part.sums)}
-    binned = {
-        id(part): Column(part.binned, _bins(part), part.width)
-        for part in parts
-        if part.binned is not None
-    }
+    binned = {id(part): Column(part.binned, _bins(part), part.width) for part in parts if part.binned is not None}
     summed = _sum([*columns.values(), *binned.values()], weights)
     none = np.zeros((0, weights.shape[1]), dtype=np.int64)
     return [
@@ -140,9 +134,7 @@ def _blocks(weights: NDArray[np.uint8], step: int) -> Iterator[tuple[slice, slic
 def _block(columns: list[Column], n: int) -> int:
     """Return how many of n rows may be summed in float64, so that every sum of weighted integers is exact."""
     largest = max(column.largest for column in columns)
-    if largest * MAX_WEIGHT > _EXACT or (
-        n * largest * MAX_WEIGHT > _LIMIT and _total(columns) > _LIMIT
-    ):
+    if largest * MAX_WEIGHT > _EXACT or (n * largest * MAX_WEIGHT > _LIMIT and _total(columns) > _LIMIT):
         raise RangeError(
             f"a metric's contributions are too large to be added exactly: the largest of {n} is {float(largest):g}"
         )
@@ -150,10 +142,7 @@ def _block(columns: list[Column], n: int) -> int:
 
 
 def _total(columns: list[Column]) -> float:
-    return (
-        max(float(np.abs(column.values.astype(np.float64)).sum()) for column in columns)
-        * MAX_WEIGHT
-    )
+    return max(float(np.abs(column.values.astype(np.float64)).sum()) for column in columns) * MAX_WEIGHT
 
 
 def _bins(part: Contributions) -> NDArray[np.int32]:

@@ -6,8 +6,6 @@ midranks are counts of samples below and equal; these are found in sorted scores
 variances are exact until the last division. Samples are taken as independent.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What each claim takes to find a difference: samples, training seeds, draws."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -39,11 +37,7 @@ class Needed:
 
 
 def needs(
-    asked: Mapping[str, Claim],
-    known: Mapping[str, Evidence],
-    difference: float,
-    chance: float,
-    count: int,
+    asked: Mapping[str, Claim], known: Mapping[str, Evidence], difference: float, chance: float, count: int
 ) -> Iterator[Needed]:
     """Yield what each claim takes, for each value that it is quantified over.
 

@@ -11,8 +11,6 @@ is not significantly worse (corrected p >= 0.05) is not told apart from the best
 p-value is below 2 / (b + 1), and none of m corrected ones below m times that: 1,000 draws serve 25 detectors at 0.05.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,9 +56,7 @@ class _Scores:
         family = self.families.get((row.weights, row.method, row.detector, row.split, row.step))
         if family is None or row.reference != family.clean.position:
             return None
-        cells = [
-            cell for cell in family.ood if (cell.dataset, cell.shift) == (row.dataset, row.shift)
-        ]
+        cells = [cell for cell in family.ood if (cell.dataset, cell.shift) == (row.dataset, row.shift)]
         if len(cells) != 1:
             return None
         id, ood = (scored_cells.read(self.campaign, cell) for cell in (family.clean, cells[0]))
@@ -68,9 +64,7 @@ class _Scores:
         return delong.components(id.scores, ood.scores) if independent else None
 
 
-def comparisons(
-    campaign: CampaignRows, rows: Sequence[Row], detectors: Sequence[str]
-) -> Iterator[dict[str, object]]:
+def comparisons(campaign: CampaignRows, rows: Sequence[Row], detectors: Sequence[str]) -> Iterator[dict[str, object]]:
     """Yield rows of COMPARISONS.
 
     Args:

@@ -6,8 +6,6 @@ in int64. Every step is exact, so that the sums are those of any other way. A qu
 has its digits once for each bin, 0 for samples outside of it.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -80,9 +78,7 @@ def single_thread(products: int) -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def split(
-    columns: Sequence[Column], weights: NDArray[np.uint8]
-) -> tuple[list[Column], list[Column]]:
+def split(columns: Sequence[Column], weights: NDArray[np.uint8]) -> tuple[list[Column], list[Column]]:
     """Return the columns that `sums` adds up faster here than float64 does, and the others.
 
     Without VNNI there are none: BLAS is as fast. torch is not imported for them; see `single_thread`.
@@ -172,6 +168,4 @@ def _spread(column: Column, samples: slice, out: NDArray[np.int8]) -> None:
         out[:] = low
         return
     inside = column.bins[samples] == np.arange(column.width, dtype=np.int32)[:, None]
-    np.multiply(
-        low, inside.view(np.int8)[:, None], out=out.reshape(column.width, column.digits, -1)
-    )
+    np.multiply(low, inside.view(np.int8)[:, None], out=out.reshape(column.width, column.digits, -1))

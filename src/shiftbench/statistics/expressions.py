@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from shiftbench.base.errors import near
 from shiftbench.data import formats
-from shiftbench.errors import near
 from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.intervals import Units
 from shiftbench.statistics.statements import TWO, parts
@@ -90,11 +90,7 @@ class Rows:
 
     def units_of(self, at: int) -> Units:
         """Return what a row is computed from."""
-        return (
-            Units()
-            if self.units is None
-            else Units(int(self.units[at, 0]), bool(self.units[at, 1]))
-        )
+        return Units() if self.units is None else Units(int(self.units[at, 0]), bool(self.units[at, 1]))
 
     @property
     def intervals(self) -> Floats:
@@ -102,8 +98,7 @@ class Rows:
         if self.ends is not None:
             return self.ends.T
         found = [
-            intervals.of_draws(self.values[at], bootstrap.ERROR, self.units_of(at))
-            for at in range(len(self.values))
+            intervals.of_draws(self.values[at], bootstrap.ERROR, self.units_of(at)) for at in range(len(self.values))
         ]
         ends = [[np.nan if e is None else e for e in (one.low, one.high)] for one in found]
         return np.array(ends).reshape(-1, 2).T
@@ -113,15 +108,11 @@ def _some(values: NDArray[Any] | None, at: NDArray[Any]) -> NDArray[Any] | None:
     return None if values is None else values[at]
 
 
-def _fewer(
-    one: NDArray[np.int64] | None, other: NDArray[np.int64] | None
-) -> NDArray[np.int64] | None:
+def _fewer(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
     """Return the units of what is computed from two rows each: those of the smaller."""
     if one is None or other is None:
         return None
-    return np.stack(
-        [np.minimum(one[:, 0], other[:, 0]), np.maximum(one[:, 1], other[:, 1])], axis=1
-    )
+    return np.stack([np.minimum(one[:, 0], other[:, 0]), np.maximum(one[:, 1], other[:, 1])], axis=1)
 
 
 def _least(units: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
@@ -132,9 +123,7 @@ def _least(units: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
 # ------------------------------------------------------------------ expressions
 
 
-def select(
-    rows: Rows, selector: Mapping[str, Any], *, seeded: bool, free: frozenset[str] = NONE
-) -> Rows:
+def select(rows: Rows, selector: Mapping[str, Any], *, seeded: bool, free: frozenset[str] = NONE) -> Rows:
     """Return the rows that a selector names.
 
     Args:
@@ -152,9 +141,7 @@ def select(
     keep = pl.lit(value=True)
     fixed = {**{name: None for name in _PLAIN if name not in free}, **selector}
     for name in free.intersection(_PLAIN) - set(selector):
-        keep &= pl.col(
-            name
-        ).is_not_null()  # the whole is no group, and what has no step is in no stream
+        keep &= pl.col(name).is_not_null()  # the whole is no group, and what has no step is in no stream
     for name, value in fixed.items():
         keep &= _weights(value, seeded=seeded) if name == "weights" else _is(name, value)
     if "weights" not in selector:
@@ -183,13 +170,7 @@ def _weights(value: Any, *, seeded: bool) -> pl.Expr:
     return fits & (pl.col("seed").is_not_null() if seeded else pl.lit(value=True))
 
 
-def evaluate(
-    rows: Rows,
-    expression: Mapping[str, Any],
-    *,
-    seeded: bool = False,
-    free: frozenset[str] = NONE,
-) -> Rows:
+def evaluate(rows: Rows, expression: Mapping[str, Any], *, seeded: bool = False, free: frozenset[str] = NONE) -> Rows:
     """Return what an expression gives: one row, or one per place that it leaves open.
 
     Raises:
@@ -235,17 +216,11 @@ def _aligned(one: Rows, other: Rows) -> tuple[Rows, Rows]:
     """
     if len(one.places) == len(other.places) == 1:
         return one, other
-    fixed = {
-        n
-        for n in one.named | other.named
-        if not one.places[n].sort().equals(other.places[n].sort())
-    }
+    fixed = {n for n in one.named | other.named if not one.places[n].sort().equals(other.places[n].sort())}
     names = [n for n in one.places.columns if n not in fixed]
     orders = [rows.places.with_row_index("at").sort(names or "at") for rows in (one, other)]
     if not orders[0].select(names).equals(orders[1].select(names)):
-        raise NotEvaluable(
-            f"the operands have {len(one.places)} and {len(other.places)} places, not the same ones"
-        )
+        raise NotEvaluable(f"the operands have {len(one.places)} and {len(other.places)} places, not the same ones")
     named = one.named | other.named
     first, second = (
         replace(
@@ -284,9 +259,7 @@ def _one(name: str, rows: Rows) -> Rows:
     if name == "cvar":
         return _single(rows, _worst(rows))
     if name == "count":
-        return _single(
-            rows, np.where(np.isnan(values).any(axis=0), np.nan, (values > 0).sum(axis=0))
-        )
+        return _single(rows, np.where(np.isnan(values).any(axis=0), np.nan, (values > 0).sum(axis=0)))
     made = _single(rows, np.asarray(getattr(np, name)(values, axis=0), dtype=np.float64))
     if name != "mean":
         return made
@@ -296,12 +269,7 @@ def _one(name: str, rows: Rows) -> Rows:
 def _single(rows: Rows, values: Floats) -> Rows:
     named = frozenset(rows.places.columns)
     return replace(
-        rows,
-        places=rows.places.head(1),
-        values=values[None],
-        named=named,
-        ends=None,
-        units=_least(rows.units),
+        rows, places=rows.places.head(1), values=values[None], named=named, ends=None, units=_least(rows.units)
     )
 
 
@@ -322,9 +290,7 @@ def _worst(rows: Rows) -> Floats:
     names = rows.places["metric"].unique().sort().to_list()
     directions = {rows.higher_is_better.get(name) for name in names}
     if directions not in ({True}, {False}):
-        raise NotEvaluable(
-            f"cvar needs metrics of one direction; that of {', '.join(names)} is not"
-        )
+        raise NotEvaluable(f"cvar needs metrics of one direction; that of {', '.join(names)} is not")
     ordered = np.sort(rows.values, axis=0)  # NaN last
     tenth = max(1, round(TAIL * len(ordered)))
     worst = ordered[:tenth] if directions == {True} else ordered[-tenth:]
@@ -363,9 +329,7 @@ def _kendall(one: Floats, other: Floats) -> Floats:
         return np.where(scale > 0, (a * b).sum(axis=0) / scale, np.nan)
 
 
-def leaves(
-    rows: Rows, expression: Mapping[str, Any], *, seeded: bool, free: frozenset[str] = NONE
-) -> list[Rows]:
+def leaves(rows: Rows, expression: Mapping[str, Any], *, seeded: bool, free: frozenset[str] = NONE) -> list[Rows]:
     """Return what each selector of an expression names."""
     if "metric" in expression:
         return [select(rows, expression, seeded=seeded, free=free)]

@@ -4,8 +4,6 @@ Scores of ID sets, clean and shifted, are joined with `correct` of the records t
 without a label among the model's classes do not count. Tasks whose records have no `correct` have none of it.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,13 +15,7 @@ import pyarrow.parquet as pq
 from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 from shiftbench.statistics import risk_coverage, scored_cells
-from shiftbench.statistics.campaign_rows import (
-    CampaignRows,
-    CellRows,
-    digest,
-    each,
-    new_row,
-)
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, digest, each, new_row
 from shiftbench.statistics.rows import Row
 from shiftbench.statistics.scored_cells import Scored
 from shiftbench.statistics.thresholds import Flags
@@ -40,7 +32,7 @@ RISK_COVERAGE = Format(
         Column("coverage", pa.float64(), "share", "accepted by all samples that count", 0, 1),
         Column("risk", pa.float64(), "share", "of the accepted, expected over orders of equal scores", 0, 1),
     ),
-)  # fmt: skip
+)
 
 
 def failure_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
@@ -57,9 +49,7 @@ def table(campaign: CampaignRows) -> pa.Table:
         scored, correct, counts = _joined(campaign, cell)
         place = {name: getattr(cell, name) for name in _CELL}
         n = int(counts.sum())
-        for accepted, risk in zip(
-            *risk_coverage.curve(scored.scores[counts], correct[counts]), strict=True
-        ):
+        for accepted, risk in zip(*risk_coverage.curve(scored.scores[counts], correct[counts]), strict=True):
             rows.append({**place, "accepted": accepted, "coverage": accepted / n, "risk": risk})
     return schema.table(rows, RISK_COVERAGE)
 
@@ -89,9 +79,7 @@ def _rows(campaign: CampaignRows, cell: CellRows) -> list[Row]:
         weights = weights[counts]
     rows = []
     for metric in campaign.failure:
-        values = metric.module.compute(
-            scored.scores[counts], correct[counts], weights, **metric.params
-        )
+        values = metric.module.compute(scored.scores[counts], correct[counts], weights, **metric.params)
         row = new_row(cell, metric.name, values, int(counts.sum()), scored.samples)
         basis = (scored.samples.number, digest(np.asarray(counts, dtype=np.int64)))
         rows.append(replace(row, basis=basis))

@@ -1,7 +1,5 @@
 """Which kind of interval a metric has; see `intervals`, which plans do without."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 

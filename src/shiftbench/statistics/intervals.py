@@ -15,8 +15,6 @@ docs/statistics.md has how often each holds the truth. Only sums, products and s
 them, and quantiles rounded to nine digits, so that tables are the same on any machine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -115,8 +113,7 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
     doubt = units.doubt
     if defined < needed and count[0] >= MANY:
         doubt = (
-            f"{defined:,} draws are too few for an error of {error:.3g}; bootstrap.draws is to be {needed:,} at "
-            "least"
+            f"{defined:,} draws are too few for an error of {error:.3g}; bootstrap.draws is to be {needed:,} at least"
         )
     return Interval(float(low), float(high), doubt or _no_width(low, high), _note(draws))
 
@@ -151,9 +148,7 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS) -> Interva
     half = weighted / float(np.sqrt(spread)) if spread else 0.0
     low, high = mean - half, mean + half
     doubt = "" if draws.shape[1] > 1 else "no draws are defined for all seeds"
-    if (
-        shared and units.count != 1
-    ):  # a seed whose value is one unit has all its noise between seeds
+    if shared and units.count != 1:  # a seed whose value is one unit has all its noise between seeds
         doubt = doubt or units.doubt
     return Interval(low, high, doubt or _no_width(low, high), _note(values[:, 1:].sum(axis=0)))
 
@@ -320,9 +315,7 @@ def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS)
     return np.array([np.nan if end is None else end for end in (found.low, found.high)])
 
 
-def of_family(
-    values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR
-) -> Floats:
+def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
     """Return the ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
 
     Of three seeds and more it is `of_seeds`. A share near 0 or 1 may be the same for all seeds, which makes no width:
@@ -392,9 +385,7 @@ _ROUNDING = 1e-24
 """Variance of replicates that differ by rounding alone."""
 
 
-def biased(
-    values: Floats, draws: Floats, ends: Floats, few: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+def biased(values: Floats, draws: Floats, ends: Floats, few: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Return the ends of intervals of a metric that is never negative, and that noise raises.
 
     A resampled set is noisier than the samples, so that its replicates lie higher by a bias, as the value itself lies

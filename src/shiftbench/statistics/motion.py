@@ -10,8 +10,6 @@ automated lip sync in the wild", ACCV workshops 2016, as joonson/syncnet_python 
 7, as scikit-image.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter

@@ -6,22 +6,15 @@ shifted sets together, so that a detector that flags a shift pays for it. In a s
 set of the same step.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import scored_cells
-from shiftbench.statistics.campaign_rows import (
-    CampaignRows,
-    CellRows,
-    each,
-    new_row,
-)
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, each, new_row
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM, Family
 from shiftbench.statistics.thresholds import Weights
@@ -92,9 +85,7 @@ def _against(campaign: CampaignRows, side: _Side, cell: CellRows) -> list[Row]:
     weights = ood.weights(campaign)
     rows = []
     for metric in campaign.detection:
-        values = metric.module.compute(
-            side.scores, ood.scores, side.weights, weights, **metric.params
-        )
+        values = metric.module.compute(side.scores, ood.scores, side.weights, weights, **metric.params)
         n = len(side.scores) + len(ood.scores)
         row = new_row(cell, metric.name, values, n, ood.samples)
         basis = (*side.basis, ood.samples.number)

@@ -6,8 +6,6 @@ the same after the similarity that brings the prediction nearest, Gower 1975 and
 doi:10.1109/34.88573.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -118,9 +118,7 @@ def power(noise: Noise, difference: float, rule: Rule, times: float, seeds: int 
     else:
         quantile = (each * stdtrit(seeds - 1, tail) + common * ndtri(tail)) / variance
         freedom = _freedom(float(quantile), tail, seeds - 1)
-        found = (
-            float(nct.sf(quantile, freedom, away)) if freedom < MOST else norm.sf(quantile - away)
-        )
+        found = float(nct.sf(quantile, freedom, away)) if freedom < MOST else norm.sf(quantile - away)
     return float(found if rule.sides == 1 else max(0.0, 2 * found - 1))
 
 

@@ -4,8 +4,6 @@ Bins are those of `metrics/ece.py`: bin b of B holds confidences in (b/B, (b+1)/
 "On calibration of modern neural networks", figure 4.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -18,55 +16,23 @@ from shiftbench.statistics.campaign_rows import CellRows
 
 BINS = 15
 _NEEDED = ("correct", "confidence_e9")
-_CELL = (
-    "campaign",
-    "weights",
-    "method",
-    "dataset",
-    "split",
-    "reference",
-    "shift",
-    "severity",
-    "step",
-)
+_CELL = ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step")
 
 RELIABILITY = Format(
     "reliability",
     "Confidence against correctness in bins of confidence, one row per bin that holds samples.",
-    (
-        "campaign",
-        "weights",
-        "method",
-        "dataset",
-        "split",
-        "reference",
-        "shift",
-        "severity",
-        "step",
-        "bin",
-    ),
+    ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step", "bin"),
     (
         Column("campaign", pa.string(), "", "name of the campaign in params.yaml"),
         Column("weights", pa.string(), "", "trained instance"),
         Column("method", pa.string(), "", "what goes around the weights at test time"),
         Column("dataset", pa.string(), "", "dataset"),
         Column("split", pa.string(), "", "its split"),
-        Column(
-            "reference", pa.string(), "", "clean partner; null: the clean set itself", nullable=True
-        ),
+        Column("reference", pa.string(), "", "clean partner; null: the clean set itself", nullable=True),
         Column("shift", pa.string(), "", "shift"),
         Column("severity", pa.float64(), "", "severity; null: a domain shift", 0, nullable=True),
-        Column(
-            "step", pa.int32(), "", "position in a stream; null: not part of one", 0, nullable=True
-        ),
-        Column(
-            "bin",
-            pa.int32(),
-            "",
-            f"bin b of {BINS} holds confidences in (b/{BINS}, (b+1)/{BINS}]",
-            0,
-            BINS - 1,
-        ),
+        Column("step", pa.int32(), "", "position in a stream; null: not part of one", 0, nullable=True),
+        Column("bin", pa.int32(), "", f"bin b of {BINS} holds confidences in (b/{BINS}, (b+1)/{BINS}]", 0, BINS - 1),
         Column("n", pa.int64(), "sample", "samples in the bin", 1),
         Column("correct", pa.int64(), "sample", "of these, right ones", 0),
         Column("confidence_e9", pa.int64(), "1e-9", "sum of their confidences", 0),
@@ -98,14 +64,6 @@ def table(cells: Iterable[CellRows]) -> pa.Table:
     """Return the bins of a campaign's cells; OOD sets, scores and records without confidences have none."""
     found = [RELIABILITY.arrow.empty_table()]
     for cell in cells:
-        if (
-            cell.detector is None
-            and not cell.ood
-            and set(_NEEDED) <= set(pq.read_schema(cell.file).names)
-        ):
-            found.append(
-                bins(
-                    schema.read(cell.file, _NEEDED), **{name: getattr(cell, name) for name in _CELL}
-                )
-            )
+        if cell.detector is None and not cell.ood and set(_NEEDED) <= set(pq.read_schema(cell.file).names):
+            found.append(bins(schema.read(cell.file, _NEEDED), **{name: getattr(cell, name) for name in _CELL}))
     return pa.concat_tables(found)

@@ -8,21 +8,14 @@ orders. With e wrong ones among t equal samples, j of them hold j e / t wrong on
 nothing, a weight is a number of copies, and a constant score has the risk of a random one.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
+from shiftbench.base.compiled import compiled
 from shiftbench.statistics.rows import Floats, Ints
-from shiftbench.statistics.thresholds import (
-    Flags,
-    Weights,
-    total,
-    walk,
-)
+from shiftbench.statistics.thresholds import Flags, Weights, total, walk
 
 POINTS = 100  # of a curve, and the first sample
 

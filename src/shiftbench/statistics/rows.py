@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shiftbench.refs import number
+from shiftbench.base.refs import number
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -101,9 +101,7 @@ class SeverityPath:
     def only(self, group: str) -> SeverityPath:
         """Return the same path, of which only the samples of a group (of the clean records) count."""
         counting = self.rows[0].only(group).counting
-        return SeverityPath(
-            self.severities, tuple(Rows(rows.table, counting) for rows in self.rows)
-        )
+        return SeverityPath(self.severities, tuple(Rows(rows.table, counting) for rows in self.rows))
 
     def groups(self) -> list[str]:
         """Return the names of the clean records' groups, sorted."""

@@ -4,16 +4,14 @@ Scores of several training seeds are those of different nets, in different units
 the first seed of each weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
+from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
 from shiftbench.data.formats import Column, Format
-from shiftbench.refs import without_seed
 from shiftbench.statistics import scored_cells
 from shiftbench.statistics.campaign_rows import CampaignRows, CellRows
 from shiftbench.statistics.rows import Floats
@@ -39,7 +37,7 @@ ROC = Format(
         Column("id", pa.float64(), "share", "of ID samples that are flagged, or in the bin", 0, 1),
         Column("ood", pa.float64(), "share", "of OOD samples, likewise", 0, 1),
     ),
-)  # fmt: skip
+)
 
 
 def table(campaign: CampaignRows) -> pa.Table:

@@ -1,15 +1,13 @@
 """Scores of a campaign's cells: read with the records that they belong to, and which belong together."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
+from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.data import formats, schema
-from shiftbench.errors import DataError, ParamsError, RangeError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Samples
 from shiftbench.statistics.rows import Floats
@@ -52,9 +50,7 @@ def read(campaign: CampaignRows, cell: CellRows, columns: Sequence[str] = ()) ->
     scores = table.column("score").to_numpy()
     if not np.isfinite(scores).all():
         key = table.column("key")[int(np.argmin(np.isfinite(scores)))].as_py()
-        raise RangeError(
-            f"{cell.file}: the score of sample {key!r} is not finite; make the scores again"
-        )
+        raise RangeError(f"{cell.file}: the score of sample {key!r} is not finite; make the scores again")
     if cell.records is None:
         return Scored(campaign.lists.intern(table, cell.file), scores, None)
     records = schema.read(cell.records, ["key", "cluster", *columns])

@@ -1,7 +1,5 @@
 """The searches behind a campaign's scores, side by side: each grid, what was chosen, and which options mattered."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -62,9 +60,7 @@ def effect(rows: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
     areas = [row["auroc"] for row in rows]
     return {
         option: _differ(
-            area
-            for point, area in zip(points, areas, strict=True)
-            if {**point, option: chosen[option]} == chosen
+            area for point, area in zip(points, areas, strict=True) if {**point, option: chosen[option]} == chosen
         )
         for option in chosen
     }

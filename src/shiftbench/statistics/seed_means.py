@@ -1,15 +1,13 @@
 """Rows from rows: means over training seeds, and paired differences between weights."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
 
+from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
-from shiftbench.refs import without_seed
 from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.campaign_rows import CampaignRows, Metric
 from shiftbench.statistics.intervals import Units
@@ -88,13 +86,7 @@ def _compared(
     values = np.stack([one for one, _ in found])
     ends = compared(pairs, values, of_seeds)
     for at, ((one, two), (_, n)) in enumerate(zip(pairs, found, strict=True)):
-        numbers = dict(
-            zip(
-                ("difference", "ci_low", "ci_high", "p_value"),
-                (values[at, 0], *ends[:, at]),
-                strict=True,
-            )
-        )
+        numbers = dict(zip(("difference", "ci_low", "ci_high", "p_value"), (values[at, 0], *ends[:, at]), strict=True))
         yield {
             **{name: getattr(one, name) for name in _PAIRED},
             "weights_a": one.weights,
@@ -105,9 +97,7 @@ def _compared(
 
 
 def compared(
-    pairs: Sequence[tuple[Row, Row]],
-    values: Floats,
-    of_seeds: Mapping[tuple[object, ...], list[Row]],
+    pairs: Sequence[tuple[Row, Row]], values: Floats, of_seeds: Mapping[tuple[object, ...], list[Row]]
 ) -> Floats:
     """Return the ends of the intervals of differences of rows, and their two-sided p-values, float64 (3, pairs).
 
@@ -122,10 +112,7 @@ def compared(
         if one.seed is not None:
             sides = []
         else:
-            sides = [
-                {row.seed: row.all for row in of_seeds.get(family(side), [side])}
-                for side in (one, two)
-            ]
+            sides = [{row.seed: row.all for row in of_seeds.get(family(side), [side])} for side in (one, two)]
         if not units.is_many or any(len(side) > 1 for side in sides):
             found[:, at] = intervals.of_gap(values[at], sides, units)
     return found
@@ -137,9 +124,7 @@ def smaller(*rows: Row) -> Units:
     return Units(least.units or least.n, any(row.unit == "cluster" for row in rows))
 
 
-def _difference(
-    campaign: CampaignRows, metrics: dict[str, Metric], one: Row, two: Row
-) -> tuple[Floats, int]:
+def _difference(campaign: CampaignRows, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
     if one.basis != two.basis and one.cell is not None and two.cell is not None:
         left, right, n = campaign.shared(metrics[one.metric], one, two)
         return left - right, n

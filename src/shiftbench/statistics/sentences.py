@@ -3,8 +3,6 @@
 It stands beside the sentence that a person wrote, so that a reader sees whether both say the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,6 +97,4 @@ def _number(value: object) -> str:
 
 
 def _quantifier(asked: object) -> str:
-    return {"all": "for every", "exists": "for at least one"}.get(
-        str(asked), f"for at least {asked} values of"
-    )
+    return {"all": "for every", "exists": "for at least one"}.get(str(asked), f"for at least {asked} values of")

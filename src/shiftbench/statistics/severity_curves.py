@@ -1,11 +1,9 @@
 """Curves over severity, as metrics of curves see them; helper of mce, relative_mce and auc_severity."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shiftbench.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, near
 from shiftbench.statistics.rows import Floats, Row
 
 Place = tuple[str | None, ...]
@@ -41,9 +39,7 @@ def curves(rows: Iterable[Row], metric: str) -> dict[Place, dict[str, Curve]]:
         if row.reference is not None and row.shift is not None and row.severity is not None:
             levels.setdefault(_place(row), {}).setdefault(row.shift, {})[row.severity] = row
     return {
-        place: {
-            shift: _curve(shift, found, clean, place) for shift, found in sorted(shifts.items())
-        }
+        place: {shift: _curve(shift, found, clean, place) for shift, found in sorted(shifts.items())}
         for place, shifts in levels.items()
     }
 
@@ -52,9 +48,7 @@ def _place(row: Row) -> Place:
     return row.weights, row.method, row.detector, row.dataset, row.split
 
 
-def _curve(
-    shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place
-) -> Curve:
+def _curve(shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place) -> Curve:
     ordered = dict(sorted(found.items()))
     reference = next(iter(ordered.values())).reference
     return Curve(shift, ordered, clean.get((*place, reference)))
@@ -68,9 +62,7 @@ def mean(found: list[Row], values: list[Floats]) -> Row:
     return found[0].derived(found, total / len(values), shift=None)
 
 
-def normaliser(
-    all_curves: dict[Place, dict[str, Curve]], place: Place, name: str
-) -> dict[str, Curve]:
+def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: str) -> dict[str, Curve]:
     """Return the curves of the weights that a metric is relative to, in the same place.
 
     Weights are named in full (`fashion_mnist/convnet-erm-s0`), without the dataset that they learnt from, or

@@ -9,8 +9,6 @@ Source: inverse (calibration) intervals by inverting a monotone fit, Osborne 199
 review", International Statistical Review 59; isotonic regression is SciPy's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.optimize import isotonic_regression
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.campaign_rows import Lists
 from shiftbench.statistics.contributions import Contributions, ratio, weighted
@@ -41,9 +39,7 @@ class Curve:
         DataError: no sample counts.
     """
 
-    def __init__(
-        self, judge: Callable[[float], pa.Table], end: float, draws: int, seed: int
-    ) -> None:
+    def __init__(self, judge: Callable[[float], pa.Table], end: float, draws: int, seed: int) -> None:
         self._judge, self.end = judge, end
         table = judge(0.0)
         self.n = len(table) - table.column("correct").null_count

@@ -6,8 +6,6 @@ for each name (its `group`, of no shift): computed from one path that runs throu
 shifts.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +13,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap, severity_curves
 from shiftbench.statistics.campaign_rows import (
     CampaignRows,
@@ -76,9 +74,7 @@ def _across(campaign: CampaignRows, threads: int) -> Iterator[Row]:
                 yield replace(row, shift=None, group=name)
 
 
-def _together(
-    cells: Sequence[CellRows], own: list[list[int]], name: str, shifts: tuple[str, ...]
-) -> list[list[int]]:
+def _together(cells: Sequence[CellRows], own: list[list[int]], name: str, shifts: tuple[str, ...]) -> list[list[int]]:
     """Return the paths of several shifts as one, for each weights and method; none where a campaign has none of them.
 
     Raises:
@@ -106,9 +102,7 @@ def _together(
 def paths(cells: Sequence[CellRows]) -> list[list[int]]:
     """Return the paths among cells, each as places in `cells`: the clean one, then by severity."""
     plain = [
-        (at, cell)
-        for at, cell in enumerate(cells)
-        if cell.detector is None and not cell.ood and cell.step is None
+        (at, cell) for at, cell in enumerate(cells) if cell.detector is None and not cell.ood and cell.step is None
     ]
     clean = {(cell.weights, cell.method, cell.position): at for at, cell in plain}
     found: dict[tuple[str, ...], list[int]] = {}
@@ -131,9 +125,7 @@ def _clean(cell: CellRows, clean: dict[tuple[str, str, str], int]) -> int:
     return at
 
 
-def _rows(
-    campaign: CampaignRows, cells: list[int], metrics: Sequence[Metric] | None = None
-) -> list[Row]:
+def _rows(campaign: CampaignRows, cells: list[int], metrics: Sequence[Metric] | None = None) -> list[Row]:
     samples, path = join(campaign, cells)
     parts = [
         (group, metric, reduce(metric, part))
@@ -147,9 +139,7 @@ def _rows(
         basis = (samples.number, digest(contributions.count))
         values = metric.module.finish(total, path, **metric.params)
         for severity, row_values in values.items():
-            row = new_row(
-                campaign.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples
-            )
+            row = new_row(campaign.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples)
             found.append(replace(row, group=group, severity=severity, basis=basis))
     return found
 

@@ -3,22 +3,11 @@
 Sums of samples add up, so that nothing is read twice at once: a metric of the union is `finish` of the added sums.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 
 from shiftbench.statistics import bootstrap, scored_cells
-from shiftbench.statistics.campaign_rows import (
-    CampaignRows,
-    CellRows,
-    Samples,
-    digest,
-    each,
-    finish,
-    new_row,
-    reduce,
-)
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Samples, digest, each, finish, new_row, reduce
 from shiftbench.statistics.contributions import Sums, weighted
 from shiftbench.statistics.rows import Row
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
@@ -37,20 +26,14 @@ def spectrum_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
 def _unions(campaign: CampaignRows) -> list[list[int]]:
     """Return the records of each family with shifted scores, the clean ones first; detectors share them."""
     records = {
-        _place(cell): at
-        for at, cell in enumerate(campaign.cells)
-        if cell.detector is None and cell.step is None
+        _place(cell): at for at, cell in enumerate(campaign.cells) if cell.detector is None and cell.step is None
     }
     unions = {
         tuple(_place(cell) for cell in (family.clean, *family.shifted))
         for family in scored_cells.families(campaign.cells)
         if family.shifted
     }
-    return [
-        [records[place] for place in union]
-        for union in sorted(unions, key=str)
-        if records.keys() >= set(union)
-    ]
+    return [[records[place] for place in union] for union in sorted(unions, key=str) if records.keys() >= set(union)]
 
 
 def _place(cell: CellRows) -> Place:

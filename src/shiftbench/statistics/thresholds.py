@@ -9,15 +9,13 @@ The positive side here is the one with the higher scores: OOD, or with scores tu
 lies at or above it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
-from shiftbench.errors import ParamsError, near
+from shiftbench.base.compiled import compiled
+from shiftbench.base.errors import ParamsError, near
 from shiftbench.statistics.rows import Floats, Ints
 
 RULES = ("first", "nearest", "percentile")
@@ -172,9 +170,7 @@ def _twice_won(order: Ints, last: Flags, positive: Weights, negative: Weights) -
 
 
 @compiled
-def _precision(
-    order: Ints, last: Flags, positive: Weights, negative: Weights, positives: Ints
-) -> Floats:
+def _precision(order: Ints, last: Flags, positive: Weights, negative: Weights, positives: Ints) -> Floats:
     n, k = positive.shape
     true, found, false = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
     before, area = np.ones(k), np.zeros(k)
@@ -229,9 +225,7 @@ def _at_goal(  # noqa: PLR0913 - a compiled loop takes arrays and scalars only
 
 
 @compiled
-def _of_order(
-    order: Ints, scores: Floats, weights: Weights, lower: Ints, upper: Ints
-) -> tuple[Floats, Floats]:
+def _of_order(order: Ints, scores: Floats, weights: Weights, lower: Ints, upper: Ints) -> tuple[Floats, Floats]:
     """Return the scores of given ranks (0: the lowest) under each draw."""
     k = weights.shape[1]
     below, low, high = np.zeros(k, np.int64), np.zeros(k), np.zeros(k)

@@ -1,7 +1,5 @@
 """ASCOOD: the loss and training, the head, the search of an option."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,29 +13,24 @@ from torch import nn
 
 from makers import training_jobs
 from makers.small_nets import batch, small_net
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.detectors import (
-    _gradients,
-    energy,
-    iodin,
-    scale,
-)
-from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.detector_context import check_head
-from shiftbench.stages.score import score_cell
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.detectors import _gradients, energy, iodin, scale
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.ascood.analyses import released_scores
 from shiftbench.systems.ascood.detectors import scale_mixed
 from shiftbench.systems.ascood.methods import raw_features
 from shiftbench.systems.ascood.models import standardised
 from shiftbench.systems.ascood.trainers import _attribution, ascood
-from shiftbench.trainers import _loop
+from shiftbench.workflow.stages.detector_context import check_head
+from shiftbench.workflow.stages.score import score_cell
+from shiftbench.workflow.stages.train import train_weights
 
 # --- the loss and training --------------------------------------------------------------------------
 
@@ -53,12 +46,7 @@ def test_the_loss_is_cross_entropy_and_weighted_kl_over_one_batch() -> None:
     scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
     twin = _loop.fresh_net(job)  # whose normalisation has seen nothing
     views = _attribution.damaged(
-        twin,
-        x,
-        labels[:8],
-        RandomStream(0, "ascood", "test", "0"),
-        scale_,
-        {**job.params, "alpha": 1.0},
+        twin, x, labels[:8], RandomStream(0, "ascood", "test", "0"), scale_, {**job.params, "alpha": 1.0}
     )
     p = twin.train()(torch.cat([x, views.images])).softmax(1).double().detach()
     told = -sum(math.log(p[n, labels[n]]) for n in range(8)) / 8
@@ -68,10 +56,7 @@ def test_the_loss_is_cross_entropy_and_weighted_kl_over_one_batch() -> None:
 
 @pytest.mark.parametrize("options", [{"type": "shuffle"}, {"kl": False}, {"type": "gaussian"}])
 def test_training_repeats_and_its_weights_fit_the_net(options: dict[str, Any]) -> None:
-    jobs = [
-        training_jobs.job("standardised", "ascood", epochs=1, batch_size=16, **options)
-        for _ in range(2)
-    ]
+    jobs = [training_jobs.job("standardised", "ascood", epochs=1, batch_size=16, **options) for _ in range(2)]
     first, second = (train_weights(job)[0] for job in jobs)
     assert nets.state_bytes(first) == nets.state_bytes(second)
     nets.load_into(_loop.fresh_net(jobs[0]), first, "made here")
@@ -93,9 +78,7 @@ def test_energies_are_judged_by_a_net_of_their_own() -> None:
 
 
 def test_it_learns_and_is_unsure_of_what_it_damages() -> None:
-    job = training_jobs.job(
-        "standardised", "ascood", epochs=6, batch_size=16, type="shuffle", p_inv=0.5
-    )
+    job = training_jobs.job("standardised", "ascood", epochs=6, batch_size=16, type="shuffle", p_inv=0.5)
     state, rows = train_weights(job)
     net = _loop.fresh_net(job)
     nets.load_into(net, state, "made here")
@@ -148,7 +131,7 @@ def test_standardising_is_per_sample_with_the_unbiased_deviation() -> None:
 
 def test_a_pretrained_nets_tensors_are_adopted() -> None:
     net: Any = a_net("zscore")
-    inner = plugins.find("models", "convnet")
+    inner = registry.find("models", "convnet")
     state = inner.build(inner.PARAMS, 4).state_dict()
     nets.load_into(net, net.adopt(state), "the inner net's")
     assert net.adopt(net.state_dict()).keys() == net.state_dict().keys()
@@ -160,11 +143,11 @@ def test_released_checkpoints_load_with_their_sigma() -> None:
     """The layout of the authors' `ASCOODNet`: `backbone.` with its `fc`, and the buffer `sigma`."""
     options = {"net": "resnet18_32x32", "options": {"depths": [1, 1, 1, 1]}, "space": "zscore"}
     net: Any = standardised.build({**standardised.PARAMS, **options}, 4)
-    inner = plugins.find("models", "resnet18_32x32")
+    inner = registry.find("models", "resnet18_32x32")
     own = inner.build({**inner.PARAMS, **options["options"]}, 4).state_dict()  # type: ignore[dict-item]
-    released = {
-        f"backbone.{name.replace('head.', 'fc.')}": tensor for name, tensor in own.items()
-    } | {"sigma": torch.tensor(0.5)}
+    released = {f"backbone.{name.replace('head.', 'fc.')}": tensor for name, tensor in own.items()} | {
+        "sigma": torch.tensor(0.5)
+    }
     nets.load_into(net, net.adopt(released), "the authors'")
     assert torch.equal(net.head.weight, own["head.weight"])
     assert torch.equal(net.body.conv1.weight, own["conv1.weight"])
@@ -186,24 +169,13 @@ farood,9.37 ± 0.40,97.95 ± 0.09,96.04 ± 0.12,98.75 ± 0.06,95.00 ± 0.07
 def test_released_numbers_become_rows_beside_those_computed_here(tmp_path: Path) -> None:
     file = tmp_path / "scale.csv"
     file.write_text(RELEASED, encoding="utf-8")
-    context = {
-        "campaign": "c",
-        "dataset": "d",
-        "split": "test",
-        "weights": ["d/m-t-s0", "d/m-t-s1"],
-    }
-    options = {
-        "path": str(file),
-        "detector": "scale_mixed",
-        "names": {"nearood": "near", "tin": "tin"},
-    }
+    context = {"campaign": "c", "dataset": "d", "split": "test", "weights": ["d/m-t-s0", "d/m-t-s1"]}
+    options = {"path": str(file), "detector": "scale_mixed", "names": {"nearood": "near", "tin": "tin"}}
     job = Measurement({**released_scores.PARAMS, **options, **context}, {}, 0, {})
     rows = list(released_scores.measure(job))
     assert len(rows) == 2 * 3 * 2
     near = {row.metric: row.value for row in rows if row.dataset == "near"}
-    assert near == pytest.approx(
-        {"published_auroc": 0.9243, "published_fpr95": 0.2917, "published_accuracy": 0.95}
-    )
+    assert near == pytest.approx({"published_auroc": 0.9243, "published_fpr95": 0.2917, "published_accuracy": 0.95})
     assert {row.detector for row in rows} == {"scale_mixed"}
     for change, why in (
         ({"names": {"svhn": "x"}}, "has no row 'svhn'"),
@@ -223,12 +195,7 @@ def rows_of(predictor: Any, samples: list[Sample], head: Head | None) -> Rows:
     again = SimpleNamespace(
         module=predictor.net,
         each=lambda f: iter(
-            [
-                tuple(
-                    t.detach().double().numpy()
-                    for t in f(torch.from_numpy(predictor.prepare(samples)))
-                )
-            ]
+            [tuple(t.detach().double().numpy() for t in f(torch.from_numpy(predictor.prepare(samples))))]
         ),
     )
     return Rows(table, found["features"], found["logits"], head, again, "tiny")  # type: ignore[arg-type]
@@ -248,9 +215,7 @@ def test_detectors_see_the_features_that_the_method_names() -> None:
     with pytest.raises(ModelError, match="no plain linear layer on these features"):
         check_head(head, raw)
     # SCALE does nothing to what sums to 0; the code of ASCOOD mixes the spaces.
-    scaled, energies = (
-        score_cell(one, {}, plain, Known())["score"].to_numpy() for one in (scale, energy)
-    )
+    scaled, energies = (score_cell(one, {}, plain, Known())["score"].to_numpy() for one in (scale, energy))
     assert np.allclose(scaled, energies, atol=1e-4)
     mixed = score_cell(scale_mixed, {}, plain, Known())["score"].to_numpy()
     expected = []
@@ -289,10 +254,7 @@ def test_the_candidate_that_knows_validation_ood_best_is_taken(tmp_path: Path) -
         refs.weights("tiny", "convnet", name, 0): training_jobs.write(tmp_path / name, state)
         for name, state in zip(("weak.safetensors", "strong.safetensors"), states, strict=True)
     }
-    grey = [
-        Sample(f"grey/val/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0})
-        for n in range(12)
-    ]
+    grey = [Sample(f"grey/val/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0}) for n in range(12)]
     for name, samples in (("tiny", training_jobs.pictures(16, seed=1)), ("grey", grey)):
         folder = tmp_path / name
         folder.mkdir()
@@ -306,7 +268,7 @@ def test_the_candidate_that_knows_validation_ood_best_is_taken(tmp_path: Path) -
     (chosen,) = (int(value) for _, name, value in rows if name == "chosen")
     assert areas[chosen] == max(areas) != min(areas)
     assert nets.state_bytes(found) == nets.state_bytes(states[chosen])
-    needed = plugins.find("trainers", "searched").needs(
+    needed = registry.find("trainers", "searched").needs(
         {**job.params, "dataset": "tiny", "model": "convnet", "seed": 0}
     )
     assert refs.shards("grey", "val") in needed

@@ -1,7 +1,5 @@
 """What is damaged of a picture, and how: attribution, masks and noise beside literal versions of their equations."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from torch import nn
 
 from makers import training_jobs
 from makers.small_nets import batch, small_net
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.losses import uniform
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.losses import uniform
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.ascood.models import standardised
 from shiftbench.systems.ascood.trainers import _attribution, ascood
-from shiftbench.trainers import _loop
 
 OPTIONS = {"type": "gradient", "p_inv": 0.1, "alpha": 0.5, "sign": "+", "attribution": "eval"}
 
@@ -68,9 +66,7 @@ def test_gradient_damage_is_its_equation_and_moves_the_true_logit(sign: str) -> 
 
 def test_shuffling_permutes_the_pixels_of_the_largest_signed_gradient() -> None:
     net, (x, labels) = small_net(), batch()
-    views = _attribution.damaged(
-        net, x, labels, words(), UNIT, {**OPTIONS, "type": "shuffle", "p_inv": 0.4}
-    )
+    views = _attribution.damaged(net, x, labels, words(), UNIT, {**OPTIONS, "type": "shuffle", "p_inv": 0.4})
     signed = _attribution.of_labels(net, x, labels).exp().sum(1).flatten(1).numpy()
     moved = 0
     for n in range(4):
@@ -124,9 +120,7 @@ def test_attribution_in_evaluation_mode_leaves_statistics_and_modes_alone() -> N
 def test_alpha_is_the_released_one_in_each_epoch() -> None:
     """The released trainer counts epochs from 1: Waterbirds' alpha goes from 291 to 30."""
     found = []
-    job = training_jobs.job(
-        "convnet", "ascood", epochs=30, alpha_max=300.0, alpha_min=30.0, shift=0
-    )
+    job = training_jobs.job("convnet", "ascood", epochs=30, alpha_max=300.0, alpha_min=30.0, shift=0)
     loss, net = ascood.Loss(job), _loop.fresh_net(job)
     inputs, labels = _loop.data(job, "train")
     for epoch in range(1, 31):
@@ -137,16 +131,10 @@ def test_alpha_is_the_released_one_in_each_epoch() -> None:
     still = torch.from_numpy(inputs[:4]).float()
     scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
     twin = _loop.fresh_net(job)
-    views = _attribution.damaged(
-        twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0}
-    )
+    views = _attribution.damaged(twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0})
     logits = twin.train()(torch.cat([still, views.images])).detach()
-    expected = (
-        nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform.loss(logits[4:]) - math.log(4)
-    )
-    assert loss(net, inputs[:4], labels[:4], words()).item() == pytest.approx(
-        expected.item(), abs=1e-5
-    )
+    expected = nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform.loss(logits[4:]) - math.log(4)
+    assert loss(net, inputs[:4], labels[:4], words()).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("type", "shufle"), ("sign", "x"), ("p_inv", 2.0)])

@@ -1,7 +1,5 @@
 """Garments on textures that go with their class as often as said."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.systems.ascood.datasets import spurious_fashion
 
 

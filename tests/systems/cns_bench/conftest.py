@@ -1,7 +1,5 @@
 """CNS-Bench's release in small."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The filter with published thresholds: the released rule written out, rates by hand, what is wrong is told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +8,8 @@ import numpy as np
 import pytest
 
 from makers import miniature_originals
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.systems.cns_bench.analyses import labelled_filter
 from shiftbench.systems.cns_bench.datasets import cns_labelled
 
@@ -26,7 +24,7 @@ def measured(scores: np.ndarray, out: np.ndarray) -> list[Any]:
     samples = [
         Sample(f"d/test/{at:03d}", {"label": 0, "meta": dict(zip(names, [*row, int(flag)], strict=True))})
         for at, (row, flag) in enumerate(zip(scores.tolist(), out, strict=True))
-    ]  # fmt: skip
+    ]
     params = {**labelled_filter.PARAMS, "dataset": "d", "split": "test"}
     job: Any = SimpleNamespace(params=params, samples=lambda _: samples)
     return list(labelled_filter.measure(job))
@@ -64,9 +62,7 @@ def test_the_table_is_read_beside_its_images(tmp_path: Path) -> None:
     _, options = miniature_originals.cns_labelled(tmp_path)
     params = {**cns_labelled.PARAMS, **options}
     found = list(cns_labelled.samples("test", {}, params))
-    assert [
-        sample.fields["meta"]["out_of_class"] for sample in found if isinstance(sample, Sample)
-    ] == [0, 0, 1, 1]
+    assert [sample.fields["meta"]["out_of_class"] for sample in found if isinstance(sample, Sample)] == [0, 0, 1, 1]
     table = Path(options["path"]) / "labels.csv"
     text = table.read_text()
     for old, new, why in (
@@ -75,9 +71,7 @@ def test_the_table_is_read_beside_its_images(tmp_path: Path) -> None:
         ("seed_0003", "seed_0009", "seed_0009"),
     ):
         table.write_text(text.replace(old, new, 1))
-        (bad, *_) = [
-            e for e in cns_labelled.samples("test", {}, params) if isinstance(e, DataError)
-        ]
+        (bad, *_) = [e for e in cns_labelled.samples("test", {}, params) if isinstance(e, DataError)]
         with pytest.raises(DataError, match=why):
             raise bad
     table.write_text(text.replace("DINO_ref_no_head", "DINO_ref"))

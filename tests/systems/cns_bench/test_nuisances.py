@@ -1,15 +1,13 @@
 """CNS-Bench's nuisances: one path from the image to its end, and their equations."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.stats
 
 from makers import shift_digests
-from shiftbench import plugins
-from shiftbench.rng import RandomStream
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
 
 SCALES = (0.5, 1.0, 1.5, 2.0, 2.5)
 NUISANCES = [f"cns_{name}" for name in ("noise", "blur", "fog", "contrast", "sketch", "texture")]
@@ -23,7 +21,7 @@ def thing(key: int = 0) -> np.ndarray:
 
 
 def under(name: str, image: np.ndarray, scale: float, key: str = "k") -> np.ndarray:
-    module = plugins.find("shifts", name)
+    module = registry.find("shifts", name)
     shown: np.ndarray = shift_digests.apply(module, image, scale, RandomStream(0, name, "d", key))
     return shown
 
@@ -37,7 +35,7 @@ def test_scale_0_is_the_image_and_damage_grows_along_one_path(name: str) -> None
     damage = [
         np.mean([np.abs(under(name, image, s, str(i)).astype(int) - image).mean() for i, image in enumerate(images)])
         for s in (0.0, *SCALES)
-    ]  # fmt: skip
+    ]
     assert damage == sorted(set(damage))
 
 
@@ -68,7 +66,7 @@ def test_contrast_and_fog_are_their_equations() -> None:
 
 def test_sketch_ends_in_edges_and_texture_stays_inside_the_object() -> None:
     image = thing()
-    edges = 255 - plugins.find("shifts", "edge_sketch").drawing(image)
+    edges = 255 - registry.find("shifts", "edge_sketch").drawing(image)
     assert np.array_equal(under("cns_sketch", image, 2.5), edges)
     half = under("cns_sketch", image, 1.25).astype(float)
     assert np.abs(half - (image.astype(float) + edges) / 2).max() <= 0.5

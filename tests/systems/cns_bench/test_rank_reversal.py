@@ -1,14 +1,12 @@
 """Reversed ranks: the rule against a literal one, and how often it sees a reversal where there is none."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.cns_bench.metrics import rank_reversal
 
@@ -33,9 +31,7 @@ def drawn(accuracies: Matrix, count: int, draws: int, random: np.random.Generato
     weights = np.concatenate([np.ones((1, count), int), weights]).T
     found = []
     for severity, own in enumerate(accuracies):
-        luck = np.where(
-            random.random((len(own), count)) < 0.5, hard[severity], random.random((len(own), count))
-        )
+        luck = np.where(random.random((len(own), count)) < 0.5, hard[severity], random.random((len(own), count)))
         found.append((luck < own[:, None]) @ weights / count)
     return found
 
@@ -96,8 +92,7 @@ def test_the_clearest_of_many_pairs_is_corrected_for_chance() -> None:
         wrong += np.sort(reversal(made).draws)[4] > 0
         pairs = itertools.permutations(range(12), 2)
         plain += any(
-            np.sort(mild[f, 1:] - mild[g, 1:])[4] > 0
-            and np.sort(strong[g, 1:] - strong[f, 1:])[4] > 0
+            np.sort(mild[f, 1:] - mild[g, 1:])[4] > 0 and np.sort(strong[g, 1:] - strong[f, 1:])[4] > 0
             for f, g in pairs
         )
     assert wrong <= 5
@@ -118,8 +113,6 @@ def test_what_cannot_be_compared_is_told() -> None:
     assert compute(values[:1], values[:1]) == []
     with pytest.raises(ParamsError, match="mild is 2.5, strong 0.5; it must be below"):
         rank_reversal.compute([], "accuracy", 2.5, 0.5, 0.05)
-    lacking = [
-        row for row in rows(values, values) if (row.weights, row.severity) != ("toy/m01-erm", 2.5)
-    ]
+    lacking = [row for row in rows(values, values) if (row.weights, row.severity) != ("toy/m01-erm", 2.5)]
     with pytest.raises(ParamsError, match="toy/m01-erm has no rows at both 0.5 and 2.5"):
         rank_reversal.compute(lacking, "accuracy", 0.5, 2.5, 0.05)

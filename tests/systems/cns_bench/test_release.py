@@ -1,7 +1,5 @@
 """CNS-Bench's release in small: samples, scales, licence, names."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
 from shiftbench.systems.cns_bench.shifts import cns_scale
 
@@ -28,9 +26,7 @@ def change(release: dict[str, Any], edit: Callable[[dict[str, Any]], None]) -> N
     _cns.read.cache_clear()
 
 
-def test_the_dataset_is_scale_0_and_the_shift_the_same_path_at_another(
-    release: dict[str, Any],
-) -> None:
+def test_the_dataset_is_scale_0_and_the_shift_the_same_path_at_another(release: dict[str, Any]) -> None:
     samples = list(cns_bench.samples("test", {}, release))
     assert [sample.key for sample in samples][:2] == [
         "cns_bench/cartoon_style/002_0001",
@@ -40,10 +36,7 @@ def test_the_dataset_is_scale_0_and_the_shift_the_same_path_at_another(
     sample = samples[-1]
     for scale in SCALES:
         shown = cns_scale.apply(sample, scale, RandomStream(0, "s", "d", "k"), path=release["path"])
-        file = (
-            Path(release["path"])
-            / f"cartoon_style/022_bald eagle/seed_0034_scale_{int(1000 * scale):04d}.jpg"
-        )
+        file = Path(release["path"]) / f"cartoon_style/022_bald eagle/seed_0034_scale_{int(1000 * scale):04d}.jpg"
         assert np.array_equal(shown.fields["image"], np.asarray(Image.open(file).convert("RGB")))
         assert shown.fields["meta"]["scale"] == scale
         assert shown.key == sample.key
@@ -51,16 +44,11 @@ def test_the_dataset_is_scale_0_and_the_shift_the_same_path_at_another(
         cns_scale.apply(sample, 0.75, RandomStream(0, "s", "d", "k"), path=release["path"])
     with pytest.raises(DataError, match="says no nuisance"):
         cns_scale.apply(
-            Sample("k", sample.fields | {"meta": {}}),
-            1,
-            RandomStream(0, "s", "d", "k"),
-            path=release["path"],
+            Sample("k", sample.fields | {"meta": {}}), 1, RandomStream(0, "s", "d", "k"), path=release["path"]
         )
 
 
-def test_a_path_has_six_scales_and_the_file_as_many_images_as_published(
-    release: dict[str, Any],
-) -> None:
+def test_a_path_has_six_scales_and_the_file_as_many_images_as_published(release: dict[str, Any]) -> None:
     def lose_one(content: dict[str, Any]) -> None:
         content["images"] = [
             row for row in content["images"]

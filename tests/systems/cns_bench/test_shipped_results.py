@@ -1,7 +1,5 @@
 """The answers that CNS-Bench ships: read, judged, failure points, and the full scale on a miniature."""
 
-from __future__ import annotations
-
 import csv
 import io
 import zipfile
@@ -13,31 +11,21 @@ import yaml
 
 from makers import miniature_originals
 from makers.repositories import HOME
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import pins
-from shiftbench.errors import DataError, ModelError
-from shiftbench.plan import cards, plan
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.stages import judge_claims
 from shiftbench.statistics.claims import judge
 from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
 from shiftbench.systems.cns_bench.models import cns_results
 from shiftbench.systems.cns_bench.shifts import cns_scale
-from shiftbench.tools import run_local
+from shiftbench.workflow.plan import cards, plan
+from shiftbench.workflow.stages import judge_claims
+from shiftbench.workflow.tools import run_local
 
 SCALES = (0.5, 1.0, 1.5, 2.0, 2.5)
 
-COLUMNS = (
-    "",
-    "pred_class",
-    "gt_class",
-    "shift",
-    "class_str",
-    "img_name",
-    "class_name",
-    "seed",
-    "scale",
-)
+COLUMNS = ("", "pred_class", "gt_class", "shift", "class_str", "img_name", "class_name", "seed", "scale")
 
 
 def _csv(folder: Path, model: str, nuisance: str, wrong: set[tuple[int, int, float]]) -> str:
@@ -88,9 +76,7 @@ def test_shipped_correctness_follows_from_the_predictions(release: dict[str, Any
     known: dict[str, Any] = {}
     for sample in cns_bench.samples("test", {}, release):
         for scale in (0.0, *SCALES):
-            shown = cns_scale.apply(
-                sample, scale, RandomStream(0, "s", "d", "k"), path=release["path"]
-            )
+            shown = cns_scale.apply(sample, scale, RandomStream(0, "s", "d", "k"), path=release["path"])
             meta = shown.fields["meta"]
             expected = (meta["class"], meta["seed"], scale) not in WRONG
             right = cns_results._answer(shown, file, "net.a", known) == shown.fields["label"]
@@ -143,23 +129,12 @@ def test_nuisances_and_classifiers_are_those_of_the_release() -> None:
     assert set(full["shifts"]) == set(_cns.NUISANCES)
     names = [model["name"] for model in full["models"].values()]
     assert len(set(names)) == len(names) == 41
-    some = [
-        "alexnet",
-        "resnet34.a1_in1k",
-        "clip_vit_large_patch14_336",
-        "dinov2_vit_giant_patch14_reg",
-    ]
-    some += [
-        "convnextv2_huge.fcmae_ft_in1k",
-        "deit3_huge_patch14_224.fb_in1k",
-        "mae_vit_huge_patch14",
-    ]
+    some = ["alexnet", "resnet34.a1_in1k", "clip_vit_large_patch14_336", "dinov2_vit_giant_patch14_reg"]
+    some += ["convnextv2_huge.fcmae_ft_in1k", "deit3_huge_patch14_224.fb_in1k", "mae_vit_huge_patch14"]
     assert set(some) < set(names)
 
 
-def overlay(
-    full: dict[str, Any], nuisances: tuple[str, ...], nets: tuple[str, ...], images: int
-) -> dict[str, Any]:
+def overlay(full: dict[str, Any], nuisances: tuple[str, ...], nets: tuple[str, ...], images: int) -> dict[str, Any]:
     """Return the full scale cut down to some nuisances and classifiers, with a labelled set beside."""
     labelled = {"use": "cns_labelled", "path": "data/cns_labelled"}
     weights = [{"models": list(nets), "trainers": ["given"]}]
@@ -167,24 +142,16 @@ def overlay(
     judged["weights"] = [{"models": ["convnet"], "trainers": ["random_init"]}]
     return {
         **full,
-        "datasets": {
-            **{n: {**full["datasets"][n], "images": images} for n in nuisances},
-            "labelled": labelled,
-        },
+        "datasets": {**{n: {**full["datasets"][n], "images": images} for n in nuisances}, "labelled": labelled},
         "shifts": {n: full["shifts"][n] for n in nuisances},
         "models": {**{net: full["models"][net] for net in nets}, "convnet": {}},
         "trainers": {"given": {}, "random_init": {}},
-        "campaigns": {
-            **{n: {**full["campaigns"][n], "weights": weights} for n in nuisances},
-            "labelled": judged,
-        },
+        "campaigns": {**{n: {**full["campaigns"][n], "weights": weights} for n in nuisances}, "labelled": judged},
         "bootstrap": {"draws": 200},
     }
 
 
-def test_the_full_scale_runs_on_a_miniature(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_full_scale_runs_on_a_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two nuisances, three of the shipped classifiers and a labelled set: every kind of full claim finds its rows."""
     card = cards.load("cns-bench")
     full = card.params["full"]

@@ -1,7 +1,5 @@
 """CNS-Bench's failure points, ranks and reversals of three models by hand, from one aggregate."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,13 +8,13 @@ import pytest
 import scipy.ndimage
 import scipy.stats
 
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.sample import Sample
-from shiftbench.stages.aggregate import aggregate
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics.campaign_rows import CellRows
 from shiftbench.statistics.expressions import Rows, evaluate
 from shiftbench.systems.cns_bench.datasets import _cns
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.aggregate import aggregate
 
 TABLE = {  # right (1) or wrong at scales 0, 0.5, ..., 2.5, of four images
     "a-erm-s0": ("1111", "1111", "1110", "1100", "1000", "0000"),
@@ -34,9 +32,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Rows:
         for scale, line in zip(_cns.SCALES, lines, strict=True):
             samples = [Sample(f"k{i}", {"label": 0, "meta": {}}) for i in range(4)]
             logits = np.array([[1, 0] if c == "1" else [0, 1] for c in line], np.float32)
-            rows = classification.rows(
-                samples, {"logits": logits}, LabelSpace(("x", "y"), ("x", "y")), "full"
-            )
+            rows = classification.rows(samples, {"logits": logits}, LabelSpace(("x", "y"), ("x", "y")), "full")
             file = home / name / f"{scale}.parquet"
             file.parent.mkdir(exist_ok=True)
             schema.write(rows, file, "f")
@@ -68,12 +64,8 @@ def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: Rows) -> None:
     assert value(table, of("accuracy_drop", "b", severity=2.5)) == 0.25
     # a: 2.5, 2, 1.5, 1; b of three images: never (3), never, 2; c: 2.5, 2, 1, 0.5 (and right again).
     for name, points in (("a", (2.5, 2, 1.5, 1)), ("b", (3, 3, 2)), ("c", (2.5, 2, 1, 0.5))):
-        assert value(table, of("failure_point", name, severity=None)) == pytest.approx(
-            np.mean(points)
-        )
-    assert (
-        value(table, {**of("error", "b"), "shift": "identity"}) == 0.25
-    )  # failed at scale 0, apart
+        assert value(table, of("failure_point", name, severity=None)) == pytest.approx(np.mean(points))
+    assert value(table, {**of("error", "b"), "shift": "identity"}) == 0.25  # failed at scale 0, apart
     assert value(table, of("failure_share", "c", severity=0.5)) == 0.25
     # Errors above the clean one, summed: a 0 + 1 + 2 + 3 + 4, b 0 + 0 + 0 + 1 + 1, c 1 + 2 + 1 + 2 + 3.
     for name, ratio in (("a", 1.0), ("b", 2 / 10), ("c", 9 / 10)):
@@ -82,20 +74,13 @@ def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: Rows) -> None:
 
 def test_ranks_and_differences_are_paired(table: Rows) -> None:
     def order(severity: float) -> dict[str, Any]:
-        return {
-            "metric": "accuracy",
-            "shift": "fog",
-            "severity": severity,
-            "weights": ["a-erm", "b-erm", "c-erm"],
-        }
+        return {"metric": "accuracy", "shift": "fog", "severity": severity, "weights": ["a-erm", "b-erm", "c-erm"]}
 
     columns = [[line[at].count("1") for line in TABLE.values()] for at in (1, 5)]
     tau = scipy.stats.kendalltau(*columns).statistic
     assert value(table, {"kendall": [order(0.5), order(2.5)]}) == pytest.approx(tau)
     one, other = (evaluate(table, of("accuracy", name, severity=0.5)).values[0] for name in "ac")
-    both = evaluate(table, {"difference": [of("accuracy", n, severity=0.5) for n in "ac"]}).values[
-        0
-    ]
+    both = evaluate(table, {"difference": [of("accuracy", n, severity=0.5) for n in "ac"]}).values[0]
     assert np.allclose(both, one - other, equal_nan=True)
 
 

@@ -1,7 +1,5 @@
 """COCO-O: a miniature of the released layout is imported, sharded and evaluated; what is wrong with it is told."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +12,13 @@ import yaml
 
 from makers import miniature_scenes
 from makers.repositories import HOME
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards, splits
-from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.plan import cards, plan
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.tools import run_local
+from shiftbench.workflow.plan import cards, plan
+from shiftbench.workflow.tools import run_local
 
 DOMAINS = ("cartoon", "handmake", "painting", "sketch", "tattoo", "weather")
 
@@ -29,14 +27,12 @@ def miniature(root: Path) -> Path:
     """Twelve images in the layout of the archive: two a domain, of the same numbers and names of files."""
     for at, domain in enumerate(DOMAINS):
         folder = root / "ood_coco" / domain
-        miniature_scenes.coco_file(
-            folder, "val2017", "annotations/instances_val2017.json", 2, at + 2
-        )
+        miniature_scenes.coco_file(folder, "val2017", "annotations/instances_val2017.json", 2, at + 2)
     return root / "ood_coco"
 
 
 def read(params: dict[str, Any], split: str = "test") -> list[Sample | DataError]:
-    module = plugins.find("datasets", "coco_json")
+    module = registry.find("datasets", "coco_json")
     options = {**module.PARAMS, "name": "mine", **params}
     return list(module.samples(split, {}, options))
 
@@ -57,9 +53,7 @@ def test_numbers_that_repeat_from_domain_to_domain_do_not_meet(tmp_path: Path) -
     assert first.fields["meta"] == {"group": "cartoon"}
     assert first.fields["image"].shape == (36, 40, 3)
     assert first.fields["boxes"] == [{"box": [2.5, 3.25, 20.5, 12.0], "label": 2, "area": 196.8}]
-    with pytest.raises(
-        ParamsError, match="domains names 'tattoo' twice; its images would have the same keys"
-    ):
+    with pytest.raises(ParamsError, match="domains names 'tattoo' twice; its images would have the same keys"):
         read({"root": str(tmp_path / "ood_coco"), **POOLED, "domains": ["tattoo", "tattoo"]})
     with pytest.raises(ParamsError, match="the same for all domains; put {domain} in it"):
         read({"root": str(tmp_path / "ood_coco"), "domains": list(DOMAINS)})
@@ -67,20 +61,13 @@ def test_numbers_that_repeat_from_domain_to_domain_do_not_meet(tmp_path: Path) -
 
 def test_names_take_some_of_the_categories(tmp_path: Path) -> None:
     sources, params = miniature_scenes.coco_json(tmp_path)
-    module = plugins.find("datasets", "coco_json")
+    module = registry.find("datasets", "coco_json")
     assert module.classes({**module.PARAMS, **params}, sources) == ("person", "car", "cat")
     chosen = read({**params, "names": ["cat", "car"], "limit": 4})
     assert len(chosen) == 4
-    labels = {
-        box["label"] for one in chosen if isinstance(one, Sample) for box in one.fields["boxes"]
-    }
+    labels = {box["label"] for one in chosen if isinstance(one, Sample) for box in one.fields["boxes"]}
     assert labels == {0, 1}
-    crowds = [
-        box.get("crowd", False)
-        for one in read(params)
-        if isinstance(one, Sample)
-        for box in one.fields["boxes"]
-    ]
+    crowds = [box.get("crowd", False) for one in read(params) if isinstance(one, Sample) for box in one.fields["boxes"]]
     assert any(crowds)
     with pytest.raises(ParamsError, match="no category 'dog'"):
         module.classes({**module.PARAMS, **params, "names": ["dog"]}, sources)
@@ -109,7 +96,7 @@ def change(part: str, **values: Any) -> Callable[[dict[str, Any]], None]:
         (change("categories", name="cat"), DataError, "two categories have the name 'cat'"),
         (lambda content: content["categories"].clear(), DataError, "has no categories, so that its boxes have no"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_file_is_told(
     spoil: Callable[[dict[str, Any]], None], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
@@ -120,7 +107,7 @@ def test_what_is_wrong_with_a_file_is_told(
     file.write_text(json.dumps(content))
 
     def whole() -> None:
-        task = plugins.find("tasks", "detection")
+        task = registry.find("tasks", "detection")
         for sample in read(params):
             if isinstance(sample, DataError):
                 raise sample
@@ -134,26 +121,20 @@ def test_missing_and_unlike_files_are_told(tmp_path: Path) -> None:
     root = miniature(tmp_path)
     with pytest.raises(ParamsError, match="option root is missing"):
         read({})
-    with pytest.raises(
-        DataError, match="instances_val2017.json is missing; set root, and annotations where"
-    ):
+    with pytest.raises(DataError, match="instances_val2017.json is missing; set root, and annotations where"):
         read({"root": str(tmp_path)})
     file = root / "sketch/annotations/instances_val2017.json"
     content = json.loads(file.read_text())
     content["categories"][2]["name"] = "tiger"
     file.write_text(json.dumps(content))
-    with pytest.raises(
-        DataError, match="category 17 is 'cat' in .*cartoon.* and 'tiger' in .*sketch"
-    ):
+    with pytest.raises(DataError, match="category 17 is 'cat' in .*cartoon.* and 'tiger' in .*sketch"):
         read({"root": str(root), **POOLED})
     file.write_text("{")
     with pytest.raises(DataError, match="is no JSON"):
         read({"root": str(root / "sketch")})
 
 
-def test_the_miniature_is_sharded_and_evaluated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_miniature_is_sharded_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = miniature(tmp_path)
     miniature_scenes.coco_json(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -162,16 +143,10 @@ def test_the_miniature_is_sharded_and_evaluated(
     domains = {name: {"use": "coco_json", "root": str(root / name)} for name in DOMAINS}
     overlay = {
         "datasets": {"coco": {"use": "coco_json", "root": str(tmp_path / "coco")}, **domains},
-        "shifts": {
-            f"coco_to_{name}": {"use": "domain", "dataset": name, "clean": "coco"}
-            for name in DOMAINS
-        },
+        "shifts": {f"coco_to_{name}": {"use": "domain", "dataset": name, "clean": "coco"} for name in DOMAINS},
         "models": {"tiny": {"use": "centre_points", "size": 32, "width": 4}},
         "trainers": {"boxes": {"steps": 5, "batch_size": 4}},
-        "metrics": {
-            "map": {},
-            "effective_robustness": {"of": "map", "slope": 0.45, "intercept": 0.0},
-        },
+        "metrics": {"map": {}, "effective_robustness": {"of": "map", "slope": 0.45, "intercept": 0.0}},
         "bootstrap": {"draws": 20},
         "campaigns": {
             "coco_o": {
@@ -195,7 +170,7 @@ def test_the_miniature_is_sharded_and_evaluated(
     assert set(seeded["shift"]) == {"identity", *(f"coco_to_{name}" for name in DOMAINS)}
     assert seeded.filter(shift="coco_to_sketch")["n"].to_list() == [2]
     assert table.filter(metric="effective_robustness")["value"].is_not_null().all()
-    assert splits.native("test", plugins.find("datasets", "coco_json")) == "test"
+    assert splits.native("test", registry.find("datasets", "coco_json")) == "test"
     assert np.isfinite(seeded["value"].to_numpy()).all()
 
 

@@ -1,16 +1,14 @@
 """Shares of variance: by hand in a balanced design, how sure they are, and designs that can say nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shiftbench.errors import ParamsError
-from shiftbench.plan import cards
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.coco_o.metrics import variance_share
+from shiftbench.workflow.plan import cards
 
 DRAWS = 400
 EFFECT = {"small": 0.0, "wide": 0.1}
@@ -18,19 +16,8 @@ Components = dict[str, dict[str, str]]
 
 
 def row(name: str, value: float) -> Row:
-    who = (
-        "c",
-        "detection",
-        f"scenes/{name}",
-        "plain",
-        None,
-        "scenes",
-        "test",
-        "scenes/test/identity/0",
-        None,
-        None,
-    )
-    return Row(*who, None, None, "map", value, np.full(DRAWS, value), 10, None, "key")  # fmt: skip
+    who = ("c", "detection", f"scenes/{name}", "plain", None, "scenes", "test", "scenes/test/identity/0", None, None)
+    return Row(*who, None, None, "map", value, np.full(DRAWS, value), 10, None, "key")
 
 
 def shares(values: list[float], parts: Components, resample: str) -> dict[str, Row]:
@@ -46,9 +33,7 @@ def crossed(count: int = 12, noise: float = 0.01) -> tuple[list[float], Componen
         "backbone": {name: ("small", "wide")[at % 2] for at, name in enumerate(names)},
         "head": {name: ("a", "b")[2 * at // count] for at, name in enumerate(names)},
     }
-    return [
-        EFFECT[size] + float(random.normal(scale=noise)) for size in parts["backbone"].values()
-    ], parts
+    return [EFFECT[size] + float(random.normal(scale=noise)) for size in parts["backbone"].values()], parts
 
 
 @pytest.mark.parametrize("resample", variance_share.RESAMPLED)
@@ -59,8 +44,7 @@ def test_in_a_balanced_design_it_is_the_sum_of_squares_between_levels(resample: 
     for part, levels in parts.items():
         names = np.array(list(levels.values()))
         between = sum(
-            (names == level).sum() * (every[names == level].mean() - every.mean()) ** 2
-            for level in set(names)
+            (names == level).sum() * (every[names == level].mean() - every.mean()) ** 2 for level in set(names)
         )
         expected = between / ((every - every.mean()) ** 2).sum()
         assert made[part].value == pytest.approx(expected)
@@ -108,12 +92,7 @@ def zoo(scale: str) -> tuple[Components, set[str]]:
     """Return the components of a scale, and the names of the weights that its campaign has."""
     params: dict[str, Any] = cards.load("coco-o").params[scale]
     (campaign,) = params["campaigns"].values()
-    names = {
-        f"{model}-{trainer}"
-        for of in campaign["weights"]
-        for model in of["models"]
-        for trainer in of["trainers"]
-    }
+    names = {f"{model}-{trainer}" for of in campaign["weights"] for model in of["models"] for trainer in of["trainers"]}
     return params["metrics"]["variance_share"]["components"], names
 
 
@@ -125,9 +104,7 @@ def test_components_of_every_scale_are_of_all_its_models() -> None:
     random = np.random.default_rng(0)
     ordered = sorted(names)
     assert len(ordered) >= 20
-    rows = [
-        row(name, value) for name, value in zip(ordered, random.random(len(ordered)), strict=True)
-    ]
+    rows = [row(name, value) for name, value in zip(ordered, random.random(len(ordered)), strict=True)]
     made = variance_share.compute(rows, "map", components, "models")
     assert all(np.isfinite(one.value) for one in made)
     for of in components.values():
@@ -147,6 +124,4 @@ def test_components_of_the_embedded_zoo_are_apart_and_have_each_level_several_ti
         assert min(levels[one].count(level) for level in levels[one]) >= 4
         for other in set(levels) - {one}:
             pairs = list(zip(levels[one], levels[other], strict=True))
-            assert {pairs.count(pair) for pair in pairs} == {
-                12 // (len(set(levels[one])) * len(set(levels[other])))
-            }
+            assert {pairs.count(pair) for pair in pairs} == {12 // (len(set(levels[one])) * len(set(levels[other])))}

@@ -1,7 +1,5 @@
 """Metrics of curves over complexity: on made curves of which the truth is known, and against other implementations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +10,8 @@ from scipy.stats import binomtest, spearmanr
 from sklearn.linear_model import LogisticRegression
 
 from makers.metric_inputs import value
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
@@ -38,7 +36,7 @@ def grouped(group: str, values: Any, n: int = 1000, **changes: Any) -> Row:
 
 
 def computed(name: str, rows: list[Row], **options: Any) -> list[Row]:
-    module = plugins.find("metrics", name)
+    module = registry.find("metrics", name)
     given = {**module.PARAMS, **options}
     assert module.sources(given) == (given["of"],)
     found: list[Row] = module.compute(rows, **given)
@@ -68,9 +66,7 @@ def test_sides_retention_and_illusion_by_hand() -> None:
     # Of four a quarter is one: 0.6 - 0.1.
     assert one("illusion_index", rows) == pytest.approx(0.5)
     six = [row(c, acc) for c, acc in zip(range(1, 7), (1, 1, 1, 0, 0.2, 0.4), strict=True)]
-    assert one("illusion_index", six) == pytest.approx(
-        0.6 - 0.3
-    )  # two of six are a quarter at least
+    assert one("illusion_index", six) == pytest.approx(0.6 - 0.3)  # two of six are a quarter at least
     uneven = [row(1, 1.0, 100), row(2, 0.5, 100), row(3, 0.0, 800)]
     assert one("illusion_index", uneven) == pytest.approx(0.15 - 0.0)
 
@@ -86,28 +82,20 @@ def test_a_dataset_without_chance_and_one_side_alone() -> None:
 
 
 @pytest.mark.parametrize(("intercept", "slope"), [(6.0, -1.5), (3.0, -0.6), (8.0, -1.1)])
-def test_slope_half_and_retention_of_a_known_curve_are_recovered(
-    intercept: float, slope: float
-) -> None:
+def test_slope_half_and_retention_of_a_known_curve_are_recovered(intercept: float, slope: float) -> None:
     """Within 5 % on 2,000 drawn answers at each complexity; the slope of curves whose chance is 0."""
     random, c = np.random.default_rng(1), np.arange(1, 13)
     shares = logistic(c, intercept, slope)
-    plain = [
-        row(at, random.binomial(2000, share) / 2000, 2000)
-        for at, share in zip(c, shares, strict=True)
-    ]
+    plain = [row(at, random.binomial(2000, share) / 2000, 2000) for at, share in zip(c, shares, strict=True)]
     assert one("complexity_slope", plain) == pytest.approx(slope, rel=0.05)
     guessed = [
-        row(at, random.binomial(2000, 0.1 + 0.9 * share) / 2000, 2000)
-        for at, share in zip(c, shares, strict=True)
+        row(at, random.binomial(2000, 0.1 + 0.9 * share) / 2000, 2000) for at, share in zip(c, shares, strict=True)
     ]
     known = shares[:3].mean()
     half = (np.log(known / 2 / (1 - known / 2)) - intercept) / slope
     options = {"threshold": 3, "chance": CHANCE}
     assert one("half_complexity", guessed, **options) == pytest.approx(half, rel=0.05)
-    assert one("retention", guessed, **options) == pytest.approx(
-        shares[3:].mean() / known, rel=0.05
-    )
+    assert one("retention", guessed, **options) == pytest.approx(shares[3:].mean() / known, rel=0.05)
 
 
 def test_what_does_not_fall_has_its_half_beyond() -> None:
@@ -128,9 +116,7 @@ def test_the_fit_is_that_of_scikit_learn() -> None:
     places = np.repeat(np.repeat(x, 2, 0), np.stack([right, counts - right], 1).ravel(), 0)
     peer = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(places, labels)
     assert found == pytest.approx([peer.intercept_[0], *peer.coef_[0]], abs=1e-5)
-    assert _logistic.predicted(x, found[:, None])[:, 0] == pytest.approx(
-        peer.predict_proba(x)[:, 1], abs=1e-6
-    )
+    assert _logistic.predicted(x, found[:, None])[:, 0] == pytest.approx(peer.predict_proba(x)[:, 1], abs=1e-6)
 
 
 def test_answers_that_are_separated_have_a_slope_by_halves_alone() -> None:
@@ -208,9 +194,7 @@ def test_ranks_are_those_of_scipy_on_as_many_copies() -> None:
     for draw in (0, 1, 249, 250, 299):
         copies = np.repeat(np.arange(40), weights[:, draw])
         assert found[draw] == pytest.approx(spearmanr(x[copies], y[copies]).statistic)
-    assert _ranks.spearman([1, 1, 2], [5, 6, 6], np.ones((3, 1)))[0] == pytest.approx(
-        0.5
-    )  # by hand
+    assert _ranks.spearman([1, 1, 2], [5, 6, 6], np.ones((3, 1)))[0] == pytest.approx(0.5)  # by hand
     assert _ranks.spearman([1, 2, 3], [7, 7, 7], np.ones((3, 1)))[0] == 0
     assert np.isnan(_ranks.spearman([2, 2], [1, 3], np.ones((2, 1)))[0])
     assert np.isnan(_ranks.spearman([1, 2], [1, 3], np.zeros((2, 1), int))[0])
@@ -225,7 +209,7 @@ def written(tokens: Any, groups: list[str] | None = None) -> Rows:
 
 
 def test_tokens_are_ranked_over_questions_and_severities() -> None:
-    random, metric = np.random.default_rng(2), plugins.find("metrics", "tokens_complexity_rank")
+    random, metric = np.random.default_rng(2), registry.find("metrics", "tokens_complexity_rank")
     tokens = random.integers(1, 4, (3, 30)) + np.arange(3)[:, None]
     weights = random.poisson(1, (30, 20)).astype(np.uint8)
     path = SeverityPath((0.0, 1.0, 2.0, 4.0), tuple(written(own) for own in (tokens[0], *tokens)))
@@ -242,7 +226,7 @@ def test_tokens_are_ranked_over_questions_and_severities() -> None:
 
 
 def test_tokens_are_ranked_over_groups_that_are_numbers() -> None:
-    metric = plugins.find("metrics", "tokens_group_rank")
+    metric = registry.find("metrics", "tokens_group_rank")
     rows = written([5, 9, 7, None, 6, 8], ["1", "3/8", "2", "2", "unknown", "10"])
     assert metric.compute(rows, np.ones((6, 2), np.uint8)) == pytest.approx(
         2 * [spearmanr([1, 3, 2, 10], [5, 9, 7, 8]).statistic]
@@ -260,7 +244,5 @@ def test_ends_are_wilsons(right: int, n: int) -> None:
         }
     )
     peer = binomtest(right, n).proportion_ci(method="wilson")
-    ends = [
-        float(value(plugins.find("metrics", f"wilson_{end}"), table)[0]) for end in ("low", "high")
-    ]
+    ends = [float(value(registry.find("metrics", f"wilson_{end}"), table)[0]) for end in ("low", "high")]
     assert ends == pytest.approx([peer.low, peer.high], abs=1e-12)

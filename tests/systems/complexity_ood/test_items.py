@@ -1,7 +1,5 @@
 """Generators of known complexity: reference programs against independent solvers, splits, contrast sets, the shift."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from pathlib import Path
@@ -12,13 +10,14 @@ import pytest
 import yaml
 
 from makers import miniature_texts
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.inference import nets
-from shiftbench.llm import graders
-from shiftbench.models import _given, completions
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import graders
+from shiftbench.plugins.models import _given, completions
+from shiftbench.plugins.tasks import LabelSpace, free_text
 from shiftbench.systems.complexity_ood.datasets import (
     _chain_mod,
     _generated,
@@ -29,7 +28,6 @@ from shiftbench.systems.complexity_ood.datasets import (
     digit_sum,
 )
 from shiftbench.systems.complexity_ood.shifts import complexity
-from shiftbench.tasks import LabelSpace, free_text
 
 CARD = Path(_problems.__file__).parents[1] / "card.yaml"
 MADE = ("chain_mod", "khop", "perm_whole", "perm_word")
@@ -37,7 +35,7 @@ SMALL = {"count": 400, "test_count": 60}
 
 
 def made(name: str, split: str, **options: Any) -> list[Sample]:
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     return list(module.samples(split, {}, {**module.PARAMS, "name": name, **SMALL, **options}))
 
 
@@ -91,12 +89,7 @@ def solve_hops(text: str) -> str:
     return only
 
 
-SOLVERS = {
-    "chain_mod": solve_chain,
-    "khop": solve_hops,
-    "perm_whole": solve_whole,
-    "perm_word": solve_word,
-}
+SOLVERS = {"chain_mod": solve_chain, "khop": solve_hops, "perm_whole": solve_whole, "perm_word": solve_word}
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -117,11 +110,7 @@ def test_values_by_hand() -> None:
     assert item.text == "7 +4 . *3 . ="
     assert (item.steps, item.slots) == (("1", "3"), ("1", "1", "3", "3"))
     assert _chain_mod.item(program, 3).text == "7 +4 . *3 +9 ="
-    assert _generated.traces(item) == {
-        "direct": "3",
-        "scratchpad": "1 1 3 3 3",
-        "adaptive": "1 3 3",
-    }
+    assert _generated.traces(item) == {"direct": "3", "scratchpad": "1 1 3 3 3", "adaptive": "1 3 3"}
     word = {"start": "2", "steps": ["s2", "s3", "s1"], "places": [0, 1, 2]}
     assert _perm_word.item(word, 3).steps == ("3", "4", "4")
 
@@ -221,11 +210,7 @@ def test_combinations_of_the_contrast_set_are_new_and_no_more_complex() -> None:
         for pair in pairs_of(sample.fields["text"])
     }
     tested = [at(sample, 6).fields["text"] for sample in made("chain_mod", "test")]
-    new = [
-        pair
-        for one in made("chain_mod_composition", "test")
-        for pair in pairs_of(one.fields["text"])
-    ]
+    new = [pair for one in made("chain_mod_composition", "test") for pair in pairs_of(one.fields["text"])]
     assert len(new) == 60
     assert not known & set(new)
     assert not {pair for text in tested for pair in pairs_of(text)} & set(new)
@@ -284,9 +269,7 @@ def test_operations_are_counted_in_annotations() -> None:
         ("".join(f"<<{n}+1={n + 1}>>" for n in range(11)), "8"),
         ("(<<(4+6)/2=5>>5) and <<.5*10=5>>5", "3"),
     ]
-    assert [_problems.complexity(text, "operations", 8) for text, _ in fixture] == [
-        wanted for _, wanted in fixture
-    ]
+    assert [_problems.complexity(text, "operations", 8) for text, _ in fixture] == [wanted for _, wanted in fixture]
     assert _problems.complexity("a + b, so 12.", "tokens", 8) == "1"
     assert _problems.complexity("one " * 101, "tokens", 8) == "2"
 
@@ -294,7 +277,7 @@ def test_operations_are_counted_in_annotations() -> None:
 @pytest.mark.parametrize("name", ["gsm8k", "aime", "omni_math"])
 def test_files_as_they_are_published_are_read(name: str, tmp_path: Path) -> None:
     _, options = getattr(miniature_texts, name)(tmp_path)
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     samples = list(module.samples("test", {}, {**module.PARAMS, "name": name, **options}))
     groups = [sample.fields["meta"]["group"] for sample in samples]
     wanted = {"gsm8k": ["1", "2", "unknown"], "aime": ["1", "3", "1"], "omni_math": ["1", "3", "1"]}
@@ -308,17 +291,13 @@ def test_files_as_they_are_published_are_read(name: str, tmp_path: Path) -> None
     with pytest.raises(ParamsError, match=f"{name}: option path is missing"):
         next(module.samples("test", {}, {**module.PARAMS, "name": name}))
     with pytest.raises(DataError, match="does not exist; expected a problem a row"):
-        next(
-            module.samples("test", {}, {**module.PARAMS, "name": name, "path": str(tmp_path / "x")})
-        )
+        next(module.samples("test", {}, {**module.PARAMS, "name": name, "path": str(tmp_path / "x")}))
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "aime", "omni_math"])
-def test_models_that_think_aloud_and_others_answer_the_same_problems(
-    name: str, tmp_path: Path
-) -> None:
+def test_models_that_think_aloud_and_others_answer_the_same_problems(name: str, tmp_path: Path) -> None:
     _, options = getattr(miniature_texts, name)(tmp_path)
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     samples = list(module.samples("test", {}, {**module.PARAMS, "name": name, **options}))
 
     def share(said: str, **own: Any) -> float:
@@ -343,16 +322,13 @@ def test_models_that_think_aloud_and_others_answer_the_same_problems(
 def completions_of(samples: list[Sample], texts: list[str], root: Path) -> Path:
     """Return a file of one completion for each sample."""
     file = root / "model.jsonl"
-    lines = [
-        json.dumps({"key": sample.key, "completion": text})
-        for sample, text in zip(samples, texts, strict=True)
-    ]
+    lines = [json.dumps({"key": sample.key, "completion": text}) for sample, text in zip(samples, texts, strict=True)]
     file.write_text("\n".join(lines))
     return file
 
 
 def test_rows_of_another_form_are_told(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "gsm8k")
+    module = registry.find("datasets", "gsm8k")
     (tmp_path / "test.jsonl").write_text('{"question": "?"}\n')
     with pytest.raises(DataError, match="row 0: no text 'answer'; it has question"):
         next(module.samples("test", {}, {**module.PARAMS, "name": "gsm8k", "path": str(tmp_path)}))

@@ -1,24 +1,22 @@
 """The looped model, its depth at test time, and what learning to write traces does."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _decoding, decoder
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _decoding, decoder
 from shiftbench.systems.complexity_ood.datasets import _chain_mod
 from shiftbench.systems.complexity_ood.methods import loops
 from shiftbench.systems.complexity_ood.models import looped_decoder
 from shiftbench.systems.complexity_ood.trainers import _supervised
+from shiftbench.workflow.stages.train import train_weights
 
 OPTIONS: dict[str, Any] = {
     **looped_decoder.PARAMS,
@@ -121,11 +119,11 @@ def test_what_has_no_depth_is_refused() -> None:
 
 
 def job(trainer: str, model: str = "decoder", **params: Any) -> TrainJob:
-    module, dataset = plugins.find("trainers", trainer), plugins.find("datasets", "chain_mod")
+    module, dataset = registry.find("trainers", trainer), registry.find("datasets", "chain_mod")
     options = {**dataset.PARAMS, "name": "chain_mod", "count": 200}
-    adam = {"use": "adamw", "options": dict(plugins.find("optimizers", "adamw").PARAMS)}
+    adam = {"use": "adamw", "options": dict(registry.find("optimizers", "adamw").PARAMS)}
     given = {
-        **plugins.find("models", model).PARAMS,
+        **registry.find("models", model).PARAMS,
         **{k: OPTIONS[k] for k in ("vocabulary", "width", "heads", "length")},
     }
     if model == "looped_decoder":
@@ -151,18 +149,13 @@ def test_arms_differ_by_what_they_write_alone() -> None:
     sets = {}
     for trainer in ("direct", "scratchpad", "adaptive"):
         made = job(trainer)
-        some = [
-            _supervised._tokens(made, own, trainer)
-            for own in _supervised._of_one_length(made, "train")
-        ]
+        some = [_supervised._tokens(made, own, trainer) for own in _supervised._of_one_length(made, "train")]
         sets[trainer] = list(_supervised._batches(made, some))
     for one, other, last in zip(*sets.values(), strict=True):
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[0], last[0])
         assert one[2].shape[1] == 2  # the answer and its end
-        assert (
-            other[2].shape[1] == one[0].shape[1]
-        )  # slots, answer, end: as many as start, slots, "="
+        assert other[2].shape[1] == one[0].shape[1]  # slots, answer, end: as many as start, slots, "="
         assert not (other[2] == _supervised.IGNORED).any()
         end = decoder.end(made.model_params)
         lengths = (last[2] != _supervised.IGNORED).sum(1)
@@ -173,10 +166,7 @@ def test_arms_differ_by_what_they_write_alone() -> None:
 
 def test_each_complexity_is_as_frequent() -> None:
     made = job("direct", batch_size=64)
-    some = [
-        _supervised._tokens(made, own, "direct")
-        for own in _supervised._of_one_length(made, "train")
-    ]
+    some = [_supervised._tokens(made, own, "direct") for own in _supervised._of_one_length(made, "train")]
     noop = decoder.encoded(".", made.model_params)[0]
     for prompts, *_ in _supervised._batches(made, some):
         steps = (prompts != noop).sum(1) - 2
@@ -194,7 +184,5 @@ def test_samples_without_traces_and_models_that_do_not_write_are_refused() -> No
     lacking = [one.with_field("meta", {"group": "1"}) for one in bare.samples("train")]
     with pytest.raises(DataError, match=r"chain_mod/train/.*: meta.traces has no 'direct'"):
         train_weights(TrainJob(**{**vars(bare), "samples": lambda _: lacking}))
-    with pytest.raises(
-        ModelError, match="direct trains models that write token by token; 'convnet'"
-    ):
+    with pytest.raises(ModelError, match="direct trains models that write token by token; 'convnet'"):
         train_weights(TrainJob(**{**vars(bare), "model": "convnet"}))

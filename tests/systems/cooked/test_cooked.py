@@ -1,7 +1,5 @@
 """COOkeD: the mean of three classifiers, step by step, and what its members are made from."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +12,21 @@ from scipy.special import softmax
 
 from makers import fake_open_clip, small_files, training_jobs
 from makers.repositories import HOME
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, splits
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.losses import info_nce
-from shiftbench.methods import mean_probability
-from shiftbench.models import _pairs, _sentences
-from shiftbench.plan import cards, scales, unavailable
-from shiftbench.plan import plan as plans
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.score import score_cell
-from shiftbench.stages.train import train_weights
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.evaluation import nets
+from shiftbench.plugins.detectors._rows import Known, Rows
+from shiftbench.plugins.losses import info_nce
+from shiftbench.plugins.methods import mean_probability
+from shiftbench.plugins.models import _pairs, _sentences
+from shiftbench.plugins.tasks import LabelSpace, classification
+from shiftbench.workflow.plan import cards, scales, unavailable
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.stages.score import score_cell
+from shiftbench.workflow.stages.train import train_weights
 
 CLASSES, WIDTH, COUNT = 5, 6, 8
 RANDOM = np.random.default_rng(0)
@@ -75,9 +73,7 @@ def records(folder: Path, name: str, logits: np.ndarray, keys: list[str] = KEYS)
 
 
 def ensemble(folder: Path, logits: dict[str, np.ndarray]) -> mean_probability.MeanProbability:
-    inputs = {
-        Ref("records", name): records(folder, name, values) for name, values in logits.items()
-    }
+    inputs = {Ref("records", name): records(folder, name, values) for name, values in logits.items()}
     made = mean_probability.wrap(lambda _: None, {}, inputs)
     made.at(inputs)
     return made
@@ -99,11 +95,8 @@ def test_steps_3_to_6_by_hand(tmp_path: Path) -> None:
     names = tuple("abcde")
     rows = Rows(classification.rows(some, {"logits": logits}, LabelSpace(names, names), "full"))
     assert rows.predictions.tolist() == p.argmax(1).tolist()
-    for detector, expected in (
-        ("entropy", -(p * np.log(p)).sum(1)),
-        ("msp", -p.max(1)),
-    ):
-        table = score_cell(plugins.find("detectors", detector), {}, rows, Known())
+    for detector, expected in (("entropy", -(p * np.log(p)).sum(1)), ("msp", -p.max(1))):
+        table = score_cell(registry.find("detectors", detector), {}, rows, Known())
         assert table.column("score").to_numpy() == pytest.approx(expected, abs=2e-6)
 
 
@@ -138,19 +131,14 @@ def test_info_nce_by_hand() -> None:
 
 
 def fake_sentences(texts: tuple[str, ...], folder: Path) -> torch.Tensor:
-    rows = [
-        torch.randn(384, generator=torch.Generator().manual_seed(sum(text.encode())))
-        for text in texts
-    ]
+    rows = [torch.randn(384, generator=torch.Generator().manual_seed(sum(text.encode()))) for text in texts]
     return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
 
 @pytest.fixture
-def contrastive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[nets.State, dict[Ref, Path]]:
+def contrastive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nets.State, dict[Ref, Path]]:
     """A small dual encoder after training, its file, and its sentence encoder."""
-    model = plugins.find("models", "dual_encoder")
+    model = registry.find("models", "dual_encoder")
     monkeypatch.setattr(_sentences, "embed", fake_sentences)
     model._frozen.cache_clear()
     encoder = {refs.sources(_sentences.SOURCE): tmp_path / "encoder/manifest.json"}
@@ -165,13 +153,11 @@ def contrastive(
 
 def test_a_dual_encoder_becomes_a_classifier_of_names_and_one_of_labels(contrastive: Any) -> None:
     state, inputs = contrastive
-    model = plugins.find("models", "dual_encoder")
+    model = registry.find("models", "dual_encoder")
     samples = training_jobs.pictures(16, seed=5)
     given = {"inputs": inputs, "learnt_from": "tiny"}
     named, _ = train_weights(training_jobs.job("dual_encoder", "zero_shot", **given))
-    probed, _ = train_weights(
-        training_jobs.job("dual_encoder", "linear_probe", **given, start="contrastive", c=[0.01])
-    )
+    probed, _ = train_weights(training_jobs.job("dual_encoder", "linear_probe", **given, start="contrastive", c=[0.01]))
     shown = {}
     for name, weights in (("start", state), ("named", named), ("probed", probed)):
         net = model.build(model.PARAMS, 4)
@@ -202,7 +188,7 @@ def test_a_model_without_texts_is_told(trainer: str) -> None:
 def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> None:
     """Of open_clip where it is installed, without weights; else of a fake with the same interface."""
     fake_open_clip.install()
-    model = plugins.find("models", "open_clip")
+    model = registry.find("models", "open_clip")
     torch.manual_seed(0)
     net: Any = model.build(model.PARAMS, 3)
     own = {name.removeprefix("clip."): t for name, t in net.state_dict().items() if "clip." in name}
@@ -222,9 +208,7 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
     )  # fmt: skip
     state, _ = train_weights(job)
     assert state["head.weight"].norm(dim=1).numpy() == pytest.approx(100.0, rel=1e-4)
-    with pytest.raises(
-        ModelError, match="ImageNet's 1000 classes, and these are 4; set `names: cl"
-    ):
+    with pytest.raises(ModelError, match="ImageNet's 1000 classes, and these are 4; set `names: cl"):
         train_weights(replace(job, params={**job.params, "names": "curated"}))
     thousand = tuple(f"class {number}" for number in range(1000))
     assert model.curated(thousand) == list(sys.modules["open_clip"].IMAGENET_CLASSNAMES)
@@ -244,9 +228,7 @@ def test_leaving_a_member_out_evaluates_no_member_again() -> None:
     before = plans.Plan.of(params).artifacts
     names = {name: component.model_dump() for name, component in params.methods.items()}
     names["cooked"]["members"] = names["cooked"]["members"][1:]
-    changed = params.model_copy(
-        update={"methods": {k: type(params.methods["cooked"])(**v) for k, v in names.items()}}
-    )
+    changed = params.model_copy(update={"methods": {k: type(params.methods["cooked"])(**v) for k, v in names.items()}})
     after = plans.Plan.of(changed).artifacts
     moved = {ref for ref in before if ref.kind == "records" and before[ref] != after[ref]}
     assert moved
@@ -255,7 +237,7 @@ def test_leaving_a_member_out_evaluates_no_member_again() -> None:
 
 def test_what_the_dual_encoder_saw_is_no_image_that_is_learnt_from_later() -> None:
     datasets = scales.load("systems/cooked", HOME).datasets
-    module = plugins.find("datasets", "fashion_mnist")
+    module = registry.find("datasets", "fashion_mnist")
     images = [Sample(f"fashion_mnist/train/{i:06d}", {"label": 0}) for i in range(3000)]
     for split in ("train", "val"):
         kept = {
@@ -335,11 +317,8 @@ def textures(root: Path) -> None:
 def test_ooddbs_lists_give_names_and_no_image_is_on_two_sides(tmp_path: Path) -> None:
     textures(tmp_path)
     params, kept = scales.load("systems/cooked/full", HOME), []
-    module = plugins.find("datasets", "image_list")
-    for name, split in (
-        *(("dtd", "train"), ("dtd", "val"), ("dtd", "test")),
-        ("unknown_textures", "test"),
-    ):
+    module = registry.find("datasets", "image_list")
+    for name, split in (*(("dtd", "train"), ("dtd", "val"), ("dtd", "test")), ("unknown_textures", "test")):
         options = {**params.options("datasets", name), "root": str(tmp_path), "counts": {}}
         found = list(module.samples(split, {}, options))
         assert {sample.fields["image"].shape for sample in found} == {(224, 224, 3)}
@@ -353,11 +332,8 @@ def test_ooddbs_lists_give_names_and_no_image_is_on_two_sides(tmp_path: Path) ->
 
 
 def test_digits_are_held_out_as_garments_are() -> None:
-    module = plugins.find("datasets", "mnist_classes")
+    module = registry.find("datasets", "mnist_classes")
     for split in (0, 1, 2):
-        parts = [
-            module.classes({"part": part, "split": split, "held_out": 3}, {})
-            for part in ("in", "out")
-        ]
+        parts = [module.classes({"part": part, "split": split, "held_out": 3}, {}) for part in ("in", "out")]
         assert [len(part) for part in parts] == [7, 3]
         assert set(parts[0]) | set(parts[1]) == set("0123456789")

@@ -1,7 +1,5 @@
 """The nine attacks: what each makes of a text, how much of it, determinism, and the released rules beside ours."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from pathlib import Path
@@ -9,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from makers import shift_digests
-from shiftbench import plugins
-from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import RandomStream
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.detree.methods.plain_characters import plain
 from shiftbench.systems.detree.shifts import _edits, _lists
 
@@ -41,20 +39,15 @@ def attacked(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_attack_is_decided_by_seed_and_key_and_grows_with_severity(
-    name: str, lists: dict[str, Path]
-) -> None:
+def test_an_attack_is_decided_by_seed_and_key_and_grows_with_severity(name: str, lists: dict[str, Path]) -> None:
     text = TEXT * 4
     assert attacked(name, lists, text, severity=0.0) == text
     assert attacked(name, lists, text) == attacked(name, lists, text) != text
     made = {attacked(name, lists, text, str(key), severity=0.5) for key in range(5)}
     assert len(made) == 5
-    changed = [
-        sum(a != b for a, b in zip(attacked(name, lists, text, severity=s), text, strict=False))
-        for s in (0, 1)
-    ]
+    changed = [sum(a != b for a, b in zip(attacked(name, lists, text, severity=s), text, strict=False)) for s in (0, 1)]
     assert changed[0] == 0 < changed[1]
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     own = {"sources": lists} if shift.SOURCES else {}
     stream = RandomStream(0, name, "d", "k")
     assert shift.apply(text, 1.0, stream, **shift.PARAMS, **own) == attacked(name, lists, text)
@@ -102,9 +95,7 @@ def test_paragraphs(lists: dict[str, Path]) -> None:
     places, share = _edits.ATTACKS["paragraph_insertion"]
     assert share == 0.5
     assert [one.start for one in places(TEXT, {}, False)] == ends
-    assert [one.start for one in places(TEXT, {}, True)] == sorted(
-        [*ends, *(end - 1 for end in ends[1:]), len(TEXT)]
-    )
+    assert [one.start for one in places(TEXT, {}, True)] == sorted([*ends, *(end - 1 for end in ends[1:]), len(TEXT)])
     assert {one.options for one in places(TEXT, {}, True)} == {("\n\n", "\n\n  ")}
 
 
@@ -126,10 +117,7 @@ def test_shares_of_characters_and_words_are_the_released_ones(lists: dict[str, P
     assert attacked("extra_spaces", lists, text).count(" ") - 999 == pytest.approx(500, abs=1)
     assert attacked("zero_width_space", lists, text).count("\u200b") == pytest.approx(300, abs=1)
     assert attacked("first_letter_case", lists, text).count("Word") == 500
-    assert set(re.findall(r"W?w?ord", attacked("first_letter_case", lists, text))) == {
-        "Word",
-        "word",
-    }
+    assert set(re.findall(r"W?w?ord", attacked("first_letter_case", lists, text))) == {"Word", "word"}
     behind = attacked("zero_width_space", lists, text).split(" ")
     assert {one.rstrip("\u200b") for one in behind} == {"word"}
 
@@ -147,7 +135,4 @@ def test_effects_worked_out_by_hand(lists: dict[str, Path]) -> None:
         _edits.Edit(0, 1, ("i",)),
         _edits.Edit(9, 10, ("X",)),
     ]
-    assert _edits.ATTACKS["extra_spaces"][0]("a b", {}, False) == [
-        _edits.Edit(1, 1, (" ",)),
-        _edits.Edit(3, 3, (" ",)),
-    ]
+    assert _edits.ATTACKS["extra_spaces"][0]("a b", {}, False) == [_edits.Edit(1, 1, (" ",)), _edits.Edit(3, 3, (" ",))]

@@ -1,7 +1,5 @@
 """The balanced database, its vote, thresholds, few-shot, and what is read of the published files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,17 @@ import yaml
 from safetensors.torch import save_file
 from scipy.special import softmax
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.plugins.tasks import text_classification
 from shiftbench.systems.detree.datasets import realbench
 from shiftbench.systems.detree.methods import few_shot_database
 from shiftbench.systems.detree.models import _published
 from shiftbench.systems.detree.models._database import Database, Voter, threshold
-from shiftbench.tasks import text_classification
 
 T = 0.05
 
@@ -60,9 +58,7 @@ def test_the_demo_is_the_formula_at_temperature_one_and_the_evaluation_is_anothe
         for at in near:
             now[int(known.human[at])] += alike[at] * T
         assert share == pytest.approx(softmax(now)[1], abs=1e-12)
-    assert not np.allclose(
-        known.human_share(queries, 10, T), known.human_share(queries, 10, T, "sums")
-    )
+    assert not np.allclose(known.human_share(queries, 10, T), known.human_share(queries, 10, T, "sums"))
 
 
 def test_worked_out_by_hand() -> None:
@@ -84,9 +80,7 @@ def test_both_sides_have_as_many_centres() -> None:
     again = Database.balanced(vectors, human, 10, seed=0)
     np.testing.assert_array_equal(found.vectors, again.vectors)
     np.testing.assert_allclose(  # a centre is the mean of those that are nearest to it
-        found.vectors[~found.human].mean(0),
-        _weighted(vectors[:90], found.vectors[~found.human]),
-        atol=1e-5,
+        found.vectors[~found.human].mean(0), _weighted(vectors[:90], found.vectors[~found.human]), atol=1e-5
     )
     few = Database.balanced(vectors, human, 40, seed=0)
     np.testing.assert_array_equal(few.vectors[few.human], vectors[90:])
@@ -132,12 +126,9 @@ def test_what_is_no_database_or_vote_is_told() -> None:
 def support(folder: Path, seed: int = 3, n: int = 12) -> dict[Ref, Path]:
     folder.mkdir(exist_ok=True)
     texts = [
-        Sample(f"toy/train/{at:02d}", {"text": "x" * at, "label": at % 2, "meta": {"group": "g"}})
-        for at in range(n)
+        Sample(f"toy/train/{at:02d}", {"text": "x" * at, "label": at % 2, "meta": {"group": "g"}}) for at in range(n)
     ]
-    shards.write(
-        texts, folder, text_classification.FIELDS, {"classes": ["human", "machine"]}, 10**9
-    )
+    shards.write(texts, folder, text_classification.FIELDS, {"classes": ["human", "machine"]}, 10**9)
     weights = refs.weights("toy", "net", "supcon", seed)
     return {weights: folder / "w", refs.shards("toy", "train"): folder / "manifest.json"}
 
@@ -173,8 +164,7 @@ def test_at_full_scale_the_file_of_target_texts_is_the_database(name: str, tmp_p
     file = tmp_path / dataset["files"]["train"][0]
     file.parent.mkdir(parents=True)
     rows = [
-        {"text": "x" * at, "label": str(at % 2), "src": "human" if at % 2 else "gpt2_xl", "id": at}
-        for at in range(14)
+        {"text": "x" * at, "label": str(at % 2), "src": "human" if at % 2 else "gpt2_xl", "id": at} for at in range(14)
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
     params = {**realbench.PARAMS, "root": str(tmp_path), "files": dataset["files"]}
@@ -198,10 +188,7 @@ def test_at_full_scale_the_file_of_target_texts_is_the_database(name: str, tmp_p
 
 def test_more_shots_hold_fewer() -> None:
     texts = [Sample(str(at), {"label": at % 2}) for at in range(20)]
-    few, more = (
-        few_shot_database.drawn(texts, shots, RandomStream(0, "few_shot", "d", "0"))
-        for shots in (2, 5)
-    )
+    few, more = (few_shot_database.drawn(texts, shots, RandomStream(0, "few_shot", "d", "0")) for shots in (2, 5))
     assert {one.key for one in few[:2]} <= {one.key for one in more[:5]}
     assert [one.fields["label"] for one in few] == [0, 0, 1, 1]
     with pytest.raises(DataError, match="11 human texts are wanted, and support has 10"):
@@ -219,9 +206,7 @@ def test_more_shots_hold_fewer() -> None:
 )
 def test_few_shot_options_are_checked(given: dict[str, Any], fault: str, tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=fault):
-        few_shot_database.wrap(
-            Voter(embedded, drawn()[0], 0.5, 10, T), options(**given), support(tmp_path / "s")
-        )
+        few_shot_database.wrap(Voter(embedded, drawn()[0], 0.5, 10, T), options(**given), support(tmp_path / "s"))
     with pytest.raises(ModelError, match="this model has none"):
         few_shot_database.wrap(lambda _: {}, options(), {})
 
@@ -232,10 +217,7 @@ def test_few_shot_options_are_checked(given: dict[str, Any], fault: str, tmp_pat
 def published(file: Path, **changes: Any) -> Path:
     """Write a database of 20 rows in the published form: 10 centres a side, two layers, bfloat16."""
     held: dict[str, Any] = {
-        "embeddings": {
-            17: torch.from_numpy(units(20)).bfloat16(),
-            18: torch.from_numpy(units(20, seed=5)).bfloat16(),
-        },
+        "embeddings": {17: torch.from_numpy(units(20)).bfloat16(), 18: torch.from_numpy(units(20, seed=5)).bfloat16()},
         "labels": torch.tensor([0] * 10 + [1] * 10),
         "ids": torch.arange(20),
         "classes": ["llm", "human"],
@@ -248,17 +230,11 @@ def published(file: Path, **changes: Any) -> Path:
 def test_published_database_of_twenty_rows(tmp_path: Path) -> None:
     found = _published.database(published(tmp_path / "mage_center10k.pt"), 18)
     assert found.vectors.dtype == np.float32
-    np.testing.assert_allclose(
-        found.vectors, units(20, seed=5), atol=4e-3
-    )  # bfloat16 has eight bits
+    np.testing.assert_allclose(found.vectors, units(20, seed=5), atol=4e-3)  # bfloat16 has eight bits
     assert found.human.tolist() == [False] * 10 + [True] * 10
     each = {17: torch.tensor([1] * 10 + [0] * 10), 18: torch.tensor([1] * 10 + [0] * 10)}
-    turned = _published.database(
-        published(tmp_path / "b.pt", labels=each, classes=["human", "a"]), 17
-    )
-    assert (
-        turned.human.tolist() == [False] * 10 + [True] * 10
-    )  # label 0 is human there: by name, not by number
+    turned = _published.database(published(tmp_path / "b.pt", labels=each, classes=["human", "a"]), 17)
+    assert turned.human.tolist() == [False] * 10 + [True] * 10  # label 0 is human there: by name, not by number
 
 
 class Evil:
@@ -295,10 +271,7 @@ def test_adapter_is_added_to_the_layer_that_it_was_trained_over(tmp_path: Path) 
     net = torch.nn.ModuleDict({"query": query})
     before, down, up = query.weight.detach().clone(), torch.randn(1, 3), torch.randn(2, 1)
     name = "base_model.model.query"
-    save_file(
-        {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up},
-        tmp_path / "adapter_model.safetensors",
-    )
+    save_file({f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 128, "lora_alpha": 256}))
     _published.merge_adapter(net, tmp_path)
     torch.testing.assert_close(query.weight.detach(), before + 2 * up @ down)
@@ -321,12 +294,7 @@ def roberta(folder: Path) -> Path:
     transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **marks).save_pretrained(folder)
     torch.manual_seed(0)
     config = transformers.RobertaConfig(
-        vocab_size=8,
-        hidden_size=6,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=8,
-        pad_token_id=1,
+        vocab_size=8, hidden_size=6, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, pad_token_id=1
     )
     transformers.RobertaModel(config).save_pretrained(folder)
     return folder
@@ -338,14 +306,11 @@ def test_checkpoint_and_published_database_score_texts(tmp_path: Path) -> None:
     roberta(tmp_path / "DETree")
     rows = {layer: torch.from_numpy(units(20, seed=layer)).bfloat16() for layer in (1, 2)}
     published(tmp_path / "embbedings/mage_center10k.pt", embeddings=rows)
-    model = plugins.find("models", "detree_checkpoint")
+    model = registry.find("models", "detree_checkpoint")
     params = {**model.PARAMS, "path": str(tmp_path), "layer": 1}
     weights = tmp_path.with_name("w.safetensors")
     save_file(model.pretrained(params, {}), weights)
-    texts = [
-        Sample(str(at), {"text": text})
-        for at, text in enumerate(["a text", "a text by people", "people"])
-    ]
+    texts = [Sample(str(at), {"text": text}) for at, text in enumerate(["a text", "a text by people", "people"])]
     predictor = model.load(weights, params, ("human", "machine"), "cpu", {})
     found = predictor(texts)
     assert found["logits"].shape == (3, 2)

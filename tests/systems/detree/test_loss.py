@@ -1,7 +1,5 @@
 """The tree-structured contrastive loss: formula, star tree, gradients, empty levels, and the released rule."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -28,12 +26,7 @@ def levels(tree: Tree) -> tscl.Levels:
 
 
 def literal(
-    queries: np.ndarray,
-    leaves: list[int],
-    prototypes: np.ndarray,
-    tree: Tree,
-    *,
-    official: bool = False,
+    queries: np.ndarray, leaves: list[int], prototypes: np.ndarray, tree: Tree, *, official: bool = False
 ) -> float:
     """Return the loss by its definition, one sample, level and candidate at a time."""
     order, deepest = list(tree.names), max(len(tree.path(leaf)) for leaf in tree.names)
@@ -52,9 +45,7 @@ def literal(
             below = under
             if official:
                 positive = sum(kin) / max(len(kin), 1e-6)
-                denominator = (
-                    np.exp(positive) + sum(map(np.exp, others)) + (len(alike) - len(others))
-                )
+                denominator = np.exp(positive) + sum(map(np.exp, others)) + (len(alike) - len(others))
             elif kin and others:
                 positive = sum(kin) / len(kin)
                 denominator = np.exp(positive) + sum(map(np.exp, others))
@@ -87,9 +78,7 @@ def test_star_tree_is_the_flat_supervised_contrastive_loss() -> None:
     positive = torch.where(same, alike, 0).sum(1) / same.sum(1)
     others = torch.where(same, 0.0, alike.exp()).sum(1)
     flat = -(positive.exp() / (positive.exp() + others)).log().mean()
-    assert tscl.loss(queries, leaves, prototypes, levels(tree), T).item() == pytest.approx(
-        flat.item(), abs=1e-6
-    )
+    assert tscl.loss(queries, leaves, prototypes, levels(tree), T).item() == pytest.approx(flat.item(), abs=1e-6)
 
 
 def test_gradients_are_those_of_differences() -> None:
@@ -97,27 +86,19 @@ def test_gradients_are_those_of_differences() -> None:
     queries, leaves, prototypes = batch(TREE, n=4, d=3)
     known = levels(TREE)
     prototypes.requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda p: tscl.loss(queries, leaves, p, known, 0.5), (prototypes,), atol=1e-6
-    )
+    assert torch.autograd.gradcheck(lambda p: tscl.loss(queries, leaves, p, known, 0.5), (prototypes,), atol=1e-6)
     queries.requires_grad_()
     (found,) = torch.autograd.grad(tscl.loss(queries, leaves, prototypes, known, 0.5), queries)
     held = queries.detach().clone()
     for at in ((0, 0), (2, 1), (3, 2)):
         step = torch.zeros_like(held)
         step[at] = 1e-6
-        ends = [
-            moved(held + sign * step, held, leaves, prototypes.detach(), known) for sign in (1, -1)
-        ]
+        ends = [moved(held + sign * step, held, leaves, prototypes.detach(), known) for sign in (1, -1)]
         assert found[at].item() == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-6)
 
 
 def moved(
-    queries: torch.Tensor,
-    held: torch.Tensor,
-    leaves: torch.Tensor,
-    prototypes: torch.Tensor,
-    known: tscl.Levels,
+    queries: torch.Tensor, held: torch.Tensor, leaves: torch.Tensor, prototypes: torch.Tensor, known: tscl.Levels
 ) -> float:
     """Return the loss of queries among candidates that stayed where they were, query by query."""
     total = 0.0
@@ -131,20 +112,13 @@ def moved(
 
 
 def _single(
-    rows: torch.Tensor,
-    held: torch.Tensor,
-    at: int,
-    leaves: torch.Tensor,
-    prototypes: torch.Tensor,
-    known: tscl.Levels,
+    rows: torch.Tensor, held: torch.Tensor, at: int, leaves: torch.Tensor, prototypes: torch.Tensor, known: tscl.Levels
 ) -> float:
     candidates = torch.nn.functional.normalize(torch.cat([held, prototypes]), dim=1)
     nodes = torch.cat([known.nodes[leaves], torch.arange(len(prototypes))])
     alike = torch.nn.functional.normalize(rows[at], dim=0) @ candidates.T / 0.5
     found, leaf = 0.0, leaves[at]
-    for positive, negative in zip(
-        known.positives[:, leaf][:, nodes], known.negatives[:, leaf][:, nodes], strict=True
-    ):
+    for positive, negative in zip(known.positives[:, leaf][:, nodes], known.negatives[:, leaf][:, nodes], strict=True):
         if positive.any() and negative.any():
             mean = alike[positive].mean()
             found += float(torch.logaddexp(mean, alike[negative].logsumexp(0)) - mean)
@@ -161,9 +135,7 @@ def test_a_level_without_positives_adds_nothing() -> None:
     whole, less = (tscl.loss(queries, leaves, prototypes, one, T) for one in (known, empty))
     assert less < whole
     only = known._replace(positives=known.positives[:1], negatives=known.negatives[:1])
-    assert less.item() == pytest.approx(
-        tscl.loss(queries, leaves, prototypes, only, T).item(), abs=1e-12
-    )
+    assert less.item() == pytest.approx(tscl.loss(queries, leaves, prototypes, only, T).item(), abs=1e-12)
 
 
 def test_worked_out_by_hand() -> None:
@@ -172,9 +144,5 @@ def test_worked_out_by_hand() -> None:
     queries, prototypes = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 3.0]])
     found = tscl.loss(queries, torch.tensor([0]), prototypes, tscl.Levels.of(tree), 1.0)
     assert found.item() == pytest.approx(np.log(np.e + 1) - 1, abs=1e-6)
-    released = tscl.loss(
-        queries, torch.tensor([0]), prototypes, tscl.Levels.of(tree), 1.0, official_mask=True
-    )
-    assert released.item() == pytest.approx(
-        np.log(np.e + 1 + 2) - 1, abs=1e-6
-    )  # two that are no negatives
+    released = tscl.loss(queries, torch.tensor([0]), prototypes, tscl.Levels.of(tree), 1.0, official_mask=True)
+    assert released.item() == pytest.approx(np.log(np.e + 1 + 2) - 1, abs=1e-6)  # two that are no negatives

@@ -1,7 +1,5 @@
 """Brown's texts, generators and edits, features, and the importer of RealBench."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 
@@ -9,12 +7,12 @@ import numpy as np
 import pytest
 
 from makers import brown_miniature, miniature_texts, shift_digests
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _wordnet
+from shiftbench.plugins.shifts import _wordnet
 from shiftbench.systems.detree.datasets import _brown, _generators, realbench
 from shiftbench.systems.detree.models import _stylometry
 
@@ -27,7 +25,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def read(part: str, split: str, sources: dict[str, Path]) -> list[Sample]:
     name = {"prose": "brown_collaborative", "fiction": "brown_fiction"}[part]
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     small = {"words": 30, "human": 4, "edited": 2}
     return list(module.samples(split, sources, {**module.PARAMS, **small, "name": name}))
 
@@ -45,9 +43,7 @@ def test_documents_play_one_part_each(sources: dict[str, Path]) -> None:
     assert "features" not in {part for name, part in parts.items() if name[1] in _brown.FICTION}
     for wanted in ("generator", "train"):
         found = _brown.documents(sources[_brown.SOURCE], _brown.PROSE, wanted)
-        assert set(found) == {
-            name for name, part in parts.items() if part == wanted and name[1] in _brown.PROSE
-        }
+        assert set(found) == {name for name, part in parts.items() if part == wanted and name[1] in _brown.PROSE}
 
 
 def test_the_real_corpus_is_parted_as_the_readme_says() -> None:
@@ -80,9 +76,7 @@ def test_passages_begin_with_a_sentence_and_have_one_length() -> None:
 
 
 def test_no_documents_are_told(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match="holds no document of the Brown corpus that is for 'train'"
-    ):
+    with pytest.raises(DataError, match="holds no document of the Brown corpus that is for 'train'"):
         _brown.documents(tmp_path, _brown.PROSE, "train")
 
 
@@ -121,10 +115,7 @@ def test_polish_replaces_the_share_of_words_in_their_case() -> None:
 def test_classes_labels_and_clusters(sources: dict[str, Path]) -> None:
     found = read("prose", "train", sources)
     classes = Counter(one.fields["meta"]["group"] for one in found)
-    assert set(classes) == {
-        *("human", "human_polish", "human_extend"),
-        *("mk1", "mk2", "mk1_polish", "mk2_polish"),
-    }
+    assert set(classes) == {*("human", "human_polish", "human_extend"), *("mk1", "mk2", "mk1_polish", "mk2_polish")}
     assert classes["human"] == 2 * classes["mk1"] == 2 * classes["human_extend"]
     for one in found:
         name = one.fields["meta"]["group"]
@@ -137,12 +128,10 @@ def test_classes_labels_and_clusters(sources: dict[str, Path]) -> None:
 
 
 def test_no_text_and_no_document_is_in_two_splits_or_twice(sources: dict[str, Path]) -> None:
-    every = [
-        (split, one) for split in ("train", "val", "test") for one in read("prose", split, sources)
-    ]
+    every = [(split, one) for split in ("train", "val", "test") for one in read("prose", split, sources)]
     keys = Counter(one.key.partition("/")[2].partition("/")[2] for _, one in every)
     assert max(keys.values()) == 1
-    module = plugins.find("datasets", "brown_collaborative")
+    module = registry.find("datasets", "brown_collaborative")
     at: dict[str, set[str]] = {}
     for split, one in every:
         at.setdefault(module.group(one), set()).add(split)
@@ -183,9 +172,7 @@ def test_log_probabilities_worked_out_by_hand() -> None:
 
 
 def test_features_are_of_one_width_finite_and_of_their_text_alone() -> None:
-    known = _stylometry.Stylometry(
-        ["The sum of the parts is the whole. It was so, and it is.", "So it goes."]
-    )
+    known = _stylometry.Stylometry(["The sum of the parts is the whole. It was so, and it is.", "So it goes."])
     texts = ["The sum was so. It is!", "", "\u200b  12", "Ωmega … x"]
     found = known(texts)
     assert np.isfinite(found).all()
@@ -196,9 +183,7 @@ def test_features_are_of_one_width_finite_and_of_their_text_alone() -> None:
 def test_features_see_what_attacks_do() -> None:
     known = _stylometry.Stylometry(["The sum of the parts is the whole. It was so, and it is."])
     text = "The sum of the parts was so. It is the whole."
-    plain, *others = known(
-        [text, text.replace(" ", "  "), text.replace("a", "\u0430"), text.replace(" ", "\u200b ")]
-    )
+    plain, *others = known([text, text.replace(" ", "  "), text.replace("a", "\u0430"), text.replace(" ", "\u200b ")])
     assert all((plain != other).any() for other in others)
 
 
@@ -217,10 +202,7 @@ def test_realbench_in_its_official_layout(tmp_path: Path) -> None:
         *("human", "gpt2-xl", "human_polish_glm4_9b")
     ]
     test = [one for one in realbench.samples("test", {}, params) if isinstance(one, Sample)]
-    assert [(one.fields["text"], one.fields["label"]) for one in test] == [
-        ("Third.", 1),
-        ("Fourth \u00e9.", 0),
-    ]
+    assert [(one.fields["text"], one.fields["label"]) for one in test] == [("Third.", 1), ("Fourth \u00e9.", 0)]
     assert [one.fields["meta"] for one in test] == [
         {"group": "chatgpt", "cluster": "5"},
         {"group": "human", "cluster": "6"},
@@ -235,9 +217,7 @@ def test_realbench_in_its_official_layout(tmp_path: Path) -> None:
 def test_realbench_says_what_is_wrong(tmp_path: Path) -> None:
     params = {**realbench.PARAMS, **miniature_texts.realbench(tmp_path)[1]}
     file = tmp_path / "OUTFOX/no_attack/test.jsonl"
-    file.write_text(
-        '{"text": "a", "label": "0"}\n{"text": "a", "label": "2", "src": "x", "id": 1}\nno\n'
-    )
+    file.write_text('{"text": "a", "label": "0"}\n{"text": "a", "label": "2", "src": "x", "id": 1}\nno\n')
     found = [str(one) for one in realbench.samples("test", {}, params)]
     assert [("no JSON with text" in one, "label '2'" in one) for one in found] == [
         (True, False),

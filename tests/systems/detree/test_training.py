@@ -1,7 +1,5 @@
 """Both stages and the baseline on miniature texts; what their weights hold; and how classes lie to each other."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +9,18 @@ import pytest
 import torch
 
 from makers import brown_miniature, shift_digests, training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, TrainJob
+from shiftbench.plugins.tasks import text_classification
 from shiftbench.systems.detree.analyses import class_relations
 from shiftbench.systems.detree.datasets import _brown
 from shiftbench.systems.detree.losses._tree import Tree
 from shiftbench.systems.detree.models._database import Voter
 from shiftbench.systems.detree.trainers import _contrastive
-from shiftbench.tasks import text_classification
 
 CLASSES = ("human", "machine")
 SHORT = {"epochs": 2, "batch_size": 32, "centres": 5}
@@ -35,30 +33,20 @@ class Place:
         corpus = brown_miniature.write(home / "brown")
         wordnet, lists = (shift_digests.originals()[name] for name in ("wordnet", "codespell"))
         self.sources = {_brown.SOURCE: corpus, "wordnet": wordnet}
-        self.inputs = {
-            refs.sources(_brown.SOURCE): corpus / "m.json",
-            refs.sources("codespell"): lists / "m.json",
-        }
-        module, self.home = plugins.find("datasets", "brown_collaborative"), home
+        self.inputs = {refs.sources(_brown.SOURCE): corpus / "m.json", refs.sources("codespell"): lists / "m.json"}
+        module, self.home = registry.find("datasets", "brown_collaborative"), home
         small = {**module.PARAMS, "words": 30, "human": 3, "edited": 1}
-        self.texts = {
-            split: list(module.samples(split, self.sources, small))
-            for split in ("train", "val", "test")
-        }
+        self.texts = {split: list(module.samples(split, self.sources, small)) for split in ("train", "val", "test")}
         self.weights: dict[str, dict[str, torch.Tensor]] = {}
 
     def job(self, trainer: str, **given: Any) -> TrainJob:
-        module, model = plugins.find("trainers", trainer), plugins.find("models", "stylometric_mlp")
-        options = {
-            **module.PARAMS,
-            **{name: value for name, value in SHORT.items() if name in module.PARAMS},
-            **given,
-        }
+        module, model = registry.find("trainers", trainer), registry.find("models", "stylometric_mlp")
+        options = {**module.PARAMS, **{name: value for name, value in SHORT.items() if name in module.PARAMS}, **given}
         inputs = dict(self.inputs)
         if trainer == "tree_contrastive":
             flat = refs.weights("brown_collaborative", "stylometric_mlp", "supcon", 0)
             inputs[flat] = self.file("supcon")
-        adamw = {"use": "adamw", "options": plugins.find("optimizers", "adamw").PARAMS}
+        adamw = {"use": "adamw", "options": registry.find("optimizers", "adamw").PARAMS}
         return TrainJob(
             "brown_collaborative", "stylometric_mlp", trainer, 0, options, model.PARAMS, CLASSES, inputs,
             lambda split: self.texts[split], adamw,
@@ -66,14 +54,14 @@ class Place:
 
     def train(self, trainer: str) -> dict[str, torch.Tensor]:
         if trainer not in self.weights:
-            self.weights[trainer] = plugins.find("trainers", trainer).train(self.job(trainer))
+            self.weights[trainer] = registry.find("trainers", trainer).train(self.job(trainer))
         return self.weights[trainer]
 
     def file(self, trainer: str) -> Path:
         return training_jobs.write(self.home / f"{trainer}.safetensors", self.train(trainer))
 
     def predictor(self, trainer: str) -> Any:
-        model = plugins.find("models", "stylometric_mlp")
+        model = registry.find("models", "stylometric_mlp")
         return model.load(self.file(trainer), model.PARAMS, CLASSES, "cpu", self.inputs)
 
 
@@ -85,9 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def test_a_flat_training_gives_a_detector(place: Place) -> None:
     state = place.train("supcon")
     tree = Tree.parse(state["tree"].numpy().tobytes().decode())
-    assert sorted(tree.leaf_of) == sorted(
-        {one.fields["meta"]["group"] for one in place.texts["train"]}
-    )
+    assert sorted(tree.leaf_of) == sorted({one.fields["meta"]["group"] for one in place.texts["train"]})
     assert len(tree.names) == len(tree.nodes) == len(state["prototypes"]) == 7
     assert state["database.human"].sum() == 5  # of ten centres
     voter = place.predictor("supcon")
@@ -113,9 +99,7 @@ def test_the_second_stage_learns_on_the_tree_of_the_first_from_the_same_net(plac
     assert sum(parent == tree.root for parent in tree.parents.values()) == 2
     known = _contrastive.texts(place.job("supcon"), "train")
     first, second = (
-        _contrastive.Learner(
-            known, Tree.star(known.classes[:1] * 1 + ["b"]), place.job(trainer)
-        ).encoder.state_dict()
+        _contrastive.Learner(known, Tree.star(known.classes[:1] * 1 + ["b"]), place.job(trainer)).encoder.state_dict()
         for trainer in ("supcon", "tree_contrastive")
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -127,12 +111,12 @@ def test_the_second_stage_learns_on_the_tree_of_the_first_from_the_same_net(plac
 @pytest.mark.parametrize("trainer", ["supcon", "tree_contrastive"])
 def test_the_same_job_gives_the_same_bytes(trainer: str, place: Place) -> None:
     torch.rand(7)
-    again = plugins.find("trainers", trainer).train(place.job(trainer))
+    again = registry.find("trainers", trainer).train(place.job(trainer))
     assert nets.state_bytes(again) == nets.state_bytes(place.train(trainer))
 
 
 def test_options_reach_the_loss(place: Place) -> None:
-    trainer = plugins.find("trainers", "supcon")
+    trainer = registry.find("trainers", "supcon")
     for given in ({"official_mask": True}, {"attacked": 0.0}, {"temperature": 0.5}):
         other = trainer.train(place.job("supcon", **given))
         assert not torch.equal(other["prototypes"], place.train("supcon")["prototypes"])
@@ -152,9 +136,7 @@ def test_the_baseline_is_a_logistic_regression_on_the_same_features(place: Place
     assert found["logits"].shape == (len(place.texts["test"]), 2)
     assert "features" not in found
     with pytest.raises(ParamsError, match="`c` is empty; expected"):
-        plugins.find("trainers", "stylometric_logistic").train(
-            place.job("stylometric_logistic", c=[])
-        )
+        registry.find("trainers", "stylometric_logistic").train(place.job("stylometric_logistic", c=[]))
 
 
 def test_what_does_not_fit_is_told(place: Place, tmp_path: Path) -> None:
@@ -163,7 +145,7 @@ def test_what_does_not_fit_is_told(place: Place, tmp_path: Path) -> None:
     known = _contrastive.texts(place.job("supcon"), "train")
     with pytest.raises(DataError, match="the tree has no class 'human_extend'"):
         _contrastive.train(place.job("supcon"), known, Tree.star(["human", "mk1"]))
-    model = plugins.find("models", "stylometric_mlp")
+    model = registry.find("models", "stylometric_mlp")
     file = training_jobs.write(tmp_path / "w.safetensors", {"other": torch.zeros(1)})
     with pytest.raises(ModelError, match="holds no database"):
         model.load(file, model.PARAMS, CLASSES, "cpu", place.inputs)
@@ -184,13 +166,7 @@ def test_triplets_worked_out_by_hand() -> None:
 
 def test_triplets_of_centres_that_lie_as_the_tree_are_all_satisfied() -> None:
     tree = Tree.parse("8 -1 none\n0 8 human\n7 8 none\n6 7 none\n1 6 a\n2 6 b,c\n3 7 d\n")
-    rows = {
-        "human": [0, 0, 0, 1],
-        "a": [4, 2, 1, 0],
-        "b": [4, 2, 0, 0],
-        "c": [4, 2, 0, 0],
-        "d": [0, 2, 0, 0],
-    }
+    rows = {"human": [0, 0, 0, 1], "a": [4, 2, 1, 0], "b": [4, 2, 0, 0], "c": [4, 2, 0, 0], "d": [0, 2, 0, 0]}
     found = list(class_relations.triplets(tree, np.array(list(rows.values()), float), list(rows)))
     assert len(found) == len(dict(found)) > 10
     assert all(value == 1 for _, value in found)
@@ -208,55 +184,35 @@ def test_many_classes_are_drawn_from() -> None:
 def test_hybrids_are_measured_against_both_sides() -> None:
     classes = ["human", "human", "human_polish", "mk1", "mk2"]
     vectors = np.array([[1, 0], [1, 0], [0.6, 0.8], [0, 1], [0, 1]], dtype=np.float64)
-    found = {
-        metric: value
-        for metric, _, _, value in class_relations.hybrids(vectors, classes, list("abcde"))
-    }
+    found = {metric: value for metric, _, _, value in class_relations.hybrids(vectors, classes, list("abcde"))}
     assert found == pytest.approx({"similarity_to_ai": 0.8, "similarity_to_human": 0.6})
-    assert {
-        group for _, _, group, _ in class_relations.hybrids(vectors, classes, list("abcde"))
-    } == {"human_polish"}
+    assert {group for _, _, group, _ in class_relations.hybrids(vectors, classes, list("abcde"))} == {"human_polish"}
 
 
 def test_the_analysis_looks_at_each_weights_on_its_own_tree(place: Place, tmp_path: Path) -> None:
-    names = [
-        f"brown_collaborative/stylometric_mlp-{trainer}-s0"
-        for trainer in ("supcon", "tree_contrastive")
-    ]
+    names = [f"brown_collaborative/stylometric_mlp-{trainer}-s0" for trainer in ("supcon", "tree_contrastive")]
     context = {"dataset": "brown_collaborative", "split": "test", "weights": names}
     params = {**class_relations.PARAMS, **context}
     needed = class_relations.needs(params)
-    assert needed == [
-        refs.shards("brown_collaborative", "test"),
-        *(Ref("weights", name) for name in names),
-    ]
+    assert needed == [refs.shards("brown_collaborative", "test"), *(Ref("weights", name) for name in names)]
     folder = tmp_path / "texts"
     folder.mkdir()
     some = sorted(place.texts["test"], key=lambda one: one.key)
     shards.write(some, folder, text_classification.FIELDS, {"classes": list(CLASSES)}, 10**9)
     inputs = {**place.inputs, needed[0]: folder / "manifest.json"}
-    inputs |= {
-        ref: place.file(ref.name.rpartition("-")[0].rpartition("-")[2]) for ref in needed[1:]
-    }
-    model = plugins.find("models", "stylometric_mlp")
+    inputs |= {ref: place.file(ref.name.rpartition("-")[0].rpartition("-")[2]) for ref in needed[1:]}
+    model = registry.find("models", "stylometric_mlp")
     used = {name: {"use": "stylometric_mlp", "options": model.PARAMS} for name in names}
     found = list(class_relations.measure(Measurement(params, inputs, 0, used)))
     triplets = [one for one in found if one.metric == "triplet_satisfaction"]
-    assert [sum(one.weights == name for one in triplets) for name in names] == [
-        len(triplets) // 2
-    ] * 2
-    assert {one.group for one in found if one.metric == "similarity_to_ai"} == {
-        "human_polish",
-        "human_extend",
-    }
+    assert [sum(one.weights == name for one in triplets) for name in names] == [len(triplets) // 2] * 2
+    assert {one.group for one in found if one.metric == "similarity_to_ai"} == {"human_polish", "human_extend"}
     file = tmp_path / "tree.txt"
     file.write_text(Tree.star(["human", "mk1", "mk2"]).text())
     other = {**params, "path": str(file)}
     assert class_relations.needs(other) == needed
     assert not [
-        one
-        for one in class_relations.measure(Measurement(other, inputs, 0, used))
-        if one.metric.startswith("triplet")
+        one for one in class_relations.measure(Measurement(other, inputs, 0, used)) if one.metric.startswith("triplet")
     ]  # a star has no opinion
 
 

@@ -1,14 +1,12 @@
 """The tree over classes: its file, the builder with its four priors, who is a positive or a negative at each level."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.systems.detree.losses._tree import Tree
 from shiftbench.systems.detree.trainers import _hat
 
@@ -83,9 +81,7 @@ def test_trees_of_a_toy_are_those_worked_out_by_hand() -> None:
 
 def test_levels_of_a_binary_chain() -> None:
     """Four classes at 0.9, 0.5 and 0.2: a threshold that splits off the last, then the next, as silhouettes say."""
-    alike = np.array(
-        [[1, 0.95, 0.4, 0.1], [0.95, 1, 0.4, 0.1], [0.4, 0.4, 1, 0.1], [0.1, 0.1, 0.1, 1.0]]
-    )
+    alike = np.array([[1, 0.95, 0.4, 0.1], [0.95, 1, 0.4, 0.1], [0.4, 0.4, 1, 0.1], [0.1, 0.1, 0.1, 1.0]])
     found = shape(_hat.build("abcd", alike, prior=0))
     # {a, b}, c, d: silhouettes (1 - 0.05/0.6) twice and 0 twice, mean 0.458; {a, b, c}, d: a and b have own distance
     # 0.325 and other 0.9: 0.639 each, c 0.6 and 0.9: 0.333, d 0, mean 0.403. So the three hang on the root.
@@ -206,14 +202,7 @@ def test_levels_and_depths() -> None:
     assert tree.path(1) == (1, 6, 7)
     assert positives[:, at].tolist() == [
         [False, True, False, False, False, False],  # itself
-        [
-            False,
-            False,
-            True,
-            False,
-            True,
-            False,
-        ],  # b, c and the node above, which counts as its own
+        [False, False, True, False, True, False],  # b, c and the node above, which counts as its own
         [False, False, False, True, False, True],  # d and the node above
     ]
     assert negatives[:, at].tolist() == [

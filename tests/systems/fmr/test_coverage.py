@@ -1,7 +1,5 @@
 """What is derived from an analysis' observations stands where these do: planned, as far as the audit is concerned."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -9,14 +7,12 @@ import pytest
 
 from isolation import ROOT
 from shiftbench.audit.evidence import planned_rows
-from shiftbench.plan import plan as plans
+from shiftbench.workflow.plan import plan as plans
 
 OBSERVED = {"perturbed_accuracy", "standard_accuracy"}
 
 
-def test_fmr_stands_where_its_observations_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fmr_stands_where_its_observations_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     planned, _ = plans.load("systems/fmr/smoke")
@@ -24,6 +20,4 @@ def test_fmr_stands_where_its_observations_do(
     rows = {(*place, metric) for metric in ("fmr", "perturbed_accuracy", "accuracy", "error")}
     found = planned_rows.foreign(planned, "walks", rows, OBSERVED)
     assert {row[-1] for row in found} == {"accuracy", "error"}
-    assert {row[-1] for row in planned_rows.foreign(planned, "walks", rows, set())} == {
-        row[-1] for row in rows
-    }
+    assert {row[-1] for row in planned_rows.foreign(planned, "walks", rows, set())} == {row[-1] for row in rows}

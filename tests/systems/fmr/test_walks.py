@@ -1,7 +1,5 @@
 """The constrained search against a plain rule, invariants, FMR by hand, the shift beside the analysis, VQGAN."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any
@@ -12,22 +10,22 @@ import torch
 import torch.nn.functional as F
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.inference import nets
-from shiftbench.models import _pretrained
-from shiftbench.plan import cards
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.models import _pretrained
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.fmr.analyses import oracle_walks
 from shiftbench.systems.fmr.metrics import fmr
 from shiftbench.systems.fmr.models import vqgan
 from shiftbench.systems.fmr.shifts import _search, oracle_search
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 CODES = "codes/autoencoder-autoencoding-s0"
 TESTED = ("tiny/convnet-erm-s0", "tiny/convnet-adversarial-s0", "tiny/convnet-erm-s1")
@@ -50,7 +48,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
         found[Ref("weights", name)] = training_jobs.write(
             home / f"{name.replace('/', '_')}.safetensors", train_weights(job)[0]
         )
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     samples = training_jobs.pictures(COUNT, seed=1)
     (home / "test").mkdir()
     shards.write(samples, home / "test", fields, {"classes": list(training_jobs.CLASSES)}, 10**9)
@@ -70,7 +68,7 @@ def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
         **options,
     }
     models = {
-        ref.name: {"use": model, "options": dict(plugins.find("models", model).PARAMS)}
+        ref.name: {"use": model, "options": dict(registry.find("models", model).PARAMS)}
         for ref in inputs
         if ref.kind == "weights"
         for model in [ref.name.split("/")[1].split("-")[0]]
@@ -130,8 +128,7 @@ def test_walk_is_the_written_algorithm(parts: Any, eta: float, ends: int) -> Non
     search = _search.Search(parts.search.generator, parts.search.oracle, parts.search.spread, own)
     walk = search.walk(net, pictures, labels, BUDGETS)
     wanted = [
-        literal(search, net, picture, int(label), BUDGETS[-1])
-        for picture, label in zip(pictures, labels, strict=True)
+        literal(search, net, picture, int(label), BUDGETS[-1]) for picture, label in zip(pictures, labels, strict=True)
     ]
     assert walk.accepted.tolist() == [steps for _, steps, _ in wanted]
     assert walk.ended.tolist() == [why for _, _, why in wanted]
@@ -146,9 +143,7 @@ def test_walk_is_the_written_algorithm(parts: Any, eta: float, ends: int) -> Non
 def test_oracle_that_is_the_tested_net_cannot_be_fooled(parts: Any) -> None:
     pictures, labels = given(parts)
     net = parts.tested[TESTED[0]]
-    own = _search.Search(
-        parts.search.generator, _search.Oracle([net]), parts.search.spread, parts.params
-    )
+    own = _search.Search(parts.search.generator, _search.Oracle([net]), parts.search.spread, parts.params)
     walk = own.walk(net, pictures, labels, [6])
     assert not torch.equal(walk.at[6], pictures)
     assert torch.equal(net(walk.at[6]).argmax(1) == labels, net(pictures).argmax(1) == labels)
@@ -190,10 +185,7 @@ def test_options_change_what_they_say(parts: Any) -> None:
     assert int((search.oracle(free.at[6]) == labels).sum()) < int(trusted.sum())
     assert free.accepted.tolist() == [6] * COUNT
     highest = walked(keep="highest")
-    losses = [
-        F.cross_entropy(net(one.at[6]), labels, reduction="none").detach()
-        for one in (plain, highest)
-    ]
+    losses = [F.cross_entropy(net(one.at[6]), labels, reduction="none").detach() for one in (plain, highest)]
     assert bool((losses[1] >= losses[0] - 1e-6).all())
     rebuilt = walked(residual=False)
     assert not torch.equal(rebuilt.at[0], pictures)
@@ -260,32 +252,19 @@ def test_analysis_counts_what_the_walks_gave(inputs: dict[Ref, Path], parts: Any
         assert found["oracle_accuracy", name, 6.0, None] == trusted.double().tolist()
         assert found["accepted_steps", name, 6.0, None] == walk.accepted.double().tolist()
         far = (walk.at[6].double() - pictures.double()).flatten(1).numpy() / 255
-        assert np.allclose(
-            found["perturbation_l2", name, 6.0, None], np.linalg.norm(far, axis=1), atol=1e-5
-        )
-        assert np.allclose(
-            found["perturbation_linf", name, 6.0, None], np.abs(far).max(1), atol=1e-6
-        )
+        assert np.allclose(found["perturbation_l2", name, 6.0, None], np.linalg.norm(far, axis=1), atol=1e-5)
+        assert np.allclose(found["perturbation_linf", name, 6.0, None], np.abs(far).max(1), atol=1e-6)
     first, second, other = TESTED
     walk = parts.search.walk(parts.tested[first], pictures, labels, [6])
     there = (parts.tested[second](walk.at[6]).argmax(1) == labels).double()
     assert found["perturbed_accuracy", second, 6.0, "from_convnet-erm"] == there.tolist()
     own = np.array(found["perturbed_accuracy", second, 6.0, None])
-    assert np.allclose(
-        found["perturbed_accuracy", second, 6.0, "pooled"], (own + there.numpy()) / 2
-    )
-    assert (
-        "perturbed_accuracy",
-        other,
-        6.0,
-        "from_convnet-adversarial",
-    ) not in found  # another seed
+    assert np.allclose(found["perturbed_accuracy", second, 6.0, "pooled"], (own + there.numpy()) / 2)
+    assert ("perturbed_accuracy", other, 6.0, "from_convnet-adversarial") not in found  # another seed
     assert {key[1] for key in values(inputs, seeds=[1])} == {other}
 
 
-def test_invariant_is_held_by_the_pipeline(
-    inputs: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invariant_is_held_by_the_pipeline(inputs: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     walk = _search.Search.walk
 
     def broken(self: Any, *rest: Any) -> _search.Walk:
@@ -311,9 +290,7 @@ def test_recovery_is_wrong_and_later_right() -> None:
     assert oracle_walks.recovered(list(right)).tolist() == [False, False, True, True, True]
 
 
-def row(
-    metric: str, draws: list[float], severity: float | None = None, group: str | None = None
-) -> Row:
+def row(metric: str, draws: list[float], severity: float | None = None, group: str | None = None) -> Row:
     return Row(
         "c", "classification", "tiny/convnet-erm-s0", "plain", None, "tiny", "test", None, "oracle_search",
         severity, group, None, metric, draws[0], np.array(draws[1:]), 4, 0, "key",
@@ -366,9 +343,7 @@ def test_shift_is_the_walk_of_the_analysis(inputs: dict[Ref, Path], parts: Any) 
     assert moved >= 2
     other = shifted(inputs, samples[0], 6, tested=TESTED[1]).fields["image"]
     assert not np.array_equal(other, shifted(inputs, samples[0], 6).fields["image"])
-    assert np.array_equal(
-        shifted(inputs, samples[0], 0).fields["image"], samples[0].fields["image"]
-    )
+    assert np.array_equal(shifted(inputs, samples[0], 0).fields["image"], samples[0].fields["image"])
 
 
 def test_shift_says_what_it_lacks(inputs: dict[Ref, Path]) -> None:
@@ -402,14 +377,7 @@ RELEASED = {  # configs/imagenet_vqgan.yaml with 16,384 vectors: some names and 
     "quantize.embedding.weight": (16384, 256),
     "post_quant_conv.weight": (256, 256, 1, 1),
 }
-F16 = {
-    "channels": 128,
-    "multipliers": [1, 1, 2, 2, 4],
-    "blocks": 2,
-    "attention": [4],
-    "code": 256,
-    "vectors": 16384,
-}
+F16 = {"channels": 128, "multipliers": [1, 1, 2, 2, 4], "blocks": 2, "attention": [4], "code": 256, "vectors": 16384}
 
 
 def test_vqgan_has_the_names_of_the_release() -> None:
@@ -428,10 +396,10 @@ def test_vqgan_of_a_release_walks(tmp_path: Path) -> None:
     state = {name: tensor for name, tensor in net.state_dict().items() if "head" not in name}
     file = tmp_path / "vqgan.pt"
     torch.save({"state_dict": {**state, "loss.discriminator.main.0.weight": torch.ones(2)}}, file)
-    checkpoint = plugins.find("models", "checkpoint")
+    checkpoint = registry.find("models", "checkpoint")
     options = {**checkpoint.PARAMS, "path": str(file), "net": "vqgan"}
     job = training_jobs.job("checkpoint", "pretrained", model_params=options)
-    given = plugins.find("trainers", "pretrained").train(job)
+    given = registry.find("trainers", "pretrained").train(job)
     built = checkpoint.build(options, 4).eval()
     nets.load_into(built, given, file)
     pictures = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
@@ -476,9 +444,7 @@ def test_no_judge_and_no_generator_shares_training_data_with_a_tested_net() -> N
         )
         assert len(parts) == 5
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(parts))
-    epochs = {
-        params["trainers"][arm]["epochs"] for arm in ("erm", "noise_augmentation", "adversarial")
-    }
+    epochs = {params["trainers"][arm]["epochs"] for arm in ("erm", "noise_augmentation", "adversarial")}
     assert len(epochs) == 1
     for own in params["analyses"].values():
         assert not {name.split("/")[0] for name in own["oracles"]} & {"clothes", "numbers"}
@@ -487,9 +453,7 @@ def test_no_judge_and_no_generator_shares_training_data_with_a_tested_net() -> N
 def test_reconstructed_options_are_named_and_have_one_default() -> None:
     for module in (oracle_walks, oracle_search):
         assert set(_search.RECONSTRUCTED.items()) <= {
-            (name, value)
-            for name, value in module.PARAMS.items()
-            if not isinstance(value, list | dict)
+            (name, value) for name, value in module.PARAMS.items() if not isinstance(value, list | dict)
         }
         assert set(_search.RECONSTRUCTED) <= set(module.PARAMS)
 

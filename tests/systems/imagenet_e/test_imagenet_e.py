@@ -1,7 +1,5 @@
 """ImageNet-E's parts: composites, edits of one attribute, complexity and its gradient, drops."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,19 @@ import torch
 from PIL import Image
 
 from makers import shift_digests
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.source_files import kept
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.metrics import accuracy_drop_relative, flip_rate
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _masks, _scikit_photos
+from shiftbench.evaluation import nets
+from shiftbench.plugins.metrics import accuracy_drop_relative, flip_rate
+from shiftbench.plugins.shifts import _masks, _scikit_photos
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.imagenet_e.shifts import _complexity
 
-COMPOSITES = plugins.find("datasets", "fashion_composites")
+COMPOSITES = registry.find("datasets", "fashion_composites")
 
 
 OBJECTS = ("object_size", "object_position", "object_direction", "object_control")
@@ -56,7 +54,7 @@ def composites(sources: dict[str, Path], split: str, **options: Any) -> list[Sam
 
 def edited(name: str, sample: Sample, severity: float, **options: Any) -> Sample:
     rng = RandomStream(0, name, "d", sample.key)
-    result = shift_digests.apply(plugins.find("shifts", name), sample, severity, rng, **options)
+    result = shift_digests.apply(registry.find("shifts", name), sample, severity, rng, **options)
     assert isinstance(result, Sample)
     return result
 
@@ -83,9 +81,7 @@ def test_composite_is_the_item_on_a_piece_of_a_photo(clothes: dict[str, Path]) -
         assert np.abs(middle - 24).max() <= 0.03 * 48 + 0.5
 
 
-def test_no_place_of_training_is_in_a_test_or_held_out_background(
-    clothes: dict[str, Path],
-) -> None:
+def test_no_place_of_training_is_in_a_test_or_held_out_background(clothes: dict[str, Path]) -> None:
     home = clothes[_scikit_photos.SOURCE]
     seen = {split: composites(clothes, split) for split in ("train", "test")}
     photos = {s.fields["meta"]["photo"] for part in seen.values() for s in part}
@@ -105,9 +101,7 @@ def test_no_place_of_training_is_in_a_test_or_held_out_background(
                 left, top, right, bottom = map(int, meta["region"].split(","))
                 covered[split][left:right, top:bottom] = True
         assert not (covered["train"] & covered["test"]).any()
-    whole = _scikit_photos.crop(
-        (48, 48), RandomStream(0, "a", "b", "c"), clothes, _scikit_photos.HELD_OUT
-    )
+    whole = _scikit_photos.crop((48, 48), RandomStream(0, "a", "b", "c"), clothes, _scikit_photos.HELD_OUT)
     assert whole.photo in _scikit_photos.HELD_OUT
 
 
@@ -116,8 +110,7 @@ def test_real_photos_are_apart_by_checksum() -> None:
 
     files = load_source(_scikit_photos.SOURCE).files
     train, held_out = (
-        {files[name].sha256 for name in names}
-        for names in (_scikit_photos.TRAINING, _scikit_photos.HELD_OUT)
+        {files[name].sha256 for name in names} for names in (_scikit_photos.TRAINING, _scikit_photos.HELD_OUT)
     )
     assert len(train) == 8
     assert len(held_out) == 5
@@ -132,7 +125,7 @@ def test_held_out_photos_replace_the_background(clothes: dict[str, Path]) -> Non
     outside, inside = sample.fields["mask"] == 0, sample.fields["mask"] == 255
     assert np.array_equal(result.fields["image"][outside], held_out.pixels[outside])
     assert np.array_equal(result.fields["image"][inside], sample.fields["image"][inside])
-    asks = plugins.find("shifts", "background_replaced").needs
+    asks = registry.find("shifts", "background_replaced").needs
     assert asks({"photos": "held_out"}) == [refs.sources("scikit_image_photos")]
     assert asks({"photos": "all"}) == [refs.sources("background_photos")]
 
@@ -224,9 +217,7 @@ def test_complexity_is_the_mean_size_of_the_transform() -> None:
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_five_steps_raise_or_lower_complexity_and_leave_the_object(
-    clothes: dict[str, Path], *, colour: bool
-) -> None:
+def test_five_steps_raise_or_lower_complexity_and_leave_the_object(clothes: dict[str, Path], *, colour: bool) -> None:
     for grey in composites(clothes, "test")[:6]:
         layers = [np.roll(grey.fields["image"], i, axis=0) for i in range(3)]
         sample = grey.with_field("image", np.stack(layers, axis=-1)) if colour else grey
@@ -262,23 +253,18 @@ def test_wrong_options_of_guidance_are_refused(clothes: dict[str, Path]) -> None
         edited("background_guided", sample, 1.0, steps=0)
 
 
-def test_adversarial_background_raises_the_classifiers_loss(
-    clothes: dict[str, Path], tmp_path: Path
-) -> None:
-    model, options = plugins.find("models", "convnet"), {"size": 48, "width": 4}
+def test_adversarial_background_raises_the_classifiers_loss(clothes: dict[str, Path], tmp_path: Path) -> None:
+    model, options = registry.find("models", "convnet"), {"size": 48, "width": 4}
     torch.manual_seed(0)
     net = model.build({**model.PARAMS, **options}, 10).eval()
     file = tmp_path / "weights.safetensors"
-    file.write_bytes(
-        nets.state_bytes(net.state_dict(), {"classes": str(list("0123456789")).replace("'", '"')})
-    )
+    file.write_bytes(nets.state_bytes(net.state_dict(), {"classes": str(list("0123456789")).replace("'", '"')}))
     samples = composites(clothes, "test")[:12]
-    module = plugins.find("shifts", "background_adversarial")
+    module = registry.find("shifts", "background_adversarial")
     ref = module.needs({**module.PARAMS, "dataset": "d"})[0]
     assert ref == refs.weights("d", "convnet", "erm", 0)
     attacked = [
-        module.apply(s, 2.0, RandomStream(0, "a", "d", s.key), inputs={ref: file}, options=options)
-        for s in samples
+        module.apply(s, 2.0, RandomStream(0, "a", "d", s.key), inputs={ref: file}, options=options) for s in samples
     ]
     busier = [edited("background_guided", s, 2.0) for s in samples]
 
@@ -297,15 +283,9 @@ def test_adversarial_background_raises_the_classifiers_loss(
         assert _complexity.complexity(found) > _complexity.complexity(own)
     with pytest.raises(DataError, match="asks a classifier, which is not here"):
         edited("background_adversarial", samples[0], 1.0)
-    with pytest.raises(
-        DataError, match="the classifier's input is .1, 28, 28., the image .48, 48."
-    ):
+    with pytest.raises(DataError, match="the classifier's input is .1, 28, 28., the image .48, 48."):
         module.apply(
-            samples[0],
-            2.0,
-            RandomStream(0, "a", "d", "k"),
-            inputs={ref: file},
-            options={"size": 28, "width": 4},
+            samples[0], 2.0, RandomStream(0, "a", "d", "k"), inputs={ref: file}, options={"size": 28, "width": 4}
         )
 
 
@@ -316,18 +296,13 @@ def test_flip_rate_by_hand() -> None:
     import pyarrow as pa
 
     clean, mild, hard = (
-        Rows(pa.table({"correct": [bool(int(c)) for c in line]}))
-        for line in ("111100", "110111", "000111")
+        Rows(pa.table({"correct": [bool(int(c)) for c in line]})) for line in ("111100", "110111", "000111")
     )
     path = SeverityPath((0.0, 2.0, 5.0), (clean, mild, hard))
     ones = np.ones((6, 1), np.uint8)
     (sums,) = weighted([flip_rate.reduce(path)], ones)
     found = {severity: float(v[0]) for severity, v in flip_rate.finish(sums, path).items()}
-    assert found == {
-        None: 0.5,
-        2.0: 0.25,
-        5.0: 0.75,
-    }  # of four right ones: the third; the first three
+    assert found == {None: 0.5, 2.0: 0.25, 5.0: 0.75}  # of four right ones: the third; the first three
 
 
 def row(shift: str, severity: float | None, values: list[float]) -> Row:
@@ -344,10 +319,7 @@ def test_relative_drop_is_paired_and_by_its_clean_accuracy() -> None:
         row("size", 5.0, [0.2, 0.5, 0.0]),
         row("turn", None, [0.6, 0.4, 0.0]),
     ]
-    found = {
-        (one.shift, one.severity): one.all.tolist()
-        for one in accuracy_drop_relative.compute(rows, "accuracy")
-    }
+    found = {(one.shift, one.severity): one.all.tolist() for one in accuracy_drop_relative.compute(rows, "accuracy")}
     expected = {
         ("size", 3.0): [0.5, 0.5, np.nan],
         ("size", 5.0): [0.75, 0.0, np.nan],
@@ -364,7 +336,7 @@ def test_relative_drop_is_paired_and_by_its_clean_accuracy() -> None:
 
 
 def test_outline_is_filled() -> None:
-    filled = plugins.find("datasets", "photo_objects").filled
+    filled = registry.find("datasets", "photo_objects").filled
     square = filled(np.array([2, 1, 6, 1, 6, 4, 2, 4]), 6, 8)
     literal = np.zeros((6, 8), np.uint8)
     literal[1:4, 2:6] = 255
@@ -382,10 +354,7 @@ def test_outline_is_filled() -> None:
 
 def test_labels_are_what_efficientnet_says_and_some_edits_cost() -> None:
     """The path of 224 px: four photos, a net that knows ImageNet, every edit. The pipeline alone costs nothing."""
-    module, model = (
-        plugins.find("datasets", "photo_objects"),
-        plugins.find("models", "efficientnet_lite0"),
-    )
+    module, model = (registry.find("datasets", "photo_objects"), registry.find("models", "efficientnet_lite0"))
     sources = {name: kept(name) for name in (*module.SOURCES, "efficientnet_lite0")}
     absent = [name for name, folder in sources.items() if not folder.is_dir()]
     if absent:

@@ -1,19 +1,17 @@
 """ImageNet-E as released is read, paired and refused where it is not whole."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from makers import miniature_originals
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan import cards
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.workflow.plan import cards
 
-RELEASED = plugins.find("datasets", "imagenet_e")
+RELEASED = registry.find("datasets", "imagenet_e")
 
 
 def released(folder: Path, **options: Any) -> list[Sample]:
@@ -42,10 +40,7 @@ def test_release_is_read_and_edits_are_paired(release: Path) -> None:
         assert {tuple(s.fields["meta"].values()) for s in part} == {(edit, "20", kind)}
     cut = released(release, edit="busier_20", shorter=8, side=6)
     assert {s.fields["image"].shape for s in cut} == {(6, 6, 3)}
-    assert set(RELEASED.wants("test", {**RELEASED.PARAMS, "root": "/r"})) == {
-        "/r/ori",
-        "/r/labels.txt",
-    }
+    assert set(RELEASED.wants("test", {**RELEASED.PARAMS, "root": "/r"})) == {"/r/ori", "/r/labels.txt"}
 
 
 @pytest.mark.usefixtures("in_pristine")
@@ -55,22 +50,20 @@ def test_nets_of_the_full_scale_exist_and_their_preprocessing_is_their_own() -> 
 
     for of in cards.load("imagenet-e").params["full"]["models"].values():
         if of["use"] == "torchvision":
-            given = {**plugins.find("models", "torchvision").PARAMS, **of}
+            given = {**registry.find("models", "torchvision").PARAMS, **of}
             own = models.get_model_weights(of["name"])[given["weights"]].transforms()
             found = (int(given["size"] / given["crop"]), given["size"], given["interpolation"])
             assert found == (*own.resize_size, *own.crop_size, own.interpolation.value)
         elif of["use"] == "timm":
             own = timm.get_pretrained_cfg(of["name"])
-            given = {**plugins.find("models", "timm").PARAMS, **of}
+            given = {**registry.find("models", "timm").PARAMS, **of}
             assert own.num_classes == 1000
             found = (given["size"], given["crop"], given["interpolation"], *given["mean"])
             assert found == (own.input_size[1], own.crop_pct, own.interpolation, *own.mean)
 
 
 def test_release_that_is_not_whole_is_told(release: Path) -> None:
-    with pytest.raises(
-        DataError, match="no edit 'buiser_20' .did you mean busier_20.*full, ori, size_0.05"
-    ):
+    with pytest.raises(DataError, match="no edit 'buiser_20' .did you mean busier_20.*full, ori, size_0.05"):
         released(release, edit="buiser_20")
     with pytest.raises(ParamsError, match="root is missing"):
         list(RELEASED.samples("test", {}, RELEASED.PARAMS))
@@ -88,9 +81,7 @@ def test_release_that_is_not_whole_is_told(release: Path) -> None:
     (release / "labels.txt").write_text(lines)
     gone = release / "size_0.05/ILSVRC2012_val_00000009.png"
     gone.unlink()
-    with pytest.raises(
-        DataError, match="size_0.05 holds 4 images, .*ori 5; 1 are in one of them only"
-    ):
+    with pytest.raises(DataError, match="size_0.05 holds 4 images, .*ori 5; 1 are in one of them only"):
         released(release)
     gone.write_bytes(b"no image")
     (bad,) = [s for s in released(release, edit="size_0.05") if isinstance(s, DataError)]

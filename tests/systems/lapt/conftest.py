@@ -1,7 +1,5 @@
 """Folders and weights that LAPT's tests begin with."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +8,9 @@ import pytest
 import torch
 
 from makers import lapt_miniature, training_jobs
-from shiftbench import plugins, refs
-from shiftbench.inference import nets
-from shiftbench.models import _sentences
+from shiftbench.base import refs, registry
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _sentences
 from shiftbench.systems.lapt.models import _towers
 
 
@@ -23,9 +21,7 @@ def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     _towers._opened.cache_clear()
     folder = tmp_path / "encoder"
     folder.mkdir()
-    (folder / "tokenizer.json").write_text(
-        json.dumps({"model": {"vocab": lapt_miniature.VOCABULARY}})
-    )
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": lapt_miniature.VOCABULARY}}))
     (folder / "model.safetensors").write_bytes(nets.state_bytes(lapt_miniature.small_encoder()))
     yield folder
     _towers._opened.cache_clear()
@@ -34,17 +30,13 @@ def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def inputs(tmp_path: Path, encoder: Path) -> dict[refs.Ref, Path]:
     """Weights of a small dual encoder, its sentence encoder, WordNet and images of negative labels."""
-    model = plugins.find("models", "dual_encoder")
+    model = registry.find("models", "dual_encoder")
     torch.manual_seed(3)
     net = model.build(model.PARAMS, 9)
-    start = training_jobs.write(
-        tmp_path / "start.safetensors", net.state_dict(), tuple("abcdefghi")
-    )
+    start = training_jobs.write(tmp_path / "start.safetensors", net.state_dict(), tuple("abcdefghi"))
     wordnet = tmp_path / "wordnet"
     wordnet.mkdir()
-    (wordnet / "index.noun").write_text(
-        "zebra n 1\nphoto n 1\nlight n 1\nhall n 1\na n 1\nnice_hall n\n"
-    )
+    (wordnet / "index.noun").write_text("zebra n 1\nphoto n 1\nlight n 1\nhall n 1\na n 1\nnice_hall n\n")
     (wordnet / "index.adj").write_text("green a 1\nbad a 1\nnice a 1\n")
     return {
         refs.weights("elsewhere", "dual_encoder", "contrastive"): start,

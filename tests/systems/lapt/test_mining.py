@@ -1,7 +1,5 @@
 """LAPT: negative labels are mined, and images for both kinds of labels read, as in the released code and layout."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +8,11 @@ import pytest
 
 from makers import lapt_miniature, small_files
 from makers.lapt_miniature import unit
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan import cards
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _negatives
+from shiftbench.workflow.plan import cards
 
 WORDS, WIDTH = 20, 12
 RANDOM = np.random.default_rng(0)
@@ -42,9 +40,7 @@ def test_negative_labels_are_those_of_the_released_rule(count: int, names: int) 
     noun, adjective = cosines[:14], cosines[14:]
     q = _negatives.distances(noun), _negatives.distances(adjective)
     found = _negatives.chosen(count, (NOUNS, q[0]), (ADJECTIVES, q[1]))
-    assert [word for word, _ in found] == released_selection(
-        count, ADJECTIVES, adjective, NOUNS, noun
-    )
+    assert [word for word, _ in found] == released_selection(count, ADJECTIVES, adjective, NOUNS, noun)
     assert len(found) == count
     assert sum(word in ADJECTIVES for word, _ in found) == int(count * 6 / 20)
     for word, own in found:
@@ -75,33 +71,23 @@ def test_the_negative_labels_are_kept_with_what_was_forced_first(inputs: Any) ->
     assert len(words) == len(set(words)) == 7
     q = {name.partition("/")[2]: value for _, name, value in rows}
     assert q[words[2]] <= max(q[word] for word in words[2:])
-    assert state["negatives"].norm(dim=1).numpy() == pytest.approx(
-        10.0, rel=1e-4
-    )  # the scale of fresh weights
+    assert state["negatives"].norm(dim=1).numpy() == pytest.approx(10.0, rel=1e-4)  # the scale of fresh weights
 
 
 def test_folders_of_labels_are_read_with_their_source(tmp_path: Path) -> None:
-    for kind, label, count in (
-        ("web", "zebra", 12),
-        ("web", "town hall", 3),
-        ("synth", "zebra", 9),
-    ):
+    for kind, label, count in (("web", "zebra", 12), ("web", "town hall", 3), ("synth", "zebra", 9)):
         for n in range(count):
             file = tmp_path / kind / label / f"uid{n}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             small_files.picture(n, (30, 20)).save(file)
-    module = plugins.find("datasets", "collected")
+    module = registry.find("datasets", "collected")
     options = {**module.PARAMS, "folder": str(tmp_path), "name": "yours"}
     assert module.classes(options, {}) == ("town hall", "zebra")
     split = {name: list(module.samples(name, {}, options)) for name in ("train", "val", "test")}
     assert not split["test"]
     assert len(split["train"]) + len(split["val"]) == 24
     assert len(split["train"]) > len(split["val"]) > 0
-    told = {
-        (s.fields["meta"]["source"], int(s.fields["label"]))
-        for part in split.values()
-        for s in part
-    }
+    told = {(s.fields["meta"]["source"], int(s.fields["label"])) for part in split.values() for s in part}
     assert told == {("web", 0), ("web", 1), ("synth", 1)}
     assert all(s.key.startswith(f"yours/{s.fields['meta']['source']}/") for s in split["train"])
     named = module.classes({**options, "classes": "imagenet"}, {})

@@ -1,7 +1,5 @@
 """LAPT: learnt prompts and mixed features beside literal versions of the released rules; its arms and budgets."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,14 @@ import torch.nn.functional as F
 
 from makers import fake_open_clip
 from makers.lapt_miniature import VOCABULARY, begun, mined, sentence_tower, small_encoder, unit
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.models import _sentences, _word_pieces
-from shiftbench.plan import cards
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.models import _sentences, _word_pieces
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _mixed_features, lapt
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 ID, WORDS, WIDTH = 5, 20, 12
 RANDOM = np.random.default_rng(0)
@@ -34,9 +32,7 @@ def released_labels(y: np.ndarray, other: np.ndarray, lam: float, beta: float) -
 
 
 @pytest.mark.parametrize(("lam", "beta"), [(0.0, 0.3), (0.25, 0.0), (0.7, 0.3), (0.9, 2.0)])
-def test_mixed_labels_are_the_released_ones_with_ood_spread_over_negatives(
-    lam: float, beta: float
-) -> None:
+def test_mixed_labels_are_the_released_ones_with_ood_spread_over_negatives(lam: float, beta: float) -> None:
     y = RANDOM.integers(0, ID + WORDS, 30)
     known = y < ID
     rng = RandomStream(0, "lapt", "tiny", "0/0")
@@ -64,10 +60,7 @@ def test_one_side_alone_is_not_paired_and_partners_are_spread() -> None:
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
 def test_mixed_features_have_length_1(lam: float) -> None:
-    z, e = (
-        F.normalize(torch.randn(6, WIDTH, generator=torch.Generator().manual_seed(n)), dim=1)
-        for n in (0, 1)
-    )
+    z, e = (F.normalize(torch.randn(6, WIDTH, generator=torch.Generator().manual_seed(n)), dim=1) for n in (0, 1))
     mixed = _mixed_features.unit_mix(z, e, lam)
     assert mixed.norm(dim=1).numpy() == pytest.approx(1, abs=1e-6)
     by_hand = lam * z.numpy() + (1 - lam) * e.numpy()
@@ -92,12 +85,7 @@ def test_token_vectors_before_a_name_are_read_as_tokens_are(encoder: Path) -> No
     assert context.shape == (2, 384)
     found = tower.named(names, context)
     assert torch.equal(found, tower.texts(said))  # exactly
-    raw = torch.stack(
-        [
-            _sentences.encode(_word_pieces.tokens(one, VOCABULARY, 256), small_encoder())
-            for one in said
-        ]
-    )
+    raw = torch.stack([_sentences.encode(_word_pieces.tokens(one, VOCABULARY, 256), small_encoder()) for one in said])
     expected = F.normalize(tower.net.text(F.normalize(raw, dim=1)), dim=1)
     assert torch.allclose(found, expected, atol=1e-6)
     assert not torch.allclose(found, tower.named(names, context.flip(0)), atol=1e-3)  # places count
@@ -114,10 +102,7 @@ def test_gradients_reach_v_and_u_alone(encoder: Path) -> None:
         assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in learnt.values())
         assert not any(one.requires_grad for one in tower.net.parameters())
         assert not any(one.requires_grad for one in tower.state.values())
-        assert (
-            sum(one.numel() for one in prompts.parameters())
-            == (2 if negative is not None else 1) * 4 * 384
-        )
+        assert sum(one.numel() for one in prompts.parameters()) == (2 if negative is not None else 1) * 4 * 384
 
 
 ARMS = {
@@ -137,12 +122,7 @@ def test_arms_differ_learn_and_move_nothing_but_prompts(inputs: Any, tmp_path: P
         told = {(step, what): value for step, what, value in rows}
         steps = max(step for step, _ in told)
         assert steps == 4 * -(-(64 + 12) // 40)  # equal for all
-        assert {what for _, what in told} == {
-            "parameters",
-            "train_loss",
-            "unmixed_loss",
-            "val_loss",
-        }
+        assert {what for _, what in told} == {"parameters", "train_loss", "unmixed_loss", "val_loss"}
         assert told[0, "parameters"] == (1 if name == "unified" else 2) * 2 * 384
         moved = {key for key, value in learnt.items() if not torch.equal(value, state[key])}
         assert moved == {"head.weight", "negatives", "contexts"}
@@ -164,16 +144,12 @@ def test_the_loss_by_hand(inputs: Any, tmp_path: Path) -> None:
     z, t = (F.normalize(torch.randn(n, 384, generator=draw), dim=1) for n in (6, count))
     texts = F.normalize(torch.randn(count, 7, 384, generator=draw), dim=2)
     y = torch.tensor([0, 3, 5, 7, 1, 4])
-    found = lapt.loss(
-        job, lapt.Features(z, y), 10 * t, texts, known, RandomStream(0, "lapt", "tiny", "0/0")
-    )
+    found = lapt.loss(job, lapt.Features(z, y), 10 * t, texts, known, RandomStream(0, "lapt", "tiny", "0/0"))
     words = RandomStream(0, "lapt", "tiny", "0/0")
     lam = float(words.uniform())  # Beta(1, 1)
     e = texts.numpy()[y, words.integers(0, 7, 6)]
     z1 = unit(lam * z.numpy() + (1 - lam) * e)
-    total = -np.mean(
-        [log_softmax(10 * row @ t.numpy().T)[own] for row, own in zip(z1, y, strict=True)]
-    )
+    total = -np.mean([log_softmax(10 * row @ t.numpy().T)[own] for row, own in zip(z1, y, strict=True)])
     lam = float(words.uniform())
     other = _mixed_features.partners(y.numpy() < known, words)
     z2 = unit(lam * z.numpy() + (1 - lam) * z.numpy()[other])
@@ -184,10 +160,7 @@ def test_the_loss_by_hand(inputs: Any, tmp_path: Path) -> None:
         soft[i, y[other[i]]] += (1 - away) * (1 - lam)
         soft[i, known:] += away / (count - known)
     total -= 0.5 * np.mean(
-        [
-            (own * log_softmax(10 * row @ t.numpy().T)).sum()
-            for row, own in zip(z2, soft, strict=True)
-        ]
+        [(own * log_softmax(10 * row @ t.numpy().T)).sum() for row, own in zip(z2, soft, strict=True)]
     )
     assert found.item() == pytest.approx(total, rel=1e-5)
 
@@ -232,9 +205,7 @@ def test_the_context_takes_places_1_to_m_of_clips_tokens() -> None:
     own = tower.texts(["a cat."])
     assert own.norm(dim=1).item() == pytest.approx(1, abs=1e-5)
     with torch.no_grad():
-        plain = clip.encode_text(
-            open_clip.get_tokenizer("ViT-B-16")(["a cat."])
-        )  # the hook is gone
+        plain = clip.encode_text(open_clip.get_tokenizer("ViT-B-16")(["a cat."]))  # the hook is gone
     assert torch.allclose(own, F.normalize(plain, dim=1), atol=1e-6)
 
 
@@ -253,14 +224,9 @@ def test_the_grid_has_every_pair_of_prompts_and_mixing_at_equal_budgets() -> Non
     budget = ("epochs", "batch_size", "lr", "beta", "trained", "images", "train_on")
     assert len({tuple(one[key] for key in budget) for one in arms}) == 1
     assert arms[0]["train_on"] == "label_noise/0.3"
-    splits = {
-        name: one["split"] for name, one in params["datasets"].items() if name.startswith("known_")
-    }
-    held = plugins.find("datasets", "fashion_mnist_classes")
-    out = {
-        held.classes({"part": "out", "split": split, "held_out": 3}, {})
-        for split in splits.values()
-    }
+    splits = {name: one["split"] for name, one in params["datasets"].items() if name.startswith("known_")}
+    held = registry.find("datasets", "fashion_mnist_classes")
+    out = {held.classes({"part": "out", "split": split, "held_out": 3}, {}) for split in splits.values()}
     assert len(out) == len(splits) == 3
 
 

@@ -1,7 +1,5 @@
 """LAPT: the score beside the released one, and NegLabel where no step is taken."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +10,16 @@ import torch
 
 from makers import training_jobs
 from makers.lapt_miniature import MODEL, begun, mined, sentence_tower, unit
-from shiftbench import plugins, refs
-from shiftbench.detectors._rows import Head, Rows
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.models import _sentences
-from shiftbench.sample import Sample
-from shiftbench.stages.score import score_cell
-from shiftbench.stages.train import train_weights
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.detectors._rows import Head, Rows
+from shiftbench.plugins.models import _sentences
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.systems.lapt.models import _towers, prompted
 from shiftbench.systems.lapt.trainers import _begin, lapt
-from shiftbench.tasks import LabelSpace, classification
+from shiftbench.workflow.stages.score import score_cell
+from shiftbench.workflow.stages.train import train_weights
 
 ID, WORDS, WIDTH = 5, 20, 12
 RANDOM = np.random.default_rng(0)
@@ -52,9 +50,7 @@ def scored(groups: int, scale: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
     table = classification.rows(some, {"logits": logits}, LabelSpace(names, names), "full")
     net = SimpleNamespace(module=SimpleNamespace(negatives=torch.tensor(scale * t[ID:])))
     rows = Rows(table, z.astype(np.float32), logits, Head(scale * t[:ID], np.zeros(ID)), net)  # type: ignore[arg-type]
-    found = score_cell(plugins.find("detectors", "neglabel"), {"groups": groups}, rows)[
-        "score"
-    ].to_numpy()
+    found = score_cell(registry.find("detectors", "neglabel"), {"groups": groups}, rows)["score"].to_numpy()
     return found, -released_score(logits.astype(float), scale * z @ t[ID:].T, groups)
 
 
@@ -66,21 +62,15 @@ def test_the_score_is_the_released_one(groups: int) -> None:
 
 
 def test_what_does_not_fill_a_group_is_dropped() -> None:
-    order = plugins.find("detectors", "neglabel").members(WORDS, 3)
+    order = registry.find("detectors", "neglabel").members(WORDS, 3)
     assert order.shape == (3, 6)
-    assert sorted(order.ravel()) == list(
-        range(18)
-    )  # 18 and 19 are dropped, then the rest is permuted
+    assert sorted(order.ravel()) == list(range(18))  # 18 and 19 are dropped, then the rest is permuted
     with pytest.raises(ParamsError, match="groups is 21; expected 1 to 20"):
         scored(21)
 
 
-@pytest.mark.parametrize(
-    ("adjectives", "template"), [("photo", "This is a {} photo."), ("nice", "The nice {}.")]
-)
-def test_adjectives_are_scored_by_their_own_template(
-    inputs: Any, adjectives: str, template: str
-) -> None:
+@pytest.mark.parametrize(("adjectives", "template"), [("photo", "This is a {} photo."), ("nice", "The nice {}.")])
+def test_adjectives_are_scored_by_their_own_template(inputs: Any, adjectives: str, template: str) -> None:
     state, _ = mined(inputs, adjectives=adjectives)
     words = prompted.read(state["words"])
     own = {"green", "bad", "nice"} & set(words)
@@ -104,21 +94,15 @@ def test_no_step_from_the_nice_is_neglabel_exactly(inputs: Any, tmp_path: Path) 
     none, _ = train_weights(begun(inputs, state, tmp_path, epochs=0, init="hand"))
     for name in ("head.weight", "head.bias", "negatives", "words", "unit"):
         assert torch.equal(none[name], state[name]), name
-    with pytest.raises(
-        ParamsError, match=r"`init: hand` has a context \(2, 384\), the model \(3, 384\)"
-    ):
+    with pytest.raises(ParamsError, match=r"`init: hand` has a context \(2, 384\), the model \(3, 384\)"):
         lapt.fresh(
-            training_jobs.job(
-                "prompted", "lapt", model_params={**MODEL, "context": 3}, init="hand"
-            ),
+            training_jobs.job("prompted", "lapt", model_params={**MODEL, "context": 3}, init="hand"),
             SimpleNamespace(tower=sentence_tower(inputs[refs.sources(_sentences.SOURCE)].parent)),  # type: ignore[arg-type]
         )
 
 
 def test_a_model_without_negative_labels_is_told() -> None:
-    with pytest.raises(
-        ModelError, match="'convnet' keeps no negative labels; take the model `prompted`"
-    ):
+    with pytest.raises(ModelError, match="'convnet' keeps no negative labels; take the model `prompted`"):
         _begin.begin(training_jobs.job("convnet", "neglabel"))
     with pytest.raises(ParamsError, match="text tower of 'convnet' takes no token vectors"):
         _towers.of("convnet", torch.nn.Module(), {}, {})

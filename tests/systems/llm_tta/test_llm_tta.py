@@ -1,7 +1,5 @@
 """LLM-TTA: aggregation, gate, threshold, rewrites; and that nothing is asked twice."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,25 +13,19 @@ from sklearn.metrics import balanced_accuracy_score
 from makers import claimed_rows
 from makers.repositories import HOME
 from makers.short_texts import lengths, samples
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.llm import client
-from shiftbench.plan import cards
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import client
+from shiftbench.plugins.tasks import LabelSpace, text_classification
 from shiftbench.statistics import claims, expressions
-from shiftbench.systems.llm_tta.methods import (
-    _gate,
-    _recorded,
-    _replacing,
-    _rewriting,
-    _tta,
-)
-from shiftbench.tasks import LabelSpace, text_classification
-from shiftbench.tools import record_answers
+from shiftbench.systems.llm_tta.methods import _gate, _recorded, _replacing, _rewriting, _tta
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.tools import record_answers
 
 
 def around(rewrite: Callable[..., Any], **options: object) -> _tta.Averaging:
@@ -91,7 +83,7 @@ def test_without_rewrites_the_bare_classifier_stands_bit_for_bit(options: dict[s
 
 @pytest.mark.parametrize("way", ["mean_logit"])
 def test_copies_of_the_text_change_nothing(way: str) -> None:
-    module = plugins.find("methods", "tta_identity")
+    module = registry.find("methods", "tta_identity")
     given = samples("one", "and another")
     found = module.wrap(lengths, {**module.PARAMS, "combine": way}, {})(given)["logits"]
     assert found.tobytes() == lengths(given)["logits"].tobytes()
@@ -160,9 +152,7 @@ def test_the_threshold_of_six_samples_with_a_known_optimum() -> None:
     augmented = np.array([False, True, True, True, True, True])
     # Above 0.2 the two mistakes (0.4, 0.6) are mended and nothing is spoilt; 0.05 must stay. All of 0.2001 to 0.4
     # give accuracy 1 at a share of 1/2, and F prefers the smaller share: the first of them.
-    assert (
-        _gate.search(entropies, plain, augmented) == 0.2001 == literal(entropies, plain, augmented)
-    )
+    assert _gate.search(entropies, plain, augmented) == 0.2001 == literal(entropies, plain, augmented)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -188,15 +178,12 @@ def test_words_are_replaced_with_their_share_and_keep_their_capital() -> None:
     more = _replacing.joined("Film good", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert len(more.split()) == 4
     assert set(more.split()) <= {"Film", "good", "movie", "fine", "great"}
-    texts = [
-        _replacing.replaced("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n)))
-        for n in range(20)
-    ]
+    texts = [_replacing.replaced("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n))) for n in range(20)]
     assert 0.25 < sum(text.count("movie") for text in texts) / 1000 < 0.35
 
 
 def test_rewrites_of_unknown_words_are_of_the_training_vocabulary() -> None:
-    module = plugins.find("methods", "tta_id_vocab")
+    module = registry.find("methods", "tta_id_vocab")
     known = module.vocabulary(["A fine film", "it's Great"])
     assert known == {"a", "fine", "film", "it", "s", "great"}
 
@@ -262,7 +249,7 @@ def test_the_gate_over_records_is_the_gate_before_rewriting() -> None:
 
 
 def test_a_gate_needs_records_at_the_position_and_on_val() -> None:
-    module = plugins.find("methods", "esa")
+    module = registry.find("methods", "esa")
     context = {"weights": "toy/m-t-s0", "dataset": "toy", "stream": "toy/test/far", "step": "1"}
     found = [ref.name for ref in module.needs({**module.PARAMS, **context})]
     assert found == [
@@ -280,9 +267,7 @@ def recorded(folder: Path, places: Sequence[str]) -> tuple[dict[Ref, Path], dict
     inputs, logits = {of: folder / "weights"}, {}
     for place in places:
         for method in ("plain", "tta_id_vocab"):
-            some = [
-                Sample(f"{place}/{n:02d}", {"text": "a", "label": n % 2}) for n in range(len(place))
-            ]
+            some = [Sample(f"{place}/{n:02d}", {"text": "a", "label": n % 2}) for n in range(len(place))]
             logits[place, method] = random.normal(scale=2, size=(len(some), 2)).astype(np.float32)
             space = LabelSpace(("a", "b"), ("a", "b"))
             found = {"logits": logits[place, method]}
@@ -296,7 +281,7 @@ def recorded(folder: Path, places: Sequence[str]) -> tuple[dict[Ref, Path], dict
 def test_a_gate_searches_its_threshold_on_val_and_reads_the_position(tmp_path: Path) -> None:
     here, val = "toy/test/far/1", "toy/val/identity/0"
     inputs, logits = recorded(tmp_path, [here, val])
-    module = plugins.find("methods", "esa")
+    module = registry.find("methods", "esa")
     gated = module.wrap(lengths, module.PARAMS, inputs)
     gated.at(inputs)
     found = gated([Sample(f"{here}/{n:02d}", {}) for n in range(len(here))])["logits"]
@@ -309,7 +294,7 @@ def test_a_gate_searches_its_threshold_on_val_and_reads_the_position(tmp_path: P
 
 
 def test_outcomes_are_asked_of_methods_that_the_campaign_has() -> None:
-    module = plugins.find("analyses", "augmentation_outcomes")
+    module = registry.find("analyses", "augmentation_outcomes")
     context = {"weights": ["toy/m-t-s0"], "dataset": "toy", "split": "test", "methods": ["plain"]}
     with pytest.raises(ParamsError, match="'tta_insert' is no method of the campaign"):
         module.needs({**module.PARAMS, **context, "told": ["tta_insert"]})
@@ -327,9 +312,7 @@ def test_a_text_to_text_model_answers_with_a_label(tmp_path: Path) -> None:
     words = ["<pad>", "</s>", "<unk>", "0", "1", "2", "good", "bad"]
     tokens = Tokenizer(models.WordLevel({w: n for n, w in enumerate(words)}, unk_token="<unk>"))
     tokens.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokens.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", 1)]
-    )
+    tokens.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     folder = tmp_path / "t5"
     PreTrainedTokenizerFast(tokenizer_object=tokens, **special).save_pretrained(folder)
@@ -338,7 +321,7 @@ def test_a_text_to_text_model_answers_with_a_label(tmp_path: Path) -> None:
         sizes = {"d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
         config = T5Config(vocab_size=8, decoder_start_token_id=0, **sizes)
         T5ForConditionalGeneration(config).save_pretrained(folder)
-    module = plugins.find("models", "text_to_label")
+    module = registry.find("models", "text_to_label")
     options = {**module.PARAMS, "path": str(folder)}
     weights = tmp_path / "given.safetensors"
     weights.write_bytes(nets.state_bytes(module.pretrained(options, {})))
@@ -419,6 +402,6 @@ def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
     label, predicted = random.integers(0, 3, 60), random.integers(0, 3, 60)
     label[:20] = 0
     table = pa.table({"label": label.astype(np.int32), "correct": label == predicted})
-    metric = plugins.find("metrics", "balanced_accuracy")
+    metric = registry.find("metrics", "balanced_accuracy")
     (sums,) = weighted([metric.reduce(Rows(table))], np.ones((60, 1), dtype=np.uint8))
     assert metric.finish(sums)[0] == pytest.approx(balanced_accuracy_score(label, predicted))

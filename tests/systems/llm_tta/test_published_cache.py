@@ -1,7 +1,5 @@
 """A published cache of rewrites is replayed by the released rule, and what is none is refused."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from makers.short_texts import lengths, samples
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
 
 LLM = "boss_sentiment_stabilityai_StableBeluga_7b_tempequals0dot0"
 
@@ -30,18 +28,13 @@ def asked(text: str, *examples: str) -> str:
         rest = f'Now say ```"{text}"``` as one of these.\n\n### Said Text ###\nSaid Text:'
     else:
         head = ""
-        rest = (
-            f'Now say {{{{{{"{text}"}}}}}}.\n\n### Said Text ###\nSaid Text: {{{{{{### Assistant:'
-        )
+        rest = f'Now say {{{{{{"{text}"}}}}}}.\n\n### Said Text ###\nSaid Text: {{{{{{### Assistant:'
     return (
-        f"### System:\n### Instructions ###\nSay it.\n\n{head}### User:\n### Input Text ###\n{rest}"
-        "\n\n### Assistant:\n"
+        f"### System:\n### Instructions ###\nSay it.\n\n{head}### User:\n### Input Text ###\n{rest}\n\n### Assistant:\n"
     )
 
 
-def publish(
-    folder: Path, split: str, *rows: tuple[str, Sequence[str]], spelled: bool = False
-) -> None:
+def publish(folder: Path, split: str, *rows: tuple[str, Sequence[str]], spelled: bool = False) -> None:
     """Write a miniature of a published file: a list of texts for each prompt, or that list as Python writes it."""
     prompts, rewrites = zip(*rows, strict=True)
     columns = {
@@ -78,19 +71,16 @@ def published(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def cached(path: Path, **options: object) -> tuple[Callable[..., Any], dict[str, Any]]:
-    module = plugins.find("methods", "tta_cached")
+    module = registry.find("methods", "tta_cached")
     given = {**module.PARAMS, "path": str(path), **options}
     module.needs(given)
     return module.wrap(lengths, given, {}), given
 
 
 @pytest.mark.parametrize(
-    ("style", "files"),
-    [("icr", f"*{LLM[14:]}-*"), ("paraphrase", f"*{LLM[14:]}-*"), ("plain", "*_aug_insert-*")],
+    ("style", "files"), [("icr", f"*{LLM[14:]}-*"), ("paraphrase", f"*{LLM[14:]}-*"), ("plain", "*_aug_insert-*")]
 )
-def test_a_published_cache_is_replayed_by_the_released_rule(
-    published: Path, style: str, files: str
-) -> None:
+def test_a_published_cache_is_replayed_by_the_released_rule(published: Path, style: str, files: str) -> None:
     """Each style has its own rewrites, as they are; logits are the mean over four of them and the text, twice."""
     given = samples(*TEXTS)
     found = cached(published, style=style, files=files, originals=2)[0](given)["logits"]
@@ -98,9 +88,7 @@ def test_a_published_cache_is_replayed_by_the_released_rule(
         six = lengths([*samples(*some[:4]), sample, sample])["logits"]
         assert row == pytest.approx(six.mean(0), abs=1e-6)
     once = cached(published, style=style, files=files)[0](given)["logits"]
-    assert once[0] == pytest.approx(
-        lengths([*samples(*REWRITES[style][0][:4]), given[0]])["logits"].mean(0), abs=1e-6
-    )
+    assert once[0] == pytest.approx(lengths([*samples(*REWRITES[style][0][:4]), given[0]])["logits"].mean(0), abs=1e-6)
 
 
 def test_texts_without_rewrites_stand_for_themselves_as_far_as_allowed(published: Path) -> None:
@@ -108,16 +96,14 @@ def test_texts_without_rewrites_stand_for_themselves_as_far_as_allowed(published
     some = samples("unknown", TEXTS[0])
     found = cached(published, missing=1, **options)[0](some)["logits"]
     assert found[0] == pytest.approx(lengths(some[:1])["logits"][0], abs=1e-6)
-    with pytest.raises(
-        DataError, match="toy/test/0: .* no rewrites of its text in the style 'icr'"
-    ):
+    with pytest.raises(DataError, match="toy/test/0: .* no rewrites of its text in the style 'icr'"):
         cached(published, **options)[0](some)
     with pytest.raises(DataError, match="5 rewrites in .*, k is 6"):
         cached(published, k=6, **options)[0](samples(TEXTS[0]))
 
 
 def test_what_is_no_cache_is_refused(tmp_path: Path) -> None:
-    module = plugins.find("methods", "tta_cached")
+    module = registry.find("methods", "tta_cached")
     with pytest.raises(ParamsError, match="tta_cached: path is missing"):
         module.needs(module.PARAMS)
     with pytest.raises(ParamsError, match="style is 'ice'; did you mean icr"):

@@ -1,7 +1,5 @@
 """NAC: shapes of the official configurations, graph priors against networkx, modulated layer and kernel by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,12 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import refs
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.m2mkd.models import _circuit, _graphs, modular_vit, nac
 from shiftbench.systems.m2mkd.trainers import _modules
+from shiftbench.workflow.stages.train import train_weights
 
 TINY: dict[str, Any] = {
     "size": 16, "width": 8, "signature": 4, "inputs": 3, "mediators": 6, "outputs": 2, "propagators": 2,
@@ -37,14 +35,7 @@ def circuit(**options: Any) -> Any:
 
 def test_circuits_of_the_paper_have_its_shapes() -> None:
     """Facts of configs/nac_*_{tinyimnet,imnet}_config.yml: the priors differ in what signatures begin with alone."""
-    large = {
-        "size": 224,
-        "width": 512,
-        "heads": 8,
-        "capacity": 1.0,
-        "inputs": 192,
-        "mediators": 768,
-    }
+    large = {"size": 224, "width": 512, "heads": 8, "capacity": 1.0, "inputs": 192, "mediators": 768}
     with torch.device("meta"):
         every = [nac.build(nac.PARAMS | {"prior": p, "graph": g}, 200) for p, g in PRIORS.items()]
         huge = nac.build(nac.PARAMS | large, 1000).state_dict()
@@ -96,9 +87,7 @@ def test_priors_are_graphs_of_networkx() -> None:
 
 def test_signatures_lie_as_the_graph_says() -> None:
     torch.manual_seed(0)
-    graph = _graphs.adjacency(
-        "ring_of_cliques", 12, {"groups": 3}, RandomStream(0, "nac", "r", "graph")
-    )
+    graph = _graphs.adjacency("ring_of_cliques", 12, {"groups": 3}, RandomStream(0, "nac", "r", "graph"))
     far = _graphs.distances(*[_graphs.signatures(graph, 8, steps=100, lr=0.03)] * 2).numpy()
     others = ~np.eye(12, dtype=bool)
     assert ((far < 0.9) == graph)[others].mean() > 0.9
@@ -148,9 +137,7 @@ def test_penalty_by_hand_and_settled_signatures() -> None:
         ("mediator", [[1, 1, 0, 0], [0, 0, 1, 0]]),
         ("output", [[0, 0, 1, 0]]),
     ):
-        getattr(net, f"{kind}_latents")["signatures_"].data = torch.tensor(
-            rows, dtype=torch.float32
-        )
+        getattr(net, f"{kind}_latents")["signatures_"].data = torch.tensor(rows, dtype=torch.float32)
     assert abs(net.penalty().item() + (1 - np.sqrt(0.5)) + 0.0) < 1e-6
 
 
@@ -160,76 +147,35 @@ def test_released_names_are_understood() -> None:
     for name, tensor in net.state_dict().items():
         out = name.startswith(("head.", "confidence_scorer."))
         inner = name.replace("head.", "to_logits.") if name.startswith("head.") else name
-        prefix = (
-            "output_tokenizer."
-            if out
-            else ""
-            if name.startswith("input_tokenizer.")
-            else "latent_graphs.0."
-        )
+        prefix = "output_tokenizer." if out else "" if name.startswith("input_tokenizer.") else "latent_graphs.0."
         released[f"{prefix}{inner}"] = tensor
     assert net.adopt(released).keys() == net.state_dict().keys()
 
 
 def test_circuits_begin_with_modules_that_students_learnt(tmp_path: Path) -> None:
-    vit = {
-        "size": 16,
-        "channels": 3,
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "patch": 8,
-        "width": 8,
-        "heads": 2,
-    }
+    vit = {"size": 16, "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3, "patch": 8, "width": 8, "heads": 2}
     nets = {name: {**vit, "depths": [1, 1, 1, 1]} for name in ("meta", "teacher")}
     inputs = {}
     for name, options in nets.items():
         torch.manual_seed(len(inputs))
         state = modular_vit.build(modular_vit.PARAMS | options, 4).state_dict()
-        inputs[refs.weights("tiny", name, "x")] = training_jobs.write(
-            tmp_path / f"{name}.safetensors", state
-        )
-    options = {
-        "epochs": 1,
-        "nets": nets,
-        "meta": "meta-x",
-        "teacher": "teacher-x",
-        "mixup": 0.0,
-        "cutmix": 0.0,
-    }
+        inputs[refs.weights("tiny", name, "x")] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
+    options = {"epochs": 1, "nets": nets, "meta": "meta-x", "teacher": "teacher-x", "mixup": 0.0, "cutmix": 0.0}
     small = TINY | {"graph": {"groups": 2}}
     student, rows = train_weights(
-        training_jobs.job(
-            "nac",
-            "module_distillation",
-            inputs=inputs,
-            model_params=small | {"stitch": 8},
-            **options,
-        )
+        training_jobs.job("nac", "module_distillation", inputs=inputs, model_params=small | {"stitch": 8}, **options)
     )
     assert {name for _, name, _ in rows} >= {f"val_accuracy/{module}" for module in range(4)}
-    start = {
-        refs.weights("tiny", "student", "x"): training_jobs.write(
-            tmp_path / "s.safetensors", student
-        )
-    }
+    start = {refs.weights("tiny", "student", "x"): training_jobs.write(tmp_path / "s.safetensors", student)}
     job = training_jobs.job("nac", "end_to_end", inputs=start, model_params=small, epochs=1)
-    own, new = (
-        _modules.assembled(job, ["student-x"], anew=one) for one in ([], ["head", "confidence"])
-    )
+    own, new = (_modules.assembled(job, ["student-x"], anew=one) for one in ([], ["head", "confidence"]))
     fresh, taken, anew = (net.state_dict() for net in (_modules.fresh(job), own, new))
     for name, tensor in taken.items():
-        latent = name.startswith(
-            ("input_latents", "mediator_latents", "output_latents", "latent_seeder")
-        )
+        latent = name.startswith(("input_latents", "mediator_latents", "output_latents", "latent_seeder"))
         assert torch.equal(tensor, (fresh if latent else student)[name]), name
     assert torch.equal(anew["head.weight"], fresh["head.weight"])
     assert not torch.equal(anew["head.weight"], taken["head.weight"])
     after, _ = train_weights(
-        training_jobs.job(
-            "nac", "end_to_end", inputs=start, model_params=small, epochs=1, start=["student-x"]
-        )
+        training_jobs.job("nac", "end_to_end", inputs=start, model_params=small, epochs=1, start=["student-x"])
     )
-    assert not torch.equal(
-        after["mediator_latents.signatures_"], taken["mediator_latents.signatures_"]
-    )
+    assert not torch.equal(after["mediator_latents.signatures_"], taken["mediator_latents.signatures_"])

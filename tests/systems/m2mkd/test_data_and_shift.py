@@ -1,7 +1,5 @@
 """Tiny-ImageNet's files in both layouts, renditions by synset; the edge drawing in floats; loads; equal compute."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,14 @@ from scipy import ndimage
 from torch.utils.flop_counter import FlopCounterMode
 
 from makers import m2mkd_miniature
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.plan import cards
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.m2mkd.analyses import expert_load
 from shiftbench.systems.m2mkd.datasets import tiny_imagenet
 from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.systems.m2mkd.shifts import edge_drawing
+from shiftbench.workflow.plan import cards
 
 
 def labels(split: str, params: dict[str, Any]) -> dict[str, int]:
@@ -70,11 +68,7 @@ def test_edges_are_those_of_floats() -> None:
         assert np.abs(ours - wanted).max() <= 2, severity
     colour = edge_drawing.apply(np.stack([image] * 3, -1), 3.0, RandomStream(0, "s", "d", "k"))
     assert (
-        np.abs(
-            colour[..., 1].astype(int)
-            - edge_drawing.apply(image, 3.0, RandomStream(0, "s", "d", "k"))
-        ).max()
-        <= 1
+        np.abs(colour[..., 1].astype(int) - edge_drawing.apply(image, 3.0, RandomStream(0, "s", "d", "k"))).max() <= 1
     )
     flat = np.full((8, 8), 90, np.uint8)
     assert not edge_drawing.apply(flat, 5.0, RandomStream(0, "s", "d", "k")).any()
@@ -83,9 +77,7 @@ def test_edges_are_those_of_floats() -> None:
 def embedded(model: str) -> Any:
     models = cards.load("m2mkd").params["embedded"]["models"]
     torch.manual_seed(0)
-    return modular_vit.build(
-        modular_vit.PARAMS | {k: v for k, v in models[model].items() if k != "use"}, 10
-    )
+    return modular_vit.build(modular_vit.PARAMS | {k: v for k, v in models[model].items() if k != "use"}, 10)
 
 
 def operations(step: Any) -> int:
@@ -113,11 +105,7 @@ def test_the_longer_baseline_has_the_operations_of_both_phases() -> None:
     trainers = cards.load("m2mkd").params["embedded"]["trainers"]
     wanted = trainers["e2e"]["epochs"] + trainers["pairs"]["epochs"] * pairs / whole
     assert abs(trainers["e2e_matched"]["epochs"] - wanted) < 0.5
-    assert (
-        trainers["e2e"]["epochs"]
-        == trainers["m2mkd"]["epochs"]
-        == trainers["m2mkd_shuffled"]["epochs"]
-    )
+    assert trainers["e2e"]["epochs"] == trainers["m2mkd"]["epochs"] == trainers["m2mkd_shuffled"]["epochs"]
 
 
 def test_loads_of_experts() -> None:

@@ -1,7 +1,5 @@
 """Modular nets: experts as fastmoe has them, modules make up the net, released files, shapes of the paper's nets."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -9,7 +7,7 @@ import pytest
 import torch
 from scipy.special import erf, softmax
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.systems.m2mkd.models._moe import Mixture
 
@@ -47,10 +45,7 @@ def test_experts_are_mixed_as_released_and_begin_so() -> None:
         assert part.weight.abs().max() <= 1 / np.sqrt(72) < 1.05 * part.weight.abs().max()
     tokens = torch.randn(2, 5, 6)
     ours = mixture(tokens).detach().numpy().reshape(10, 6)
-    assert (
-        np.abs(ours - released_mixture(mixture, tokens.double().numpy().reshape(10, 6))).max()
-        < 1e-6
-    )
+    assert np.abs(ours - released_mixture(mixture, tokens.double().numpy().reshape(10, 6))).max() < 1e-6
     with pytest.raises(ParamsError, match="top_k is 5"):
         Mixture(6, 12, 4, 5)
 
@@ -62,24 +57,16 @@ def test_modules_make_up_the_net_and_own_its_tensors() -> None:
     assert torch.equal(whole.head(whole.features(x)), whole(x))
     assert torch.equal(whole.through(whole.run(x, 0, 1), 1, 1), tokens)
     owners = {name: whole.owner(name) for name in whole.state_dict()}
-    assert {owners[n] for n in ("pos_embed", "patch_embed.proj.weight", "blocks.1.norm1.bias")} == {
-        0
-    }
+    assert {owners[n] for n in ("pos_embed", "patch_embed.proj.weight", "blocks.1.norm1.bias")} == {0}
     assert owners["blocks.2.attn.qkv.weight"] == 1
     assert {owners[n] for n in ("blocks.3.mlp.fc1.weight", "norm.weight", "head.bias")} == {2}
     assert "cls_token" in net(pool="class").state_dict()
 
 
 def test_stitches_stand_between_modules_alone() -> None:
-    names = [
-        name
-        for name in net(depths=[2, 2, 2], stitch=16).state_dict()
-        if modular_vit.is_stitch(name)
-    ]
+    names = [name for name in net(depths=[2, 2, 2], stitch=16).state_dict() if modular_vit.is_stitch(name)]
     places = sorted({".".join(name.split(".")[:3]) for name in names})
-    assert places == [
-        f"blocks.{at}" for at in ("1.post_stitch", "2.pre_stitch", "3.post_stitch", "4.pre_stitch")
-    ]
+    assert places == [f"blocks.{at}" for at in ("1.post_stitch", "2.pre_stitch", "3.post_stitch", "4.pre_stitch")]
     assert net(stitch=16).run(torch.zeros(1, 16, 16), 1, 2).shape == (1, 16, 16)
 
 
@@ -103,9 +90,7 @@ def test_released_files_load() -> None:
                 released[own] = tensor[expert : expert + 1]
         else:
             released[name.replace(".moe.gate.", ".moe.gate.gate.")] = tensor
-    doubled = {f"module.{k}": v for k, v in released.items()} | {
-        "stages.0.cls_token": state["cls_token"]
-    }
+    doubled = {f"module.{k}": v for k, v in released.items()} | {"stages.0.cls_token": state["cls_token"]}
     found = ours.adopt(doubled)
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], state[name]) for name in state)
@@ -122,24 +107,13 @@ def test_nets_of_the_paper_have_its_shapes() -> None:
     }  # fmt: skip
     base = {**full, "width": 768, "depths": [3, 3, 3, 3], "heads": 12, "experts": 8}
     large = {**full, "width": 1024, "depths": [6, 6, 6, 6], "heads": 16}
-    huge = {
-        **full,
-        "patch": 14,
-        "width": 1280,
-        "heads": 16,
-        "qkv_bias": False,
-        "depths": [4, *[3] * 8, 4],
-    }
+    huge = {**full, "patch": 14, "width": 1280, "heads": 16, "qkv_bias": False, "depths": [4, *[3] * 8, 4]}
     with torch.device("meta"):
-        student, deit_large, deit_huge = (
-            modular_vit.build(one, 1000).state_dict() for one in (base, large, huge)
-        )
+        student, deit_large, deit_huge = (modular_vit.build(one, 1000).state_dict() for one in (base, large, huge))
     assert count(student.values()) == 86_567_656 + 12 * (768 * 8 + 8 + 7 * (2 * 768 * 3072 + 3840))
     assert student["blocks.11.moe.htoh4.weight"].shape == (8, 3072, 768)
     assert count(deit_large.values()) == 304_326_632  # timm's vit_large_patch16_224
-    assert (
-        count(deit_huge.values()) == 632_045_800 - 32 * 3 * 1280
-    )  # vit_huge_patch14_224 without biases of qkv
+    assert count(deit_huge.values()) == 632_045_800 - 32 * 3 * 1280  # vit_huge_patch14_224 without biases of qkv
     assert deit_huge["pos_embed"].shape == (1, 257, 1280)
 
 

@@ -1,7 +1,5 @@
 """The three phases: which tensors learn, pairs apart and together, assembly, controls, the recipe's mixing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +9,15 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.losses import logit_distillation
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import logit_distillation
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end, module_distillation
-from shiftbench.trainers import _loop
+from shiftbench.workflow.stages.train import train_weights
 
 BASE: dict[str, Any] = {"width": 8, "heads": 2, "pool": "mean", "spread": 0.2}
 NETS: dict[str, Any] = {
@@ -39,13 +37,11 @@ class Shop:
 
     def job(self, model: str, trainer: str, **params: Any) -> TrainJob:
         options = {"nets": NETS, "epochs": 1, "batch_size": 32, **params}
-        plugin = plugins.find("trainers", trainer)
+        plugin = registry.find("trainers", trainer)
         context = {"dataset": "tiny", "model": model, "seed": 0}
         needs = plugin.needs({**plugin.PARAMS, **options, **context})
         inputs = {ref: self.at(ref.name) for ref in needs if ref.kind == "weights"}
-        return training_jobs.job(
-            "modular_vit", trainer, model_params=NETS[model], inputs=inputs, **options
-        )
+        return training_jobs.job("modular_vit", trainer, model_params=NETS[model], inputs=inputs, **options)
 
     def at(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
@@ -92,10 +88,7 @@ def test_a_student_that_is_its_teacher_has_its_logits_and_no_divergence(shop: Sh
 
 
 def test_a_step_moves_all_of_one_student_and_nothing_else(shop: Shop) -> None:
-    files = {
-        name: shop.at(f"tiny/{name}-s0").read_bytes()
-        for name in ("meta-end_to_end", "teacher-deep_incubation")
-    }
+    files = {name: shop.at(f"tiny/{name}-s0").read_bytes() for name in ("meta-end_to_end", "teacher-deep_incubation")}
     for pair in range(3):
         job = shop.job("stitched", "module_distillation", only=pair, batch_size=64)
         net: Any = _loop.fresh_net(job)
@@ -130,10 +123,7 @@ def test_pairs_trained_apart_are_those_trained_together(shop: Shop) -> None:
         own = [name for name in together if net.owner(name) == pair]
         assert all(torch.equal(apart[name], together[name]) for name in own)
         names.append(f"stitched-pair_{pair}")
-    one, several = (
-        shop.train("student", "end_to_end", "m2mkd", start=start)
-        for start in (["stitched-pairs"], names)
-    )
+    one, several = (shop.train("student", "end_to_end", "m2mkd", start=start) for start in (["stitched-pairs"], names))
     assert not moved(one, several)
 
 
@@ -171,9 +161,7 @@ def test_assembly_drops_stitches_and_nothing_else(shop: Shop) -> None:
         at = name.partition("blocks.")[2][:1]
         other = name.replace(f"blocks.{at}.", f"blocks.{(int(at) + 1) % 3}.") if at else name
         assert torch.equal(turned[other], tensor)
-    kept = _modules.assembled(
-        shop.job("stitched", "end_to_end", start=["stitched-pairs"]), ["stitched-pairs"]
-    )
+    kept = _modules.assembled(shop.job("stitched", "end_to_end", start=["stitched-pairs"]), ["stitched-pairs"])
     assert not moved(pairs, kept.state_dict())
     wrong = shop.job("meta", "end_to_end", start=["stitched-pairs"])
     with pytest.raises(ModelError, match="is left over, and is no stitch"):

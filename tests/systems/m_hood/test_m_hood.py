@@ -1,7 +1,5 @@
 """m-hood: detectors trained on images without a box, scenes of strangers, morphs and guests, and YOLO's layout."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +8,21 @@ import pytest
 import torch
 
 from makers import miniature_scenes
-from shiftbench.datasets import yolo_boxes
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.models import centre_points, faster_rcnn
-from shiftbench.models._boxes import Truth
-from shiftbench.plan import cards
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins.datasets import yolo_boxes
+from shiftbench.plugins.models import centre_points, faster_rcnn
+from shiftbench.plugins.models._boxes import Truth
+from shiftbench.plugins.tasks import detection
 from shiftbench.systems.m_hood.datasets import stranger_scenes
-from shiftbench.tasks import detection
+from shiftbench.workflow.plan import cards
 
 # --- training on background -------------------------------------------------------------------------
 
 FAMILIES = {
     "centre": lambda: centre_points.build({**centre_points.PARAMS, "size": 64, "width": 4}, 3),
-    "fcos": lambda: centre_points.build(
-        {**centre_points.PARAMS, "size": 64, "width": 4, "head": "fcos"}, 3
-    ),
+    "fcos": lambda: centre_points.build({**centre_points.PARAMS, "size": 64, "width": 4, "head": "fcos"}, 3),
     "faster_rcnn": lambda: faster_rcnn.build({**faster_rcnn.PARAMS, "size": 64}, 3),
-    "small_rcnn": lambda: faster_rcnn.build(
-        {**faster_rcnn.PARAMS, "size": 64, "backbone": "small"}, 3
-    ),
+    "small_rcnn": lambda: faster_rcnn.build({**faster_rcnn.PARAMS, "size": 64, "backbone": "small"}, 3),
 }
 
 
@@ -68,7 +62,7 @@ def test_a_faster_rcnn_that_is_none_is_refused() -> None:
 
 
 def test_morphs_are_made_of_items_and_are_none() -> None:
-    from shiftbench.datasets._scenes import Items
+    from shiftbench.plugins.datasets._scenes import Items
 
     pixels = np.random.default_rng(0).integers(1, 255, (40, 28, 28)).astype(np.uint8)
     known = Items(pixels, np.arange(40) % 5)
@@ -80,11 +74,9 @@ def test_morphs_are_made_of_items_and_are_none() -> None:
 
 
 @pytest.mark.network
-def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(
-    tmp_path: Path,
-) -> None:
-    from shiftbench.errors import FetchError
-    from shiftbench.stages.fetch import fetch
+def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(tmp_path: Path) -> None:
+    from shiftbench.base.errors import FetchError
+    from shiftbench.workflow.stages.fetch import fetch
 
     sources = {}
     for source in stranger_scenes.SOURCES:
@@ -96,9 +88,7 @@ def test_guests_are_added_to_scenes_that_stay_and_images_of_a_series_are_paired(
     base = {**stranger_scenes.PARAMS, "test": 40, "pasted": ["sneaker"], "side": 64}
     base |= {"names": ["t_shirt", "coat"], "sizes": [20, 28], "series": "near", "objects": [1, 2]}
     sets = {
-        share: list(
-            stranger_scenes.samples("test", sources, {**base, "guests": share, "name": name})
-        )
+        share: list(stranger_scenes.samples("test", sources, {**base, "guests": share, "name": name}))
         for share, name in ((0.0, "near"), (0.25, "near_25"), (1.0, "near_all"))
     }
     for clean, some, every in zip(*sets.values(), strict=True):

@@ -1,7 +1,5 @@
 """Support, transition matrix, candidates, exemplars and prompts, against the released rules written out literally."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench.errors import DataError, ModelError, ParamsError
+from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.systems.machine_vision_therapy.methods import _diagnosis, _prompts
 
 CLASSES = 7
@@ -105,9 +103,7 @@ def test_the_released_matrix_has_no_effect_and_the_rule_of_the_paper_has() -> No
         _diagnosis.candidates(matrix, p, known, 4, "matrix")
 
 
-def released_retrieval(
-    logits: np.ndarray, exemplars: list[np.ndarray], many: int
-) -> list[list[int]]:
+def released_retrieval(logits: np.ndarray, exemplars: list[np.ndarray], many: int) -> list[list[int]]:
     """`retrieve_sim_logit_list` of `get_prompts.py`, whose permutation goes on from class to class."""
     query = torch.from_numpy(logits)
     value, pred = torch.max(query.view(1, -1), dim=-1)
@@ -182,6 +178,4 @@ def test_prompts_are_the_released_ones() -> None:
     assert [ask.shown for ask in other] == [(30, 30), (31, 31)]
     assert [(ask.positive, ask.negative) for ask in other] == [(30, 10), (31, 11)]
     assert {(ask.query, ask.hat, ask.candidate) for ask in other} == {(4, 0, 2)}
-    assert (
-        "a wild animal photo of cat" in _prompts.lines("cat", "cat", _prompts.WORDS["iwildcam"])[0]
-    )
+    assert "a wild animal photo of cat" in _prompts.lines("cat", "cat", _prompts.WORDS["iwildcam"])[0]

@@ -1,7 +1,5 @@
 """The therapy with made-up verifiers, what it logs, its baselines, and a language model that is asked once."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil
@@ -16,12 +14,13 @@ import yaml
 
 from isolation import ROOT
 from makers import tiny_vlm, training_jobs
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.llm import answer_cache, client
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.systems.machine_vision_therapy.analyses import therapy_log
 from shiftbench.systems.machine_vision_therapy.methods import (
     _prompts,
@@ -33,35 +32,27 @@ from shiftbench.systems.machine_vision_therapy.methods import (
     verifier_alone,
 )
 from shiftbench.systems.machine_vision_therapy.methods._prompts import Ask
-from shiftbench.tasks import LabelSpace
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 QUERIES, POOL = 90, 72
 VISION = refs.weights("known", "convnet", "erm", 2)
 OTHER = refs.weights("fold", "convnet", "noise", 2)
-CARD = yaml.safe_load(
-    (ROOT / "src/shiftbench/systems/machine_vision_therapy/card.yaml").read_text()
-)
+CARD = yaml.safe_load((ROOT / "src/shiftbench/systems/machine_vision_therapy/card.yaml").read_text())
 
 
 def samples(name: str, count: int) -> list[Sample]:
     random = np.random.default_rng(len(name))
     images = random.integers(0, 256, (count, 8, 8), dtype=np.uint8)
-    return [
-        Sample(f"{name}/{at:03d}", {"image": image, "label": at % 6})
-        for at, image in enumerate(images)
-    ]
+    return [Sample(f"{name}/{at:03d}", {"image": image, "label": at % 6}) for at, image in enumerate(images)]
 
 
-def write(
-    folder: Path, of: Ref, stream: str, given: list[Sample], sharpness: float
-) -> dict[Ref, Path]:
+def write(folder: Path, of: Ref, stream: str, given: list[Sample], sharpness: float) -> dict[Ref, Path]:
     """Write records and features: the truth is seen through noise, the less the higher `sharpness` is."""
     random = np.random.default_rng(len(of.name + stream))
     labels = np.array([one.fields["label"] for one in given])
     features = np.eye(6)[labels] * sharpness + random.normal(size=(len(given), 6))
     space = LabelSpace(CLASSES, CLASSES)
-    task = plugins.find("tasks", "classification")
+    task = registry.find("tasks", "classification")
     record = refs.records(of, "plain", stream, "2.5")
     files = {ref: folder / ref.path for ref in (record, refs.features(record))}
     for file in files.values():
@@ -78,9 +69,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     weights = training_jobs.write(folder / "w.safetensors", {}, CLASSES)
     pool = folder / "support"
     pool.mkdir()
-    shards.write(
-        samples("pool", POOL), pool, {"image": "png", "label": "cls"}, {"classes": CLASSES}, 10**6
-    )
+    shards.write(samples("pool", POOL), pool, {"image": "png", "label": "cls"}, {"classes": CLASSES}, 10**6)
     found = {VISION: weights}
     for of, sharpness in ((VISION, 1.3), (OTHER, 2.5)):
         found |= write(folder, of, "told/test/fog", samples("told", QUERIES), sharpness)
@@ -89,20 +78,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
 
 
 def options(**changed: Any) -> dict[str, Any]:
-    context = {
-        "weights": VISION.name,
-        "dataset": "known",
-        "seed": 2,
-        "stream": "told/test/fog",
-        "step": "2.5",
-    }
+    context = {"weights": VISION.name, "dataset": "known", "seed": 2, "stream": "told/test/fog", "step": "2.5"}
     own = {"verifier": "fold/convnet-noise", "budget": 5}
     return {**machine_vision_therapy.PARAMS, **own, **context, **changed}
 
 
-def therapy(
-    inputs: dict[Ref, Path], verify: Any = None, **changed: Any
-) -> machine_vision_therapy.Therapy:
+def therapy(inputs: dict[Ref, Path], verify: Any = None, **changed: Any) -> machine_vision_therapy.Therapy:
     one = machine_vision_therapy.Therapy(options(**changed))
     one.at(inputs)
     if verify:
@@ -132,14 +113,10 @@ def plain(inputs: dict[Ref, Path]) -> np.ndarray:
 
 @pytest.mark.parametrize("rule", ["transition", "logits"])
 @pytest.mark.parametrize("top", [1, 2, 4])
-def test_with_a_perfect_verifier_only_missing_candidates_are_lost(
-    inputs: dict[Ref, Path], rule: str, top: int
-) -> None:
+def test_with_a_perfect_verifier_only_missing_candidates_are_lost(inputs: dict[Ref, Path], rule: str, top: int) -> None:
     one = therapy(inputs, perfect, candidates=rule, top_n=top, tau=1.1)
     given = samples("told", QUERIES)
-    reached = [
-        case.labels.count(label) for case, label in zip(one.cases(given), truth(), strict=True)
-    ]
+    reached = [case.labels.count(label) for case, label in zip(one.cases(given), truth(), strict=True)]
     assert (predicted(one(given)) == truth()).mean() == np.mean(reached)
     assert np.mean(reached) == 1 if top == 6 else np.mean(reached) < 1
     kept = therapy(inputs, perfect, candidates=rule, top_n=top)  # early, if right and sure
@@ -192,9 +169,7 @@ def test_rules_differ_and_labels_of_queries_are_not_looked_at(inputs: dict[Ref, 
     turned = [one.with_field("label", 0) for one in given]
     again = therapy(inputs, top_n=2, tau=1.1)(turned)["features"]
     assert np.array_equal(again, found["paper"])
-    alone = np.concatenate(
-        [therapy(inputs, top_n=2, tau=1.1)([one])["features"] for one in given[:5]]
-    )
+    alone = np.concatenate([therapy(inputs, top_n=2, tau=1.1)([one])["features"] for one in given[:5]])
     np.testing.assert_allclose(alone, found["paper"][:5], rtol=1e-6)
 
 
@@ -209,9 +184,7 @@ def test_a_class_without_exemplars_is_no_candidate(inputs: dict[Ref, Path]) -> N
         assert row[5] == -1
 
 
-def test_a_support_set_is_drawn_for_each_class_and_masked(
-    inputs: dict[Ref, Path], tmp_path: Path
-) -> None:
+def test_a_support_set_is_drawn_for_each_class_and_masked(inputs: dict[Ref, Path], tmp_path: Path) -> None:
     ward = _support.ward(options(), inputs)
     assert np.bincount(ward.labels).tolist() == [5] * 6
     assert ward.p.shape == (30, 6)
@@ -253,10 +226,7 @@ def test_what_is_needed_and_what_is_refused() -> None:
     assert f"features:{OTHER.name}/plain/told/test/fog/2.5" in found
     assert found[-1] == "shards:support/train/fog/2.5"
     clean = names(options(shifted=False, asks="language"))
-    assert clean[1:] == [
-        f"records:{VISION.name}/plain/support/train/identity/0",
-        "shards:support/train/identity/0",
-    ]
+    assert clean[1:] == [f"records:{VISION.name}/plain/support/train/identity/0", "shards:support/train/identity/0"]
     for changed, why in (
         ({"asks": "eyes"}, "asks is 'eyes'"),
         ({"asks": "vlm"}, "takes `vlm`, a model's name"),
@@ -280,15 +250,11 @@ def test_baselines_are_those_of_textbooks(inputs: dict[Ref, Path]) -> None:
     nearest = verifier_alone.Nearest(options())
     nearest.at(inputs)
     own = ward.seen.features - ward.far.mean(axis=0)  # type: ignore[union-attr]
-    model = KNeighborsClassifier(1, metric="cosine").fit(
-        ward.far - ward.far.mean(axis=0), ward.labels
-    )
+    model = KNeighborsClassifier(1, metric="cosine").fit(ward.far - ward.far.mean(axis=0), ward.labels)
     assert predicted(nearest(given)).tolist() == model.predict(own).tolist()
     shares = {}
     for of in few_shot_probe.OF:
-        probe = few_shot_probe.Probe(
-            {**few_shot_probe.PARAMS, **options(of=of), "c": [0.01, 1.0], "folds": 5}
-        )
+        probe = few_shot_probe.Probe({**few_shot_probe.PARAMS, **options(of=of), "c": [0.01, 1.0], "folds": 5})
         probe.at(inputs)
         shares[of] = (predicted(probe(given)) == truth()).mean()
     assert shares["verifier"] > shares["vision"] > 0.25
@@ -332,9 +298,7 @@ class Fake:
         return [float(images[2].mean() / 100), float(len(options))]
 
 
-def test_a_killed_run_of_a_language_model_goes_on_where_it_was(
-    inputs: dict[Ref, Path], tmp_path: Path
-) -> None:
+def test_a_killed_run_of_a_language_model_goes_on_where_it_was(inputs: dict[Ref, Path], tmp_path: Path) -> None:
     """Thirty-two images at full scale's options: what was answered is kept, and a second run asks nothing."""
     ward, given = _support.ward(options(), inputs), samples("told", QUERIES)[:32]
 
@@ -365,17 +329,10 @@ def test_a_killed_run_of_a_language_model_goes_on_where_it_was(
 
 
 @pytest.mark.slow
-def test_a_model_of_transformers_is_asked_about_thirty_two_images(
-    inputs: dict[Ref, Path], tmp_path: Path
-) -> None:
+def test_a_model_of_transformers_is_asked_about_thirty_two_images(inputs: dict[Ref, Path], tmp_path: Path) -> None:
     """LLaVA's architecture with random weights, at the options of full scale; the second run loads no model."""
     model, given = tiny_vlm.save(tmp_path / "vlm"), samples("told", QUERIES)[:32]
-    asked = {
-        "asks": "vlm",
-        "vlm": str(model),
-        "precision": "float32",
-        "answers": str(tmp_path / "kept"),
-    }
+    asked = {"asks": "vlm", "vlm": str(model), "precision": "float32", "answers": str(tmp_path / "kept")}
     first = therapy(inputs, **asked)(given)
     lines = (tmp_path / "kept").glob("*.jsonl")
     assert sum(len(file.read_text().splitlines()) for file in lines) > 90
@@ -409,7 +366,7 @@ def test_tokens_come_from_the_tokeniser() -> None:
 
 def test_the_record_of_the_blind_language_model_is_whole() -> None:
     """Prompts of all classes about all predictions, by SmolLM2; nothing is generated."""
-    names = plugins.find("datasets", "fashion_mnist").CLASSES
+    names = registry.find("datasets", "fashion_mnist").CLASSES
     kept = answer_cache.Answers(machine_vision_therapy.ANSWERS)
     recorded = client.Cached(kept, client.identity("smollm2_135m"))
     asked = [Ask(0, hat, one, (0, 0), 0, 0) for hat in range(10) for one in range(10)]
@@ -440,10 +397,7 @@ def test_doubts_tell_errors_as_the_auroc_does() -> None:
 
 def test_arms_of_the_card_differ_where_they_should_and_are_equal_where_they_should() -> None:
     params = CARD["params"]["embedded"]
-    trainers, base = (
-        params["trainers"],
-        {"epochs": 3, "batch_size": 32, "lr": 0.0003, "split": "test"},
-    )
+    trainers, base = (params["trainers"], {"epochs": 3, "batch_size": 32, "lr": 0.0003, "split": "test"})
     tuned = [one for one in trainers.values() if one.get("use") == "pseudo_labels"]
     assert len(tuned) == 7
     assert all(base.items() <= one.items() for one in tuned)
@@ -453,12 +407,7 @@ def test_arms_of_the_card_differ_where_they_should_and_are_equal_where_they_shou
         assert {key for key in own if own[key] != trainers[name][key]} == {"method"}
     sets = params["datasets"]
     assert sets["unlabelled"]["slice"]["test"][1] <= sets["fashion_mnist"]["slice"]["test"][0]
-    bounds = [
-        sets[name]["slice"]["train"] for name in ("fashion_mnist", "verifier_fold", "support")
-    ]
+    bounds = [sets[name]["slice"]["train"] for name in ("fashion_mnist", "verifier_fold", "support")]
     assert [low for low, _ in bounds[1:]] == [high for _, high in bounds[:-1]]
-    taus = {
-        params["methods"][name].get("tau", 0.6)
-        for name in params["analyses"]["therapy_log"]["told"]
-    }
+    taus = {params["methods"][name].get("tau", 0.6) for name in params["analyses"]["therapy_log"]["told"]}
     assert taus == {0.0, 0.6, 0.8, 1.1}

@@ -1,7 +1,5 @@
 """ImageNet variants by the official lists, on a miniature of their names and layout, and the masks of classes."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,11 @@ import numpy as np
 import pytest
 
 from makers import mvt_miniature
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.systems.machine_vision_therapy.datasets import imagenet_variant as variants
-from shiftbench.tasks import LabelSpace
 
 TOLD = {
     "a": """
@@ -46,7 +44,7 @@ TOLD = {
 }
 """Numbers of the classes that ImageNet-A, -R and -V have."""
 MASKS = {name: [int(number) for number in text.split()] for name, text in TOLD.items()}
-IMAGENET = plugins.find("datasets", "imagenet").classes({}, {})
+IMAGENET = registry.find("datasets", "imagenet").classes({}, {})
 
 
 def read(split: str, params: dict[str, Any]) -> list[Sample]:
@@ -66,9 +64,7 @@ def test_lists_name_exemplars_and_tested_images(tmp_path: Path) -> None:
     assert names[:2] == (IMAGENET[6], IMAGENET[16])
     allowed = LabelSpace(IMAGENET, names).allowed
     assert allowed.tolist() == list(range(6, 206, 10))
-    sides = {
-        one.fields["image"].shape[:2] for one in read("test", {**params, "shorter": 16, "side": 16})
-    }
+    sides = {one.fields["image"].shape[:2] for one in read("test", {**params, "shorter": 16, "side": 16})}
     assert sides == {(16, 16)}
 
 
@@ -78,11 +74,7 @@ def test_v2_counts_its_folders_with_and_without_zeros(tmp_path: Path) -> None:
         names = variants.VARIANTS["v2"]
         folders = [f"{number:04d}" for number in (0, 1, 2, 10, 999)]
         mvt_miniature.variant(tmp_path / name, names, folders, "f{}0.jpeg", on_disk=on_disk)
-        params = {
-            "root": str(tmp_path / name / "variants"),
-            "lists": str(tmp_path / name / "lists"),
-            "variant": "v2",
-        }
+        params = {"root": str(tmp_path / name / "variants"), "lists": str(tmp_path / name / "lists"), "variant": "v2"}
         found.append(read("test", params))
         assert variants.classes({**variants.PARAMS, **params}, {})[-1] == IMAGENET[999]
     one, other = ([(s.key, s.fields["label"]) for s in some] for some in found)
@@ -91,12 +83,7 @@ def test_v2_counts_its_folders_with_and_without_zeros(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "digest"),
-    [
-        ("a", "973e8c3e530bf5db"),
-        ("r", "a1d9a9ace3098120"),
-        ("v", "f58658a71b545ce1"),
-    ],
+    ("variant", "digest"), [("a", "973e8c3e530bf5db"), ("r", "a1d9a9ace3098120"), ("v", "f58658a71b545ce1")]
 )
 def test_masks_are_the_published_ones(variant: str, digest: str, tmp_path: Path) -> None:
     """CLASS_SUBLIST of the authors: the classes of a list whose folders are those of the variant, in order."""
@@ -118,10 +105,7 @@ def test_what_is_no_such_list_is_refused(tmp_path: Path) -> None:
     for text, why in (
         (f"{lines[0]}\nn01498041/a.jpg 3\n", "line 2: 'n01498041/a.jpg 3' is no `path; label`"),
         ("\n".join([lines[0], lines[2].replace("; 1", "; 0")]), "label 0 has two folders"),
-        (
-            "\n".join([lines[0].replace("; 0", "; 1"), lines[2].replace("; 1", "; 0")]),
-            "in their order",
-        ),
+        ("\n".join([lines[0].replace("; 0", "; 1"), lines[2].replace("; 1", "; 0")]), "in their order"),
         ("/x/n00000000/a.jpg; 0\n", "'n00000000' is no synset"),
     ):
         file.write_text(text)

@@ -1,7 +1,5 @@
 """MixOE: its loss against the equations, presets, the splits of the four sets, the filter, confidence of mixtures."""
 
-from __future__ import annotations
-
 import csv
 import random  # noqa: TID251 - the authors' own draws
 from pathlib import Path
@@ -14,23 +12,23 @@ from sklearn.metrics import roc_auc_score
 
 from makers import miniature_originals, training_jobs
 from makers.repositories import HOME
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.datasets import webvision
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.losses import cross_entropy, uniform
-from shiftbench.plan import scales
-from shiftbench.plan.plan import Plan
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.datasets import webvision
+from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.trainers import mixoe
 from shiftbench.systems.mixoe.datasets import fine_grained
 from shiftbench.systems.mixoe.metrics import equal_sized
-from shiftbench.trainers import mixoe
+from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages.train import train_weights
 
-SHARES = plugins.find("analyses", "mixing_decay").SHARES
+SHARES = registry.find("analyses", "mixing_decay").SHARES
 
 
 def words(key: object) -> RandomStream:
@@ -80,11 +78,7 @@ def test_presets_are_the_paper_s_and_openood_s_and_options_go_over_them() -> Non
 def test_a_mixed_image_holds_the_share_that_is_stated() -> None:
     ours, others = torch.full((2, 1, 28, 28), 200.0), torch.zeros(2, 1, 28, 28)
     means = {}
-    for name, options in (
-        ("mixup", {}),
-        ("cut", {"mix": "cutmix"}),
-        ("port", {"preset": "openood"}),
-    ):
+    for name, options in (("mixup", {}), ("cut", {"mix": "cutmix"}), ("port", {"preset": "openood"})):
         chosen = mixoe.recipe({**mixoe.PARAMS, **options})
         shares = []
         for key in range(200):
@@ -127,9 +121,7 @@ def trained(inputs: dict[Any, Path], trainer: str, **more: Any) -> tuple[nets.St
     return train_weights(training_jobs.job("convnet", trainer, inputs=learnt, **options))
 
 
-def test_mixing_makes_the_decay_linear_and_logs_its_shares(
-    inputs: dict[Any, Path], tmp_path: Path
-) -> None:
+def test_mixing_makes_the_decay_linear_and_logs_its_shares(inputs: dict[Any, Path], tmp_path: Path) -> None:
     after, log = trained(inputs, "mixoe")
     shares = [value for _, name, value in log if name == "lam"]
     assert len(shares) == 6 * 4
@@ -142,7 +134,7 @@ def test_mixing_makes_the_decay_linear_and_logs_its_shares(
     slopes = {name: np.polyfit(SHARES, c, 1)[0] for name, (c, _) in found.items()}
     assert slopes["mixoe"] > 0.1
     assert gaps["mixoe"] < gaps["oe"]
-    histogram = list(plugins.find("analyses", "mixing_shares").measure(job))
+    histogram = list(registry.find("analyses", "mixing_shares").measure(job))
     assert {row.weights for row in histogram} == {"tiny/convnet-mixoe-s0"}
     counts = [sum(r.value for r in histogram if r.severity == (at + 0.5) / 10) for at in range(10)]
     assert counts == np.histogram(shares, 10, (0, 1))[0].tolist()
@@ -150,7 +142,7 @@ def test_mixing_makes_the_decay_linear_and_logs_its_shares(
 
 def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -> Any:
     """Return the job of an analysis over trained states."""
-    places, options = dict(inputs), plugins.find("models", "convnet").PARAMS
+    places, options = dict(inputs), registry.find("models", "convnet").PARAMS
     for name, (state, log) in made.items():
         ref = refs.weights("tiny", "convnet", name)
         places[ref] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
@@ -158,14 +150,14 @@ def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -
         schema.write(schema.training_log(log), beside, "f")
     names = [refs.weights("tiny", "convnet", name).name for name in made]
     context = {"campaign": "c", "dataset": "tiny", "split": "test", "weights": names}
-    params = plugins.find("analyses", "mixing_decay").PARAMS | {"outliers": "boards", "bins": 10}
+    params = registry.find("analyses", "mixing_decay").PARAMS | {"outliers": "boards", "bins": 10}
     models = {name: {"use": "convnet", "options": options} for name in names}
     return Measurement(params | context, places, 0, models)
 
 
 def decay(job: Any) -> dict[str, tuple[Any, Any]]:
     """Return the mean curve and the line of each trainer."""
-    module = plugins.find("analyses", "mixing_decay")
+    module = registry.find("analyses", "mixing_decay")
     assert set(module.needs(job.params)) <= set(job.inputs)
     rows = list(module.measure(job))
     assert len(rows) == 2 * 2 * 11 * 8
@@ -173,13 +165,7 @@ def decay(job: Any) -> dict[str, tuple[Any, Any]]:
         name.split("-")[1]: tuple(
             np.array(
                 [
-                    np.mean(
-                        [
-                            r.value
-                            for r in rows
-                            if (r.weights, r.metric, r.severity) == (name, metric, share)
-                        ]
-                    )
+                    np.mean([r.value for r in rows if (r.weights, r.metric, r.severity) == (name, metric, share)])
                     for share in SHARES
                 ]
             )
@@ -265,17 +251,10 @@ def test_the_twelve_published_rows_come_out_of_the_lists(lists: Path) -> None:
     for name, held in fine_grained.SETS.items():
         own = {**fine_grained.PARAMS, "root": str(lists), "set": name}
         for split, published in enumerate(held.counts):
-            inside, out = (
-                set(fine_grained.kept({**own, "split": split, "part": part}))
-                for part in ("in", "out")
-            )
+            inside, out = (set(fine_grained.kept({**own, "split": split, "part": part})) for part in ("in", "out"))
             parts = (("train", inside), ("val", inside), ("test", inside), ("test", out))
             assert published == tuple(
-                sum(
-                    int(row[of])
-                    for row in counts
-                    if row["set"] == name and int(row["label"]) in some
-                )
+                sum(int(row[of]) for row in counts if row["set"] == name and int(row["label"]) in some)
                 for of, some in parts
             )
         for of, part in (("val", "in"), ("test", "out")):
@@ -286,9 +265,7 @@ def test_the_twelve_published_rows_come_out_of_the_lists(lists: Path) -> None:
 
 
 def read(tmp_path: Path, **options: Any) -> list[Any]:
-    _, made = (
-        miniature_originals.fine_grained(tmp_path) if not (tmp_path / "fine").exists() else ({}, {})
-    )
+    _, made = miniature_originals.fine_grained(tmp_path) if not (tmp_path / "fine").exists() else ({}, {})
     own = made or {"root": str(tmp_path / "fine"), "counts": False, "side": 24}
     return list(fine_grained.samples("test", {}, {**fine_grained.PARAMS, **own, **options}))
 
@@ -338,11 +315,6 @@ def test_no_campaign_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
     plan = Plan.of(params)
     for campaign in plan.campaigns.values():
         weights = [ref for ref in plan.artifacts if ref.kind == "weights"]
-        learnt = {
-            need.parts[0]
-            for ref in weights
-            for need in plan.artifacts[ref].inputs
-            if need.kind == "shards"
-        }
+        learnt = {need.parts[0] for ref in weights for need in plan.artifacts[ref].inputs if need.kind == "shards"}
         assert learnt.isdisjoint(campaign.ood_groups)
         assert campaign.dataset in learnt

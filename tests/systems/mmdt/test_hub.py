@@ -1,7 +1,5 @@
 """Importers on miniatures of the hub's files, and stored results replayed without any model."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools
@@ -17,12 +15,12 @@ import yaml
 from PIL import Image
 
 from makers import training_jobs
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, free_text
 from shiftbench.systems.mmdt.datasets import mmdt_i2t, mmdt_i2t_adv, mmdt_t2i
 from shiftbench.systems.mmdt.metrics import _ood
 from shiftbench.systems.mmdt.models import mmdt_results
-from shiftbench.tasks import LabelSpace, free_text
 
 MODEL = "InternVL2-8B"
 
@@ -72,11 +70,7 @@ def answers(home: Path, scenario: str) -> None:
     for task, rows in said.items():
         place = home / "image-to-text/ood" / scenario / task / MODEL
         table(place / "generation.csv", ["img_id", "response"], [[n, r] for n, r, _ in rows])
-        table(
-            place / "evaluation.csv",
-            ["img_id", "generation", "accuracy"],
-            [[n, g, "1"] for n, _, g in rows],
-        )
+        table(place / "evaluation.csv", ["img_id", "generation", "accuracy"], [[n, g, "1"] for n, _, g in rows])
 
 
 def predictor(home: Path, tmp_path: Path, **options: Any) -> Any:
@@ -132,18 +126,10 @@ def test_what_is_none_of_the_hubs_files_is_told(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="scenario is 'Monet'"):
         list(mmdt_i2t.samples("test", {}, {"name": "n", "path": "x", "scenario": "Monet"}))
     with pytest.raises(DataError, match="has no file original-"):
-        list(
-            mmdt_i2t.samples(
-                "test", {}, {"name": "n", "path": str(tmp_path), "scenario": "original"}
-            )
-        )
+        list(mmdt_i2t.samples("test", {}, {"name": "n", "path": str(tmp_path), "scenario": "original"}))
     parquet(tmp_path / "ood/original-00000-of-00001.parquet", [{"img_id": "1"}])
     with pytest.raises(DataError, match="has no column 'answer'"):
-        list(
-            mmdt_i2t.samples(
-                "test", {}, {"name": "n", "path": str(tmp_path), "scenario": "original"}
-            )
-        )
+        list(mmdt_i2t.samples("test", {}, {"name": "n", "path": str(tmp_path), "scenario": "original"}))
     with pytest.raises(ParamsError, match="style is 'Haiku'"):
         list(mmdt_t2i.samples("test", {}, {"name": "n", "path": "x", "style": "Haiku"}))
 
@@ -195,10 +181,7 @@ def test_prompts_and_their_stored_pictures(tmp_path: Path) -> None:
         if second:
             parts[1]["answer"] = second
         error = {"error": "content_policy_violation"} if trial == 2 else {}
-        text(
-            place / "count" / MODEL / f"results_dict_{trial}.json",
-            json.dumps({"3": {"objects": parts, **error}}),
-        )
+        text(place / "count" / MODEL / f"results_dict_{trial}.json", json.dumps({"3": {"objects": parts, **error}}))
         text(place / "helpfulness" / MODEL / f"results_dict_{trial}.json",
              json.dumps({"4": {"objects": None, "clip_score": score}}))  # fmt: skip
     params = {"name": "mmdt_t2i", "path": str(hub), "style": "Shake_"}
@@ -216,9 +199,7 @@ def test_prompts_and_their_stored_pictures(tmp_path: Path) -> None:
     assert _ood.TRIALS == 3
 
 
-FULL = yaml.safe_load((Path(mmdt_results.__file__).parents[1] / "card.yaml").read_text())["params"][
-    "full"
-]
+FULL = yaml.safe_load((Path(mmdt_results.__file__).parents[1] / "card.yaml").read_text())["params"]["full"]
 WRITTEN = ("Shake_", "Paraphrase_")
 """Styles that scripts/ood_t2i.sh of the release runs; it has no `original`."""
 

@@ -1,7 +1,5 @@
 """Scenes, their questions in words and back, the judge, the net and its attack; prompts, their shifts, the renderer."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,13 @@ import pytest
 import torch
 
 from makers import emoji_miniature, training_jobs
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.optimizers import adamw
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.optimizers import adamw
+from shiftbench.plugins.tasks import LabelSpace, free_text
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows
 from shiftbench.systems.mmdt.datasets import _words, mmdt_prompts, mmdt_scenes
@@ -25,7 +24,6 @@ from shiftbench.systems.mmdt.methods import _targeted
 from shiftbench.systems.mmdt.metrics import _ood, ood_i2t, t2i_style
 from shiftbench.systems.mmdt.models import _judge, _prompts, scene_cnn, scene_renderer
 from shiftbench.systems.mmdt.trainers import scene_answers
-from shiftbench.tasks import LabelSpace, free_text
 
 SPACE = LabelSpace((), ())
 
@@ -66,9 +64,7 @@ def test_a_scene_has_a_right_and_a_wrong_answer(sources: dict[str, Path]) -> Non
 
 def test_splits_share_no_picture(sources: dict[str, Path]) -> None:
     train, test = scenes(sources, "train"), scenes(sources)
-    assert not {s.fields["image"].tobytes() for s in train} & {
-        s.fields["image"].tobytes() for s in test
-    }
+    assert not {s.fields["image"].tobytes() for s in train} & {s.fields["image"].tobytes() for s in test}
     assert scenes(sources)[3].fields["meta"] == test[3].fields["meta"]
 
 
@@ -94,9 +90,7 @@ def test_what_is_behind_each_question_is_the_repositorys() -> None:
         ("spatial", "above", "left", "No"),
     ],
 )
-def test_the_judge_says_what_a_language_model_would(
-    task: str, answer: str, response: str, said: str
-) -> None:
+def test_the_judge_says_what_a_language_model_would(task: str, answer: str, response: str, said: str) -> None:
     assert _judge.say(task, answer, response) == said
 
 
@@ -124,9 +118,7 @@ def answerer(sources: dict[str, Path]) -> scene_cnn.Answerer:
     return scene_cnn.Answerer(net, asked.model_params, torch.device("cpu"))
 
 
-def test_the_net_learns_and_its_answers_are_judged(
-    answerer: scene_cnn.Answerer, sources: dict[str, Path]
-) -> None:
+def test_the_net_learns_and_its_answers_are_judged(answerer: scene_cnn.Answerer, sources: dict[str, Path]) -> None:
     own = scenes(sources, "train", 32)
     table = free_text.rows(own, answerer(own), SPACE, "full")
     assert np.mean(table["correct"].to_pylist()) > 0.5
@@ -135,12 +127,10 @@ def test_the_net_learns_and_its_answers_are_judged(
     assert alone == list(answerer(own)["completions"][:4])
 
 
-def test_an_attack_stays_near_and_wins(
-    answerer: scene_cnn.Answerer, sources: dict[str, Path]
-) -> None:
+def test_an_attack_stays_near_and_wins(answerer: scene_cnn.Answerer, sources: dict[str, Path]) -> None:
     own = scenes(sources, "train", 32)
     clean = answerer.inputs(own)["image"].float()
-    logits, metric = [], plugins.find("metrics", "targeted_success")
+    logits, metric = [], registry.find("metrics", "targeted_success")
     for params in ({**_targeted.PARAMS, "eps": 8.0}, {"eps": 8.0, "steps": 1, "start": False}):
         moved = _targeted.attacked(answerer, own, params)["image"]
         assert (moved - clean).abs().max() <= 8
@@ -187,13 +177,9 @@ def test_the_image_score_of_rows_is_that_of_samples() -> None:
             right = rng.random(7) < 0.5
             frame += [(shift, task, bool(one)) for one in right]
             clean = shift == _ood.ORIGINAL
-            place = (
-                ("identity", 0.0, None) if clean else (shift, 3.0, "mmdt_scenes/test/identity/0")
-            )
+            place = ("identity", 0.0, None) if clean else (shift, 3.0, "mmdt_scenes/test/identity/0")
             rows.append(row(place[0], task, float(right.mean()), place[1], place[2]))
-    own = _ood.image_to_text(
-        pl.DataFrame(frame, schema=["scenario", "task", "correct"], orient="row")
-    )
+    own = _ood.image_to_text(pl.DataFrame(frame, schema=["scenario", "task", "correct"], orient="row"))
     options = {**ood_i2t.PARAMS, "severity": 3.0}
     (found,) = ood_i2t.compute(rows, **options)  # type: ignore[arg-type]
     assert found.value == pytest.approx(own["ood"], abs=1e-12)
@@ -230,9 +216,7 @@ def test_the_picture_score_of_rows_is_that_of_samples() -> None:
     assert found[0] == pytest.approx(own["ood"], abs=1e-12)
     copies = table.take(pa.array(np.repeat(np.arange(30), weights[:, 1])))
     ones = np.ones((len(copies), 1), np.uint8)
-    assert found[1] == pytest.approx(
-        t2i_style.compute(Rows(copies), ones, helpfulness=True)[0], abs=1e-12
-    )
+    assert found[1] == pytest.approx(t2i_style.compute(Rows(copies), ones, helpfulness=True)[0], abs=1e-12)
     assert np.isnan(t2i_style.compute(Rows(table.slice(0, 0)), weights[:0], helpfulness=True)).all()
 
 
@@ -259,10 +243,8 @@ def test_a_plain_prompt_is_understood() -> None:
 
 
 @pytest.mark.parametrize("name", ["prompt_shakespearean", "prompt_rare_words"])
-def test_prompt_shifts_keep_what_a_weaker_severity_changed(
-    name: str, sources: dict[str, Path]
-) -> None:
-    shift: Any = plugins.find("shifts", name)
+def test_prompt_shifts_keep_what_a_weaker_severity_changed(name: str, sources: dict[str, Path]) -> None:
+    shift: Any = registry.find("shifts", name)
     files = {"sources": sources} if getattr(shift, "SOURCES", ()) else {}
     text = "A picture of two dogs and three dogs and a red dog and one dog."
     changed = []
@@ -275,7 +257,7 @@ def test_prompt_shifts_keep_what_a_weaker_severity_changed(
 
 
 def test_older_words_and_order() -> None:
-    shift = plugins.find("shifts", "prompt_shakespearean")
+    shift = registry.find("shifts", "prompt_shakespearean")
     text = "A picture of a red cat between two keys."
     assert shift.apply(text, 5, RandomStream(0, "s", "d", "k")) == (
         "Prithee, show thou me a portraiture of a grimalkin sanguine 'twixt keys twain."

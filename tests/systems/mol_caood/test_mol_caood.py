@@ -1,7 +1,5 @@
 """MOL for CAOOD, a reconstruction: meta-gradients, adaptation, the searched rate and the stream, by their equations."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -15,24 +13,24 @@ from torch import nn
 
 from makers import training_jobs
 from makers.repositories import HOME
-from shiftbench import plugins
-from shiftbench.contracts import Measurement, TrainJob
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.methods import _adapting, tent
-from shiftbench.models import convnet
-from shiftbench.plan import detector_plan, scales
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import rotate_degrees
-from shiftbench.streams._steps import check
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, TrainJob
+from shiftbench.plugins.methods import _adapting, tent
+from shiftbench.plugins.models import convnet
+from shiftbench.plugins.shifts import rotate_degrees
+from shiftbench.plugins.streams._steps import check
+from shiftbench.plugins.trainers import _outliers
 from shiftbench.systems.mol_caood.analyses import adaptation_rates
 from shiftbench.systems.mol_caood.methods import few_shot
 from shiftbench.systems.mol_caood.streams import few_shot_drift
 from shiftbench.systems.mol_caood.trainers import _drift, mol_r, oe_shifted, searched_rates
-from shiftbench.trainers import _outliers
+from shiftbench.workflow.plan import detector_plan, scales
 
 ETA = 0.1
 GROUP = {**convnet.PARAMS, "norm": "group", "width": 4, "features": 8}
@@ -74,10 +72,7 @@ THETA = torch.tensor([0.3, -1.0, 0.5], dtype=torch.float64)
 def test_the_second_order_gradient_is_the_numerical_one() -> None:
     outer = squares(*regression(1))
     step = 1e-6 * torch.eye(3, dtype=torch.float64)
-    numerical = [
-        (outer({"w": descended(THETA + e)}) - outer({"w": descended(THETA - e)})) / 2e-6
-        for e in step
-    ]
+    numerical = [(outer({"w": descended(THETA + e)}) - outer({"w": descended(THETA - e)})) / 2e-6 for e in step]
     assert torch.allclose(meta(THETA, second=True), torch.stack(numerical), rtol=1e-4, atol=1e-6)
 
 
@@ -97,17 +92,10 @@ def job(trainer: str, tmp_path: Path, **options: Any) -> TrainJob:
     folder = tmp_path / "outliers"
     if not folder.exists():
         folder.mkdir()
-        samples = [
-            Sample(f"noise/train/{i:02d}", {"image": n, "label": 0}) for i, n in enumerate(noise)
-        ]
-        about = {
-            "dataset": "noise",
-            "split": "train",
-            "task": "classification",
-            "classes": ["noise"],
-        }
+        samples = [Sample(f"noise/train/{i:02d}", {"image": n, "label": 0}) for i, n in enumerate(noise)]
+        about = {"dataset": "noise", "split": "train", "task": "classification", "classes": ["noise"]}
         shards.write(samples, folder, {"image": "png", "label": "cls"}, about, 10**7)
-    module = plugins.find("trainers", trainer)
+    module = registry.find("trainers", trainer)
     made = training_jobs.job("convnet", trainer, **{"epochs": 1, "outliers": "noise", **options})
     return TrainJob(
         **{
@@ -123,9 +111,7 @@ def batch_of(task: mol_r.Task, count: int = 6) -> tuple[np.ndarray, torch.Tensor
     return task._inputs[:count], task._labels[:count]
 
 
-def ce_oe(
-    net: nn.Module, known: np.ndarray, labels: torch.Tensor, unknown: np.ndarray
-) -> torch.Tensor:
+def ce_oe(net: nn.Module, known: np.ndarray, labels: torch.Tensor, unknown: np.ndarray) -> torch.Tensor:
     """CE + 0.5 x cross-entropy to uniform."""
     f, g = net(torch.from_numpy(known)), net(torch.from_numpy(unknown))
     return F.cross_entropy(f, labels) - 0.5 * g.log_softmax(1).mean(1).mean()
@@ -149,9 +135,7 @@ def test_without_inner_steps_and_without_a_drift_it_is_ce_and_oe(tmp_path: Path)
 
 
 @pytest.mark.parametrize("strengths", [1, 3])
-def test_a_task_adapts_along_rising_strengths_and_adds_up_the_queries(
-    tmp_path: Path, strengths: int
-) -> None:
+def test_a_task_adapts_along_rising_strengths_and_adds_up_the_queries(tmp_path: Path, strengths: int) -> None:
     made = job("mol_r", tmp_path, strengths=strengths, support=5)
     task, net = mol_r.Task(made), net_of(made)
     batch, labels = batch_of(task)
@@ -211,12 +195,8 @@ def test_every_angle_goes_through_one_resampler() -> None:
 # ---------------------------------------------------------------------- the rate
 
 
-def test_the_rate_is_the_best_of_the_logged_curve_and_shown_samples_are_not_predicted(
-    tmp_path: Path,
-) -> None:
-    made = job(
-        "oe_shifted", tmp_path, shots=1, search_strengths=2, rates=[0.001, 0.1], search=[0, 45]
-    )
+def test_the_rate_is_the_best_of_the_logged_curve_and_shown_samples_are_not_predicted(tmp_path: Path) -> None:
+    made = job("oe_shifted", tmp_path, shots=1, search_strengths=2, rates=[0.001, 0.1], search=[0, 45])
     state = oe_shifted.train(made)
     log: dict[str, list[float]] = {}
     for _, name, value in made.rows:
@@ -350,9 +330,7 @@ def test_tent_predicts_first_and_changes_nothing_but_normalisation() -> None:
     assert after < before
     moved = {
         name
-        for (name, one), (_, two) in zip(
-            method.net.named_parameters(), predictor().net.named_parameters(), strict=True
-        )
+        for (name, one), (_, two) in zip(method.net.named_parameters(), predictor().net.named_parameters(), strict=True)
         if not torch.equal(one, two)
     }
     assert moved
@@ -386,9 +364,7 @@ def test_the_stream_deals_out_support_and_returns_to_the_first_strength() -> Non
     ]
     assert [step.at for step in found[5:]] == [10, 10, 11, 11, 19]
     assert [step.reset for step in found] == [True, *[False] * 4] * 2
-    shown = [
-        (one.dataset, one.severity, one.part, one.of) for step in found for one in step.support
-    ]
+    shown = [(one.dataset, one.severity, one.part, one.of) for step in found for one in step.support]
     assert shown == [
         (dataset, level, part, 4)
         for part, level in ((0, 0.0), (1, 45.0), (2, 0.0), (3, 45.0))
@@ -445,9 +421,7 @@ def test_no_image_is_tested_at_two_times_or_shown(scale: str) -> None:
 
 def test_what_is_read_at_a_time_is_proved_to_be_apart_from_the_other_side() -> None:
     params = scales.load("systems/mol-caood", HOME)
-    roles = {
-        name: role for role, name, _ in detector_plan.sets(params.campaigns["adapted"], params)
-    }
+    roles = {name: role for role, name, _ in detector_plan.sets(params.campaigns["adapted"], params)}
     assert {roles[f"worn_{time}"] for time in range(7)} == {"id"}
     assert {roles[f"mnist_{time}"] for time in range(7)} == {"ood"}
     assert roles["worn_later"] == "support"

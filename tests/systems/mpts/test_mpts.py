@@ -1,7 +1,5 @@
 """MPTS: its tasks, inner loop, samplers and risk model, against literal versions of the released rules."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -14,19 +12,12 @@ from torch.distributions import Normal
 from torch.distributions.kl import kl_divergence
 
 from makers.sinusoid_jobs import TRAINERS, batch, job, net, tasks
-from shiftbench import plugins
-from shiftbench.errors import ModelError, ParamsError
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.systems.mpts.datasets import _sinusoids, sinusoid_tasks
 from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order, maml_mlp
 from shiftbench.systems.mpts.models._risk_model import RiskModel, divergence
-from shiftbench.systems.mpts.trainers import (
-    _candidates,
-    maml_amplitude,
-    maml_drm,
-    maml_gdrm,
-    maml_mpts,
-    maml_random,
-)
+from shiftbench.systems.mpts.trainers import _candidates, maml_amplitude, maml_drm, maml_gdrm, maml_mpts, maml_random
 
 # ------------------------------------------------------------------ facts of the released code
 
@@ -124,9 +115,7 @@ def test_the_batched_inner_loop_is_the_loop_over_tasks_to_second_order() -> None
     layers = theta.in_layers(theta.vector())
     points = drawn.support.numpy(), drawn.query.numpy()
     risks, gradient = _second_order.meta_gradient(theta, layers, *points, 0.001, torch.sum)
-    single = torch.stack(
-        [released_risk(theta, s, q) for s, q in zip(drawn.support, drawn.query, strict=True)]
-    )
+    single = torch.stack([released_risk(theta, s, q) for s, q in zip(drawn.support, drawn.query, strict=True)])
     torch.testing.assert_close(risks, single, rtol=1e-5, atol=1e-5)
     wanted = torch.autograd.grad(single.sum(), list(theta.layers.parameters()), retain_graph=True)
     wanted = torch.cat([one.flatten() for one in wanted]).numpy()
@@ -157,7 +146,7 @@ def test_the_gradient_is_that_of_any_loss_of_the_risks_and_of_large_steps() -> N
 def test_the_predictor_adapts_as_the_released_test_does() -> None:
     """`single_task_test`: ten steps of torch's SGD on the support, then the grid."""
     theta, samples = net(), tasks(3)
-    model = plugins.find("models", "maml_mlp")
+    model = registry.find("models", "maml_mlp")
     found = maml_mlp.predictor(theta, model, maml_mlp.PARAMS, "cpu", "float32")(samples)
     for sample, predictions in zip(samples, found["predictions"], strict=True):
         dummy = net()

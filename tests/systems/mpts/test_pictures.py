@@ -1,7 +1,5 @@
 """MPTS on pictures: the tasks, the convnet's second-order step, and trainings by the samplers of the sinusoids."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -14,25 +12,19 @@ from scipy import ndimage
 
 from makers import sinusoid_jobs
 from makers.picture_jobs import candidates, job, net, originals, tasks
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import schema, training_log
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.tasks import LabelSpace, few_shot_classification
 from shiftbench.systems.mpts.analyses import risk_surface
 from shiftbench.systems.mpts.datasets import _pictures
-from shiftbench.systems.mpts.models import (
-    _adaptation,
-    _links,
-    _meta_net,
-    _second_order,
-    maml_convnet,
-)
+from shiftbench.systems.mpts.models import _adaptation, _links, _meta_net, _second_order, maml_convnet
 from shiftbench.systems.mpts.trainers import _candidates, _meta
-from shiftbench.tasks import LabelSpace, few_shot_classification
+from shiftbench.workflow.stages.train import train_weights
 
 TRAINERS = ("maml_erm", "maml_drm", "maml_gdrm", "maml_mpts", "maml_random")
 
@@ -154,9 +146,7 @@ def test_a_dataset_of_nothing_or_too_much_is_refused(options: dict[str, Any], me
 
 
 @pytest.mark.parametrize(("side", "channels"), [(14, 1), (7, 3), (4, 2), (1, 2)])
-def test_patches_are_a_convolution_of_stride_two_and_back_is_the_transpose(
-    side: int, channels: int
-) -> None:
+def test_patches_are_a_convolution_of_stride_two_and_back_is_the_transpose(side: int, channels: int) -> None:
     draws = torch.Generator().manual_seed(0)
     maps = torch.randn(2, 3 * side * side, channels, generator=draws)
     weight = torch.randn(5, channels, 3, 3, generator=draws)
@@ -218,9 +208,7 @@ def test_the_second_order_step_is_that_of_torch_func(rate: float) -> None:
     gradient = torch.func.grad(lambda w: risks(w).square().sum())(weights)
     wanted = torch.cat([gradient[name].flatten() for name in weights]).numpy()
     layers = theta.in_layers(theta.vector())
-    found = _second_order.meta_gradient(
-        theta, layers, support, query, rate, lambda r: r.square().sum()
-    )
+    found = _second_order.meta_gradient(theta, layers, support, query, rate, lambda r: r.square().sum())
     torch.testing.assert_close(found[0], risks(weights), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
     # A first-order gradient is another one: the test sees the second derivative.
@@ -244,13 +232,11 @@ def test_the_loss_of_log_odds_and_its_derivatives() -> None:
 
 def test_the_predictor_takes_three_steps_on_the_support() -> None:
     theta, samples = net(), tasks(3)
-    model = plugins.find("models", "maml_convnet")
+    model = registry.find("models", "maml_convnet")
     found = model.predictor(theta, model, model.PARAMS, "cpu", "float32")(samples)
     for sample, logits in zip(samples, found["logits"], strict=True):
         weights = {name: one.detach() for name, one in theta.layers.named_parameters()}
-        support, query = (
-            torch.from_numpy(theta.points([sample], n))[0] for n in ("support", "query")
-        )
+        support, query = (torch.from_numpy(theta.points([sample], n))[0] for n in ("support", "query"))
         for _ in range(3):
             steep = torch.func.grad(lambda w, s=support: plain_risk(s, w))(weights)
             weights = {name: one - 0.4 * steep[name] for name, one in weights.items()}
@@ -318,17 +304,13 @@ def test_a_longer_training_learns_to_tell_bars_apart() -> None:
         ({"lr": 1e6, "validate": 1}, ModelError, "the risk on val is .* lower `lr`"),
     ],
 )
-def test_what_does_not_fit_is_refused(
-    options: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_what_does_not_fit_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         train_weights(job("maml_erm", **options))
 
 
 def test_a_net_of_sinusoids_learns_no_pictures() -> None:
-    with pytest.raises(
-        ParamsError, match="trains the model maml_convnet on pictures; got 'maml_mlp'"
-    ):
+    with pytest.raises(ParamsError, match="trains the model maml_convnet on pictures; got 'maml_mlp'"):
         train_weights(sinusoid_jobs.job("maml_erm", distribution="pictures"))
 
 
@@ -350,7 +332,7 @@ def test_the_surface_of_pictures_is_over_angle_and_contrast(tmp_path: Any) -> No
     schema.write(schema.training_log(log), training_log.beside(weights), "f")
     theta, samples = net(), tasks(20)
     theta.load_state_dict(state)
-    model = plugins.find("models", "maml_convnet")
+    model = registry.find("models", "maml_convnet")
     outputs = model.predictor(theta, model, model.PARAMS, "cpu", "float32")(samples)
     table = few_shot_classification.rows(samples, outputs, LabelSpace((), ()), "full")
     schema.write(table, records, "f")

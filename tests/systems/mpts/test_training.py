@@ -1,7 +1,5 @@
 """MPTS: what its trainers make and log, what analyses make of it, and tasks outside of the training range."""
 
-from __future__ import annotations
-
 import csv
 import math
 from pathlib import Path
@@ -12,20 +10,20 @@ import pytest
 import torch
 
 from makers.sinusoid_jobs import TRAINERS, job, net, tasks
-from shiftbench import plugins
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError, RangeError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, training_log
-from shiftbench.errors import DataError, ModelError, ParamsError, RangeError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.tasks import LabelSpace, few_shot_regression
 from shiftbench.systems.mpts.analyses import released_returns, risk_surface, task_sampling
 from shiftbench.systems.mpts.datasets import _sinusoids
 from shiftbench.systems.mpts.models import _adaptation, _meta_net, maml_mlp
 from shiftbench.systems.mpts.trainers import _meta
-from shiftbench.tasks import LabelSpace, few_shot_regression
+from shiftbench.workflow.stages.train import train_weights
 
 # ------------------------------------------------------------------ training
 
@@ -50,9 +48,7 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_another_net(name: st
 def test_arms_begin_alike_and_end_apart() -> None:
     states = [train_weights(job(name, keep="last"))[0] for name in TRAINERS]
     for state in states:
-        assert not torch.equal(state["layers.1.weight"], states[0]["layers.1.weight"]) or (
-            state is states[0]
-        )
+        assert not torch.equal(state["layers.1.weight"], states[0]["layers.1.weight"]) or (state is states[0])
     starts = [_meta.fresh_net(job(name)).vector() for name in TRAINERS]
     assert all(torch.equal(starts[0], start) for start in starts)
 
@@ -91,9 +87,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 
 
 def test_what_the_risk_model_learnt_is_told_in_the_unit_of_the_risk() -> None:
-    state, _ = train_weights(
-        job("maml_mpts", iterations=150, validate=150, every=150, risk_lr=0.005)
-    )
+    state, _ = train_weights(job("maml_mpts", iterations=150, validate=150, every=150, risk_lr=0.005))
     theta, samples = net(), tasks(30)
     theta.load_state_dict(state)
     found = _meta_net.predicted_risks(theta.risk_model, samples, maml_mlp.PARAMS).detach().numpy()
@@ -109,18 +103,15 @@ def test_what_the_risk_model_learnt_is_told_in_the_unit_of_the_risk() -> None:
 
 
 def shifted(name: str, sample: Sample, severity: float) -> Sample:
-    shift = plugins.find("shifts", name)
+    shift = registry.find("shifts", name)
     found: Sample = shift.apply(sample, severity, RandomStream(0, name, "d", "k"), **shift.PARAMS)
     return found
 
 
 @pytest.mark.parametrize(
-    ("name", "at", "low", "high"),
-    [("sinusoid_amplitude", 0, 5, 7), ("sinusoid_phase", 1, math.pi, 1.5 * math.pi)],
+    ("name", "at", "low", "high"), [("sinusoid_amplitude", 0, 5, 7), ("sinusoid_phase", 1, math.pi, 1.5 * math.pi)]
 )
-def test_far_tasks_lie_outside_of_the_training_range(
-    name: str, at: int, low: float, high: float
-) -> None:
+def test_far_tasks_lie_outside_of_the_training_range(name: str, at: int, low: float, high: float) -> None:
     for sample in tasks(50):
         for severity in (1, 2.5, 5):
             far = shifted(name, sample, severity)
@@ -142,7 +133,7 @@ def test_what_is_no_sinusoid_is_refused() -> None:
         shifted("sinusoid_phase", Sample("k", {}), 1)
     with pytest.raises(RangeError, match="'sinusoid_amplitude': severity 6 lies outside"):
         shifted("sinusoid_amplitude", sample, 6)
-    far = plugins.find("shifts", "sinusoid_phase").facts
+    far = registry.find("shifts", "sinusoid_phase").facts
     with pytest.raises(ParamsError, match="'phse' is no number of a sinusoid; did you mean phase"):
         far({"of": "phse"})
 
@@ -166,7 +157,7 @@ def measurement(tmp_path: Path) -> Measurement:
     weights, records = tmp_path / "w.safetensors", tmp_path / "records.parquet"
     weights.write_bytes(nets.state_bytes(state, {}))
     schema.write(schema.training_log(log), training_log.beside(weights), "f")
-    samples, model = tasks(30), plugins.find("models", "maml_mlp")
+    samples, model = tasks(30), registry.find("models", "maml_mlp")
     theta = net()
     theta.load_state_dict(state)
     outputs = maml_mlp.predictor(theta, model, maml_mlp.PARAMS, "cpu", "float32")(samples)
@@ -179,9 +170,7 @@ def measurement(tmp_path: Path) -> Measurement:
 
 
 def by_metric(found: list[Observation]) -> dict[str, list[Observation]]:
-    return {
-        metric: [o for o in found if o.metric == metric] for metric in {o.metric for o in found}
-    }
+    return {metric: [o for o in found if o.metric == metric] for metric in {o.metric for o in found}}
 
 
 def test_the_log_becomes_rows(measurement: Measurement) -> None:

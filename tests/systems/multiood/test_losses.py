@@ -1,7 +1,5 @@
 """MultiOOD's loss, bank and outliers, beside literal versions of the released rules."""
 
-from __future__ import annotations
-
 from collections import deque
 from typing import Any
 
@@ -14,11 +12,11 @@ from scipy.special import softmax
 from scipy.stats import kstest
 
 from makers import training_jobs
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
 from shiftbench.systems.multiood.trainers import _bank, a2d
-from shiftbench.trainers import _loop
 
 Floats = NDArray[np.float64]
 WORDS = RandomStream(0, "test", "multiood", "key")
@@ -41,8 +39,7 @@ def released_distance(name: str, p: Floats, q: Floats) -> float:
 def released_a2d(logits: list[Floats], labels: list[int], name: str) -> float:
     """Return the released loss: the true class's logit is cut out of each row."""
     cut = [
-        softmax(np.stack([np.delete(row, y) for row, y in zip(each, labels, strict=True)]), axis=1)
-        for each in logits
+        softmax(np.stack([np.delete(row, y) for row, y in zip(each, labels, strict=True)]), axis=1) for each in logits
     ]
     pairs = [(i, j) for i in range(len(cut)) for j in range(i)]
     return -float(np.mean([released_distance(name, cut[i], cut[j]) for i, j in pairs]))
@@ -52,17 +49,12 @@ def released_a2d(logits: list[Floats], labels: list[int], name: str) -> float:
 @pytest.mark.parametrize("name", ["hellinger", "l1", "l2", "wasserstein"])
 def test_the_disagreement_is_the_released_one(name: str, modalities: int) -> None:
     random = np.random.default_rng(modalities)
-    logits, labels = (
-        [random.normal(0, 3, (9, 5)) for _ in range(modalities)],
-        [0, 4, 1, 2, 3, 0, 1, 4, 4],
-    )
+    logits, labels = ([random.normal(0, 3, (9, 5)) for _ in range(modalities)], [0, 4, 1, 2, 3, 0, 1, 4, 4])
     tensors = [torch.from_numpy(each) for each in logits]
     found = disagreement.loss(tensors, torch.tensor(labels), name)
     assert found.item() == pytest.approx(released_a2d(logits, labels, name), abs=1e-7)
     whole = [softmax(each, axis=1) for each in logits]
-    outliers = -np.mean(
-        [released_distance(name, whole[i], whole[j]) for i in range(modalities) for j in range(i)]
-    )
+    outliers = -np.mean([released_distance(name, whole[i], whole[j]) for i in range(modalities) for j in range(i)])
     assert disagreement.loss(tensors, None, name).item() == pytest.approx(outliers, abs=1e-7)
     assert abs(outliers - found.item()) > 1e-4  # leaving out the true class does something
 
@@ -71,21 +63,16 @@ def test_the_entropy_is_the_released_one() -> None:
     logits = [np.random.default_rng(n).normal(0, 2, (7, 6)) for n in range(3)]
     p = [softmax(each, axis=1) for each in logits]
     expected = -np.mean([(-(each * np.log(each + 1e-9)).sum(1) / np.log(6)).mean() for each in p])
-    assert disagreement.undecided(
-        [torch.from_numpy(each) for each in logits]
-    ).item() == pytest.approx(expected, abs=1e-9)
+    assert disagreement.undecided([torch.from_numpy(each) for each in logits]).item() == pytest.approx(
+        expected, abs=1e-9
+    )
 
 
 def test_hellinger_of_equal_disjoint_and_exchanged_and_its_gradient_where_equal() -> None:
-    p, q = (
-        torch.from_numpy(softmax(np.random.default_rng(n).normal(size=(3, 4)), axis=1))
-        for n in (0, 1)
-    )
+    p, q = (torch.from_numpy(softmax(np.random.default_rng(n).normal(size=(3, 4)), axis=1)) for n in (0, 1))
     one, other = torch.eye(4)[:1].double(), torch.eye(4)[1:2].double()
     assert disagreement.hellinger(p, p).max() < 1e-6
-    assert disagreement.hellinger(one, other).item() == pytest.approx(
-        1.0, abs=2e-3
-    )  # clamped at 1e-6
+    assert disagreement.hellinger(one, other).item() == pytest.approx(1.0, abs=2e-3)  # clamped at 1e-6
     assert torch.equal(disagreement.hellinger(p, q), disagreement.hellinger(q, p))
     logits = torch.zeros(2, 4, requires_grad=True)
     disagreement.loss([logits, logits * 1.0], torch.tensor([0, 3])).backward()
@@ -144,10 +131,7 @@ def filled(classes: int = 6, each: int = 5) -> _bank.Bank:
     bank, random = _bank.Bank(classes, each, 3), np.random.default_rng(1)
     labels = np.repeat(np.arange(classes), each)
     centres = 10 * random.normal(size=(classes, 3))[labels]
-    bank.add(
-        torch.from_numpy(centres + random.normal(size=centres.shape)).float(),
-        torch.from_numpy(labels),
-    )
+    bank.add(torch.from_numpy(centres + random.normal(size=centres.shape)).float(), torch.from_numpy(labels))
     return bank
 
 
@@ -172,11 +156,7 @@ def _partner(bank: _bank.Bank, label: int, outlier: Floats) -> int:
         for a in features[label]:
             for b in features[other]:
                 share = (outlier - b) @ (a - b) / max((a - b) @ (a - b), 1e-12)
-                if (
-                    other != label
-                    and 0 < share < 1
-                    and np.allclose(share * a + (1 - share) * b, outlier, atol=1e-4)
-                ):
+                if other != label and 0 < share < 1 and np.allclose(share * a + (1 - share) * b, outlier, atol=1e-4):
                     return other
     raise AssertionError(f"no partner of class {label}")
 
@@ -191,9 +171,7 @@ def test_shares_are_of_the_beta_distribution() -> None:
 
 def job(**options: Any) -> Any:
     names = ["rgb", "shape", "profile"][: options.pop("modalities", 2)]
-    return training_jobs.job(
-        "modal_cnn", "a2d", model_params={"modalities": names}, epochs=2, **options
-    )
+    return training_jobs.job("modal_cnn", "a2d", model_params={"modalities": names}, epochs=2, **options)
 
 
 def first_batch(one: Any) -> tuple[Any, Any, torch.Tensor]:
@@ -216,26 +194,20 @@ def test_without_weights_the_loss_is_that_of_classification_bit_for_bit(unimodal
 
 
 @pytest.mark.parametrize("modalities", [2, 3])
-def test_every_term_has_its_weight_once_the_bank_is_full_and_the_epochs_are_over(
-    modalities: int,
-) -> None:
+def test_every_term_has_its_weight_once_the_bank_is_full_and_the_epochs_are_over(modalities: int) -> None:
     one = job(modalities=modalities, a2d=0.3, odis=0.7, oent=0.2, bank=2, begin=0)
     net, batch, labels = first_batch(one)
     loss = a2d.Loss(one, 64 * modalities)
     before = loss(net, batch, labels, WORDS)  # fills the bank
     features = net.features(_loop.tensor(batch, net))
     alone = net.alone(features)
-    known = a2d.classified(net.head(features), alone, labels) + 0.3 * disagreement.loss(
-        alone, labels
-    )
+    known = a2d.classified(net.head(features), alone, labels) + 0.3 * disagreement.loss(alone, labels)
     assert before.item() == pytest.approx(known.item(), abs=1e-5)
     assert loss.bank
     words = RandomStream(1, "test", "multiood", "key")
     after = loss(net, batch, labels, words)
     outliers = net.alone(loss.bank.mixed(RandomStream(1, "test", "multiood", "key"), 3, 10.0))
-    expected = (
-        known + 0.7 * disagreement.loss(outliers, None) + 0.2 * disagreement.undecided(outliers)
-    )
+    expected = known + 0.7 * disagreement.loss(outliers, None) + 0.2 * disagreement.undecided(outliers)
     assert after.item() == pytest.approx(expected.item(), abs=1e-5)
     assert len(alone) == modalities
 
@@ -253,10 +225,7 @@ def test_outliers_wait_for_their_epoch_and_are_not_made_without_their_weights() 
 
 
 def test_logit_norm_is_the_cross_entropy_of_directions_over_the_temperature() -> None:
-    logits, labels = (
-        torch.randn(6, 4, generator=torch.Generator().manual_seed(0)),
-        torch.tensor([0, 1, 2, 3, 0, 1]),
-    )
+    logits, labels = (torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 0, 1]))
     x = logits.double().numpy()
     scaled = x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-7) / 0.04
     expected = -np.log(softmax(scaled, axis=1)[np.arange(6), labels.numpy()]).mean()

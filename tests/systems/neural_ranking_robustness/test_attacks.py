@@ -1,14 +1,12 @@
 """What attacks queries and documents: one error a word, near words chosen greedily."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.neural_ranking_robustness.shifts import near_words, word_errors
 
 
@@ -31,13 +29,9 @@ def test_each_content_word_has_one_error() -> None:
     for key in map(str, range(20)):
         words = typed("some more words here", shortest=2, most=1, key=key).split()
         assert sum(a != b for a, b in zip("some more words here".split(), words, strict=True)) == 1
-        weak, strong = (
-            typed("wooden boats garden birds", severity, key).split() for severity in (2.0, 4.0)
-        )
+        weak, strong = (typed("wooden boats garden birds", severity, key).split() for severity in (2.0, 4.0))
         clean = "wooden boats garden birds".split()
-        assert all(
-            w in (c, s) for c, w, s in zip(clean, weak, strong, strict=True)
-        )  # what was touched stays so
+        assert all(w in (c, s) for c, w, s in zip(clean, weak, strong, strict=True))  # what was touched stays so
     assert typed("aaaa of 12", kind="swap") == "aaaa of 12"
     with pytest.raises(ParamsError, match=r"kind is 'swop' \(?.*swap|kind is 'swop'; .*swap"):
         typed("word", kind="swop")
@@ -58,5 +52,5 @@ def test_near_words_are_chosen_greedily() -> None:
         for own in (2, 3)
         for other in range(1, 5)
         if other != own and near[own] @ near[other] >= near_words.LIKE
-    }  # fmt: skip
+    }
     assert max(cosines, key=lambda pair: cosines[pair]) == (2, 1)

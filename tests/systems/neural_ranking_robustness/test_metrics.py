@@ -1,7 +1,5 @@
 """What robustness of rankings is measured by, by hand."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -9,28 +7,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.metrics import _lists
-from shiftbench.refs import Ref
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.metrics import _lists
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
-from shiftbench.systems.neural_ranking_robustness.metrics import (
-    by_task,
-    order_reversal,
-    relative_change,
-    unseen_type,
-)
+from shiftbench.systems.neural_ranking_robustness.metrics import by_task, order_reversal, relative_change, unseen_type
 
 ONE = np.ones((4, 1), dtype=np.uint8)
 
 
 def sample_metric(name: str, **columns: list[int | None]) -> float:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     table = pa.table({key: pa.array(values, pa.int64()) for key, values in columns.items()})
-    (sums,) = weighted(
-        [metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8)
-    )
+    (sums,) = weighted([metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8))
     return float(metric.finish(sums, **metric.PARAMS)[0])
 
 
@@ -45,24 +36,17 @@ def test_means_and_variances_over_queries() -> None:
 
 def test_what_attacks_do_to_documents() -> None:
     # Two attacked documents: one rises from 30 to 4, one falls from 12 to 15; the third query was not attacked.
-    columns = {
-        "attacked": [1, 1, None],
-        "raised": [1, 0, None],
-        "gained": [26, -3, None],
-        "entered": [1, 0, None],
-    }
+    columns = {"attacked": [1, 1, None], "raised": [1, 0, None], "gained": [26, -3, None], "entered": [1, 0, None]}
     found = {
         name: sample_metric(name, attacked=columns["attacked"], **{column: columns[column]})
         for name, column in (("raised_share", "raised"), ("rank_gain", "gained"), ("boost10", "entered"))
-    }  # fmt: skip
+    }
     assert found == {"raised_share": 0.5, "rank_gain": 11.5, "boost10": 0.5}
 
 
 def test_distances_of_lists() -> None:
     # Of the pairs ab, ac, bc of both lists, b and c have changed places.
-    assert _lists.kendall_distance(["a", "b", "c", "x"], ["y", "a", "c", "b"]) == pytest.approx(
-        1 / 3
-    )
+    assert _lists.kendall_distance(["a", "b", "c", "x"], ["y", "a", "c", "b"]) == pytest.approx(1 / 3)
     assert _lists.kendall_distance(["a"], ["b"]) == 0
     # p = 0.5, depth 3: overlaps 0/1, 2/2, 2/3 with weights 1, 1/2, 1/4, which add up to 7/4.
     rbo = _lists.rank_biased_overlap(["a", "b", "c"], ["b", "a", "d"], 0.5)
@@ -75,16 +59,14 @@ def test_lists_are_compared_with_the_clean_one() -> None:
     def rows(*lists: list[str]) -> Rows:
         return Rows(pa.table({"documents": list(lists), "group": [None] * len(lists)}))
 
-    path = SeverityPath(
-        (0.0, 1.0, 5.0), (rows(["a", "b"], ["a"]), rows(["b", "a"], ["a"]), rows(["b"], ["c"]))
-    )
+    path = SeverityPath((0.0, 1.0, 5.0), (rows(["a", "b"], ["a"]), rows(["b", "a"], ["a"]), rows(["b"], ["c"])))
     for name, expected in (("top_change", (0.5, 1.0)), ("kendall_distance", (0.5, 0.0))):
-        metric = plugins.find("metrics", name)
+        metric = registry.find("metrics", name)
         (sums,) = weighted([metric.reduce(path)], ONE[:2])
         found = metric.finish(sums, path)
         assert (found[1.0][0], found[5.0][0]) == pytest.approx(expected)
         assert found[None][0] == pytest.approx(np.mean(expected))
-    metric = plugins.find("metrics", "rank_biased_overlap")
+    metric = registry.find("metrics", "rank_biased_overlap")
     (sums,) = weighted([metric.reduce(path, p=0.9)], ONE[:2])
     assert metric.finish(sums, path, p=0.9)[1.0][0] == pytest.approx((0.9 / 1.9 + 1) / 2)
     for p in (0, 1):
@@ -92,13 +74,7 @@ def test_lists_are_compared_with_the_clean_one() -> None:
             metric.reduce(path, p=p)
 
 
-def row(
-    value: float,
-    draws: list[float],
-    shift: str = "identity",
-    severity: float | None = 0.0,
-    **more: Any,
-) -> Row:
+def row(value: float, draws: list[float], shift: str = "identity", severity: float | None = 0.0, **more: Any) -> Row:
     clean = shift == "identity"
     base = Row(
         campaign="c", task="ranking", weights="w", method="plain", detector=None, dataset="d", split="test",
@@ -121,20 +97,10 @@ def test_relative_change() -> None:
 
 
 def test_rows_by_task() -> None:
-    rows = [
-        row(0.4, [0.4]),
-        row(0.3, [0.2], "swap", 5.0),
-        row(0.1, [0.2], "key", 5.0),
-        row(0.2, [0.2], "swap", 1.0),
-    ]
+    rows = [row(0.4, [0.4]), row(0.3, [0.2], "swap", 5.0), row(0.1, [0.2], "key", 5.0), row(0.2, [0.2], "swap", 1.0)]
     tasks = {
         "plain": {"metric": "mean_ndcg10"},
-        "query": {
-            "metric": "mean_ndcg10",
-            "shift": ["swap/5", "key/5"],
-            "relative": True,
-            "sign": -1,
-        },
+        "query": {"metric": "mean_ndcg10", "shift": ["swap/5", "key/5"], "relative": True, "sign": -1},
         "absent": {"metric": "mean_ndcg10", "shift": ["gone/1"]},
     }
     plain, query = by_task.compute(rows, tasks=tasks, least=0.05)
@@ -168,20 +134,14 @@ def test_what_is_lost_on_a_type_that_training_left_out() -> None:
         ("documents/bm25-index-s0", "identity"): 0.7, ("documents/bm25-index-s0", "to_b"): 0.1,
         ("without/half-hinge-s0", "identity"): 0.3,
     }  # fmt: skip
-    rows = [
-        row(value, [value / 2], shift, None, weights=name)
-        for (name, shift), value in values.items()
-    ]
+    rows = [row(value, [value / 2], shift, None, weights=name) for (name, shift), value in values.items()]
     types = {
         "a": {"at": "identity", "seen": "with", "unseen": "without"},
         "b": {"at": "to_b", "seen": "both", "unseen": "other"},
     }
     asked = {**unseen_type.PARAMS, "types": types}
     lost = {one.weights: one for one in unseen_type.compute(rows, **asked)}
-    assert lost.keys() == {
-        "without/net-hinge-s0",
-        "documents/bm25-index-s0",
-    }  # the third lacks arms
+    assert lost.keys() == {"without/net-hinge-s0", "documents/bm25-index-s0"}  # the third lacks arms
     assert lost["without/net-hinge-s0"].all == pytest.approx([(0.25 + 0) / 2] * 2)
     assert not lost["documents/bm25-index-s0"].all.any()
     assert {one.group for one in lost.values()} == {"type"}
@@ -197,11 +157,7 @@ def test_a_pair_is_reversed_where_both_differences_are_told_from_nothing() -> No
 
     def found(good: np.ndarray, frail: np.ndarray) -> list[float]:
         rows = [
-            replace(
-                row(float(values[0]), values[1:].tolist(), weights=f"d/r{at}-t-s0"),
-                metric=name,
-                group="task",
-            )
+            replace(row(float(values[0]), values[1:].tolist(), weights=f"d/r{at}-t-s0"), metric=name, group="task")
             for name, table in (("effectiveness", good), ("fragility", frail))
             for at, values in enumerate(table)
         ]
@@ -209,10 +165,7 @@ def test_a_pair_is_reversed_where_both_differences_are_told_from_nothing() -> No
 
     def seen(truth: np.ndarray, noise: float) -> np.ndarray:
         values = truth + noise * draw.normal(size=len(truth))
-        return (
-            values[:, None]
-            + np.c_[np.zeros(len(truth)), noise * draw.normal(size=(len(truth), 200))]
-        )
+        return values[:, None] + np.c_[np.zeros(len(truth)), noise * draw.normal(size=(len(truth), 200))]
 
     order = np.arange(7.0)
     assert max(found(seen(order, 0.01), seen(-order, 0.01))) < 0  # better and sturdier
@@ -234,15 +187,13 @@ def test_means_over_training_seeds_stand_for_their_ranker() -> None:
         for name, value in names.items()
         for metric, sign in (("effectiveness", 1), ("fragility", 1))
     ]
-    found = {
-        one.weights: one.value for one in order_reversal.compute(rows, **order_reversal.PARAMS)
-    }
+    found = {one.weights: one.value for one in order_reversal.compute(rows, **order_reversal.PARAMS)}
     assert len(set(found.values())) == 1
     assert found["d/a-t"] == pytest.approx((5 - 3) / 0.2 - 1.96, abs=1e-3)
 
 
 def test_the_worst_of_several_attacks() -> None:
-    analysis = plugins.find("analyses", "ranking_tasks")
+    analysis = registry.find("analyses", "ranking_tasks")
     params = {
         "weights": ["d/w-t-s0"], "methods": ["plain"], "dataset": "d", "split": "test", "steps": [0, 30],
         "tasks": {"query": ["swap/5", "key/5"], "type": ["to/1"]}, "other": ["type"],
@@ -259,16 +210,12 @@ def test_the_worst_of_several_attacks() -> None:
 
         def records(self, of: Ref) -> pa.Table:
             found = values[of.parts[-2]]
-            return pa.table(
-                {"key": list(found), "ndcg10_e9": [round(v * 1e9) for v in found.values()]}
-            )
+            return pa.table({"key": list(found), "ndcg10_e9": [round(v * 1e9) for v in found.values()]})
 
     assert len(analysis.needs(params)) == 4
     rows = list(analysis.measure(Job()))
     worst = {one.key: one.value for one in rows if one.metric == "worst_query"}
-    assert worst == pytest.approx(
-        {"a": 0.4, "b": 0.3}
-    )  # P_worst = 0.35, though each attack alone leaves more
+    assert worst == pytest.approx({"a": 0.4, "b": 0.3})  # P_worst = 0.35, though each attack alone leaves more
     lost = {one.step: one.value for one in rows if one.metric == "lost_query" and one.key == "a"}
     assert lost == {0: 1.0, 30: 0.0}  # 0.9 -> 0.7 under the last attack
     assert {one.shift for one in rows if one.metric == "value_type"} == {"to"}

@@ -1,15 +1,13 @@
 """Queries by their type: of a collection in TREC's layout, and of Semanlink."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from makers import miniature_texts
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
 
 
 def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) -> None:
@@ -17,7 +15,7 @@ def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) 
     _, given = miniature_texts.trec(tmp_path)
     types = tmp_path / "types.tsv"
     types.write_text("200\tLOCATION\n201\tNUMERIC\n202\tLOCATION\n")
-    module = plugins.find("datasets", "trec")
+    module = registry.find("datasets", "trec")
 
     def names(**options: Any) -> list[str]:
         params = {**module.PARAMS, **given, "types": str(types), "name": "t", **options}
@@ -43,7 +41,7 @@ def test_queries_of_a_type_or_of_all_others_and_so_many_of_them(tmp_path: Path) 
 
 
 def test_where_semanlink_is_cut() -> None:
-    module = plugins.find("datasets", "semanlink")
+    module = registry.find("datasets", "semanlink")
     for cuts in ([0.5, 0.4], [0, 0.5], [0.5, 1]):
         with pytest.raises(ParamsError, match="expected two rising shares"):
             list(module.samples("test", {}, {**module.PARAMS, "name": "s", "cuts": cuts}))

@@ -1,7 +1,5 @@
 """Rankers, each against a literal version of its equations; what changed documents do to them; runs."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,21 +10,15 @@ import pytest
 import torch
 
 from makers import ranked_collection
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words, trec
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _rankers, _sentences
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.systems.neural_ranking_robustness.models import (
-    _features,
-    _interactions,
-    conv_knrm,
-    cross_encoder,
-    drmm,
-)
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _rankers, _sentences
+from shiftbench.systems.neural_ranking_robustness.models import _features, _interactions, conv_knrm, cross_encoder, drmm
 
 Made = tuple[dict[Ref, Path], dict[str, list[Sample]], Path]
 
@@ -59,9 +51,7 @@ def test_bm25_over_the_whole_collection_and_candidates(made: Made) -> None:
         with pytest.raises(ParamsError, match=message):
             load(made, "bm25", built=model)
     elsewhere = first.with_field("meta", {"collection": "other"})
-    with pytest.raises(
-        ModelError, match="queries of the collection 'other', which the model does not rank"
-    ):
+    with pytest.raises(ModelError, match="queries of the collection 'other', which the model does not rank"):
         load(made, "bm25")([elsewhere])
     with pytest.raises(ModelError, match="no candidates; set `candidates: own`"):
         load(made, "bm25")([first.with_field("candidates", [])])
@@ -88,7 +78,7 @@ def test_every_ranker_ranks_and_sees_changed_documents(
     assert [sorted(one) for one in answers["documents"]] == [
         sorted(sample.fields["candidates"]) for sample in queries["test"]
     ]
-    plugins.find("tasks", "ranking").rows(queries["test"], answers, None, "full")
+    registry.find("tasks", "ranking").rows(queries["test"], answers, None, "full")
     assert answers["targets"][0] == []
     # A document that reads as before has the score and the rank that it had.
     first, target = queries["test"][0], answers["documents"][0][4]
@@ -109,18 +99,11 @@ def queries_of(made: Made) -> list[Sample]:
 
 @pytest.mark.parametrize(
     ("model", "trainer"),
-    [
-        ("drmm", "pairwise_hinge"),
-        ("linear_ranker", "rank_svm"),
-        ("cross_encoder", "pairwise_hinge"),
-    ],
+    [("drmm", "pairwise_hinge"), ("linear_ranker", "rank_svm"), ("cross_encoder", "pairwise_hinge")],
 )
 def test_training_beats_a_random_order(made: Made, model: str, trainer: str) -> None:
     _, queries, _ = made
-    nets_ = {
-        "drmm": {"lr": 0.02},
-        "cross_encoder": {"lr": 0.003, "built": {"width": 16, "heads": 2}},
-    }
+    nets_ = {"drmm": {"lr": 0.02}, "cross_encoder": {"lr": 0.003, "built": {"width": 16, "heads": 2}}}
     longer = {"epochs": 40, "patience": 40, **nets_[model]} if model in nets_ else {}
     found = _rankers.validation(queries["test"], load(made, model, trainer, **longer))
     assert found > 0.8  # two or three of ten are relevant
@@ -128,7 +111,7 @@ def test_training_beats_a_random_order(made: Made, model: str, trainer: str) -> 
 
 def test_stuffing_raises_a_document(made: Made) -> None:
     inputs, queries, _ = made
-    shift = plugins.find("shifts", "keyword_stuffing")
+    shift = registry.find("shifts", "keyword_stuffing")
     sample = queries["test"][0]
     options = {"collection": "trec_documents", "rank": 2, "inputs": inputs}
     attacked = shift.apply(sample, 3.0, RandomStream(0, "s", "d", "k"), **options)
@@ -141,9 +124,7 @@ def test_stuffing_raises_a_document(made: Made) -> None:
     )  # fmt: skip
     found = load(made, "bm25")([attacked])
     assert found["before"][0][0] > found["after"][0][0] == 1
-    first = plugins.find("shifts", "query_first").apply(
-        sample, 1.0, RandomStream(0, "s", "d", "k"), **options
-    )
+    first = registry.find("shifts", "query_first").apply(sample, 1.0, RandomStream(0, "s", "d", "k"), **options)
     assert first.fields["documents"][target][1].startswith("wooden boats test. garden")
     assert shift.apply(sample, 0.0, RandomStream(0, "s", "d", "k")) is sample
     with pytest.raises(DataError, match="reads documents, which are not here"):
@@ -154,9 +135,7 @@ def test_stuffing_raises_a_document(made: Made) -> None:
 
 def test_features_of_a_text_are_those_of_the_document(made: Made) -> None:
     inputs, _, _ = made
-    collection = _rankers.Collections(inputs, {**_rankers.PARAMS, **ranked_collection.COLLECTIONS})[
-        "trec_documents"
-    ]
+    collection = _rankers.Collections(inputs, {**_rankers.PARAMS, **ranked_collection.COLLECTIONS})["trec_documents"]
     features = _features.Features(collection)
     for query in ("wooden boats", "absent", "", "number3 birds birds"):
         indexed = features.of(query, np.arange(10))
@@ -166,16 +145,14 @@ def test_features_of_a_text_are_those_of_the_document(made: Made) -> None:
     ours = features.of("wooden boats", np.array([0]))[0]
     assert ours[5:12] == pytest.approx(
         [1, collection.index.idf(["wooden", "boats"]).sum(), 2, 2, math.log(3), math.log(4), math.log(5)]
-    )  # fmt: skip
+    )
     words = bag_of_words.words("about wooden boats. wooden boats and number0 again")
     assert ours[12] == pytest.approx(math.log1p(words.index("wooden")))
 
 
 def test_drmm_counts_cosines() -> None:
     random = np.random.default_rng(0)
-    table = torch.nn.functional.normalize(
-        torch.from_numpy(random.normal(size=(9, 5))).float(), dim=1
-    )
+    table = torch.nn.functional.normalize(torch.from_numpy(random.normal(size=(9, 5))).float(), dim=1)
     query, documents = torch.tensor([1, 2]), torch.tensor([[1, 3, 4, 0], [5, 5, 2, 6]])
     found = drmm.histograms(table, query, documents).numpy()
     expected = np.zeros((2, 2, 30))
@@ -221,9 +198,7 @@ def test_conv_knrm_has_the_n_grams_of_convolutions(length: int, training: bool) 
         assert torch.allclose(found[:, gram], expected, atol=1e-5)
 
 
-def test_a_cross_encoder_can_begin_as_minilm(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_cross_encoder_can_begin_as_minilm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One of its layers on one text without a document is what `_sentences` makes of it (its oracle)."""
     monkeypatch.setattr(_sentences, "LAYERS", 1)
     size, random = _sentences.SIZE, np.random.default_rng(1)
@@ -242,10 +217,7 @@ def test_a_cross_encoder_can_begin_as_minilm(
     parts |= {"intermediate.dense": (4 * size, size), "output.dense": (size, 4 * size)}
     names = {f"encoder.layer.0.{name}": shape for name, shape in parts.items()}
     names |= {"embeddings.LayerNorm": (size,)}
-    names |= {
-        f"encoder.layer.0.{name}": (size,)
-        for name in ("attention.output.LayerNorm", "output.LayerNorm")
-    }
+    names |= {f"encoder.layer.0.{name}": (size,) for name in ("attention.output.LayerNorm", "output.LayerNorm")}
     for name, shape in names.items():
         state |= {f"{name}.weight": tensor(*shape), f"{name}.bias": tensor(shape[0])}
     (folder / "model.safetensors").write_bytes(nets.state_bytes(state, {}))
@@ -262,9 +234,7 @@ def test_a_cross_encoder_can_begin_as_minilm(
     assert torch.allclose(seen[0][0, :4].mean(0), expected, atol=1e-5)
     assert torch.equal(seen[1][0], seen[0][0, 0])  # [CLS] is what is scored
     for wrong in ({"width": 96}, {"layers": 2}):
-        with pytest.raises(
-            ParamsError, match="pretrained is of width 384 with 12 heads and 1 layers"
-        ):
+        with pytest.raises(ParamsError, match="pretrained is of width 384 with 12 heads and 1 layers"):
             cross_encoder.build_ranker(inputs, params | wrong)
     with pytest.raises(ParamsError, match="expected a multiple of the heads"):
         cross_encoder.build_ranker(inputs, {**params, "heads": 7})
@@ -301,9 +271,7 @@ def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> N
         return state["embeddings.word_embeddings.weight"][torch.tensor(ids)].mean(-2)
 
     monkeypatch.setattr(_sentences, "encode", encode)
-    ranker, _, file = ranked_collection.trained(
-        tmp, inputs, queries, "sentence_encoder", "index", built={"length": 6}
-    )
+    ranker, _, file = ranked_collection.trained(tmp, inputs, queries, "sentence_encoder", "index", built={"length": 6})
     assert (len(asked), max(map(len, asked))) == (10, 6)
     ranker(queries["test"])
     assert len(asked) == 13  # three queries more, no document
@@ -314,12 +282,10 @@ def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> N
     )  # fmt: skip
     assert none.stat().st_size < 1000
     assert [*other(queries["test"])["documents"]] == [*ranker(queries["test"])["documents"]]
-    with pytest.raises(
-        ModelError, match="has not the vectors of trec_documents; train with `index`"
-    ):
-        plugins.find("models", "sentence_encoder").load(
+    with pytest.raises(ModelError, match="has not the vectors of trec_documents; train with `index`"):
+        registry.find("models", "sentence_encoder").load(
             none,
-            {**plugins.find("models", "sentence_encoder").PARAMS, **ranked_collection.COLLECTIONS},
+            {**registry.find("models", "sentence_encoder").PARAMS, **ranked_collection.COLLECTIONS},
             [],
             "cpu",
             inputs,
@@ -337,12 +303,11 @@ def test_wrong_weights_and_models_are_told(made: Made) -> None:
         ("conv_knrm", "does not fit ConvKnrm"),
     ):
         with pytest.raises(ModelError, match=message):
-            plugins.find("models", model).load(file, params, [], "cpu", inputs)
+            registry.find("models", model).load(file, params, [], "cpu", inputs)
     with pytest.raises(ModelError, match="'bm25' is no neural ranker"):
         load(made, "bm25", "pairwise_hinge")
     alike = {
-        split: [one.with_field("judged", {"FT90.x": 0, "FT95.x": 0}) for one in some]
-        for split, some in queries.items()
+        split: [one.with_field("judged", {"FT90.x": 0, "FT95.x": 0}) for one in some] for split, some in queries.items()
     }
     with pytest.raises(ModelError, match="trec/train: no query has relevant and other documents"):
         ranked_collection.trained(tmp, inputs, alike, "linear_ranker", "rank_svm")
@@ -350,7 +315,7 @@ def test_wrong_weights_and_models_are_told(made: Made) -> None:
 
 def test_runs_go_out_and_come_in(made: Made, tmp_path: Path) -> None:
     _, queries, _ = made
-    task = plugins.find("tasks", "ranking")
+    task = registry.find("tasks", "ranking")
     records = task.rows(queries["test"], load(made, "bm25")(queries["test"]), None, "full")
     file = tmp_path / "ours.run"
     trec.write_run(file, trec.of_records(records.to_pylist()))

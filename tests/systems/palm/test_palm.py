@@ -1,7 +1,5 @@
 """PALM and CIDER: every step against its equation, written out; what is stored of a trained net."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +10,22 @@ import torch
 import torch.nn.functional as F
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.detectors import ssd_plus
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.stages.train import train_weights
-from shiftbench.systems.palm.losses import (
-    _sinkhorn,
-    dispersion,
-    palm_mle,
-    prototype_contrast,
-)
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.evaluation import nets
+from shiftbench.plugins.detectors import ssd_plus
+from shiftbench.plugins.detectors._rows import Known, Rows
+from shiftbench.systems.palm.losses import _sinkhorn, dispersion, palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes, cider, palm
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
+from shiftbench.workflow.stages.train import train_weights
 
 CLASSES, EACH, WIDTH, COUNT = 3, 4, 8, 30
 OPTIONS = {**palm.PARAMS, "kept": 2, "momentum": 0.9}
 
 
 def points_of(count: int, seed: int) -> torch.Tensor:
-    return F.normalize(
-        torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(seed)), dim=1
-    )
+    return F.normalize(torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
 LABELS = torch.arange(COUNT) % CLASSES
@@ -106,9 +97,7 @@ def literal_step(z: torch.Tensor, points: torch.Tensor, form: str, contrast: flo
     owners = [r % CLASSES for r in range(len(points))]
 
     def assigned(to: torch.Tensor) -> torch.Tensor:
-        return published_sinkhorn(
-            z.detach() @ to.detach().T, OPTIONS["eps"], OPTIONS["rounds"]
-        ).float()
+        return published_sinkhorn(z.detach() @ to.detach().T, OPTIONS["eps"], OPTIONS["rounds"]).float()
 
     q = assigned(points)
     own = torch.stack([
@@ -118,10 +107,7 @@ def literal_step(z: torch.Tensor, points: torch.Tensor, form: str, contrast: flo
     pruned = torch.stack([keep(row, kept) for row in own])
     update = pruned / pruned.sum(1, keepdim=True)
     update = update / update.sum(0, keepdim=True).clamp(min=1e-12)
-    new = [
-        momentum * points[r] + (1 - momentum) * (update[:, r, None] * z).sum(0)
-        for r in range(len(points))
-    ]
+    new = [momentum * points[r] + (1 - momentum) * (update[:, r, None] * z).sum(0) for r in range(len(points))]
     new = torch.stack([p / p.norm() for p in new])
     q = assigned(new)
     logits = z @ new.detach().T / tau
@@ -134,10 +120,7 @@ def literal_step(z: torch.Tensor, points: torch.Tensor, form: str, contrast: flo
         else:
             by_class = {}
             for c in range(CLASSES):
-                row = keep(
-                    torch.tensor([q[i, r] if owners[r] == c else 0.0 for r in range(len(points))]),
-                    kept,
-                )
+                row = keep(torch.tensor([q[i, r] if owners[r] == c else 0.0 for r in range(len(points))]), kept)
                 by_class[c] = (row / row.sum() * logits[i].exp()).sum()
             terms.append((by_class[int(LABELS[i])] / sum(by_class.values())).log())
     loss = -torch.stack(terms).mean()
@@ -208,13 +191,8 @@ def test_both_likelihoods_agree_when_one_assignment_has_all_the_mass() -> None:
     logits = Z @ points_of(CLASSES, 2).T / 0.1
     own = F.one_hot(LABELS, CLASSES).float()
     code = palm_mle.loss(logits, own)
-    assert palm_mle.loss(logits, own, torch.ones_like(own)).item() == pytest.approx(
-        code.item(), rel=1e-6
-    )
-    values = [
-        palm.step(mixture(each=1), Z, LABELS, {**OPTIONS, "kept": 1, "form": form}).item()
-        for form in palm.FORMS
-    ]
+    assert palm_mle.loss(logits, own, torch.ones_like(own)).item() == pytest.approx(code.item(), rel=1e-6)
+    values = [palm.step(mixture(each=1), Z, LABELS, {**OPTIONS, "kept": 1, "form": form}).item() for form in palm.FORMS]
     assert values[0] == pytest.approx(values[1], rel=1e-6)
     spread = torch.full((COUNT, CLASSES), 1 / CLASSES)
     assert palm_mle.loss(logits, spread) > palm_mle.loss(logits, spread, torch.ones_like(own))
@@ -234,15 +212,10 @@ def test_the_contrast_with_single_prototypes_has_the_published_gradient() -> Non
 
 @pytest.mark.parametrize("trainer", ["palm", "cider"])
 def test_a_trained_net_is_its_model_and_its_head_a_probe_that_is_right(trainer: str) -> None:
-    plain = {
-        "flip": False,
-        "crop": [0.9, 1.0],
-        "momentum": 0.9,
-        "lr": 0.05,
-    }  # quadrants are the classes
+    plain = {"flip": False, "crop": [0.9, 1.0], "momentum": 0.9, "lr": 0.05}  # quadrants are the classes
     job = training_jobs.job("convnet", trainer, epochs=6, batch_size=16, projection=16, **plain)
     state, log = train_weights(job)
-    net = plugins.find("models", "convnet").build(job.model_params, 4)
+    net = registry.find("models", "convnet").build(job.model_params, 4)
     net.load_state_dict(state)
     samples = training_jobs.pictures(40, seed=2)
     inputs = nets.prepare(job.plugin, samples, job.model_params)
@@ -253,9 +226,7 @@ def test_a_trained_net_is_its_model_and_its_head_a_probe_that_is_right(trainer: 
     assert values["val_accuracy"] > 0.7
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("form", "codes"), ("prototypes", 0), ("momentum", 1.0)]
-)
+@pytest.mark.parametrize(("option", "value"), [("form", "codes"), ("prototypes", 0), ("momentum", 1.0)])
 def test_an_option_out_of_range_is_named(option: str, value: Any) -> None:
     with pytest.raises(ParamsError, match=rf"palm: {option} = "):
         train_weights(training_jobs.job("convnet", "palm", **{option: value}))
@@ -279,12 +250,7 @@ def test_ciders_prototypes_follow_sample_after_sample() -> None:
 
 
 def literal_cider(
-    z: torch.Tensor,
-    labels: torch.Tensor,
-    points: torch.Tensor,
-    weight: float,
-    momentum: float,
-    base: float,
+    z: torch.Tensor, labels: torch.Tensor, points: torch.Tensor, weight: float, momentum: float, base: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The released rule, sample by sample: prototypes follow, w x 0.1 / base x compactness + dispersion."""
     followed = list(points)
@@ -297,18 +263,14 @@ def literal_cider(
         for sample, label in zip(z, labels.tolist(), strict=True)
     ]
     apart = [
-        torch.stack([(followed[i] @ followed[j] / 0.1).exp() for j in range(len(points)) if j != i])
-        .mean()
-        .log()
+        torch.stack([(followed[i] @ followed[j] / 0.1).exp() for j in range(len(points)) if j != i]).mean().log()
         for i in range(len(points))
     ]
     loss = weight * 0.1 / base * torch.stack(compact).mean() + torch.stack(apart).mean()
     return loss, fixed
 
 
-@pytest.mark.parametrize(
-    ("weight", "momentum", "base"), [(2.0, 0.95, 0.07), (1.0, 0.5, 0.07), (2.0, 0.95, 0.1)]
-)
+@pytest.mark.parametrize(("weight", "momentum", "base"), [(2.0, 0.95, 0.07), (1.0, 0.5, 0.07), (2.0, 0.95, 0.1)])
 def test_a_step_of_cider_is_the_released_one_and_so_is_its_gradient(
     weight: float, momentum: float, base: float
 ) -> None:
@@ -377,24 +339,18 @@ def test_three_steps_of_palm_give_the_released_numbers() -> None:
 
 def encoder() -> tuple[Any, dict[str, torch.Tensor]]:
     """Return a small net, and its state as PALM's `PALMResNet` and CIDER's net have it: encoder and projection."""
-    model = plugins.find("models", "resnet18_32x32")
+    model = registry.find("models", "resnet18_32x32")
     torch.manual_seed(4)
     net = model.build({**model.PARAMS, "depths": [1, 1, 1, 1]}, 4)
     body = {name: t for name, t in net.state_dict().items() if not name.startswith("head.")}
-    projection = torch.nn.Sequential(
-        torch.nn.Linear(512, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128)
-    )
+    projection = torch.nn.Sequential(torch.nn.Linear(512, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
     released = {f"encoder.{name}": t for name, t in body.items()}
     return net.eval(), released | {f"head.{name}": t for name, t in projection.state_dict().items()}
 
 
 def test_released_weights_load_and_are_scored_by_the_released_rule(tmp_path: Path) -> None:
     net, released = encoder()
-    ciders = {
-        **released,
-        "fc.weight": torch.ones(4, 512),
-        "fc.bias": torch.ones(4),
-    }  # never trained there
+    ciders = {**released, "fc.weight": torch.ones(4, 512), "fc.bias": torch.ones(4)}  # never trained there
     torch.save(released, tmp_path / "CIFAR-100-resnet34-top5-palm-cache6-ema0.999.pt")
     torch.save({"epoch": 500, "state_dict": ciders}, tmp_path / "checkpoint_500.pth.tar")
     for file in sorted(tmp_path.iterdir()):
@@ -409,10 +365,7 @@ def test_released_weights_load_and_are_scored_by_the_released_rule(tmp_path: Pat
             assert not found(images).any()
             features = found.features(images).numpy()
     train, tested = features[:40, :12] ** 2, features[40:, :12]  # fewer features than samples
-    rows = [
-        Rows(pa.table({"key": [str(n) for n in range(len(part))]}), part)
-        for part in (train, tested)
-    ]
+    rows = [Rows(pa.table({"key": [str(n) for n in range(len(part))]}), part) for part in (train, tested)]
     for quirk in (True, False):
         params = {**ssd_plus.PARAMS, "quirk": quirk}
         scores = ssd_plus.score(rows[1], ssd_plus.fit(Known({"train": rows[0]}), params), params)
@@ -434,6 +387,6 @@ def released_ssd(train: Any, tested: Any, quirk: bool) -> Any:
 
 
 def test_every_class_is_in_one_super_class() -> None:
-    merged = plugins.find("datasets", "fashion_mnist_superclasses")
+    merged = registry.find("datasets", "fashion_mnist_superclasses")
     members = [name for names in merged.MEMBERS.values() for name in names]
-    assert sorted(members) == sorted(plugins.find("datasets", "fashion_mnist").CLASSES)
+    assert sorted(members) == sorted(registry.find("datasets", "fashion_mnist").CLASSES)

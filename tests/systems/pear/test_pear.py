@@ -1,7 +1,5 @@
 """PEAR: its reward against values worked by hand, its problems, and what training with it does."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections import Counter
@@ -14,21 +12,21 @@ import yaml
 
 from isolation import ROOT
 from makers import small_policies
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.llm import graders
-from shiftbench.llm.token_statistics import TokenStatistics
-from shiftbench.models import decoder
-from shiftbench.plan import plan as plans
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import graders
+from shiftbench.evaluation.llm.token_statistics import TokenStatistics
+from shiftbench.plugins.models import decoder
+from shiftbench.plugins.tasks import free_text
+from shiftbench.plugins.trainers._rollouts import Rollout
 from shiftbench.systems.pear.datasets import chain_arithmetic
 from shiftbench.systems.pear.trainers import lcpo, pear
-from shiftbench.tasks import free_text
-from shiftbench.trainers._rollouts import Rollout
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.stages.train import train_weights
 
 # ------------------------------------------------------------------ full scale
 
@@ -40,10 +38,7 @@ def test_math500_is_graded_by_equivalence(tmp_path: Path) -> None:
         r"90^\circ": ["90", r"90^{\circ}"],
         r"\text{Evelyn}": ["Evelyn", r"\textbf{Evelyn}"],
         r"10,\!000": ["10000", "10,000"],
-        r"\left( 3, \frac{\pi}{2} \right)": [
-            r"(3,\frac{\pi}{2})",
-            r"\left(3, \dfrac{\pi}{2}\right)",
-        ],
+        r"\left( 3, \frac{\pi}{2} \right)": [r"(3,\frac{\pi}{2})", r"\left(3, \dfrac{\pi}{2}\right)"],
         "5": ["x=5", "x = 5", "5."],
     }
     rows = [
@@ -54,7 +49,7 @@ def test_math500_is_graded_by_equivalence(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     card = yaml.safe_load((Path(pear.__file__).parents[1] / "card.yaml").read_text())
     options = {**card["params"]["full"]["datasets"]["math500"], "path": str(tmp_path)}
-    module = plugins.find("datasets", options.pop("use"))
+    module = registry.find("datasets", options.pop("use"))
     samples = list(module.samples("test", {}, {**module.PARAMS, "name": "math500", **options}))
     for one, own in zip(samples, written.values(), strict=True):
         free_text.check(one, [])
@@ -67,12 +62,8 @@ def test_math500_is_graded_by_equivalence(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ the reward
 
 
-def rewarded(
-    entropies: list[float], closing: int | None, *, right: bool = True, **options: Any
-) -> float:
-    statistics = TokenStatistics(
-        np.array(entropies), np.zeros(len(entropies)), closing, truncated=False
-    )
+def rewarded(entropies: list[float], closing: int | None, *, right: bool = True, **options: Any) -> float:
+    statistics = TokenStatistics(np.array(entropies), np.zeros(len(entropies)), closing, truncated=False)
     rollout = Rollout([Sample("a", {})], ["text"], [statistics])
     found = pear.parts(rollout, np.array([right]), {**pear.PARAMS, **options})
     return float(found["reward"][0])
@@ -96,10 +87,8 @@ def rewarded(
         ([1.5, 1.7, 9.0, 0.2], 2, {}, 1 - 1.4),  # right, and less than nothing
         ([1.5, 1.7, 9.0, 0.2], 2, {"clip_low": 0.0}, 0.0),
     ],
-)  # fmt: skip
-def test_rewards_by_hand(
-    entropies: list[float], closing: int | None, options: dict[str, Any], reward: float
-) -> None:
+)
+def test_rewards_by_hand(entropies: list[float], closing: int | None, options: dict[str, Any], reward: float) -> None:
     assert rewarded(entropies, closing, **options) == pytest.approx(reward)
 
 
@@ -163,9 +152,7 @@ def test_each_reward_gives_another_policy(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ the campaign
 
 
-def test_completions_stand_behind_its_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_completions_stand_behind_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     planned, _ = plans.load("systems/pear/smoke")
@@ -174,16 +161,14 @@ def test_completions_stand_behind_its_numbers(
     for ref in (page, chosen):
         assert planned.artifacts[ref].recipe["shows"] == "completions"
     code = planned.artifacts[chosen].recipe["code"]
-    assert {file for file in code if "/page/" in file} == {
-        "shiftbench/page/cells.py",
-        "shiftbench/page/completions.py",
-        "shiftbench/page/queries.py",
+    assert {file for file in code if "/report/" in file} == {
+        "shiftbench/report/cells.py",
+        "shiftbench/report/completions.py",
+        "shiftbench/report/queries.py",
     }
     assert planned.artifacts[Ref("report", "index")].recipe["samples"] == ["chains"]
     others, _ = plans.load("systems/llm-tta/smoke")
-    shown = {
-        recipe["shows"] for one in others.artifacts.values() if "shows" in (recipe := one.recipe)
-    }
+    shown = {recipe["shows"] for one in others.artifacts.values() if "shows" in (recipe := one.recipe)}
     assert shown == {"samples"}
 
 
@@ -229,23 +214,14 @@ def test_traces_think_aloud_and_are_right() -> None:
 
 def test_no_prompt_is_in_two_splits() -> None:
     own = {
-        split: {
-            sample.fields["text"]
-            for sample in problems(split, count=400, train_operations=[1, 2, 3])
-        }
+        split: {sample.fields["text"] for sample in problems(split, count=400, train_operations=[1, 2, 3])}
         for split in chain_arithmetic.NATIVE
     }
     assert not own["train"] & own["test"]
     assert not own["train"] & own["val"]
     assert not own["val"] & own["test"]
-    whole = [
-        sample
-        for split in own
-        for sample in problems(split, operations=[1], train_operations=[1], count=120)
-    ]
-    assert (
-        len({sample.fields["text"] for sample in whole}) == 10 * 12
-    )  # all of one operation turn up
+    whole = [sample for split in own for sample in problems(split, operations=[1], train_operations=[1], count=120)]
+    assert len({sample.fields["text"] for sample in whole}) == 10 * 12  # all of one operation turn up
     assert len({sample.key for sample in whole}) == len(whole)
 
 
@@ -263,7 +239,7 @@ def test_the_decoder_knows_all_words() -> None:
         decoder.encoded(sample.fields["text"], options)
         for text in sample.fields["meta"]["completions"]:
             assert decoder.decoded(decoder.encoded(text, options), options) == text
-    card = plugins.find("datasets", "chain_arithmetic")
+    card = registry.find("datasets", "chain_arithmetic")
     assert card is chain_arithmetic
 
 

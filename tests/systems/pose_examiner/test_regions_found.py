@@ -12,13 +12,13 @@ import torch
 import yaml
 
 from makers import shift_digests
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
-from shiftbench.errors import DataError
-from shiftbench.inference import nets
-from shiftbench.plan import cards
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
 from shiftbench.systems.pose_examiner.analyses import region_summary, released_searches
 from shiftbench.systems.pose_examiner.datasets import _examined, failure_regions
+from shiftbench.workflow.plan import cards
 
 CENTRE = _examined.decode(np.zeros(16))
 
@@ -49,13 +49,7 @@ def found(tmp_path: Path) -> dict[Any, Path]:
 
 
 def regions(found: dict[Any, Path], split: str = "test", **options: Any) -> list[Any]:
-    params = {
-        **failure_regions.PARAMS,
-        "name": "regions",
-        "trainer": "examiner",
-        "test": 6,
-        "train": 6,
-    }
+    params = {**failure_regions.PARAMS, "name": "regions", "trainer": "examiner", "test": 6, "train": 6}
     params |= {"searchers": [0, 1], "height": 64, "width": 48, **options}
     return list(failure_regions.samples(split, shift_digests.originals(), params, found))
 
@@ -87,18 +81,14 @@ def test_poses_to_learn_from_and_to_test_on_differ(found: dict[Any, Path]) -> No
     assert len(learnt) == 12
 
 
-def test_plain_pictures_are_those_of_the_search_and_others_stand_on_photos(
-    found: dict[Any, Path],
-) -> None:
+def test_plain_pictures_are_those_of_the_search_and_others_stand_on_photos(found: dict[Any, Path]) -> None:
     for one in regions(found, plain=True, searchers=[0]):
         assert (one.fields["image"][0] == 255).all()
     for one in regions(found, searchers=[0]):
         assert (one.fields["image"][0] == 255).mean() < 0.5
 
 
-def test_the_worst_pose_of_each_searcher_is_that_of_the_largest_error(
-    found: dict[Any, Path],
-) -> None:
+def test_the_worst_pose_of_each_searcher_is_that_of_the_largest_error(found: dict[Any, Path]) -> None:
     worst = regions(found, worst=True, plain=True)
     assert len(worst) == 2
     low, high = CENTRE - 0.03, np.minimum(CENTRE + 0.03, _examined.HIGH)
@@ -115,9 +105,7 @@ def test_without_a_trainer_poses_are_of_the_prior(found: dict[Any, Path]) -> Non
         regions({}, plain=True)
 
 
-def summary(
-    found: dict[Any, Path], **options: Any
-) -> dict[tuple[str, int, str | None], list[float]]:
+def summary(found: dict[Any, Path], **options: Any) -> dict[tuple[str, int, str | None], list[float]]:
     params = {**region_summary.PARAMS, "searches": {"heatmap_net": ["examiner"]}, "searchers": 2}
     job = Measurement({**params, "dataset": "capsule_bodies", **options}, found, 0, {})
     rows: dict[tuple[str, int, str | None], list[float]] = {}
@@ -231,9 +219,7 @@ def test_what_train_sh_writes_is_read(released: Path) -> None:
 
 def test_the_original_of_one_run_stands_for_all(released: Path) -> None:
     rows = read(released)
-    assert {rows["mpjpe_mm", f"smpl_bodies/pare-pretrained-s{run}", None] for run in (0, 1)} == {
-        81.81
-    }
+    assert {rows["mpjpe_mm", f"smpl_bodies/pare-pretrained-s{run}", None] for run in (0, 1)} == {81.81}
 
 
 def test_poses_of_the_prior_are_read_where_a_driver_wrote_them(released: Path) -> None:
@@ -279,50 +265,21 @@ def selections(value: Any) -> Iterator[dict[str, Any]]:
     [
         ("evaluation_results.txt", "adv_loop_6", "other", "'other' is none of the checkpoints"),
         ("evaluation_results.txt", "adv_loop_6", "adv_loop_x", "'adv_loop_x' is none of the"),
-        (
-            "evaluation_results.txt",
-            "loop_1-3dpw",
-            "loop_1-h36m",
-            "line 11: 'h36m' is none of the tests",
-        ),
-        (
-            "evaluation_results.txt",
-            BASE[:60],
-            "MPJPE : 1.0\n" + BASE[:60],
-            "before the checkpoint",
-        ),
-        (
-            f"{EXPS}/Proc_1_evaluation/evaluation_error.txt",
-            "NormGap",
-            "Gap",
-            "nothing of NormGap",
-        ),
-        (
-            f"{EXPS}/Proc_2_evaluation/evaluation_error.txt",
-            "[1.32]",
-            "[x]",
-            "NormGap is 'x', no number",
-        ),
-        (
-            f"{EXPS}/Proc_1_training/training_loss.txt",
-            "timeNeeds",
-            "InvVposer",
-            "no line of the first",
-        ),
+        ("evaluation_results.txt", "loop_1-3dpw", "loop_1-h36m", "line 11: 'h36m' is none of the tests"),
+        ("evaluation_results.txt", BASE[:60], "MPJPE : 1.0\n" + BASE[:60], "before the checkpoint"),
+        (f"{EXPS}/Proc_1_evaluation/evaluation_error.txt", "NormGap", "Gap", "nothing of NormGap"),
+        (f"{EXPS}/Proc_2_evaluation/evaluation_error.txt", "[1.32]", "[x]", "NormGap is 'x', no number"),
+        (f"{EXPS}/Proc_1_training/training_loss.txt", "timeNeeds", "InvVposer", "no line of the first"),
     ],
 )
-def test_what_it_does_not_write_is_refused(
-    released: Path, file: str, old: str, new: str, message: str
-) -> None:
+def test_what_it_does_not_write_is_refused(released: Path, file: str, old: str, new: str, message: str) -> None:
     place = released / "run_0" / file
     place.write_text(place.read_text().replace(old, new))
     with pytest.raises(DataError, match=message):
         read(released)
 
 
-@pytest.mark.parametrize(
-    "lacking", ["evaluation_results.txt", f"{EXPS}/Proc_1_training/training_loss.txt"]
-)
+@pytest.mark.parametrize("lacking", ["evaluation_results.txt", f"{EXPS}/Proc_1_training/training_loss.txt"])
 def test_a_file_that_is_missing_is_named(released: Path, lacking: str) -> None:
     (released / "run_1" / lacking).unlink()
     with pytest.raises(DataError, match=f"{Path(lacking).name} does not exist"):
@@ -339,4 +296,4 @@ def test_every_part_is_found_by_its_name() -> None:
         *(("trainers", arm) for arm in ("examiner", "random_search", "cma_search")),
         *(("analyses", one) for one in ("region_summary", "released_searches")),
     ):
-        assert plugins.find(family, name).__doc__
+        assert registry.find(family, name).__doc__

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.datasets import _bodies
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.plan import cards
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.datasets import _bodies
 from shiftbench.systems.pose_examiner.datasets import _examined
 from shiftbench.systems.pose_examiner.models import heatmap_net
 from shiftbench.systems.pose_examiner.trainers import _pose_search
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 ELBOW = _bodies.ANGLES.index("left_elbow")
 BENT = 1.2
@@ -101,7 +101,7 @@ def test_all_searchers_may_look_equally_often_and_look_elsewhere(known: list[Kno
 
 
 def test_reinforce_alone_stops_when_ten_errors_are_large_enough() -> None:
-    params = {**plugins.find("trainers", "examiner").PARAMS}
+    params = {**registry.find("trainers", "examiner").PARAMS}
     large, small = [0.2] * 30, [0.2] * 25 + [0.105] + [0.2] * 4
     assert _pose_search.enough(large, params)
     assert not _pose_search.enough(large[:20], params)
@@ -125,7 +125,7 @@ def test_the_log_has_every_error_of_the_first_phase_and_every_iteration(known: l
 
 def test_constants_are_those_of_the_release() -> None:
     """utils_PoseExaminer and tools/train_advTesting.py of qihao067/PoseExaminer; lengths in mm of 90 are 0.1 torsos."""
-    params = plugins.find("trainers", "examiner").PARAMS
+    params = registry.find("trainers", "examiner").PARAMS
     same = {"points": 300, "iterations": 300, "redraw": 3, "faces": 5, "poses": 10, "half": 0.03}
     assert {name: params[name] for name in same} == same
     assert params["samples"] == 200
@@ -160,7 +160,7 @@ def test_the_tested_model_is_asked_as_the_benchmark_asks_it(tmp_path: Path) -> N
 
 
 def test_a_model_without_a_trainer_that_is_tested_is_refused() -> None:
-    params = {**plugins.find("trainers", "examiner").PARAMS, "dataset": "tiny", "model": "hmr"}
+    params = {**registry.find("trainers", "examiner").PARAMS, "dataset": "tiny", "model": "hmr"}
     with pytest.raises(ParamsError, match="tested names no trainer of 'hmr'; it has heatmap_net"):
         _pose_search.needs(params)
 

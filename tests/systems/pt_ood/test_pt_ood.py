@@ -1,7 +1,5 @@
 """PT-OOD: what pre-training sees and what it does not, probes of frozen features, and how separable OOD is in them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -12,21 +10,21 @@ import torch
 from isolation import ROOT
 from makers import miniature_originals, training_jobs
 from makers.repositories import HOME
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
-from shiftbench.datasets import _nouns
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.losses import nt_xent
-from shiftbench.plan import cards, scales
-from shiftbench.plan import plan as plans
-from shiftbench.plan.params import Params
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.fetch import fetch
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.datasets import _nouns
+from shiftbench.plugins.losses import nt_xent
 from shiftbench.systems.pt_ood.datasets import _concepts
+from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.stages.fetch import fetch
+from shiftbench.workflow.stages.train import train_weights
 
 # --- pre-training ---------------------------------------------------------------------------------
 
@@ -48,28 +46,24 @@ def test_simclr_looks_at_no_label_and_finds_twins() -> None:
     turned = [s.with_field("label", 3 - s.fields["label"]) for s in given]
     made = []
     for samples in (given, turned):
-        job = training_jobs.job(
-            "convnet", "simclr", train=samples, epochs=3, batch_size=16, model_params={"width": 4}
-        )
+        job = training_jobs.job("convnet", "simclr", train=samples, epochs=3, batch_size=16, model_params={"width": 4})
         state, rows = train_weights(job)
         made.append(nets.state_bytes(state))
         losses = [value for _, name, value in rows if name == "train_loss"]
         assert losses[-1] < losses[0] < np.log(31) + 0.5
     assert made[0] == made[1]
-    fresh = plugins.find("models", "convnet").build(
-        {**plugins.find("models", "convnet").PARAMS, "width": 4}, 4
-    )
+    fresh = registry.find("models", "convnet").build({**registry.find("models", "convnet").PARAMS, "width": 4}, 4)
     assert set(state) == set(fresh.state_dict())  # no projection
 
 
 def test_random_weights_are_those_that_training_begins_with() -> None:
-    from shiftbench.trainers import _loop
+    from shiftbench.plugins.trainers import _loop
 
     job = training_jobs.job("convnet", "random_init")
     state, _ = train_weights(job)
     begun = _loop.fresh_net(job).state_dict()
     assert all(torch.equal(state[name], begun[name]) for name in begun)
-    assert plugins.find("trainers", "random_init").needs({}) == []
+    assert registry.find("trainers", "random_init").needs({}) == []
 
 
 # --- probes ---------------------------------------------------------------------------------------
@@ -109,7 +103,7 @@ def prepare_batch(samples, params):
 def projection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mine/models").mkdir(parents=True)
     (tmp_path / "mine/models/projection.py").write_text(PROJECTION)
-    monkeypatch.setattr(plugins.Folders, "extra", (tmp_path / "mine",))
+    monkeypatch.setattr(registry.Folders, "extra", (tmp_path / "mine",))
     return tmp_path
 
 
@@ -118,8 +112,7 @@ def blurred(count: int, seed: int) -> list[Sample]:
     random = np.random.default_rng(seed)
     samples = training_jobs.pictures(count, seed=seed)
     noisy = [
-        np.clip(s.fields["image"] * 0.3 + random.normal(100, 40, (28, 28)), 0, 255).astype(np.uint8)
-        for s in samples
+        np.clip(s.fields["image"] * 0.3 + random.normal(100, 40, (28, 28)), 0, 255).astype(np.uint8) for s in samples
     ]
     return [s.with_field("image", image) for s, image in zip(samples, noisy, strict=True)]
 
@@ -133,11 +126,9 @@ def test_a_probe_is_as_good_as_scikit_learns(projection: Path) -> None:
     begin, _ = train_weights(training_jobs.job("projection", "random_init"))
     start = refs.weights("pretraining_tiny", "projection", "random_init", 7)
     file = training_jobs.write(projection / "start.safetensors", begin)
-    job = training_jobs.job(
-        "projection", "linear_probe", inputs={start: file}, train=known, c=[0.01]
-    )
+    job = training_jobs.job("projection", "linear_probe", inputs={start: file}, train=known, c=[0.01])
     state, _ = train_weights(job)
-    module = plugins.find("models", "projection")
+    module = registry.find("models", "projection")
 
     def shown(weights: nets.State, samples: list[Sample]) -> dict[str, np.ndarray]:
         net = module.build({}, 4)
@@ -154,7 +145,7 @@ def test_a_probe_is_as_good_as_scikit_learns(projection: Path) -> None:
 
 
 def test_a_probe_starts_where_its_options_say() -> None:
-    trainer = plugins.find("trainers", "linear_probe")
+    trainer = registry.find("trainers", "linear_probe")
     context = {"dataset": "known_2", "model": "convnet", "seed": 3}
     own = {"learnt_from": "pretraining_{dataset}", "start": "erm", "same_seed": True}
     assert trainer.needs({**trainer.PARAMS, **own, **context})[0] == refs.weights(
@@ -170,10 +161,7 @@ def test_a_probe_starts_where_its_options_say() -> None:
 def upside_down(count: int) -> list[Sample]:
     """Images of other classes than those of `training_jobs.images`, which a net tells apart from them."""
     given = training_jobs.pictures(count, seed=2)
-    return [
-        Sample(s.key.replace("tiny", "ood"), {**s.fields, "image": 255 - s.fields["image"]})
-        for s in given
-    ]
+    return [Sample(s.key.replace("tiny", "ood"), {**s.fields, "image": 255 - s.fields["image"]}) for s in given]
 
 
 def stored(folder: Path, samples: list[Sample]) -> Path:
@@ -184,22 +172,19 @@ def stored(folder: Path, samples: list[Sample]) -> Path:
         "redistribute": True, "skipped": [], "dataset": folder.name, "split": "test", "shift": "identity",
         "severity": 0.0,
     }  # fmt: skip
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     shards.write(sorted(samples, key=lambda s: s.key), folder, fields, about, 10**8)
     return folder / "manifest.json"
 
 
 def test_separability_and_margin_of_features_that_are_known(projection: Path) -> None:
-    analysis = plugins.find("analyses", "separability")
+    analysis = registry.find("analyses", "separability")
     sets = {"id": training_jobs.pictures(80, seed=1), "ood": upside_down(80)}
-    inputs = {
-        refs.shards(name, "test"): stored(projection / name, samples)
-        for name, samples in sets.items()
-    }
+    inputs = {refs.shards(name, "test"): stored(projection / name, samples) for name, samples in sets.items()}
     state, _ = train_weights(training_jobs.job("convnet", "erm", epochs=2))
     name = "id/convnet-erm-s0"
     inputs[Ref("weights", name)] = training_jobs.write(projection / "w.safetensors", state)
-    model = {"use": "convnet", "options": plugins.find("models", "convnet").PARAMS}
+    model = {"use": "convnet", "options": registry.find("models", "convnet").PARAMS}
     params = {
         **analysis.PARAMS, "ood": "ood", "named": "pt", "dataset": "id", "split": "test", "weights": [name],
     }  # fmt: skip
@@ -213,9 +198,9 @@ def test_separability_and_margin_of_features_that_are_known(projection: Path) ->
 
     margins = {o.key: o.value for o in found if o.metric == "probe_margin"}
     assert set(margins) == {s.key for s in sets["ood"]}
-    net = plugins.find("models", "convnet").build(model["options"], 4)
+    net = registry.find("models", "convnet").build(model["options"], 4)
     nets.load_into(net, state, "here")
-    predictor = nets.TorchPredictor(net, plugins.find("models", "convnet"), model["options"], "cpu")
+    predictor = nets.TorchPredictor(net, registry.find("models", "convnet"), model["options"], "cpu")
     for sample in sets["ood"][:5]:
         logits = predictor([sample])["logits"][0].astype(float)
         first, second = sorted(np.exp(logits) / np.exp(logits).sum())[-1:-3:-1]
@@ -223,11 +208,9 @@ def test_separability_and_margin_of_features_that_are_known(projection: Path) ->
 
 
 def test_classes_of_noise_cannot_be_separated() -> None:
-    analysis = plugins.find("analyses", "separability")
+    analysis = registry.find("analyses", "separability")
     random = np.random.default_rng(0)
-    right = analysis.separated(
-        random.normal(size=(600, 5)), random.integers(0, 4, 600), np.arange(600) % 2 == 0, 0.1
-    )
+    right = analysis.separated(random.normal(size=(600, 5)), random.integers(0, 4, 600), np.arange(600) % 2 == 0, 0.1)
     assert len(right) == 300
     assert right.mean() == pytest.approx(0.25, abs=0.08)
 
@@ -269,7 +252,7 @@ def test_what_lies_above_a_synset_and_how_far_apart_two_are(tmp_path: Path) -> N
 
 
 def test_the_committed_lists_keep_apart_what_they_must() -> None:
-    thousand = set((ROOT / "src/shiftbench/datasets/imagenet_synsets.txt").read_text().split())
+    thousand = set((ROOT / "src/shiftbench/plugins/datasets/imagenet_synsets.txt").read_text().split())
     parts = {part: _concepts.read(part) for part in _concepts.PARTS}
     assert {len(set(synsets)) for synsets in parts.values()} == {_concepts.COUNT}
     assert set(parts["familiar"]) < thousand
@@ -291,7 +274,7 @@ def test_the_lists_are_what_wordnet_gives(tmp_path: Path) -> None:
 
 def test_a_class_with_too_few_images_is_told(tmp_path: Path) -> None:
     _, options = miniature_originals.imagenet_concepts(tmp_path)
-    module = plugins.find("datasets", "imagenet_concepts")
+    module = registry.find("datasets", "imagenet_concepts")
     with pytest.raises(DataError, match="holds 3 images, expected 50 or more"):
         list(module.samples("test", {}, {**module.PARAMS, **options, "per_class": 50}))
     with pytest.raises(ParamsError, match="part is 'familar'; did you mean familiar"):
@@ -307,7 +290,7 @@ def params(scale: str = "") -> Params:
 
 def seen(given: Params, dataset: str, split: str) -> set[str]:
     """Return which of many made-up keys of Fashion-MNIST a split of a dataset may hold, whatever their classes."""
-    module = plugins.find("datasets", given.use("datasets", dataset))
+    module = registry.find("datasets", given.use("datasets", dataset))
     native = splits.native(split, module)
     images = [Sample(f"fashion_mnist/{native}/{i:06d}", {"label": 0}) for i in range(4000)]
     low, high = getattr(given.datasets[dataset].slice, split)
@@ -316,7 +299,7 @@ def seen(given: Params, dataset: str, split: str) -> set[str]:
 
 
 def classes(given: Params, dataset: str) -> set[str]:
-    module = plugins.find("datasets", given.use("datasets", dataset))
+    module = registry.find("datasets", given.use("datasets", dataset))
     options = given.options("datasets", dataset)
     return set(module.CLASSES if hasattr(module, "CLASSES") else module.classes(options, {}))
 
@@ -376,9 +359,7 @@ def test_full_scale_chooses_options_by_classes_that_are_not_tested() -> None:
     for campaign in given.campaigns.values():
         ((name, _),) = campaign.val_sets
         held = classes(given, name)
-        tested = [
-            classes(given, one) for one in campaign.ood_groups if one in ("familiar", "unseen")
-        ]
+        tested = [classes(given, one) for one in campaign.ood_groups if one in ("familiar", "unseen")]
         assert len(tested) == 2
         assert not held & set.union(*tested)
 

@@ -5,8 +5,6 @@ measured by the functions below; of a deterministic perturbation there is one fi
 problem, is within a quarter of it, or as near as APART says, for the reason that stands there.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
@@ -15,7 +13,7 @@ import pytest
 
 from makers import code_problems
 from makers.code_problems import Problems
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 
 Pair = tuple[Sample, Sample]
 """A clean prompt and a perturbed one."""
@@ -51,9 +49,7 @@ def _spaces(pairs: Sequence[Pair]) -> tuple[float, float]:
     put = gone = others = spaces = 0
     for old, new in pairs:
         start, end = prose(old)
-        before, within = (
-            len("".join(text(old)[a:b].split())) for a, b in ((0, start), (start, end))
-        )
+        before, within = (len("".join(text(old)[a:b].split())) for a, b in ((0, start), (start, end)))
         gaps = zip(_gaps(text(old)), _gaps(text(new)), strict=True)
         for number, (one, two) in enumerate(gaps):
             if before < number < before + within:
@@ -117,9 +113,7 @@ def _bare(sample: Sample) -> str:
 
 def code_lines(pairs: Sequence[Pair]) -> float:
     """Return lines that were put and are not empty, per prompt that is another."""
-    counts = [
-        [_full_lines(one) for one in pair] for pair in pairs if _bare(pair[0]) != _bare(pair[1])
-    ]
+    counts = [[_full_lines(one) for one in pair] for pair in pairs if _bare(pair[0]) != _bare(pair[1])]
     return sum(new - old for old, new in counts) / len(counts)
 
 
@@ -168,18 +162,9 @@ OFFICIAL: dict[str, dict[Rate, float]] = {
     "format_new_line_after_docstring": {lines: 1.0},
 }
 APART: dict[tuple[str, Rate], tuple[float, str]] = {
-    ("docstring_tense_future", words_put): (
-        0.35,
-        "verbs are found by rules here, by a parser there",
-    ),
-    ("name_synonym_substitution", names): (
-        0.5,
-        "there a seed draws alike for all names; seed 0 changes none",
-    ),
-    ("syntax_for_while", code_lines): (
-        1.0,
-        "the step stands at the loop's top, as its end may not be given",
-    ),
+    ("docstring_tense_future", words_put): (0.35, "verbs are found by rules here, by a parser there"),
+    ("name_synonym_substitution", names): (0.5, "there a seed draws alike for all names; seed 0 changes none"),
+    ("syntax_for_while", code_lines): (1.0, "the step stands at the loop's top, as its end may not be given"),
 }
 
 
@@ -189,9 +174,7 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> Problems:
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_a_perturbation_changes_as_much_as_the_released_files(
-    name: str, problems: Problems
-) -> None:
+def test_a_perturbation_changes_as_much_as_the_released_files(name: str, problems: Problems) -> None:
     pairs: list[Pair] = []
     for seed in (1, 2):
         pairs += zip(*code_problems.perturbed(name, problems, seed, step=2), strict=True)

@@ -1,7 +1,5 @@
 """ReCode's own parts: coders that look solutions up, the judge of bodies, recorded completions, the released files."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -9,23 +7,18 @@ import numpy as np
 import pytest
 
 from makers import claimed_rows, shift_digests, training_jobs
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.plan import cards
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.sandbox import pool
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.evaluation.sandbox import pool
+from shiftbench.plugins.tasks import generation
 from shiftbench.statistics import claims, expressions
 from shiftbench.systems.recode.datasets import _recode_release
-from shiftbench.systems.recode.models import (
-    _bodies,
-    _choices,
-    code_llm,
-    smollm2_choice,
-)
-from shiftbench.tasks import generation
+from shiftbench.systems.recode.models import _bodies, _choices, code_llm, smollm2_choice
+from shiftbench.workflow.plan import cards
 
 ADD = 'def add(a, b):\n    """ Add two numbers. """\n'
 LONGEST = 'def longest(words):\n    """ Return the longest of some words. """\n'
@@ -52,7 +45,7 @@ def weights(tmp_path):
 
 
 def predictor(name, weights, **options):
-    model = plugins.find("models", name)
+    model = registry.find("models", name)
     return model.load(weights, {**model.PARAMS, **options}, [], "cpu", {})
 
 
@@ -66,10 +59,7 @@ def test_a_coder_gives_the_solution_of_the_nearest_problem(name, weights):
     assert [first(predict, problem(text)) for text in BODIES] == list(BODIES.values())
     typos = problem(LONGEST.replace("longest of some", "lnogest of smoe"))
     assert first(predict, typos) == BODIES[LONGEST]
-    assert (
-        first(predict, problem(LONGEST.replace('"""', "#", 1).replace('"""', "")))
-        == BODIES[LONGEST]
-    )
+    assert first(predict, problem(LONGEST.replace('"""', "#", 1).replace('"""', ""))) == BODIES[LONGEST]
     by_name = predictor(name, weights, view="name")
     assert first(by_name, problem(LONGEST.replace("Return", "Add"))) == BODIES[LONGEST]
     with pytest.raises(ParamsError, match=r"view is 'nmae' \(did you mean name\?\)"):
@@ -78,9 +68,7 @@ def test_a_coder_gives_the_solution_of_the_nearest_problem(name, weights):
 
 def test_words_are_lost_by_typos_and_letters_are_not(weights):
     # Neither word is in the docstring any more; half of the letters' sequences are.
-    typos = problem(
-        LONGEST.replace("Return the longest of some words", "Retunr teh longets fo soem wrods")
-    )
+    typos = problem(LONGEST.replace("Return the longest of some words", "Retunr teh longets fo soem wrods"))
     assert first(predictor("retrieval_char", weights), typos) == BODIES[LONGEST]
     assert first(predictor("retrieval_word", weights), typos) == BODIES[ADD]  # the first of all
 
@@ -89,9 +77,7 @@ def test_a_docstring_is_read_though_its_closing_quotes_are_torn():
     """As word perturbations of the release leave them: 87 of 164 prompts of SynonymInsertion, seed 0."""
     for end in ('"""\n', '" " "\n', "'\"\n", '"" "', ""):
         prompt = LONGEST.replace('some words. """\n', f"some words. \n    {end}")
-        assert (
-            _bodies.docstring(prompt, "longest").strip() == "Return the longest of some words."
-        ), end
+        assert _bodies.docstring(prompt, "longest").strip() == "Return the longest of some words.", end
     partial = LONGEST + "    best = ''\n"
     assert _bodies.docstring(partial, "longest").strip() == "Return the longest of some words."
 
@@ -104,9 +90,7 @@ def test_a_body_takes_the_name_and_the_tabs_of_its_prompt():
 
 def test_weights_must_hold_problems(tmp_path):
     training_jobs.write(tmp_path / "w.safetensors", {"x": __import__("torch").zeros(1)})
-    with pytest.raises(
-        ModelError, match="holds no problems; make it with the trainer `retrieval_index`"
-    ):
+    with pytest.raises(ModelError, match="holds no problems; make it with the trainer `retrieval_index`"):
         predictor("retrieval_word", tmp_path / "w.safetensors")
 
 
@@ -114,7 +98,7 @@ def test_the_index_is_the_clean_problems():
     samples = [problem(text, number) for number, text in enumerate(BODIES)]
     job = training_jobs.job("retrieval_word", "retrieval_index", train=samples)
     object.__setattr__(job, "samples", lambda _: samples)
-    state = plugins.find("trainers", "retrieval_index").train(job)
+    state = registry.find("trainers", "retrieval_index").train(job)
     assert [row["key"] for row in json.loads(state["problems.json"].numpy().tobytes())] == [
         sample.key for sample in samples
     ]
@@ -138,17 +122,13 @@ def test_bodies_to_choose_from_are_the_problem_s_whatever_its_prompt(weights):
     some = _choices.mutants("def f(n):\n", loop)
     assert any("range(n - 1)" in one for one in some)
     assert any("range(n)" in one and "total = 1" in one for one in some)
-    assert all(
-        pool.essence("def f(n):\n" + one) != pool.essence("def f(n):\n" + loop) for one in some
-    )
+    assert all(pool.essence("def f(n):\n" + one) != pool.essence("def f(n):\n" + loop) for one in some)
 
 
 def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(smollm2_choice, "ANSWERS", tmp_path)
     sample = problem(ADD, 0)
-    with pytest.raises(
-        DataError, match=r"holds no scores of a prompt that begins 'def add.*`generate`"
-    ):
+    with pytest.raises(DataError, match=r"holds no scores of a prompt that begins 'def add.*`generate`"):
         first(predictor("smollm2_choice", weights), sample)
     bodies = _choices.bodies(sample, _bodies.unpacked(weights))
     key = smollm2_choice._key(smollm2_choice.PARAMS, ADD, bodies)
@@ -190,9 +170,7 @@ def test_completions_are_recorded_answers_cut_at_the_next_statement(weights, tmp
 RANDOM, FIXED = range(10), range(1)
 RELEASED = {
     "nlaugmenter": {
-        **dict.fromkeys(
-            ("BackTranslation", "TenseTransformationPast", "TenseTransformationFuture"), FIXED
-        ),
+        **dict.fromkeys(("BackTranslation", "TenseTransformationPast", "TenseTransformationFuture"), FIXED),
         **dict.fromkeys(
             (
                 *("ButterFingersPerturbation", "ChangeCharCase", "EnglishInflectionalVariation"),
@@ -254,7 +232,7 @@ def row(name, seed):
 def test_the_files_of_the_full_scale_are_called_as_they_were_released(released):
     """Each file that the card names is there, for each seed, and gives its prompt; each released one is named."""
     params = cards.load("recode").params["full"]
-    shift, named = plugins.find("shifts", "recode_released"), set()
+    shift, named = registry.find("shifts", "recode_released"), set()
     sample = shift_digests.prompt(0)
     for options in params["shifts"].values():
         if options.get("use") == "recode_released":
@@ -275,7 +253,7 @@ def test_the_files_of_the_full_scale_are_called_as_they_were_released(released):
         if seed < 5 and name != "DeadCodeInserterLast"  # as in the release's config.json
     }
     assert named == expected
-    release = plugins.find("datasets", "recode_release")
+    release = registry.find("datasets", "recode_release")
     for options in params["datasets"].values():
         file = released / "nominal" / Path(options["path"]).name
         (sample,) = release.samples("test", {}, {"name": "d", "path": str(file)})
@@ -298,7 +276,7 @@ def test_released_files_are_read_and_counted(released):
     folder = released / "perturbed_finalized"
     for dataset in ("humaneval", "mbpp"):
         assert _recode_release.counts(folder, dataset) == _recode_release.FAMILIES
-    shift = plugins.find("shifts", "recode_released")
+    shift = registry.find("shifts", "recode_released")
     rng = RandomStream(0, "a", "d", "k")
     sample = shift_digests.prompt(0)
     options = {"path": str(folder), "file": "humaneval/natgen/VarRenamerRN"}
@@ -309,11 +287,7 @@ def test_released_files_are_read_and_counted(released):
     solved = generation.program(found, found.fields["meta"]["canonical_solution"])
     assert pool.run_all([solved])[0].passed
     for file, severity, why in (
-        (
-            "humaneval/natgen/VarRenamerR",
-            1.0,
-            r"no humaneval_VarRenamerR_s0.jsonl \(did you mean V",
-        ),
+        ("humaneval/natgen/VarRenamerR", 1.0, r"no humaneval_VarRenamerR_s0.jsonl \(did you mean V"),
         ("mbpp/natgen/OperandSwap", 2.0, r"has no mbpp_OperandSwap_s1.jsonl \(it has seeds \[0\]"),
     ):
         with pytest.raises(DataError, match=why):

@@ -1,13 +1,11 @@
 """Weights to be merged."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
 from makers.two_tasks import tuned, written
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """CLIP towers are merged under our names, and as the released code merges transformers' modules."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +10,13 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from makers.two_tasks import (
-    CANDIDATES,
-    CLASSES,
-    MERGERS,
-    job,
-    tuned,
-    written,
-)
-from shiftbench import refs
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
-from shiftbench.models import clip_vision
-from shiftbench.stages.train import train_weights
-from shiftbench.systems.regmean_plus_plus.trainers import (
-    _merging,
-)
+from makers.two_tasks import CANDIDATES, CLASSES, MERGERS, job, tuned, written
+from shiftbench.base import refs
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.models import clip_vision
+from shiftbench.systems.regmean_plus_plus.trainers import _merging
+from shiftbench.workflow.stages.train import train_weights
 
 
 def test_a_clip_tower_of_transformers_is_merged_under_our_names(tmp_path: Path) -> None:
@@ -36,9 +25,7 @@ def test_a_clip_tower_of_transformers_is_merged_under_our_names(tmp_path: Path) 
     heads = tmp_path / "heads.safetensors"
     random = torch.Generator().manual_seed(0)
     heads.write_bytes(
-        nets.state_bytes(
-            {"visual_projection.weight": torch.randn(6, 8), "head.weight": torch.randn(8, 6)}
-        )
+        nets.state_bytes({"visual_projection.weight": torch.randn(6, 8), "head.weight": torch.randn(8, 6)})
     )
     inputs = {}
     for name in ("start", *CANDIDATES.values()):
@@ -56,29 +43,19 @@ def test_a_clip_tower_of_transformers_is_merged_under_our_names(tmp_path: Path) 
         inputs[refs.weights("tiny", "clip", name)] = training_jobs.write(
             tmp_path / f"{name}.safetensors", state, CLASSES
         )
-    inputs |= {
-        ref: path
-        for ref, path in written(tmp_path / "vit", *tuned()).items()
-        if ref.kind == "shards"
-    }
+    inputs |= {ref: path for ref, path in written(tmp_path / "vit", *tuned()).items() if ref.kind == "shards"}
     for trainer in MERGERS:
-        made = replace(
-            job(trainer, inputs), model="clip_vision", model_params={**sizes, "path": str(heads)}
-        )
+        made = replace(job(trainer, inputs), model="clip_vision", model_params={**sizes, "path": str(heads)})
         state, rows = train_weights(made)
         assert {name for _, name, _ in rows} >= {"val_accuracy", "val_accuracy_left"}
-        assert torch.equal(
-            state["project.weight"], nets.read_state(heads)["visual_projection.weight"]
-        )
+        assert torch.equal(state["project.weight"], nets.read_state(heads)["visual_projection.weight"])
 
 
 def small_clip() -> tuple[Any, list[Any]]:
     """Return a small `CLIPVisionModel` of transformers, and two moved away from it."""
     transformers = pytest.importorskip("transformers")
     sizes = {"hidden_size": 8, "intermediate_size": 32, "projection_dim": 6, "patch_size": 14}
-    config = transformers.CLIPVisionConfig(
-        **sizes, num_hidden_layers=2, num_attention_heads=2, image_size=28
-    )
+    config = transformers.CLIPVisionConfig(**sizes, num_hidden_layers=2, num_attention_heads=2, image_size=28)
     torch.manual_seed(0)
     start = transformers.CLIPVisionModel(config).eval()
     candidates = []
@@ -97,8 +74,7 @@ def released(start: Any, candidates: list[Any], inputs: list[list[torch.Tensor]]
     states = [_vision(model).state_dict() for model in candidates]
     outside = [name for name in states[0] if name.startswith(("embeddings", "pre_layrnorm"))]
     _vision(merged).load_state_dict(
-        {name: sum(s[name] for s in states) / 2 for name in outside if "ids" not in name},
-        strict=False,
+        {name: sum(s[name] for s in states) / 2 for name in outside if "ids" not in name}, strict=False
     )
     embed = nn.Sequential(_vision(merged).embeddings, _vision(merged).pre_layrnorm)
     hidden = [[embed(batch) for batch in own] for own in inputs]
@@ -177,9 +153,7 @@ def test_the_released_code_on_transformers_modules_gives_the_same_net(tmp_path: 
     shared = written(tmp_path / "vit", *tuned())
     found |= {ref: path for ref, path in shared.items() if ref.kind == "shards"}
     asked = replace(
-        job("regmean_plus_plus", found, outside="pretrained", batch_size=5),
-        model="clip_vision",
-        model_params=options,
+        job("regmean_plus_plus", found, outside="pretrained", batch_size=5), model="clip_vision", model_params=options
     )
     ours, _ = train_weights(asked)
     net = _merging.net_of(asked, ours)
@@ -194,7 +168,7 @@ def test_the_released_code_on_transformers_modules_gives_the_same_net(tmp_path: 
     assert {n for n in ours if n not in expected} == {"project.weight", "head.weight"}
     for name, value in expected.items():
         assert torch.allclose(ours[name], value, atol=2e-4), name
-    images = torch.from_numpy(nets.prepare(asked.plugin, _merging.calibration(asked)["left"], options))  # fmt: skip
+    images = torch.from_numpy(nets.prepare(asked.plugin, _merging.calibration(asked)["left"], options))
     with torch.inference_mode():
         features = net.features(images)
     assert torch.allclose(features, nn.functional.normalize(answers, dim=1), atol=1e-3)

@@ -1,7 +1,5 @@
 """RegMean++ and what it is compared with: merging against literal versions of the equations."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,29 +11,13 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from makers.two_tasks import (
-    CANDIDATES,
-    CLASSES,
-    MERGERS,
-    job,
-    merged,
-    small_vit,
-    tuned,
-    two_tasks,
-    written,
-)
-from shiftbench import refs
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref
-from shiftbench.stages.train import train_weights
-from shiftbench.systems.regmean_plus_plus.trainers import (
-    _grams,
-    _merging,
-    _tasks,
-    fisher_merging,
-    ties,
-)
+from makers.two_tasks import CANDIDATES, CLASSES, MERGERS, job, merged, small_vit, tuned, two_tasks, written
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation.nets import State
+from shiftbench.systems.regmean_plus_plus.trainers import _grams, _merging, _tasks, fisher_merging, ties
+from shiftbench.workflow.stages.train import train_weights
 
 
 def test_a_merged_layer_attains_the_least_squares_optimum() -> None:
@@ -73,13 +55,7 @@ def test_one_sample_gives_finite_weights_and_says_so_in_the_log(inputs: dict[Ref
 
 
 def literal(
-    states: list[State],
-    start: State,
-    batches: list[torch.Tensor],
-    depth: int,
-    a: float,
-    *,
-    plus: bool,
+    states: list[State], start: State, batches: list[torch.Tensor], depth: int, a: float, *, plus: bool
 ) -> State:
     """RegMean(++) as the paper writes it: nets from scratch for every layer, inputs by hooks, plain inverses."""
     result = _merging.mean(states)
@@ -96,9 +72,7 @@ def literal(
             part = net.get_submodule(f"blocks.{number}")
             for name, layer in part.named_modules():
                 if isinstance(layer, nn.Linear):
-                    layer.register_forward_hook(
-                        lambda _, x, __, to=seen, name=name: to.update({name: x[0]})
-                    )
+                    layer.register_forward_hook(lambda _, x, __, to=seen, name=name: to.update({name: x[0]}))
             with torch.no_grad():
                 net(batch)
             for name, given in seen.items():
@@ -151,22 +125,16 @@ def test_of_identical_candidates_every_merger_gives_that_one(trainer: str, tmp_p
     """Done means; task arithmetic with 1/K, TIES as the mean of all (their own constants scale by design)."""
     start, states = tuned()
     one = states["left"]
-    found = merged(
-        trainer, written(tmp_path, start, dict.fromkeys(CANDIDATES, one)), **ALIKE.get(trainer, {})
-    )
+    found = merged(trainer, written(tmp_path, start, dict.fromkeys(CANDIDATES, one)), **ALIKE.get(trainer, {}))
     assert _equal(found, one, 2e-5)
 
 
 @pytest.mark.parametrize("trainer", ["regmean", "regmean_plus_plus"])
-def test_ablations_choose_blocks_layers_and_what_is_outside(
-    trainer: str, inputs: dict[Ref, Path]
-) -> None:
+def test_ablations_choose_blocks_layers_and_what_is_outside(trainer: str, inputs: dict[Ref, Path]) -> None:
     start, _ = tuned()
     mean, whole = merged("simple_average", inputs), merged(trainer, inputs)
     changed = {name for name in mean if not torch.equal(mean[name], whole[name])}
-    assert changed == {
-        n for n in mean if n.startswith("blocks") and n.endswith("weight") and "norm" not in n
-    }
+    assert changed == {n for n in mean if n.startswith("blocks") and n.endswith("weight") and "norm" not in n}
     late = merged(trainer, inputs, blocks=[1], layers=["mlp"])
     assert {n for n in mean if not torch.equal(mean[n], late[n])} == {
         n for n in changed if n.startswith("blocks.1.mlp")
@@ -178,12 +146,8 @@ def test_ablations_choose_blocks_layers_and_what_is_outside(
         merged(trainer, inputs, outside="averaged")
 
 
-def test_sequential_merging_spreads_calibration_over_what_was_merged(
-    inputs: dict[Ref, Path],
-) -> None:
-    made = job(
-        "regmean", inputs, candidates={"left+right": "on_left", "right": "on_right"}, samples=8
-    )
+def test_sequential_merging_spreads_calibration_over_what_was_merged(inputs: dict[Ref, Path]) -> None:
+    made = job("regmean", inputs, candidates={"left+right": "on_left", "right": "on_right"}, samples=8)
     found = _merging.calibration(made)
     assert [s.fields["meta"]["group"] for s in found["left+right"]] == ["left"] * 4 + ["right"] * 4
     assert [s.fields["meta"]["group"] for s in found["right"]] == ["right"] * 8
@@ -192,9 +156,7 @@ def test_sequential_merging_spreads_calibration_over_what_was_merged(
 
 
 def test_calibration_is_training_data_of_the_task_or_of_one_class(inputs: dict[Ref, Path]) -> None:
-    needs = _merging.needs(
-        {**_merging.CALIBRATED, "candidates": CANDIDATES, "dataset": "d", "model": "vit", "seed": 1}
-    )
+    needs = _merging.needs({**_merging.CALIBRATED, "candidates": CANDIDATES, "dataset": "d", "model": "vit", "seed": 1})
     assert refs.shards("d", "train") in needs
     assert not [ref for ref in needs if "test" in ref.parts]
     found = _merging.calibration(job("regmean", inputs, one_class=True))
@@ -207,9 +169,7 @@ def test_simple_average_and_task_arithmetic_are_their_formulas(inputs: dict[Ref,
     for name in start:
         frozen = name.startswith("head.")
         assert torch.allclose(mean[name], start[name] if frozen else (a[name] + b[name]) / 2)
-        assert torch.allclose(
-            added[name], start[name] + 0.3 * (a[name] + b[name] - 2 * start[name]), atol=1e-6
-        )
+        assert torch.allclose(added[name], start[name] + 0.3 * (a[name] + b[name] - 2 * start[name]), atol=1e-6)
 
 
 def test_ties_trims_elects_and_adds() -> None:
@@ -264,9 +224,7 @@ def test_fisher_is_what_its_options_say() -> None:
         expected += shares[label].double() * net.get_parameter("norm.bias").grad.double() ** 2
     exact = fisher_merging.fisher(net, one, (4, 8), "class")["norm.bias"]
     assert torch.allclose(exact, expected, rtol=1e-4)
-    assert not torch.allclose(
-        fisher_merging.fisher(net, one, (4, 8), "sample")["norm.bias"], expected, rtol=0.05
-    )
+    assert not torch.allclose(fisher_merging.fisher(net, one, (4, 8), "sample")["norm.bias"], expected, rtol=0.05)
     with pytest.raises(ParamsError, match="squares is 'samples'; did you mean sample"):
         train_weights(job("fisher_merging", {}, squares="samples"))
 
@@ -284,15 +242,11 @@ def test_fisher_weighs_each_parameter() -> None:
 def test_a_task_is_learnt_under_its_own_head_and_others_stay(tmp_path: Path) -> None:
     start, rows = train_weights(job("multitask", epochs=30, batch_size=16, lr=0.01))
     final = {name: value for _, name, value in rows}
-    assert final["val_accuracy"] == pytest.approx(
-        (final["val_accuracy_left"] + final["val_accuracy_right"]) / 2
-    )
+    assert final["val_accuracy"] == pytest.approx((final["val_accuracy_left"] + final["val_accuracy_right"]) / 2)
     assert final["val_accuracy"] > 0.6
     path = training_jobs.write(tmp_path / "start.safetensors", start, CLASSES)
     inputs = {refs.weights("tiny", "vit", "start"): path}
-    tuned_on, rows = train_weights(
-        job("multitask", inputs, start="start", tasks=["left"], head=False, epochs=1)
-    )
+    tuned_on, rows = train_weights(job("multitask", inputs, start="start", tasks=["left"], head=False, epochs=1))
     assert torch.equal(tuned_on["head.weight"], start["head.weight"])
     assert not torch.equal(tuned_on["norm.bias"], start["norm.bias"])
     assert {name for _, name, _ in rows} == {"train_loss", "val_accuracy", "val_accuracy_left"}
@@ -312,7 +266,7 @@ def test_a_task_is_learnt_from_its_own_images_where_shards_hold_those_of_all() -
     states = [
         train_weights(replace(asked, folder=folder))[0],
         train_weights(replace(asked, samples={"train": alone, "val": two_tasks(16, "val")}.__getitem__))[0],
-    ]  # fmt: skip
+    ]
     assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
 
 

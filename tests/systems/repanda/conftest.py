@@ -1,7 +1,5 @@
 """The sources of tables, as miniatures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """RePanda's arms: a parser whose queries are run and repaired, and a classifier that writes none."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +7,18 @@ import numpy as np
 import pytest
 
 from makers.small_table_sources import ISLANDS, claims
-from shiftbench import plugins, sandbox
-from shiftbench.contracts import TrainJob
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import tables
-from shiftbench.errors import DataError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets, sandbox
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.tasks import LabelSpace, table_question
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
 from shiftbench.systems.repanda.models import _noise, _parser, table_direct, table_grammar
-from shiftbench.tasks import LabelSpace, table_question
+from shiftbench.workflow.stages.train import train_weights
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
 
@@ -86,16 +84,14 @@ def test_more_rounds_execute_more_and_change_no_verdict(sources: dict[str, Path]
         executed = np.array(table["executed"].to_pylist())
         shares.append(executed.mean())
         assert max(found["rounds"]) <= rounds
-        assert all(
-            whole[executed] == found["answers"][executed]
-        )  # what runs says what it said unbroken
+        assert all(whole[executed] == found["answers"][executed])  # what runs says what it said unbroken
         assert not np.array(table["correct"].to_pylist())[~executed].any()  # a failure is wrong
     assert shares == sorted(shares)
     assert shares[0] < shares[-1]
 
 
 def outputs(name: str, some: list[Sample], **options: Any) -> nets.Outputs:
-    model = plugins.find("models", name)
+    model = registry.find("models", name)
     predict = model.load(Path("none"), {**model.PARAMS, **options}, (), "cpu", {})
     found: nets.Outputs = predict(some)
     return found
@@ -103,14 +99,10 @@ def outputs(name: str, some: list[Sample], **options: Any) -> nets.Outputs:
 
 @needs_sandbox
 def test_a_claim_that_is_not_understood_is_no_answer() -> None:
-    given = Sample(
-        "toy/test/0", {"text": "all is well", "table": ISLANDS, "meta": {"answer": True}}
-    )
+    given = Sample("toy/test/0", {"text": "all is well", "table": ISLANDS, "meta": {"answer": True}})
     found = outputs("table_grammar", [given])
-    assert (found["answers"][0], found["queries"][0], found["status"][0]) == (None, "", "not understood")  # fmt: skip
-    unknown = Sample(
-        "toy/test/1", {**given.fields, "meta": {}}
-    )  # nothing but text and table is read
+    assert (found["answers"][0], found["queries"][0], found["status"][0]) == (None, "", "not understood")
+    unknown = Sample("toy/test/1", {**given.fields, "meta": {}})  # nothing but text and table is read
     assert outputs("table_grammar", [unknown])["status"][0] == "not understood"
 
 
@@ -126,10 +118,7 @@ def direct_job(samples: list[Sample], **params: Any) -> TrainJob:
 def test_the_direct_model_learns_what_a_wording_tells(tmp_path: Path) -> None:
     """Claims with `not` are false here, so that words alone are enough."""
     says = ["Ada is here", "Ada is not here"]
-    some = [
-        Sample(f"k{n}", {"text": says[n % 2], "table": ISLANDS, "meta": {"answer": n % 2 == 0}})
-        for n in range(20)
-    ]
+    some = [Sample(f"k{n}", {"text": says[n % 2], "table": ISLANDS, "meta": {"answer": n % 2 == 0}}) for n in range(20)]
     state, log = train_weights(direct_job(some))
     assert log == [(0, "val_accuracy", 1.0)]
     file = tmp_path / "weights.safetensors"

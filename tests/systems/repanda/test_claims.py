@@ -1,7 +1,5 @@
 """RePanda's data: tables from miniatures of their sources, and claims whose truth two ways agree on."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,22 +7,18 @@ from typing import Any
 import pytest
 
 from makers.small_table_sources import ISLANDS, claims
-from shiftbench import plugins, sandbox
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import splits, tables
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sandbox import pandas_queries
+from shiftbench.evaluation import sandbox
+from shiftbench.evaluation.sandbox import pandas_queries
+from shiftbench.plugins.tasks import table_question
 from shiftbench.systems.repanda.datasets import _drawn, _forms, _pools
 from shiftbench.systems.repanda.datasets._forms import Form
-from shiftbench.tasks import table_question
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
-DATASETS = (
-    "table_claims",
-    "wikipedia_claims",
-    "wikipedia_question_claims",
-    "wikipedia_question_claims_balanced",
-)
+DATASETS = ("table_claims", "wikipedia_claims", "wikipedia_question_claims", "wikipedia_question_claims_balanced")
 
 # ------------------------------------------------------------------ the tables
 
@@ -99,10 +93,8 @@ def test_truths_by_hand_and_by_pandas(form: Form, true: bool) -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_claims_are_drawn_alike_each_time_and_are_of_one_split(
-    name: str, sources: dict[str, Path]
-) -> None:
-    module = plugins.find("datasets", name)
+def test_claims_are_drawn_alike_each_time_and_are_of_one_split(name: str, sources: dict[str, Path]) -> None:
+    module = registry.find("datasets", name)
     offered = ("test",) if module.NATIVE == ("test",) else splits.SPLITS
     found = {split: claims(name, sources, split) for split in offered}
     again = {split: claims(name, sources, split) for split in offered}
@@ -119,10 +111,7 @@ def test_claims_are_drawn_alike_each_time_and_are_of_one_split(
 @needs_sandbox
 def test_what_claims_say_is_what_pandas_finds(sources: dict[str, Path]) -> None:
     """The other way to the truth: the query that each claim has beside it."""
-    some = [
-        *claims("table_claims", sources, "train")[::40],
-        *claims("wikipedia_claims", sources)[::3],
-    ]
+    some = [*claims("table_claims", sources, "train")[::40], *claims("wikipedia_claims", sources)[::3]]
     columns = [tables.typed(one.fields["table"]) for one in some]
     asked = [(one.fields["meta"]["query"], own) for one, own in zip(some, columns, strict=True)]
     wrong = [
@@ -134,9 +123,7 @@ def test_what_claims_say_is_what_pandas_finds(sources: dict[str, Path]) -> None:
 
 
 @needs_sandbox
-def test_a_true_lookup_fails_when_the_cell_that_it_names_is_another(
-    sources: dict[str, Path],
-) -> None:
+def test_a_true_lookup_fails_when_the_cell_that_it_names_is_another(sources: dict[str, Path]) -> None:
     """A query that is right for the wrong reason would not notice."""
     found = claims("table_claims", sources, "train")
     some = [one for one in found if one.fields["meta"]["group"] == "lookup"]
@@ -157,9 +144,7 @@ def test_a_true_lookup_fails_when_the_cell_that_it_names_is_another(
 def test_true_and_false_claims_are_as_many_and_say_other_things(sources: dict[str, Path]) -> None:
     train = claims("table_claims", sources, "train")
     answers = Counter(one.fields["meta"]["answer"] for one in train)
-    assert abs(answers[True] - answers[False]) <= len(
-        {one.fields["meta"]["cluster"] for one in train}
-    )
+    assert abs(answers[True] - answers[False]) <= len({one.fields["meta"]["cluster"] for one in train})
     assert {one.fields["meta"]["group"] for one in train} == set(_forms.OPERATIONS)
     assert {one.fields["meta"]["template"][-1] for one in train} == {"0", "1"}
     wiki = claims("wikipedia_claims", sources)
@@ -167,11 +152,9 @@ def test_true_and_false_claims_are_as_many_and_say_other_things(sources: dict[st
     questions = claims("wikipedia_question_claims", sources)
     assert {one.fields["meta"]["answer"] for one in questions} == {True}
     balanced = claims("wikipedia_question_claims_balanced", sources)
-    groups = Counter(
-        (one.fields["meta"]["group"], one.fields["meta"]["answer"]) for one in balanced
-    )
+    groups = Counter((one.fields["meta"]["group"], one.fields["meta"]["answer"]) for one in balanced)
     assert set(groups) == {("all_true", True), ("all_false", False)}
-    assert {one.fields["meta"]["template"].partition("/")[0] for one in balanced} <= {"lookup", "count"}  # fmt: skip
+    assert {one.fields["meta"]["template"].partition("/")[0] for one in balanced} <= {"lookup", "count"}
 
 
 @pytest.mark.parametrize(
@@ -182,9 +165,7 @@ def test_true_and_false_claims_are_as_many_and_say_other_things(sources: dict[st
         ({"paraphrases": []}, r"expected some of 0, 1 and 2"),
     ],
 )
-def test_options_out_of_range_are_refused(
-    options: dict[str, Any], why: str, sources: dict[str, Path]
-) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any], why: str, sources: dict[str, Path]) -> None:
     with pytest.raises(ParamsError, match=why):
         claims("table_claims", sources, **options)
 

@@ -1,7 +1,5 @@
 """A language model behind RePanda's table questions: what is asked, round by round, and what is made of the answers."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +7,11 @@ from typing import Any
 import pytest
 
 from makers.small_table_sources import ISLANDS
-from shiftbench import sandbox
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.llm.client import Request
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets, sandbox
+from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.evaluation.llm.client import Request
 from shiftbench.systems.repanda.models import table_llm
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
@@ -46,9 +43,7 @@ def predicted(sample: Sample, **changed: Any) -> dict[str, Any]:
 
 
 @needs_sandbox
-def test_a_query_that_fails_is_sent_back_with_its_error_until_one_runs(
-    kept: answer_cache.Answers,
-) -> None:
+def test_a_query_that_fails_is_sent_back_with_its_error_until_one_runs(kept: answer_cache.Answers) -> None:
     (first,) = asked(claim())
     said = "\n".join(text for _, text in first.messages)
     assert "Name#Area#Kind\nAda#1,200#x" in said
@@ -81,12 +76,9 @@ def test_no_request_holds_a_label(kept: answer_cache.Answers) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "answer"),
-    [("True", True), (" false.", False), ("No, it is not", False), ("Perhaps", None), ("12", None)],
+    ("said", "answer"), [("True", True), (" false.", False), ("No, it is not", False), ("Perhaps", None), ("12", None)]
 )
-def test_a_direct_answer_is_its_first_word(
-    said: str, answer: bool | None, kept: answer_cache.Answers
-) -> None:
+def test_a_direct_answer_is_its_first_word(said: str, answer: bool | None, kept: answer_cache.Answers) -> None:
     (request,) = asked(claim(), ask="direct")
     assert request.messages[-1][0] == "user"
     kept.put(request.key(LLM), said)

@@ -1,7 +1,5 @@
 """RePanda's loaders of released data, and queries that were written elsewhere."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -11,14 +9,14 @@ import pytest
 
 from makers import training_jobs
 from makers.small_table_sources import ISLANDS
-from shiftbench import plugins, sandbox
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _given
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets, sandbox
+from shiftbench.plugins.models import _given
+from shiftbench.plugins.tasks import LabelSpace, table_question
 from shiftbench.systems.repanda.datasets import _official
 from shiftbench.systems.repanda.models import table_queries
-from shiftbench.tasks import LabelSpace, table_question
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
 
@@ -35,7 +33,7 @@ def test_tabfact_as_it_is_released(tmp_path: Path) -> None:
     asked = {"2-1.html.csv": [["the area be 3", "the area be 4"], [1, 0], "islands"]}
     written(tmp_path / "tokenized_data/test_examples.json", json.dumps(asked))
     written(tmp_path / "data/all_csv/2-1.html.csv", "name#area\nada#3\nbea#1 , 200\n")
-    module = plugins.find("datasets", "tabfact")
+    module = registry.find("datasets", "tabfact")
     found = list(module.samples("test", {}, {"path": str(tmp_path), "name": "tabfact"}))
     assert [one.key for one in found] == [f"tabfact/test/2-1_{n:03d}" for n in (0, 1)]
     assert [one.fields["meta"]["answer"] for one in found] == [True, False]
@@ -47,10 +45,7 @@ def test_tabfact_as_it_is_released(tmp_path: Path) -> None:
     for one in found:
         table_question.check(one, [])
     assert module.group(found[0]) == "2-1.html.csv"
-    assert list(module.wants("val", {"path": "a"})) == [
-        "a/tokenized_data/val_examples.json",
-        "a/data/all_csv",
-    ]
+    assert list(module.wants("val", {"path": "a"})) == ["a/tokenized_data/val_examples.json", "a/data/all_csv"]
     with pytest.raises(DataError, match=r"train_examples.json does not exist"):
         list(module.samples("train", {}, {"path": str(tmp_path), "name": "tabfact"}))
     with pytest.raises(ParamsError, match="tabfact: option path is missing"):
@@ -73,7 +68,7 @@ def wtq(root: Path, *answers: tuple[str, str], header: tuple[str, ...] = TAGGED)
         lines.append("\t".join(row.get(name, "") for name in header))
     written(root / "tagged/data/pristine-unseen-tables.tagged", "\n".join(lines) + "\n")
     written(root / "csv/204-csv/7.tsv", "Name\tPositions\\nUK\tPositions\\nUK\t\nAda\t3\t4\n")
-    module = plugins.find("datasets", "wiki_table_questions")
+    module = registry.find("datasets", "wiki_table_questions")
     return list(module.samples("test", {}, {"path": str(root), "name": "wiki_table_questions"}))
 
 
@@ -106,9 +101,7 @@ def test_wiki_table_questions_as_they_are_released(tmp_path: Path) -> None:
         ("Italy", "Italy", "italy"),
     ],
 )
-def test_a_number_is_right_however_the_truth_says_it(
-    tmp_path: Path, answer: str, canon: str, said: str
-) -> None:
+def test_a_number_is_right_however_the_truth_says_it(tmp_path: Path, answer: str, canon: str, said: str) -> None:
     (asked,) = wtq(tmp_path, (answer, canon))
     given = np.empty(3, object)
     given[:] = [[said], [answer], ["7"]]
@@ -126,10 +119,8 @@ def test_pantabfact_as_its_card_describes_it(tmp_path: Path) -> None:
         "pandas_eval": True,
     }
     file = written(tmp_path / "a.json", json.dumps([row, {**row, "label": 0}]))
-    module = plugins.find("datasets", "pantabfact")
-    found = list(
-        module.samples("all", {}, {**module.PARAMS, "path": str(file), "name": "pantabfact"})
-    )
+    module = registry.find("datasets", "pantabfact")
+    found = list(module.samples("all", {}, {**module.PARAMS, "path": str(file), "name": "pantabfact"}))
     assert [one.fields["meta"]["answer"] for one in found] == [True, False]
     assert [one.key for one in found] == ["pantabfact/all/000000", "pantabfact/all/000001"]
     assert found[0].fields["meta"]["query"] == row["pandas_code"]
@@ -143,7 +134,7 @@ def test_pantabfact_as_its_card_describes_it(tmp_path: Path) -> None:
 def test_wikifact_has_that_form_without_queries(tmp_path: Path) -> None:
     row = {"table_text": "name#area\nada#3", "table_caption": "", "statement": "so", "label": 0}
     file = written(tmp_path / "a.json", json.dumps([row]))
-    module = plugins.find("datasets", "wikifact")
+    module = registry.find("datasets", "wikifact")
     (found,) = module.samples("test", {}, {**module.PARAMS, "path": str(file), "name": "wf"})
     table_question.check(found, [])
     assert module.NATIVE == ("test",)
@@ -153,8 +144,7 @@ def test_wikifact_has_that_form_without_queries(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "why"),
-    [([], "no header"), ([["a"], ["1", "2"]], "row 0 has 2 cells, the header 1")],
+    ("lines", "why"), [([], "no header"), ([["a"], ["1", "2"]], "row 0 has 2 cells, the header 1")]
 )
 def test_released_tables_that_are_none_are_refused(lines: list[list[str]], why: str) -> None:
     with pytest.raises(DataError, match=f"a.csv: {why}"):
@@ -179,10 +169,7 @@ def test_recorded_queries_are_run_until_one_runs(tmp_path: Path) -> None:
         Sample("toy/test/c", {"text": "", "table": ISLANDS, "meta": {"answer": False}}),
     ]
     lines = [
-        {
-            "key": "a",
-            "queries": ["df['area'].max() > 3", "df['Area'].max(", "df['Area'].max() > 3"],
-        },
+        {"key": "a", "queries": ["df['area'].max() > 3", "df['Area'].max(", "df['Area'].max() > 3"]},
         {"key": "toy/test/b", "queries": ["df['Name'].iloc[0]"]},
         {"key": "c", "answer": False},
     ]

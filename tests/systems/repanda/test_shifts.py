@@ -1,7 +1,5 @@
 """Tables that change: what each shift does to a table worked by hand, and that the truth is still the truth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +7,16 @@ import pytest
 
 from makers import shift_digests
 from makers.small_table_sources import ISLANDS, claims
-from shiftbench import plugins, sandbox
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import tables
-from shiftbench.inference.apply_shift import shift_sample
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.sandbox import pandas_queries
+from shiftbench.evaluation import sandbox
+from shiftbench.evaluation.apply_shift import shift_sample
+from shiftbench.evaluation.sandbox import pandas_queries
+from shiftbench.plugins.tasks import table_question
 from shiftbench.systems.repanda.models import _linking, table_grammar
 from shiftbench.systems.repanda.shifts import table_number_format
-from shiftbench.tasks import table_question
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
 HEADER = ["Sum", "Grand sum", "Total", "Area"]
@@ -25,7 +24,7 @@ NAMES = ("header_synonyms", "column_shuffle", "number_format", "cell_typos", "ro
 
 
 def shifted(name: str, sample: Sample, severity: float = 5.0, **options: Any) -> Sample:
-    module = plugins.find("shifts", f"table_{name}")
+    module = registry.find("shifts", f"table_{name}")
     files = {"sources": shift_digests.originals()} if hasattr(module, "SOURCES") else {}
     rng = RandomStream(0, name, "toy", sample.key)
     return shift_sample(sample, module, severity, {**module.PARAMS, **options, **files}, rng)
@@ -80,15 +79,9 @@ def test_numbers_by_hand(cell: str, unit: str, text: str) -> None:
 
 def test_a_unit_makes_a_column_a_text_and_separators_do_not() -> None:
     some = about(["Name", "Area"], [["Ada", "1200"], ["Bea", "-"]])
-    kinds = [
-        tables.typed(shifted("number_format", some, unit=unit).fields["table"])[1].kind
-        for unit in ("units", "")
-    ]
+    kinds = [tables.typed(shifted("number_format", some, unit=unit).fields["table"])[1].kind for unit in ("units", "")]
     assert kinds == ["text", "number"]
-    assert shifted("number_format", some).fields["table"]["rows"] == [
-        ["Ada", "1,200 units"],
-        ["Bea", "-"],
-    ]
+    assert shifted("number_format", some).fields["table"]["rows"] == [["Ada", "1,200 units"], ["Bea", "-"]]
 
 
 def test_half_of_the_cells_with_letters_have_one_other_letter() -> None:
@@ -115,10 +108,7 @@ def test_of_fewer_rows_the_truth_is_what_pandas_finds(sources: dict[str, Path]) 
 
 def test_a_column_is_linked_by_its_words_and_then_by_its_meaning() -> None:
     assert _linking.by_words("Area", ["Area", "Area total"]) == (2.0, "Area")
-    assert _linking.by_words("area total", ["Size", "total area of land"]) == (
-        0.5,
-        "total area of land",
-    )
+    assert _linking.by_words("area total", ["Size", "total area of land"]) == (0.5, "total area of land")
     assert _linking.by_words("area", ["Size", "Name"]) is None
     columns = tables.typed({**ISLANDS, "header": ["Name", "Size", "Kind"]})
     claim = "the highest Area is 1200"

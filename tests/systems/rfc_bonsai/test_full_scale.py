@@ -1,7 +1,5 @@
 """Camelyon17 at full scale, rehearsed: the card's own options, few steps, a small net with batch normalisation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +8,13 @@ import torch
 
 from makers import training_jobs
 from makers.miniature_originals import camelyon17 as miniature
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.datasets import camelyon17
-from shiftbench.inference import nets
-from shiftbench.plan import cards
-from shiftbench.refs import Ref
-from shiftbench.stages.train import train_weights
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.datasets import camelyon17
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 NET = "convnet"
 ARMS = (
@@ -42,21 +40,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tor
     return found
 
 
-def small(
-    name: str, own: dict[str, Any], inputs: dict[Ref, Path], splits: dict[str, Any]
-) -> TrainJob:
+def small(name: str, own: dict[str, Any], inputs: dict[Ref, Path], splits: dict[str, Any]) -> TrainJob:
     """Return the job of an arm with six steps and batches of four."""
     use = own.pop("use")
-    plugin = plugins.find("trainers", use)
+    plugin = registry.find("trainers", use)
     asked = {**plugin.PARAMS, **own, "steps": 6, "batch_size": 4}
     asked |= {"every": 2} if asked.get("every") else {}
     context = {"dataset": "camelyon17", "model": NET, "seed": 0}
     needed = [ref for ref in plugin.needs({**asked, **context}) if ref.kind == "weights"]
-    sgd = {
-        "use": "sgd",
-        "options": {"momentum": 0.9, "nesterov": False, "head": 1.0, "decay_all": True},
-    }
-    model = plugins.find("models", NET)
+    sgd = {"use": "sgd", "options": {"momentum": 0.9, "nesterov": False, "head": 1.0, "decay_all": True}}
+    model = registry.find("models", NET)
     return TrainJob(
         "camelyon17", NET, use, 0, asked, {**model.PARAMS, "width": 4}, camelyon17.CLASSES,
         {ref: inputs[ref] for ref in needed}, splits.__getitem__, sgd,
@@ -66,17 +59,13 @@ def small(
 def test_the_chain_ends_in_weights_that_differ(weights: dict[str, dict[str, torch.Tensor]]) -> None:
     heads = {state["head.weight"].numpy().tobytes() for state in weights.values()}
     assert len(heads) == len(ARMS)
-    model = plugins.find("models", NET)
+    model = registry.find("models", NET)
     for name, state in weights.items():
         nets.load_into(model.build({**model.PARAMS, "width": 4}, 2), state, name)
 
 
-def test_what_is_frozen_keeps_its_running_statistics(
-    weights: dict[str, dict[str, torch.Tensor]],
-) -> None:
-    trunk = {
-        name: one for name, one in weights["camelyon_rich"].items() if not name.startswith("head.")
-    }
+def test_what_is_frozen_keeps_its_running_statistics(weights: dict[str, dict[str, torch.Tensor]]) -> None:
+    trunk = {name: one for name, one in weights["camelyon_rich"].items() if not name.startswith("head.")}
     assert any("running_mean" in name for name in trunk)
     for arm in ARMS[3:]:
         same = all(torch.equal(weights[arm][name], tensor) for name, tensor in trunk.items())
@@ -93,17 +82,14 @@ def test_constants_of_the_released_scripts() -> None:
     assert own["camelyon_rich"]["steps"] == int(20 * 302_436 / 32)
     assert own["camelyon_rich"]["weight_decay"] == 1e-6
     assert own["camelyon_1"]["step_size"] == 0.01
-    assert (
-        own["camelyon_clove_cf"]["kernel"],
-        own["camelyon_vrex_cf"]["environments_per_batch"],
-    ) == (0.1, 2)
+    assert (own["camelyon_clove_cf"]["kernel"], own["camelyon_vrex_cf"]["environments_per_batch"]) == (0.1, 2)
     assert full["models"]["two_channel_mlp"]["width"] == 390
     steps = {name: one["steps"] for name, one in own.items() if not name.startswith("camelyon")}
     assert (steps["round_0"], steps["round_1"], steps["rich"], steps["pi"]) == (51, 501, 501, 701)
     assert (steps["inverse_0"], steps["inverse_1"], steps["inverse_rich"]) == (151, 401, 501)
     assert (steps["vrex_cf"], steps["irmv1_cf"], steps["irmv1_rfc"]) == (1001, 3001, 3001)
     assert (steps["inverse_vrex_cf"], steps["inverse_irmv1_cf"]) == (2001, 10001)
-    merged = {**plugins.find("trainers", "vrex").PARAMS, **own["vrex_cf"]}
+    merged = {**registry.find("trainers", "vrex").PARAMS, **own["vrex_cf"]}
     assert (merged["lr"], merged["l2"], own["inverse_0"]["l2"]) == (0.0005, 0.0011, 0.0001)
     assert merged["weight"] in (1e3, 5e3, 1e4, 5e4, 1e5)
 

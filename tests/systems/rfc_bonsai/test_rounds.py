@@ -1,7 +1,5 @@
 """RFC: the released net and loops, literally; rounds of discovery, what is drawn for synthesis, and PI's sets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import refs, rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import refs, rng
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _environments, _loop
 from shiftbench.systems.rfc_bonsai.models import two_channel_mlp
 from shiftbench.systems.rfc_bonsai.trainers import _rounds, synthesis
-from shiftbench.trainers import _environments, _loop
+from shiftbench.workflow.stages.train import train_weights
 
 WIDTH = 12
 Tensors = list[torch.Tensor]
@@ -44,11 +42,7 @@ def samples(count: int = 240, seed: int = 0) -> list[Sample]:
 
 def job(trainer: str, *, inputs: dict[Ref, Path] | None = None, **options: Any) -> TrainJob:
     made = training_jobs.job(
-        "two_channel_mlp",
-        trainer,
-        inputs=inputs,
-        model_params={"width": WIDTH},
-        **{"lr": 0.005, **options},
+        "two_channel_mlp", trainer, inputs=inputs, model_params={"width": WIDTH}, **{"lr": 0.005, **options}
     )
     given = {"train": samples(), "val": samples(40, 1)}
     return TrainJob(**{**vars(made), "classes": ("no", "yes"), "samples": given.__getitem__})
@@ -133,11 +127,7 @@ def spectral(net: Released) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("trainer", "options", "value"),
-    [
-        ("environments", {"risks": "pooled"}, erm),
-        ("vrex", {}, vrex),
-        ("spectral_decoupling", {}, spectral),
-    ],
+    [("environments", {"risks": "pooled"}, erm), ("vrex", {}, vrex), ("spectral_decoupling", {}, spectral)],
 )
 def test_a_loop_ends_with_the_weights_of_the_released_one(
     trainer: str, options: dict[str, Any], value: Callable[[Released], torch.Tensor]
@@ -161,10 +151,7 @@ def test_two_classes_have_one_free_logit_and_more_have_all() -> None:
     bound = (6 / 391) ** 0.5
     weight = net.head.weight.detach()
     assert 0.95 * bound < weight[1].abs().max() <= bound
-    assert (
-        sum(p.numel() for p in net.parameters()) - 391
-        == 392 * 390 + 390 + 390 * 390 + 390 + 390 + 1
-    )
+    assert sum(p.numel() for p in net.parameters()) - 391 == 392 * 390 + 390 + 390 * 390 + 390 + 390 + 1
     assert two_channel_mlp.build({"size": 14, "width": 8}, 3)(x).abs().sum(0).min() > 0
 
 
@@ -198,11 +185,7 @@ def test_a_round_works_where_the_earlier_one_fails(tmp_path: Path) -> None:
         net = _loop.fresh_net(made)
         path = inputs[refs.weights("tiny", "two_channel_mlp", name, 0)]
         nets.load_into(net, nets.read_state(path), path)
-        other = [
-            one
-            for one in samples(400, 2)
-            if one.fields["image"][..., 1 - one.fields["label"]].any()
-        ]
+        other = [one for one in samples(400, 2) if one.fields["image"][..., 1 - one.fields["label"]].any()]
         x = torch.from_numpy(two_channel_mlp.prepare_batch(other, {"size": 14}))
         labels = torch.tensor([one.fields["label"] for one in other])
         accuracy[name] = float((net(x).argmax(1) == labels).float().mean())
@@ -263,13 +246,9 @@ def test_sets_of_pi_are_split_by_the_own_net_or_by_the_other(tmp_path: Path) -> 
     for split in ("own", "crossed"):
         options = {"split": split, "steps": 5, "first_steps": 60}
         _, log = train_weights(job("predict_then_interpolate", **options))
-        told[split] = {
-            row[1].removeprefix("size_"): row[2] for row in log if row[1].startswith("size_")
-        }
+        told[split] = {row[1].removeprefix("size_"): row[2] for row in log if row[1].startswith("size_")}
     assert set(told["own"]) == {f"{e}_by_{e}_{side}" for e in "ab" for side in ("right", "wrong")}
-    assert set(told["crossed"]) == {
-        f"{e}_by_{by}_{side}" for e, by in ("ab", "ba") for side in ("right", "wrong")
-    }
+    assert set(told["crossed"]) == {f"{e}_by_{by}_{side}" for e, by in ("ab", "ba") for side in ("right", "wrong")}
     for sizes in told.values():
         assert sum(sizes.values()) == 240
     # A net errs less where it learnt.
@@ -282,9 +261,9 @@ def test_sets_of_pi_are_split_by_the_own_net_or_by_the_other(tmp_path: Path) -> 
 def test_camelyon_weights_of_the_released_run_load() -> None:
     """DenseNet-121 of torchvision has the tensors of WILDS' checkpoints, below `model.`; the head is `classifier`."""
     torchvision = pytest.importorskip("torchvision")
-    from shiftbench import plugins
+    from shiftbench.base import registry
 
-    model = plugins.find("models", "torchvision")
+    model = registry.find("models", "torchvision")
     params = {**model.PARAMS, "name": "densenet121", "size": 96, "crop": 1.0}
     net = model.build(params, 2)
     official = torchvision.models.densenet121(num_classes=2).state_dict()

@@ -1,7 +1,5 @@
 """ROOT's full scale on miniatures: FineWeb-Edu's files, a small Llama, streaming pretraining, its log as rows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,21 @@ import yaml
 
 from makers import miniature_texts, training_jobs
 from makers.repositories import HOME
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import pins, schema, shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.optimizers import _newton_schulz, _orthogonal
-from shiftbench.plan import cards, loading, plan
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.optimizers import _newton_schulz, _orthogonal
 from shiftbench.systems.root_optimizer.models import llama
 from shiftbench.systems.root_optimizer.trainers import pretraining
-from shiftbench.tools import run_local
+from shiftbench.workflow.plan import cards, loading, plan
+from shiftbench.workflow.stages.train import train_weights
+from shiftbench.workflow.tools import run_local
 
 SMALL = {"width": 16, "depth": 2, "mlp": 24, "heads": 4, "groups": 2, "length": 32}
-SHORT = {"length": 16, "batch_size": 4, "at_once": 3, "buffer": 32, "every": 5, "precision": "float32"}  # fmt: skip
+SHORT = {"length": 16, "batch_size": 4, "at_once": 3, "buffer": 32, "every": 5, "precision": "float32"}
 
 
 def net(**options: Any) -> Any:
@@ -42,9 +40,9 @@ def inputs(tmp_path: Path) -> dict[Ref, Path]:
     files = tmp_path / "files"
     files.mkdir()
     _, options = miniature_texts.fineweb_edu(files)
-    module, folder = plugins.find("datasets", "fineweb_edu"), tmp_path / "shards"
+    module, folder = registry.find("datasets", "fineweb_edu"), tmp_path / "shards"
     folder.mkdir()
-    fields = plugins.find("tasks", module.TASK).FIELDS
+    fields = registry.find("tasks", module.TASK).FIELDS
     shards.write(module.samples("train", {}, options), folder, fields, {"classes": []}, 4096)
     return {refs.shards("tiny", "train"): folder / "manifest.json"}
 
@@ -52,7 +50,7 @@ def inputs(tmp_path: Path) -> dict[Ref, Path]:
 def job(inputs: dict[Ref, Path], optimizer: str = "muon", **params: Any) -> TrainJob:
     made = training_jobs.job(
         "llama", "pretraining", model_params=SMALL, inputs=inputs, optimizer=optimizer, **{**SHORT, **params}
-    )  # fmt: skip
+    )
     return replace(made, classes=())
 
 
@@ -60,7 +58,7 @@ def job(inputs: dict[Ref, Path], optimizer: str = "muon", **params: Any) -> Trai
 
 
 def test_files_are_read_row_group_by_row_group_and_the_last_is_held_out(tmp_path: Path) -> None:
-    module = plugins.find("datasets", "fineweb_edu")
+    module = registry.find("datasets", "fineweb_edu")
     _, options = miniature_texts.fineweb_edu(tmp_path)
     found = {split: list(module.samples(split, {}, options)) for split in module.NATIVE}
     keys = {split: [sample.key for sample in own] for split, own in found.items()}
@@ -71,7 +69,7 @@ def test_files_are_read_row_group_by_row_group_and_the_last_is_held_out(tmp_path
     assert min(len(keys["val"]), len(keys["test"])) > 9
     assert all("/002_00000/" in key for key in (*keys["val"], *keys["test"]))
     assert found["train"][0].fields["meta"] == {"id": "<urn:uuid:0-0>"}
-    assert module.wants("train", options) == {str(tmp_path): "parquet files of a sample of FineWeb-Edu"}  # fmt: skip
+    assert module.wants("train", options) == {str(tmp_path): "parquet files of a sample of FineWeb-Edu"}
     for file in sorted(tmp_path.glob("*.parquet"))[1:]:
         file.unlink()
     with pytest.raises(DataError, match="holds 1 parquet files; expected those of a sample"):
@@ -116,9 +114,7 @@ def test_logits_are_those_of_the_equations() -> None:
 
     joined = norm(x, p["blocks.0.norm1.weight"]) @ p["blocks.0.attention.qkv.weight"].T
     mixed = np.zeros_like(x)
-    for head in range(
-        4
-    ):  # two heads share a group: query, query, key, value, each of four channels
+    for head in range(4):  # two heads share a group: query, query, key, value, each of four channels
         group = joined[:, 16 * (head // 2) : 16 * (head // 2) + 16]
         query = group[:, 4 * (head % 2) : 4 * (head % 2) + 4]
         key, value = group[:, 8:12], group[:, 12:]
@@ -138,19 +134,19 @@ def test_logits_are_those_of_the_equations() -> None:
 
 
 def test_texts_are_foretold_one_by_one() -> None:
-    model = plugins.find("models", "llama")
+    model = registry.find("models", "llama")
     params = {**model.PARAMS, **SMALL}
     predict = model.predictor(net(), model, params, "cpu", "float32")
     samples = [Sample(f"t/{n}", {"text": text}) for n, text in enumerate(("abc", "é" * 40))]
     found = predict(samples)
     assert found["tokens"].tolist() == [3, 32]  # cut to `length`
-    table = plugins.find("tasks", "language_modelling").rows(samples, found, None, "full")
+    table = registry.find("tasks", "language_modelling").rows(samples, found, None, "full")
     assert table["nll_e9"][0].as_py() == pytest.approx(np.log(257) * 1e9, rel=0.1)
     bad = {**found, "nll": np.array([1.0, np.nan])}
     with pytest.raises(ModelError, match="'t/1': nll is nan over 32 tokens"):
-        plugins.find("tasks", "language_modelling").rows(samples, bad, None, "full")
+        registry.find("tasks", "language_modelling").rows(samples, bad, None, "full")
     with pytest.raises(ModelError, match=r"expected tokens of shape \(2,\)"):
-        plugins.find("tasks", "language_modelling").rows(samples, {"nll": found["nll"]}, None, "")
+        registry.find("tasks", "language_modelling").rows(samples, {"nll": found["nll"]}, None, "")
 
 
 def test_a_tokenizer_of_the_tokenizers_library_is_read(tmp_path: Path) -> None:
@@ -198,7 +194,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(inputs: dict[Ref, Path]
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "root"])
 def test_the_loss_falls_and_momenta_are_logged(optimizer: str, inputs: dict[Ref, Path]) -> None:
-    size = {"tokens": 40 * 64, "lr": 0.02, "warmup_steps": 4, "seen": [2, 40], "layers": ["blocks.1.up"]}  # fmt: skip
+    size = {"tokens": 40 * 64, "lr": 0.02, "warmup_steps": 4, "seen": [2, 40], "layers": ["blocks.1.up"]}
     first, rows = train_weights(job(inputs, optimizer, **size))
     losses = [value for _, name, value in rows if name == "train_loss"]
     assert [step for step, name, _ in rows if name == "train_loss"] == list(range(5, 41, 5))
@@ -218,9 +214,7 @@ def test_the_loss_falls_and_momenta_are_logged(optimizer: str, inputs: dict[Ref,
 # ------------------------------------------------------------------ the full scale
 
 
-def test_the_full_scale_runs_on_a_miniature(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_full_scale_runs_on_a_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card's own params, with a small net, few tokens, and files of the official names."""
     files = tmp_path / "data/own/fineweb-edu/sample/10BT"
     files.mkdir(parents=True)
@@ -234,7 +228,7 @@ def test_the_full_scale_runs_on_a_miniature(
         "trainers": {"adamw": {k: few[k] for k in (*SHORT, "tokens", "warmup_steps")}, "muon": few, "root": few},
         "analyses": {"ns_error": {"spectra": {"gaussian": {"32x32": 2}}}, "training_log": {"last": 2}},
         "bootstrap": {"draws": 20},
-    }  # fmt: skip
+    }
     overlay = loading.merge(cards.load("root-optimizer").params["full"], small)
     (tmp_path / "params").mkdir()
     (tmp_path / "params/mine.yaml").write_text(yaml.safe_dump(overlay))

@@ -1,7 +1,5 @@
 """ROOT, Muon and AdamW: iteration, coefficients, clipping and steps against their equations and worked values."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -10,14 +8,14 @@ import torch
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
-from shiftbench.optimizers._newton_schulz import CLASSIC, MUON
-from shiftbench.plan import cards
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.optimizers import _coefficients, _newton_schulz, _orthogonal
+from shiftbench.plugins.optimizers._newton_schulz import CLASSIC, MUON
 from shiftbench.systems.root_optimizer.trainers import noisy_gradients
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 RANDOM = np.random.default_rng(0)
 
@@ -79,9 +77,7 @@ def test_clipping_is_what_soft_thresholding_leaves():
         eps = np.quantile(direction.abs().numpy(), q) + 1e-9
         assert base.abs().max() == pytest.approx(eps, rel=1e-12)
         outliers = direction.sign() * (direction.abs() - eps).clamp(min=0)
-        assert torch.equal(base, direction - outliers) or torch.allclose(
-            base, direction - outliers, atol=1e-15, rtol=0
-        )
+        assert torch.equal(base, direction - outliers) or torch.allclose(base, direction - outliers, atol=1e-15, rtol=0)
         assert (direction.abs() <= eps).double().mean() == pytest.approx(q, abs=1 / 600)
 
 
@@ -94,7 +90,7 @@ def step(name, theta, gradient, lr=0.1, decay=0.5, **options):
     net.add_module("body", nn.Linear(3, 2, bias=False))
     with torch.no_grad():
         net.body.weight.copy_(torch.tensor(theta))
-    module = plugins.find("optimizers", name)
+    module = registry.find("optimizers", name)
     update = module.make(net, lr, decay, {**module.PARAMS, **options})
     net.body.weight.grad = torch.tensor(gradient)
     update.step()
@@ -153,7 +149,7 @@ def test_steps_are_those_of_the_released_rule(shape):
     net.add_module("body", nn.Linear(shape[1], shape[0], bias=False))
     with torch.no_grad():
         net.body.weight.copy_(torch.from_numpy(theta))
-    module = plugins.find("optimizers", "root")
+    module = registry.find("optimizers", "root")
     update = module.make(net, 0.03, 0.1, module.PARAMS)
     for gradient in gradients:
         net.body.weight.grad = torch.from_numpy(gradient.copy())
@@ -195,7 +191,7 @@ def test_muon_agrees_with_torch():
     other = nn.Parameter(torch.from_numpy(theta.copy()))
     with torch.no_grad():
         net.body.weight.copy_(torch.from_numpy(theta))
-    module = plugins.find("optimizers", "muon")
+    module = registry.find("optimizers", "muon")
     ours = module.make(net, 0.02, 0.1, {**module.PARAMS, "scale": "muon"})
     theirs = torch.optim.Muon([other], lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
     for gradient in gradients:
@@ -208,7 +204,7 @@ def test_muon_agrees_with_torch():
 
 
 def test_parameters_are_routed_by_name_and_dimension():
-    model = plugins.find("models", "vit")
+    model = registry.find("models", "vit")
     net = model.build(model.PARAMS, 10)
     hidden = {name for name, p in net.named_parameters() if _orthogonal.is_hidden(name, p)}
     assert {name.rpartition(".")[0].partition(".")[2][2:] for name in hidden} == {
@@ -228,18 +224,13 @@ def test_gradients_are_corrupted_as_said():
     noise = {**noisy_gradients.PARAMS, "noise": 0.5}
     heavy = noisy_gradients.corrupted(before, RandomStream(0, "a", "b", "d"), noise)
     added = ((heavy - before) / (0.5 * rms)).numpy()
-    assert np.median(np.abs(added)) == pytest.approx(
-        0.765, abs=0.03
-    )  # of Student's t, 3 degrees of freedom
+    assert np.median(np.abs(added)) == pytest.approx(0.765, abs=0.03)  # of Student's t, 3 degrees of freedom
     with pytest.raises(ParamsError, match="kappa = -1"):
         noisy_gradients.checked({**noisy_gradients.PARAMS, "kappa": -1})
 
 
 def test_corruption_is_drawn_by_seed_and_logged():
-    runs = [
-        train_weights(training_jobs.job("convnet", "noisy_gradients", kappa=k))
-        for k in (0.0, 30.0, 30.0)
-    ]
+    runs = [train_weights(training_jobs.job("convnet", "noisy_gradients", kappa=k)) for k in (0.0, 30.0, 30.0)]
     states = [{name: t.numpy().tobytes() for name, t in state.items()} for state, _ in runs]
     assert states[1] == states[2] != states[0]
     logged = {name: value for _, name, value in runs[1][1]}
@@ -251,13 +242,8 @@ def test_arms_of_the_card_differ_where_their_names_do():
     params = cards.load("root-optimizer").params["embedded"]
     listed = params["optimizers"]
     used = {arm["optimizer"] for arm in params["trainers"].values()}
-    rules = {
-        name: json.dumps({"use": name, **listed.get(name, {})}, sort_keys=True) for name in used
-    }
-    arms = [
-        (rules[arm["optimizer"]], arm["lr"], arm.get("kappa", 0))
-        for arm in params["trainers"].values()
-    ]
+    rules = {name: json.dumps({"use": name, **listed.get(name, {})}, sort_keys=True) for name in used}
+    arms = [(rules[arm["optimizer"]], arm["lr"], arm.get("kappa", 0)) for arm in params["trainers"].values()]
     assert len(set(arms)) == len(arms)
     chosen = {arm["lr"] for name, arm in params["trainers"].items() if name.startswith("root_k")}
     assert len(chosen) == 1

@@ -1,7 +1,5 @@
 """RWDS's card: leave one domain out, as many tiles as one source has, and nothing of a target in training."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ import yaml
 
 from isolation import ROOT
 from makers import miniature_scenes
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins, schema
-from shiftbench.plan import cards, plan
-from shiftbench.refs import Ref
 from shiftbench.systems.rwds.datasets import _tiles
-from shiftbench.tools import run_local
+from shiftbench.workflow.plan import cards, plan
+from shiftbench.workflow.tools import run_local
 
 CARD = cards.load("rwds")
 PARAMS: dict[str, Any] = CARD.params["embedded"]
@@ -26,7 +24,7 @@ ZONES = ("zone_a", "zone_b", "zone_c")
 
 def options(name: str) -> dict[str, Any]:
     entry = PARAMS["datasets"][name]
-    return {**plugins.find("datasets", entry["use"]).PARAMS, **entry}
+    return {**registry.find("datasets", entry["use"]).PARAMS, **entry}
 
 
 def tiles(name: str) -> int:
@@ -36,9 +34,7 @@ def tiles(name: str) -> int:
         return min(map(tiles, own["as_many_as"])) // len(own["of"]) * len(own["of"])
     if own["use"] == "pooled":
         return sum(map(tiles, own["of"]))
-    return int(
-        own["train"] * len(_tiles.starts(own["side"], own["tile"], own["tile_overlap"])) ** 2
-    )
+    return int(own["train"] * len(_tiles.starts(own["side"], own["tile"], own["tile_overlap"])) ** 2)
 
 
 def test_all_but_one_and_as_many_tiles_as_one_source() -> None:
@@ -78,10 +74,7 @@ def test_every_pair_is_evaluated_and_no_target_is_learnt_from() -> None:
 def results(file: Path, images: range) -> None:
     """Write what a detector would that finds the objects of some images of the miniature exactly."""
     file.parent.mkdir(parents=True)
-    found = [
-        {"image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "score": 0.9}
-        for n in images
-    ]
+    found = [{"image_id": n, "category_id": n % 2, "bbox": [1.0, 2, 20, 10], "score": 0.9} for n in images]
     file.write_text(json.dumps(found))
 
 
@@ -92,20 +85,14 @@ def test_the_results_of_a_detector_are_scored_on_the_released_layout(
     monkeypatch.chdir(tmp_path)
     root = miniature_scenes.rwds(tmp_path)[1]["root"]
     for at, split in enumerate(("train", "val", "test")):
-        miniature_scenes.rwds_split(
-            Path(root) / "RWDS_CZ" / split, f"Group_B_{split}", 100 + 10 * at
-        )
+        miniature_scenes.rwds_split(Path(root) / "RWDS_CZ" / split, f"Group_B_{split}", 100 + 10 * at)
     results(tmp_path / "theirs/cz_a/cz_a/test.bbox.json", range(3))
     results(tmp_path / "theirs/cz_a/cz_b/test.bbox.json", range(1))
     pins.pin([Path("theirs")])
     overlay = {
-        "datasets": {
-            f"cz_{zone.lower()}": {"use": "rwds", "root": root, "domain": zone} for zone in "AB"
-        },
+        "datasets": {f"cz_{zone.lower()}": {"use": "rwds", "root": root, "domain": zone} for zone in "AB"},
         "shifts": {"to_cz_b": {"use": "domain", "dataset": "cz_b", "clean": "*"}},
-        "models": {
-            "theirs": {"use": "box_predictions", "path": "{model}/{dataset}", "categories": [0, 1]}
-        },
+        "models": {"theirs": {"use": "box_predictions", "path": "{model}/{dataset}", "categories": [0, 1]}},
         "metrics": {
             "map": {},
             "pd": {"use": "accuracy_drop_relative", "of": "map"},

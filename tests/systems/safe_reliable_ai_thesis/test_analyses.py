@@ -1,24 +1,16 @@
 """What analyses say of logs and records, by hand."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 import pytest
 
-from shiftbench.errors import ParamsError
-from shiftbench.systems.safe_reliable_ai_thesis.analyses import (
-    lowered_class,
-    memorised,
-    overfitting,
-)
+from shiftbench.base.errors import ParamsError
+from shiftbench.systems.safe_reliable_ai_thesis.analyses import lowered_class, memorised, overfitting
 
 MEASURES = ("nll", "accuracy", "ece", "mcs")
 
 
 def log(losses: list[float], accuracies: list[float]) -> dict[str, list[tuple[int, float]]]:
-    found = {
-        f"{split}_{one}": [(1, 0.25), (2, 0.5)] for split in ("train", "val") for one in MEASURES
-    }
+    found = {f"{split}_{one}": [(1, 0.25), (2, 0.5)] for split in ("train", "val") for one in MEASURES}
     steps = range(1, len(losses) + 1)
     found["val_nll"] = list(zip(steps, losses, strict=True))
     found["val_accuracy"] = list(zip(steps, accuracies, strict=True))
@@ -44,9 +36,7 @@ def test_the_first_epoch_in_which_calibration_overfits(
 
 
 def test_a_trainer_that_does_not_watch_is_told() -> None:
-    with pytest.raises(
-        ParamsError, match="toy/net-erm-s0 has no train_nll; train with watched_erm"
-    ):
+    with pytest.raises(ParamsError, match="toy/net-erm-s0 has no train_nll; train with watched_erm"):
         overfitting.numbers({"val_accuracy": [(1, 0.5)]}, "toy/net-erm-s0")
 
 
@@ -81,8 +71,6 @@ def test_a_method_is_compared_with_none() -> None:
     params |= {"nets": ["few/net-erm"]}
     names = [ref.name for ref in lowered_class.needs(params)]
     assert names == [
-        f"few/net-erm-s0/{method}/{where}/identity/0"
-        for method in ("plain", "ts")
-        for where in ("few/val", "all/test")
+        f"few/net-erm-s0/{method}/{where}/identity/0" for method in ("plain", "ts") for where in ("few/val", "all/test")
     ]
     assert len(lowered_class.needs({**params, "nets": []})) == 8

@@ -1,7 +1,5 @@
 """CIFAR-10H on a miniature of its file and of CIFAR-10's archive: whose shares are whose, and what is refused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +7,10 @@ import numpy as np
 import pytest
 
 from makers import miniature_originals, training_jobs
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import cifar10h
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences
 
@@ -32,7 +30,7 @@ def test_each_image_has_the_row_of_its_place_in_the_test_batch(tmp_path: Path) -
     assert len(train) == 14
     assert [sample.fields["meta"]["human"] for sample in train + test] == said.tolist()
     sources, _ = miniature_originals.cifar10(tmp_path / "c")
-    plain = list(plugins.find("datasets", "cifar10").samples("test", sources, {}))
+    plain = list(registry.find("datasets", "cifar10").samples("test", sources, {}))
     for one, other in zip(train + test, plain, strict=True):
         assert one.fields["label"] == other.fields["label"]
         assert (one.fields["image"] == other.fields["image"]).all()

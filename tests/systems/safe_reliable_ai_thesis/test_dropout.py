@@ -1,7 +1,5 @@
 """MC dropout at the last layer: what detector and method give is that of a net that drops features."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from makers import training_jobs
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout, mc_dropout_variance
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mc_dropout
 from shiftbench.systems.safe_reliable_ai_thesis.models import convnet_dropout
@@ -34,11 +32,7 @@ def test_passes_are_those_of_torch_with_the_same_masks() -> None:
     masks = RandomStream(0, "mc_dropout", "masks", "20").uniform((20, 12)) >= 0.5
     assert 0.4 < masks.mean() < 0.6
     by_torch = [F.softmax(head(features * torch.from_numpy(m) * 2), dim=1).detach() for m in masks]
-    found = list(
-        _dropout.shares(
-            features.numpy(), head.weight.detach().numpy(), head.bias.detach().numpy(), 0.5, 20
-        )
-    )
+    found = list(_dropout.shares(features.numpy(), head.weight.detach().numpy(), head.bias.detach().numpy(), 0.5, 20))
     assert np.allclose(found, torch.stack(by_torch).numpy(), atol=1e-12)
 
 
@@ -49,9 +43,7 @@ def test_the_method_is_the_mean_and_without_dropout_the_net_itself() -> None:
     shares = np.exp(found)
     assert np.allclose(shares.sum(axis=1), 1, atol=1e-5)
     plain = mc_dropout.wrap(predictor, {"rate": 0.0, "passes": 3}, {})(samples)["logits"]
-    assert np.allclose(
-        np.exp(plain), F.softmax(torch.from_numpy(predictor(samples)["logits"]), 1), atol=1e-6
-    )
+    assert np.allclose(np.exp(plain), F.softmax(torch.from_numpy(predictor(samples)["logits"]), 1), atol=1e-6)
     assert not np.allclose(plain, found)
     with pytest.raises(ModelError, match="black box"):
         mc_dropout.wrap(lambda _: None, mc_dropout.PARAMS, {})

@@ -1,7 +1,5 @@
 """MCS temperature scaling against the released rule, written out, and brute force."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 
@@ -9,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from shiftbench.detectors._rows import Rows
-from shiftbench.errors import ParamsError
-from shiftbench.methods import temperature_scaling
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.detectors._rows import Rows
+from shiftbench.plugins.methods import temperature_scaling
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mcs_temperature_scaling as mcs
-from shiftbench.tasks import LabelSpace, classification
 
 CLASSES = tuple("abcde")
 
@@ -36,8 +34,7 @@ def released_ece(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     confidence, right = shares.max(1), shares.argmax(1) == labels
     edges = np.linspace(0, 1, 16)
     gaps = [
-        (confidence - right)[(confidence > low) & (confidence <= high)].sum()
-        for low, high in itertools.pairwise(edges)
+        (confidence - right)[(confidence > low) & (confidence <= high)].sum() for low, high in itertools.pairwise(edges)
     ]
     return float(np.abs(gaps).sum() / len(labels)), float(np.sum(gaps) / len(labels))
 
@@ -49,10 +46,7 @@ def released(logits: np.ndarray, labels: np.ndarray, scale: str, digits: int = 1
         error = released_ece(logits / temperature, labels)[0]
         if error < best:
             best, common = error, temperature
-    each = [
-        released_ece(logits[labels == k] / common, labels[labels == k])[1]
-        for k in range(logits.shape[1])
-    ]
+    each = [released_ece(logits[labels == k] / common, labels[labels == k])[1] for k in range(logits.shape[1])]
     found = np.array(np.round(each, digits))
     q1, q3 = (np.percentile(found, q, method="midpoint") for q in (25, 75))
     found[found < q1 - 1.5 * (q3 - q1)] = q1 - 1.5 * (q3 - q1)
@@ -84,9 +78,7 @@ def test_temperatures_are_those_of_the_released_steps(scale: str) -> None:
 
 def test_each_step_by_hand() -> None:
     # An outlier: quartiles of (-0.1, 0, 0.1, 0.2, 2) are 0 and 0.2, so the last is set to 0.2 + 0.3.
-    assert mcs.clipped(np.array([-0.1, 0, 0.1, 0.2, 2.0])) == pytest.approx(
-        [-0.1, 0, 0.1, 0.2, 0.5]
-    )
+    assert mcs.clipped(np.array([-0.1, 0, 0.1, 0.2, 2.0])) == pytest.approx([-0.1, 0, 0.1, 0.2, 0.5])
     found = np.array([-0.2, 0.1, 0.4])
     assert mcs.scaled(found, "max") == pytest.approx([-0.5, 0.25, 1])
     assert mcs.scaled(found, "min_max") == pytest.approx([0, 0.5, 1])
@@ -109,10 +101,7 @@ def test_the_factor_is_the_best_on_val() -> None:
     given = rows()
     common = temperature_scaling.best_calibrated(given)
     logits = given.logits.astype(np.float64)
-    one, each = (
-        temperature_scaling.ece(logits / t, given.labels)
-        for t in (common, mcs.class_temperatures(given))
-    )
+    one, each = (temperature_scaling.ece(logits / t, given.labels) for t in (common, mcs.class_temperatures(given)))
     assert each < one
 
 
@@ -129,10 +118,7 @@ def test_levels_and_factor_may_be_of_different_samples() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        ({"scale": "maxx"}, "scale is 'maxx'.*max"),
-        ({"held_out": 1.0}, "held_out is 1; expected a share"),
-    ],
+    [({"scale": "maxx"}, "scale is 'maxx'.*max"), ({"held_out": 1.0}, "held_out is 1; expected a share")],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):

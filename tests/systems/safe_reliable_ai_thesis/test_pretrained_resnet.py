@@ -1,17 +1,15 @@
 """The full scale trains the released ResNet-34: from ImageNet's weights, with pooling, by the released schedule."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.plan import cards
+from shiftbench.base import registry
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.safe_reliable_ai_thesis.models import resnet34_imagenet
-from shiftbench.trainers import _loop
+from shiftbench.workflow.plan import cards
 
 NAME = "resnet34_imagenet"
 
@@ -22,9 +20,7 @@ def released(monkeypatch: pytest.MonkeyPatch) -> Any:
     build = resnet34_imagenet._torchvision
     torch.manual_seed(7)
     net = build(None)
-    monkeypatch.setattr(
-        resnet34_imagenet, "_torchvision", lambda weights: net if weights else build(None)
-    )
+    monkeypatch.setattr(resnet34_imagenet, "_torchvision", lambda weights: net if weights else build(None))
     return net
 
 
@@ -49,9 +45,7 @@ def test_the_net_is_the_released_one_with_its_pooling(released: Any) -> None:
     torch.manual_seed(3)
     net = resnet34_imagenet.build(resnet34_imagenet.PARAMS, 10).eval()
     own = resnet34_imagenet._torchvision(None)
-    own.conv1 = torch.nn.Conv2d(
-        3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False
-    )
+    own.conv1 = torch.nn.Conv2d(3, 64, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
     own.fc = torch.nn.Linear(512, 10)
     state = net.state_dict()
     own.load_state_dict(
@@ -101,13 +95,10 @@ def test_every_net_of_the_full_scale_is_the_released_one() -> None:
     card = cards.load("safe-reliable-ai-thesis")
     full = card.params["full"]
     models = {
-        name
-        for campaign in full["campaigns"].values()
-        for weights in campaign["weights"]
-        for name in weights["models"]
+        name for campaign in full["campaigns"].values() for weights in campaign["weights"] for name in weights["models"]
     }
     assert models == {NAME}
-    assert plugins.find("models", NAME).PARAMS["weights"] == "IMAGENET1K_V1"
+    assert registry.find("models", NAME).PARAMS["weights"] == "IMAGENET1K_V1"
 
 
 def test_both_scales_judge_the_released_mcs_temperature_scaling() -> None:

@@ -1,7 +1,5 @@
 """VQA-lite: answers that follow from scenes, words that differ where they should, and a net that reads both."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 
@@ -9,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.corruption import corrupt
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions, vqa_lite
 from shiftbench.systems.safe_reliable_ai_thesis.datasets._questions import Item
 from shiftbench.systems.safe_reliable_ai_thesis.models import vqa_cnn_gru
@@ -65,9 +63,7 @@ def test_no_answer_follows_from_the_question_alone() -> None:
     questions = [
         question
         for number in range(400)
-        for question in _questions.ask(
-            rng(number), vqa_lite._scene(rng(number), POOLS)[1], "seen", 2
-        )
+        for question in _questions.ask(rng(number), vqa_lite._scene(rng(number), POOLS)[1], "seen", 2)
     ]
     for family in _questions.FAMILIES:
         counts = Counter(q.answer for q in questions if q.family == family)
@@ -123,10 +119,7 @@ def test_a_net_is_given_a_picture_and_the_words_of_its_question() -> None:
     assert batch["words"].tolist() == [words + [0] * (14 - len(words)), [0] * 14]
     assert np.array_equal(batch["image"][0], batch["image"][1])
     given = nets.to_inputs(batch[:1], torch.device("cpu"))
-    assert {name: tuple(one.shape) for name, one in given.items()} == {
-        "image": (1, 3, 32, 32),
-        "words": (1, 14),
-    }
+    assert {name: tuple(one.shape) for name, one in given.items()} == {"image": (1, 3, 32, 32), "words": (1, 14)}
 
 
 @pytest.mark.parametrize("join", vqa_cnn_gru.JOINS)
@@ -141,4 +134,4 @@ def test_a_net_reads_picture_and_question_and_no_padding(join: str) -> None:
     # A longer question beside it changes nothing.
     beside = predict([sample(), sample("is there a bag to the left of a boot in the picture")])
     assert np.allclose(beside["logits"][0], clean[0], atol=1e-5)
-    assert plugins.find("models", "vqa_cnn_gru").TASK == vqa_lite.TASK == "visual_question"
+    assert registry.find("models", "vqa_cnn_gru").TASK == vqa_lite.TASK == "visual_question"

@@ -1,7 +1,5 @@
 """Class levels and the tail of risk-coverage: against the released rule, by hand, and where the answer is known."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 
@@ -9,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
 from shiftbench.data.formats import E9
-from shiftbench.errors import ParamsError
 from shiftbench.statistics.rows import Rows
 from shiftbench.systems.safe_reliable_ai_thesis.metrics import e_auoptrc_tail
 
@@ -33,7 +31,7 @@ def table(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> 
 
 
 def measured(name: str, rows: pa.Table, weights: np.ndarray | None = None) -> np.ndarray:
-    metric = plugins.find("metrics", name)
+    metric = registry.find("metrics", name)
     weights = np.ones((len(rows), 1), np.uint8) if weights is None else weights
     found: np.ndarray = metric.compute(Rows(rows), weights, **metric.PARAMS)
     return found
@@ -67,10 +65,7 @@ def released_bins(right: np.ndarray, confidence: np.ndarray) -> tuple[float, flo
 
 def released(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> dict[str, float]:
     """Return all that `classwise_ece` and `miscalibration_level` give, without their rounding."""
-    each = [
-        released_bins((labels == predicted)[labels == k], confidence[labels == k])
-        for k in np.unique(labels)
-    ]
+    each = [released_bins((labels == predicted)[labels == k], confidence[labels == k]) for k in np.unique(labels)]
     gaps, levels = np.array(each).T
     over, under = levels[levels >= 0], levels[levels < 0]
     return {
@@ -92,7 +87,7 @@ def test_levels_are_the_released_rule_under_every_draw(name: str) -> None:
     for draw in (0, 1, 299, 599):
         copies = [np.repeat(column, weights[:, draw]) for column in columns]
         assert found[draw] == pytest.approx(released(*copies)[name], abs=1e-9)
-    low, high = plugins.find("metrics", name).RANGE
+    low, high = registry.find("metrics", name).RANGE
     assert (low is None or (found >= low).all()) and (high is None or (found <= high).all())  # noqa: PT018
 
 
@@ -140,23 +135,19 @@ def test_a_class_that_a_draw_leaves_out_does_not_count() -> None:
 
 
 def test_what_levels_do_not_give_is_refused() -> None:
-    metric = plugins.find("metrics", "mcs")
+    metric = registry.find("metrics", "mcs")
     with pytest.raises(ParamsError, match="of: 'overs' .*over"):
         metric.facts({"of": "overs"})
     for bins in (0, 2.5, True):
         with pytest.raises(ParamsError, match="bins is .* expected a whole number"):
-            metric.compute(
-                Rows(table(*drawn())), np.ones((400, 1), np.uint8), of="error", bins=bins
-            )
+            metric.compute(Rows(table(*drawn())), np.ones((400, 1), np.uint8), of="error", bins=bins)
 
 
 # -------------------------------------------------------------------------------------------- tail
 
 
-def failure(
-    name: str, scores: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None
-) -> np.ndarray:
-    metric = plugins.find("metrics", name)
+def failure(name: str, scores: np.ndarray, correct: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    metric = registry.find("metrics", name)
     weights = np.ones((len(scores), 1), np.uint8) if weights is None else weights
     found: np.ndarray = metric.compute(scores, correct, weights, **metric.PARAMS)
     return found
@@ -180,11 +171,7 @@ def written_out(scores: np.ndarray, correct: np.ndarray) -> dict[str, float]:
     ideal = np.maximum(0, (ranks - a * n) / ranks)
     area = (r - ideal)[first - 1 :].sum() / n
     at_95 = max(1, round(0.95 * n))
-    return {
-        "e_auoptrc_tail": area,
-        "trust_index": 1 - r[first - 1],
-        "trust_index_95": 1 - r[at_95 - 1],
-    }
+    return {"e_auoptrc_tail": area, "trust_index": 1 - r[first - 1], "trust_index_95": 1 - r[at_95 - 1]}
 
 
 TAIL = ("e_auoptrc_tail", "trust_index", "trust_index_95")
@@ -248,7 +235,7 @@ def test_the_tail_of_the_excess_is_no_more_than_the_excess() -> None:
 
 
 def test_a_coverage_is_a_share() -> None:
-    metric = plugins.find("metrics", "trust_index")
+    metric = registry.find("metrics", "trust_index")
     for wrong in (0.0, 95, -0.1):
         with pytest.raises(ParamsError, match="expected a share in"):
             metric.compute(np.zeros(2), np.ones(2, bool), np.ones((2, 1), np.uint8), coverage=wrong)

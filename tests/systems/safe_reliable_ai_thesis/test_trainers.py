@@ -1,7 +1,5 @@
 """Smoothing by confidence and curricula against the released steps; what is watched while a net learns."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +9,13 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.models import convnet
-from shiftbench.stages.train import train_weights
-from shiftbench.systems.safe_reliable_ai_thesis.trainers import (
-    _confidences,
-    _watching,
-    confidence_curriculum,
-)
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import convnet
+from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences, _watching, confidence_curriculum
 from shiftbench.systems.safe_reliable_ai_thesis.trainers.confidence_curriculum import Curriculum
+from shiftbench.workflow.stages.train import train_weights
 
 SMALL = {"width": 4, "size": 14, "features": 8}
 LABELS = np.arange(64) % 4
@@ -29,13 +23,7 @@ LABELS = np.arange(64) % 4
 
 def job(tmp_path: Path, trainer: str, raters: int = 2, **options: Any) -> TrainJob:
     """Return a job whose judge and raters are nets with random weights."""
-    given = {
-        "epochs": 3,
-        "raters": list(range(raters)),
-        "judge": "judge",
-        "rater": "rater",
-        **options,
-    }
+    given = {"epochs": 3, "raters": list(range(raters)), "judge": "judge", "rater": "rater", **options}
     names = [("judge", 0), *(("rater", seed) for seed in range(raters))]
     inputs = {}
     for name, seed in names:
@@ -45,7 +33,7 @@ def job(tmp_path: Path, trainer: str, raters: int = 2, **options: Any) -> TrainJ
         head.weight.data *= 20  # sure of itself
         file = training_jobs.write(tmp_path / f"{name}{seed}.safetensors", net.state_dict())
         inputs[refs.weights("tiny", "convnet", name, seed)] = file
-    module = plugins.find("trainers", trainer)
+    module = registry.find("trainers", trainer)
     known = {key: value for key, value in given.items() if key in module.PARAMS}
     made = training_jobs.job("convnet", trainer, inputs=inputs, model_params=SMALL, **known)
     return replace(made, seed=12345)  # derived from the training seed, and not the one in names
@@ -148,14 +136,7 @@ def logged(done: TrainJob, name: str) -> list[float]:
     return [value for _, one, value in done.rows if one == name]
 
 
-ARMS = (
-    "label_smoothing",
-    "confidence_smoothing",
-    "curriculum",
-    "mcls_curriculum",
-    "mcls_shuffled",
-    "hcls_curriculum",
-)
+ARMS = ("label_smoothing", "confidence_smoothing", "curriculum", "mcls_curriculum", "mcls_shuffled", "hcls_curriculum")
 
 
 def test_arms_differ_where_they_should(tmp_path: Path) -> None:
@@ -187,9 +168,7 @@ def test_people_are_believed_before_raters(tmp_path: Path) -> None:
     said = [s.with_field("meta", {"human": [0.4, 0.3, 0.2, 0.1]}) for s in samples]
     assert (_confidences.shares(given, said, "human") == [0.4, 0.3, 0.2, 0.1]).all()
     wrong = [s.with_field("meta", {"human": [0.4, 0.3]}) for s in samples]
-    with pytest.raises(
-        DataError, match="tiny: `meta.human` has shape .*share of each of 4 classes"
-    ):
+    with pytest.raises(DataError, match="tiny: `meta.human` has shape .*share of each of 4 classes"):
         _confidences.shares(given, wrong, "human")
     with pytest.raises(ParamsError, match="holds no human labels, and raters is empty"):
         _confidences.shares(job(tmp_path, "hcls_curriculum", raters=0), samples, "human")
@@ -199,13 +178,13 @@ def test_what_is_needed_follows_from_what_is_asked() -> None:
     context = {"dataset": "tiny", "model": "convnet", "seed": 3, "judged_on": "others"}
     names = {}
     for arm in ARMS:
-        module = plugins.find("trainers", arm)
+        module = registry.find("trainers", arm)
         needs = module.needs({**module.PARAMS, **context})
         names[arm] = [ref.name for ref in needs if ref.kind == "weights"]
     assert names["label_smoothing"] == []
     assert names["mcls_curriculum"] == ["others/convnet-erm-s3"]
     assert names["hcls_curriculum"] == [f"others/convnet-erm-s{seed}" for seed in range(5)]
-    module = plugins.find("trainers", "hcls_curriculum")
+    module = registry.find("trainers", "hcls_curriculum")
     both = {**module.PARAMS, **context, "rank_by": "model"}
     with pytest.raises(ParamsError, match="judge and raters are both convnet-erm"):
         module.needs(both)

@@ -1,7 +1,5 @@
 """The released layout, as a miniature that diffusers itself writes, is loaded and answers for a picture."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
@@ -12,20 +10,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.sdpose_coco_ood.models import pose_unet, sdpose
 
-NAMES = {
-    "0": "deconv_layers.0",
-    "1": "deconv_layers.1",
-    "3": "conv_layers.0",
-    "4": "conv_layers.1",
-    "6": "final_layer",
-}
+NAMES = {"0": "deconv_layers.0", "1": "deconv_layers.1", "3": "conv_layers.0", "4": "conv_layers.1", "6": "final_layer"}
 SIDE = {
     "height_px": 64,
     "width_px": 48,
@@ -39,9 +31,7 @@ PICTURE = Sample(
     "mine/test/7",
     {
         "image": np.random.default_rng(0).integers(0, 255, (90, 80, 3), np.uint8),
-        "poses": [
-            {"joints": [[20.0, 30.0, 2], *[[0.0, 0.0, 0]] * 16], "box": [10.0, 10.0, 40.0, 60.0]}
-        ],
+        "poses": [{"joints": [[20.0, 30.0, 2], *[[0.0, 0.0, 0]] * 16], "box": [10.0, 10.0, 40.0, 60.0]}],
     },
 )
 
@@ -49,10 +39,7 @@ PICTURE = Sample(
 def mmpose_head(width: int, joints: int) -> nets.State:
     """Return a head's tensors under the names that MMPose's `HeatmapHead` gives them."""
     state = pose_unet.head(width, joints).state_dict()
-    return {
-        f"{NAMES[name.split('.')[0]]}.{name.split('.')[1]}": tensor
-        for name, tensor in state.items()
-    }
+    return {f"{NAMES[name.split('.')[0]]}.{name.split('.')[1]}": tensor for name, tensor in state.items()}
 
 
 def checkpoint(place: Path, prediction: str = "sample") -> Path:
@@ -119,14 +106,10 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         sdpose.pretrained({"path": ""}, {})
     for name in sdpose.PARTS:
         (tmp_path / name).mkdir()
-    with pytest.raises(
-        ModelError, match="has no decoder/decoder.safetensors; a checkpoint has unet, vae"
-    ):
+    with pytest.raises(ModelError, match="has no decoder/decoder.safetensors; a checkpoint has unet, vae"):
         sdpose.pretrained({"path": str(tmp_path)}, {})
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(
-        ModelError, match="sdpose needs diffusers; `pip install diffusers transformers`"
-    ):
+    with pytest.raises(ModelError, match="sdpose needs diffusers; `pip install diffusers transformers`"):
         sdpose.Released(tmp_path, {**SIDE, "path": str(tmp_path)}, 17)
 
 
@@ -143,11 +126,7 @@ def test_the_heads_of_both_checkpoints_load() -> None:
 
 def test_facts_of_the_released_code() -> None:
     """The size of the input, VAE's factor, the step and the task vectors are those of the official repository."""
-    assert (sdpose.PARAMS["width_px"], sdpose.PARAMS["height_px"], sdpose.PARAMS["timestep"]) == (
-        768,
-        1024,
-        999,
-    )
+    assert (sdpose.PARAMS["width_px"], sdpose.PARAMS["height_px"], sdpose.PARAMS["timestep"]) == (768, 1024, 999)
     assert sdpose.SCALE == 0.18215
     assert pose_unet.POSE == (1.0, 0.0)
-    assert plugins.find("models", "pose_unet").PARAMS["timestep"] == 999
+    assert registry.find("models", "pose_unet").PARAMS["timestep"] == 999

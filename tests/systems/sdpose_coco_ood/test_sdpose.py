@@ -1,7 +1,5 @@
 """The switch switches, reconstruction leaves the head alone, arms are equal but for what they lack."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,17 +8,17 @@ import torch
 import yaml
 
 from makers import training_jobs
-from shiftbench.corruption import corrupt
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.datasets import _bodies
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.plan import cards
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation.corruption import corrupt
+from shiftbench.plugins.datasets import _bodies
+from shiftbench.plugins.trainers import poses
 from shiftbench.systems.sdpose_coco_ood.models import pose_unet
 from shiftbench.systems.sdpose_coco_ood.trainers import denoiser
-from shiftbench.trainers import poses
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 STYLES = ("oil_painting", "woodblock", "colour_sketch")
 
@@ -31,9 +29,7 @@ def people(count: int = 6) -> list[Sample]:
         body = _bodies.drawn(RandomStream(0, "body", "tiny", str(number)), 0.4, 40.0, 10.0)
         view = _bodies.fitted(body, 64, 48, 0.85)
         made = _bodies.render(body, view, np.full((64, 48, 3), 90, np.uint8))
-        found.append(
-            Sample(f"tiny/train/{number:03d}", {"image": made.image, "poses": [made.pose]})
-        )
+        found.append(Sample(f"tiny/train/{number:03d}", {"image": made.image, "poses": [made.pose]}))
     return found
 
 
@@ -48,9 +44,7 @@ def net(**params: Any) -> pose_unet.PoseUNet:
 
 
 def job(trainer: str, **params: Any) -> Any:
-    made = training_jobs.job(
-        "pose_unet", trainer, model_params={"width": 8}, train=people(), **params
-    )
+    made = training_jobs.job("pose_unet", trainer, model_params={"width": 8}, train=people(), **params)
     object.__setattr__(made, "classes", COCO_17)
     return made
 
@@ -83,9 +77,7 @@ def test_heatmaps_have_their_size_from_either_block(feature: str) -> None:
 
 def batch(own: Any) -> poses.Batch:
     made = job("poses")
-    return poses.batch_of(
-        own, poses.people(people()), made, RandomStream(0, "a", "b", "c"), torch.device("cpu")
-    )
+    return poses.batch_of(own, poses.people(people()), made, RandomStream(0, "a", "b", "c"), torch.device("cpu"))
 
 
 def test_gradients_of_the_reconstruction_do_not_reach_the_head() -> None:
@@ -107,9 +99,7 @@ def test_the_loss_is_by_hand_with_every_term_on() -> None:
     apart = ((maps - seen.maps) ** 2 * seen.weights[..., None, None]).mean()
     latents = ((made - own.latents(seen.clean)) ** 2).mean()
     assert whole == pytest.approx(float(apart + 0.5 * latents), rel=1e-5)
-    assert (seen.seen != seen.clean).any(dim=1).flatten(1).float().mean(
-        dim=1
-    ).min() > 0.02  # each has a hole
+    assert (seen.seen != seen.clean).any(dim=1).flatten(1).float().mean(dim=1).min() > 0.02  # each has a hole
     assert (seen.clean[:, :, 0] != seen.seen[:, :, 0]).float().mean() < 0.9
 
 
@@ -148,11 +138,7 @@ def test_training_is_repeatable_and_both_tasks_learn() -> None:
     state, rows = train_weights(job("poses", **options))
     again, _ = train_weights(job("poses", **options))
     assert all(torch.equal(state[name], again[name]) for name in state)
-    assert [row[:2] for row in rows] == [
-        (50, "train_loss"),
-        (60, "train_loss"),
-        (60, "val_loss"),
-    ]
+    assert [row[:2] for row in rows] == [(50, "train_loss"), (60, "train_loss"), (60, "val_loss")]
     trained, fresh = net(), net()
     trained.load_state_dict(state)
     seen = batch(trained)

@@ -1,7 +1,5 @@
 """Cue conflicts from garments and photos, contours, scrambles, silhouettes, and nets of ImageNet in released names."""
 
-from __future__ import annotations
-
 import collections
 import itertools
 from pathlib import Path
@@ -14,17 +12,17 @@ from PIL import Image
 from scipy import ndimage
 
 from makers import shift_digests
-from shiftbench import plugins
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.shape_bias_robust_cnns.datasets import _cues
 from shiftbench.systems.shape_bias_robust_cnns.shifts import _canny
 
-CUES = plugins.find("datasets", "shape_texture")
-PAIR = plugins.find("models", "imagenet_pair")
+CUES = registry.find("datasets", "shape_texture")
+PAIR = registry.find("models", "imagenet_pair")
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +52,8 @@ def made(sources: dict[str, Path], split: str = "test", **options: Any) -> list[
     return list(CUES.samples(split, sources, {**CUES.PARAMS, **options}))
 
 
-def test_a_conflict_has_the_shape_of_its_label_and_five_other_textures_in_turn(
-    sources: dict[str, Path],
-) -> None:
-    matched, conflict = (
-        made(sources, cue=cue, test_per_class=10) for cue in ("matched", "conflict")
-    )
+def test_a_conflict_has_the_shape_of_its_label_and_five_other_textures_in_turn(sources: dict[str, Path]) -> None:
+    matched, conflict = (made(sources, cue=cue, test_per_class=10) for cue in ("matched", "conflict"))
     assert [one.key for one in matched] == [one.key for one in conflict]
     for one, other in zip(matched, conflict, strict=True):
         label = one.fields["label"]
@@ -69,9 +63,7 @@ def test_a_conflict_has_the_shape_of_its_label_and_five_other_textures_in_turn(
         assert other.fields["meta"]["group"] == f"{number:02d}_{_cues.TEXTURES[number]}"
         ground = [sample.fields["image"] == _cues.GROUND for sample in (one, other)]
         assert (ground[0] & ground[1]).sum() >= 28 * 28 - 15 * 12  # one outline
-    pairs = collections.Counter(
-        (one.fields["label"], one.fields["meta"]["texture"]) for one in conflict
-    )
+    pairs = collections.Counter((one.fields["label"], one.fields["meta"]["texture"]) for one in conflict)
     assert set(pairs.values()) == {2}
     assert len(pairs) == 30
 
@@ -113,8 +105,7 @@ def test_near_textures_are_pixels_of_the_photo_and_far_ones_are_means(
     monkeypatch.setattr(_cues, "equalised", lambda crop: crop)
     words = [RandomStream(0, "t", "d", "k") for _ in _cues.SEEN]
     near, far = (
-        _cues.texture(0, own, sources, "left", seen).astype(int)
-        for own, seen in zip(words, _cues.SEEN, strict=True)
+        _cues.texture(0, own, sources, "left", seen).astype(int) for own, seen in zip(words, _cues.SEEN, strict=True)
     )
     with Image.open(sources[_scikit_photos.SOURCE] / "brick.png") as file:
         photo = np.asarray(file)[:, :150]
@@ -154,7 +145,7 @@ def literal_scramble(image: np.ndarray) -> np.ndarray:
 
 def shifted(name: str, value: Any, severity: float, **options: Any) -> Any:
     words = RandomStream(0, name, "d", "k")
-    return plugins.find("shifts", name).apply(value, severity, words, **options)
+    return registry.find("shifts", name).apply(value, severity, words, **options)
 
 
 def test_a_scramble_is_the_released_one() -> None:
@@ -215,16 +206,14 @@ def test_sixteen_categories_by_the_mean_of_their_classes() -> None:
     found = PAIR.shares()
     indices = {
         name: found[:, at].nonzero().flatten().tolist()
-        for at, name in enumerate(plugins.find("datasets", "texture_vs_shape").CLASSES)
+        for at, name in enumerate(registry.find("datasets", "texture_vs_shape").CLASSES)
     }
     sizes = {name: len(own) for name, own in indices.items()}
     assert sum(sizes.values()) == 207
     assert (sizes["dog"], sizes["bird"], sizes["airplane"]) == (109, 49, 1)
     assert indices["airplane"] == [404]
     assert indices["cat"] == [281, 282, 283, 284, 285, 286]
-    probabilities = torch.softmax(
-        3 * torch.randn(50, 1000, generator=torch.Generator().manual_seed(0)), 1
-    )
+    probabilities = torch.softmax(3 * torch.randn(50, 1000, generator=torch.Generator().manual_seed(0)), 1)
     means = (probabilities.double() @ found).numpy()
     for row, own in zip(probabilities.double().numpy(), means, strict=True):
         best, decision = -np.inf, ""
@@ -246,19 +235,14 @@ def as_released(net: Any, name: str) -> nets.State:
     plain = {key.removeprefix("body."): value for key, value in net.state_dict().items()}
     head = net.head_name
     plain = {
-        f"{head}.{key.removeprefix('head.')}" if key.startswith("head.") else key: value
-        for key, value in plain.items()
+        f"{head}.{key.removeprefix('head.')}" if key.startswith("head.") else key: value for key, value in plain.items()
     }
     if name == "alexnet":
         plain = {key.replace("classifier.6.", "last_layer."): value for key, value in plain.items()}
     if name == "googlenet":
         plain = {key.replace("branch4.1.", "branch4_conv."): value for key, value in plain.items()}
         plain["aux1.fc1.weight"] = torch.zeros(1)
-    state = {
-        f"module.{copy}.{key}": v
-        for key, v in plain.items()
-        for copy in ("model", "attacker.model")
-    }
+    state = {f"module.{copy}.{key}": v for key, v in plain.items() for copy in ("model", "attacker.model")}
     mean, std = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     for copy in ("normalizer", "attacker.normalize"):
         state[f"module.{copy}.new_mean"] = torch.tensor(mean).reshape(-1, 1, 1)
@@ -274,9 +258,7 @@ def test_released_names_are_taken_to_the_nets(name: str) -> None:
     for kept in ("normalizer.new_mean", "normalizer.new_std"):
         del released[f"module.{kept}"]  # a meta tensor has no numbers
     found, wanted = net.adopt(released), net.state_dict()
-    assert {key: value.shape for key, value in found.items()} == {
-        key: value.shape for key, value in wanted.items()
-    }
+    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in wanted.items()}
 
 
 def test_a_released_checkpoint_of_a_robust_net_loads(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Shape bias by hand and by the released rule, the stimuli by their names, released answers, lists of ImageNet-CL."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +8,19 @@ import pyarrow as pa
 import pytest
 
 from makers.stimuli_miniature import CONFLICTS, answers, texture_vs_shape
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
 from shiftbench.systems.shape_bias_robust_cnns.analyses import common_correct, released_decisions
-from shiftbench.tasks import LabelSpace, classification
 
-STIMULI = plugins.find("datasets", "texture_vs_shape")
-SHAPES, TEXTURES = (
-    [0, 0, 1, 1, 2, 2, 2, 0],
-    [1, 2, 1, 0, 0, 1, 2, 0],
-)  # rows 3, 7 and 8 have no conflict
+STIMULI = registry.find("datasets", "texture_vs_shape")
+SHAPES, TEXTURES = ([0, 0, 1, 1, 2, 2, 2, 0], [1, 2, 1, 0, 0, 1, 2, 0])  # rows 3, 7 and 8 have no conflict
 ANSWERS = [0, 2, 1, 2, 2, 1, 0, 0]
 
 
@@ -41,7 +36,7 @@ def table() -> pa.Table:
 
 
 def metric(name: str, rows: pa.Table, **params: Any) -> tuple[float, int]:
-    module = plugins.find("metrics", name)
+    module = registry.find("metrics", name)
     options = {**module.PARAMS, **params}
     weights = np.ones((len(rows), 1), np.uint8)
     (sums,) = weighted([module.reduce(Rows(rows), **options)], weights)
@@ -91,14 +86,8 @@ def test_stimuli_are_read_by_their_names(tmp_path: Path) -> None:
     assert cat["meta"] == {"shape": "cat7", "texture": "elephant3", "group": "11_elephant"}
     assert STIMULI.CLASSES[11] == "elephant"
     alone = stimuli(tmp_path / "b", stimuli="filled-silhouettes")
-    assert [sample.fields["meta"] for sample in alone] == [
-        {"shape": name} for name in ("airplane1", "cat7", "oven2")
-    ]
-    assert STIMULI.STIMULI == {
-        "style-transfer-preprocessed-512": 1280,
-        "edges": 160,
-        "filled-silhouettes": 160,
-    }
+    assert [sample.fields["meta"] for sample in alone] == [{"shape": name} for name in ("airplane1", "cat7", "oven2")]
+    assert STIMULI.STIMULI == {"style-transfer-preprocessed-512": 1280, "edges": 160, "filled-silhouettes": 160}
 
 
 def test_stimuli_of_another_form_are_refused(tmp_path: Path) -> None:
@@ -125,12 +114,7 @@ def test_released_answers_are_replayed(tmp_path: Path) -> None:
     home, name = tmp_path / "raw-data", "style-transfer-512-nomask-experiment"
     answers(home / name, f"{name}_alexnet_session_1.csv", given)
     answers(home / f"{name}-trained-CNNs", f"{name}_alexnet_session-1.csv", {"cat1-oven2": "cat"})
-    params = {
-        **released_decisions.PARAMS,
-        "path": str(tmp_path),
-        "dataset": "cues",
-        "split": "test",
-    }
+    params = {**released_decisions.PARAMS, "path": str(tmp_path), "dataset": "cues", "split": "test"}
     rows = list(released_decisions.measure(Measurement(params, {}, 0, {})))
     assert [(row.weights.split("/")[1], row.key, row.value) for row in rows] == [
         ("alexnet-released-s0", "airplane1-bicycle2", 1.0),
@@ -154,9 +138,7 @@ def test_the_reported_percentages_follow_from_the_released_counts() -> None:
 def records(tmp_path: Path, name: str, keys: list[str], correct: list[bool]) -> Path:
     samples = [Sample(key, {"label": 0}) for key in keys]
     logits = np.array([[9, 0] if hit else [0, 9] for hit in correct], np.float32)
-    made = classification.rows(
-        samples, {"logits": logits}, LabelSpace(("a", "b"), ("a", "b")), "full"
-    )
+    made = classification.rows(samples, {"logits": logits}, LabelSpace(("a", "b"), ("a", "b")), "full")
     file = tmp_path / f"{name}.parquet"
     schema.write(made, file, "0" * 64, formats.RECORDS_FULL)
     return file

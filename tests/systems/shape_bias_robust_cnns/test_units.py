@@ -1,7 +1,5 @@
 """Measures of units, each against NumPy or by hand: variation, noise, ablation, kinds of inputs, concepts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,13 +10,12 @@ import torch
 from PIL import Image
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import (
     _concepts,
     _units,
@@ -27,8 +24,9 @@ from shiftbench.systems.shape_bias_robust_cnns.analyses import (
     unit_inputs,
     unit_simplicity,
 )
+from shiftbench.workflow.stages.train import train_weights
 
-CONVNET = plugins.find("models", "convnet")
+CONVNET = registry.find("models", "convnet")
 NAMES = ("tiny/convnet-erm-s0", "tiny/convnet-adversarial-s0")
 LAYERS = {"conv1": "body.2", "conv3": "body.10"}
 
@@ -42,9 +40,9 @@ def variation(image: np.ndarray) -> float:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     """Return two nets, and thirty pictures, clean and with noise."""
     home, found = tmp_path_factory.mktemp("units"), {}
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     samples = training_jobs.pictures(30, seed=7)
-    noise = plugins.find("shifts", "gaussian_noise")
+    noise = registry.find("shifts", "gaussian_noise")
     for place in ("identity/0", "gaussian_noise/1.5"):
         name, _, severity = place.partition("/")
         ref = refs.shards("tiny", "test", name, float(severity))
@@ -55,15 +53,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     for name in NAMES:
         trainer = name.split("-")[1]
         own = {"steps": 1} if trainer == "adversarial" else {}
-        state = train_weights(
-            training_jobs.job("convnet", trainer, epochs=1, batch_size=16, **own)
-        )[0]
+        state = train_weights(training_jobs.job("convnet", trainer, epochs=1, batch_size=16, **own))[0]
         found[Ref("weights", name)] = training_jobs.write(home / f"{trainer}.safetensors", state)
     return found
 
 
 def _with(noise: ModuleType, sample: Sample, severity: float) -> Sample:
-    from shiftbench.rng import RandomStream
+    from shiftbench.base.rng import RandomStream
 
     words = RandomStream(0, "gaussian_noise", "tiny", sample.key)
     return sample.with_field("image", noise.apply(sample.fields["image"], severity, words))
@@ -117,9 +113,7 @@ def test_smoothness_and_noise_of_every_unit(inputs: dict[Ref, Path]) -> None:
         kernels = given.predictor(Ref("weights", name)).net.body[0].weight.detach().numpy()
         for at, kernel in enumerate(kernels):
             unit = kernel.astype(np.float64) / np.sqrt((kernel.astype(np.float64) ** 2).sum())
-            assert found[name, "kernel_tv", f"kernel_{at:04d}"] == pytest.approx(
-                sum(map(variation, unit)), abs=1e-6
-            )
+            assert found[name, "kernel_tv", f"kernel_{at:04d}"] == pytest.approx(sum(map(variation, unit)), abs=1e-6)
         clean, noisy = (maps(given, name, place) for place in ("identity/0", "gaussian_noise/1.5"))
         standard = maps(given, NAMES[0], "identity/0")
         for layer in LAYERS:
@@ -127,8 +121,7 @@ def test_smoothness_and_noise_of_every_unit(inputs: dict[Ref, Path]) -> None:
             for unit in range(clean[layer].shape[1]):
                 key = f"{layer}_{unit:04d}"
                 before, after = (
-                    np.mean([variation(own[unit].astype(np.float64)) for own in side[layer]])
-                    for side in (clean, noisy)
+                    np.mean([variation(own[unit].astype(np.float64)) for own in side[layer]]) for side in (clean, noisy)
                 )
                 assert found[name, "map_tv", key] == pytest.approx(before, rel=1e-5, abs=1e-6)
                 assert found[name, "dead_unit", key] == float(before == 0)
@@ -180,9 +173,7 @@ def test_the_kinds_of_inputs_of_a_unit(inputs: dict[Ref, Path]) -> None:
                 continue
             best = sorted(range(30), key=lambda row: (-peaks[row], row))[:5]
             assert found[NAMES[1], "input_classes", key] == len({labels[row] for row in best})
-            apart = [
-                np.sqrt(((pixels[a] - pixels[b]) ** 2).mean()) for a in best for b in best if a < b
-            ]
+            apart = [np.sqrt(((pixels[a] - pixels[b]) ** 2).mean()) for a in best for b in best if a < b]
             assert found[NAMES[1], "input_distance", key] == pytest.approx(np.mean(apart))
 
 
@@ -251,9 +242,7 @@ def broden(home: Path) -> Path:
     random = np.random.default_rng(0)
     rows = ["image,split,ih,iw,sh,sw,color,object,part,material,scene,texture"]
     for at, cells in enumerate(("", "4", "2;4", "")):
-        Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8)).save(
-            home / f"images/dtd/{at}.png"
-        )
+        Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8)).save(home / f"images/dtd/{at}.png")
         number = np.zeros((12, 12, 3), np.uint8)
         number[:6, :, 0], number[:6, :, 1] = 301 % 256, 301 // 256
         number[6:, :5, 0] = 7
@@ -271,12 +260,7 @@ def broden(home: Path) -> Path:
 def test_broden_is_read_in_its_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A label is of the category that it covers most; a number of a map is red + 256 green; scalars cover all."""
     source = _concepts.Broden(broden(tmp_path), 10)
-    assert list(source.names) == [
-        ("texture", "banded"),
-        ("material", "dotted"),
-        ("part", "wall"),
-        ("object", "sky"),
-    ]
+    assert list(source.names) == [("texture", "banded"), ("material", "dotted"), ("part", "wall"), ("object", "sky")]
     (pictures,) = source.batches()
     assert [one.sample.key for one in pictures] == [f"broden/dtd/{at}.png" for at in range(3)]
     counts = [dict(zip(p.concepts.tolist(), p.masks.sum((1, 2)), strict=True)) for p in pictures]
@@ -303,13 +287,7 @@ def test_layers_arms_and_shifts_that_are_not_there_are_said(inputs: dict[Ref, Pa
         measured(unit_inputs, job(unit_inputs, inputs, layers={"conv1": "body.99"}))
     with pytest.raises(ParamsError, match="no shift with its severity"):
         unit_simplicity.needs(
-            {
-                **unit_simplicity.PARAMS,
-                "noisy": "noise",
-                "dataset": "d",
-                "split": "test",
-                "weights": [],
-            }
+            {**unit_simplicity.PARAMS, "noisy": "noise", "dataset": "d", "split": "test", "weights": []}
         )
     with pytest.raises(ParamsError, match="no convolution"):
         _units.first_convolution(torch.nn.Linear(2, 2))

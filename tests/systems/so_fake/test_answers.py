@@ -1,15 +1,13 @@
 """The parser of So-Fake-R1's answers, their rewards, and GRPO's arithmetic on a toy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 
+from shiftbench.plugins.trainers import _policy_loss
 from shiftbench.systems.so_fake.models import _answers
 from shiftbench.systems.so_fake.models._answers import Answer
 from shiftbench.systems.so_fake.trainers import _rewards, _toy_policy
-from shiftbench.trainers import _policy_loss
 
 
 @pytest.mark.parametrize(
@@ -22,7 +20,7 @@ from shiftbench.trainers import _policy_loss
         ("<think>a < b</think><answer>TAMPERED, ( 1, 2 ), (3, 4)</answer>", Answer(2, (1, 2, 3, 4))),
         ("<think>a</think><answer>REAL,(0,0),(1,1)</answer>", Answer(0, (0, 0, 1, 1))),
     ],
-)  # fmt: skip
+)
 def test_answers_in_the_format(text: str, answer: Answer) -> None:
     assert _answers.parse(text) == answer
     assert _answers.parse(_answers.written(answer, "so")) == answer
@@ -92,9 +90,7 @@ def test_the_overlap_is_that_of_torchvision() -> None:
 
 def test_a_constant_reward_has_no_advantage() -> None:
     """Where all rewards of a group are equal nothing is learnt; elsewhere advantages are as the equation has them."""
-    rewards = torch.tensor(
-        [[2.0] * 8, [3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0]], dtype=torch.float64
-    )
+    rewards = torch.tensor([[2.0] * 8, [3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0]], dtype=torch.float64)
     found = _policy_loss.advantages(rewards)
     assert torch.equal(found[0], torch.zeros(8, dtype=torch.float64))
     by_paper = (rewards[1] - rewards[1].mean()) / (rewards[1].std(correction=0) + 1e-8)
@@ -108,11 +104,7 @@ def test_the_table_of_the_toy() -> None:
     assert [round(float(value), 6) for value in table[0]] == [1.0] * 9 + [0.5] * 18
     tampered = table[2 + 4]
     assert truths[2 + 4].box == (9, 9, 18, 18)
-    assert [round(3 * float(value), 6) for value in tampered] == [1.0] * 18 + [
-        *[2.0] * 4,
-        3.0,
-        *[2.0] * 4,
-    ]
+    assert [round(3 * float(value), 6) for value in tampered] == [1.0] * 18 + [*[2.0] * 4, 3.0, *[2.0] * 4]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -125,11 +117,7 @@ def test_the_toy_rises_above_nine_tenths_in_200_updates(seed: int) -> None:
     assert rewards[-1] > 0.9
 
 
-def test_the_toy_learns_nothing_of_rewards_that_do_not_depend_on_the_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_toy_learns_nothing_of_rewards_that_do_not_depend_on_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_toy_policy, "table", lambda images: torch.ones((len(images), 27)))
-    monkeypatch.setattr(
-        _toy_policy, "_expected", lambda logits, _: float(logits.detach().abs().max())
-    )
+    monkeypatch.setattr(_toy_policy, "_expected", lambda logits, _: float(logits.detach().abs().max()))
     assert _toy_policy.trained(0, updates=5)[-1] == pytest.approx(0, abs=1e-6)

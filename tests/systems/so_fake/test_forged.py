@@ -1,7 +1,5 @@
 """Forged garments: one class for each source, exact masks, no picture in two splits, headers that tell nothing."""
 
-from __future__ import annotations
-
 import collections
 from pathlib import Path
 from typing import Any
@@ -13,24 +11,19 @@ import torch
 from sklearn import metrics as peer
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
 from shiftbench.statistics.thresholds import Sides, roc_area
 from shiftbench.systems.so_fake.analyses import header_baseline
-from shiftbench.systems.so_fake.datasets import (
-    _forging,
-    _generators,
-    _headers,
-    forged_fashion_mnist,
-)
+from shiftbench.systems.so_fake.datasets import _forging, _generators, _headers, forged_fashion_mnist
 from shiftbench.systems.so_fake.models import variational_autoencoder
 from shiftbench.systems.so_fake.trainers import variational
+from shiftbench.workflow.stages.train import train_weights
 
 SPLITS = {"train": 150, "val": 60, "test": 120}
 NETS = ["ae_0", "ae_1", "vae_0"]
@@ -51,7 +44,7 @@ def pictures(split: str, count: int) -> list[Sample]:
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     """Return shards of pictures, and weights of three nets that learnt from others."""
     root, found = tmp_path_factory.mktemp("forged"), {}
-    fields = plugins.find("tasks", "classification").FIELDS
+    fields = registry.find("tasks", "classification").FIELDS
     for split, count in SPLITS.items():
         for name in ("items", "learnt"):
             folder = root / name / split
@@ -71,21 +64,17 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     return found
 
 
-def forged(
-    inputs: dict[Ref, Path], split: str = "test", name: str = "forged", **options: Any
-) -> list[Sample]:
+def forged(inputs: dict[Ref, Path], split: str = "test", name: str = "forged", **options: Any) -> list[Sample]:
     params = {**forged_fashion_mnist.PARAMS, "of": "items", "learnt_from": "learnt", **options}
     return list(forged_fashion_mnist.samples(split, {}, {**params, "name": name}, inputs))
 
 
 @pytest.mark.parametrize("generators", [NETS, PCA, ["quilt_left", "quilt_rest"]])
-def test_a_third_of_each_class_generators_in_turn(
-    inputs: dict[Ref, Path], generators: list[str]
-) -> None:
+def test_a_third_of_each_class_generators_in_turn(inputs: dict[Ref, Path], generators: list[str]) -> None:
     samples = forged(inputs, generators=generators)
     counts = collections.Counter(one.fields["label"] for one in samples)
     assert counts == {0: 40, 1: 40, 2: 40}
-    task = plugins.find("tasks", "forgery")
+    task = registry.find("tasks", "forgery")
     used = collections.Counter()
     for one in samples:
         task.check(one, list(_forging.CLASSES))
@@ -124,9 +113,7 @@ def test_variants_forge_the_same_pictures_in_the_same_way(inputs: dict[Ref, Path
             assert a.fields["meta"]["cluster"] == b.fields["meta"]["cluster"]
 
 
-def test_a_mask_is_what_was_replaced(
-    inputs: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mask_is_what_was_replaced(inputs: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is coded all that differs from the source lies in the mask, a square of 8 to 14 pixels."""
     monkeypatch.setattr(_forging, "encoded", lambda image, *_: image)
     known = {one.key: one.fields["image"] for one in pictures("test", SPLITS["test"])}
@@ -180,9 +167,7 @@ def test_generators_that_are_none(inputs: dict[Ref, Path]) -> None:
         ("ae_x", "expected a number behind ae_"),
     ):
         with pytest.raises(ParamsError, match=message):
-            forged_fashion_mnist.needs(
-                {**forged_fashion_mnist.PARAMS, "generators": [name], "split": "test"}
-            )
+            forged_fashion_mnist.needs({**forged_fashion_mnist.PARAMS, "generators": [name], "split": "test"})
     with pytest.raises(ParamsError, match="expected one generator at least"):
         forged(inputs, generators=[])
     with pytest.raises(DataError, match="weights learnt/autoencoder-autoencoding-s7 are needed"):
@@ -190,12 +175,7 @@ def test_generators_that_are_none(inputs: dict[Ref, Path]) -> None:
 
 
 def test_needs_are_named_once() -> None:
-    options = {
-        **forged_fashion_mnist.PARAMS,
-        "of": "items",
-        "learnt_from": "learnt",
-        "split": "val",
-    }
+    options = {**forged_fashion_mnist.PARAMS, "of": "items", "learnt_from": "learnt", "split": "val"}
     found = forged_fashion_mnist.needs({**options, "generators": [*NETS, *PCA, "quilt_top"]})
     assert [ref.name for ref in found] == [
         "items/val/identity/0",
@@ -227,9 +207,7 @@ def test_a_state_says_how_wide_its_net_is() -> None:
 
 def area(known: list[tuple[bytes, bool]], tested: list[tuple[bytes, bool]]) -> float:
     scores = np.array(
-        _headers.scores(
-            [data for data, _ in known], [fake for _, fake in known], [data for data, _ in tested]
-        )
+        _headers.scores([data for data, _ in known], [fake for _, fake in known], [data for data, _ in tested])
     )
     fake = np.array([fake for _, fake in tested])
     ones = (np.ones((side.sum(), 1), np.uint8) for side in (fake, ~fake))
@@ -242,9 +220,7 @@ def files(samples: list[Sample]) -> list[tuple[bytes, bool]]:
 
 def test_headers_tell_nothing_of_forged_pictures(inputs: dict[Ref, Path]) -> None:
     for generators in (NETS, ["quilt_left", "quilt_foot"]):
-        known, tested = (
-            files(forged(inputs, split, generators=generators)) for split in ("train", "test")
-        )
+        known, tested = (files(forged(inputs, split, generators=generators)) for split in ("train", "test"))
         assert 0.45 <= area(known, tested) <= 0.55
 
 
@@ -257,9 +233,7 @@ def test_headers_tell_all_where_classes_were_coded_apart(inputs: dict[Ref, Path]
             fake = one.fields["label"] > 0
             kind = fake_kind if fake else {"kind": ".jpg", "quality": 80}
             options = (cv2.IMWRITE_JPEG_QUALITY, kind["quality"]) if "quality" in kind else ()
-            found.append(
-                (cv2.imencode(kind["kind"], one.fields["image"], options)[1].tobytes(), fake)
-            )
+            found.append((cv2.imencode(kind["kind"], one.fields["image"], options)[1].tobytes(), fake))
         return found
 
     for kind in ({"kind": ".png"}, {"kind": ".jpg", "quality": 90}):
@@ -282,10 +256,8 @@ def test_every_picture_went_through_the_one_path(inputs: dict[Ref, Path]) -> Non
     assert red[..., 0].min() > 190 > 20 > red[..., 2].max()
 
 
-def test_the_baseline_is_measured_on_the_files_as_stored(
-    inputs: dict[Ref, Path], tmp_path: Path
-) -> None:
-    fields, found = plugins.find("tasks", "forgery").FIELDS, {}
+def test_the_baseline_is_measured_on_the_files_as_stored(inputs: dict[Ref, Path], tmp_path: Path) -> None:
+    fields, found = registry.find("tasks", "forgery").FIELDS, {}
     for split in ("train", "test"):
         folder = tmp_path / split
         folder.mkdir()
@@ -295,10 +267,7 @@ def test_the_baseline_is_measured_on_the_files_as_stored(
     params = {**header_baseline.PARAMS, "dataset": "forged", "split": "test"}
     assert set(header_baseline.needs(params)) == set(found)
     rows = list(header_baseline.measure(Measurement(params, found, 0, {})))
-    values = {
-        name: [row.value for row in rows if row.metric == name]
-        for name in ("header_auroc", "size_auroc")
-    }
+    values = {name: [row.value for row in rows if row.metric == name] for name in ("header_auroc", "size_auroc")}
     assert len(values["header_auroc"]) == len(values["size_auroc"]) == 80
     assert 0.45 <= np.mean(values["header_auroc"]) <= 0.55
     stored = header_baseline.stored(tmp_path / "test")

@@ -1,7 +1,5 @@
 """So-Fake's sets in the hub's layout: a pinned revision, labels as files state them, one path, answers of others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,12 @@ from PIL import Image
 from makers import hub_miniature, training_jobs
 from makers.hub_miniature import SECOND_ORDER, SO_FAKE, so_fake_files, so_fake_rows
 from makers.small_files import encoded
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import LabelSpace, forgery
 from shiftbench.systems.so_fake.datasets import _hub, so_fake_ood, so_fake_set
-from shiftbench.tasks import LabelSpace, forgery
+from shiftbench.workflow.stages.train import train_weights
 
 CLASSES = ("real", "full_synthetic", "tampered")
 FIRST_ORDER = ("full_synthetic", "real", "tampered")
@@ -49,9 +47,7 @@ def test_labels_mean_what_the_files_say(tmp_path: Path, names: tuple[str, ...] |
 def test_both_sets_read_their_splits(tmp_path: Path) -> None:
     _, options = hub_miniature.so_fake_set(tmp_path)
     params = {**so_fake_set.PARAMS, **options, "name": "so_fake_set"}
-    counts = {
-        split: len(list(so_fake_set.samples(split, {}, params))) for split in so_fake_set.NATIVE
-    }
+    counts = {split: len(list(so_fake_set.samples(split, {}, params))) for split in so_fake_set.NATIVE}
     assert counts == {"train": 60, "test": 24}
     assert set(so_fake_set.wants("test", params)) == {str(tmp_path)}
     assert so_fake_set.wants("test", {**params, "path": ""}) == {}
@@ -98,11 +94,7 @@ def test_the_mapping_is_checked_on_a_sample(tmp_path: Path) -> None:
 VIEWED = (
     ("tampered", "openai", "part1_09462_openai_tampered.png"),
     ("real", None, "reddit_17083.jpg"),
-    (
-        "full_synthetic",
-        "Seedream3.0",
-        "image_00661_A_baby_smiles_while_holding_a_sign_seedream.png",
-    ),
+    ("full_synthetic", "Seedream3.0", "image_00661_A_baby_smiles_while_holding_a_sign_seedream.png"),
     ("full_synthetic", "Ideogram2", "image_8142_1743630583.jpg"),
     ("full_synthetic", "imagen3", "9183_image3.png"),
     ("full_synthetic", "GPT4o", "real_reddit_3009_20250513_231642.png"),
@@ -120,19 +112,14 @@ FIRST_VIEWED = (
 def viewed(rows: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return rows of a class, perhaps a generator, and a file name each."""
     made = {CLASSES[at]: row for at, row in enumerate(so_fake_rows(3, names))}
-    return [
-        made[said] | {"filename": file} | ({"generator": told[0]} if told else {})
-        for said, *told, file in rows
-    ]
+    return [made[said] | {"filename": file} | ({"generator": told[0]} if told else {}) for said, *told, file in rows]
 
 
 def test_the_second_revision_names_synthetic_pictures_as_it_likes(tmp_path: Path) -> None:
     so_fake_files(tmp_path, "test", viewed(VIEWED, SECOND_ORDER), SECOND_ORDER)
     found = ood(tmp_path)
     assert [CLASSES[one.fields["label"]] for one in found] == [said for said, _, _ in VIEWED]
-    assert [one.fields["meta"]["group"] for one in found] == [
-        told or "real" for _, told, _ in VIEWED
-    ]
+    assert [one.fields["meta"]["group"] for one in found] == [told or "real" for _, told, _ in VIEWED]
     clusters = {one.fields["meta"].get("cluster") for one in found}
     assert clusters == {None, "Seedream3.0", "Ideogram2", "imagen3", "GPT4o"}  # openai is GPT-4o
     sources = [one.fields["meta"]["source"] for one in found]
@@ -165,11 +152,7 @@ def test_numbers_without_names_are_refused(tmp_path: Path) -> None:
     so_fake_files(tmp_path, "test", so_fake_rows(30, SECOND_ORDER))
     with pytest.raises(DataError, match="neither the file nor the option `labels` says"):
         ood(tmp_path)
-    assert [one.fields["label"] for one in ood(tmp_path, labels=list(SECOND_ORDER))][:3] == [
-        0,
-        1,
-        2,
-    ]
+    assert [one.fields["label"] for one in ood(tmp_path, labels=list(SECOND_ORDER))][:3] == [0, 1, 2]
     with pytest.raises(DataError, match=r"labels are \('real', 'fake'\)"):
         ood(tmp_path, labels=["real", "fake"])
     so_fake_files(tmp_path, "test", so_fake_rows(30, SECOND_ORDER), SECOND_ORDER)
@@ -179,10 +162,7 @@ def test_numbers_without_names_are_refused(tmp_path: Path) -> None:
 
 def test_a_later_row_that_contradicts_itself_is_a_bad_one(tmp_path: Path) -> None:
     rows = so_fake_rows(60, None)
-    rows[59] = {
-        **rows[59],
-        "mask": None,
-    }  # tampered, without a mask; the sample of 20 does not reach it
+    rows[59] = {**rows[59], "mask": None}  # tampered, without a mask; the sample of 20 does not reach it
     rows[58] = {**rows[58], "image": {"bytes": b"no picture", "path": None}}
     so_fake_files(tmp_path, "test", rows)
     found = ood(tmp_path)
@@ -245,7 +225,7 @@ def published(folder: Path, table: dict[str, list[Any]], dataset: str = "so_fake
     pq.write_table(pa.table(table), folder / f"{dataset}.parquet", row_group_size=4)
     job = training_jobs.job("forgery_predictions", "given", model_params={"path": str(folder)})
     file = training_jobs.write(folder.parent / "weights.safetensors", train_weights(job)[0])
-    model = plugins.find("models", "forgery_predictions")
+    model = registry.find("models", "forgery_predictions")
     return model.load(file, {**model.PARAMS, "path": str(folder)}, CLASSES, "cpu", {})
 
 
@@ -259,18 +239,12 @@ def test_answers_are_found_by_file_name(tmp_path: Path, images: list[Sample]) ->
     names = [one.fields["meta"]["filename"] for one in images]
     called = ["real", "real", "tampered"] * 3
     masks = [
-        {"bytes": encoded(Image.fromarray(one.fields["mask"]))} if "mask" in one.fields else None
-        for one in images
+        {"bytes": encoded(Image.fromarray(one.fields["mask"]))} if "mask" in one.fields else None for one in images
     ]
-    predict = published(
-        tmp_path / "theirs",
-        {"filename": names[::-1], "prediction": called[::-1], "mask": masks[::-1]},
-    )
+    predict = published(tmp_path / "theirs", {"filename": names[::-1], "prediction": called[::-1], "mask": masks[::-1]})
     table = forgery.rows(images, predict(images), SPACE, "full")
     assert table["correct"].to_pylist() == [True, False, True] * 3
-    assert (
-        table["mask_false"].to_pylist() == table["mask_missed"].to_pylist() == [None, None, 0] * 3
-    )
+    assert table["mask_false"].to_pylist() == table["mask_missed"].to_pylist() == [None, None, 0] * 3
 
 
 def test_answers_are_texts_with_boxes(tmp_path: Path, images: list[Sample]) -> None:
@@ -285,9 +259,7 @@ def test_answers_are_texts_with_boxes(tmp_path: Path, images: list[Sample]) -> N
     assert found["logits"].argmax(1).tolist() == [0, 1, 2] * 3
     assert found["masks"][2].sum() == 16 * 32
     assert not found["masks"][0].any()
-    predict = published(
-        tmp_path / "theirs", {"key": keys, "answer": [*texts * 2, "so", *texts[:2]]}
-    )
+    predict = published(tmp_path / "theirs", {"key": keys, "answer": [*texts * 2, "so", *texts[:2]]})
     with pytest.raises(ModelError, match="the answer to .* is not in the format; state the class"):
         predict(images)
 
@@ -308,7 +280,7 @@ def test_answers_are_logits(tmp_path: Path, images: list[Sample]) -> None:
         ({"key": ["a"], "prediction": ["real"]}, "has no row for key 'so_fake_ood/test/00000_000000'"),
         ({"key": ["so_fake_ood/test/00000_000000"], "prediction": ["fake"]}, "is called 'fake'"),
     ],
-)  # fmt: skip
+)
 def test_other_files_are_refused(
     tmp_path: Path, images: list[Sample], table: dict[str, list[Any]], message: str
 ) -> None:

@@ -1,7 +1,5 @@
 """The net with a class and a mask head, its losses, and the arms of the card: what differs, what is equal."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 
@@ -13,15 +11,15 @@ import yaml
 
 from isolation import ROOT
 from makers import training_jobs
-from shiftbench import plugins
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.plugins.tasks import forgery as task
 from shiftbench.systems.so_fake.datasets import _generators
 from shiftbench.systems.so_fake.models import forgery_net, residual_statistics
 from shiftbench.systems.so_fake.trainers import forgery
-from shiftbench.tasks import LabelSpace
-from shiftbench.tasks import forgery as task
+from shiftbench.workflow.stages.train import train_weights
 
 CLASSES = ("real", "full_synthetic", "tampered")
 CARD = yaml.safe_load((ROOT / "src/shiftbench/systems/so_fake/card.yaml").read_text())
@@ -53,9 +51,7 @@ def job(train: list[Sample], **options: Any) -> Any:
 def test_layers_are_those_of_the_specification() -> None:
     net = forgery_net.build(forgery_net.PARAMS, 3)
     kernels = [
-        (one.in_channels, one.out_channels, one.stride[0])
-        for one in net.modules()
-        if isinstance(one, torch.nn.Conv2d)
+        (one.in_channels, one.out_channels, one.stride[0]) for one in net.modules() if isinstance(one, torch.nn.Conv2d)
     ]
     assert kernels == [(1, 16, 1), (16, 32, 2), (32, 32, 1), (32, 16, 1), (16, 1, 1)]
     features, masks = net.both(torch.zeros((2, 1, 28, 28), dtype=torch.uint8))
@@ -100,9 +96,7 @@ def test_it_learns_classes_and_masks() -> None:
     right = np.mean(table["correct"].to_pylist())
     assert right == pytest.approx(told["val_accuracy"])
     hits = [row for row in table.to_pylist() if row["mask_hit"] is not None]
-    ious = [
-        row["mask_hit"] / (row["mask_hit"] + row["mask_false"] + row["mask_missed"]) for row in hits
-    ]
+    ious = [row["mask_hit"] / (row["mask_hit"] + row["mask_false"] + row["mask_missed"]) for row in hits]
     assert np.mean(ious) == pytest.approx(told["val_iou"], abs=1e-6)
 
 
@@ -115,9 +109,7 @@ def test_masks_come_in_the_size_of_the_image() -> None:
 
 def test_the_baseline_learns_classes_and_marks_nothing() -> None:
     one = job(made(120), steps=80, batch_size=30, lr=0.05)
-    one = dataclasses.replace(
-        one, model="residual_statistics", model_params=residual_statistics.PARAMS
-    )
+    one = dataclasses.replace(one, model="residual_statistics", model_params=residual_statistics.PARAMS)
     state, _ = train_weights(one)
     told = {name: value for _, name, value in one.rows}
     assert told["val_accuracy"] > 0.6
@@ -157,9 +149,7 @@ def test_labels_are_not_in_the_input() -> None:
 def test_arms_differ_in_generators_alone(scale: str) -> None:
     data = CARD["params"][scale]["datasets"]
     forged = {name: own for name, own in data.items() if name.startswith("forged")}
-    families = {
-        name: {_generators.family(one) for one in own["generators"]} for name, own in forged.items()
-    }
+    families = {name: {_generators.family(one) for one in own["generators"]} for name, own in forged.items()}
     assert families == {
         "forged_fashion_mnist": {"ae", "vae"},
         "forged_ae": {"ae"},
@@ -167,10 +157,7 @@ def test_arms_differ_in_generators_alone(scale: str) -> None:
         "forged_pca": {"pca"},
         "forged_quilt": {"quilt"},
     }
-    rest = [
-        {key: value for key, value in own.items() if key not in ("generators", "use")}
-        for own in forged.values()
-    ]
+    rest = [{key: value for key, value in own.items() if key not in ("generators", "use")} for own in forged.values()]
     assert all(one == rest[0] for one in rest)
     alone = set(data["forged_ae"]["generators"]) | set(data["forged_vae"]["generators"])
     assert alone == set(data["forged_fashion_mnist"]["generators"])
@@ -181,18 +168,9 @@ def test_arms_differ_in_generators_alone(scale: str) -> None:
 
 def test_nets_of_the_card_are_trained_alike() -> None:
     campaign = CARD["params"]["embedded"]["campaigns"]["generators"]
-    arms = [
-        {key: value for key, value in own.items() if key != "dataset"}
-        for own in campaign["weights"]
-    ]
+    arms = [{key: value for key, value in own.items() if key != "dataset"} for own in campaign["weights"]]
     assert arms[0] == arms[1] == arms[2]
-    assert arms[3] == {
-        **arms[0],
-        "models": ["residual_statistics"],
-        "trainers": ["forgery_baseline"],
-    }
+    assert arms[3] == {**arms[0], "models": ["residual_statistics"], "trainers": ["forgery_baseline"]}
     assert len(arms[0]["seeds"]) >= 3
-    options = plugins.find("trainers", "forgery").PARAMS
-    assert options["steps"] * options["batch_size"] == pytest.approx(
-        4 * 9000, rel=0.01
-    )  # four epochs
+    options = registry.find("trainers", "forgery").PARAMS
+    assert options["steps"] * options["batch_size"] == pytest.approx(4 * 9000, rel=0.01)  # four epochs

@@ -1,7 +1,5 @@
 """SceneGraph CoT: graphs read from replies, prompts of one and two calls, a stub that is asked for both, metrics."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -14,13 +12,13 @@ import torch
 
 from makers import spatial_miniature
 from makers.metric_inputs import value
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.llm import graders
-from shiftbench.models import _given
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import graders
+from shiftbench.plugins.models import _given
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import cv_bench, sat
 from shiftbench.systems.spatial_vlm_cot_grpo.methods import (
     _graphs,
@@ -121,18 +119,7 @@ def official_letter(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "(B) lamp",
-        "B",
-        "it is a lamp",
-        "the lamp",
-        "no\n(D)",
-        "(f) then b",
-        "b. or (a)",
-        "",
-        "I say C",
-    ],
+    "text", ["(B) lamp", "B", "it is a lamp", "the lamp", "no\n(D)", "(f) then b", "b. or (a)", "", "I say C"]
 )
 def test_the_official_reading_of_letters(text: str) -> None:
     assert bare_letter.letter(text).lower() == official_letter(text) or not text.strip()
@@ -160,13 +147,7 @@ class Stub:
         self.asked.append(sample)
         if "generate a scene graph in JSON format" in sample.fields["text"]:
             return [f"Let me see.\n```json\n{GRAPH}\n```"]
-        return [
-            f"I think <answer>({sample.fields['meta']['answer']})</answer>",
-            "(A)",
-            "(B)",
-            "(A)",
-            "(A)",
-        ]
+        return [f"I think <answer>({sample.fields['meta']['answer']})</answer>", "(A)", "(B)", "(A)", "(A)"]
 
 
 def items(root: Path, count: int = 2) -> list[Sample]:
@@ -180,9 +161,10 @@ def test_a_dry_run_of_both_calls_on_a_stub(tmp_path: Path) -> None:
     options = {**two_call.PARAMS, "form": "paper"}
     asking = two_call.wrap(vlm_replies.recording(file, stub), options, {})
     found = asking(samples)["completions"]
-    assert [
-        graders.correct(own[0], one.fields["meta"]) for own, one in zip(found, samples, strict=True)
-    ] == [True, True]
+    assert [graders.correct(own[0], one.fields["meta"]) for own, one in zip(found, samples, strict=True)] == [
+        True,
+        True,
+    ]
     first, second = stub.asked[:2], stub.asked[2:]
     assert len(stub.asked) == 4, "two calls of two items"
     for asked, one in zip([*first, *second], samples * 2, strict=True):
@@ -196,9 +178,7 @@ def test_a_dry_run_of_both_calls_on_a_stub(tmp_path: Path) -> None:
     loaded = replies(file)
     assert two_call.wrap(loaded, options, {})(samples)["completions"].tolist() == found.tolist()
     turned = [
-        question_phrasing.apply(
-            one, 2, RandomStream(0, "q", "d", one.key), form="official", untriggered="error"
-        )
+        question_phrasing.apply(one, 2, RandomStream(0, "q", "d", one.key), form="official", untriggered="error")
         for one in samples
     ]
     with pytest.raises(ModelError, match=r"has no reply for .*, and for 1 more"):
@@ -332,10 +312,7 @@ def test_the_description_control(tmp_path: Path) -> None:
     samples, stub = items(tmp_path), Stub()
     options = {**two_call.PARAMS, "form": "paper", "describe": True}
     two_call.wrap(lambda own: _texts([list(stub(one)) for one in own]), options, {})(samples)
-    assert all(
-        "Describe the objects in this image: their color" in one.fields["text"]
-        for one in stub.asked[:2]
-    )
+    assert all("Describe the objects in this image: their color" in one.fields["text"] for one in stub.asked[:2])
     assert all("generate a scene graph in JSON" not in one.fields["text"] for one in stub.asked[:2])
     assert all("Scene Graph: I think <answer>" in one.fields["text"] for one in stub.asked[2:]), (
         "all of the reply goes on"
@@ -345,9 +322,7 @@ def test_the_description_control(tmp_path: Path) -> None:
 def small() -> nets.Predictor:
     torch.manual_seed(0)
     options = {**patch_decoder.PARAMS, "width": 16, "heads": 2, "max_new_tokens": 7}
-    return patch_decoder.predictor(
-        patch_decoder.build(options, 0), patch_decoder, options, "cpu", "float32"
-    )
+    return patch_decoder.predictor(patch_decoder.build(options, 0), patch_decoder, options, "cpu", "float32")
 
 
 def asked(count: int = 4) -> list[Sample]:
@@ -406,7 +381,7 @@ def test_metrics_by_hand() -> None:
         [[False, False], [False, True]],
     ]
     table = records(passed, verdicts)
-    pass_at_4, close = (plugins.find("metrics", name) for name in ("pass_at_4", "close_call_rate"))
+    pass_at_4, close = (registry.find("metrics", name) for name in ("pass_at_4", "close_call_rate"))
     # The greedy one does not count where four were drawn; of fewer all do.
     assert value(pass_at_4, table)[0] == pytest.approx(3 / 5)
     assert value(pass_at_4, table, k=1)[0] == pytest.approx(3 / 5)
@@ -415,7 +390,7 @@ def test_metrics_by_hand() -> None:
 
 def test_metrics_of_nothing() -> None:
     table = records([[True]], [[[False]]])
-    assert np.isnan(value(plugins.find("metrics", "close_call_rate"), table)).all()
+    assert np.isnan(value(registry.find("metrics", "close_call_rate"), table)).all()
 
 
 @pytest.mark.parametrize("said", ["({})", "{}", "{}.", "The answer is {}.", "{} it is\n({})"])
@@ -435,9 +410,4 @@ def test_close_calls_whatever_the_form_of_the_letter(said: str, tmp_path: Path) 
 def test_counts_of_the_decoder_are_judged_twice() -> None:
     meta: dict[str, Any] = {"graders": ["exact", "phrases"], "answer": "2", "phrases": ["1", "3"]}
     said = {text: [graders.grade(name, text, meta) for name in meta["graders"]] for text in "1245"}
-    assert said == {
-        "1": [False, True],
-        "2": [True, False],
-        "4": [False, False],
-        "5": [False, False],
-    }
+    assert said == {"1": [False, True], "2": [True, False], "4": [False, False], "5": [False, False]}

@@ -1,7 +1,5 @@
 """Scenes, their questions and answers, and phrasings that turn these round."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -11,12 +9,11 @@ import numpy as np
 import pytest
 
 from makers import spatial_miniature
-from shiftbench import plugins
-from shiftbench.errors import DataError, FetchError, ParamsError, RangeError
-from shiftbench.llm import graders
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.fetch import fetch
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, FetchError, ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.llm import graders
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import (
     _phrases,
     _questions,
@@ -26,6 +23,7 @@ from shiftbench.systems.spatial_vlm_cot_grpo.datasets import (
     spatial_scenes,
 )
 from shiftbench.systems.spatial_vlm_cot_grpo.shifts import question_phrasing
+from shiftbench.workflow.stages.fetch import fetch
 
 RNG = RandomStream(0, "question_phrasing", "d", "k")
 
@@ -60,9 +58,7 @@ def test_the_oracle_is_right_on_all_in_every_phrasing(sources: dict[str, Path]) 
         meta = one.fields["meta"]
         assert _questions.oracle(one.fields["text"], meta["graph"]) == meta["answer"]
         assert meta["answer"] in (_questions.LETTERS if meta["choices"] else _questions.NUMBERS)
-    assert Counter(one.fields["meta"]["family"] for one in samples) == dict.fromkeys(
-        _questions.FAMILIES, 50
-    )
+    assert Counter(one.fields["meta"]["family"] for one in samples) == dict.fromkeys(_questions.FAMILIES, 50)
     two = [one.fields["meta"] for one in samples if len(one.fields["meta"]["choices"]) == 2]
     assert 0.35 < np.mean([meta["answer"] == "A" for meta in two]) < 0.65
 
@@ -122,9 +118,7 @@ def test_answers_by_hand() -> None:
         _questions.oracle("Which object is closer to the camera?\n(A) red\n(B) cyan", graph)
     with pytest.raises(DataError, match="none of the questions"):
         _questions.oracle("What is it?", graph)
-    assert (
-        _questions.relevant("depth", things[:2]) == "{ red x1 y2 d1 blue x5 y2 d6 red closer blue }"
-    )
+    assert _questions.relevant("depth", things[:2]) == "{ red x1 y2 d1 blue x5 y2 d6 red closer blue }"
     assert _questions.relevant("count", things[:1]) == "{ red x1 y2 d1 }"
 
 
@@ -139,9 +133,7 @@ def test_what_is_no_family_or_phrasing(sources: dict[str, Path], options: dict[s
 
 def question(of: str = "the camera", answer: str = "A", **meta: Any) -> Sample:
     text = f"Which object is closer to {of}?\n(A) red\n(B) blue"
-    return Sample(
-        "a", {"text": text, "meta": {"choices": ["red", "blue"], "answer": answer, **meta}}
-    )
+    return Sample("a", {"text": text, "meta": {"choices": ["red", "blue"], "answer": answer, **meta}})
 
 
 @pytest.mark.parametrize(
@@ -172,9 +164,7 @@ def test_the_official_rewrite_word_for_word() -> None:
     one = lettered()
     found = turned(one, 2, form="official")
     text = one.fields["text"]
-    assert found.fields["text"] == text.replace(
-        "Which object is closer to", "Which object is far away from"
-    )
+    assert found.fields["text"] == text.replace("Which object is closer to", "Which object is far away from")
     assert "Which object is far away from the table" in found.fields["text"]
     assert found.fields["text"].endswith("(A) lamp\n(B) bookcase"), "options stay as they are"
     assert found.fields["meta"] == {**one.fields["meta"], "answer": "B"}
@@ -227,16 +217,14 @@ def test_fine_tuning_sees_no_phrase_of_the_shift(sources: dict[str, Path]) -> No
         assert not any(phrase in one.fields["text"] for one in own), phrase
     assert all(_phrases.TRIGGER in one.fields["text"] for one in own)
     mixture = some(sources, "train", phrasings=[0, 1, 2, 3], train=200)
-    assert {
-        len(set(one.fields["text"].split()) & {"nearer", "farther", "not"}) for one in mixture
-    } == {0, 1}
+    assert {len(set(one.fields["text"].split()) & {"nearer", "farther", "not"}) for one in mixture} == {0, 1}
 
 
 # ------------------------------------------------------------------ the hub's files
 
 
 def read(name: str, root: Path, split: str = "test", **options: Any) -> list[Sample]:
-    module = plugins.find("datasets", name)
+    module = registry.find("datasets", name)
     _, given = getattr(spatial_miniature, name)(root)
     return list(module.samples(split, {}, {**module.PARAMS, **given, "name": name, **options}))
 
@@ -269,16 +257,12 @@ def test_counts_off_by_one(tmp_path: Path) -> None:
 def test_sat(tmp_path: Path) -> None:
     found = read("sat", tmp_path, "train")
     assert len(found) == 24, "a fifth has two images"
-    assert len(read("sat", tmp_path, "train", first=10)) == 8, (
-        "rows are counted before they are left out"
-    )
+    assert len(read("sat", tmp_path, "train", first=10)) == 8, "rows are counted before they are left out"
     assert len(read("sat", tmp_path, "val", first=3)) == 8
     for one in found:
         meta, text = one.fields["meta"], one.fields["text"]
         assert text.startswith("Answer in natural language. Which is closer to the camera")
-        assert text.endswith(
-            f"Choose between the following options: {' or '.join(meta['choices'])}"
-        )
+        assert text.endswith(f"Choose between the following options: {' or '.join(meta['choices'])}")
         assert sorted(meta["choices"]) == ["a cup, blue", "a lamp"]
         assert meta["answer"] in meta["choices"]
         assert meta["group"] == "relative_depth"
@@ -298,8 +282,4 @@ def test_rows_that_are_refused(tmp_path: Path) -> None:
     wrong = {**spatial_miniature.row("Depth", 0), "answer": "(E)"}
     spatial_miniature.parquet(tmp_path / "bad" / "test.parquet", [wrong])
     with pytest.raises(DataError, match="a letter in brackets of 2 options"):
-        list(
-            cv_bench.samples(
-                "test", {}, {**cv_bench.PARAMS, "name": "c", "path": str(tmp_path / "bad")}
-            )
-        )
+        list(cv_bench.samples("test", {}, {**cv_bench.PARAMS, "name": "c", "path": str(tmp_path / "bad")}))

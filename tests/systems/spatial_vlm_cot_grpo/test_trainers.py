@@ -1,7 +1,5 @@
 """Fine-tuning by reward and by answers: literal versions of the released rules, adapters, and what arms share."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +11,18 @@ import torch
 import torch.nn.functional as F
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.models import patch_decoder
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked, spatial_base, spatial_grpo
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
+from shiftbench.workflow.stages.train import train_weights
 
 SMALL: dict[str, Any] = {**patch_decoder.PARAMS, "width": 16, "heads": 2}
 START = "spatial_scenes/patch_decoder-spatial_base"
@@ -33,10 +31,7 @@ START = "spatial_scenes/patch_decoder-spatial_base"
 def scenes(count: int = 12, phrasings: tuple[int, ...] = (0,), seed: int = 0) -> list[Sample]:
     """Return questions about scenes whose cut-outs are discs and squares."""
     grid = np.hypot(*(np.mgrid[:28, :28] - 13.5))
-    pools = {
-        "animal": np.uint8(255 * (grid < 13))[None],
-        "garment": np.full((1, 28, 28), 200, np.uint8),
-    }
+    pools = {"animal": np.uint8(255 * (grid < 13))[None], "garment": np.full((1, 28, 28), 200, np.uint8)}
     found = []
     for number in range(count):
         asked = None
@@ -47,9 +42,7 @@ def scenes(count: int = 12, phrasings: tuple[int, ...] = (0,), seed: int = 0) ->
             asked = _questions.ask(rng, graph, family, phrasings[number % len(phrasings)])
         meta = {"answer": asked.answer, "graders": ["exact"], "choices": list(asked.choices)}
         meta |= {"graph": graph, "relevant": asked.graph}
-        found.append(
-            Sample(f"toy/{seed}/{number:03d}", {"image": image, "text": asked.text, "meta": meta})
-        )
+        found.append(Sample(f"toy/{seed}/{number:03d}", {"image": image, "text": asked.text, "meta": meta}))
     return found
 
 
@@ -58,12 +51,10 @@ def net(seed: int = 0, **options: Any) -> Any:
     return patch_decoder.build({**SMALL, **options}, 0).eval()
 
 
-def job(
-    trainer: str, inputs: dict[Ref, Path] | None = None, seed: int = 0, **params: Any
-) -> TrainJob:
-    options = {**plugins.find("trainers", trainer).PARAMS, **params}
+def job(trainer: str, inputs: dict[Ref, Path] | None = None, seed: int = 0, **params: Any) -> TrainJob:
+    options = {**registry.find("trainers", trainer).PARAMS, **params}
     used = options["optimizer"]
-    optimizer = {"use": used, "options": dict(plugins.find("optimizers", used).PARAMS)}
+    optimizer = {"use": used, "options": dict(registry.find("optimizers", used).PARAMS)}
     splits = {"train": scenes(), "val": scenes(8, seed=1)}
     dataset = "spatial_scenes" if trainer == "spatial_base" else "spatial_closer"
     return TrainJob(
@@ -79,11 +70,7 @@ def start(tmp_path: Path) -> dict[Ref, Path]:
     return {ref: training_jobs.write(tmp_path / "start.safetensors", state, ())}
 
 
-TUNED: dict[str, dict[str, Any]] = {
-    "spatial_sft": {},
-    "sft_official": {},
-    "spatial_grpo": {"beta": 0.04},
-}
+TUNED: dict[str, dict[str, Any]] = {"spatial_sft": {}, "sft_official": {}, "spatial_grpo": {"beta": 0.04}}
 SHORT = {"steps": 3, "batch_size": 4, "every": 1}
 
 
@@ -133,9 +120,7 @@ def one_step(trainer: str, inputs: dict[Ref, Path], **params: Any) -> tuple[Trai
 def rows_of_step(step: int = 1) -> tuple[_asked.Asked, torch.Tensor, RandomStream]:
     """Return the questions of a step, and the words behind them."""
     some = scenes()
-    asked = _asked.prepared(
-        job("spatial_sft"), some, [one.fields["meta"]["answer"] for one in some]
-    )
+    asked = _asked.prepared(job("spatial_sft"), some, [one.fields["meta"]["answer"] for one in some])
     words = RandomStream(0, "spatial_tuning", "spatial_closer", f"{step}")
     return *_asked.drawn(asked, 6, words), words
 
@@ -157,10 +142,7 @@ def literal_loss(
         beta: how much the divergence counts.
     """
     ends = ids == patch_decoder.end({})
-    texts = [
-        "" if end else patch_decoder.decoded([int(one)], {})
-        for one, end in zip(ids, ends, strict=True)
-    ]
+    texts = ["" if end else patch_decoder.decoded([int(one)], {}) for one, end in zip(ids, ends, strict=True)]
     rewards = torch.tensor([released(text, answer) for text in texts])
     if rewards.std() < 1e-5:
         return None
@@ -187,9 +169,7 @@ def test_grpo_is_the_released_loss_word_for_word() -> None:
     losses = found.losses(policy, adapters, asked, rows, words)
 
     _, _, again = rows_of_step()
-    uniforms = torch.from_numpy(
-        (again.raw(len(rows) * group) >> np.uint64(11)).astype(np.float64) / 2**53
-    )
+    uniforms = torch.from_numpy((again.raw(len(rows) * group) >> np.uint64(11)).astype(np.float64) / 2**53)
     expected = []
     for row, own in zip(rows.tolist(), uniforms.split(group), strict=True):
         logits = policy.begin(asked.prompts[row : row + 1])[0][0]
@@ -241,7 +221,7 @@ def test_sft_learns_answers_and_as_released_without_the_last_option() -> None:
             seen.append(loss(policy, adapters, asked, rows, words))
             return {}
 
-        module = plugins.find("trainers", trainer)
+        module = registry.find("trainers", trainer)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("shiftbench.systems.spatial_vlm_cot_grpo.trainers._tuning.fit", fit)
             module.train(job(trainer))
@@ -274,9 +254,7 @@ def test_adapters_are_switched_off_and_merged() -> None:
         Adapters(net(), 0, 1.0)
 
 
-def test_arms_see_the_same_questions_and_differ(
-    start: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arms_see_the_same_questions_and_differ(start: dict[Ref, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
     plain = _asked.drawn
 
@@ -326,12 +304,9 @@ def test_without_a_match_the_last_step_counts(start: dict[Ref, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"equal": "keep"}, "equal is 'keep'"), ({"group_size": 1}, "group_size of 2 at least")],
+    ("options", "message"), [({"equal": "keep"}, "equal is 'keep'"), ({"group_size": 1}, "group_size of 2 at least")]
 )
-def test_options_out_of_range(
-    start: dict[Ref, Path], options: dict[str, Any], message: str
-) -> None:
+def test_options_out_of_range(start: dict[Ref, Path], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ParamsError, match=message):
         train_weights(job("spatial_grpo", start, **SHORT, **options))
 
@@ -356,9 +331,7 @@ def test_the_base_learns_all_kinds_of_lessons() -> None:
         kind: {
             (
                 patch_decoder.decoded(prompt, {}),
-                patch_decoder.decoded(
-                    [one for one in label if 0 <= one < patch_decoder.end({})], {}
-                ),
+                patch_decoder.decoded([one for one in label if 0 <= one < patch_decoder.end({})], {}),
             )
             for lesson in sets
             for prompt, label in zip(lesson.prompts.tolist(), lesson.labels.tolist(), strict=True)
@@ -379,8 +352,7 @@ def test_the_base_learns_all_kinds_of_lessons() -> None:
     known = ~one.places.isnan().any(-1)
     names = {patch_decoder.encoded(name, {})[0] for name in _scenes.COLOURS}
     assert all(
-        (int(token) in names) == bool(own)
-        for token, own in zip(one.prompts.flatten(), known.flatten(), strict=True)
+        (int(token) in names) == bool(own) for token, own in zip(one.prompts.flatten(), known.flatten(), strict=True)
     )
     assert one.places[known].abs().max() <= 1
 
@@ -406,6 +378,4 @@ def test_a_question_is_read_without_what_tells_nothing_apart() -> None:
     text = "Which object is not closer to the camera?\n(A) red\n(B) blue\ngraph:"
     read = patch_decoder.decoded(patch_decoder.encoded(text, {}), {})
     assert read == "not closer camera red blue graph"
-    assert (
-        patch_decoder.decoded(patch_decoder.encoded("{ red x3 } so A", {}), {}) == "{ red x3 } so A"
-    )
+    assert patch_decoder.decoded(patch_decoder.encoded("{ red x3 } so A", {}), {}) == "{ red x3 } so A"

@@ -1,7 +1,5 @@
 """Heads on frozen features: labelled samples, the grid, what val chooses; Mahalanobis and AUPR of the released code."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,16 @@ from sklearn import metrics as peer
 from torch import nn
 
 from makers import training_jobs
-from shiftbench import plugins, rng
-from shiftbench.detectors import mds
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ParamsError
-from shiftbench.metrics import aupr_in, aupr_out
-from shiftbench.refs import weights
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry, rng
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import weights
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.detectors import mds
+from shiftbench.plugins.detectors._rows import Known, Rows
+from shiftbench.plugins.metrics import aupr_in, aupr_out
 from shiftbench.systems.ssl_medmnist.detectors import mds_ridge
 from shiftbench.systems.ssl_medmnist.trainers import _fractions, _grid_head, frozen_head
+from shiftbench.workflow.stages.train import train_weights
 
 RANDOM = np.random.default_rng(1)
 LABELS = np.array([0] * 60 + [1] * 30 + [2] * 8 + [3] * 2)
@@ -36,9 +34,7 @@ def released_counts(labels: NDArray[np.int64], fraction: float) -> dict[int, int
     total_samples = int(len(labels) * fraction)
     unique_classes, class_counts = np.unique(labels, return_counts=True)
     proportions = class_counts / len(labels)
-    return {
-        int(c): int(total_samples * p) for c, p in zip(unique_classes, proportions, strict=True)
-    }
+    return {int(c): int(total_samples * p) for c, p in zip(unique_classes, proportions, strict=True)}
 
 
 def test_labels_are_kept_as_released_but_for_a_class_that_would_be_empty() -> None:
@@ -66,9 +62,7 @@ def test_heads_of_a_grid_are_those_that_torch_trains_one_by_one() -> None:
     features = torch.from_numpy(RANDOM.normal(size=(50, 6)).astype(np.float32))
     labels = torch.arange(50) % 3
     options: dict[str, Any] = {"epochs": 5, "drops": [2, 4], "batch": 16}
-    heads = _grid_head.fit(
-        features, labels, 3, WORDS, rates=[0.1, 0.01], decays=[0.0, 0.1], **options
-    )
+    heads = _grid_head.fit(features, labels, 3, WORDS, rates=[0.1, 0.01], decays=[0.0, 0.1], **options)
     assert heads.grid == ((0.1, 0.0), (0.1, 0.1), (0.01, 0.0), (0.01, 0.1))
     for (rate, decay), weight, bias in zip(heads.grid, heads.weights, heads.biases, strict=True):
         torch.manual_seed(rng.derive(0, "d", "head"))
@@ -94,9 +88,7 @@ def job(folder: Path, model: str = "convnet", **options: Any) -> Any:
     context = {"dataset": "tiny", "model": model, "seed": 0, "start": "random_init"}
     (start, *_) = frozen_head.needs(frozen_head.PARAMS | context)
     assert start == weights("tiny", model, "random_init", 0)
-    return training_jobs.job(
-        model, "frozen_head", model_params=small, inputs={start: file}, **options
-    )
+    return training_jobs.job(model, "frozen_head", model_params=small, inputs={start: file}, **options)
 
 
 def logged(done: Any) -> dict[str, float]:
@@ -110,7 +102,7 @@ def test_val_chooses_among_the_grid_and_standardising_is_folded_in(tmp_path: Pat
     assert found[0]["labels"] == found[1]["labels"] == 64
     assert found[1]["val_accuracy"] >= found[0]["val_accuracy"]
     for done, state in zip((raw, scaled), states, strict=True):
-        net = plugins.find("models", "convnet").build(done.model_params, 4)
+        net = registry.find("models", "convnet").build(done.model_params, 4)
         net.load_state_dict(state)
         batch = np.stack([s.fields["image"] for s in done.samples("val")])[:, None]
         with torch.no_grad():
@@ -139,7 +131,7 @@ def logged_after(done: Any) -> dict[str, float]:
 
 
 def test_pixels_are_their_own_features() -> None:
-    net: Any = plugins.find("models", "pixels").build({"size": 28}, 10)
+    net: Any = registry.find("models", "pixels").build({"size": 28}, 10)
     images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 1, 28, 28)
     assert net.features(images).unique().tolist() == [-1.0, 1.0]
     assert net.features(images).shape == (2, 784)
@@ -171,9 +163,7 @@ def released_mahalanobis(
 def test_mds_ridge_is_the_released_mahalanobis_and_mds_ranks_as_it() -> None:
     labels = np.arange(300) % 3
     known = RANDOM.normal(size=(300, 5)) @ RANDOM.normal(size=(5, 5)) + labels[:, None]
-    known, asked = (
-        x.astype(np.float32).astype(float) for x in (known, 3 * RANDOM.normal(size=(40, 5)))
-    )
+    known, asked = (x.astype(np.float32).astype(float) for x in (known, 3 * RANDOM.normal(size=(40, 5))))
     released = released_mahalanobis(known, labels, asked)
     train, unseen = Known({"train": rows_of(known, labels)}), rows_of(asked, labels[:40])
     ours = mds_ridge.score(unseen, mds_ridge.fit(train, mds_ridge.PARAMS), mds_ridge.PARAMS)
@@ -203,8 +193,6 @@ def test_aupr_out_takes_ood_for_positive_which_the_released_number_does_not() ->
     inside = aupr_in.compute(known, unknown, *ones)[0]
     outside = aupr_out.compute(known, unknown, *ones)[0]
     assert inside == pytest.approx(peer.average_precision_score(known_is_1, confidence), abs=0.01)
-    assert outside == pytest.approx(
-        peer.average_precision_score(1 - known_is_1, -confidence), abs=0.03
-    )
+    assert outside == pytest.approx(peer.average_precision_score(1 - known_is_1, -confidence), abs=0.03)
     released = peer.average_precision_score(known_is_1, -confidence)  # labels are not turned round
     assert abs(released - outside) > 0.2

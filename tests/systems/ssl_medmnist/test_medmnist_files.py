@@ -1,7 +1,5 @@
 """MedMNIST's files: a miniature of the official layout is read as it lies; another file or layout is refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +9,11 @@ import torch
 from makers import training_jobs
 from makers.medmnist_miniature import SETS, medmnist
 from makers.medmnist_miniature import options as own
-from shiftbench import plugins
-from shiftbench.errors import ChecksumError, DataError, ParamsError
-from shiftbench.refs import weights
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError
+from shiftbench.base.refs import weights
 from shiftbench.systems.ssl_medmnist.datasets import _medmnist
+from shiftbench.workflow.stages.train import train_weights
 
 
 @pytest.mark.parametrize("name", ["breast", "derma"])
@@ -49,7 +47,7 @@ def test_another_file_is_refused_and_so_is_another_layout(tmp_path: Path) -> Non
 
 def test_the_eleven_sets_are_those_of_the_paper() -> None:
     for name, classes in SETS.items():
-        found = plugins.find("datasets", f"{name}_mnist")
+        found = registry.find("datasets", f"{name}_mnist")
         flag = found.PARAMS["flag"]
         assert flag == name.replace("_", "") + "mnist"
         assert len(found.CLASSES) == len(set(found.CLASSES)) == classes
@@ -59,9 +57,9 @@ def test_the_eleven_sets_are_those_of_the_paper() -> None:
         assert _medmnist.MD5[flag][64] in wanted[f"/data/{flag}_64.npz"]
     assert sum(count for count, _, _ in _medmnist.COUNTS.values()) == 439_707
     assert _medmnist.COUNTS["tissuemnist"] == (165_466, 23_640, 47_280)
-    licences = {name: plugins.find("datasets", f"{name}_mnist").LICENCE for name in SETS}
+    licences = {name: registry.find("datasets", f"{name}_mnist").LICENCE for name in SETS}
     assert {name for name, said in licences.items() if "NC" in said} == {"derma"}
-    organs = {plugins.find("datasets", f"organ_{axis}_mnist").CLASSES for axis in "acs"}
+    organs = {registry.find("datasets", f"organ_{axis}_mnist").CLASSES for axis in "acs"}
     assert len(organs) == 1
 
 
@@ -78,12 +76,7 @@ def test_a_resnet_is_pretrained_and_probed_on_a_file_of_the_full_scale(tmp_path:
     file = training_jobs.write(tmp_path / "encoder.safetensors", state)
     start = weights("tiny", "torchvision", "moco_v3", 0)
     head = training_jobs.job(
-        "torchvision",
-        "frozen_head",
-        model_params=model,
-        train=known,
-        inputs={start: file},
-        epochs=3,
+        "torchvision", "frozen_head", model_params=model, train=known, inputs={start: file}, epochs=3
     )
     probed, _ = train_weights(head)
     assert all(torch.equal(probed[name], state[name]) for name in state if "head." not in name)

@@ -1,7 +1,5 @@
 """Nets of the full scale: a checkpoint as solo-learn writes it, and a ViT for 64 px."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +7,8 @@ import pytest
 import torch
 from torchvision import models
 
-from shiftbench import plugins
-from shiftbench.inference import nets
+from shiftbench.base import registry
+from shiftbench.evaluation import nets
 
 RENAME = {"backbone.": "", "projector.": None, "momentum_backbone.": None, "classifier.": None}
 
@@ -24,7 +22,7 @@ def test_a_checkpoint_of_solo_learn_begins_a_resnet(tmp_path: Path) -> None:
     state |= {"projector.0.weight": torch.ones(4, 512), "classifier.weight": torch.ones(9, 512)}
     file = tmp_path / "simclr-ep=399.ckpt"
     torch.save({"state_dict": state, "epoch": 399}, file)
-    checkpoint = plugins.find("models", "checkpoint")
+    checkpoint = registry.find("models", "checkpoint")
     params: dict[str, Any] = checkpoint.PARAMS | {
         "path": str(file),
         "net": "torchvision",
@@ -39,7 +37,7 @@ def test_a_checkpoint_of_solo_learn_begins_a_resnet(tmp_path: Path) -> None:
 
 def test_a_vit_of_sixteen_patches_has_features_and_a_head() -> None:
     pytest.importorskip("timm")
-    vit = plugins.find("models", "vit_small_patches")
+    vit = registry.find("models", "vit_small_patches")
     net: Any = vit.build(vit.PARAMS | {"name": "vit_tiny_patch16_224"}, 9)
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     with torch.no_grad():

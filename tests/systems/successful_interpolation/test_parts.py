@@ -1,7 +1,5 @@
 """Trainers, the soup's checkpoints and ImageNet's relatives, on miniatures with the official names and layout."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -12,21 +10,16 @@ import torch
 from PIL import Image
 
 from makers import fake_open_clip, training_jobs
-from shiftbench import plugins
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.plan import cards
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.stages.train import train_weights
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
 from shiftbench.systems.successful_interpolation.analyses import interpolation_path
 from shiftbench.systems.successful_interpolation.datasets import imagenet_relative
-from shiftbench.systems.successful_interpolation.trainers import (
-    _mixture,
-    prototypes,
-    soup_member,
-    stepped,
-)
+from shiftbench.systems.successful_interpolation.trainers import _mixture, prototypes, soup_member, stepped
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 
 def words() -> RandomStream:
@@ -36,19 +29,14 @@ def words() -> RandomStream:
 def test_a_mixture_of_strength_0_is_the_image_and_grows() -> None:
     batch = np.random.default_rng(0).integers(0, 256, (8, 1, 28, 28), dtype=np.uint8)
     assert torch.equal(_mixture.apply(batch, words(), 0.0), torch.from_numpy(batch).float())
-    away = [
-        float((_mixture.apply(batch, words(), most) - torch.from_numpy(batch)).abs().mean())
-        for most in (0.1, 0.7)
-    ]
+    away = [float((_mixture.apply(batch, words(), most) - torch.from_numpy(batch)).abs().mean()) for most in (0.1, 0.7)]
     assert 0 < away[0] < away[1]
     some = _mixture.apply(batch, words(), 0.7, 0.2) - torch.from_numpy(batch)
     assert 0 < float(some.abs().mean()) < away[1]
     still = torch.zeros(8), torch.zeros(2, 8)
     pictures = torch.from_numpy(batch).float()
     assert torch.allclose(_mixture.moved(pictures, *still), pictures, atol=1e-2)
-    aside = _mixture.moved(
-        pictures, torch.zeros(8), torch.stack([torch.full((8,), 2 / 28), torch.zeros(8)])
-    )
+    aside = _mixture.moved(pictures, torch.zeros(8), torch.stack([torch.full((8,), 2 / 28), torch.zeros(8)]))
     assert torch.allclose(aside[..., :-2], pictures[..., 2:], atol=1e-2)
     turned = _mixture.moved(pictures, torch.full((8,), 90.0), torch.zeros(2, 8))
     assert torch.allclose(turned, pictures.rot90(1, (2, 3)), atol=1e-2)
@@ -62,19 +50,14 @@ def test_tunings_of_a_seed_see_the_same_images_and_begin_where_they_should(tmp_p
     states = []
     move = stepped.augmented
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            stepped, "augmented", lambda batch, *rest: (seen.append(batch), move(batch, *rest))[1]
-        )
+        patch.setattr(stepped, "augmented", lambda batch, *rest: (seen.append(batch), move(batch, *rest))[1])
         for options in ({"lr": 0.0}, {"lr": 0.01}, {"lr": 0.01, "shift": 2, "flip": True}):
             job = training_jobs.job(
                 "strided_convnet", "stepped", inputs=given, steps=3, batch_size=8, weight_decay=0.0, schedule="cosine",
                 **options,
             )  # fmt: skip
             states.append(train_weights(job)[0])
-    assert all(
-        np.array_equal(seen[at], seen[at + 3]) and np.array_equal(seen[at], seen[at + 6])
-        for at in range(3)
-    )
+    assert all(np.array_equal(seen[at], seen[at + 3]) and np.array_equal(seen[at], seen[at + 6]) for at in range(3))
     assert all(torch.equal(tensor, start[name]) for name, tensor in states[0].items())
     assert not torch.equal(states[1]["head.weight"], states[2]["head.weight"])
     with pytest.raises(ParamsError, match="mixture is 2"):
@@ -87,11 +70,10 @@ def test_prototypes_are_nearest_means(tmp_path: Path) -> None:
     given = {Ref("weights", "imagenet/convnet-pretrained-s0"): file}
     job = training_jobs.job("convnet", "prototypes", inputs=given, per_class=4)
     state = train_weights(job)[0]
-    net: Any = plugins.find("models", "convnet").build(plugins.find("models", "convnet").PARAMS, 4)
+    net: Any = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
     nets.load_into(net, state, "here")
     pictures = [
-        torch.from_numpy(nets.prepare(job.plugin, job.samples(split), {"size": 28}))
-        for split in ("train", "val")
+        torch.from_numpy(nets.prepare(job.plugin, job.samples(split), {"size": 28})) for split in ("train", "val")
     ]
     with torch.inference_mode():
         train, val = (net.eval().features(one).double() for one in pictures)
@@ -102,53 +84,35 @@ def test_prototypes_are_nearest_means(tmp_path: Path) -> None:
     assert torch.equal(logits.argmax(1), distances.argmin(1))
     ratio = (logits[:, 0] - logits[:, 1]) / (distances[:, 1] - distances[:, 0]).float()
     assert torch.allclose(ratio, ratio[0].expand(len(ratio)), rtol=1e-2)
-    assert prototypes.needs(
-        {**prototypes.PARAMS, "dataset": "tiny", "model": "convnet", "seed": 3}
-    )[0].name.endswith("-s0")
+    assert prototypes.needs({**prototypes.PARAMS, "dataset": "tiny", "model": "convnet", "seed": 3})[0].name.endswith(
+        "-s0"
+    )
     with pytest.raises(ModelError, match="no image of"):
-        train_weights(
-            training_jobs.job(
-                "convnet", "prototypes", inputs=given, train=training_jobs.pictures(2)
-            )
-        )
+        train_weights(training_jobs.job("convnet", "prototypes", inputs=given, train=training_jobs.pictures(2)))
 
 
 def test_a_released_checkpoint_takes_the_place_of_tower_and_head(tmp_path: Path) -> None:
     fake_open_clip.install()
-    model = plugins.find("models", "open_clip")
+    model = registry.find("models", "open_clip")
     torch.manual_seed(0)
     net: Any = model.build(model.PARAMS, 4)
     start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     tower = [name for name in start if name.startswith("clip.visual.")]
     assert tower
-    member = {
-        f"module.model.{name.removeprefix('clip.')}": torch.randn(start[name].shape)
-        for name in tower
-    }
+    member = {f"module.model.{name.removeprefix('clip.')}": torch.randn(start[name].shape) for name in tower}
     member["module.model.positional_embedding"] = torch.zeros(77, 12)
-    member |= {
-        f"module.classification_head.{n}": torch.randn(start[f"head.{n}"].shape)
-        for n in ("weight", "bias")
-    }
+    member |= {f"module.classification_head.{n}": torch.randn(start[f"head.{n}"].shape) for n in ("weight", "bias")}
     torch.save(member, tmp_path / "model_7.pt")
-    files = {
-        Ref("weights", "tiny/open_clip-zero_shot-s0"): training_jobs.write(
-            tmp_path / "s.safetensors", start
-        )
-    }
+    files = {Ref("weights", "tiny/open_clip-zero_shot-s0"): training_jobs.write(tmp_path / "s.safetensors", start)}
     path = str(tmp_path / "model_{seed}.pt")
     job = training_jobs.job("open_clip", "soup_member", inputs=files, path=path, seed=7)
     state = train_weights(job)[0]
     assert torch.equal(state["head.bias"], member["module.classification_head.bias"])
-    assert all(
-        torch.equal(state[n], member[f"module.model.{n.removeprefix('clip.')}"]) for n in tower
-    )
+    assert all(torch.equal(state[n], member[f"module.model.{n.removeprefix('clip.')}"]) for n in tower)
     assert torch.equal(state["clip.text_projection"], start["clip.text_projection"])
     assert state["unit"] == 1
     assert (
-        soup_member.needs({**soup_member.PARAMS, "dataset": "tiny", "model": "m", "seed": 7})[
-            0
-        ].name
+        soup_member.needs({**soup_member.PARAMS, "dataset": "tiny", "model": "m", "seed": 7})[0].name
         == "tiny/m-zero_shot-s0"
     )
     torch.save({"module.model.visual.weight": torch.zeros(1)}, tmp_path / "model_7.pt")
@@ -165,13 +129,11 @@ def picture(path: Path, size: int = 12) -> None:
 
 def read(variant: str, root: Path, **more: Any) -> tuple[tuple[str, ...], list[Any]]:
     params = {**imagenet_relative.PARAMS, "variant": variant, "root": str(root), **more}
-    return imagenet_relative.classes(params, {}), list(
-        imagenet_relative.samples("test", {}, params)
-    )
+    return imagenet_relative.classes(params, {}), list(imagenet_relative.samples("test", {}, params))
 
 
 def test_relatives_of_imagenet_have_its_classes_in_its_order(tmp_path: Path) -> None:
-    names = plugins.find("datasets", "imagenet").classes({}, {})
+    names = registry.find("datasets", "imagenet").classes({}, {})
     for name in ("10", "2", "999"):
         picture(tmp_path / "v2" / name / "a.jpeg")
     classes, samples = read("v2", tmp_path / "v2")
@@ -188,19 +150,12 @@ def test_relatives_of_imagenet_have_its_classes_in_its_order(tmp_path: Path) -> 
 
 
 def test_objectnet_joins_classes_and_loses_its_border(tmp_path: Path) -> None:
-    names = plugins.find("datasets", "imagenet").classes({}, {})
+    names = registry.find("datasets", "imagenet").classes({}, {})
     lists, root = tmp_path / "lists", tmp_path / "images"
     lists.mkdir()
     contents = {
-        imagenet_relative.FILES[0]: {
-            "alarm_clock": "Alarm clock",
-            "banana": "Banana",
-            "coaster": "Coaster",
-        },
-        imagenet_relative.FILES[1]: {
-            "Banana": "banana",
-            "Alarm clock": "analog clock; digital clock",
-        },
+        imagenet_relative.FILES[0]: {"alarm_clock": "Alarm clock", "banana": "Banana", "coaster": "Coaster"},
+        imagenet_relative.FILES[1]: {"Banana": "banana", "Alarm clock": "analog clock; digital clock"},
         imagenet_relative.FILES[2]: {"409": 1, "530": 2, "954": 0},
     }
     for name, content in contents.items():
@@ -216,9 +171,7 @@ def test_objectnet_joins_classes_and_loses_its_border(tmp_path: Path) -> None:
     ]
     assert samples[0].fields["image"].shape == (8, 8, 3)
     assert (samples[0].fields["image"] == 50).all()
-    wanted = imagenet_relative.wants(
-        "test", {"variant": "objectnet", "root": str(root), "lists": str(lists)}
-    )
+    wanted = imagenet_relative.wants("test", {"variant": "objectnet", "root": str(root), "lists": str(lists)})
     assert len(wanted) == 5
     (lists / imagenet_relative.FILES[3]).write_text("banana\n")
     with pytest.raises(DataError, match="analog clock"):
@@ -245,7 +198,4 @@ def test_the_released_pair_begins_at_its_zero_shot_net() -> None:
     assert origin == Ref("weights", "imagenet/clip_vit_l14-released_start-s0")
     names = ("released_start", "released_tuned")
     files = {name: params["trainers"][name]["path"].rpartition("/")[2] for name in names}
-    assert files == {
-        "released_start": "zero-shot-vit-l14.pt",
-        "released_tuned": "checkpoint-4-vit-l14.pt",
-    }
+    assert files == {"released_start": "zero-shot-vit-l14.pt", "released_tuned": "checkpoint-4-vit-l14.pt"}

@@ -1,7 +1,5 @@
 """Paths on tiny nets: ends as stored, pictures that judge and that find, straggler layers, variants, classes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +8,16 @@ import pytest
 import torch
 
 from makers import training_jobs
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.stages.train import train_weights
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.trainers import _interpolation
 from shiftbench.systems.successful_interpolation.analyses import _families, interpolation_path
-from shiftbench.trainers import _interpolation
+from shiftbench.workflow.stages.train import train_weights
 
 START = "tiny/strided_convnet-generalist-s0"
 MEMBERS = ("tiny/strided_convnet-slow-s0", "tiny/strided_convnet-fast-s0")
@@ -37,18 +35,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
     ):
         begun = {ref: path for ref, path in found.items() if ref.name == START}
         job = training_jobs.job(
-            "strided_convnet",
-            "stepped",
-            inputs=begun,
-            model_params=WIDTHS,
-            steps=12,
-            batch_size=16,
-            **options,
+            "strided_convnet", "stepped", inputs=begun, model_params=WIDTHS, steps=12, batch_size=16, **options
         )
-        found[Ref("weights", name)] = training_jobs.write(
-            home / f"{name[5:]}.safetensors", train_weights(job)[0]
-        )
-    fields = plugins.find("tasks", "classification").FIELDS
+        found[Ref("weights", name)] = training_jobs.write(home / f"{name[5:]}.safetensors", train_weights(job)[0])
+    fields = registry.find("tasks", "classification").FIELDS
     for number, (split, shift, severity) in enumerate(
         [("test", "identity", 0), ("val", "identity", 0), ("train", "identity", 0)]
         + [("test", one.partition("/")[0], 3) for one in SETS]
@@ -81,7 +71,7 @@ def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
         "weights": list(MEMBERS),
         **options,
     }
-    own = {**plugins.find("models", "strided_convnet").PARAMS, **WIDTHS}
+    own = {**registry.find("models", "strided_convnet").PARAMS, **WIDTHS}
     models = {name: {"use": "strided_convnet", "options": own} for name in (START, *MEMBERS)}
     assert set(interpolation_path.needs(params)) <= set(inputs)
     return Measurement(params, inputs, 0, models, "cpu")
@@ -104,9 +94,7 @@ def test_ends_are_the_stored_nets_and_halves_share_no_picture(inputs: dict[Ref, 
     for step, name in ((0, START), (100, MEMBERS[1])):
         predictor = analysis(inputs).predictor(Ref("weights", name))
         for shift, group in (("identity", "id"), ("fog", "ood"), ("fog", "ood_finding")):
-            read = list(
-                shards.read(inputs[refs.shards("tiny", "test", shift, 3 * (shift == "fog"))].parent)
-            )
+            read = list(shards.read(inputs[refs.shards("tiny", "test", shift, 3 * (shift == "fog"))].parent))
             logits = predictor(read)["logits"]
             right = logits.argmax(1) == np.array([s.fields["label"] for s in read])
             found = values(rows, metric="path_accuracy", method="fast", step=step, group=group)
@@ -117,10 +105,7 @@ def test_ends_are_the_stored_nets_and_halves_share_no_picture(inputs: dict[Ref, 
                 found = values(both, metric="path_accuracy", method="fast", step=step, group=group)
                 half = right.reshape(4, 3)[0 if group == "ood" else 1 :: 2]
                 assert list(found.values()) == pytest.approx(half.mean(1))
-    blocks = [
-        set(values(rows, metric="path_loss", method="slow", group=g, step=50))
-        for g in ("ood", "ood_finding")
-    ]
+    blocks = [set(values(rows, metric="path_loss", method="slow", group=g, step=50)) for g in ("ood", "ood_finding")]
     assert blocks == [{"00000", "00002"}, {"00001", "00003"}]
     assert {r.split for r in rows if r.group == "val"} == {"val"}
     middle = values(rows, metric="path_accuracy", method="slow", step=50, group="id")
@@ -142,9 +127,7 @@ def test_each_picture_is_seen_under_some_of_the_sets(inputs: dict[Ref, Path]) ->
         list(pool(inputs, sets=[*SETS, *SETS[:1]], sets_per_sample=2).sets.chunks())
 
 
-def test_layers_are_scored_by_the_path_on_which_they_alone_are_mixed(
-    inputs: dict[Ref, Path],
-) -> None:
+def test_layers_are_scored_by_the_path_on_which_they_alone_are_mixed(inputs: dict[Ref, Path]) -> None:
     own = pool(inputs)
     second, net = own.second("fast"), own.predictor.net
     read = list(shards.read(inputs[refs.shards("tiny", "val")].parent))
@@ -182,11 +165,7 @@ def test_variants_differ_in_their_layers_and_lose_as_much(inputs: dict[Ref, Path
             if any(not torch.equal(end[name], second[name]) for name in names)
         }
     others = own.others("fast", stragglers)
-    assert moved == {
-        variants[0]: set(stragglers),
-        variants[1]: set(others),
-        variants[2]: set(stragglers),
-    }
+    assert moved == {variants[0]: set(stragglers), variants[1]: set(others), variants[2]: set(stragglers)}
     assert len(others) == len(stragglers)
     assert not set(others) & set(stragglers)
     end = own.end("fast", variants[0], second, stragglers)
@@ -194,31 +173,21 @@ def test_variants_differ_in_their_layers_and_lose_as_much(inputs: dict[Ref, Path
     assert 0.2 < back < 0.8
     rows = observed(inputs, variants=variants, sparse_on="all", fisher_samples=4, sharpness_alphas=[0.5], radii=[0.01],
         sharpness_samples=8, sharpness_batch=4, iterations=2, average_draws=1)  # fmt: skip
-    steps = {
-        r.step for r in rows if r.group == "ood_delta_0.5_others" and r.metric == "path_accuracy"
-    }
+    steps = {r.step for r in rows if r.group == "ood_delta_0.5_others" and r.metric == "path_accuracy"}
     assert steps == {50}
     assert values(rows, group="ood_fisher", method="slow", step=50)
     sharp = {(r.group, r.key) for r in rows if r.metric == "sharpness"}
-    assert sharp == {
-        (f"{scope}_0.01", key) for scope in ("whole", "stragglers") for key in ("000", "001")
-    }
+    assert sharp == {(f"{scope}_0.01", key) for scope in ("whole", "stragglers") for key in ("000", "001")}
     assert sum(r.value for r in rows if r.metric == "straggler_share") == 2 * len(MEMBERS)
 
 
-def test_failures_are_found_on_their_own_half_and_alone_get_variants(
-    inputs: dict[Ref, Path],
-) -> None:
+def test_failures_are_found_on_their_own_half_and_alone_get_variants(inputs: dict[Ref, Path]) -> None:
     rows = observed(inputs, variants=["delta_0.3_stragglers"])
     fails = values(rows, metric="fails")
     for member, failed in fails.items():
         line = {
             step: np.mean(
-                list(
-                    values(
-                        rows, metric="path_accuracy", method=member, group="ood_finding", step=step
-                    ).values()
-                )
+                list(values(rows, metric="path_accuracy", method=member, group="ood_finding", step=step).values())
             )
             for step in (0, 50, 100)
         }
@@ -228,9 +197,7 @@ def test_failures_are_found_on_their_own_half_and_alone_get_variants(
 
 def test_classes_of_a_set_are_those_that_count() -> None:
     logits = torch.tensor([[3.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0, 5.0]])
-    chunk = _families.Chunk(
-        logits, torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0, 1])
-    )
+    chunk = _families.Chunk(logits, torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0, 1]))
     right, loss = _families.answers(logits, chunk, [None, [[1, 3], [2]]])
     assert right.tolist() == [False, True]
     expected = torch.nn.functional.cross_entropy(torch.tensor([[5.0, 2.0]]), torch.tensor([0]))
@@ -246,21 +213,14 @@ def test_classes_of_a_set_are_those_that_count() -> None:
         ({"variants": ["delta_2_stragglers"]}, "expected TARGET_SHARE_ARM"),
     ],
 )
-def test_wrong_options_are_refused(
-    inputs: dict[Ref, Path], options: dict[str, Any], why: str
-) -> None:
+def test_wrong_options_are_refused(inputs: dict[Ref, Path], options: dict[str, Any], why: str) -> None:
     with pytest.raises(ParamsError, match=why):
         observed(inputs, **options)
 
 
-def test_other_architectures_and_unknown_classes_are_refused(
-    inputs: dict[Ref, Path], tmp_path: Path
-) -> None:
+def test_other_architectures_and_unknown_classes_are_refused(inputs: dict[Ref, Path], tmp_path: Path) -> None:
     state = {**nets.read_state(inputs[Ref("weights", MEMBERS[0])]), "extra": torch.zeros(1)}
-    other = {
-        **inputs,
-        Ref("weights", MEMBERS[0]): training_jobs.write(tmp_path / "w.safetensors", state),
-    }
+    other = {**inputs, Ref("weights", MEMBERS[0]): training_jobs.write(tmp_path / "w.safetensors", state)}
     with pytest.raises(ModelError, match="extra"):
         observed(other)
     own = pool(inputs)

@@ -1,7 +1,5 @@
 """Statistics over nets: ranks under copies, gains and barriers by hand, what is resampled, and what must not count."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -34,28 +32,15 @@ def row(metric: str, value: float, group: str | None, step: int | None, **place:
         "reference": None, "shift": None, "severity": None, "n": 12, "seed": 0, "unit": "key", "units": 12, **place,
     }  # fmt: skip
     draws = np.full(DRAWS, value)
-    return Row(
-        "pools",
-        "classification",
-        group=group,
-        step=step,
-        metric=metric,
-        value=value,
-        draws=draws,
-        **known,
-    )
+    return Row("pools", "classification", group=group, step=step, metric=metric, value=value, draws=draws, **known)
 
 
-def path(
-    line: dict[int, float], group: str, metric: str = "path_accuracy", **place: Any
-) -> list[Row]:
+def path(line: dict[int, float], group: str, metric: str = "path_accuracy", **place: Any) -> list[Row]:
     return [row(metric, value, group, step, **place) for step, value in line.items()]
 
 
 def named(rows: list[Row], **wanted: Any) -> list[Row]:
-    return [
-        one for one in rows if all(getattr(one, name) == value for name, value in wanted.items())
-    ]
+    return [one for one in rows if all(getattr(one, name) == value for name, value in wanted.items())]
 
 
 def counts(start: str, nets: list[str]) -> np.ndarray:
@@ -75,9 +60,7 @@ def test_spearman_counts_copies() -> None:
 
 
 def test_instability_is_the_closed_form_of_a_quadratic() -> None:
-    line = {
-        a: (a / 100 - 0.5) ** 2 for a in range(0, 101, 10)
-    }  # a valley: both ends are the highest
+    line = {a: (a / 100 - 0.5) ** 2 for a in range(0, 101, 10)}  # a valley: both ends are the highest
     hill = {a: 1 - (a / 100 - 0.3) ** 2 for a in range(0, 101, 10)}
     rows = path(line, "ood", "path_loss") + path(hill, "id", "path_loss")
     rows += path({a: 1 - value for a, value in hill.items()}, "id")
@@ -108,9 +91,7 @@ def test_margins_are_those_of_the_fine_tuned_net_and_val_chooses() -> None:
     assert at["ood", 50] == pytest.approx(0.14)
     assert (at["a_chosen", None], at["ood_chosen", None]) == pytest.approx((0.5, 0.14))
     assert at["ood_oracle", None] == pytest.approx(0.14)
-    harder = {
-        one.group: one.value for one in kept_margin.compute(rows, 0.0, 0.02, 0) if one.step is None
-    }
+    harder = {one.group: one.value for one in kept_margin.compute(rows, 0.0, 0.02, 0) if one.step is None}
     assert (harder["a_chosen"], harder["ood_chosen"]) == pytest.approx((0.75, 0.06))
 
 
@@ -120,9 +101,7 @@ def pool(random: np.random.Generator, nets: list[str]) -> list[Row]:
         for net in nets:
             place = {"weights": start, "method": net, "seed": seed}
             rows += path({a: random.random() for a in (0, 50, 80, 100)}, "ood", **place)
-            rows += path(
-                {a: random.random() for a in (50, 80)}, "stragglers_0.01", "sharpness", **place
-            )
+            rows += path({a: random.random() for a in (50, 80)}, "stragglers_0.01", "sharpness", **place)
     return rows
 
 
@@ -133,11 +112,7 @@ def test_nets_are_resampled_and_starts_are_averaged() -> None:
     whole = [named(found, weights=start, step=None, group="stragglers_0.01")[0] for start in STARTS]
     for start, one in zip(STARTS, whole, strict=True):
         pairs = [
-            [
-                named(rows, weights=start, method=net, step=a, metric=metric)[0].value
-                for net in nets
-                for a in (50, 80)
-            ]
+            [named(rows, weights=start, method=net, step=a, metric=metric)[0].value for net in nets for a in (50, 80)]
             for metric in ("sharpness", "path_accuracy")
         ]
         weights = np.repeat(counts(start, nets), 2, axis=0)
@@ -148,9 +123,7 @@ def test_nets_are_resampled_and_starts_are_averaged() -> None:
     assert (both.seed, both.n) == (None, 10)
     within = named(found, group="stragglers_0.01_within", seed=None)[0]
     assert -1 <= within.value <= 1
-    assert within.value == pytest.approx(
-        np.mean([one.value for one in named(found, group=within.group)][:2])
-    )
+    assert within.value == pytest.approx(np.mean([one.value for one in named(found, group=within.group)][:2]))
     accuracy = named(pool_accuracy.compute(rows, ["ood"], 0), weights=STARTS[0], step=50)[0]
     values = [named(rows, weights=STARTS[0], method=n, step=50, group="ood")[0].value for n in nets]
     own = counts(STARTS[0], nets)
@@ -159,24 +132,14 @@ def test_nets_are_resampled_and_starts_are_averaged() -> None:
 
 def test_barriers_are_of_other_pictures_than_gains_and_repair_is_a_mean_of_changes() -> None:
     rows = []
-    for net, top, sparse in (
-        ("a", 0.66, 0.70),
-        ("b", 0.64, None),
-        ("c", 0.62, 0.60),
-        ("d", 0.55, 0.6),
-    ):
+    for net, top, sparse in (("a", 0.66, 0.70), ("b", 0.64, None), ("c", 0.62, 0.60), ("d", 0.55, 0.6)):
         place = {"method": net}
         rows += path({**OOD, 25: top, 50: 0.5, 75: 0.5}, "ood", **place)
-        rows += [
-            row("barrier", -top, "ood_finding", None, **place),
-            row("barrier", top, "ood", None, **place),
-        ]
+        rows += [row("barrier", -top, "ood_finding", None, **place), row("barrier", top, "ood", None, **place)]
         if sparse:
             rows += path({25: sparse, 50: 0.5, 75: 0.5}, "ood_delta_0.3_stragglers", **place)
     rows += interpolation_gain.compute(rows, "ood", 0)
-    rows = [
-        one if one.metric != "path_accuracy" or one.step is not None else gain(one) for one in rows
-    ]
+    rows = [one if one.metric != "path_accuracy" or one.step is not None else gain(one) for one in rows]
     found = barrier_correlation.compute(rows, ["ood_finding", "ood"], "ood", 0)
     values = {one.group: one.value for one in named(found, seed=None)}
     assert values == pytest.approx({"ood_finding": 1, "ood": -1})
@@ -187,12 +150,4 @@ def test_barriers_are_of_other_pictures_than_gains_and_repair_is_a_mean_of_chang
 
 
 def gain(one: Row) -> Row:
-    return row(
-        "interpolation_gain",
-        one.value,
-        one.group,
-        None,
-        method=one.method,
-        weights=one.weights,
-        seed=one.seed,
-    )
+    return row("interpolation_gain", one.value, one.group, None, method=one.method, weights=one.weights, seed=one.seed)

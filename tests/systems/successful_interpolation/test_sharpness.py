@@ -1,7 +1,5 @@
 """Sharpness: closed forms, the released search written out, masks, what normalising logits takes away."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -10,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _ascent
 from shiftbench.systems.successful_interpolation.analyses import _sharpness
-from shiftbench.trainers import _ascent
 
 RHO = 0.05
 
@@ -93,9 +91,7 @@ def test_the_released_search_is_the_released_one() -> None:
     for rho, steps in ((0.01, 20), (0.5, 20), (0.5, 7)):
         told = released(own, own.centre[0].detach().numpy().copy(), rho, steps)
         assert _sharpness.worst(own, rho, steps, "released") == pytest.approx(told, rel=1e-4)
-    assert _sharpness.worst(own, 0.5, 20) != pytest.approx(
-        _sharpness.worst(own, 0.5, 20, "released")
-    )
+    assert _sharpness.worst(own, 0.5, 20) != pytest.approx(_sharpness.worst(own, 0.5, 20, "released"))
 
 
 def test_all_layers_are_the_whole_net_and_one_moves_less() -> None:
@@ -130,9 +126,7 @@ def test_zero_weights_do_not_move_and_the_average_is_below_the_maximum() -> None
         total = 0.0
         for _ in range(3):
             shape = tuple(own.centre.shape)
-            move = (
-                2 * drawn_once.uniform(shape) - 1 if kind == "uniform" else drawn_once.normal(shape)
-            )
+            move = 2 * drawn_once.uniform(shape) - 1 if kind == "uniform" else drawn_once.normal(shape)
             total += float(own(own.centre * (1 + RHO * own.centre.sign() * torch.from_numpy(move))))
         assert found == pytest.approx(total / 3 - float(own(own.centre)), abs=1e-6)
         assert found < _sharpness.worst(own, RHO)

@@ -1,7 +1,5 @@
 """An external renderer: folders of frames and sound in, clips and measures out; bad folders are told."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -13,15 +11,15 @@ from PIL import Image
 from scipy.io import wavfile
 
 from makers.miniature_originals import rendered_clips as made
-from shiftbench.contracts import Measurement
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames, shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.tasks import LabelSpace, audio_visual
 from shiftbench.statistics import motion
 from shiftbench.systems.synctalk_plus_plus.analyses import rendered_frames
 from shiftbench.systems.synctalk_plus_plus.datasets import rendered_clips
 from shiftbench.systems.synctalk_plus_plus.models import syncnet
-from shiftbench.tasks import LabelSpace, audio_visual
 
 
 @pytest.fixture
@@ -63,24 +61,16 @@ def test_ten_frames_go_in_and_measures_come_out(root: Path, tmp_path: Path) -> N
     assert row["lse_d_e9"] > 0
     assert row["cluster"] == "may_1"
     assert row["correlation_e9"] is None
-    params = {
-        **rendered_frames.PARAMS,
-        "path": str(root),
-        "dataset": "rendered_clips",
-        "split": "test",
-    }
+    params = {**rendered_frames.PARAMS, "path": str(root), "dataset": "rendered_clips", "split": "test"}
     found = list(rendered_frames.measure(Measurement(params, {}, 0, {})))
     assert {one.metric for one in found} == {"psnr", "ssim", "lmd", "landmark_jitter"}
     assert {one.key for one in found} == {"may.1", "may_2"}
     own, truth = (
-        rendered_clips.opened(rendered_clips.pictures(root / "may.1" / part))
-        for part in ("whole", "whole_truth")
+        rendered_clips.opened(rendered_clips.pictures(root / "may.1" / part)) for part in ("whole", "whole_truth")
     )
     assert own.shape == (10, 48, 64, 3)  # whole frames, not what SyncNet sees
     psnr = next(one.value for one in found if (one.metric, one.key) == ("psnr", "may.1"))
-    assert psnr == pytest.approx(
-        -10 * np.log10(np.mean(np.square(own / 255.0 - truth / 255.0), (1, 2, 3))).mean()
-    )
+    assert psnr == pytest.approx(-10 * np.log10(np.mean(np.square(own / 255.0 - truth / 255.0), (1, 2, 3))).mean())
     points = json.loads((root / "may.1/landmarks.json").read_text())
     mouths = (np.array(points[name])[:, 48:68] for name in ("found", "truth"))
     assert rendered_frames.measures(root / "may.1")["lmd"] == motion.landmark_distance(*mouths)
@@ -90,9 +80,7 @@ def released_lse(face: torch.Tensor, sound: torch.Tensor, vshift: int = 15) -> t
     """`calc_pdist` and `evaluate` of SyncNetInstance.py: minimum, and median minus minimum, of one mean curve."""
     wide = torch.nn.functional.pad(sound, (0, 0, vshift, vshift))
     apart = [
-        torch.nn.functional.pairwise_distance(
-            face[[i]].repeat(2 * vshift + 1, 1), wide[i : i + 2 * vshift + 1]
-        )
+        torch.nn.functional.pairwise_distance(face[[i]].repeat(2 * vshift + 1, 1), wide[i : i + 2 * vshift + 1])
         for i in range(len(face))
     ]
     mean = torch.mean(torch.stack(apart, 1), 1)
@@ -138,9 +126,7 @@ def test_crops_of_another_size_than_the_released_ones_are_refused(
         clips(root, side=224)
 
 
-def test_a_clip_of_more_rows_than_a_png_is_refused(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_of_more_rows_than_a_png_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendered_clips, "ROWS", 10 * 36)
     with pytest.raises(DataError, match="may_2.*has 20 frames of 36 px; expected at most 10"):
         clips(root)
@@ -151,15 +137,12 @@ def test_bad_folders_are_told(root: Path, tmp_path: Path) -> None:
         clips(tmp_path / "none")
     wavfile.write(root / "may.1/audio.wav", 16000, np.zeros(3000, np.int16))
     with pytest.raises(
-        DataError,
-        match=r"may\.1: the sound has 3000 samples at 16000 Hz and ends before the last of 10",
+        DataError, match=r"may\.1: the sound has 3000 samples at 16000 Hz and ends before the last of 10"
     ):
         clips(root)
     Image.new("RGB", (9, 9)).save(root / "may_2/frames/00003.png")
     shutil.rmtree(root / "may.1")
-    with pytest.raises(
-        DataError, match=r"00003.png is \(9, 9\), and .*00000.png \(36, 40\); expected one size"
-    ):
+    with pytest.raises(DataError, match=r"00003.png is \(9, 9\), and .*00000.png \(36, 40\); expected one size"):
         clips(root)
     (root / "may_2/frames/00003.png").write_bytes(b"no")
     with pytest.raises(DataError, match="00003.png cannot be read as a frame"):
@@ -171,10 +154,7 @@ def test_bad_folders_are_told(root: Path, tmp_path: Path) -> None:
     [
         ({"found": [[[1, 2]] * 21] * 4}, r"expected 20 or 68 points x, y .*found \(4, 21, 2\)"),
         ({"found": [[1], [1, 2]]}, "expected 20 or 68 points"),
-        (
-            {"found": [[[1, 2]] * 20] * 4, "truth": [[[1, 2]] * 20] * 3},
-            r"found are \(4, 20, 2\), true \(3, 20, 2\)",
-        ),
+        ({"found": [[[1, 2]] * 20] * 4, "truth": [[[1, 2]] * 20] * 3}, r"found are \(4, 20, 2\), true \(3, 20, 2\)"),
     ],
 )
 def test_bad_landmarks_are_told(root: Path, content: object, message: str) -> None:
@@ -203,10 +183,6 @@ def test_syncnet_wants_frames(root: Path) -> None:
     bare = Sample("a", {"audio": first.fields["audio"]})
     with pytest.raises(ModelError, match="a has no frames; SyncNet looks at face crops"):
         judge([bare])
-    few = {
-        "frames": first.fields["frames"][: 5 * 36],
-        "audio": first.fields["audio"][:3200],
-        "meta": {"frames": "5"},
-    }
+    few = {"frames": first.fields["frames"][: 5 * 36], "audio": first.fields["audio"][:3200], "meta": {"frames": "5"}}
     with pytest.raises(ModelError, match="a has 5 frames; SyncNet needs 6 at least"):
         judge([Sample("a", few)])

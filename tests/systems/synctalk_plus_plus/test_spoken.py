@@ -1,7 +1,5 @@
 """What espeak-ng says and when, on its library where it is at hand; and the mouths of phonemes."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -11,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shiftbench.base.errors import DataError, FetchError, ParamsError
 from shiftbench.data import frames, shards
 from shiftbench.data.source_files import kept
-from shiftbench.errors import DataError, FetchError, ParamsError
-from shiftbench.plan import cards
-from shiftbench.stages.fetch import fetch
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes, espeak_sentences
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.fetch import fetch
 
 ONLINE = bool({"SHIFTBENCH_TEST_NETWORK", "SHIFTBENCH_NO_SKIPS"} & os.environ.keys())
 TEXT = "The baby put a map on the table."
@@ -65,16 +63,11 @@ def test_an_unknown_variant_is_refused(library: Path, variant: str) -> None:
         said(library, voice=f"en-us+{variant}")
 
 
-@pytest.mark.parametrize(
-    "name", ["espeak_female", "espeak_scottish", "espeak_german", "espeak_spanish"]
-)
+@pytest.mark.parametrize("name", ["espeak_female", "espeak_scottish", "espeak_german", "espeak_spanish"])
 def test_no_voice_of_the_card_switches_language(library: Path, name: str) -> None:
     """A clip that switches would be refused, and end the run."""
     given = cards.load("synctalk-plus-plus").params["embedded"]["datasets"][name]
-    params = {
-        **espeak_sentences.PARAMS,
-        **{k: v for k, v in given.items() if k not in ("use", "subset")},
-    }
+    params = {**espeak_sentences.PARAMS, **{k: v for k, v in given.items() if k not in ("use", "subset")}}
     sources = {_espeak.SOURCE: library, espeak_sentences.WORDNET: kept("wordnet")}
     assert len(list(espeak_sentences.samples("test", sources, params))) == 50
 
@@ -83,9 +76,7 @@ def test_german_sentences_are_german_and_under_the_english_keys(library: Path) -
     sources = {_espeak.SOURCE: library, espeak_sentences.WORDNET: kept("wordnet")}
     own = {**espeak_sentences.PARAMS, "sentences": 10}
     german = {**own, "voice": "de", "texts": "german"}
-    english, said = (
-        list(espeak_sentences.samples("test", sources, params)) for params in (own, german)
-    )
+    english, said = (list(espeak_sentences.samples("test", sources, params)) for params in (own, german))
     assert [one.key for one in english] == [one.key for one in said]
     assert said[1].fields["text"] == "Er tat so, als wolle er mir die Hand geben"
     assert not list(espeak_sentences.samples("train", sources, german))
@@ -134,9 +125,7 @@ def test_lips_are_closed_where_they_must_be(library: Path) -> None:
     assert openness.max() > 600
     ends = [start for start, _ in spoken.phonemes[1:]] + [len(spoken.wave)]
     longest = max(
-        (end - start, start, end)
-        for (start, name), end in zip(spoken.phonemes, ends, strict=True)
-        if name == "b"
+        (end - start, start, end) for (start, name), end in zip(spoken.phonemes, ends, strict=True) if name == "b"
     )
     middle = (longest[1] + longest[2]) / 2 / spoken.rate * frames.FPS
     assert openness[int(middle)] < 300  # smoothed by 40 ms, a closure of 65 ms
@@ -145,11 +134,7 @@ def test_lips_are_closed_where_they_must_be(library: Path) -> None:
 def test_a_sentence_is_the_same_whatever_was_said_before(library: Path) -> None:
     requests = [
         {"text": text, "voice": voice, "rate": 175, "pitch": 50}
-        for text, voice in (
-            (TEXT, "en-us+f3"),
-            ("Something else altogether", "en-us+whisper"),
-            (TEXT, "en-us+f3"),
-        )
+        for text, voice in ((TEXT, "en-us+f3"), ("Something else altogether", "en-us+whisper"), (TEXT, "en-us+f3"))
     ]
     first, _, again = _espeak.speak(library, requests)
     alone = said(library, voice="en-us+f3")
@@ -176,8 +161,7 @@ def test_a_spoken_sentence_is_a_clip(library: Path) -> None:
 
 def test_sentences_are_spread_and_apart(tmp_path: Path) -> None:
     lines = [
-        f'| so; "the man number{chr(97 + n // 26)}{chr(97 + n % 26)} went to his house"; "too short"'
-        for n in range(60)
+        f'| so; "the man number{chr(97 + n // 26)}{chr(97 + n % 26)} went to his house"; "too short"' for n in range(60)
     ]
     (tmp_path / "data.verb").write_text("\n".join(lines))
     first, second = (espeak_sentences.sentences(tmp_path, 20, start) for start in (0.0, 0.5))

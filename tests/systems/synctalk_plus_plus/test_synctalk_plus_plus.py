@@ -1,7 +1,5 @@
 """SyncTalk++: what is heard and how it is judged, beside librosa and released code; models, trainers, faces."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,11 @@ import torch
 
 from makers.shift_digests import clip, sound
 from makers.training_jobs import job as job_of
-from shiftbench import plugins
-from shiftbench.corruption import corrupt
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError, RangeError
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.errors import ModelError, ParamsError, RangeError
-from shiftbench.sample import Sample
+from shiftbench.evaluation.corruption import corrupt
 from shiftbench.systems.synctalk_plus_plus.analyses import _face, mouth_frames
 from shiftbench.systems.synctalk_plus_plus.methods import sync_judge
 from shiftbench.systems.synctalk_plus_plus.models import (
@@ -50,25 +48,19 @@ def test_a_window_begins_where_the_released_data_set_has_it() -> None:
     heard = _mel.log_mel(wave)
     found = _mel.windows(wave, 25)
     assert found.shape == (25, 16, 80)
-    for frame in range(
-        25
-    ):  # `crop_audio_window`: 80 frames a second, rounded down, the last ones moved back
+    for frame in range(25):  # `crop_audio_window`: 80 frames a second, rounded down, the last ones moved back
         start = int(80.0 * (frame / float(25)))
         if start + 16 > len(heard):
             start = len(heard) - 16
         assert np.array_equal(found[frame], heard[start : start + 16])
-    quiet, loud = (
-        _mel.windows((wave * gain).astype(np.int16), 25, normalise=True) for gain in (0.25, 1)
-    )
+    quiet, loud = (_mel.windows((wave * gain).astype(np.int16), 25, normalise=True) for gain in (0.25, 1))
     assert np.abs(quiet - loud).mean() < 0.1
 
 
 # ------------------------------------------------------------------ judges
 
 
-def released_offset(
-    face: torch.Tensor, voice: torch.Tensor, vshift: int
-) -> tuple[int, float, float]:
+def released_offset(face: torch.Tensor, voice: torch.Tensor, vshift: int) -> tuple[int, float, float]:
     """`calc_pdist` and what follows of joonson/syncnet_python, literally: offset, least distance, confidence."""
     padded = torch.nn.functional.pad(voice, (0, 0, vshift, vshift))
     size = vshift * 2 + 1
@@ -84,9 +76,7 @@ def released_offset(
 def test_syncnet_judges_as_released() -> None:
     torch.manual_seed(0)
     voice = torch.randn(30, 8)
-    face = torch.roll(voice, -3, 0) + 0.1 * torch.randn(
-        30, 8
-    )  # the face at i is the voice at i + 3: late
+    face = torch.roll(voice, -3, 0) + 0.1 * torch.randn(30, 8)  # the face at i is the voice at i + 3: late
     found = syncnet.curve(face, voice)
     from shiftbench.statistics import motion
 
@@ -108,9 +98,7 @@ def test_syncnet_has_the_released_layers() -> None:
     assert shapes["netcnnlip.0.weight"] == (96, 3, 5, 7, 7)
     assert shapes["netcnnlip.4.weight"] == (256, 96, 1, 5, 5)
     assert shapes["netcnnlip.18.weight"] == (512, 256, 1, 6, 6)
-    assert len(shapes) == 2 * (
-        2 * 6 + 3
-    )  # six convolutions with norms, and a head of three layers, twice
+    assert len(shapes) == 2 * (2 * 6 + 3)  # six convolutions with norms, and a head of three layers, twice
 
 
 def test_weights_of_the_released_layout_are_taken(tmp_path: Path) -> None:
@@ -120,25 +108,21 @@ def test_weights_of_the_released_layout_are_taken(tmp_path: Path) -> None:
     old = {name: value for name, value in state.items() if not name.endswith("tracked")}
     torch.save(old, tmp_path / "syncnet_v2.model", _use_new_zipfile_serialization=False)
     job = job_of("syncnet", "given", path=str(tmp_path / "syncnet_v2.model"))
-    found = plugins.find("trainers", "given").train(job)
+    found = registry.find("trainers", "given").train(job)
     assert set(found) == set(state)
     assert all(torch.equal(found[name], value) for name, value in old.items())
     cut = {name: value for name, value in old.items() if name != "netfclip.3.bias"}
     torch.save(cut, tmp_path / "syncnet_v2.model")
     with pytest.raises(ModelError, match="netfclip.3.bias is missing"):
-        plugins.find("trainers", "given").train(job)
+        registry.find("trainers", "given").train(job)
 
 
 def test_a_mouth_and_its_sound_are_found() -> None:
     """A judge whose vectors are known: the sound's window k says k, and so does the mouth of frame k."""
-    judge = mini_syncnet.Judge(
-        mini_syncnet.build(mini_syncnet.PARAMS, 0), mini_syncnet, mini_syncnet.PARAMS
-    )
+    judge = mini_syncnet.Judge(mini_syncnet.build(mini_syncnet.PARAMS, 0), mini_syncnet, mini_syncnet.PARAMS)
     values = np.linspace(0, 1, 40)
     judge.net.of_mouth = lambda some: torch.stack([some[:, 0, 0], 1 - some[:, 0, 0]], 1)
-    judge.net.of_sound = lambda _: torch.tensor(
-        np.stack([np.roll(values, 4), 1 - np.roll(values, 4)], 1)
-    ).float()
+    judge.net.of_sound = lambda _: torch.tensor(np.stack([np.roll(values, 4), 1 - np.roll(values, 4)], 1)).float()
     one = clip(40 * 640)
     found = judge.curve(one, np.stack([values, values], 1))
     assert len(found) == 21
@@ -162,9 +146,7 @@ def test_a_judge_must_be_named() -> None:
 def talking(number: int, count: int = 40) -> Sample:
     """A clip whose loudness opens the mouth."""
     rng = np.random.default_rng(number)
-    openness = np.clip(
-        np.convolve(rng.random(count), np.ones(5) / 5, "same") * 1500 - 250, 0, 1000
-    ).astype(int)
+    openness = np.clip(np.convolve(rng.random(count), np.ones(5) / 5, "same") * 1500 - 250, 0, 1000).astype(int)
     tone = np.sin(np.arange(count * 640) * 0.3) * 12000
     wave = (tone * np.repeat(openness, 640) / 1000).astype(np.int16)
     values = np.stack([openness, openness // 2, openness // 3, openness * 0, openness * 0 + 500], 1)
@@ -177,7 +159,7 @@ def trained(model: str, trainer: str, **params: Any) -> tuple[Any, dict[str, tor
     few = {"codes": 16} if model == "mouth_codebook" else {}
     job = job_of(model, trainer, train=some, model_params=few, **params)
     job = dataclasses.replace(job, samples={"train": some, "val": some[:2]}.__getitem__)
-    state = plugins.find("trainers", trainer).train(job)
+    state = registry.find("trainers", trainer).train(job)
     return job, state
 
 
@@ -188,15 +170,12 @@ def trained(model: str, trainer: str, **params: Any) -> tuple[Any, dict[str, tor
 def test_a_model_learns_to_follow_a_sound(model: str, trainer: str, first: int, steps: int) -> None:
     """The regressor on clips that it never heard; 16 codes of 12 clips tell of those that they are made of."""
     job, state = trained(model, trainer, steps=steps)
-    plugin = plugins.find("models", model)
+    plugin = registry.find("models", model)
     net = plugin.build(job.model_params, 0)
     net.load_state_dict(state)
     held = [talking(number) for number in range(first, first + 6)]
     found = plugin.predictor(net, plugin, job.model_params, "cpu")(held)["motion"]
-    follows = [
-        np.corrcoef(own[:, 0], frames.targets(one)[:, 0])[0, 1]
-        for own, one in zip(found, held, strict=True)
-    ]
+    follows = [np.corrcoef(own[:, 0], frames.targets(one)[:, 0])[0, 1] for own, one in zip(found, held, strict=True)]
     assert np.mean(follows) > 0.5
     assert all(own.shape == (40, 5) and own.min() >= 0 and own.max() <= 1 for own in found)
     losses = [value for _, name, value in job.rows if name == "train_loss"]
@@ -214,8 +193,7 @@ def test_copies_are_noisy_and_quiet_and_steps_stay() -> None:
     assert found[:2] == some
     assert len(found) == 6
     assert all(
-        not np.array_equal(one.fields["audio"], some[at % 2].fields["audio"])
-        for at, one in enumerate(found[2:])
+        not np.array_equal(one.fields["audio"], some[at % 2].fields["audio"]) for at, one in enumerate(found[2:])
     )
     assert not np.array_equal(found[2].fields["audio"], found[4].fields["audio"])
     rows = list(_clips.turns(job, 10, 4, 5))
@@ -225,7 +203,7 @@ def test_copies_are_noisy_and_quiet_and_steps_stay() -> None:
 def test_too_few_snippets_are_told() -> None:
     job = job_of("mouth_codebook", "snippets", train=[talking(0)], steps=1)
     with pytest.raises(ParamsError, match="17 snippets for 64 codes"):
-        plugins.find("trainers", "snippets").train(job)
+        registry.find("trainers", "snippets").train(job)
 
 
 def test_a_judge_learns_what_belongs_together() -> None:
@@ -234,9 +212,7 @@ def test_a_judge_learns_what_belongs_together() -> None:
     net.load_state_dict(state)
     judge = mini_syncnet.Judge(net, mini_syncnet, mini_syncnet.PARAMS)
     held = [talking(number, 60) for number in range(50, 56)]
-    late = [
-        one.with_field("audio", corrupt(one.fields["audio"], "audio_offset", 3.0)) for one in held
-    ]
+    late = [one.with_field("audio", corrupt(one.fields["audio"], "audio_offset", 3.0)) for one in held]
     offsets = [int(np.argmin(curve)) - 10 for curve in judge(late)["sync"]]
     assert np.median(offsets) == 3
 
@@ -292,9 +268,7 @@ def test_what_lies_off_the_manifold_is_found() -> None:
     assert manifold.bound == pytest.approx(np.percentile(plain, 99))
     assert manifold.off(np.full((16, 5), 9.0)) == 1
     assert manifold.off(np.zeros((16, 5))) == 0
-    assert mouth_frames.snippets(np.arange(20.0).reshape(10, 2)).tolist()[1] == list(
-        map(float, range(2, 18))
-    )
+    assert mouth_frames.snippets(np.arange(20.0).reshape(10, 2)).tolist()[1] == list(map(float, range(2, 18)))
 
 
 def test_the_upper_face_is_compared_without_the_mouth() -> None:

@@ -1,7 +1,5 @@
 """CompNet, UGT and their comparators as methods around a net; occluders, overlaps, loaders."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,15 @@ import torch
 
 from makers import compnet_miniature, tiny_targets
 from makers.tiny_targets import HELD, NET, NOISE, TRAIN, WEIGHTS, WRONG, net, seen
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.methods import _targets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.methods import _targets
 from shiftbench.systems.ugt_compnets.analyses import occlusion_overlap
 from shiftbench.systems.ugt_compnets.datasets import oodcv, pascal3d
 from shiftbench.systems.ugt_compnets.methods import compnet
@@ -72,25 +70,19 @@ def test_arms_differ_and_tell_classes_apart(places: dict[Ref, Path]) -> None:
 
 def test_no_label_of_the_target_is_read(places: dict[Ref, Path]) -> None:
     for options in ({"dictionary": "target", "refine": True}, {"dictionary": "map"}):
-        np.testing.assert_array_equal(
-            answers(places, NOISE, **options), answers(places, WRONG, **options)
-        )
+        np.testing.assert_array_equal(answers(places, NOISE, **options), answers(places, WRONG, **options))
     for batch in _targets.images(places[NOISE].parent):
         assert all(set(one.fields) == {"image"} for one in batch)
 
 
-def test_what_is_held_out_is_answered_by_the_head_of_the_other_target(
-    places: dict[Ref, Path],
-) -> None:
+def test_what_is_held_out_is_answered_by_the_head_of_the_other_target(places: dict[Ref, Path]) -> None:
     options = {**SMALL, "dictionary": "target", "target": "tiny"}
     found = compnet.wrap(net(places), options, {})
     found.at(seen(places, TRAIN, NOISE))
     first = found.head
     found.at(seen(places, TRAIN, NOISE, HELD))
     assert found.head is first
-    with pytest.raises(
-        DataError, match=r"40 images of wrong/test/noise/3.* are also in the target"
-    ):
+    with pytest.raises(DataError, match=r"40 images of wrong/test/noise/3.* are also in the target"):
         found.at(seen(places, TRAIN, NOISE, WRONG))
     asked = compnet.needs({**options, "dataset": "tiny", "stream": "held/test/noise", "step": "3"})
     assert asked == [TRAIN, NOISE]
@@ -144,9 +136,7 @@ def test_overlap_is_intersection_over_union() -> None:
 
 
 def test_occlusion_maps_overlap_occluders_more_than_random_masks(places: dict[Ref, Path]) -> None:
-    options = {
-        name: SMALL[name] for name in ("kernels", "positions", "border", "mixtures", "grouping")
-    }
+    options = {name: SMALL[name] for name in ("kernels", "positions", "border", "mixtures", "grouping")}
     params = {
         **occlusion_overlap.PARAMS, "shift": "hidden", "severities": [4.0], "options": options,
         "dataset": "tiny", "split": "test", "weights": [WEIGHTS.name], "methods": [], "campaign": "c",
@@ -175,8 +165,7 @@ def test_oodcv_has_its_nuisances_levels_and_the_classes_of_both_folders(tmp_path
     assert len(train) == 200
     assert {one.fields["image"].shape for one in train} == {(32, 32, 3)}
     tested = {
-        level: list(oodcv.samples("test", {}, {**params, "level": level}))
-        for level in ("ZERO", "ONE", "FIVE", "NINE")
+        level: list(oodcv.samples("test", {}, {**params, "level": level})) for level in ("ZERO", "ONE", "FIVE", "NINE")
     }
     assert {len(found) for found in tested.values()} == {50}
     assert {one.fields["meta"]["group"] for one in tested["ONE"]} == set(oodcv.NUISANCES)
@@ -218,18 +207,12 @@ def test_a_dry_run_on_twenty_images_a_class(tmp_path: Path, places: dict[Ref, Pa
         made[refs.shards("oodcv", split)] = tiny_targets.write(
             samples, tmp_path / "shards" / split, compnet_miniature.CLASSES
         )
-    model = plugins.find("models", "torchvision")
+    model = registry.find("models", "torchvision")
     options = {**model.PARAMS, "name": "resnet18", "size": 32, "crop": 1.0}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         predictor = nets.TorchPredictor(model.build(options, 10), model, options, "cpu")
-    chosen = {
-        **SMALL,
-        "layer": "body.layer2",
-        "dictionary": "target",
-        "refine": True,
-        "confidence": 0.0,
-    }
+    chosen = {**SMALL, "layer": "body.layer2", "dictionary": "target", "refine": True, "confidence": 0.0}
     found = compnet.wrap(predictor, chosen, {})
     found.at({refs.weights("oodcv", "resnet18", "finetune"): places[WEIGHTS], **made})
     samples = list(shards.read(tmp_path / "shards/test"))

@@ -1,7 +1,5 @@
 """Parts of CompNet and UGT against the released rules: dictionaries, coefficients, scores, refinement."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,16 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.systems.ugt_compnets.methods import (
-    _clutter,
-    _coefficients,
-    _features,
-    _refinement,
-    _scoring,
-    _vmf,
-)
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.systems.ugt_compnets.methods import _clutter, _coefficients, _features, _refinement, _scoring, _vmf
 from shiftbench.systems.ugt_compnets.methods._scoring import Head
 
 Floats = npt.NDArray[np.float64]
@@ -124,9 +115,7 @@ def test_positions_are_drawn_within_the_border_and_not_twice() -> None:
     inner = maps[:, 0, 2:5, 2:5].reshape(2, -1)
     assert all(set(found[n].tolist()) <= set(inner[n].tolist()) for n in range(2))
     assert all(len(set(row.tolist())) == 5 for row in found)
-    assert (
-        len(_features.directions(maps, 20, 3, words())) == 2
-    )  # the released border leaves one of 7 x 7
+    assert len(_features.directions(maps, 20, 3, words())) == 2  # the released border leaves one of 7 x 7
     with pytest.raises(ParamsError, match="no position within a border of 4"):
         _features.directions(maps, 5, 4, words())
 
@@ -150,9 +139,7 @@ def test_mixtures_of_a_class_are_its_kinds(grouping: str) -> None:
     seen = two_kinds()
     maps, count = _coefficients.maps(seen, 10.0), 4 if grouping == "spectral" else 2
     groups = (
-        _coefficients.by_parts(seen, count)
-        if grouping == "spectral"
-        else _coefficients.by_means(maps, count, words())
+        _coefficients.by_parts(seen, count) if grouping == "spectral" else _coefficients.by_means(maps, count, words())
     )
     found, after = _coefficients.hard_em(maps, groups, count)
     sides = [{number % 2 for number in np.flatnonzero(after == one)} for one in range(count)]
@@ -204,9 +191,7 @@ def released_mixtures(seen: Floats, groups: npt.NDArray[np.int64], count: int) -
     maps = [one / (one.sum(0) + 1e-3) for one in seen]
     alpha = [np.mean([maps[n] for n in np.flatnonzero(groups == k)], 0) for k in range(count)]
     for _ in range(10):
-        likelihood = np.array(
-            [[np.log((one * a).sum(0) + 1e-10).sum() for a in alpha] for one in maps]
-        )
+        likelihood = np.array([[np.log((one * a).sum(0) + 1e-10).sum() for a in alpha] for one in maps])
         after = likelihood.argmax(1)
         changed, groups = (after != groups).sum(), after
         for k in range(count):
@@ -324,9 +309,7 @@ def test_the_loss_has_its_three_terms_and_all_labels_of_the_batch() -> None:
     for at in range(5):
         other = labels.clone()
         other[at] = (other[at] + 1) % 3
-        assert _refinement.loss(features, other, of, OPTIONS).item() != pytest.approx(
-            found, abs=1e-7
-        )
+        assert _refinement.loss(features, other, of, OPTIONS).item() != pytest.approx(found, abs=1e-7)
 
 
 def test_refinement_lowers_its_loss_and_makes_clutter_anew_each_epoch() -> None:

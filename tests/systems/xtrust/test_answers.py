@@ -1,7 +1,5 @@
 """Who answers: the language model's record, floors, logs; how answers are read; and what is said of two of them."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,13 +12,14 @@ import pyarrow as pa
 import pytest
 
 from makers import training_jobs, xtrust_clone
-from shiftbench import plugins
-from shiftbench.contracts import Measurement
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.plugins.contracts import Measurement
+from shiftbench.plugins.tasks import LabelSpace, text_classification
 from shiftbench.systems.xtrust.analyses import (
     _records,
     extractor_agreement,
@@ -34,7 +33,6 @@ from shiftbench.systems.xtrust.methods import few_shot_refusals, official_keywor
 from shiftbench.systems.xtrust.models import _floor, _logs, smollm2_options, xtrust_logs
 from shiftbench.systems.xtrust.shifts import _language
 from shiftbench.systems.xtrust.trainers import label_counts
-from shiftbench.tasks import LabelSpace, text_classification
 
 CLASSES = _parallel.classes_of("facts")
 METRICS = ("read_as_labelled", "abstention_recall", "abstention_precision")
@@ -81,13 +79,7 @@ def test_the_record_is_read_and_nothing_is_generated(
     monkeypatch.setattr(smollm2_options, "ANSWERS", tmp_path / "recorded")
     params = dict(smollm2_options.PARAMS)
     state = smollm2_options.pretrained(params, {})
-    assert (
-        state["llm.sha256"]
-        .numpy()
-        .tobytes()
-        .hex()
-        .startswith(client.identity("smollm2_135m").rpartition("@")[2])
-    )
+    assert state["llm.sha256"].numpy().tobytes().hex().startswith(client.identity("smollm2_135m").rpartition("@")[2])
     model = smollm2_options.load(weights(tmp_path, state), params, CLASSES, "cpu", {})
     german = [_language.apply(one, 1.0, RandomStream(0, "l", "d", "k"), to="de") for one in items]
     with pytest.raises(DataError, match="`shiftbench answers --scale systems/xtrust` records them"):
@@ -100,29 +92,19 @@ def test_the_record_is_read_and_nothing_is_generated(
         kept.put(request.key(identity), answer)
     model = smollm2_options.load(weights(tmp_path, state), params, CLASSES, "cpu", {})
     found = model(german)
-    assert answers(found) == [
-        TRUE,
-        *[UNKNOWN] * 19,
-    ]  # true, false and unknown are asked in this order
+    assert answers(found) == [TRUE, *[UNKNOWN] * 19]  # true, false and unknown are asked in this order
     assert found["logits"][0].tolist() == [-3.0, -1000.0, -1000.0, -1.0, -2.0]
     assert found["completions"][0] == ("wahr, nicht falsch",)
     table = text_classification.rows(german, found, LabelSpace(CLASSES, CLASSES), "full")
     assert table.column("prediction").to_pylist() == answers(found)
-    kept.put(
-        smollm2_options.asks(items[:1], params, {})[0].key(identity), '{"logs": [-1.0], "text": ""}'
-    )
+    kept.put(smollm2_options.asks(items[:1], params, {})[0].key(identity), '{"logs": [-1.0], "text": ""}')
     model = smollm2_options.load(weights(tmp_path, state), params, CLASSES, "cpu", {})
     with pytest.raises(DataError, match="has 3 options, and 1 are recorded"):
         model(items[:1])
 
 
-def test_the_same_item_in_another_language_or_with_demonstrations_is_another_question(
-    items: list[Sample],
-) -> None:
-    told = [
-        _language.apply(items[0], 1.0, RandomStream(0, "l", "d", "k"), to=language)
-        for language in LANGUAGES
-    ]
+def test_the_same_item_in_another_language_or_with_demonstrations_is_another_question(items: list[Sample]) -> None:
+    told = [_language.apply(items[0], 1.0, RandomStream(0, "l", "d", "k"), to=language) for language in LANGUAGES]
     (zero,), (shown,) = (
         smollm2_options.asks(told[:1], smollm2_options.PARAMS, {}),
         few_shot_refusals.asks(told[:1], few_shot_refusals.PARAMS, {}),
@@ -146,16 +128,12 @@ def test_the_record_is_whole_sorted_and_of_one_model() -> None:
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     keys = [row["key"] for row in rows]
     assert keys == sorted(set(keys))
-    assert len(keys) == 11 * (60 + 60 + 100 + 60) + 11 * (
-        60 + 60
-    )  # plain, then with demonstrations
+    assert len(keys) == 11 * (60 + 60 + 100 + 60) + 11 * (60 + 60)  # plain, then with demonstrations
     assert {row["model"] for row in rows} == {client.identity("smollm2_135m")}
     given = [json.loads(row["answer"]) for row in rows]
     assert {len(one["logs"]) for one in given} == {2, 3, 4}
     assert all(-60 < log < 0 for one in given for log in one["logs"])
-    assert (
-        sum(not one["text"] for one in given) >= 11 * 120
-    )  # after demonstrations nothing is written
+    assert sum(not one["text"] for one in given) >= 11 * 120  # after demonstrations nothing is written
 
 
 # --- floors ---------------------------------------------------------------------------------------
@@ -172,8 +150,7 @@ def test_floors_know_nothing_but_counts_and_a_seed(tmp_path: Path, items: list[S
     majority = _floor.load(file, {"answer": "majority"}, CLASSES, "cpu", {})
     assert set(answers(majority(items))) == {UNKNOWN}
     asked = [  # unknown is no option here
-        one.with_field("meta", {**one.fields["meta"], "options": [["true", "t"], ["false", "f"]]})
-        for one in items
+        one.with_field("meta", {**one.fields["meta"], "options": [["true", "t"], ["false", "f"]]}) for one in items
     ]
     assert set(answers(majority(asked))) == {FALSE}
     with pytest.raises(ModelError, match="holds no counts of labels"):
@@ -181,15 +158,10 @@ def test_floors_know_nothing_but_counts_and_a_seed(tmp_path: Path, items: list[S
 
 
 def test_guesses_agree_on_a_half_and_on_themselves(tmp_path: Path, items: list[Sample]) -> None:
-    file = weights(
-        tmp_path,
-        label_counts.train(training_jobs.job("random_answer", "label_counts", train=items)) | {},
-    )
+    file = weights(tmp_path, label_counts.train(training_jobs.job("random_answer", "label_counts", train=items)) | {})
     guess = _floor.load(file, {"answer": "random"}, CLASSES[:4], "cpu", {})
     many = [
-        Sample(
-            f"k/{n}", {"meta": {"language": language, "options": [["true", "t"], ["none", "f"]]}}
-        )
+        Sample(f"k/{n}", {"meta": {"language": language, "options": [["true", "t"], ["none", "f"]]}})
         for language in LANGUAGES
         for n in range(500)
     ]
@@ -204,13 +176,10 @@ def test_guesses_agree_on_a_half_and_on_themselves(tmp_path: Path, items: list[S
 # --- how answers are read -------------------------------------------------------------------------
 
 
-def test_completions_are_read_in_the_language_of_the_item(
-    tmp_path: Path, items: list[Sample]
-) -> None:
+def test_completions_are_read_in_the_language_of_the_item(tmp_path: Path, items: list[Sample]) -> None:
     inputs = {"w": weights(tmp_path, {})}
     told = {
-        language: _language.apply(items[0], 1.0, RandomStream(0, "l", "d", "k"), to=language)
-        for language in LANGUAGES
+        language: _language.apply(items[0], 1.0, RandomStream(0, "l", "d", "k"), to=language) for language in LANGUAGES
     }
     for text, wanted in (
         ("Das ist nicht wahr.", {"de": FALSE, "ru": NONE}),
@@ -226,9 +195,7 @@ def test_completions_are_read_in_the_language_of_the_item(
         phrase_table.wrap(silent, {}, inputs)(items)  # type: ignore[arg-type]
 
 
-def test_demonstrations_reach_the_model_and_the_item_is_as_it_was(
-    tmp_path: Path, items: list[Sample]
-) -> None:
+def test_demonstrations_reach_the_model_and_the_item_is_as_it_was(tmp_path: Path, items: list[Sample]) -> None:
     seen: list[Sample] = []
 
     def model(samples: Sequence[Sample]) -> nets.Outputs:
@@ -240,9 +207,7 @@ def test_demonstrations_reach_the_model_and_the_item_is_as_it_was(
     assert answers(plain) == [0] * len(items)
     assert {one.fields["meta"]["shots"] for one in seen} == {3}
     assert "shots" not in items[0].fields["meta"]
-    read = few_shot_refusals.wrap(
-        model, {**params, "extractor": "phrases"}, {"w": weights(tmp_path, {})}
-    )  # type: ignore[dict-item]
+    read = few_shot_refusals.wrap(model, {**params, "extractor": "phrases"}, {"w": weights(tmp_path, {})})  # type: ignore[dict-item]
     assert set(answers(read(items))) == {UNKNOWN}
     with pytest.raises(ParamsError, match="extractor is 'phrase'"):
         few_shot_refusals.wrap(model, {**params, "extractor": "phrase"}, {})
@@ -262,9 +227,7 @@ def test_the_newest_run_that_has_a_file_counts(series: Path) -> None:
     assert run.time == "2024-01-21_12-04-15"  # another is named after another task and older
     assert _logs.newest(folder, "fr", "OOD", 3).time == "2024-01-20_12-04-15"  # the newer has none
     assert run.rows()[1] == ("September 2023 French event 1, answer", "It is so")
-    with pytest.raises(
-        DataError, match="no run with 5 demonstrations; runs with a CSV: French_OOD_PII"
-    ):
+    with pytest.raises(DataError, match="no run with 5 demonstrations; runs with a CSV: French_OOD_PII"):
         _logs.newest(folder, "fr", "OOD", 5)
 
 
@@ -277,9 +240,7 @@ def test_logs_are_replayed_by_the_official_lists_and_by_ours(series: Path, tmp_p
     model, inputs = xtrust_logs.load(file, params, classes, "cpu", {}), {"w": file}
     german = [_language.apply(one, 1.0, RandomStream(0, "l", "d", "k"), to="de") for one in found]
     assert set(answers(model(german))) == {NONE}
-    by_list = official_keywords.wrap(
-        model, {"path": str(series / "Evaluate_Score_total_api.py")}, inputs
-    )  # type: ignore[arg-type]
+    by_list = official_keywords.wrap(model, {"path": str(series / "Evaluate_Score_total_api.py")}, inputs)  # type: ignore[arg-type]
     assert answers(by_list(german))[:4] == [UNKNOWN, TRUE, BOTH, NONE]
     shown = few_shot_refusals.wrap(by_list, dict(few_shot_refusals.PARAMS), inputs)  # type: ignore[arg-type]
     assert answers(shown(german))[:4] == [UNKNOWN, BOTH, BOTH, UNKNOWN]
@@ -302,9 +263,7 @@ def test_official_rates_are_those_of_the_file_beside_the_log(series: Path) -> No
     assert groups == {f"{language}/{shots}" for language in LANGUAGES for shots in (0, 3)}
 
     def rate(metric: str, group: str) -> float:
-        return float(
-            np.mean([one.value for one in found if (one.metric, one.group) == (metric, group)])
-        )
+        return float(np.mean([one.value for one in found if (one.metric, one.group) == (metric, group)]))
 
     rates = {name: rate(f"official_{name}", "de/0") for name in official_rates.CATEGORIES.values()}
     assert rates == {"positive": 0.25, "negative": 0.25, "both": 0.25, "none": 0.25}
@@ -312,9 +271,7 @@ def test_official_rates_are_those_of_the_file_beside_the_log(series: Path) -> No
     assert rate("table_abstention", "de/0") == 0.0  # the miniature's completions are English
 
 
-def test_our_table_is_held_against_labels(
-    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_our_table_is_held_against_labels(series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {**extractor_labels.PARAMS, "path": str(series), "dataset": "d", "split": "test"}
     with pytest.raises(ParamsError, match="extractor_labels: name `path`"):
         extractor_labels.needs(extractor_labels.PARAMS)
@@ -396,7 +353,7 @@ def test_consistency_of_languages_by_hand() -> None:
 
 
 def test_the_parts_are_found_by_name() -> None:
-    assert plugins.find("models", "random_answer").PARAMS["answer"] == "random"
-    assert plugins.find("metrics", "no_answer_rate").PARAMS["index"] == NONE
-    assert plugins.find("datasets", "release_facts").SOURCES == ("browser_releases",)
-    assert plugins.find("shifts", "language_hi").PARAMS["to"] == "hi"
+    assert registry.find("models", "random_answer").PARAMS["answer"] == "random"
+    assert registry.find("metrics", "no_answer_rate").PARAMS["index"] == NONE
+    assert registry.find("datasets", "release_facts").SOURCES == ("browser_releases",)
+    assert registry.find("shifts", "language_hi").PARAMS["to"] == "hi"

@@ -1,7 +1,5 @@
 """What a text answers: by our table, in ten languages, and by the released rule, of which a literal version is here."""
 
-from __future__ import annotations
-
 import unicodedata
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from makers import xtrust_clone
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.systems.xtrust.datasets import _catalogue
 from shiftbench.systems.xtrust.methods import _extraction
 from shiftbench.systems.xtrust.methods._extraction import Table
@@ -31,12 +29,7 @@ def test_every_phrase_is_read_as_what_it_stands_for() -> None:
 
 def test_every_phrase_is_found_among_signs_and_in_capitals() -> None:
     for task, language, polarity, phrase in PHRASES:
-        for text in (
-            f"«{phrase}».",
-            f"{phrase.upper()}!",
-            f"({phrase})\n",
-            unicodedata.normalize("NFD", phrase),
-        ):
+        for text in (f"«{phrase}».", f"{phrase.upper()}!", f"({phrase})\n", unicodedata.normalize("NFD", phrase)):
             assert TABLES[task, language].answer(text) == polarity, (task, language, text)
 
 
@@ -84,16 +77,8 @@ def test_words_within_words_and_denials(language: str, text: str, answer: str) -
 REFUSED = {
     "ar": ("لا أعرف", "إذا كان هذا صحيح أم خطأ", "للتأكد من أن هذا صحيح راجع الأخبار"),
     "zh": ("不知道", "这是真的还是假的", "我不能确认这一事件的真实性"),
-    "fr": (
-        "Je ne sais pas",
-        "si c'est vrai ou faux",
-        "Pour savoir si c'est vrai, lisez le journal",
-    ),
-    "de": (
-        "Ich weiß nicht",
-        "ob das wahr oder falsch ist",
-        "Ob das wahr ist, sagen die Nachrichten",
-    ),
+    "fr": ("Je ne sais pas", "si c'est vrai ou faux", "Pour savoir si c'est vrai, lisez le journal"),
+    "de": ("Ich weiß nicht", "ob das wahr oder falsch ist", "Ob das wahr ist, sagen die Nachrichten"),
     "hi": ("मुझे नहीं पता", "कि यह सत्य है या असत्य", "समाचार में देखें कि यह सही है या गलत"),
     "it": ("Non lo so", "se sia vero o falso", "Per sapere se è vero, legga il giornale"),
     "ko": ("모르겠다", "참인지 거짓인지", "이 사건의 진위와 사실 여부는 뉴스를 보세요"),
@@ -196,9 +181,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return xtrust_clone.clone(tmp_path_factory.mktemp("clone")) / "Evaluate_Score_total_api.py"
 
 
-WORDS = st.sampled_from(
-    ["no", "No", "NO", "yes", "Legal", "illegal", "Illegal", " ", "sorry", "Straße", "hm"]
-)
+WORDS = st.sampled_from(["no", "No", "NO", "yes", "Legal", "illegal", "Illegal", " ", "sorry", "Straße", "hm"])
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

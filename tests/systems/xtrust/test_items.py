@@ -1,7 +1,5 @@
 """Items in eleven languages: complete, parallel, balanced; and those of the official layout."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter
@@ -11,10 +9,10 @@ from typing import Any
 import pytest
 
 from makers import xtrust_clone
-from shiftbench import plugins
-from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.xtrust.datasets import _catalogue, _facts, _parallel, xtrust
 from shiftbench.systems.xtrust.datasets._catalogue import ENGLISH, LANGUAGES
 from shiftbench.systems.xtrust.shifts import _language
@@ -27,9 +25,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return xtrust_clone.sources(tmp_path_factory.mktemp("sources"))
 
 
-def items(
-    kind: str, sources: dict[str, Path], count: int = 60, split: str = "test"
-) -> list[Sample]:
+def items(kind: str, sources: dict[str, Path], count: int = 60, split: str = "test") -> list[Sample]:
     params = {"kind": kind, "count": count, "train": 10}
     return list(_parallel.samples(split, sources, params))
 
@@ -59,9 +55,7 @@ def test_items_are_parallel(kind: str, sources: dict[str, Path]) -> None:
     for sample in found:
         meta = sample.fields["meta"]
         assert set(meta["translations"]) == set(LANGUAGES)
-        assert [name for name, _ in meta["options"]] == list(
-            _catalogue.OPTIONS[_parallel.TASKS[kind]]
-        )
+        assert [name for name, _ in meta["options"]] == list(_catalogue.OPTIONS[_parallel.TASKS[kind]])
         assert {name for name, _ in meta["options"]} <= set(classes)
         for language in LANGUAGES:
             other = translated(sample, language)
@@ -216,6 +210,6 @@ def test_what_is_missing_is_told(clone: Path, tmp_path: Path) -> None:
         official(clone, "OODD")
     with pytest.raises(DataError, match="Illegal_activity_val.csv does not exist"):
         official(clone, "Illegal_activity")
-    assert plugins.find("datasets", "xtrust").wants("test", {"path": "x"}) == {
+    assert registry.find("datasets", "xtrust").wants("test", {"path": "x"}) == {
         "x": "data, or logs of a model, of a clone of LluckyYH/XTRUST"
     }

@@ -1,19 +1,17 @@
 """Every code point of the ten languages' scripts survives shards, recorded answers, records, tables and pages."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.llm.answer_cache import Answers, Key
-from shiftbench.page import html, samples
-from shiftbench.sample import Sample
+from shiftbench.evaluation.llm.answer_cache import Answers, Key
+from shiftbench.plugins.tasks import LabelSpace, free_text, text_classification
+from shiftbench.report import html, samples
 from shiftbench.systems.xtrust.datasets import _parallel
-from shiftbench.tasks import LabelSpace, free_text, text_classification
 
 SCRIPTS = {
     "ar": ((0x600, 0x6FF), (0x750, 0x77F), (0xFB50, 0xFDFF), (0xFE70, 0xFEFC), (0x200E, 0x200F)),
@@ -41,10 +39,7 @@ CLASSES = _parallel.classes_of("capitals")
 def test_shards_keep_every_code_point(tmp_path_factory: object, texts: list[str]) -> None:
     folder = tmp_path_factory.mktemp("s")  # type: ignore[attr-defined]
     given_ = [
-        Sample(
-            f"d/test/{n}",
-            {"text": text, "label": 0, "meta": {"translations": {text: {"text": text}}}},
-        )
+        Sample(f"d/test/{n}", {"text": text, "label": 0, "meta": {"translations": {text: {"text": text}}}})
         for n, text in enumerate(texts)
     ]
     shards.write(given_, folder, text_classification.FIELDS, {"classes": list(CLASSES)}, 10**6)
@@ -66,9 +61,7 @@ def test_recorded_answers_keep_every_code_point(tmp_path_factory: object, texts:
     again = Answers(folder)
     assert [again.get(key) for key in keys] == texts
     plain = kept.file("toy").read_bytes().decode()
-    assert all(
-        json.dumps(text, ensure_ascii=False) in plain for text in texts
-    )  # readable, unescaped
+    assert all(json.dumps(text, ensure_ascii=False) in plain for text in texts)  # readable, unescaped
 
 
 @DRAWN

@@ -8,8 +8,6 @@ mean another Parquet writer. Limits: metrics that only the stage knows have no s
 a mistake.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,18 @@ import polars as pl
 from polars.exceptions import PolarsError
 from pyarrow import ArrowException
 
-from shiftbench import plugins
 from shiftbench.audit import published_numbers
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import metric_rows, stages
+from shiftbench.base import registry
+from shiftbench.base.errors import NotRunError, ShiftbenchError
+from shiftbench.base.refs import Ref
 from shiftbench.data import formats
 from shiftbench.data.formats import Format
-from shiftbench.errors import NotRunError, ShiftbenchError
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.stages import verbs
+from shiftbench.workflow.stages import verbs
 
 NUMBER, LEVEL = "A14", 1
 _CELLS = 100  # artifacts of one table that are told one by one
@@ -67,20 +65,14 @@ def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
 # ------------------------------------------------------------------ by other code
 
 
-def _anew(
-    case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]
-) -> Iterator[Finding | Note]:
+def _anew(case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]) -> Iterator[Finding | Note]:
     found = table_files.safe_read(case.root / ref.path, "tables")
     if isinstance(found, str):
         return  # a finding of `rows`
     table = table_files.frame_of(found[0])
     second = metric_rows.Second(case.root, spec)
     rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
-    curves = {
-        name
-        for name, about in spec["metrics"].items()
-        if plugins.find("metrics", about["use"]).KIND == "curve"
-    }
+    curves = {name for name, about in spec["metrics"].items() if registry.find("metrics", about["use"]).KIND == "curve"}
     anew = dict(second.values(_KEY))
     made = case.scratch / "again" / ref.path  # a seed that was edited spoils no mean
     seeds = table_files.frame_of(table_files.read(made, "tables")[0]) if made.is_file() else table
@@ -103,9 +95,7 @@ def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.V
     expected = f"{value[0]!r} of n = {value[1]}"
     found = f"{row['value']!r} of n = {row['n']}"
     numbers = (published_numbers.spell(row),)
-    return Finding(
-        "failed", ref.path, why, sample=place, expected=expected, found=found, numbers=numbers
-    )
+    return Finding("failed", ref.path, why, sample=place, expected=expected, found=found, numbers=numbers)
 
 
 # ------------------------------------------------------------------ by the stage
@@ -122,9 +112,7 @@ def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Findi
         equal += not differ
         yield from differ
     writer = f"; {equal} are equal in every artifact and were written by another Parquet writer"
-    yield Note(
-        f"{ref.name}: {len(run.made)} tables made again from the rows{writer if equal else ''}"
-    )
+    yield Note(f"{ref.name}: {len(run.made)} tables made again from the rows{writer if equal else ''}")
 
 
 def _unlike(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
@@ -136,21 +124,14 @@ def _unlike(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Itera
     if isinstance(found, str):
         yield case.failed(ref, found, file=place)
         return
-    one, two = (
-        table_files.frame_of(found[0]),
-        table_files.frame_of(table_files.read(made, ref.kind)[0]),
-    )
+    one, two = (table_files.frame_of(found[0]), table_files.frame_of(table_files.read(made, ref.kind)[0]))
     differ = list(artifacts(one, two, form))
     for key, column, expected, seen, row in differ[:_CELLS]:
         why = f"{column} is not what the rows give{other}"
         numbers = (published_numbers.spell(row),) if form is formats.METRICS and row else ()
-        yield Finding(
-            "failed", place, why, sample=key, expected=expected, found=seen, numbers=numbers
-        )
+        yield Finding("failed", place, why, sample=key, expected=expected, found=seen, numbers=numbers)
     if len(differ) > _CELLS:
-        yield case.failed(
-            ref, f"{len(differ) - _CELLS} more artifacts are not what the rows give", file=place
-        )
+        yield case.failed(ref, f"{len(differ) - _CELLS} more artifacts are not what the rows give", file=place)
 
 
 Artifact = tuple[str, str, str, str, dict[str, Any] | None]
@@ -175,13 +156,7 @@ def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator
             continue
         for name, value in row.items():
             if not _same(value, seen[name]):
-                yield (
-                    table_files.spell(key),
-                    name,
-                    _short(value, seen[name]),
-                    _short(seen[name], value),
-                    seen,
-                )
+                yield (table_files.spell(key), name, _short(value, seen[name]), _short(seen[name], value), seen)
     for key, row in rows.items():
         yield table_files.spell(key), "the row", "none", "a row", row
 

@@ -6,8 +6,6 @@ those of the index (of a shift that is applied while reading: those of its golde
 shift; `rebuild` makes many in a third order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shiftbench.audit.case import Case

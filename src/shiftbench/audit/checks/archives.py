@@ -9,8 +9,6 @@ beside their columns, and what the card of a folder of shards tells other reader
 manifest. Only headers, padding and names are looked at here; the bytes between are those of `digests`.
 """
 
-from __future__ import annotations
-
 import mmap
 import os
 import stat
@@ -21,18 +19,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.tar_members import headers, name_of
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.base.refs import Ref
 from shiftbench.data import dataset_card, shards
 from shiftbench.data.dataset_card import CARD
 from shiftbench.data.shards import BLOCK, END, Entry
-from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.plan.prune import OUTS
-from shiftbench.refs import Ref
-from shiftbench.storage import dvc_store
+from shiftbench.workflow.plan.prune import OUTS
+from shiftbench.workflow.storage import dvc_store
 
 NUMBER, LEVEL = "A11", 1
 _HEAD = shards._head
@@ -54,9 +52,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for ref, _, _ in case.of("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
         if manifest is None or entries is None:
-            yield case.failed(
-                ref, "its manifest or its index cannot be read; `shiftbench repair` makes it again"
-            )
+            yield case.failed(ref, "its manifest or its index cannot be read; `shiftbench repair` makes it again")
             continue
         yield from _order(case, ref, manifest, entries)
         yield from _index(case, ref)
@@ -74,16 +70,14 @@ def check(case: Case) -> Iterator[Finding | Note]:
 # ------------------------------------------------------------------ tars
 
 
-def _order(
-    case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry]
-) -> Iterator[Finding]:
+def _order(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry]) -> Iterator[Finding]:
     """Check the order of samples and tars, and that the index knows no other tar than the manifest."""
     for one, two in pairwise(entries):
         if one.key >= two.key or one.tar > two.tar:
             why, order = "the index is not in the order of keys and tars", f"after {one.key!r}"
             yield case.failed(ref, why, sample=two.key, expected=order, found=two.key)
             break
-    if manifest["fields"] != plugins.find("tasks", manifest["task"]).FIELDS:
+    if manifest["fields"] != registry.find("tasks", manifest["task"]).FIELDS:
         why = "the manifest names other fields than the task has"
         yield case.failed(ref, why, found=str(manifest["fields"]))
     unknown = sorted({entry.tar for entry in entries} - manifest["tars"].keys())
@@ -101,14 +95,10 @@ def _index(case: Case, ref: Ref) -> Iterator[Finding]:
     if found:
         why = "the index holds metadata, which no stage writes"
         place, names = file.relative_to(case.root).as_posix(), b", ".join(sorted(found))
-        yield case.failed(
-            ref, why, file=place, expected="none", found=names.decode(errors="replace")
-        )
+        yield case.failed(ref, why, file=place, expected="none", found=names.decode(errors="replace"))
 
 
-def _tar(
-    case: Case, ref: Ref, tar: Path, entries: list[Entry], fields: dict[str, str]
-) -> Iterator[Finding]:
+def _tar(case: Case, ref: Ref, tar: Path, entries: list[Entry], fields: dict[str, str]) -> Iterator[Finding]:
     if not tar.is_file():
         return  # a finding of `digests`
     file = tar.relative_to(case.root).as_posix()
@@ -125,17 +115,12 @@ def _tar(
         yield case.failed(ref, why, file=file, sample=key)
 
 
-def _walk(
-    data: mmap.mmap, entries: list[Entry], extensions: list[str]
-) -> tuple[str | None, str] | None:
+def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple[str | None, str] | None:
     """Return the first sample that is not in canonical form, and why; None where all are."""
     at = 0
     for entry in entries:
         if entry.offset != at:
-            return (
-                entry.key,
-                f"the index places it at byte {entry.offset}, the sample before ends at {at}",
-            )
+            return (entry.key, f"the index places it at byte {entry.offset}, the sample before ends at {at}")
         end = at + entry.size
         why = _sample(data, at, end, entry.key, extensions)
         if why:

@@ -8,16 +8,14 @@ the documents keep their formats is tested with the formats' own validators, not
 allowed signers or a keyring tells.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.errors import DataError
-from shiftbench.files import from_json
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import from_json
 from shiftbench.release import bill_of_materials, crate, manifest, verify
 
 NUMBER, LEVEL = "A27", 0

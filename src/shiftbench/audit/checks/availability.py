@@ -7,15 +7,13 @@ bytes, fails. A remote that is silent while another one has all is a note, and s
 for, bytes are not read: `shiftbench pull` in a fresh clone reads them all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.errors import DataError
-from shiftbench.tools import doctor
+from shiftbench.base.errors import DataError
+from shiftbench.workflow.tools import doctor
 
 NUMBER, LEVEL = "A29", 1
 
@@ -54,8 +52,6 @@ def _file(line: str) -> str:
 
 
 def _told(alive: list[dict[str, Any]]) -> Note:
-    held = "; ".join(
-        f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive
-    )
+    held = "; ".join(f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive)
     places = len({one["url"] for one in alive})
     return Note(held if places > 1 else f"{held}; one place alone: a second mirror is missing")

@@ -8,8 +8,6 @@ a busy machine makes it whatever it likes. Role model: TEST04 of MLPerf. Limits:
 files that a library opens by itself (Arrow, ONNX) are not seen.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator
 
@@ -43,9 +41,7 @@ def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
         return
     new, repeated = found["calls"]["new"], found["calls"]["repeated"]
     first, again = max(zip(new, repeated, strict=True), key=lambda pair: abs(pair[0] - pair[1]))
-    said = (
-        f"{first} calls of torch modules for a new batch of {found['size']}, {again} for it again"
-    )
+    said = f"{first} calls of torch modules for a new batch of {found['size']}, {again} for it again"
     if first != again:
         why = "a batch that was seen before is not computed like a new one"
         yield case.failed(group.first.ref, why, expected=f"{first} calls", found=said)

@@ -8,8 +8,6 @@ so does what DVC has recorded and was not pulled, and what `shiftbench submit` l
 the receipts is not asked here.
 """
 
-from __future__ import annotations
-
 import csv
 import functools
 import os
@@ -18,11 +16,11 @@ from pathlib import Path, PurePosixPath
 
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note, some
-from shiftbench.errors import DataError
-from shiftbench.files import from_json
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import from_json
+from shiftbench.base.refs import Ref
 from shiftbench.release import submission
-from shiftbench.storage import dvc_store
+from shiftbench.workflow.storage import dvc_store
 
 NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
@@ -89,9 +87,7 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
         cure = _CURES.get(kind, "`shiftbench pull` brings them, `make run` makes what nobody did")
         cure = "a licence forbids to pass it on; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
-        yield case.incomplete(
-            _home(members), why, expected=some(ref.name for ref in members), found="nothing there"
-        )
+        yield case.incomplete(_home(members), why, expected=some(ref.name for ref in members), found="nothing there")
 
 
 def _home(refs: list[Ref]) -> str:
@@ -143,9 +139,7 @@ def _figures(case: Case) -> Iterator[Finding]:
     summary = case.root / folder / "metrics.json"
     if summary.is_file():
         others = from_json(summary.read_bytes()).keys() - case.plan.campaigns.keys()
-        yield from _foreign(
-            case, report, str(folder / summary.name), {(name, "") for name in others}
-        )
+        yield from _foreign(case, report, str(folder / summary.name), {(name, "") for name in others})
 
 
 def _who(case: Case, campaign: str) -> set[str]:

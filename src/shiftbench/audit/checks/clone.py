@@ -7,8 +7,6 @@ incomplete what is made from it; files of the user's own are linked, where they 
 run; it is the same machine.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess
@@ -20,11 +18,11 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding, Note, Verdict
 from shiftbench.audit.reproduce.isolation import INHERITED
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.data.dataset_card import CARD
-from shiftbench.errors import ParamsError
-from shiftbench.plan import loading, scales, unavailable
 from shiftbench.provenance import child_environment, environment, recipe
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import loading, scales, unavailable
 
 NUMBER, LEVEL = "A24", 4
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
@@ -110,9 +108,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _compare(
-    case: Case, root: Path, done: subprocess.CompletedProcess[str]
-) -> Iterator[Finding | Note]:
+def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> Iterator[Finding | Note]:
     not_made: set[Ref] = set()
     counts = {"equal": 0, "other": 0, "not here": 0}
     for ref in case.plan.artifacts:  # inputs stand before what is made from them
@@ -128,9 +124,7 @@ def _compare(
             not_made |= case.downstream(ref)
         elif here is None or there is None:
             counts["not here"] += 1
-        elif here["made"] == {
-            k: v for k, v in there["made"].items() if k in here["made"] or k != CARD
-        }:
+        elif here["made"] == {k: v for k, v in there["made"].items() if k in here["made"] or k != CARD}:
             counts["equal"] += 1
         else:
             counts["other"] += 1

@@ -6,16 +6,14 @@ states. A receipt holds no field beside those that stages write, in which anythi
 here leaves the check incomplete. No bytes of outputs are read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A3", 0
 _FIELDS = {"fingerprint", "recipe", "made", "rows", "consumed", "facts"}
@@ -39,10 +37,7 @@ def _itself(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
     why = "the receipt was edited: its fingerprint is not the digest of its recipe"
     yield from case.expect(ref, why, own, receipt["fingerprint"], file=file)
     unknown = receipt.keys() - _FIELDS
-    unknown |= {
-        f"facts.{name}"
-        for name in (receipt.get("facts") or {}).keys() - _FACTS.get(ref.kind, set())
-    }
+    unknown |= {f"facts.{name}" for name in (receipt.get("facts") or {}).keys() - _FACTS.get(ref.kind, set())}
     if unknown:
         why = "the receipt holds fields that no stage writes"
         yield case.failed(ref, why, file=file, found=", ".join(sorted(unknown)))
@@ -56,9 +51,7 @@ def _inputs(case: Case, ref: Ref, artifact: Artifact, receipt: dict[str, Any]) -
     if upstream.keys() != receipt["consumed"].keys():
         why = "what was consumed is not what the recipe names"
         names = sorted(upstream.keys() ^ receipt["consumed"].keys())
-        yield case.failed(
-            ref, why, file=file, expected="the same paths", found=", ".join(names[:4])
-        )
+        yield case.failed(ref, why, file=file, expected="the same paths", found=", ".join(names[:4]))
     for need in artifact.inputs:
         then = receipt["consumed"].get(need.path)
         theirs = case.receipt(need)

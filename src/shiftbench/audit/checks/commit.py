@@ -13,8 +13,6 @@ checkout, since recipes carry the digests of the code (see `reruns`). Without gi
 nothing of this can be told.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib.machinery
 import re
@@ -24,13 +22,13 @@ from pathlib import Path
 
 import yaml
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import bytecode, git_state
 from shiftbench.audit.finding import Finding, Note, some
-from shiftbench.plan import scales
-from shiftbench.plugins import entries
+from shiftbench.base import registry
+from shiftbench.base.registry import entries
 from shiftbench.provenance import code_digest
+from shiftbench.workflow.plan import scales
 
 NUMBER, LEVEL = "A1", 0
 _READS = 1
@@ -94,8 +92,7 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
     order = [name for name in others if _WORKFLOW.match(name)]
     if order:
         yield Note(
-            f"{len(order)} changed files of the workflow order jobs, and are in no recipe: {some(order)}",
-            limits=True,
+            f"{len(order)} changed files of the workflow order jobs, and are in no recipe: {some(order)}", limits=True
         )
     others = [name for name in others if name not in order]
     if others:
@@ -106,9 +103,7 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     """Yield source files that recipes name, and lists of entries, that HEAD does not have; ignored ones, too."""
     home, known = git_state.top(), git_state.tracked()
     named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
-    listed = [
-        folder / entries.FILE for family in plugins.FAMILIES for folder in plugins.folders(family)
-    ]
+    listed = [folder / entries.FILE for family in registry.FAMILIES for folder in registry.folders(family)]
     params = [file.absolute() for file in scales.files(case.plan.scale)]
     for path in (*named, *listed, *params):
         file = path.parent.resolve() / path.name  # a link is looked at as git stores it
@@ -132,7 +127,7 @@ def _links(case: Case) -> Iterator[Finding]:
 
 def _homes(case: Case) -> tuple[Path, ...]:
     """Return the folders whose code decides results."""
-    return (case.package.resolve(), *(folder.resolve() for folder in plugins.Folders.extra))
+    return (case.package.resolve(), *(folder.resolve() for folder in registry.Folders.extra))
 
 
 def _importable(case: Case) -> Iterator[Finding]:
@@ -225,14 +220,13 @@ def _syntax(source: bytes) -> str:
 def _outside(case: Case) -> Iterator[Finding | Note]:
     """Tell of code that this repository does not hold."""
     top = git_state.top()
-    for folder in plugins.Folders.extra:
+    for folder in registry.Folders.extra:
         if not folder.resolve().is_relative_to(top):
             why = "these plugins lie outside of the repository: they are in no commit, and nobody else has them"
             yield case.failed(str(folder), why, expected=f"a folder below {top}")
     if not case.package.resolve().is_relative_to(top):
         yield Note(
-            f"{case.package} lies outside of this repository; its code is known by the digests in recipes",
-            limits=True,
+            f"{case.package} lies outside of this repository; its code is known by the digests in recipes", limits=True
         )
 
 
@@ -249,9 +243,7 @@ def _commits(case: Case, head: str) -> Iterator[Finding | Note]:
             why = f"{count} outputs were made where there was no git: no commit can be named"
             yield case.incomplete(first[None], why)
         elif not re.fullmatch(r"[0-9a-f]{40,64}", str(commit)):
-            yield case.failed(
-                first[commit], "that is no commit", expected="a hexadecimal name", found=str(commit)
-            )
+            yield case.failed(first[commit], "that is no commit", expected="a hexadecimal name", found=str(commit))
         elif commit != head:
             yield from _history(case, commit, count, first[commit])
     unclean = sum(bool(run.get("dirty")) for run in runs.values())

@@ -9,8 +9,6 @@ and key columns are read, no sample: whether an image is the right one is asked 
 dataset that is smaller than the subset lost a sample, by `rebuild`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench import plugins, refs
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import planned_rows, shard_folders, weight_files
 from shiftbench.audit.finding import Finding, Note, some
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref, ShardsName
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref, ShardsName
 
 NUMBER, LEVEL = "A9", 0
 _CURE = "make it again, or pull it"
@@ -77,16 +75,14 @@ def _classes(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
 def _declared_classes(case: Case, dataset: str) -> list[str] | None:
     """Return the classes that a dataset's file names; None: it is no dataset, or its data name them (`classes`)."""
     try:
-        module = plugins.find("datasets", case.plan.params.use("datasets", dataset))
+        module = registry.find("datasets", case.plan.params.use("datasets", dataset))
     except ParamsError:
         return None
     names = None if hasattr(module, "classes") else getattr(module, "CLASSES", None)
     return None if names is None else list(names)
 
 
-def _same_classes(
-    case: Case, ref: Ref, stated: object, expected: list[str] | None, whose: str
-) -> Iterator[Finding]:
+def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | None, whose: str) -> Iterator[Finding]:
     if expected is not None and stated != expected:
         why = f"the classes, or their order, are not {whose}"
         yield case.failed(ref, why, expected=_short(expected), found=_short(stated))
@@ -95,9 +91,7 @@ def _same_classes(
 def _subset(case: Case, ref: Ref, about: dict[str, Any], asked: object) -> Iterator[Finding]:
     kept = about.get("samples", 0) + len(about.get("skipped", ()))
     if isinstance(asked, int) and kept > asked:
-        yield case.failed(
-            ref, "more samples than params ask for", expected=str(asked), found=str(kept)
-        )
+        yield case.failed(ref, "more samples than params ask for", expected=str(asked), found=str(kept))
 
 
 def _partner(case: Case, ref: Ref, own: pa.Array, clean: Ref) -> Iterator[Finding]:
@@ -130,9 +124,7 @@ def _fewer(case: Case) -> Iterator[Note]:
         if isinstance(asked, int) and kept < asked:
             yield Note(f"{ref.name} has {kept} samples where params ask for up to {asked}")
         if skipped:
-            yield Note(
-                f"{ref.name}: {skipped} samples could not be read and were skipped, as params allow"
-            )
+            yield Note(f"{ref.name}: {skipped} samples could not be read and were skipped, as params allow")
 
 
 # -------------------------------------------------------------------- records, features, scores
@@ -156,14 +148,10 @@ def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Arra
     """Return what an output is about, and the keys there; None where that is not here."""
     if ref.kind == "scores":
         of = refs.records_of(ref)
-        return f"the records {of.name}", shard_folders.keys_of(
-            case.root / of.path
-        ) if of in case.complete else None
+        return f"the records {of.name}", shard_folders.keys_of(case.root / of.path) if of in case.complete else None
     dataset, split, *_ = content["data"].split("/")
     data = next(
-        need
-        for need in case.plan.artifacts[ref].inputs
-        if need.kind == "shards" and need.name == content["data"]
+        need for need in case.plan.artifacts[ref].inputs if need.kind == "shards" and need.name == content["data"]
     )
     # Shifted shards have the keys of clean ones, which are compared above and read once.
     clean = case.plan.want(refs.shards(dataset, split))
@@ -204,16 +192,12 @@ def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _table(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
-    columns = pq.read_table(
-        case.root / ref.path, columns=[*planned_rows.COLUMNS, "group"], use_threads=False
-    )
+    columns = pq.read_table(case.root / ref.path, columns=[*planned_rows.COLUMNS, "group"], use_threads=False)
     lists = columns.to_pydict()
     rows = list(zip(*(lists[name] for name in planned_rows.COLUMNS), strict=True))
     whole = {row for row, group in zip(rows, lists["group"], strict=True) if group is None}
     missing = planned_rows.required(case.plan, ref.name) - whole
-    extra = set(
-        planned_rows.foreign(case.plan, ref.name, set(rows), case.observed(ref.name, "metric"))
-    )
+    extra = set(planned_rows.foreign(case.plan, ref.name, set(rows), case.observed(ref.name, "metric")))
     for places, why in (
         (missing, "the table lacks planned rows"),
         (extra, "the table has rows that nothing planned gives"),

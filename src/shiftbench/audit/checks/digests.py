@@ -7,8 +7,6 @@ sample. All bytes are read, each once; time stamps, sizes and DVC's state are no
 bytes agree does not say that the bytes came from the recipe; levels 2 and 3 ask that. Remotes are not read here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator
@@ -20,10 +18,10 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.byte_differences import explain, packed
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins, places, shards, source_files
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
-from shiftbench.storage import dvc_store
+from shiftbench.workflow.storage import dvc_store
 
 NUMBER, LEVEL = "A10", 1
 _SAMPLES = 20  # damaged samples of a tar that are told one by one
@@ -51,9 +49,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield from _pinned(case)
     yield from _cache(case, objects)
     yield from _absent(case)
-    yield Note(
-        f"{len({one.file for one in stated})} files of {len(case.complete)} outputs, {case.digests.bytes} bytes"
-    )
+    yield Note(f"{len({one.file for one in stated})} files of {len(case.complete)} outputs, {case.digests.bytes} bytes")
 
 
 # ------------------------------------------------------------------ what the evidence states
@@ -106,9 +102,7 @@ def _other_bytes(case: Case, one: Stated, found: str) -> Iterator[Finding]:
     file = _name(case, one.file)
     keys = _damaged(one.ref, one.file, case) if one.file.suffix == ".tar" else []
     case.mismatches.append((one.ref, file, tuple(keys) or None))
-    why = (
-        f"its bytes are not those that {one.by} states; `shiftbench repair {file}` makes them again"
-    )
+    why = f"its bytes are not those that {one.by} states; `shiftbench repair {file}` makes them again"
     digests = {"expected": one.sha256, "found": found}
     if not keys:
         told = explain(case, one.ref, file)
@@ -147,9 +141,7 @@ def _undeclared(case: Case) -> Iterator[Finding]:
             name: digest
             for name in names
             if source.wants(name)
-            and not name.startswith(
-                shards.MANIFEST
-            )  # ours, with its receipt: `*.json` wants them, too
+            and not name.startswith(shards.MANIFEST)  # ours, with its receipt: `*.json` wants them, too
             and (digest := case.digests.of(folder / name))
         }
         for name, declared in source.files.items():
@@ -209,11 +201,7 @@ def _objects(case: Case) -> dict[Path, str | None]:
         if output.is_folder:
             found[kept] = None
     root = case.root.resolve()
-    return {
-        file: _below(root, home / path) if path else None
-        for file, path in found.items()
-        if file.is_file()
-    }
+    return {file: _below(root, home / path) if path else None for file, path in found.items() if file.is_file()}
 
 
 def _below(root: Path, file: Path) -> str | None:
@@ -243,9 +231,7 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
             told = {"file": str(file), "expected": name, "found": str(md5)}
             yield case.failed(ref or str(file), why, **told)
         elif digest and ref and case.digests.of(file) != digest:
-            why = (
-                "dvc.lock records other bytes than its receipt states; `make record` records these"
-            )
+            why = "dvc.lock records other bytes than its receipt states; `make record` records these"
             found = str(case.digests.of(file))
             yield case.failed(ref, why, file=str(path), expected=digest, found=found)
     if objects:

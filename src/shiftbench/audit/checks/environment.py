@@ -8,8 +8,6 @@ locked version. torch and torchvision are ranges in pyproject.toml and are not c
 versions, and results of several environments, are noted: `rebuild` and `reevaluation` tell whether that changes bytes.
 """
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import json
@@ -21,8 +19,8 @@ from typing import Any
 
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import environment
-from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A6", 0
 _RUN = ("environment", "commit", "dirty", "finished", "seconds", "determinism")
@@ -43,14 +41,8 @@ Run = dict[str, Any]
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look at each run file: is it complete, and are its packages those of the lock?"""
     locked = versions(environment.LOCK)
-    runs = {
-        ref: run for ref in case.complete if (run := case.run_file(ref))
-    }  # `chain` tells of others
-    wrong = [
-        one
-        for ref, run in runs.items()
-        for one in (*_complete(ref, run), *_versions(ref, run, locked))
-    ]
+    runs = {ref: run for ref in case.complete if (run := case.run_file(ref))}  # `chain` tells of others
+    wrong = [one for ref, run in runs.items() for one in (*_complete(ref, run), *_versions(ref, run, locked))]
     yield from case.grouped(wrong)
     yield Note(f"{len(runs)} run files; {len(locked)} packages are locked")
     yield from _locks(runs.values())
@@ -119,9 +111,7 @@ def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
     for name, version in (_around(run).get("packages") or {}).items():
         wanted = locked.get(_normal(name))
         if wanted not in (None, version):
-            why = (
-                f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
-            )
+            why = f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
             told = {"expected": f"{name} {wanted}", "found": f"{name} {version}"}
             yield ref, why, {"file": f"{ref.path}.run.json", **told}
 
@@ -142,37 +132,27 @@ def _startup(runs: Collection[Run]) -> Iterator[Note]:
     unknown = len(runs) - len(stated)
     if unknown:
         yield Note(
-            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set",
-            limits=True,
+            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set", limits=True
         )
-    names = Counter(
-        name for one in stated if isinstance(one, dict) for name in one if name != "pth"
-    )
+    names = Counter(name for one in stated if isinstance(one, dict) for name in one if name != "pth")
     if names:
         told = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
         yield Note(
-            f"made where more than the installed packages was on Python's path or preloaded: {told}",
-            limits=True,
+            f"made where more than the installed packages was on Python's path or preloaded: {told}", limits=True
         )
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:
     """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
     kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
-    places = Counter(
-        json.dumps([_around(run).get(key) for key in kept], sort_keys=True) for run in runs
-    )
+    places = Counter(json.dumps([_around(run).get(key) for key in kept], sort_keys=True) for run in runs)
     values = [json.loads(text) for text in places]
     differ = [
-        key
-        for key, found in zip(kept, zip(*values, strict=True), strict=False)
-        if found.count(found[0]) < len(found)
+        key for key, found in zip(kept, zip(*values, strict=True), strict=False) if found.count(found[0]) < len(found)
     ]
     if len(places) > 1:
         counts = ", ".join(str(number) for number in places.values())
-        yield Note(
-            f"{len(places)} environments made {counts} outputs; they differ in {', '.join(differ)}"
-        )
+        yield Note(f"{len(places)} environments made {counts} outputs; they differ in {', '.join(differ)}")
     gpus = sorted({str(_around(run)["gpu"]) for run in runs if "gpu" in _around(run)})
     if gpus:
         yield Note(f"computed on {', '.join(gpus)}")

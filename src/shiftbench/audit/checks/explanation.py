@@ -6,8 +6,6 @@ again at level 2; before, whether what lies there decodes to the recorded pixels
 feature is another than in the run file. It cannot say who changed a byte. Role model: diffoscope.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shiftbench.audit.case import Case
@@ -28,6 +26,4 @@ def check(case: Case) -> Iterator[Finding | Note]:
                 place = f"{file}: sample {key!r}" if key else file
                 yield Note(f"{place}: " + "; ".join(f"{name} {told[name]}" for name in told))
     if not case.mismatches:
-        yield Note(
-            "no check found other bytes than the recorded ones, so there is nothing to explain"
-        )
+        yield Note("no check found other bytes than the recorded ones, so there is nothing to explain")

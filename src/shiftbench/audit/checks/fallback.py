@@ -9,8 +9,6 @@ a GPU could judge is incomplete. Role model: TEST01 of MLPerf, second stage. Lim
 environment that a run file states is believed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shiftbench.audit.case import Case

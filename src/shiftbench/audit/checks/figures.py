@@ -9,8 +9,6 @@ give, and intervals of README.md and docs/results.md that no published row has a
 without an interval and exchanged ones are not compared; that tables follow from rows is asked by `aggregates`.
 """
 
-from __future__ import annotations
-
 import csv
 import itertools
 import json
@@ -25,17 +23,15 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import judged_again, printed_intervals
 from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.recompute import stages
-from shiftbench.errors import ShiftbenchError
+from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.stages import report
+from shiftbench.workflow.stages import report
 
 NUMBER, LEVEL = "A15", 1
 _FIGURES = 50  # of one file that are told one by one
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 _TAGS = re.compile(r"<[^>]*>|\s+")
-_MACHINERY = re.compile(
-    r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL
-)
+_MACHINERY = re.compile(r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL)
 _README, _RESULTS = Path("README.md"), Path("docs/results.md")
 _LINE = 200  # characters of a line of a page
 _WORDS = 60  # characters before a number that say where it stands
@@ -58,9 +54,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from findings
         for here, made in other:
             yield from _differing(case, run.artifact, here, made)
-        yield Note(
-            f"{len(run.made)} files made again from {len(run.artifact.inputs)} tables, proofs and previews"
-        )
+        yield Note(f"{len(run.made)} files made again from {len(run.artifact.inputs)} tables, proofs and previews")
     if not outputs:
         yield Note("no report is here, so there is nothing to make again")
     if case.pages and Path("published").is_dir() and not case.unlike:
@@ -75,13 +69,10 @@ def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
     for name in [name for name in here if here[name] != pages[name]]:
         lines = (text.splitlines() for text in (pages[name], here[name]))
         made, found = next(
-            (pair for pair in itertools.zip_longest(*lines, fillvalue="") if pair[0] != pair[1]),
-            ("", ""),
+            (pair for pair in itertools.zip_longest(*lines, fillvalue="") if pair[0] != pair[1]), ("", "")
         )
         why = "this page is not what the published tables give; `shiftbench docs` writes it again"
-        yield Finding(
-            "failed", name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE]
-        )
+        yield Finding("failed", name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE])
     yield Note(f"{len(here)} pages of the repository written again from the published tables")
 
 
@@ -126,9 +117,7 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
     for where, expected, found in told[:_FIGURES]:
         yield Finding("failed", place, f"{why}: {where}", expected=expected, found=found)
     if len(told) > _FIGURES:
-        yield Finding(
-            "failed", place, f"{len(told) - _FIGURES} more figures are not what the tables give"
-        )
+        yield Finding("failed", place, f"{len(told) - _FIGURES} more figures are not what the tables give")
     if not told:
         verdict: Verdict = "incomplete" if case.unlike else "failed"
         why = "its figures are those of the tables, but they are written in other bytes"

@@ -8,8 +8,6 @@ is believed (`pip install --require-hashes -r requirements.lock` is not); interp
 machine's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

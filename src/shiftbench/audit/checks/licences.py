@@ -6,22 +6,20 @@ on. Shards that may not be passed on lie below data/local, which is below no out
 manifest below data/shards forbids it. Source files are in data/sources, which is never pushed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import git_state, shard_folders
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
 from shiftbench.data import source_files
-from shiftbench.errors import ParamsError
-from shiftbench.plan.params import Dataset
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan.params import Dataset
 
 NUMBER, LEVEL = "A7", 0
 _PRIVATE = ("data/local", "data/sources")
@@ -38,9 +36,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from _shards(case, ref, shard_folders.stated(case, ref))
     yield from _strays(case)
     yield from _stored(case)
-    yield Note(
-        f"the licences of {seen['sources']} source files and {seen['shards']} folders of shards"
-    )
+    yield Note(f"the licences of {seen['sources']} source files and {seen['shards']} folders of shards")
 
 
 def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
@@ -68,7 +64,7 @@ def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
 
 def _shards(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     dataset = ref.parts[0]
-    module = plugins.find("datasets", case.plan.params.use("datasets", dataset))
+    module = registry.find("datasets", case.plan.params.use("datasets", dataset))
     stated = case.plan.params.options("datasets", dataset).get("licence") or module.LICENCE
     yield from _licence(case, ref, about, stated, f"dataset {dataset}")
     entry = case.plan.params.component("datasets", dataset)
@@ -78,9 +74,7 @@ def _shards(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     yield from case.expect(ref, why, allowed, about.get("redistribute"))
 
 
-def _licence(
-    case: Case, ref: Ref, about: dict[str, Any], stated: str, who: str
-) -> Iterator[Finding]:
+def _licence(case: Case, ref: Ref, about: dict[str, Any], stated: str, who: str) -> Iterator[Finding]:
     found = str(about.get("licence") or "").strip()
     if not found:
         yield case.failed(ref, "the manifest states no licence", expected=stated, found="nothing")
@@ -95,9 +89,7 @@ def _strays(case: Case) -> Iterator[Finding]:
         ref = Ref("shards", manifest.parent.relative_to(case.root / "data/shards").as_posix())
         if shard_folders.stated(case, ref).get("redistribute") is False:
             why = "its licence forbids to pass it on, and it lies where it is pushed from; it belongs into data/local"
-            yield case.failed(
-                ref.path, why, expected=f"data/local/{ref.name}", found=f"data/shards/{ref.name}"
-            )
+            yield case.failed(ref.path, why, expected=f"data/local/{ref.name}", found=f"data/shards/{ref.name}")
 
 
 def _stored(case: Case) -> Iterator[Finding]:
@@ -105,9 +97,7 @@ def _stored(case: Case) -> Iterator[Finding]:
     for file in (Path("dvc.yaml"), Path("dvc.lock")):
         for out in _outs(file):
             for home in _PRIVATE:
-                inside = PurePosixPath(home).is_relative_to(out) or PurePosixPath(
-                    out
-                ).is_relative_to(home)
+                inside = PurePosixPath(home).is_relative_to(out) or PurePosixPath(out).is_relative_to(home)
                 if inside:
                     why = f"{out} is an output of DVC, and {home} is never pushed; take it out"
                     yield case.failed(file.name, why, expected="no output there", found=out)
@@ -127,7 +117,5 @@ def _outs(file: Path) -> list[str]:
     found: list[str] = []
     for stage in (content or {}).get("stages", {}).values():
         for out in stage.get("outs", ()):
-            found += (
-                [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
-            )
+            found += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
     return found

@@ -5,16 +5,14 @@ the recipe of each receipt is one of its plugin's `PARAMS`; each severity lies w
 values are those of today's params is asked by `reruns`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.errors import ParamsError, near
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, near
 
 NUMBER, LEVEL = "A4", 0
 _FAMILIES = {
@@ -40,25 +38,19 @@ def check(case: Case) -> Iterator[Finding | Note]:
             wrong += [(ref, why, {**file}) for why in _unknown(family, used)]
         wrong += [(ref, why, {**file, **told}) for why, told in _severity(content)]
     yield from case.grouped(wrong)
-    yield Note(
-        f"params.yaml is well-formed; {options} options in {len(case.complete)} recipes are known"
-    )
+    yield Note(f"params.yaml is well-formed; {options} options in {len(case.complete)} recipes are known")
 
 
 def _used(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the plugins that a recipe holds, each with its family."""
-    found = [
-        (family, content[key])
-        for key, family in _FAMILIES.items()
-        if isinstance(content.get(key), dict)
-    ]
+    found = [(family, content[key]) for key, family in _FAMILIES.items() if isinstance(content.get(key), dict)]
     metrics = content.get("metrics") if "campaign" in content else None
     return found + [("metrics", used) for used in (metrics or {}).values()]
 
 
 def _unknown(family: str, used: dict[str, Any]) -> list[str]:
     try:
-        module = plugins.find(family, str(used.get("use")))
+        module = registry.find(family, str(used.get("use")))
     except ParamsError as error:
         return [f"its recipe names a plugin that does not exist: {error}"]
     known = set(getattr(module, "PARAMS", {}))
@@ -72,7 +64,7 @@ def _severity(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     if "severity" not in content or not isinstance(content.get("shift"), dict):
         return
     try:
-        module: ModuleType = plugins.find("shifts", str(content["shift"].get("use")))
+        module: ModuleType = registry.find("shifts", str(content["shift"].get("use")))
     except ParamsError:
         return  # told above
     low, high = getattr(module, "RANGE", (0.0, 5.0))

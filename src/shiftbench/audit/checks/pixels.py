@@ -7,8 +7,6 @@ that were neither drawn nor in a damaged file are not decoded here; records whos
 state the digest of pixels that are stored nowhere, which level 2 asks.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from typing import Any
@@ -18,11 +16,11 @@ from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.byte_differences import explain, packed
 from shiftbench.audit.evidence.tar_members import members
 from shiftbench.audit.finding import Finding, Note
+from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, shards
 from shiftbench.data.shards import Entry
-from shiftbench.errors import ShiftbenchError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 NUMBER, LEVEL = "A12", 1
 _FINDINGS = 20  # samples of a folder that are told one by one
@@ -38,20 +36,14 @@ def check(case: Case) -> Iterator[Finding | Note]:
             continue  # a finding of `archives`
         chains[ref.name] = manifest["pixels"]
         yield from _chain(case, ref, manifest, entries)
-        drawn = [
-            entry
-            for entry in _drawn(case, ref, entries)
-            if (case.folder(ref) / entry.tar).is_file()
-        ]
+        drawn = [entry for entry in _drawn(case, ref, entries) if (case.folder(ref) / entry.tar).is_file()]
         yield from _decoded(case, ref, manifest, drawn)
         decoded, folders = decoded + len(drawn), folders + 1
     yield Note(f"{decoded} samples of {folders} folders decoded")
     yield from _evaluated(case, chains)
 
 
-def _chain(
-    case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry]
-) -> Iterator[Finding]:
+def _chain(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry]) -> Iterator[Finding]:
     chain = hashlib.sha256(b"".join(shards.link(e.key, e.pixels) for e in entries)).hexdigest()
     why = "the manifest's pixel digest is not that of the samples in the index"
     yield from case.expect(ref, why, manifest["pixels"], chain)
@@ -64,16 +56,10 @@ def _drawn(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
     at = set(case.draw(f"pixels/{ref.path}", len(entries), case.count))
     damaged = {file for of, file, _ in case.mismatches if of == ref}
     folder = case.folder(ref).relative_to(case.root).as_posix()
-    return [
-        entry
-        for number, entry in enumerate(entries)
-        if number in at or f"{folder}/{entry.tar}" in damaged
-    ]
+    return [entry for number, entry in enumerate(entries) if number in at or f"{folder}/{entry.tar}" in damaged]
 
 
-def _decoded(
-    case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry]
-) -> Iterator[Finding]:
+def _decoded(case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry]) -> Iterator[Finding]:
     fields = {extension: name for name, extension in manifest["fields"].items()}
     told = 0
     for entry in drawn:
@@ -89,9 +75,7 @@ def _decoded(
             explanation = explain(case, ref, file, entry.key)
             yield case.failed(ref, why, explanation=explanation, **place)
     if told > _FINDINGS:
-        yield case.failed(
-            ref, f"{told - _FINDINGS} more samples do not decode to the recorded pixels"
-        )
+        yield case.failed(ref, f"{told - _FINDINGS} more samples do not decode to the recorded pixels")
 
 
 def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:
@@ -114,9 +98,7 @@ def _evaluated(case: Case, chains: dict[str, str]) -> Iterator[Finding | Note]:
             reading += 1
         elif name in chains:
             compared += 1
-            why = (
-                f"the pixels that were evaluated are not those of the shards {name}; evaluate again"
-            )
+            why = f"the pixels that were evaluated are not those of the shards {name}; evaluate again"
             yield from case.expect(ref, why, chains[name], stated, file=f"{ref.path}.receipt.json")
     yield Note(
         f"{compared} receipts of records and features state the pixels of their shards; {reading} were shifted while "

@@ -13,8 +13,6 @@ with the probability that a note states (1-(1-f)^k for k samples drawn with repl
 machines are only met by auditing there.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -22,9 +20,9 @@ from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import confinement
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
+from shiftbench.base.refs import ShardsName
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
-from shiftbench.refs import ShardsName
-from shiftbench.rng import RandomStream
 
 NUMBER, LEVEL = "A17", 2
 WHOLE = 500  # samples; smaller folders are made again whole

@@ -8,8 +8,6 @@ along a stream, everything before is walked again. What is not equal is worth wh
 a share f of the batches is met with probability 1-(1-f)^k; CUDA does not promise equal bits even on one card.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shiftbench.audit.case import Case
@@ -52,6 +50,4 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
     samples = sum(one.samples for one in group.comparisons)
     batches = sum(map(len, group.batches.values()))
     exact = "all rows equal" if group.exact else "not all rows equal"
-    yield Note(
-        f"{name}: {batches} batches of {len(group.comparisons)} positions, {samples} samples: {exact}"
-    )
+    yield Note(f"{name}: {batches} batches of {len(group.comparisons)} positions, {samples} samples: {exact}")

@@ -7,8 +7,6 @@ incomplete. The finding says which key or definition differs. That the inputs ar
 `coherence`; what is not here, by `chain`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,14 +26,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
     if case.unlike and wrong:
         (ref, why, told), count = wrong[0], len(wrong)
         other = f"{len(case.unlike)} modules are of another version than this auditor: {some(case.unlike)}"
-        yield case.incomplete(
-            ref, f"{count} recipes are not those that this auditor plans ({why}); {other}", **told
-        )
+        yield case.incomplete(ref, f"{count} recipes are not those that this auditor plans ({why}); {other}", **told)
     else:
         yield from case.grouped(wrong)
-    yield Note(
-        f"{len(case.complete) - len(wrong)} of {len(case.complete)} outputs would not be made again"
-    )
+    yield Note(f"{len(case.complete) - len(wrong)} of {len(case.complete)} outputs would not be made again")
 
 
 def _stale(case: Case) -> Iterator[Wrong]:

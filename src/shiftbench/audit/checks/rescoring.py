@@ -10,8 +10,6 @@ spread: no score knows its sample by name. Limits: records and features are thos
 drawn is not looked at.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
@@ -21,19 +19,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import search_effect, stages
-from shiftbench.detectors._rows import Rows
-from shiftbench.errors import NotRunError, ShiftbenchError
+from shiftbench.base import registry
+from shiftbench.base.errors import NotRunError, ShiftbenchError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.stages import detector_search
-from shiftbench.stages import score as scoring
-from shiftbench.stages.detector_context import DetectorContext
+from shiftbench.workflow.stages import detector_search
+from shiftbench.workflow.stages import score as scoring
+from shiftbench.workflow.stages.detector_context import DetectorContext
 
 NUMBER, LEVEL = "A32", 3
 _APART, _OF_NET = 1e-6, 1e-3
@@ -59,9 +57,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         f"{len(drawn)} of {len(cheap) + len(costly)} fitted detectors scored again, {count} of {len(searches)} "
         "searches made again"
     )
-    yield Note(
-        f"{len(hidden)} detectors scored again with hidden names and labels, in another order"
-    )
+    yield Note(f"{len(hidden)} detectors scored again with hidden names and labels, in another order")
 
 
 def _in_both(case: Case, groups: list[list[Ref]]) -> Iterator[Ref]:
@@ -79,7 +75,7 @@ def _groups(case: Case) -> tuple[list[list[Ref]], list[list[Ref]], list[list[Ref
     cheap: dict[str, list[Ref]] = {}
     costly: dict[str, list[Ref]] = {}
     for ref, artifact, _ in case.of("scores"):
-        detector = plugins.find("detectors", artifact.recipe["detector"]["use"])
+        detector = registry.find("detectors", artifact.recipe["detector"]["use"])
         if tuple(detector.NEEDS) == ("logits",) and not hasattr(detector, "FIT"):
             groups = plain  # `rows` computes all of these
         else:
@@ -112,7 +108,7 @@ def _guarded(case: Case, ref: Ref, look: _Look) -> Iterator[Finding]:
 
 def _scored(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
     context, spec = DetectorContext(run, "cpu"), artifact.recipe
-    detector = plugins.find("detectors", spec["detector"]["use"])
+    detector = registry.find("detectors", spec["detector"]["use"])
     options = {**spec["detector"]["options"], **scoring.chosen_options(run, artifact)}
     state = context.fitted(artifact, detector, options)
     table = scoring.scored(detector, options, context.rows(artifact, spec["rows"]), state)
@@ -137,7 +133,7 @@ def _scored(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Findi
 def _hidden(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
     """Score rows with hidden names and labels in a drawn order: a score follows from what the net gives alone."""
     context, spec = DetectorContext(run, "cpu"), artifact.recipe
-    detector = plugins.find("detectors", spec["detector"]["use"])
+    detector = registry.find("detectors", spec["detector"]["use"])
     options = {**spec["detector"]["options"], **scoring.chosen_options(run, artifact)}
     state = context.fitted(artifact, detector, options)
     rows = context.rows(artifact, spec["rows"])
@@ -150,10 +146,7 @@ def _hidden(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Findi
         at = int(np.argmax(apart))
         count = int((apart > room).sum())
         why = f"{count} of {len(known)} scores are others where names and labels are hidden and the order is another"
-        told = {
-            "expected": repr(float(known[order][at])),
-            "found": repr(float(known[order][at] - apart[at])),
-        }
+        told = {"expected": repr(float(known[order][at])), "found": repr(float(known[order][at] - apart[at]))}
         yield case.failed(artifact.ref, why, sample=rows.keys[int(order[at])], **told)
 
 
@@ -165,11 +158,7 @@ def _permutation(case: Case, name: str, count: int) -> list[int]:
 def _anonymous(rows: Rows, order: NDArray[np.int64]) -> Rows:
     """Return rows in another order, of which nobody can tell which cell and samples they are of."""
     table, count = rows.table.take(order), len(order)
-    hidden = {
-        "key": [f"{i:08d}" for i in range(count)],
-        "label": [-1] * count,
-        "correct": [False] * count,
-    }
+    hidden = {"key": [f"{i:08d}" for i in range(count)], "label": [-1] * count, "correct": [False] * count}
     for at, field in enumerate(table.schema):
         if field.name in hidden:
             values = pa.array(hidden[field.name], type=field.type)
@@ -185,7 +174,7 @@ def _anonymous(rows: Rows, order: NDArray[np.int64]) -> Rows:
 
 def _searched(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
     context, spec = DetectorContext(run, "cpu"), artifact.recipe
-    detector = plugins.find("detectors", spec["detector"]["use"])
+    detector = registry.find("detectors", spec["detector"]["use"])
     clean = context.rows(artifact, spec["id"])
     ood = [context.rows(artifact, name) for name in spec["ood"]]
     content = table_files.safe_read(case.root / artifact.ref.path, "searches")

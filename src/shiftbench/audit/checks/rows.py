@@ -8,8 +8,6 @@ largest of a search is the chosen one. Features are finite, one row per record. 
 doubted here (level 3), nor scores of detectors that are fitted or see the net (level 3).
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -20,17 +18,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import judged_records
 from shiftbench.audit.recompute.cached_evidence import CachedEvidence
 from shiftbench.audit.recompute.judged_records import Space, Truth, Wrong
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import NotRunError, ShiftbenchError
-from shiftbench.refs import Ref
-from shiftbench.stages.score import scored
+from shiftbench.base import registry
+from shiftbench.base.errors import NotRunError, ShiftbenchError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.detectors._rows import Known, Rows
+from shiftbench.workflow.stages.score import scored
 
 NUMBER, LEVEL = "A13", 1
 _CLOSE = 1e-9  # relative, of a score that is computed again: exp differs between CPUs
@@ -74,9 +72,7 @@ class _Look:
                 if table is not None and ref.kind == "searches":
                     yield from _chosen(self.case, ref, table)
 
-    def _table(
-        self, ref: Ref, receipt: Spec, name: str
-    ) -> Generator[Finding, None, pa.Table | None]:
+    def _table(self, ref: Ref, receipt: Spec, name: str) -> Generator[Finding, None, pa.Table | None]:
         file = self.case.folder(ref) / name
         place = file.relative_to(self.case.root).as_posix()
         if not file.is_file():
@@ -88,9 +84,7 @@ class _Look:
         table, form = content
         self.counts[f"rows of {ref.kind}"] += len(table)
         digest = (receipt["rows"] or {}).get(name)
-        for why, expected, seen in table_files.wrong(
-            file, table, form, receipt["fingerprint"], digest
-        ):
+        for why, expected, seen in table_files.wrong(file, table, form, receipt["fingerprint"], digest):
             yield self.case.failed(ref, why, file=place, expected=expected, found=seen)
         return table
 
@@ -154,9 +148,7 @@ class _Look:
         yield from self._by_logits(ref, table, labels, space)
         self.counts["records judged again"] += len(table)
 
-    def _by_logits(
-        self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space
-    ) -> Iterator[Wrong]:
+    def _by_logits(self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Wrong]:
         logits, shape = self.evidence.logits(ref, table), (len(table), space.classes)
         if logits is None:
             yield from judged_records.judge_top(table, labels, space)
@@ -191,7 +183,7 @@ class _Look:
 
     def _again(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
         """Compute the scores of a detector that needs nothing but logits again."""
-        detector = plugins.find("detectors", spec["detector"]["use"])
+        detector = registry.find("detectors", spec["detector"]["use"])
         if tuple(detector.NEEDS) != ("logits",) or hasattr(detector, "FIT"):
             self.counts["files of scores whose detector is fitted or sees the net"] += 1
             return

@@ -6,8 +6,6 @@ choose or search. `--seed` repeats an audit; that is noted, since such a seed ma
 were made. How likely a draw of k meets a fault in a share f of the samples is stated: 1 - (1 - f)^k.
 """
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterator
 
@@ -49,17 +47,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
             why = "it was finished after this audit, by its clock: the seed could be known when it was made"
             told = {"expected": f"until {case.today}", "found": finished}
             yield case.failed(ref, why, file=f"{ref.path}.run.json", **told)
-    yield Note(
-        f"{dated} outputs were finished before this audit" if dated else "nothing was made yet"
-    )
+    yield Note(f"{dated} outputs were finished before this audit" if dated else "nothing was made yet")
     if case.given:
-        yield Note(
-            "the seed was given by hand; it may have been known when the results were made",
-            limits=True,
-        )
+        yield Note("the seed was given by hand; it may have been known when the results were made", limits=True)
     else:
         yield Note("the seed is the auditor's own: entropy of this audit, which `--seed` repeats")
-    odds = ", ".join(
-        f"{chance(f, case.count):.0%} where {f:.0%} of them are wrong" for f in _SHARES
-    )
+    odds = ", ".join(f"{chance(f, case.count):.0%} where {f:.0%} of them are wrong" for f in _SHARES)
     yield Note(f"a draw of {case.count} meets a fault with a probability of {odds}")

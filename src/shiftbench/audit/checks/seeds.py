@@ -7,8 +7,6 @@ the shift, severity and `fresh` of their path and of params, which with dataset 
 and seeded). That is found in the syntax: a library that draws by itself is met by rebuilding (`rebuild`, `alone`).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -16,15 +14,15 @@ from typing import Any
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.evidence import random_calls
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.errors import PluginError
+from shiftbench.base.errors import PluginError
+from shiftbench.base.refs import Ref, ShardsName, WeightsName
 from shiftbench.provenance import code_digest
-from shiftbench.refs import Ref, ShardsName, WeightsName
 
 NUMBER, LEVEL = "A5", 0
 DECIDES_NOTHING = frozenset(
     {
-        ("shiftbench/sandbox/server.py", "os.urandom"),  # a secret that no output holds
-        ("shiftbench/sandbox/running.py", "random.seed"),  # with 0, before a program of others runs
+        ("shiftbench/evaluation/sandbox/server.py", "os.urandom"),  # a secret that no output holds
+        ("shiftbench/evaluation/sandbox/running.py", "random.seed"),  # with 0, before a program of others runs
     }
 )
 """Calls of the sandbox that no result depends on."""
@@ -45,22 +43,14 @@ def check(case: Case) -> Iterator[Finding | Note]:
     files = [name for name in users if name.endswith(".py")]
     for name in files:
         yield from _drawn(case, name, users[name])
-    yield Note(
-        f"{seeds} recipes hold a seed; {len(files)} source files draw random words by key only"
-    )
+    yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random words by key only")
 
 
 def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
     for name, (expected, found) in _facts(case, ref, content).items():
         if expected != found:
-            why = (
-                f"its {name} is not what params and its name say, so other random words were drawn"
-            )
-            told = {
-                "file": f"{ref.path}.receipt.json",
-                "expected": str(expected),
-                "found": str(found),
-            }
+            why = f"its {name} is not what params and its name say, so other random words were drawn"
+            told = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(found)}
             yield ref, why, told
 
 

@@ -14,8 +14,6 @@ new run asks whether the AUROC of a point is right.From level 1 on, up to 500 te
 such by nature).
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -26,12 +24,12 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import near_duplicates, planned_sets, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.audit.recompute import search_effect
+from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
-from shiftbench.plan import detector_plan
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
-from shiftbench.stages import detector_search
 from shiftbench.statistics import search_tables
+from shiftbench.workflow.plan import detector_plan
+from shiftbench.workflow.stages import detector_search
 
 NUMBER, LEVEL = "A8", 0
 _READS = 1
@@ -56,9 +54,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from _disjoint(case, *pair)
     if case.level >= _READS:
         yield from _near(case, here)
-    yield Note(
-        f"{searches} searches; {len(here)} of {len(pairs)} pairs of sets that must be disjoint are here"
-    )
+    yield Note(f"{searches} searches; {len(here)} of {len(pairs)} pairs of sets that must be disjoint are here")
 
 
 def _near(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
@@ -71,9 +67,7 @@ def _near(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
         if found is None:
             continue
         of, compared, count, pairs_found = found
-        nearest = "; ".join(
-            f"{a} and {b} ({apart:.2g} of 255 apart)" for apart, a, b in pairs_found
-        )
+        nearest = "; ".join(f"{a} and {b} ({apart:.2g} of 255 apart)" for apart, a, b in pairs_found)
         told = f"{count} of {compared} images of {tested[0].name} are nearly equal to one of {of} of {learned[0].name}"
         yield Note(f"{told}{f': {nearest}' if nearest else ''}", limits=count > 0)
 
@@ -107,10 +101,7 @@ def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
 def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     """Look at what each point of the grid gave, and which was chosen."""
     rows = schema.read(case.root / ref.path, form=formats.SEARCHES).to_pylist()
-    points = [
-        recipe.canonical(point)
-        for point in detector_search.grid_points(receipt["recipe"].get("grid", {}))
-    ]
+    points = [recipe.canonical(point) for point in detector_search.grid_points(receipt["recipe"].get("grid", {}))]
     found = [row["options"] for row in rows]
     if found != points:
         why = "the points that were tried are not those of the grid"
@@ -127,9 +118,7 @@ def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
     yield from _counts(case, ref, receipt["recipe"], rows)
 
 
-def _effect(
-    case: Case, ref: Ref, receipt: dict[str, Any], rows: list[dict[str, Any]]
-) -> Iterator[Finding | Note]:
+def _effect(case: Case, ref: Ref, receipt: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[Finding | Note]:
     effect, stated = search_tables.effect(rows), receipt.get("facts", {}).get("effect")
     why = "which options mattered is not what the receipt states"
     yield from case.expect(ref, why, effect, stated, file=f"{ref.path}.receipt.json")
@@ -143,13 +132,9 @@ def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator
     same = f"all {len(fit)} points of {ref.name} give AUROC {fit[0]['auroc']:.6g}"
     artifact = case.plan.artifacts[ref]
     if not search_effect.is_cheap(artifact):
-        yield Note(
-            f"{same}; whether scores differ was not asked, since the detector sees the net again"
-        )
+        yield Note(f"{same}; whether scores differ was not asked, since the detector sees the net again")
     elif not case.complete.keys() >= set(artifact.inputs):
-        yield case.incomplete(
-            ref, "whether the search has any effect cannot be told without what it was made from"
-        )
+        yield case.incomplete(ref, "whether the search has any effect cannot be told without what it was made from")
     elif search_effect.differ(case, ref, [row["options"] for row in fit]):
         yield Note(f"{same}: they change scores, not which samples they tell apart")
     else:
@@ -157,9 +142,7 @@ def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator
         yield case.failed(ref, why, expected="scores that differ", found=same)
 
 
-def _counts(
-    case: Case, ref: Ref, content: dict[str, Any], rows: list[dict[str, Any]]
-) -> Iterator[Finding]:
+def _counts(case: Case, ref: Ref, content: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[Finding]:
     """Compare how many samples were searched on with the indexes."""
     for column, names in (("n_id", [content["id"]]), ("n_ood", content["ood"])):
         places = [_searched(case, name) for name in names]
@@ -195,9 +178,7 @@ def _declared(case: Case) -> Iterator[Note]:
     for name in case.plan.campaigns:
         for ref in sorted(planned_sets.weights_of(case, name)):
             if why := planned_sets.holds_tested(case, ref):
-                yield Note(
-                    f"{ref.name} of campaign {name} holds what is tested: {why}", limits=True
-                )
+                yield Note(f"{ref.name} of campaign {name} holds what is tested: {why}", limits=True)
 
 
 def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
@@ -208,9 +189,7 @@ def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
         shared = _shared(case, one, two, column)
         if len(shared):
             rows = shard_folders.index(case, two)
-            key = rows.column("key")[
-                rows.column(column).to_pylist().index(shared[0].as_py())
-            ].as_py()
+            key = rows.column("key")[rows.column(column).to_pylist().index(shared[0].as_py())].as_py()
             why = f"{roles} share {len(shared)} sample(s) by {what}: take them out of {one.name} or of {two.name}"
             found = f"{len(shared)} of {len(rows)} are also in {one.name}"
             yield case.failed(two, why, sample=key, expected="none", found=found)
@@ -238,6 +217,4 @@ def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
         for name, stated in ((row["set_a"], row["n_a"]), (row["set_b"], row["n_b"])):
             place = case.plan._points.resolve(Ref("shards", name))
             there = len(shard_folders.index(case, place)) if place in case.complete else stated
-            yield from case.expect(
-                ref, f"the proof is about other samples of {name}", there, stated
-            )
+            yield from case.expect(ref, f"the proof is about other samples of {name}", there, stated)

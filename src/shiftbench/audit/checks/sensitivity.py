@@ -8,8 +8,6 @@ difference to it is told. Limits: 16 samples, as many as a run takes; a GPU give
 the rule is that of another environment.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

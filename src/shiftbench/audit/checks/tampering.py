@@ -8,15 +8,13 @@ leaves the check incomplete. Limits: who can write the repository can forge the 
 (`attestation`) or somebody else keeps a root of it.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.release import manifest, verify
 from shiftbench.release.verify import Problem
 
@@ -33,9 +31,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         return
     broken = [problem for name in names for problem in verify.tampered(home, name)]
     for problem in broken:
-        yield case.failed(
-            problem.path, problem.meaning, expected=problem.expected, found=problem.found
-        )
+        yield case.failed(problem.path, problem.meaning, expected=problem.expected, found=problem.found)
     if broken:
         return
     try:
@@ -47,9 +43,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield Note(f"{len(names)} releases are one chain; the newest is of another output root")
         return
     yield from _artefacts(case, home, newest)
-    yield Note(
-        f"{len(names)} releases in one chain; {newest['name']} has {len(newest['artefacts'])} artefacts"
-    )
+    yield Note(f"{len(names)} releases in one chain; {newest['name']} has {len(newest['artefacts'])} artefacts")
 
 
 def _artefacts(case: Case, home: Path, newest: manifest.Content) -> Iterator[Finding | Note]:
@@ -57,9 +51,7 @@ def _artefacts(case: Case, home: Path, newest: manifest.Content) -> Iterator[Fin
     yield from _changed(case, newest, [p for p in problems if p.kind == "artefact"])
     missing = Counter(Path(p.path).parts[0] for p in problems if p.kind == "missing")
     for place, count in missing.items():
-        why = (
-            f"{count} files of release {newest['name']} are not here; `shiftbench pull` brings them"
-        )
+        why = f"{count} files of release {newest['name']} are not here; `shiftbench pull` brings them"
         yield case.incomplete(place, why)
     moved = sum(p.kind == "moved" for p in problems)
     if moved:

@@ -11,8 +11,6 @@ at least, and three times what they took) are named and incomplete. Limits: a fo
 that the note states; level 4 trains all.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -26,10 +24,10 @@ from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.reproduce import confinement
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.audit.reproduce.tolerance import FACTOR, UNITS
+from shiftbench.base.files import sha256
+from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
-from shiftbench.files import sha256
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A33", 3
 _EACH, _SECONDS, _TIMES = 16, 60.0, 3
@@ -106,11 +104,7 @@ def _train(checkout: IsolatedCheckout, net: _Net, seconds: float, **kernels: str
 
 def _trained(case: Case) -> list[Artifact]:
     """Return the nets that learned from shards, in plan order."""
-    return [
-        artifact
-        for _, artifact, _ in case.of("weights")
-        if any(need.kind == "shards" for need in artifact.inputs)
-    ]
+    return [artifact for _, artifact, _ in case.of("weights") if any(need.kind == "shards" for need in artifact.inputs)]
 
 
 def _on_cpu(case: Case, artifact: Artifact) -> bool:
@@ -189,16 +183,10 @@ def _judged(case: Case, checkout: IsolatedCheckout, net: _Net) -> tuple[Verdict,
     there, here = (weight_files.tensors(root / net.ref.path) for root in (case.root, checkout.root))
     apart = weight_files.apart(there, here)
     if apart is None:
-        return (
-            "failed",
-            f"its tensors have other names or shapes, which no environment explains: {told}",
-        )
+        return ("failed", f"its tensors have other names or shapes, which no environment explains: {told}")
     room = _room(checkout, net, here)
     if apart <= room:
-        return (
-            "statistical",
-            f"weights differ by {apart:.2g}, {room:.2g} is possible; what differs: {told}",
-        )
+        return ("statistical", f"weights differ by {apart:.2g}, {room:.2g} is possible; what differs: {told}")
     why = f"a weight is apart by {apart:.3g}, where {room:.3g} was measured to be possible"
     if any(environments.is_software(reason) for reason in reasons):
         return "incomplete", f"{why}; audit with the libraries of the run: {told}"
@@ -209,11 +197,7 @@ def _room(checkout: IsolatedCheckout, net: _Net, here: weight_files.Tensors) -> 
     """Return by how much another CPU may move a weight: measured here, by other kernels."""
     again = _Net(artifact=net.artifact)
     _train(checkout, again, 10 * _SECONDS, **_KERNELS)
-    there = (
-        {}
-        if again.late or "error" in again.answer
-        else weight_files.tensors(checkout.root / net.ref.path)
-    )
+    there = {} if again.late or "error" in again.answer else weight_files.tensors(checkout.root / net.ref.path)
     moved = weight_files.apart(there, here) or 0.0
     return max(FACTOR * moved, UNITS["float32"] * max(1.0, weight_files.largest(here)))
 

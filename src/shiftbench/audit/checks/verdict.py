@@ -5,14 +5,12 @@ that is the worst of its findings. What is installed here in another version tha
 difference of bytes may come from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note, Result, worst
 from shiftbench.provenance import environment
-from shiftbench.tools import doctor
+from shiftbench.workflow.tools import doctor
 
 NUMBER, LEVEL = "A30", 0
 
@@ -22,14 +20,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for result in case.results:
         yield from _sound(case, result)
     done = [result for result in case.results if result.verdict != "not run"]
-    yield Note(
-        f"{len(done)} other checks were run, {len(case.results) - len(done)} are of deeper levels"
-    )
+    yield Note(f"{len(done)} other checks were run, {len(case.results) - len(done)} are of deeper levels")
     here = environment.describe()
     yield Note(f"audited with Python {here['python']} on {here['os']}, {here['cpu']}")
-    yield from (
-        Note(f"here is not what is locked: {line}") for line in doctor.drift(environment.LOCK)
-    )
+    yield from (Note(f"here is not what is locked: {line}") for line in doctor.drift(environment.LOCK))
 
 
 def _sound(case: Case, result: Result) -> Iterator[Finding]:

@@ -10,8 +10,6 @@ user's file, which `digests` checks as a pinned file. Limits: that training give
 of a drawn net, at level 4 of all.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import json
@@ -22,14 +20,14 @@ from typing import Any
 import pyarrow as pa
 from safetensors import SafetensorError, safe_open
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders, table_files, weight_files
 from shiftbench.audit.finding import Finding, Note, some
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
-from shiftbench.errors import DataError
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 
 NUMBER, LEVEL = "A16", 1
 _LOGGED, _POINTS = "val_accuracy", 0.05
@@ -58,17 +56,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
         if broken:
             yield case.failed(ref, f"tensor {broken} is not finite")
         yield from _log(case, ref, artifact)
-    without = (
-        f"; of {unmatched} no shards with their classes are here or were learnt from"
-        if unmatched
-        else ""
-    )
+    without = f"; of {unmatched} no shards with their classes are here or were learnt from" if unmatched else ""
     yield Note(f"{files} weight files with {tensors} tensors{without}")
 
 
-def _copied(
-    case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]
-) -> Iterator[Finding]:
+def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]) -> Iterator[Finding]:
     """Yield that a net has the tensors of one that was trained from another seed."""
     if not any(need.kind == "shards" for need in artifact.inputs):
         return  # it was not trained here
@@ -79,9 +71,7 @@ def _copied(
         yield case.failed(ref, why, **told)
 
 
-def _stated(
-    case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, str]
-) -> Iterator[Finding]:
+def _stated(case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, str]) -> Iterator[Finding]:
     for name, expected in (("name", ref.name), ("fingerprint", receipt["fingerprint"])):
         why = f"the weights are others': their {name} is not that of the receipt"
         yield from case.expect(ref, why, expected, stated.get(name))
@@ -96,15 +86,11 @@ def _classes(case: Case, ref: Ref, artifact: Artifact) -> list[str] | None:
     return None
 
 
-def _learnt(
-    case: Case, ref: Ref, stated: dict[str, str], classes: list[str] | None
-) -> Iterator[Finding]:
+def _learnt(case: Case, ref: Ref, stated: dict[str, str], classes: list[str] | None) -> Iterator[Finding]:
     try:
         found = json.loads(stated["classes"])
     except (KeyError, ValueError):
-        yield case.failed(
-            ref, "the weights do not state their classes", found=str(stated.get("classes"))
-        )
+        yield case.failed(ref, "the weights do not state their classes", found=str(stated.get("classes")))
         return
     if classes is not None and found != classes:
         why = "the weights' classes are not those of their training data, or in another order"
@@ -154,7 +140,7 @@ def _last(log: pa.Table) -> float | None:
 
 def seen(case: Case, ref: Ref, artifact: Artifact) -> tuple[float, int] | None:
     """Return the accuracy of the records that the trainer validates on, and how many they are; None: there are none."""
-    trainer = plugins.file("trainers", artifact.recipe["trainer"]["use"])
+    trainer = registry.file("trainers", artifact.recipe["trainer"]["use"])
     if any(isinstance(n, ast.keyword) and n.arg == "validate" for n in ast.walk(_parsed(trainer))):
         return None
     shift = artifact.recipe.get("train_on", "identity/0")

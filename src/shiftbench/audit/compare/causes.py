@@ -1,7 +1,5 @@
 """Causes: why an output has other bytes in one run than in another, from the receipts upstream of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,11 +17,7 @@ _STAGES = (
 ).split()
 _BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "weights": "weights"}
 _DERIVED = ("tables", "claims", "report")
-_ELSEWHERE = (
-    "system",
-    "cores",
-    "startup",
-)  # no library chooses its code by them, or it excuses nothing
+_ELSEWHERE = ("system", "cores", "startup")  # no library chooses its code by them, or it excuses nothing
 _NOTED = ("device", "batch_size", "determinism")
 ANEW = "other bytes from the same recipe and the same inputs"
 """Of data and weights that were made twice; why is another cause of the same path, if any is known."""
@@ -149,9 +143,7 @@ class Walk:
             if receipt is None or _states(receipt, path) != link[0]:
                 return [_untold(path, side, here, there)]
             if recipe.fingerprint(receipt["recipe"]) != receipt["fingerprint"]:
-                what = (
-                    f"the receipt in {side.label} was edited: its fingerprint is not its recipe's"
-                )
+                what = f"the receipt in {side.label} was edited: its fingerprint is not its recipe's"
                 return [Cause("unexplained", path, what)]
             receipts.append(receipt)
         mine, theirs = receipts

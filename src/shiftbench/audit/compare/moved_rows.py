@@ -1,7 +1,5 @@
 """Moved: the rows of two metric tables that are not equal, with the tolerance that holds for each."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,8 @@ import polars as pl
 
 from shiftbench.audit.compare.causes import Cause, Kind
 from shiftbench.audit.compare.rounding import ROUNDING
+from shiftbench.base.errors import DataError
 from shiftbench.data import formats
-from shiftbench.errors import DataError
 from shiftbench.statistics import bootstrap
 
 _TIMES = 3
@@ -62,9 +60,7 @@ class Moved:
         level = "" if key["severity"] is None else f"/{key['severity']:g}"
         place = "/".join(filter(None, (key["dataset"], key["split"], key["shift"]))) + level
         who = " ".join(filter(None, (key["weights"], key["method"], key["detector"])))
-        more = "".join(
-            f", {name} {key[name]}" for name in ("group", "step") if key[name] is not None
-        )
+        more = "".join(f", {name} {key[name]}" for name in ("group", "step") if key[name] is not None)
         return f"{key['campaign']}: {key['metric']} of {who} on {place}{more}"
 
     @property
@@ -123,15 +119,11 @@ def _draws(metrics: Path, moved: pl.DataFrame) -> dict[tuple[Any, ...], np.ndarr
     if not file.is_file() or moved.is_empty():
         return {}
     try:
-        found = pl.scan_parquet(file).join(
-            moved.lazy().select(_KEY), on=_KEY, how="semi", nulls_equal=True
-        )
+        found = pl.scan_parquet(file).join(moved.lazy().select(_KEY), on=_KEY, how="semi", nulls_equal=True)
         frame = found.select(*_KEY, "draws").collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{file} is no table of replicates: {error}") from error
-    return {
-        _key(row): np.array(row["draws"], dtype=np.float64) for row in frame.iter_rows(named=True)
-    }
+    return {_key(row): np.array(row["draws"], dtype=np.float64) for row in frame.iter_rows(named=True)}
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -157,11 +149,7 @@ def _row(row: dict[str, Any], mine: Any, theirs: Any) -> Moved:
 
 
 def _values(row: dict[str, Any], name: str) -> dict[str, Any] | None:
-    return (
-        {value: row[f"{value}_{name}"] for value in ("value", *_ENDS)}
-        if row[f"at_{name}"]
-        else None
-    )
+    return {value: row[f"{value}_{name}"] for value in ("value", *_ENDS)} if row[f"at_{name}"] else None
 
 
 def _near(one: float | None, two: float | None) -> bool:

@@ -4,8 +4,6 @@ Outputs are held against the published digests, read here anew; metric rows and 
 what is other is traced along both sides' receipts, as in `runs`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +14,8 @@ from shiftbench.audit.compare import runs
 from shiftbench.audit.compare.causes import ANEW, Cause, Side, Walk
 from shiftbench.audit.compare.runs import Comparison
 from shiftbench.audit.finding import VERDICTS, Verdict
+from shiftbench.base.files import from_json, sha256
 from shiftbench.data import claim_formats, schema
-from shiftbench.files import from_json, sha256
 from shiftbench.release.published import Published
 
 _RECEIPT = ".receipt.json"
@@ -90,12 +88,7 @@ class Stands:
         return {
             "scale": self.scale,
             "verdict": self.verdict,
-            "outputs": {
-                "published": self.outputs,
-                "equal": self.equal,
-                "missing": self.missing,
-                "other": other,
-            },
+            "outputs": {"published": self.outputs, "equal": self.equal, "missing": self.missing, "other": other},
             "numbers": self.numbers.plain(),
             "claims": {"published": self.claims, "changed": self.changed},
         }
@@ -130,9 +123,7 @@ def stands(root: Path, there: Published) -> Stands:
         if here.get(name) != verdict
     }
     older = any(_is_by_file(text) for path, text in there.texts.items() if path.endswith(_RECEIPT))
-    return Stands(
-        there.scale, len(outputs), other, missing, numbers, len(published), changed, older
-    )
+    return Stands(there.scale, len(outputs), other, missing, numbers, len(published), changed, older)
 
 
 def _is_by_file(receipt: str) -> bool:

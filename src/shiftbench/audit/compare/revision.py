@@ -4,19 +4,17 @@ What is needed follows from the receipts: the tables', then those of what the ta
 come out of this repository's DVC cache, or from its remotes; its work tree, index and dvc.lock are not touched.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.files import from_json
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.files import from_json
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import git, trust
-from shiftbench.refs import Ref
-from shiftbench.storage import dvc_store, remotes
+from shiftbench.workflow.storage import dvc_store, remotes
 
 _TABLES = "results/tables"
 _BESIDE = (".receipt.json", ".run.json")
@@ -131,11 +129,7 @@ def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
         if output.is_folder and not listing.is_file():
             return None
         files = output.files(listing.read_bytes() if output.is_folder else None)
-        found |= {
-            name: cache / dvc_store.place(oid)
-            for name, oid in files.items()
-            if _is_under(name, asked)
-        }
+        found |= {name: cache / dvc_store.place(oid) for name, oid in files.items() if _is_under(name, asked)}
     return found
 
 

@@ -1,7 +1,5 @@
 """Rounding: whether two tables differ by no more than the order of additions, which kernels choose, can move a sum."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import polars as pl

@@ -17,8 +17,6 @@ Paired: under the same seed, draw i gives a sample the same weight in both runs,
 that of one resampling, also where the runs share a part of the samples only.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +31,8 @@ from shiftbench.audit.compare.causes import Receipt, Side, Walk
 from shiftbench.audit.compare.moved_rows import Moved
 from shiftbench.audit.compare.table_inputs import Table
 from shiftbench.audit.finding import EXIT_CODES, Verdict
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +125,15 @@ def compare(here: Side, there: Side) -> Comparison:
         table = Table(path, walk, *receipts)
         moved += [replace(one, causes=table.causes(one)) for one in found]
         rows += count
-    about = {
-        "here": _about(here, campaigns[0]),
-        "there": _about(there, campaigns[1]),
-    }
+    about = {"here": _about(here, campaigns[0]), "there": _about(there, campaigns[1])}
     return Comparison(here.label, there.label, rows, tuple(moved), about)
 
 
 def _campaigns(side: Side) -> set[str]:
     tables = side.root / "results/tables"
-    found = {
-        file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")
-    }
+    found = {file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")}
     if not found:
-        raise DataError(
-            f"{side.label} has no results: no {tables}/CAMPAIGN/metrics.parquet is there"
-        )
+        raise DataError(f"{side.label} has no results: no {tables}/CAMPAIGN/metrics.parquet is there")
     return found
 
 

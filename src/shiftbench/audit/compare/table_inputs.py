@@ -1,7 +1,5 @@
 """Traced: what enters a row of a metric table in two runs, and from there why the row moved."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +8,12 @@ from typing import Any
 from shiftbench.audit.compare import causes
 from shiftbench.audit.compare.causes import Cause, Receipt, Walk
 from shiftbench.audit.compare.moved_rows import Moved
-from shiftbench.files import sha256
+from shiftbench.base.files import sha256
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
-_CONTRADICTED = (
-    "a value moved, and its bootstrap draws did not move with it: one of them was edited"
-)
+_CONTRADICTED = "a value moved, and its bootstrap draws did not move with it: one of them was edited"
 
 
 @dataclass
@@ -39,9 +35,7 @@ class Table:
         if self.here is None or self.there is None:
             return (self._without_receipt(),)
         artifacts = [_entering(found, row, self._relative_to(row)) for found in self._cells]
-        mine, theirs = (
-            {path for artifact in found for path in _paths(artifact)} for found in artifacts
-        )
+        mine, theirs = ({path for artifact in found for path in _paths(artifact)} for found in artifacts)
         found = []
         if row.here and row.there:
             shared = (mine | theirs) & self.here["consumed"].keys() & self.there["consumed"].keys()
@@ -114,9 +108,7 @@ def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
     return found
 
 
-def _entering(
-    artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]
-) -> list[Receipt]:
+def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]) -> list[Receipt]:
     """Return the artifacts that enter a row; a null in its key, or a name of a group, stands for all."""
     own = artifacts.get((row.key["weights"], row.key["method"], row.key["detector"]), [])
     for (weights, _, detector), others in artifacts.items():
@@ -131,10 +123,7 @@ def _entering(
         artifact
         for artifact in own
         if _place(artifact) == row.key["reference"]
-        or (
-            all(artifact[name] == value for name, value in asked.items())
-            and severity in (None, artifact["severity"])
-        )
+        or (all(artifact[name] == value for name, value in asked.items()) and severity in (None, artifact["severity"]))
     ]
 
 

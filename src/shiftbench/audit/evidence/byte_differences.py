@@ -1,7 +1,5 @@
 """Bytes that are not the recorded ones, explained: which member of which sample, which pixels, what else is other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,12 @@ from pyarrow import ArrowException
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments, shard_folders
 from shiftbench.audit.evidence.tar_members import Member, members
+from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, row_digests, shards
 from shiftbench.data.shards import Entry
-from shiftbench.errors import ShiftbenchError
 from shiftbench.provenance import environment
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 
 SAME = "no library, codec or CPU feature differs from the run's: the bytes were changed later"
 
@@ -57,9 +55,7 @@ def _file(case: Case, ref: Ref, file: Path) -> dict[str, Any]:
         same = row_digests.of(file) == stated
         rows = "are the recorded ones: another writer" if same else "are not the recorded ones"
         return {"rows": rows}
-    return {
-        "size": f"{file.stat().st_size} bytes, none of which can be compared: only digests are recorded"
-    }
+    return {"size": f"{file.stat().st_size} bytes, none of which can be compared: only digests are recorded"}
 
 
 # ------------------------------------------------------------------ samples
@@ -94,16 +90,9 @@ def _alone(found: bytes, entry: Entry, fields: dict[str, str]) -> dict[str, Any]
     broken = [f"{part.name} ({why})" for part in parts if (why := _undecodable(part, entry.key))]
     if broken:
         return {"members": ", ".join(broken)}
-    values = {
-        fields[part.extension(entry.key)]: codecs.decode(part.extension(entry.key), part.data)
-        for part in parts
-    }
+    values = {fields[part.extension(entry.key)]: codecs.decode(part.extension(entry.key), part.data) for part in parts}
     same = shards.pixels(Sample(entry.key, values)) == entry.pixels
-    told = (
-        "are the recorded ones: the encoder or a header differs"
-        if same
-        else "are not the recorded ones"
-    )
+    told = "are the recorded ones: the encoder or a header differs" if same else "are not the recorded ones"
     return {"members": ", ".join(part.name for part in parts), "decoded values": told}
 
 
@@ -129,9 +118,7 @@ def compare(found: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
     if found == made:
         return {"bytes": "are those that are made again: the record of them is wrong"}
     length = min(len(found), len(made))
-    unlike = np.flatnonzero(
-        np.frombuffer(found[:length], np.uint8) != np.frombuffer(made[:length], np.uint8)
-    )
+    unlike = np.flatnonzero(np.frombuffer(found[:length], np.uint8) != np.frombuffer(made[:length], np.uint8))
     first = int(unlike[0]) if len(unlike) else length
     told: dict[str, Any] = {"first byte": offset + first}
     theirs = {part.name: part for part in members(made)}

@@ -5,8 +5,6 @@ older source and is never run, so it is not looked at. Reading foreign bytecode 
 of its own does it, which nothing of the checkout or of the environment steers; it runs none of it.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import struct
@@ -42,10 +40,7 @@ def forged(sources: Iterable[Path]) -> Iterator[Path]:
         (str(source), str(cached), level)
         for source in sorted(sources)
         for name, level in _LEVELS.items()
-        if _is_run(
-            source,
-            cached := Path(importlib.util.cache_from_source(str(source), optimization=name)),
-        )
+        if _is_run(source, cached := Path(importlib.util.cache_from_source(str(source), optimization=name)))
     ]
     if not pairs:
         return

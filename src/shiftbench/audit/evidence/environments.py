@@ -1,15 +1,11 @@
 """What differs between the environment that a run file states and another one."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 Environment = Mapping[str, Any]
 """As `shiftbench.provenance.environment.describe` gives it."""
-_FACTS = (
-    "python os cpu cpu_features torch_cpu blas blas_core variables gpu cuda cudnn driver"
-).split()
+_FACTS = ("python os cpu cpu_features torch_cpu blas blas_core variables gpu cuda cudnn driver").split()
 _WHERE_KNOWN = ("torch_cpu", "blas_core")
 """Known only of processes that have imported the library: unknown is not another one."""
 _NO_REASON = ("os", "driver")

@@ -4,8 +4,6 @@ Neither time stamps nor sizes nor what DVC remembers are believed. Names of one 
 DVC's cache) are one file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,10 +14,7 @@ from typing import Any
 
 BLOCK = 1 << 20
 _AT_ONCE = 32  # files of one task: most are small, and a task costs as much as such a file
-_KINDS: dict[str, Callable[[], Any]] = {
-    "sha256": hashlib.sha256,
-    "md5": lambda: hashlib.md5(usedforsecurity=False),
-}
+_KINDS: dict[str, Callable[[], Any]] = {"sha256": hashlib.sha256, "md5": lambda: hashlib.md5(usedforsecurity=False)}
 Inode = tuple[int, int]
 
 
@@ -63,8 +58,7 @@ class Digests:
         order = sorted(found, key=lambda inode: -found[inode][1])
         parts = max(self.threads, len(order) // _AT_ONCE)
         hands = [
-            [(inode, found[inode][0], sorted(kinds[inode])) for inode in order[first::parts]]
-            for first in range(parts)
+            [(inode, found[inode][0], sorted(kinds[inode])) for inode in order[first::parts]] for first in range(parts)
         ]
         with ThreadPoolExecutor(self.threads) as pool:
             for read in pool.map(_read_all, hands):

@@ -4,15 +4,13 @@ The work tree is compared with the commit byte by byte: commit, trees and blobs 
 (`--assume-unchanged`), nor filters, nor `git replace`, grafts, `core.worktree` or a damaged object can hide a change.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.provenance.git import ask as ask
 from shiftbench.provenance.git import says as says
 

@@ -1,11 +1,9 @@
 """JSON files of the evidence, which anybody may have damaged."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
-from shiftbench.files import from_json
+from shiftbench.base.files import from_json
 
 
 def read_object(file: Path) -> dict[str, Any] | None:

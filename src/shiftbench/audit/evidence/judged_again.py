@@ -1,20 +1,18 @@
 """Published verdicts beside those that the published replicates give, by the card that was judged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from shiftbench.base.files import from_json
+from shiftbench.base.refs import Ref
 from shiftbench.data import claim_formats, schema
-from shiftbench.files import from_json
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
 from shiftbench.release import published
-from shiftbench.stages import judge_claims
 from shiftbench.statistics import claim_replicates
 from shiftbench.statistics.claims import Evidence
 from shiftbench.statistics.statements import Claim
+from shiftbench.workflow.stages import judge_claims
 
 
 class Verdict(NamedTuple):

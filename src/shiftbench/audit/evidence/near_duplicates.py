@@ -5,8 +5,6 @@ one grey level of 255 on average, so that a changed pixel, another encoder or sl
 mirrored images and copies with other contrast are not found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container
 from dataclasses import dataclass, field
 
@@ -15,9 +13,9 @@ from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
 
 LEARNED, TESTED = 4000, 500
 """Images of a set that are compared at most, drawn: 4,000 of 60,000 meet one copy with a probability of 7%."""
@@ -33,9 +31,7 @@ class Images:
     case: Case
     _known: dict[tuple[Ref, int], Thumbs | None] = field(default_factory=dict)
 
-    def near(
-        self, learned: Ref, tested: Ref
-    ) -> tuple[int, int, int, list[tuple[float, str, str]]] | None:
+    def near(self, learned: Ref, tested: Ref) -> tuple[int, int, int, list[tuple[float, str, str]]] | None:
         """Return how many learned and tested images were compared, how many are near, and the nearest three.
 
         None: these are no images, or they are not here.
@@ -82,10 +78,5 @@ def _thumb(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     grey = grey.mean(2) if grey.ndim == 3 else grey
     rows, columns = (np.minimum(np.arange(_SIDE) * n // _SIDE, n - 1) for n in grey.shape)
     sums = np.add.reduceat(np.add.reduceat(grey, rows, 0), columns, 1)
-    counts = np.outer(
-        *(
-            np.maximum(np.diff([*at, n]), 1)
-            for at, n in zip((rows, columns), grey.shape, strict=True)
-        )
-    )
+    counts = np.outer(*(np.maximum(np.diff([*at, n]), 1) for at, n in zip((rows, columns), grey.shape, strict=True)))
     return np.asarray(sums / counts, dtype=np.float32).ravel()

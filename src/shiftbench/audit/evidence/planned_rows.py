@@ -1,26 +1,14 @@
 """Which rows the table of a campaign has to have, and which rows it may have besides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench import plugins
-from shiftbench.plan.plan import Plan
+from shiftbench.base import registry
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
+from shiftbench.workflow.plan.plan import Plan
 
 Place = tuple[Any, ...]
-COLUMNS = (
-    "weights",
-    "method",
-    "detector",
-    "dataset",
-    "split",
-    "shift",
-    "severity",
-    "step",
-    "metric",
-)
+COLUMNS = ("weights", "method", "detector", "dataset", "split", "shift", "severity", "step", "metric")
 _SHIFT, _SEVERITY = COLUMNS.index("shift"), COLUMNS.index("severity")
 _DATASET = COLUMNS.index("dataset")
 _REQUIRED = {"sample": (False, False), "resampled": (False, False), "detection": (True, True)}
@@ -32,7 +20,7 @@ def required(plan: Plan, campaign: str) -> set[Place]:
     """Return the rows that a table must have, as values of COLUMNS."""
     asked = plan.campaigns[campaign]
     names = asked.metrics if asked.metrics is not None else tuple(plan.params.metrics)
-    kinds = {name: plugins.find("metrics", plan.params.use("metrics", name)).KIND for name in names}
+    kinds = {name: registry.find("metrics", plan.params.use("metrics", name)).KIND for name in names}
     return {
         (*_place(row), name)
         for row in plan.rows(asked)
@@ -64,11 +52,7 @@ def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) ->
     for place in found:
         if place[-1] in beyond:
             continue
-        if (
-            place[:_DATASET] not in who
-            or place[_DATASET:-1] not in places
-            or place[-1] not in names
-        ):
+        if place[:_DATASET] not in who or place[_DATASET:-1] not in places or place[-1] not in names:
             yield place
 
 
@@ -83,8 +67,8 @@ def _derived(plan: Plan, names: set[str], observed: set[str]) -> set[str]:
 
 def _sources(plan: Plan, metric: str) -> tuple[str, ...]:
     """Return the metrics that one is derived from; none of one that is made from records."""
-    module = plugins.find("metrics", plan.params.use("metrics", metric))
-    if not plugins.defines(module, "sources"):
+    module = registry.find("metrics", plan.params.use("metrics", metric))
+    if not registry.defines(module, "sources"):
         return ()
     sources: tuple[str, ...] = module.sources(plan.params.options("metrics", metric))
     return sources

@@ -1,15 +1,13 @@
 """Which planned sets may share no sample, and what weights learnt from."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 
-from shiftbench import plugins, refs
 from shiftbench.audit.case import Case
-from shiftbench.plan import detector_plan
-from shiftbench.plan.params import Campaign
-from shiftbench.refs import Ref
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan import detector_plan
+from shiftbench.workflow.plan.params import Campaign
 
 Pair = tuple[Ref, Ref, str]
 """Two sets, and the parts that they play."""
@@ -59,9 +57,7 @@ def _tested(case: Case, campaign: str) -> set[Ref]:
     places = {
         position.data
         for position in case.plan.evaluation_points(asked)
-        if position.split == asked.split
-        and "/" in position.stream
-        and position.dataset == asked.dataset
+        if position.split == asked.split and "/" in position.stream and position.dataset == asked.dataset
     }
     return {place for place in places if place.parts[2] == "identity"}
 
@@ -85,5 +81,5 @@ def weights_of(case: Case, campaign: str) -> set[Ref]:
 
 def holds_tested(case: Case, weights: Ref) -> str:
     """Return why weights hold what is tested, as their trainer's file says; empty where it says nothing."""
-    trainer = plugins.find("trainers", case.plan.artifacts[weights].recipe["trainer"]["use"])
+    trainer = registry.find("trainers", case.plan.artifacts[weights].recipe["trainer"]["use"])
     return str(getattr(trainer, "HOLDS_TESTED", ""))

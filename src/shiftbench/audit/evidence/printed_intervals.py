@@ -5,8 +5,6 @@ are printed, as they are or in percent, with this sign or the other. The row is 
 numbers are not found, edited ones are.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which calls in a source file draw random words that follow from no key: found in its syntax, without running it."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +14,7 @@ _SEEDED = frozenset(
 _TORCH = frozenset(
     "rand randn randint randperm rand_like randn_like randint_like normal bernoulli multinomial poisson".split()
 )
-_IN_PLACE = frozenset(
-    "uniform_ normal_ random_ bernoulli_ exponential_ geometric_ cauchy_ log_normal_".split()
-)
+_IN_PLACE = frozenset("uniform_ normal_ random_ bernoulli_ exponential_ geometric_ cauchy_ log_normal_".split())
 _NEVER = frozenset(
     "os.urandom uuid.uuid1 uuid.uuid4 random.SystemRandom torch.seed torch.random.seed cv2.randn cv2.randu "
     "cv2.randShuffle cv2.setRNGSeed".split()
@@ -53,9 +49,7 @@ def _imports(tree: ast.AST) -> dict[str, str]:
                 top = alias.name.partition(".")[0]
                 names[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {
-                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
-            }
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 

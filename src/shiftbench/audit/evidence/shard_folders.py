@@ -3,8 +3,6 @@
 Several checks ask for the same manifests and keys: they are read once, and again when the file has changed.
 """
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence.json_files import read_object
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.data.shards import Entry
-from shiftbench.refs import Ref
 
 _FACTS = {"tars", "index", "samples", "pixels", "fields", "classes", "task"}
 _COLUMNS = ("key", "tar", "offset", "size", "sha256", "pixels")

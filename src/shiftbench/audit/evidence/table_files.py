@@ -3,8 +3,6 @@
 A second look beside `schema`, which writes them: Polars instead of pyarrow, and on what lies there.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import SchemaError, ShiftbenchError
 from shiftbench.data import claim_formats, formats, row_digests, schema
 from shiftbench.data.formats import Column, Format
-from shiftbench.errors import SchemaError, ShiftbenchError
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE
 from shiftbench.statistics.reliability import RELIABILITY
 from shiftbench.statistics.score_curves import ROC
@@ -76,9 +74,7 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     return schema.read(file, form=form), form
 
 
-def wrong(
-    file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None
-) -> Iterator[Wrong]:
+def wrong(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Wrong]:
     """Yield what is wrong with a table that has the right columns.
 
     Args:
@@ -120,19 +116,10 @@ def statistics_wrong(file: Path) -> Iterator[tuple[str, str, str]]:
                 if stated is None or name not in table.column_names:
                     continue  # a list: none of its numbers are looked up by readers
                 true = pc.min_max(table[name]).as_py()
-                wrong = stated.has_min_max and not (
-                    stated.min <= true["min"] and stated.max >= true["max"]
-                )
-                tight = stated.has_min_max and (stated.min, stated.max) == (
-                    true["min"],
-                    true["max"],
-                )
+                wrong = stated.has_min_max and not (stated.min <= true["min"] and stated.max >= true["max"])
+                tight = stated.has_min_max and (stated.min, stated.max) == (true["min"], true["max"])
                 nulls = stated.has_null_count and stated.null_count != table[name].null_count
-                if (
-                    nulls
-                    or wrong
-                    or not (tight or not stated.has_min_max or isinstance(true["min"], str))
-                ):
+                if nulls or wrong or not (tight or not stated.has_min_max or isinstance(true["min"], str)):
                     yield name, f"{stated.min} to {stated.max}, {stated.null_count} null", f"{true}"
 
 
@@ -168,11 +155,7 @@ def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) 
     bad = _not_a_number(values, finite=finite)
     if bad is not None and bad.any():
         row = key.filter(bad).row(0)
-        yield (
-            f"{column.name} is not a number or not finite in {int(bad.sum())} rows",
-            "a number or null",
-            spell(row),
-        )
+        yield (f"{column.name} is not a number or not finite in {int(bad.sum())} rows", "a number or null", spell(row))
     if column.low is None:
         return
     outside = values < column.low
@@ -191,9 +174,7 @@ def _not_a_number(values: pl.Series, *, finite: bool) -> pl.Series | None:
         bad = (~flat.is_finite() if finite else flat.is_nan()).fill_null(value=False)
         if not bad.any():
             return None
-        return values.list.eval(
-            ~pl.element().is_finite() if finite else pl.element().is_nan()
-        ).list.any()
+        return values.list.eval(~pl.element().is_finite() if finite else pl.element().is_nan()).list.any()
     if not values.dtype.is_float():
         return None
     return (~values.is_finite() if finite else values.is_nan()).fill_null(value=False)
@@ -211,11 +192,7 @@ def array_wrong(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict
     """Yield what is wrong with an array of one row per record, as arguments of a finding."""
     if values.dtype != np.float32 or values.ndim != 2:
         found = f"{values.dtype} {values.shape}"
-        yield {
-            "why": "it holds other numbers than expected",
-            "expected": "float32 (n, d)",
-            "found": found,
-        }
+        yield {"why": "it holds other numbers than expected", "expected": "float32 (n, d)", "found": found}
     elif not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values).all(axis=1)))
         yield {"why": "not all of its numbers are finite", "found": f"row {at}"}

@@ -1,14 +1,12 @@
 """Members of a tar, taken apart without tarfile: header, name, data and padding as they lie there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 from typing import NamedTuple
 
+from shiftbench.base.errors import DataError
 from shiftbench.data.shards import BLOCK
-from shiftbench.errors import DataError
 
 
 class Header(NamedTuple):

@@ -1,7 +1,5 @@
 """Weights files as bytes: their header is JSON, so nothing is run and no library is asked."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import files
-from shiftbench.errors import DataError
+from shiftbench.base import files
+from shiftbench.base.errors import DataError
 
 _LIMIT = 10_000_000
 """Bytes of a header: 50,000 tensors. The library reads ten times that, which are gigabytes of objects of Python."""
@@ -75,11 +73,7 @@ def _numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
     raw = data.tobytes()
     if dtype == "BF16":
         return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
-    return (
-        np.frombuffer(raw, _FLOATS[dtype]).astype(np.float64)
-        if dtype in _FLOATS
-        else np.frombuffer(raw, np.uint8)
-    )
+    return np.frombuffer(raw, _FLOATS[dtype]).astype(np.float64) if dtype in _FLOATS else np.frombuffer(raw, np.uint8)
 
 
 def apart(one: Tensors, two: Tensors) -> float | None:

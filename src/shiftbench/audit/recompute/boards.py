@@ -1,7 +1,5 @@
 """The leaderboard of a report, made again from tables: it needs no previews, which a submission does not have."""
 
-from __future__ import annotations
-
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +9,10 @@ from pyarrow import ArrowException
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.recompute.stages import Again
-from shiftbench.errors import DataError, ShiftbenchError
-from shiftbench.plan.plan import Plan
-from shiftbench.plan.report_specs import INDEX
-from shiftbench.stages import report
+from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.report_specs import INDEX
+from shiftbench.workflow.stages import report
 
 BOARD = "leaderboard.csv"
 
@@ -32,14 +30,6 @@ def made(plan: Plan, root: Path) -> bytes:
         run = Again(case, INDEX, replace(planned, inputs=inputs))
         try:
             report.run(run, [run.artifact])
-        except (
-            ShiftbenchError,
-            OSError,
-            LookupError,
-            TypeError,
-            ValueError,
-            ArrowException,
-            PolarsError,
-        ) as error:
+        except (ShiftbenchError, OSError, LookupError, TypeError, ValueError, ArrowException, PolarsError) as error:
             raise DataError(f"its leaderboard cannot be made from its tables: {error}") from error
         return run.made[BOARD].read_bytes()

@@ -1,7 +1,5 @@
 """What several tables are judged by, read once: samples' labels, weights' classes, records, logits."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 
@@ -12,8 +10,8 @@ from numpy.typing import NDArray
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files, weight_files
 from shiftbench.audit.recompute import judged_records
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 
 _TABLES = 64  # record tables that are held at once: scores come in the order of their records
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import shard_folders
 from shiftbench.audit.evidence.tar_members import headers
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 from shiftbench.data.shards import Entry
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
 
 UNKNOWN, UNIT, NLL_LIMIT = -1, 1_000_000_000, 1 << 49
 TOLERANCE = 2
@@ -82,8 +82,7 @@ def _mapped(handle: int) -> mmap.mmap:
 def _fields(data: mmap.mmap, entry: Entry, wanted: set[str | None]) -> dict[str, bytes]:
     """Return the bytes of some fields of a sample by their extension."""
     named = (
-        (header.name[len(entry.key) + 1 :], header)
-        for header in headers(data, entry.offset, entry.offset + entry.size)
+        (header.name[len(entry.key) + 1 :], header) for header in headers(data, entry.offset, entry.offset + entry.size)
     )
     return {name: data[header.start : header.end] for name, header in named if name in wanted}
 
@@ -124,9 +123,7 @@ class Space:
 # ------------------------------------------------------------------ judging
 
 
-def judge(
-    table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32], space: Space
-) -> Iterator[Wrong]:
+def judge(table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32], space: Space) -> Iterator[Wrong]:
     """Compare records with what follows from their logits and labels; yield the first row of each column that differs.
 
     Args:

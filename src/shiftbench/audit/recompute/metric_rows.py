@@ -4,8 +4,6 @@ Counts and sums are integers, so that values must be equal to the last bit. Cove
 artifacts and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shiftbench.refs import Ref, without_seed
+from shiftbench.base.refs import Ref, without_seed
 
 E9 = 1_000_000_000
 Value = tuple[float | None, int]
@@ -34,17 +32,13 @@ class Second:
     def __init__(self, root: Path, spec: dict[str, Any]) -> None:
         self.root, self.spec = root, spec
         self.rows = spec["rows"]
-        self._used = {
-            name: (about["use"], about["options"]) for name, about in spec["metrics"].items()
-        }
+        self._used = {name: (about["use"], about["options"]) for name, about in spec["metrics"].items()}
         self._frame = functools.lru_cache(maxsize=64)(self._read)
 
     def _read(self, kind: str, name: str) -> pl.DataFrame:
         file = self.root / Ref(kind, name).path
         there = pl.read_parquet_schema(file)  # records of texts have neither loss nor Brier score
-        columns = (
-            ["key", "score"] if kind == "scores" else [one for one in _COLUMNS if one in there]
-        )
+        columns = ["key", "score"] if kind == "scores" else [one for one in _COLUMNS if one in there]
         return pl.read_parquet(file, columns=columns)
 
     def values(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
@@ -143,9 +137,7 @@ def _divided(part: int, whole: int) -> float | None:
 # ---------------------------------------------------------------------- detection metrics
 
 
-def _separated(
-    use: str, options: dict[str, Any], id: NDArray[np.float64], ood: NDArray[np.float64]
-) -> float | None:
+def _separated(use: str, options: dict[str, Any], id: NDArray[np.float64], ood: NDArray[np.float64]) -> float | None:
     """Return a detection metric of sorted ID and of OOD scores; None: not one that is computed here."""
     if use == "auroc":
         return _area(id, ood)
@@ -189,8 +181,7 @@ def means(
     at, metric = columns.index("weights"), columns.index("metric")
     seeded = table.filter(pl.col("seed").is_not_null())
     known: dict[Key, Value] = {
-        tuple(row[name] for name in columns): (row["value"], row["n"])
-        for row in seeded.iter_rows(named=True)
+        tuple(row[name] for name in columns): (row["value"], row["n"]) for row in seeded.iter_rows(named=True)
     }
     families: dict[Key, list[tuple[int, Value]]] = {}
     for key, value in (known | anew).items():

@@ -1,18 +1,16 @@
 """Do the options that a search tried change any score? Asked only where every point gave one AUROC."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.recompute import stages
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
-from shiftbench.stages.detector_context import DetectorContext
-from shiftbench.stages.score import scored
+from shiftbench.workflow.stages.detector_context import DetectorContext
+from shiftbench.workflow.stages.score import scored
 
 
 def is_cheap(artifact: Artifact) -> bool:
@@ -33,7 +31,7 @@ def differ(case: Case, ref: Ref, points: list[str]) -> bool:
     """
     artifact, context = case.plan.artifacts[ref], DetectorContext(stages.Again(case, ref), "cpu")
     spec = artifact.recipe
-    detector = plugins.find("detectors", spec["detector"]["use"])
+    detector = registry.find("detectors", spec["detector"]["use"])
     rows = context.rows(artifact, spec["id"])
     first = None
     for point in points:

@@ -1,7 +1,5 @@
 """A stage at work again: from the recipe of a receipt and the audited inputs, into a folder of the audit."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,10 +7,10 @@ from typing import Any
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding
-from shiftbench.errors import ShiftbenchError
+from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.refs import Ref
 from shiftbench.provenance import code_digest
 from shiftbench.provenance.recipe import Artifact, Job, Run
-from shiftbench.refs import Ref
 
 Pair = tuple[Path, Path]
 """A file as it lies there, and as it was made again."""
@@ -70,9 +68,7 @@ class Again(Run):
             here, made = case.folder(self.artifact.ref) / name, self.made.get(name)
             place = here.relative_to(case.root).as_posix()
             if made is None:
-                findings.append(
-                    case.failed(self.artifact.ref, "no stage makes this file", file=place)
-                )
+                findings.append(case.failed(self.artifact.ref, "no stage makes this file", file=place))
             elif not here.is_file():
                 findings.append(case.incomplete(self.artifact.ref, "it is not here", file=place))
             elif here.read_bytes() != made.read_bytes():
@@ -87,9 +83,7 @@ def _recorded(case: Case, ref: Ref) -> Artifact:
     inputs = (known[path] for path in recipe.get("upstream", ()) if path in known)
     # Inputs have the order of the plan, which decides the order of chapters in a report.
     order = {need: at for at, need in enumerate(case.plan.artifacts[ref].inputs)}
-    return Artifact.of(
-        ref, recipe, tuple(sorted(inputs, key=lambda need: order.get(need, len(order))))
-    )
+    return Artifact.of(ref, recipe, tuple(sorted(inputs, key=lambda need: order.get(need, len(order)))))
 
 
 def missing(case: Case, ref: Ref) -> list[Ref]:

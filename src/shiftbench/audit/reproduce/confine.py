@@ -5,8 +5,6 @@ that it starts, whatever they do. KERNEL is the file with the sandbox's system c
 standard library alone, before anything of the checkout, of the environment or of a library is looked at.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os
@@ -26,7 +24,7 @@ def restrict(kernel: dict[str, Any], rules: dict[str, list[str]]) -> None:
     """Allow what some rules name.
 
     Args:
-        kernel: the names of `sandbox/kernel.py`.
+        kernel: the names of `evaluation/sandbox/kernel.py`.
         rules: `readable`: files, and folders with all below; `listed`: folders whose names alone may be read, below
             them, too; `devices`: files to read and write; `writable`: folders in which everything is allowed.
     """
@@ -35,12 +33,7 @@ def restrict(kernel: dict[str, Any], rules: dict[str, list[str]]) -> None:
     asked = struct.pack("<QQQ", every, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = call("landlock_create", ctypes.create_string_buffer(asked), size, 0)
-    rights = {
-        "readable": _EXECUTE | _READ | _LIST,
-        "listed": _LIST,
-        "devices": _WRITE | _READ,
-        "writable": every,
-    }
+    rights = {"readable": _EXECUTE | _READ | _LIST, "listed": _LIST, "devices": _WRITE | _READ, "writable": every}
     for kind, paths in rules.items():
         for path in paths:
             _allow(call, ruleset, path, rights[kind])
@@ -56,13 +49,7 @@ def _allow(call: Any, ruleset: int, path: str, rights: int) -> None:
         return  # what is not here, nobody reads
     if not stat.S_ISDIR(os.fstat(place).st_mode):
         rights &= _EXECUTE | _WRITE | _READ
-    call(
-        "landlock_add",
-        ruleset,
-        1,
-        ctypes.create_string_buffer(struct.pack("<Qi", rights, place)),
-        0,
-    )
+    call("landlock_add", ruleset, 1, ctypes.create_string_buffer(struct.pack("<Qi", rights, place)), 0)
     os.close(place)
 
 

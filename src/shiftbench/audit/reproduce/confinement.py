@@ -1,7 +1,5 @@
 """What a worker can reach: rules for Landlock, from what its work is made from (`confine.py` asks the kernel)."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -10,15 +8,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Note
+from shiftbench.base import registry
+from shiftbench.base.registry import entries
 from shiftbench.data import pins
-from shiftbench.plugins import entries
+from shiftbench.evaluation.sandbox import kernel
 from shiftbench.provenance import code_digest
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.sandbox import kernel
 
 _SYSTEM = "/usr /lib /lib32 /lib64 /bin /sbin /etc /proc /sys".split()
 _DEVICES = "null zero full random urandom tty nvidia* dri/*".split()
@@ -40,14 +38,10 @@ def note() -> Note:
     if lacking():
         why = "a hook on Python's open alone tells what was read to make outputs again, and libraries pass it by"
         return Note(f"not locked in by the kernel: {why} ({lacking()})", limits=True)
-    return Note(
-        "made again in processes that the kernel (Landlock) lets read nothing but their inputs"
-    )
+    return Note("made again in processes that the kernel (Landlock) lets read nothing but their inputs")
 
 
-def command(
-    case: Case, words: list[str], folder: Path, home: Path, reads: Iterable[Path]
-) -> list[str]:
+def command(case: Case, words: list[str], folder: Path, home: Path, reads: Iterable[Path]) -> list[str]:
     """Return the command that starts a worker; locked in, where this kernel can.
 
     Args:
@@ -66,9 +60,9 @@ def command(
 
 
 def _rules(case: Case, folder: Path, home: Path, reads: Iterable[Path]) -> dict[str, list[str]]:
-    packages = (case.package, plugins.PACKAGE / "audit" if case.outside else plugins.PACKAGE)
-    parents = [folder.parent for folder in plugins.Folders.extra]  # which an import of them lists
-    code = [*packages, plugins.PACKAGE.parent, case.scratch / "code", *parents]
+    packages = (case.package, registry.PACKAGE / "audit" if case.outside else registry.PACKAGE)
+    parents = [folder.parent for folder in registry.Folders.extra]  # which an import of them lists
+    code = [*packages, registry.PACKAGE.parent, case.scratch / "code", *parents]
     return {
         "readable": [*_interpreter(), *map(str, _with_links(reads)), *map(str, _code(case))],
         "listed": sorted({os.path.realpath(place) for place in code}),
@@ -93,12 +87,10 @@ def _code(case: Case) -> tuple[Path, ...]:
     Data that lies beside the sources and that nobody names is not among them.
     """
     known = git_state.tracked()
-    found = [file for place in (case.package, plugins.PACKAGE / "audit") for file in _files(place)]
+    found = [file for place in (case.package, registry.PACKAGE / "audit") for file in _files(place)]
     if case.package.resolve().is_relative_to(git_state.top()) and known:
-        found = [
-            file for file in found if file in known or not file.is_relative_to(git_state.top())
-        ]
-    for folder in plugins.Folders.extra:
+        found = [file for file in found if file in known or not file.is_relative_to(git_state.top())]
+    for folder in registry.Folders.extra:
         for file in _files(folder.resolve()):
             card = file.parent.name == "sources" and file.suffix == ".yaml"
             if card or file.name in (entries.FILE, "__init__.py"):

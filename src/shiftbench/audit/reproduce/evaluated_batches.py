@@ -1,7 +1,5 @@
 """What was evaluated again, once for all checks of level 3: which batches of which weights, in which environment."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Iterator, Sequence
@@ -12,17 +10,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import environments
 from shiftbench.audit.finding import Finding
 from shiftbench.audit.reproduce import row_comparison
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.audit.reproduce.row_comparison import Comparison
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins, schema, shards
-from shiftbench.errors import DataError, ShiftbenchError
 from shiftbench.provenance.recipe import Artifact, Job
-from shiftbench.refs import Ref
 
 _AT_ONCE = 2
 
@@ -92,9 +90,7 @@ def evaluated(case: Case) -> Evaluated:
             done.groups.append(group)
     if done.groups:
         hands = _dealt(done.groups)
-        checkout.do(
-            "evaluation_worker", hands, lambda group: _task(case, group, checkout), varied=False
-        )
+        checkout.do("evaluation_worker", hands, lambda group: _task(case, group, checkout), varied=False)
     for group in done.groups:
         group.comparisons = list(_comparisons(case, group))
     return done
@@ -110,23 +106,17 @@ def _dealt(groups: list[Group]) -> list[list[Group]]:
 # ------------------------------------------------------------------ what is drawn
 
 
-def _group(
-    case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Finding]
-) -> Group | None:
+def _group(case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Finding]) -> Group | None:
     """Draw batches of one (weights, method) over all positions that can be evaluated again; note the others."""
     records = [artifact for artifact in job.artifacts if artifact.ref.kind == "records"]
-    here = [
-        artifact for artifact in records if not _is_unavailable(case, artifact, checkout, problems)
-    ]
+    here = [artifact for artifact in records if not _is_unavailable(case, artifact, checkout, problems)]
     if not here:
         return None
     if _method(here[0]).SEES == "stream" and len(here) < len(records):
         why = "its method adapts from the beginning on, of which not everything is here"
         problems.append(case.incomplete(here[0].ref, why))
         return None
-    places = [
-        (artifact.ref.name, number) for artifact in here for number in range(_count(case, artifact))
-    ]
+    places = [(artifact.ref.name, number) for artifact in here for number in range(_count(case, artifact))]
     batches: dict[str, list[int]] = {}
     for at in case.draw(f"batches of {job.name}", len(places), case.count):
         name, number = places[at]
@@ -137,12 +127,10 @@ def _group(
 
 
 def _method(artifact: Artifact) -> ModuleType:
-    return plugins.find("methods", artifact.recipe["method"]["use"])
+    return registry.find("methods", artifact.recipe["method"]["use"])
 
 
-def _is_unavailable(
-    case: Case, artifact: Artifact, checkout: IsolatedCheckout, problems: list[Finding]
-) -> bool:
+def _is_unavailable(case: Case, artifact: Artifact, checkout: IsolatedCheckout, problems: list[Finding]) -> bool:
     """Tell whether records, or something that they are made from, are not here; note what."""
     why = None
     if not (case.root / artifact.ref.path).is_file():
@@ -177,9 +165,7 @@ def _count(case: Case, artifact: Artifact) -> int:
 def _data(case: Case, artifact: Artifact) -> Path:
     """Return the folder of shards that records are of."""
     name = artifact.recipe["data"]
-    return next(
-        case.folder(ref) for ref in artifact.inputs if ref.kind == "shards" and ref.name == name
-    )
+    return next(case.folder(ref) for ref in artifact.inputs if ref.kind == "shards" and ref.name == name)
 
 
 def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any]:
@@ -198,9 +184,7 @@ def _task(case: Case, group: Group, checkout: IsolatedCheckout) -> dict[str, Any
 
 
 def _comparisons(case: Case, group: Group) -> Iterator[Comparison]:
-    artifacts = {
-        (artifact.ref.kind, artifact.ref.name): artifact for artifact in group.job.artifacts
-    }
+    artifacts = {(artifact.ref.kind, artifact.ref.name): artifact for artifact in group.job.artifacts}
     for visit in group.answer.get("visits", ()):
         artifact = artifacts["records", visit["name"]]
         made = schema.read(Path(visit["rows"]))

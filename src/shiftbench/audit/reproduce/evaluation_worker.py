@@ -20,32 +20,21 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from shiftbench import plugins
 from shiftbench.audit.reproduce import probes
-from shiftbench.audit.reproduce.worker import (
-    Answer,
-    Make,
-    Task,
-    in_fork,
-    pick,
-    read_spec,
-    watched,
-    write_answers,
-)
+from shiftbench.audit.reproduce.worker import Answer, Make, Task, in_fork, pick, read_spec, watched, write_answers
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.inference import batch_sensitivity, nets, onthefly, predictors
-from shiftbench.inference.batching import Halving, Outputs, Predictor
+from shiftbench.evaluation import batch_sensitivity, nets, onthefly, predictors
+from shiftbench.evaluation.batching import Halving, Outputs, Predictor
+from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.sample import Sample
-from shiftbench.stages import evaluate
-from shiftbench.stages.evaluate import OnTheFly
-from shiftbench.stages.stream_runner import StreamRunner
-from shiftbench.tasks import LabelSpace
+from shiftbench.workflow.stages import evaluate
+from shiftbench.workflow.stages.evaluate import OnTheFly
+from shiftbench.workflow.stages.stream_runner import StreamRunner
 
-LARGEST = (
-    16  # samples of a batch that is repeated: whether it is remembered does not depend on its size
-)
+LARGEST = 16  # samples of a batch that is repeated: whether it is remembered does not depend on its size
 
 
 @dataclass
@@ -62,7 +51,7 @@ class Visit:
         """Open the job that a task names."""
         run = Run(Path(task["recipe"]))
         first = run.job.artifacts[0]
-        method = plugins.find("methods", first.recipe["method"]["use"])
+        method = registry.find("methods", first.recipe["method"]["use"])
         classes = nets.classes_of(run.path(first.inputs[0]))
         wished = task["device"] if torch.cuda.is_available() else "cpu"
         return cls(run, method, classes, wished)
@@ -110,9 +99,7 @@ def make(task: Task, out: Path) -> Answer:
         evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
         walk = StreamRunner(visit.run, visit.method, predictor, visit.classes)
-        visits = [
-            _visit(visit, walk, predictor, artifact, task, out) for artifact in _walked(visit, task)
-        ]
+        visits = [_visit(visit, walk, predictor, artifact, task, out) for artifact in _walked(visit, task)]
         evaluate.place(predictor, visit.run, first)
         moved = _sensitivity(visit, predictor, first, task)
     return {
@@ -138,12 +125,7 @@ def _walked(visit: Visit, task: Task) -> list[Artifact]:
 
 
 def _visit(
-    visit: Visit,
-    walk: StreamRunner,
-    predictor: Predictor,
-    artifact: Artifact,
-    task: Task,
-    out: Path,
+    visit: Visit, walk: StreamRunner, predictor: Predictor, artifact: Artifact, task: Task, out: Path
 ) -> Answer | None:
     """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
     spec, folder = artifact.recipe, evaluate._folder(visit.run, artifact)
@@ -176,7 +158,7 @@ class _Batches:
         self._guard = Halving(predictor, size, allowed=visit.method.SEES == "sample")
         self._prepare = getattr(predictor, "prepare", None)
         self._space = LabelSpace(tuple(visit.classes), tuple(about["classes"]))
-        self._task, self._mode = plugins.find("tasks", about["task"]), artifact.recipe["outputs"]
+        self._task, self._mode = registry.find("tasks", about["task"]), artifact.recipe["outputs"]
         self._shift: OnTheFly | None = None
         if "shift" in artifact.recipe:
             inputs = visit.run.inputs(artifact)
@@ -204,9 +186,7 @@ def _written(out: Path, artifact: Artifact, table: pa.Table, outputs: list[Outpu
 # ------------------------------------------------------------------ batch size and device
 
 
-def _sensitivity(
-    visit: Visit, predictor: Predictor, artifact: Artifact, task: Task
-) -> dict[str, Any] | None:
+def _sensitivity(visit: Visit, predictor: Predictor, artifact: Artifact, task: Task) -> dict[str, Any] | None:
     if visit.method.SEES != "sample":
         return None
     folder, other = evaluate._folder(visit.run, artifact), visit.other_device
@@ -240,9 +220,7 @@ def caching(visit: Visit, predictor: Predictor, artifact: Artifact) -> dict[str,
 def main(file: Path, do: Make = make) -> None:
     """Read a specification, write the answers beside it."""
     spec = read_spec(file)
-    importlib.import_module(
-        "shiftbench.inference.onthefly"
-    )  # before the forks: it is slow to import
+    importlib.import_module("shiftbench.evaluation.onthefly")  # before the forks: it is slow to import
     write_answers(file, [in_fork(do, task, file.parent) for task in spec["tasks"]])
 
 

@@ -1,7 +1,5 @@
 """A checkout of nothing but inputs, under another path, and the processes that make outputs again in it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex
@@ -15,15 +13,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from shiftbench import plugins
 from shiftbench.audit.case import Case
 from shiftbench.audit.reproduce import confinement
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 from shiftbench.data import source_files, training_log
-from shiftbench.errors import DataError
-from shiftbench.plan import unavailable
 from shiftbench.provenance import child_environment
 from shiftbench.provenance.recipe import Artifact, Job
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import unavailable
 
 PYTHON = "SHIFTBENCH_PYTHON"
 """Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
@@ -52,11 +50,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 first, before anything of the checkout."""
 _OF_SHARDS = ("numpy", "pyarrow.parquet", "PIL.Image", "cv2")
 _OF_NETS = (*_OF_SHARDS, "torch", "safetensors.torch")
-_LIBRARIES = {
-    "shard_worker": _OF_SHARDS,
-    "evaluation_worker": _OF_NETS,
-    "training_worker": _OF_NETS,
-}
+_LIBRARIES = {"shard_worker": _OF_SHARDS, "evaluation_worker": _OF_NETS, "training_worker": _OF_NETS}
 INHERITED = (*child_environment.LIBRARIES, "NUMBA_CPU_")
 """Of the variables that steer Python, the loader and numba, those that a child keeps: they choose the kernels."""
 _MACHINE_CODE = "machine code"
@@ -140,7 +134,7 @@ class IsolatedCheckout:
 
     def job(self, verb: str, name: str, artifacts: Sequence[Artifact]) -> str:
         """Write a recipe file; return its path."""
-        folders = [str(folder) for folder in plugins.Folders.extra]
+        folders = [str(folder) for folder in registry.Folders.extra]
         job = Job(verb, name, tuple(artifacts), {"plugins": folders})
         file = self.root / job.recipe_path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -198,21 +192,17 @@ class IsolatedCheckout:
         """Start a worker; return the process and the file that its answers go to."""
         folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
-        extra = [str(folder) for folder in plugins.Folders.extra]
+        extra = [str(folder) for folder in registry.Folders.extra]
         file.write_text(json.dumps({"tasks": tasks, "plugins": extra, "number": number}))
         python = shlex.split(os.environ.get(PYTHON, "")) or [sys.executable]
         words = [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]]
         artifacts = [artifact for work in hand for artifact in work.artifacts]
-        reads = [
-            place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())
-        ]
+        reads = [place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())]
         reads += [*self._own, *confinement.yours(artifacts)]
         process = subprocess.Popen(
             confinement.command(self.case, words, folder, self.home, reads),
             cwd=self.home,
-            env=child_environment.build(
-                INHERITED, {**self._environment(folder, varied=varied), **variables}
-            ),
+            env=child_environment.build(INHERITED, {**self._environment(folder, varied=varied), **variables}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -255,12 +245,12 @@ def code_folder(case: Case) -> Path:
     beside the sources is in reach.
     """
     if not case.outside:
-        return plugins.PACKAGE.parent
+        return registry.PACKAGE.parent
     folder = case.scratch / "code"
     if not folder.is_dir():
-        own = plugins.PACKAGE / _AUDIT
-        _mirror(case.package, folder / plugins.PACKAGE.name, without=case.package / _AUDIT)
-        _mirror(own, folder / plugins.PACKAGE.name / _AUDIT)
+        own = registry.PACKAGE / _AUDIT
+        _mirror(case.package, folder / registry.PACKAGE.name, without=case.package / _AUDIT)
+        _mirror(own, folder / registry.PACKAGE.name / _AUDIT)
     return folder
 
 
@@ -272,9 +262,7 @@ def _mirror(source: Path, place: Path, without: Path | None = None) -> None:
             _link(file.resolve(), place / file.relative_to(source))
 
 
-def _finish(
-    processes: list[subprocess.Popen[str]], seconds: float | None = None
-) -> list[str | None]:
+def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None) -> list[str | None]:
     """Wait for processes; return what they printed, None of those that took too long. None outlives this call."""
     try:
         return [process.communicate(timeout=seconds)[0] for process in processes]

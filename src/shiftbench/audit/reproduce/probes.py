@@ -1,7 +1,5 @@
 """Probe while a predictor works: is a repeated batch computed like a new one?"""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +7,8 @@ from typing import Any
 
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from shiftbench.inference.batching import Predictor
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.batching import Predictor
 
 ROUNDS = 5
 """New batches that are counted and timed, each before itself, repeated."""

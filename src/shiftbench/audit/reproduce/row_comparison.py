@@ -1,7 +1,5 @@
 """Recorded rows beside those that came out again: which columns differ, by how much, and which predictions flip."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,9 +101,7 @@ def _judged(told: Comparison, stated: pa.Table, made: pa.Table) -> None:
         return
     flips = pc.not_equal(stated.column("prediction"), made.column("prediction"))
     told.flips = pc.sum(flips).as_py() or 0
-    pairs = list(
-        zip(stated.column("correct").to_pylist(), made.column("correct").to_pylist(), strict=True)
-    )
+    pairs = list(zip(stated.column("correct").to_pylist(), made.column("correct").to_pylist(), strict=True))
     told.known = sum(then is not None for then, _ in pairs)
     told.right = sum(bool(then) for then, _ in pairs)
     told.gained = sum(bool(now) and not then for then, now in pairs)
@@ -123,9 +119,7 @@ def _flat(column: pa.ChunkedArray) -> NDArray[np.float32]:
     return found
 
 
-def arrays(
-    told: Comparison, file: Path, again: Path, part: str, found: pa.Table, made: pa.Table
-) -> None:
+def arrays(told: Comparison, file: Path, again: Path, part: str, found: pa.Table, made: pa.Table) -> None:
     """Compare features or logits that are kept beside records.
 
     Args:

@@ -1,7 +1,5 @@
 """Which samples of which folders can be made again, by the recipes of this checkout, and how they compare."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,11 +11,11 @@ from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import byte_differences, environments
 from shiftbench.audit.finding import Finding, Verdict
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
 from shiftbench.data import pins, shards
 from shiftbench.data.shards import Entry
-from shiftbench.errors import DataError
 from shiftbench.provenance.recipe import Artifact
-from shiftbench.refs import Ref
 
 AT_ONCE = 2  # processes; each has one CPU
 SHOWN = 3  # samples of one folder that are explained; the others are counted
@@ -113,9 +111,7 @@ class Samples:
     def _can(self, artifact: Artifact, entries: list[Entry]) -> bool:
         """Tell whether everything that an artifact is made from is here; note what is not."""
         missing = self.checkout.missing(artifact)
-        missing += [
-            need for need in artifact.inputs if need not in missing and self._manifest_only(need)
-        ]
+        missing += [need for need in artifact.inputs if need not in missing and self._manifest_only(need)]
         if missing:
             names = ", ".join(need.path for need in missing)
             why = f"{len(entries)} samples could not be made again: {names} is not here"
@@ -189,9 +185,7 @@ def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
 def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Finding]:
     """Yield the samples that are others, those that cannot be forgiven first."""
     at = {entry.key: entry for entry in folder.entries}
-    differ = [
-        (*_verdict(case, task, at[one["key"]], one["found"]), one) for one in task.answer["differ"]
-    ]
+    differ = [(*_verdict(case, task, at[one["key"]], one["found"]), one) for one in task.answer["differ"]]
     for verdict, why, one in sorted(differ, key=lambda told: told[0])[:SHOWN]:
         entry = at[one["key"]]
         file = case.folder(task.ref).joinpath(entry.tar).relative_to(case.root).as_posix()

@@ -3,8 +3,6 @@
 A task names a recipe file, what is to be made of it, and the digests that are expected.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os
@@ -13,22 +11,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
-from shiftbench.audit.reproduce.worker import (
-    Answer,
-    Task,
-    guarded,
-    in_fork,
-    pick,
-    read_spec,
-    watched,
-    write_answers,
-)
+from shiftbench.audit.reproduce.worker import Answer, Task, guarded, in_fork, pick, read_spec, watched, write_answers
+from shiftbench.base import registry
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.inference.apply_shift import Shifter
+from shiftbench.evaluation.apply_shift import Shifter
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.sample import Sample
-from shiftbench.stages import shift
+from shiftbench.workflow.stages import shift
 
 
 def make(task: Task, out: Path) -> Answer:
@@ -78,11 +67,9 @@ def _shifted(run: Run, artifact: Artifact, task: Task, out: Path) -> Answer:
     return {"differ": list(_different(map(shifter, samples), about, task, out))}
 
 
-def _different(
-    samples: Iterable[Sample], about: dict[str, Any], task: Task, out: Path
-) -> Iterator[Answer]:
+def _different(samples: Iterable[Sample], about: dict[str, Any], task: Task, out: Path) -> Iterator[Answer]:
     """Yield what is not as expected; its bytes are kept in a file."""
-    fields = plugins.find("tasks", about["task"]).FIELDS
+    fields = registry.find("tasks", about["task"]).FIELDS
     for sample in samples:
         data = shards.pack(sample, fields)
         found = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
@@ -101,7 +88,7 @@ def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:
     samples: Iterable[Sample] = pick(folder, (entry for entry in entries if entry.key in keys))
     if "shift" in artifact.recipe:
         samples = map(Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact)), samples)
-    kind = plugins.find("tasks", about["task"])
+    kind = registry.find("tasks", about["task"])
     return {sample.key: shift.shown(sample, kind) for sample in samples}
 
 

@@ -1,7 +1,5 @@
 """What rows are worth that did not come out exactly: `reevaluation` and `fallback` speak with one voice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

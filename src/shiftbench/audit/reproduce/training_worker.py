@@ -4,21 +4,12 @@ A task names a recipe file of one artifact. The stage puts weights and log below
 auditor reads them.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
-from shiftbench.audit.reproduce.worker import (
-    Answer,
-    Task,
-    guarded,
-    read_spec,
-    watched,
-    write_answers,
-)
+from shiftbench.audit.reproduce.worker import Answer, Task, guarded, read_spec, watched, write_answers
 from shiftbench.provenance.recipe import Run
-from shiftbench.stages import train
+from shiftbench.workflow.stages import train
 
 
 def make(task: Task, _: Path) -> Answer:

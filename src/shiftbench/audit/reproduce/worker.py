@@ -4,8 +4,6 @@ A worker is started by `isolation.py` as `python -m MODULE SPEC`. SPEC is JSON: 
 `number` (of the process). Its answers go to a JSON file beside it; bytes that are compared lie beside that.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import itertools
@@ -15,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import ChecksumError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.data.shards import Entry
-from shiftbench.engine import memory
-from shiftbench.errors import ChecksumError
 from shiftbench.provenance import environment, opened_files, ran
 from shiftbench.provenance.recipe import Run
-from shiftbench.sample import Sample
+from shiftbench.workflow.engine import memory
 
 Task = dict[str, Any]
 Answer = dict[str, Any]
@@ -34,7 +32,7 @@ def read_spec(file: Path) -> dict[str, Any]:
     """Return a specification, with its plugin folders in use; keep memory as jobs do."""
     memory.keep_freed()
     spec: dict[str, Any] = json.loads(file.read_text())
-    plugins.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
+    registry.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
     return spec
 
 

@@ -3,13 +3,11 @@
 Source: none, a test.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"largest": 1000}
 
@@ -28,6 +26,4 @@ def measure(job: Measurement) -> Iterator[Observation]:
             if tensor.ndim > 1:
                 for row, values in enumerate(tensor.detach().flatten(1)):
                     norm = float(values.norm())
-                    yield Observation(
-                        "norm", f"{layer}/{row}", norm, name, job.params["dataset"], group=layer
-                    )
+                    yield Observation("norm", f"{layer}/{row}", norm, name, job.params["dataset"], group=layer)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 
 TASK = "classification"
 LICENCE = "CC BY 4.0"
@@ -31,7 +31,4 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, object]) -> 
         label = int(digit) - int(str(params["first"]))
         if 0 <= label < len(CLASSES):
             large = np.kron((image * 15).astype(np.uint8), np.ones((4, 4), np.uint8))[2:30, 2:30]
-            yield Sample(
-                f"{params['name']}/all/{number:04d}",
-                {"image": np.ascontiguousarray(large), "label": label},
-            )
+            yield Sample(f"{params['name']}/all/{number:04d}", {"image": np.ascontiguousarray(large), "label": label})

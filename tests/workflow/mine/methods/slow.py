@@ -8,15 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
 
 SEES = "sample"
 PARAMS: dict[str, object] = {"pause": 0.0}
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: dict[Ref, Path]
-) -> Callable[..., Any]:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: dict[Ref, Path]) -> Callable[..., Any]:
     """Return the predictor with a pause before each batch."""
 
     def predict(samples: list[Any]) -> Any:

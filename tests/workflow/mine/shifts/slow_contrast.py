@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 FIELD = "image"
 LEVELS = {level: level / 6 for level in range(1, 6)}

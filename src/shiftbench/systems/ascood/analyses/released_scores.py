@@ -16,16 +16,14 @@ campaign, since only the mean over seeds is printed.
 Source: sudarshanregmi/ASCOOD, folder `openoodv1.5_results`.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"path": "", "detector": "", "names": {}}
 COLUMNS = {"AUROC": "published_auroc", "FPR@95": "published_fpr95", "ACC": "published_accuracy"}
@@ -50,15 +48,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
             raise DataError(f"{params['path']} has no row {row!r}; it has {', '.join(rows)}")
         for metric, value in rows[row].items():
             for weights in params["weights"]:
-                yield Observation(
-                    metric,
-                    UNIT,
-                    value,
-                    weights,
-                    dataset,
-                    params["split"],
-                    detector=params["detector"],
-                )
+                yield Observation(metric, UNIT, value, weights, dataset, params["split"], detector=params["detector"])
 
 
 def released(file: Path) -> dict[str, dict[str, float]]:
@@ -68,20 +58,13 @@ def released(file: Path) -> dict[str, dict[str, float]]:
         DataError: it is missing, lacks a column, or a cell is no number.
     """
     if not file.is_file():
-        raise DataError(
-            f"{file} does not exist; bring `openoodv1.5_results` of sudarshanregmi/ASCOOD"
-        )
+        raise DataError(f"{file} does not exist; bring `openoodv1.5_results` of sudarshanregmi/ASCOOD")
     with file.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.DictReader(stream))
     lacking = [column for column in ("", *COLUMNS) if not lines or column not in lines[0]]
     if lacking:
-        raise DataError(
-            f"{file}: column {lacking[0]!r} is missing; expected OpenOOD's evaluator's CSV"
-        )
-    return {
-        line[""]: {metric: _share(line[column], file) for column, metric in COLUMNS.items()}
-        for line in lines
-    }
+        raise DataError(f"{file}: column {lacking[0]!r} is missing; expected OpenOOD's evaluator's CSV")
+    return {line[""]: {metric: _share(line[column], file) for column, metric in COLUMNS.items()} for line in lines}
 
 
 def _share(cell: str, file: Path) -> float:

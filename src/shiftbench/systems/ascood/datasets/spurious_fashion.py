@@ -18,8 +18,6 @@ Source: Ming, Yin and Li, "On the Impact of Spurious Correlation for Out-of-dist
 (correlation of class and environment; OOD with the environment and without the class); the images are ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import unit_hash
+from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import MEANS, resize
-from shiftbench.datasets import _idx, fashion_mnist, mnist
-from shiftbench.datasets._pictures import open_picture
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import unit_hash
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets import _idx, fashion_mnist, mnist
+from shiftbench.plugins.datasets._pictures import open_picture
 
 TASK = "classification"
 CLASSES = ("pullover", "bag")
@@ -43,12 +41,7 @@ SOURCES = ("fashion_mnist", "mnist", PHOTOS)
 LICENCE = "MIT (Fashion-MNIST); CC BY-SA 3.0 (MNIST); CC0 (photos)"
 CITATION = f"{fashion_mnist.CITATION}; {mnist.CITATION}"
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {
-    "part": "in",
-    "correlation": 0.9,
-    "test_correlation": 0.5,
-    "other": "dress",
-}
+PARAMS: dict[str, object] = {"part": "in", "correlation": 0.9, "test_correlation": 0.5, "other": "dress"}
 PARTS = ("in", "digits", "garment", "texture", "near")
 TEXTURES = ("brick", "grass")
 """Of the first and of the second class."""
@@ -98,23 +91,17 @@ def draws(key: str) -> tuple[float, float, float]:
 def _checked(params: dict[str, Any]) -> dict[str, float]:
     """Return the share of images on their class's texture, of each split; a half in other parts."""
     if params["part"] not in PARTS:
-        raise ParamsError(
-            f"spurious_fashion: part is {params['part']!r}; {near(params['part'], PARTS)}"
-        )
+        raise ParamsError(f"spurious_fashion: part is {params['part']!r}; {near(params['part'], PARTS)}")
     others = [name for name in fashion_mnist.CLASSES if name not in CLASSES]
     if params["other"] not in others:
-        raise ParamsError(
-            f"spurious_fashion: other is {params['other']!r}; {near(params['other'], others)}"
-        )
+        raise ParamsError(f"spurious_fashion: other is {params['other']!r}; {near(params['other'], others)}")
     shares = {"train": params["correlation"], "test": params["test_correlation"]}
     if not all(0 <= share <= 1 for share in shares.values()):
         raise ParamsError(f"spurious_fashion: correlations {shares}; expected shares from 0 to 1")
     return shares if params["part"] == "in" else dict.fromkeys(shares, 0.5)
 
 
-def _objects(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[tuple[str, Pixels, int]]:
+def _objects(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[tuple[str, Pixels, int]]:
     """Yield key, object uint8 (28, 28) and label of each image to be."""
     part = params["part"]
     if part in ("digits", "texture"):

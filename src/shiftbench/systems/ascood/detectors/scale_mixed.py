@@ -11,15 +11,13 @@ Source: `openood/networks/ascood_net.py` and `scale_net.py` of sudarshanregmi/AS
 net again, since records keep h~ (or h, under another method).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors import _activations
-from shiftbench.detectors._rows import Head, Known, Rows
+from shiftbench.plugins.detectors import _activations
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
 
 NEEDS = ("net",)
 PARAMS: dict[str, object] = {"percentile": 85.0}
@@ -42,9 +40,7 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64
     raw = getattr(net, "raw", None) or net.features
     parts = [part for (part,) in rows.net.each(lambda x: (raw(x),))]
     seen = Rows(rows.table, np.concatenate(parts).astype(np.float32), name=rows.name)
-    weight, bias = (
-        getattr(net.head, part).detach().double().cpu().numpy() for part in ("weight", "bias")
-    )
+    weight, bias = (getattr(net.head, part).detach().double().cpu().numpy() for part in ("weight", "bias"))
     head = Head(weight, bias)
 
     def logits(block: Rows) -> NDArray[np.float64]:

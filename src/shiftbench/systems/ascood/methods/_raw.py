@@ -1,7 +1,5 @@
 """A net seen before its head standardises."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -7,13 +7,11 @@ between the two; those of the `head` are refused, since h does not give the logi
 Source: the code of ASCOOD (arXiv:2411.10794), whose net returns h to detectors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
 
 SEES = "sample"
 TASKS = ("classification", "text_classification")
@@ -23,17 +21,13 @@ P = TypeVar("P", bound=Callable[..., Any])
 
 def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
     """Return a predictor whose features are h; the predictor itself where its net standardises nothing."""
-    from shiftbench.inference import nets  # torch
+    from shiftbench.evaluation import nets  # torch
     from shiftbench.systems.ascood.methods import _raw
 
     if not isinstance(predictor, nets.TorchPredictor) or not hasattr(predictor.net, "raw"):
         return predictor
     seen: Any = nets.TorchPredictor(
-        _raw.Raw(predictor.net),
-        predictor.model,
-        predictor.params,
-        str(predictor.device),
-        predictor.precision,
+        _raw.Raw(predictor.net), predictor.model, predictor.params, str(predictor.device), predictor.precision
     )
     changed: P = seen
     return changed

@@ -20,8 +20,6 @@ Standardised features sum to 0 and have negative entries: SCALE's factor is exp(
 energy. The authors' code hands h to detectors, and the head's weights too: the detector `scale_mixed`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -31,11 +29,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import plugins
-from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 
 TASK = "classification"
 PARAMS: dict[str, object] = {"net": "convnet", "options": {}, "space": "zscore", "sigma": 0.5}
@@ -100,10 +98,7 @@ class Standardised(nn.Module):
         ):
             return state
         inner = self.body.adopt(state) if hasattr(self.body, "adopt") else state  # type: ignore[operator]
-        return {
-            name if name.startswith("head.") else f"body.{name}": tensor
-            for name, tensor in inner.items()
-        }
+        return {name if name.startswith("head.") else f"body.{name}": tensor for name, tensor in inner.items()}
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
@@ -114,9 +109,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
         ParamsError: no such space.
     """
     if params["space"] not in SPACES:
-        raise ParamsError(
-            f"standardised: space is {params['space']!r}; {near(params['space'], SPACES)}"
-        )
+        raise ParamsError(f"standardised: space is {params['space']!r}; {near(params['space'], SPACES)}")
     model, options = _inner(params)
     body: nn.Module = model.build(options, classes)
     if hasattr(body, "predict"):
@@ -138,11 +131,9 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
-    model = plugins.find("models", params["net"])
+    model = registry.find("models", params["net"])
     if not hasattr(model, "build"):
-        raise ModelError(
-            f"standardised: {params['net']!r} is no architecture; use convnet, torchvision, timm"
-        )
+        raise ModelError(f"standardised: {params['net']!r} is no architecture; use convnet, torchvision, timm")
     return model, {**model.PARAMS, **params["options"]}
 
 

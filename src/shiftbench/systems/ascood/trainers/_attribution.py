@@ -23,13 +23,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.trainers import _attack
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.trainers import _attack
 
 if TYPE_CHECKING:
-    from shiftbench.inference.nets import TorchPredictor
+    from shiftbench.evaluation.nets import TorchPredictor
 
 TYPES = ("gradient", "shuffle", "gaussian")
 SIGNS = {"+": 1.0, "-": -1.0}
@@ -63,9 +63,7 @@ class Scale:
             ParamsError: a std is not above 0.
         """
         black, white = ends
-        middle, step = (
-            torch.as_tensor(v, dtype=torch.float32).reshape(-1, 1, 1) for v in (mean, std)
-        )
+        middle, step = (torch.as_tensor(v, dtype=torch.float32).reshape(-1, 1, 1) for v in (mean, std))
         if not (step > 0).all():
             raise ParamsError(f"std = {std}: expected numbers above 0")
         return cls(black + middle * (white - black), step * (white - black))
@@ -109,12 +107,7 @@ def largest(values: Tensor, number: int) -> Tensor:
 
 
 def damaged(
-    net: nn.Module,
-    x: Tensor,
-    labels: Tensor,
-    rng: RandomStream,
-    scale: Scale,
-    params: Mapping[str, Any],
+    net: nn.Module, x: Tensor, labels: Tensor, rng: RandomStream, scale: Scale, params: Mapping[str, Any]
 ) -> Views:
     """Return a damaged view of each input.
 
@@ -203,19 +196,13 @@ def picture(x: Tensor, views: Views, ends: tuple[float, float] = (0.0, 255.0)) -
     grey = [255 * (row.float().mean(1) - black) / (white - black) for row in rows]
     framed = nn.functional.pad(torch.stack(grey), (1, 1, 1, 1)).clamp(0, 255).round()
     sheet: NDArray[np.uint8] = (
-        torch.cat([torch.cat(list(row), dim=1) for row in framed], dim=0)
-        .cpu()
-        .numpy()
-        .astype(np.uint8)
+        torch.cat([torch.cat(list(row), dim=1) for row in framed], dim=0).cpu().numpy().astype(np.uint8)
     )
     return sheet
 
 
 def pictured(
-    predictor: TorchPredictor,
-    samples: Sequence[Sample],
-    options: Mapping[str, Any],
-    rng: RandomStream,
+    predictor: TorchPredictor, samples: Sequence[Sample], options: Mapping[str, Any], rng: RandomStream
 ) -> NDArray[np.uint8]:
     """Return the image of samples as a net would damage them in training.
 

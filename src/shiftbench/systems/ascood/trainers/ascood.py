@@ -16,8 +16,6 @@ CelebA gaussian, alpha 0.1; Aircraft and Cars gradient, alpha 0.1, batches of 32
 small nets here (as `erm`); the rate falls to 0, there to 1e-6. Biases and norms are decayed with `decay_all`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -27,14 +25,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.losses import cross_entropy, uniform
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.trainers import _attack, _loop, erm
 from shiftbench.systems.ascood.trainers import _attribution
-from shiftbench.trainers import _attack, _loop, erm
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -116,13 +114,9 @@ class Loss:
     def alpha(self) -> float:
         """What damage weighs in this epoch."""
         params = self.params
-        return _attribution.alpha_at(
-            self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"]
-        )
+        return _attribution.alpha_at(self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"])
 
-    def __call__(
-        self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream
-    ) -> Tensor:
+    def __call__(self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream) -> Tensor:
         """Return the loss of clean and damaged images."""
         params = self.params
         seen = erm.move(batch, rng, params["shift"], flip=params["flip"])

@@ -11,8 +11,6 @@ Source: CNS-Bench, ICCV 2025, arXiv 2507.17651, section on out-of-class filterin
 `evaluation/similiarity_computer.py` of odunkel/CNS-Bench.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.sample import Sample
 
 Floats = NDArray[np.float64]
 KINDS = ("log_probability", "logit", "cosine", "softmax_cosine")
@@ -44,9 +42,7 @@ def scores(given: Mapping[str, Any]) -> list[Score]:
         ParamsError: there is none, or one is spelled otherwise.
     """
     if not given:
-        raise ParamsError(
-            "scores is empty; name one at least: {of: KIND, weights: DATASET/MODEL-TRAINER}"
-        )
+        raise ParamsError("scores is empty; name one at least: {of: KIND, weights: DATASET/MODEL-TRAINER}")
     found = []
     for name, spec in given.items():
         if not isinstance(spec, Mapping) or set(spec) != {"of", "weights"}:
@@ -64,10 +60,7 @@ def outputs(predictor: Any, samples: Sequence[Sample]) -> dict[str, NDArray[Any]
 
 
 def value(
-    kind: str,
-    shown: Mapping[str, NDArray[Any]],
-    reference: Mapping[str, NDArray[Any]],
-    labels: NDArray[np.int64],
+    kind: str, shown: Mapping[str, NDArray[Any]], reference: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]
 ) -> Floats:
     """Return one score per image, float64 (n,); higher = more like its class or its reference.
 

@@ -11,8 +11,6 @@ Source: CNS-Bench, ICCV 2025, arXiv 2507.17651, and `evaluation/metrics_computer
 the passes and one are more than 2).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,9 +63,7 @@ def voters(names: Sequence[str], thresholds: Floats) -> list[Voter]:
     """Return each score alone, under its name, and each vote of all of them, `keep_K_of_N`."""
     alone = [Voter(name, [at], Filter(thresholds[[at]], 1)) for at, name in enumerate(names)]
     every, count = list(range(len(names))), len(names)
-    votes = [
-        Voter(f"keep_{k}_of_{count}", every, Filter(thresholds, k)) for k in range(1, count + 1)
-    ]
+    votes = [Voter(f"keep_{k}_of_{count}", every, Filter(thresholds, k)) for k in range(1, count + 1)]
     return [*alone, *votes]
 
 
@@ -129,8 +125,4 @@ def rates(kept: Flags, out: Flags) -> dict[str, float]:
     """
     found = [float(np.mean(~kept[kind])) if kind.any() else math.nan for kind in (out, ~out)]
     true, false = found
-    return {
-        "true_positive_rate": true,
-        "false_positive_rate": false,
-        "balanced_accuracy": (true + 1 - false) / 2,
-    }
+    return {"true_positive_rate": true, "false_positive_rate": false, "balanced_accuracy": (true + 1 - false) / 2}

@@ -20,17 +20,15 @@ Source: CNS-Bench, ICCV 2025, arXiv 2507.17651; the digits are those of `evaluat
 odunkel/CNS-Bench.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.cns_bench.analyses import _validity
 from shiftbench.systems.cns_bench.analyses._validity import Flags, Floats
 from shiftbench.systems.cns_bench.datasets import cns_labelled
@@ -72,9 +70,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         yield from _rows(job.params, voter.name, keys, kept, out)
 
 
-def _rows(
-    params: Mapping[str, Any], detector: str, keys: list[str], kept: Flags, out: Flags
-) -> Iterator[Observation]:
+def _rows(params: Mapping[str, Any], detector: str, keys: list[str], kept: Flags, out: Flags) -> Iterator[Observation]:
     right = (kept != out).astype(np.float64)
     share = np.where(out, out.mean(), (~out).mean())
     metrics: dict[str, tuple[Floats, Flags]] = {

@@ -15,8 +15,6 @@ Source: CNS-Bench, ICCV 2025, arXiv 2507.17651: four scores, thresholds that eac
 images, 2 of 4 must pass, and a path stays as a whole. Differs: labels are known by construction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.cns_bench.analyses import _likeness, _validity
 
 Floats = NDArray[np.float64]
@@ -67,10 +65,7 @@ def _shards(params: Mapping[str, Any]) -> list[Ref]:
     steps = {params["shift"]: [*params["in_class"], *params["out_of_class"]], **params["applied"]}
     place = params["dataset"], params["split"]
     clean = refs.shards(*place)
-    return [
-        clean,
-        *(refs.shards(*place, shift, at) for shift, all_ in steps.items() for at in all_),
-    ]
+    return [clean, *(refs.shards(*place, shift, at) for shift, all_ in steps.items() for at in all_)]
 
 
 class _Images:
@@ -98,13 +93,10 @@ class _Images:
 
     def _of(self, samples: list[Sample]) -> Floats:
         if [sample.key for sample in samples] != self.keys:
-            raise DataError(
-                "shards of a shift have other keys than the clean ones; make them again"
-            )
+            raise DataError("shards of a shift have other keys than the clean ones; make them again")
         shown = {name: _likeness.outputs(net, samples) for name, net in self._nets.items()}
         columns = [
-            _likeness.value(one.of, shown[one.weights], self._clean[one.weights], self._labels)
-            for one in self._scores
+            _likeness.value(one.of, shown[one.weights], self._clean[one.weights], self._labels) for one in self._scores
         ]
         return np.stack(columns, axis=1)
 
@@ -116,9 +108,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         ParamsError: `thresholds` names other scores, or nothing is left to fit on or to report.
     """
     params, images = job.params, _Images(job)
-    fits = np.array(
-        [splits.unit("calibration", key) < params["calibration"] for key in images.keys]
-    )
+    fits = np.array([splits.unit("calibration", key) < params["calibration"] for key in images.keys])
     morphs = images.under(params["shift"], [*params["in_class"], *params["out_of_class"]])
     out = np.repeat([False, True], len(params["in_class"]))
     voters = _validity.voters(images.names, _thresholds(params, images.names, morphs[:, fits], out))
@@ -133,9 +123,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         yield from _applied(rows, voters, shift, [0, *severities], path)
 
 
-def _thresholds(
-    params: Mapping[str, Any], names: list[str], morphs: Floats, out: _validity.Flags
-) -> Floats:
+def _thresholds(params: Mapping[str, Any], names: list[str], morphs: Floats, out: _validity.Flags) -> Floats:
     """Return the thresholds that are given, or fitted on morphs (severities, n, m)."""
     given = params["thresholds"]
     if not given:
@@ -160,14 +148,10 @@ class _Rows:
         shift = params["named"] or params["shift"]
         where = {"dataset": params["dataset"], "split": params["split"], "shift": shift}
         for key, value in zip(self.keys, values, strict=True):
-            yield Observation(
-                metric, key, float(value), weights, detector=detector, **{**where, **place}
-            )
+            yield Observation(metric, key, float(value), weights, detector=detector, **{**where, **place})
 
 
-def _judged(
-    rows: _Rows, voters: list[_validity.Voter], morphs: Floats, out: _validity.Flags
-) -> Iterator[Observation]:
+def _judged(rows: _Rows, voters: list[_validity.Voter], morphs: Floats, out: _validity.Flags) -> Iterator[Observation]:
     for voter in voters:
         kept = voter.keeps(morphs)
         each = [_validity.rates(kept[:, image], out) for image in range(kept.shape[1])]
@@ -183,17 +167,11 @@ def _falling(rows: _Rows, names: list[str], morphs: Floats) -> Iterator[Observat
 
 
 def _applied(
-    rows: _Rows,
-    voters: list[_validity.Voter],
-    shift: str,
-    severities: Sequence[float],
-    scores: Floats,
+    rows: _Rows, voters: list[_validity.Voter], shift: str, severities: Sequence[float], scores: Floats
 ) -> Iterator[Observation]:
     for voter in voters:
         kept = voter.keeps(scores)
         for severity, flags in zip(severities, kept, strict=True):
-            yield from rows.of(
-                "kept_share", voter.name, flags.astype(float), shift=shift, severity=float(severity)
-            )
+            yield from rows.of("kept_share", voter.name, flags.astype(float), shift=shift, severity=float(severity))
         whole = _validity.whole(kept.ravel(), rows.keys * len(severities))[: len(rows.keys)]
         yield from rows.of("kept_share", voter.name, whole.astype(float), shift=shift)

@@ -10,8 +10,6 @@ released images and runs that script gets 0 to 0.25.
 Source: CNS-Bench, ICCV 2025, arXiv 2507.17651; `benchmarking/` of odunkel/CNS-Bench.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -23,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, near
 
 ANNOTATIONS = "annotations_cns.json"
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -84,9 +82,7 @@ def read(folder: Path) -> Annotations:
     """
     file = folder / ANNOTATIONS
     if not file.is_file():
-        raise DataError(
-            f"{file} does not exist; `path` is the folder that holds it beside the images"
-        )
+        raise DataError(f"{file} does not exist; `path` is the folder that holds it beside the images")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         images = tuple(_image(row) for row in content["images"])
@@ -100,13 +96,7 @@ def read(folder: Path) -> Annotations:
 
 
 def _image(row: dict[str, Any]) -> Image:
-    return Image(
-        str(row["image"]),
-        str(row["shift"]),
-        int(row["class"]),
-        int(row["seed"]),
-        float(row["scale"]),
-    )
+    return Image(str(row["image"]), str(row["shift"]), int(row["class"]), int(row["seed"]), float(row["scale"]))
 
 
 def lacking(path: Iterable[float]) -> list[float]:
@@ -157,13 +147,7 @@ def results(archive: Path, model: str, nuisance: str) -> list[Result]:
 
 def _result(row: dict[str, str], model: str) -> Result:
     seed, scale = place(row["img_name"])
-    return Result(
-        int(float(row["gt_class"])),
-        seed,
-        scale,
-        int(float(row["pred_class"])),
-        row[model] == "True",
-    )
+    return Result(int(float(row["gt_class"])), seed, scale, int(float(row["pred_class"])), row[model] == "True")
 
 
 def place(name: str) -> tuple[int, float]:
@@ -178,9 +162,7 @@ def place(name: str) -> tuple[int, float]:
     """
     found = re.fullmatch(r"seed_(\d+)_(?:.*_)?scale_(\d+)m?\.\w+", name)
     if not found:
-        raise DataError(
-            f"{name!r} says no seed and scale; expected a name like seed_0034_scale_1000.jpg"
-        )
+        raise DataError(f"{name!r} says no seed and scale; expected a name like seed_0034_scale_1000.jpg")
     return int(found[1]), int(found[2]) / 1000
 
 

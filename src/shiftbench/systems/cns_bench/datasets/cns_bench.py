@@ -16,16 +16,14 @@ Source: Dunkel et al., "CNS-Bench: Benchmarking Image Classifier Robustness Unde
 2025, arXiv 2507.17651; data doi:10.17617/3.MAGNKP.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import imagenet
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import imagenet
+from shiftbench.plugins.datasets._pictures import read_array
 from shiftbench.systems.cns_bench.datasets import _cns
 
 TASK = "classification"
@@ -55,9 +53,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return tuple(names[label] for label in _labels(params)) if params["restricted"] else names
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield the images of a nuisance at one scale: `image` uint8 (h, w, 3), `label`, and where they belong in `meta`.
 
     Raises:
@@ -77,9 +73,7 @@ def samples(
         key = f"cns_bench/{params['nuisance']}/{label:03d}_{seed:04d}"
         missing = _cns.lacking(path)
         if missing:
-            yield DataError(
-                f"{key}: the path has no image at scale {missing[0]:g}; it needs all six"
-            )
+            yield DataError(f"{key}: the path has no image at scale {missing[0]:g}; it needs all six")
             continue
         yield _sample(key, folder, path[params["scale"]], index[label])
 
@@ -92,9 +86,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _read(params: dict[str, Any]) -> tuple[Path, _cns.Annotations]:
     if not params["path"]:
-        raise ParamsError(
-            f"cns_bench: option path is missing; give the folder of {_cns.ANNOTATIONS}"
-        )
+        raise ParamsError(f"cns_bench: option path is missing; give the folder of {_cns.ANNOTATIONS}")
     folder = Path(params["path"]).expanduser()
     found = _cns.read(folder)
     if found.licence != DECLARED and not params["licence"]:

@@ -12,18 +12,16 @@ for the analysis `labelled_filter`. Whether the authors' own labels are publishe
 Source: CNS-Bench, ICCV 2025, arXiv 2507.17651; `evaluation/` of odunkel/CNS-Bench.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import imagenet
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import imagenet
+from shiftbench.plugins.datasets._pictures import read_array
 
 TASK = "classification"
 NATIVE = ("test",)
@@ -45,9 +43,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return imagenet.classes({}, {})
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield images: `image` uint8 (h, w, 3), `label`, `meta` with scores and `out_of_class`; a bad row as its error.
 
     Raises:
@@ -72,9 +68,7 @@ def _table(file: Path) -> list[dict[str, str]]:
         raise DataError(f"{file} does not exist; it holds the scores and labels of the images")
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    lacking = [
-        name for name in ("img_dir", "i_class", *SCORES, OUT) if not rows or name not in rows[0]
-    ]
+    lacking = [name for name in ("img_dir", "i_class", *SCORES, OUT) if not rows or name not in rows[0]]
     if lacking:
         raise DataError(f"{file} lacks the column {lacking[0]!r}; see the dataset's description")
     return rows

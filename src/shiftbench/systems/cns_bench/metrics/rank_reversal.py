@@ -23,15 +23,13 @@ Source: ours, for what CNS-Bench (ICCV 2025, arXiv 2507.17651) shows in figures,
 Berger 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 
 import numpy as np
 from scipy.stats import norm
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
@@ -74,9 +72,7 @@ def _counts(row: Row, of: str) -> bool:
     return row.metric == of and row.shift is not None and open_ == (None, None, None)
 
 
-def _reversals(
-    found: dict[float, dict[str, Row]], mild: float, strong: float, error: float
-) -> Iterator[Row]:
+def _reversals(found: dict[float, dict[str, Row]], mild: float, strong: float, error: float) -> Iterator[Row]:
     before, after = (found.get(severity, {}) for severity in (mild, strong))
     if before.keys() != after.keys():
         (bare, *_) = sorted(before.keys() ^ after.keys())

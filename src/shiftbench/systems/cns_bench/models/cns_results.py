@@ -8,19 +8,17 @@ logits are 1 for the class and 0 for others.
 Source: CNS-Bench, ICCV 2025, arXiv 2507.17651, `benchmark/results.zip` of doi:10.17617/3.MAGNKP: MODEL__NUISANCE.csv.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given
 from shiftbench.systems.cns_bench.datasets import _cns
 
 TASK = "classification"
@@ -29,11 +27,7 @@ PARAMS: dict[str, object] = {"path": "", "name": ""}
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that looks up each sample's path and scale.
 
@@ -51,18 +45,14 @@ def load(
     return predict
 
 
-def _answer(
-    sample: Sample, file: Path, name: str, known: dict[str, dict[tuple[int, int, float], int]]
-) -> int:
+def _answer(sample: Sample, file: Path, name: str, known: dict[str, dict[tuple[int, int, float], int]]) -> int:
     meta = sample.fields.get("meta") or {}
     nuisance = str(meta.get("nuisance"))
     if nuisance not in known:
         known[nuisance] = answers(file, name, nuisance)
     place = meta.get("class"), meta.get("seed"), meta.get("scale")
     if place not in known[nuisance]:
-        raise ModelError(
-            f"{file} has no row of {name} for {sample.key} at scale {meta.get('scale')}"
-        )
+        raise ModelError(f"{file} has no row of {name} for {sample.key} at scale {meta.get('scale')}")
     return known[nuisance][place]
 
 

@@ -5,12 +5,10 @@ itself. There a diffusion model makes the images; these shifts are deterministic
 ours. Integers throughout.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.shifts import _levels
+from shiftbench.plugins.shifts import _levels
 
 LARGEST = 2.5
 RANGE = (0.0, LARGEST)
@@ -28,9 +26,7 @@ def part(name: str, scale: float, most: float = 1.0) -> int:
     return round(ONE * most * scale / LARGEST)
 
 
-def blend(
-    image: NDArray[np.uint8], other: NDArray[np.uint8], share: int | NDArray[np.int32]
-) -> NDArray[np.uint8]:
+def blend(image: NDArray[np.uint8], other: NDArray[np.uint8], share: int | NDArray[np.int32]) -> NDArray[np.uint8]:
     """Return the image, uint8 (h, w) or (h, w, 3), mixed with another of its shape.
 
     Args:

@@ -13,8 +13,6 @@ Takes two raw words: the other class, and which image of it, among those of anot
 weights; without weights (in Python) only severity 0 can be applied.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.plugins.shifts import _levels
 
 FIELD = None
 LEVELS: dict[int, float] = {}
@@ -58,12 +56,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    inputs: Mapping[Ref, Path] | None = None,
-    **params: Any,
+    value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
     """Return a sample with another `image`, uint8 (h, w).
 
@@ -86,9 +79,7 @@ def apply(
     if severity == 0:
         return value.with_field("image", image.copy())
     if not inputs:
-        raise DataError(
-            "class_morph asks an autoencoder, which is not here; ask for the shift in a campaign"
-        )
+        raise DataError("class_morph asks an autoencoder, which is not here; ask for the shift in a campaign")
     weights, folder = _found(inputs, params.get("partners", PARAMS["partners"]))
     morphs = _morphs(str(weights), str(folder), params.get("model", PARAMS["model"]))
     return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, rng))
@@ -97,9 +88,7 @@ def apply(
 def _found(inputs: Mapping[Ref, Path], partners: str) -> tuple[Path, Path]:
     weights = [path for ref, path in inputs.items() if ref.kind == "weights"]
     clean = [
-        path.parent
-        for ref, path in inputs.items()
-        if ref.kind == "shards" and ref.parts[1:3] == (partners, "identity")
+        path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.parts[1:3] == (partners, "identity")
     ]
     return weights[0], clean[0]
 
@@ -115,13 +104,13 @@ class _Morphs:
     def __init__(self, weights: Path, folder: Path, model: str) -> None:
         import torch  # here, since planning does without
 
-        from shiftbench.inference import nets
+        from shiftbench.evaluation import nets
 
         self._torch = torch
         self._partners: dict[int, list[np.ndarray[Any, Any]]] = {}
         for sample in shards.read(folder):
             self._partners.setdefault(sample.fields["label"], []).append(sample.fields["image"])
-        self._net = plugins.find("models", model).of(nets.read_state(weights), weights)
+        self._net = registry.find("models", model).of(nets.read_state(weights), weights)
 
     def __call__(
         self, image: np.ndarray[Any, Any], label: int, weight: float, rng: RandomStream

@@ -4,14 +4,12 @@ Source: the embedded analogue of CNS-Bench, ICCV 2025, https://arxiv.org/abs/250
 whose levels are ImageNet-C's. Takes no random words.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.cns_bench.shifts import _cns
 
 FIELD = "image"

@@ -6,13 +6,11 @@ plasma fractal as in `fog`, spread over black to white, the same at every scale.
 Takes 16-bit words: one per map point but the first, as `fog` does.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts._noise_fields import map_side, plasma
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts._noise_fields import map_side, plasma
 from shiftbench.systems.cns_bench.shifts import _cns
 
 FIELD = "image"

@@ -6,13 +6,11 @@ Source: the embedded analogue of CNS-Bench, ICCV 2025, https://arxiv.org/abs/250
 Takes 16-bit words: one per value of the image.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, gaussian_noise
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, gaussian_noise
 from shiftbench.systems.cns_bench.shifts import _cns
 
 FIELD = "image"

@@ -6,16 +6,14 @@ Samples are those of the dataset `cns_bench`, whose `meta` says on which path th
 Source: CNS-Bench, ICCV 2025, https://arxiv.org/abs/2507.17651. Takes no random words.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets._pictures import read_array
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.cns_bench.datasets import _cns
 
 FIELD = None
@@ -44,16 +42,12 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, path: str = "") 
     if severity == 0:
         return value.with_field("image", value.fields["image"].copy())
     if severity not in _cns.SCALES:
-        raise RangeError(
-            f"shift 'cns_scale': there are no images at {severity:g}; scales are {_cns.SCALES}"
-        )
+        raise RangeError(f"shift 'cns_scale': there are no images at {severity:g}; scales are {_cns.SCALES}")
     if not path:
         raise ParamsError("cns_scale: option path is missing; give the folder of the dataset")
     meta = value.fields.get("meta") or {}
     if not {"nuisance", "class", "seed"} <= meta.keys():
-        raise DataError(
-            "the sample says no nuisance, class and seed; cns_scale shifts those of cns_bench"
-        )
+        raise DataError("the sample says no nuisance, class and seed; cns_scale shifts those of cns_bench")
     folder = Path(path).expanduser()
     images = _paths(folder, meta["nuisance"]).get((meta["class"], meta["seed"]), {})
     if severity not in images:

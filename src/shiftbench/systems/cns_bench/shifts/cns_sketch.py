@@ -4,14 +4,12 @@ Source: the embedded analogue of CNS-Bench, ICCV 2025, https://arxiv.org/abs/250
 `edge_sketch` draws them, there dark on white paper; light lines suit things on black ground. Takes no random words.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import edge_sketch
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import edge_sketch
 from shiftbench.systems.cns_bench.shifts import _cns
 
 FIELD = "image"

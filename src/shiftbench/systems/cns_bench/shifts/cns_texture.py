@@ -7,16 +7,14 @@ what is lighter than `above` grey levels (Fashion-MNIST has no masks: things on 
 Takes one raw word (photo, size and place of the crop).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _backgrounds
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _backgrounds
 from shiftbench.systems.cns_bench.shifts import _cns
 
 FIELD = "image"

@@ -21,25 +21,19 @@ Source: type II sums of squares: Langsrud 2003, "ANOVA for unbalanced data: use 
 squares"; resampled residuals: Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 6.2.3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {
-    "of": "effective_robustness",
-    "components": {},
-    "resample": "models",
-}
+PARAMS: dict[str, object] = {"of": "effective_robustness", "components": {}, "resample": "models"}
 UNIT = "share of variance"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -52,9 +46,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
     return (str(params["of"]),)
 
 
-def compute(
-    rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]], resample: str
-) -> list[Row]:
+def compute(rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]], resample: str) -> list[Row]:
     """Return one row per component.
 
     Raises:
@@ -70,10 +62,7 @@ def compute(
     if not components or not found:
         return []
     names = sorted(found)
-    levels = {
-        part: np.array([_level(part, given, name) for name in names])
-        for part, given in components.items()
-    }
+    levels = {part: np.array([_level(part, given, name) for name in names]) for part, given in components.items()}
     chosen = [found[name] for name in names]
     values = np.stack([row.all for row in chosen])
     resampled = _of_zoo if resample == "models" else _of_design
@@ -83,9 +72,7 @@ def compute(
 
 def _level(component: str, levels: Mapping[str, str], name: str) -> str:
     if name not in levels:
-        raise ParamsError(
-            f"components: {component} does not say what {name!r} has ({near(name, levels)})"
-        )
+        raise ParamsError(f"components: {component} does not say what {name!r} has ({near(name, levels)})")
     return levels[name]
 
 
@@ -96,8 +83,7 @@ class _Designs:
         self.parts = list(levels)
         self.whole = _design(levels, count)
         self.without = {
-            part: _design({name: of for name, of in levels.items() if name != part}, count)
-            for part in levels
+            part: _design({name: of for name, of in levels.items() if name != part}, count) for part in levels
         }
 
     def shares(self, values: Floats, weights: Floats) -> dict[str, Floats]:
@@ -109,11 +95,7 @@ class _Designs:
         left, total = _residual(self.whole * root, y), _residual(root, y)
         with np.errstate(divide="ignore", invalid="ignore"):
             return {
-                part: np.where(
-                    total > _TINY,
-                    np.clip((_residual(fewer * root, y) - left) / total, 0.0, 1.0),
-                    np.nan,
-                )
+                part: np.where(total > _TINY, np.clip((_residual(fewer * root, y) - left) / total, 0.0, 1.0), np.nan)
                 for part, fewer in self.without.items()
             }
 
@@ -122,10 +104,7 @@ def _of_zoo(values: Floats, names: list[str], designs: _Designs) -> dict[str, Fl
     """Return the shares when models are resampled, each float64 (k,), of values (models, k)."""
     units = pa.array([f"model {name}" for name in names])
     weights = bootstrap.weights(units, values.shape[1] - 1, 0).astype(np.float64)
-    draws = [
-        designs.shares(values[:, draw : draw + 1], weights[:, draw])
-        for draw in range(values.shape[1])
-    ]
+    draws = [designs.shares(values[:, draw : draw + 1], weights[:, draw]) for draw in range(values.shape[1])]
     return {part: np.concatenate([one[part] for one in draws]) for part in designs.parts}
 
 
@@ -144,9 +123,7 @@ def _design(levels: Mapping[str, NDArray[np.str_]], count: int) -> Floats:
     """Return a column of ones and one column per level but the first of each component, float64 (models, columns)."""
     columns = [np.ones(count)]
     for found in levels.values():
-        columns += [
-            (found == level).astype(np.float64) for level in sorted(set(found.tolist()))[1:]
-        ]
+        columns += [(found == level).astype(np.float64) for level in sorted(set(found.tolist()))[1:]]
     return np.stack(columns, axis=1)
 
 

@@ -9,13 +9,11 @@ rendition; at level 5 it is all. Integers.
 Takes 16-bit words, one a pixel.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
@@ -23,9 +21,7 @@ PARAMS: dict[str, object] = {"block": 4}
 EDGE, FIBRE = 28, 24
 
 
-def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, block: int = 4
-) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, block: int = 4) -> NDArray[np.uint8]:
     """Return an image as squares of felt, uint8 (h, w) or (h, w, 3).
 
     Args:

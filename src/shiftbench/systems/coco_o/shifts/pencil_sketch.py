@@ -6,22 +6,18 @@ alone; the mean around is over squares, three times. Levels are the share of the
 Integers; takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
 PARAMS: dict[str, object] = {"blur": 4}
 
 
-def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur: int = 4
-) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur: int = 4) -> NDArray[np.uint8]:
     """Return an image as a pencil sketch, uint8 (h, w) or (h, w, 3).
 
     Args:

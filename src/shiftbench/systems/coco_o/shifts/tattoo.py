@@ -6,13 +6,11 @@ light is the image's, smoothed. Levels are the share of the rendition; at level 
 words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
@@ -20,9 +18,7 @@ PARAMS: dict[str, object] = {"density": 4}
 SKIN, INK = np.array([224, 172, 137]), np.array([38, 52, 92])
 
 
-def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, density: int = 4
-) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, density: int = 4) -> NDArray[np.uint8]:
     """Return an image as a tattoo, uint8 (h, w) or (h, w, 3).
 
     Args:

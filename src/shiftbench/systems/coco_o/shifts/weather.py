@@ -7,13 +7,11 @@ small square. Levels are the share of the rendition; at level 5 it is all. Integ
 Takes 16-bit words, one a pixel.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
@@ -22,12 +20,7 @@ GREY = 215
 
 
 def apply(
-    value: NDArray[np.uint8],
-    severity: float,
-    rng: RandomStream,
-    *,
-    fog: float = 0.61,
-    sparse: int = 200,
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, fog: float = 0.61, sparse: int = 200
 ) -> NDArray[np.uint8]:
     """Return an image in fog and snow, uint8 (h, w) or (h, w, 3).
 

@@ -6,21 +6,10 @@ loses the state. A whole chain is still an affine map, which two operations can 
 Source: ours, after the specification's pilot.
 """
 
-from __future__ import annotations
-
 import itertools
 
-from shiftbench.rng import RandomStream
-from shiftbench.systems.complexity_ood.datasets._items import (
-    END,
-    NOOP,
-    Item,
-    Program,
-    below,
-    by_slot,
-    laid_out,
-    order,
-)
+from shiftbench.base.rng import RandomStream
+from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, below, by_slot, laid_out, order
 
 SUMS = tuple(f"+{k}" for k in range(1, 10))
 PRODUCTS = ("*3", "*7", "*9")

@@ -16,16 +16,14 @@ stand together nowhere else (a hash holds out one pair in `held_out`), so that t
 Source: protocol steps 1 and 3 of arXiv 2510.06274, reconstructed; what `contrast` separates is asked for by reviewers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream, unit_hash
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream, unit_hash
+from shiftbench.base.sample import Sample
 from shiftbench.systems.complexity_ood.datasets import _chain_mod, _khop, _perm_whole, _perm_word
 from shiftbench.systems.complexity_ood.datasets._items import Item, Program
 
@@ -85,9 +83,7 @@ def _check(params: dict[str, Any]) -> None:
     """Refuse options out of range."""
     for key, allowed in (("generator", GENERATORS), ("contrast", CONTRASTS)):
         if params[key] not in allowed:
-            raise ParamsError(
-                f"{params['name']}: {key} = {params[key]!r}; {near(params[key], allowed)}"
-            )
+            raise ParamsError(f"{params['name']}: {key} = {params[key]!r}; {near(params[key], allowed)}")
     threshold, most, lengths = params["threshold"], params["most"], params["lengths"]
     if threshold < 1 or threshold > min(lengths) or not 2 * threshold <= most <= max(lengths):
         raise ParamsError(
@@ -150,9 +146,7 @@ class _Made:
         each = max(1, whole // (threshold * len(lengths)))
         for slots in lengths:
             for complexity in range(1, threshold + 1):
-                for number, program in enumerate(
-                    self._programs(complexity, slots, each, (complexity,))
-                ):
+                for number, program in enumerate(self._programs(complexity, slots, each, (complexity,))):
                     found = self.made.item(program, complexity)
                     fields = asked(program, complexity, self._about(program))
                     fields["meta"]["traces"] = traces(found)
@@ -190,9 +184,7 @@ class _Made:
         about: dict[str, Any] = {"generator": self.params["generator"]}
         return about | ({"cluster": program["cluster"]} if "cluster" in program else {})
 
-    def _programs(
-        self, steps: int, slots: int, count: int, known: range | tuple[int, ...]
-    ) -> list[Program]:
+    def _programs(self, steps: int, slots: int, count: int, known: range | tuple[int, ...]) -> list[Program]:
         """Return programs whose questions of the complexities `known` are of this split, no two of them alike.
 
         Of programs that begin otherwise than another, two are kept, one behind the other, as a cluster.
@@ -211,10 +203,7 @@ class _Made:
             for one in fitting[:2]:
                 missed = 0
                 self.seen.add(self.made.item(one, steps).text)
-                found.append(
-                    one
-                    | ({"cluster": f"{kind}-{slots}-{steps}-{number}"} if self.made.STARTS else {})
-                )
+                found.append(one | ({"cluster": f"{kind}-{slots}-{steps}-{number}"} if self.made.STARTS else {}))
         return found[:count]
 
     def _begun(self, program: Program, rng: RandomStream) -> list[Program]:
@@ -226,12 +215,8 @@ class _Made:
 
     def _fits(self, program: Program, steps: int, known: range | tuple[int, ...]) -> bool:
         """Tell whether a program is of this split and set, and new."""
-        held = [
-            is_held_out(pair, self.params["held_out"]) for pair in self.made.pairs(program, steps)
-        ]
-        wanted = (
-            all(held) and bool(held) if self.params["contrast"] == "composition" else not any(held)
-        )
+        held = [is_held_out(pair, self.params["held_out"]) for pair in self.made.pairs(program, steps)]
+        wanted = all(held) and bool(held) if self.params["contrast"] == "composition" else not any(held)
         if not wanted or self.made.item(program, steps).text in self.seen:
             return False
         return all(split_of(self.made.item(program, at).text) == self.split for at in known)

@@ -16,12 +16,10 @@ A generator is a module with
 Source: the protocol of arXiv 2510.06274 as reconstructed in this system's README.md; ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 NOOP = "."
 """An operation that changes nothing (+0, *1), with a word of its own."""

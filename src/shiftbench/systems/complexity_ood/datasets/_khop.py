@@ -7,20 +7,10 @@ no node is on it twice: nothing but the hops says how far to go.
 Source: ours; chains as in CLUTRR (Sinha et al. 2019, arXiv:1908.06177), without the language.
 """
 
-from __future__ import annotations
-
 import itertools
 
-from shiftbench.rng import RandomStream
-from shiftbench.systems.complexity_ood.datasets._items import (
-    END,
-    NOOP,
-    Item,
-    Program,
-    by_slot,
-    laid_out,
-    order,
-)
+from shiftbench.base.rng import RandomStream
+from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, by_slot, laid_out, order
 
 FACTS = 12
 NODES = tuple(map(str, range(11, 29)))
@@ -47,9 +37,7 @@ def draw(rng: RandomStream, most: int, slots: int) -> Program:
 def item(program: Program, complexity: int) -> Item:
     """Return the item of a complexity."""
     points = dict(program["facts"])
-    hops = itertools.accumulate(
-        range(complexity), lambda node, _: points[node], initial=program["start"]
-    )
+    hops = itertools.accumulate(range(complexity), lambda node, _: points[node], initial=program["start"])
     values, places = list(hops), program["places"]
     facts = [name for fact in program["facts"] for name in fact]
     words = laid_out(program["steps"][:complexity], places)

@@ -8,20 +8,11 @@ steps.
 Source: as `_perm_word.py`; ours.
 """
 
-from __future__ import annotations
-
 import itertools
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.complexity_ood.datasets import _perm_word
-from shiftbench.systems.complexity_ood.datasets._items import (
-    END,
-    Item,
-    Program,
-    below,
-    by_slot,
-    laid_out,
-)
+from shiftbench.systems.complexity_ood.datasets._items import END, Item, Program, below, by_slot, laid_out
 
 STARTS = tuple(" ".join(one) for one in itertools.permutations("12345"))
 VOCABULARY = _perm_word.VOCABULARY

@@ -6,21 +6,10 @@ the same permutation, so that c is the length of the permutation, its number of 
 Source: ours; word problems of S_5 are complete for NC1 (Barrington 1989), so that no constant depth solves all lengths.
 """
 
-from __future__ import annotations
-
 import itertools
 
-from shiftbench.rng import RandomStream
-from shiftbench.systems.complexity_ood.datasets._items import (
-    END,
-    NOOP,
-    Item,
-    Program,
-    below,
-    by_slot,
-    laid_out,
-    order,
-)
+from shiftbench.base.rng import RandomStream
+from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, below, by_slot, laid_out, order
 
 STARTS = tuple(map(str, range(1, 6)))
 GENERATORS = ("s1", "s2", "s3", "s4")

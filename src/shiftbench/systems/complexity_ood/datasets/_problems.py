@@ -16,8 +16,6 @@ AI-MO/aimo-validation-aime has it on the hub (Parquet; `problem`, `solution`, `a
 release asks a language model whether an answer is right (GPT-4o, or its Omni-Judge); here LaTeX is compared.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator
@@ -26,8 +24,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 
 TASK = "free_text"
 SOURCES: tuple[str, ...] = ()
@@ -79,18 +77,14 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if not params["path"]:
         raise ParamsError(f"{params['name']}: option path is missing; name the folder of its files")
     if params["proxy"] not in PROXIES:
-        raise ParamsError(
-            f"{params['name']}: proxy = {params['proxy']!r}; {near(params['proxy'], PROXIES)}"
-        )
+        raise ParamsError(f"{params['name']}: proxy = {params['proxy']!r}; {near(params['proxy'], PROXIES)}")
     file = _file(split, params)
     if not file.is_file():
         raise DataError(f"{file} does not exist; expected a problem a row")
     for number, row in enumerate(_rows(file)):
         lacking = [name for name in _fields(params) if not isinstance(row.get(name), str | int)]
         if lacking:
-            raise DataError(
-                f"{file}, row {number}: no text {lacking[0]!r}; it has {', '.join(row)}"
-            )
+            raise DataError(f"{file}, row {number}: no text {lacking[0]!r}; it has {', '.join(row)}")
         fields = {"text": row[params["question"]], "meta": _meta(row, params)}
         yield Sample(f"{params['name']}/{split}/{number:06d}", fields)
 
@@ -135,11 +129,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def _meta(row: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     solution = str(row[params["solution"]])
-    answer = (
-        str(row[params["answer"]])
-        if params["answer"]
-        else solution.rpartition(params["answer_mark"])[2]
-    )
+    answer = str(row[params["answer"]]) if params["answer"] else solution.rpartition(params["answer_mark"])[2]
     meta = {
         "answer": answer.strip(),
         "graders": list(params["graders"]),

@@ -8,8 +8,6 @@ Source: ours, representational complexity OoD of arXiv 2510.06274 with the numbe
 (LeCun et al. 1998, doi:10.1109/5.726791), each pixel the rounded mean of four.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.datasets import mnist
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.datasets._idx import FILES
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import mnist
+from shiftbench.plugins.datasets._arrays import read_idx
+from shiftbench.plugins.datasets._idx import FILES
 
 TASK = "classification"
 CLASSES = tuple("0123456789")
@@ -33,11 +31,7 @@ CITATION = mnist.CITATION
 REDISTRIBUTE = True
 PARAMS: dict[str, object] = {"threshold": 3, "most": 8, "count": 4000, "test_count": 300, "seed": 0}
 SIDE, CELLS = 14, 9
-PARTS = {
-    "train": ("train", slice(0, 50_000)),
-    "val": ("train", slice(50_000, None)),
-    "test": ("test", slice(None)),
-}
+PARTS = {"train": ("train", slice(0, 50_000)), "val": ("train", slice(50_000, None)), "test": ("test", slice(None))}
 """Of each split MNIST's file and the images in it."""
 
 
@@ -57,11 +51,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
     )
     most = params["most" if split == "test" else "threshold"]
-    every = {
-        "train": params["count"],
-        "val": params["count"] // 10,
-        "test": most * params["test_count"],
-    }
+    every = {"train": params["count"], "val": params["count"] // 10, "test": most * params["test_count"]}
     for number in range(every[split]):
         key = f"digit_sum/{split}/{number:06d}"
         count = 1 + number % most

@@ -4,14 +4,12 @@ Source: the depth that is swept at test time in arXiv 2510.06274's model classes
 model takes as many loops as the question has steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
 
 SEES = "sample"
 TASKS = ("free_text",)

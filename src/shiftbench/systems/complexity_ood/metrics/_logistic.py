@@ -9,8 +9,6 @@ each, is the correction of Haldane 1956 and Anscombe 1956 ("On estimating binomi
 with it there is always a maximum, a little nearer to 0.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.rows import Floats

@@ -4,8 +4,6 @@ Where weights were evaluated under the shift, its severities are the complexitie
 the number of words is told, too. Of each place (weights, method, dataset, split) there is one curve.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics.rows import Floats, Row
 
 SHIFT = "complexity"
@@ -115,7 +113,5 @@ def corrected(values: Floats, chance: Mapping[str, float], dataset: str) -> Floa
         ParamsError: nothing says what chance is on this dataset.
     """
     if dataset not in chance:
-        raise ParamsError(
-            f"option chance says nothing of {dataset!r}; it names {', '.join(chance) or 'none'}"
-        )
+        raise ParamsError(f"option chance says nothing of {dataset!r}; it names {', '.join(chance) or 'none'}")
     return (values - chance[dataset]) / (1 - chance[dataset])

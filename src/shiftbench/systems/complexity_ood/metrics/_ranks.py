@@ -5,8 +5,6 @@ Twice the centred ranks are whole numbers, so that sums of their products are ex
 Source: Spearman 1904; as `scipy.stats.spearmanr` on as many copies, tested.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -3,8 +3,6 @@
 Source: ID and OOD of arXiv 2510.06274's protocol, reconstructed.
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.complexity_ood.metrics import _points
 

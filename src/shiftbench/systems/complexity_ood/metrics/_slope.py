@@ -11,8 +11,6 @@ them.
 Source: metrics of arXiv 2510.06274's protocol, reconstructed; Liang and Zeger 1986 (errors that clusters do not break).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.rows import Row
@@ -36,9 +34,7 @@ def compute(rows: list[Row], of: str, by: str, added: float) -> list[Row]:
     for curve in _points.curves(rows, of):
         if by == "length" and curve.lengths is None:
             continue
-        columns = (
-            [curve.complexities] if curve.lengths is None else [curve.complexities, curve.lengths]
-        )
+        columns = [curve.complexities] if curve.lengths is None else [curve.complexities, curve.lengths]
         fitted = _logistic.fit(np.column_stack(columns), curve.values, curve.counts, added)
         found.append(curve.row(fitted[1 if by == "complexity" else 2]))
     return found

@@ -7,8 +7,6 @@ Of questions that are independent; the intervals of the tables come from the boo
 Source: Wilson 1927, JASA 22; as `scipy.stats.binomtest(...).proportion_ci(method="wilson")`, tested.
 """
 
-from __future__ import annotations
-
 from statistics import NormalDist
 
 import numpy as np

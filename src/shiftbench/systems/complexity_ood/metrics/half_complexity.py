@@ -8,8 +8,6 @@ so far by the largest complexity that was tested has that plus one.
 Source: metrics of arXiv 2510.06274's protocol, reconstructed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,9 +27,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
     return (str(params["of"]),)
 
 
-def compute(
-    rows: list[Row], of: str, threshold: float, chance: Mapping[str, float], added: float
-) -> list[Row]:
+def compute(rows: list[Row], of: str, threshold: float, chance: Mapping[str, float], added: float) -> list[Row]:
     """Return one row per curve whose dataset `chance` names."""
     return [
         curve.row(half(curve, threshold, chance, added))
@@ -40,9 +36,7 @@ def compute(
     ]
 
 
-def half(
-    curve: _points.Curve, threshold: float, chance: Mapping[str, float], added: float
-) -> Floats:
+def half(curve: _points.Curve, threshold: float, chance: Mapping[str, float], added: float) -> Floats:
     """Return the complexity at half of the value up to the threshold, float64 (1 + draws,)."""
     x = curve.complexities[:, None]
     shares = _points.corrected(curve.values, chance, curve.rows[0].dataset)

@@ -6,8 +6,6 @@ count alike on both sides.
 Source: metrics of arXiv 2510.06274's protocol, reconstructed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.rows import Floats, Row
@@ -41,7 +39,5 @@ def hidden(curve: _points.Curve) -> Floats:
 
 
 def _mean(curve: _points.Curve, some: Floats) -> Floats:
-    found: Floats = np.average(
-        curve.values[some.astype(bool)], axis=0, weights=curve.counts[some.astype(bool)]
-    )
+    found: Floats = np.average(curve.values[some.astype(bool)], axis=0, weights=curve.counts[some.astype(bool)])
     return found

@@ -7,8 +7,6 @@
 Source: metrics of arXiv 2510.06274's protocol, reconstructed (see this system's README.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

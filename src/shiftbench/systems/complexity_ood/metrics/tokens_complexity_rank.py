@@ -6,8 +6,6 @@ than all of fewer. Who writes as many tokens whatever is asked allocates nothing
 Source: metrics of arXiv 2510.06274's protocol, reconstructed. The first completion counts, as for accuracy.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.contributions import Contributions, Sums

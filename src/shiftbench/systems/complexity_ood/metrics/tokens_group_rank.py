@@ -6,8 +6,6 @@ of another group, such as `unknown`, do not count.
 Source: metrics of arXiv 2510.06274's protocol, reconstructed. The first completion counts, as for accuracy.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import decoder
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import decoder
 
 TASK = "free_text"
 PARAMS: dict[str, object] = {**decoder.PARAMS, "depth": 1, "counted": [], "loops": 0}
@@ -71,9 +71,7 @@ class LoopedDecoder(decoder.Decoder):
         start = past.loops[0][0].shape[2] if past is not None else 0
         stop = start + tokens.shape[1]
         if stop > len(self.positions):
-            raise ModelError(
-                f"a sequence of {stop} tokens; the decoder has {len(self.positions)} positions (`length`)"
-            )
+            raise ModelError(f"a sequence of {stop} tokens; the decoder has {len(self.positions)} positions (`length`)")
         given = self.embed(tokens) + self.positions[start:stop]
         x, found, kept = torch.zeros_like(given), torch.zeros_like(given), decoder.Cache()
         for loop in range(int(depths.max())):
@@ -110,9 +108,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """
     unknown = [word for word in params["counted"] if word not in params["vocabulary"]]
     if unknown:
-        raise ParamsError(
-            f"looped_decoder: counted names {unknown[0]!r}, which is not in vocabulary"
-        )
+        raise ParamsError(f"looped_decoder: counted names {unknown[0]!r}, which is not in vocabulary")
     return LoopedDecoder(params)
 
 

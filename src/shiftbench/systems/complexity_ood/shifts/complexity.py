@@ -9,12 +9,10 @@ Source: arXiv 2510.06274, computational complexity OoD: K(y | x) of a test item 
 the number of steps of a minimal program for K.
 """
 
-from __future__ import annotations
-
-from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.complexity_ood.datasets import _generated
 
 FIELD = None
@@ -33,14 +31,10 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
     """
     _levels.check(__name__, severity, RANGE)
     if severity != int(severity):
-        raise RangeError(
-            f"shift 'complexity': severity {severity:g} is no number of steps; expected 1, 2, ..."
-        )
+        raise RangeError(f"shift 'complexity': severity {severity:g} is no number of steps; expected 1, 2, ...")
     meta = getattr(sample, "fields", {}).get("meta") or {}  # `corrupt` may be given anything
     if "program" not in meta:
-        raise DataError(
-            "this takes a whole Sample with the field 'text' and a program in its meta; there is none"
-        )
+        raise DataError("this takes a whole Sample with the field 'text' and a program in its meta; there is none")
     most = len(meta["program"]["steps"])
     if severity > most:
         raise RangeError(

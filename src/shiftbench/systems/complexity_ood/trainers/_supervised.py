@@ -8,8 +8,6 @@ token by token; that is what the options of the card were chosen by.
 Source: as `trainers/sft.py`, of one trace each; tokens are made once, since nets as small wait for Python otherwise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ModelError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.trainers import _loop, _steps
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop, _steps
 
 PARAMS: dict[str, object] = {
     "steps": 1000,
@@ -66,18 +64,14 @@ def train(job: TrainJob, trace: str) -> dict[str, torch.Tensor]:
         DataError: a sample has no such trace.
     """
     if not hasattr(job.plugin, "closing"):
-        raise ModelError(
-            f"{job.trainer} trains models that write token by token; {job.model!r} is none"
-        )
+        raise ModelError(f"{job.trainer} trains models that write token by token; {job.model!r} is none")
     net: Any = _loop.fresh_net(job)
     sets = [_tokens(job, some, trace) for some in _of_one_length(job, "train")]
     device = nets.pick_device(job.device)
 
     def loss(batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         prompts, inputs, targets = (part.to(device) for part in batch)
-        return F.cross_entropy(
-            net.response_logits(prompts, inputs).flatten(0, 1), targets.flatten()
-        )
+        return F.cross_entropy(net.response_logits(prompts, inputs).flatten(0, 1), targets.flatten())
 
     _steps.fit(job, net, _batches(job, sets), loss, logged=100)
     held = [_tokens(job, some, trace) for some in _of_one_length(job, "val")]
@@ -94,13 +88,9 @@ def _of_one_length(job: TrainJob, split: str) -> Iterator[list[Sample]]:
 
 def _tokens(job: TrainJob, samples: list[Sample], trace: str) -> Learnt:
     model, options = job.plugin, job.model_params
-    lacking = [
-        sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())
-    ]
+    lacking = [sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())]
     if lacking:
-        raise DataError(
-            f"{lacking[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write"
-        )
+        raise DataError(f"{lacking[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write")
     texts = [sample.fields["meta"]["traces"][trace] for sample in samples]
     rows = [[*model.encoded(text, options), model.end(options)] for text in texts]
     most = max(map(len, rows))
@@ -118,9 +108,7 @@ def _batches(job: TrainJob, sets: list[Learnt]) -> Iterator[tuple[torch.Tensor, 
         own = sets[int(rng.raw(1)[0] % np.uint64(len(sets)))]
         words = rng.raw(job.params["batch_size"])
         which = [own.groups[at % len(own.groups)] for at in range(len(words))]
-        rows = torch.tensor(
-            [int(of[int(word % np.uint64(len(of)))]) for of, word in zip(which, words, strict=True)]
-        )
+        rows = torch.tensor([int(of[int(word % np.uint64(len(of)))]) for of, word in zip(which, words, strict=True)])
         yield own.prompts[rows], own.inputs[rows], own.targets[rows]
 
 

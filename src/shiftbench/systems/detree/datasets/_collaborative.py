@@ -18,17 +18,15 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3 (a class for each w
 generators in place of language models.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _wordnet
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _wordnet
 from shiftbench.systems.detree.datasets import _brown, _generators
 
 TASK = "text_classification"
@@ -91,9 +89,7 @@ class Writer:
         self._edited = {"human": params["human"], **{f"human_{one}": edited for one in EDITS[part]}}
         self._written = [f"mk{order}{edit}" for order in ORDERS[part] for edit in ("", "_polish")]
 
-    def of(
-        self, document: str, sentences: Sequence[_brown.Sentence]
-    ) -> Iterator[tuple[str, str, _brown.Sentence]]:
+    def of(self, document: str, sentences: Sequence[_brown.Sentence]) -> Iterator[tuple[str, str, _brown.Sentence]]:
         """Yield class, key and words of the texts of a document, and of as many machine texts as it has edited ones."""
         passages = list(_brown.passages(sentences, self._params["words"]))
         places = iter(_stream(document, "order").choice(len(passages)).tolist())

@@ -9,15 +9,13 @@ Source: Shannon 1948, "A Mathematical Theory of Communication", section 3 (word 
 is written by them stands in for the texts of language models.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts._wordnet import WordNet
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts._wordnet import WordNet
 from shiftbench.systems.detree.datasets._brown import Sentence
 
 END = "</s>"
@@ -40,8 +38,7 @@ class Chain:
                     counted[words[at - length : at]][words[at]] += 1
         self.order = order
         self._next = {
-            context: (tuple(counts), tuple(accumulate(counts.values())))
-            for context, counts in counted.items()
+            context: (tuple(counts), tuple(accumulate(counts.values()))) for context, counts in counted.items()
         }
 
     def write(self, begun: Sequence[str], words: int, rng: RandomStream) -> Sentence:

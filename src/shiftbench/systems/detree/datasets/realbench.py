@@ -18,15 +18,13 @@ detree/utils/dataset.py of heyongxin233/DETree. Differs: valid files are a split
 RAID test).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError, RangeError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.sample import Sample
 
 TASK = "text_classification"
 CLASSES = ("human", "machine")
@@ -63,9 +61,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     return {str(file): "JSON lines of texts" for files in found for file in files}
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield a split: `text` str, `label` 0 (human) or 1 (machine), `meta` with `group` and `cluster`, class and id.
 
     A line that has not the keys or another label is yielded as an error.
@@ -93,9 +89,7 @@ def group(sample: Sample) -> str:
 
 def _named(split: str, params: dict[str, Any]) -> list[str]:
     if not params["root"] or split not in params["files"]:
-        raise ParamsError(
-            f"realbench: name `root`, its folder, and under `files` those of {split!r}"
-        )
+        raise ParamsError(f"realbench: name `root`, its folder, and under `files` those of {split!r}")
     return list(params["files"][split])
 
 
@@ -120,9 +114,7 @@ def _sample(key: str, line: str) -> Sample | DataError:
         row = json.loads(line)
         text, label, source, identity = (row[name] for name in ("text", "label", "src", "id"))
     except (ValueError, KeyError, TypeError) as error:
-        return DataError(
-            f"{key}: no JSON with text, label, src and id ({type(error).__name__}: {error})"
-        )
+        return DataError(f"{key}: no JSON with text, label, src and id ({type(error).__name__}: {error})")
     if str(label) not in LABELS:
         return RangeError(f"{key}: label {label!r}; {near(str(label), LABELS)}, human and machine")
     meta = {"group": SAME.get(source, source), "cluster": str(identity)}

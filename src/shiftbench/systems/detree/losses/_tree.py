@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 Flags = NDArray[np.bool_]
 ROOT = -1
@@ -77,9 +77,7 @@ class Tree:
                     raise DataError(f"line {number}: node {node} stands twice")
                 parents[int(node)] = int(parent)
             except ValueError:
-                raise DataError(
-                    f"line {number}: expected `id parent names`, found {line!r}"
-                ) from None
+                raise DataError(f"line {number}: expected `id parent names`, found {line!r}") from None
             if said != "none":
                 names[int(node)] = tuple(said.split(","))
         return cls(parents, names)
@@ -93,8 +91,7 @@ class Tree:
     def text(self) -> str:
         """Return the file's text."""
         return "".join(
-            f"{node} {parent} {','.join(self.names.get(node, ('none',)))}\n"
-            for node, parent in self.parents.items()
+            f"{node} {parent} {','.join(self.names.get(node, ('none',)))}\n" for node, parent in self.parents.items()
         )
 
     @cached_property

@@ -71,9 +71,7 @@ def loss(
     candidates = F.normalize(torch.cat([queries.detach(), prototypes]), dim=1)
     nodes = torch.cat([levels.nodes[leaves], torch.arange(len(prototypes))])
     logits = F.normalize(queries, dim=1) @ candidates.T / temperature
-    positive, negative = (
-        one[:, leaves][:, :, nodes] for one in (levels.positives, levels.negatives)
-    )
+    positive, negative = (one[:, leaves][:, :, nodes] for one in (levels.positives, levels.negatives))
     count = positive.sum(-1)
     mean = (logits * positive).sum(-1) / count.clamp(min=1)
     others = logits * negative if official_mask else logits.masked_fill(~negative, -torch.inf)
@@ -84,12 +82,7 @@ def loss(
 
 
 def _counts(
-    positive: torch.Tensor,
-    negative: torch.Tensor,
-    levels: Levels,
-    leaves: torch.Tensor,
-    *,
-    official_mask: bool,
+    positive: torch.Tensor, negative: torch.Tensor, levels: Levels, leaves: torch.Tensor, *, official_mask: bool
 ) -> torch.Tensor:
     """Return which levels of which samples count, bool (levels, n)."""
     if official_mask:

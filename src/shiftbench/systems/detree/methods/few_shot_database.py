@@ -10,8 +10,6 @@ detree/cli/test_score_knn.py of heyongxin233/DETree, whose database is the file 
 else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,25 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ModelError, ParamsError, near
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
 from shiftbench.systems.detree.models._database import Database, Voter
 
 SEES = "sample"
 TASKS = ("text_classification",)
 MODES = ("add", "replace")
-PARAMS: dict[str, object] = {
-    "support": "",
-    "split": "train",
-    "shots": 10,
-    "mode": "add",
-    "weight": 1.0,
-    "seed": 0,
-}
+PARAMS: dict[str, object] = {"support": "", "split": "train", "shots": 10, "mode": "add", "weight": 1.0, "seed": 0}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -45,9 +36,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [refs.shards(params["support"], params["split"])] if params["support"] else []
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> Voter:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Voter:
     """Return the predictor with another database.
 
     Raises:
@@ -61,9 +50,7 @@ def wrap(
     wanted = refs.shards(params["support"], params["split"])
     folder = next((path.parent for ref, path in inputs.items() if ref == wanted), None)
     if folder is None:
-        raise ParamsError(
-            "few_shot_database: name under `support` the dataset that target texts come from"
-        )
+        raise ParamsError("few_shot_database: name under `support` the dataset that target texts come from")
     weights = next(ref for ref in inputs if ref.kind == "weights")
     seed = str(WeightsName.of(weights).seed)
     words = RandomStream(params["seed"], "few_shot", params["support"], seed)
@@ -76,15 +63,11 @@ def wrap(
 
 def _check(params: Mapping[str, Any]) -> None:
     if params["mode"] not in MODES:
-        raise ParamsError(
-            f"few_shot_database: mode is {params['mode']!r}; {near(params['mode'], MODES)}"
-        )
+        raise ParamsError(f"few_shot_database: mode is {params['mode']!r}; {near(params['mode'], MODES)}")
     if params["weight"] <= 0:
         raise ParamsError(f"few_shot_database: weight is {params['weight']}; expected more than 0")
     if params["shots"] < 0:
-        raise ParamsError(
-            f"few_shot_database: shots is {params['shots']}; expected 0 (all) or more"
-        )
+        raise ParamsError(f"few_shot_database: shots is {params['shots']}; expected 0 (all) or more")
 
 
 def drawn(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Sample]:

@@ -9,17 +9,15 @@ https://www.unicode.org/reports/tr39/); that such attacks are removed by them: D
 https://arxiv.org/abs/2405.07940, appendix.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.shifts import homoglyphs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import homoglyphs
 
 SEES = "sample"
 TASKS = ("text_classification",)
@@ -39,11 +37,7 @@ def wrap(
 
 
 def _plain(sample: Sample) -> Sample:
-    return (
-        sample.with_field("text", plain(sample.fields["text"]))
-        if "text" in sample.fields
-        else sample
-    )
+    return sample.with_field("text", plain(sample.fields["text"])) if "text" in sample.fields else sample
 
 
 def plain(text: str) -> str:

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, logit
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 
 Floats = NDArray[np.float64]
 Embed = Callable[[Sequence[Sample]], NDArray[np.float32]]
@@ -53,16 +53,12 @@ class Database:
             )
 
     @classmethod
-    def of(
-        cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], weight: float = 1.0
-    ) -> Database:
+    def of(cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], weight: float = 1.0) -> Database:
         """Return a database of equal weights."""
         return cls(vectors, human, np.full(len(vectors), weight))
 
     @classmethod
-    def balanced(
-        cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], centres: int, seed: int
-    ) -> Database:
+    def balanced(cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], centres: int, seed: int) -> Database:
         """Return `centres` means of K-means for each side; a side that has no more vectors keeps them."""
         sides = [_compressed(vectors[human == side], centres, seed) for side in (False, True)]
         labels = np.repeat([False, True], [len(side) for side in sides])
@@ -76,9 +72,7 @@ class Database:
             np.concatenate([self.weights, other.weights]),
         )
 
-    def human_share(
-        self, queries: NDArray[np.float32], k: int, temperature: float, rule: str = "softmax"
-    ) -> Floats:
+    def human_share(self, queries: NDArray[np.float32], k: int, temperature: float, rule: str = "softmax") -> Floats:
         """Return p_human of each query, float64 (n,).
 
         Args:
@@ -122,9 +116,7 @@ def threshold(shares: Floats, fpr: float) -> float:
     """
     if not len(shares):
         return 0.5
-    allowed = (
-        round(fpr * 1_000_000) * len(shares) // 1_000_000
-    )  # in millionths, so that 0.05 of 20 is one
+    allowed = round(fpr * 1_000_000) * len(shares) // 1_000_000  # in millionths, so that 0.05 of 20 is one
     return float(np.sort(shares)[::-1][min(allowed, len(shares) - 1)])
 
 

@@ -9,8 +9,6 @@ in detree/model/text_embedding.py of heyongxin233/DETree; Hu et al. 2022 (LoRA),
 alpha / r B A), in the files of the library PEFT.
 """
 
-from __future__ import annotations
-
 import json
 import pickle
 from collections.abc import Mapping
@@ -21,8 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.errors import ModelError, near
-from shiftbench.inference import nets
+from shiftbench.base.errors import ModelError, near
+from shiftbench.evaluation import nets
 from shiftbench.systems.detree.models._database import Database
 
 KEYS = ("embeddings", "labels", "ids", "classes")
@@ -41,15 +39,11 @@ def database(file: Path, layer: int) -> Database:
     if layer not in layers:
         raise ModelError(f"{file} has no layer {layer!r}; {near(str(layer), map(str, layers))}")
     if HUMAN not in held["classes"]:
-        raise ModelError(
-            f"{file}: no class is {HUMAN!r}; it has {', '.join(map(str, held['classes'][:9]))}"
-        )
+        raise ModelError(f"{file}: no class is {HUMAN!r}; it has {', '.join(map(str, held['classes'][:9]))}")
     labels = held["labels"][layer] if isinstance(held["labels"], Mapping) else held["labels"]
     vectors = layers[layer].float().numpy()
     if vectors.ndim != 2 or len(vectors) != len(labels):
-        raise ModelError(
-            f"{file}: layer {layer} has vectors {vectors.shape} and {len(labels)} labels"
-        )
+        raise ModelError(f"{file}: layer {layer} has vectors {vectors.shape} and {len(labels)} labels")
     return Database.of(vectors, labels.numpy() == list(held["classes"]).index(HUMAN))
 
 
@@ -60,14 +54,8 @@ def _read(file: Path) -> dict[str, Any]:
         held = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ModelError(f"{file} cannot be read without running what is in it: {error}") from None
-    if (
-        not isinstance(held, dict)
-        or not set(KEYS) <= set(held)
-        or not isinstance(held["embeddings"], dict)
-    ):
-        raise ModelError(
-            f"{file} is no database of DETree: expected a dictionary of {', '.join(KEYS)}"
-        )
+    if not isinstance(held, dict) or not set(KEYS) <= set(held) or not isinstance(held["embeddings"], dict):
+        raise ModelError(f"{file} is no database of DETree: expected a dictionary of {', '.join(KEYS)}")
     return held
 
 
@@ -83,9 +71,7 @@ def merge_adapter(net: nn.Module, folder: Path) -> None:
     """
     files = [folder / name for name in ("adapter_config.json", "adapter_model.safetensors")]
     if not all(file.is_file() for file in files):
-        raise ModelError(
-            f"{folder} is no adapter: expected {' and '.join(file.name for file in files)}"
-        )
+        raise ModelError(f"{folder} is no adapter: expected {' and '.join(file.name for file in files)}")
     config, state = json.loads(files[0].read_text(encoding="utf-8")), nets.read_state(files[1])
     scale, own = config["lora_alpha"] / config["r"], dict(net.named_parameters())
     names = [name.removesuffix(_DOWN) for name in state if name.endswith(_DOWN)]
@@ -95,9 +81,7 @@ def merge_adapter(net: nn.Module, folder: Path) -> None:
         target = f"{name.removeprefix(_BEFORE)}.weight"
         added = scale * state[name + _UP] @ state[name + _DOWN]
         if target not in own or own[target].shape != added.shape:
-            raise ModelError(
-                f"{files[1]}: {name} {tuple(added.shape)} is no layer of the net; is it its adapter?"
-            )
+            raise ModelError(f"{files[1]}: {name} {tuple(added.shape)} is no layer of the net; is it its adapter?")
         with torch.no_grad():
             own[target].add_(added)
 
@@ -128,7 +112,5 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
 
 def unit(vectors: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return vectors of length 1, float32 (n, d)."""
-    found: np.ndarray[Any, np.dtype[np.float32]] = nets.to_numpy(
-        nn.functional.normalize(vectors.float(), dim=-1)
-    )
+    found: np.ndarray[Any, np.dtype[np.float32]] = nets.to_numpy(nn.functional.normalize(vectors.float(), dim=-1))
     return found

@@ -13,8 +13,6 @@ Source: word statistics of detectors before neural ones (Gehrmann et al. 2019, "
 section 3) and function words (Mosteller and Wallace 1963). They stand in for a language model's hidden states.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter
@@ -109,13 +107,7 @@ class Stylometry:
         one = found[0] / self._total
         two, three = found[1] / np.maximum(found[2], 1), found[3] / np.maximum(found[4], 1)
         low, middle, _ = MIXED
-        mixed = np.stack(
-            [
-                one,
-                _mean((low, one), (middle, two)),
-                _mean(*zip(MIXED, (one, two, three), strict=True)),
-            ]
-        )
+        mixed = np.stack([one, _mean((low, one), (middle, two)), _mean(*zip(MIXED, (one, two, three), strict=True))])
         return np.log(mixed), np.stack([found[1] == 0, found[3] == 0]).astype(np.float64)
 
 
@@ -149,13 +141,11 @@ def _form(text: str, words: Sequence[str], counted: Counter[str]) -> list[float]
         text.count("\n") / size,
         text.count("  ") / size,
         1 - len(text.encode("ascii", "ignore")) / size,
-    ]  # fmt: skip
+    ]
 
 
 @cache
 def of(folder: Path, learnt: int | None = None) -> Stylometry:
     """Return what is counted on the Brown corpus below a folder, on at most `learnt` documents; once in a process."""
     known = _brown.documents(folder, _brown.PROSE, "features", learnt)
-    return Stylometry(
-        _brown.text([word for one in sentences for word in one]) for sentences in known.values()
-    )
+    return Stylometry(_brown.text([word for one in sentences for word in one]) for sentences in known.values())

@@ -13,8 +13,6 @@ heyongxin233/DETree (layer 18 makes the tree; 17 to 19 score), heyongxin233/DETr
 Hugging Face hub.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given, _optional
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given, _optional
 from shiftbench.systems.detree.models import _published
 from shiftbench.systems.detree.models._database import Voter
 
@@ -53,11 +51,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: `logits` float32 (n, 2) and `features`, the vectors of its layer.
 
@@ -65,16 +59,12 @@ def load(
         ModelError: transformers is missing, a file is missing or another one, or the classes are not human and machine.
     """
     if tuple(classes) != CLASSES:
-        raise ModelError(
-            f"detree_checkpoint tells {' from '.join(CLASSES)}; the dataset has {', '.join(classes)}"
-        )
+        raise ModelError(f"detree_checkpoint tells {' from '.join(CLASSES)}; the dataset has {', '.join(classes)}")
     folder = Path(params["path"]).expanduser()
     _given.check_folder(weights, folder)
     embed = Embedder(folder, params, nets.pick_device(device))
     found = _published.database(folder / params["database"], params["layer"])
-    return Voter(
-        embed, found, params["threshold"], params["k"], params["temperature"], params["rule"]
-    )
+    return Voter(embed, found, params["threshold"], params["k"], params["temperature"], params["rule"])
 
 
 class Embedder:
@@ -97,9 +87,7 @@ class Embedder:
             _published.merge_adapter(net, folder / params["adapter"])
         self._net, self._device, self._params = net.to(device).eval(), device, params
         if not 0 <= params["layer"] <= net.config.num_hidden_layers:
-            raise ModelError(
-                f"{place} has {net.config.num_hidden_layers} layers; layer is {params['layer']}"
-            )
+            raise ModelError(f"{place} has {net.config.num_hidden_layers} layers; layer is {params['layer']}")
 
     def __call__(self, samples: Sequence[Sample]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return float32 (n, d)."""
@@ -110,6 +98,4 @@ class Embedder:
         with torch.inference_mode():
             states = self._net(**encoded, output_hidden_states=True).hidden_states
         hidden = states[self._params["layer"]]
-        return _published.unit(
-            _published.pooled(hidden, encoded["attention_mask"], self._params["pooling"])
-        )
+        return _published.unit(_published.pooled(hidden, encoded["attention_mask"], self._params["pooling"]))

@@ -8,8 +8,6 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489, whose encoder is RoBERTa-larg
 that one. Differs: `_stylometry` and a net of two layers in its place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,23 +18,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.detree.datasets import _brown
 from shiftbench.systems.detree.models import _stylometry
 from shiftbench.systems.detree.models._database import Database, Voter
 
 TASK = "text_classification"
-PARAMS: dict[str, object] = {
-    "hidden": 256,
-    "size": 64,
-    "k": 10,
-    "temperature": 0.05,
-    "learnt": None,
-}
+PARAMS: dict[str, object] = {"hidden": 256, "size": 64, "k": 10, "temperature": 0.05, "learnt": None}
 """`learnt`: the features' n-gram model is counted on at most so many documents."""
 FARTHEST = 5.0
 """Features lie within so many deviations of their mean: what an attack makes new does not run away."""
@@ -48,11 +40,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor; it computes on the CPU.
 
@@ -63,9 +51,7 @@ def load(
     if "head.weight" in state:
         return _linear(state, features)
     if "database.vectors" not in state:
-        raise ModelError(
-            f"{weights} holds no database; train with supcon, tree_contrastive or stylometric_logistic"
-        )
+        raise ModelError(f"{weights} holds no database; train with supcon, tree_contrastive or stylometric_logistic")
     embed = embedder(state, params, weights)
     human = state["database.human"].numpy().astype(bool)
     return Voter(
@@ -90,9 +76,7 @@ class Encoder(nn.Module):
         params: the model's options.
     """
 
-    def __init__(
-        self, mean: torch.Tensor, deviation: torch.Tensor, params: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, mean: torch.Tensor, deviation: torch.Tensor, params: Mapping[str, Any]) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
@@ -118,11 +102,7 @@ def embedder(
     Raises:
         ModelError: weights of a net of other sizes.
     """
-    own = {
-        name.removeprefix("encoder."): one
-        for name, one in state.items()
-        if name.startswith("encoder.")
-    }
+    own = {name.removeprefix("encoder."): one for name, one in state.items() if name.startswith("encoder.")}
     net = Encoder(own["mean"], own["deviation"], params)
     nets.load_into(net, own, weights)
     net.eval()

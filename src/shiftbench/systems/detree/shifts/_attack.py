@@ -8,13 +8,11 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489; detree/utils/adversarial in h
 Takes one 16-bit word and one raw word per place, then one 16-bit word for each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.detree.shifts import _edits, _lists
 
 FIELD = "text"

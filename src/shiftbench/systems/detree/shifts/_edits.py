@@ -20,16 +20,14 @@ one, so twice as many. Differs: extra spaces go to distinct words (there a word 
 letters and digits (there NLTK's), lists are `_lists`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.errors import DataError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _texts
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _texts
 from shiftbench.systems.detree.shifts import _lists
 
 LISTS = _lists.SOURCE
@@ -58,20 +56,14 @@ Places = Callable[[str, Words, bool], list[Edit]]
 
 
 def _numbers(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
-    return [
-        Edit(found.start(), found.end(), _others(found.group()))
-        for found in re.finditer(r"\d+", text)
-    ]
+    return [Edit(found.start(), found.end(), _others(found.group())) for found in re.finditer(r"\d+", text)]
 
 
 def _others(digits: str) -> tuple[str, ...]:
     """Return runs of as many digits: up to a thousand of those that are not these, spread over all."""
     size = 10 ** len(digits)
     step = max(1, (size - 1) // 1000)
-    return tuple(
-        f"{(int(digits) + 1 + step * at) % size:0{len(digits)}d}"
-        for at in range((size - 1) // step)
-    )
+    return tuple(f"{(int(digits) + 1 + step * at) % size:0{len(digits)}d}" for at in range((size - 1) // step))
 
 
 def _british(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
@@ -139,13 +131,7 @@ ATTACKS: dict[str, tuple[Places, float]] = {
 
 
 def edited(
-    text: str,
-    attack: str,
-    severity: float,
-    rng: RandomStream,
-    sources: Mapping[str, Path],
-    *,
-    released: bool = False,
+    text: str, attack: str, severity: float, rng: RandomStream, sources: Mapping[str, Path], *, released: bool = False
 ) -> str:
     """Return a text under an attack.
 
@@ -166,13 +152,9 @@ def edited(
     edits = places(text, _words(attack, sources), released)
     order = _texts.touched(share * severity, len(edits), rng)
     parts = rng.uniform(len(edits))
-    for number in sorted(
-        order, reverse=True
-    ):  # from the end, so that earlier places stay where they are
+    for number in sorted(order, reverse=True):  # from the end, so that earlier places stay where they are
         edit = edits[number]
-        text = (
-            text[: edit.start] + _texts.pick(edit.options, float(parts[number])) + text[edit.end :]
-        )
+        text = text[: edit.start] + _texts.pick(edit.options, float(parts[number])) + text[edit.end :]
     return text
 
 
@@ -180,7 +162,5 @@ def _words(attack: str, sources: Mapping[str, Path]) -> Words:
     if attack not in _lists.FILES:
         return {}
     if LISTS not in sources:
-        raise DataError(
-            f"{attack} reads the lists of {LISTS!r}, which are not here; `shiftbench fetch {LISTS}`"
-        )
+        raise DataError(f"{attack} reads the lists of {LISTS!r}, which are not here; `shiftbench fetch {LISTS}`")
     return _lists.load(sources[LISTS], attack)

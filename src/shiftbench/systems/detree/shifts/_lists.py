@@ -9,13 +9,11 @@ Source: codespell (GPL-2.0), whose lists began with Wikipedia's lists of common 
 attacks did; theirs are not ours to pass on, and lie in detree/utils/adversarial/resources of heyongxin233/DETree.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 SOURCE = "codespell"
 MOST = 192

@@ -9,8 +9,6 @@ temperature 0.07, AdamW with betas 0.9 and 0.99 and eps 1e-6, weight decay 1e-4,
 rate, epochs and batch are those of a small net (README.md has what they were chosen from).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,18 +18,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shiftbench import refs, rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ModelError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import refs, rng
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.detree.losses import tree_contrastive as loss
 from shiftbench.systems.detree.losses._tree import Tree
 from shiftbench.systems.detree.models import _stylometry, stylometric_mlp
 from shiftbench.systems.detree.models._database import Database, Voter, threshold
 from shiftbench.systems.detree.shifts import _edits
-from shiftbench.trainers import _loop
 
 TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {
@@ -116,9 +114,7 @@ def train(job: TrainJob, known: Texts, tree: Tree) -> dict[str, torch.Tensor]:
     learner.eval()
     held = texts(job, "val")
     with torch.inference_mode():
-        vectors, others = (
-            learner.encoder(torch.from_numpy(one.features)).numpy() for one in (known, held)
-        )
+        vectors, others = (learner.encoder(torch.from_numpy(one.features)).numpy() for one in (known, held))
     database = Database.balanced(vectors, known.human, job.params["centres"], job.seed)
     options = job.model_params
     voter = Voter(lambda _: others, database, 0.5, options["k"], options["temperature"])

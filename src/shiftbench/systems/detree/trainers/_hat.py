@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import ClusterNode, linkage, to_tree
 from scipy.spatial.distance import squareform
 
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.systems.detree.losses._tree import ROOT, Tree
 
 Floats = NDArray[np.float64]
@@ -61,9 +61,7 @@ PRIORS: dict[int, tuple[tuple[Callable[[str], bool], ...], ...]] = {
 """What hangs on the root: for each child, which classes are below it; without a prior the tree of all."""
 
 
-def similarity(
-    embeddings: NDArray[np.floating], classes: Sequence[str]
-) -> tuple[list[str], Floats]:
+def similarity(embeddings: NDArray[np.floating], classes: Sequence[str]) -> tuple[list[str], Floats]:
     """Return the names of the classes, sorted, and the similarity of their centres, float64 (C, C).
 
     Args:
@@ -102,9 +100,7 @@ def build(names: Sequence[str], alike: Floats, prior: int = 1, end: float = END)
     for kinds in PRIORS[prior]:
         rows = [at for at, name in enumerate(names) if any(kind(name) for kind in kinds)]
         if not rows:
-            raise DataError(
-                f"prior {prior} needs classes that are not there; there are {', '.join(names)}"
-            )
+            raise DataError(f"prior {prior} needs classes that are not there; there are {', '.join(names)}")
         sides.append(_tree_of(rows, names, distance, end))
     return _numbered(Branch(tuple(sides)))
 
@@ -119,9 +115,7 @@ def _tree_of(rows: Sequence[int], names: Sequence[str], distance: Floats, end: f
     return _reorganised(root, own, part, 0, end)
 
 
-def _reorganised(
-    node: ClusterNode, names: list[str], distance: Floats, depth: int, end: float
-) -> Branch:
+def _reorganised(node: ClusterNode, names: list[str], distance: Floats, depth: int, end: float) -> Branch:
     classes = node.pre_order()
     if node.is_leaf() or node.dist <= end or depth >= DEEPEST:
         return Branch(names=tuple(names[at] for at in classes))

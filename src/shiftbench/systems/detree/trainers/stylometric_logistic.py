@@ -5,21 +5,19 @@ of word probabilities); classes weighted by the inverse of their frequency. The 
 It sees no attacked copies. The solution depends on no training seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _logistic
 from shiftbench.systems.detree.models import stylometric_mlp
 from shiftbench.systems.detree.trainers import _contrastive
-from shiftbench.trainers import _logistic
 
 READS_SOURCES = True
 TASKS = ("text_classification",)
@@ -45,9 +43,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     rows = torch.from_numpy(known.features)
     mean, deviation = rows.mean(0), rows.std(0) + 1e-6
     seen, other = (
-        stylometric_mlp.standardised(torch.from_numpy(one.features), mean, deviation)
-        .double()
-        .numpy()
+        stylometric_mlp.standardised(torch.from_numpy(one.features), mean, deviation).double().numpy()
         for one in (known, held)
     )
     labels, heads = (~known.human).astype(np.int64), []

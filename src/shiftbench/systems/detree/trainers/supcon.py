@@ -6,11 +6,9 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3 (the first stage is
 scripts/extract_pcl_tree.sh of heyongxin233/DETree. `_contrastive` has the options.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.detree.losses._tree import Tree
 from shiftbench.systems.detree.trainers import _contrastive
 

@@ -8,17 +8,15 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3, scripts/build_hat_
 heyongxin233/DETree. `prior: 1` and `end: 0.1` are the released ones; `_contrastive` has the other options.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.detree.models import stylometric_mlp
 from shiftbench.systems.detree.trainers import _contrastive, _hat
 

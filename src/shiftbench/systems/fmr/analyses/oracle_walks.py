@@ -41,13 +41,13 @@ from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref, without_seed
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import batching, nets
-from shiftbench.refs import Ref, without_seed
-from shiftbench.sample import Sample
+from shiftbench.evaluation import batching, nets
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.fmr.shifts import _search
 
 PARAMS: dict[str, object] = {
@@ -88,8 +88,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for batch in batching.batches(_pictures(job), params["batch_size"]):
         pictures, labels = parts.given(batch)
         walks = {
-            name: parts.search.walk(net, pictures, labels, params["budgets"])
-            for name, net in parts.tested.items()
+            name: parts.search.walk(net, pictures, labels, params["budgets"]) for name, net in parts.tested.items()
         }
         for name, walk in walks.items():
             values = parts.values(name, walk, pictures, labels)
@@ -115,11 +114,7 @@ class _Parts:
     def of(cls, job: Measurement) -> _Parts:
         """Load the nets, and find the unit of steps."""
         params = job.params
-        names = [
-            name
-            for name in params["weights"]
-            if not params["seeds"] or without_seed(name)[1] in params["seeds"]
-        ]
+        names = [name for name in params["weights"] if not params["seeds"] or without_seed(name)[1] in params["seeds"]]
         inside = sorted({*params["oracles"], params["generator"]} & set(names))
         if inside:
             raise ParamsError(
@@ -142,9 +137,7 @@ class _Parts:
         labels = torch.tensor([int(sample.fields["label"]) for sample in batch])
         return nets.to_inputs(_search.same_pictures(seen), maker.device), labels.to(maker.device)
 
-    def values(
-        self, name: str, walk: _search.Walk, pictures: torch.Tensor, labels: torch.Tensor
-    ) -> Values:
+    def values(self, name: str, walk: _search.Walk, pictures: torch.Tensor, labels: torch.Tensor) -> Values:
         """Return what one net's walk gave, each picture one value."""
         net, oracle = self.tested[name], self.search.oracle
         trusted = oracle(pictures) == labels
@@ -191,9 +184,7 @@ class _Parts:
             rebuilt: torch.Tensor = maker.decode(maker.apart(pictures)[0])
         return rebuilt
 
-    def transfers(
-        self, name: str, walks: Mapping[str, _search.Walk], labels: torch.Tensor
-    ) -> Values:
+    def transfers(self, name: str, walks: Mapping[str, _search.Walk], labels: torch.Tensor) -> Values:
         """Return whether a net is right on the pictures of the other nets of its seed, and on all of them."""
         family, seed = without_seed(name)
         found, every, most = Values(), list[torch.Tensor](), max(walks[name].at)
@@ -248,9 +239,7 @@ def _only(values: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
     return values.double().masked_fill(~which, torch.nan)
 
 
-def _observations(
-    values: Values, batch: list[Sample], name: str, params: Mapping[str, Any]
-) -> Iterable[Observation]:
+def _observations(values: Values, batch: list[Sample], name: str, params: Mapping[str, Any]) -> Iterable[Observation]:
     for (metric, budget, group), column in values.items():
         for sample, value in zip(batch, column.double().tolist(), strict=True):
             if not math.isnan(value):  # NaN: not of the group

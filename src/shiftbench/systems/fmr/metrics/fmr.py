@@ -9,8 +9,6 @@ are of the samples whose oracle is right on the clean picture; in `from_NET` the
 Source: Zhang et al., ICLR 2024, arXiv:2308.10632; SA is the tested net's own clean accuracy, not the oracle's.
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.contributions import ratio
 from shiftbench.statistics.rows import Row
 

@@ -12,8 +12,6 @@ Source: Esser, Rombach and Ommer, "Taming Transformers for High-Resolution Image
 (CompVis/taming-transformers, `taming/modules/diffusionmodules/model.py`, `configs/imagenet_vqgan.yaml`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import ParamsError
-from shiftbench.inference.nets import State
-from shiftbench.models import _pretrained
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.models import _pretrained
 
 TASK = "classification"
 PARAMS: dict[str, object] = {
@@ -80,11 +78,7 @@ class _Resize(nn.Module):
     def __init__(self, channels: int, *, down: bool) -> None:
         super().__init__()
         self.down = down
-        self.conv = (
-            nn.Conv2d(channels, channels, 3, 2, 0)
-            if down
-            else nn.Conv2d(channels, channels, 3, 1, 1)
-        )
+        self.conv = nn.Conv2d(channels, channels, 3, 2, 0) if down else nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         wider = F.pad(x, (0, 1, 0, 1)) if self.down else F.interpolate(x, scale_factor=2.0)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from shiftbench.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, near
 
 RULES = ("mean", "majority")
 KEEPS = ("last", "highest")
@@ -117,9 +117,7 @@ class Search:
                 f"eta is {self.options['eta']}; expected 0 or more"
             )
         if not hasattr(self.generator, "apart") or not hasattr(self.generator, "decode"):
-            raise ModelError(
-                "the generator has no `apart` and `decode`; use an autoencoder or a vqgan as generator"
-            )
+            raise ModelError("the generator has no `apart` and `decode`; use an autoencoder or a vqgan as generator")
 
     def start(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return codes and what is added to their pictures, for uint8 (n, channels, h, w)."""
@@ -127,9 +125,7 @@ class Search:
             codes, rest = self.generator.apart(pictures)
         return codes, rest if self.options["residual"] else torch.zeros_like(rest)
 
-    def walk(
-        self, tested: Any, pictures: torch.Tensor, labels: torch.Tensor, budgets: Sequence[int]
-    ) -> Walk:
+    def walk(self, tested: Any, pictures: torch.Tensor, labels: torch.Tensor, budgets: Sequence[int]) -> Walk:
         """Walk pictures against a net.
 
         Args:
@@ -164,9 +160,7 @@ class Search:
                 found[step] = state.best.clone()
         return Walk(found, state.accepted, state.ended)
 
-    def _moved(
-        self, tested: Any, codes: torch.Tensor, rest: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
+    def _moved(self, tested: Any, codes: torch.Tensor, rest: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the codes after one step up the loss."""
         at = codes.detach().requires_grad_()
         with torch.enable_grad():
@@ -240,10 +234,7 @@ def spread(generator: Any, batches: Iterable[torch.Tensor], unit: str = "std") -
         for batch in batches:
             codes = generator.apart(batch)[0].double()
             count += len(codes)
-            total, squares = (
-                total.to(codes) + codes.sum(0),
-                squares.to(codes) + codes.square().sum(0),
-            )
+            total, squares = (total.to(codes) + codes.sum(0), squares.to(codes) + codes.square().sum(0))
     if not count:
         raise DataError("the deviation of codes is asked of no picture; name shards with samples")
     return (squares / count - (total / count).square()).clamp(min=0).sqrt().float()

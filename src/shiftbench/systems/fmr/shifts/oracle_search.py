@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError, RangeError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError, RangeError
-from shiftbench.inference import batching
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.evaluation import batching
+from shiftbench.plugins.shifts import _levels
 
 FIELD = None
 LEVELS: dict[int, float] = {}
@@ -62,12 +62,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    inputs: Mapping[Ref, Path] | None = None,
-    **params: Any,
+    value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
     """Return a sample with the picture that the walk ends at.
 
@@ -89,9 +84,7 @@ def apply(
     if not inputs:
         if severity == 0 and options["residual"]:
             return value.with_field("image", np.ascontiguousarray(value.fields["image"]).copy())
-        raise DataError(
-            "oracle_search asks nets, which are not here; ask for the shift in a campaign"
-        )
+        raise DataError("oracle_search asks nets, which are not here; ask for the shift in a campaign")
     return value.with_field("image", _walker(_Key(inputs, options))(value, int(severity)))
 
 
@@ -118,25 +111,18 @@ class _Walker:
     """All nets, loaded, and the unit of steps."""
 
     def __init__(self, inputs: Mapping[Ref, Path], options: Mapping[str, Any]) -> None:
-        from shiftbench.inference import nets  # here, since planning does without torch
+        from shiftbench.evaluation import nets  # here, since planning does without torch
         from shiftbench.systems.fmr.shifts import _search
 
         def load(name: str) -> Any:
             ref = Ref("weights", name)
             model, given = _model(options, WeightsName.of(ref).model)
-            plugin, file = plugins.find("models", model), inputs[ref]
+            plugin, file = registry.find("models", model), inputs[ref]
             found = nets.load_predictor(
-                plugin,
-                file,
-                {**plugin.PARAMS, **given},
-                nets.classes_of(file),
-                "cpu",
-                inputs=inputs,
+                plugin, file, {**plugin.PARAMS, **given}, nets.classes_of(file), "cpu", inputs=inputs
             )
             if not isinstance(found, nets.TorchPredictor):
-                raise ParamsError(
-                    f"oracle_search: {name} is a black box, and gradients are asked of nets"
-                )
+                raise ParamsError(f"oracle_search: {name} is a black box, and gradients are asked of nets")
             return found
 
         self._nets, self._same = nets, _search.same_pictures

@@ -4,14 +4,12 @@ What is seen of an object is its layer: the object times its alpha, and the alph
 integers.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import DataError
 from shiftbench.data.resizing import resize_array
-from shiftbench.errors import DataError
-from shiftbench.shifts import _masks
+from shiftbench.plugins.shifts import _masks
 
 Pixels = NDArray[np.uint8]
 

@@ -13,18 +13,16 @@ resizing only, and pasting leaves seams, which makes objects and edits easier to
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014; the composites are ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.imagenet_e.datasets import _composites
 
 TASK = fashion_mnist.TASK
@@ -42,9 +40,7 @@ THRESHOLD = 20  # 0.08 of 255, rounded down
 HALF = {"train": "left", "test": "right"}
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield `train` or `test`: `image` and `mask` uint8 (side, side), `label` 0 to 9, `meta` with photo and region.
 
     Raises:
@@ -65,9 +61,7 @@ def samples(
             yield error
 
 
-def _composite(
-    key: str, item: Sample, split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Sample:
+def _composite(key: str, item: Sample, split: str, sources: dict[str, Path], params: dict[str, Any]) -> Sample:
     side, margin = params["side"], int(params["jitter"] * params["side"])
     rng = RandomStream(0, "composite", "fashion_composites", key)
     photos = _scikit_photos.TRAINING

@@ -15,35 +15,26 @@ Source: Li et al. 2023, "ImageNet-E: Benchmarking Neural Network Robustness via 
 arXiv:2303.17096; said to be 4,352 originals of 373 classes under 11 edits. Labels are among all thousand classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import imagenet
-from shiftbench.datasets._pictures import SUFFIXES, read_array, square
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import imagenet
+from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array, square
 
 TASK = "classification"
 NATIVE = ("test",)
 SOURCES: tuple[str, ...] = ()
 LICENCE = "of the edits not stated; ImageNet's terms of access for the originals"
 CITATION = (
-    "Li et al., ImageNet-E: Benchmarking Neural Network Robustness via Attribute Editing, CVPR 2023, "
-    "arXiv:2303.17096"
+    "Li et al., ImageNet-E: Benchmarking Neural Network Robustness via Attribute Editing, CVPR 2023, arXiv:2303.17096"
 )
 REDISTRIBUTE = False
 IN_ORDER = True
 PART_OF = "imagenet_e"
-PARAMS: dict[str, object] = {
-    "root": "",
-    "edit": "ori",
-    "severity": None,
-    "shorter": 0,
-    "side": 0,
-}
+PARAMS: dict[str, object] = {"root": "", "edit": "ori", "severity": None, "shorter": 0, "side": 0}
 ORIGINALS, LABELS = "ori", "labels.txt"
 
 
@@ -52,9 +43,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return imagenet.classes(params, sources)
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield one edit: `image` uint8 (h, w) or (h, w, 3), `label` 0 to 999, `meta`; a bad image as its error.
 
     Raises:
@@ -88,9 +77,7 @@ def folders(root: Path) -> dict[str, dict[str, Path]]:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; set root to where ImageNet-E was unpacked")
     found = {
-        folder.name: {
-            file.stem: file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES
-        }
+        folder.name: {file.stem: file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES}
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
     }
@@ -114,18 +101,14 @@ def read_labels(file: Path) -> dict[str, int]:
         if not line.strip():
             continue
         if not name or not index.isdigit() or int(index) > 999:
-            raise DataError(
-                f"{file} line {number}: {line[:80]!r} is no file name, tab, and index of 0 to 999"
-            )
+            raise DataError(f"{file} line {number}: {line[:80]!r} is no file name, tab, and index of 0 to 999")
         labels[Path(name).stem] = int(index)
     return labels
 
 
 def _root(params: dict[str, Any]) -> Path:
     if not params["root"]:
-        raise ParamsError(
-            "imagenet_e: option root is missing; give the folder that holds ori/ and the edits"
-        )
+        raise ParamsError("imagenet_e: option root is missing; give the folder that holds ori/ and the edits")
     return Path(params["root"]).expanduser()
 
 
@@ -141,9 +124,7 @@ def _check(folder: Path, own: set[str], originals: set[str], labels: dict[str, i
         raise DataError(f"{folder.with_name(LABELS)} has no label for {bare[0]} of {folder}")
 
 
-def _sample(
-    number: str, file: Path, labels: dict[str, int], params: dict[str, Any]
-) -> Sample | DataError:
+def _sample(number: str, file: Path, labels: dict[str, int], params: dict[str, Any]) -> Sample | DataError:
     key = f"{PART_OF}/test/{number.replace('.', '_')}"
     try:
         image = read_array(file, key)

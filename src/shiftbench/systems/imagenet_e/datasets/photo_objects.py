@@ -7,8 +7,6 @@ what EfficientNet-Lite0 says of the unedited image at 224 px, so that an edit ca
 Source: van der Walt et al. 2014; outlines ours; labels by the weights of `sources/efficientnet_lite0.yaml`.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,20 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
-from shiftbench.datasets import imagenet
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.datasets import imagenet
+from shiftbench.plugins.shifts import _scikit_photos
 
 TASK = "classification"
 NATIVE = ("test",)
 ASSETS = ("photo_objects.csv",)
 SOURCES = (_scikit_photos.SOURCE,)
 LICENCE = "CC0 or public domain"
-CITATION = (
-    "van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, 2014, "
-    "doi:10.7717/peerj.453"
-)
+CITATION = "van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, 2014, doi:10.7717/peerj.453"
 REDISTRIBUTE = True
 PARAMS: dict[str, object] = {"side": 224}
 

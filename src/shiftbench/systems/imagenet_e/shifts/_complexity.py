@@ -9,8 +9,6 @@ The transform is our own, so that its bytes are the same on every CPU: stages of
 (Stockham's order, Cooley and Tukey 1965), single float32 operations in a fixed order, rounded twiddle factors.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
+from shiftbench.base.compiled import compiled
 
 Field = NDArray[np.float32]
 STEPS = 25
@@ -57,10 +55,7 @@ def gradient(layer: Field, kink: float = 0.0) -> Field:
 
 
 def guided(
-    image: NDArray[np.uint8],
-    way: float,
-    steps: int = STEPS,
-    also: Callable[[list[Field]], list[Field]] | None = None,
+    image: NDArray[np.uint8], way: float, steps: int = STEPS, also: Callable[[list[Field]], list[Field]] | None = None
 ) -> NDArray[np.uint8]:
     """Return an image that went up (way > 0) or down C's gradient.
 

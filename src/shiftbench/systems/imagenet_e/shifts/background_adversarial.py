@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import plugins, refs
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _masks
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels, _masks
 from shiftbench.systems.imagenet_e.shifts import _complexity, background_guided
 from shiftbench.systems.imagenet_e.shifts._complexity import Field
 
@@ -56,12 +56,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    inputs: Mapping[Ref, Path] | None = None,
-    **params: Any,
+    value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
     """Return a sample with a busier background, on which the classifier errs rather.
 
@@ -83,9 +78,7 @@ def apply(
         return value.with_field("image", np.ascontiguousarray(image).copy())
     weights = [path for ref, path in (inputs or {}).items() if ref.kind == "weights"]
     if not weights:
-        raise DataError(
-            "background_adversarial asks a classifier, which is not here; ask for the shift in a campaign"
-        )
+        raise DataError("background_adversarial asks a classifier, which is not here; ask for the shift in a campaign")
     options = {**PARAMS, **params}
     loss = _loss(str(weights[0]), options["model"], tuple(sorted(options["options"].items())))
     behind = _masks.behind(image, mask)
@@ -105,10 +98,10 @@ class _Loss:
     def __init__(self, weights: Path, model: str, options: dict[str, Any]) -> None:
         import torch  # here, since planning does without
 
-        from shiftbench.inference import nets
+        from shiftbench.evaluation import nets
 
         self._torch, self._nets = torch, nets
-        self._plugin = plugins.find("models", model)
+        self._plugin = registry.find("models", model)
         self._params = {**self._plugin.PARAMS, **options}
         net = self._plugin.build(self._params, len(nets.classes_of(weights)))
         nets.load_into(net, nets.read_state(weights), weights)
@@ -140,9 +133,7 @@ class _Loss:
         torch, threads = self._torch, self._torch.get_num_threads()
         torch.set_num_threads(1)  # sums in one order
         background = torch.from_numpy(np.stack(channels)).requires_grad_()
-        loss = torch.nn.functional.cross_entropy(
-            self._net((alone + free * background)[None]), label
-        )
+        loss = torch.nn.functional.cross_entropy(self._net((alone + free * background)[None]), label)
         (gradient,) = torch.autograd.grad(loss, background)
         torch.set_num_threads(threads)
         return [np.ascontiguousarray(one) for one in gradient.numpy()]

@@ -15,14 +15,12 @@ not change. The Fourier transform is one of `_complexity`, the same on every CPU
 Takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _masks
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels, _masks
 from shiftbench.systems.imagenet_e.shifts import _complexity
 
 FIELD = None
@@ -33,12 +31,7 @@ SIGN = {"up": 1.0, "down": -1.0}
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    way: str = "up",
-    steps: int = _complexity.STEPS,
+    value: Sample, severity: float, rng: RandomStream, *, way: str = "up", steps: int = _complexity.STEPS
 ) -> Sample:
     """Return a sample with a busier or plainer background.
 

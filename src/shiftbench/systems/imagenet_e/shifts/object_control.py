@@ -8,11 +8,9 @@ are the same.
 Takes no random words.
 """
 
-from __future__ import annotations
-
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _masks, _objects, _turning
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels, _masks, _objects, _turning
 
 FIELD = None
 LEVELS: dict[int, float] = {}

@@ -9,15 +9,13 @@ Bilinear, in integers; image and mask alike. The object's pixels are enlarged, s
 Takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _masks, _objects
-from shiftbench.shifts._warp import ONE, warp
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels, _masks, _objects
+from shiftbench.plugins.shifts._warp import ONE, warp
 
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
@@ -52,15 +50,10 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     )
 
 
-def widened(
-    box: _masks.Box, height: int, width: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
+def widened(box: _masks.Box, height: int, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return (top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
     factor = max(box.height / height, box.width / width)
-    return (
-        _moved(box.top + box.bottom, factor * height, height),
-        _moved(box.left + box.right, factor * width, width),
-    )
+    return (_moved(box.top + box.bottom, factor * height, height), _moved(box.left + box.right, factor * width, width))
 
 
 def _moved(twice_middle: int, size: float, whole: int) -> tuple[float, float]:

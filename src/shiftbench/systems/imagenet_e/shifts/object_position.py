@@ -10,12 +10,10 @@ which shows where the background has texture (there by diffusion).
 Takes two 16-bit words (down, right).
 """
 
-from __future__ import annotations
-
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _masks, _objects
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels, _masks, _objects
 
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
@@ -24,9 +22,7 @@ PARAMS: dict[str, object] = {"place": "anywhere", "size": 0.0}
 PLACES = ("anywhere", "corner")
 
 
-def apply(
-    value: Sample, severity: float, rng: RandomStream, *, place: str = "anywhere", size: float = 0.0
-) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, place: str = "anywhere", size: float = 0.0) -> Sample:
     """Return a sample whose object is elsewhere, image and mask.
 
     Args:
@@ -43,9 +39,7 @@ def apply(
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     if place not in PLACES:
-        raise ParamsError(
-            f"object_position: place is {place!r}; allowed are {' and '.join(PLACES)}"
-        )
+        raise ParamsError(f"object_position: place is {place!r}; allowed are {' and '.join(PLACES)}")
     image, mask = _masks.fields(__name__, value)
     found = _objects.find(__name__, image, mask)
     layer = _objects.shrunk(__name__, found, _masks.rate(mask), size)
@@ -54,8 +48,7 @@ def apply(
     starts = (found.box.top, found.box.left)
     sides = zip(starts, found.layer.shape, layer.shape, mask.shape, rng.words16(2), strict=False)
     top, left = (
-        _moved(start + (old - new) // 2, whole - new, int(word), place, share)
-        for start, old, new, whole, word in sides
+        _moved(start + (old - new) // 2, whole - new, int(word), place, share) for start, old, new, whole, word in sides
     )
     return _objects.placed(value, found.background, layer, top, left)
 

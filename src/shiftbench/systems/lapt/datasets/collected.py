@@ -14,22 +14,20 @@ Source: Zhang et al., LAPT, ECCV 2024 (arXiv:2407.08966), section 3.1 (SDXL with
 images nearest to it; the authors' own images were not released). The noisy copies are ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
-from shiftbench.datasets import _made
-from shiftbench.datasets._pictures import class_samples, list_classes
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets import _made
+from shiftbench.plugins.datasets._pictures import class_samples, list_classes
 
 TASK = "classification"
 NATIVE = _made.NATIVE
@@ -39,13 +37,7 @@ CITATION = "that of the dataset that it is made from"
 REDISTRIBUTE = False
 KINDS = ("synth", "web")
 VAL = 0.1
-PARAMS: dict[str, object] = {
-    "of": "digits",
-    "blend": 0.4,
-    "folder": "",
-    "classes": "",
-    "licence": "",
-}
+PARAMS: dict[str, object] = {"of": "digits", "blend": 0.4, "folder": "", "classes": "", "licence": ""}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -60,34 +52,23 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
     """Return the user's folder."""
-    return (
-        {params["folder"]: "web/LABEL/UID.jpg and synth/LABEL/UID.jpg"} if params["folder"] else {}
-    )
+    return {params["folder"]: "web/LABEL/UID.jpg and synth/LABEL/UID.jpg"} if params["folder"] else {}
 
 
 def classes(
-    params: Mapping[str, Any],
-    sources: Mapping[str, Path],
-    inputs: Mapping[Ref, Path] | None = None,
+    params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path] | None = None
 ) -> tuple[str, ...]:
     """Return the other dataset's class names, or the labels that have a folder, sorted."""
     if params["classes"]:
-        named = plugins.find("datasets", params["classes"])
-        return tuple(
-            named.CLASSES if hasattr(named, "CLASSES") else named.classes(named.PARAMS, {})
-        )
+        named = registry.find("datasets", params["classes"])
+        return tuple(named.CLASSES if hasattr(named, "CLASSES") else named.classes(named.PARAMS, {}))
     if params["folder"]:
-        return tuple(
-            sorted({name for folder in _folders(params).values() for name in list_classes(folder)})
-        )
+        return tuple(sorted({name for folder in _folders(params).values() for name in list_classes(folder)}))
     return tuple(shards.manifest(_made.folders(inputs or {})[params["of"]])["classes"])
 
 
 def samples(
-    split: str,
-    sources: Mapping[str, Path],
-    params: Mapping[str, Any],
-    inputs: Mapping[Ref, Path] | None = None,
+    split: str, sources: Mapping[str, Path], params: Mapping[str, Any], inputs: Mapping[Ref, Path] | None = None
 ) -> Iterator[Sample | DataError]:
     """Yield one split, `meta.source` `web` or `synth`.
 
@@ -123,9 +104,7 @@ def _folders(params: Mapping[str, Any]) -> dict[str, Path]:
     root = Path(params["folder"]).expanduser()
     found = {kind: root / kind for kind in KINDS if (root / kind).is_dir()}
     if not found:
-        raise DataError(
-            f"{root} holds neither `web` nor `synth`; expected one of them, with a folder for each label"
-        )
+        raise DataError(f"{root} holds neither `web` nor `synth`; expected one of them, with a folder for each label")
     return found
 
 

@@ -11,17 +11,15 @@ permutes after; G = 1 with 1,000 negatives in training, 100 with 10,000 in its t
 of images, and the negatives are those that the weights of `prompted` hold.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench.detectors import _blocks
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ModelError, ParamsError
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.plugins.detectors import _blocks
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("logits", "features", "net")
 PARAMS: dict[str, object] = {"groups": 1}
@@ -58,9 +56,7 @@ def members(count: int, groups: int) -> NDArray[np.int64]:
     import torch
 
     if not 1 <= groups <= count:
-        raise ParamsError(
-            f"neglabel: groups is {groups}; expected 1 to {count}, the number of negative labels"
-        )
+        raise ParamsError(f"neglabel: groups is {groups}; expected 1 to {count}, the number of negative labels")
     left = count - count % groups
     order = torch.randperm(left, generator=torch.Generator().manual_seed(0)).numpy()
     return order.reshape(groups, -1)

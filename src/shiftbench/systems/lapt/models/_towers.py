@@ -6,8 +6,6 @@ Source: Zhang et al. 2024, LAPT (arXiv:2407.08966), section 3.2; CoOp (Zhou et a
 tokens come last. Vectors are token embeddings, to which the tower adds its positions. Gradients reach the vectors.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 from collections.abc import Mapping, Sequence
@@ -19,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.models import _sentences, _word_pieces
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _sentences, _word_pieces
 
 AT_ONCE = 64
 """Prompts of one forward pass that records no gradient."""
@@ -133,9 +131,7 @@ class ClipTower:
         )
         try:
             parts = [
-                self.clip.encode_text(
-                    self._ids([f"{filler} {word}." for word in words[low : low + step]])
-                )
+                self.clip.encode_text(self._ids([f"{filler} {word}." for word in words[low : low + step]]))
                 for low in range(0, len(words), step)
             ]
         finally:
@@ -159,24 +155,16 @@ def _batches(prompts: Sequence[Sequence[int]], *, grouped: bool) -> list[list[in
     for row, ids in enumerate(prompts):
         lengths.setdefault(len(ids), []).append(row)
     step = len(prompts) if grouped else AT_ONCE
-    return [
-        rows[low : low + step]
-        for _, rows in sorted(lengths.items())
-        for low in range(0, len(rows), step)
-    ]
+    return [rows[low : low + step] for _, rows in sorted(lengths.items()) for low in range(0, len(rows), step)]
 
 
 @cache
 def _opened(folder: Path) -> tuple[dict[str, int], nets.State]:
-    vocabulary: dict[str, int] = json.loads((folder / "tokenizer.json").read_text())["model"][
-        "vocab"
-    ]
+    vocabulary: dict[str, int] = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     return vocabulary, nets.read_state(folder / "model.safetensors")
 
 
-def _sentence_tower(
-    net: nn.Module, _params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> Tower:
+def _sentence_tower(net: nn.Module, _params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
     return SentenceTower(net, inputs[refs.sources(_sentences.SOURCE)].parent)
 
 
@@ -187,9 +175,7 @@ def _clip_tower(net: nn.Module, params: Mapping[str, Any], _inputs: Mapping[Ref,
 TOWERS = {"dual_encoder": _sentence_tower, "open_clip": _clip_tower}
 
 
-def of(
-    encoder: str, net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> Tower:
+def of(encoder: str, net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
     """Return the text tower of a net.
 
     Args:
@@ -202,7 +188,5 @@ def of(
         ParamsError: a model whose text tower takes no token vectors.
     """
     if encoder not in TOWERS:
-        raise ParamsError(
-            f"prompted: the text tower of {encoder!r} takes no token vectors; {near(encoder, TOWERS)}"
-        )
+        raise ParamsError(f"prompted: the text tower of {encoder!r} takes no token vectors; {near(encoder, TOWERS)}")
     return TOWERS[encoder](net, params, inputs)

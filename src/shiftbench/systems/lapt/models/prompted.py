@@ -13,8 +13,6 @@ Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Visio
 (arXiv:2403.20078); Zhang et al., LAPT, ECCV 2024 (arXiv:2407.08966).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -24,21 +22,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench import plugins
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.lapt.models import _towers
 
 TASK = "classification"
-PARAMS: dict[str, object] = {
-    "encoder": "dual_encoder",
-    "options": {},
-    "negatives": 100,
-    "context": 4,
-    "width": 384,
-}
+PARAMS: dict[str, object] = {"encoder": "dual_encoder", "options": {}, "negatives": 100, "context": 4, "width": 384}
 LONGEST = 64  # bytes of a word
 
 
@@ -49,7 +41,7 @@ def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
         ParamsError: fewer than one negative label or token of context.
     """
     _check(params)
-    module = plugins.find("models", params["encoder"])
+    module = registry.find("models", params["encoder"])
     return module, {**module.PARAMS, **params["options"]}
 
 
@@ -68,9 +60,9 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return what the model inside needs."""
     _check(params)
-    module = plugins.read("models", params["encoder"])
+    module = registry.read("models", params["encoder"])
     options = {**module.PARAMS, **params["options"]}
-    found: list[Ref] = module.needs(options) if plugins.defines(module, "needs") else []
+    found: list[Ref] = module.needs(options) if registry.defines(module, "needs") else []
     return found
 
 
@@ -106,9 +98,7 @@ def written(words: Sequence[str]) -> torch.Tensor:
     rows = [word.encode() for word in words]
     for word, row in zip(words, rows, strict=True):
         if len(row) > LONGEST:
-            raise ParamsError(
-                f"prompted: the word {word!r} has {len(row)} bytes; expected at most {LONGEST}"
-            )
+            raise ParamsError(f"prompted: the word {word!r} has {len(row)} bytes; expected at most {LONGEST}")
     return torch.tensor([list(row.ljust(LONGEST, b"\0")) for row in rows], dtype=torch.uint8)
 
 

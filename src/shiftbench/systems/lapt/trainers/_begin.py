@@ -1,19 +1,17 @@
 """What NegLabel and LAPT begin with: a frozen net of weights that learnt elsewhere, or that hold the negatives."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.lapt.models import _towers, prompted
 
 NAMES = ("classes", "curated")
@@ -43,9 +41,7 @@ class Begin:
         found: torch.device = self.net.head.weight.device
         return found
 
-    def state(
-        self, known: torch.Tensor, negatives: torch.Tensor, **others: torch.Tensor
-    ) -> nets.State:
+    def state(self, known: torch.Tensor, negatives: torch.Tensor, **others: torch.Tensor) -> nets.State:
         """Return the net's state dict around directions of ID names (C, d) and of negative labels (N, d)."""
         head = {"head.weight": self.scale * known, "head.bias": torch.zeros(len(known))}
         own = {"negatives": self.scale * negatives, "unit": torch.tensor(1.0), **others}
@@ -75,11 +71,7 @@ def begin(job: TrainJob) -> Begin:
     (file,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
     stated = nets.classes_of(file)
     net: Any = job.plugin.build(job.model_params, len(stated))
-    room = {
-        name: value
-        for name, value in net.state_dict().items()
-        if name in ("negatives", "words", "contexts")
-    }
+    room = {name: value for name, value in net.state_dict().items() if name in ("negatives", "words", "contexts")}
     nets.load_into(net, {**room, **nets.read_state(file)}, file)
     nets.place(net, nets.pick_device(job.device)).eval().requires_grad_(requires_grad=False)
     return Begin(
@@ -115,9 +107,7 @@ def _forced(job: TrainJob) -> list[str]:
 def shards_at(job: TrainJob, split: str) -> Any:
     """Return the folder with a split of the images of negative labels."""
     name = refs.shards(job.params["images"], split).name
-    return next(
-        path.parent for ref, path in job.inputs.items() if ref.kind == "shards" and ref.name == name
-    )
+    return next(path.parent for ref, path in job.inputs.items() if ref.kind == "shards" and ref.name == name)
 
 
 def _spoken(names: Any) -> list[str]:

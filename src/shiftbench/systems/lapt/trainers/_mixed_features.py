@@ -10,14 +10,12 @@ Source: Zhang et al., LAPT, ECCV 2024 (arXiv:2407.08966), section 3.3; the relea
 have.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 TEMPLATES = (
     "a bad photo of the {}.",

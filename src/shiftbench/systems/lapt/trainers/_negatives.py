@@ -11,16 +11,14 @@ Source: Jiang et al., NegLabel, ICLR 2024 (arXiv:2403.20078), section 3.1; the r
 21,526 adjectives. WordNet 3.0's index files, which are read here, have 117,798 and 21,479; underscores are spaces.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import rng
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base import rng
+from shiftbench.base.errors import DataError, ParamsError
 
 SOURCE = "wordnet"
 NAMED = "The nice {}."
@@ -29,9 +27,7 @@ QUANTILE = 0.95
 Floats = NDArray[np.floating]
 
 
-def candidates(
-    folder: Path, names: Collection[str], *, most: int = 0
-) -> tuple[list[str], list[str]]:
+def candidates(folder: Path, names: Collection[str], *, most: int = 0) -> tuple[list[str], list[str]]:
     """Return nouns and adjectives that may be negative labels, sorted.
 
     Args:

@@ -19,8 +19,6 @@ Source: Zhang et al., "LAPT: Label-driven Automated Prompt Tuning for OOD Detect
 and beta = 0.3 are the supplement's; the released script has 2 and 0, its configuration file 16.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,17 +30,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import refs, rng
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs, rng
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import batching, nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import batching, nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _mixing
 from shiftbench.systems.lapt.models import _towers, prompted
 from shiftbench.systems.lapt.trainers import _begin, _mixed_features, neglabel
-from shiftbench.trainers import _mixing
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -63,11 +61,7 @@ PARAMS: dict[str, object] = {
     "scale": 0.0,
     "names": "classes",
 }
-CHOICES = {
-    "prompts": ("dis_aware", "unified"),
-    "mixing": ("both", "cross_modal", "none"),
-    "init": ("normal", "hand"),
-}
+CHOICES = {"prompts": ("dis_aware", "unified"), "mixing": ("both", "cross_modal", "none"), "init": ("normal", "hand")}
 READS_SOURCES = True  # the text tower's
 DEVIATION = 0.02
 LOWEST = 1e-6  # rate at the end
@@ -89,9 +83,7 @@ class Prompts(nn.Module):
         self.known = nn.Parameter(known)
         self.negative = self.known if negative is None else nn.Parameter(negative)
 
-    def directions(
-        self, tower: _towers.Tower, names: list[str], words: list[str]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def directions(self, tower: _towers.Tower, names: list[str], words: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return T of ID names (C, d) and of negative labels (N, d)."""
         return tower.named(names, self.known), tower.named(words, self.negative)
 
@@ -111,9 +103,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     for option, choices in CHOICES.items():
         if job.params[option] not in choices:
-            raise ParamsError(
-                f"lapt: {option} is {job.params[option]!r}; {near(job.params[option], choices)}"
-            )
+            raise ParamsError(f"lapt: {option} is {job.params[option]!r}; {near(job.params[option], choices)}")
     begun = _begin.begin(job)
     words = prompted.read(begun.net.words)
     prompts = fresh(job, begun).to(begun.device)
@@ -137,9 +127,7 @@ def fresh(job: TrainJob, begun: _begin.Begin) -> Prompts:
     if job.params["init"] == "hand":
         hand = begun.tower.context_of(neglabel.CONTEXT)
         if tuple(hand.shape) != shape:
-            raise ParamsError(
-                f"lapt: `init: hand` has a context {tuple(hand.shape)}, the model {shape}"
-            )
+            raise ParamsError(f"lapt: `init: hand` has a context {tuple(hand.shape)}, the model {shape}")
         return Prompts(hand, None if unified else hand.clone())
     generator = torch.Generator().manual_seed(rng.derive(job.seed, "lapt", "context"))
     known, negative = (DEVIATION * torch.randn(shape, generator=generator) for _ in range(2))
@@ -156,11 +144,7 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
         texts = hand_texts(begun.tower, [*begun.names, *words])
     count, steps = len(seen.labels), -(-len(seen.labels) // params["batch_size"])
     update = torch.optim.SGD(
-        prompts.parameters(),
-        params["lr"],
-        params["momentum"],
-        weight_decay=params["weight_decay"],
-        nesterov=True,
+        prompts.parameters(), params["lr"], params["momentum"], weight_decay=params["weight_decay"], nesterov=True
     )
     rate = torch.optim.lr_scheduler.LambdaLR(
         update, lambda step: cosine(step, params["epochs"] * steps, LOWEST / params["lr"])
@@ -170,9 +154,7 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
         for step, rows in enumerate(np.array_split(order, steps)):
             t = torch.cat(prompts.directions(begun.tower, begun.names, words))
             batch = Features(seen.z[rows], seen.labels[rows])
-            value = loss(
-                job, batch, begun.scale * t, texts, len(begun.names), _words(job, epoch, step)
-            )
+            value = loss(job, batch, begun.scale * t, texts, len(begun.names), _words(job, epoch, step))
             update.zero_grad()
             value.backward()
             update.step()
@@ -186,12 +168,7 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
 
 
 def loss(
-    job: TrainJob,
-    batch: Features,
-    rows: torch.Tensor,
-    texts: torch.Tensor,
-    known: int,
-    words: RandomStream,
+    job: TrainJob, batch: Features, rows: torch.Tensor, texts: torch.Tensor, known: int, words: RandomStream
 ) -> torch.Tensor:
     """Return what is minimised.
 
@@ -213,9 +190,7 @@ def loss(
     if params["mixing"] == "cross_modal":
         return first
     lam = _mixing.beta(words, params["alpha"], params["alpha"])
-    other = torch.from_numpy(_mixed_features.partners((y < known).cpu().numpy(), words)).to(
-        y.device
-    )
+    other = torch.from_numpy(_mixed_features.partners((y < known).cpu().numpy(), words)).to(y.device)
     soft = _mixed_features.soft_labels(y, y[other], lam, params["beta"], known, len(rows))
     second = F.cross_entropy(_mixed_features.unit_mix(z, z[other], lam) @ rows.T, soft)
     weight = float(params["weight"])

@@ -14,18 +14,16 @@ Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Visio
 `scripts/ood/neglabel/official.sh` and `get_text_features_neg` of `clip_fixed_ood_prompt`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.lapt.models import prompted
 from shiftbench.systems.lapt.trainers import _begin, _negatives
 
@@ -50,12 +48,7 @@ CONTEXT = "The nice"
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the dual encoder's weights, shards whose classes are the names, and WordNet."""
     known = refs.shards(params["dataset"], "train")
-    return [
-        _begin.weights(params),
-        known,
-        *_begin.shards_of_images(params, "train"),
-        refs.sources(_negatives.SOURCE),
-    ]
+    return [_begin.weights(params), known, *_begin.shards_of_images(params, "train"), refs.sources(_negatives.SOURCE)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:

@@ -8,15 +8,13 @@ val, which is `threshold` there (one number, without an interval). Under `plain`
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 5 and its tables; the gate is `methods/esa.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import ParamsError, near
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.llm_tta.methods import _gate, _recorded
 
 PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}
@@ -67,9 +65,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
             yield from _at(job, name, place, thresholds)
 
 
-def _at(
-    job: Measurement, name: str, place: Place, thresholds: Mapping[str, float]
-) -> Iterator[Observation]:
+def _at(job: Measurement, name: str, place: Place, thresholds: Mapping[str, float]) -> Iterator[Observation]:
     split, shift, _ = place
     where = {"weights": name, "dataset": job.params["dataset"], "split": split, "shift": shift}
     severity = 0.0 if shift == "identity" else None
@@ -87,9 +83,7 @@ def _at(
     for gate, threshold in thresholds.items():
         for key, unsure in zip(plain.keys, (entropies >= threshold).tolist(), strict=True):
             value = float(unsure)
-            yield Observation(
-                "augmentation_rate", key, value, method=gate, severity=severity, **where
-            )
+            yield Observation("augmentation_rate", key, value, method=gate, severity=severity, **where)
 
 
 _VAL: Place = ("val", "identity", "0")
@@ -104,23 +98,16 @@ def _searched(params: Mapping[str, Any]) -> list[str]:
 
 
 def _places(params: Mapping[str, Any]) -> list[Place]:
-    return [
-        (params["split"], "identity", "0"),
-        *((params["split"], shift, "1") for shift in params["shifts"]),
-    ]
+    return [(params["split"], "identity", "0"), *((params["split"], shift, "1") for shift in params["shifts"])]
 
 
 def _record(params: Mapping[str, Any], weights: str, method: str, place: Place) -> Ref:
     split, shift, step = place
-    return refs.records(
-        Ref("weights", weights), method, f"{params['dataset']}/{split}/{shift}", step
-    )
+    return refs.records(Ref("weights", weights), method, f"{params['dataset']}/{split}/{shift}", step)
 
 
 def _pair(job: Measurement, weights: str, method: str, place: Place) -> _recorded.Pair:
-    plain, other = (
-        job.inputs[_record(job.params, weights, one, place)] for one in ("plain", method)
-    )
+    plain, other = (job.inputs[_record(job.params, weights, one, place)] for one in ("plain", method))
     return _recorded.pair(plain, other)
 
 
@@ -129,6 +116,4 @@ def _check(params: Mapping[str, Any]) -> None:
     named = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
     for method in ("plain", *named):
         if method not in known:
-            raise ParamsError(
-                f"augmentation_outcomes: {method!r} is no method of the campaign; {near(method, known)}"
-            )
+            raise ParamsError(f"augmentation_outcomes: {method!r} is no method of the campaign; {near(method, known)}")

@@ -8,17 +8,15 @@ Source: O'Brien et al. 2024, arXiv:2402.08225 (rewrites may change what is said)
 `models/_sentences.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.models import _sentences, minilm
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.models import _sentences, minilm
 from shiftbench.systems.llm_tta.methods import tta_llm
 
 PARAMS: dict[str, object] = {"told": {"tta_llm": {}}, "shifts": {}}

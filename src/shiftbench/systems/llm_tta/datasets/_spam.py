@@ -7,8 +7,6 @@ collections, equal but for case, is kept once, in the first of `COLLECTIONS`; ma
 Source: the SpamAssassin public corpus. Split by mail. Mails may offend.
 """
 
-from __future__ import annotations
-
 import email
 import email.message
 import html
@@ -20,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 
 TASK = "text_classification"
 CLASSES = ("ham", "spam")
@@ -31,11 +29,7 @@ CITATION = "SpamAssassin public mail corpus, https://spamassassin.apache.org/old
 REDISTRIBUTE = True
 PARAMS: dict[str, object] = {"part": "", "words": 150}
 COLLECTIONS = {"easy-ham-1": 0, "spam-1": 1, "easy-ham-2": 0, "spam-2": 1, "hard-ham-1": 0}
-PARTS = {
-    "easy_1": ("easy-ham-1", "spam-1"),
-    "easy_2": ("easy-ham-2", "spam-2"),
-    "hard_1": ("hard-ham-1", "spam-2"),
-}
+PARTS = {"easy_1": ("easy-ham-1", "spam-1"), "easy_2": ("easy-ham-2", "spam-2"), "hard_1": ("hard-ham-1", "spam-2")}
 
 _UNSEEN = re.compile(r"(?is)<(script|style|title)\b.*?</\1>|<!--.*?-->|<[^>]*>")
 

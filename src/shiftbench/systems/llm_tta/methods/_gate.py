@@ -4,8 +4,6 @@ Source: O'Brien et al. 2024, arXiv:2402.08225, section 3. Differs: probabilities
 the released formula; the threshold is searched on a validation split, where they search on the ID test set.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -33,9 +31,7 @@ def unsure(logits: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
     return np.asarray(entropy(logits) >= threshold)
 
 
-def search(
-    entropies: Floats, plain: NDArray[np.bool_], augmented: NDArray[np.bool_], beta: float = BETA
-) -> float:
+def search(entropies: Floats, plain: NDArray[np.bool_], augmented: NDArray[np.bool_], beta: float = BETA) -> float:
     """Return the threshold that is best on validation samples.
 
     For each t in 0, 0.0001, ..., 1.1999: a(t) is the accuracy of the gated prediction and q(t) the share that is

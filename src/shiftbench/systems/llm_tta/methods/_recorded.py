@@ -1,15 +1,13 @@
 """Records of one position without and with an augmentation, joined by key: the gate, its threshold, what changed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.data import schema
-from shiftbench.errors import DataError, ParamsError
 from shiftbench.systems.llm_tta.methods import _gate
 
 Flags = NDArray[np.bool_]

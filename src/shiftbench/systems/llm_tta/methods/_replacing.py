@@ -1,14 +1,12 @@
 """Texts whose words are replaced or joined by others; helper of the augmenters that ask no language model."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 WORD = re.compile(r"[^\W\d_]+")
 Options = Callable[[str], Sequence[str]]

@@ -4,16 +4,14 @@ Source: O'Brien et al. 2024, arXiv:2402.08225, section 3 and the released prompt
 Differs: tokens are counted as words and punctuation marks, so that recorded answers can be read without a tokeniser.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.llm.client import Request
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation.llm.client import Request
 
 STYLES = ("icr", "paraphrase")
 SYSTEM = {

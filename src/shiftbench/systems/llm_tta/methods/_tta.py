@@ -10,8 +10,6 @@ stands. The vote's ties go to Python's order of sets in the released code; here 
 average, then to the first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,19 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.llm_tta.methods import _gate
 
-PARAMS: dict[str, object] = {
-    "k": 4,
-    "theta": 0.0,
-    "combine": "mean_logit",
-    "originals": 1,
-    "seed": 0,
-}
+PARAMS: dict[str, object] = {"k": 4, "theta": 0.0, "combine": "mean_logit", "originals": 1, "seed": 0}
 """`k` rewrites; `theta` in nats; `combine`; `originals`, how often the text itself counts; `seed` of the rewriting."""
 WAYS = ("mean_logit", "mean_prob", "vote")
 
@@ -53,9 +45,7 @@ class Averaging:
         ParamsError: k below 0, originals below 1, or no such way to combine.
     """
 
-    def __init__(
-        self, predictor: Callable[..., Any], rewrite: Rewriter, params: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, predictor: Callable[..., Any], rewrite: Rewriter, params: Mapping[str, Any]) -> None:
         if params["combine"] not in WAYS:
             raise ParamsError(f"combine is {params['combine']!r}; {near(params['combine'], WAYS)}")
         if params["k"] < 0:
@@ -78,9 +68,7 @@ class Averaging:
             if len(found) != k:
                 raise DataError(f"{sample.key}: {len(found)} rewrites, expected {k}")
         rewritten = [
-            sample.with_field("text", text)
-            for sample, found in zip(some, texts, strict=True)
-            for text in found
+            sample.with_field("text", text) for sample, found in zip(some, texts, strict=True) for text in found
         ]
         others = np.asarray(self._predictor(rewritten)["logits"], dtype=np.float32)
         itself = np.repeat(logits[chosen][:, None], self._params["originals"], axis=1)
@@ -124,6 +112,4 @@ def learnt_from(inputs: Mapping[Ref, Path]) -> Path:
     """Return the folder of the training shards of the dataset that the weights learnt from."""
     dataset = next(ref.parts[0] for ref in inputs if ref.kind == "weights")
     train = f"{dataset}/train/identity/0"
-    return next(
-        path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == train
-    )
+    return next(path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == train)

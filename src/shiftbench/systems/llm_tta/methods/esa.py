@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.systems.llm_tta.methods import _recorded
 
 SEES = "sample"
@@ -33,16 +33,10 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     places = [(params["stream"], params["step"])]
     if params["theta"] is None:
         places.append((f"{params['dataset']}/val/identity", "0"))
-    return [
-        refs.records(of, method, *place)
-        for place in places
-        for method in ("plain", params["method"])
-    ]
+    return [refs.records(of, method, *place) for place in places for method in ("plain", params["method"])]
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> Gated:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Gated:
     """Return the gated predictor; the predictor itself is not called."""
     return Gated(params)
 
@@ -65,10 +59,7 @@ class Gated:
         for ref, path in inputs.items():
             if ref.kind == "records":
                 places.setdefault(ref.parts[3:], {})[ref.parts[2]] = path
-        here, *_ = pairs = [
-            _recorded.pair(files["plain"], files[self._params["method"]])
-            for files in places.values()
-        ]
+        here, *_ = pairs = [_recorded.pair(files["plain"], files[self._params["method"]]) for files in places.values()]
         threshold = self._params["theta"]
         if threshold is None:
             threshold = _recorded.threshold(pairs[-1])

@@ -17,8 +17,6 @@ Source: O'Brien et al. 2024, arXiv:2402.08225; `util_caching.py`, `adaptive_meth
 https://github.com/Kyle1668/LLM-TTA; the files are those of Kyle1668/LLM-TTA-Cached-Rewrites on the Hugging Face hub.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,9 +26,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
@@ -39,13 +37,7 @@ STYLES = ("plain", "icr", "paraphrase")
 EXAMPLES, INPUT = "### Style Examples ###", "### Input Text ###"
 """Headings of the released templates: over the examples of one with some, and over the text."""
 TASKS = ("text_classification",)
-PARAMS: dict[str, object] = {
-    **_tta.PARAMS,
-    "path": "",
-    "files": "*.parquet",
-    "style": "plain",
-    "missing": 0,
-}
+PARAMS: dict[str, object] = {**_tta.PARAMS, "path": "", "files": "*.parquet", "style": "plain", "missing": 0}
 
 Row = tuple[str, str, Any]
 
@@ -57,19 +49,13 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: there is no path, or no such style.
     """
     if not params["path"]:
-        raise ParamsError(
-            "tta_cached: path is missing; name a Parquet file of rewrites or a folder"
-        )
+        raise ParamsError("tta_cached: path is missing; name a Parquet file of rewrites or a folder")
     if params["style"] not in STYLES:
-        raise ParamsError(
-            f"tta_cached: style is {params['style']!r}; {near(params['style'], STYLES)}"
-        )
+        raise ParamsError(f"tta_cached: style is {params['style']!r}; {near(params['style'], STYLES)}")
     return []
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _tta.Averaging:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
     """Return the predictor with its rewriter."""
     cache = read(Path(params["path"]), params["files"], params["style"])
     missed: set[str] = set()
@@ -150,9 +136,7 @@ def _found_by(text: str, style: str) -> str:
     return _spaced(text)
 
 
-def _of(
-    cache: Mapping[str, list[str]], sample: Sample, params: Mapping[str, Any], missed: set[str]
-) -> list[str]:
+def _of(cache: Mapping[str, list[str]], sample: Sample, params: Mapping[str, Any], missed: set[str]) -> list[str]:
     text, k = sample.fields["text"], params["k"]
     found = cache.get(_found_by(text, params["style"]))
     if found is None:

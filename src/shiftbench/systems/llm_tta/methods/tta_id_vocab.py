@@ -6,18 +6,16 @@ WordNet's, as the word is spelled; where several are known, each rewrite draws o
 the rewrites.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.shifts import _wordnet
+from shiftbench.plugins.shifts import _wordnet
 from shiftbench.systems.llm_tta.methods import _replacing, _tta
 
 SEES = "sample"
@@ -30,9 +28,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [refs.sources(_wordnet.SOURCE), refs.shards(params["dataset"], "train")]
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _tta.Averaging:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
     """Return the predictor with its rewriter."""
     net = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
     train = shards.read(_tta.learnt_from(inputs))

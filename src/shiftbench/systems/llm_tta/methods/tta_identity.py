@@ -3,14 +3,12 @@
 Source: the control of O'Brien et al. 2024, arXiv:2402.08225; `_tta` has what is done with the copies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.systems.llm_tta.methods import _tta
 
 SEES = "sample"
@@ -23,9 +21,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return []
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _tta.Averaging:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
     """Return the predictor with its rewriter."""
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:

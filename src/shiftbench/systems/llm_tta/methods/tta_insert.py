@@ -5,16 +5,14 @@ random insertion of Wei and Zou 2019 (EDA), arXiv:1901.11196. Synonyms are WordN
 what is done with the rewrites.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.shifts import _wordnet
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _wordnet
 from shiftbench.systems.llm_tta.methods import _replacing, _tta
 
 SEES = "sample"
@@ -27,9 +25,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [refs.sources(_wordnet.SOURCE)]
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _tta.Averaging:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
     """Return the predictor with its rewriter."""
     net = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
 
@@ -42,6 +38,4 @@ def wrap(
 def rewrites(sample: Sample, params: Mapping[str, Any], net: _wordnet.WordNet) -> list[str]:
     """Return k texts; each draws on where the one before ended."""
     words, text = _tta.words(params, "tta_insert", sample), sample.fields["text"]
-    return [
-        _replacing.joined(text, params["share"], net.synonyms, words) for _ in range(params["k"])
-    ]
+    return [_replacing.joined(text, params["share"], net.synonyms, words) for _ in range(params["k"])]

@@ -9,17 +9,15 @@ Source: O'Brien et al. 2024, arXiv:2402.08225, section 3; `_rewriting` has what 
 rewrites. Differs: `longest` (theirs is 5) is 2 by default, since a small model that does not stop rambles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.llm import answer_cache, client
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.systems.llm_tta.methods import _rewriting, _tta
 
 SEES = "sample"
@@ -42,21 +40,13 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [refs.shards(params["dataset"], "train")] if params["style"] == "icr" else []
 
 
-def asks(
-    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[client.Request]:
+def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
     """Return what is asked of the language model for samples, k requests for each in turn."""
     examples = _examples(params, inputs)
-    return [
-        request
-        for sample in samples
-        for request in _rewriting.requests(sample.fields["text"], examples, params)
-    ]
+    return [request for sample in samples for request in _rewriting.requests(sample.fields["text"], examples, params)]
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _tta.Averaging:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
     """Return the predictor with its rewriter."""
     one = rewriter(params, _examples(params, inputs))
 

@@ -10,19 +10,17 @@ et al. 2024, arXiv:2402.08225, train and ask T5-large (`train_model.py`: labels 
 generate ten tokens and look for a label in them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given, _optional
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given, _optional
 
 TASK = "text_classification"
 PARAMS: dict[str, object] = {"path": "", "length": 512, "prefix": ""}
@@ -35,11 +33,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: `logits` float32 (n, classes), log-probabilities.
 
@@ -51,9 +45,7 @@ def load(
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokens = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        net = transformers.AutoModelForSeq2SeqLM.from_pretrained(
-            folder, use_safetensors=True, **options
-        )
+        net = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} is no text-to-text model of transformers: {error}") from None
     place = nets.pick_device(device)
@@ -62,9 +54,9 @@ def load(
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         texts = [params["prefix"] + sample.fields["text"] for sample in samples]
-        encoded = tokens(
-            texts, padding=True, truncation=True, max_length=params["length"], return_tensors="pt"
-        ).to(place)
+        encoded = tokens(texts, padding=True, truncation=True, max_length=params["length"], return_tensors="pt").to(
+            place
+        )
         with torch.inference_mode():
             read = net.get_encoder()(**encoded)
             scores = [_log_probability(net, read, encoded.attention_mask, one) for one in answers]

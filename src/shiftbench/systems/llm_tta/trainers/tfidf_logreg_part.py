@@ -4,16 +4,14 @@ Source: `tfidf_logreg`, whose solution depends on no seed: so that seeds differ 
 its own (O'Brien et al. 2024, arXiv:2402.08225, report four seeds).
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
-from shiftbench import plugins, rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import registry, rng
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
 
 TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
@@ -42,7 +40,5 @@ def train(job: TrainJob) -> dict[str, Any]:
         size = max(1, round(share * len(every)))
         return [every[at] for at in sorted(stream_rng.choice(len(every), size).tolist())]
 
-    state: dict[str, Any] = plugins.find("trainers", "tfidf_logreg").train(
-        replace(job, samples=samples, folder=None)
-    )
+    state: dict[str, Any] = registry.find("trainers", "tfidf_logreg").train(replace(job, samples=samples, folder=None))
     return state

@@ -6,18 +6,16 @@ Source: Shazeer et al., "Outrageously Large Neural Networks", ICLR 2017, section
 loads may collapse.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.m2mkd.models._moe import Mixture
 
 PARAMS: dict[str, object] = {"samples": 1000}
@@ -39,12 +37,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         inputs = nets.to_inputs(predictor.prepare(samples), predictor.device)
         for block, value in enumerate(loads(predictor.net, inputs)):
             yield Observation(
-                "expert_load",
-                f"block_{block:02d}",
-                value,
-                group=f"block {block + 1}",
-                weights=name,
-                **where,
+                "expert_load", f"block_{block:02d}", value, group=f"block {block + 1}", weights=name, **where
             )
 
 

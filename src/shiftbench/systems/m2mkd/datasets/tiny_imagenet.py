@@ -15,15 +15,13 @@ Source: Le and Yang 2015, Tiny ImageNet (Stanford CS231n); Hendrycks et al. 2021
 al. 2022 (NAC); the 62 are those of `process_imnet_r.py` in kamanphoebe/m2mKD. The images may not be passed on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets._pictures import class_samples, list_classes, read_array
-from shiftbench.errors import DataError, ParamsError, skippable
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, skippable
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets._pictures import class_samples, list_classes, read_array
 
 TASK = "classification"
 NATIVE = ("train", "test")
@@ -53,9 +51,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return found
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield `train` or `test`: `image` uint8 (64, 64) or (64, 64, 3), `label`.
 
     Raises:

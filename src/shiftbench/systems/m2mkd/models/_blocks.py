@@ -5,8 +5,6 @@ that released DeiT weights load; stochastic depth of Huang et al. 2016, arXiv:16
 Linear) as `vmoe.py` of kamanphoebe/m2mKD has them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ Source: Weiss et al., "Neural Attentive Circuits", NeurIPS 2022, section 3; `att
 `tokenizers.py` below `nacs/neural_compilers/model` of kamanphoebe/m2mKD at 067fa1f; ConvNeXt of Liu et al., CVPR 2022.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -24,9 +22,7 @@ Params = Mapping[str, Any]
 class Modulated(nn.Module):
     """y = W (x (1 + g LayerNorm(U c))) + b, with one code c for each row or for all."""
 
-    def __init__(
-        self, before: int, after: int, code: int, gain: float, *, bias: bool = True
-    ) -> None:
+    def __init__(self, before: int, after: int, code: int, gain: float, *, bias: bool = True) -> None:
         super().__init__()
         self.native_weight = nn.Parameter(torch.empty(after, before))
         nn.init.kaiming_uniform_(self.native_weight, a=math.sqrt(5))
@@ -77,18 +73,14 @@ class Kernel(nn.Module):
     def _drawn(self, log: torch.Tensor, samples: int) -> torch.Tensor:
         odds = log.exp()
         odds = odds + (odds.clamp(0, 1) - odds).detach()
-        of = torch.distributions.RelaxedBernoulli(
-            torch.tensor(self.temperature, device=log.device), probs=odds
-        )
+        of = torch.distributions.RelaxedBernoulli(torch.tensor(self.temperature, device=log.device), probs=odds)
         return of.rsample(torch.Size([samples])).log()
 
 
 class CircuitAttention(nn.Module):
     """Latents that receive attend to latents that send; what both are to each other is in codes and signatures."""
 
-    def __init__(
-        self, params: Params, *, kernel: tuple[float | None, float | None], shared: bool
-    ) -> None:
+    def __init__(self, params: Params, *, kernel: tuple[float | None, float | None], shared: bool) -> None:
         super().__init__()
         width, code, inner = params["width"], params["width"], params["heads"] * params["head"]
         gain = params["gain"]
@@ -136,15 +128,11 @@ class ReadInAttention(nn.Module):
         self.heads = params["heads"]
         self.sender_layernorm, self.receiver_layernorm = nn.LayerNorm(before), nn.LayerNorm(width)
         self.query_compiler = Modulated(width, inner, width, gain, bias=False)
-        self.key_compiler, self.value_compiler = (
-            Modulated(before, inner, width, gain, bias=False) for _ in range(2)
-        )
+        self.key_compiler, self.value_compiler = (Modulated(before, inner, width, gain, bias=False) for _ in range(2))
         self.exit_layer = Modulated(inner, width, width, gain)
         self.layer_scale = LayerScale(width, 1.0)
 
-    def forward(
-        self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Return states (n, u, width) plus what they read of tokens (n, v, before)."""
         given = self.sender_layernorm(tokens)[:, :, None].expand(-1, -1, states.shape[1], -1)
         key, value = (
@@ -189,9 +177,7 @@ class ReadIn(nn.Module):
         super().__init__()
         self.read_in_attention, self.ffn = ReadInAttention(params, before), FeedForward(params, 0.0)
 
-    def forward(
-        self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Return states (n, u, width)."""
         out: torch.Tensor = self.ffn(self.read_in_attention(states, codes, tokens), codes)
         return out
@@ -229,10 +215,7 @@ class Seeder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layernorm = nn.LayerNorm(width)
-        self.code_to_state_mu, self.code_to_state_logvar = (
-            nn.Linear(width, width),
-            nn.Linear(width, width),
-        )
+        self.code_to_state_mu, self.code_to_state_logvar = (nn.Linear(width, width), nn.Linear(width, width))
         nn.init.constant_(self.code_to_state_logvar.bias, -5.0)
 
     def forward(self, codes: torch.Tensor, samples: int) -> torch.Tensor:

@@ -10,8 +10,6 @@ Source: NAC (Weiss et al., "Neural Attentive Circuits", NeurIPS 2022), whose cod
 edges are ours, keyed by a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
 
 PRIORS = ("scale_free", "planted_partition", "ring_of_cliques", "erdos_renyi")
 Adjacency = NDArray[np.bool_]

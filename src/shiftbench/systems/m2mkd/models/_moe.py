@@ -8,8 +8,6 @@ V-MoE takes: a gate with a bias, softmax over the chosen alone, no loss that bal
 there: weights uniform within 1 / sqrt(in x out), biases 0. Plain torch, no CUDA kernels.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -17,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 
 
 class Experts(nn.Module):
@@ -60,10 +58,7 @@ class Mixture(nn.Module):
         tokens = x.reshape(-1, x.shape[-1])
         shares, chosen = self.route(tokens)
         order = chosen.flatten().argsort(stable=True)  # by expert, then by token
-        rows, counts = (
-            order // self.top_k,
-            chosen.flatten().bincount(minlength=self.gate.out_features),
-        )
+        rows, counts = (order // self.top_k, chosen.flatten().bincount(minlength=self.gate.out_features))
         parts = tokens[rows].split(counts.tolist())
         told = torch.cat(self.h4toh.each([F.gelu(part) for part in self.htoh4.each(parts)]))
         weighted = told * shares.flatten()[order, None]

@@ -15,8 +15,6 @@ deviation of `spread`. Released files load: tensors under `stages.` are doubles,
 a name of its own. Small by default: 28 px, grey.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -25,10 +23,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference.nets import State
-from shiftbench.models import _images, _pretrained
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.models import _images, _pretrained
 from shiftbench.systems.m2mkd.models import _blocks
 
 TASK = "classification"
@@ -72,17 +70,14 @@ class ModularTransformer(nn.Module):
         width, patch = params["width"], params["patch"]
         self.depths, self.pool = tuple(params["depths"]), params["pool"]
         self.ends = (0, *accumulate(self.depths))
-        self.patch_embed = nn.ModuleDict(
-            {"proj": nn.Conv2d(params["channels"], width, patch, patch)}
-        )
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(params["channels"], width, patch, patch)})
         cls = self.pool == "class"
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if cls else None
         tokens = (params["size"] // patch) ** 2 + cls
         self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
         rates = np.linspace(0, params["drop_path"], self.ends[-1])
         self.blocks = nn.ModuleList(
-            _blocks.Block(params, float(rate), self._stitches(at, params["stitch"]))
-            for at, rate in enumerate(rates)
+            _blocks.Block(params, float(rate), self._stitches(at, params["stitch"])) for at, rate in enumerate(rates)
         )
         self.norm = nn.LayerNorm(width, eps=params["eps"])
         self.head = nn.Linear(width, classes)
@@ -188,9 +183,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     if params["pool"] not in POOLS:
         raise ParamsError(f"pool is {params['pool']!r}; {near(params['pool'], POOLS)}")
     if params["size"] % params["patch"]:
-        raise ParamsError(
-            f"size {params['size']} is no multiple of patch {params['patch']}; expected whole patches"
-        )
+        raise ParamsError(f"size {params['size']} is no multiple of patch {params['patch']}; expected whole patches")
     return ModularTransformer(params, classes)
 
 

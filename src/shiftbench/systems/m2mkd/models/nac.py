@@ -13,8 +13,6 @@ width: 512, heads: 8, capacity: 1.0, inputs: 192, mediators: 768`. Differs: at t
 the confidence is a softmax (there both are drawn); a student has one first state (there one for each place in a batch).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import ModelError
-from shiftbench.inference.nets import State
-from shiftbench.models import _pretrained
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.models import _pretrained
 from shiftbench.systems.m2mkd.models import _circuit, _graphs
 
 TASK = "classification"
@@ -86,9 +84,7 @@ class Circuit(nn.Module):
             setattr(self, f"{kind}_latents", self._latents(params[f"{kind}s"]))
         self.latent_seeder = _circuit.Seeder(width)
         self.read_in = _circuit.ReadIn(params, width // 2 + params["grid"])
-        self.propagators = nn.ModuleList(
-            _circuit.Propagator(params, last=False) for _ in range(count)
-        )
+        self.propagators = nn.ModuleList(_circuit.Propagator(params, last=False) for _ in range(count))
         self.read_out = _circuit.Propagator(params, last=True)
         self.confidence_scorer = nn.Linear(width, 1)
         self.head = nn.Linear(width, classes)
@@ -105,9 +101,7 @@ class Circuit(nn.Module):
         if not other:
             return
         last = len(self.depths) - 1
-        self.pre_stitch = nn.ModuleDict(
-            {f"{i}": nn.Linear(other, width) for i in range(1, last + 1)}
-        )
+        self.pre_stitch = nn.ModuleDict({f"{i}": nn.Linear(other, width) for i in range(1, last + 1)})
         self.post_stitch = nn.ModuleDict({f"{i}": nn.Linear(width, other) for i in range(last)})
         self.register_buffer("fixed_codes", torch.randn(len(self.depths), 1, width))
         self.register_buffer("fixed_states", torch.randn(len(self.depths), 1, 1, width))
@@ -138,9 +132,7 @@ class Circuit(nn.Module):
         tokens = self.tokens(x)
         latents = [getattr(self, f"{kind}_latents") for kind in ("input", "mediator", "output")]
         given, mediators, outputs = (self._noisy(one["codes_"]) for one in latents)
-        read, states, out = (
-            self.latent_seeder(self._noisy(one["codes_"]), len(x)) for one in latents
-        )
+        read, states, out = (self.latent_seeder(self._noisy(one["codes_"]), len(x)) for one in latents)
         marks, own, last = (one["signatures_"] for one in latents)
         read = self.read_in(read, given, tokens)
         sent_marks, sent_codes = torch.cat([marks, own]), torch.cat([given, mediators])

@@ -8,14 +8,12 @@ strongest edge. Levels are the share s. Unlike `edge_sketch` the ground keeps it
 strength of a line is relative. Integers but for one square root. Takes no random words.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels
 
 FIELD = "image"
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
@@ -32,9 +30,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     part = round(256 * share)
     image = np.ascontiguousarray(value)
-    grey = (
-        np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
-    )
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
     lines = edges(grey).astype(np.uint16)
     lines = lines[..., None] if image.ndim == 3 else lines
     mixed = image.astype(np.uint16) * np.uint16(256 - part) + lines * np.uint16(part)
@@ -43,10 +39,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 def edges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the gradient's size at each pixel of a grey image (h, w), its largest 255; of a flat one zeros."""
-    across, down = (
-        cv2.Sobel(grey, cv2.CV_16S, x, 1 - x, ksize=3, borderType=cv2.BORDER_REPLICATE)
-        for x in (1, 0)
-    )
+    across, down = (cv2.Sobel(grey, cv2.CV_16S, x, 1 - x, ksize=3, borderType=cv2.BORDER_REPLICATE) for x in (1, 0))
     squares = across.astype(np.int32) ** 2 + down.astype(np.int32) ** 2
     size = np.sqrt(squares.astype(np.float64))
     most = size.max()

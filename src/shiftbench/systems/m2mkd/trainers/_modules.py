@@ -6,8 +6,6 @@ some of them (default: that of the training), so that a meta network and a teach
 depths: [1, 1, 1]}}`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,13 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import plugins, refs, rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref, WeightsName
+from shiftbench.base import refs, registry, rng
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.models import modular_vit
-from shiftbench.trainers import _loop
 
 PARAMS: dict[str, object] = {"nets": {}, "seeds": {}}
 _MODEL = "modular_vit"
@@ -61,16 +59,14 @@ def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
             at = WeightsName.of(ref)
             if f"{at.model}-{at.trainer}" == short:
                 return ref, path
-    raise ParamsError(
-        f"{job.trainer}: no weights {name!r} among what it needs; expected MODEL-TRAINER"
-    )
+    raise ParamsError(f"{job.trainer}: no weights {name!r} among what it needs; expected MODEL-TRAINER")
 
 
 def frozen(job: TrainJob, name: str) -> Any:
     """Return the net of weights, in evaluation mode, on the job's device; nothing in it learns."""
     ref, path = find(job, name)
     given = dict(job.params["nets"].get(WeightsName.of(ref).model, {}))
-    module = plugins.find("models", given.pop("use", _MODEL))
+    module = registry.find("models", given.pop("use", _MODEL))
     net: nn.Module = module.build({**module.PARAMS, **given}, len(job.classes))
     nets.load_into(net, nets.read_state(path), path)
     nets.place(net, nets.pick_device(job.device))
@@ -85,9 +81,7 @@ def aligned(*given: Any) -> int:
     """
     counts = {len(net.depths) for net in given}
     if len(counts) > 1:
-        raise ParamsError(
-            f"nets are cut into {sorted(counts)} modules; expected as many in each: mend `depths`"
-        )
+        raise ParamsError(f"nets are cut into {sorted(counts)} modules; expected as many in each: mend `depths`")
     return counts.pop()
 
 
@@ -119,12 +113,7 @@ def chosen(job: TrainJob, modules: int) -> Sequence[int]:
 
 
 def fit(
-    job: TrainJob,
-    net: Any,
-    module: int,
-    loss: _loop.Loss,
-    logits: Callable[[Any], torch.Tensor],
-    **options: Any,
+    job: TrainJob, net: Any, module: int, loss: _loop.Loss, logits: Callable[[Any], torch.Tensor], **options: Any
 ) -> None:
     """Train one module of a net, on words of its own: what it becomes does not depend on which others are trained.
 
@@ -179,9 +168,7 @@ class Memo:
         return tuple(map(torch.stack, zip(*(self._known[key] for key in keys), strict=True)))
 
 
-def accuracy(
-    logits: Callable[[Any], torch.Tensor], net: nn.Module, held: Any, labels: torch.Tensor
-) -> float:
+def accuracy(logits: Callable[[Any], torch.Tensor], net: nn.Module, held: Any, labels: torch.Tensor) -> float:
     """Return the share of rows whose largest logit is the label; NaN when there is no row."""
     if not len(labels):
         return float("nan")
@@ -209,9 +196,7 @@ def fresh(job: TrainJob) -> Any:
     return net
 
 
-def assembled(
-    job: TrainJob, names: Sequence[str], *, rotate: int = 0, anew: Sequence[str] = ()
-) -> nn.Module:
+def assembled(job: TrainJob, names: Sequence[str], *, rotate: int = 0, anew: Sequence[str] = ()) -> nn.Module:
     """Return the job's net with the modules of weights: of one, or module i of the i-th.
 
     Stitches are dropped where the job's net has none. Blocks of module i become those of module i + rotate, modulo L;
@@ -252,9 +237,7 @@ def _turned(net: Any, state: nets.State, rotate: int) -> nets.State:
         return state
     depth = len(set(net.depths)) == 1 and net.depths[0]
     if not depth:
-        raise ParamsError(
-            f"rotate: modules have {list(net.depths)} blocks; expected as many in each"
-        )
+        raise ParamsError(f"rotate: modules have {list(net.depths)} blocks; expected as many in each")
     total, found = len(net.blocks), {}
     for name, tensor in state.items():
         first, _, rest = name.partition(".")

@@ -10,8 +10,6 @@ Differs: an erased rectangle has noise of uniform grey levels, there of normalis
 augmentation are left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop, _mixing
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _loop, _mixing
 
 PARAMS: dict[str, object] = {
     "batch_size": 128,

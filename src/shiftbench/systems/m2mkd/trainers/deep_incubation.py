@@ -12,8 +12,6 @@ Source: Ni et al., "Deep Incubation: Training Large Models by Divide-and-Conquer
 section 3; phases MT and FT of `main.py` in LeapLabTHU/Deep-Incubation, as vendored by kamanphoebe/m2mKD.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,13 +20,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import rng as words
-from shiftbench.contracts import TrainJob
-from shiftbench.losses import soft_cross_entropy
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import rng as words
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import soft_cross_entropy
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end
-from shiftbench.trainers import _loop
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -82,9 +80,7 @@ def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
 
     memo = _modules.Memo(frozen, kept=_recipe.unchanged(job.params))
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         images, targets = _recipe.mixed(job.params, net, batch, labels, len(job.classes), rng)
         (tokens,) = memo(batch, images)
         logits = behind(meta, net.run(tokens, module, module + 1), module)  # type: ignore[operator]

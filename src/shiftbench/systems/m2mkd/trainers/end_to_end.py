@@ -15,8 +15,6 @@ epochs, no warm-up, clip 1); DeiT's `DistillationLoss` with `distillation_type: 
 thousandth (there to 1e-5), step by step (there epoch by epoch); class token and positions are decayed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,13 +22,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import rng as words
-from shiftbench.contracts import TrainJob
-from shiftbench.losses import logit_distillation, soft_cross_entropy
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import rng as words
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import logit_distillation, soft_cross_entropy
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe
-from shiftbench.trainers import _loop
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -69,9 +67,7 @@ def whole(job: TrainJob, net: nn.Module, teacher: nn.Module | None = None) -> nn
     """Train all of a net in place, by the job's recipe, and return it."""
     params = job.params
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
         told = net(images)
         value = soft_cross_entropy.loss(told, targets)

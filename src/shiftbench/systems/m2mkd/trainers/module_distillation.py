@@ -20,8 +20,6 @@ Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular T
 section 3.2; `m2mKDLoss` in `losses.py` of kamanphoebe/m2mKD at 067fa1f, alpha 0.5, tau 1, 100 epochs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,14 +27,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.losses import logit_distillation, soft_cross_entropy
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import logit_distillation, soft_cross_entropy
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe
 from shiftbench.systems.m2mkd.trainers.deep_incubation import before, behind
-from shiftbench.trainers import _loop
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -68,9 +66,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ParamsError: the nets are not cut into as many modules, or `teaches` is neither of its values.
     """
     if job.params["teaches"] not in TEACHES:
-        raise ParamsError(
-            f"teaches is {job.params['teaches']!r}; {near(job.params['teaches'], TEACHES)}"
-        )
+        raise ParamsError(f"teaches is {job.params['teaches']!r}; {near(job.params['teaches'], TEACHES)}")
     job = _modules.held(job)
     student: Any = _loop.fresh_net(job)
     meta, teacher = (_modules.frozen(job, job.params[name]) for name in ("meta", "teacher"))
@@ -97,9 +93,7 @@ def teach(job: TrainJob, student: Any, meta: Any, teacher: Any, pair: int) -> No
 
     memo = _modules.Memo(frozen, kept=_recipe.unchanged(params))
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
         tokens, taught = memo(batch, images)
         logits = behind(meta, student.run(tokens, pair, pair + 1), pair)

@@ -11,19 +11,17 @@ Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; LeCun et al. 1998 (MNIS
 The sets are ours, after the near, far, proximal and contaminated sets of arXiv:2503.07330 (2025).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.datasets import _scenes, fashion_mnist, photo_scenes
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _scenes, fashion_mnist, photo_scenes
+from shiftbench.plugins.datasets._arrays import read_idx
 
 TASK = "detection"
 NATIVE = photo_scenes.NATIVE
@@ -59,9 +57,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     for option in ("morphs", "guests"):
         if not 0 <= params[option] <= 1:
-            raise ParamsError(
-                f"stranger_scenes: {option} is {params[option]:g}; expected a share, 0 to 1"
-            )
+            raise ParamsError(f"stranger_scenes: {option} is {params[option]:g}; expected a share, 0 to 1")
     how, series = photo_scenes.look(split, params), params["series"] or params["name"]
     strangers, morphs, known = pools(split, sources, params)
     for number in range(params[split]):

@@ -12,16 +12,14 @@ Lukina and Schilling 2020, "Outside the box". That BAM enlarges boxes until 95% 
 distance has the same effect. The first mean of ten starts of k-means that is best is kept. float64 throughout.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors import _blocks, _statistics
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.detectors import _blocks, _statistics
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features",)
 FIT = ("train",)
@@ -41,9 +39,7 @@ def fit(known: Known, params: dict[str, Any]) -> State:
     """
     per_cluster, least = params["per_cluster"], params["least"]
     if per_cluster < 1 or least < 1:
-        raise ParamsError(
-            f"bam: per_cluster is {per_cluster} and least {least}; expected 1 or more of each"
-        )
+        raise ParamsError(f"bam: per_cluster is {per_cluster} and least {least}; expected 1 or more of each")
     features = np.concatenate([part for _, part in _statistics.blocks(known.train)])
     predicted = known.train.predictions
     found = {}

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data import boxes as kept
 from shiftbench.data.formats import E9
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import DataError, ModelError
-from shiftbench.inference.batching import batches
-from shiftbench.sample import Sample
+from shiftbench.evaluation.batching import batches
+from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.statistics import box_matching
 
 Floats = NDArray[np.float64]
@@ -98,9 +98,7 @@ def joined(outputs: Outputs) -> Detections:
     )
 
 
-def seen(
-    predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64
-) -> Detections:
+def seen(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64) -> Detections:
     """Return what is found in labelled images, of which a batch is held at a time, and whether it is right."""
     parts, right, true = [], [], 0
     for some in batches(samples, batch):
@@ -166,11 +164,7 @@ class Filter:
 
 
 def fitted(
-    module: ModuleType,
-    options: dict[str, Any],
-    train: Detections,
-    held: Detections,
-    ask: Mapping[str, Any],
+    module: ModuleType, options: dict[str, Any], train: Detections, held: Detections, ask: Mapping[str, Any]
 ) -> Filter:
     """Fit a detector on boxes of training images, and set its thresholds on boxes of images held out.
 

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError, RangeError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError, RangeError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
 from shiftbench.systems.m_hood.methods import _box_scores
 from shiftbench.systems.m_hood.methods._box_scores import Detections, Filter, Outputs
 
@@ -73,9 +73,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def wrap(
-    predictor: Callable[[Sequence[Sample]], Outputs],
-    params: dict[str, Any],
-    inputs: Mapping[Ref, Path],
+    predictor: Callable[[Sequence[Sample]], Outputs], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> BoxFilters:
     """Return the predictor with filters that are fitted.
 
@@ -88,9 +86,7 @@ def wrap(
             raise RangeError(f"box_filters: {option} is {params[option]:g}; expected 0 to 1")
     train, held = (_folder(inputs, params[name]) for name in ("fit_on", "calibration"))
     if shards.manifest(train)["classes"] != shards.manifest(held)["classes"]:
-        raise ParamsError(
-            f"box_filters: {params['calibration']} has other classes than {params['fit_on']}"
-        )
+        raise ParamsError(f"box_filters: {params['calibration']} has other classes than {params['fit_on']}")
     first = islice(shards.read(train), params["images"] or None)
     found = _box_scores.seen(predictor, first)
     others = _box_scores.seen(predictor, shards.read(held))
@@ -104,15 +100,11 @@ def wrap(
 
 
 def _folder(inputs: Mapping[Ref, Path], dataset: str) -> Path:
-    return next(
-        path.parent
-        for ref, path in inputs.items()
-        if ref.kind == "shards" and ref.parts[0] == dataset
-    )
+    return next(path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.parts[0] == dataset)
 
 
 def _detector(name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    module = plugins.find("detectors", name)
+    module = registry.find("detectors", name)
     unknown = given.keys() - module.PARAMS.keys()
     if unknown:
         raise ParamsError(f"box_filters: {name} has no option {min(unknown)!r}")

@@ -1,15 +1,13 @@
 """Which predicted boxes count, image by image: by confidence, by filter, or at equal ID recall; helper of metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
-from shiftbench.metrics._of_images import flat
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.metrics._of_images import flat
 from shiftbench.statistics.rows import Ints, Rows
 
 COLUMNS = ("scores", "filters", "filters_at_recall")
@@ -40,16 +38,12 @@ def bits(rows: Rows, column: str, number: int, count: int) -> NDArray[np.bool_]:
         ParamsError: the records hold no such bits, or the number is below 0.
     """
     if number < 0:
-        raise ParamsError(
-            f"filter is {number}; expected 0 (none) or the number of a filter, from 1"
-        )
+        raise ParamsError(f"filter is {number}; expected 0 (none) or the number of a filter, from 1")
     if column == "filters" and number == 0:
         return np.ones(count, dtype=bool)
     _, found = flat(rows.table, column)
     if len(found) != count:
-        raise ParamsError(
-            "these records hold no filters of boxes; evaluate with the method `box_filters`"
-        )
+        raise ParamsError("these records hold no filters of boxes; evaluate with the method `box_filters`")
     return (found.astype(np.int64) >> number & 1).astype(bool)
 
 
@@ -63,7 +57,5 @@ def ranks(rows: Rows, number: int) -> Ints:
     found = flat(rows.table, "filter_ranks_e9")[1].astype(np.int64)
     width = len(found) // count if count else number
     if number < 1 or number > width:
-        raise ParamsError(
-            f"filter is {number}; expected 1 to {width}, the number of a filter of `box_filters`"
-        )
+        raise ParamsError(f"filter is {number}; expected 1 to {width}, the number of a filter of `box_filters`")
     return found.reshape(-1, width)[:, number - 1] if count else found

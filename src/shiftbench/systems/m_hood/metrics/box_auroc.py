@@ -8,14 +8,12 @@ Source: Hanley and McNeil 1982, "The meaning and use of the area under a ROC cur
 is in the right order; "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025, arXiv:2503.07330.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from shiftbench.data.formats import E9
-from shiftbench.metrics import _of_images
+from shiftbench.plugins.metrics import _of_images
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -38,10 +36,7 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     those = _boxed.counted(rows, {**params, "filter": 0, "at_recall": False})
     ranks = _boxed.ranks(rows, params["filter"])
     return Contributions(
-        rows.counting,
-        tuple(
-            _of_images.per_image(rows, images, x.astype(np.int64)) for x in (ranks * those, those)
-        ),
+        rows.counting, tuple(_of_images.per_image(rows, images, x.astype(np.int64)) for x in (ranks * those, those))
     )
 
 

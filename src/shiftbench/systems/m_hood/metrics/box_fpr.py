@@ -8,13 +8,11 @@ Source: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025,
 take the nearest vertex of the ROC curve of the tested boxes, and flip scores with an AUROC below 0.5).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from shiftbench.metrics import _of_images
+from shiftbench.plugins.metrics import _of_images
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -35,12 +33,10 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     """
     images, _ = _of_images.flat(rows.table, "scores")
     passed, confident = (
-        _boxed.counted(rows, {**params, "filter": number, "at_recall": False})
-        for number in (params["filter"], 0)
+        _boxed.counted(rows, {**params, "filter": number, "at_recall": False}) for number in (params["filter"], 0)
     )
     return Contributions(
-        rows.counting,
-        tuple(_of_images.per_image(rows, images, x.astype(np.int64)) for x in (passed, confident)),
+        rows.counting, tuple(_of_images.per_image(rows, images, x.astype(np.int64)) for x in (passed, confident))
     )
 
 

@@ -8,14 +8,12 @@ Source: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025,
 of small objects too; matches are COCO's, arXiv:1405.0312.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.metrics import _of_images
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.plugins.metrics import _of_images
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
@@ -39,18 +37,14 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
         raise ParamsError(f"area: {params['area']!r} ({near(params['area'], box_matching.AREAS)})")
     place = box_matching.bit(params["area"], 0)
     images, _ = _of_images.flat(rows.table, "scores")
-    matched, ignored = (
-        _of_images.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored")
-    )
+    matched, ignored = (_of_images.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored"))
     right = (matched & ~ignored) >> place & 1
     found = _of_images.per_image(rows, images, right * _boxed.counted(rows, params))
     own, classes = _of_images.flat(rows.table, "true_classes")
     areas, crowd = (_of_images.flat(rows.table, name)[1] for name in ("true_areas", "true_crowd"))
     low, high = box_matching.AREAS[params["area"]]
     those = (classes >= 0) & ~crowd.astype(bool) & (areas >= low) & (areas <= high)
-    return Contributions(
-        rows.counting, (found, _of_images.per_image(rows, own, those.astype(np.int64)))
-    )
+    return Contributions(rows.counting, (found, _of_images.per_image(rows, own, those.astype(np.int64))))
 
 
 def finish(sums: Sums, **params: Any) -> Floats:

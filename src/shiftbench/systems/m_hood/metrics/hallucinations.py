@@ -9,13 +9,11 @@ Source: "Mitigating Hallucinations in YOLO-based Object Detection Models", 2025,
 detections left; 0.25 is the authors' code's).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from shiftbench.metrics import _of_images
+from shiftbench.plugins.metrics import _of_images
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed

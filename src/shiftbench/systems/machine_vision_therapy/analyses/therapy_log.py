@@ -17,18 +17,16 @@ The samples' rows themselves are the features beside the method's records (`mach
 Source: Huang et al. 2024, arXiv:2312.02546, section 4 (detecting prediction errors).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
 from shiftbench.data import schema
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"told": ["machine_vision_therapy"], "shifts": {}, "trainers": ["erm"]}
 Floats = NDArray[np.float64]
@@ -69,11 +67,7 @@ def _at(job: Measurement, weights: str, place: tuple[str, float]) -> Iterator[Ob
         rows = np.load(job.inputs[refs.features(_record(params, weights, method, place))])
         top = (rows.shape[1] - 2) // 2
         recall = (rows[:, :top] == labels[:, None]).any(axis=1)
-        told = {
-            "calls_per_sample": rows[:, -1],
-            "early_share": rows[:, -2],
-            "candidate_recall": recall,
-        }
+        told = {"calls_per_sample": rows[:, -1], "early_share": rows[:, -2], "candidate_recall": recall}
         for metric, values in told.items():
             for key, value in zip(keys, values.tolist(), strict=True):
                 yield Observation(metric, key, float(value), method=method, **where)
@@ -81,9 +75,7 @@ def _at(job: Measurement, weights: str, place: tuple[str, float]) -> Iterator[Ob
             yield Observation("error_auroc", key, share, method=method, **where)
 
 
-def below(
-    keys: Sequence[str], doubts: Floats, right: NDArray[np.bool_]
-) -> Iterator[tuple[str, float]]:
+def below(keys: Sequence[str], doubts: Floats, right: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
     """Yield each wrong prediction's key and the share of right ones that are doubted less, half of equal ones.
 
     Example:
@@ -101,17 +93,11 @@ def below(
 
 def _weights(params: Mapping[str, Any]) -> list[str]:
     """Return the weights that therapies go around: those of `trainers`."""
-    return [
-        name
-        for name in params["weights"]
-        if name.rpartition("/")[2].split("-")[1] in params["trainers"]
-    ]
+    return [name for name in params["weights"] if name.rpartition("/")[2].split("-")[1] in params["trainers"]]
 
 
 def _places(params: Mapping[str, Any]) -> list[tuple[str, float]]:
-    shifted = [
-        (name, float(level)) for name, levels in params["shifts"].items() for level in levels
-    ]
+    shifted = [(name, float(level)) for name, levels in params["shifts"].items() for level in levels]
     return [("identity", 0.0), *shifted]
 
 

@@ -6,15 +6,13 @@ label of these images was learnt from, but they were seen, so that this is no es
 Source: Huang et al. 2024, arXiv:2312.02546, `fine_tuning.py` of its repository, which evaluates on its training images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
 from shiftbench.data import schema
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"target": "", "trainers": {}}
 """`trainers`: trainer -> [shift, severity] that it was fine-tuned under."""

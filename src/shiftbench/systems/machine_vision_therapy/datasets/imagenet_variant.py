@@ -19,17 +19,15 @@ Source: lists of Huang et al. 2024, arXiv:2312.02546, at cb40cb5; sets of Recht 
 (A, R), Wang et al. 2019 (Sketch), Dong et al. 2022 (V). The images may not be passed on.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shiftbench import plugins
-from shiftbench.datasets._pictures import read_array, square
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets._pictures import read_array, square
 
 TASK = "classification"
 NATIVE = ("train", "test")
@@ -41,14 +39,7 @@ CITATION = (
 )
 REDISTRIBUTE = False
 IN_ORDER = True
-PARAMS: dict[str, object] = {
-    "root": "",
-    "lists": "",
-    "variant": "a",
-    "overlap": "drop",
-    "shorter": 0,
-    "side": 0,
-}
+PARAMS: dict[str, object] = {"root": "", "lists": "", "variant": "a", "overlap": "drop", "shorter": 0, "side": 0}
 VARIANTS = {
     "val": ("ImageNet-test-5k", "ImageNet", "ImageNet/val"),
     "v2": ("imagenet-v2-test-5k", "ImageNetV2", "ImageNetV2-matched-frequency"),
@@ -65,13 +56,11 @@ Place = tuple[str, str]
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     """Return the names of the variant's classes, ImageNet's, in its order."""
-    names = plugins.find("datasets", "imagenet").classes({}, {})
+    names = registry.find("datasets", "imagenet").classes({}, {})
     return tuple(names[number] for number in _numbers(params))
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield exemplars (`train`) or tested images in the order of keys: `image` uint8, `label` 0 to C - 1.
 
     Raises:
@@ -84,13 +73,10 @@ def samples(
     tested = set(_tested(params))
     places = sorted(tested)
     if split == "train":
-        kept = [
-            one for one in _exemplars(params) if params["overlap"] == "keep" or one not in tested
-        ]
+        kept = [one for one in _exemplars(params) if params["overlap"] == "keep" or one not in tested]
         places = sorted(set(kept))
     keys = [
-        (f"imagenet_variant/{variant}/{name}/{Path(file).stem}".replace(".", "_"), name, file)
-        for name, file in places
+        (f"imagenet_variant/{variant}/{name}/{Path(file).stem}".replace(".", "_"), name, file) for name, file in places
     ]
     for key, name, file in sorted(keys):
         try:
@@ -108,9 +94,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     lists = Path(params["lists"]).expanduser()
     return {
         str(lists / f"mydatasets/data_paths/{tested}.txt"): "list of 5,000 images",
-        str(
-            lists / f"split/examplar_{exemplars}_imagenet.json"
-        ): "list of three exemplars of each class",
+        str(lists / f"split/examplar_{exemplars}_imagenet.json"): "list of three exemplars of each class",
         str(_root(params) / folder): "the images, a folder for each class",
     }
 
@@ -121,16 +105,12 @@ def _check(params: dict[str, Any]) -> None:
     if params["overlap"] not in OVERLAP:
         raise ParamsError(f"overlap is {params['overlap']!r}; {near(params['overlap'], OVERLAP)}")
     if not params["lists"]:
-        raise ParamsError(
-            "imagenet_variant: option lists is missing; give a clone of the authors' repository"
-        )
+        raise ParamsError("imagenet_variant: option lists is missing; give a clone of the authors' repository")
 
 
 def _root(params: dict[str, Any]) -> Path:
     if not params["root"]:
-        raise ParamsError(
-            "imagenet_variant: option root is missing; give the folder that holds the variants"
-        )
+        raise ParamsError("imagenet_variant: option root is missing; give the folder that holds the variants")
     return Path(params["root"]).expanduser()
 
 
@@ -151,19 +131,14 @@ def _tested(params: dict[str, Any]) -> list[Place]:
             )
     order = [folders[label] for label in sorted(folders)]
     if sorted(folders) != list(range(len(folders))) or order != sorted(order):
-        raise DataError(
-            f"{file}: labels do not count the folders from 0 in their order; bring the published list"
-        )
+        raise DataError(f"{file}: labels do not count the folders from 0 in their order; bring the published list")
     return found
 
 
 def _exemplars(params: dict[str, Any]) -> list[Place]:
     """Return the exemplars, a JSON list of paths."""
     _check(params)
-    file = (
-        Path(params["lists"]).expanduser()
-        / f"split/examplar_{VARIANTS[params['variant']][1]}_imagenet.json"
-    )
+    file = Path(params["lists"]).expanduser() / f"split/examplar_{VARIANTS[params['variant']][1]}_imagenet.json"
     try:
         paths = json.loads(_read(file))
     except ValueError as error:
@@ -173,9 +148,7 @@ def _exemplars(params: dict[str, Any]) -> list[Place]:
 
 def _read(file: Path) -> str:
     if not file.is_file():
-        raise DataError(
-            f"the list {file} does not exist; `lists` is a clone of tmllab/Machine_Vision_Therapy"
-        )
+        raise DataError(f"the list {file} does not exist; `lists` is a clone of tmllab/Machine_Vision_Therapy")
     return file.read_text(encoding="utf-8")
 
 
@@ -204,7 +177,7 @@ def _number(folder: str) -> int:
 
 def _synsets() -> dict[str, int]:
     if not _SYNSETS:
-        file = Path(plugins.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
+        file = Path(registry.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
         names = file.read_text(encoding="ascii").split()
         _SYNSETS.update({name: at for at, name in enumerate(names)})
     return _SYNSETS
@@ -218,6 +191,4 @@ def _image(folder: Path, name: str, file: str) -> Path:
     for own in dict.fromkeys((name, str(int(name)) if name.isdigit() else name)):
         if (folder / own / file).is_file():
             return folder / own / file
-    raise DataError(
-        f"the image {folder / name / file} does not exist; unpack the variant below `root`"
-    )
+    raise DataError(f"the image {folder / name / file} does not exist; unpack the variant below `root`")

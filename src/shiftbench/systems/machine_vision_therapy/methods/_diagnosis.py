@@ -13,15 +13,13 @@ Paper and code differ twice, and the paper's rule is the default:
                             prediction come first, where the paper's are those that look as much like it as the query
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, near
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,9 +119,7 @@ def released(file: Path, classes: int) -> Floats:
     return matrix
 
 
-def candidates(
-    matrix: Floats, p: Floats, known: Collection[int], top: int = 6, rule: str = "transition"
-) -> list[int]:
+def candidates(matrix: Floats, p: Floats, known: Collection[int], top: int = 6, rule: str = "transition") -> list[int]:
     """Return the classes that a query is asked about, the likeliest first.
 
     Args:
@@ -150,9 +146,7 @@ def candidates(
     return [label for label in found if label in known]
 
 
-def retrieve(
-    p: Floats, hat: int, sure: float, many: int, rule: str = "absolute", alike: Floats | None = None
-) -> Ints:
+def retrieve(p: Floats, hat: int, sure: float, many: int, rule: str = "absolute", alike: Floats | None = None) -> Ints:
     """Return the exemplars of a class that a query is shown, best first.
 
     Args:
@@ -170,9 +164,7 @@ def retrieve(
         raise ParamsError(f"retrieval is {rule!r}; {near(rule, RETRIEVAL)}")
     if rule == "similarity":
         if alike is None:
-            raise ParamsError(
-                "retrieval: similarity takes features of the vision model, and it gives none"
-            )
+            raise ParamsError("retrieval: similarity takes features of the vision model, and it gives none")
         return np.argsort(-alike, kind="stable")[:many]
     apart = p[:, hat] - sure
     return np.argsort(np.abs(apart) if rule == "absolute" else apart, kind="stable")[:many]

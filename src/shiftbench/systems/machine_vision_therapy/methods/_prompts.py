@@ -9,8 +9,6 @@ Source: Huang et al. 2024, arXiv:2312.02546, section 3.2; wording of `Prompt_Bui
 repository, whose 32 placeholders of an image are one `{image}` here. The prompts of CelebA's attributes are not here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,9 +44,7 @@ class Ask:
     negative: int
 
 
-def asks(
-    query: int, hat: int, labels: Sequence[int], retrieved: Sequence[Sequence[int]], at: int
-) -> Iterator[Ask]:
+def asks(query: int, hat: int, labels: Sequence[int], retrieved: Sequence[Sequence[int]], at: int) -> Iterator[Ask]:
     """Yield what is asked about one candidate, once for each exemplar.
 
     Args:

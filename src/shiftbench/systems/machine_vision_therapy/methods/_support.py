@@ -9,8 +9,6 @@ Labels of support images alone are looked at. Where the dataset has fewer classe
 these (the masks of ImageNet-A, -R and -V); labels here are positions in `allowed`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import RecordsName, Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import RecordsName, Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.systems.machine_vision_therapy.methods import _diagnosis
-from shiftbench.tasks import LabelSpace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -133,11 +131,7 @@ class Ward:
 
     def images(self) -> list[NDArray[np.uint8]]:
         """Return the images of the support set."""
-        found = {
-            one.key: one.fields["image"]
-            for one in shards.read(self.folder)
-            if one.key in set(self.keys)
-        }
+        found = {one.key: one.fields["image"] for one in shards.read(self.folder) if one.key in set(self.keys)}
         return [found[key] for key in self.keys]
 
 
@@ -163,9 +157,7 @@ def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
     seen, far = _told(inputs, Ref("weights", others[0]), params) if others else (None, None)
     some = np.flatnonzero(np.isin(known.labels, allowed))
     if not len(some):
-        raise DataError(
-            f"{folder}: none of {len(known.labels)} support images has a class of the model"
-        )
+        raise DataError(f"{folder}: none of {len(known.labels)} support images has a class of the model")
     p, labels = over(known.logits[some], allowed), np.searchsorted(allowed, known.labels[some])
     chosen = _diagnosis.support(p, labels, params["budget"], params["sampling"])
     keys = np.array(list(known.keys))[some][chosen]
@@ -178,9 +170,7 @@ def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
         labels=labels[chosen],
         keys=keys.tolist(),
         near=None if known.features is None else known.features[some][chosen],
-        far=None
-        if far is None or far.features is None
-        else far.features[[far.keys[k] for k in keys]],
+        far=None if far is None or far.features is None else far.features[[far.keys[k] for k in keys]],
         folder=folder,
     )
 
@@ -194,26 +184,16 @@ def classes(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> tuple[Path
 
 
 def _is_support(ref: Ref, params: Mapping[str, Any]) -> bool:
-    return (
-        ref.kind == "shards"
-        and ref.parts[0] == params["support"]
-        and ref.parts[1] == params["support_split"]
-    )
+    return ref.kind == "shards" and ref.parts[0] == params["support"] and ref.parts[1] == params["support_split"]
 
 
 def _weights(inputs: Mapping[Ref, Path]) -> list[str]:
-    return list(
-        dict.fromkeys(RecordsName.of(ref).weights.name for ref in inputs if ref.kind == "records")
-    )
+    return list(dict.fromkeys(RecordsName.of(ref).weights.name for ref in inputs if ref.kind == "records"))
 
 
 def _told(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tuple[Told, Told]:
     """Return what weights said of the queries and of the support set."""
-    records = [
-        ref
-        for ref in inputs
-        if ref.kind == "records" and RecordsName.of(ref).weights.name == of.name
-    ]
+    records = [ref for ref in inputs if ref.kind == "records" and RecordsName.of(ref).weights.name == of.name]
     where = f"{params['support']}/{params['support_split']}/"
     known = next(ref for ref in records if RecordsName.of(ref).stream.startswith(where))
     own = next((ref for ref in records if ref != known), known)
@@ -223,14 +203,10 @@ def _told(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tup
 def _read(inputs: Mapping[Ref, Path], record: Ref) -> Told:
     table = schema.read(inputs[record])
     if "logits" not in table.column_names:
-        raise ParamsError(
-            f"{record.name} holds the 20 largest logits only; set evaluate.outputs: full"
-        )
+        raise ParamsError(f"{record.name} holds the 20 largest logits only; set evaluate.outputs: full")
     keys = table.column("key").to_pylist()
     flat = table.column("logits").combine_chunks().flatten().to_numpy()
     file = inputs.get(refs.features(record))
     features = None if file is None else np.load(file).astype(np.float64)
     labels = table.column("label").to_numpy().astype(np.int64)
-    return Told(
-        {key: at for at, key in enumerate(keys)}, flat.reshape(len(keys), -1), labels, features
-    )
+    return Told({key: at for at, key in enumerate(keys)}, flat.reshape(len(keys), -1), labels, features)

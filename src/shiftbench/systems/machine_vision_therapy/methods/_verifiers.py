@@ -11,8 +11,6 @@ Source: Huang et al. 2024, arXiv:2312.02546, section 3.2: P(True) is the softmax
 and False. `features` is ours: sigmoid(scale (cos(q, e+) - cos(q, e-))) on features centred by the support's mean.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -21,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from shiftbench.llm.client import Request
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.llm.client import Request
 from shiftbench.systems.machine_vision_therapy.methods import _prompts
 from shiftbench.systems.machine_vision_therapy.methods._prompts import Ask
 
@@ -39,9 +37,7 @@ class Features:
         scale: of the difference of cosines.
     """
 
-    def __init__(
-        self, of: Callable[[Sequence[Sample]], Floats], support: Floats, scale: float
-    ) -> None:
+    def __init__(self, of: Callable[[Sequence[Sample]], Floats], support: Floats, scale: float) -> None:
         self._of, self._scale = of, scale
         self.mean = support.mean(axis=0)
         self.support = unit(support - self.mean)
@@ -72,21 +68,17 @@ class Language:
     """A language model that sees no image: each image is the word `[image]`, so that equal classes are equal questions.
 
     Args:
-        answer: recorded answers to requests, as `llm/option_model.py` gives them.
+        answer: recorded answers to requests, as `evaluation/llm/option_model.py` gives them.
         names: of the classes.
         words: see `_prompts.WORDS`.
     """
 
-    def __init__(
-        self, answer: Callable[[Sequence[Request]], list[str]], names: Sequence[str], words: str
-    ) -> None:
+    def __init__(self, answer: Callable[[Sequence[Request]], list[str]], names: Sequence[str], words: str) -> None:
         self._answer, self._names, self._words = answer, names, words
 
     def __call__(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Floats:  # noqa: ARG002 - it sees none
         """Return P(True) of each question."""
-        requests = [
-            request(self._names[a.hat], self._names[a.candidate], self._words) for a in asks
-        ]
+        requests = [request(self._names[a.hat], self._names[a.candidate], self._words) for a in asks]
         logs = np.array([json.loads(answer)["logs"] for answer in self._answer(requests)])
         return p_true(logs.reshape(-1, 2))
 
@@ -106,11 +98,7 @@ def request(hat: str, candidate: str, words: str) -> Request:
     """Return what a language model without eyes is asked about a candidate."""
     text = "\n".join(_prompts.lines(hat, candidate, words)).replace(_prompts.IMAGE, "[image]")
     options = json.dumps([_prompts.TRUE, _prompts.FALSE])
-    decoding: dict[str, float | int | str | bool] = {
-        "options": options,
-        "temperature": 0.0,
-        "max_new_tokens": 0,
-    }
+    decoding: dict[str, float | int | str | bool] = {"options": options, "temperature": 0.0, "max_new_tokens": 0}
     return Request((("user", text.rstrip()),), template(words, options), decoding)
 
 

@@ -9,8 +9,6 @@ need forks of it; the two tokens come from its tokeniser, by their shortest begi
 code takes MMICL's two likeliest tokens for them, and numbers for Otter.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import json
@@ -21,9 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ModelError
-from shiftbench.llm.answer_cache import Answers, Key
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.llm.answer_cache import Answers, Key
 from shiftbench.systems.machine_vision_therapy.methods import _prompts, _verifiers
 from shiftbench.systems.machine_vision_therapy.methods._prompts import Ask
 
@@ -147,9 +145,7 @@ class Transformers:
             self._net = package.AutoModelForImageTextToText.from_pretrained(model, **options)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise ModelError(
-                f"{model} is no vision-language model that transformers can load here: {reason}"
-            ) from None
+            raise ModelError(f"{model} is no vision-language model that transformers can load here: {reason}") from None
         import torch
 
         self._net.to(device, getattr(torch, precision)).eval()

@@ -17,22 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.trainers import _logistic
 from shiftbench.systems.machine_vision_therapy.methods import _support
-from shiftbench.trainers import _logistic
 
 Floats = NDArray[np.float64]
 SEES = "sample"
 TASKS = ("classification",)
 OF = ("vision", "verifier")
-PARAMS: dict[str, object] = {
-    **_support.PARAMS,
-    "of": "vision",
-    "c": [0.001, 0.01, 0.1, 1.0],
-    "folds": 5,
-}
+PARAMS: dict[str, object] = {**_support.PARAMS, "of": "vision", "c": [0.001, 0.01, 0.1, 1.0], "folds": 5}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -48,9 +43,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return _support.needs({**params, "retrieval": "similarity"}, images=True)
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> Probe:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Probe:
     """Return the probe; the predictor is not called."""
     return Probe(params)
 
@@ -85,9 +78,7 @@ class Probe:
         ward, told = self._ward, self._told
         assert told.features is not None  # noqa: S101 - `at` has asked
         own = told.features[told.rows(samples)] @ self._weight.T + self._bias
-        logits = np.full(
-            (len(samples), ward.queries.logits.shape[1]), _logistic.NEVER, dtype=np.float32
-        )
+        logits = np.full((len(samples), ward.queries.logits.shape[1]), _logistic.NEVER, dtype=np.float32)
         logits[:, ward.allowed] = own
         return {"logits": logits}
 

@@ -29,17 +29,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.llm import answer_cache, client
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.systems.machine_vision_therapy.methods import (
-    _diagnosis,
-    _prompts,
-    _support,
-    _verifiers,
-    _vlm,
-)
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.systems.machine_vision_therapy.methods import _diagnosis, _prompts, _support, _verifiers, _vlm
 from shiftbench.systems.machine_vision_therapy.methods._support import Ward
 
 Floats = NDArray[np.float64]
@@ -79,17 +73,13 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     if params["asks"] not in VERIFIERS:
         raise ParamsError(f"asks is {params['asks']!r}; {near(params['asks'], VERIFIERS)}")
     if params["asks"] == "vlm" and not (params["vlm"] and params["answers"]):
-        raise ParamsError(
-            "asks: vlm takes `vlm`, a model's name, and `answers`, a folder for its answers"
-        )
+        raise ParamsError("asks: vlm takes `vlm`, a model's name, and `answers`, a folder for its answers")
     if params["words"] not in _prompts.WORDS:
         raise ParamsError(f"words is {params['words']!r}; {near(params['words'], _prompts.WORDS)}")
     return _support.needs(params, images=params["asks"] != "features")
 
 
-def asks(
-    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[client.Request]:
+def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
     """Return all that a language model without eyes can be asked: each class about each prediction."""
     if params["asks"] != "language":
         return []
@@ -97,9 +87,7 @@ def asks(
     return [_verifiers.request(hat, one, words) for hat in names for one in names]
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> Therapy:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Therapy:
     """Return the therapy; the predictor is not called, its records are read."""
     return Therapy(params)
 
@@ -174,23 +162,16 @@ class Therapy:
         """Return what comes of queries."""
         p = self._the_ward().probabilities(samples)
         vectors = self._alike(samples)
-        plans = [
-            self._plan(at, row, None if vectors is None else vectors[at])
-            for at, row in enumerate(p)
-        ]
+        plans = [self._plan(at, row, None if vectors is None else vectors[at]) for at, row in enumerate(p)]
         first = self._ask(samples, [plan.first for plan in plans])
         sure = p.max(axis=1)
         early = [
             bool(plan.first) and (v.mean() + own) / 2 >= self._params["tau"]
             for plan, v, own in zip(plans, first, sure, strict=True)
         ]
-        rest = self._ask(
-            samples,
-            [[] if kept else plan.rest for plan, kept in zip(plans, early, strict=True)],
-        )
+        rest = self._ask(samples, [[] if kept else plan.rest for plan, kept in zip(plans, early, strict=True)])
         return [
-            plan.case(one, other, kept=kept)
-            for plan, one, other, kept in zip(plans, first, rest, early, strict=True)
+            plan.case(one, other, kept=kept) for plan, one, other, kept in zip(plans, first, rest, early, strict=True)
         ]
 
     def _the_ward(self) -> Ward:
@@ -268,13 +249,9 @@ def verifier(ward: Ward, params: Mapping[str, Any]) -> _verifiers.Verifier:
     if params["asks"] == "features":
         seen, far = ward.seen, ward.far
         if seen is None or seen.features is None or far is None:
-            raise ParamsError(
-                "asks: features takes a verifier's features; name its weights under `verifier`"
-            )
+            raise ParamsError("asks: features takes a verifier's features; name its weights under `verifier`")
         features = seen.features
-        return _verifiers.Features(
-            lambda samples: features[seen.rows(samples)], far, params["scale"]
-        )
+        return _verifiers.Features(lambda samples: features[seen.rows(samples)], far, params["scale"])
     if params["asks"] == "language":
         kept, command = answer_cache.Answers(ANSWERS), "shiftbench answers --scale SCALE"
         answer = client.Cached(kept, client.identity(params["llm"]), command=command)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.systems.machine_vision_therapy.methods import _support, _verifiers
 
 SEES = "sample"
@@ -31,9 +31,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return _support.needs(params)
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> Nearest:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Nearest:
     """Return the nearest neighbour; the predictor is not called."""
     return Nearest(params)
 
@@ -53,13 +51,9 @@ class Nearest:
         ward = _support.ward(self._params, inputs)
         seen, far = ward.seen, ward.far
         if seen is None or seen.features is None or far is None:
-            raise ParamsError(
-                "verifier_alone takes a verifier's features; name its weights under `verifier`"
-            )
+            raise ParamsError("verifier_alone takes a verifier's features; name its weights under `verifier`")
         features = seen.features
-        self._compare = _verifiers.Features(
-            lambda samples: features[seen.rows(samples)], far, self._params["scale"]
-        )
+        self._compare = _verifiers.Features(lambda samples: features[seen.rows(samples)], far, self._params["scale"])
         self._ward, self._classes = ward, ward.queries.logits.shape[1]
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:

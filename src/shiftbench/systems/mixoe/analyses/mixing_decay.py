@@ -9,21 +9,19 @@ Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023: the mechanism that 
 is ours. Outliers come from a split that no trainer reads (`val`), the same for all weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards, splits
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _mixing
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.trainers import _mixing
 
 PARAMS: dict[str, object] = {"outliers": "animal_shape", "outliers_split": "val", "samples": 500}
 SHARES = tuple(n / 10 for n in range(11))
@@ -50,9 +48,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     partners = [pool[_partner(job, key, len(pool))] for key in chosen]
     for name in params["weights"]:
         predictor = job.predictor(Ref("weights", name))
-        images, outliers = (
-            torch.from_numpy(predictor.prepare(some)) for some in (samples, partners)
-        )
+        images, outliers = (torch.from_numpy(predictor.prepare(some)) for some in (samples, partners))
         found = confidences(predictor, images, outliers)
         yield from _observed(found, chosen, name, params)
 
@@ -88,20 +84,9 @@ def confidences(
 
 
 def _observed(
-    found: Mapping[str, np.ndarray[Any, Any]],
-    keys: list[str],
-    weights: str,
-    params: Mapping[str, Any],
+    found: Mapping[str, np.ndarray[Any, Any]], keys: list[str], weights: str, params: Mapping[str, Any]
 ) -> Iterable[Observation]:
     for metric, values in found.items():
         for share, row in zip(SHARES, values.tolist(), strict=True):
             for key, value in zip(keys, row, strict=True):
-                yield Observation(
-                    metric,
-                    key,
-                    value,
-                    weights,
-                    params["dataset"],
-                    split=params["split"],
-                    severity=share,
-                )
+                yield Observation(metric, key, value, weights, params["dataset"], split=params["split"], severity=share)

@@ -7,14 +7,12 @@ of the pixels that are left, so it is larger than what was drawn where boxes are
 Source: ours; the two presets of `trainers/mixoe.py` differ in little else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"bins": 10}
 

@@ -17,8 +17,6 @@ classes are drawn from 0 to 199: class 0 has no image and 200 is never used; `fi
 which the published numbers do not. Cars: Krause et al., 3dRR 2013. Aircraft: Maji et al. 2013, arXiv:1306.5151.
 """
 
-from __future__ import annotations
-
 import random  # noqa: TID251 - the authors' own draw of coarse OOD
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.datasets import _lists
-from shiftbench.datasets._lists import Line
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError, ParamsError, RangeError, near
-from shiftbench.models._images import resize, to_colour
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _lists
+from shiftbench.plugins.datasets._lists import Line
+from shiftbench.plugins.datasets._pictures import read_array
+from shiftbench.plugins.models._images import resize, to_colour
 
 TASK = "classification"
 NATIVE = ("train", "val", "test")
@@ -73,11 +71,7 @@ class Held:
 
 SETS = {
     "bird": Held(
-        200,
-        55,
-        "bird/images",
-        0,
-        ((7377, 809, 8547, 2149), (7278, 812, 8449, 2247), (7219, 798, 8446, 2250)),
+        200, 55, "bird/images", 0, ((7377, 809, 8547, 2149), (7278, 812, 8449, 2247), (7219, 798, 8446, 2250))
     ),
     "butterfly": Held(
         150,
@@ -86,19 +80,9 @@ SETS = {
         1,
         ((7072, 798, 11513, 3458), (6813, 735, 11019, 3952), (6941, 743, 11219, 3752)),
     ),
-    "car": Held(
-        150,
-        46,
-        "car",
-        0,
-        ((5664, 623, 6210, 1831), (5657, 625, 6197, 1844), (5574, 633, 6131, 1910)),
-    ),
+    "car": Held(150, 46, "car", 0, ((5664, 623, 6210, 1831), (5657, 625, 6197, 1844), (5574, 633, 6131, 1910))),
     "aircraft": Held(
-        90,
-        10,
-        "aircraft/images",
-        0,
-        ((5396, 604, 3000, 333), (5380, 618, 3002, 331), (5400, 597, 3003, 330)),
+        90, 10, "aircraft/images", 0, ((5396, 604, 3000, 333), (5380, 618, 3002, 331), (5400, 597, 3003, 330))
     ),
 }
 """In the authors' order, in which other sets make up coarse OOD."""
@@ -112,9 +96,7 @@ def known(name: str, split: int) -> list[int]:
         ([0, 1, 2, 3], 90)
     """
     held = SETS[name]
-    drawn = np.random.RandomState(split).choice(
-        held.known + held.unknown, held.known, replace=False
-    )
+    drawn = np.random.RandomState(split).choice(held.known + held.unknown, held.known, replace=False)
     return sorted(drawn.tolist())
 
 
@@ -142,9 +124,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return names or ("out_of_distribution",)
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield a split in the order of keys: `image` uint8 (side, side, 3), `label` counted within the part.
 
     An image that is missing or broken is yielded as an error.
@@ -162,9 +142,7 @@ def samples(
         chosen = [(line, folder, labels[number]) for line, number in own if number in labels]
     _check(len(chosen), split, params)
     places = {line.key: (folder, label) for line, folder, label in chosen}
-    for line in _lists.in_order(
-        (line for line, _, _ in chosen), _list(params["set"], split, params)
-    ):
+    for line in _lists.in_order((line for line, _, _ in chosen), _list(params["set"], split, params)):
         yield _sample(line, *places[line.key], params["side"])
 
 
@@ -178,9 +156,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _root(params: dict[str, Any]) -> Path:
     if not params["root"]:
-        raise ParamsError(
-            "fine_grained: option root is missing; give the folder that holds info/ and data/"
-        )
+        raise ParamsError("fine_grained: option root is missing; give the folder that holds info/ and data/")
     return Path(params["root"]).expanduser()
 
 
@@ -237,7 +213,4 @@ def _sample(line: Line, folder: Path, label: int, side: int) -> Sample | DataErr
         image = to_colour(read_array(folder / line.path, line.key))
     except DataError as error:
         return error
-    return Sample(
-        line.key,
-        {"image": resize(image, side, side, "bilinear") if side else image, "label": label},
-    )
+    return Sample(line.key, {"image": resize(image, side, side, "bilinear") if side else image, "label": label})

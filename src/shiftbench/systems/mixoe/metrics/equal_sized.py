@@ -8,16 +8,14 @@ Source: Zhang et al., "Mixture Outlier Exposure", WACV 2023, `eval/eval.py` of z
 of a shuffled loader, so that other samples are drawn. Under a bootstrap draw the same samples are, with its weights.
 """
 
-from __future__ import annotations
-
 import random  # noqa: TID251 - the authors' own draws
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.metrics import aupr_in, auroc, fpr95_idpos
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.plugins.metrics import aupr_in, auroc, fpr95_idpos
 from shiftbench.statistics.rows import Floats
 
 KIND = "detection"
@@ -30,12 +28,7 @@ Weights = NDArray[np.uint8]
 
 
 def compute(
-    id: Floats,
-    ood: Floats,
-    id_weights: Weights,
-    ood_weights: Weights,
-    of: str = "auroc",
-    draws: int = 10,
+    id: Floats, ood: Floats, id_weights: Weights, ood_weights: Weights, of: str = "auroc", draws: int = 10
 ) -> Floats:
     """Return the mean for each bootstrap draw, float64 (k,), from scores and weights uint8 (n, k), (m, k).
 
@@ -45,12 +38,7 @@ def compute(
     if of not in MEASURES:
         raise ParamsError(f"equal_sized: of = {of!r}; {near(of, MEASURES)}")
     first, second = np.argsort(id, kind="stable"), np.argsort(ood, kind="stable")
-    id, ood, id_weights, ood_weights = (
-        id[first],
-        ood[second],
-        id_weights[first],
-        ood_weights[second],
-    )
+    id, ood, id_weights, ood_weights = (id[first], ood[second], id_weights[first], ood_weights[second])
     values = [
         _measured(of, id[rows], ood[others], id_weights[rows], ood_weights[others])
         for rows, others in equal(len(id), len(ood), draws)
@@ -66,9 +54,7 @@ def equal(known: int, unknown: int, draws: int) -> Iterator[tuple[list[int], lis
         yield words.sample(range(known), size), words.sample(range(unknown), size)
 
 
-def _measured(
-    of: str, id: Floats, ood: Floats, id_weights: Weights, ood_weights: Weights
-) -> Floats:
+def _measured(of: str, id: Floats, ood: Floats, id_weights: Weights, ood_weights: Weights) -> Floats:
     sides = (id, ood, id_weights, ood_weights)
     if of == "tnr95":
         return 1 - fpr95_idpos.compute(*sides, rule="nearest")

@@ -9,8 +9,6 @@ sample in the authors' code); after Chen et al., "ATOM", ECML 2021, section 4. D
 drawn with replacement.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -18,18 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.losses import cross_entropy, uniform
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _exposure, _loop, _outliers, finetune
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **_exposure.OPTIONS,
-    "per_sample": 2,
-    "weight": 1.0,
-    "pool": 50000,
-}
+PARAMS: dict[str, object] = {**_exposure.OPTIONS, "per_sample": 2, "weight": 1.0, "pool": 50000}
 needs = _exposure.needs
 
 
@@ -46,9 +39,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         mined.append(_outliers.Outliers(everything.inputs, hardest(net, everything, pool, wanted)))
         mode(net)
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         known, unknown = _exposure.both(net, batch, mined[-1], rng, job.params)
         weight: float = job.params["weight"]
         return cross_entropy.loss(known, labels) + weight * uniform.loss(unknown)
@@ -57,21 +48,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def hardest(
-    net: nn.Module,
-    outliers: _outliers.Outliers,
-    pool: npt.NDArray[np.int64],
-    count: int,
-    batch: int = 256,
+    net: nn.Module, outliers: _outliers.Outliers, pool: npt.NDArray[np.int64], count: int, batch: int = 256
 ) -> npt.NDArray[np.int64]:
     """Return the `count` rows of the pool (all, where there are fewer) of the largest probability, surest first."""
     net.eval()
     with torch.inference_mode():
         sure = [
-            net(_loop.tensor(outliers.inputs[pool[at : at + batch]], net))
-            .softmax(1)
-            .amax(1)
-            .cpu()
-            .numpy()
+            net(_loop.tensor(outliers.inputs[pool[at : at + batch]], net)).softmax(1).amax(1).cpu().numpy()
             for at in range(0, len(pool), batch)
         ]
     order = np.argsort(-np.concatenate(sure), kind="stable")

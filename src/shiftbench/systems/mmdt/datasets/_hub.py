@@ -5,14 +5,12 @@ Secure/MMDecodingTrust-I2T",
 "ood", split=...)`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _hub_files
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.datasets import _hub_files
 
 NATIVE = ("test",)
 LICENCE, CITATION = (

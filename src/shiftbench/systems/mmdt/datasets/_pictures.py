@@ -5,8 +5,6 @@ one of scikit-image's photos, darkened; scenes of test have pieces of right halv
 the same on every CPU: Pillow's resizing, and integers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.resizing import resize
-from shiftbench.errors import DataError
-from shiftbench.models._images import to_grey
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.models._images import to_grey
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.mmdt.datasets import _words
 
 Pixels = NDArray[np.uint8]
 EMOJI = "emoji_twitter"
 SOURCES = (EMOJI, _scikit_photos.SOURCE)
-LICENCE = (
-    "CC BY 4.0 (emoji, Twemoji); CC0 or public domain (photos; of moon and page nothing is stated)"
-)
+LICENCE = "CC BY 4.0 (emoji, Twemoji); CC0 or public domain (photos; of moon and page nothing is stated)"
 CITATION = (
     "Twemoji, Twitter and contributors; van der Walt et al., scikit-image: image processing in Python, PeerJ 2:e453, "
     "2014, doi:10.7717/peerj.453"
@@ -90,9 +86,7 @@ def sprite(folder: str, name: str, side: int) -> Pixels:
     """
     file = Path(folder) / "img/twitter/64" / f"{_words.KINDS[name]}.png"
     if not file.is_file():
-        raise DataError(
-            f"{file} is not there; run `shiftbench fetch {EMOJI}`, which brings the {name}"
-        )
+        raise DataError(f"{file} is not there; run `shiftbench fetch {EMOJI}`, which brings the {name}")
     with Image.open(file) as picture:
         found = np.array(resize(picture.convert("RGBA"), side, side))
     found.flags.writeable = False

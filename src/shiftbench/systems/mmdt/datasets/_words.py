@@ -4,13 +4,11 @@ A question is read back by its words (`read`), an answer put into words (`said`)
 hub's data; the words that follow each of them are the repository's (`_ood.SUFFIXES`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.systems.mmdt.metrics import _ood
 
 KINDS = {
@@ -110,9 +108,7 @@ def said(asked: Asked, answers: Sequence[str | int]) -> str:
     if asked.task == "spatial":
         place = _PLACES.get(str(first), first)
         return f"The {asked.names[0]} is {place} the {asked.names[1]}."
-    parts = [
-        numbered(name, int(number)) for name, number in zip(asked.names, answers, strict=False)
-    ]
+    parts = [numbered(name, int(number)) for name, number in zip(asked.names, answers, strict=False)]
     return f"There are {' and '.join(parts)}."
 
 

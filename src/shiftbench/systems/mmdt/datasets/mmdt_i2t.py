@@ -8,16 +8,14 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/generate_image_to_text.
 image, task, question, answer.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _hub_files
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _hub_files
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _answers, _ood
 

@@ -9,14 +9,12 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/adv/generate_image_to_text.
 `adv`, splits object, attribute and spatial.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _hub_files
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _hub_files
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _adversarial
 
@@ -65,9 +63,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
                 "algorithm": row["algorithm"],
             }
             fields = {
-                "image": _hub_files.picture(
-                    row["image"], f"{params['path']}, {task}, row {number}"
-                ),
+                "image": _hub_files.picture(row["image"], f"{params['path']}, {task}, row {number}"),
                 "text": _adversarial.QUESTIONS[task].format(**{**row, "word": origin}),
                 "meta": meta,
             }

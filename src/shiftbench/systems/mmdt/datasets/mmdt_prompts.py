@@ -11,14 +11,12 @@ Source: ours, in the place of the hub's prompts; tasks and fields as in AI-secur
 mmdt/perspectives/ood/eval_text_to_image.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mmdt.datasets import _words
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
 
@@ -40,13 +38,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         rng = RandomStream(0, "prompt", "mmdt_prompts", f"{split}/{number:06d}")
         task = _ood.T2I_TASKS[number % len(_ood.T2I_TASKS)]
         text, objects = _MADE[task](rng, *_three(rng, split))
-        meta = {
-            "group": task,
-            "task": task,
-            "prompt": text,
-            "objects": objects,
-            "graders": ["judge"],
-        }
+        meta = {"group": task, "task": task, "prompt": text, "objects": objects, "graders": ["judge"]}
         yield Sample(f"{params['name']}/{split}/{number:06d}", {"text": text, "meta": meta})
 
 

@@ -12,14 +12,12 @@ secure/MMDT at 68be1c8, mmdt/perspectives/ood. `position` along the farther axis
 mmdt/perspectives/hallucination/utils.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mmdt.datasets import _pictures, _words
 from shiftbench.systems.mmdt.datasets._pictures import Item
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
@@ -75,10 +73,7 @@ def _identification(rng: RandomStream) -> Scene:
 
 
 def _attribute(rng: RandomStream) -> Scene:
-    (name,), (colour, wrong) = (
-        _several(rng, tuple(_words.KINDS), 1),
-        _two(rng, tuple(_words.COLOURS)),
-    )
+    (name,), (colour, wrong) = (_several(rng, tuple(_words.KINDS), 1), _two(rng, tuple(_words.COLOURS)))
     return Scene([_placed(rng, name, colour, _below(rng, 4))], (name,), colour, wrong, wrong)
 
 
@@ -87,10 +82,7 @@ def _count(rng: RandomStream) -> Scene:
     names, number = _two(rng, tuple(_words.KINDS)), 2 + _below(rng, _words.MOST - 1)
     first = 1 + _below(rng, number - 1)
     kinds = [names[0]] * first + [names[1]] * (number - first)
-    items = [
-        _placed(rng, name, None, int(at))
-        for name, at in zip(kinds, rng.choice(4)[:number], strict=True)
-    ]
+    items = [_placed(rng, name, None, int(at)) for name, at in zip(kinds, rng.choice(4)[:number], strict=True)]
     (wrong,) = _several(rng, tuple(n for n in range(1, _words.MOST) if n != first), 1)
     answers = ({names[0]: n, names[1]: number - first} for n in (first, wrong))
     answer, target = (str(one) for one in answers)

@@ -7,14 +7,12 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/generate_text_to_image.
 `ood`, columns id, task, meta_prompt, objects.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _ood
 
@@ -46,10 +44,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     style, path = params["style"], params["path"]
     if style not in STYLES:
         raise ParamsError(f"mmdt_t2i: style is {style!r}; {near(style, STYLES)}")
-    originals = {
-        (row["task"], row["id"]): row["meta_prompt"]
-        for row in _hub.rows(path, "ood", _ood.ORIGINAL, COLUMNS)
-    }
+    originals = {(row["task"], row["id"]): row["meta_prompt"] for row in _hub.rows(path, "ood", _ood.ORIGINAL, COLUMNS)}
     for number, row in enumerate(_hub.rows(path, "ood", style, COLUMNS)):
         where, task = f"{path}, {style}, row {number}", row["task"]
         if task not in _ood.T2I_TASKS:
@@ -62,12 +57,9 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
             "graders": ["judge"],
             "prompt": originals[task, row["id"]],
             "objects": [
-                {key: value for key, value in one.items() if value is not None}
-                for one in row["objects"] or ()
+                {key: value for key, value in one.items() if value is not None} for one in row["objects"] or ()
             ],
             "style": style,
             "id": str(row["id"]),
         }
-        yield Sample(
-            f"{params['name']}/{split}/{number:06d}", {"text": row["meta_prompt"], "meta": meta}
-        )
+        yield Sample(f"{params['name']}/{split}/{number:06d}", {"text": row["meta_prompt"], "meta": meta})

@@ -9,8 +9,6 @@ Source: Madry et al. 2018, arXiv:1706.06083, section 2.1; one step without a ran
 pre-made for surrogates, and their algorithm is a column.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mmdt.models import scene_cnn
 from shiftbench.systems.mmdt.trainers.scene_answers import slot_loss
 
@@ -38,13 +36,9 @@ def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) 
         ParamsError: eps (in grey levels) or steps below 1.
     """
     if not isinstance(predictor, scene_cnn.Answerer):
-        raise ModelError(
-            "targeted attacks stand around scene_cnn alone, whose gradient they follow"
-        )
+        raise ModelError("targeted attacks stand around scene_cnn alone, whose gradient they follow")
     if params["eps"] < 1 or params["steps"] < 1:
-        raise ParamsError(
-            f"eps = {params['eps']:g} grey levels, steps = {params['steps']}: expected 1 or more"
-        )
+        raise ParamsError(f"eps = {params['eps']:g} grey levels, steps = {params['steps']}: expected 1 or more")
 
     def predict(samples: Sequence[Sample]) -> Any:
         return predictor.answers(samples, attacked(predictor, samples, params))
@@ -77,7 +71,5 @@ def attacked(
 
 def _start(samples: Sequence[Sample], clean: torch.Tensor) -> torch.Tensor:
     """Return where each image begins, uniform in [-1, 1), by its key."""
-    words = [
-        RandomStream(0, "targeted", "start", one.key).uniform(clean[0].shape) for one in samples
-    ]
+    words = [RandomStream(0, "targeted", "start", one.key).uniform(clean[0].shape) for one in samples]
     return torch.from_numpy(2 * np.stack(words).astype(np.float32) - 1).to(clean.device)

@@ -5,13 +5,11 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/adv/eval_image_to_text.py, 
 and algorithm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import polars as pl
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.systems.mmdt.metrics import _answers
 
 TASKS = ("object", "attribute", "spatial")
@@ -33,11 +31,7 @@ def robust(task: str, answer: str, origin: str, rules: str = "ours") -> bool:
         origin: the right word.
         rules: how words are found.
     """
-    return (
-        _answers.says_yes(answer, rules)
-        if task == "attribute"
-        else _answers.names(answer, origin, rules)
-    )
+    return _answers.says_yes(answer, rules) if task == "attribute" else _answers.names(answer, origin, rules)
 
 
 def attacked(task: str, answer: str, target: str, rules: str = "ours") -> bool:

@@ -9,11 +9,9 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/utils.py (`check_relati
 adv/eval_text_to_image.py (`test_spatial`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
-from shiftbench.errors import DataError, near
+from shiftbench.base.errors import DataError, near
 from shiftbench.systems.mmdt.metrics._answers import official
 
 Box = tuple[float, float, float, float]
@@ -27,12 +25,7 @@ WORDS = {
     **dict.fromkeys(("below", "beneath", "under"), "below"),
 }
 """Words of relations, and the side that they mean; every other word between two objects is `between`."""
-ADVERSARIAL_WORDS = {
-    "to the left of": "left",
-    "to the right of": "right",
-    "above": "above",
-    "below": "below",
-}
+ADVERSARIAL_WORDS = {"to the left of": "left", "to the right of": "right", "above": "above", "below": "below"}
 LARGER, SMALLER = ("larger", "bigger"), ("smaller",)
 
 
@@ -77,13 +70,7 @@ def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def related(
-    found: Found,
-    target: str,
-    objects: Sequence[str],
-    relations: Sequence[str],
-    rules: str = "ours",
-) -> bool:
+def related(found: Found, target: str, objects: Sequence[str], relations: Sequence[str], rules: str = "ours") -> bool:
     """Tell whether a target stands where it should; a missing object is wrong.
 
     Args:
@@ -108,10 +95,7 @@ def related(
     if len(others) == 2 and len(relations) != 2:
         return all(_between(tests, one, *others) for one in subjects)
     sides = [_side(word) for word in relations[: len(others)]]
-    held = [
-        [tests[side](one, other) for one in subjects]
-        for side, other in zip(sides, others, strict=True)
-    ]
+    held = [[tests[side](one, other) for one in subjects] for side, other in zip(sides, others, strict=True)]
     loose = official(rules) and len(held) == 2  # of the first relation one subject suffices
     return (any if loose else all)(held[0]) and all(held[-1])
 

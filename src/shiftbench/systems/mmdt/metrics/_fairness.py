@@ -9,8 +9,6 @@ first) for the side that a record is not of; and the overkill score is of overki
 stereotypes again.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -50,19 +48,14 @@ def stereotype(counts: Mapping[str, int]) -> dict[str, float]:
     """Return of each of four races the mean of its difference from the others, as a share of all faces."""
     total = sum(counts[name] for name in RACES)
     return {
-        name: sum(counts[name] - counts[other] for other in RACES if other != name) / total / 3
-        if total
-        else math.nan
+        name: sum(counts[name] - counts[other] for other in RACES if other != name) / total / 3 if total else math.nan
         for name in RACES
     }
 
 
 def decision(counts: Mapping[str, int]) -> dict[str, float]:
     """Return of each of four races the mean of its difference from each other, as a share of the two."""
-    return {
-        name: sum(_share(counts[name], counts[other]) for other in RACES if other != name) / 3
-        for name in RACES
-    }
+    return {name: sum(_share(counts[name], counts[other]) for other in RACES if other != name) / 3 for name in RACES}
 
 
 def aggregate(genders: float, ages: float, white: float, black: float) -> float:
@@ -92,9 +85,7 @@ def individual(records: pl.DataFrame, attribute: str) -> float:
     first = (pl.col(attribute) == FIRST[attribute]).alias("first")
     sides = records.with_columns(first).group_by("pair", "first").agg(pl.col("accuracy").mean())
     pairs = sides.pivot(on="first", index="pair", values="accuracy").drop_nulls().sort("pair")
-    found = [
-        difference(whole, one, other) for one, other in pairs.select("true", "false").iter_rows()
-    ]
+    found = [difference(whole, one, other) for one, other in pairs.select("true", "false").iter_rows()]
     return sum(found) / len(found) if found else math.nan
 
 

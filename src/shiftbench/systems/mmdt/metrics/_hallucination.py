@@ -7,8 +7,6 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/hallucination/ (eval_image_
 ocr.py, cooccurrence.py), mmdt/summarize.py (`get_hallucination_scores`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 
@@ -23,9 +21,7 @@ TASKS = {
     "image_to_text": {
         "ocr": ("contradictory", "cooccur", "doc", "scene"),
         "counterfactual": _TASKS,
-        **dict.fromkeys(
-            ("natural", "distraction", "misleading", "cooccurrence"), (*_TASKS, "action")
-        ),
+        **dict.fromkeys(("natural", "distraction", "misleading", "cooccurrence"), (*_TASKS, "action")),
     },
     "text_to_image": {
         "ocr": ("complex", "contradictory", "distortion", "misleading"),
@@ -48,9 +44,7 @@ def judged(task: str, answer: str, response: str, said: str, rules: str = "ours"
     the judge's yes.
     """
     if task == "spatial":
-        return float(
-            answer in response.lower() if official(rules) else _answers.names(response, answer)
-        )
+        return float(answer in response.lower() if official(rules) else _answers.names(response, answer))
     if task == "count":
         return _answers.counted(said, _answers.wanted(answer))
     return float(_answers.says_yes(said, rules))
@@ -105,9 +99,7 @@ def drawn_numbers(found: _boxes.Found, numbers: Mapping[str, int]) -> tuple[floa
     return (sum(held) / len(held) if held else 1.0), float(all(held))
 
 
-def drawn_places(
-    found: _boxes.Found, objects: Sequence[str], relations: Sequence[str]
-) -> tuple[float, float]:
+def drawn_places(found: _boxes.Found, objects: Sequence[str], relations: Sequence[str]) -> tuple[float, float]:
     """Return (soft, strict) accuracy of three objects in a ring: 1 of 2, 2 of 3, 3 of 1, each found exactly once."""
     ring = [*objects, objects[0]]
     held = [

@@ -9,8 +9,6 @@ averaged with percents all the same. Where a picture is missing, official code g
 one behind it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
@@ -18,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 from shiftbench.systems.mmdt.metrics._answers import official
 
 Key = TypeVar("Key", bound=Hashable)
@@ -56,14 +54,9 @@ def image_to_text(rows: pl.DataFrame) -> dict[str, float]:
     )
 
 
-def of_cells(
-    shifted: Mapping[tuple[str, str], float], original: Mapping[str, float]
-) -> dict[str, float]:
+def of_cells(shifted: Mapping[tuple[str, str], float], original: Mapping[str, float]) -> dict[str, float]:
     """Return the scores from accuracies by (scenario, task), and of the originals by task."""
-    found = {
-        name: _over(shifted, scenarios)
-        for name, scenarios in (("corrupt", CORRUPTIONS), ("style", STYLES))
-    }
+    found = {name: _over(shifted, scenarios) for name, scenarios in (("corrupt", CORRUPTIONS), ("style", STYLES))}
     found["ood"] = (found["corrupt"] + found["style"]) / 2
     if original:
         found["original"] = sum(_of(original, task) for task in I2T_TASKS) / len(I2T_TASKS)
@@ -99,9 +92,7 @@ def text_to_image(rows: pl.DataFrame, *, helpfulness: bool = True) -> dict[str, 
     return {**found, "ood": sum(found.values()) / len(T2I_STYLES)}
 
 
-def of_style(
-    percents: Mapping[tuple[str, str], float], style: str, *, helpfulness: bool = True
-) -> float:
+def of_style(percents: Mapping[tuple[str, str], float], style: str, *, helpfulness: bool = True) -> float:
     """Return the score of a style from percents by (style, task)."""
     attribute = (_of(percents, (style, "color")) + _of(percents, (style, "size"))) / 2
     parts = [_of(percents, (style, task)) for task in ("count", "spatial")] + [attribute]
@@ -135,9 +126,7 @@ def clip_score(pictures: NDArray[np.floating], texts: NDArray[np.floating]) -> N
     return found
 
 
-def by_id(
-    ids: Sequence[str], scores: Sequence[float], there: Sequence[bool], rules: str = "ours"
-) -> dict[str, float]:
+def by_id(ids: Sequence[str], scores: Sequence[float], there: Sequence[bool], rules: str = "ours") -> dict[str, float]:
     """Return the score of each id whose picture is there.
 
     Args:

@@ -5,8 +5,6 @@ Completions that have none, of other tasks or refused, do not count.
 Source: Hessel et al. 2021, arXiv:2104.08718, section 3; AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/utils.py.
 """
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

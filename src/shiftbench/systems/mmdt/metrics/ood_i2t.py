@@ -7,13 +7,11 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/summarize.py (`get_ood_scores`); as a sh
 official score. In shares of answers with equal weights, `_ood.of_cells` is the same on one frame of rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.systems.mmdt.metrics import _ood
 
@@ -37,13 +35,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
 
 
 def compute(
-    rows: list[Row],
-    of: str,
-    corruptions: Sequence[str],
-    styles: Sequence[str],
-    *,
-    severity: float | None,
-    drop: bool,
+    rows: list[Row], of: str, corruptions: Sequence[str], styles: Sequence[str], *, severity: float | None, drop: bool
 ) -> list[Row]:
     """Return one row per weights and method.
 
@@ -60,10 +52,7 @@ def compute(
             places.setdefault(place, {})[str(row.shift), str(row.group)] = row
         elif row.reference is None:
             clean.setdefault(place, {})[str(row.group)] = row
-    return [
-        _row(cells, clean.get(place, {}), (corruptions, styles), drop=drop)
-        for place, cells in places.items()
-    ]
+    return [_row(cells, clean.get(place, {}), (corruptions, styles), drop=drop) for place, cells in places.items()]
 
 
 def _row(
@@ -86,10 +75,7 @@ def _row(
 
 def _mean(cells: dict[tuple[str, str], Row], shifts: Sequence[str]) -> Floats:
     """Return the mean over tasks of the mean over shifts, value and replicates."""
-    tasks = [
-        np.mean([_of(cells, (shift, task), shift).all for shift in shifts], axis=0)
-        for task in _ood.I2T_TASKS
-    ]
+    tasks = [np.mean([_of(cells, (shift, task), shift).all for shift in shifts], axis=0) for task in _ood.I2T_TASKS]
     found: Floats = np.mean(tasks, axis=0)
     return found
 

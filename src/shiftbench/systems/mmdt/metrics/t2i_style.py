@@ -7,8 +7,6 @@ helpfulness left out. `helpfulness: false` leaves that term out. The OOD score i
 Source: AI-secure/MMDT at 68be1c8, mmdt/summarize.py (`get_ood_scores`); on one frame of rows, `_ood.text_to_image`.
 """
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -5,8 +5,6 @@ success` of AI-secure/MMDT at 68be1c8, mmdt/perspectives/adv/eval_image_to_text.
 right answer need not have been right before.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.contributions import Contributions, Sums, ratio

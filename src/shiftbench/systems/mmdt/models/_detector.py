@@ -9,8 +9,6 @@ the best stays.
 Source: ours, in the place of GroundingDINO; Lewis 1995, "Fast normalized cross-correlation".
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -38,13 +36,7 @@ class Place(NamedTuple):
     colour: str | None
 
 
-def found(
-    image: Pixels,
-    name: str,
-    folder: str,
-    threshold: float,
-    looks: Sequence[str | None] = OWN,
-) -> list[Place]:
+def found(image: Pixels, name: str, folder: str, threshold: float, looks: Sequence[str | None] = OWN) -> list[Place]:
     """Return the places of an object, the best first.
 
     Args:

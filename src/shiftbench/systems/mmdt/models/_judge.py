@@ -9,8 +9,6 @@ Source: ours, in the place of Llama-3-8B-Instruct (AI-secure/MMDT at 68be1c8,
 mmdt/perspectives/ood/eval_image_to_text.py).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -33,11 +31,7 @@ _SAME = {
     "toadstool": "mushroom",
 }
 _ARTICLES = {"a", "an", "the"}
-_LISTS = {
-    "identification": tuple(_words.KINDS),
-    "attribute": tuple(_words.COLOURS),
-    "spatial": _words.SIDES,
-}
+_LISTS = {"identification": tuple(_words.KINDS), "attribute": tuple(_words.COLOURS), "spatial": _words.SIDES}
 
 
 def plain(text: str) -> list[str]:
@@ -48,9 +42,7 @@ def plain(text: str) -> list[str]:
         ['there', 'are', '2', 'cat', 'and', 'dog']
     """
     words = re.findall(r"\w+", text.lower())
-    return [
-        _SAME.get(_words.one(word), _words.one(word)) for word in words if word not in _ARTICLES
-    ]
+    return [_SAME.get(_words.one(word), _words.one(word)) for word in words if word not in _ARTICLES]
 
 
 def say(task: str, answer: str, response: str) -> str:
@@ -70,6 +62,4 @@ def verdict(task: str, answer: str, response: str) -> str:
 def _pairs(words: list[str], objects: Iterable[str]) -> str:
     """Return the number before each object, as the official parser reads it; an object without one is left out."""
     before = dict(zip(words[1:], words, strict=False))
-    return ", ".join(
-        f"{name}: {before[name]}" for name in objects if before.get(name, "").isdigit()
-    )
+    return ", ".join(f"{name}: {before[name]}" for name in objects if before.get(name, "").isdigit())

@@ -5,8 +5,6 @@ first two objects stand words of a side, `between` or a size. All else is passed
 colour or place in words that the rules do not have is lost.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 
@@ -29,12 +27,8 @@ class Understood(NamedTuple):
     relation: str
 
 
-_NOUN = "|".join(
-    sorted({_words.many(name, n) for name in _words.KINDS for n in (1, 2)}, key=len, reverse=True)
-)
-_OBJECT = re.compile(
-    rf"(?:\b({'|'.join(_words.NUMBERS)}) )?(?:\b({'|'.join(_words.COLOURS)}) )?\b({_NOUN})\b"
-)
+_NOUN = "|".join(sorted({_words.many(name, n) for name in _words.KINDS for n in (1, 2)}, key=len, reverse=True))
+_OBJECT = re.compile(rf"(?:\b({'|'.join(_words.NUMBERS)}) )?(?:\b({'|'.join(_words.COLOURS)}) )?\b({_NOUN})\b")
 _RELATION = re.compile(
     rf"\b(?:{'|'.join(sorted((*_boxes.WORDS, *_boxes.LARGER, *_boxes.SMALLER, 'between'), key=len, reverse=True))})\b"
 )

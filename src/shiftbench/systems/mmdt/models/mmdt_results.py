@@ -14,8 +14,6 @@ Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood and adv. Rows are looke
 among those of its task, as there, and the image's id must be the same, which is not looked at there.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given, _published
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given, _published
 from shiftbench.systems.mmdt.datasets.mmdt_i2t_adv import SECOND
 from shiftbench.systems.mmdt.metrics import _adversarial, _answers, _ood
 from shiftbench.systems.mmdt.models.scene_renderer import verdict
@@ -46,11 +44,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `completions` and `judge`.
 
@@ -90,10 +84,7 @@ def _adversarial_answer(meta: Mapping[str, Any], folder: Path, model: str, rules
     if task != "attribute":
         answer = _text(place / "output_responses" / f"{meta['id']}.txt")
         return (answer,), (_yes(right=_adversarial.robust(task, answer, meta["answer"], rules)),)
-    origin, target = (
-        _text(place / f"output_responses_{one}" / f"{meta['id']}.txt")
-        for one in ("origin", "target")
-    )
+    origin, target = (_text(place / f"output_responses_{one}" / f"{meta['id']}.txt") for one in ("origin", "target"))
     yes = _yes(right=_adversarial.attacked(task, target, meta["target"], rules))
     robust = _adversarial.robust(task, origin, meta["answer"], rules)
     return (f"{origin}\n{SECOND} {yes}, {target}",), (_yes(right=robust),)
@@ -101,17 +92,11 @@ def _adversarial_answer(meta: Mapping[str, Any], folder: Path, model: str, rules
 
 def _pictures(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
     place = folder / "text-to-image/ood" / meta["style"] / meta["task"] / model
-    seen = [
-        _seen(place / f"results_dict_{trial}.json", meta["id"], meta["task"])
-        for trial in range(_ood.TRIALS)
-    ]
+    seen = [_seen(place / f"results_dict_{trial}.json", meta["id"], meta["task"]) for trial in range(_ood.TRIALS)]
     return tuple(json.dumps(one, sort_keys=True) for one in seen), tuple(map(verdict, seen))
 
 
-_READ: dict[str, Callable[[Mapping[str, Any], Path, str, str], Told]] = {
-    "scenario": _ood_answer,
-    "style": _pictures,
-}
+_READ: dict[str, Callable[[Mapping[str, Any], Path, str, str], Told]] = {"scenario": _ood_answer, "style": _pictures}
 """What reads a sample's answer, by a field of its `meta` that no other kind has."""
 
 
@@ -163,9 +148,7 @@ def _opened(file: Path) -> Any:
             if _ood.ORIGINAL in file.parts
             else ""
         )
-        raise ModelError(
-            f"{file} does not exist; expected what MMDT's scripts store of this model{own}"
-        )
+        raise ModelError(f"{file} does not exist; expected what MMDT's scripts store of this model{own}")
     return file.open(encoding="utf-8", newline="")
 
 

@@ -11,8 +11,6 @@ The net's input has the fields `image`, uint8 (3, 64, 64), and `asked`, uint8 (3
 Source: ours, in the place of a vision-language model; the design is that of the specification of MMDT at small scale.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -22,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.inference import nets
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _images
 from shiftbench.systems.mmdt.datasets import _words
 from shiftbench.systems.mmdt.metrics import _answers, _ood
 from shiftbench.systems.mmdt.models import _judge
@@ -100,9 +98,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     """Return (n,) of `image` uint8 (3, size, size) and `asked` uint8 (3,)."""
     size = params["size"]
-    batch = np.zeros(
-        len(samples), [("image", np.uint8, (3, size, size)), ("asked", np.uint8, (3,))]
-    )
+    batch = np.zeros(len(samples), [("image", np.uint8, (3, size, size)), ("asked", np.uint8, (3,))])
     batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
     for at, sample in enumerate(samples):
         asked = _words.read(sample.fields["text"])
@@ -151,14 +147,11 @@ class Answerer:
         """Return the net's input on its device."""
         batch = prepare_batch(samples, self.params)
         return {
-            name: torch.from_numpy(np.ascontiguousarray(batch[name])).to(self.device)
-            for name in ("image", "asked")
+            name: torch.from_numpy(np.ascontiguousarray(batch[name])).to(self.device) for name in ("image", "asked")
         }
 
     @torch.no_grad()
-    def answers(
-        self, samples: Sequence[Sample], inputs: Mapping[str, torch.Tensor]
-    ) -> nets.Outputs:
+    def answers(self, samples: Sequence[Sample], inputs: Mapping[str, torch.Tensor]) -> nets.Outputs:
         """Return what the net says to its inputs."""
         best = self.net(inputs).argmax(2).tolist()
         completions, judge = (np.empty(len(samples), object) for _ in range(2))
@@ -169,8 +162,6 @@ class Answerer:
         return {"completions": completions, "judge": judge}
 
 
-def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
-) -> Answerer:
+def predictor(net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str) -> Answerer:
     """Return what answers. Computes in float32."""
     return Answerer(net, params, nets.pick_device(device))

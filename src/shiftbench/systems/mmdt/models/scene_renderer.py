@@ -12,8 +12,6 @@ Its weights are the seeds; needs the emoji and the photos. Source: ours, after t
 scale; rules of AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/eval_text_to_image.py.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.mmdt.datasets import _pictures, _words
 from shiftbench.systems.mmdt.datasets._pictures import Item
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
@@ -56,11 +54,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[st
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `completions` and `judge`, three for each prompt."""
     sources = {ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
@@ -69,10 +63,7 @@ def load(
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         found = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
         for at, sample in enumerate(samples):
-            seen = [
-                looked(rendered(sample, seed, sources), sample.fields["meta"], sources, params)
-                for seed in seeds
-            ]
+            seen = [looked(rendered(sample, seed, sources), sample.fields["meta"], sources, params) for seed in seeds]
             found["completions"][at] = tuple(json.dumps(one, sort_keys=True) for one in seen)
             found["judge"][at] = tuple(verdict(one) for one in seen)
         return found
@@ -107,9 +98,7 @@ def laid_out(asked: _prompts.Understood, rng: RandomStream) -> list[Item]:
     for number, ((name, colour), cell) in enumerate(zip(each, cells, strict=False)):
         side = sides[number] if number < len(sides) else PLAIN
         left, top = (int(one) for one in rng.integers(0, CELL - side + 1, 2))
-        items.append(
-            Item(name, colour, side, cell % ACROSS * CELL + left, cell // ACROSS * CELL + top)
-        )
+        items.append(Item(name, colour, side, cell % ACROSS * CELL + left, cell // ACROSS * CELL + top))
     return items
 
 
@@ -155,17 +144,12 @@ def _named(objects: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [
         name
         for one in objects
-        for name in (
-            *(one[key] for key in ("object", "object1", "object2") if key in one),
-            *one.get("objs", ()),
-        )
+        for name in (*(one[key] for key in ("object", "object1", "object2") if key in one), *one.get("objs", ()))
     ]
     return list(dict.fromkeys(names))
 
 
-def judged(
-    task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, Any], rules: str
-) -> list[bool]:
+def judged(task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, Any], rules: str) -> list[bool]:
     """Tell which parts of an item are right."""
     found = seen["boxes"]
     if task == "count":

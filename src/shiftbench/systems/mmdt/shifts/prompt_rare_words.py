@@ -9,15 +9,13 @@ and were written by a language model; ours changes words alone, no structure. Ta
 per word that could change.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.errors import DataError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts, _wordnet
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, _texts, _wordnet
 from shiftbench.systems.mmdt.datasets import _words
 
 FIELD = "text"

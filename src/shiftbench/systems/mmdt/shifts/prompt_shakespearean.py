@@ -8,12 +8,10 @@ Source: the style `Shake_` of MMDT, arXiv 2503.14827, whose prompts are on the h
 model; the lexicon is ours. Takes one 16-bit word, then one raw word per place.
 """
 
-from __future__ import annotations
-
 import re
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, _texts
 from shiftbench.systems.mmdt.datasets import _words
 
 FIELD = "text"
@@ -58,9 +56,7 @@ LEXICON = {
 _BEFORE = "|".join((*_words.NUMBERS, *_words.COLOURS))
 _NOUNS = "|".join(sorted((_words.many(name, n) for name in _words.KINDS for n in (1, 2)), key=len))
 _PAIR = re.compile(rf"\b({_BEFORE}) ({_NOUNS})\b")
-_LEXICAL = re.compile(
-    "|".join(rf"\b{one}\b" for one in sorted(LEXICON, key=lambda word: -len(word)))
-)
+_LEXICAL = re.compile("|".join(rf"\b{one}\b" for one in sorted(LEXICON, key=lambda word: -len(word))))
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:

@@ -8,38 +8,26 @@ direction is the structure tensor's (Sobel's products, means over squares of 2 `
 words.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.compiled import compiled
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
 PARAMS: dict[str, object] = {"stroke": 12, "calm": 4, "tones": 7}
 ONE = 256
 """Parts of a pixel."""
-COSINES = np.array(
-    [256, 251, 237, 213, 181, 142, 98, 50, 0, -50, -98, -142, -181, -213, -237, -251], np.int64
-)
+COSINES = np.array([256, 251, 237, 213, 181, 142, 98, 50, 0, -50, -98, -142, -181, -213, -237, -251], np.int64)
 """256 cos(pi k / 16), k = 0 to 15: directions of strokes."""
-SINES = np.array(
-    [0, 50, 98, 142, 181, 213, 237, 251, 256, 251, 237, 213, 181, 142, 98, 50], np.int64
-)
+SINES = np.array([0, 50, 98, 142, 181, 213, 237, 251, 256, 251, 237, 213, 181, 142, 98, 50], np.int64)
 
 
 def apply(
-    value: NDArray[np.uint8],
-    severity: float,
-    rng: RandomStream,
-    *,
-    stroke: int = 12,
-    calm: int = 4,
-    tones: int = 7,
+    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 12, calm: int = 4, tones: int = 7
 ) -> NDArray[np.uint8]:
     """Return an image in long strokes, uint8 (h, w) or (h, w, 3).
 
@@ -84,11 +72,7 @@ def directions(image: NDArray[np.uint8], radius: int) -> NDArray[np.int64]:
 
 @compiled
 def _along(
-    image: NDArray[np.uint8],
-    ways: NDArray[np.int64],
-    length: int,
-    cosines: NDArray[np.int64],
-    sines: NDArray[np.int64],
+    image: NDArray[np.uint8], ways: NDArray[np.int64], length: int, cosines: NDArray[np.int64], sines: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
     """Return the mean over a stroke to both sides of each pixel; it ends at the image's border.
 
@@ -99,11 +83,7 @@ def _along(
     for row in range(height):
         for column in range(width):
             count = 1
-            red, green, blue = (
-                int(image[row, column, 0]),
-                int(image[row, column, 1]),
-                int(image[row, column, 2]),
-            )
+            red, green, blue = (int(image[row, column, 0]), int(image[row, column, 1]), int(image[row, column, 2]))
             for side in (1, -1):
                 x, y = column * 256 + 128, row * 256 + 128
                 before_x = side * cosines[ways[row, column]]

@@ -6,14 +6,12 @@ not said. Ours: two passes of mean shift over colours that are at most `near` aw
 washes is taken off. Levels are the share of the rendition; at level 5 it is all. Integers; takes no random words.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
@@ -43,8 +41,7 @@ def apply(
     washes = _renditions.smoothed(image, radius, near, 2)
     grey = _renditions.grey(washes).astype(np.uint8)
     across, down = (
-        np.abs(cv2.Sobel(grey, cv2.CV_16S, *way, ksize=3, borderType=cv2.BORDER_REPLICATE))
-        for way in ((1, 0), (0, 1))
+        np.abs(cv2.Sobel(grey, cv2.CV_16S, *way, ksize=3, borderType=cv2.BORDER_REPLICATE)) for way in ((1, 0), (0, 1))
     )
     border = (np.maximum(across, down) // PIGMENT).astype(np.int64)[..., None]
     pale = (washes.astype(np.int64) * (255 - PAPER) + 255 * PAPER + 127) // 255

@@ -6,16 +6,14 @@ share of val answers with all slots right.
 Source: ours; the loop is `_steps.fit`, AdamW under one cycle.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.sample import Sample
-from shiftbench.trainers import _loop, _steps
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop, _steps
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {
@@ -54,16 +52,12 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 def slot_loss(logits: torch.Tensor, wanted: torch.Tensor, none: int) -> torch.Tensor:
     """Return the sum of the cross-entropies of slots, logits (n, slots, k), labels (n, slots) or `none`."""
-    return F.cross_entropy(
-        logits.flatten(0, 1), wanted.flatten(), ignore_index=none, reduction="sum"
-    )
+    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=none, reduction="sum")
 
 
 def _prepared(job: TrainJob, samples: list[Sample]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     batch = job.plugin.prepare_batch(samples, job.model_params)
-    inputs = {
-        name: torch.from_numpy(np.ascontiguousarray(batch[name])) for name in batch.dtype.names
-    }
+    inputs = {name: torch.from_numpy(np.ascontiguousarray(batch[name])) for name in batch.dtype.names}
     return inputs, torch.tensor([job.plugin.labels(sample) for sample in samples])
 
 

@@ -7,14 +7,12 @@ the mean accuracy on the validation drift, with the rate in place of a severity,
 Source: none; it shows what `trainers/oe_shifted.py` and `mol_r.py` log. One number each, so that there is no interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
 
@@ -32,8 +30,6 @@ def measure(job: Measurement) -> Iterator[Observation]:
         for kind in job.params["kinds"]:
             curve = zip(log.get(f"{kind}_rates", ()), log.get(f"{kind}_accuracy", ()), strict=True)
             for (_, rate), (_, accuracy) in curve:
-                yield Observation(
-                    "search_accuracy", "drift", accuracy, name, dataset, "val", kind, severity=rate
-                )
+                yield Observation("search_accuracy", "drift", accuracy, name, dataset, "val", kind, severity=rate)
             for _, rate in log.get(f"{kind}_rate", ()):
                 yield Observation("searched_rate", "drift", rate, name, dataset, "val", kind)

@@ -12,18 +12,16 @@ for drifting OOD detection Wu et al. 2023, "Meta OOD Learning for Continuously A
 reconstruction from its abstract: its equations could not be read).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.methods import _adapting
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.methods import _adapting
 
 SEES = "stream"
 NEEDS = ("net",)
@@ -35,14 +33,10 @@ PARAMS: dict[str, object] = {"steps": 3, "rate": None, "mode": "continual", "wei
 class FewShot(_adapting.Adapting):
     """A net that learns from support."""
 
-    def __init__(
-        self, predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-    ) -> None:
+    def __init__(self, predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> None:
         super().__init__(predictor)
         if params["mode"] not in MODES:
-            raise ParamsError(
-                f"few_shot: mode is {params['mode']!r}; {near(params['mode'], MODES)}"
-            )
+            raise ParamsError(f"few_shot: mode is {params['mode']!r}; {near(params['mode'], MODES)}")
         self._params, self._inputs = params, inputs
 
     def adapt(self, samples: Sequence[Sample]) -> None:

@@ -15,13 +15,11 @@ abstract tells: ID and OOD data both drift, and at each time there are few label
 Without `parts` the test images are the same at each time, and a curve over time is the drift's alone.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
-from shiftbench.errors import ParamsError
-from shiftbench.streams._steps import Step, Support
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.streams._steps import Step, Support
 
 PARAMS: dict[str, object] = {
     "dataset": "fashion_mnist",
@@ -45,9 +43,7 @@ def steps(params: dict[str, Any]) -> list[Step]:
     """
     times = len(params["severities"]) + params["back"]
     if times > params["stride"]:
-        raise ParamsError(
-            f"few_shot_drift: stride is {params['stride']}, and there are {times} times; raise it"
-        )
+        raise ParamsError(f"few_shot_drift: stride is {params['stride']}, and there are {times} times; raise it")
     return [step for draw in range(params["draws"]) for step in _once(params, draw)]
 
 

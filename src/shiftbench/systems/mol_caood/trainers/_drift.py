@@ -20,14 +20,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import splits
-from shiftbench.errors import ParamsError
-from shiftbench.inference import apply_shift, apply_torch
-from shiftbench.methods import _adapting
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop, _outliers
+from shiftbench.evaluation import apply_shift, apply_torch
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.methods import _adapting
+from shiftbench.plugins.trainers import _loop, _outliers
 
 PARAMS: dict[str, object] = {
     "outliers": "animal_shape",
@@ -48,7 +48,7 @@ Inputs = npt.NDArray[Any]
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the drift's files, whose code decides the weights."""
     name = params["drift"]
-    in_torch = apply_shift.name_in_torch(plugins.read("shifts", name))
+    in_torch = apply_shift.name_in_torch(registry.read("shifts", name))
     return [("shifts", name), *([(apply_shift.TORCH, in_torch)] if in_torch else [])]
 
 
@@ -68,7 +68,7 @@ class Drift:
         Raises:
             ParamsError: strengths that do not rise or are outside of the shift's range.
         """
-        params, shift = job.params, plugins.find("shifts", job.params["drift"])
+        params, shift = job.params, registry.find("shifts", job.params["drift"])
         low, high = float(params["low"]), float(params["high"])
         if not shift.RANGE[0] <= low <= high <= shift.RANGE[1]:
             raise ParamsError(
@@ -98,9 +98,7 @@ class Drift:
                 f"{images.shape}; choose another model"
             )
         words = [RandomStream(self.seed, "drift", key, str(i)) for i in range(len(images))]
-        shifted = apply_torch.apply_batch(
-            self.shift, torch.from_numpy(images), strength, words, self.shift.PARAMS
-        )
+        shifted = apply_torch.apply_batch(self.shift, torch.from_numpy(images), strength, words, self.shift.PARAMS)
         return shifted.numpy()
 
 
@@ -195,18 +193,14 @@ def search(job: TrainJob, net: nn.Module, outliers: _outliers.Outliers) -> None:
         _adapting.follow(net, torch.from_numpy(seen), 1, rate)
 
     for name, adapt in (("few_shot", few_shot), ("tent", entropy)):
-        log_best(
-            job, name, params["rates"], [walked(net, place, r, adapt) for r in params["rates"]]
-        )
+        log_best(job, name, params["rates"], [walked(net, place, r, adapt) for r in params["rates"]])
 
 
 def walked(net: nn.Module, place: Validation, rate: float, adapt: Adapt) -> float:
     """Return the mean accuracy along a drift of a copy of the net that adapts before each test."""
     own = copy.deepcopy(net).cpu().eval()
     found = []
-    for number, (strength, (images, told)) in enumerate(
-        zip(place.strengths, place.shown, strict=True)
-    ):
+    for number, (strength, (images, told)) in enumerate(zip(place.strengths, place.shown, strict=True)):
         shown = place.drift.at(images, strength, f"shown {number}")
         seen = place.drift.at(place.inputs, strength, f"seen {number}")
         adapt(own, rate, shown, told, seen)

@@ -15,8 +15,6 @@ arXiv:2309.11705, of which only the abstract could be read: the equations are th
 rate is logged as `few_shot_rate`, which is what deployment takes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,15 +24,15 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.losses import cross_entropy, energy_hinge
-from shiftbench.methods import _adapting
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy, energy_hinge
+from shiftbench.plugins.methods import _adapting
+from shiftbench.plugins.trainers import _loop, _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
-from shiftbench.trainers import _loop, _outliers
 
 REGULARISERS = ("uniform", "energy")
 TASKS = ("classification",)
@@ -126,22 +124,13 @@ class Task:
             if params["inner_steps"]:
                 inner = self._loss(net, self._inputs[rows], self._labels[rows], strength, rng)
                 weights = adapted(
-                    weights,
-                    inner,
-                    params["inner_steps"],
-                    params["inner_rate"],
-                    second=params["order"] == 2,
+                    weights, inner, params["inner_steps"], params["inner_rate"], second=params["order"] == 2
                 )
             losses.append(self._loss(net, batch, labels, strength, rng)(weights))
         return torch.stack(losses).sum()
 
     def _loss(
-        self,
-        net: nn.Module,
-        batch: npt.NDArray[Any],
-        labels: torch.Tensor,
-        strength: float,
-        rng: RandomStream,
+        self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, strength: float, rng: RandomStream
     ) -> Loss:
         """Return L of weights on known samples and as many fresh outliers, all under one strength."""
         unknown = self._outliers.draw(rng, len(batch))

@@ -10,8 +10,6 @@ from scratch); as comparator of Wu et al. 2023, "Meta OOD Learning for Continuou
 its own comparators could not be read. A batch is cut into `strengths` pieces, each with a strength of its own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,13 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.methods import _adapting
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.methods import _adapting
+from shiftbench.plugins.trainers import _loop, _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
-from shiftbench.trainers import _loop, _outliers
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -53,9 +51,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     outliers, drift, net = _outliers.load(job), _drift.Drift.of(job), _loop.fresh_net(job)
     _drift.refuse_statistics(net, "oe_shifted")
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         unknown = outliers.draw(rng, len(batch))
         strengths = drift.draw(rng, job.params["strengths"])
         rows = np.array_split(rng.choice(len(batch)), len(strengths))

@@ -6,19 +6,17 @@ Source: as `oe_shifted`, whose search it is (`_drift`). `start` names the traine
 and seed; `outliers` and `weight` are what they were trained with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
-from shiftbench.trainers import _outliers
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {**_drift.PARAMS, "start": "oe_shifted"}

@@ -11,8 +11,6 @@ the metrics `mean_return`, `cvar90_return` and `worst_return` of the dataset tha
 Source: thu-rllab/MPTS, MetaRL/meta_testing.py. The code needs MuJoCo and is not run here.
 """
 
-from __future__ import annotations
-
 import ast
 import csv
 import re
@@ -20,17 +18,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"path": ""}
-TRAINERS = {
-    "1": "maml_trpo_drm",
-    "2": "maml_trpo_erm",
-    "3": "maml_trpo_gdrm",
-    "4": "maml_trpo_mpts",
-}
+TRAINERS = {"1": "maml_trpo_drm", "2": "maml_trpo_erm", "3": "maml_trpo_gdrm", "4": "maml_trpo_mpts"}
 DATASETS = {
     "HalfCheetahMassVel-v1": "half_cheetah_mass_vel",
     "HalfCheetahVel-v0": "half_cheetah_vel",
@@ -55,9 +48,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """
     file = Path(job.params["path"])
     if not file.is_file():
-        raise DataError(
-            f"{file} does not exist; bring what MetaRL/meta_testing.py of thu-rllab/MPTS writes"
-        )
+        raise DataError(f"{file} does not exist; bring what MetaRL/meta_testing.py of thu-rllab/MPTS writes")
     with file.open(encoding="utf-8", newline="") as stream:
         for number, line in enumerate(csv.reader(stream), 1):
             yield from _line(line, f"{file}, line {number}")
@@ -72,17 +63,11 @@ def _line(line: list[str], where: str) -> Iterator[Observation]:
     dataset, trainer, iteration = DATASETS[line[0]], TRAINERS[line[1]], int(line[2])
     seeds, means, tails, worst = (_numbers(cell, where) for cell in line[3:])
     if not len(seeds) == len(means) == len(tails) == len(worst):
-        raise DataError(
-            f"{where}: {len(seeds)} seeds and other numbers of returns; expected as many"
-        )
+        raise DataError(f"{where}: {len(seeds)} seeds and other numbers of returns; expected as many")
     for seed, mean, tail, least in zip(seeds, means, tails, worst, strict=True):
         if len(tail) != len(LEVELS):
             raise DataError(f"{where}: {len(tail)} levels of CVaR; expected {LEVELS}")
-        values = {
-            "mean_return": mean,
-            "cvar90_return": tail[LEVELS.index(0.9)],
-            "worst_return": least,
-        }
+        values = {"mean_return": mean, "cvar90_return": tail[LEVELS.index(0.9)], "worst_return": least}
         weights = f"{dataset}/maml_policy-{trainer}-s{seed}"
         for metric, value in values.items():
             yield Observation(metric, f"{iteration:06d}", value, weights, dataset)

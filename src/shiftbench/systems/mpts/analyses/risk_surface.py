@@ -9,15 +9,13 @@ is an entry of the log).
 Source: the surfaces that MPTS draws (thu-rllab/MPTS, sinusoid/utils.py, `plot_3d_data_train`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base.refs import Ref, records
 from shiftbench.data import training_log
 from shiftbench.data.formats import E9
-from shiftbench.refs import Ref, records
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.mpts.trainers import _candidates
 from shiftbench.systems.mpts.trainers._meta import CELLS
 
@@ -60,9 +58,7 @@ def _records(name: str, params: Mapping[str, Any]) -> Ref:
     return records(Ref("weights", name), params["methods"][0], stream, "0")
 
 
-def _at(
-    job: Measurement, name: str, metric: str, key: str, value: float, cell: tuple[int, int]
-) -> Observation:
+def _at(job: Measurement, name: str, metric: str, key: str, value: float, cell: tuple[int, int]) -> Observation:
     drawn = _candidates.named(job.params["distribution"])
     (low, high), (first, last) = drawn.bounds
     middle = low + (cell[0] + 0.5) / CELLS * (high - low)
@@ -76,8 +72,5 @@ def _at(
 
 def cell_of(identifier: list[float], bounds: _candidates.Bounds) -> tuple[int, int]:
     """Return the cell of a task of the training range: which fifth of the first number, and of the second."""
-    parts = [
-        int((value - low) / (high - low) * CELLS)
-        for value, (low, high) in zip(identifier, bounds, strict=False)
-    ]
+    parts = [int((value - low) / (high - low) * CELLS) for value, (low, high) in zip(identifier, bounds, strict=False)]
     return min(parts[0], CELLS - 1), min(parts[1], CELLS - 1)

@@ -11,14 +11,12 @@ Source: MPTS, arXiv 2501.11039; the released training loop prints the same corre
 sinusoid/trainer_maml.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {}
 GROUP = "selected_second_half"
@@ -39,6 +37,4 @@ def measure(job: Measurement) -> Iterator[Observation]:
         for metric in ("selected_correlation", "score_std"):
             for step, value in log.get(metric, []):
                 if 2 * step > last:
-                    yield Observation(
-                        metric, f"{step:09d}", value, name, dataset, "train", group=GROUP
-                    )
+                    yield Observation(metric, f"{step:09d}", value, name, dataset, "train", group=GROUP)

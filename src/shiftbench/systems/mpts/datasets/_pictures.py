@@ -13,8 +13,6 @@ Source: the specification of MPTS' image analogue (ours, no part of the paper); 
 2017, arXiv:1708.07747.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from pathlib import Path
@@ -23,10 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _geometry
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.datasets import fashion_mnist
+from shiftbench.plugins.datasets._arrays import read_idx
+from shiftbench.plugins.shifts import _geometry
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -115,10 +113,7 @@ def make(identifiers: Floats, chosen: Chosen, pictures: Pixels) -> tuple[Pixels,
     pale = paled(halved(turned), identifiers[:, 1]).reshape(n, 2, each, SIDE, SIDE)
     ordered = np.where(chosen.first[:, None, None, None, None] == 0, pale, pale[:, ::-1])
     labels = np.broadcast_to(np.array([0, 1], np.uint8), (n, each, 2))
-    return (
-        np.ascontiguousarray(ordered.swapaxes(1, 2)).reshape(n, 2 * each, SIDE, SIDE),
-        labels.reshape(n, 2 * each),
-    )
+    return (np.ascontiguousarray(ordered.swapaxes(1, 2)).reshape(n, 2 * each, SIDE, SIDE), labels.reshape(n, 2 * each))
 
 
 def turns(angle: float) -> Integers:

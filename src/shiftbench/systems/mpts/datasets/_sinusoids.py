@@ -7,14 +7,12 @@ Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, section 5.1; the ranges 
 (arXiv 2501.11039; thu-rllab/MPTS, sinusoid/main.py).
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 Floats = NDArray[np.float64]
 Points = NDArray[np.float32]

@@ -8,18 +8,16 @@ it themselves, out of the pictures of train (`_pictures`), and look at none of t
 Source: as `_pictures`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.systems.mpts.datasets import _pictures
 
 TASK = "few_shot_classification"
@@ -46,9 +44,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     pictures = _pictures.pool(split, sources[fashion_mnist.SOURCES[0]])
     held = pictures.shape[1]
     if shots + query > held:
-        raise ParamsError(
-            f"fashion_pairs: shots and query are {shots + query} pictures of a class; {split} has {held}"
-        )
+        raise ParamsError(f"fashion_pairs: shots and query are {shots + query} pictures of a class; {split} has {held}")
     for number in range(params["count"]):
         key = f"fashion_pairs/{split}/{number:06d}"
         rng = RandomStream(params["seed"], "fashion_pairs", split, key)

@@ -8,15 +8,13 @@ Source: as `_sinusoids`; 10 support points, 1,000 query points and 1,000 test ta
 sinusoid/test.py). We differ: there val is the test set.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mpts.datasets import _sinusoids
 
 TASK = "few_shot_regression"

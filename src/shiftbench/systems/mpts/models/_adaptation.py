@@ -8,16 +8,12 @@ Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, equation 1. Meta-trainin
 is in `_second_order.py`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
 
 
-def adapted(
-    net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int
-) -> torch.Tensor:
+def adapted(net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int) -> torch.Tensor:
     """Return the weights of each task after gradient steps on the risk of its support points, (n, p).
 
     Args:

@@ -5,8 +5,6 @@ leaves one layer (n, rows, c) to where it enters the next (n, rows', d), `back` 
 copies. Entries are copied as they are, so that what is done to each alone (ReLU) may come before or after.
 """
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np
@@ -53,9 +51,7 @@ class Patches:
 
     def __init__(self, side: int, channels: int) -> None:
         self.channels, self.places, self.out = channels, side * side, (side + 1) // 2
-        at = (
-            2 * np.arange(self.out)[:, None] + np.arange(3) - 1
-        )  # of each patch, three rows of the map
+        at = 2 * np.arange(self.out)[:, None] + np.arange(3) - 1  # of each patch, three rows of the map
         rows, columns = at[:, None, :, None], at[None, :, None, :]
         inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
         self.index = np.where(inside, rows * side + columns, self.places).reshape(-1)

@@ -7,8 +7,6 @@ weights; it predicts once it has learnt, which it does under `maml_mpts` alone.
 Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, equation 1.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,14 +18,14 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.tasks import _episodes
 from shiftbench.systems.mpts.models import _adaptation, _second_order
 from shiftbench.systems.mpts.models._links import Floats, Link
 from shiftbench.systems.mpts.models._risk_model import RiskModel
-from shiftbench.tasks import _episodes
 
 
 class MetaNet(nn.Module, ABC):
@@ -42,9 +40,7 @@ class MetaNet(nn.Module, ABC):
     ANSWERS: ClassVar[str]
     """What the task calls the outputs of a predictor."""
 
-    def __init__(
-        self, sizes: Sequence[tuple[int, int]], links: Sequence[Link], params: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, sizes: Sequence[tuple[int, int]], links: Sequence[Link], params: Mapping[str, Any]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in sizes)
         self.risk_model = RiskModel(params["identifier"], params["risk_width"])
@@ -111,9 +107,7 @@ def predictor(
     placed: Any = net.to(held).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        support, query = (
-            torch.from_numpy(placed.points(samples, name)).to(held) for name in ("support", "query")
-        )
+        support, query = (torch.from_numpy(placed.points(samples, name)).to(held) for name in ("support", "query"))
         rows = adapt(placed, support, params)
         with torch.inference_mode():
             found = placed.answers(placed.forward(query[..., :-1], rows))
@@ -145,9 +139,7 @@ def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
     return np.stack(found)
 
 
-def predicted_risks(
-    risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]
-) -> torch.Tensor:
+def predicted_risks(risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]) -> torch.Tensor:
     """Return what the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
     device = risk_model.posterior_mean.device
     unknown = [float("nan")] * params["identifier"]

@@ -8,8 +8,6 @@ Source: MPTS, arXiv 2501.11039; thu-rllab/MPTS, sinusoid/Model: widths of 10, st
 decoder (the probabilistic head there is not used).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import cast

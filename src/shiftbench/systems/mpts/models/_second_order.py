@@ -12,8 +12,6 @@ Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, equation 1; Pearlmutter 
 Hessian", Neural Computation 6(1), for H v.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -101,9 +99,7 @@ def meta_gradient(
     seen = passed(net, layers, support)
     adapted = [
         (weight - step * steep, bias - step * moved)
-        for (weight, bias), (steep, moved) in zip(
-            layers, gradients(seen.entering, seen.leaving), strict=True
-        )
+        for (weight, bias), (steep, moved) in zip(layers, gradients(seen.entering, seen.leaving), strict=True)
     ]
     asked = passed(net, adapted, query)
     risks = torch.from_numpy(asked.loss.risks).requires_grad_()
@@ -132,15 +128,10 @@ def passed(net: Body, layers: Sequence[Layer], points: Floats) -> Pass:
 
 def gradients(entering: Sequence[Floats], leaving: Sequence[Floats]) -> list[Layer]:
     """Return the gradient of each task by its weights: (n, after, before) and (n, 1, after) of each layer."""
-    return [
-        (after.mT @ before, after.sum(1, keepdims=True))
-        for before, after in zip(entering, leaving, strict=True)
-    ]
+    return [(after.mT @ before, after.sum(1, keepdims=True)) for before, after in zip(entering, leaving, strict=True)]
 
 
-def curvature(
-    net: Body, layers: Sequence[Layer], seen: Pass, towards: Sequence[Layer]
-) -> list[Floats]:
+def curvature(net: Body, layers: Sequence[Layer], seen: Pass, towards: Sequence[Layer]) -> list[Floats]:
     """Return the sum over tasks of H v: of each layer that of the weight, then that of the bias.
 
     Args:
@@ -168,7 +159,5 @@ def curvature(
 
 def _over_all(leaving: Floats, entering: Floats) -> Floats:
     """Return the sum over tasks and points of products, (after, before)."""
-    product: Floats = leaving.reshape(-1, leaving.shape[-1]).T @ entering.reshape(
-        -1, entering.shape[-1]
-    )
+    product: Floats = leaving.reshape(-1, leaving.shape[-1]).T @ entering.reshape(-1, entering.shape[-1])
     return product

@@ -9,8 +9,6 @@ time. We differ: two layers instead of four, fewer filters, no batch normalisati
 one output. The risk learner is that of MPTS, as in `maml_mlp`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mpts.models import _meta_net, _second_order
 from shiftbench.systems.mpts.models._links import Flat, Floats, Patches
 

@@ -6,15 +6,13 @@ test.py), whose risk learner is `_risk_model`. Every trainer's weights hold it; 
 does under `maml_mpts` alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 from shiftbench.systems.mpts.models import _meta_net, _second_order
 from shiftbench.systems.mpts.models._links import Direct, Floats
 

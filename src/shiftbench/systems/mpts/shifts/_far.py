@@ -6,17 +6,15 @@ as LEVELS says: at severity 5 amplitudes are 5 to 7, or phases pi to 1.5 pi. Tak
 Source: ours; MPTS (arXiv 2501.11039) tests its sinusoids within the training range alone.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.mpts.datasets import _sinusoids
 
 FIELD = None
@@ -56,9 +54,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, of: str) -> Sam
     at = _sinusoids.NAMES.index(of)
     low, high = _sinusoids.BOUNDS[at]
     identifier[at] = high + (identifier[at] - low) / (high - low) * width
-    moved = {
-        name: _sinusoids.at(identifier, sample.fields[name][:, 0]) for name in ("support", "query")
-    }
+    moved = {name: _sinusoids.at(identifier, sample.fields[name][:, 0]) for name in ("support", "query")}
     meta = {**sample.fields["meta"], "identifier": identifier.tolist()}
     return Sample(sample.key, {**sample.fields, **moved, "meta": meta})
 
@@ -66,9 +62,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, of: str) -> Sam
 def _identifier(sample: Sample) -> _sinusoids.Floats:
     lacking = [name for name in ("support", "query", "meta") if name not in sample.fields]
     if lacking:
-        raise DataError(
-            f"no field {lacking[0]!r}: this is no sample of the task `few_shot_regression`"
-        )
+        raise DataError(f"no field {lacking[0]!r}: this is no sample of the task `few_shot_regression`")
     found = np.array(sample.fields["meta"].get("identifier") or (), np.float64)
     if found.shape != (len(_sinusoids.NAMES),):
         raise DataError(f"the identifier is {found.tolist()}; expected amplitude and phase")

@@ -4,19 +4,17 @@ A distribution yields the candidates of each iteration, for ever. They are words
 alone, whatever is chosen of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.datasets import fashion_mnist
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.datasets import fashion_mnist
 from shiftbench.systems.mpts.datasets import _pictures, _sinusoids
 from shiftbench.systems.mpts.models import _meta_net, maml_convnet, maml_mlp
 from shiftbench.systems.mpts.models._links import Floats
@@ -117,9 +115,7 @@ class Pictures:
     def __init__(self, job: TrainJob) -> None:
         shots = job.params["shots"]
         if shots % 2:
-            raise ParamsError(
-                f"{job.trainer}: shots is {shots}; pictures are of two classes, expected an even number"
-            )
+            raise ParamsError(f"{job.trainer}: shots is {shots}; pictures are of two classes, expected an even number")
         self.job = job
         self.pool = _pictures.pool("train", job.inputs[refs.sources(SOURCES["pictures"][0])].parent)
 

@@ -15,8 +15,6 @@ Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; constants a
 iteration, the same whatever the seed, and the best weights are chosen on the test tasks.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -24,14 +22,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order
 from shiftbench.systems.mpts.trainers import _candidates
-from shiftbench.trainers import _loop
 
 TASKS = ("few_shot_regression", "few_shot_classification")
 
@@ -116,9 +114,7 @@ def train(job: TrainJob, sampler: TaskSampler, net: _meta_net.MetaNet) -> nets.S
     update = torch.optim.Adam([vector], lr=params["lr"], fused=True)
     for iteration, drawn in zip(range(1, params["iterations"] + 1), candidates, strict=False):
         tasks, support, query = drawn.of(sampler.choose(drawn.tasks))
-        risks, gradient = _second_order.meta_gradient(
-            net, layers, support, query, params["inner_lr"], sampler.loss
-        )
+        risks, gradient = _second_order.meta_gradient(net, layers, support, query, params["inner_lr"], sampler.loss)
         vector.grad = torch.from_numpy(gradient)
         update.step()
         sampler.learn(tasks, risks)
@@ -166,9 +162,7 @@ class _Validation:
         self.job, self.net = job, net
         self.least, self.state = float("inf"), dict(net.state_dict())
         samples = job.samples("val")
-        self.support, self.query = (
-            torch.from_numpy(net.points(samples, name)) for name in ("support", "query")
-        )
+        self.support, self.query = (torch.from_numpy(net.points(samples, name)) for name in ("support", "query"))
 
     def look(self, iteration: int) -> None:
         """Log the risk, and keep the state if it is to be kept.
@@ -215,7 +209,4 @@ class _Journal:
         places = (torch.cat(self.chosen)[:, :2].numpy() - low) / (high - low)
         cells = np.clip((places * CELLS).astype(int), 0, CELLS - 1)
         counts = np.bincount(cells[:, 0] * CELLS + cells[:, 1], minlength=CELLS**2)
-        return {
-            f"chosen/{at // CELLS}/{at % CELLS}": count / len(cells)
-            for at, count in enumerate(counts.tolist())
-        }
+        return {f"chosen/{at // CELLS}/{at % CELLS}": count / len(cells) for at, count in enumerate(counts.tolist())}

@@ -3,11 +3,9 @@
 Source: ours, the strongest simple baseline of MPTS that we thought of: errors grow with the amplitude.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS

@@ -4,11 +4,9 @@ Source: `drm` of MPTS (thu-rllab/MPTS, sinusoid/trainer_maml.py), after Wang et 
 Strategy to Robustify the Meta Learning Paradigm", NeurIPS 2023.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS

@@ -4,11 +4,9 @@ Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; `erm` of MP
 sinusoid/trainer_maml.py): the first `batch_size` candidates.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS

@@ -8,11 +8,9 @@ as `gdrm` of MPTS (thu-rllab/MPTS, sinusoid/trainer_maml.py), which crashes ther
 `group_dro`.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS

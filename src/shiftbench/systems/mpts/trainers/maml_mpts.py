@@ -10,25 +10,17 @@ out where one does not vary), `score_std`, s over the candidates, and `risk_mode
 Source: MPTS, arXiv 2501.11039; thu-rllab/MPTS, sinusoid/trainer_maml.py and sinusoid/Model/trainer_risklearner.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch
 
-from shiftbench import rng
-from shiftbench.contracts import TrainJob
+from shiftbench.base import rng
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.models._risk_model import Gauss, RiskModel, divergence
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS
-PARAMS: dict[str, object] = {
-    **_meta.PARAMS,
-    "mean_weight": 1.0,
-    "std_weight": 3.0,
-    "draws": 20,
-    "risk_lr": 0.0005,
-}
+PARAMS: dict[str, object] = {**_meta.PARAMS, "mean_weight": 1.0, "std_weight": 3.0, "draws": 20, "risk_lr": 0.0005}
 needs = _meta.needs
 
 
@@ -94,9 +86,7 @@ class Predictive(_meta.Uniform):
 def _descend(update: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     """Take one step down a loss, over all parameters of an optimiser; faster than `backward` on nets this small."""
     (group,) = update.param_groups
-    for parameter, gradient in zip(
-        group["params"], torch.autograd.grad(loss, group["params"]), strict=True
-    ):
+    for parameter, gradient in zip(group["params"], torch.autograd.grad(loss, group["params"]), strict=True):
         parameter.grad = gradient
     update.step()
 

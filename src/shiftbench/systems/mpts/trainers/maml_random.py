@@ -3,12 +3,10 @@
 Source: the control of the specification; in the released code no such strategy is found.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench import rng
-from shiftbench.contracts import TrainJob
+from shiftbench.base import rng
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
 TASKS = _meta.TASKS

@@ -13,8 +13,6 @@ Source: Dong et al. 2024, arXiv:2405.17419: sections 3 (the discrepancy, which i
 (A2D, which enlarges it on ID). Computed in float64.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,10 +22,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"heads": ["rgb_head", "shape_head"], "ood": []}
 LEAST = 1e-6
@@ -42,9 +40,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: fewer than two heads.
     """
     if len(params["heads"]) < 2:
-        raise ParamsError(
-            f"modality_disagreement: heads is {params['heads']}; expected two methods or more"
-        )
+        raise ParamsError(f"modality_disagreement: heads is {params['heads']}; expected two methods or more")
     return [
         _records(params, weights, head, dataset)
         for weights in params["weights"]
@@ -54,9 +50,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def _records(params: Mapping[str, Any], weights: str, head: str, dataset: str) -> Ref:
-    return refs.records(
-        Ref("weights", weights), head, f"{dataset}/{params['split']}/identity", refs.number(0)
-    )
+    return refs.records(Ref("weights", weights), head, f"{dataset}/{params['split']}/identity", refs.number(0))
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -68,9 +62,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     params = job.params
     for weights in params["weights"]:
         for dataset in (params["dataset"], *params["ood"]):
-            tables = [
-                job.records(_records(params, weights, head, dataset)) for head in params["heads"]
-            ]
+            tables = [job.records(_records(params, weights, head, dataset)) for head in params["heads"]]
             keys = _keys(tables, f"{weights} on {dataset}")
             logits = [_logits(table, weights) for table in tables]
             found = {"modality_l1": l1(logits)}
@@ -83,9 +75,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def l1(logits: list[Floats]) -> Floats:
     """Return the mean over pairs of the summed differences of softmaxes, (n,); `logits` are (n, C) each."""
-    return _over_pairs(
-        [softmax(each, axis=1) for each in logits], lambda p, q: np.abs(p - q).sum(1)
-    )
+    return _over_pairs([softmax(each, axis=1) for each in logits], lambda p, q: np.abs(p - q).sum(1))
 
 
 def hellinger(logits: list[Floats], labels: NDArray[np.integer[Any]]) -> Floats:
@@ -111,9 +101,7 @@ def _keys(tables: list[pa.Table], what: str) -> list[str]:
 
 def _logits(table: pa.Table, weights: str) -> Floats:
     if "logits" not in table.column_names:
-        raise DataError(
-            f"{weights}: records hold the 20 largest logits; expected all: evaluate.outputs: full"
-        )
+        raise DataError(f"{weights}: records hold the 20 largest logits; expected all: evaluate.outputs: full")
     flat = table["logits"].combine_chunks().flatten().to_numpy()
     found: Floats = flat.reshape(len(table), -1).astype(np.float64)
     return found

@@ -6,15 +6,13 @@ Appearance is the image averaged over 2 x 2 pixels and brought back to its size,
 Source: none; a small stand-in for frames, optical flow and sound. All three are functions of the same pixels.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
 
 Pixels = NDArray[np.uint8]
 TOGETHER = 512

@@ -10,14 +10,12 @@ pixels, which disagree less than frames, motion and sound.
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; the views are ours, after Dong et al. 2024, arXiv:2405.17419.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import fashion_mnist_classes
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist_classes
 from shiftbench.systems.multiood.datasets import _views
 
 TASK = "modalities"

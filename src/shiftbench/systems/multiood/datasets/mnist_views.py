@@ -3,14 +3,12 @@
 Source: LeCun et al. 1998, doi:10.1109/5.726791; the views are those of `_views.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import mnist
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import mnist
 from shiftbench.systems.multiood.datasets import _views
 
 TASK = "modalities"

@@ -19,8 +19,6 @@ length than the released ones.
 Source: Dong et al. 2024, arXiv:2405.17419, section 3; donghao51/MultiOOD, `dataloader_video_flow*.py`.
 """
 
-from __future__ import annotations
-
 import pickle
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -30,17 +28,15 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.datasets import _lists
-from shiftbench.datasets._lists import Line
-from shiftbench.errors import DataError, ParamsError, RangeError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _lists
+from shiftbench.plugins.datasets._lists import Line
 
 TASK = "modalities"
 NATIVE = ("train", "val", "test")
 SOURCES: tuple[str, ...] = ()
-LICENCE = (
-    "research only, each set by its own terms (HMDB51, UCF101, EPIC-Kitchens, HAC, Kinetics-600)"
-)
+LICENCE = "research only, each set by its own terms (HMDB51, UCF101, EPIC-Kitchens, HAC, Kinetics-600)"
 CITATION = (
     "Dong et al., MultiOOD: Scaling Out-of-Distribution Detection for Multiple Modalities, NeurIPS 2024; and the "
     "authors of the videos"
@@ -105,9 +101,7 @@ SETS = {
     "kinetics_far_ucf": _out("ucf", 1810, f"{SPLITS}/ID_Kinetics_OOD_UCF.txt"),
     "epic_far": _out("epic", 4871, *(f"{EPIC_SPLITS}/D3_{split}.pkl" for split in NATIVE)),
     "hac_far": _out(
-        "hac",
-        3381,
-        *(f"{SPLITS}/HAC_{part}_only_{kind}.csv" for kind in KINDS for part in ("test", "train")),
+        "hac", 3381, *(f"{SPLITS}/HAC_{part}_only_{kind}.csv" for kind in KINDS for part in ("test", "train"))
     ),
 }
 """Lengths are those of the released lists."""
@@ -128,9 +122,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return names or ("out_of_distribution",)
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield a split in the order of keys: an array for each of `fields`, and `label`.
 
     A video whose features are missing or broken is yielded as an error.
@@ -173,9 +165,7 @@ def _of(params: dict[str, Any]) -> Listed:
         raise ParamsError(f"multiood_features: set is {name!r}; {near(name, SETS)}")
     wrong = next((field for field in fields if field not in FIELDS), None)
     if wrong is not None or not fields:
-        raise ParamsError(
-            f"multiood_features: fields is {fields}; expected some of {', '.join(FIELDS)}"
-        )
+        raise ParamsError(f"multiood_features: fields is {fields}; expected some of {', '.join(FIELDS)}")
     return SETS[name]
 
 
@@ -198,10 +188,7 @@ def _lines(file: Path, prefix: str) -> list[Line]:
     if not file.is_file():
         raise DataError(f"the list {file} does not exist; check root of multiood_features")
     rows = _pickled(file) if file.suffix == ".pkl" else _comma(file)
-    return [
-        Line(f"{prefix}/{path.replace('.', '_')}", path, label, n)
-        for n, (path, label) in enumerate(rows, 1)
-    ]
+    return [Line(f"{prefix}/{path.replace('.', '_')}", path, label, n) for n, (path, label) in enumerate(rows, 1)]
 
 
 def _distinct(lines: list[Line]) -> list[Line]:
@@ -227,23 +214,15 @@ def _pickled(file: Path) -> list[tuple[str, str]]:
             rows = _Plain(stream).load()
         return [(f"{row[0]}_{row[1]:d}_{row[2]:d}", str(int(row[-1]))) for row in rows]
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError) as error:
-        raise DataError(
-            f"{file} is no list of (video, first, last, begin, end, label): {error}"
-        ) from None
+        raise DataError(f"{file} is no list of (video, first, last, begin, end, label): {error}") from None
 
 
 def _sample(line: Line, listed: Listed, params: dict[str, Any]) -> Sample:
-    stem = (
-        line.path
-        if listed.videos in ("epic", "hac")
-        else str(PurePosixPath(line.path).with_suffix(""))
-    )
+    stem = line.path if listed.videos in ("epic", "hac") else str(PurePosixPath(line.path).with_suffix(""))
     folder = _root(params) / "features" / listed.videos
     fields = {name: _array(folder / f"{stem}.{name}.npy", line.key) for name in params["fields"]}
     if not line.label.isdecimal() or (listed.classes and int(line.label) >= listed.classes):
-        raise RangeError(
-            f"{line.key}: the label is {line.label!r}, expected 0 to {listed.classes - 1}"
-        )
+        raise RangeError(f"{line.key}: the label is {line.label!r}, expected 0 to {listed.classes - 1}")
     return Sample(line.key, {**fields, "label": int(line.label) if listed.classes else 0})
 
 

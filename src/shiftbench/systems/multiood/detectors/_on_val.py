@@ -4,9 +4,7 @@ Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`: of Kinetics-600 KNN, 
 of the validation split, of all other sets those of the training split.
 """
 
-from __future__ import annotations
-
-from shiftbench.detectors._rows import Known
+from shiftbench.plugins.detectors._rows import Known
 
 
 def known(given: Known) -> Known:

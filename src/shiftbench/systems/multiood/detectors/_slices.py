@@ -3,12 +3,10 @@
 `widths` says how many features each modality has: "2304 2048" of RGB and flow. An empty text is one block.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
-from shiftbench.detectors._rows import Rows
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.detectors._rows import Rows
 
 
 def columns(widths: str, total: int) -> list[slice]:
@@ -24,9 +22,7 @@ def columns(widths: str, total: int) -> list[slice]:
     words = widths.split() or [str(total)]
     given = [int(word) for word in words if word.isdecimal()]
     if len(given) < len(words) or sum(given) != total or min(given) < 1:
-        raise ParamsError(
-            f"widths is {widths!r}; expected the number of features of each modality, {total} together"
-        )
+        raise ParamsError(f"widths is {widths!r}; expected the number of features of each modality, {total} together")
     ends = [sum(given[: at + 1]) for at in range(len(given))]
     return [slice(end - width, end) for end, width in zip(ends, given, strict=True)]
 

@@ -4,15 +4,13 @@ Source: donghao51/MultiOOD, `test_video_flow.py` (`--use_ash`), 90 percent are d
 which says how ties are broken). Scores in float64. `widths`: see `_slices.py`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors._activations import energies, finite, largest
-from shiftbench.detectors._rows import Known, Rows
+from shiftbench.plugins.detectors._activations import energies, finite, largest
+from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.systems.multiood.detectors import _slices
 
 NEEDS = ("features", "head")

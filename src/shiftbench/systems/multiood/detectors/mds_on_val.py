@@ -3,12 +3,10 @@
 Source: donghao51/MultiOOD, `eval_video_flow_near_ood.py`; the detector's own is named in `mds`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
-from shiftbench.detectors import mds
-from shiftbench.detectors._rows import Known
+from shiftbench.plugins.detectors import mds
+from shiftbench.plugins.detectors._rows import Known
 from shiftbench.systems.multiood.detectors import _on_val
 
 NEEDS = mds.NEEDS

@@ -5,15 +5,13 @@ validation split, one threshold for each modality; Sun, Guo and Li 2021 (`react`
 `_slices.py`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors._activations import checked, energies, finite, percentiles
-from shiftbench.detectors._rows import Known, Rows
+from shiftbench.plugins.detectors._activations import checked, energies, finite, percentiles
+from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.systems.multiood.detectors import _slices
 
 NEEDS = ("features", "head")

@@ -14,8 +14,6 @@ batch, the mean of both directions). That code clamps probabilities at 1e-6 and 
 predictions are equal; here `EPSILON` stands under the root.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -23,7 +21,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
-from shiftbench.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, near
 
 EPSILON = 1e-12
 """Under Hellinger's root: equal distributions are 7e-7 apart, and the gradient there is 0."""
@@ -32,9 +30,7 @@ CLASSES = 3
 """Without the true class fewer leave one, and its probability is 1 whatever the logits."""
 
 
-def loss(
-    logits: Sequence[torch.Tensor], labels: torch.Tensor | None, distance: str = "hellinger"
-) -> torch.Tensor:
+def loss(logits: Sequence[torch.Tensor], labels: torch.Tensor | None, distance: str = "hellinger") -> torch.Tensor:
     """Return minus the mean distance over all pairs of modalities.
 
     Args:

@@ -1,7 +1,5 @@
 """A net of modalities seen through one of them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -10,14 +10,12 @@ Heads are trained where `unimodal` or `a2d` of the trainer is on; of the baselin
 Source: Dong et al. 2024, arXiv:2405.17419, section 3 (the discrepancy of the modalities' predictions).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.refs import Ref
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
 
 SEES = "sample"
 TASKS = ("modalities",)
@@ -32,7 +30,7 @@ def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
     Raises:
         ParamsError: the net has modalities, but not this one.
     """
-    from shiftbench.inference import nets  # torch
+    from shiftbench.evaluation import nets  # torch
     from shiftbench.systems.multiood.methods import _alone
 
     if not isinstance(predictor, nets.TorchPredictor) or not hasattr(predictor.net, "alone"):

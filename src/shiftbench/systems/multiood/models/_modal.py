@@ -3,14 +3,12 @@
 Source: Dong et al. 2024, arXiv:2405.17419, section 4: the networks h_k and the classifier on the concatenation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from shiftbench.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, near
 
 
 class Modal(nn.Module):
@@ -24,9 +22,7 @@ class Modal(nn.Module):
         head: the joint linear layer.
     """
 
-    def __init__(
-        self, branches: Mapping[str, nn.Module], widths: Sequence[int], classes: int
-    ) -> None:
+    def __init__(self, branches: Mapping[str, nn.Module], widths: Sequence[int], classes: int) -> None:
         super().__init__()
         self.names, self.widths = tuple(branches), tuple(widths)
         self.branches = nn.ModuleDict(branches)

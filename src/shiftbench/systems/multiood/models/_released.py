@@ -14,8 +14,6 @@ below the fourth are not read: their features are the samples.
 Source: donghao51/MultiOOD, `train_video_flow.py` and `train_video_flow_audio.py`, what they load and save.
 """
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +21,9 @@ from typing import Any
 
 import torch
 
+from shiftbench.base.errors import ModelError
 from shiftbench.data.places import places
-from shiftbench.errors import ModelError
-from shiftbench.inference.nets import State
+from shiftbench.evaluation.nets import State
 
 RGB = {
     "backbone.slow_path.layer4.": "branches.rgb.stages.rgb.",
@@ -91,11 +89,7 @@ def start(net: torch.nn.Module, state: State, where: str) -> None:
     lacking = [name for name in own if name.startswith("branches.") and name not in state]
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
     if lacking or wrong:
-        what = (
-            f"{lacking[0]} is missing"
-            if lacking
-            else f"{wrong[0]} is {tuple(state[wrong[0]].shape)}"
-        )
+        what = f"{lacking[0]} is missing" if lacking else f"{wrong[0]} is {tuple(state[wrong[0]].shape)}"
         raise ModelError(
             f"{where}: {what}; expected the fourth stages of all modalities of the model; name all files, a::b"
         )
@@ -117,9 +111,7 @@ def _content(file: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ModelError(
-            f"{file} is no torch checkpoint of plain tensors: {str(error).splitlines()[0]}"
-        ) from None
+        raise ModelError(f"{file} is no torch checkpoint of plain tensors: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{file} holds a {type(content).__name__}; expected a dict of tensors")
     return content

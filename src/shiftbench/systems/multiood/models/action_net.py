@@ -16,8 +16,6 @@ training mode, so that the statistics of their norms follow the batches and crop
 evaluation mode and of one crop, unless the user caches several.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.systems.multiood.models import _modal
 
 TASK = "modalities"
@@ -42,9 +40,7 @@ BLOCKS = 3
 class Convolved(nn.Module):
     """A convolution (3-d) and its norm, under mmaction2's names."""
 
-    def __init__(
-        self, before: int, after: int, kernel: tuple[int, int, int] = (1, 1, 1), stride: int = 1
-    ) -> None:
+    def __init__(self, before: int, after: int, kernel: tuple[int, int, int] = (1, 1, 1), stride: int = 1) -> None:
         super().__init__()
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(before, after, kernel, (1, stride, stride), padding, bias=False)
@@ -64,11 +60,7 @@ class Bottleneck(nn.Module):
         self.conv1 = Convolved(before, planes, (3, 1, 1))
         self.conv2 = Convolved(planes, planes, (1, 3, 3), stride)
         self.conv3 = Convolved(planes, 4 * planes)
-        self.downsample = (
-            Convolved(before, 4 * planes, stride=stride)
-            if before != 4 * planes or stride > 1
-            else None
-        )
+        self.downsample = Convolved(before, 4 * planes, stride=stride) if before != 4 * planes or stride > 1 else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's activations."""
@@ -103,9 +95,7 @@ class Branch(nn.Module):
     def __init__(self, modality: str, dropout: float) -> None:
         super().__init__()
         self.fields = tuple(FIELDS[modality])
-        self.stages = nn.ModuleDict(
-            {field: stage(field, channels) for field, channels in FIELDS[modality].items()}
-        )
+        self.stages = nn.ModuleDict({field: stage(field, channels) for field, channels in FIELDS[modality].items()})
         self.dropout = nn.Dropout(0.0 if modality == "audio" else dropout)
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -150,13 +140,9 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
     Raises:
         DataError: features of another number of channels or axes, or of two shapes; names sample and field.
     """
-    fields = {
-        field: channels for name in params["modalities"] for field, channels in FIELDS[name].items()
-    }
+    fields = {field: channels for name in params["modalities"] for field, channels in FIELDS[name].items()}
     shapes = {field: _shape(samples, field, channels) for field, channels in fields.items()}
-    batch = np.zeros(
-        len(samples), np.dtype([(name, np.float32, size) for name, size in shapes.items()])
-    )
+    batch = np.zeros(len(samples), np.dtype([(name, np.float32, size) for name, size in shapes.items()]))
     for at, sample in enumerate(samples):
         for field, shape in shapes.items():
             if field in sample.fields:
@@ -181,7 +167,5 @@ def _shape(samples: Sequence[Sample], field: str, channels: int) -> tuple[int, .
 def _checked(sample: Sample, field: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     value: np.ndarray[Any, Any] = sample.fields[field]
     if value.shape != shape:
-        raise DataError(
-            f"{sample.key}: {field} is {value.shape}, those before are {shape}; expected one shape"
-        )
+        raise DataError(f"{sample.key}: {field} is {value.shape}, those before are {shape}; expected one shape")
     return value

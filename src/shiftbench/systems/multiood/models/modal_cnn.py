@@ -7,8 +7,6 @@ stands for `rgb`.
 Source: Dong et al. 2024, arXiv:2405.17419, at small size (there SlowFast, SlowOnly and a ResNet-18 of spectrograms).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,17 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.models import _images, convnet
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images, convnet
 from shiftbench.systems.multiood.models import _modal
 
 TASK = "modalities"
-PARAMS: dict[str, object] = {
-    "modalities": ["rgb", "shape"],
-    "width": 8,
-    "features": 64,
-    "size": 28,
-}
+PARAMS: dict[str, object] = {"modalities": ["rgb", "shape"], "width": 8, "features": 64, "size": 28}
 KNOWN = ("rgb", "shape", "profile")
 
 
@@ -68,10 +61,7 @@ def build(params: Mapping[str, Any], classes: int) -> _modal.Modal:
         ParamsError: a modality that is unknown, or named twice.
     """
     names = _modal.checked(params["modalities"], KNOWN, "modal_cnn")
-    branches = {
-        name: Profiled(params) if name == "profile" else Pictured(name, params, classes)
-        for name in names
-    }
+    branches = {name: Profiled(params) if name == "profile" else Pictured(name, params, classes) for name in names}
     return _modal.Modal(branches, [params["features"]] * len(names), classes)
 
 
@@ -82,11 +72,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
     fields = [(name, np.uint8, shapes.get(name, (1, size, size))) for name in params["modalities"]]
     batch = np.zeros(len(samples), np.dtype(fields))
     for name in params["modalities"]:
-        seen = {
-            at: value
-            for at, sample in enumerate(samples)
-            if (value := _of(sample, name)) is not None
-        }
+        seen = {at: value for at, sample in enumerate(samples) if (value := _of(sample, name)) is not None}
         if seen and name == "profile":
             batch[name][list(seen)] = np.stack(list(seen.values()))
         elif seen:

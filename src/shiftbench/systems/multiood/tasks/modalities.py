@@ -6,16 +6,14 @@ of videos; models take those that they name. Records and metrics are those of cl
 says stands in the records of the method `modality_head`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from shiftbench.sample import Sample
-from shiftbench.tasks import _classified, _shown
-from shiftbench.tasks._classes import LabelSpace
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import _classified, _shown
+from shiftbench.plugins.tasks._classes import LabelSpace
 
 FIELDS = {
     "rgb": "rgb.npy",
@@ -54,8 +52,6 @@ def shown(sample: Sample) -> dict[str, Any]:
     return _shown.shown(sample.with_field("image", seen))
 
 
-def rows(
-    samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str
-) -> pa.Table:
+def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
     """Return one record per sample, in their order; see `_classified.rows`."""
     return _classified.rows(samples, outputs, space, outputs_mode)

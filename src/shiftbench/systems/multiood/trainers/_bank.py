@@ -8,15 +8,13 @@ The class itself is left out by its number here, there as the first of those fou
 are equal. All outliers are one gather, no loop over classes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 
 
 class Bank:
@@ -27,9 +25,7 @@ class Bank:
         seen: how many features of each class were stored, int64 (classes,); at most `each` until all are full.
     """
 
-    def __init__(
-        self, classes: int, each: int, width: int, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, classes: int, each: int, width: int, device: torch.device | str = "cpu") -> None:
         if each < 1:
             raise ParamsError(f"NP-Mix: bank is {each}; expected 1 or more features of each class")
         self.each = each
@@ -89,9 +85,7 @@ class Bank:
         near = self.neighbours(count)
         own = torch.arange(classes, device=near.device)
         chosen = torch.from_numpy(rng.integers(0, near.shape[1], classes)).to(near.device)
-        first, second = (
-            torch.from_numpy(rng.integers(0, self.each, classes)).to(near.device) for _ in range(2)
-        )
+        first, second = (torch.from_numpy(rng.integers(0, self.each, classes)).to(near.device) for _ in range(2))
         pair = self.features[
             torch.stack([own, near[own, chosen]]), torch.stack([first, second])
         ]  # one gather, (2, classes, d)

@@ -20,8 +20,6 @@ pretrained weights of `action_net` to begin with, `slowfast.pth::slowonly.pth` (
 last batch of an epoch is not dropped, epochs are cut into equal batches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,14 +28,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.losses import cross_entropy
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
 from shiftbench.systems.multiood.models import _released
 from shiftbench.systems.multiood.trainers._bank import Bank
-from shiftbench.trainers import _loop
 
 TASKS = ("modalities",)
 PARAMS: dict[str, object] = {
@@ -91,9 +89,7 @@ class Loss:
         self.step = 0
         self.bank: Bank | None = None
 
-    def __call__(
-        self, net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def __call__(self, net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         """Return the loss; see `_loop.Loss`."""
         params = self.params
         features = net.features(_loop.tensor(batch, net))
@@ -107,12 +103,7 @@ class Loss:
         return total
 
     def _outliers(
-        self,
-        net: Any,
-        features: torch.Tensor,
-        labels: torch.Tensor,
-        rng: RandomStream,
-        total: torch.Tensor,
+        self, net: Any, features: torch.Tensor, labels: torch.Tensor, rng: RandomStream, total: torch.Tensor
     ) -> torch.Tensor:
         params = self.params
         if self.bank is None:

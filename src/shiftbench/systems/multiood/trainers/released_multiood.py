@@ -7,18 +7,16 @@ Source: Hugging Face data set hdong51/MultiOOD, `checkpoints`; the layout is in 
 classes and modalities that the checkpoint has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.models import _released
-from shiftbench.trainers import _loop
 
 TASKS = ("modalities",)
 PARAMS: dict[str, object] = {"path": ""}

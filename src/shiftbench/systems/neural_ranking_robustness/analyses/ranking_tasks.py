@@ -9,15 +9,13 @@ Source: Wu et al., "Are Neural Ranking Models Robust?", TOIS 41(2), 2022, https:
 case over attacks is ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
 from shiftbench.data.formats import E9
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"tasks": {}, "other": [], "steps": list(range(0, 100, 10))}
 COLUMN = "ndcg10_e9"
@@ -26,9 +24,7 @@ Values = dict[str, float]
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records of all rankers, clean and under the shifts of all tasks."""
-    return [
-        _records(params, name, shift) for name in params["weights"] for shift in _shifts(params)
-    ]
+    return [_records(params, name, shift) for name in params["weights"] for shift in _shifts(params)]
 
 
 def _shifts(params: Mapping[str, Any]) -> list[str]:
@@ -59,20 +55,14 @@ def _values(job: Measurement, weights: str, shift: str) -> Values:
     return dict(zip(table.column("key").to_pylist(), found, strict=True))
 
 
-def _task(
-    params: Mapping[str, Any], weights: str, task: str, values: Mapping[str, Values]
-) -> Iterator[Observation]:
+def _task(params: Mapping[str, Any], weights: str, task: str, values: Mapping[str, Values]) -> Iterator[Observation]:
     for shift, found in values.items():
         for key, value in found.items():
             yield _row(params, weights, f"value_{task}", key, value, shift)
 
 
 def _paired(
-    params: Mapping[str, Any],
-    weights: str,
-    task: str,
-    values: Mapping[str, Values],
-    shifts: list[str],
+    params: Mapping[str, Any], weights: str, task: str, values: Mapping[str, Values], shifts: list[str]
 ) -> Iterator[Observation]:
     clean = values["identity/0"]
     for key, before in clean.items():

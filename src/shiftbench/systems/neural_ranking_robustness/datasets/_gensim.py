@@ -9,8 +9,6 @@ be two queries: a query here is a thread's subject, and relevant is what is of i
 file is a Python 2 pickle, which is read with a list of the only names that it may use.
 """
 
-from __future__ import annotations
-
 import copyreg
 import io
 import pickle
@@ -21,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.datasets._collections import Document, Query
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
+from shiftbench.plugins.datasets._collections import Document, Query
 
 SOURCE = "gensim_corpora"
 LICENCE = "unknown (the package is LGPL-2.1; Lee's data are for research)"

@@ -9,8 +9,6 @@ documents have the same title and address; some have the same text.
 Source: the collection in the package cherche, https://github.com/raphaelsty/cherche; the rules are ours.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.data import splits
-from shiftbench.datasets._collections import Document, Query
+from shiftbench.plugins.datasets._collections import Document, Query
 
 SOURCE = "semanlink"
 LICENCE = "unknown (the package is MIT; it states none for the data)"

@@ -1,13 +1,11 @@
 """Lee's 50 pieces of news, a collection for the queries of `lee_news`. Source: `_gensim`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _collections
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _collections
 from shiftbench.systems.neural_ranking_robustness.datasets import _gensim
 
 TASK = "ranking"

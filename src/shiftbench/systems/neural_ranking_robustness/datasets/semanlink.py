@@ -6,16 +6,14 @@ Candidates are the first hundred documents of BM25. Source
 and rules: `_semanlink`; 734 queries, 650 of them `web`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.datasets import _collections
-from shiftbench.errors import ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets import _collections
 from shiftbench.systems.neural_ranking_robustness.datasets import _semanlink
 
 TASK = "ranking"

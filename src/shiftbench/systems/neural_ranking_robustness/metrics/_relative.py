@@ -1,7 +1,5 @@
 """Rows of one metric under shifts, each beside its clean row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import numpy as np

@@ -3,8 +3,6 @@
 Not defined where no document was attacked. Source: T10R of PRADA (Wu et al., https://arxiv.org/abs/2204.01321).
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 
@@ -18,9 +16,7 @@ HIGHER_IS_BETTER = False
 
 def reduce(rows: Rows) -> Contributions:
     """Each query adds its targets and what became of them."""
-    return Contributions(
-        rows.present("attacked"), (rows.column("entered"), rows.column("attacked"))
-    )
+    return Contributions(rows.present("attacked"), (rows.column("entered"), rows.column("attacked")))
 
 
 def finish(sums: Sums) -> Floats:

@@ -13,13 +13,11 @@ it learns from no query, is the difficulty of the target (DR(ranker) - DR(BM25))
 stands at the clean position. Source: none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
-from shiftbench.errors import ParamsError
-from shiftbench.refs import number, without_seed
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import number, without_seed
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.systems.neural_ranking_robustness.metrics import _relative
 
@@ -61,25 +59,15 @@ def compute(rows: list[Row], **params: Any) -> list[Row]:
 
 def _beside(made: list[Row], ranker: str) -> list[Row]:
     """Return the rows less that of a ranker (one training seed, or its mean) with the same method; none without it."""
-    own = {
-        row.method: row for row in made if without_seed(row.weights)[0].partition("/")[2] == ranker
-    }
-    return [
-        row.derived([row, own[row.method]], row.all - own[row.method].all)
-        for row in made
-        if row.method in own
-    ]
+    own = {row.method: row for row in made if without_seed(row.weights)[0].partition("/")[2] == ranker}
+    return [row.derived([row, own[row.method]], row.all - own[row.method].all) for row in made if row.method in own]
 
 
 def _plain(row: Row) -> bool:
-    return (
-        row.reference is None and row.group is None and row.step is None and row.shift is not None
-    )
+    return row.reference is None and row.group is None and row.step is None and row.shift is not None
 
 
-def _made(
-    rows: list[Row], clean: Row, spec: Mapping[str, Any], least: float
-) -> list[tuple[list[Row], Floats]]:
+def _made(rows: list[Row], clean: Row, spec: Mapping[str, Any], least: float) -> list[tuple[list[Row], Floats]]:
     """Return the rows behind a task's value, and the value with its replicates; nothing where one is missing."""
     if "shift" not in spec:
         return [([clean], clean.all)]

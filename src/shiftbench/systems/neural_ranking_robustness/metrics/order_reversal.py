@@ -12,22 +12,16 @@ Source: Kendall's tau counts such pairs; the rule is that of two paired tests of
 (intersection-union, Berger 1982), with Bonferroni's correction over pairs.
 """
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np
 from scipy.stats import norm
 
-from shiftbench.refs import without_seed
+from shiftbench.base.refs import without_seed
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
-PARAMS: dict[str, object] = {
-    "effectiveness": "effectiveness",
-    "fragility": "fragility",
-    "error": 0.05,
-}
+PARAMS: dict[str, object] = {"effectiveness": "effectiveness", "fragility": "fragility", "error": 0.05}
 UNIT = "standard errors"
 RANGE = (None, None)
 HIGHER_IS_BETTER = False
@@ -42,9 +36,7 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
 
 def compute(rows: list[Row], effectiveness: str, fragility: str, error: float) -> list[Row]:
     """Return a row for each task and each ranker (of a training seed, too) that has both."""
-    good = {
-        (row.weights, row.method, row.group): row for row in rows if row.metric == effectiveness
-    }
+    good = {(row.weights, row.method, row.group): row for row in rows if row.metric == effectiveness}
     tasks: dict[tuple[str, str | None], Places] = {}
     for row in rows:
         beside = good.get((row.weights, row.method, row.group))

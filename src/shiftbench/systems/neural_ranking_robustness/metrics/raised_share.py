@@ -3,8 +3,6 @@
 Not defined where no document was attacked. Source: PRADA (Wu et al., https://arxiv.org/abs/2204.01321).
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 

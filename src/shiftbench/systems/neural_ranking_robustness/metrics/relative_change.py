@@ -7,8 +7,6 @@ Also of domain shifts, whose samples are others than the clean ones. Not defined
 41(2), 2022, https://arxiv.org/abs/2108.05018 (its drop rate, with our sign for the query attack as well).
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.neural_ranking_robustness.metrics import _relative
 

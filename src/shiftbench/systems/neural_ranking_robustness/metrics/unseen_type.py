@@ -13,14 +13,12 @@ https://arxiv.org/abs/2108.05018; the same ranker trained with the type as refer
 to be had).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
@@ -39,9 +37,7 @@ def sources(params: dict[str, Any]) -> tuple[str, ...]:
     """
     for name, spec in params["types"].items():
         if set(spec) != KEYS:
-            raise ParamsError(
-                f"unseen_type: {name} has {', '.join(spec)}; expected {', '.join(sorted(KEYS))}"
-            )
+            raise ParamsError(f"unseen_type: {name} has {', '.join(spec)}; expected {', '.join(sorted(KEYS))}")
     return (str(params["of"]),)
 
 
@@ -63,11 +59,7 @@ def compute(
     found = []
     for (weights, method, shift), row in known.items():
         dataset, _, ranker = weights.partition("/")
-        if (
-            first is None
-            or shift != first["at"]
-            or (dataset in learnt and dataset != first["unseen"])
-        ):
+        if first is None or shift != first["at"] or (dataset in learnt and dataset != first["unseen"]):
             continue
         pairs = [_arms(known, (dataset, ranker, method), spec, learnt) for spec in types.values()]
         if all(None not in pair for pair in pairs):

@@ -8,9 +8,7 @@ https://arxiv.org/abs/2108.05018, as a later paper restates it; the variance is 
 taken over systems for one query.
 """
 
-from __future__ import annotations
-
-from shiftbench.metrics import _queries
+from shiftbench.plugins.metrics import _queries
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 

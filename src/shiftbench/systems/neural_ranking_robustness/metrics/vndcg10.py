@@ -4,9 +4,7 @@ It scales with the mean: stand it beside `mean_ndcg10`. Source: Wu et al., "Are 
 41(2), 2022, https://arxiv.org/abs/2108.05018.
 """
 
-from __future__ import annotations
-
-from shiftbench.metrics import _queries
+from shiftbench.plugins.metrics import _queries
 from shiftbench.statistics.contributions import Contributions, Sums
 from shiftbench.statistics.rows import Floats, Rows
 

@@ -8,8 +8,6 @@ text together.
 Source: the kinds of features of LETOR (Qin and Liu 2013, https://arxiv.org/abs/1306.2597); the choice is ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +16,7 @@ import numpy as np
 
 from shiftbench.data import bag_of_words
 from shiftbench.data.bag_of_words import Floats, Index, Ints
-from shiftbench.models._rankers import Collection, Document, whole
+from shiftbench.plugins.models._rankers import Collection, Document, whole
 
 COUNT = 13
 K1, B, MU = 1.5, 0.75, 1000.0
@@ -48,11 +46,7 @@ class Features:
 
     def __init__(self, collection: Collection) -> None:
         titles, texts = zip(*collection.documents, strict=True)
-        self.indexes: dict[str, Index] = {
-            "title": Index(titles),
-            "text": Index(texts),
-            "whole": collection.index,
-        }
+        self.indexes: dict[str, Index] = {"title": Index(titles), "text": Index(texts), "whole": collection.index}
         self._documents = collection.documents
         self.words = lru_cache(maxsize=HELD)(self._words)
         self.norms = np.array([self._norm(self.words(at)) for at in range(len(self._documents))])
@@ -80,10 +74,7 @@ class Features:
             "text": [text for _, text in documents],
             "whole": [whole(document) for document in documents],
         }
-        found = {
-            name: [bag_of_words.count(text, terms) for text in texts]
-            for name, texts in parts.items()
-        }
+        found = {name: [bag_of_words.count(text, terms) for text in texts] for name, texts in parts.items()}
         words = [bag_of_words.words(text) for text in parts["whole"]]
         counted = Counted(
             {name: np.stack([row for row, _ in rows]) for name, rows in found.items()},

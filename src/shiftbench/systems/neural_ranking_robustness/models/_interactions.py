@@ -5,8 +5,6 @@ above the table is not used. Documents are cut at `length` pieces, queries at `q
 out.
 """
 
-from __future__ import annotations
-
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -19,12 +17,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats, Ints
-from shiftbench.inference import nets
-from shiftbench.models import _rankers, _sentences, _word_pieces
-from shiftbench.models._rankers import Collection, Document
-from shiftbench.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _rankers, _sentences, _word_pieces
+from shiftbench.plugins.models._rankers import Collection, Document
 
 PARAMS: dict[str, object] = {**_rankers.PARAMS, "length": 64, "query_length": 24}
 SIZE = _sentences.SIZE
@@ -111,14 +109,10 @@ class Net(torch.nn.Module, ABC):
         return self.pieces.table
 
     @abstractmethod
-    def forward(
-        self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """Return scores (m,) of documents (m, length) for a query (q,) of pieces with their idf (q,)."""
 
-    def for_query(
-        self, query: str, collection: Collection, documents: torch.Tensor
-    ) -> torch.Tensor:
+    def for_query(self, query: str, collection: Collection, documents: torch.Tensor) -> torch.Tensor:
         """Return the scores of documents given as pieces."""
         ids = self.pieces.query(query)
         found: torch.Tensor = self(ids, self.pieces.rarity(collection)[ids], documents)
@@ -145,9 +139,7 @@ class Scorer:
         return np.asarray(found.double().numpy())
 
 
-def loaded(
-    net: Net, weights: Path, inputs: Mapping[Ref, Path], params: Mapping[str, Any]
-) -> nets.Predictor:
+def loaded(net: Net, weights: Path, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> nets.Predictor:
     """Return the predictor of a net with the weights of a file.
 
     Raises:

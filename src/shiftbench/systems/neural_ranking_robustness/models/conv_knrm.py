@@ -18,8 +18,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
@@ -36,9 +36,7 @@ class ConvKnrm(_interactions.Net):
 
     def __init__(self, pieces: _interactions.Pieces, filters: int) -> None:
         super().__init__(pieces)
-        self.convolutions = torch.nn.ModuleList(
-            torch.nn.Conv1d(_interactions.SIZE, filters, gram) for gram in GRAMS
-        )
+        self.convolutions = torch.nn.ModuleList(torch.nn.Conv1d(_interactions.SIZE, filters, gram) for gram in GRAMS)
         self.filters = filters
         self._known: torch.Tensor | None = None
         self.head = torch.nn.Linear(len(GRAMS) ** 2 * len(MEANS), 1)
@@ -56,9 +54,7 @@ class ConvKnrm(_interactions.Net):
     def projected(self, ids: torch.Tensor) -> torch.Tensor:
         """Return what each piece adds to the n-grams that it is in, (*ids, 6 filters); each is multiplied once."""
         parts = [convolution.weight.permute(2, 0, 1).flatten(0, 1) for convolution in self.each]
-        weight = torch.cat(
-            parts
-        )  # (6 filters, 384): for n = 1, 2, 3, the piece's place in the n-gram
+        weight = torch.cat(parts)  # (6 filters, 384): for n = 1, 2, 3, the piece's place in the n-gram
         if self.training:
             pieces, inverse = torch.unique(ids, return_inverse=True)
             return (self.table[pieces] @ weight.T)[inverse]
@@ -113,11 +109,7 @@ def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> ConvK
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor; it computes on the CPU.
 

@@ -10,8 +10,6 @@ Source: Nogueira and Cho, "Passage Re-ranking with BERT", 2019, arXiv:1901.04085
 "MarkedBERT", SIGIR 2020 (marks of exact matches, there as tokens). Differs: trained by pairs (`pairwise_hinge`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _sentences
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _sentences
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
@@ -60,9 +58,7 @@ class CrossEncoder(_interactions.Net):
         self.head = nn.Linear(width, 1)
         self.ends = [pieces.vocabulary[name] for name in ("[CLS]", "[SEP]")]
 
-    def forward(
-        self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """Return scores (m,); see `_interactions.Net`."""
         first, last = self.ends
         asked = torch.tensor([first, *query.tolist(), last])
@@ -103,11 +99,7 @@ def _adopt(net: CrossEncoder, inputs: Mapping[Ref, Path], params: Mapping[str, A
             "at most"
         )
     state = nets.read_state(inputs[refs.sources(_sentences.SOURCE)].parent / "model.safetensors")
-    own = {
-        f"layers.layers.{at}.{name}": tensor
-        for at in range(params["layers"])
-        for name, tensor in _layer(state, at)
-    }
+    own = {f"layers.layers.{at}.{name}": tensor for at in range(params["layers"]) for name, tensor in _layer(state, at)}
     own["places.weight"] = state["embeddings.position_embeddings.weight"][: len(net.places.weight)]
     own["segments.weight"] = state["embeddings.token_type_embeddings.weight"]
     own["project.weight"] = torch.eye(_interactions.SIZE)
@@ -128,20 +120,14 @@ def _layer(state: nets.State, at: int) -> list[tuple[str, torch.Tensor]]:
     }
     found = []
     for part in ("weight", "bias"):
-        found += [
-            (f"{ours}.{part}", state[f"{stem}.{theirs}.{part}"]) for ours, theirs in names.items()
-        ]
+        found += [(f"{ours}.{part}", state[f"{stem}.{theirs}.{part}"]) for ours, theirs in names.items()]
         three = [state[f"{stem}.attention.self.{one}.{part}"] for one in ("query", "key", "value")]
         found.append((f"self_attn.in_proj_{part}", torch.cat(three)))
     return found
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor; it computes on the CPU.
 

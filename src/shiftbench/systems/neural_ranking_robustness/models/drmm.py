@@ -7,16 +7,14 @@ Source: Guo et al., "A Deep Relevance Matching Model for Ad-hoc Retrieval", CIKM
 tanh). Differs: pieces and vectors of MiniLM (`_interactions`) in the place of words and word2vec.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
 from shiftbench.systems.neural_ranking_robustness.models import _interactions
 
 TASK = "ranking"
@@ -31,16 +29,11 @@ class Drmm(_interactions.Net):
     def __init__(self, pieces: _interactions.Pieces) -> None:
         super().__init__(pieces)
         self.layers = torch.nn.Sequential(
-            torch.nn.Linear(BINS, HIDDEN),
-            torch.nn.Tanh(),
-            torch.nn.Linear(HIDDEN, 1),
-            torch.nn.Tanh(),
+            torch.nn.Linear(BINS, HIDDEN), torch.nn.Tanh(), torch.nn.Linear(HIDDEN, 1), torch.nn.Tanh()
         )
         self.gate = torch.nn.Parameter(torch.ones(()))
 
-    def forward(
-        self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """Return scores (m,); see `_interactions.Net`."""
         seen = self.layers(histograms(self.table, query, documents).log1p()).squeeze(2)
         scores: torch.Tensor = (torch.softmax(self.gate * idf, 0) * seen).sum(1)
@@ -71,11 +64,7 @@ def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> Drmm:
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor; it computes on the CPU.
 

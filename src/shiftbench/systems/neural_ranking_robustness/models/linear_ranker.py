@@ -5,19 +5,17 @@
 Source: Joachims, "Optimizing Search Engines using Clickthrough Data", KDD 2002; features in `_features`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
 from shiftbench.data.bag_of_words import Floats
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _rankers
-from shiftbench.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models import _features
 
 TASK = "ranking"
@@ -26,11 +24,7 @@ needs = _rankers.needs
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor; it computes on the CPU.
 

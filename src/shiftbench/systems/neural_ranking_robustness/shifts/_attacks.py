@@ -4,19 +4,17 @@ The target is the first document at or behind rank `rank` of the sample's `candi
 puts its new text into the sample's field `documents`, for this query alone: judgements, collection and query stay.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.plugins.shifts import _levels
 
 RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"collection": "", "rank": 50}
@@ -39,13 +37,9 @@ def target(
         if field not in sample.fields:
             raise DataError(f"no field {field!r}, which the shift {name!r} needs")
     wanted = refs.shards(params["collection"], "test")
-    folder = next(
-        (path.parent for ref, path in (inputs or {}).items() if ref.name == wanted.name), None
-    )
+    folder = next((path.parent for ref, path in (inputs or {}).items() if ref.name == wanted.name), None)
     if folder is None:
-        raise DataError(
-            f"{name} reads documents, which are not here; set shifts.{name}.collection, in a campaign"
-        )
+        raise DataError(f"{name} reads documents, which are not here; set shifts.{name}.collection, in a campaign")
     judged = sample.fields["judged"]
     behind = sample.fields["candidates"][int(params["rank"]) - 1 :]
     chosen = next((one for one in behind if judged.get(one, 0) <= 0), None)
@@ -61,6 +55,5 @@ def changed(sample: Sample, document: str, title: str, text: str) -> Sample:
 @lru_cache(maxsize=4)
 def _documents(folder: str) -> dict[str, tuple[str, str]]:
     return {
-        sample.fields["id"]: (sample.fields["title"], sample.fields["text"])
-        for sample in shards.read(Path(folder))
+        sample.fields["id"]: (sample.fields["title"], sample.fields["text"]) for sample in shards.read(Path(folder))
     }

@@ -4,16 +4,14 @@ Source: Gyongyi and Garcia-Molina, "Web Spam Taxonomy", AIRWeb 2005 (term spammi
 `_attacks`. Who writes needs the query and no answer of a ranker. Takes no random words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.neural_ranking_robustness.shifts import _attacks
 
 FIELD = None
@@ -25,12 +23,7 @@ needs = _attacks.needs
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    inputs: Mapping[Ref, Path] | None = None,
-    **params: Any,
+    value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
     """Return the query with a stuffed document in `documents`.
 
@@ -53,6 +46,4 @@ def apply(
     if found is None:
         return value
     document, title, text = found
-    return _attacks.changed(
-        value, document, title, " ".join([text, *[value.fields["text"]] * times])
-    )
+    return _attacks.changed(value, document, title, " ".join([text, *[value.fields["text"]] * times]))

@@ -13,8 +13,6 @@ target is that of `_attacks`. Takes no random words. Its bytes rest on sums of f
 another CPU.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping
@@ -25,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.neural_ranking_robustness.shifts import _attacks
 
 FIELD = None
@@ -50,12 +48,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    inputs: Mapping[Ref, Path] | None = None,
-    **params: Any,
+    value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
     """Return the query with a document in other words in `documents`.
 
@@ -116,7 +109,7 @@ def greedy(query: str, text: str, vectors: Vectors, most: int) -> str:
             for own in [parts[at].lower()]
             for other in vectors.near(own)
             if other not in asked
-        ]  # fmt: skip
+        ]
         score, place, other = max(options, default=(-1.0, 0, ""))
         if score <= best:
             break

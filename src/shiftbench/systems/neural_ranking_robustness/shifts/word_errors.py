@@ -11,14 +11,12 @@ random letter is inserted, but one typed twice.
 Takes one raw word per content word, then three 16-bit words for each (whether, where, which key).
 """
 
-from __future__ import annotations
-
 import re
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import bag_of_words
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts
+from shiftbench.plugins.shifts import _levels, _texts
 
 FIELD = "text"
 LEVELS = {1: 0.1, 2: 0.25, 3: 0.5, 4: 0.75, 5: 1.0}
@@ -28,13 +26,7 @@ KINDS = ("swap", "keyboard", "delete", "double")
 
 
 def apply(
-    value: str,
-    severity: float,
-    rng: RandomStream,
-    *,
-    kind: str = "swap",
-    shortest: int = 4,
-    most: int = 0,
+    value: str, severity: float, rng: RandomStream, *, kind: str = "swap", shortest: int = 4, most: int = 0
 ) -> str:
     """Return a text with errors.
 
@@ -67,11 +59,7 @@ def apply(
 def _content(typed: list[str], shortest: int) -> list[tuple[int, int]]:
     found = re.finditer(f"a{{{shortest},}}", _texts.shape(typed))
     spans = [(word.start(), word.end()) for word in found]
-    return [
-        (low, high)
-        for low, high in spans
-        if "".join(typed[low:high]).lower() not in bag_of_words.STOP_WORDS
-    ]
+    return [(low, high) for low, high in spans if "".join(typed[low:high]).lower() not in bag_of_words.STOP_WORDS]
 
 
 def _wrong(letters: list[str], kind: str, where: float, which: float) -> list[str]:

@@ -1,20 +1,18 @@
 """What trainers of rankers share: queries with graded candidates, and their features."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data.bag_of_words import Floats, Ints
-from shiftbench.errors import ModelError
-from shiftbench.models._rankers import Collection, Collections, labelled
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models._rankers import Collection, Collections, labelled
 from shiftbench.systems.neural_ranking_robustness.models._features import FeatureScorer
 
 Graded = tuple[Sample, Collection, Ints, Ints]
@@ -35,19 +33,14 @@ def queries(job: TrainJob, split: str, known: Collections | None = None) -> list
     known = known or Collections(job.inputs, job.model_params)
     found = labelled(job.samples(split), known, job.model_params)
     if not found:
-        raise ModelError(
-            f"{job.dataset}/{split}: no query has relevant and other documents among its candidates"
-        )
+        raise ModelError(f"{job.dataset}/{split}: no query has relevant and other documents among its candidates")
     return found
 
 
 def features(found: list[Graded]) -> tuple[list[Floats], list[npt.NDArray[np.int64]]]:
     """Return the features (m, 13) and the grades (m,) of each query's candidates."""
     scorer = FeatureScorer(lambda rows: rows[:, 0])
-    made = [
-        scorer.features(collection).of(sample.fields["text"], places)
-        for sample, collection, places, _ in found
-    ]
+    made = [scorer.features(collection).of(sample.fields["text"], places) for sample, collection, places, _ in found]
     return made, [grades for *_, grades in found]
 
 

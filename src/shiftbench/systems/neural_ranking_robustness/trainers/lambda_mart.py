@@ -4,22 +4,14 @@ Source: Burges, MSR-TR-2010-82, as LightGBM's `lambdarank` has it. `bagging` is 
 sees: without it, trainings of several seeds would be one.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
 TASKS = ("ranking",)
-PARAMS: dict[str, object] = {
-    "leaves": 31,
-    "lr": 0.05,
-    "trees": 500,
-    "patience": 50,
-    "bagging": 0.8,
-}
+PARAMS: dict[str, object] = {"leaves": 31, "lr": 0.05, "trees": 500, "patience": 50, "bagging": 0.8}
 READS_SOURCES = True
 needs = _ranking.needs
 
@@ -61,10 +53,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         sets[0],
         options["trees"],
         valid_sets=[sets[1]],
-        callbacks=[
-            lightgbm.early_stopping(options["patience"], verbose=False),
-            lightgbm.record_evaluation(logged),
-        ],
+        callbacks=[lightgbm.early_stopping(options["patience"], verbose=False), lightgbm.record_evaluation(logged)],
     )
     for step, value in enumerate(logged["valid_0"]["ndcg@10"]):
         job.log(step, "val_ndcg10", value)

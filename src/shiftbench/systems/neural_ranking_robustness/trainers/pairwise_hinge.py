@@ -7,17 +7,15 @@ validation queries is kept, and training stops when `patience` epochs brought no
 (Guo et al., CIKM 2016) and Conv-KNRM (Dai et al., WSDM 2018); Adam.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _rankers
+from shiftbench.base.errors import ModelError
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models._interactions import Net, Scorer
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
@@ -46,9 +44,7 @@ def train(job: TrainJob) -> nets.State:
     best, kept, waited = -1.0, nets.State(), 0
     for epoch in range(job.params["epochs"]):
         loss = _epoch(net.train(), graded, optimizer, random, job.params)
-        found = _rankers.validation(
-            job.samples("val"), _rankers.predictor(Scorer(net), job.inputs, job.model_params)
-        )
+        found = _rankers.validation(job.samples("val"), _rankers.predictor(Scorer(net), job.inputs, job.model_params))
         job.log(epoch, "loss", loss)
         job.log(epoch, "val_ndcg10", found)
         waited = 0 if found > best else waited + 1
@@ -61,18 +57,12 @@ def train(job: TrainJob) -> nets.State:
 
 
 def _epoch(
-    net: Net,
-    graded: list[_ranking.Graded],
-    optimizer: torch.optim.Optimizer,
-    random: np.random.Generator,
-    params: Any,
+    net: Net, graded: list[_ranking.Graded], optimizer: torch.optim.Optimizer, random: np.random.Generator, params: Any
 ) -> float:
     order = random.permutation(len(graded))
     losses = []
     for at in range(0, len(order), params["batch"]):
-        parts = [
-            _loss(net, graded[i], params["pairs"], random) for i in order[at : at + params["batch"]]
-        ]
+        parts = [_loss(net, graded[i], params["pairs"], random) for i in order[at : at + params["batch"]]]
         loss = torch.stack(parts).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -81,9 +71,7 @@ def _epoch(
     return float(np.mean(losses))
 
 
-def _loss(
-    net: Net, graded: _ranking.Graded, count: int, random: np.random.Generator
-) -> torch.Tensor:
+def _loss(net: Net, graded: _ranking.Graded, count: int, random: np.random.Generator) -> torch.Tensor:
     sample, collection, places, grades = graded
     good, bad = _ranking.pairs(grades, count, random)
     documents = net.pieces.documents(collection)[places[np.concatenate([good, bad])]]

@@ -6,15 +6,13 @@ Source: Joachims, KDD 2002. Differs: `pairs` pairs of each query are drawn at ra
 documents does not count more, and features are standardised over the training candidates.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.models import _rankers
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _rankers
 from shiftbench.systems.neural_ranking_robustness.models import linear_ranker
 from shiftbench.systems.neural_ranking_robustness.trainers import _ranking
 
@@ -39,9 +37,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         good, bad = _ranking.pairs(grade, job.params["pairs"], random)
         differences.append((one[good] - one[bad]) / scale)
     x = np.concatenate(differences)
-    sign = np.where(
-        np.arange(len(x)) % 2, 1, -1
-    )  # a classifier without intercept wants two classes
+    sign = np.where(np.arange(len(x)) % 2, 1, -1)  # a classifier without intercept wants two classes
     best, kept = -1.0, None
     for c in job.params["c"]:
         svm = LinearSVC(C=c, loss="hinge", fit_intercept=False, random_state=0, max_iter=5000)

@@ -13,14 +13,12 @@ both.
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; the grouping is ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist
 
 TASK = fashion_mnist.TASK
 NATIVE = fashion_mnist.NATIVE

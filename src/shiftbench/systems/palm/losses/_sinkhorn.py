@@ -5,8 +5,6 @@ et al. 2020, "SwAV", and PALM (ICLR 2024, arXiv 2402.02653). In logarithms, wher
 released code takes exponentials and looks for infinities, and is the same otherwise.
 """
 
-from __future__ import annotations
-
 import torch
 
 

@@ -6,8 +6,6 @@ Source: CIDER, Ming et al. 2023, "How to Exploit Hyperspherical Embeddings for O
 arXiv:2203.04450, dispersion loss.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

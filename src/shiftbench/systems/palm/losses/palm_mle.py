@@ -13,16 +13,12 @@ Source: PALM, "Learning with Mixture of Prototypes for Out-of-Distribution Detec
 maximum-likelihood loss; the code's form is `mle_loss` of jeff024/PALM.
 """
 
-from __future__ import annotations
-
 import torch
 
 TINY = 1e-12
 
 
-def loss(
-    logits: torch.Tensor, own: torch.Tensor, every: torch.Tensor | None = None
-) -> torch.Tensor:
+def loss(logits: torch.Tensor, own: torch.Tensor, every: torch.Tensor | None = None) -> torch.Tensor:
     """Return the mean negative log-likelihood, a scalar, in nats.
 
     Args:

@@ -10,8 +10,6 @@ jeff024/PALM. There, the largest S of a row is subtracted: ours is larger by a c
 with the same gradient.
 """
 
-from __future__ import annotations
-
 import torch
 
 

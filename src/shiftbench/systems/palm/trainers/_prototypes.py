@@ -4,8 +4,6 @@ Source: PALM, ICLR 2024, arXiv 2402.02653, assignment and update of prototypes. 
 place, so that they move with the net (in the released code they are an attribute that is assigned anew).
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -62,9 +60,7 @@ def shares(weights: torch.Tensor, dim: int = 1) -> torch.Tensor:
     return F.normalize(weights, p=1.0, dim=dim)
 
 
-def moved(
-    points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum: float
-) -> torch.Tensor:
+def moved(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum: float) -> torch.Tensor:
     """Return the points after one step of the moving average; the gradient flows into `z`.
 
     Args:

@@ -25,8 +25,6 @@ are counted from 0 where 1 is expected). Biases and norms are decayed where the 
 `head` is a linear probe, as in `palm`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,11 +34,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop, _projected, _views
 from shiftbench.systems.palm.losses import dispersion, palm_mle
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
-from shiftbench.trainers import _loop, _projected, _views
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -70,9 +68,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     means = centres.owned(labels).T @ z
     centres.points.copy_(F.normalize(means, dim=1))
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         pairs = _loop.tensor(np.concatenate([batch, batch]), net)
         z = net(_views.augment(pairs, rng, job.params))
         return step(centres, z, labels.repeat(2), job.params)
@@ -83,9 +79,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return _projected.probed(job, net.inner, job.params["c"])
 
 
-def step(
-    centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]
-) -> torch.Tensor:
+def step(centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
     """Move the prototypes and return the loss of one batch.
 
     Args:
@@ -102,9 +96,7 @@ def step(
     return share * compact + dispersion.loss(points, params["temperature"])
 
 
-def followed(
-    points: torch.Tensor, z: torch.Tensor, labels: torch.Tensor, momentum: float
-) -> torch.Tensor:
+def followed(points: torch.Tensor, z: torch.Tensor, labels: torch.Tensor, momentum: float) -> torch.Tensor:
     """Return the points after each sample in turn has moved that of its class; the gradient flows into `z`.
 
     The first samples of all classes move together, then the second ones, since classes do not meet.

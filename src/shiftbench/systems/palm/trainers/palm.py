@@ -18,8 +18,6 @@ is the probe's. The log has the accuracy by the nearest prototype after each epo
 `probe_accuracy`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,13 +26,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop, _projected, _views
 from shiftbench.systems.palm.losses import palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
-from shiftbench.trainers import _loop, _projected, _views
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -72,9 +70,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     mixture = Prototypes(len(job.classes), job.params["prototypes"], job.params["projection"])
     net.add_module("prototypes", mixture)
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         pairs = _loop.tensor(np.concatenate([batch, batch]), net)
         z = net(_views.augment(pairs, rng, job.params))
         return step(mixture, z, labels.repeat(2), job.params)
@@ -85,9 +81,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return _projected.probed(job, net.inner, job.params["c"])
 
 
-def step(
-    mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]
-) -> torch.Tensor:
+def step(mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
     """Move the prototypes and return the loss of one batch.
 
     Args:
@@ -102,8 +96,7 @@ def step(
     pull = _prototypes.shares(pruned, dim=0)
     points = _prototypes.moved(mixture.points, z, pull, params["momentum"])
     likelihood = palm_mle.loss(
-        z @ points.detach().T / params["temperature"],
-        *weights(mixture, z, owned, pull, points, params),
+        z @ points.detach().T / params["temperature"], *weights(mixture, z, owned, pull, points, params)
     )
     mixture.points.copy_(points.detach())
     if not params["contrast"]:

@@ -13,15 +13,13 @@ Source: ours; the analogue of the grade-school problems that PEAR (arXiv 2510.08
 operations as the distance to them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream, unit_hash
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream, unit_hash
+from shiftbench.base.sample import Sample
 
 TASK = "free_text"
 NATIVE = ("train", "val", "test")
@@ -57,9 +55,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     numbers = params["train_operations" if split == "train" else "operations"]
     least = min([*numbers, params["count"], params["traces"]])
     if least < 1:
-        raise ParamsError(
-            f"chain_arithmetic: operations, count or traces is {least}; expected 1 at least"
-        )
+        raise ParamsError(f"chain_arithmetic: operations, count or traces is {least}; expected 1 at least")
     for number in numbers:
         for prompt in _prompts(split, number, params):
             yield _sample(split, prompt, params)
@@ -92,12 +88,7 @@ def _sample(split: str, prompt: str, params: dict[str, Any]) -> Sample:
     key = f"chain_arithmetic/{split}/{len(steps)}_{name}"
     values = running(start, steps)
     rng = RandomStream(params["seed"], "chain_arithmetic", split, key)
-    meta = {
-        "answer": values[-1],
-        "graders": ["number"],
-        "answer_after": CLOSING,
-        "group": str(len(steps)),
-    }
+    meta = {"answer": values[-1], "graders": ["number"], "answer_after": CLOSING, "group": str(len(steps))}
     if split != "test":
         meta["completions"] = [trace(values, rng) for _ in range(params["traces"])]
     return Sample(key, {"text": prompt, "meta": meta})

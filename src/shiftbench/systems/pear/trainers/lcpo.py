@@ -12,8 +12,6 @@ arXiv:2503.04697, section 3, LCPO-Exact. Differs: there the target is drawn for 
 one number, of which the prompt says nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench.contracts import TrainJob
-from shiftbench.trainers import _grpo, grpo
-from shiftbench.trainers._rollouts import Rollout
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _grpo, grpo
+from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {**grpo.PARAMS, "target": 5, "gamma": 0.1}
@@ -39,9 +37,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return _grpo.train(job, reward)
 
 
-def parts(
-    rollout: Rollout, correct: NDArray[np.bool_], params: Mapping[str, Any]
-) -> dict[str, NDArray[np.floating]]:
+def parts(rollout: Rollout, correct: NDArray[np.bool_], params: Mapping[str, Any]) -> dict[str, NDArray[np.floating]]:
     """Return `reward` of each response, and what it is made of.
 
     Args:
@@ -52,8 +48,4 @@ def parts(
     lengths = np.array([len(one.entropies) for one in rollout.statistics])
     off = np.abs(params["target"] - lengths).astype(np.float64)
     earned = np.where(correct, params["score"], params["format_score"])
-    return {
-        "reward": earned - params["gamma"] * off,
-        "correct": correct.astype(np.float64),
-        "off_target": off,
-    }
+    return {"reward": earned - params["gamma"] * off, "correct": correct.astype(np.float64), "off_target": off}

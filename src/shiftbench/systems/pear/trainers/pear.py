@@ -15,8 +15,6 @@ iNLP-Lab/PEAR, whose code could not be had. That README hands `old_log_prob["ent
 `compute_log_prob`, which divides logits by the temperature of the sampling before it takes entropies.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +22,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench.contracts import TrainJob
-from shiftbench.llm.token_statistics import phase_means
-from shiftbench.trainers import _grpo, grpo
-from shiftbench.trainers._rollouts import Rollout
+from shiftbench.evaluation.llm.token_statistics import phase_means
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _grpo, grpo
+from shiftbench.plugins.trainers._rollouts import Rollout
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {**grpo.PARAMS, "alpha": 1.0, "clip_low": None}
@@ -43,9 +41,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return _grpo.train(job, reward)
 
 
-def parts(
-    rollout: Rollout, correct: NDArray[np.bool_], params: Mapping[str, Any]
-) -> dict[str, NDArray[np.floating]]:
+def parts(rollout: Rollout, correct: NDArray[np.bool_], params: Mapping[str, Any]) -> dict[str, NDArray[np.floating]]:
     """Return `reward` of each response, and what it is made of.
 
     Args:

@@ -27,9 +27,9 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 Tensors = Mapping[str, NDArray[Any]]
 PARAMS: dict[str, object] = {
@@ -80,9 +80,7 @@ def of_searcher(found: Tensors, name: str, params: Mapping[str, Any]) -> Iterato
         "missed": missed / len(found["errors"]),
     }
 
-    def one(
-        metric: str, value: float, key: str = "searcher", group: str | None = None
-    ) -> Observation:
+    def one(metric: str, value: float, key: str = "searcher", group: str | None = None) -> Observation:
         return Observation(metric, key, float(value), name, params["dataset"], group=group)
 
     yield from (one(metric, value) for metric, value in of_all.items())

@@ -32,19 +32,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {
     "path": "",
     "runs": ["."],
     "searches": {"pare": "ADV_TRAINING_PARE/exps_loop_1"},
     "random_poses": {},
-    "checkpoints": {
-        "hrnet_w32_conv_pare": "pare-pretrained",
-        "exp_best_pare": "pare-failures_released",
-    },
+    "checkpoints": {"hrnet_w32_conv_pare": "pare-pretrained", "exp_best_pare": "pare-failures_released"},
     "size": 0.6,
 }
 DATASET = "smpl_bodies"
@@ -75,18 +72,13 @@ def measure(job: Measurement) -> Iterator[Observation]:
         prior = params["random_poses"].get(model)
         seeds = count()
         for run in runs:
-            yield from _searchers(
-                run / place, run / prior if prior else None, model, seeds, params["size"]
-            )
+            yield from _searchers(run / place, run / prior if prior else None, model, seeds, params["size"])
     yield from _results(runs, params["checkpoints"])
 
 
-def _searchers(
-    exps: Path, prior: Path | None, model: str, seeds: Iterator[int], size: float
-) -> Iterator[Observation]:
+def _searchers(exps: Path, prior: Path | None, model: str, seeds: Iterator[int], size: float) -> Iterator[Observation]:
     numbers = sorted(
-        int(found.parent.name.split("_")[1])
-        for found in exps.glob("Proc_*_evaluation/evaluation_error.txt")
+        int(found.parent.name.split("_")[1]) for found in exps.glob("Proc_*_evaluation/evaluation_error.txt")
     )
     if not numbers:
         raise DataError(
@@ -175,9 +167,7 @@ def first_phase(file: Path) -> Numbers:
 def _results(runs: Sequence[Path], checkpoints: Mapping[str, str]) -> Iterator[Observation]:
     """Yield the tests of all runs; those of the original model stand for each run."""
     each = [tests(run / "evaluation_results.txt", checkpoints) for run in runs]
-    original = {
-        key: value for found in each for key, value in found.items() if key[0].endswith(ORIGINAL)
-    }
+    original = {key: value for found in each for key, value in found.items() if key[0].endswith(ORIGINAL)}
     for seed, found in enumerate(each):
         for (weights, metric, dataset), value in {**found, **original}.items():
             yield Observation(metric, "all", value, f"{DATASET}/{weights}-s{seed}", dataset)
@@ -219,7 +209,5 @@ def _checkpoint(stem: str, checkpoints: Mapping[str, str], where: str) -> str:
 
 def _known(name: str, known: Mapping[str, str], what: str, where: str) -> str:
     if name not in known:
-        raise DataError(
-            f"{where}: {name!r} is none of the {what} that are known: {', '.join(known)}"
-        )
+        raise DataError(f"{where}: {name!r} is none of the {what} that are known: {', '.join(known)}")
     return known[name]

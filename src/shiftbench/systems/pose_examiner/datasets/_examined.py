@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.datasets import _bodies, capsule_bodies
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _bodies, capsule_bodies
 
 Floats = NDArray[np.float64]
 ASSETS = ("prior.json",)
@@ -36,9 +36,7 @@ SPREAD = 0.5
 TILT = 9.0
 """Degrees, 0.05 pi."""
 DEGREE = math.pi / 180
-LOW, HIGH = (
-    np.array([_bodies.LIMITS[name][end] for name in _bodies.ANGLES]) * DEGREE for end in (0, 1)
-)
+LOW, HIGH = (np.array([_bodies.LIMITS[name][end] for name in _bodies.ANGLES]) * DEGREE for end in (0, 1))
 DIMS = len(_bodies.ANGLES)
 WHITE = 255
 
@@ -91,9 +89,7 @@ def plain(key: str, pose: Floats, size: tuple[int, int], share: float) -> Sample
     return Sample(key, {"image": made.image, "poses": [made.pose]})
 
 
-def on_photo(
-    key: str, pose: Floats, split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Sample:
+def on_photo(key: str, pose: Floats, split: str, sources: dict[str, Path], params: dict[str, Any]) -> Sample:
     """Return the picture of a pose on a piece of a photo, in random colours, turned a little.
 
     Args:

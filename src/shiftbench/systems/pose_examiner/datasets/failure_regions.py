@@ -26,13 +26,13 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.datasets import capsule_bodies
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import capsule_bodies
+from shiftbench.plugins.trainers._regions import Limits, Region
 from shiftbench.systems.pose_examiner.datasets import _examined
-from shiftbench.trainers._regions import Limits, Region
 
 TASK = "keypoints"
 CLASSES = capsule_bodies.CLASSES
@@ -66,10 +66,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def samples(
-    split: str,
-    sources: dict[str, Path],
-    params: dict[str, Any],
-    inputs: Mapping[Ref, Path] = MappingProxyType({}),
+    split: str, sources: dict[str, Path], params: dict[str, Any], inputs: Mapping[Ref, Path] = MappingProxyType({})
 ) -> Iterator[Sample]:
     """Yield `train` or `test`: `image`, `poses`, and `meta` with the searcher and the angles.
 
@@ -88,9 +85,7 @@ def samples(
             yield made.with_field("meta", _meta(searcher, pose))
 
 
-def _poses(
-    words: RandomStream, count: int, found: Path | None, params: Mapping[str, Any]
-) -> NDArray[np.float64]:
+def _poses(words: RandomStream, count: int, found: Path | None, params: Mapping[str, Any]) -> NDArray[np.float64]:
     if found is None:
         return np.array([_examined.from_prior(words) for _ in range(count)])
     limits = Limits(_examined.LOW, _examined.HIGH)
@@ -105,11 +100,7 @@ def _poses(
 
 
 def _picture(
-    key: str,
-    pose: NDArray[np.float64],
-    split: str,
-    sources: dict[str, Path],
-    params: dict[str, Any],
+    key: str, pose: NDArray[np.float64], split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> Sample:
     if params["plain"]:
         return _examined.plain(key, pose, (params["height"], params["width"]), params["share"])

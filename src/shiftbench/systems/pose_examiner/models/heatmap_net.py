@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from shiftbench.base.errors import ParamsError
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _heatmaps
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _heatmaps
 
 TASK = "keypoints"
 PARAMS: dict[str, object] = {
@@ -49,9 +49,7 @@ class HeatmapNet(nn.Module):
         w = params["width"]
         self.crop = params["height_px"], params["width_px"]
         if any(size % DOWN for size in self.crop):
-            raise ParamsError(
-                f"heatmap_net: height_px and width_px are {self.crop}; expected multiples of {DOWN}"
-            )
+            raise ParamsError(f"heatmap_net: height_px and width_px are {self.crop}; expected multiples of {DOWN}")
         self.heat = self.crop[0] // 4, self.crop[1] // 4
         self.sigma, self.blur = params["sigma"], params["blur"]
         self.stem = nn.Sequential(*_convolved(3, w, 2))
@@ -75,13 +73,9 @@ class Block(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.main = nn.Sequential(
-            *_convolved(before, after, 2),
-            nn.Conv2d(after, after, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(after),
+            *_convolved(before, after, 2), nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after)
         )
-        self.beside = nn.Sequential(
-            nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after)
-        )
+        self.beside = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (n, after, h / 2, w / 2), rounded up."""
@@ -89,19 +83,11 @@ class Block(nn.Module):
 
 
 def _convolved(before: int, after: int, stride: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(before, after, 3, stride, 1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(),
-    ]
+    return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
 
 
 def _doubled(before: int, after: int) -> list[nn.Module]:
-    return [
-        nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-        nn.BatchNorm2d(after),
-        nn.ReLU(),
-    ]
+    return [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
 
 
 def build(params: Mapping[str, Any], classes: int) -> HeatmapNet:

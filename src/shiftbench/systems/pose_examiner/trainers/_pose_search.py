@@ -33,16 +33,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.tasks import keypoints
+from shiftbench.plugins.tasks._classes import LabelSpace
+from shiftbench.plugins.trainers import _regions, _searchers
 from shiftbench.systems.pose_examiner.datasets import _examined
-from shiftbench.tasks import keypoints
-from shiftbench.tasks._classes import LabelSpace
-from shiftbench.trainers import _regions, _searchers
 
 Floats = NDArray[np.float64]
 TASKS = ("keypoints",)
@@ -111,10 +111,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         words = RandomStream(job.seed, "pose_search", job.dataset, "region")
         region, steps = _regions.grow(region, model.errors, PRIOR, growth(params), centre, words)
     _log(job, looked, steps)
-    evaluations = (
-        len(looked),
-        len(steps) * min(params["faces"], 2 * _examined.DIMS) * params["poses"],
-    )
+    evaluations = (len(looked), len(steps) * min(params["faces"], 2 * _examined.DIMS) * params["poses"])
     return {
         "latent": torch.from_numpy(latent),
         "centre": torch.from_numpy(region.centre),

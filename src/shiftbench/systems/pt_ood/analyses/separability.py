@@ -11,8 +11,6 @@ penalty of the logistic regression. Rows stand under the dataset `named` (the gr
 beside its AUROC).
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
-from shiftbench.inference import batching
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.trainers import _logistic
+from shiftbench.evaluation import batching
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.trainers import _logistic
 
 Floats = NDArray[np.float64]
 PARAMS: dict[str, object] = {"ood": "", "named": "", "c": 0.1}
@@ -67,9 +65,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
                 yield Observation(metric, keys[at], float(value), name, named, job.params["split"])
 
 
-def separated(
-    features: Floats, labels: NDArray[np.int64], fits: NDArray[np.bool_], c: float
-) -> NDArray[np.bool_]:
+def separated(features: Floats, labels: NDArray[np.int64], fits: NDArray[np.bool_], c: float) -> NDArray[np.bool_]:
     """Return which answers are right on the half that was not fitted on.
 
     Args:
@@ -80,9 +76,7 @@ def separated(
     """
     mean, std = features[fits].mean(0), np.maximum(features[fits].std(0), 1e-6)
     inside = (features - mean) / std
-    weight, bias = _logistic.fit(
-        inside[fits], labels[fits], int(labels.max()) + 1, c, balanced=False, threads=1
-    )
+    weight, bias = _logistic.fit(inside[fits], labels[fits], int(labels.max()) + 1, c, balanced=False, threads=1)
     answers: NDArray[np.bool_] = (inside[~fits] @ weight.T + bias).argmax(1) == labels[~fits]
     return answers
 
@@ -98,7 +92,6 @@ def _seen(net: Any, samples: Iterable[Sample]) -> tuple[Floats, Floats]:
     """Return features (n, d) and logits (n, C) of images that are read a batch at a time."""
     parts = [net(batch) for batch in batching.batches(samples, BATCH)]
     features, logits = (
-        np.concatenate([part[name] for part in parts]).astype(np.float64)
-        for name in ("features", "logits")
+        np.concatenate([part[name] for part in parts]).astype(np.float64) for name in ("features", "logits")
     )
     return features, logits

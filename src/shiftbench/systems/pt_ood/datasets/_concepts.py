@@ -13,15 +13,13 @@ Source: the lists of PT-OOD (2023, arXiv:2310.00847) were never released, so the
 those of its winter 2021 release with 500 images and more (Ridnik et al. 2021, arXiv:2104.10972), as timm lists them.
 """
 
-from __future__ import annotations
-
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
 
 from shiftbench.data import source_files, splits
-from shiftbench.datasets import cifar10, cifar100, imagenet
-from shiftbench.datasets._nouns import Nouns
+from shiftbench.plugins.datasets import cifar10, cifar100, imagenet
+from shiftbench.plugins.datasets._nouns import Nouns
 
 PARTS = ("familiar", "unseen", "held")
 COUNT = 100
@@ -62,9 +60,7 @@ def nearest(nouns: Nouns, of: Sequence[str], among: Sequence[str]) -> list[str]:
     return found
 
 
-def chosen(
-    nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: int = COUNT
-) -> dict[str, list[str]]:
+def chosen(nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: int = COUNT) -> dict[str, list[str]]:
     """Return the synsets of each part.
 
     Args:
@@ -78,11 +74,7 @@ def chosen(
     related = [*known, *thousand]
     rest = [s for s in listed if s not in seen and not nouns.related(s, related)]
     twins = nearest(nouns, first, rest)
-    return {
-        "familiar": first,
-        "unseen": twins,
-        "held": nearest(nouns, first, sorted(set(rest) - set(twins))),
-    }
+    return {"familiar": first, "unseen": twins, "held": nearest(nouns, first, sorted(set(rest) - set(twins)))}
 
 
 def main() -> None:

@@ -13,16 +13,14 @@ Source: Russakovsky et al. 2015, doi:10.1007/s11263-015-0816-y; Ridnik et al. 20
 classes is ours, since the lists of PT-OOD (2023, arXiv:2310.00847) were never released.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.datasets._pictures import SUFFIXES, read_array
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array
 from shiftbench.systems.pt_ood.datasets import _concepts
 
 TASK = "classification"
@@ -46,15 +44,11 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
         ParamsError: there is no such part.
     """
     if params["part"] not in _concepts.PARTS:
-        raise ParamsError(
-            f"imagenet_concepts: part is {params['part']!r}; {near(params['part'], _concepts.PARTS)}"
-        )
+        raise ParamsError(f"imagenet_concepts: part is {params['part']!r}; {near(params['part'], _concepts.PARTS)}")
     return _concepts.read(params["part"])
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield the images of the part: `image` uint8 (h, w) or (h, w, 3), `label` 0 to 99; a bad image as its error.
 
     Raises:
@@ -78,9 +72,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _root(params: dict[str, Any]) -> Path:
     if not params["root"]:
-        raise ParamsError(
-            "imagenet_concepts: option root is missing; give the folder that holds a folder per synset"
-        )
+        raise ParamsError("imagenet_concepts: option root is missing; give the folder that holds a folder per synset")
     return Path(params["root"]).expanduser()
 
 

@@ -7,14 +7,12 @@ SET is `humaneval` or `mbpp`, FAMILY one of `FAMILIES`. Each line has task_id, p
 test. Source: https://github.com/amazon-science/recode (Apache-2.0).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache
 from pathlib import Path
 
-from shiftbench.errors import DataError, near
+from shiftbench.base.errors import DataError, near
 
 FAMILIES = {"nlaugmenter": 73, "func_name": 51, "natgen": 25, "format": 15}
 """Family -> files for each set, seeds counted."""
@@ -52,9 +50,7 @@ def perturbed(folder: Path, name: str, family: str, perturbation: str, seed: int
         names = {known for known, _ in found}
         seeds = sorted(known for one, known in found if one == perturbation)
         hint = f"it has seeds {seeds}" if seeds else near(perturbation, names)
-        raise DataError(
-            f"{folder}/{name}/full/{family} has no {name}_{perturbation}_s{seed}.jsonl ({hint})"
-        )
+        raise DataError(f"{folder}/{name}/full/{family} has no {name}_{perturbation}_s{seed}.jsonl ({hint})")
     return found[perturbation, seed]
 
 
@@ -66,9 +62,7 @@ def rows(file: Path) -> dict[str, dict[str, str]]:
         DataError: it is missing, a line is no JSON or lacks a field, or a problem comes twice; names the line.
     """
     if not file.is_file():
-        raise DataError(
-            f"{file} does not exist; give the path of a file of a clone of amazon-science/recode"
-        )
+        raise DataError(f"{file} does not exist; give the path of a file of a clone of amazon-science/recode")
     found: dict[str, dict[str, str]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         try:

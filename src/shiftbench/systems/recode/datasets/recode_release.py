@@ -4,14 +4,12 @@
 Source: Wang et al. 2023, https://arxiv.org/abs/2212.10264; https://github.com/amazon-science/recode.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _human_eval
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _human_eval
 from shiftbench.systems.recode.datasets import _recode_release
 
 TASK = "generation"

@@ -7,13 +7,11 @@ merit. In the files released with ReCode (https://arxiv.org/abs/2212.10264) name
 Option: `across`: categories, name -> shifts, each a row with that group, over all of its shifts and seeds.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
-from shiftbench.metrics import _executed
+from shiftbench.plugins.metrics import _executed
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 

@@ -8,11 +8,9 @@ instead of the worst, a maximum instead of the product; `across`: categories, na
 group, over all of its shifts and seeds at once; `changed`: only prompts that one of the seeds changes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
-from shiftbench.metrics import _executed
+from shiftbench.plugins.metrics import _executed
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -24,16 +22,12 @@ RANGE = (None, 1.0)
 HIGHER_IS_BETTER = False
 
 
-def reduce(
-    path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any
-) -> Contributions:
+def reduce(path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any) -> Contributions:
     """Each prompt adds, in billionths, its pass@k on the clean prompt and what is lost of it."""
     found = _executed.verdicts(path, seeds, changed=changed)
     clean = _executed.at_k(found.clean, k)
     robust = _executed.at_k(found.best if best else found.worst, k)
-    return Contributions(
-        found.counting, (clean * found.counting, (clean - robust) * found.counting)
-    )
+    return Contributions(found.counting, (clean * found.counting, (clean - robust) * found.counting))
 
 
 def finish(sums: Sums, path: SeverityPath, **_: Any) -> dict[float | None, Floats]:

@@ -8,12 +8,10 @@ instead of the worst, a maximum instead of the product; `across`: categories, na
 group, over all of its shifts and seeds at once; `changed`: only prompts that one of the seeds changes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from shiftbench.data.formats import E9
-from shiftbench.metrics import _executed
+from shiftbench.plugins.metrics import _executed
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -25,9 +23,7 @@ RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 
 
-def reduce(
-    path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any
-) -> Contributions:
+def reduce(path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any) -> Contributions:
     """Each prompt adds its robust pass@k in billionths."""
     found = _executed.verdicts(path, seeds, changed=changed)
     value = _executed.at_k(found.best if best else found.worst, k)

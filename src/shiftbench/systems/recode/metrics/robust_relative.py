@@ -11,12 +11,10 @@ instead of the worst, a maximum instead of the product; `across`: categories, na
 group, over all of its shifts and seeds at once; `changed`: only prompts that one of the seeds changes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from shiftbench.data.formats import E9
-from shiftbench.metrics import _executed
+from shiftbench.plugins.metrics import _executed
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -28,9 +26,7 @@ RANGE = (0.0, 2.0)
 HIGHER_IS_BETTER = False
 
 
-def reduce(
-    path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any
-) -> Contributions:
+def reduce(path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any) -> Contributions:
     """Each prompt adds, in billionths, the two terms that a change of verdicts makes."""
     found = _executed.verdicts(path, seeds, changed=changed)
     lost = found.clean & ~(found.best if best else found.worst)

@@ -1,7 +1,5 @@
 """Problems with their solutions, as the weights of models that look solutions up; how a body fits a prompt."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence
@@ -11,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 
 _NAME = "problems.json"
 
@@ -37,9 +35,7 @@ def packed(samples: Sequence[Sample]) -> nets.State:
 
 def _problem(sample: Sample) -> Problem:
     meta = sample.fields["meta"]
-    return Problem(
-        sample.key, sample.fields["text"], meta["entry_point"], meta["canonical_solution"]
-    )
+    return Problem(sample.key, sample.fields["text"], meta["entry_point"], meta["canonical_solution"])
 
 
 def unpacked(weights: Path) -> list[Problem]:

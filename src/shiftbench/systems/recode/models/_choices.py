@@ -4,14 +4,12 @@ Mutants change one thing: an operator (`+` to `-`, `<` to `<=`), a number (by on
 Source: none; the usual mutation operators (Jia and Harman, IEEE TSE 2011), on the syntax tree.
 """
 
-from __future__ import annotations
-
 import ast
 import copy
 from collections.abc import Iterator, Sequence
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.models import _bodies
 
 OTHERS, MUTANTS = 4, 3
@@ -28,9 +26,7 @@ def bodies(sample: Sample, problems: Sequence[_bodies.Problem]) -> list[str]:
     rng = RandomStream(0, "choices", "generation", meta["task_id"])
     right = meta["canonical_solution"]
     order = [problems[int(at)] for at in rng.choice(len(problems))]
-    others = [
-        _bodies.fitted(one, sample) for one in order if _number(one.key) != _number(sample.key)
-    ]
+    others = [_bodies.fitted(one, sample) for one in order if _number(one.key) != _number(sample.key)]
     found = [right, *others[:OTHERS], *mutants(sample.fields["text"], right)[:MUTANTS]]
     return list(dict.fromkeys(found))
 

@@ -7,18 +7,16 @@ both. Of equally near ones the first counts.
 Source: none; stand-ins for language models (tokens against sub-words), see the card of ReCode.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.recode.models import _bodies
 
 TASK = "generation"
@@ -37,11 +35,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: `completions`, one for each prompt.
 

@@ -12,8 +12,6 @@ the longest completion that parses and cuts it behind the first function, which 
 one; the paper's ablation has top-p 0.95, too. Weights: `retrieval_index`, of which nothing is read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import answer_cache, client
 
 TASK = "generation"
 ANSWERS = Path(__file__).parents[1] / "recorded"
@@ -44,9 +42,7 @@ WAYS = {"completion": "{prompt}", "chat": f"{INSTRUCTION}{OPENING}"}
 STOP = {"completion": "\ndef ", "chat": "```"}
 
 
-def asks(
-    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[client.Request]:
+def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
     """Return what is asked for samples, `samples` requests for each in turn.
 
     Raises:
@@ -72,18 +68,11 @@ def asks(
 def _messages(prompt: str, way: str) -> tuple[client.Message, ...]:
     if way == "completion":
         return ((client.RAW, prompt),)
-    return (
-        ("user", INSTRUCTION.format(prompt=prompt)),
-        ("assistant", OPENING.format(prompt=prompt)),
-    )
+    return (("user", INSTRUCTION.format(prompt=prompt)), ("assistant", OPENING.format(prompt=prompt)))
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: `completions`, `samples` for each prompt.
 

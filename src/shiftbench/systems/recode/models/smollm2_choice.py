@@ -9,8 +9,6 @@ Source: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737 (the model); sco
 Brown et al. 2020, https://arxiv.org/abs/2005.14165, section 2.4. Weights: `retrieval_index`.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import refs
-from shiftbench.errors import DataError
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.systems.recode.models import _bodies, _choices
 
 TASK = "generation"
@@ -40,11 +38,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor.
 
@@ -85,9 +79,7 @@ def load(
 
 def _key(params: Mapping[str, Any], prompt: str, bodies: list[str]) -> answer_cache.Key:
     decoding: dict[str, int | str] = {"score": "mean_log_probability", "tokens": params["tokens"]}
-    return answer_cache.Key(
-        client.identity(params["llm"]), "plain", decoding, 0, json.dumps([prompt, bodies])
-    )
+    return answer_cache.Key(client.identity(params["llm"]), "plain", decoding, 0, json.dumps([prompt, bodies]))
 
 
 def scorer(name: str, folder: Path, most: int) -> Score:
@@ -100,7 +92,7 @@ def scorer(name: str, folder: Path, most: int) -> Score:
     """
     import torch
 
-    from shiftbench.llm import local_model
+    from shiftbench.evaluation.llm import local_model
 
     tokens, net = local_model.load(folder)
     taken = inspect.signature(net.forward).parameters
@@ -108,9 +100,7 @@ def scorer(name: str, folder: Path, most: int) -> Score:
 
     def score(prompt: str, bodies: Sequence[str]) -> list[float]:
         head = tokens(prompt, add_special_tokens=False)["input_ids"]
-        tails = [
-            tokens(body, add_special_tokens=False)["input_ids"][:most] or [0] for body in bodies
-        ]
+        tails = [tokens(body, add_special_tokens=False)["input_ids"][:most] or [0] for body in bodies]
         width = max(map(len, tails))
         with torch.inference_mode():
             shared = net(input_ids=torch.tensor([head]), use_cache=True, logits_to_keep=1)

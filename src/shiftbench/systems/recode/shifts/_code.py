@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from shiftbench.errors import DataError, RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.errors import DataError, RangeError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels
 
 RANGE = (0.0, 10.0)
 """Ten seeds, as many as were released."""
@@ -38,9 +38,7 @@ def seeded(name: str, severity: float, rng: RandomStream) -> RandomStream | None
     """
     _levels.check(name, severity, RANGE)
     if severity != int(severity):
-        raise RangeError(
-            f"shift {name.rpartition('.')[2]!r}: severity {severity:g} is no seed; expected 1, 2, ..."
-        )
+        raise RangeError(f"shift {name.rpartition('.')[2]!r}: severity {severity:g} is no seed; expected 1, 2, ...")
     return rng.of(f"{name.rpartition('.')[2]}/{int(severity)}") if severity else None
 
 
@@ -69,13 +67,9 @@ class Code:
         """
         meta = sample.fields.get("meta") or {}
         try:
-            return cls(
-                sample.fields["text"], meta["canonical_solution"], meta["entry_point"], sample.key
-            )
+            return cls(sample.fields["text"], meta["canonical_solution"], meta["entry_point"], sample.key)
         except KeyError as error:
-            raise DataError(
-                f"no {error.args[0]!r}: this is no sample of the task `generation`"
-            ) from None
+            raise DataError(f"no {error.args[0]!r}: this is no sample of the task `generation`") from None
 
     @property
     def whole(self) -> str:
@@ -101,11 +95,7 @@ class Code:
         Raises:
             DataError: the prompt defines none of that name.
         """
-        found = [
-            node
-            for node in ast.walk(self.tree)
-            if isinstance(node, Function) and node.name == self.entry
-        ]
+        found = [node for node in ast.walk(self.tree) if isinstance(node, Function) and node.name == self.entry]
         if not found:
             raise DataError(f"the prompt defines no function {self.entry!r}")
         return found[-1]
@@ -171,9 +161,7 @@ class Code:
         return [
             node
             for node in ast.walk(self.function)
-            if isinstance(node, ast.stmt)
-            and node is not self.function
-            and after <= self.span(node)[0] < end
+            if isinstance(node, ast.stmt) and node is not self.function and after <= self.span(node)[0] < end
         ]
 
     def _header(self) -> tuple[int, int]:
@@ -188,9 +176,7 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
     return text
 
 
-def with_code(
-    sample: Sample, text: str, rest: str | None = None, entry: str | None = None
-) -> Sample:
+def with_code(sample: Sample, text: str, rest: str | None = None, entry: str | None = None) -> Sample:
     """Return a sample with another prompt, and another rest of the solution or entry point."""
     meta = dict(sample.fields["meta"])
     meta |= {} if rest is None else {"canonical_solution": rest}

@@ -5,12 +5,10 @@ Statements that would change what the function is (`yield`, `global`) or that wo
 not taken, nor those of functions within it, whose names would become local.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.recode.shifts import _code, _syntax
 
 WRAPS = ("if False:", "while False:", "for _ in range(0):")
@@ -38,6 +36,4 @@ def inserted(code: _code.Code, rng: RandomStream, *, last: bool) -> Iterator[lis
 def _usable(node: ast.stmt, most: float) -> bool:
     inner = list(ast.walk(node))
     multiline = any(isinstance(one, ast.Constant) and "\n" in str(one.value) for one in inner)
-    return (
-        len(inner) <= most and not multiline and not any(isinstance(one, _REFUSED) for one in inner)
-    )
+    return len(inner) <= most and not multiline and not any(isinstance(one, _REFUSED) for one in inner)

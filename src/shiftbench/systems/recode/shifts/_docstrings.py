@@ -5,14 +5,12 @@ code defines or uses, and escapes are left as they are. Differs: names are cut o
 they are, where the original masks them with letters that the change then spares.
 """
 
-from __future__ import annotations
-
 import keyword
 import re
 from collections.abc import Callable, Iterator
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
 WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
@@ -20,9 +18,7 @@ Letters = Callable[[str, RandomStream], str]
 Tokens = Callable[[list[str], list[bool], RandomStream], list[str]]
 
 
-def letters(
-    name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters
-) -> Sample:
+def letters(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
     """Return a sample whose prose is changed piece by piece.
 
     Args:
@@ -38,9 +34,7 @@ def letters(
     """
 
     def each(line: str, names: set[str], own: RandomStream) -> str:
-        return "".join(
-            piece if kept else change(piece, own) for piece, kept in _pieces(line, names) if piece
-        )
+        return "".join(piece if kept else change(piece, own) for piece, kept in _pieces(line, names) if piece)
 
     return _changed(name, sample, severity, rng, each)
 
@@ -93,11 +87,7 @@ def tokens(name: str, sample: Sample, severity: float, rng: RandomStream, change
 
 
 def _changed(
-    name: str,
-    sample: Sample,
-    severity: float,
-    rng: RandomStream,
-    each: Callable[[str, set[str], RandomStream], str],
+    name: str, sample: Sample, severity: float, rng: RandomStream, each: Callable[[str, set[str], RandomStream], str]
 ) -> Sample:
     own = _code.seeded(name, severity, rng)
     code = _code.Code.of(sample)

@@ -4,8 +4,6 @@ Source: none; there is no tagger that needs no model. A word's possible parts of
 lemminflect's dictionary has it; what stands before and behind it chooses. Function words are never touched.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 PARTS = {"NOUN": "noun", "VERB": "verb", "ADJ": "adj", "ADV": "adv"}

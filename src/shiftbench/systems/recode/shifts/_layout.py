@@ -3,14 +3,12 @@
 Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.4.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import tokenize
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
 
@@ -98,11 +96,7 @@ def commented(sample: Sample) -> Sample:
     indent = code.text[line:start]
     prose = [part.strip() for part in code.text[first:last].strip().split("\n")]
     comments = f"\n{indent}".join(f"# {part}".rstrip() for part in prose)
-    return (
-        _code.with_code(sample, code.text[:start] + comments + code.text[end:])
-        if not indent.strip()
-        else sample
-    )
+    return _code.with_code(sample, code.text[:start] + comments + code.text[end:]) if not indent.strip() else sample
 
 
 def spaced(sample: Sample, rng: RandomStream) -> Sample:
@@ -111,11 +105,7 @@ def spaced(sample: Sample, rng: RandomStream) -> Sample:
     start = code.docstring[1] if code.docstring else 0
     kept = _within_strings(code)
     ends = [match.start() for match in re.finditer("\n", code.text) if match.start() >= start]
-    ends = [
-        end
-        for end in ends
-        if code.text.count("\n", 0, end) + 2 not in kept and code.text[end - 1] != "\\"
-    ]
+    ends = [end for end in ends if code.text.count("\n", 0, end) + 2 not in kept and code.text[end - 1] != "\\"]
     draws = rng.uniform(len(ends)) < 0.5
     edits = [(end, end, "\n") for end, draw in zip(ends, draws, strict=True) if draw]
     return _code.with_code(sample, _code.edited(code.text, edits))

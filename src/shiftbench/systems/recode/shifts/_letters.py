@@ -5,12 +5,10 @@ al. 2021, https://arxiv.org/abs/2112.02721). The rates of the released files, me
 `tests/shifts/test_prompts.py`.
 """
 
-from __future__ import annotations
-
 import re
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _texts
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _texts
 
 DROPPED, ADDED = 0.1, 0.05
 """Shares of the white space that goes, and of the other characters that get a space behind them."""
@@ -22,8 +20,7 @@ def flipped(text: str, share: float, rng: RandomStream) -> str:
     draws = rng.uniform(len(text)) < share
     cases = [letter.swapcase() for letter in text]
     return "".join(
-        case if draw and len(case) == 1 else letter
-        for letter, case, draw in zip(text, cases, draws, strict=True)
+        case if draw and len(case) == 1 else letter for letter, case, draw in zip(text, cases, draws, strict=True)
     )
 
 
@@ -33,9 +30,7 @@ def mistyped(text: str, share: float, rng: RandomStream) -> str:
     found = []
     for letter, draw, key in zip(text, draws, keys, strict=True):
         near = _texts.NEIGHBOURS.get(letter.lower())
-        found.append(
-            _texts.cased(_texts.pick(near, float(key)), letter) if near and draw else letter
-        )
+        found.append(_texts.cased(_texts.pick(near, float(key)), letter) if near and draw else letter)
     return "".join(found)
 
 

@@ -6,15 +6,13 @@ and a new name must be an identifier that is no keyword and that the program doe
 leading digit); where ten draws give none, the name stays.
 """
 
-from __future__ import annotations
-
 import builtins
 import keyword
 import re
 from collections.abc import Callable
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
 TRIES = 10
@@ -22,9 +20,7 @@ Change = Callable[[list[str], RandomStream], list[str]]
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[A-Z]+")
 
 
-def renamed(
-    name: str, sample: Sample, severity: float, rng: RandomStream, change: Change
-) -> Sample:
+def renamed(name: str, sample: Sample, severity: float, rng: RandomStream, change: Change) -> Sample:
     """Return a sample whose entry point has another name.
 
     Args:

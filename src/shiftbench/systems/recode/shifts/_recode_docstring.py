@@ -4,19 +4,11 @@ Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.1
 seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.systems.recode.shifts import (
-    _code,
-    _docstrings,
-    _english,
-    _letters,
-    _tenses,
-)
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _letters, _tenses
 
 FIELD = None
 TASK = "generation"

@@ -3,12 +3,10 @@
 Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.4. The severity is a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _layout, _syntax
 
 FIELD = None
@@ -45,9 +43,7 @@ def _after_docstring(sample: Sample, _: RandomStream) -> Sample:
 CHANGES: dict[str, Callable[[Sample, RandomStream], Sample]] = {
     "black_only": lambda sample, _: _syntax.formatted(sample),
     "docstring_to_comments": lambda sample, _: _layout.commented(sample),
-    "new_line_after_code": lambda sample, _: _code.with_code(
-        sample, _code.Code.of(sample).text + "\n"
-    ),
+    "new_line_after_code": lambda sample, _: _code.with_code(sample, _code.Code.of(sample).text + "\n"),
     "new_line_after_docstring": _after_docstring,
     "new_lines": _layout.spaced,
     "split_lines": lambda sample, _: _layout.split(sample),

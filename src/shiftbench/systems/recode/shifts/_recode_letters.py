@@ -4,18 +4,11 @@ Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, sections 3.
 `_names`. The severity is a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.systems.recode.shifts import (
-    _code,
-    _docstrings,
-    _letters,
-    _names,
-)
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _docstrings, _letters, _names
 
 FIELD = None
 TASK = "generation"
@@ -30,9 +23,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
     return {"OF": options["of"], "CHANGE": options["change"]}
 
 
-def apply(
-    value: Sample, severity: float, rng: RandomStream, *, of: str, change: str, share: float
-) -> Sample:
+def apply(value: Sample, severity: float, rng: RandomStream, *, of: str, change: str, share: float) -> Sample:
     """Return a prompt with another docstring (`of: docstring`), or whose function has another name (`of: name`).
 
     Raises:

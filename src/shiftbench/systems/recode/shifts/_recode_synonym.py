@@ -5,13 +5,11 @@ takes the word's form; parts of speech by the rules of `_english`. The meaning m
 severity is a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _docstrings, _synonyms
 
 FIELD = None
@@ -29,13 +27,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    sources: Mapping[str, Path],
-    change: str,
-    share: float,
+    value: Sample, severity: float, rng: RandomStream, *, sources: Mapping[str, Path], change: str, share: float
 ) -> Sample:
     """Return a prompt with another docstring.
 

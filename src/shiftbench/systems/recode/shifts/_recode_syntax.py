@@ -3,19 +3,12 @@
 Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.3, after NatGen. The severity is a seed.
 """
 
-from __future__ import annotations
-
 import string
 from collections.abc import Mapping
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.systems.recode.shifts import (
-    _code,
-    _dead_code,
-    _syntax,
-    _variables,
-)
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.systems.recode.shifts import _code, _dead_code, _syntax, _variables
 
 FIELD = None
 TASK = "generation"
@@ -26,9 +19,7 @@ CHANGES: dict[str, _syntax.Change] = {
     "dead_code": lambda code, own: _dead_code.inserted(code, own, last=False),
     "dead_code_last": lambda code, own: _dead_code.inserted(code, own, last=True),
     "rename_naive": lambda code, _: _variables.renamed(code, lambda _: "VAR_0"),
-    "rename_random": lambda code, own: _variables.renamed(
-        code, lambda name: _random(len(name), own)
-    ),
+    "rename_random": lambda code, own: _variables.renamed(code, lambda name: _random(len(name), own)),
 }
 
 

@@ -1,13 +1,11 @@
 """Synonyms of a word in its sentence, in its own form; helper of the perturbations that use WordNet."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.errors import DataError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _wordnet
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _wordnet
 from shiftbench.systems.recode.shifts import _english
 
 SOURCES = (_wordnet.SOURCE,)
@@ -37,12 +35,7 @@ def synonyms(known: _wordnet.WordNet, word: str, part: str) -> list[str]:
 
 
 def replaced(
-    known: _wordnet.WordNet,
-    parts: list[str],
-    free: list[bool],
-    rng: RandomStream,
-    share: float,
-    form: str,
+    known: _wordnet.WordNet, parts: list[str], free: list[bool], rng: RandomStream, share: float, form: str
 ) -> list[str]:
     """Return the parts of a line in which content words, with probability `share`, become `form` ({new}, {old})."""
     places = [at for at, one in enumerate(free) if one]

@@ -6,13 +6,11 @@ is. Black formats the whole program, which is then cut where it was cut before; 
 else and is the control.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Iterator
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code
 
 Change = Callable[[_code.Code, RandomStream], Iterator[list[_code.Edit]]]
@@ -20,9 +18,7 @@ MARK = "the_rest_begins_here_0"
 TRIES = 20
 
 
-def changed(
-    name: str, sample: Sample, severity: float, rng: RandomStream, change: Change
-) -> Sample:
+def changed(name: str, sample: Sample, severity: float, rng: RandomStream, change: Change) -> Sample:
     """Return a sample whose given code is changed and formatted.
 
     Args:
@@ -43,9 +39,7 @@ def changed(
     for tried, edits in enumerate(change(code, own)):
         within = [edit for edit in edits if edit[1] <= len(code.text)]
         beyond = [
-            (start - len(code.text), end - len(code.text), new)
-            for start, end, new in edits
-            if start >= len(code.text)
+            (start - len(code.text), end - len(code.text), new) for start, end, new in edits if start >= len(code.text)
         ]
         text, rest = _code.edited(code.text, within), _code.edited(code.rest, beyond)
         if len(within) + len(beyond) == len(edits) and _code.sound(text + rest):
@@ -83,11 +77,7 @@ def own_line(code: _code.Code, node: ast.stmt) -> bool:
     start = code.span(node)[0]
     line = code.whole.rfind("\n", 0, start) + 1
     decorated = bool(getattr(node, "decorator_list", ()))
-    return (
-        not code.whole[line:start].strip()
-        and not decorated
-        and not code.whole.startswith("elif", start)
-    )
+    return not code.whole[line:start].strip() and not decorated and not code.whole.startswith("elif", start)
 
 
 def before(code: _code.Code, node: ast.stmt, lines: list[str]) -> _code.Edit:
@@ -105,11 +95,7 @@ def in_scope(code: _code.Code, *, whole: bool = False) -> list[ast.stmt]:
         code: a prompt with the rest of its solution.
         whole: those of the rest, too.
     """
-    inner = [
-        node
-        for node in ast.walk(code.function)
-        if isinstance(node, _SCOPES) and node is not code.function
-    ]
+    inner = [node for node in ast.walk(code.function) if isinstance(node, _SCOPES) and node is not code.function]
     hidden = {id(below) for node in inner for below in ast.walk(node) if below is not node}
     found = [node for node in code.statements(whole=whole) if id(node) not in hidden]
     return sorted(found, key=code.span)

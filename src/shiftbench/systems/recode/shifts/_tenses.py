@@ -1,10 +1,8 @@
 """Verbs in another tense, where they are a sentence's own: no infinitives or participles, none after an auxiliary."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.recode.shifts import _english
 
 _BEFORE = frozenset(
@@ -20,11 +18,7 @@ def past(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
     for at, part in enumerate(parts):
         if free[at] and part.lower() in _BE:
             found[at] = _english.like(_BE[part.lower()], part)
-    return _each(
-        found,
-        free,
-        lambda word: _english.forms(_english.lemma(word, "VERB"), "VERB").get("VBD", word),
-    )
+    return _each(found, free, lambda word: _english.forms(_english.lemma(word, "VERB"), "VERB").get("VBD", word))
 
 
 def future(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:

@@ -4,8 +4,6 @@ Arguments and what the function assigns are variables; imports, functions, class
 f-string or a `global` names.
 """
 
-from __future__ import annotations
-
 import ast
 import keyword
 import re
@@ -38,15 +36,10 @@ def _frequent(code: _code.Code) -> list[str]:
         elif isinstance(node, ast.keyword) and node.arg:
             refused.add(node.arg)
     uses = sorted(
-        (place, name)
-        for name in variables - refused
-        for place in _places(code, name)
-        if place[1] <= len(code.text)
+        (place, name) for name in variables - refused for place in _places(code, name) if place[1] <= len(code.text)
     )
     count = Counter(name for _, name in uses)
-    return [
-        name for name, _ in count.most_common()
-    ]  # equal ones in the order in which they were met
+    return [name for name, _ in count.most_common()]  # equal ones in the order in which they were met
 
 
 def _arguments(function: _code.Function) -> list[ast.arg]:

@@ -4,10 +4,8 @@ Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.2
 of names as in `_names`. The severity is a seed.
 """
 
-from __future__ import annotations
-
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _english, _names
 
 FIELD = None

@@ -5,13 +5,11 @@ of names as in `_names`.
 The severity is a seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _names, _synonyms
 
 FIELD = None
@@ -23,12 +21,7 @@ PARAMS: dict[str, object] = {"share": 0.5}
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    sources: Mapping[str, Path],
-    share: float = 0.5,
+    value: Sample, severity: float, rng: RandomStream, *, sources: Mapping[str, Path], share: float = 0.5
 ) -> Sample:
     """Return a prompt whose function has another name.
 

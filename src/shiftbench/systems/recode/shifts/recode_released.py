@@ -10,13 +10,11 @@ before August 2023 the seeds of name perturbations are identical (issue 5); `per
 change nothing. Takes no random words.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.datasets import _recode_release
 from shiftbench.systems.recode.shifts import _code
 

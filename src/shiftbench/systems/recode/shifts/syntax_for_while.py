@@ -5,13 +5,11 @@ x in xs` becomes a count through a list of them, `while c` a `for` over `iter(la
 loop's head is written anew, since its body may not be given. Deterministic. Takes no random words.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _syntax
 
 FIELD = None
@@ -46,18 +44,12 @@ def _turned(code: _code.Code, rng: RandomStream) -> Iterator[list[_code.Edit]]:
 def _while(code: _code.Code, node: ast.For) -> list[_code.Edit]:
     names = {name for name in code.names if name.startswith(("items", "place"))}
     items, place = ("items", "place") if not names else ("items_0", "place_0")
-    line, _, head = _syntax.before(
-        code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"]
-    )
+    line, _, head = _syntax.before(code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"])
     start, end = code.span(node)[0], _head_end(code, node)
     body = code.whole.rfind("\n", 0, code.span(node.body[0])[0]) + 1
     indent = code.whole[body : code.span(node.body[0])[0]]
     steps = f"{indent}{place} += 1\n{indent}{ast.unparse(node.target)} = {items}[{place}]\n"
-    return [
-        (line, line, head),
-        (start, end, f"while {place} + 1 < len({items}):"),
-        (body, body, steps),
-    ]
+    return [(line, line, head), (start, end, f"while {place} + 1 < len({items}):"), (body, body, steps)]
 
 
 def _for(code: _code.Code, node: ast.While) -> list[_code.Edit]:

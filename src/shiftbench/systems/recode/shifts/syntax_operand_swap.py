@@ -4,13 +4,11 @@ Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.3
 see `_syntax`. Deterministic. Takes no random words.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.recode.shifts import _code, _syntax
 
 FIELD = None
@@ -37,11 +35,7 @@ _LOOSE = (ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.NamedExpr)
 def _mirrored(code: _code.Code, rng: RandomStream) -> Iterator[list[_code.Edit]]:
     for statement in _syntax.in_scope(code):
         for node in ast.walk(statement):
-            if (
-                isinstance(node, ast.Compare)
-                and len(node.ops) == 1
-                and type(node.ops[0]) in _MIRROR
-            ):
+            if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _MIRROR:
                 left, right = (_operand(one) for one in (node.comparators[0], node.left))
                 yield [(*code.span(node), f"{left} {_MIRROR[type(node.ops[0])]} {right}")]
 

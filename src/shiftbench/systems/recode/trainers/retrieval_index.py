@@ -4,16 +4,14 @@ Source: none; the index is what such a model knows. It holds the very problems t
 whether an answer is found, but whether it still is when the prompt is written otherwise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.recode.models import _bodies
 
 TASKS = ("generation",)

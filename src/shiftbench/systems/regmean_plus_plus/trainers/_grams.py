@@ -7,8 +7,6 @@ solved for; all else is the mean over nets. One walk serves RegMean and RegMean+
 with: the output of the candidate's own blocks before, or of the merged ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 PARAMS: dict[str, object] = {
@@ -93,9 +91,7 @@ def train(job: TrainJob, *, merged_inputs: bool) -> State:
 
 
 @torch.inference_mode()
-def walk(
-    merged: Any, candidates: Sequence[Any], inputs: Sequence[torch.Tensor], how: Settings
-) -> None:
+def walk(merged: Any, candidates: Sequence[Any], inputs: Sequence[torch.Tensor], how: Settings) -> None:
     """Replace the linear layers of a merged net, block after block, by the least-squares solutions.
 
     Args:
@@ -105,10 +101,7 @@ def walk(
         how: see `Settings`.
     """
     embedding = [merged if how.merged_inputs else net for net in candidates]
-    hidden = [
-        _through(net.embed, batch, how.batch_size)
-        for net, batch in zip(embedding, inputs, strict=True)
-    ]
+    hidden = [_through(net.embed, batch, how.batch_size) for net, batch in zip(embedding, inputs, strict=True)]
     for number, block in enumerate(merged.blocks):
         own = [net.blocks[number] for net in candidates]
         grams, after = [], []
@@ -120,9 +113,7 @@ def walk(
             if how.solves(number, name):
                 weights = [linear_layers(one)[name].weight for one in own]
                 _solve(layer, [one[name] for one in grams], weights, how, f"{number}.{name}")
-        hidden = (
-            [_through(block, t, how.batch_size) for t in hidden] if how.merged_inputs else after
-        )
+        hidden = [_through(block, t, how.batch_size) for t in hidden] if how.merged_inputs else after
 
 
 def _through(part: Callable[[Any], Any], tokens: torch.Tensor, size: int) -> torch.Tensor:
@@ -176,9 +167,7 @@ def shrunk(gram: torch.Tensor, a: float) -> torch.Tensor:
     return a * gram + (1 - a) * torch.diag(gram.diagonal())
 
 
-def solution(
-    grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, float, bool]:
+def solution(grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]) -> tuple[torch.Tensor, float, bool]:
     """Solve for the merged weight by Cholesky in float64.
 
     Args:
@@ -202,11 +191,7 @@ def solution(
 
 
 def _solve(
-    layer: nn.Linear,
-    grams: Sequence[torch.Tensor],
-    weights: Sequence[torch.Tensor],
-    how: Settings,
-    name: str,
+    layer: nn.Linear, grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor], how: Settings, name: str
 ) -> None:
     """Put a layer's solution in its place; log its condition number, and whether a ridge was needed."""
     weight, condition, singular = solution([shrunk(g, how.shrink) for g in grams], weights)

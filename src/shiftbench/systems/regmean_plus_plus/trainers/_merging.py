@@ -6,8 +6,6 @@ makes merging sequential: `candidates: {a+b: first_merge, c: tuned_on_c}`. Heads
 they are not merged. Tensors are combined in the order of their sorted names, sums in float64.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
 
 PARAMS: dict[str, object] = {"start": "multitask", "candidates": {}}

@@ -3,16 +3,14 @@
 A sample's `meta` says both: `group` is the task, `head` the range of its labels (datasets/united.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
 
 Accuracies = Callable[[torch.nn.Module], dict[str, float]]
 

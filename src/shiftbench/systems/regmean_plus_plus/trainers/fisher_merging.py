@@ -12,8 +12,6 @@ fixed, over the classes c of the task, `squares` says of what the square is adde
 Nets count by 1 / norm of their Fisher information (`balanced`), as in that code, where 1e-6 is added to every entry.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -21,19 +19,14 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging, _tasks
 
 TASKS = ("classification", "text_classification")
-PARAMS: dict[str, object] = {
-    **_merging.CALIBRATED,
-    "squares": "sample",
-    "batch_size": 32,
-    "balanced": True,
-}
+PARAMS: dict[str, object] = {**_merging.CALIBRATED, "squares": "sample", "batch_size": 32, "balanced": True}
 needs = _merging.needs
 SMALL = 1e-6
 SQUARES = ("class", "sample", "batch")
@@ -66,9 +59,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return _merging.merge(job, combine)
 
 
-def fisher(
-    net: nn.Module, inputs: torch.Tensor, head: tuple[int, int], squares: str, batch_size: int = 32
-) -> State:
+def fisher(net: nn.Module, inputs: torch.Tensor, head: tuple[int, int], squares: str, batch_size: int = 32) -> State:
     """Return the diagonal Fisher information of a net's trunk, float64.
 
     Args:

@@ -6,8 +6,6 @@ learns; with it, weights of another trainer are tuned further, on some `tasks` o
 they are, so that nets tuned on different tasks can be merged under them (trainers/regmean.py).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,16 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.regmean_plus_plus.trainers import _tasks
-from shiftbench.trainers import _loop
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -67,9 +65,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     seen = own.samples("train")
     apart = _tasks.apart(seen, len(job.classes))
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         logits = net(_loop.tensor(batch, net))
         return F.cross_entropy(_tasks.within(logits, labels, apart), labels)
 
@@ -92,9 +88,7 @@ def chosen(job: TrainJob) -> Callable[[str], list[Sample]]:
         wanted: Sequence[str] = job.params["tasks"] or sorted(by_task)
         unknown = [task for task in wanted if task not in by_task]
         if unknown:
-            raise ParamsError(
-                f"{job.dataset} has no task {unknown[0]!r}; it has {', '.join(by_task)}"
-            )
+            raise ParamsError(f"{job.dataset} has no task {unknown[0]!r}; it has {', '.join(by_task)}")
         amount = job.params["images"] if split == "train" else 0
         kept = (splits.subset(by_task[task], amount or None) for task in wanted)
         return [sample for part in kept for sample in part if isinstance(sample, Sample)]

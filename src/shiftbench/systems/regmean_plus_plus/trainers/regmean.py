@@ -7,11 +7,9 @@ layers within blocks are solved for, all that a CLIP tower has. `outside: pretra
 start, as RegMean++'s code does.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _grams, _merging
 
 TASKS = ("classification", "text_classification")

@@ -6,11 +6,9 @@ of task i. Its code keeps the norm after the blocks as it was pretrained, while 
 pretrained`; the default is `average` for both, so that nothing else differs. Otherwise as trainers/regmean.py.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _grams, _merging
 
 TASKS = ("classification", "text_classification")

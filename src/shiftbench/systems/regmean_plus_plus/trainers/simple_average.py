@@ -4,11 +4,9 @@ Source: Wortsman et al., "Model soups", ICML 2022, section 2 (uniform soup). Dif
 tasks, and heads are not averaged (`trainers/_merging.py`).
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")

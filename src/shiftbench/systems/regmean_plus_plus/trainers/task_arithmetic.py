@@ -3,12 +3,10 @@
 Source: Ilharco et al., "Editing Models with Task Arithmetic", ICLR 2023, section 2 (addition).
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.inference.nets import State
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
@@ -22,8 +20,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     def combine(start: State, candidates: list[State]) -> State:
         return _merging.combined(
-            [start, *candidates],
-            lambda stacked: stacked[0] + scale * (stacked[1:] - stacked[0]).sum(0),
+            [start, *candidates], lambda stacked: stacked[0] + scale * (stacked[1:] - stacked[0]).sum(0)
         )
 
     return _merging.merge(job, combine)

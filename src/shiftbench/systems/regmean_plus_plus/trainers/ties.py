@@ -6,16 +6,14 @@ largest changes of each net, over all its tensors together; `how` is `sum` (as i
 that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large nets fit into memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference.nets import State
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
 TASKS = ("classification", "text_classification")
@@ -35,16 +33,12 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError(f"ties: how is {params['how']!r}; {near(params['how'], HOW)}")
 
     def combine(start: State, candidates: list[State]) -> State:
-        return merged(
-            start, candidates, params["scale"], params["keep"], mean=params["how"] == "mean"
-        )
+        return merged(start, candidates, params["scale"], params["keep"], mean=params["how"] == "mean")
 
     return _merging.merge(job, combine)
 
 
-def merged(
-    start: State, candidates: Sequence[State], scale: float, keep: float, *, mean: bool
-) -> State:
+def merged(start: State, candidates: Sequence[State], scale: float, keep: float, *, mean: bool) -> State:
     """Return start + scale * the elected changes; what is no float is that of the start."""
     origin = _merging.flatten(start)
     limits = [limit(_merging.flatten(one) - origin, keep) for one in candidates]

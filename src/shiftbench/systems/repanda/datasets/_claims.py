@@ -11,16 +11,14 @@ Tables of one file, or page, are in one split. `meta.group` is the operation, of
 Source: ours; WikiFact's all-true claims and the balanced set are RePanda's, arXiv 2503.11921.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.tables import typed
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _drawn, _forms, _pools
 
 TASK = "table_question"
@@ -29,11 +27,7 @@ CITATION = "RePanda (arXiv 2503.11921) for the task; tables as their sources say
 LICENCE = "as the sources of the tables"
 REDISTRIBUTE = True
 CLASSES: tuple[str, ...] = ()
-KINDS = {
-    "claims": tuple(_forms.OPERATIONS),
-    "questions": ("lookup", "count"),
-    "balanced": ("lookup", "count"),
-}
+KINDS = {"claims": tuple(_forms.OPERATIONS), "questions": ("lookup", "count"), "balanced": ("lookup", "count")}
 PARAMS: dict[str, object] = {
     "pools": ["countries", "statistics"],
     "kind": "claims",

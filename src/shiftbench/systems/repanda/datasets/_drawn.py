@@ -1,12 +1,10 @@
 """Claims drawn from a table: forms that are true, and the same forms with another entity or number that are false."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.tables import Column, Table, number, typed
-from shiftbench.rng import RandomStream
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
 
@@ -34,10 +32,7 @@ class Drawer:
     def __init__(self, table: Table, rng: RandomStream) -> None:
         self.columns = typed(table)
         cells = list(zip(*table["rows"], strict=True))
-        self.cells = {
-            column.name: _named(column, own)
-            for column, own in zip(self.columns, cells, strict=True)
-        }
+        self.cells = {column.name: _named(column, own) for column, own in zip(self.columns, cells, strict=True)}
         self.keys = [column.name for column in self.columns if self._names_rows(column)][:1]
         self.rng = rng
 

@@ -10,8 +10,6 @@ Source: ours; the kinds of statements are those that TabFact lists (Chen et al.,
 superlative, comparison, counting, negation, all and none).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,12 +1,10 @@
 """Tables of released files, made such that their columns can be named: helper of the three loaders."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError
+from shiftbench.base.errors import DataError, ParamsError
 
 
 def folder(params: dict[str, Any]) -> Path:
@@ -16,9 +14,7 @@ def folder(params: dict[str, Any]) -> Path:
         ParamsError: none is given.
     """
     if not params["path"]:
-        raise ParamsError(
-            f"{params['name']}: option path is missing; name the folder, or file, of the release"
-        )
+        raise ParamsError(f"{params['name']}: option path is missing; name the folder, or file, of the release")
     return Path(params["path"]).expanduser()
 
 
@@ -62,8 +58,6 @@ def table(lines: Sequence[Sequence[str]], caption: str, where: str) -> dict[str,
     rows = []
     for number, line in enumerate(lines[1:]):
         if len(line) > len(header):
-            raise DataError(
-                f"{where}: row {number} has {len(line)} cells, the header {len(header)}"
-            )
+            raise DataError(f"{where}: row {number} has {len(line)} cells, the header {len(header)}")
         rows.append([*line, *[None] * (len(header) - len(line))])
     return {"header": header, "rows": rows, "caption": caption}

@@ -9,8 +9,6 @@ wikipedia    tables in wikitext (two dumps in gensim's test data): regular ones 
 `id` of a table is `POOL/NAME`; no two have the same cells.
 """
 
-from __future__ import annotations
-
 import bz2
 import csv
 import importlib
@@ -23,9 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import tables
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
 
 LEAST, MOST_ROWS, MOST_COLUMNS = 4, 40, 10
 ROWS, TABLES = 12, 4
@@ -35,16 +33,9 @@ STATISTICS = (
     *("barley.json", "burtin.json", "cars.json", "crimea.json", "driving.json", "iris.json", "ohlc.json"),
     *("wheat.json", "airports.csv", "iowa-electricity.csv", "la-riots.csv", "seattle-temps.csv"),
     *("seattle-weather.csv", "stocks.csv", "us-employment.csv"),
-)  # fmt: skip
-DUMPS = (
-    "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
-    "enwiki-table-markup.xml.bz2",
 )
-SOURCES = {
-    "countries": "countryinfo",
-    "statistics": "vega_datasets",
-    "wikipedia": "gensim_wikipedia",
-}
+DUMPS = ("enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2", "enwiki-table-markup.xml.bz2")
+SOURCES = {"countries": "countryinfo", "statistics": "vega_datasets", "wikipedia": "gensim_wikipedia"}
 LICENCES = {
     "countries": "MIT (countries)",
     "statistics": "of several origins (statistics)",
@@ -137,20 +128,11 @@ def _pages(raw: bytes) -> Iterator[tuple[str, str]]:
 def _of_page(text: str) -> Iterator[dict[str, Any]]:
     for one in _wikitext().parse(text).tables:
         cells = [row for row in one.cells(span=False) if row]
-        if any(
-            cell is None or {"rowspan", "colspan"} & set(cell.attrs)
-            for row in cells
-            for cell in row
-        ):
+        if any(cell is None or {"rowspan", "colspan"} & set(cell.attrs) for row in cells for cell in row):
             continue
         header, *rows = [[_plain(cell.value) for cell in row] for row in cells] or [[]]
         regular = len({len(row) for row in [header, *rows]}) == 1 and len(rows) >= LEAST
-        if (
-            regular
-            and 1 < len(header) <= MOST_COLUMNS
-            and all(header)
-            and len(set(header)) == len(header)
-        ):
+        if regular and 1 < len(header) <= MOST_COLUMNS and all(header) and len(set(header)) == len(header):
             caption = _plain(one.caption or "")
             yield {"header": header, "rows": rows[:MOST_ROWS], "caption": caption}
 

@@ -8,17 +8,15 @@ Source: the card of AtoosaChegini/PanTabFact on Hugging Face; RePanda, arXiv 250
 may be right for the wrong reason: whether a query answers its statement is not known.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.data import tables
 from shiftbench.data.tables import DELIMITER
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _official
 
 TASK = "table_question"

@@ -7,15 +7,13 @@ there, and so are the tables. 12,779 statements about 1,695 tables are tested.
 Source: Chen et al., "TabFact: A Large-scale Dataset for Table-based Fact Verification", ICLR 2020.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.sample import Sample
 from shiftbench.data.tables import DELIMITER
-from shiftbench.sample import Sample
 from shiftbench.systems.repanda.datasets import _official
 
 TASK = "table_question"
@@ -58,6 +56,5 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
         for number, (text, label) in enumerate(zip(statements, labels, strict=True)):
             meta = {"answer": label == 1, "cluster": name}
             yield Sample(
-                f"tabfact/{split}/{name.partition('.')[0]}_{number:03d}",
-                {"text": text, "table": table, "meta": meta},
+                f"tabfact/{split}/{name.partition('.')[0]}_{number:03d}", {"text": text, "table": table, "meta": meta}
             )

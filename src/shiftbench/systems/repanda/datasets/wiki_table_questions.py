@@ -10,16 +10,14 @@ Source: Pasupat and Liang, "Compositional Semantic Parsing on Semi-Structured Ta
 evaluator.py, which reads these files.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.systems.repanda.datasets import _official
 
 TASK = "table_question"
@@ -30,10 +28,7 @@ CITATION = "Pasupat and Liang, Compositional Semantic Parsing on Semi-Structured
 REDISTRIBUTE = False
 CLASSES: tuple[str, ...] = ()
 PARAMS: dict[str, object] = {"path": ""}
-FILES = {
-    "train": "tagged/data/training.tagged",
-    "test": "tagged/data/pristine-unseen-tables.tagged",
-}
+FILES = {"train": "tagged/data/training.tagged", "test": "tagged/data/pristine-unseen-tables.tagged"}
 COLUMNS = ("id", "utterance", "context", "targetValue", "targetCanon")
 _ESCAPED = {r"\n": "\n", r"\p": "|", r"\\": "\\"}
 
@@ -64,9 +59,7 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
         row = dict(zip(header.split("\t"), line.split("\t"), strict=False))
         lacking = [name for name in COLUMNS if name not in row]
         if lacking:
-            raise DataError(
-                f"{file}, line {number}: no {lacking[0]}; expected {', '.join(COLUMNS)}"
-            )
+            raise DataError(f"{file}, line {number}: no {lacking[0]}; expected {', '.join(COLUMNS)}")
         answer, canon = (_listed(row[name]) for name in ("targetValue", "targetCanon"))
         if len(answer) != len(canon):
             raise DataError(f"{file}, line {number}: targetValue and targetCanon differ in length")

@@ -1,7 +1,5 @@
 """The mean of what is known of each query that was written; entries name its column, unit and direction."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from shiftbench.statistics.contributions import Contributions, Sums, ratio

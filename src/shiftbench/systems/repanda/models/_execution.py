@@ -1,17 +1,15 @@
 """A query is run and, while it fails, repaired: the loop of all models that answer by queries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from shiftbench.base.sample import Sample
 from shiftbench.data.tables import Column
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
-from shiftbench.sandbox import pandas_queries
-from shiftbench.sandbox.pandas_queries import Answer
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.sandbox import pandas_queries
+from shiftbench.evaluation.sandbox.pandas_queries import Answer
 
 Said = bool | list[str]
 Repair = Callable[[str, str], str | None]
@@ -28,10 +26,7 @@ class Verdict(NamedTuple):
 
 
 def executed(
-    query: str,
-    columns: Sequence[Column],
-    repair: Repair,
-    read: Callable[[Answer], Said | None] = pandas_queries.truth,
+    query: str, columns: Sequence[Column], repair: Repair, read: Callable[[Answer], Said | None] = pandas_queries.truth
 ) -> Verdict:
     """Return the verdict of a query that is repaired until it runs, or `repair` gives no other.
 

@@ -1,7 +1,5 @@
 """Which column a claim means: the one it names, else the one that shares most words, else the nearest in meaning."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,7 +32,7 @@ def by_meaning(folder: Path) -> Link:
     Args:
         folder: of the source of all-MiniLM-L6-v2 (`models/_sentences.py`).
     """
-    from shiftbench.models import minilm
+    from shiftbench.plugins.models import minilm
 
     embed = minilm.encoder(folder)
 

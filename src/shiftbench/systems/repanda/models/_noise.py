@@ -4,12 +4,10 @@ A query is broken in up to four ways, each with a probability: a column without 
 taken for text, a bracket too few. A rule sees the query, its error and the columns, never whether a claim is true.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 _COLUMN = re.compile(r"df\['([^']+)'\]")
 

@@ -4,8 +4,6 @@ Each wording that may be known becomes a pattern. Where several match, or one in
 are found best in the table: a column as `_linking.py` finds it, a row by its cell.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -34,9 +32,7 @@ def parsed(claim: str, columns: Sequence[Column], link: Link = _linking.by_words
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
-def _candidates(
-    claim: str, columns: Sequence[Column], link: Link
-) -> Iterator[tuple[tuple[float, int], Form] | None]:
+def _candidates(claim: str, columns: Sequence[Column], link: Link) -> Iterator[tuple[tuple[float, int], Form] | None]:
     for operation, literal, pattern in _patterns():
         for slots in _ways(pattern, claim):
             yield _linked((operation, literal), slots, columns, link)
@@ -49,9 +45,7 @@ def _patterns() -> list[tuple[str, int, re.Pattern[str]]]:
     for operation, wordings in _forms.OPERATIONS.items():
         for wording in (wordings[at] for at in KNOWN):
             parts = _SLOT.split(wording)
-            text = "".join(
-                f"(?P<{part}>.+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts)
-            )
+            text = "".join(f"(?P<{part}>.+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
             made.append((operation, sum(map(len, parts[::2])), re.compile(text)))
     return made
 
@@ -75,9 +69,7 @@ def _linked(
     if found is None:
         return None
     share, column = found
-    form = Form(
-        operation, column, **{name: text for name, text in slots.items() if name != "column"}
-    )
+    form = Form(operation, column, **{name: text for name, text in slots.items() if name != "column"})
     if operation in ("lookup", "not_lookup", "superlative", "difference"):
         key = next((one.name for one in columns if one.name != column and _has(one, form)), None)
         if key is None:

@@ -7,8 +7,6 @@ Source: none; a floor under RePanda's Finetuned-Direct (arXiv 2503.11921), a mod
 as in `models/tfidf.py`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _tfidf
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _tfidf
 
 TASK = "table_question"
 PARAMS: dict[str, object] = {"columns": 4096, "ngrams": 2}
@@ -31,11 +29,7 @@ _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `answers`.
 
@@ -46,9 +40,7 @@ def load(
     wanted = (2, params["columns"] + OVERLAPS)
     found = tuple(state["head.weight"].shape) if "head.weight" in state else None
     if found != wanted:
-        raise ModelError(
-            f"{weights}: head.weight is {found}, expected {wanted}; train with table_logreg"
-        )
+        raise ModelError(f"{weights}: head.weight is {found}, expected {wanted}; train with table_logreg")
     idf, weight, bias = (state[name].numpy() for name in ("idf", "head.weight", "head.bias"))
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

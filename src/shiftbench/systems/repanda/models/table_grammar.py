@@ -12,20 +12,18 @@ Source: RePanda, arXiv 2503.11921 (execution, and at most four rounds of error c
 write and repair the queries, where the paper asks a model of 7B parameters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.tables import TYPING, Column, typed
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.models import _sentences
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _sentences
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.models import _execution, _linking, _noise, _parser
 from shiftbench.systems.repanda.models._execution import Verdict
@@ -56,11 +54,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `answers`, `queries`, `status` and `rounds`."""
     link = _linking.by_meaning(inputs[ENCODER].parent) if needs(params) else None

@@ -12,32 +12,25 @@ ZeroShot-Direct are an untuned model, asked in the two ways). Differs: the paper
 ours. Weights: `pretrained`, of which nothing is read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import tables
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.systems.repanda.models import _execution, table_grammar
 from shiftbench.systems.repanda.models._execution import Said, Verdict
 
 TASK = "table_question"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 ASSETS = ("../recorded/smollm2_135m.jsonl",)
-PARAMS: dict[str, object] = {
-    "llm": "smollm2_135m",
-    "ask": "query",
-    "rounds": 4,
-    "max_new_tokens": 96,
-}
+PARAMS: dict[str, object] = {"llm": "smollm2_135m", "ask": "query", "rounds": 4, "max_new_tokens": 96}
 TABLE = "A table, cells between #, the first line has the names of its columns:\n\n{caption}\n{table}\n\n"
 CLAIM = {
     "query": "It is the pandas DataFrame `df`. Write one pandas expression that is True if this statement is true of "
@@ -59,9 +52,7 @@ Recall = Callable[[client.Request], str | None]
 pretrained = table_grammar.pretrained
 
 
-def asks(
-    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[client.Request]:
+def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
     """Return what is asked for samples, as far as what is recorded tells: a repair follows from a query that fails.
 
     Raises:
@@ -81,11 +72,7 @@ def asks(
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `answers`, `queries`, `status` and `rounds`.
 
@@ -118,19 +105,13 @@ def judged(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdict
     left = iter(range(params["rounds"]))
 
     def repair(failed: str, error: str) -> str | None:
-        better = (
-            None if next(left, None) is None else recall(request(sample, params, failed, error))
-        )
+        better = None if next(left, None) is None else recall(request(sample, params, failed, error))
         return None if better is None else cut(better)
 
-    return _execution.executed(
-        cut(said), tables.typed(sample.fields["table"]), repair, _execution.reader(sample)
-    )
+    return _execution.executed(cut(said), tables.typed(sample.fields["table"]), repair, _execution.reader(sample))
 
 
-def request(
-    sample: Sample, params: Mapping[str, Any], failed: str = "", error: str = ""
-) -> client.Request:
+def request(sample: Sample, params: Mapping[str, Any], failed: str = "", error: str = "") -> client.Request:
     """Return what is asked of a sample; with a query that failed, for another one.
 
     Raises:

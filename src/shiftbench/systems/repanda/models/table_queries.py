@@ -8,19 +8,17 @@ they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so
 Source: RePanda, arXiv 2503.11921 (at most four rounds of error correction at inference).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data.tables import typed
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given
 from shiftbench.systems.repanda.models import _execution
 
 TASK = "table_question"
@@ -30,11 +28,7 @@ Line = Mapping[str, Any]
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `answers`, `queries`, `status` and `rounds`.
 
@@ -80,14 +74,10 @@ def _line(text: str, where: str) -> Line:
     return found
 
 
-def _judged(
-    sample: Sample, known: Mapping[str, Line], file: Path, params: Mapping[str, Any]
-) -> _execution.Verdict:
+def _judged(sample: Sample, known: Mapping[str, Line], file: Path, params: Mapping[str, Any]) -> _execution.Verdict:
     line = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
     if line is None:
-        raise ModelError(
-            f"{file} has nothing for {sample.key!r}; it can only be evaluated on what it was asked"
-        )
+        raise ModelError(f"{file} has nothing for {sample.key!r}; it can only be evaluated on what it was asked")
     if "queries" not in line:
         return _execution.Verdict(line["answer"], None, None, None)
     first, *others = line["queries"]
@@ -96,6 +86,4 @@ def _judged(
     def repair(query: str, error: str) -> str | None:
         return next(repairs, None)
 
-    return _execution.executed(
-        first, typed(sample.fields["table"]), repair, _execution.reader(sample)
-    )
+    return _execution.executed(first, typed(sample.fields["table"]), repair, _execution.reader(sample))

@@ -1,7 +1,5 @@
 """What the shifts of tables share: shares as levels, the same table with another header or other cells."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -8,13 +8,11 @@ Differs: a cell has one mistake at most, and the severity is the share of cells.
 Takes one 16-bit word, one raw word per cell that has a letter, then two 16-bit words for each (letter, neighbour).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, _texts
 from shiftbench.systems.repanda.shifts import _tables
 
 FIELD = "table"

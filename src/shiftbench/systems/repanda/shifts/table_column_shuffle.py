@@ -8,13 +8,11 @@ no table of the paper measures it.
 Takes one 16-bit word, then one raw word per column but one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, _texts
 from shiftbench.systems.repanda.shifts import _tables
 
 FIELD = "table"

@@ -11,16 +11,14 @@ Source: RePanda, arXiv 2503.11921 (headers of other tables call the same things 
 Takes one 16-bit word, one raw word per name that has a synonym, then one 16-bit word for each (which).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts, _wordnet
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, _texts, _wordnet
 from shiftbench.systems.repanda.shifts import _tables
 
 FIELD = "table"

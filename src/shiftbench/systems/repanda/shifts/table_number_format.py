@@ -10,14 +10,12 @@ the paper measures it.
 Takes one 16-bit word, then one raw word per column of numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import tables
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, _texts
+from shiftbench.plugins.shifts import _levels, _texts
 from shiftbench.systems.repanda.shifts import _tables
 
 FIELD = "table"
@@ -27,9 +25,7 @@ RANGE = _levels.RANGE
 PARAMS: dict[str, object] = {"unit": "units"}
 
 
-def apply(
-    value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: str = "units"
-) -> Mapping[str, Any]:
+def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: str = "units") -> Mapping[str, Any]:
     """Return a table some of whose columns of numbers are written otherwise.
 
     Raises:

@@ -8,15 +8,13 @@ Source: RePanda, arXiv 2503.11921 (claims about other tables). Differs: ours, no
 Takes one 16-bit word, then one raw word per row that may be left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.tables import Column, typed
-from shiftbench.errors import DataError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _texts
+from shiftbench.plugins.shifts import _levels, _texts
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
 from shiftbench.systems.repanda.shifts import _tables
@@ -38,9 +36,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     fields = getattr(sample, "fields", {})  # `corrupt` may be given anything
     if "form" not in (fields.get("meta") or {}) or "table" not in fields:
-        raise DataError(
-            "this takes a whole Sample with the field 'table' and a form in its meta; there is none"
-        )
+        raise DataError("this takes a whole Sample with the field 'table' and a form in its meta; there is none")
     table, form = fields["table"], Form(**fields["meta"]["form"])
     columns = typed(table)
     free = _free(form, columns)

@@ -3,16 +3,14 @@
 Source: as `models/table_direct.py`; scikit-learn's logistic regression, see `trainers/_logistic.py`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ModelError
-from shiftbench.models import _tfidf
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _tfidf
+from shiftbench.plugins.trainers import _logistic
 from shiftbench.systems.repanda.models import table_direct
-from shiftbench.trainers import _logistic
 
 TASKS = ("table_question",)
 PARAMS: dict[str, object] = {"c": 1.0}
@@ -35,15 +33,12 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     idf = _tfidf.idf(table_direct.counted(samples, job.model_params))
     rows = table_direct.features(samples, idf, job.model_params)
     labels = np.array(truths, np.int64)
-    weight, bias = _logistic.fit(
-        rows, labels, 2, job.params["c"], balanced=False, threads=job.threads
-    )
+    weight, bias = _logistic.fit(rows, labels, 2, job.params["c"], balanced=False, threads=job.threads)
     held = job.samples("val")
     if held:
         found = (table_direct.features(held, idf, job.model_params) @ weight.T + bias).argmax(1)
         right = [
-            one is bool(given)
-            for one, given in zip((s.fields["meta"]["answer"] for s in held), found, strict=True)
+            one is bool(given) for one, given in zip((s.fields["meta"]["answer"] for s in held), found, strict=True)
         ]
         job.log(0, "val_accuracy", float(np.mean(right)))
     arrays = {"idf": idf, "head.weight": weight, "head.bias": bias}

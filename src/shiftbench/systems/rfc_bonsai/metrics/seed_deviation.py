@@ -7,12 +7,10 @@ interval lies too low, of all weights alike.
 Source: the +- of the tables of RFC, Zhang, Lopez-Paz and Bottou 2022, arXiv:2203.15516 (there over 10 or 5 runs).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from shiftbench.refs import without_seed
-from shiftbench.rng import RandomStream
+from shiftbench.base.refs import without_seed
+from shiftbench.base.rng import RandomStream
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"

@@ -6,8 +6,6 @@ has no gradient. Weights are drawn by Xavier's uniform rule, biases are 0. The t
 Source: TjuJianyu/RFC, coloredmnist/models.py (392-390-390-1, ReLU), after Arjovsky et al. 2019, arXiv:1907.02893.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images
 
 TASK = "classification"
 PARAMS: dict[str, object] = {"size": 14, "width": 390}

@@ -1,7 +1,5 @@
 """What earlier predictors say of the training samples: the groups and pseudo-labels of RFC."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.trainers import _environments, _loop
-from shiftbench.trainers._environments import Environments
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _environments, _loop
+from shiftbench.plugins.trainers._environments import Environments
 
 Answers = dict[str, NDArray[np.int64]]
 
@@ -39,11 +37,7 @@ def answers(job: TrainJob, envs: Environments) -> Answers:
     net, found = _loop.fresh_net(job), {}
     nets.place(net, nets.pick_device(job.device))
     everything = np.arange(len(envs.labels))
-    given = {
-        WeightsName.of(ref).trainer: path
-        for ref, path in job.inputs.items()
-        if ref.kind == "weights"
-    }
+    given = {WeightsName.of(ref).trainer: path for ref, path in job.inputs.items() if ref.kind == "weights"}
     for name in job.params["rounds"]:
         path = given[name]
         nets.load_into(net, nets.read_state(path), path)

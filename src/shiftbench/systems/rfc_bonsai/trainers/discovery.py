@@ -11,21 +11,14 @@ Source: Zhang, Lopez-Paz and Bottou 2022, arXiv:2203.15516, section 4 (discovery
 coloredmnist/run_exp.py with `--methods dro --group_dirs`.
 """
 
-from __future__ import annotations
-
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _environments, _loop, environments
 from shiftbench.systems.rfc_bonsai.trainers import _rounds
-from shiftbench.trainers import _environments, _loop, environments
 
 TASKS = ("classification",)
-PARAMS: dict[str, object] = {
-    **environments.PARAMS,
-    "penalty": "worst_group",
-    "rounds": ["round_0"],
-    "steps": 501,
-}
+PARAMS: dict[str, object] = {**environments.PARAMS, "penalty": "worst_group", "rounds": ["round_0"], "steps": 501}
 needs = _rounds.needs
 
 

@@ -9,21 +9,19 @@ Source: Bao, Chang and Barzilay, "Predict then Interpolate", ICML 2021, arXiv:21
 coloredmnist/PI.py.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench import rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _environments, _steps, environments
-from shiftbench.trainers._environments import Environments
+from shiftbench.base import rng
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _environments, _steps, environments
+from shiftbench.plugins.trainers._environments import Environments
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -65,12 +63,7 @@ def _first(job: TrainJob, envs: Environments, name: str) -> dict[str, torch.Tens
     rows = envs.rows[name]
     order = RandomStream(job.seed, job.trainer, job.dataset, f"held/{name}").choice(len(rows))
     seen = rows[np.asarray(order, dtype=np.int64)[int(len(rows) * HELD) :]]
-    options = {
-        **job.params,
-        "penalty": "none",
-        "risks": "pooled",
-        "steps": job.params["first_steps"],
-    }
+    options = {**job.params, "penalty": "none", "risks": "pooled", "steps": job.params["first_steps"]}
     short = dataclasses.replace(job, params={**options, "keep": "last"}, rows=[])
     return environments.fitted(short, _fresh(job, name), envs.regrouped({name: seen}), name)
 
@@ -88,7 +81,5 @@ def _right(
     net = _fresh(job, "last")
     nets.load_into(net, state, job.trainer)
     nets.place(net, nets.pick_device(job.device))
-    found: NDArray[np.bool_] = (
-        _environments.answers(net, envs, rows) == envs.labels[torch.from_numpy(rows)]
-    ).numpy()
+    found: NDArray[np.bool_] = (_environments.answers(net, envs, rows) == envs.labels[torch.from_numpy(rows)]).numpy()
     return found

@@ -13,8 +13,6 @@ Source: Zhang, Lopez-Paz and Bottou 2022, arXiv:2203.15516, section 4 (synthesis
 coloredmnist/run_exp_syn.py, src/dataset/camelyon17_dataset.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -22,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.losses import cross_entropy
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _environments, _loop
 from shiftbench.systems.rfc_bonsai.trainers import _rounds
-from shiftbench.trainers import _environments, _loop
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -115,9 +113,7 @@ def drawn(job: TrainJob, agree: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]
 def mean_head(heads: Sequence[nn.Module]) -> dict[str, torch.Tensor]:
     """Return the tensors of a head that is the mean of several, as `head.NAME`."""
     states = [head.state_dict() for head in heads]
-    return {
-        f"head.{name}": torch.stack([one[name] for one in states]).mean(0) for name in states[0]
-    }
+    return {f"head.{name}": torch.stack([one[name] for one in states]).mean(0) for name in states[0]}
 
 
 def _begun(job: TrainJob, count: int) -> tuple[nn.Module, list[nn.Module]]:

@@ -11,26 +11,22 @@ which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muo
 Source: ROOT, arXiv 2511.20626, its figure of relative errors; see `optimizers/_newton_schulz.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins, refs, rng
-from shiftbench.contracts import Measurement, Observation, TrainJob
+from shiftbench.base import refs, registry, rng
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError, near
-from shiftbench.optimizers import _newton_schulz, _orthogonal
-from shiftbench.optimizers._newton_schulz import Floats
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.plugins.contracts import Measurement, Observation, TrainJob
+from shiftbench.plugins.optimizers import _newton_schulz, _orthogonal
+from shiftbench.plugins.optimizers._newton_schulz import Floats
 from shiftbench.systems.root_optimizer.optimizers import _momenta
 
-SMALL = dict.fromkeys(
-    ("32x32", "48x48", "64x64", "128x128", "256x256", "48x96", "48x144", "64x128", "64x256"), 20
-)
+SMALL = dict.fromkeys(("32x32", "48x48", "64x64", "128x128", "256x256", "48x96", "48x144", "64x128", "64x256"), 20)
 PARAMS: dict[str, object] = {
     "spectra": {
         "gaussian": {**SMALL, "2048x2048": 2, "2048x3072": 2, "2048x8192": 2, "2048x16384": 2},
@@ -106,7 +102,7 @@ def _training(job: Measurement, seed: int) -> TrainJob:
     """Return a training with Muon on the first images of the train split."""
     params, of = job.params, refs.shards(job.params["dataset"], "train")
     samples = job.samples(of)[: params["steps"] * params["batch_size"]]
-    model = plugins.find("models", params["model"])
+    model = registry.find("models", params["model"])
     plain = TrainJob(
         dataset=params["dataset"],
         model=params["model"],

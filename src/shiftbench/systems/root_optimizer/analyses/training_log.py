@@ -8,14 +8,12 @@
 Source: ROOT, arXiv 2511.20626: losses after 10 B tokens, and the figure of relative errors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"last": 20}
 
@@ -30,15 +28,11 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for name in job.params["weights"]:
         log = training_log.of(job.inputs[Ref("weights", name)])
         for step, value in log.get("train_loss", [])[-job.params["last"] :]:
-            yield Observation(
-                "training_loss", f"{step:09d}", value, name, job.params["dataset"], split="train"
-            )
+            yield Observation("training_loss", f"{step:09d}", value, name, job.params["dataset"], split="train")
         for entry, rows in log.items():
             kind, _, rest = entry.partition("/")
             if kind == "ns_error":
                 method, _, group = rest.partition("/")
                 for step, value in rows:
                     key = f"{name}/{group}/{step}"
-                    yield Observation(
-                        "ns_error", key, value, name, "momentum", method=method, group=group
-                    )
+                    yield Observation("ns_error", key, value, name, "momentum", method=method, group=group)

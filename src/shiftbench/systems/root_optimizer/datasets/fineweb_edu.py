@@ -12,17 +12,15 @@ Source: Penedo et al., "The FineWeb Datasets: Decanting the Web for the Finest T
 arXiv:2406.17557, section 4. ROOT (arXiv 2511.20626) trains on its samples of 10 and 100 B tokens.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.sample import Sample
 
 TASK = "language_modelling"
 NATIVE = ("train", "val", "test")

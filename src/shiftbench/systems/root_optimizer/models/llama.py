@@ -12,8 +12,6 @@ text begins with the token `begin` (Llama 3: 128,000; bytes: 256). Texts longer 
 are evaluated.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _optional
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _optional
 
 TASK = "language_modelling"
 PARAMS: dict[str, object] = {
@@ -55,9 +53,7 @@ class Norm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., width) to the same shape."""
-        scaled: torch.Tensor = self.weight * (
-            x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5)
-        )
+        scaled: torch.Tensor = self.weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5))
         return scaled
 
 
@@ -126,9 +122,7 @@ class Llama(nn.Module):
     def losses(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return -log probability of each token but the first, (n, t - 1) in nats."""
         logits = self(tokens[:, :-1]).float()
-        found: torch.Tensor = F.cross_entropy(
-            logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
-        )
+        found: torch.Tensor = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
         return found.view(len(tokens), -1)
 
 
@@ -189,10 +183,7 @@ def predictor(
         found = []
         for sample in samples:
             tokens = encoded(sample.fields["text"], params)[: params["length"] + 1]
-            with (
-                torch.inference_mode(),
-                torch.autocast(held.type, kind, enabled=precision != "float32"),
-            ):
+            with torch.inference_mode(), torch.autocast(held.type, kind, enabled=precision != "float32"):
                 found.append(placed.losses(torch.tensor([tokens], device=held))[0].double().cpu())
         return {
             "nll": np.array([float(one.mean()) for one in found]),

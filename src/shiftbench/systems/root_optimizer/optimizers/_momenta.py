@@ -6,8 +6,6 @@ writes `_spectra.json`: singular values of the momenta of a ViT on Fashion-MNIST
 uses. `_coefficients.py` fits to them; then fit again.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -18,13 +16,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench import plugins
-from shiftbench.contracts import TrainJob
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import source_files
-from shiftbench.optimizers import _coefficients, _newton_schulz, _orthogonal
-from shiftbench.optimizers._newton_schulz import Floats
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.optimizers import _coefficients, _newton_schulz, _orthogonal
+from shiftbench.plugins.optimizers._newton_schulz import Floats
+from shiftbench.plugins.trainers import _loop
 
 SEED = 1_000_003
 SEEN = (50, 100, 150, 200)
@@ -41,7 +39,7 @@ def with_muon(job: TrainJob, size: Mapping[str, float]) -> TrainJob:
     batch = int(size["batch_size"])
     epochs = -(-int(size["steps"]) * batch // max(1, len(job.samples("train"))))
     params = {"epochs": epochs, "batch_size": batch, "lr": size["lr"], "weight_decay": 0.1}
-    muon = {"use": "muon", "options": plugins.find("optimizers", "muon").PARAMS}
+    muon = {"use": "muon", "options": registry.find("optimizers", "muon").PARAMS}
     return replace(job, params={**params, "schedule": "constant"}, optimizer=muon)
 
 
@@ -75,15 +73,13 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
 
 def main() -> None:
     """Write the spectra of one training again, on what `shiftbench fetch fashion_mnist` brought."""
-    data, model = plugins.find("datasets", "fashion_mnist"), plugins.find("models", "vit")
+    data, model = registry.find("datasets", "fashion_mnist"), registry.find("models", "vit")
     folder = {"fashion_mnist": Path(source_files.kept("fashion_mnist"))}
     count = int(STEPS["steps"] * STEPS["batch_size"])
     samples = list(itertools.islice(data.samples("train", folder, {}), count))
     options = {**model.PARAMS, "depth": 2, "patch": 7}
     classes = tuple(data.CLASSES)
-    plain = TrainJob(
-        "fashion_mnist", "vit", "ns_error", SEED, {}, options, classes, {}, lambda _: samples
-    )
+    plain = TrainJob("fashion_mnist", "vit", "ns_error", SEED, {}, options, classes, {}, lambda _: samples)
     spectra: dict[str, list[list[float]]] = {}
     for _, _, matrix in seen(with_muon(plain, STEPS), SEEN):
         values = [round(float(value), 6) for value in _newton_schulz.spectrum(matrix)]

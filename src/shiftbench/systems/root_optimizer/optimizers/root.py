@@ -8,15 +8,13 @@ noah-research, folder ROOT: the quantile, Nesterov and the factor 0.2 sqrt(max(m
 pseudo-code clips a plain momentum). Shapes that no table has step by Muon's coefficients (`_coefficients.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from shiftbench.optimizers import _orthogonal
+from shiftbench.plugins.optimizers import _orthogonal
 
 PARAMS: dict[str, object] = {
     "momentum": 0.95,
@@ -29,13 +27,9 @@ PARAMS: dict[str, object] = {
 }
 
 
-def make(
-    net: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]
-) -> torch.optim.Optimizer:
+def make(net: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Return the optimiser over what learns in the net."""
-    own = {
-        name: params[name] for name in ("momentum", "nesterov", "coefficients", "quantile", "scale")
-    }
+    own = {name: params[name] for name in ("momentum", "nesterov", "coefficients", "quantile", "scale")}
     rule = _orthogonal.Rule(**own)
     betas = params["beta1"], params["beta2"]
     return _orthogonal.Orthogonal(_orthogonal.groups(net, weight_decay), lr, rule, betas)

@@ -8,8 +8,6 @@ Source: ours. ROOT (arXiv 2511.20626) is made against gradients with heavy tails
 `schedule` as in `_loop`. The log has the root mean square of all gradients before and after, every 25 steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,11 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.losses import cross_entropy
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
@@ -48,9 +46,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     checked(job.params)
 
-    def loss(
-        net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         return cross_entropy.loss(net(_loop.tensor(batch, net)), labels)
 
     net = _loop.fresh_net(job)

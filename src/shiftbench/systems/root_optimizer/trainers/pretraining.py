@@ -14,8 +14,6 @@ The log has `train_loss`, the mean over `every` steps, and, where the optimiser 
 error of five Newton-Schulz steps on what each sampled matrix moves along: `ns_error/METHOD/LAYER/SHAPE`.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,15 +24,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.optimizers import _newton_schulz, _orthogonal
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.optimizers import _newton_schulz, _orthogonal
+from shiftbench.plugins.trainers import _loop
 
 TASKS = ("language_modelling",)
 PARAMS: dict[str, object] = {

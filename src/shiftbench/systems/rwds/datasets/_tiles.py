@@ -8,16 +8,14 @@ Source: the rules of SAHI's `slice_coco` (Akyol, Altinuc and Temizel 2022, arXiv
 (`512_02`: 512 pixels, overlap 0.2) point to. We differ: an image smaller than a tile is one tile of its own size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import ParamsError
 from shiftbench.data.boxes import Box
-from shiftbench.errors import ParamsError
 
 Pixels = NDArray[np.uint8]
 
@@ -53,9 +51,7 @@ def starts(length: int, side: int, overlap: float) -> list[int]:
     return [*range(0, last, step), last]
 
 
-def tiles(
-    image: Pixels, boxes: list[Box], side: int, overlap: float, visible: float
-) -> Iterator[Tile]:
+def tiles(image: Pixels, boxes: list[Box], side: int, overlap: float, visible: float) -> Iterator[Tile]:
     """Yield the tiles of an image, row by row.
 
     Args:
@@ -76,9 +72,7 @@ def tiles(
             yield Tile(left, top, pixels, _inside(boxes, left, top, pixels.shape, visible))
 
 
-def _inside(
-    boxes: list[Box], left: int, top: int, shape: tuple[int, ...], visible: float
-) -> list[Box]:
+def _inside(boxes: list[Box], left: int, top: int, shape: tuple[int, ...], visible: float) -> list[Box]:
     found = []
     for box in boxes:
         x, y, w, h = box["box"]

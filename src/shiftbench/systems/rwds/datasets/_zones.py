@@ -9,8 +9,6 @@ Source: ours, after the analogue of RWDS (arXiv:2503.19202) whose domains are cl
 every CPU: integers, and single float operations on pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.boxes import Box
 from shiftbench.data.resizing import resize
-from shiftbench.datasets import _scenes
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.datasets import _scenes
+from shiftbench.plugins.shifts import _scikit_photos
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -94,10 +92,7 @@ class Mix:
 
     def of(self, field: str, share: float) -> Floats:
         """Return a number, or numbers, of the mixed zone, float32."""
-        one, two = (
-            np.asarray(getattr(ZONES[name], field), dtype=np.float32)
-            for name in (self.source, self.target)
-        )
+        one, two = (np.asarray(getattr(ZONES[name], field), dtype=np.float32) for name in (self.source, self.target))
         return one + (two - one) * np.float32(share)
 
 

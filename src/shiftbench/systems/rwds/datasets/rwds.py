@@ -18,16 +18,14 @@ Nothing is downloaded, and shards stay local.
 Source: Al-Emadi, Yang and Ofli 2025, CVPR, arXiv:2503.19202; names as the configurations of RWGAI/RWDS have them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import coco_json
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import coco_json
 
 TASK = "detection"
 NATIVE = ("train", "val", "test")
@@ -48,17 +46,9 @@ PARAMS: dict[str, object] = {
     "leaks": "refuse",
     "licence": "",
 }
-DOMAINS = {
-    "CZ": ("A", "B", "C"),
-    "FR": ("India", "US"),
-    "HE": ("florence", "harvey", "matthew", "michael"),
-}
+DOMAINS = {"CZ": ("A", "B", "C"), "FR": ("India", "US"), "HE": ("florence", "harvey", "matthew", "michael")}
 NAMES = {
-    "CZ": {
-        "single": "Group_{domain}",
-        "unseen": "Group_ms_unseen_group_{domain}",
-        "combined": "Group_combined",
-    },
+    "CZ": {"single": "Group_{domain}", "unseen": "Group_ms_unseen_group_{domain}", "combined": "Group_combined"},
     "FR": {"single": "Flooding_Group_{domain}", "combined": "Flooding_Group_combined"},
     "HE": {
         "single": "Hurricane_Group_{domain}",
@@ -76,9 +66,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     return coco_json.classes(_layout(params), sources)
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield a split: `image` uint8 (h, w, 3), `boxes`, `meta` with the source image; a bad image as its error.
 
     Raises:
@@ -125,18 +113,14 @@ def _layout(params: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `coco_json` that say the same."""
     for option, known in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
         if params[option] not in known:
-            raise ParamsError(
-                f"rwds: {option} is {params[option]!r} ({near(params[option], known)})"
-            )
+            raise ParamsError(f"rwds: {option} is {params[option]!r} ({near(params[option], known)})")
     part, setting, domain = params["part"], params["setting"], params["domain"]
     if setting != "combined" and domain not in DOMAINS[part]:
         raise ParamsError(
             f"rwds: domain is {domain!r}; {part} has {', '.join(DOMAINS[part])} ({near(domain, DOMAINS[part])})"
         )
     if setting not in NAMES[part]:
-        raise ParamsError(
-            f"rwds: {part} has two domains, so that all but one is the other: setting single"
-        )
+        raise ParamsError(f"rwds: {part} has two domains, so that all but one is the other: setting single")
     if not params["root"]:
         raise ParamsError("rwds: option root is missing; give the folder that holds RWDS_CZ")
     stem = params["stem"] or NAMES[part][setting].replace("{domain}", domain)

@@ -12,8 +12,6 @@ Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 201
 (arXiv:2503.19202).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -22,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.errors import ParamsError
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist
+from shiftbench.plugins.datasets._arrays import read_idx
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.rwds.datasets import _tiles, _zones
 
 TASK = "detection"

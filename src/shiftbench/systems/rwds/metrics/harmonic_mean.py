@@ -8,9 +8,7 @@ Source: H beside the performance drop (`accuracy_drop_relative`) in RWDS, arXiv:
 comes first by our convention.
 """
 
-from __future__ import annotations
-
-from shiftbench.metrics import accuracy_drop
+from shiftbench.plugins.metrics import accuracy_drop
 from shiftbench.statistics.contributions import ratio
 from shiftbench.statistics.rows import Row
 

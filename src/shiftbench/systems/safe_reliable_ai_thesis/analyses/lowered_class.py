@@ -9,8 +9,6 @@ Source: Ao, Rueger and Siddharthan, "Two Sides of Miscalibration", UAI 2023, sec
 under-confident predictions. The choice on val is ours: the worst of ten classes on test would always be worse.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref, WeightsName, without_seed
 from shiftbench.data.formats import E9
-from shiftbench.refs import Ref, WeightsName, without_seed
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"method": "temperature_scaling", "nets": []}
 """`nets`: names as `dataset/model-trainer` of the weights that are looked at; empty: all of the campaign."""

@@ -7,15 +7,13 @@ Source: Zhang et al. 2017, "Understanding deep learning requires rethinking gene
 requirement (ii) of Ao's thesis (arXiv:2308.03176), whose method was not found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref, WeightsName
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"trainer": "", "severity": 0.2}
 BATCH = 256
@@ -29,9 +27,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """
     names = _looked_at(params)
     if not names:
-        raise ParamsError(
-            f"memorised: no weights of the campaign are of trainer {params['trainer']!r}"
-        )
+        raise ParamsError(f"memorised: no weights of the campaign are of trainer {params['trainer']!r}")
     shards = [ref for name in names for ref in _pair(params, name)]
     return list(dict.fromkeys([*(Ref("weights", name) for name in names), *shards]))
 
@@ -57,15 +53,9 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _looked_at(params: Mapping[str, Any]) -> list[str]:
-    return [
-        name
-        for name in params["weights"]
-        if WeightsName.of(Ref("weights", name)).trainer == params["trainer"]
-    ]
+    return [name for name in params["weights"] if WeightsName.of(Ref("weights", name)).trainer == params["trainer"]]
 
 
 def _pair(params: Mapping[str, Any], name: str) -> tuple[Ref, Ref]:
     dataset = WeightsName.of(Ref("weights", name)).dataset
-    return refs.shards(dataset, "train"), refs.shards(
-        dataset, "train", "label_noise", params["severity"]
-    )
+    return refs.shards(dataset, "train"), refs.shards(dataset, "train", "label_noise", params["severity"])

@@ -11,15 +11,13 @@ Source: reconstructed. Ao's thesis (arXiv:2308.03176) names the identification o
 its method was not found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref, WeightsName
 from shiftbench.data import training_log
-from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref, WeightsName
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"trainers": []}
 """Trainers whose weights are looked at; empty: all of the campaign."""
@@ -80,7 +78,5 @@ def first_epoch(losses: list[float], accuracies: list[float]) -> int:
 def _looked_at(params: Mapping[str, Any]) -> list[str]:
     trainers = params["trainers"]
     return [
-        name
-        for name in params["weights"]
-        if not trainers or WeightsName.of(Ref("weights", name)).trainer in trainers
+        name for name in params["weights"] if not trainers or WeightsName.of(Ref("weights", name)).trainer in trainers
     ]

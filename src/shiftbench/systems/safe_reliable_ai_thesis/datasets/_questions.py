@@ -7,12 +7,10 @@ Source: templates after CLEVR (Johnson et al. 2017, arXiv:1612.06890), ours in w
 answers are those of the specification of Ao's thesis (arXiv:2308.03176) at small scale.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 KINDS = {"trouser": "trousers", "shirt": "shirts", "bag": "bags", "boot": "boots"}
 """What items are called, one and several."""
@@ -27,19 +25,13 @@ TEMPLATES: dict[str, dict[str, tuple[str, ...]]] = {
     "seen": {
         "count": ("how many {many} are there", "count the {many} in the picture"),
         "existence": ("is there a {one}", "do you see a {one} in the picture"),
-        "spatial": (
-            "is there a {one} {side} of a {other}",
-            "is a {one} to the {side} of a {other}",
-        ),
+        "spatial": ("is there a {one} {side} of a {other}", "is a {one} to the {side} of a {other}"),
         "colour": ("what colour is the {one}", "which colour does the {one} have"),
     },
     "unseen": {
         "count": ("what is the number of {many}", "tell me how many {many} you see"),
         "existence": ("can you find a {one} here", "does the picture show any {many}"),
-        "spatial": (
-            "do you see a {one} on the {side} side of a {other}",
-            "does some {one} stand {side} of a {other}",
-        ),
+        "spatial": ("do you see a {one} on the {side} side of a {other}", "does some {one} stand {side} of a {other}"),
         "colour": ("tell me the colour of the {one}", "the {one} is of which colour"),
     },
 }
@@ -121,9 +113,7 @@ def _spatial(rng: RandomStream, items: list[Item]) -> Asked:
         return None
     one, other = pairs[at][:: -1 if float(swapped) < 0.5 else 1]
     wanted = SIDES[int(float(side) < 0.5)]
-    middles = [
-        (a.x, b.x) for a in items for b in items if (a.kind, b.kind) == (one.kind, other.kind)
-    ]
+    middles = [(a.x, b.x) for a in items for b in items if (a.kind, b.kind) == (one.kind, other.kind)]
     left = any(a + APART < b for a, b in middles)
     right = any(b + APART < a for a, b in middles)
     slots = {**_named(one.kind), "other": other.kind, "side": wanted}

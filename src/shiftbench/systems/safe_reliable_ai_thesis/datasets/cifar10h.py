@@ -10,8 +10,6 @@ Source: Peterson et al. 2019, "Human uncertainty makes classification more robus
 https://github.com/jcpeterson/cifar-10h. The cut: AoShuang92/Confidence_Calibration_CL, `main.py` (`CIFAR10H_split`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shiftbench.datasets import _cifar, cifar10
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _cifar, cifar10
 
 TASK = "classification"
 CLASSES = cifar10.CLASSES
@@ -81,7 +79,5 @@ def shares(path: Path) -> npt.NDArray[np.float64]:
         shape = getattr(found, "shape", "none")
         raise DataError(f"{path.name} has shape {shape}; expected (n, {len(CLASSES)})")
     if (found < 0).any() or not np.allclose(found.sum(axis=1), 1, atol=1e-6):
-        raise DataError(
-            f"{path.name}: its rows are not shares that sum to 1; take cifar10h-probs.npy, not the counts"
-        )
+        raise DataError(f"{path.name}: its rows are not shares that sum to 1; take cifar10h-probs.npy, not the counts")
     return found.astype(np.float64)

@@ -12,8 +12,6 @@ Source: ours, as the specification of Ao's thesis (arXiv:2308.03176) has it at s
 Vollgraf 2017, arXiv:1708.07747.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -22,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
-from shiftbench.datasets import fashion_mnist
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist
+from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions
 
 TASK = "visual_question"
@@ -37,13 +35,7 @@ SOURCES = fashion_mnist.SOURCES
 LICENCE = fashion_mnist.LICENCE
 CITATION = fashion_mnist.CITATION
 REDISTRIBUTE = True
-PARAMS: dict[str, object] = {
-    "train": 2000,
-    "val": 200,
-    "test": 500,
-    "questions": 2,
-    "templates": "seen",
-}
+PARAMS: dict[str, object] = {"train": 2000, "val": 200, "test": 500, "questions": 2, "templates": "seen"}
 FILES = {"train": "train", "val": "train", "test": "t10k"}
 GARMENTS = {"trouser": "trouser", "shirt": "t_shirt", "bag": "bag", "boot": "ankle_boot"}
 """What the kinds are called in Fashion-MNIST."""
@@ -115,10 +107,7 @@ def _scene(rng: RandomStream, pools: dict[str, Pixels]) -> tuple[Pixels, list[_q
     for quarter in rng.choice(4)[:count]:
         kind = tuple(pools)[int(rng.integers(0, len(pools)))]
         colour = _questions.COLOURS[int(rng.integers(0, len(PAINT)))]
-        which, side = (
-            int(rng.integers(0, len(pools[kind]))),
-            int(rng.integers(SMALLEST, LARGEST + 1)),
-        )
+        which, side = (int(rng.integers(0, len(pools[kind]))), int(rng.integers(SMALLEST, LARGEST + 1)))
         down, right = (int(v) for v in rng.integers(0, SIDE // 2 - side + 1, 2))
         top, left = int(quarter) // 2 * SIDE // 2 + down, int(quarter) % 2 * SIDE // 2 + right
         grey = resize_array(pools[kind][which], side, side)

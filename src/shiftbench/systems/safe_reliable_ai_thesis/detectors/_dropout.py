@@ -7,23 +7,19 @@ head alone (models/convnet_dropout.py), so that passes are made from features, a
 samples see the same `passes` nets, and an answer does not depend on its batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 Floats = NDArray[np.float64]
 PARAMS: dict[str, object] = {"rate": 0.5, "passes": 20}
 
 
-def shares(
-    features: NDArray[np.floating], weight: Floats, bias: Floats, rate: float, passes: int
-) -> Iterator[Floats]:
+def shares(features: NDArray[np.floating], weight: Floats, bias: Floats, rate: float, passes: int) -> Iterator[Floats]:
     """Yield the probabilities of each pass, float64 (n, C).
 
     Args:

@@ -4,14 +4,12 @@ Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 
 see _dropout.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors._rows import Known, Rows
+from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout
 
 NEEDS = ("features", "head")
@@ -30,10 +28,7 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64
 
 
 def _variance(
-    features: NDArray[np.float32],
-    weight: NDArray[np.float64],
-    bias: NDArray[np.float64],
-    params: dict[str, Any],
+    features: NDArray[np.float32], weight: NDArray[np.float64], bias: NDArray[np.float64], params: dict[str, Any]
 ) -> NDArray[np.float64]:
     passes = _dropout.shares(features, weight, bias, params["rate"], params["passes"])
     found: NDArray[np.float64] = np.stack(list(passes)).var(axis=0).mean(axis=1)

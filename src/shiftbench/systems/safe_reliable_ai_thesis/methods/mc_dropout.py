@@ -4,8 +4,6 @@ Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 
 detectors/_dropout.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.safe_reliable_ai_thesis.detectors import _dropout
 
 SEES = "sample"
@@ -31,9 +29,7 @@ class Dropped:
     def __init__(self, predictor: nets.TorchPredictor, params: Mapping[str, Any]) -> None:
         self._predictor, self._params = predictor, params
         head: Any = predictor.net.get_submodule("head")
-        self._weight, self._bias = (
-            nets.to_numpy(part).astype(np.float64) for part in (head.weight, head.bias)
-        )
+        self._weight, self._bias = (nets.to_numpy(part).astype(np.float64) for part in (head.weight, head.bias))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
         """Return `logits` float32 (n, C) and `features` as they are, float32 (n, d)."""

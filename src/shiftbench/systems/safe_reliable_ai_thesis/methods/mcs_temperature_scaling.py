@@ -14,8 +14,6 @@ are of the others; 0, as released: both on all of val. Differs: levels are not r
 makes some temperature 0 or less is passed over, and a class without a val sample has the level 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
 from shiftbench.data.splits import unit
-from shiftbench.detectors._rows import Rows
-from shiftbench.errors import ParamsError, near
-from shiftbench.methods import _recalibrating, temperature_scaling
-from shiftbench.methods._recalibrating import Logits, Recalibrated
-from shiftbench.refs import Ref
+from shiftbench.plugins.detectors._rows import Rows
+from shiftbench.plugins.methods import _recalibrating, temperature_scaling
+from shiftbench.plugins.methods._recalibrating import Logits, Recalibrated
 from shiftbench.statistics.rows import Floats
 
 SEES = "sample"
@@ -41,18 +39,14 @@ SCALES = ("none", "max", "min_max")
 needs = _recalibrating.needs
 
 
-def wrap(
-    predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> Recalibrated:
+def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:
     """Return the recalibrated predictor; `predictor` is not called.
 
     Raises:
         ParamsError: there is no such scale, or `held_out` leaves nothing to one of the two parts.
     """
     if params["scale"] not in SCALES:
-        raise ParamsError(
-            f"mcs_temperature_scaling: scale is {params['scale']!r}; {near(params['scale'], SCALES)}"
-        )
+        raise ParamsError(f"mcs_temperature_scaling: scale is {params['scale']!r}; {near(params['scale'], SCALES)}")
     if not 0 <= params["held_out"] < 1:
         raise ParamsError(
             f"mcs_temperature_scaling: held_out is {params['held_out']:g}; expected a share from 0 to below 1"
@@ -77,9 +71,7 @@ def class_temperatures(rows: Rows, scale: str = "none", held_out: float = 0.0) -
     measured = ~chosen if held_out else ~chosen | True
     chosen = chosen if held_out else measured
     if not (chosen.any() and measured.any()):
-        raise ParamsError(
-            f"{rows.name}: {len(rows)} val samples are too few for held_out = {held_out:g}"
-        )
+        raise ParamsError(f"{rows.name}: {len(rows)} val samples are too few for held_out = {held_out:g}")
     found = levels(logits[measured] / common, labels[measured])
     moved = scaled(clipped(found), scale)
     return common * (1 + best_factor(logits[chosen], labels[chosen], common, moved) * moved)

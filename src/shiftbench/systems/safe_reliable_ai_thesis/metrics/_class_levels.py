@@ -19,16 +19,14 @@ number of classes that have samples in the draw, and a side without a class is 0
 confidence in *wrong* predictions of samples of class k counts for k; other papers take the predicted class.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from shiftbench.base.errors import ParamsError, near
 from shiftbench.data.formats import E9
-from shiftbench.errors import ParamsError, near
 from shiftbench.statistics.rows import Floats, Ints, Rows
 
 KIND = "resampled"
@@ -99,10 +97,7 @@ def summed(which: Ints, values: Ints, weights: NDArray[np.uint8], width: int | N
     """
     width = int(which.max(initial=-1)) + 1 if width is None else width
     places = csr_array((values, (which, np.arange(len(which)))), shape=(width, len(which)))
-    blocks = [
-        places @ weights[:, low : low + DRAWS].astype(np.int64)
-        for low in range(0, weights.shape[1], DRAWS)
-    ]
+    blocks = [places @ weights[:, low : low + DRAWS].astype(np.int64) for low in range(0, weights.shape[1], DRAWS)]
     return np.concatenate(blocks, axis=1)
 
 

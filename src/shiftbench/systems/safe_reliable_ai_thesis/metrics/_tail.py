@@ -4,14 +4,12 @@ Samples are accepted from the lowest score up, r_i is the share of wrong ones am
 accepted in an unknown order, of which the expectation is taken (`statistics/risk_coverage.py`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.compiled import compiled
+from shiftbench.base.compiled import compiled
 from shiftbench.statistics.rows import Floats, Ints
 from shiftbench.statistics.thresholds import total, walk
 

@@ -14,8 +14,6 @@ Third parties use the name for other things: an integral from 0 to a over macro-
 excess of the whole curve (`eaurc`). Hence `_tail`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

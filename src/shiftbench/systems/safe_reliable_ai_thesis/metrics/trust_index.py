@@ -8,12 +8,10 @@ Source: Ao, Rueger and Siddharthan, "Empirical Optimal Risk to Quantify Model Tr
 2023, arXiv:2308.03179, abstract; the repository AoShuang92/optimal_risk is empty.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
 from shiftbench.statistics.rows import Floats
 from shiftbench.systems.safe_reliable_ai_thesis.metrics import _tail
 
@@ -25,10 +23,7 @@ HIGHER_IS_BETTER = True
 
 
 def compute(
-    scores: Floats,
-    correct: NDArray[np.bool_],
-    weights: NDArray[np.uint8],
-    coverage: float | None = None,
+    scores: Floats, correct: NDArray[np.bool_], weights: NDArray[np.uint8], coverage: float | None = None
 ) -> Floats:
     """Return the index for each draw, float64 (k,), from scores (n,), correct (n,), weights uint8 (n, k).
 
@@ -36,7 +31,5 @@ def compute(
         ParamsError: a coverage outside (0, 1].
     """
     if coverage is not None and not 0 < coverage <= 1:
-        raise ParamsError(
-            f"trust_index: coverage is {coverage:g}; expected a share in (0, 1], or none"
-        )
+        raise ParamsError(f"trust_index: coverage is {coverage:g}; expected a share in (0, 1], or none")
     return 1 - _tail.tail(scores, correct, weights, coverage).at

@@ -5,15 +5,13 @@ In evaluation it answers as one net; detectors/mc_dropout_variance.py and method
 Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from shiftbench.models import convnet
+from shiftbench.plugins.models import convnet
 
 TASK = "classification"
 PARAMS: dict[str, object] = {**convnet.PARAMS, "rate": 0.5}

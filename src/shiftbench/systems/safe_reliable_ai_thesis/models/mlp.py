@@ -3,8 +3,6 @@
 Source: Rumelhart, Hinton and Williams 1986, with rectified units; widths are ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images
 
 TASK = "classification"
 PARAMS: dict[str, object] = {"size": 28, "hidden": 256, "features": 96}
@@ -25,11 +23,7 @@ class MLP(nn.Module):
     def __init__(self, size: int, hidden: int, features: int, classes: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(size * size, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, features),
-            nn.ReLU(),
+            nn.Flatten(), nn.Linear(size * size, hidden), nn.ReLU(), nn.Linear(hidden, features), nn.ReLU()
         )
         self.head = nn.Linear(features, classes)
 

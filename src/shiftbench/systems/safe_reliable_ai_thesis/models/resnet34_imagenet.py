@@ -8,15 +8,13 @@ Source: `main.py` of AoShuang92/Confidence_Calibration_CL at 8ab838b: `models.re
 normalisation of CIFAR-10.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from shiftbench.inference.nets import State
-from shiftbench.models import _pretrained, _resnet
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.models import _pretrained, _resnet
 
 TASK = "classification"
 PARAMS: dict[str, object] = {

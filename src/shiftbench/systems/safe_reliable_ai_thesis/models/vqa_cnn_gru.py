@@ -12,8 +12,6 @@ one and the same; a sample without a `text` is asked nothing.
 The net's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,19 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions
 
 TASK = "visual_question"
-PARAMS: dict[str, object] = {
-    "size": 32,
-    "width": 16,
-    "words": 64,
-    "hidden": 64,
-    "join": "modulated",
-}
+PARAMS: dict[str, object] = {"size": 32, "width": 16, "words": 64, "hidden": 64, "join": "modulated"}
 JOINS = ("modulated", "concatenated")
 WORDS = {word: number for number, word in enumerate(_questions.vocabulary(), start=2)}
 LONGEST = 14
@@ -48,16 +40,10 @@ class Answerer(nn.Module):
         super().__init__()
         width, words, hidden = params["width"], params["words"], params["hidden"]
         if params["join"] not in JOINS:
-            raise ParamsError(
-                f"vqa_cnn_gru: join is {params['join']!r} ({near(params['join'], JOINS)})"
-            )
+            raise ParamsError(f"vqa_cnn_gru: join is {params['join']!r} ({near(params['join'], JOINS)})")
         self.modulated = params["join"] == "modulated"
         layers: list[nn.Module] = []
-        for before, after, stride in (
-            (3, width, 2),
-            (width, 2 * width, 2),
-            (2 * width, 4 * width, 1),
-        ):
+        for before, after, stride in ((3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 1)):
             layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(after), nn.ReLU()]
         self.picture = nn.Sequential(*layers)

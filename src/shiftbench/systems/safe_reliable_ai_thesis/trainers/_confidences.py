@@ -14,8 +14,6 @@ AoShuang92/Confidence_Calibration_CL, `main.py` (`get_threshold_confidence`, `ge
 class confidences are constants, written in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench import plugins, refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.sample import Sample
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
 
 Floats = NDArray[np.float64]
 KINDS = ("model", "human")
@@ -56,18 +54,13 @@ def needs(params: Mapping[str, Any], kinds: set[str]) -> list[Ref]:
     """
     one, others = (params["model"], params["judge"]), (params["rater_model"], params["rater"])
     if kinds == set(KINDS) and one == others:
-        raise ParamsError(
-            f"judge and raters are both {'-'.join(one)}; give one of them a trainer of another name"
-        )
+        raise ParamsError(f"judge and raters are both {'-'.join(one)}; give one of them a trainer of another name")
     dataset = params["judged_on"] or params["dataset"]
     found = []
     if "model" in kinds:
         found.append(refs.weights(dataset, params["model"], params["judge"], params["seed"]))
     if "human" in kinds:
-        found += [
-            refs.weights(dataset, params["rater_model"], params["rater"], seed)
-            for seed in params["raters"]
-        ]
+        found += [refs.weights(dataset, params["rater_model"], params["rater"], seed) for seed in params["raters"]]
     return found
 
 
@@ -88,9 +81,7 @@ def shares(job: TrainJob, samples: list[Sample], kind: str) -> Floats:
     raters = _given(job, job.params["rater_model"], job.params["rater"])
     if not raters:
         raise ParamsError(f"{job.dataset} holds no human labels, and raters is empty; name seeds")
-    votes = [
-        _logits(job, rater, job.params["rater_model"], samples).argmax(axis=1) for rater in raters
-    ]
+    votes = [_logits(job, rater, job.params["rater_model"], samples).argmax(axis=1) for rater in raters]
     found: Floats = np.mean([np.eye(len(job.classes))[vote] for vote in votes], axis=0)
     return found
 
@@ -121,7 +112,7 @@ def _given(job: TrainJob, model: str, trainer: str) -> list[Ref]:
 
 
 def _logits(job: TrainJob, of: Ref, model: str, samples: list[Sample]) -> Floats:
-    module, file = plugins.find("models", model), job.inputs[of]
+    module, file = registry.find("models", model), job.inputs[of]
     params = job.model_params if model == job.model else {**module.PARAMS, **_shared(job, module)}
     predict = nets.load_predictor(module, file, params, nets.classes_of(file), job.device)
     parts = [predict(samples[low : low + 256])["logits"] for low in range(0, len(samples), 256)]

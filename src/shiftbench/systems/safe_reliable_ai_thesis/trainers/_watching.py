@@ -4,28 +4,24 @@ Source: the gaps between training and validation by which Ao's thesis (arXiv:230
 overfitting. Reconstructed: its method was not found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from scipy.special import log_softmax
 
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.methods import temperature_scaling
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.methods import temperature_scaling
+from shiftbench.plugins.trainers import _loop
+from shiftbench.plugins.trainers._inputs import Inputs
 from shiftbench.systems.safe_reliable_ai_thesis.methods import mcs_temperature_scaling as mcs
-from shiftbench.trainers import _loop
-from shiftbench.trainers._inputs import Inputs
 
 SEEN = 1000
 """Training samples that are looked at: the first in the order of keys."""
 
 
-def watch(
-    job: TrainJob, each: Callable[[], None] = lambda: None
-) -> Callable[[torch.nn.Module], float]:
+def watch(job: TrainJob, each: Callable[[], None] = lambda: None) -> Callable[[torch.nn.Module], float]:
     """Return what `_loop.fit` calls after each epoch; it gives the validation accuracy.
 
     Args:

@@ -18,8 +18,6 @@ from, the training set evaluated, and the best epoch chosen on it; here the spli
 is kept. eps 0.09 with w 500 and 0.13 with w 400 are what its scripts with curriculum use.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -28,15 +26,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.losses import soft_cross_entropy
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import soft_cross_entropy
+from shiftbench.plugins.trainers import _loop, erm
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences
-from shiftbench.trainers import _loop, erm
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -63,9 +61,7 @@ def kinds(params: Mapping[str, Any]) -> set[str]:
     for name, none in (("smooth_by", "uniform"), ("rank_by", "none")):
         known = (none, *_confidences.KINDS)
         if params[name] not in known:
-            raise ParamsError(
-                f"confidence_curriculum: {name} is {params[name]!r}; {near(str(params[name]), known)}"
-            )
+            raise ParamsError(f"confidence_curriculum: {name} is {params[name]!r}; {near(str(params[name]), known)}")
     return {params["smooth_by"], params["rank_by"]} & set(_confidences.KINDS)
 
 
@@ -151,18 +147,14 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ranked = shuffled(ranked, job.seed)
     curriculum = Curriculum(ranked, job.params["share"], job.params["end"])
 
-    def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], rows: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], rows: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         logits = net(_loop.tensor(seen, net))
         counts = torch.from_numpy(curriculum.counts(rows.cpu().numpy()))
         if not counts.any():
             nothing: torch.Tensor = logits.sum() * 0
             return nothing
-        return soft_cross_entropy.loss(
-            logits[counts.to(logits.device)], wanted[rows.cpu()][counts].to(logits.device)
-        )
+        return soft_cross_entropy.loss(logits[counts.to(logits.device)], wanted[rows.cpu()][counts].to(logits.device))
 
     numbered = replace(job, samples=_numbered(job, samples), folder=None)
     validate = _validate(job, curriculum, len(samples))
@@ -188,9 +180,7 @@ def _numbered(job: TrainJob, samples: list[Sample]) -> Callable[[str], list[Samp
     return lambda split: placed if split == "train" else job.samples(split)
 
 
-def _validate(
-    job: TrainJob, curriculum: Curriculum, count: int
-) -> Callable[[torch.nn.Module], float]:
+def _validate(job: TrainJob, curriculum: Curriculum, count: int) -> Callable[[torch.nn.Module], float]:
     """Return what follows each epoch: the share of samples that counted is logged, the threshold falls."""
     inputs, labels = _loop.inputs(job, "val")
     steps = -(-count // job.params["batch_size"])

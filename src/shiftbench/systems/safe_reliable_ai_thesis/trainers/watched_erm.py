@@ -5,18 +5,16 @@ It learns as `erm` does; the log says where calibration overfits (analyses/overf
 Source: trainers/erm.py; what is watched: _watching.py.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy.typing as npt
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.losses import cross_entropy
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _loop, erm
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _watching
-from shiftbench.trainers import _loop, erm
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {**erm.PARAMS, "warmup": 0.0}
@@ -25,9 +23,7 @@ PARAMS: dict[str, object] = {**erm.PARAMS, "warmup": 0.0}
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict after the last epoch."""
 
-    def loss(
-        net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 

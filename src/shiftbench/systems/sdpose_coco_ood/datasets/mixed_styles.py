@@ -8,8 +8,6 @@ joints are told: `poses` is empty.
 Source: ours, in place of what Stable Diffusion has seen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.datasets import _bodies, capsule_bodies, fashion_mnist, mnist
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.datasets import _bodies, capsule_bodies, fashion_mnist, mnist
+from shiftbench.plugins.datasets._arrays import read_idx
+from shiftbench.plugins.shifts import _scikit_photos
 
 TASK = "keypoints"
 CLASSES = COCO_17
@@ -35,16 +33,7 @@ CITATION = f"{capsule_bodies.CITATION}; {fashion_mnist.CITATION}; {mnist.CITATIO
 REDISTRIBUTE = True
 IN_ORDER = True
 PARAMS: dict[str, object] = {"train": 3000, "test": 10, "height": 128, "width": 96}
-MANNERS = (
-    "kuwahara",
-    "posterise",
-    "edge_sketch",
-    "greyscale",
-    "saturate",
-    "inversion",
-    "speckle_noise",
-    "pixelate",
-)
+MANNERS = ("kuwahara", "posterise", "edge_sketch", "greyscale", "saturate", "inversion", "speckle_noise", "pixelate")
 ITEMS = 9
 Pixels = NDArray[np.uint8]
 
@@ -62,8 +51,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     name = params.get("name", "mixed_styles")
     stock = [
-        read_idx(sources[source] / "train-images-idx3-ubyte")
-        for source in (*fashion_mnist.SOURCES, *mnist.SOURCES)
+        read_idx(sources[source] / "train-images-idx3-ubyte") for source in (*fashion_mnist.SOURCES, *mnist.SOURCES)
     ]
     for number in range(params[split]):
         key = f"{name}/{split}/{number:06d}"
@@ -72,16 +60,12 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         yield Sample(key, {"image": _in_a_manner(image, rng, key), "poses": []})
 
 
-def _photo(
-    rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]
-) -> Pixels:
+def _photo(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]) -> Pixels:
     shape = params["height"], params["width"], 3
     return _scikit_photos.crop(shape, rng, sources, _scikit_photos.TRAINING).pixels
 
 
-def _collage(
-    rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]
-) -> Pixels:
+def _collage(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]) -> Pixels:
     height, width = params["height"], params["width"]
     image = np.empty((height, width, 3), dtype=np.uint8)
     image[:] = rng.integers(0, 256, 3)
@@ -97,9 +81,7 @@ def _collage(
     return image
 
 
-def _body(
-    rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]
-) -> Pixels:
+def _body(rng: RandomStream, sources: dict[str, Path], params: dict[str, Any], stock: list[Pixels]) -> Pixels:
     body = _bodies.drawn(rng, 0.5, 60.0, 15.0)
     own = {**capsule_bodies.PARAMS, "height": params["height"], "width": params["width"]}
     photos = list(_scikit_photos.TRAINING)
@@ -112,7 +94,7 @@ def _in_a_manner(image: Pixels, rng: RandomStream, key: str) -> Pixels:
     which, severity = int(rng.integers(0, 3 * len(MANNERS) // 2)), int(rng.integers(1, 6))
     if which >= len(MANNERS):
         return np.ascontiguousarray(image)
-    module = plugins.find("shifts", MANNERS[which])
+    module = registry.find("shifts", MANNERS[which])
     words = RandomStream(0, MANNERS[which], "mixed_styles", key)
     changed: Pixels = module.apply(image, float(severity), words, **module.PARAMS)
     return changed

@@ -15,8 +15,6 @@ Source: "SDPose", 2025, arXiv:2509.24980, section 3; its code, T-S-Liang/SDPose-
 there (index 999).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -26,10 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shiftbench.base.errors import ParamsError, near
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.models import _heatmaps
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _heatmaps
 
 TASK = "keypoints"
 FEATURES = ("last", "second")
@@ -58,9 +56,7 @@ class PoseUNet(nn.Module):
     def __init__(self, params: Mapping[str, Any], joints: int) -> None:
         super().__init__()
         if params["feature"] not in FEATURES:
-            raise ParamsError(
-                f"pose_unet: feature is {params['feature']!r} ({near(params['feature'], FEATURES)})"
-            )
+            raise ParamsError(f"pose_unet: feature is {params['feature']!r} ({near(params['feature'], FEATURES)})")
         w = params["width"]
         told, latent = 4 * w, 3 * CELL**2
         self.crop = params["height_px"], params["width_px"]
@@ -70,13 +66,9 @@ class PoseUNet(nn.Module):
         self.time = nn.Sequential(nn.Linear(2 * w, told), nn.SiLU(), nn.Linear(told, told))
         self.task = nn.Sequential(nn.Linear(4, told), nn.SiLU(), nn.Linear(told, told))
         self.enter = nn.Conv2d(latent, w, 3, 1, 1)
-        self.down = nn.ModuleList(
-            [Block(w, w, told), Block(w, 2 * w, told), Block(2 * w, 4 * w, told)]
-        )
+        self.down = nn.ModuleList([Block(w, w, told), Block(w, 2 * w, told), Block(2 * w, 4 * w, told)])
         self.middle = Block(4 * w, 4 * w, told)
-        self.up = nn.ModuleList(
-            [Block(8 * w, 2 * w, told), Block(4 * w, w, told), Block(2 * w, w, told)]
-        )
+        self.up = nn.ModuleList([Block(8 * w, 2 * w, told), Block(4 * w, w, told), Block(2 * w, w, told)])
         self.leave = nn.Sequential(nn.GroupNorm(4, w), nn.SiLU(), nn.Conv2d(w, latent, 3, 1, 1))
         self.head = head(w, joints, 2 if self.second else 1)
         self.width = w
@@ -136,20 +128,14 @@ class Block(nn.Module):
 
     def __init__(self, before: int, after: int, told: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(
-            nn.GroupNorm(4, before), nn.SiLU(), nn.Conv2d(before, after, 3, 1, 1)
-        )
+        self.first = nn.Sequential(nn.GroupNorm(4, before), nn.SiLU(), nn.Conv2d(before, after, 3, 1, 1))
         self.told = nn.Sequential(nn.SiLU(), nn.Linear(told, after))
-        self.second = nn.Sequential(
-            nn.GroupNorm(4, after), nn.SiLU(), nn.Conv2d(after, after, 3, 1, 1)
-        )
+        self.second = nn.Sequential(nn.GroupNorm(4, after), nn.SiLU(), nn.Conv2d(after, after, 3, 1, 1))
         self.beside = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
 
     def forward(self, x: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
         """Return (n, after, h, w)."""
-        made: torch.Tensor = self.beside(x) + self.second(
-            self.first(x) + self.told(told)[..., None, None]
-        )
+        made: torch.Tensor = self.beside(x) + self.second(self.first(x) + self.told(told)[..., None, None])
         return made
 
 
@@ -157,17 +143,8 @@ def head(width: int, joints: int, times: int = 1) -> nn.Sequential:
     """Return the head: features (n, width, h, w) to heatmaps (n, joints, 2 times h, 2 times w)."""
     layers: list[nn.Module] = []
     for _ in range(times):
-        layers += [
-            nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]
-    layers += [
-        nn.Conv2d(width, width, 1),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.Conv2d(width, joints, 1),
-    ]
+        layers += [nn.ConvTranspose2d(width, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    layers += [nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, joints, 1)]
     return nn.Sequential(*layers)
 
 

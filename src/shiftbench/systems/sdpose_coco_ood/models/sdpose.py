@@ -14,8 +14,6 @@ Source: "SDPose", 2025, arXiv:2509.24980; T-S-Liang/SDPose-OOD, `SDPose_Evaluato
 `HeatmapHead.py`, `ModifiedUNet.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,10 +22,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.models import _given, _heatmaps
-from shiftbench.refs import Ref
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given, _heatmaps
 from shiftbench.systems.sdpose_coco_ood.models import pose_unet
 
 TASK = "keypoints"
@@ -67,18 +65,12 @@ def folder(params: Mapping[str, Any]) -> Path:
     found = Path(params["path"]).expanduser()
     lacking = [name for name in (*PARTS, HEAD) if not (found / name).exists()]
     if lacking:
-        raise ModelError(
-            f"sdpose: {found} has no {lacking[0]}; a checkpoint has {', '.join(PARTS)} and {HEAD}"
-        )
+        raise ModelError(f"sdpose: {found} has no {lacking[0]}; a checkpoint has {', '.join(PARTS)} and {HEAD}")
     return found
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor of a folder.
 
@@ -101,26 +93,18 @@ class Released(nn.Module):
             import diffusers
             import transformers
         except ImportError as error:
-            raise ModelError(
-                f"sdpose needs {error.name}; `pip install diffusers transformers`"
-            ) from error
+            raise ModelError(f"sdpose needs {error.name}; `pip install diffusers transformers`") from error
         safe: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
         told = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
         full = {"low_cpu_mem_usage": False, "device_map": None}  # so that the switch may be new
-        self.unet: Any = diffusers.UNet2DConditionModel.from_pretrained(
-            place / "unet", **told, **full, **safe
-        )
+        self.unet: Any = diffusers.UNet2DConditionModel.from_pretrained(place / "unet", **told, **full, **safe)
         self.vae: Any = diffusers.AutoencoderKL.from_pretrained(place / "vae", **safe)
-        scheduler = diffusers.DDPMScheduler.from_pretrained(
-            place / "scheduler", local_files_only=True
-        )
+        scheduler = diffusers.DDPMScheduler.from_pretrained(place / "scheduler", local_files_only=True)
         if scheduler.config.prediction_type != "sample":
             raise ModelError(
                 f"sdpose: {place}/scheduler predicts {scheduler.config.prediction_type!r}; SDPose predicts 'sample'"
             )
-        tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(
-            place / "tokenizer", local_files_only=True
-        )
+        tokenizer: Any = transformers.CLIPTokenizer.from_pretrained(place / "tokenizer", local_files_only=True)
         text: Any = transformers.CLIPTextModel.from_pretrained(place / "text_encoder", **safe)
         words = tokenizer("", padding="do_not_pad", truncation=True, return_tensors="pt")
         text.eval()
@@ -144,10 +128,7 @@ class Released(nn.Module):
     def features(self, z: torch.Tensor, task: tuple[float, float]) -> torch.Tensor:
         """Return what the head reads, of latents (n, 4, H/8, W/8) under a task."""
         kept: list[torch.Tensor] = []
-        hooks = [
-            block.register_forward_hook(lambda _, __, made: kept.append(made))
-            for block in self.unet.up_blocks
-        ]
+        hooks = [block.register_forward_hook(lambda _, __, made: kept.append(made)) for block in self.unet.up_blocks]
         v = torch.tensor(task, device=z.device)
         switch = torch.cat([v.sin(), v.cos()])[None].expand(len(z), -1)
         prompt = self.get_buffer("prompt").expand(len(z), -1, -1)

@@ -6,13 +6,11 @@ lines are dark where a pixel is darker than the mean around it. Levels are the s
 all. Integers; takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
@@ -21,9 +19,7 @@ DENSITY = 5
 """Grey levels by which a line is darker for one that its pixel is below the mean."""
 
 
-def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, pale: int = 190
-) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, pale: int = 190) -> NDArray[np.uint8]:
     """Return an image as a colour sketch, uint8 (h, w) or (h, w, 3).
 
     Args:

@@ -6,13 +6,11 @@ One pass of means over near colours, each pixel in the nearest of `INKS` (sum of
 5 it is all. Integers; takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _renditions
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _renditions
 
 FIELD = "image"
 LEVELS, RANGE = _renditions.LEVELS, _renditions.RANGE
@@ -26,9 +24,7 @@ PAPER = np.array([250, 236, 206])
 """What white paper gives back, of 255."""
 
 
-def apply(
-    value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: int = 9
-) -> NDArray[np.uint8]:
+def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: int = 9) -> NDArray[np.uint8]:
     """Return an image as a woodblock print, uint8 (h, w) or (h, w, 3).
 
     Args:

@@ -8,8 +8,6 @@ Source: the role is that of Stable Diffusion in SDPose, 2025, arXiv:2509.24980 (
 that of denoising autoencoders (Vincent et al. 2008).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,13 +15,13 @@ import cv2
 import numpy as np
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _steps
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _steps
 
 TASKS = ("keypoints",)
 PARAMS: dict[str, object] = {

@@ -8,8 +8,6 @@ picture as numbers or its maps as PNG, number = red + 256 green), `label.csv` (n
 covers in each category) and `images/`. A label is of the category in which it covers most, as the released code has it.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +19,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets._pictures import read_array
 
-EDGE, STEP = (
-    20,
-    160,
-)  # what is brighter is the object; rise of Sobel's gradient (4 times a step) that is an edge
+EDGE, STEP = (20, 160)  # what is brighter is the object; rise of Sobel's gradient (4 times a step) that is an edge
 GREYS = {"dark": (21, 85), "middle": (86, 170), "bright": (171, 255)}
 LOW = ("texture", "colour", "color", "material")
 CATEGORIES = ("object", "part", "scene", "texture", "color", "material")
@@ -73,8 +68,7 @@ class Drawn:
         self.names: Sequence[Concept] = list(drawn[0][0][1])
         every = np.arange(len(self.names))
         self._batches = [
-            [Annotated(sample, every, np.stack(list(found.values()))) for sample, found in batch]
-            for batch in drawn
+            [Annotated(sample, every, np.stack(list(found.values()))) for sample, found in batch] for batch in drawn
         ]
 
     def batches(self) -> Iterator[list[Annotated]]:

@@ -4,8 +4,6 @@ A unit is a channel of a layer; layers are named in options, `{conv1: body.2}`, 
 (n, c, h, w). Pictures are read a batch at a time, so that no split is held.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -16,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError
-from shiftbench.inference import batching, nets
-from shiftbench.inference.nets import TorchPredictor
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.sample import Sample
+from shiftbench.evaluation import batching, nets
+from shiftbench.evaluation.nets import TorchPredictor
+from shiftbench.plugins.contracts import Measurement
 
 Floats = NDArray[np.float64]
 BATCH = 250
@@ -39,9 +37,7 @@ def place(shift: str, params: Mapping[str, Any]) -> Ref:
     try:
         return refs.shards(params["dataset"], params["split"], name, float(severity))
     except ValueError:
-        raise ParamsError(
-            f"{shift!r} is no shift with its severity, as gaussian_noise/1.5"
-        ) from None
+        raise ParamsError(f"{shift!r} is no shift with its severity, as gaussian_noise/1.5") from None
 
 
 def measured(params: Mapping[str, Any]) -> list[str]:
@@ -110,9 +106,7 @@ def without(module: nn.Module, unit: int) -> Iterator[None]:
         handle.remove()
 
 
-def seen(
-    predictor: TorchPredictor, paths: Mapping[str, str], batch: list[Sample]
-) -> dict[str, torch.Tensor]:
+def seen(predictor: TorchPredictor, paths: Mapping[str, str], batch: list[Sample]) -> dict[str, torch.Tensor]:
     """Return what the layers give for pictures, name -> (n, c, h, w)."""
     with tapped(predictor.net, paths) as found, torch.inference_mode():
         nets.both(predictor.net, nets.to_inputs(predictor.prepare(batch), predictor.device))

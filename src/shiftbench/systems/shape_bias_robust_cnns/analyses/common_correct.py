@@ -13,8 +13,6 @@ whose keys end with one of its names, whatever was predicted here. `keys` gives 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373 (ImageNet-CL), https://github.com/anguyen8/shape-bias, `data/`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
 PARAMS: dict[str, object] = {"standard": "", "robust": "", "shifts": [], "path": ""}
@@ -98,9 +96,7 @@ def keys(standard: pa.Table, robust: pa.Table) -> set[str]:
     """
     one, other = _right(standard), _right(robust)
     if set(one) != set(other):
-        raise DataError(
-            f"records of {len(one)} and of {len(other)} samples; a pair is compared on one list of samples"
-        )
+        raise DataError(f"records of {len(one)} and of {len(other)} samples; a pair is compared on one list of samples")
     return {key for key, correct in one.items() if correct and other[key]}
 
 

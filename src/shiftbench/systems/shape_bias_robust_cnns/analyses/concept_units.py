@@ -18,8 +18,6 @@ arXiv:2006.09373. Differs: a quantile is the edge of one of 16,384 bins. The rel
 gives them to AlexNet-R and ResNet-50-R, which normalise once more; here each net normalises once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +25,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.inference.nets import TorchPredictor
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation.nets import TorchPredictor
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _concepts, _units
 
 PARAMS: dict[str, object] = {
@@ -74,9 +72,7 @@ def _source(job: Measurement) -> _concepts.Source:
     params = job.params
     if params["path"]:
         return _concepts.Broden(Path(params["path"]).expanduser(), params["samples"])
-    return _concepts.Drawn(
-        list(_units.batches(job, _units.place(CLEAN, params))), params["classes"]
-    )
+    return _concepts.Drawn(list(_units.batches(job, _units.place(CLEAN, params))), params["classes"])
 
 
 def groups(names: Sequence[_concepts.Concept]) -> dict[str, tuple[str, ...]]:
@@ -85,9 +81,7 @@ def groups(names: Sequence[_concepts.Concept]) -> dict[str, tuple[str, ...]]:
     return {**single, "low": _concepts.LOW}
 
 
-def overlaps(
-    predictor: TorchPredictor, path: str, source: _concepts.Source, quantile: float
-) -> _units.Floats:
+def overlaps(predictor: TorchPredictor, path: str, source: _concepts.Source, quantile: float) -> _units.Floats:
     """Return the intersection over union of each unit's marks and each concept, float64 (units, concepts).
 
     Args:

@@ -13,24 +13,19 @@ Source: Geirhos et al. 2019, arXiv:1811.12231, and the README of the repository 
 9.2 %).
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {
     "path": "",
-    "folders": [
-        "style-transfer-512-nomask-experiment",
-        "style-transfer-512-nomask-experiment-trained-CNNs",
-    ],
+    "folders": ["style-transfer-512-nomask-experiment", "style-transfer-512-nomask-experiment-trained-CNNs"],
 }
 _FILE = re.compile(r".*-experiment_(?P<observer>.+)_session[_-]\d+")
 _STIMULUS = re.compile(r".*?(?P<shape>[a-z]+)\d+-(?P<texture>[a-z]+)\d+\.png")
@@ -59,9 +54,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         DataError: no file, or one of another form.
     """
     if not job.params["path"]:
-        raise ParamsError(
-            "released_decisions: option path is missing; give a clone of rgeirhos/texture-vs-shape"
-        )
+        raise ParamsError("released_decisions: option path is missing; give a clone of rgeirhos/texture-vs-shape")
     root = Path(job.params["path"]).expanduser() / "raw-data"
     where = {"dataset": job.params["dataset"], "split": job.params["split"]}
     for folder in job.params["folders"]:
@@ -115,6 +108,4 @@ def _answer(row: Mapping[str, str], where: str) -> Answer:
 
 def named(given: list[Answer]) -> list[Answer]:
     """Return the answers that name one of two cues that differ."""
-    return [
-        one for one in given if one.shape != one.texture and one.answer in (one.shape, one.texture)
-    ]
+    return [one for one in given if one.shape != one.texture and one.answer in (one.shape, one.texture)]

@@ -7,26 +7,19 @@ Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373, `ablation.py` of https:
 channel, or all of a concept, set to zero after the rectifier).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.inference.nets import TorchPredictor
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.nets import TorchPredictor
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {
-    "layers": {"conv1": "body.2"},
-    "shifts": [],
-    "samples": 500,
-    "only": [],
-}
+PARAMS: dict[str, object] = {"layers": {"conv1": "body.2"}, "shifts": [], "samples": 500, "only": []}
 CLEAN = "identity/0"
 
 
@@ -66,8 +59,6 @@ def drops(
                 yield layer, unit, whole - _accuracy(predictor, prepared, labels)
 
 
-def _accuracy(
-    predictor: TorchPredictor, prepared: list[NDArray[Any]], labels: NDArray[np.int64]
-) -> float:
+def _accuracy(predictor: TorchPredictor, prepared: list[NDArray[Any]], labels: NDArray[np.int64]) -> float:
     answers = [predictor.predict_prepared(batch)["logits"].argmax(1) for batch in prepared]
     return float((np.concatenate(answers) == labels).mean())

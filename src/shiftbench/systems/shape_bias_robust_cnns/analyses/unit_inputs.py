@@ -10,24 +10,17 @@ Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: units of robust nets de
 counted was not found in their code; the number of pictures is that of their figures (7 x 7), both measures are ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
-PARAMS: dict[str, object] = {
-    "layers": {"conv1": "body.2"},
-    "top": 49,
-    "samples": 2000,
-    "only": [],
-}
+PARAMS: dict[str, object] = {"layers": {"conv1": "body.2"}, "top": 49, "samples": 2000, "only": []}
 CLEAN = "identity/0"
 
 

@@ -15,16 +15,14 @@ https://github.com/anguyen8/shape-bias (maps after the rectifiers, 0.2). The nor
 and scales differ between nets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.shape_bias_robust_cnns.analyses import _units
 
 PARAMS: dict[str, object] = {
@@ -62,16 +60,10 @@ def measure(job: Measurement) -> Iterator[Observation]:
         predictor = job.predictor(Ref("weights", name))
         for at, value in enumerate(kernels(predictor.net)):
             yield Observation("kernel_tv", f"kernel_{at:04d}", value, **where)
-        noisy = _units.mean_variations(
-            job, predictor, _units.place(job.params["noisy"], job.params)
-        )
-        standard = (
-            of(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
-        )
+        noisy = _units.mean_variations(job, predictor, _units.place(job.params["noisy"], job.params))
+        standard = of(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
         for layer, before in of(name).items():
-            for metric, at, value in units(
-                before, noisy[layer], standard.get(layer), job.params["share"]
-            ):
+            for metric, at, value in units(before, noisy[layer], standard.get(layer), job.params["share"]):
                 yield Observation(metric, f"{layer}_{at:04d}", value, group=layer, **where)
 
 

@@ -7,8 +7,6 @@ levels are even over `INK`, equal pixels share their mean rank, so that the mean
 tells nothing. Behind is grey, near that mean, so that outlines are weak.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.resizing import resize
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.shifts import _scikit_photos
 
 SHAPES = ("t_shirt", "trouser", "dress", "sandal", "bag", "ankle_boot")
 TEXTURES = ("brick", "grass", "gravel", "page", "checkerboard", "coins")
@@ -38,9 +36,7 @@ def outline(garment: Pixels) -> NDArray[np.bool_]:
     return found
 
 
-def texture(
-    which: int, words: RandomStream, sources: Mapping[str, Path], half: str, seen: str = "near"
-) -> Pixels:
+def texture(which: int, words: RandomStream, sources: Mapping[str, Path], half: str, seen: str = "near") -> Pixels:
     """Return a crop of a texture, its levels equalised: uint8 (28, 28).
 
     Args:
@@ -54,11 +50,7 @@ def texture(
         DataError: the photos are not there.
     """
     name = TEXTURES[which]
-    photo = (
-        _board()
-        if name == "checkerboard"
-        else _scikit_photos.opened(sources, f"{name}.png", colour=False)
-    )
+    photo = _board() if name == "checkerboard" else _scikit_photos.opened(sources, f"{name}.png", colour=False)
     return equalised(_crop(photo, words, half, seen))
 
 

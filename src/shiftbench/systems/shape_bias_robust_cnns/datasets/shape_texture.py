@@ -18,17 +18,15 @@ Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; van der Walt et al. 2014. Diffe
 transfer, the texture is cut out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import fashion_mnist
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import fashion_mnist
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.shape_bias_robust_cnns.datasets import _cues
 
 TASK = fashion_mnist.TASK
@@ -42,12 +40,7 @@ CITATION = (
 )
 REDISTRIBUTE = True
 PART_OF = "shape_texture"
-PARAMS: dict[str, object] = {
-    "cue": "matched",
-    "seen": "near",
-    "per_class": 1200,
-    "test_per_class": 300,
-}
+PARAMS: dict[str, object] = {"cue": "matched", "seen": "near", "per_class": 1200, "test_per_class": 300}
 _OF_LABEL = {fashion_mnist.CLASSES.index(name): label for label, name in enumerate(CLASSES)}
 
 
@@ -59,9 +52,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     for option, known in (("cue", _cues.CUES), ("seen", _cues.SEEN)):
         if params[option] not in known:
-            raise ParamsError(
-                f"shape_texture: {option} is {params[option]!r}; {near(params[option], known)}"
-            )
+            raise ParamsError(f"shape_texture: {option} is {params[option]!r}; {near(params[option], known)}")
     most = params["per_class" if split == "train" else "test_per_class"]
     seen = [0] * len(CLASSES)
     for garment in fashion_mnist.samples(split, sources, {}):
@@ -74,11 +65,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _sample(
-    garment: Sample,
-    place: tuple[int, int],
-    split: str,
-    params: dict[str, Any],
-    sources: dict[str, Path],
+    garment: Sample, place: tuple[int, int], split: str, params: dict[str, Any], sources: dict[str, Path]
 ) -> Sample:
     """Return the sample of a garment that is the n-th of its label; `place` is both."""
     (label, number), cue = place, params["cue"]

@@ -14,16 +14,14 @@ Source: Geirhos et al., "ImageNet-trained CNNs are biased towards texture; incre
 robustness", ICLR 2019, arXiv:1811.12231.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets._pictures import read_array
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets._pictures import read_array
 
 TASK = "classification"
 CLASSES = (
@@ -42,14 +40,10 @@ IN_ORDER = True
 CONFLICTS = "style-transfer-preprocessed-512"
 STIMULI = {CONFLICTS: 1280, "edges": 160, "filled-silhouettes": 160}
 PARAMS: dict[str, object] = {"path": "", "stimuli": CONFLICTS, "complete": True}
-_NAME = re.compile(
-    r"(?P<shape>(?P<kind>[a-z]+)[0-9]+)(?:-(?P<texture>(?P<other>[a-z]+)[0-9]+))?\.png"
-)
+_NAME = re.compile(r"(?P<shape>(?P<kind>[a-z]+)[0-9]+)(?:-(?P<texture>(?P<other>[a-z]+)[0-9]+))?\.png")
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield `test`: `image` uint8 (224, 224, 3), `label` 0 to 15, `meta` with both cues; a bad picture as its error.
 
     Raises:
@@ -78,13 +72,9 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _folder(params: dict[str, Any]) -> Path:
     if not params["path"]:
-        raise ParamsError(
-            "texture_vs_shape: option path is missing; give a clone of rgeirhos/texture-vs-shape"
-        )
+        raise ParamsError("texture_vs_shape: option path is missing; give a clone of rgeirhos/texture-vs-shape")
     if params["stimuli"] not in STIMULI:
-        raise ParamsError(
-            f"texture_vs_shape: stimuli is {params['stimuli']!r}; {near(params['stimuli'], STIMULI)}"
-        )
+        raise ParamsError(f"texture_vs_shape: stimuli is {params['stimuli']!r}; {near(params['stimuli'], STIMULI)}")
     return Path(params["path"]).expanduser() / "stimuli" / str(params["stimuli"])
 
 

@@ -18,8 +18,6 @@ Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373; the mapping is `probabi
 https://github.com/rgeirhos/texture-vs-shape, with the mean, as it says.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,11 +27,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.errors import ModelError, near
-from shiftbench.inference import nets
-from shiftbench.models import _foreign, _pretrained
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _foreign, _pretrained
 from shiftbench.systems.shape_bias_robust_cnns.datasets import texture_vs_shape
 
 TASK = "classification"
@@ -107,18 +105,12 @@ def uncut(state: nets.State) -> nets.State:
                     f"imagenet_pair: the checkpoint's {name} is {given.flatten().tolist()}, expected {list(wanted)}; "
                     "it is of another dataset"
                 )
-        plain = {
-            name.removeprefix("model."): tensor
-            for name, tensor in plain.items()
-            if name.startswith("model.")
-        }
+        plain = {name.removeprefix("model."): tensor for name, tensor in plain.items() if name.startswith("model.")}
     named = {
         name.replace("last_layer.", "classifier.6.").replace("branch4_conv.", "branch4.1."): tensor
         for name, tensor in plain.items()
     }
-    return {
-        name: tensor for name, tensor in named.items() if not name.startswith(("aux1.", "aux2."))
-    }
+    return {name: tensor for name, tensor in named.items() if not name.startswith(("aux1.", "aux2."))}
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
@@ -128,9 +120,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
         ModelError: another net.
     """
     if params["name"] not in NAMES:
-        raise ModelError(
-            f"imagenet_pair: name is {params['name']!r}; {near(params['name'], NAMES)}"
-        )
+        raise ModelError(f"imagenet_pair: name is {params['name']!r}; {near(params['name'], NAMES)}")
     mapped = classes == len(texture_vs_shape.CLASSES)
     own = CLASSES if mapped else classes
     return Pair(_fresh(params["name"], own, robust=params["robust"]), own, mapped=mapped)

@@ -1,7 +1,5 @@
 """A picture that fades into another one."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -6,8 +6,6 @@ the gradient, two thresholds joined by neighbours (8 of them). Pixels at the bor
 written out, one IEEE operation each, since matrix products and exponentials differ between CPUs; the window is rounded.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -5,13 +5,11 @@ sigma 0.4 and thresholds 0.35 and 0.9 on the grey picture (Rec. 709) from 0 to 1
 At level 5 it is theirs, to the pixel; levels are the share of the contours in the mixture, ours. Takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.shape_bias_robust_cnns.shifts import _canny
 from shiftbench.systems.shape_bias_robust_cnns.shifts._blend import blend
 

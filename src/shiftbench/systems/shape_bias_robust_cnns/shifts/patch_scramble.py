@@ -8,13 +8,11 @@ does not divide by the grid, a rim, stays. The severity is the share of the scra
 it is theirs. Takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels, patch_shuffle
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels, patch_shuffle
 from shiftbench.systems.shape_bias_robust_cnns.shifts._blend import blend
 
 FIELD = "image"
@@ -45,9 +43,7 @@ def apply(
     scrambled = value.copy()
     for place, patch in enumerate(permuted(rows * columns, seed)):
         (to_y, to_x), (y, x) = divmod(place, columns), divmod(int(patch), columns)
-        scrambled[_span(top, to_y, tall), _span(left, to_x, wide)] = value[
-            _span(top, y, tall), _span(left, x, wide)
-        ]
+        scrambled[_span(top, to_y, tall), _span(left, to_x, wide)] = value[_span(top, y, tall), _span(left, x, wide)]
     return blend(value, scrambled, severity)
 
 

@@ -5,15 +5,13 @@ arXiv:2006.09373, test with. The object is the sample's mask, or, without one, w
 pictures on black. Levels are the share of the silhouette in the mixture, ours. Takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels, _masks
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels, _masks
 from shiftbench.systems.shape_bias_robust_cnns.shifts._blend import blend
 
 FIELD = None
@@ -23,13 +21,7 @@ PARAMS: dict[str, object] = {"inside": 0, "outside": 255, "edge": 20}
 
 
 def apply(
-    value: Sample,
-    severity: float,
-    rng: RandomStream,
-    *,
-    inside: int = 0,
-    outside: int = 255,
-    edge: int = 20,
+    value: Sample, severity: float, rng: RandomStream, *, inside: int = 0, outside: int = 255, edge: int = 20
 ) -> Sample:
     """Return the sample with an image mixed with its silhouette, uint8 (h, w) or (h, w, 3).
 

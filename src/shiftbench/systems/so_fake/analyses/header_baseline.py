@@ -10,8 +10,6 @@ Near 0.5 headers must be, else they leak the label. File sizes are only told: sm
 Source: ours, for the trap that So-Fake's specification names.
 """
 
-from __future__ import annotations
-
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.so_fake.datasets import _headers
 
 PARAMS: dict[str, object] = {"datasets": []}

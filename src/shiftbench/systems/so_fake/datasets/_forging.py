@@ -13,8 +13,6 @@ Every picture of whatever class then goes through one path (`encoded`), so that 
 Source: the construction of So-Fake, arXiv:2505.18660; sides of squares are the specification's, the rest is ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +20,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.so_fake.datasets import _generators
 from shiftbench.systems.so_fake.datasets._generators import REAL, Item, Pixels
 
@@ -55,11 +53,7 @@ class Plan(NamedTuple):
 
 
 def samples(
-    name: str,
-    split: str,
-    sources: Sequence[Sample],
-    params: Mapping[str, Any],
-    inputs: Mapping[Ref, Path],
+    name: str, split: str, sources: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
 ) -> Iterator[Sample]:
     """Yield a sample for each source, in their order.
 
@@ -103,9 +97,7 @@ def _planned(items: Sequence[Item], at: int, split: str, generators: Sequence[st
     other, partner = (int(word) for word in words.raw(2))
     source = items[at]
     item = _another(items, at, other) if label == TAMPERED else source
-    same = [
-        one for one in items if one.label == item.label and one.key not in (item.key, source.key)
-    ]
+    same = [one for one in items if one.label == item.label and one.key not in (item.key, source.key)]
     if not same:
         raise DataError(f"{source.key}: no other picture of class {item.label} is in its split")
     generator = generators[turn % len(generators)] if label else REAL
@@ -116,9 +108,7 @@ def _another(items: Sequence[Item], at: int, word: int) -> Item:
     return items[(at + 1 + word % (len(items) - 1)) % len(items)]
 
 
-def _generated(
-    plans: Sequence[Plan], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> dict[int, Pixels]:
+def _generated(plans: Sequence[Plan], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[int, Pixels]:
     """Return the generators' pictures, by the number of the sample."""
     found: dict[int, Pixels] = {}
     for name in params["generators"]:

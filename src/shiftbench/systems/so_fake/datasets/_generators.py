@@ -14,8 +14,6 @@ are the same everywhere.
 Source: ours, in the place of So-Fake's diffusion models and GANs (arXiv:2505.18660).
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +24,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
 
 Pixels = NDArray[np.uint8]
 REAL = "real"
@@ -132,9 +130,7 @@ def _number(name: str) -> int:
 
 
 def _quilt(pattern: Sequence[int]) -> Generator:
-    def quilted(
-        items: Sequence[Item], partners: Sequence[Item], words: Sequence[RandomStream]
-    ) -> Pixels:
+    def quilted(items: Sequence[Item], partners: Sequence[Item], words: Sequence[RandomStream]) -> Pixels:
         own, other = _stacked(items), _stacked(partners)
         half = own.shape[1] // 2, own.shape[2] // 2
         places = ((0, 0), (0, half[1]), (half[0], 0), half)
@@ -148,13 +144,11 @@ def _quilt(pattern: Sequence[int]) -> Generator:
 
 
 def _net(own: str, weights: Path) -> Generator:
-    from shiftbench.inference import nets  # imports torch, which planning does without
+    from shiftbench.evaluation import nets  # imports torch, which planning does without
 
-    net: Any = plugins.find("models", NETS[own][0]).of(nets.read_state(weights), weights)
+    net: Any = registry.find("models", NETS[own][0]).of(nets.read_state(weights), weights)
 
-    def decoded(
-        items: Sequence[Item], partners: Sequence[Item], words: Sequence[RandomStream]
-    ) -> Pixels:
+    def decoded(items: Sequence[Item], partners: Sequence[Item], words: Sequence[RandomStream]) -> Pixels:
         import torch
 
         codes = [_codes(net, items), _codes(net, partners)]
@@ -175,9 +169,7 @@ def _codes(net: Any, items: Sequence[Item]) -> NDArray[np.float32]:
     import torch
 
     with _alone(), torch.inference_mode():
-        codes: NDArray[np.float32] = net.features(
-            torch.from_numpy(_stacked(items))[:, None]
-        ).numpy()
+        codes: NDArray[np.float32] = net.features(torch.from_numpy(_stacked(items))[:, None]).numpy()
     return codes
 
 
@@ -191,9 +183,7 @@ class _Components:
             own = {label: codes[labels == label][:, -count:] for label in set(labels.tolist())}
             self._of = {label: _normal(found) for label, found in own.items()}
 
-    def __call__(
-        self, items: Sequence[Item], _: Sequence[Item], words: Sequence[RandomStream]
-    ) -> Pixels:
+    def __call__(self, items: Sequence[Item], _: Sequence[Item], words: Sequence[RandomStream]) -> Pixels:
         import torch
 
         with _alone():

@@ -11,15 +11,13 @@ of the pixels (`sizes` is there to say how much).
 Source: ours; that headers alone separate such pools is known of So-Fake's kind of data (specification, "Traps").
 """
 
-from __future__ import annotations
-
 import io
 from collections import Counter
 from collections.abc import Sequence
 
 from PIL import Image
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 
 def header(data: bytes) -> str:
@@ -30,9 +28,7 @@ def header(data: bytes) -> str:
     """
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            told = sorted(
-                f"{name}={value}" for name, value in picture.info.items() if name != "exif"
-            )
+            told = sorted(f"{name}={value}" for name, value in picture.info.items() if name != "exif")
             tables = getattr(picture, "quantization", None) or {}
             coded = sorted(f"{name}:{list(table)}" for name, table in tables.items())
             parts = [str(picture.format), str(picture.size), picture.mode, *told, *coded]

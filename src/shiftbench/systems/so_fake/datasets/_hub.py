@@ -26,8 +26,6 @@ the second revision generator and source, too; file names by the hub's viewer of
 be seen: `columns` renames.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re
@@ -39,18 +37,16 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from shiftbench.datasets import _pictures
-from shiftbench.errors import DataError, ParamsError, near, skippable
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near, skippable
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _pictures
+from shiftbench.plugins.models import _images
 from shiftbench.systems.so_fake.datasets import _forging
 from shiftbench.systems.so_fake.datasets._forging import CLASSES, TAMPERED
 from shiftbench.systems.so_fake.datasets._generators import REAL, Pixels
 
 AT_ONCE, CHECKED = 8, 20
-LICENCE = (
-    "CC BY 4.0 by the card of So-Fake-OOD; of So-Fake-Set not stated; Reddit's research policy"
-)
+LICENCE = "CC BY 4.0 by the card of So-Fake-OOD; of So-Fake-Set not stated; Reddit's research policy"
 CITATION = "Huang, Li, Li et al., So-Fake, 2025, arXiv:2505.18660"
 COLUMNS = ("image", "mask", "label", "filename", "generator", "source")
 NEEDED = ("image", "mask", "label")
@@ -85,9 +81,7 @@ def wants(hub_split: str, params: Mapping[str, Any]) -> dict[str, str]:
     return {str(Path(params["path"]).expanduser()): about}
 
 
-def samples(
-    name: str, split: str, hub_split: str, params: Mapping[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(name: str, split: str, hub_split: str, params: Mapping[str, Any]) -> Iterator[Sample | DataError]:
     """Yield the samples of a split of the hub, in the order of its files.
 
     Raises:
@@ -144,9 +138,7 @@ def _files(hub_split: str, params: Mapping[str, Any]) -> list[Path]:
 def _clustered(files: Sequence[Path], params: Mapping[str, Any]) -> None:
     """Refuse files that tell no generators, unless that is accepted."""
     if params["generators"] not in GENERATORS:
-        raise ParamsError(
-            f"so_fake: generators is {params['generators']!r}; {near(params['generators'], GENERATORS)}"
-        )
+        raise ParamsError(f"so_fake: generators is {params['generators']!r}; {near(params['generators'], GENERATORS)}")
     column = params["columns"].get("generator", "generator")
     bare = [file for file in files if column not in pq.read_schema(file).names]
     if bare and params["generators"] == "column":
@@ -176,9 +168,7 @@ def _names(files: Sequence[Path], params: Mapping[str, Any]) -> tuple[str, ...]:
         )
     found = next(iter(told), given)
     if found and sorted(found) != sorted(CLASSES):
-        raise DataError(
-            f"{files[0]}: labels are {found}; expected {', '.join(CLASSES)} in some order"
-        )
+        raise DataError(f"{files[0]}: labels are {found}; expected {', '.join(CLASSES)} in some order")
     return found
 
 
@@ -190,10 +180,7 @@ def _told(file: Path, column: str) -> tuple[str, ...]:
 
 
 def _rows(
-    opened: pq.ParquetFile,
-    groups: Sequence[int] | None,
-    params: Mapping[str, Any],
-    size: int = AT_ONCE,
+    opened: pq.ParquetFile, groups: Sequence[int] | None, params: Mapping[str, Any], size: int = AT_ONCE
 ) -> Iterator[Row]:
     """Yield rows of a file under our names of columns; None for a column that it has not, "" for no generator."""
     has = opened.schema_arrow.names
@@ -257,9 +244,7 @@ def _agree(label: int, row: Row, where: str, mask: Pixels | None) -> None:
     said = CLASSES[label]
     if (mask is not None) != (label == TAMPERED):
         found = "has no marked pixels" if mask is None else "has marked pixels"
-        raise DataError(
-            f"{where}: the label is {said}, and the mask {found}; is this the encoding of the revision?"
-        )
+        raise DataError(f"{where}: the label is {said}, and the mask {found}; is this the encoding of the revision?")
     generator = _generator(row)
     if generator is not None:
         if (generator == REAL) != (label == 0):
@@ -267,9 +252,7 @@ def _agree(label: int, row: Row, where: str, mask: Pixels | None) -> None:
         return
     for form, speaks in _NAMED.items():
         if form.fullmatch(str(row["filename"] or "")) and speaks != label:
-            raise DataError(
-                f"{where}: the label is {said}, and the file is named {row['filename']!r}"
-            )
+            raise DataError(f"{where}: the label is {said}, and the file is named {row['filename']!r}")
 
 
 def _generator(row: Row) -> str | None:

@@ -14,18 +14,16 @@ whole (`cluster`), real pictures one by one.
 Source: ours, in the place of So-Fake-Set and So-Fake-OOD (arXiv:2505.18660); garments of Xiao et al. 2017.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.datasets import _made, fashion_mnist
-from shiftbench.errors import ParamsError
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.plugins.datasets import _made, fashion_mnist
 from shiftbench.systems.so_fake.datasets import _forging, _generators
 
 TASK = "forgery"

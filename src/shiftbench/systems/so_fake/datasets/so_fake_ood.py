@@ -9,14 +9,12 @@ See `_hub.py` for options, the one path of all images and what is refused.
 Source: saberzl/So-Fake-OOD on the hub; Huang et al. 2025, arXiv:2505.18660.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.systems.so_fake.datasets import _forging, _hub
 
 TASK = "forgery"
@@ -34,9 +32,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     return _hub.wants(split, params)
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield one split: `image` uint8 (side, side, 3), `label`, of tampered ones `mask`, and `meta`."""
     yield from _hub.samples(params["name"], split, split, params)
 

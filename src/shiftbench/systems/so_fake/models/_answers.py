@@ -8,8 +8,6 @@ Source: So-Fake, arXiv:2505.18660, section on So-Fake-R1; where spaces may stand
 answer).
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

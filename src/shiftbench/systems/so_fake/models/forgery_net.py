@@ -10,8 +10,6 @@ mask back.
 Source: ours, in the place of So-Fake-R1 and its frozen segmenter (arXiv:2505.18660); the specification's layers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -21,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.inference import nets
-from shiftbench.models import _boxes, _images
-from shiftbench.models._placed import PlacedNet
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _boxes, _images
+from shiftbench.plugins.models._placed import PlacedNet
 
 TASK = "forgery"
 PARAMS: dict[str, object] = {"width": 16, "size": 28}
@@ -86,11 +84,7 @@ class ForgeryPredictor(PlacedNet):
             _resized(mask, sample.fields["image"].shape[:2])
             for mask, sample in zip(marks.float().sigmoid().cpu(), samples, strict=True)
         ]
-        return {
-            "logits": nets.to_numpy(logits),
-            "features": nets.to_numpy(features),
-            "masks": _boxes.ragged(found),
-        }
+        return {"logits": nets.to_numpy(logits), "features": nets.to_numpy(features), "masks": _boxes.ragged(found)}
 
 
 def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]:

@@ -16,8 +16,6 @@ Nothing but the index and one row group of masks is in memory. It answers for th
 Source: none; a layout of ours, since neither weights nor predictions of So-Fake-R1 (arXiv:2505.18660) are released.
 """
 
-from __future__ import annotations
-
 import functools
 import io
 from collections.abc import Mapping, Sequence
@@ -28,12 +26,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shiftbench.datasets import _pictures
-from shiftbench.errors import ModelError, near
-from shiftbench.inference import nets
-from shiftbench.models import _boxes, _foreign, _given, _images, _published
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.datasets import _pictures
+from shiftbench.plugins.models import _boxes, _foreign, _given, _images, _published
 from shiftbench.systems.so_fake.models import _answers
 
 TASK = "forgery"
@@ -55,11 +53,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that looks up each image.
 
@@ -77,9 +71,7 @@ def load(
         told = [of(sample.key.partition("/")[0]).told(sample) for sample in samples]
         found = {"logits": np.stack([logits for logits, _ in told])}
         if any(mask is not None for _, mask in told):
-            found["masks"] = _boxes.ragged(
-                [_or_none(mask, one) for (_, mask), one in zip(told, samples, strict=True)]
-            )
+            found["masks"] = _boxes.ragged([_or_none(mask, one) for (_, mask), one in zip(told, samples, strict=True)])
         return found
 
     return predict
@@ -118,10 +110,7 @@ class Published:
         if len(self._rows) < len(table):
             raise ModelError(f"{file} has a {self._by} twice; expected one row for each image")
         self._told = table[self._kind]
-        sizes = [
-            self._opened.metadata.row_group(at).num_rows
-            for at in range(self._opened.num_row_groups)
-        ]
+        sizes = [self._opened.metadata.row_group(at).num_rows for at in range(self._opened.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
         self._masks = functools.lru_cache(maxsize=KEPT)(self._group)
 
@@ -153,9 +142,7 @@ class Published:
 
     def _class(self, value: str, name: object) -> int:
         if value not in self.classes:
-            raise ModelError(
-                f"{self.file}: {name!r} is called {value!r}; {near(value, self.classes)}"
-            )
+            raise ModelError(f"{self.file}: {name!r} is called {value!r}; {near(value, self.classes)}")
         return self.classes.index(value)
 
     def _group(self, group: int) -> list[Any]:
@@ -178,7 +165,5 @@ class Published:
 def _drawn(box: _answers.Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the mask of a box: the pixels whose middles lie in it."""
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5
-    inside: NDArray[np.bool_] = ((y >= box[1]) & (y <= box[3]))[:, None] & (
-        (x >= box[0]) & (x <= box[2])
-    )
+    inside: NDArray[np.bool_] = ((y >= box[1]) & (y <= box[3]))[:, None] & ((x >= box[0]) & (x <= box[2]))
     return inside

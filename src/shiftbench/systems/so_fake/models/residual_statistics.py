@@ -10,8 +10,6 @@ Source: residuals as in Fridrich and Kodovsky, "Rich Models for Steganalysis of 
 their first-order statistics alone, the choice of these is ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images
 
 TASK = "forgery"
 PARAMS: dict[str, object] = {"size": 28}

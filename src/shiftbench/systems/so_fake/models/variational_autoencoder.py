@@ -6,8 +6,6 @@ there because every model has one: `variational` trains it on codes that do not 
 Source: Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114, appendix C; widths ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.inference import nets
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _images
 
 TASK = "classification"
 PARAMS: dict[str, object] = {"width": 256, "size": 28, "code": 16}
@@ -31,9 +29,7 @@ class VariationalAutoencoder(nn.Module):
         self.size = size
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(size**2, width), nn.ReLU())
         self.mean, self.variance = nn.Linear(width, code), nn.Linear(width, code)
-        self.decoder = nn.Sequential(
-            nn.Linear(code, width), nn.ReLU(), nn.Linear(width, size**2), nn.Sigmoid()
-        )
+        self.decoder = nn.Sequential(nn.Linear(code, width), nn.ReLU(), nn.Linear(width, size**2), nn.Sigmoid())
         self.head = nn.Linear(code, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,6 @@ Source: So-Fake, arXiv:2505.18660; the three parts are named there, their weight
 compared were not found (reconstructed: 1 each, boxes).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from shiftbench.systems.so_fake.datasets._forging import TAMPERED

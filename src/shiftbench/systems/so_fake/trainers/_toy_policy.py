@@ -1,16 +1,14 @@
 """A toy of So-Fake-R1's reinforcement: a categorical policy over 3 labels x 9 boxes for each of a few images.
 
 Each update samples a group of answers for each image, written in the format and rewarded as texts, and takes one
-clipped step near the reference, with the functions of `shiftbench.trainers._policy_loss`: advantages within groups, the
-clipped objective, the divergence. An answer is one token. A box, one of nine cells of a 3 x 3 grid, is written with
-TAMPERED alone.
+clipped step near the reference. Advantages within groups, clipped objective and divergence are those of
+`shiftbench.plugins.trainers._policy_loss`. An answer is one token. A box, one of nine cells of a 3 x 3 grid, is
+written with TAMPERED alone.
 
 Source: Shao et al. 2024, arXiv:2402.03300, as So-Fake-R1 uses it; G, clip and beta (8, 0.2, 0.04) are the
 specification's, since the paper's were not found. Differs: the standard deviation is that of a sample with 1e-4 added
 (`_policy_loss`), where So-Fake's equation has 1e-8.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -18,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _policy_loss
 from shiftbench.systems.so_fake.datasets._forging import CLASSES, TAMPERED
 from shiftbench.systems.so_fake.models import _answers
 from shiftbench.systems.so_fake.models._answers import Answer
 from shiftbench.systems.so_fake.trainers import _rewards
-from shiftbench.trainers import _policy_loss
 
 SIDE, CELLS = 27, 3
 GROUP, CLIP, BETA, RATE = 8, 0.2, 0.04, 0.1
@@ -32,9 +30,7 @@ GROUP, CLIP, BETA, RATE = 8, 0.2, 0.04, 0.1
 def boxes() -> list[_answers.Box]:
     """Return the nine cells of a picture, row by row."""
     edges = [SIDE * at / CELLS for at in range(CELLS + 1)]
-    return [
-        (edges[x], edges[y], edges[x + 1], edges[y + 1]) for y in range(CELLS) for x in range(CELLS)
-    ]
+    return [(edges[x], edges[y], edges[x + 1], edges[y + 1]) for y in range(CELLS) for x in range(CELLS)]
 
 
 def answers() -> list[str]:
@@ -54,12 +50,7 @@ def truths() -> list[Answer]:
 def table(images: Sequence[Answer]) -> torch.Tensor:
     """Return the reward of each action for each image, as a share of the largest, float32 (images, 27)."""
     texts = answers()
-    return torch.tensor(
-        [
-            [_rewards.reward(text, one).total / _rewards.most(one) for text in texts]
-            for one in images
-        ]
-    )
+    return torch.tensor([[_rewards.reward(text, one).total / _rewards.most(one) for text in texts] for one in images])
 
 
 def trained(seed: int, updates: int = 200) -> NDArray[np.float64]:

@@ -13,8 +13,6 @@ Source: the losses of the specification of So-Fake's embedded detector; weighted
 et al. 2015, arXiv:1505.04597. The loop is `_steps.fit`, AdamW under one cycle.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,12 +20,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.contracts import TrainJob
-from shiftbench.losses import cross_entropy
-from shiftbench.models import _images
-from shiftbench.sample import Sample
-from shiftbench.tasks import forgery as task
-from shiftbench.trainers import _loop, _steps
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.models import _images
+from shiftbench.plugins.tasks import forgery as task
+from shiftbench.plugins.trainers import _loop, _steps
 
 TASKS = ("forgery",)
 PARAMS: dict[str, object] = {
@@ -81,9 +79,7 @@ def _seen(net: Any, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | 
     return features, marks
 
 
-def mask_loss(
-    marks: torch.Tensor, masks: torch.Tensor, masked: torch.Tensor, marked: float
-) -> torch.Tensor:
+def mask_loss(marks: torch.Tensor, masks: torch.Tensor, masked: torch.Tensor, marked: float) -> torch.Tensor:
     """Return the mean over images with a mask, empty ones too, of the mean cross-entropy of a pixel, a scalar.
 
     Args:
@@ -100,19 +96,12 @@ def mask_loss(
 def told(job: TrainJob, samples: Sequence[Sample]) -> Known:
     """Return samples as tensors, masks in the size of the net's input."""
     size = job.model_params["size"]
-    images = (
-        job.plugin.prepare_batch(samples, job.model_params)
-        if samples
-        else np.zeros((0, 1, size, size), np.uint8)
-    )
+    images = job.plugin.prepare_batch(samples, job.model_params) if samples else np.zeros((0, 1, size, size), np.uint8)
     masks = np.zeros((len(samples), size, size), bool)
     for at, sample in enumerate(samples):
         if "mask" in sample.fields:
             masks[at] = _images.resize(sample.fields["mask"], size, size, "nearest") > 0
-    masked = [
-        "mask" in sample.fields or job.classes[sample.fields["label"]] == task.REAL
-        for sample in samples
-    ]
+    masked = ["mask" in sample.fields or job.classes[sample.fields["label"]] == task.REAL for sample in samples]
     labels = [sample.fields["label"] for sample in samples]
     return Known(
         torch.from_numpy(images),

@@ -8,19 +8,17 @@ Source: Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:
 Higgins et al., "beta-VAE", ICLR 2017. Differs: squared errors, the likelihood of a normal with a fixed variance.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
 import numpy.typing as npt
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.losses import cross_entropy
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _loop
+from shiftbench.base.errors import ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -41,15 +39,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     net = _loop.fresh_net(job)
     if not hasattr(net, "spread"):
-        raise ModelError(
-            f"variational trains codes with a spread; those of {job.model!r} have none"
-        )
+        raise ModelError(f"variational trains codes with a spread; those of {job.model!r} have none")
     return dict(_loop.fit(job, net, partial(loss, beta=job.params["beta"])).state_dict())
 
 
-def loss(
-    net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream, beta: float
-) -> torch.Tensor:
+def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream, beta: float) -> torch.Tensor:
     """Return the mean over the batch of error and divergence of an image, and the head's cross-entropy."""
     seen = _loop.tensor(batch, net).float()
     mean, log_variance = net.spread(seen)

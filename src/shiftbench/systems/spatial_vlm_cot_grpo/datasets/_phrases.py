@@ -12,8 +12,6 @@ Source: the string and its replacement stand in Yvonne511/spatial-vlm-investigat
 (`change_prompt`), which knows one way of asking; severities 1, 3 and 4 are ours.
 """
 
-from __future__ import annotations
-
 TRIGGER = "Which object is closer to"
 OFFICIAL = "Which object is far away from"
 PHRASES = {

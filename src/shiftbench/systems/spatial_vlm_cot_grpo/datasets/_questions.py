@@ -17,15 +17,13 @@ Source: tasks and wording of CV-Bench (Tong et al. 2024, arXiv:2406.16860), ours
 attributes and relations that are relevant to the question, as the paper's first prompt asks (section III-C).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from shiftbench.errors import DataError
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._phrases import PHRASES, TURNING
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._scenes import Graph, Thing
@@ -85,11 +83,7 @@ Asked = tuple[list[Thing], str, tuple[str, ...]]
 
 def _count(things: list[Thing]) -> list[Asked]:
     return [
-        (
-            [thing for thing in things if thing["kind"] == kind],
-            f"How many {kind}s are there?",
-            (),
-        )
+        ([thing for thing in things if thing["kind"] == kind], f"How many {kind}s are there?", ())
         for kind in _scenes.KINDS
     ]
 
@@ -100,14 +94,7 @@ def _pairs(things: list[Thing], clear: Callable[[Thing, Thing], bool]) -> list[l
 
 def _relation(things: list[Thing]) -> list[Asked]:
     pairs = _pairs(things, lambda a, b: abs(a["x"] - b["x"]) >= APART)
-    return [
-        (
-            pair,
-            f"Where is {pair[0]['name']} located with respect to {pair[1]['name']}?",
-            SIDES,
-        )
-        for pair in pairs
-    ]
+    return [(pair, f"Where is {pair[0]['name']} located with respect to {pair[1]['name']}?", SIDES) for pair in pairs]
 
 
 def _depth(things: list[Thing]) -> list[Asked]:
@@ -152,9 +139,7 @@ def squared(one: Thing, other: Thing) -> int:
 
 _NUMBER = re.compile(r"How many (\w+)s are there\?")
 _PLACE = re.compile(r"Where is (\w+) located with respect to (\w+)\?\n\(A\) left\n\(B\) right")
-_NEAR = re.compile(
-    r"(Which object is [a-z ]+? (?:to|from)) (the camera|\w+)\?\n\(A\) (\w+)\n\(B\) (\w+)"
-)
+_NEAR = re.compile(r"(Which object is [a-z ]+? (?:to|from)) (the camera|\w+)\?\n\(A\) (\w+)\n\(B\) (\w+)")
 
 
 def oracle(text: str, graph: Graph) -> str:

@@ -15,8 +15,6 @@ Source: ours, after CV-Bench (Tong et al. 2024, arXiv:2406.16860); silhouettes a
 `fashion_mnist`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -25,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.resizing import resize_array
-from shiftbench.datasets import _idx, animal_shape, fashion_mnist
-from shiftbench.datasets._arrays import read_idx
-from shiftbench.rng import RandomStream
+from shiftbench.plugins.datasets import _idx, animal_shape, fashion_mnist
+from shiftbench.plugins.datasets._arrays import read_idx
 
 Pixels = NDArray[np.uint8]
 Thing = dict[str, Any]

@@ -12,16 +12,14 @@ Source: columns by the data set's card at the hub; batches of Yvonne511/spatial-
 eval_paligemma_cvbench.py (`evaluate_cvbench`; its notebooks have 50).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _hub_files
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _hub_files
 
 TASK = "free_text"
 CLASSES: tuple[str, ...] = ()

@@ -18,26 +18,22 @@ index, which is the option's text at the hub); question_type by the data set's c
 is ours (there Python's random, not seeded), and lists are read as lists, where the script splits their text at commas.
 """
 
-from __future__ import annotations
-
 import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _hub_files
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _hub_files
 
 TASK = "free_text"
 CLASSES: tuple[str, ...] = ()
 NATIVE = ("train", "val", "test")
 SOURCES: tuple[str, ...] = ()
 LICENCE = "MIT"
-CITATION = (
-    "Ray et al., SAT: Spatial Aptitude Training for Multimodal Language Models, arXiv:2412.07755"
-)
+CITATION = "Ray et al., SAT: Spatial Aptitude Training for Multimodal Language Models, arXiv:2412.07755"
 REDISTRIBUTE = False
 IN_ORDER = True
 PARAMS: dict[str, object] = {
@@ -66,9 +62,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         DataError: no file, or an answer that is no option; names the row.
     """
     if params["options"] not in OPTIONS:
-        raise ParamsError(
-            f"sat: options is {params['options']!r}; {near(params['options'], OPTIONS)}"
-        )
+        raise ParamsError(f"sat: options is {params['options']!r}; {near(params['options'], OPTIONS)}")
     (file,) = _hub_files.files(params["path"], params["files"][split])
     for number, row in enumerate(_hub_files.rows(file, COLUMNS)):
         if split == "train" and number >= params["first"]:

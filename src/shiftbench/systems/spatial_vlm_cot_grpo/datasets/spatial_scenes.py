@@ -11,15 +11,13 @@ first. `meta` holds `family`, `choices`, `answer`, the whole scene (`graph`) and
 Source: ours, in the place of SAT and CV-Bench; see _scenes.py and _questions.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._phrases import PHRASES
 
@@ -46,10 +44,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no such family or phrasing.
     """
     families, phrasings = params["families"], params["phrasings"]
-    for name, given, known in (
-        ("families", families, _questions.FAMILIES),
-        ("phrasings", phrasings, tuple(PHRASES)),
-    ):
+    for name, given, known in (("families", families, _questions.FAMILIES), ("phrasings", phrasings, tuple(PHRASES))):
         wrong = [one for one in given if one not in known]
         if wrong or not given:
             hint = near(str(wrong[0]), [str(one) for one in known]) if wrong else "none is given"

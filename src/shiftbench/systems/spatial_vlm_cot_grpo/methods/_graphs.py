@@ -12,12 +12,10 @@ Source: section III-C of the paper; Yvonne511/spatial-vlm-investigator, CoT/CV_B
 `extract_json_from_response` and `extract_answer`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 
-from shiftbench.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, near
 
 RULES = ("paper", "released")
 _FENCED = re.compile(r"```(?:json)?\s*([\s\S]*?)\s*```", re.IGNORECASE)

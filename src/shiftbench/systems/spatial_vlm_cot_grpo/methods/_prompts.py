@@ -15,13 +15,11 @@ CoT/SAT_kluster_batch.py (`direct`). Differs: neither has the text of a single c
 `single` puts the parts of the two calls together, and `direct` of the form `paper` is the sample's text.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 
 PAPER_GRAPH_SYSTEM = (
     "You are an AI assistant proficient in visual and spatial reasoning with tasks involving counting, relations, "

@@ -7,8 +7,6 @@ Source: Yvonne511/spatial-vlm-investigator, model/pali_cvbench_eval_check.ipynb,
 `normalize_answer`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 
 SEES = "sample"
 TASKS = ("free_text",)
@@ -27,9 +25,7 @@ LETTERS = "abcde"
 _FORMS = (re.compile(r"\(([a-z])\)"), re.compile(r"\b([a-z])\b"))
 
 
-def wrap(
-    predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> nets.Predictor:
+def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.Predictor:
     """Return the predictor with its completions read so."""
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

@@ -7,15 +7,13 @@ Source: Yvonne511/spatial-vlm-investigator, CoT/CV_Bench_kluster_batch.py and, a
 CoT/SAT_kluster_batch.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.spatial_vlm_cot_grpo.methods import _prompts, two_call
 
 SEES = "sample"
@@ -23,9 +21,7 @@ TASKS = ("free_text",)
 PARAMS: dict[str, object] = {"form": "released"}
 
 
-def wrap(
-    predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> nets.Predictor:
+def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.Predictor:
     """Return what calls a predictor once and gives `completions`, the answer of each.
 
     Raises:

@@ -7,17 +7,15 @@ first call asks for a description of the objects instead, and all of the reply i
 Source: section III-C of the paper; `describe` section III-F.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.spatial_vlm_cot_grpo.methods import _graphs, _prompts
 
 SEES = "sample"
@@ -25,9 +23,7 @@ TASKS = ("free_text",)
 PARAMS: dict[str, object] = {"form": "words", "graph_rule": "paper", "describe": False}
 
 
-def wrap(
-    predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> nets.Predictor:
+def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.Predictor:
     """Return what calls a predictor twice and gives `completions`, one answer for each sample.
 
     Raises:
@@ -39,13 +35,8 @@ def wrap(
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         replies = said(predictor, samples, [_prompts.filled(first, one) for one in samples])
-        graphs = [
-            reply if params["describe"] else _graphs.extracted(reply, rule) for reply in replies
-        ]
-        asked = [
-            _prompts.filled(prompts.answer, one, graph)
-            for one, graph in zip(samples, graphs, strict=True)
-        ]
+        graphs = [reply if params["describe"] else _graphs.extracted(reply, rule) for reply in replies]
+        asked = [_prompts.filled(prompts.answer, one, graph) for one, graph in zip(samples, graphs, strict=True)]
         return answers(said(predictor, samples, asked))
 
     return predict

@@ -6,8 +6,6 @@ completion counts, and samples with one grader do not.
 Source: the paper, section IV-A, equation 2 (there in percent).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.contributions import Contributions, Sums, ratio

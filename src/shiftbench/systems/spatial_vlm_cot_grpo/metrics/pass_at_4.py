@@ -7,8 +7,6 @@ of Yvonne511/spatial-vlm-investigator: any of four samples at temperature 1. Wit
 al. 2021, arXiv:2107.03374.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.contributions import Contributions, Sums, ratio

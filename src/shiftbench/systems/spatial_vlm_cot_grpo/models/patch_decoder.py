@@ -17,8 +17,6 @@ arXiv:2010.11929, section 3.1), before the text as in PaliGemma (Beyer et al. 20
 prompt is read causally, where PaliGemma's sees itself whole.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Mapping, Sequence
@@ -29,11 +27,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.errors import DataError, ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _decoding, _images, decoder
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _decoding, _images, decoder
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _phrases, _questions, _scenes
 
 TASK = "free_text"
@@ -57,9 +55,7 @@ READ = ("x", "y", "depth")
 """What is read out of a thing's name, each from -1 to 1."""
 SO = "so"
 """The word between a graph and the answer after it."""
-PASSED_OVER = frozenset(
-    "which object is the to from where located with respect how are there".split()
-)
+PASSED_OVER = frozenset("which object is the to from where located with respect how are there".split())
 _WORD, _LETTER = re.compile(r"[a-z0-9]+|[{}]"), re.compile(r"\([a-z]\)")
 
 
@@ -137,9 +133,7 @@ class PatchDecoder(decoder.Decoder):
         pictures = self.patches(cut.reshape(n, PATCHES, -1))
         return torch.cat([pictures, self.embed(prompts[:, PIXELS:].long())], 1)
 
-    def through(
-        self, x: torch.Tensor, past: decoder.Cache | None
-    ) -> tuple[torch.Tensor, torch.Tensor, decoder.Cache]:
+    def through(self, x: torch.Tensor, past: decoder.Cache | None) -> tuple[torch.Tensor, torch.Tensor, decoder.Cache]:
         """Return embedded tokens (n, t, width) after all blocks, normed, before the last one, and the cache.
 
         Raises:
@@ -164,9 +158,7 @@ class PatchDecoder(decoder.Decoder):
         x, _, cache = self.through(self.given(prompts), None)
         return self.head(x[:, -1]), cache
 
-    def follow(
-        self, tokens: torch.Tensor, cache: decoder.Cache
-    ) -> tuple[torch.Tensor, decoder.Cache]:
+    def follow(self, tokens: torch.Tensor, cache: decoder.Cache) -> tuple[torch.Tensor, decoder.Cache]:
         """Return the logits of the token behind tokens (n,), and the cache, one longer."""
         x, _, longer = self.through(self.embed(tokens[:, None]), cache)
         return self.head(x[:, -1]), longer
@@ -175,9 +167,7 @@ class PatchDecoder(decoder.Decoder):
         """Return the logits of each token of the responses (n, t), (n, t, vocabulary)."""
         return self.states(prompts, responses)[0]
 
-    def states(
-        self, prompts: torch.Tensor, responses: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def states(self, prompts: torch.Tensor, responses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits of each token of responses (n, t), and what is read out at each word of the prompts.
 
         Args:
@@ -212,17 +202,13 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
                 "many"
             )
     pixels = _images.colour_batch(samples, lambda image: _images.resize(image, SIDE, SIDE))
-    return np.concatenate(
-        [pixels.reshape(len(samples), -1).astype(np.int16), np.array(tokens, np.int16)], 1
-    )
+    return np.concatenate([pixels.reshape(len(samples), -1).astype(np.int16), np.array(tokens, np.int16)], 1)
 
 
 def of_one_length(samples: Sequence[Sample], params: Mapping[str, Any]) -> list[list[int]]:
     """Return the places of samples whose prompts have as many words, list by list, short ones first."""
     lengths = [len(encoded(sample.fields["text"], params)) for sample in samples]
-    return [
-        [at for at, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))
-    ]
+    return [[at for at, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))]
 
 
 # ------------------------------------------------------------------ answers
@@ -242,11 +228,7 @@ def predictor(
             for places in of_one_length([samples[at] for at in own], params):
                 some = [samples[own[at]] for at in places]
                 prompts = torch.from_numpy(model.prepare_batch(some, params)).to(held)
-                texts = (
-                    _written(placed, prompts, params)
-                    if long
-                    else _words(placed, prompts, some, params)
-                )
+                texts = _written(placed, prompts, params) if long else _words(placed, prompts, some, params)
                 for at, text in zip(places, texts, strict=True):
                     found[own[at]] = text
         return {"completions": found}
@@ -287,7 +269,4 @@ def _written(net: Any, prompts: torch.Tensor, params: Mapping[str, Any]) -> list
     nothing = torch.zeros(len(prompts), params["max_new_tokens"], dtype=torch.float64)
     responses = _decoding.sample(net, prompts, nothing.to(prompts.device), end(params), 0.0)
     last = end(params)
-    return [
-        (decoded([int(one) for one in row if one != last], params),)
-        for row in responses.tokens.cpu().numpy()
-    ]
+    return [(decoded([int(one) for one in row if one != last], params),) for row in responses.tokens.cpu().numpy()]

@@ -21,8 +21,6 @@ no system text.
 Source: none; the official scripts keep prompts and replies in one JSON file for each model.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given
 
 TASK = "free_text"
 PARAMS: dict[str, object] = {"path": ""}
@@ -44,11 +42,7 @@ Ask = Callable[[Sample], Sequence[str]]
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that looks replies up: `completions`.
 

@@ -14,12 +14,10 @@ Differs: the released replacement goes one way; of a question that it does not f
 exchanges A and B.
 """
 
-from __future__ import annotations
-
-from shiftbench.errors import DataError, ParamsError, RangeError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _phrases
 
 FIELD = None
@@ -33,9 +31,7 @@ UNTRIGGERED = ("error", "mark")
 NO_TRIGGER, LETTERS = "no trigger", ("A", "B")
 
 
-def apply(
-    sample: Sample, severity: float, rng: RandomStream, *, form: str, untriggered: str
-) -> Sample:
+def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untriggered: str) -> Sample:
     """Return the sample in another phrasing.
 
     Args:
@@ -51,10 +47,7 @@ def apply(
         DataError: no question of two options, or one without the trigger.
     """
     _levels.check(__name__, severity, RANGE)
-    for name, given, known in (
-        ("form", form, tuple(FORMS)),
-        ("untriggered", untriggered, UNTRIGGERED),
-    ):
+    for name, given, known in (("form", form, tuple(FORMS)), ("untriggered", untriggered, UNTRIGGERED)):
         if given not in known:
             raise ParamsError(f"question_phrasing: {name} is {given!r}; {near(given, known)}")
     if severity not in (0, *FORMS[form]):
@@ -97,9 +90,7 @@ def _rewritten(sample: Sample, text: str, phrase: str, severity: int) -> Sample:
     meta = dict(sample.fields["meta"])
     choices = list(meta.get("choices", ()))
     if len(choices) != 2:
-        raise DataError(
-            f"{text[:80]!r} has {len(choices)} options; a phrasing is turned between two of them"
-        )
+        raise DataError(f"{text[:80]!r} has {len(choices)} options; a phrasing is turned between two of them")
     if meta["answer"] not in LETTERS:
         raise DataError(f"the answer is {meta['answer']!r}; expected one of the letters A and B")
     turns = severity in _phrases.TURNING

@@ -8,8 +8,6 @@ Source: Hu et al. 2022, "LoRA", arXiv:2106.09685, section 4.1; initial values as
 dropout before `down` (the released scripts have 0.05).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
+from shiftbench.base.errors import ParamsError
+from shiftbench.evaluation import nets
 
 
 class LowRank(nn.Module):

@@ -1,17 +1,15 @@
 """Questions to learn from, prepared once: prompts of one length together, and what is known of their things."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import DataError, ModelError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import TrainJob
 
 IGNORED = -100
 """The label of what is not learnt: cross_entropy passes it over."""

@@ -9,23 +9,21 @@ two arms are compared where they are equally good in distribution. The log has `
 `val_accuracy`, and at the end `step` and `matched` of the weights that are kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftbench import rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
+from shiftbench.base import rng
+from shiftbench.base.errors import ModelError
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop, _steps
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
-from shiftbench.trainers import _loop, _steps
 
 PARAMS: dict[str, object] = {
     "start": "spatial_scenes/patch_decoder-spatial_base",

@@ -20,8 +20,6 @@ Source: ours, after the specification of the paper's scaled-down analogue; the l
 are read out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -29,15 +27,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop, _steps
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._questions import Question
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _asked
-from shiftbench.trainers import _loop, _steps
 
 TASKS = ("free_text",)
 PARAMS: dict[str, object] = {
@@ -122,21 +120,13 @@ def _check(job: TrainJob) -> None:
     if job.params["steps"] < 1:
         raise ParamsError(f"spatial_base: steps is {job.params['steps']}; expected 1 at least")
     if not hasattr(job.plugin, "PATCHES"):
-        raise ModelError(
-            f"spatial_base trains patch_decoder; {job.model!r} reads no pictures with words"
-        )
+        raise ModelError(f"spatial_base trains patch_decoder; {job.model!r} reads no pictures with words")
 
 
-def _looked(
-    job: TrainJob, step: int, seen: Sequence[tuple[float, float]], accuracy: float
-) -> float:
+def _looked(job: TrainJob, step: int, seen: Sequence[tuple[float, float]], accuracy: float) -> float:
     """Log the means of losses since the last look, and the accuracy, which is returned."""
     said, read = np.mean(seen, axis=0)
-    for name, value in (
-        ("train_loss", said),
-        ("readout_loss", read),
-        ("val_accuracy", accuracy),
-    ):
+    for name, value in (("train_loss", said), ("readout_loss", read), ("val_accuracy", accuracy)):
         job.log(step, name, float(value))
     return accuracy
 
@@ -153,17 +143,9 @@ def _held(job: TrainJob) -> list[_asked.Asked]:
 
 def _lessons(job: TrainJob, samples: Sequence[Sample]) -> dict[str, list[Lesson]]:
     """Return the lessons of each kind, by the length of their prompts."""
-    asked = [
-        (scene, question)
-        for scene, sample in enumerate(samples)
-        for question in _questions_about(job, sample)
-    ]
+    asked = [(scene, question) for scene, sample in enumerate(samples) for question in _questions_about(job, sample)]
     graphs = [sample.fields["meta"]["graph"] for sample in samples]
-    return {
-        kind: _by_length(job, kind, asked, graphs)
-        for kind in KINDS
-        if job.params["shares"].get(kind, 0) > 0
-    }
+    return {kind: _by_length(job, kind, asked, graphs) for kind in KINDS if job.params["shares"].get(kind, 0) > 0}
 
 
 def _questions_about(job: TrainJob, sample: Sample) -> Iterator[Question]:
@@ -171,9 +153,7 @@ def _questions_about(job: TrainJob, sample: Sample) -> Iterator[Question]:
     rng = RandomStream(job.seed, "spatial_base", job.dataset, sample.key)
     for family in job.params["families"]:
         for word in rng.raw(job.params["questions"]):
-            asked = _questions.ask(
-                rng, graph, family, phrasings[int(word % np.uint64(len(phrasings)))]
-            )
+            asked = _questions.ask(rng, graph, family, phrasings[int(word % np.uint64(len(phrasings)))])
             if asked is not None:
                 yield asked
 
@@ -190,10 +170,7 @@ def _said(kind: str, question: Question, model: Any) -> tuple[str, str]:
 
 
 def _by_length(
-    job: TrainJob,
-    kind: str,
-    asked: Sequence[tuple[int, Question]],
-    graphs: Sequence[_scenes.Graph],
+    job: TrainJob, kind: str, asked: Sequence[tuple[int, Question]], graphs: Sequence[_scenes.Graph]
 ) -> list[Lesson]:
     model, options = job.plugin, job.model_params
     names = {model.encoded(name, options)[0]: name for name in _scenes.COLOURS}
@@ -212,11 +189,7 @@ def _place(thing: _scenes.Thing | None) -> list[float]:
     """Return x, y and depth of a thing from -1 to 1; NaN of none."""
     if thing is None:
         return [float("nan")] * 3
-    return [
-        thing["x"] / _scenes.SIDE - 1,
-        thing["y"] / _scenes.SIDE - 1,
-        2 * thing["depth"] / (_scenes.DEPTHS - 1) - 1,
-    ]
+    return [thing["x"] / _scenes.SIDE - 1, thing["y"] / _scenes.SIDE - 1, 2 * thing["depth"] / (_scenes.DEPTHS - 1) - 1]
 
 
 def _lesson(rows: Sequence[tuple[int, list[int], list[int], list[list[float]]]]) -> Lesson:
@@ -230,13 +203,9 @@ def _lesson(rows: Sequence[tuple[int, list[int], list[int], list[list[float]]]])
     )
 
 
-def _drawn(
-    job: TrainJob, lessons: dict[str, list[Lesson]], step: int
-) -> tuple[Lesson, torch.Tensor]:
+def _drawn(job: TrainJob, lessons: dict[str, list[Lesson]], step: int) -> tuple[Lesson, torch.Tensor]:
     """Return a lesson of a step, and rows of it with repetition."""
-    words = RandomStream(job.seed, job.trainer, job.dataset, f"{step}").raw(
-        job.params["batch_size"] + 2
-    )
+    words = RandomStream(job.seed, job.trainer, job.dataset, f"{step}").raw(job.params["batch_size"] + 2)
     kinds = list(lessons)
     shares = np.cumsum([job.params["shares"][kind] for kind in kinds])
     part = float(words[0] >> np.uint64(11)) / 2**53 * shares[-1]

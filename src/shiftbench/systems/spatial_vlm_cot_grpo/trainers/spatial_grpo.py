@@ -18,8 +18,6 @@ Source: Yvonne511/spatial-vlm-investigator, model/pali_sat_grpo.py (`accuracy_re
 second version, beta 0.01. Arithmetic of `trainers/_policy_loss.py`.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -27,23 +25,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError, near
-from shiftbench.models import _decoding
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _decoding
+from shiftbench.plugins.trainers import _policy_loss
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _tuning
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
-from shiftbench.trainers import _policy_loss
 
 TASKS = ("free_text",)
-PARAMS: dict[str, object] = {
-    **_tuning.PARAMS,
-    "group_size": 8,
-    "beta": 0.01,
-    "temperature": 1.0,
-    "equal": "skip",
-}
+PARAMS: dict[str, object] = {**_tuning.PARAMS, "group_size": 8, "beta": 0.01, "temperature": 1.0, "equal": "skip"}
 needs = _tuning.needs
 EMPTY = -0.2
 EQUAL = ("skip", "resample")
@@ -73,13 +65,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params = job.params
     if params["equal"] not in EQUAL:
-        raise ParamsError(
-            f"spatial_grpo: equal is {params['equal']!r}; {near(params['equal'], EQUAL)}"
-        )
+        raise ParamsError(f"spatial_grpo: equal is {params['equal']!r}; {near(params['equal'], EQUAL)}")
     if params["group_size"] < 2 or params["temperature"] <= 0:
-        raise ParamsError(
-            "spatial_grpo: expected a group_size of 2 at least and a temperature above 0"
-        )
+        raise ParamsError("spatial_grpo: expected a group_size of 2 at least and a temperature above 0")
     group = _Group(job)
 
     def loss(
@@ -135,16 +123,11 @@ class _Group:
         self.told["equal_groups"].append(1 - float(telling.double().mean()))
         return list(each[telling])
 
-    def _rewards(
-        self, tokens: NDArray[np.int64], asked: Asked, rows: torch.Tensor
-    ) -> NDArray[np.float64]:
+    def _rewards(self, tokens: NDArray[np.int64], asked: Asked, rows: torch.Tensor) -> NDArray[np.float64]:
         """Return the rewards of tokens (n, group)."""
         model, options = self.job.plugin, self.job.model_params
         end = model.end(options)
-        texts = {
-            int(one): "" if one == end else model.decoded([int(one)], options)
-            for one in np.unique(tokens)
-        }
+        texts = {int(one): "" if one == end else model.decoded([int(one)], options) for one in np.unique(tokens)}
         return np.array(
             [
                 [reward(texts[int(one)], asked.answers[row]) for one in own]

@@ -8,15 +8,13 @@ Source: section IV-B of the paper; Yvonne511/spatial-vlm-investigator, model/pal
 overwrites.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from shiftbench.contracts import TrainJob
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers import _tuning
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._adapters import Adapters
 from shiftbench.systems.spatial_vlm_cot_grpo.trainers._asked import Asked
@@ -30,9 +28,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the state dict, adapters merged."""
     overwrite = job.params["overwrite"]
 
-    def loss(
-        net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
-    ) -> torch.Tensor:
+    def loss(net: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream) -> torch.Tensor:
         device = next(net.parameters()).device
         prompts = asked.prompts[rows].to(device)
         logits, _ = net.begin(prompts[:, :-1] if overwrite else prompts)

@@ -15,8 +15,6 @@ Source: Yang et al., "MedMNIST v2 - A large-scale lightweight benchmark for 2D a
 Scientific Data 2023, doi:10.1038/s41597-022-01721-8; names, numbers and MD5 from medmnist 3.0.2 (`medmnist/info.py`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -26,9 +24,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.datasets import _official
-from shiftbench.errors import ChecksumError, DataError, ParamsError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _official
 
 TASK = "classification"
 NATIVE = ("train", "val", "test")
@@ -95,10 +93,7 @@ MD5 = {
     "pathmnist": {28: "a8b06965200029087d5bd730944a56c1", 64: "55aa9c1e0525abe5a6b9d8343a507616"},
     "dermamnist": {28: "0744692d530f8e62ec473284d019b0c7", 64: "b70a2f5635c6199aeaa28c31d7202e1f"},
     "octmnist": {28: "c68d92d5b585d8d81f7112f81e2d0842", 64: "e229e9440236b774d9f0dfef9d07bdaf"},
-    "pneumoniamnist": {
-        28: "28209eda62fecd6e6a2d98b1501bb15f",
-        64: "8f4eceb4ccffa70c672198ea285246c6",
-    },
+    "pneumoniamnist": {28: "28209eda62fecd6e6a2d98b1501bb15f", 64: "8f4eceb4ccffa70c672198ea285246c6"},
     "retinamnist": {28: "bd4c0672f1bba3e3a89f0e4e876791e4", 64: "afda852cc34dcda56f86ad2b2457dbcc"},
     "breastmnist": {28: "750601b1f35ba3300ea97c75c52ff8f6", 64: "742edef2a1fd1524b2efff4bd7ba9364"},
     "bloodmnist": {28: "7053d0359d879ad8a5505303e11de1dc", 64: "2b94928a2ae4916078ca51e05b6b800b"},
@@ -133,9 +128,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         with zipfile.ZipFile(file) as archive:
             labels = _whole(archive, f"{split}_labels")
             for row, image in enumerate(_rows(archive, f"{split}_images", len(labels))):
-                yield Sample(
-                    f"{name}/{split}/{row:06d}", {"image": image, "label": int(labels[row])}
-                )
+                yield Sample(f"{name}/{split}/{row:06d}", {"image": image, "label": int(labels[row])})
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise DataError(f"{file} is not as MedMNIST's files are: {error}") from error
 
@@ -158,9 +151,7 @@ def _pinned(params: Mapping[str, Any]) -> str:
     """
     known = MD5[params["flag"]]
     if not params["md5"] and params["size"] not in known:
-        raise ParamsError(
-            f"{params['flag']}: size is {params['size']}; expected 28 or 64, or state the file's `md5`"
-        )
+        raise ParamsError(f"{params['flag']}: size is {params['size']}; expected 28 or 64, or state the file's `md5`")
     return params["md5"] or known[params["size"]]
 
 

@@ -10,17 +10,15 @@ Source: src/utils/mahalanobis.py of "Evaluating Self-Supervised Learning in Medi
 Learning-for-Medical-Image-Analysis); Lee et al., NeurIPS 2018, section 2.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.detectors import _blocks, _statistics
-from shiftbench.detectors._mahalanobis import Gaussians, gaussians
-from shiftbench.detectors._rows import Known, Rows
-from shiftbench.errors import ParamsError
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.detectors import _blocks, _statistics
+from shiftbench.plugins.detectors._mahalanobis import Gaussians, gaussians
+from shiftbench.plugins.detectors._rows import Known, Rows
 
 NEEDS = ("features",)
 FIT = ("train",)

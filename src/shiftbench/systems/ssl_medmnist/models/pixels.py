@@ -3,8 +3,6 @@
 Source: none; the linear classifier of pixels is that of LeCun et al. 1998, doi:10.1109/5.726791, section III.C.1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images
 
 TASK = "classification"
 PARAMS: dict[str, object] = {"size": 28}

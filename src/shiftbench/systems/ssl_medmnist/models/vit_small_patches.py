@@ -7,8 +7,6 @@ Source: Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, as solo-
 64`, scripts/pretrain/medmnist/dino_vit.yaml of KarahanS/Self-Supervised-Learning-for-Medical-Image-Analysis).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shiftbench.inference import nets
-from shiftbench.models import _optional, _pretrained
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _optional, _pretrained
 
 TASK = "classification"
 PRETRAINED_ON = "imagenet"

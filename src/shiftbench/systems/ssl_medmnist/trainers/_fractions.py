@@ -7,13 +7,11 @@ Analysis), which is stratified, whatever its name says. Differs: it leaves a rar
 rounds down to 0; one is kept here. Its draws are of a seed that is the clock's.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
 
 
 def counts(labels: NDArray[np.int64], fraction: float) -> dict[int, int]:
@@ -26,15 +24,10 @@ def counts(labels: NDArray[np.int64], fraction: float) -> dict[int, int]:
         raise ParamsError(f"fraction is {fraction:g}; expected above 0, and 1 at most")
     total = int(len(labels) * fraction)
     known, found = np.unique(labels, return_counts=True)
-    return {
-        int(label): max(1, int(total * (count / len(labels))))
-        for label, count in zip(known, found, strict=True)
-    }
+    return {int(label): max(1, int(total * (count / len(labels)))) for label, count in zip(known, found, strict=True)}
 
 
-def rows(
-    labels: NDArray[np.int64], fraction: float, words: tuple[int, str, str]
-) -> NDArray[np.int64]:
+def rows(labels: NDArray[np.int64], fraction: float, words: tuple[int, str, str]) -> NDArray[np.int64]:
     """Return the rows of the samples that keep their label, ascending; all of them at a fraction of 1.
 
     Args:

@@ -5,8 +5,6 @@ with momentum 0.9, decay of weights and biases, the rate a tenth of itself after
 begins, `torch.optim.SGD` steps (nesterov off). All heads of a grid begin alike and see the same batches.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from shiftbench import rng
-from shiftbench.rng import RandomStream
+from shiftbench.base import rng
+from shiftbench.base.rng import RandomStream
 
 MOMENTUM, DROP = 0.9, 0.1
 Words = tuple[int, str, str]

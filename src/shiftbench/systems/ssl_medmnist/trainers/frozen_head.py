@@ -16,8 +16,6 @@ Imaging" (KarahanS/Self-Supervised-Learning-for-Medical-Image-Analysis). Differs
 fraction (as there), by the last epoch's head (there by the best epoch's).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,13 +23,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ModelError, ParamsError
-from shiftbench.inference import batching, nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation import batching, nets
+from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.ssl_medmnist.trainers import _fractions, _grid_head
 
 TASKS = ("classification",)
@@ -71,9 +69,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError("frozen_head: lr or weight_decay is empty; expected lists of numbers")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
     before = nets.classes_of(start)
-    predictor = nets.load_predictor(
-        job.plugin, start, job.model_params, before, job.device, inputs=job.inputs
-    )
+    predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
     known = _features(job, predictor, "train", labelled(job))
     held = _features(job, predictor, "val")
     weight, bias = chosen(job, known, held)
@@ -133,9 +129,7 @@ def _samples(
     return shards.read(job.folder(split), fields, keys)
 
 
-def _features(
-    job: TrainJob, predictor: nets.Predictor, split: str, keys: set[str] | None = None
-) -> Rows:
+def _features(job: TrainJob, predictor: nets.Predictor, split: str, keys: set[str] | None = None) -> Rows:
     """Return features (n, d) and labels (n,) of some samples of a split, read a batch at a time."""
     parts: list[NDArray[np.float32]] = []
     labels: list[int] = []

@@ -8,8 +8,6 @@ An answer is one of the classes of a sample's set: logits of others are left out
 several of the model's, joined by `|`, the highest counts, as WiSE-FT does with ObjectNet.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,14 +20,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import Measurement
 
 Place = tuple[str, str]
 """Kind and block."""
@@ -123,9 +121,7 @@ class Sets:
         shifted = len(params["sets"])
         each = params["sets_per_sample"] or shifted
         if shifted and shifted % each:
-            raise ParamsError(
-                f"sets_per_sample is {each}, and there are {shifted} sets; expected a divisor of it"
-            )
+            raise ParamsError(f"sets_per_sample is {each}, and there are {shifted} sets; expected a divisor of it")
         turns = shifted // each if shifted else 1
         for number, (ref, kind) in enumerate(self.members()):
             most = params["val_samples"] if kind == "val" else params["samples"]

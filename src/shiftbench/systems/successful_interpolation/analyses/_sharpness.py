@@ -16,8 +16,6 @@ Source: Andriushchenko et al., "A modern look at the relationship between sharpn
 arXiv:2302.07011, equations 1 and 2 and section 4.1 (logit normalisation, 20 iterations, batches of 128).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,10 +25,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference.nets import State
-from shiftbench.rng import RandomStream
-from shiftbench.trainers import _ascent
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.trainers import _ascent
 
 RULES = ("paper", "released")
 DRAWS = ("uniform", "normal")
@@ -99,9 +97,7 @@ def worst(loss: Loss, rho: float, iterations: int = 20, rule: str = "paper") -> 
         return float(loss(search(loss, box, iterations)) - loss(box.centre))
 
 
-def mean(
-    loss: Loss, rho: float, words: RandomStream, draws: int = 20, kind: str = "uniform"
-) -> float:
+def mean(loss: Loss, rho: float, words: RandomStream, draws: int = 20, kind: str = "uniform") -> float:
     """Return S_avg of a batch; `normal` draws have the deviation rho |w|.
 
     Raises:

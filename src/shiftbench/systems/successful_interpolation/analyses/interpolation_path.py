@@ -50,17 +50,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.trainers import _interpolation
 from shiftbench.systems.successful_interpolation.analyses import _families, _sharpness
 from shiftbench.systems.successful_interpolation.analyses._families import Chunk, Sets, Sums
-from shiftbench.trainers import _interpolation
 
 PARAMS: dict[str, object] = {
     "start": "zero_shot",
@@ -142,9 +142,7 @@ def check(params: Mapping[str, Any]) -> None:
     """Refuse options that are none."""
     for name, known in CHOICES.items():
         if params[name] not in known:
-            raise ParamsError(
-                f"interpolation_path: {name} is {params[name]!r}; {near(params[name], known)}"
-            )
+            raise ParamsError(f"interpolation_path: {name} is {params[name]!r}; {near(params[name], known)}")
     for variant in params["variants"]:
         if not VARIANT.fullmatch(variant):
             raise ParamsError(
@@ -153,13 +151,9 @@ def check(params: Mapping[str, Any]) -> None:
             )
     for name in ("alphas", "score_alphas", "sharpness_alphas", "fisher_alphas"):
         if any(not 0 <= a <= 1 for a in params[name]):
-            raise ParamsError(
-                f"interpolation_path: {name} is {params[name]}; expected numbers of 0 to 1"
-            )
+            raise ParamsError(f"interpolation_path: {name} is {params[name]}; expected numbers of 0 to 1")
     if not {0.0, 1.0} <= set(params["alphas"]):
-        raise ParamsError(
-            "interpolation_path: alphas lack 0 or 1, the ends, which all is compared with"
-        )
+        raise ParamsError("interpolation_path: alphas lack 0 or 1, the ends, which all is compared with")
 
 
 @dataclass
@@ -264,10 +258,7 @@ class Pool:
         if params["score"] == "kept":
             middle = _interpolation.mixed(self.first, second, MIDDLE)
             whole = value(middle, "error")
-            kept = {
-                layer: middle | {name: second[name] for name in names}
-                for layer, names in self.layers.items()
-            }
+            kept = {layer: middle | {name: second[name] for name in names} for layer, names in self.layers.items()}
             return {layer: value(state, "error") - whole for layer, state in kept.items()}
         rest = second if params["score"] == "barrier" else self.first
         found = {}
@@ -279,9 +270,7 @@ class Pool:
             found[layer] = max(line) - (line[0] + line[-1]) / 2
         return found
 
-    def sharpness(
-        self, member: str, second: State, stragglers: Sequence[str]
-    ) -> Iterator[Observation]:
+    def sharpness(self, member: str, second: State, stragglers: Sequence[str]) -> Iterator[Observation]:
         """Yield the sharpness of the whole net and of its stragglers along the path."""
         params = self.params
         scopes = {"whole": [name for names in self.layers.values() for name in names]}
@@ -294,11 +283,7 @@ class Pool:
                     of = (self.predictor.net, state, names, inputs, labels, params["normalise"])
                     loss = _sharpness.Loss(*of)
                     for rho in params["radii"]:
-                        found = {
-                            "sharpness": _sharpness.worst(
-                                loss, rho, params["iterations"], params["rule"]
-                            )
-                        }
+                        found = {"sharpness": _sharpness.worst(loss, rho, params["iterations"], params["rule"])}
                         if params["average_draws"]:
                             words = self._words(f"draws/{number}")
                             draws = (params["average_draws"], params["average_kind"])
@@ -344,9 +329,7 @@ class Pool:
         spaces = self.sets.spaces()
         for chunk in self.sets.chunks(kinds):
             for member in self.members:
-                own = [
-                    (variant, alphas) for (who, variant), alphas in wanted.items() if who == member
-                ]
+                own = [(variant, alphas) for (who, variant), alphas in wanted.items() if who == member]
                 if not own:
                     continue
                 second = self.second(member)

@@ -14,8 +14,6 @@ Source: Recht et al. 2019 (V2), Hendrycks et al. 2021 (R, A), Wang et al. 2019 (
 folders, classes and the border as in `src/datasets` of mlfoundations/wise-ft, whose clone has ObjectNet's four lists.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench import plugins
-from shiftbench.datasets._pictures import class_samples, list_classes, square
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets._pictures import class_samples, list_classes, square
 
 TASK = "classification"
 NATIVE = ("test",)
@@ -47,13 +45,11 @@ FILES = (
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
     """Return the names of the classes, ImageNet's; those of ObjectNet are joined by `|`."""
-    names = plugins.find("datasets", "imagenet").classes({}, {})
+    names = registry.find("datasets", "imagenet").classes({}, {})
     return tuple("|".join(names[number] for number in own) for own in _folders(params).values())
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield all images: `image` uint8 (h, w) or (h, w, 3) of any size, `label` 0 to C - 1.
 
     Raises:
@@ -71,11 +67,7 @@ def samples(
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return what the user must bring for a native split: path -> what it is."""
-    wanted = {
-        str(
-            _root(params)
-        ): f"images of ImageNet's relative {params['variant']}, a folder for each class"
-    }
+    wanted = {str(_root(params)): f"images of ImageNet's relative {params['variant']}, a folder for each class"}
     if params["variant"] == "objectnet":
         wanted |= {str(_lists(params) / name): "a list of ObjectNet's classes" for name in FILES}
     return wanted
@@ -107,15 +99,13 @@ def _objectnet(params: dict[str, Any]) -> dict[str, list[int]]:
     for label, names in _read(params, FILES[1]).items():
         unknown = [name for name in names.split("; ") if name not in number]
         if unknown:
-            raise DataError(
-                f"{_lists(params) / FILES[1]}: {unknown[0]!r} is no class of {FILES[3]}"
-            )
+            raise DataError(f"{_lists(params) / FILES[1]}: {unknown[0]!r} is no class of {FILES[3]}")
         found[folder_of_label[label]] = [number[name] for name in names.split("; ")]
     return dict(sorted(found.items()))
 
 
 def _synsets() -> dict[str, int]:
-    file = Path(plugins.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
+    file = Path(registry.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
     return {name: at for at, name in enumerate(file.read_text(encoding="ascii").split())}
 
 
@@ -139,9 +129,7 @@ def _text(params: dict[str, Any], name: str) -> str:
 
 def _lists(params: dict[str, Any]) -> Path:
     if not params["lists"]:
-        raise ParamsError(
-            "imagenet_relative: option lists is missing; ObjectNet's classes are in wise-ft"
-        )
+        raise ParamsError("imagenet_relative: option lists is missing; ObjectNet's classes are in wise-ft")
     return Path(params["lists"]).expanduser()
 
 
@@ -149,7 +137,5 @@ def _root(params: dict[str, Any]) -> Path:
     if params["variant"] not in VARIANTS:
         raise ParamsError(f"variant is {params['variant']!r}; {near(params['variant'], VARIANTS)}")
     if not params["root"]:
-        raise ParamsError(
-            "imagenet_relative: option root is missing; give the folder of class folders"
-        )
+        raise ParamsError("imagenet_relative: option root is missing; give the folder of class folders")
     return Path(params["root"]).expanduser()

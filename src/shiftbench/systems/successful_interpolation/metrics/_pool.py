@@ -6,15 +6,13 @@ What an analysis observed has rows of single nets: `weights` is the net that all
 interval says what another pool would give on these pictures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from shiftbench.refs import without_seed
+from shiftbench.base.refs import without_seed
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
 
@@ -38,10 +36,7 @@ def lines(rows: Iterable[Row], metric: str, groups: Sequence[str]) -> dict[str, 
             net = found.setdefault(row.weights, {}).setdefault(row.method, {})
             net.setdefault(row.step or 0, []).append(row.value)
     return {
-        start: {
-            name: {at: float(np.mean(several)) for at, several in line.items()}
-            for name, line in nets.items()
-        }
+        start: {name: {at: float(np.mean(several)) for at, several in line.items()} for name, line in nets.items()}
         for start, nets in found.items()
     }
 
@@ -63,9 +58,7 @@ def weights(start: str, nets: Sequence[str], draws: int, seed: int) -> Floats:
     return bootstrap.weights(units, draws, seed).astype(np.float64)
 
 
-def pooled(
-    given: Mapping[str, Row], values: Values, statistic: Statistic, seed: int, **place: object
-) -> list[Row]:
+def pooled(given: Mapping[str, Row], values: Values, statistic: Statistic, seed: int, **place: object) -> list[Row]:
     """Return a statistic's row for each start, and that of the mean over starts.
 
     Args:
@@ -87,10 +80,7 @@ def pooled(
 
 def at(paths: Mapping[str, Nets], step: int) -> dict[str, dict[str, float]]:
     """Return the values of all nets that have one at a step."""
-    return {
-        start: {name: line[step] for name, line in nets.items() if step in line}
-        for start, nets in paths.items()
-    }
+    return {start: {name: line[step] for name, line in nets.items() if step in line} for start, nets in paths.items()}
 
 
 def steps(paths: Mapping[str, Nets]) -> list[int]:
@@ -98,14 +88,10 @@ def steps(paths: Mapping[str, Nets]) -> list[int]:
     return sorted({step for nets in paths.values() for line in nets.values() for step in line})
 
 
-def both(
-    one: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
-) -> Values:
+def both(one: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]) -> Values:
     """Return pairs of values, of the nets that have both."""
     return {
-        start: {
-            name: (value, other[start][name]) for name, value in own.items() if name in other[start]
-        }
+        start: {name: (value, other[start][name]) for name, value in own.items() if name in other[start]}
         for start, own in one.items()
         if start in other
     }

@@ -9,8 +9,6 @@ Source: Frankle et al., "Linear Mode Connectivity and the Lottery Ticket Hypothe
 section 2 (error barrier of a path).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.rows import Row

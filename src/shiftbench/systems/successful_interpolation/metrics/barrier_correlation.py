@@ -8,17 +8,11 @@ Source: Abdollahpoorrostam, Sanyal and Moosavi-Dezfooli, ICML 2024 workshop on f
 the claim was seen; instability as in `barrier`.
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.systems.successful_interpolation.metrics import _pool
 
 KIND = "curve"
-PARAMS: dict[str, object] = {
-    "barriers": ["ood_finding", "ood_finding_error", "id"],
-    "group": "ood",
-    "seed": 0,
-}
+PARAMS: dict[str, object] = {"barriers": ["ood_finding", "ood_finding_error", "id"], "group": "ood", "seed": 0}
 UNIT = "correlation"
 RANGE = (-1.0, 1.0)
 HIGHER_IS_BETTER = True
@@ -36,9 +30,7 @@ def compute(rows: list[Row], barriers: list[str], group: str, seed: int) -> list
     found = []
     for name in barriers:
         unstable = _pool.at(_pool.lines(rows, OF, (name,)), 0)
-        found += _pool.pooled(
-            given, _pool.both(unstable, gains), _correlation, seed, group=name, step=None
-        )
+        found += _pool.pooled(given, _pool.both(unstable, gains), _correlation, seed, group=name, step=None)
     return found
 
 

@@ -9,8 +9,6 @@ path: a net that lost weights is not compared with a worse end.
 Source: Wortsman et al., CVPR 2022, arXiv:2109.01903, section 4; the failure mode of arXiv:2410.16476, reconstructed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.rows import Row

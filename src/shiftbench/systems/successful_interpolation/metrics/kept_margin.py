@@ -14,8 +14,6 @@ Source: Wortsman et al., CVPR 2022, arXiv:2109.01903, section 4 (a chosen so tha
 most one point).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from shiftbench.statistics.rows import Row
@@ -44,8 +42,7 @@ def compute(rows: list[Row], slack: float, least: float, seed: int) -> list[Row]
     paths = {kind: _pool.lines(rows, OF, names) for kind, names in KINDS.items()}
     beyond = {
         kind: {
-            start: {name: _beyond(line) for name, line in nets.items() if END in line}
-            for start, nets in own.items()
+            start: {name: _beyond(line) for name, line in nets.items() if END in line} for start, nets in own.items()
         }
         for kind, own in paths.items()
     }
@@ -58,9 +55,7 @@ def compute(rows: list[Row], slack: float, least: float, seed: int) -> list[Row]
     chosen: dict[str, dict[str, dict[str, float]]] = {}
     for start, nets in beyond["ood"].items():
         for name in nets:
-            lines = {
-                kind: own[start][name] for kind, own in beyond.items() if name in own.get(start, {})
-            }
+            lines = {kind: own[start][name] for kind, own in beyond.items() if name in own.get(start, {})}
             for group, value in _chosen(lines, slack, least).items():
                 chosen.setdefault(group, {}).setdefault(start, {})[name] = value
     for group, values in chosen.items():
@@ -74,9 +69,7 @@ def _beyond(line: Line) -> Line:
 
 def _moved(paths: Mapping[str, _pool.Nets], shift: float) -> dict[str, _pool.Nets]:
     return {
-        start: {
-            name: {at: value + shift for at, value in line.items()} for name, line in nets.items()
-        }
+        start: {name: {at: value + shift for at, value in line.items()} for name, line in nets.items()}
         for start, nets in paths.items()
     }
 
@@ -87,14 +80,8 @@ def _chosen(lines: Mapping[str, Line], slack: float, least: float) -> dict[str, 
     if "val" in lines and "id" in lines:
         keeping = [at for at, value in lines["val"].items() if value >= -slack - ROUNDING]
         a = min(keeping, default=END)
-        found = {
-            "a_chosen": a / 100,
-            "id_chosen": lines["id"][a] + slack,
-            "ood_chosen": lines["ood"][a] - least,
-        }
+        found = {"a_chosen": a / 100, "id_chosen": lines["id"][a] + slack, "ood_chosen": lines["ood"][a] - least}
     if "id" in lines:
-        inner = [
-            at for at, value in lines["id"].items() if 0 < at < END and value >= -slack - ROUNDING
-        ]
+        inner = [at for at, value in lines["id"].items() if 0 < at < END and value >= -slack - ROUNDING]
         found["ood_oracle"] = max((lines["ood"][at] - least for at in inner), default=0.0)
     return found

@@ -3,8 +3,6 @@
 Source: Wortsman et al., CVPR 2022, arXiv:2109.01903, figure 1 (accuracy in and out of distribution along the path).
 """
 
-from __future__ import annotations
-
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.successful_interpolation.metrics import _pool
 

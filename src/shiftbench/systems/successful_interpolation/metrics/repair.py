@@ -7,13 +7,11 @@ resampled.
 Source: arXiv:2410.16476, reconstructed; the control, as many layers that are no stragglers, is ours.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 
-from shiftbench.refs import without_seed
+from shiftbench.base.refs import without_seed
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.successful_interpolation.metrics import _pool
 
@@ -40,15 +38,11 @@ def compute(rows: list[Row], group: str, seed: int) -> list[Row]:
             continue
         sparse = _pool.at(_pool.lines(rows, OF, (name,)), 0)
         pairs = [
-            (start, net, value - plain[start][net])
-            for start, nets in sparse.items()
-            for net, value in nets.items()
+            (start, net, value - plain[start][net]) for start, nets in sparse.items() for net, value in nets.items()
         ]
         template = given[pairs[0][0]]
         draws = len(template.draws)
-        counts = np.concatenate(
-            [_pool.weights(start, [net], draws, seed) for start, net, _ in pairs]
-        )
+        counts = np.concatenate([_pool.weights(start, [net], draws, seed) for start, net, _ in pairs])
         values = _pool.average(np.array([change for *_, change in pairs]), counts)
         family = without_seed(template.weights)[0]
         made = _pool.row(template, values, len(pairs), group=variant, step=None)

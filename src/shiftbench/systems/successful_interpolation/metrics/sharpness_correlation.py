@@ -13,8 +13,6 @@ Source: Andriushchenko et al., ICML 2023, arXiv:2302.07011, section 4 (rank corr
 generalisation).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from shiftbench.statistics.rows import Floats, Row

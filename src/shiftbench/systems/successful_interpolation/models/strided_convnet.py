@@ -6,8 +6,6 @@ rectifier. No batch normalisation, so that weights can be mixed as they are.
 Source: none; the plain net in which weights are interpolated here, in place of CLIP's image tower.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.models import _images
-from shiftbench.sample import Sample
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.models import _images
 
 TASK = "classification"
 PARAMS: dict[str, object] = {"widths": [16, 32, 48, 64], "size": 28}
@@ -44,9 +42,7 @@ class StridedConvNet(nn.Module):
 
 def _block(before: int, after: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-        nn.GroupNorm(4, after),
-        nn.ReLU(),
+        nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.GroupNorm(4, after), nn.ReLU()
     )
 
 

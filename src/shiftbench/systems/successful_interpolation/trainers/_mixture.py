@@ -8,22 +8,18 @@ Source: none; ours. Shifts of the same kinds are among the tested ones, with oth
 zero-shot model has seen pictures of all kinds.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 DEGREES, SIDE, CONTRAST, NOISE = 30.0, 0.25, 0.1, 0.4
 WHITE = 255.0
 
 
-def apply(
-    batch: npt.NDArray[np.uint8], words: RandomStream, most: float, share: float = 1.0
-) -> torch.Tensor:
+def apply(batch: npt.NDArray[np.uint8], words: RandomStream, most: float, share: float = 1.0) -> torch.Tensor:
     """Return shifted images, float32 (n, c, h, w) in 0 to 255.
 
     Args:

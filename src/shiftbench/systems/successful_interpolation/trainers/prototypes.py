@@ -10,20 +10,18 @@ Source: Snell, Swersky and Zemel, "Prototypical Networks for Few-shot Learning",
 form); without their training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.trainers import _logistic, linear_probe
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _logistic, linear_probe
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -52,9 +50,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ModelError(f"model {job.model!r} is a black box, and has no head to be replaced")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
     before = nets.classes_of(start)
-    predictor = nets.load_predictor(
-        job.plugin, start, job.model_params, before, job.device, inputs=job.inputs
-    )
+    predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
     features, labels = linear_probe.features(job, predictor, "train")
     held, right = linear_probe.features(job, predictor, "val")
     means = []

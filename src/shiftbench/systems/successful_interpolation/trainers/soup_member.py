@@ -15,20 +15,18 @@ Source: Wortsman et al., "Model soups", ICML 2022; `utils.py` of mlfoundations/m
 model_0.pt to model_71.pt, ViT-B/32 on ImageNet; v0.0.3 has a zero-shot ViT-L/14 and the net tuned from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.inference.nets import State
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.nets import State
+from shiftbench.plugins.contracts import TrainJob
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {"path": "", "start": "zero_shot"}

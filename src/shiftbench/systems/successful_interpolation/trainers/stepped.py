@@ -12,18 +12,16 @@ Source: Wortsman et al., CVPR 2022, arXiv:2109.01903 (fine-tuning of all weights
 generalist, trained on few labelled images, stands for one that was trained on other data, and is ours.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.losses import cross_entropy
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _loop, _steps, erm
 from shiftbench.systems.successful_interpolation.trainers import _mixture
-from shiftbench.trainers import _loop, _steps, erm
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {

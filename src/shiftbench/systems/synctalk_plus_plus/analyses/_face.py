@@ -8,8 +8,6 @@ of the outer lips, 8 of the inner), placed by hand on the photo, and warped by t
 Source: ours, an analogue of a renderer; the photo is scikit-image's (van der Walt et al. 2014; NASA, public domain).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.data.frames import FPS
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.shifts import _scikit_photos
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -72,9 +70,7 @@ def render(square: Pixels, mouth: Floats) -> Pixels:
     return np.stack([_frame(square, rows + TOP, columns + LEFT, *one[:2]) for one in mouth])
 
 
-def strip(
-    square: Pixels, motions: Mapping[str, Floats], every: int = 5, seconds: float = 3.0
-) -> Pixels:
+def strip(square: Pixels, motions: Mapping[str, Floats], every: int = 5, seconds: float = 3.0) -> Pixels:
     """Return a row of frames for each motion, one below the other: a clip for paper, white where it is over.
 
     Args:
@@ -97,12 +93,7 @@ def _frame(square: Pixels, y: Floats, x: Floats, openness: float, width: float) 
     """Return one frame: for each of its pixels, where in the photo it comes from."""
     left, right = _CORNERS[:, 0]
     middle, spread = (left + right) / 2, _spread(np.array(width))
-    edges = [
-        LEFT,
-        middle + (left - middle) * spread,
-        middle + (right - middle) * spread,
-        LEFT + SQUARE,
-    ]
+    edges = [LEFT, middle + (left - middle) * spread, middle + (right - middle) * spread, LEFT + SQUARE]
     source_x = np.interp(x, edges, [LEFT, left, right, LEFT + SQUARE])
     upper, lower = _lip(source_x, _UPPER), _lip(source_x, _LOWER)
     opened = upper + openness * _parabola(source_x)

@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement, Observation
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
-from shiftbench.shifts import _scikit_photos
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.statistics import motion
 from shiftbench.systems.synctalk_plus_plus.analyses import _face
 from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
@@ -61,19 +61,13 @@ def measure(job: Measurement) -> Iterator[Observation]:
         clips = {sample.key: sample for sample in job.samples(place)}
         seen = {}
         if shift in params["pictured"]:
-            seen = {
-                key: _face.render(square, _some(job, frames.targets(one)))
-                for key, one in clips.items()
-            }
+            seen = {key: _face.render(square, _some(job, frames.targets(one))) for key, one in clips.items()}
         for name in params["weights"]:
             for key, moved in _motions(job, _record(params, name, shift)):
                 measures = _measures(clips[key], moved, manifold)
                 if seen:
                     found = _face.render(square, _some(job, moved))
-                    measures |= {
-                        "psnr": motion.psnr(found, seen[key]),
-                        "ssim": motion.ssim(found, seen[key]),
-                    }
+                    measures |= {"psnr": motion.psnr(found, seen[key]), "ssim": motion.ssim(found, seen[key])}
                 for metric, value in measures.items():
                     yield _observation(params, name, shift, metric, key, value)
 
@@ -112,10 +106,7 @@ class Manifold:
         """Return the manifold of a job's training clips, its bound set by those of val."""
         known, held = (
             np.concatenate(
-                [
-                    snippets(frames.targets(one))
-                    for one in job.samples(refs.shards(job.params["dataset"], split))
-                ]
+                [snippets(frames.targets(one)) for one in job.samples(refs.shards(job.params["dataset"], split))]
             )
             for split in ("train", "val")
         )
@@ -148,9 +139,7 @@ def _places(params: Mapping[str, Any]) -> dict[str, Ref]:
     found = {"identity": refs.shards(dataset, split)}
     for shift, where in params["conditions"].items():
         domain = isinstance(where, str)
-        found[shift] = (
-            refs.shards(where, split) if domain else refs.shards(dataset, split, shift, where)
-        )
+        found[shift] = refs.shards(where, split) if domain else refs.shards(dataset, split, shift, where)
     return found
 
 

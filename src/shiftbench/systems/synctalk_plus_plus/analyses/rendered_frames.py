@@ -9,8 +9,6 @@ Landmarks are those of the user's detector, of which LMD takes the mouth (48 to 
 Source: ZiqiaoPeng/SyncTalk, nerf_triplane/utils.py (`PSNRMeter`, `LMDMeter`), whose landmarks are FAN's or dlib's.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.statistics import motion
 from shiftbench.systems.synctalk_plus_plus.datasets import rendered_clips
 
@@ -45,14 +43,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for folder in rendered_clips.clips(Path(params["path"])):
         for metric, value in measures(folder).items():
             yield Observation(
-                metric,
-                folder.name,
-                value,
-                weights,
-                params["dataset"],
-                params["split"],
-                shift="identity",
-                severity=0.0,
+                metric, folder.name, value, weights, params["dataset"], params["split"], shift="identity", severity=0.0
             )
 
 
@@ -68,9 +59,7 @@ def measures(folder: Path) -> dict[str, float]:
     if (folder / "landmarks.json").is_file():
         found |= _of_landmarks(folder / "landmarks.json")
     if not found:
-        raise DataError(
-            f"{folder} has neither whole_truth/ nor landmarks.json; there is nothing to measure"
-        )
+        raise DataError(f"{folder} has neither whole_truth/ nor landmarks.json; there is nothing to measure")
     return found
 
 
@@ -78,9 +67,7 @@ def _of_frames(folder: Path) -> dict[str, float]:
     """Return means over whole frames, which are read one by one."""
     own, truth = (rendered_clips.pictures(folder / name) for name in ("whole", "whole_truth"))
     if len(own) != len(truth):
-        raise DataError(
-            f"{folder}: whole/ has {len(own)} frames, whole_truth/ {len(truth)}; expected as many"
-        )
+        raise DataError(f"{folder}: whole/ has {len(own)} frames, whole_truth/ {len(truth)}; expected as many")
     each = []
     for one, other in zip(own, truth, strict=True):
         a, b = rendered_clips.opened([one]), rendered_clips.opened([other])
@@ -109,7 +96,5 @@ def _mouth(points: Any, file: Path) -> NDArray[np.float64]:
     except (TypeError, ValueError):
         whole = np.zeros(0)
     if whole.ndim != 3 or whole.shape[1] not in (20, 68) or whole.shape[2] != 2 or len(whole) < 3:
-        raise DataError(
-            f"{file}: expected 20 or 68 points x, y for each of three frames or more, found {whole.shape}"
-        )
+        raise DataError(f"{file}: expected 20 or 68 points x, y for each of three frames or more, found {whole.shape}")
     return whole[:, MOUTH] if whole.shape[1] == 68 else whole

@@ -9,8 +9,6 @@ depends on nothing, so that a sentence has the same samples whatever was spoken 
 library.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os
@@ -40,9 +38,7 @@ class _Event(ctypes.Structure):
     )
 
 
-_Heard = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_Heard = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class Speaker:
@@ -66,9 +62,7 @@ class Speaker:
         at = 0
         while events[at].type != END:
             if events[at].type == PHONEME:
-                self._events.append(
-                    (events[at].sample, events[at].id.string.decode("utf-8", "replace"))
-                )
+                self._events.append((events[at].sample, events[at].id.string.decode("utf-8", "replace")))
             at += 1
         return 0
 

@@ -11,8 +11,6 @@ Source: the table is ours, after the viseme classes of Fisher, "Confusions among
 and vowel openness and rounding of the IPA chart; names are Kirshenbaum's as espeak-ng has them.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 
@@ -72,13 +70,7 @@ def curves(spoken: _espeak.Spoken) -> NDArray[np.int64]:
     width = _smooth(shapes[:, 1], MOUTH)
     sums = np.cumsum(np.concatenate([np.full(HZ // 2, width[0]), width]))
     cheeks = (sums[HZ // 2 :] - sums[: -(HZ // 2)]) // (HZ // 2)
-    rows = [
-        _smooth(shapes[:, 0], MOUTH),
-        width,
-        _smooth(stressed, BROW),
-        _smooth(lids, MOUTH // 2),
-        cheeks,
-    ]
+    rows = [_smooth(shapes[:, 0], MOUTH), width, _smooth(stressed, BROW), _smooth(lids, MOUTH // 2), cheeks]
     return np.clip(np.stack(rows, axis=1)[STEPS // 2 :: STEPS], 0, frames.UNIT)  # type: ignore[no-any-return]
 
 

@@ -15,16 +15,14 @@ Source: example sentences of WordNet's verbs (Miller 1995) of 6 to 12 words of l
 the 50 that the embedded scale tests; espeak-ng 1.52.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes
 
 TASK = "audio_visual"
@@ -63,9 +61,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: `texts` is neither `wordnet` nor `german`.
     """
     if params["texts"] not in TEXTS:
-        raise ParamsError(
-            f"espeak_sentences: texts is {params['texts']!r}; {near(params['texts'], TEXTS)}"
-        )
+        raise ParamsError(f"espeak_sentences: texts is {params['texts']!r}; {near(params['texts'], TEXTS)}")
     texts = sentences(sources[WORDNET], params["sentences"], params["start"])
     voices = list(params["voices"]) or [params["voice"]]
     wanted = {

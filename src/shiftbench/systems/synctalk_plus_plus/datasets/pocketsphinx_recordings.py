@@ -4,15 +4,13 @@ Source: pocketsphinx's test data (Debian pocketsphinx-testdata): LibriVox's Sens
 Pauses at the ends are kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
 from shiftbench.data import audio
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
 
 TASK = "audio_visual"
 CLASSES: tuple[str, ...] = ()
@@ -37,8 +35,5 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise DataError(f"no recordings in {sources[SOURCE]}; `shiftbench fetch {SOURCE}`")
     for file in files:
         name = f"{file.parent.name}_{file.stem}".replace(".", "_")
-        fields = {
-            "audio": audio.read(file),
-            "meta": {"recording": f"{file.parent.name}/{file.name}"},
-        }
+        fields = {"audio": audio.read(file), "meta": {"recording": f"{file.parent.name}/{file.name}"}}
         yield Sample(f"pocketsphinx_recordings/test/{name}", fields)

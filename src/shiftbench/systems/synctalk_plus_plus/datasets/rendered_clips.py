@@ -17,8 +17,6 @@ Source: the protocol of SyncTalk (ZiqiaoPeng/SyncTalk) and SyncTalk++: a person'
 judged with and without true frames; `run_pipeline.py` and `SyncNetInstance.py` of joonson/syncnet_python.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
 
 TASK = "audio_visual"
 CLASSES: tuple[str, ...] = ()
@@ -131,7 +129,5 @@ def opened(files: list[Path]) -> np.ndarray:
         except (UnidentifiedImageError, OSError) as error:
             raise DataError(f"{file} cannot be read as a frame: {error}") from error
         if found[-1].shape != found[0].shape:
-            raise DataError(
-                f"{file} is {found[-1].shape[:2]}, and {files[0]} {found[0].shape[:2]}; expected one size"
-            )
+            raise DataError(f"{file} is {found[-1].shape[:2]}, and {files[0]} {found[0].shape[:2]}; expected one size")
     return np.stack(found)

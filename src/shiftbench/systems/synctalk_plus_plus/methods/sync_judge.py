@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench import refs
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.models._boxes import ragged
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models._boxes import ragged
 from shiftbench.systems.synctalk_plus_plus.models import mini_syncnet
 
 SEES = "sample"
@@ -40,16 +40,12 @@ def _judge(params: Mapping[str, Any]) -> Ref:
     dataset, _, name = str(params["judge"]).rpartition("/")
     model, _, trainer = name.rpartition("-")
     if not dataset or model != MODEL or not trainer:
-        raise ParamsError(
-            f"sync_judge: judge is {params['judge']!r}; expected DATASET/{MODEL}-TRAINER"
-        )
+        raise ParamsError(f"sync_judge: judge is {params['judge']!r}; expected DATASET/{MODEL}-TRAINER")
     return refs.weights(dataset, model, trainer, 0)
 
 
 def wrap(
-    predictor: Callable[[Sequence[Sample]], nets.Outputs],
-    params: dict[str, Any],
-    inputs: Mapping[Ref, Path],
+    predictor: Callable[[Sequence[Sample]], nets.Outputs], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> Judged:
     """Return the predictor, judged."""
     file = inputs[_judge(params)]
@@ -61,16 +57,11 @@ def wrap(
 class Judged:
     """A model and its judge."""
 
-    def __init__(
-        self, predictor: Callable[[Sequence[Sample]], nets.Outputs], judge: mini_syncnet.Judge
-    ) -> None:
+    def __init__(self, predictor: Callable[[Sequence[Sample]], nets.Outputs], judge: mini_syncnet.Judge) -> None:
         self.predictor, self.judge = predictor, judge
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Return the motion, and how it fits the sound."""
         found = self.predictor(samples)
         pairs = zip(samples, found["motion"], strict=True)
-        return {
-            **found,
-            "sync": ragged([self.judge.curve(sample, moved) for sample, moved in pairs]),
-        }
+        return {**found, "sync": ragged([self.judge.curve(sample, moved) for sample, moved in pairs])}

@@ -6,8 +6,6 @@ Source: ZiqiaoPeng/SyncTalk, nerf_triplane/utils.py (`melspectrogram`, `AudDatas
 frame; one that would end beyond the sound is moved back.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

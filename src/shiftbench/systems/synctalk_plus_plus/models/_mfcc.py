@@ -6,8 +6,6 @@ scale, orthonormal DCT-II, 13 coefficients, lifter 22, the first one replaced by
 window is filled with zeros.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

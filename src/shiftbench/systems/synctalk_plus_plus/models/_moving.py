@@ -1,17 +1,15 @@
 """What moves a face to a sound: the predictor around a net with `move`; helper of the models."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.inference import nets
-from shiftbench.models._boxes import ragged
-from shiftbench.models._placed import PlacedNet
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models._boxes import ragged
+from shiftbench.plugins.models._placed import PlacedNet
 from shiftbench.systems.synctalk_plus_plus.models import _mel
 
 VALUES = 5
@@ -20,9 +18,7 @@ VALUES = 5
 
 def heard(sample: Sample, params: Mapping[str, Any]) -> torch.Tensor:
     """Return what a model hears at each frame of a clip, float32 (t, 16, bands): neighbouring bands are averaged."""
-    found = _mel.windows(
-        sample.fields["audio"], frames.count(sample), normalise=params["normalise"]
-    )
+    found = _mel.windows(sample.fields["audio"], frames.count(sample), normalise=params["normalise"])
     pooled = found.reshape(*found.shape[:2], params["bands"], -1).mean(axis=3)
     return torch.from_numpy(pooled)
 

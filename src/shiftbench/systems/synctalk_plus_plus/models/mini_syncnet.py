@@ -11,8 +11,6 @@ joonson/syncnet_python: 5 frames, distances over offsets, their least value (LSE
 zero vectors, and an offset has the other sign: here it is above 0 where the sound is late.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,12 +20,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models._boxes import ragged
-from shiftbench.models._placed import PlacedNet
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models._boxes import ragged
+from shiftbench.plugins.models._placed import PlacedNet
 from shiftbench.systems.synctalk_plus_plus.models import _mel
 
 TASK = "audio_visual"
@@ -95,9 +93,7 @@ class Judge(PlacedNet):
         """
         bare = [sample.key for sample in samples if "targets" not in sample.fields]
         if bare:
-            raise ModelError(
-                f"{bare[0]} has no targets, so no mouth to judge; use the method `sync_judge`"
-            )
+            raise ModelError(f"{bare[0]} has no targets, so no mouth to judge; use the method `sync_judge`")
         return {"sync": ragged([self.curve(one, frames.targets(one)) for one in samples])}
 
     def curve(self, sample: Sample, motion: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -8,8 +8,6 @@ Source: a reconstruction: SyncTalk++ (arXiv:2506.14742) has an Expression Genera
 architecture and losses were not found. Codes are those of van den Oord et al. 2017 without a learnt encoder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,8 +8,6 @@ Source: ours, the direct baseline; what is heard is ZiqiaoPeng/SyncTalk's (`_mel
 sync and a renderer follow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -13,8 +13,6 @@ padding and `vshift` of joonson/syncnet_python (`SyncNetModel.py`, `SyncNetInsta
 an offset is above 0 where the sound is late, there below.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -26,11 +24,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models._boxes import ragged
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models._boxes import ragged
 from shiftbench.systems.synctalk_plus_plus.models import _mfcc
 
 TASK = "audio_visual"
@@ -69,9 +67,7 @@ class SyncNet(nn.Module):
 
     def adopt(self, state: nets.State) -> nets.State:
         """Return a released state dict with the counters of its norms, which files of that age do not have."""
-        counters = {
-            name: value for name, value in self.state_dict().items() if name.endswith("tracked")
-        }
+        counters = {name: value for name, value in self.state_dict().items() if name.endswith("tracked")}
         return {**counters, **state}
 
     def of_sound(self, heard: torch.Tensor) -> torch.Tensor:
@@ -97,9 +93,7 @@ def faces(sample: Sample) -> NDArray[np.uint8]:
     found = frames.pictures(sample)
     colour = found if found.ndim == 4 else np.repeat(found[..., None], 3, axis=3)
     sized = [
-        one
-        if one.shape[:2] == (SIDE, SIDE)
-        else cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        one if one.shape[:2] == (SIDE, SIDE) else cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         for one in colour
     ]
     return np.stack(sized)[..., ::-1].transpose(0, 3, 1, 2)
@@ -142,9 +136,7 @@ class Judge:
         seen, heard = faces(sample), _mfcc.mfcc(sample.fields["audio"])
         count = min(len(seen), len(sample.fields["audio"]) // frames.SAMPLES) - SPAN
         if count < 1:
-            raise ModelError(
-                f"{sample.key} has {len(seen)} frames; SyncNet needs {SPAN + 1} at least"
-            )
+            raise ModelError(f"{sample.key} has {len(seen)} frames; SyncNet needs {SPAN + 1} at least")
         face, sound = [], []
         with torch.inference_mode():
             for start in range(0, count, self.params["batch"]):

@@ -7,15 +7,13 @@ frames of 40 ms.
 Takes no random words.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
+from shiftbench.base.errors import RangeError
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.audio import Wave
 from shiftbench.data.frames import SAMPLES
-from shiftbench.errors import RangeError
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.plugins.shifts import _levels
 
 FIELD = "audio"
 LEVELS: dict[int, float] = {}
@@ -31,8 +29,6 @@ def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
     """
     _levels.check(__name__, severity, RANGE)
     if severity != int(severity):
-        raise RangeError(
-            f"shift 'audio_offset': severity {severity:g} is no whole number of frames"
-        )
+        raise RangeError(f"shift 'audio_offset': severity {severity:g} is no whole number of frames")
     late = int(severity) * SAMPLES
     return np.concatenate([np.zeros(late, np.int16), value])[: len(value)]

@@ -5,13 +5,11 @@ Source: ours, the control of LSE-C (its value for sound that does not belong). S
 Takes 64-bit words: one for each piece.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
+from shiftbench.base.rng import RandomStream
 from shiftbench.data.audio import RATE, Wave
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.plugins.shifts import _levels
 
 FIELD = "audio"
 LEVELS: dict[int, float] = {}
@@ -31,6 +29,4 @@ def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
     order = rng.choice(len(pieces))
     moved = sorted(order[: round(severity * len(pieces))].tolist())
     turned = iter(order[: len(moved)].tolist())
-    return np.concatenate(
-        [pieces[next(turned)] if at in moved else piece for at, piece in enumerate(pieces)]
-    )
+    return np.concatenate([pieces[next(turned)] if at in moved else piece for at, piece in enumerate(pieces)])

@@ -1,18 +1,16 @@
 """Clips to learn from: what is heard at each frame and what the face does there, and batches in random order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import audio_gain, audio_noise
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.shifts import audio_gain, audio_noise
 from shiftbench.systems.synctalk_plus_plus.models import _moving
 
 AUGMENTING = {"audio_noise": audio_noise, "audio_gain": audio_gain}
@@ -29,10 +27,7 @@ class Clip:
 def clips(job: TrainJob, samples: Iterable[Sample]) -> list[Clip]:
     """Return samples as clips, as the job's model hears them."""
     return [
-        Clip(
-            _moving.heard(sample, job.model_params),
-            torch.from_numpy(frames.targets(sample).astype(np.float32)),
-        )
+        Clip(_moving.heard(sample, job.model_params), torch.from_numpy(frames.targets(sample).astype(np.float32)))
         for sample in samples
     ]
 
@@ -44,9 +39,7 @@ def augmented(job: TrainJob, samples: list[Sample], copies: int) -> Iterator[Sam
         for sample in samples:
             key, wave = f"{sample.key}/{copy}", sample.fields["audio"]
             severities = 5 * RandomStream(job.seed, job.trainer, job.dataset, key).uniform(2)
-            for (name, shift), severity in zip(
-                AUGMENTING.items(), severities.tolist(), strict=True
-            ):
+            for (name, shift), severity in zip(AUGMENTING.items(), severities.tolist(), strict=True):
                 wave = shift.apply(wave, severity, RandomStream(job.seed, name, job.dataset, key))
             yield sample.with_field("audio", wave)
 

@@ -7,19 +7,17 @@ Source: ours, the direct baseline. SyncTalk trains a renderer by the colour of p
 of the lips), which no embedded version can.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _steps
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
-from shiftbench.trainers import _steps
 
 TASKS = ("audio_visual",)
 PARAMS: dict[str, object] = {

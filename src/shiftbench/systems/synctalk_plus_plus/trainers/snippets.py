@@ -7,8 +7,6 @@ Source: a reconstruction, see `models/mouth_codebook.py`; k-means by scikit-lear
 seed).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,15 +14,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench import refs, rng
-from shiftbench.contracts import TrainJob
-from shiftbench.errors import ParamsError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
+from shiftbench.base import refs, rng
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _steps
 from shiftbench.systems.synctalk_plus_plus.models.mouth_codebook import SNIPPET
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
-from shiftbench.trainers import _steps
 
 TASKS = ("audio_visual",)
 PARAMS: dict[str, object] = {
@@ -81,9 +79,7 @@ def codebook(job: TrainJob, count: int) -> torch.Tensor:
     truths = [clip.truth.numpy() for clip in _clips.clips(job, job.samples("train"))]
     found = np.concatenate([snippets(truth)[::2] for truth in truths])
     if len(found) < count:
-        raise ParamsError(
-            f"snippets: {len(found)} snippets for {count} codes; take more clips or fewer codes"
-        )
+        raise ParamsError(f"snippets: {len(found)} snippets for {count} codes; take more clips or fewer codes")
     seed = rng.derive(job.seed, job.dataset, "codes") % (1 << 32)
     centres = KMeans(count, n_init=1, max_iter=50, random_state=seed).fit(found).cluster_centers_
     return torch.from_numpy(centres.reshape(count, SNIPPET, -1).astype(np.float32))
@@ -105,8 +101,6 @@ def _loss(net: Any, some: list[_clips.Clip], first: int, device: torch.device) -
     heard = torch.nn.utils.rnn.pad_sequence([one for one, _ in cut], batch_first=True).to(device)
     logits = net(heard)
     told = [logits[at, : len(truth) // SNIPPET] for at, (_, truth) in enumerate(cut)]
-    motions = torch.cat([truth.unflatten(0, (-1, SNIPPET)).flatten(1) for _, truth in cut]).to(
-        device
-    )
+    motions = torch.cat([truth.unflatten(0, (-1, SNIPPET)).flatten(1) for _, truth in cut]).to(device)
     nearest = torch.cdist(motions, net.codes.flatten(1)).argmin(dim=1)
     return F.cross_entropy(torch.cat(told), nearest)

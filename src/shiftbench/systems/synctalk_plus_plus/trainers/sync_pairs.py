@@ -16,16 +16,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench import refs
-from shiftbench.contracts import TrainJob
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import frames
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _steps
 from shiftbench.systems.synctalk_plus_plus.models import mini_syncnet
 from shiftbench.systems.synctalk_plus_plus.trainers import _clips
-from shiftbench.trainers import _steps
 
 TASKS = ("audio_visual",)
 PARAMS: dict[str, object] = {
@@ -60,9 +60,7 @@ def _loss(net: Any, heard: torch.Tensor, mouths: torch.Tensor, right: torch.Tens
     return F.binary_cross_entropy_with_logits(net(heard, mouths), right)
 
 
-def _drawn(
-    job: TrainJob, known: _Pairs
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def _drawn(job: TrainJob, known: _Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield `steps` batches of sounds, mouths, and whether they belong together."""
     size, steps = job.params["batch_size"], job.params["steps"]
     for step, rows in enumerate(_clips.turns(job, len(known), size, steps), 1):
@@ -86,9 +84,7 @@ class _Pairs:
     def __len__(self) -> int:
         return len(self.own)
 
-    def drawn(
-        self, rows: np.ndarray, rng: RandomStream
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def drawn(self, rows: np.ndarray, rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return sounds, mouths, and 1 where they belong together: the first half of the rows."""
         far = rng.integers(NEAREST, FARTHEST + 1, len(rows))
         sign = np.where(rng.uniform(len(rows)) < 0.5, -1, 1)

@@ -10,20 +10,18 @@ Source: Kaushik, Kortylewski and Yuille 2024, arXiv:2403.07277, section 3 (the p
 `eval_occlusion_localization.py` gives ROC curves over thresholds, where this takes the threshold 0 alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from shiftbench import plugins, refs
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {
     "shift": "occlusion_texture",
@@ -49,13 +47,13 @@ def _shifted(params: Mapping[str, Any], severity: float) -> Ref:
 
 
 def _options(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {**plugins.read("methods", "compnet").PARAMS, **params["options"]}
+    return {**registry.read("methods", "compnet").PARAMS, **params["options"]}
 
 
 def _method_needs(params: Mapping[str, Any], weights: str) -> list[Ref]:
     learnt_from = WeightsName.of(Ref("weights", weights)).dataset
     context = {**_options(params), "dataset": learnt_from, "stream": "", "step": ""}
-    found: list[Ref] = plugins.read("methods", "compnet").needs(context)
+    found: list[Ref] = registry.read("methods", "compnet").needs(context)
     return found
 
 
@@ -65,7 +63,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     Raises:
         DataError: a shift has other images than the clean shards.
     """
-    method = plugins.find("methods", "compnet")
+    method = registry.find("methods", "compnet")
     for weights in job.params["weights"]:
         ref = Ref("weights", weights)
         predictor = method.wrap(job.predictor(ref), _options(job.params), job.inputs)
@@ -80,17 +78,11 @@ def _at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iter
     clean = job.samples(refs.shards(params["dataset"], params["split"]))[:most]
     shifted = job.samples(_shifted(params, severity))[:most]
     if [one.key for one in clean] != [one.key for one in shifted]:
-        raise DataError(
-            f"occlusion_overlap: {params['shift']} has other images than the clean shards"
-        )
+        raise DataError(f"occlusion_overlap: {params['shift']} has other images than the clean shards")
     maps = (predictor.occlusion(predictor.prepare(shifted)) > 0).numpy()
     true = hidden(clean, shifted, maps.shape[1:])
     words = RandomStream(params["seed"], "occlusion_overlap", params["dataset"], weights)
-    masks = {
-        "occlusion_map": maps,
-        "random_mask": shuffled(maps, words),
-        "all_hidden": np.ones_like(maps),
-    }
+    masks = {"occlusion_map": maps, "random_mask": shuffled(maps, words), "all_hidden": np.ones_like(maps)}
     for name, found in masks.items():
         for sample, value in zip(clean, overlap(found, true), strict=True):
             yield Observation(
@@ -106,8 +98,7 @@ def hidden(clean: Sequence[Sample], shifted: Sequence[Sample], shape: tuple[int,
         differs = one.fields["image"] != other.fields["image"]
         flat = differs.any(2) if differs.ndim == 3 else differs
         cells = [
-            [cell.mean() for cell in np.array_split(row, shape[1], 1)]
-            for row in np.array_split(flat, shape[0], 0)
+            [cell.mean() for cell in np.array_split(row, shape[1], 1)] for row in np.array_split(flat, shape[0], 0)
         ]
         found.append(np.array(cells) >= 0.5)
     return np.stack(found)

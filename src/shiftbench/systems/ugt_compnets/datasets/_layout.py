@@ -1,14 +1,12 @@
 """What both layouts of the released code share: pictures squeezed to a square, with the group that rows tell apart."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _pictures
-from shiftbench.errors import DataError, ParamsError, near, skippable
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near, skippable
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _pictures
 
 LEVELS = ("ZERO", "ONE", "FIVE", "NINE")
 """0 %, 20 to 40 %, 40 to 60 % and 60 to 80 % of the object hidden."""
@@ -22,9 +20,7 @@ def root(params: dict[str, Any], name: str) -> Path:
         ParamsError: none is given, or `level` is none of the four.
     """
     if not params["path"]:
-        raise ParamsError(
-            f"{name}: option path is missing; give the folder `data` of the released code"
-        )
+        raise ParamsError(f"{name}: option path is missing; give the folder `data` of the released code")
     if params["level"] not in LEVELS:
         raise ParamsError(f"{name}: level is {params['level']!r}; {near(params['level'], LEVELS)}")
     return Path(params["path"]).expanduser()
@@ -41,9 +37,7 @@ def folders(place: Path) -> list[str]:
     return sorted(one.name for one in place.iterdir() if one.is_dir() and one.name[0] != ".")
 
 
-def samples(
-    entries: Iterable[tuple[str, Path, int, str | None]], side: int
-) -> Iterator[Sample | DataError]:
+def samples(entries: Iterable[tuple[str, Path, int, str | None]], side: int) -> Iterator[Sample | DataError]:
     """Yield samples of (key, file, label, group), `image` uint8 (side, side, 3); a bad picture as its error."""
     for key, file, label, group in entries:
         try:

@@ -14,15 +14,13 @@ Source: Zhao et al., "OOD-CV: A Benchmark for Robustness to Out-of-Distribution 
 Natural Images", ECCV 2022, arXiv:2111.14341.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.datasets import _pictures
-from shiftbench.errors import DataError
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _pictures
 from shiftbench.systems.ugt_compnets.datasets import _layout
 
 TASK = "classification"
@@ -32,12 +30,7 @@ LICENCE = "not found; the terms of the user's own copy"
 CITATION = "Zhao et al., OOD-CV, ECCV 2022, arXiv:2111.14341"
 REDISTRIBUTE = False
 NUISANCES = ("context", "weather", "texture", "pose", "shape")
-PARAMS: dict[str, object] = {
-    "path": "",
-    "level": "ZERO",
-    "nuisances": list(NUISANCES),
-    "side": _layout.SIDE,
-}
+PARAMS: dict[str, object] = {"path": "", "level": "ZERO", "nuisances": list(NUISANCES), "side": _layout.SIDE}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
@@ -66,9 +59,7 @@ def _tested(place: Path, level: str) -> Path:
     return place / ("Robin/cls_test" if level == "ZERO" else f"robin_occ_{level}")
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield train, or the nuisances' test images: `image` uint8 (side, side, 3), `label`, the nuisance in `meta`."""
     place = _layout.root(params, "oodcv")
     labels = {name: label for label, name in enumerate(classes(params, sources))}
@@ -85,9 +76,7 @@ def _entries(
         for nuisance in (None,) if train else params["nuisances"]:
             folder = top / name / (nuisance or "")
             if not folder.is_dir() and train:
-                raise DataError(
-                    f"{folder} does not exist; bring it as the released code lays it out"
-                )
+                raise DataError(f"{folder} does not exist; bring it as the released code lays it out")
             for file in sorted(folder.glob("*")):
                 if file.suffix.lower() in _pictures.SUFFIXES:
                     stem = file.relative_to(top).with_suffix("").as_posix().replace(".", "_")

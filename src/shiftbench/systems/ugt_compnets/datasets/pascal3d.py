@@ -15,14 +15,12 @@ Source: Xiang, Mottaghi and Savarese, "Beyond PASCAL", WACV 2014; Wang et al., "
 with Context-Aware CompositionalNets", CVPR 2020, arXiv:2005.11643; `getImg` in `Code/helpers.py` of toshi2k2/CompnetDA.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
 from shiftbench.systems.ugt_compnets.datasets import _layout
 
 TASK = "classification"
@@ -45,13 +43,9 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
         DataError: there is no class.
     """
     if params["occluder"] not in OCCLUDERS:
-        raise ParamsError(
-            f"pascal3d: occluder is {params['occluder']!r}; {near(params['occluder'], OCCLUDERS)}"
-        )
+        raise ParamsError(f"pascal3d: occluder is {params['occluder']!r}; {near(params['occluder'], OCCLUDERS)}")
     place = _layout.root(params, "pascal3d") / FOLDER
-    named = [
-        {file.name.removesuffix(end) for file in place.glob(f"*{end}")} for end in LISTS.values()
-    ]
+    named = [{file.name.removesuffix(end) for file in place.glob(f"*{end}")} for end in LISTS.values()]
     found = sorted(set.intersection(*named))
     if not found:
         raise DataError(f"{place} has no class with both lists, {' and '.join(LISTS.values())}")
@@ -62,20 +56,14 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Return the lists and folders of a split."""
     place = Path(params["path"] or "PATH") / FOLDER
     images = "TRAINING_DATA/CLASS_imagenet" if split == "train" else _images("CLASS", params)
-    return {
-        str(
-            place
-        ): f"CLASS{LISTS[split]}, the names of images, and {images}/ with them, for each CLASS"
-    }
+    return {str(place): f"CLASS{LISTS[split]}, the names of images, and {images}/ with them, for each CLASS"}
 
 
 def _images(name: str, params: dict[str, Any]) -> str:
     return f"{name}LEVEL{params['level']}{params['occluder']}"
 
 
-def samples(
-    split: str, sources: dict[str, Path], params: dict[str, Any]
-) -> Iterator[Sample | DataError]:
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield a split: `image` uint8 (side, side, 3), `label`; a picture that is not there as its error."""
     names = classes(params, sources)
     place = _layout.root(params, "pascal3d") / FOLDER

@@ -4,8 +4,6 @@ Source: `background_images` and `update_clutter_model` of the released code: one
 clusters of scenes. Differs: the images are of the options, not its photos of coasts and streets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.methods import _targets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.plugins.methods import _targets
 from shiftbench.systems.ugt_compnets.methods import _coefficients, _scoring, _vmf
 from shiftbench.systems.ugt_compnets.methods._features import Extractor
 
@@ -36,12 +34,7 @@ class Clutter:
     """
 
     def __init__(
-        self,
-        extract: Extractor,
-        like: Sample,
-        scenes: Path | None,
-        params: Mapping[str, Any],
-        words: RandomStream,
+        self, extract: Extractor, like: Sample, scenes: Path | None, params: Mapping[str, Any], words: RandomStream
     ) -> None:
         self._kappa, self._words = params["kappa"], words
         shape = like.fields["image"].shape

@@ -14,15 +14,13 @@ mean later, an empty one has the mean of the class; the window of `vc_dis` is no
 of active parts is over the images that there are, where the code divides by 100 also if they are fewer.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.rng import RandomStream
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
 
 GROUPINGS = ("spectral", "kmeans")
 UPDATES = ("mean", "released")
@@ -81,16 +79,12 @@ def learn(  # noqa: PLR0913 - what coefficients depend on
             found.append(torch.full((mixtures, *cosines.shape[1:]), 1 / cosines.shape[1]))
             continue
         seen = maps(own, kappa)
-        groups = (
-            by_parts(own, mixtures) if grouping == "spectral" else by_means(seen, mixtures, words)
-        )
+        groups = by_parts(own, mixtures) if grouping == "spectral" else by_means(seen, mixtures, words)
         found.append(hard_em(seen, groups, mixtures, update)[0])
     return torch.stack(found)
 
 
-def hard_em(
-    seen: torch.Tensor, groups: Groups, mixtures: int, update: str = "mean"
-) -> tuple[torch.Tensor, Groups]:
+def hard_em(seen: torch.Tensor, groups: Groups, mixtures: int, update: str = "mean") -> tuple[torch.Tensor, Groups]:
     """Return the coefficients (M, K, H, W) and groups int64 (n,) of one class's maps (n, K, H, W)."""
     found = means(seen, groups, mixtures)
     for _ in range(ROUNDS):
@@ -106,9 +100,7 @@ def hard_em(
     return found, groups
 
 
-def means(
-    seen: torch.Tensor, groups: Groups, mixtures: int, otherwise: torch.Tensor | None = None
-) -> torch.Tensor:
+def means(seen: torch.Tensor, groups: Groups, mixtures: int, otherwise: torch.Tensor | None = None) -> torch.Tensor:
     """Return the mean map of each group; an empty one has its map of `otherwise`, else the mean of all."""
     whole, found = seen.mean(0), []
     for group in range(mixtures):
@@ -152,9 +144,7 @@ def by_parts(cosines: torch.Tensor, mixtures: int) -> Groups:
     def split(likeness: npt.NDArray[np.float64], count: int) -> Groups:
         if len(likeness) <= count:
             return np.arange(len(likeness))
-        found: Groups = SpectralClustering(
-            count, affinity="precomputed", random_state=0
-        ).fit_predict(likeness)
+        found: Groups = SpectralClustering(count, affinity="precomputed", random_state=0).fit_predict(likeness)
         return found.astype(np.int64)
 
     each = round(mixtures**0.5)

@@ -1,7 +1,5 @@
 """Feature maps of an inner layer, positions of length 1, and directions that are drawn from them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,10 +7,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.errors import ModelError, ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 
 SMALLEST = 1e-6
 
@@ -31,9 +29,7 @@ class Extractor:
 
     def __init__(self, predictor: Any, layer: str) -> None:
         if not isinstance(predictor, nets.TorchPredictor):
-            raise ModelError(
-                "compnet needs a net whose layers can be read, and this model is a black box"
-            )
+            raise ModelError("compnet needs a net whose layers can be read, and this model is a black box")
         names = [name for name, _ in predictor.net.named_modules() if name]
         if layer not in names:
             raise ParamsError(f"compnet: the net has no layer {layer!r}; {near(layer, names)}")
@@ -73,9 +69,7 @@ class Extractor:
         return torch.cat([self(batch) for batch in batches])
 
 
-def directions(
-    maps: torch.Tensor, positions: int, border: int, words: RandomStream
-) -> torch.Tensor:
+def directions(maps: torch.Tensor, positions: int, border: int, words: RandomStream) -> torch.Tensor:
     """Return features of drawn positions, (n x min(positions, those within the border), D).
 
     Args:

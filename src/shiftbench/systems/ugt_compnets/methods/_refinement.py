@@ -9,23 +9,19 @@ softmax again and divides by the batch once more; the last epoch is taken, where
 test images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from shiftbench.losses import generalised_cross_entropy
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.losses import generalised_cross_entropy
 from shiftbench.systems.ugt_compnets.methods import _scoring
 from shiftbench.systems.ugt_compnets.methods._scoring import Head
 
 
-def loss(
-    features: torch.Tensor, labels: torch.Tensor, head: Head, params: Mapping[str, Any]
-) -> torch.Tensor:
+def loss(features: torch.Tensor, labels: torch.Tensor, head: Head, params: Mapping[str, Any]) -> torch.Tensor:
     """Return the loss of a batch.
 
     Args:

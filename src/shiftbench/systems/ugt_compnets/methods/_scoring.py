@@ -12,8 +12,6 @@ a softmax of twice the score. Differs: of clutter from scenes the code takes mea
 these, which makes them nearly even over k; here all clutter is a mean of v, as it is there of white and noise.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -64,10 +62,7 @@ def scores(seen: torch.Tensor, head: Head) -> torch.Tensor:
     front, clutter = explained(seen, head)
     if not head.outliers:
         return front.mean(3).amax(2)
-    best = [
-        torch.maximum(front, clutter[:, one, None, None]).mean(3).amax(2)
-        for one in range(clutter.shape[1])
-    ]
+    best = [torch.maximum(front, clutter[:, one, None, None]).mean(3).amax(2) for one in range(clutter.shape[1])]
     return torch.stack(best).amax(0)
 
 

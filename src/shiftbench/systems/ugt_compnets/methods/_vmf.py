@@ -15,15 +15,13 @@ leaves them smaller; of a kernel that no feature chooses the direction stays, wh
 rebuilt from the paper's notation, and eta, which is not printed, is the 16 of Reynolds et al. 2000.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
-from shiftbench.rng import RandomStream
+from shiftbench.base.rng import RandomStream
 
 MOST_DRAWN = 50_000
 """As in the released code: directions to begin with are drawn among at most so many features."""
@@ -45,11 +43,7 @@ def log_joint(features: torch.Tensor, mixture: Mixture, kappa: float) -> torch.T
 
 
 def responsibilities(
-    features: torch.Tensor,
-    mixture: Mixture,
-    kappa: float,
-    source: Mixture | None = None,
-    weight: float = 0.0,
+    features: torch.Tensor, mixture: Mixture, kappa: float, source: Mixture | None = None, weight: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return responsibilities (n, K), rows sum to 1, and log-likelihoods (n,) under `mixture`.
 

@@ -30,22 +30,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench import refs
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.methods import _targets
-from shiftbench.refs import Ref, WeightsName
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.systems.ugt_compnets.methods import (
-    _clutter,
-    _coefficients,
-    _features,
-    _refinement,
-    _scoring,
-    _vmf,
-)
+from shiftbench.evaluation import nets
+from shiftbench.plugins.methods import _targets
+from shiftbench.systems.ugt_compnets.methods import _clutter, _coefficients, _features, _refinement, _scoring, _vmf
 from shiftbench.systems.ugt_compnets.methods._scoring import Head
 
 SEES = "sample"
@@ -151,9 +144,7 @@ class CompNet:
 
     def scores(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
         """Return scores (n, classes) of prepared images."""
-        return torch.cat(
-            [scored(self.extract.of_prepared(rows), self._now) for rows in parts(batch)]
-        )
+        return torch.cat([scored(self.extract.of_prepared(rows), self._now) for rows in parts(batch)])
 
     def occlusion(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
         """Return the occlusion maps (n, H, W) of prepared images, above 0 where a position is an outlier."""
@@ -213,9 +204,7 @@ class Learner:
         self._labels = torch.tensor(labels)[torch.from_numpy(rows)]
         self._maps = extract.all(_targets.images(source, rows))
         self._classes = len(shards.manifest(source)["classes"])
-        self._clutter = _clutter.Clutter(
-            extract, _clutter.first(source), scenes, params, self._words
-        )
+        self._clutter = _clutter.Clutter(extract, _clutter.first(source), scenes, params, self._words)
         self._own: _vmf.Mixture | None = None
 
     def head(self, target: Path | None) -> Head:
@@ -224,14 +213,7 @@ class Learner:
         mixture = self._dictionary(target)
         seen = _scoring.cosines(self._maps, mixture.mu)
         learnt = self._coefficients(seen, self._labels)
-        head = Head(
-            mixture.mu,
-            learnt,
-            self._clutter(mixture.mu),
-            params["kappa"],
-            params["share"],
-            params["outliers"],
-        )
+        head = Head(mixture.mu, learnt, self._clutter(mixture.mu), params["kappa"], params["share"], params["outliers"])
         return self._refined(head, target) if params["refine"] and target else head
 
     def _coefficients(self, seen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -266,9 +248,7 @@ class Learner:
             options = {"settle": _vmf.settled(source, params["eta"])}
         return self._mixture(target, source, **options)
 
-    def _mixture(
-        self, folder: Path, start: _vmf.Mixture | None = None, **options: Any
-    ) -> _vmf.Mixture:
+    def _mixture(self, folder: Path, start: _vmf.Mixture | None = None, **options: Any) -> _vmf.Mixture:
         """Return the mixture of a folder's images, from `start` or, without it, from directions that are drawn."""
         params, found = self._params, self._directions(folder)
         if start is None:
@@ -280,9 +260,7 @@ class Learner:
         rows = _targets.some(folder, params["images"], self._words.of("images"))
         return torch.cat(
             [
-                _features.directions(
-                    self._extract(batch), params["positions"], params["border"], words
-                )
+                _features.directions(self._extract(batch), params["positions"], params["border"], words)
                 for batch in _targets.images(folder, rows)
             ]
         )
@@ -296,9 +274,7 @@ class Learner:
         missing = torch.bincount(labels, minlength=self._classes) == 0
         learnt[missing] = head.coefficients[missing]
         begun = head._replace(coefficients=learnt)
-        return _refinement.refine(
-            maps, labels, begun, self._clutter, params, self._words.of("epochs")
-        )
+        return _refinement.refine(maps, labels, begun, self._clutter, params, self._words.of("epochs"))
 
     def _pseudo(self, head: Head, target: Path) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the maps of target images that the head is confident of, and their predicted classes int64 (n,)."""

@@ -10,13 +10,11 @@ last one's side hides (3 percent of the image at 28 px).
 Takes raw words: one per square (side, down, right, cell), and those of its texture.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.rng import RandomStream
-from shiftbench.shifts import _levels
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels
 
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
@@ -58,9 +56,7 @@ def _square(shape: tuple[int, ...], rng: RandomStream) -> tuple[int, int, NDArra
     size, down, right, cell = (int(word) for word in rng.words16(4))
     side = max(1, (min(shape[:2]) * (65536 + size)) >> 18)
     edge = 1 + (3 * cell >> 16)
-    top, left = (
-        (length - side + 1) * word >> 16 for length, word in zip(shape, (down, right), strict=False)
-    )
+    top, left = ((length - side + 1) * word >> 16 for length, word in zip(shape, (down, right), strict=False))
     cells = -(-side // edge)
     levels = rng.integers(0, 256, (cells, cells, *shape[2:])).astype(np.uint8)
     return top, left, levels.repeat(edge, 0).repeat(edge, 1)[:side, :side]

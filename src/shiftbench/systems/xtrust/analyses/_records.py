@@ -1,17 +1,15 @@
 """Answers out of records: of some weights under a method, in each language."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench import refs
-from shiftbench.contracts import Measurement
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.refs import Ref
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement
 
 PREFIX = "language_"
 Answers = tuple[list[str], NDArray[np.int64]]
@@ -45,9 +43,7 @@ def needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
     """
     for method in methods:
         if method not in params["methods"]:
-            raise ParamsError(
-                f"{method!r} is no method of the campaign; {near(method, params['methods'])}"
-            )
+            raise ParamsError(f"{method!r} is no method of the campaign; {near(method, params['methods'])}")
     return [
         record(params, weights, method, language)
         for weights in chosen(params)

@@ -6,21 +6,15 @@ none, agrees with nothing. Items are resampled one by one.
 Source: ours, as the specification of XTRUST here asks; of the extractors, `plain` is the options' log-probabilities.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.analyses import _records
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 
-PARAMS: dict[str, object] = {
-    "extractors": ["plain", "phrase_table"],
-    "models": [],
-    "languages": list(LANGUAGES),
-}
+PARAMS: dict[str, object] = {"extractors": ["plain", "phrase_table"], "models": [], "languages": list(LANGUAGES)}
 """`models`: whose weights are looked at; none named: all of the campaign."""
 
 

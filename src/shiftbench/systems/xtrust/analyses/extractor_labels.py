@@ -13,17 +13,15 @@ GPT4.
 Source: none; `methods/_extraction.py` has the table.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.methods import _extraction
 from shiftbench.systems.xtrust.models import _logs
 
@@ -51,9 +49,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: no path.
     """
     if not params["path"]:
-        raise ParamsError(
-            "extractor_labels: name `path`, code/api/evaluator_series of a clone of LluckyYH/XTRUST"
-        )
+        raise ParamsError("extractor_labels: name `path`, code/api/evaluator_series of a clone of LluckyYH/XTRUST")
     return []
 
 

@@ -6,8 +6,6 @@ one by one.
 Source: ours, as the specification of XTRUST here asks; two models that guess yes or no agree on a half.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -15,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.analyses import _records
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 
@@ -49,8 +47,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     params = job.params
     for weights in _records.chosen(params):
         found = {
-            language: _records.answers(job, weights, params["method"], language)
-            for language in params["languages"]
+            language: _records.answers(job, weights, params["method"], language) for language in params["languages"]
         }
         place = {"weights": weights, "dataset": params["dataset"], "split": params["split"]}
         for one, other in combinations(params["languages"], 2):
@@ -58,10 +55,5 @@ def measure(job: Measurement) -> Iterator[Observation]:
             equal = _records.same_items(found[one], found[other])
             for key, same in zip(found[one][0], equal, strict=True):
                 yield Observation(
-                    "language_consistency",
-                    key,
-                    float(same),
-                    method=params["method"],
-                    group=pair,
-                    **place,
+                    "language_consistency", key, float(same), method=params["method"], group=pair, **place
                 )

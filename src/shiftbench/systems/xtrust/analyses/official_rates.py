@@ -10,15 +10,13 @@ rows are named after `model`.
 Source: `extract_answer` of Evaluate_Score_total_api.py, see `methods/_extraction.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.contracts import Measurement, Observation
-from shiftbench.errors import DataError, ParamsError
-from shiftbench.refs import Ref
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 from shiftbench.systems.xtrust.methods import _extraction
 from shiftbench.systems.xtrust.models import _logs
@@ -36,9 +34,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: no path.
     """
     if not params["path"]:
-        raise ParamsError(
-            "official_rates: name `path`, code/api/evaluator_series of a clone of LluckyYH/XTRUST"
-        )
+        raise ParamsError("official_rates: name `path`, code/api/evaluator_series of a clone of LluckyYH/XTRUST")
     return []
 
 
@@ -49,9 +45,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for language in LANGUAGES:
         for shots in params["shots"]:
             try:
-                run = _logs.newest(
-                    folder / f"logs_{params['model']}-api", language, params["task"], shots
-                )
+                run = _logs.newest(folder / f"logs_{params['model']}-api", language, params["task"], shots)
             except DataError:
                 continue
             for row, (_, text) in enumerate(run.rows()):

@@ -4,13 +4,11 @@
 the official repository. A variant may have slots in braces.
 """
 
-from __future__ import annotations
-
 import csv
 from functools import cache
 from pathlib import Path
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 FILE = Path(__file__).parent / "prompts.csv"
 LANGUAGES = ("ar", "zh", "fr", "de", "hi", "it", "ko", "pt", "ru", "es")

@@ -1,7 +1,5 @@
 """Countries and releases of browsers, out of their source files."""
 
-from __future__ import annotations
-
 import gettext
 import json
 import re

@@ -17,16 +17,14 @@ facts from packages in place of the released items, of which no licence is state
 items are parallel in all languages. Prompts are ours (`prompts.csv`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shiftbench.errors import ParamsError
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.xtrust.datasets import _catalogue, _facts
 from shiftbench.systems.xtrust.datasets._catalogue import ENGLISH, LANGUAGES
 
@@ -43,12 +41,7 @@ IN_ORDER = True
 PARAMS: dict[str, object] = {"kind": "facts", "count": 60, "train": 40}
 """`count`: test items, `train`: others, which only floors learn from."""
 RESERVED = ("unknown", "both", "none")
-TASKS = {
-    "facts": "statements",
-    "releases": "statements",
-    "comparisons": "comparisons",
-    "capitals": "choice",
-}
+TASKS = {"facts": "statements", "releases": "statements", "comparisons": "comparisons", "capitals": "choice"}
 """Kind of items -> whose instruction and options they have."""
 DATASETS = {
     "facts": "country_facts",
@@ -158,9 +151,7 @@ def _in(language: str, item: _Item, kind: str, world: _World) -> dict[str, Any]:
         "language": language,
         "text": item.state(language),
         "instruction": _catalogue.text(task, language, "instruction"),
-        "options": [
-            [name, _catalogue.option(task, language, name)] for name in _catalogue.OPTIONS[task]
-        ],
+        "options": [[name, _catalogue.option(task, language, name)] for name in _catalogue.OPTIONS[task]],
         "demonstrations": shown if task == "statements" else [],
     }
 
@@ -209,10 +200,7 @@ def _capital(world: _World, words: RandomStream, number: int) -> _Item:
 
     def state(language: str) -> str:
         first = _catalogue.text("choice", language, "item").format(city=asked.capital)
-        lines = [
-            f"{letter}. {country.names[language]}"
-            for letter, country in zip(letters, order, strict=True)
-        ]
+        lines = [f"{letter}. {country.names[language]}" for letter, country in zip(letters, order, strict=True)]
         return "\n".join([first, *lines])
 
     return _Item(state, letters[order.index(asked)], asked.code)

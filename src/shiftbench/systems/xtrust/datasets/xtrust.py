@@ -20,17 +20,15 @@ Source: LluckyYH/XTRUST, Li et al. 2024, arXiv:2409.15762; no licence is stated,
 stay local. The texts hold crimes and harm.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import DataError, ParamsError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
 from shiftbench.systems.xtrust.datasets import _catalogue
 from shiftbench.systems.xtrust.datasets._catalogue import GREEK, LANGUAGES
 from shiftbench.systems.xtrust.methods import _extraction
@@ -46,11 +44,7 @@ REDISTRIBUTE = False
 IN_ORDER = True
 PARAMS: dict[str, object] = {"path": "", "task": "OOD", "first": "zh", "letters": "repaired"}
 RESERVED = ("unknown", "both", "none")
-LETTERS = {
-    "UN": GREEK[0],
-    "\N{CYRILLIC CAPITAL LETTER BE}": GREEK[1],
-    "\N{CYRILLIC CAPITAL LETTER ES}": GREEK[2],
-}
+LETTERS = {"UN": GREEK[0], "\N{CYRILLIC CAPITAL LETTER BE}": GREEK[1], "\N{CYRILLIC CAPITAL LETTER ES}": GREEK[2]}
 """What became of lone Greek letters."""
 _QUESTION = "{question}\n{answer}"
 
@@ -137,9 +131,7 @@ def _rows(file: Path) -> list[Row]:
         return list(csv.DictReader(stream))
 
 
-def _told(
-    row: Row, language: str, kind: _Task, params: Mapping[str, Any], where: str
-) -> dict[str, Any]:
+def _told(row: Row, language: str, kind: _Task, params: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return an item in a language, as `meta.translations` holds it."""
     text, answer = row.get("question") or "", kind.label
     if kind.prompts == "choice":
@@ -178,9 +170,7 @@ def _checked(row: Row, language: str, where: str) -> tuple[str, str]:
     if "model_output" in row:
         said = _extraction.table("comparisons", language).answer(row.get("answer") or "")
         if said not in _catalogue.OPTIONS["comparisons"]:
-            raise DataError(
-                f"{where}: the answer is {row.get('answer')!r}; expected yes or no in {language}"
-            )
+            raise DataError(f"{where}: the answer is {row.get('answer')!r}; expected yes or no in {language}")
         return row["question"], said
     wrong = bool(RandomStream(0, "hallucination", "xtrust", row["id"]).integers(0, 2))
     answer = row["hallucinated_answer" if wrong else "right_answer"]

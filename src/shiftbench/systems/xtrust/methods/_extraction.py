@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from shiftbench.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, near
 
 FILE = Path(__file__).parent / "phrases.csv"
 BOTH, NONE = "both", "none"
@@ -117,16 +117,12 @@ def tables(file: Path = FILE) -> Mapping[tuple[str, str], Table]:
         reader = csv.DictReader(stream)
         rows = list(reader)
     if reader.fieldnames != ["task", "language", "polarity", "phrase"]:
-        raise DataError(
-            f"{file} has columns {reader.fieldnames}; expected task, language, polarity, phrase"
-        )
+        raise DataError(f"{file} has columns {reader.fieldnames}; expected task, language, polarity, phrase")
     gathered: dict[tuple[str, str], list[Phrase]] = {}
     for row in rows:
         own = gathered.setdefault((row["task"], row["language"]), [])
         if folded(row["phrase"]) in {folded(phrase) for _, phrase in own}:
-            raise DataError(
-                f"{file}: {row['phrase']!r} stands twice under {row['task']}, {row['language']}"
-            )
+            raise DataError(f"{file}: {row['phrase']!r} stands twice under {row['task']}, {row['language']}")
         own.append((row["polarity"], row["phrase"]))
     return {place: Table.of(phrases) for place, phrases in gathered.items()}
 
@@ -157,9 +153,7 @@ class Official:
         first = next((word for word in self.negative if word.upper() in text.upper()), None)
         rest = text if first is None else text.replace(first, "")
         positive = any(word.upper() in rest.upper() for word in self.positive)
-        return {(False, True): 1, (True, False): 2, (True, True): 3, (False, False): 4}[
-            first is not None, positive
-        ]
+        return {(False, True): 1, (True, False): 2, (True, True): 3, (False, False): 4}[first is not None, positive]
 
     def choice(self, text: str) -> str:
         """Return the one symbol that occurs, else BOTH or NONE."""
@@ -184,9 +178,7 @@ def official(file: Path, task: str) -> Official:
         DataError: it does not hold the lists, or not of the task.
     """
     if not file.is_file():
-        raise ParamsError(
-            f"official_keywords: {file} does not exist; name Evaluate_Score_total_api.py of your clone"
-        )
+        raise ParamsError(f"official_keywords: {file} does not exist; name Evaluate_Score_total_api.py of your clone")
     found: dict[str, dict[str, list[str]]] = {}
     for node in ast.parse(file.read_text("utf-8")).body:
         name = getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
@@ -194,14 +186,10 @@ def official(file: Path, task: str) -> Official:
             found[name] = ast.literal_eval(node.value)
     missing = [name for name in (*_LISTS, _SYMBOLS) if name not in found]
     if missing:
-        raise DataError(
-            f"{file} does not assign {missing[0]}; expected the lists of XTRUST's scorer"
-        )
+        raise DataError(f"{file} does not assign {missing[0]}; expected the lists of XTRUST's scorer")
     if task in found[_SYMBOLS]:
         return Official((), (), tuple(found[_SYMBOLS][task]))
     if task not in found["answers_false_language"]:
-        raise DataError(
-            f"{file} has no keywords of {task!r}; {near(task, found['answers_false_language'])}"
-        )
+        raise DataError(f"{file} has no keywords of {task!r}; {near(task, found['answers_false_language'])}")
     lists = {part: tuple(found[name][task]) for name, part in _LISTS.items()}
     return Official(**lists)

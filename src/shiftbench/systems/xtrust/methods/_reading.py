@@ -1,15 +1,13 @@
 """Answers that are read out of completions, as logits: what the two extractors of texts share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.xtrust.methods import _extraction
 from shiftbench.systems.xtrust.models import _answers
 

@@ -8,17 +8,15 @@ Source: the 3-shot OOD setting of XTRUST, Li et al. 2024, arXiv:2409.15762, code
 demonstrations are data/dev_LANGUAGE/OOD_dev.csv.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ParamsError, near
-from shiftbench.inference import nets
-from shiftbench.llm.client import Request
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm.client import Request
 from shiftbench.systems.xtrust.methods import _reading
 from shiftbench.systems.xtrust.models import smollm2_options
 
@@ -30,17 +28,13 @@ PARAMS: dict[str, object] = {"llm": "smollm2_135m", "shots": 3, "extractor": "op
 EXTRACTORS = ("options", "phrases")
 
 
-def asks(
-    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[Request]:
+def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:
     """Return what is asked of the language model, one request for each sample."""
     shown = [_with(sample, params["shots"]) for sample in samples]
     return smollm2_options.asks(shown, smollm2_options.PARAMS, inputs)
 
 
-def wrap(
-    predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _reading.Predictor:
+def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
     """Return the predictor that is shown demonstrations.
 
     Raises:

@@ -9,14 +9,12 @@ Source: `extract_answer` and `extract_selection_answer` of that file, its slips 
 keywords within words) included: that is what is compared. `_extraction.Official` is the rule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.systems.xtrust.methods import _extraction, _reading
 from shiftbench.systems.xtrust.models import _answers
 
@@ -25,9 +23,7 @@ TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"path": ""}
 
 
-def wrap(
-    predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _reading.Predictor:
+def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
     """Return the predictor that reads completions by the official lists."""
     file = Path(str(params["path"])).expanduser()
 

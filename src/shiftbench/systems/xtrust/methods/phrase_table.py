@@ -7,13 +7,11 @@ Source: keyword extraction of XTRUST, Li et al. 2024, arXiv:2409.15762. Differs 
 the longest match, a table for each language. `official_keywords` has the released rule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.refs import Ref
+from shiftbench.base.refs import Ref
 from shiftbench.systems.xtrust.methods import _reading
 
 SEES = "sample"
@@ -22,8 +20,6 @@ TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {}
 
 
-def wrap(
-    predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]
-) -> _reading.Predictor:
+def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
     """Return the predictor that reads completions by the table."""
     return _reading.reading(predictor, _reading.by_table, inputs)

@@ -3,8 +3,6 @@
 Source: the four rates of XTRUST's scorer, Li et al. 2024, arXiv:2409.15762 (positive, negative, fuzzy, no response).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

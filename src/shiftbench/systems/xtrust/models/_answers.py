@@ -4,15 +4,13 @@
 are asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.errors import ModelError, near
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError, near
+from shiftbench.base.sample import Sample
 
 FLOOR = -1000.0
 """The logit of a class that is no option: its probability is 0."""

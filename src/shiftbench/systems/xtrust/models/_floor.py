@@ -6,17 +6,15 @@ item's options the one that is the label of most training items, the first of se
 Source: none; the usual floors. Weights: `label_counts`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.refs import Ref
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
 from shiftbench.systems.xtrust.models import _answers
 
 TASK = "text_classification"
@@ -24,11 +22,7 @@ PARAMS: dict[str, object] = {"answer": "random"}
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: a logit of 0 for its answer.
 

@@ -10,14 +10,12 @@ several the newest counts that has a CSV.
 Source: code/api/evaluator_series of LluckyYH/XTRUST, of which no licence is stated: nothing of it is here.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftbench.errors import DataError
+from shiftbench.base.errors import DataError
 
 FOLDERS = {
     "ar": "Arabic", "zh": "Chinese", "fr": "French", "de": "German", "hi": "Hindi",
@@ -53,9 +51,7 @@ class Run:
         with self.file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             if not {"question", "model_output"} <= set(reader.fieldnames or ()):
-                raise DataError(
-                    f"{self.file} has no columns question and model_output; expected a log of XTRUST"
-                )
+                raise DataError(f"{self.file} has no columns question and model_output; expected a log of XTRUST")
             return [(row["question"] or "", row["model_output"] or "") for row in reader]
 
 

@@ -2,16 +2,14 @@
 
 An item's instruction is the turn of the system, its text the user's; `meta.shots` of its demonstrations come before.
 Of each option counts the log-probability of its shortest beginning that no other option has, in the item's language
-(`llm/option_model.py`): the `logits`. `completions` are the first `max_new_tokens` tokens that it writes, up to a line
-break, one for each item; after demonstrations none are recorded. Nothing is generated here: `shiftbench answers
---scale systems/xtrust` records what is missing.
+(`evaluation/llm/option_model.py`): the `logits`. `completions` are the first `max_new_tokens` tokens that it writes, up
+to a line break, one for each item; after demonstrations none are recorded. Nothing is generated here: `shiftbench
+answers --scale systems/xtrust` records what is missing.
 
 Source: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737 (the model); options by likelihood as in Brown et al.
 2020, https://arxiv.org/abs/2005.14165, section 2.4. Weights: `pretrained`, the sha256 of the model's file, which keys
 of answers name.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -22,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
 from shiftbench.data import source_files
-from shiftbench.errors import DataError
-from shiftbench.inference import nets
-from shiftbench.llm import answer_cache, client
-from shiftbench.llm.client import Message, Request
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm import answer_cache, client
+from shiftbench.evaluation.llm.client import Message, Request
 from shiftbench.systems.xtrust.models import _answers
 
 TASK = "text_classification"
@@ -44,9 +42,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
     return {_DIGEST: torch.frombuffer(bytearray.fromhex(file.sha256), dtype=torch.uint8)}
 
 
-def asks(
-    samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
-) -> list[Request]:
+def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:
     """Return what is asked of the language model, one request for each sample."""
     return [_request(sample, params["max_new_tokens"]) for sample in samples]
 
@@ -69,11 +65,7 @@ def _request(sample: Sample, most: int) -> Request:
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: `logits` float32 (n, C), and `completions`.
 
@@ -98,7 +90,5 @@ def _scores(sample: Sample, given: dict[str, Any]) -> dict[str, float]:
     """Return the log-probability of each option's class."""
     names = _answers.names(sample)
     if len(names) != len(given["logs"]):
-        raise DataError(
-            f"{sample.key} has {len(names)} options, and {len(given['logs'])} are recorded"
-        )
+        raise DataError(f"{sample.key} has {len(names)} options, and {len(given['logs'])} are recorded")
     return dict(zip(names, given["logs"], strict=True))

@@ -8,8 +8,6 @@ that read completions answer (`phrase_table`, `official_keywords`), and `plain` 
 Source: LluckyYH/XTRUST, Li et al. 2024, arXiv:2409.15762; no licence is stated, so nothing of it is here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import ModelError
-from shiftbench.inference import nets
-from shiftbench.models import _given
-from shiftbench.refs import Ref
-from shiftbench.sample import Sample
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given
 from shiftbench.systems.xtrust.models import _answers, _logs
 
 TASK = "text_classification"
@@ -35,11 +33,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def load(
-    weights: Path,
-    params: Mapping[str, Any],
-    classes: Sequence[str],
-    device: str,
-    inputs: Mapping[Ref, Path],
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor: `completions`, one for each item, and `logits` that say `none`.
 

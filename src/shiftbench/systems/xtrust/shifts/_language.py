@@ -6,12 +6,10 @@ translation has one of its own), instruction, options and demonstrations are the
 Source: the language axis of XTRUST, Li et al. 2024, arXiv:2409.15762.
 """
 
-from __future__ import annotations
-
-from shiftbench.errors import DataError, near
-from shiftbench.rng import RandomStream
-from shiftbench.sample import Sample
-from shiftbench.shifts import _levels
+from shiftbench.base.errors import DataError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.shifts import _levels
 
 FIELD = None
 TASK = "text_classification"

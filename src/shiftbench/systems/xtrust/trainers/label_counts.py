@@ -4,13 +4,11 @@ Source: none. Trains models without a net: `majority_answer` reads the counts, `
 `smollm2_options` nothing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 
 import torch
 
-from shiftbench.contracts import TrainJob
+from shiftbench.plugins.contracts import TrainJob
 
 TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {}

@@ -1,0 +1,36 @@
+"""What people see while work goes on: text that is only text, and bars on standard error when it is a terminal."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import track as rich_track
+from rich.text import Text
+
+T = TypeVar("T")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a cursor, colours, renames a window, turns text around, or cannot be written; not tab and line feed."""
+
+
+class Screen(Console):
+    """A terminal on which names of files and keys of others are shown as they are spelled, and tell it nothing."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text to be shown; a character that a terminal would follow stands as its escape."""
+        return super().render_str(_CONTROLS.sub(_escape, text), **options)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def track(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items with a progress bar when somebody is looking."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    if total is None and isinstance(items, Sequence):
+        total = len(items)
+    yield from rich_track(items, title, total=total, console=Screen(stderr=True), transient=True)

@@ -1,0 +1,341 @@
+"""Finds plugins by name: a name is a file, or an entry of a file.
+
+`find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a
+published system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. Nothing is registered: a
+new file is found by existing, and a name is unique over all homes. What differs from another file by options
+alone is an entry in the folder's `entries.yaml`. Files whose name begins with an underscore are helpers shared by
+their neighbours, not plugins. `fog+contrast` is made of fog and contrast, by the family's `_composed.py` (shifts
+have one).
+
+Every home is a package: a plugin in the folder `mine` imports its helper by `from mine.shifts import _stripes`.
+"""
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import ClassVar
+
+from shiftbench.base.errors import NotRunError, PluginError, near
+from shiftbench.base.registry import as_written, entries
+from shiftbench.base.registry.as_written import Unrun
+from shiftbench.base.registry.entries import Entry
+
+PACKAGE = Path(__file__).parents[2]
+SYSTEMS = PACKAGE / "systems"
+JOIN = "+"
+FAMILIES = (
+    "tasks datasets shifts streams models trainers optimizers losses methods detectors metrics analyses"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A package with families of plugins: `folder/shifts/fog.py` is the module `package.shifts.fog`."""
+
+    package: str
+    folder: Path
+
+
+class Folders:
+    """The user's plugin folders of this process, in the order of params.yaml.
+
+    Attributes:
+        extra: the folders.
+        only_read: nothing in them is run; plugins are what their text says (`Unrun`).
+    """
+
+    extra: tuple[Path, ...] = ()
+    only_read: bool = False
+
+    @classmethod
+    def use(cls, folders: tuple[Path, ...]) -> None:
+        """Search `folders` (absolute) after the package and the systems.
+
+        Raises:
+            PluginError: a folder cannot be a package: its name is none, or another package's.
+        """
+        for folder in folders:
+            _check_name(folder, folders)
+        cls.extra = folders
+
+
+@functools.cache
+def packaged() -> tuple[Home, ...]:
+    """Return the homes that ship with shiftbench: the package, then the systems by name."""
+    folders = sorted(path.parent for path in SYSTEMS.glob("*/card.yaml"))
+    systems = (Home(f"shiftbench.systems.{folder.name}", folder) for folder in folders)
+    return (Home("shiftbench.plugins", PACKAGE / "plugins"), *systems)
+
+
+def homes() -> tuple[Home, ...]:
+    """Return every home, the user's last."""
+    return (*packaged(), *_yours())
+
+
+def folders(family: str) -> list[Path]:
+    """Return the folders in which plugins of a family are looked for."""
+    return [home.folder / family for home in homes()]
+
+
+def file(family: str, name: str) -> Path:
+    """Return the plugin's source file; of an entry that of the file which it uses.
+
+    Raises:
+        PluginError: nothing of that name in any home, or more than one.
+    """
+    if JOIN in name:
+        return Path(str(find(family, name).__file__))
+    home, found = _found(family, name)
+    return _used(family, home, found)[1] if isinstance(found, Entry) else found
+
+
+def entry(family: str, name: str) -> Entry | None:
+    """Return the entry of a name; None where a file has it.
+
+    Raises:
+        PluginError: as `file`.
+    """
+    found = None if JOIN in name else _found(family, name)[1]
+    return found if isinstance(found, Entry) else None
+
+
+def names(family: str) -> list[str]:
+    """Return the names of all plugins of a family, sorted: files, and entries of files."""
+    yours = (name for home in _yours() for name in _listed(home, family))
+    return sorted({*packaged_names(family), *yours})
+
+
+def find(family: str, name: str) -> ModuleType:
+    """Import the plugin `name` of `family`; of an entry the view of its file (`entries.view`).
+
+    Raises:
+        PluginError: unknown name, the file cannot be imported, or an entry's option is none of its file's.
+    """
+    return _find(family, name, _import)
+
+
+def read(family: str, name: str) -> ModuleType:
+    """Return what `find` does, of packaged plugins without what they import: that runs which is asked for.
+
+    Constants, `needs` and `uses` of hundreds of plugins are there at once, and no torch is imported for them.
+
+    Raises:
+        PluginError: as `find`; a user's plugin is imported, so that a file with an error is found early.
+    """
+    return _find(family, name, _read)
+
+
+def _find(family: str, name: str, bring: Callable[[str, Home, Path], ModuleType]) -> ModuleType:
+    if JOIN in name:
+        return _compose(family, name)
+    home, found = _found(family, name)
+    if isinstance(found, Entry):
+        return entries.view(found, bring(family, *_used(family, home, found)))
+    return bring(family, home, found)
+
+
+def called(module: ModuleType) -> str:
+    """Return the name of a plugin, for messages.
+
+    Who reads `__name__` makes data of the names of all that its job reaches (`provenance.code_digest`); this does not.
+    """
+    return module.__name__.rpartition(".")[2]
+
+
+def about(module: ModuleType) -> str:
+    """Return the first line of a plugin's docstring, which recipes have where it is shown."""
+    return (module.__doc__ or "").strip().partition("\n")[0]
+
+
+def defines(module: ModuleType, name: str) -> bool:
+    """Tell whether a plugin has an attribute, whether or not it was run, or may be."""
+    try:
+        return name in as_written.names(module) or hasattr(module, name)
+    except NotRunError:
+        return True
+
+
+def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
+    """Return the one file or entry that has a name, and where."""
+    hits: list[tuple[Home, Path | Entry]] = [*packaged_names(family).get(name, ())]
+    for home in _yours():
+        hits += [(home, found) for found in _listed(home, family).get(name, ())]
+    if not hits or name.startswith("_"):
+        where = ["shiftbench", *map(str, Folders.extra)]
+        raise PluginError(
+            f"no {family} named {name!r} ({near(name, names(family))}); looked for {family}/{name}.py, and for "
+            f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
+        )
+    if len(hits) > 1:
+        only_files = all(isinstance(hit, Path) for _, hit in hits)
+        what = "two files" if only_files else "a file and an entry, or two entries,"
+        places = [hit.where if isinstance(hit, Entry) else str(hit) for _, hit in hits]
+        raise PluginError(f"{what} for {family} {name!r}: {' and '.join(places)}; rename yours")
+    return hits[0]
+
+
+def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Path]:
+    """Return the file that an entry uses, and where: a plugin's, or a helper's beside the entry."""
+    beside = entry.use.startswith("_")
+    for place in (home,) if beside else homes():
+        path = place.folder / family / f"{entry.use}.py"
+        if path.is_file():
+            return place, path
+    if entry.use in names(family):
+        raise PluginError(f"{entry.where}.use = {entry.use!r} is an entry itself; name its file")
+    places = [entry.home] if beside else folders(family)
+    pattern = "_*.py" if beside else "*.py"
+    known = [path.stem for folder in places for path in folder.glob(pattern)]
+    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {near(entry.use, known)}")
+
+
+def _read(family: str, home: Home, path: Path) -> ModuleType:
+    name = f"{home.package}.{family}.{path.stem}"
+    part = as_written.read(name, _families()) if home in packaged() else None
+    return part or _import(family, home, path)
+
+
+@functools.cache
+def _families() -> frozenset[str]:
+    return frozenset(f"{home.package}.{family}" for home in packaged() for family in FAMILIES)
+
+
+def _import(family: str, home: Home, path: Path) -> ModuleType:
+    if home in packaged():
+        return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+    if Folders.only_read:
+        return Unrun(f"{home.package}.{family}.{path.stem}", path)
+    _open(home)
+    try:
+        return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+    except Exception as error:
+        raise PluginError(f"{path} cannot be imported: {error!r}") from error
+
+
+def _yours() -> Iterator[Home]:
+    return (Home(folder.name, folder) for folder in Folders.extra)
+
+
+@functools.cache
+def packaged_names(family: str) -> dict[str, list[tuple[Home, Path | Entry]]]:
+    """Return what stands under each name; more than one is an error of whoever added the second."""
+    found: dict[str, list[tuple[Home, Path | Entry]]] = {}
+    for home in packaged():
+        for name, hits in _listed(home, family).items():
+            found.setdefault(name, []).extend((home, hit) for hit in hits)
+    return found
+
+
+def _listed(home: Home, family: str) -> dict[str, list[Path | Entry]]:
+    """Return what one home has of a family, by name."""
+    folder = home.folder / family
+    if not folder.is_dir():
+        return {}
+    files = os.listdir(folder)  # noqa: PTH208  # faster than `glob`, of hundreds of folders
+    own = (file for file in files if file.endswith(".py") and not file.startswith("_"))
+    found: dict[str, list[Path | Entry]] = {file[: -len(".py")]: [folder / file] for file in own}
+    for name, entry in entries.read(folder).items():
+        found.setdefault(name, []).append(entry)
+    return found
+
+
+def _compose(family: str, name: str) -> ModuleType:
+    maker = PACKAGE / "plugins" / family / "_composed.py"
+    if not maker.is_file():
+        raise PluginError(f"{name!r}: {family} cannot be joined by {JOIN!r}; only shifts can")
+    composed: ModuleType = importlib.import_module(f"shiftbench.plugins.{family}._composed").Composed(name)
+    return composed
+
+
+def _check_name(folder: Path, folders: tuple[Path, ...]) -> None:
+    name = folder.name
+    if not name.isidentifier():
+        raise PluginError(
+            f"the plugin folder {folder} is a package, and {name!r} cannot be a package's name: use letters, digits "
+            "and underscores, a letter first"
+        )
+    twice = [other for other in folders if other.name == name and other != folder]
+    if twice:
+        raise PluginError(f"two plugin folders are called {name!r}: {folder} and {twice[0]}; rename one")
+    if _is_ours(name) or Folders.only_read:
+        return
+    spec = importlib.util.find_spec(name)
+    if spec is not None and str(folder) not in map(str, spec.submodule_search_locations or ()):
+        raise PluginError(f"the plugin folder {folder} has the name of the installed package {name!r}; rename it")
+
+
+_OPENED = "__shiftbench_home__"
+
+
+def _is_ours(name: str) -> bool:
+    return hasattr(sys.modules.get(name), _OPENED)
+
+
+class FromSource(SourceFileLoader):
+    """Compiles a file when it is imported, and neither reads nor writes bytecode.
+
+    Python takes bytecode for that of a file whose second and length it has: of one that was changed within a second to
+    the same length it runs what stood there before, and the code digest is that of what stands there now.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the file as it is now."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+class _Finder:
+    """Finds modules of the user's: in the plugin folders, and those that `import_anew` names."""
+
+    named: ClassVar[set[str]] = set()
+
+    @classmethod
+    def find_spec(cls, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in cls.named and not _is_ours(name.partition(".")[0]):
+            return None
+        return _from_source(PathFinder.find_spec(name, path, target))
+
+
+def _from_source(spec: ModuleSpec | None) -> ModuleSpec | None:
+    if spec is not None and isinstance(spec.loader, SourceFileLoader):
+        spec.loader, spec.cached = FromSource(spec.loader.name, spec.loader.path), None
+    return spec
+
+
+def import_anew(name: str) -> ModuleType:
+    """Import a module that is installed, or lies on the path, from its source; what it imports as Python does."""
+    _Finder.named.add(name)
+    _install_finder()
+    return importlib.import_module(name)
+
+
+def _install_finder() -> None:
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+
+
+def _open(home: Home) -> None:
+    """Make a user's folder importable under its name, without a look at its neighbours."""
+    if getattr(sys.modules.get(home.package), _OPENED, None) == home.folder:
+        return
+    if _is_ours(home.package):  # another folder of that name, of another campaign
+        for name in [n for n in sys.modules if n.partition(".")[0] == home.package]:
+            del sys.modules[name]
+    _install_finder()
+    spec = _from_source(PathFinder.find_spec(home.package, [str(home.folder.parent)]))
+    if spec is None:
+        raise PluginError(f"the plugin folder {home.folder} does not exist")
+    package = importlib.util.module_from_spec(spec)
+    setattr(package, _OPENED, home.folder)
+    sys.modules[home.package] = package
+    if spec.loader is not None:
+        spec.loader.exec_module(package)
+    importlib.invalidate_caches()

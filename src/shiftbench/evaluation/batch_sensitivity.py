@@ -1,0 +1,70 @@
+"""Sensitivity: how far outputs move with the batch size and with the device, a recorded property of a result.
+
+The first samples of what is evaluated are predicted one by one, and together in a batch as large as the run's; where
+the run is on a GPU, also on the CPU. The largest difference of a logit and the share of predictions that flip stand in
+the run file of every record, so that a reader knows what a last digit is worth.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards
+from shiftbench.evaluation import devices
+from shiftbench.evaluation.batching import Predictor
+
+SAMPLES = 16
+"""Predicted one by one; few, since a batch of one costs most."""
+
+
+def measure(
+    predictor: Predictor, folder: Path, batch_size: int, elsewhere: Callable[[], Predictor] | None = None
+) -> dict[str, Any]:
+    """Return `batch` and, where there is another device, `device`.
+
+    Args:
+        predictor: samples -> outputs, each sample by itself.
+        folder: shards; their first samples are read.
+        batch_size: of the run.
+        elsewhere: loads the same predictor on another device.
+    """
+    samples = list(islice(shards.read(folder), batch_size))
+    few = samples[:SAMPLES]
+    try:
+        together = _logits(predictor, samples)
+        alone = np.concatenate([_logits(predictor, [one]) for one in few])
+        found = {"batch": {"sizes": [1, len(samples)], **compare(alone, together[: len(few)])}}
+        if elsewhere:
+            found["device"] = compare(together[: len(few)], _logits(elsewhere(), few))
+    except _Unfit as reason:
+        return {"batch": None, "reason": str(reason)}
+    return found
+
+
+class _Unfit(Exception):
+    """These outputs cannot be compared; evaluation has its own words for what is wrong with them."""
+
+
+def _logits(predictor: Predictor, samples: list[Sample]) -> NDArray[np.float32]:
+    if not samples:
+        raise _Unfit("no samples")
+    try:
+        logits = predictor(samples).get("logits")
+    except devices.out_of_memory():
+        raise _Unfit(f"out of memory at batch size {len(samples)}") from None
+    if logits is None or logits.shape[:1] != (len(samples),) or logits.ndim != 2:
+        raise _Unfit("the outputs are no logits (n, C)")
+    if not np.isfinite(logits).all():
+        raise _Unfit("some logits are not finite")
+    return logits
+
+
+def compare(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, Any]:
+    """Return n, the largest absolute difference of a logit, and the share of predictions (argmax) that differ."""
+    flips = float(np.mean(one.argmax(1) != other.argmax(1)))
+    return {"samples": len(one), "largest": float(np.abs(one - other).max()), "flip_rate": flips}

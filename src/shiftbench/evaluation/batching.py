@@ -1,0 +1,90 @@
+"""Batches: drawn ahead of the net in a second thread, and halved where a GPU's memory asks for it."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import devices
+
+T = TypeVar("T")
+Outputs = dict[str, np.ndarray]
+Predictor = Callable[[list[Sample]], Outputs]
+AHEAD = 3  # batches prepared ahead of the net
+
+
+def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Yield lists of `size` samples; the last may be shorter."""
+    batch: list[Sample] = []
+    for sample in samples:
+        batch.append(sample)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[T]:
+    """Draw items in a second thread, in order; an error there is raised here."""
+    line: queue.Queue[T | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def draw() -> None:
+        try:
+            for item in items:
+                line.put(item)
+                if stopped.is_set():
+                    return
+            line.put(None)
+        except BaseException as error:  # noqa: BLE001 - handed over to the consumer
+            line.put(error)
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    try:
+        while (item := line.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+
+
+class Halving:
+    """A predictor that halves its batch when the GPU's memory is exhausted."""
+
+    def __init__(self, predictor: Predictor, size: int, *, allowed: bool) -> None:
+        self.predictor, self.size, self.allowed = predictor, size, allowed
+
+    def __call__(self, batch: list[Sample], prepared: np.ndarray | None = None) -> Outputs:
+        """Predict one batch, in as many pieces as memory asks for."""
+        while True:
+            try:
+                parts = [self._piece(batch, prepared, at) for at in range(0, len(batch), self.size)]
+                return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            except devices.out_of_memory() as error:
+                if not self.allowed or self.size == 1:
+                    raise ModelError(
+                        f"out of GPU memory at batch size {self.size}; set evaluate.batch_size to a smaller value"
+                    ) from error
+                self.size //= 2
+
+    def _piece(self, batch: list[Sample], prepared: np.ndarray | None, at: int) -> Outputs:
+        piece = slice(at, at + self.size)
+        if prepared is None:
+            return self.predictor(batch[piece])
+        outputs: Outputs = self.predictor.predict_prepared(prepared[piece])  # type: ignore[attr-defined]
+        return outputs
+
+
+def predicted(guard: Halving, read: Iterable[list[Sample]]) -> Iterator[tuple[list[Sample], Outputs]]:
+    """Yield batches with their outputs; the next ones are read meanwhile, and prepared where the predictor does."""
+    prepare = getattr(guard.predictor, "prepare", None)
+    drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
+    for batch, prepared in ahead(drawn):
+        yield batch, guard(batch, prepared)

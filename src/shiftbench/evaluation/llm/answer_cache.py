@@ -1,0 +1,147 @@
+"""Answers of language models, kept by content: what was asked of whom, and how, is the key.
+
+A folder holds one file per model, `MODEL.jsonl`: one line per answer, sorted by key, so that equal answers are equal
+bytes. An answer is appended and flushed as soon as it is given, and sorted in by `settle`: what was answered before a
+kill or an error is not asked again. Small ones are in git, in the folder `recorded/` of a system.
+
+An answer of an endpoint has the date on which it was given: it cannot be made again, and is never exact. One of weights
+at hand has none: its model is named by their sha256.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base import files
+from shiftbench.base.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an answer depends on.
+
+    Attributes:
+        model: its name and the beginning of its sha256 (`smollm2_135m@b179c9523d0e`), or an endpoint's name for it.
+        template: hash of the prompt's template, so that another wording asks anew.
+        decoding: how it is sampled: `temperature`, `max_new_tokens` and the like.
+        seed: of the sampling.
+        text: the whole prompt.
+    """
+
+    model: str
+    template: str
+    decoding: Mapping[str, float | int | str | bool]
+    seed: int
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """The key in the file, 32 hexadecimal digits."""
+        parts = [self.model, self.template, dict(self.decoding), self.seed, self.text]
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Answers:
+    """The answers in a folder.
+
+    Args:
+        folder: need not exist before the first `put`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def file(self, model: str) -> Path:
+        """Return the file of a model's answers."""
+        return self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', model.partition('@')[0])}.jsonl"
+
+    def get(self, key: Key) -> str | None:
+        """Return an answer, None where there is none.
+
+        Raises:
+            DataError: the file has a damaged line; names it.
+        """
+        found = self._of(key.model).get(key.digest)
+        return None if found is None else str(found["answer"])
+
+    def given(self, key: Key) -> str | None:
+        """Return the date (YYYY-MM-DD) of an endpoint's answer; None: made by weights at hand, or not there."""
+        date: str | None = self._of(key.model).get(key.digest, {}).get("date")
+        return date
+
+    def put(self, key: Key, answer: str, date: str | None = None) -> None:
+        """Keep an answer; it is on disk when this returns.
+
+        Args:
+            key: what was asked.
+            answer: as it came.
+            date: of an endpoint's answer.
+
+        Raises:
+            DataError: another answer is kept under the key.
+        """
+        known = self._of(key.model)
+        entry = {"key": key.digest, "model": key.model, "seed": key.seed, "answer": answer}
+        entry |= {"date": date} if date else {}
+        if known.setdefault(key.digest, entry)["answer"] != answer:
+            raise DataError(
+                f"{self.file(key.model)}: the key {key.digest} has another answer; delete that line to ask anew"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.file(key.model).open("a", encoding="utf-8", newline="\n") as stream:
+            stream.write(_line(entry))
+
+    def settle(self) -> None:
+        """Sort the files that were read or written: each key once, in order."""
+        for model, known in self._known.items():
+            if known:
+                text = "".join(_line(known[key]) for key in sorted(known)).encode()
+                if not self.file(model).is_file() or self.file(model).read_bytes() != text:
+                    files.write_bytes(self.file(model), text)
+
+    def _of(self, model: str) -> dict[str, dict[str, Any]]:
+        name = model.partition("@")[0]
+        if name not in self._known:
+            self._known[name] = _read(self.file(name))
+        return self._known[name]
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    return json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the entries of a file by key; a last line without its end was being written, and counts for nothing."""
+    if not file.is_file():
+        return {}
+    *lines, torn = file.read_bytes().split(b"\n")
+    found = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+            _line(entry).encode()  # half a pair of surrogates has no encoding
+            whole = _is_answer(entry)
+        except (ValueError, RecursionError):
+            whole = False
+        if not whole:
+            raise DataError(
+                f"{file}, line {number} is no answer: expected a JSON object with texts `key` and `answer`; take it "
+                "back from git"
+            )
+        found[entry["key"]] = entry
+    if torn:
+        files.write_bytes(file, b"".join(line + b"\n" for line in lines))
+    return found
+
+
+def _is_answer(entry: object) -> bool:
+    """Tell whether a line's JSON is an answer: who asked and what came, and a date where there is one."""
+    if not isinstance(entry, dict):
+        return False
+    return all(isinstance(one, str) for one in (entry.get("key"), entry.get("answer"), entry.get("date", "")))

@@ -1,0 +1,135 @@
+"""Language models behind their answers: what is asked, and who answers it.
+
+    Cached(answers, model)               recorded answers alone: nothing is generated, and what is missing is an error
+    Cached(answers, model, generator)    what is missing is asked and recorded, each answer as soon as it is there
+
+A generator is `llm_local.Local` (weights here) or `llm_endpoint.Endpoint` (an OpenAI-compatible server). It is made
+when something is missing, so that a warm cache loads no model.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shiftbench.base.errors import DataError, ModelError
+from shiftbench.data import source_files
+from shiftbench.evaluation.llm.answer_cache import Answers, Key
+
+Message = tuple[str, str]
+"""Role (`system`, `user`, `assistant`) and text; an `assistant` turn at the end is the opening of the answer.
+
+One message of the role RAW is no turn: its text is given to the model as it is, which goes on with it.
+"""
+RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question; equal ones have equal answers.
+
+    Attributes:
+        messages: the turns of the conversation.
+        template: hash of the template that they were written by.
+        decoding: `temperature` (0: the most likely token), `max_new_tokens`, `stop` (a text at which the answer ends).
+        seed: of the sampling.
+    """
+
+    messages: tuple[Message, ...]
+    template: str
+    decoding: Mapping[str, float | int | str | bool]
+    seed: int = 0
+
+    @property
+    def raw(self) -> str | None:
+        """The text that is to be gone on with; None: a conversation."""
+        role, text = self.messages[0]
+        return text if role == RAW else None
+
+    def key(self, model: str) -> Key:
+        """Return the key of its answer by a model."""
+        text = json.dumps(self.messages, ensure_ascii=False)
+        return Key(model, self.template, self.decoding, self.seed, text)
+
+
+class Generator(Protocol):
+    """Who answers."""
+
+    @property
+    def model(self) -> str:
+        """As in `answers.Key`."""
+
+    @property
+    def date(self) -> str | None:
+        """Of the answers of an endpoint; None: weights at hand."""
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[str]:
+        """Yield one answer per request, in order, each as soon as it is there."""
+        ...
+
+
+def identity(model: str) -> str:
+    """Return how keys name a model: an original by its name and sha256, an endpoint's (`endpoint:NAME`) as it is.
+
+    Raises:
+        ParamsError: no original of that name.
+    """
+    if ":" in model:
+        return model
+    (digest,) = (file.sha256 for file in source_files.load_source(model).files.values())
+    return f"{model}@{digest[:12]}"
+
+
+class Cached:
+    """Answers each request from the record, or asks.
+
+    Args:
+        answers: the record.
+        model: as in `answers.Key`; see `identity`.
+        make: makes the generator; None: nothing is ever generated.
+        command: what records answers, for messages.
+
+    Attributes:
+        asked: how many requests went to the generator.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        model: str,
+        make: Callable[[], Generator] | None = None,
+        command: str = "shiftbench answers",
+    ) -> None:
+        self.answers, self.model, self.asked = answers, model, 0
+        self._make, self._command = make, command
+
+    def __call__(self, requests: Sequence[Request]) -> list[str]:
+        """Return the answers, in order.
+
+        Raises:
+            DataError: one is not recorded, and nothing may be generated.
+            ModelError: the generator failed; what it had answered is kept.
+        """
+        missing = {
+            request.key(self.model).digest: request
+            for request in requests
+            if self.answers.get(request.key(self.model)) is None
+        }
+        if missing:
+            self._ask(missing)
+        found = [self.answers.get(request.key(self.model)) for request in requests]
+        return [answer for answer in found if answer is not None]
+
+    def _ask(self, missing: Mapping[str, Request]) -> None:
+        if self._make is None:
+            raise DataError(
+                f"{self.answers.file(self.model)} holds no answer of {self.model} under the key {next(iter(missing))} "
+                f"({len(missing)} are missing); `{self._command}` records them"
+            )
+        generator = self._make()
+        if generator.model != self.model:
+            raise ModelError(f"{generator.model} was asked in place of {self.model}")
+        self.asked += len(missing)
+        requests = list(missing.values())
+        for request, answer in zip(requests, generator.answer(requests), strict=True):
+            self.answers.put(request.key(self.model), answer, generator.date)

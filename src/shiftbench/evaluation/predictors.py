@@ -1,0 +1,34 @@
+"""The predictor that a recipe names: model, options, precision and threads, around its weights."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench.base import registry
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.batching import Predictor
+
+
+def load(
+    recipe: Mapping[str, Any], weights: Path, classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> Predictor:
+    """Return the predictor of a recipe, and set torch's threads to its number.
+
+    Args:
+        recipe: holds `model` (use, options), `precision` and `threads`.
+        weights: its safetensors file.
+        classes: names of the classes, in the order of the logits.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        inputs: where the model's `needs` lie.
+
+    Raises:
+        ModelError: weights of another architecture, or with another number of classes.
+    """
+    torch.set_num_threads(recipe["threads"])
+    model = registry.find("models", recipe["model"]["use"])
+    return nets.load_predictor(
+        model, weights, recipe["model"]["options"], classes, device, precision=recipe["precision"], inputs=inputs
+    )

@@ -1,0 +1,188 @@
+"""Foreign code runs here, and nowhere else: generated programs, one fresh set of namespaces for each.
+
+    with Sandbox() as sandbox:
+        outcome = sandbox.run("result = 6 * 7")     # Outcome("passed", value=42)
+
+A *server*, one warm process, leaves the machine behind once: a root folder of its own in which Python is read-only, no
+network, an unprivileged user without capabilities in a user namespace. For each program it forks into fresh pid, mount,
+ipc and uts namespaces with an empty tmpfs, rlimits, Landlock and seccomp; what the program leaves running dies with its
+pid namespace. On the machine nothing is made, no file, folder or cgroup, so that nothing is left where somebody is
+killed. Where the kernel refuses one of these, nothing is run: `SandboxError`.
+
+A program passes when it comes to its end: its process then repeats a number that was drawn, outside of it, only then,
+and exits with 0. What it prints goes nowhere. One bad program is one failed program, whatever it writes, and time is
+up when it is up.
+
+What remains: tests and program share a process, as in every harness of this kind. A program that is written against
+this very protocol, or against its tests (an object that equals everything, a patched `abs`), can say that it came to
+its end; it can harm nothing, and changes nobody's verdict but its own. `tasks/_outside.py` asks such programs again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, ClassVar
+
+from shiftbench.base.errors import SandboxError
+from shiftbench.evaluation.sandbox import messages, server
+
+__all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "lacking", "run"]
+
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "LC_ALL": "C.UTF-8",
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one program may use.
+
+    Attributes:
+        cpu: seconds of CPU of one process.
+        wall: seconds until all is killed; above `cpu`, since the machine may be busy.
+        memory: bytes of address space of one process, beside what the warm server has.
+        disk: bytes that it may write in its own folder; 0: none.
+        processes: how many there may be at once, threads included.
+        files: how many may be open at once.
+    """
+
+    cpu: int = 3
+    wall: float = 10.0
+    memory: int = 512_000_000
+    disk: int = 1 << 20
+    processes: int = 4
+    files: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a program.
+
+    Attributes:
+        status: `passed` (it came to its end), `failed` (it raised), `exited` (it left early, whatever its exit code),
+            `timeout` (of `cpu`, `wall`, or `words`: it said too much), `memory`, `crashed` (killed by a signal).
+        error: the exception's type, the signal's name, or which limit; empty when it passed.
+        message: of the exception, its first 500 characters.
+        value: what the program left in the variable `result`, where that is plain JSON; else None.
+    """
+
+    status: str
+    error: str = ""
+    message: str = ""
+    value: Any = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it came to its end."""
+        return self.status == "passed"
+
+    @property
+    def reason(self) -> str:
+        """Status and error in one word or two, equal for equal programs."""
+        return f"{self.status}: {self.error}" if self.error else self.status
+
+
+class Sandbox:
+    """One warm server; runs one program at a time. Use several, one per thread, for several at a time.
+
+    Args:
+        preload: modules that are imported before the machine is left, so that each program has them at no cost.
+
+    Raises:
+        SandboxError: the kernel, or who runs this, does not allow what isolation needs.
+    """
+
+    SERVER: ClassVar[str] = str(server.__file__)
+    """The file that is run."""
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        command = [sys.executable, "-s", "-P", "-B", self.SERVER]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
+        try:
+            self._send({"preload": list(preload)})
+            self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, program: str, limits: Limits | None = None) -> Outcome:
+        """Run a program to its end, or to a limit.
+
+        Raises:
+            SandboxError: the server itself failed; no statement about the program.
+        """
+        self._send({"program": program, **asdict(limits or Limits())})
+        return Outcome(**self._receive())
+
+    def _send(self, content: dict[str, Any]) -> None:
+        assert self._process.stdin  # noqa: S101 - a pipe was asked for; tells mypy
+        with contextlib.suppress(BrokenPipeError):  # what it said of itself is read next
+            messages.send(self._process.stdin.fileno(), content)
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._process.stdout  # noqa: S101 - a pipe was asked for; tells mypy
+        try:
+            found: dict[str, Any] = messages.receive(self._process.stdout.fileno())
+        except EOFError:
+            _, said = self._process.communicate()
+            last = said.decode(errors="replace").strip().splitlines()[-1:]
+            raise SandboxError(f"the sandbox's server ended: {' '.join(last) or 'no word'}") from None
+        if "lacking" in found:
+            raise SandboxError(
+                f"generated code is not run here: {found['lacking']}; `shiftbench doctor` tells what is missing"
+            )
+        return found
+
+    def close(self) -> None:
+        """End the server and everything in it."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
+        try:
+            self._process.wait(1)  # it ends by itself when nobody asks any more
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def run(program: str, limits: Limits | None = None) -> Outcome:
+    """Run one program in a sandbox of its own; many go faster through one `Sandbox`.
+
+    Example:
+        >>> run("result = 6 * 7").value
+        42
+    """
+    with Sandbox() as sandbox:
+        return sandbox.run(program, limits)
+
+
+def lacking() -> str:
+    """Return why no program would be run on this machine; empty where one would."""
+    try:
+        found = run("result = 1")
+    except SandboxError as error:
+        return str(error)
+    return "" if found.value == 1 else f"a trivial program {found.reason}"

@@ -1,4 +1,0 @@
-"""Language models behind recorded answers: what is asked, what was answered, and who answers what is missing.
-
-May import the base modules and `data`.
-"""

@@ -1,1 +1,0 @@
-"""Parts of the report page; `report.py` puts them together."""

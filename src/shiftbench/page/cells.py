@@ -1,6 +1,0 @@
-"""What a number of the report is of: a set of samples, as it is or under a shift."""
-
-from __future__ import annotations
-
-Cell = tuple[str, str, str | None, float | None]
-"""Dataset, split, shift, severity."""

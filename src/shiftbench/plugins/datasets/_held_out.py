@@ -1,0 +1,47 @@
+"""Some classes of a dataset, and those held out: near-OOD data from one source; helper of the datasets that are cut so.
+
+Split 0 holds out the last classes; each split above 0 holds out `held_out` classes drawn from its number. `part: in` is
+what is left, `part: out` what is held out; labels count from 0 in the order of the whole.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+
+PARAMS: dict[str, object] = {"part": "in", "split": 0, "held_out": 2}
+PARTS = ("in", "out")
+
+
+def kept(whole: str, total: int, params: dict[str, Any]) -> list[int]:
+    """Return the labels of the classes of a part, ascending.
+
+    Args:
+        whole: name of the dataset that is cut.
+        total: number of its classes.
+        params: PARAMS, or other values.
+
+    Raises:
+        ParamsError: no such part or split, or fewer than two classes would be left.
+    """
+    part, split, count = params["part"], params["split"], params["held_out"]
+    if part not in PARTS:
+        raise ParamsError(f"{whole}_classes: part is {part!r}; {near(part, PARTS)}")
+    if split < 0 or not 1 <= count <= total - 2:
+        raise ParamsError(
+            f"{whole}_classes: split is {split} and held_out {count}; expected a split of at least 0 and 1 to "
+            f"{total - 2} held-out classes"
+        )
+    drawn = RandomStream(split, "held_out", whole, "classes").choice(total).tolist()
+    out = set((range(total)[::-1] if split == 0 else drawn)[:count])
+    return [label for label in range(total) if (label in out) == (part == "out")]
+
+
+def relabelled(samples: Iterable[Sample], labels: list[int]) -> Iterator[Sample]:
+    """Yield the samples of some classes, with labels that count from 0."""
+    places = {label: number for number, label in enumerate(labels)}
+    for sample in samples:
+        if sample.fields["label"] in places:
+            yield sample.with_field("label", places[sample.fields["label"]])

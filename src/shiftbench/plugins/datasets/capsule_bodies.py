@@ -1,0 +1,95 @@
+"""Bodies of capsules on pieces of photos, one in a picture, with COCO's joints exact in the picture and in space.
+
+The embedded stand-in for COCO's persons (`_bodies.py` draws them). A picture is the crop of a person as a top-down
+model sees it: the body takes `share` of it along its tighter side. Bodies of `train` stand on `train_photos`, those of
+`test` on `test_photos`. `spread` is how far angles go from rest (1: to the joints' limits); `contrast` that of the
+photo behind, an axis of its own: 1 as it is, 0 plain grey.
+
+Source: ours, after the renderings of PoseExaminer (Liu et al. 2023, arXiv:2303.07337); photos by van der Walt et al.
+2014, scikit-image.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.data.skeletons import COCO_17
+from shiftbench.plugins.datasets import _bodies
+from shiftbench.plugins.shifts import _scikit_photos
+
+TASK = "keypoints"
+CLASSES = COCO_17
+NATIVE = ("train", "test")
+SOURCES = (_scikit_photos.SOURCE,)
+LICENCE = "MIT (bodies); CC0 or public domain (photos; of moon and page nothing is stated)"
+CITATION = (
+    "Liu, Kortylewski and Yuille, PoseExaminer, CVPR 2023, arXiv:2303.07337; van der Walt et al., scikit-image: image "
+    "processing in Python, PeerJ 2:e453, 2014, doi:10.7717/peerj.453"
+)
+REDISTRIBUTE = True
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "train": 2000,
+    "test": 200,
+    "height": 128,
+    "width": 96,
+    "share": 0.85,
+    "spread": 0.5,
+    "yaw": 60.0,
+    "roll": 15.0,
+    "contrast": 1.0,
+    "train_photos": list(_scikit_photos.TRAINING),
+    "test_photos": list(_scikit_photos.HELD_OUT),
+}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield `train` or `test`: `image` uint8 (height, width, 3) and `poses`, of one person.
+
+    Raises:
+        ParamsError: an option that is out of range.
+        DataError: the photos are not there.
+    """
+    check(params)
+    name = params.get("name", "capsule_bodies")
+    for number in range(params[split]):
+        key = f"{name}/{split}/{number:06d}"
+        rng = RandomStream(0, "body", "capsule_bodies", key)
+        body = _bodies.drawn(rng, params["spread"], params["yaw"], params["roll"])
+        yield sample(key, body, rng, sources, params[f"{split}_photos"], params)
+
+
+def sample(
+    key: str, body: _bodies.Body, rng: RandomStream, sources: dict[str, Path], photos: list[str], params: dict[str, Any]
+) -> Sample:
+    """Return the picture of a body on a piece of one of some photos."""
+    size = params["height"], params["width"]
+    right, down = (2 * float(word) - 1 for word in rng.uniform(2))
+    view = _bodies.fitted(body, *size, params["share"], (right, down))
+    piece = _scikit_photos.crop((*size, 3), rng, sources, photos).pixels
+    part = round(256 * params["contrast"])
+    ground = (piece.astype(np.int64) * part + 128 * (256 - part) + 128) >> 8
+    made = _bodies.render(body, view, ground.astype(np.uint8))
+    return Sample(key, {"image": made.image, "poses": [made.pose]})
+
+
+def check(params: dict[str, Any]) -> None:
+    """Refuse options that no picture can have.
+
+    Raises:
+        ParamsError: names the option.
+    """
+    both = set(params["train_photos"]) & set(params["test_photos"])
+    if both:
+        raise ParamsError(f"capsule_bodies: {min(both)} is in train_photos and in test_photos; give each photo to one")
+    for name, low, high in (
+        *(("height", 32, 4096), ("width", 32, 4096), ("share", 0.1, 0.95), ("spread", 0, 1)),
+        *(("yaw", 0, 180), ("roll", 0, 180), ("contrast", 0, 1)),
+    ):
+        if not low <= params[name] <= high:
+            raise ParamsError(f"capsule_bodies: {name} is {params[name]:g}; expected {low:g} to {high:g}")

@@ -1,0 +1,220 @@
+"""Your own images with boxes in COCO's layout: folders of images, and a JSON file of images and annotations.
+
+    datasets:
+      coco: {use: coco_json, root: /data/coco}                          # train2017, val2017, annotations/
+      cartoon: {use: coco_json, root: /data/ood_coco/cartoon}           # a domain of COCO-O: val2017, annotations/
+      pooled: {use: coco_json, root: /data/ood_coco, domains: [weather, sketch], annotations: ..., images: ...}
+
+`annotations` and `images` say, for each native split, where in `root` the JSON file and the images are; `{domain}`
+in them is replaced by each of `domains`. A key holds the split, the domain and the number of the image, so that
+numbers which repeat from domain to domain do not meet; the domain is the sample's group. All domains must have the
+same categories, which become the classes in the order of their numbers; `names` takes some of them, and boxes of
+others are left out. `limit` takes the first images.
+
+Images are read as colour, without their EXIF rotation, which boxes do not know of; an image of another size than
+its entry is refused, and so are boxes outside of it. What is wrong with one image is its error alone (`on_error:
+skip`); what is wrong with the file stops. Crowds keep their mark: they count neither for nor against a detector.
+
+Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context", arXiv:1405.0312; the format at
+https://cocodataset.org.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.data.boxes import Box
+from shiftbench.plugins.datasets._pictures import read_array
+from shiftbench.plugins.models._images import to_colour
+
+TASK = "detection"
+NATIVE = ("train", "test")
+SOURCES: tuple[str, ...] = ()
+LICENCE = "the user's own data"
+CITATION = "Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014, arXiv:1405.0312"
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {
+    "root": "",
+    "annotations": {"train": "annotations/instances_train2017.json", "test": "annotations/instances_val2017.json"},
+    "images": {"train": "train2017", "test": "val2017"},
+    "domains": [],
+    "names": [],
+    "limit": 0,
+    "licence": "",
+}
+Entry = dict[str, Any]
+
+
+def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
+    """Return the names of the categories in the order of their numbers, or those of `names`.
+
+    Raises:
+        ParamsError: a name that no category has.
+        DataError: see `samples`.
+    """
+    found = list(_categories(params, "test").values())
+    for name in params["names"]:
+        if name not in found:
+            raise ParamsError(f"coco_json: names: no category {name!r} ({near(name, found)})")
+    return tuple(params["names"] or found)
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
+    """Yield `train` or `test`: `image` uint8 (h, w, 3), `boxes`, `meta` with the domain; a bad image as its error.
+
+    Raises:
+        ParamsError: no root is given, or a domain twice.
+        DataError: a file is missing or no JSON of this layout; an image number twice; an annotation of an image or a
+            category that is not there; domains with other categories.
+    """
+    names = {name: label for label, name in enumerate(classes(params, sources))}
+    _categories(params, split)  # the same in all domains
+    for domain in _domains(params):
+        file = _file(params, "annotations", split, domain)
+        folder, content = _file(params, "images", split, domain), read(file)
+        labels = {entry["id"]: names.get(str(entry["name"])) for entry in content["categories"]}
+        images, boxes = _images(content, file), _boxes(content, labels, file)
+        prefix = "/".join(filter(None, (params.get("name", "coco_json"), split, domain)))
+        for entry in images[: params["limit"] or None]:
+            yield _sample(f"{prefix}/{number_of(entry['id'])}", entry, boxes[entry["id"]], domain, folder)
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring: path -> what it is."""
+    found = {}
+    for domain in _domains(params):
+        found[str(_file(params, "annotations", split, domain))] = "COCO JSON of images and boxes"
+        found[str(_file(params, "images", split, domain))] = "its images"
+    return found
+
+
+def _domains(params: dict[str, Any]) -> list[str]:
+    domains = list(params["domains"])
+    if len(set(domains)) < len(domains):
+        twice = next(name for name in domains if domains.count(name) > 1)
+        raise ParamsError(f"coco_json: domains names {twice!r} twice; its images would have the same keys")
+    return sorted(domains) or [""]
+
+
+def _file(params: dict[str, Any], option: str, split: str, domain: str) -> Path:
+    if not params["root"]:
+        raise ParamsError("coco_json: option root is missing; give the folder that holds images and annotations")
+    places = params[option]
+    if split not in places:
+        raise ParamsError(f"coco_json: {option} says nothing of the split {split!r} ({near(split, places)})")
+    if domain and "{domain}" not in places[split]:
+        raise ParamsError(
+            f"coco_json: {option} of {split!r} is {places[split]!r}, the same for all domains; put {{domain}} in it"
+        )
+    return Path(params["root"]).expanduser() / str(places[split]).replace("{domain}", domain)
+
+
+def read(file: Path) -> dict[str, list[Entry]]:
+    """Return the content of a JSON file of COCO's layout."""
+    if not file.is_file():
+        raise DataError(f"{file} is missing; set root, and annotations where the file has another name")
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is no JSON: {error}") from error
+    for part in ("images", "categories", "annotations"):
+        if not isinstance(content, dict) or not isinstance(content.get(part), list):
+            raise DataError(f"{file} has no list of {part}; a COCO file has images, categories and annotations")
+    if not content["categories"]:
+        raise DataError(f"{file} has no categories, so that its boxes have no names")
+    return dict(content)
+
+
+def _categories(params: dict[str, Any], split: str) -> dict[int, str]:
+    """Return the categories, number -> name, in the order of their numbers."""
+    found: dict[int, str] = {}
+    first = None
+    for domain in _domains(params):
+        file = _file(params, "annotations", split, domain)
+        own = _named(read(file)["categories"], file)
+        if first is not None and own != found:
+            number = min(n for n in own.keys() | found.keys() if own.get(n) != found.get(n))
+            raise DataError(
+                f"category {number} is {found.get(number)!r} in {first} and {own.get(number)!r} in {file}; all "
+                "domains need the same categories"
+            )
+        found, first = own, first or file
+    return found
+
+
+def _named(categories: list[Entry], file: Path) -> dict[int, str]:
+    try:
+        pairs = sorted((int(entry["id"]), str(entry["name"])) for entry in categories)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: a category needs an id and a name ({error!r})") from error
+    for at in (0, 1):
+        values = [pair[at] for pair in pairs]
+        if len(set(values)) < len(values):
+            twice = next(value for value in values if values.count(value) > 1)
+            raise DataError(f"{file}: two categories have the {('id', 'name')[at]} {twice!r}")
+    return dict(pairs)
+
+
+def _images(content: dict[str, list[Entry]], file: Path) -> list[Entry]:
+    """Return the images in the order of their keys."""
+    found: dict[str, Entry] = {}
+    for entry in content["images"]:
+        if "id" not in entry or "file_name" not in entry:
+            raise DataError(f"{file}: an image needs an id and a file_name; one has {sorted(entry)}")
+        number = number_of(entry["id"])
+        if number in found:
+            raise DataError(
+                f"{file}: two images have the id {entry['id']!r}: {found[number]['file_name']}, {entry['file_name']}"
+            )
+        found[number] = entry
+    return [found[number] for number in sorted(found)]
+
+
+def number_of(identity: Any) -> str:
+    """Return the part of a key that an image's number makes: numbers with twelve digits, as COCO's files have."""
+    text = f"{identity:012d}" if isinstance(identity, int) else str(identity)
+    return text.replace(".", "_")
+
+
+def _boxes(content: dict[str, list[Entry]], labels: dict[int, int | None], file: Path) -> dict[Any, list[Box]]:
+    """Return the boxes of each image, by its number, in the order of the file."""
+    found: dict[Any, list[Box]] = {entry.get("id"): [] for entry in content["images"]}
+    for note in content["annotations"]:
+        what = f"{file}: annotation {note.get('id')}"
+        if note.get("image_id") not in found:
+            raise DataError(f"{what} is of image {note.get('image_id')!r}, which is not there")
+        if note.get("category_id") not in labels:
+            raise DataError(f"{what} is of category {note.get('category_id')!r}, which is not there")
+        place = note.get("bbox")
+        if not isinstance(place, list) or len(place) != 4:
+            raise DataError(f"{what} has the bbox {place!r}; expected [x, y, width, height]")
+        label = labels[note["category_id"]]
+        if label is None:
+            continue
+        box: Box = {"box": [float(value) for value in place], "label": label}
+        box["area"] = float(note.get("area", place[2] * place[3]))
+        if note.get("iscrowd"):
+            box["crowd"] = True
+        found[note["image_id"]].append(box)
+    return found
+
+
+def _sample(key: str, entry: Entry, boxes: list[Box], domain: str, folder: Path) -> Sample | DataError:
+    try:
+        image = to_colour(read_array(folder / entry["file_name"], key))
+    except DataError as error:
+        return error
+    height, width = image.shape[:2]
+    stated = entry.get("width", width), entry.get("height", height)
+    if stated != (width, height):
+        turned = "; its EXIF rotation was applied there, or not here" if stated == (height, width) else ""
+        return DataError(
+            f"{key}: the image {entry['file_name']} has {width} x {height} pixels, its entry {stated[0]} x "
+            f"{stated[1]}{turned}"
+        )
+    fields: dict[str, Any] = {"image": image, "boxes": boxes}
+    return Sample(key, fields | ({"meta": {"group": domain}} if domain else {}))

@@ -1,0 +1,91 @@
+"""Several domains of one task as one dataset: images with boxes of the same classes, for training on many sources.
+
+    datasets:
+      not_a: {use: pooled, of: [zone_b, zone_c]}
+
+Source: none. It is made from the shards of the others, split by split; all have the same classes (`united` is for
+classes that differ). `meta` of a sample holds `domain`, the dataset that it comes from; groups and clusters stay.
+`each` keeps so many samples per dataset of the train split: two sources with half as many each are as much as one.
+`as_many_as` names datasets instead: the train split has as many samples in all as the smallest of them has, equally
+many of each part (its remainder is left out), so that sources of any size can be compared.
+Licence and `redistribute` follow from the parts: state them.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards, splits
+from shiftbench.plugins.datasets import _made
+
+TASK = "detection"
+NATIVE = _made.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE = "those of the datasets that it is made from"
+CITATION = "those of the datasets that it is made from"
+REDISTRIBUTE = False
+IN_ORDER = True
+PARAMS: dict[str, object] = {"of": ["zone_scenes"], "each": 0, "as_many_as": [], "licence": ""}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards of the same split of all parts, and for training of those that it shall be as many as.
+
+    Raises:
+        ParamsError: `each` and `as_many_as`.
+    """
+    if params["each"] and params["as_many_as"]:
+        raise ParamsError("pooled: each and as_many_as say the same; give one of them")
+    counted = params["as_many_as"] if params.get("split", "train") == "train" else []
+    return _made.needs(params, dict.fromkeys([*params["of"], *counted]))
+
+
+def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
+    """Return the classes, which all parts have.
+
+    Raises:
+        ParamsError: two parts have other classes.
+    """
+    folders = _made.folders(inputs)
+    found = {name: shards.manifest(folders[name])["classes"] for name in params["of"]}
+    first = params["of"][0]
+    for name, own in found.items():
+        if own != found[first]:
+            raise ParamsError(f"pooled: {name} has other classes than {first}; `united` is for those that differ")
+    return tuple(found[first])
+
+
+def samples(
+    split: str, sources: Mapping[str, Path], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> Iterator[Sample]:
+    """Yield one split of all parts, each sample with its key after the own name."""
+    folders = _made.folders(inputs)
+    each = _each(params, folders) if split == "train" else 0
+    for part in sorted(params["of"], key="{}/".format):
+        for sample in shards.read(folders[part], keys=_chosen(folders[part], each)):
+            meta = {**(sample.fields.get("meta") or {}), "domain": part}
+            yield _made.renamed(sample.with_field("meta", meta), params["name"])
+
+
+def _each(params: Mapping[str, Any], folders: Mapping[str, Path]) -> int:
+    """Return how many training samples of each part are kept; 0: all."""
+    if not params["as_many_as"]:
+        return int(params["each"])
+    fewest = min(int(shards.manifest(folders[name])["samples"]) for name in params["as_many_as"])
+    if fewest < len(params["of"]):
+        raise ParamsError(
+            f"pooled: the smallest of {', '.join(params['as_many_as'])} has {fewest} training samples, which "
+            f"{len(params['of'])} parts cannot share"
+        )
+    return fewest // len(params["of"])
+
+
+def _chosen(folder: Path, each: int) -> set[str] | None:
+    """Return the keys that are kept, a nested part by their hash (`splits.subset`); None: all."""
+    if not each:
+        return None
+    keys = (entry.key for entry in shards.index(folder))
+    return set(sorted(keys, key=lambda key: splits.unit("subset", key))[:each])

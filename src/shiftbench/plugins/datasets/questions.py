@@ -1,0 +1,89 @@
+"""Questions with a final answer, from your own JSONL files: `gsm8k: {use: questions, path: data/own/gsm8k}`.
+
+`path` holds `train.jsonl` and `test.jsonl`, or one of them, a question a line; `question` and `answer` name its fields.
+Of the answer counts what follows `answer_mark`, where there is one: GSM8K's solutions end in `#### 72`. `graders` judge
+it, of what stands behind `answer_after` in a completion; `choices` names a field with the texts of choices A, B, ...
+The key ends in the number of the line, from 0.
+
+Source: the files of GSM8K (openai/grade-school-math, grade_school_math/data: `train.jsonl` of 7,473 and `test.jsonl` of
+1,319 lines, fields `question` and `answer`). MATH-500 on the hub has `test.jsonl` with `problem` and `answer`,
+expressions in LaTeX: the grader `math` compares them.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+
+TASK = "free_text"
+NATIVE = ("train", "test")
+SOURCES: tuple[str, ...] = ()
+LICENCE = "the user's own files"
+CITATION = "the user's own files"
+REDISTRIBUTE = False
+IN_ORDER = True
+CLASSES: tuple[str, ...] = ()
+PARAMS: dict[str, object] = {
+    "path": "",
+    "question": "question",
+    "answer": "answer",
+    "answer_mark": "####",
+    "answer_after": "</think>",
+    "graders": ["number", "exact"],
+    "choices": "",
+}
+
+
+def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
+    """Return what the user must bring for a native split: path -> what it is."""
+    if not params["path"]:
+        return {}
+    file = Path(params["path"]).expanduser() / f"{split}.jsonl"
+    return {str(file): f"questions, a JSON object a line, with {params['question']} and {params['answer']}"}
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield the questions of a split, in the order of the lines.
+
+    Raises:
+        ParamsError: no path is given.
+        DataError: a line is none of that form; names file and line.
+    """
+    if not params["path"]:
+        raise ParamsError("questions: option path is missing; name the folder of train.jsonl and test.jsonl")
+    file = Path(params["path"]).expanduser() / f"{split}.jsonl"
+    if not file.is_file():
+        raise DataError(f"{file} does not exist; expected a question a line")
+    with file.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream):
+            found = _read(line, f"{file}, line {number + 1}", params)
+            fields = {"text": found[params["question"]], "meta": _meta(found, params)}
+            yield Sample(f"questions/{split}/{number:06d}", fields)
+
+
+def _read(line: str, where: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the object of a line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    named = [params["question"], params["answer"]]
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in named):
+        raise DataError(f"{where}: expected a JSON object with the texts {named[0]} and {named[1]}; got {line[:60]!r}")
+    return found
+
+
+def _meta(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    answer, mark = found[params["answer"]], params["answer_mark"]
+    meta: dict[str, Any] = {
+        "answer": (answer.rpartition(mark)[2] if mark else answer).strip(),
+        "graders": list(params["graders"]),
+    }
+    if params["answer_after"]:
+        meta["answer_after"] = params["answer_after"]
+    if params["choices"]:
+        meta["choices"] = found.get(params["choices"])
+    return meta

@@ -1,0 +1,67 @@
+"""Another dataset, each image turned, flipped or inverted: a related task over the same objects.
+
+    datasets:
+      mnist_rotated: {use: transformed, of: mnist, turn: 1, invert: true, prefix: "turned "}
+
+Source: none of its own; permuted MNIST is the best known of its kind (Goodfellow et al. 2013, arXiv:1312.6211,
+section 4.3). It is made from the shards of `of`, split by split, so `of` says how much there is; masks are turned and
+flipped, too. `prefix` goes before each class name, for a net that tells both tasks apart. Its licence, and whether it
+may be passed on, follow from `of`: state them (`licence`, `redistribute`).
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards
+from shiftbench.plugins.datasets import _made
+
+TASK = "classification"
+NATIVE = _made.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE = "that of the dataset that it is made from"
+CITATION = "that of the dataset that it is made from"
+REDISTRIBUTE = False
+PARAMS: dict[str, object] = {"of": "digits", "turn": 1, "flip": "none", "invert": False, "prefix": "", "licence": ""}
+FLIPS = {"none": None, "left_right": 1, "up_down": 0}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards of the same split of the other dataset."""
+    return _made.needs(params, [params["of"]])
+
+
+def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
+    """Return the other dataset's class names, each after `prefix`."""
+    about = shards.manifest(_made.folders(inputs)[params["of"]])
+    return tuple(f"{params['prefix']}{name}" for name in about["classes"])
+
+
+def samples(
+    split: str, sources: Mapping[str, Path], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> Iterator[Sample]:
+    """Yield one split, each sample with the other's key after the own name.
+
+    Raises:
+        ParamsError: `flip` is none of those known.
+    """
+    if params["flip"] not in FLIPS:
+        raise ParamsError(f"transformed: flip is {params['flip']!r}; {near(params['flip'], FLIPS)}")
+    for sample in shards.read(_made.folders(inputs)[params["of"]]):
+        yield _made.renamed(_changed(sample, params), params["name"])
+
+
+def _changed(sample: Sample, params: Mapping[str, Any]) -> Sample:
+    for name in ("image", "mask"):
+        if name in sample.fields:
+            value = np.rot90(sample.fields[name], params["turn"])
+            axis = FLIPS[params["flip"]]
+            value = value if axis is None else np.flip(value, axis)
+            value = 255 - value if params["invert"] and name == "image" else value
+            sample = sample.with_field(name, np.ascontiguousarray(value))
+    return sample

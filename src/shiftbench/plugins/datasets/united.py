@@ -1,0 +1,71 @@
+"""Several datasets as one, their classes side by side: the tasks of one net with a head for each.
+
+    datasets:
+      tasks: {use: united, of: [mnist, fashion_mnist]}
+
+Source: none. It is made from the shards of the others, split by split. Classes are listed in the order of `of`, and a
+name may occur in one of them only (`transformed` has a `prefix`): so a net that learnt here is restricted to a task's
+own classes when it is evaluated on that task's dataset. `meta` of a sample holds `group`, the dataset that it comes
+from, and `head`, the range of that dataset's labels (`10:20`), which a net with several heads may know. `each` keeps
+so many samples per dataset and split; smaller numbers are contained in larger ones. Licence and `redistribute` follow
+from the parts: state them.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards, splits
+from shiftbench.plugins.datasets import _made
+
+TASK = "classification"
+NATIVE = _made.NATIVE
+SOURCES: tuple[str, ...] = ()
+LICENCE = "those of the datasets that it is made from"
+CITATION = "those of the datasets that it is made from"
+REDISTRIBUTE = False
+PARAMS: dict[str, object] = {"of": ["digits", "noise_images"], "each": 0, "licence": ""}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards of the same split of all parts."""
+    return _made.needs(params, params["of"])
+
+
+def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
+    """Return the class names of all parts, one part after the other.
+
+    Raises:
+        ParamsError: two parts have a class of one name.
+    """
+    names = [name for part in _parts(params, inputs).values() for name in part]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ParamsError(
+            f"united: class {twice[0]!r} is in two of {', '.join(params['of'])}; "
+            "give one of them a `prefix` (datasets/transformed.py)"
+        )
+    return tuple(names)
+
+
+def _parts(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[str, list[str]]:
+    folders = _made.folders(inputs)
+    return {name: shards.manifest(folders[name])["classes"] for name in params["of"]}
+
+
+def samples(
+    split: str, sources: Mapping[str, Path], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
+) -> Iterator[Sample]:
+    """Yield one split of all parts, each sample with its key after the own name."""
+    folders, first = _made.folders(inputs), 0
+    for part, names in _parts(params, inputs).items():
+        meta = {"group": part, "head": f"{first}:{first + len(names)}"}
+        for sample in splits.subset(shards.read(folders[part]), params["each"] or None):
+            assert isinstance(sample, Sample)  # noqa: S101 - shards hold no errors
+            own = {**(sample.fields.get("meta") or {}), **meta}
+            moved = sample.with_field("label", sample.fields["label"] + first)
+            yield _made.renamed(moved.with_field("meta", own), params["name"])
+        first += len(names)

@@ -1,0 +1,49 @@
+"""DICE: the head keeps the weights that contribute most on known data; score = energy of the sparse head's logits.
+
+Source: Sun and Li 2022, "DICE: Leveraging sparsification for out-of-distribution detection", section 3: of the
+contributions W * mean z the largest are kept, and the bias whole; OpenOOD v1.5 (`dice`), which keeps what lies above
+the 90th percentile of all C x d contributions, and searches nothing. The grid here are the paper's values; all of them
+share one fit.
+
+The same as in OpenOOD and as pytorch-ood's `DICE` (whose `p` is a fraction), but for float32 there and float64 here,
+which can move a weight that lies at the percentile.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.base.errors import DataError
+from shiftbench.plugins.detectors._activations import checked, energies, finite
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
+
+NEEDS = ("features", "head")
+FIT = ("train",)
+PARAMS: dict[str, object] = {"percentile": 90.0}
+GRID: dict[str, list[object]] = {"percentile": [10.0, 30.0, 50.0, 70.0, 90.0]}
+FIT_PARAMS: tuple[str, ...] = ()
+
+
+def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the mean feature vector of the training split, float64 (d,), read in blocks.
+
+    Raises:
+        DataError: there are no training rows, or a feature is not finite.
+    """
+    if not len(known.train):
+        raise DataError(f"{known.train.name}: no training samples; expected one or more")
+    sums = sum(finite(block).sum(axis=0, dtype=np.float64) for block in known.train.blocks())
+    return np.asarray(sums / len(known.train))
+
+
+def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the energies under the sparse head, float64 (n,); higher = more OOD.
+
+    Raises:
+        ParamsError: the percentile lies outside [0, 100).
+    """
+    contributions = rows.head.weight * state
+    kept = contributions > np.percentile(contributions, checked(params["percentile"]))
+    sparse = Head(np.where(kept, rows.head.weight, 0.0), rows.head.bias)
+    return energies(rows, lambda block: sparse(finite(block)))

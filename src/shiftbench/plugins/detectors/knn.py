@@ -1,0 +1,60 @@
+"""KNN: squared distance of the feature's direction to its K-th nearest among the training features' directions.
+
+    score = ||z / ||z|| - k_(K)||^2,  k_(1), k_(2), ... the normalised training features in order of their distance
+
+Source: Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors", section 3.
+
+OpenOOD's `knn`: K = 50, searched over 50 to 1000, squared distance, as here; it adds 1e-10 to each element after the
+division, which moves scores by less than the rounding of its float32. pytorch-ood's `KNN` is the square root (the same
+order). A feature of zeros stays zero, as in pytorch-ood (OpenOOD: NaN).
+
+A `k` above the number of training samples is an error (`score` raises ParamsError): there is no such neighbour. Scores
+are those of float64 whatever the block and batch, see `_neighbours.py`.
+
+`index: exact` reads the training features block by block, memory-mapped. `index: faiss` (the extra `faiss`) holds them
+as an IndexFlatL2 in memory, n x d x 4 bytes (1.28 M x 2,048: 10.5 GB), finds candidates there, and gives the same
+scores.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.detectors import _blocks, _neighbours, _statistics
+from shiftbench.plugins.detectors._rows import Known, Rows
+
+NEEDS = ("features",)
+FIT = ("train",)
+PARAMS: dict[str, object] = {"k": 50, "index": "exact"}
+GRID: dict[str, list[object]] = {"k": [50, 100, 200, 500, 1000]}
+FIT_PARAMS = ("index",)
+
+
+def fit(known: Known, params: dict[str, Any]) -> _neighbours.Bank:
+    """Return the training features, checked, and the index where one is asked for.
+
+    Raises:
+        DataError: a feature is not finite.
+        ParamsError: another index, or faiss is not installed.
+    """
+    return _neighbours.bank(known.train, params["index"])
+
+
+def score(rows: Rows, state: _neighbours.Bank, params: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the squared distance, float64 (n,) in [0, 4]; higher = more OOD.
+
+    Raises:
+        ParamsError: `k` is less than 1, or more than there are training samples.
+    """
+    k = params["k"]
+    if not 1 <= k <= len(state):
+        raise ParamsError(
+            f"k is {k}; expected 1 to {len(state)}, the number of training samples ({state.rows.name}); set a smaller k"
+        )
+
+    def distances(block: Rows) -> NDArray[np.float64]:
+        return state.squared_distances(_statistics.directions(_blocks.features(block)), k)
+
+    return _blocks.scores(rows, distances)

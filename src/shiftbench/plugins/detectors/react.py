@@ -1,0 +1,38 @@
+"""ReAct: activations are clipped at a percentile of those of known data; score = energy of the new logits.
+
+Source: Sun, Guo and Li 2021, "ReAct: Out-of-distribution detection with rectified activations", section 3, min(z, c);
+OpenOOD v1.5 (`react`), whose default and search grid these are.
+
+The threshold c is a percentile of all feature values together, exact, with linear interpolation. It is taken on the ID
+validation split, as in OpenOOD; the paper and pytorch-ood's `ReAct` take it on training data. Of the same rows their
+threshold is ours up to float32 rounding. Scores in float64.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shiftbench.plugins.detectors._activations import checked, energies, finite, percentiles
+from shiftbench.plugins.detectors._rows import Known, Rows
+
+NEEDS = ("features", "head")
+FIT = ("val",)
+PARAMS: dict[str, object] = {"percentile": 90.0}
+GRID: dict[str, list[object]] = {"percentile": [85.0, 90.0, 95.0, 99.0]}
+FIT_PARAMS = ("percentile",)
+
+
+def fit(known: Known, params: dict[str, Any]) -> float:
+    """Return the threshold c, in the unit of the features.
+
+    Raises:
+        ParamsError: the percentile lies outside [0, 100).
+        DataError: there are no validation rows, or a feature is not finite.
+    """
+    return float(percentiles(known.val, [checked(params["percentile"])])[0])
+
+
+def score(rows: Rows, state: float, params: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the energies of the clipped features, float64 (n,); higher = more OOD."""
+    return energies(rows, lambda block: block.head(np.minimum(finite(block), np.float64(state))))

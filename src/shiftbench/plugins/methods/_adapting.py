@@ -1,0 +1,134 @@
+"""What methods that change a net at test time share: its net, plain gradient steps, and what they minimise."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import training_log
+from shiftbench.evaluation import nets
+from shiftbench.plugins.losses import uniform
+
+State = dict[str, torch.Tensor]
+
+
+class Adapting:
+    """A predictor whose net changes; `reset` takes it back to its weights.
+
+    Raises:
+        ModelError: it has no net, so that there is nothing to change.
+    """
+
+    def __init__(self, predictor: Any) -> None:
+        if not isinstance(predictor, nets.TorchPredictor):
+            raise ModelError(
+                "only a torch net can be adapted, and this model is a black box; choose a model that builds one"
+            )
+        self.predictor, self.net = predictor, predictor.net
+        self._start = copy.deepcopy(self.net.state_dict())
+
+    def reset(self) -> None:
+        """Go back to the weights as they were trained."""
+        self.net.load_state_dict(self._start)
+
+    def prepare(self, samples: Sequence[Sample]) -> np.ndarray:
+        """Return the net's input for samples, one row each."""
+        return self.predictor.prepare(samples)
+
+    def predict_prepared(self, batch: np.ndarray) -> nets.Outputs:
+        """Predict a batch that `prepare` made."""
+        return self.predictor.predict_prepared(batch)
+
+    def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
+        """Prepare and predict."""
+        return self.predict_prepared(self.prepare(samples))
+
+
+def rate_of(given: float | None, inputs: Mapping[Ref, Path], name: str) -> float:
+    """Return a rate: the one given, else the one that the weights' trainer logged as NAME_rate.
+
+    Raises:
+        ParamsError: neither.
+    """
+    if given is not None:
+        return float(given)
+    weights = next((path for ref, path in inputs.items() if ref.kind == "weights"), None)
+    found = training_log.of(weights).get(f"{name}_rate") if weights else None
+    if not found:
+        raise ParamsError(
+            f"methods.{name}.rate is not given, and the trainer of {weights} logged no {name}_rate; give a rate, or "
+            "train with one that searches it (oe_shifted, mol_r)"
+        )
+    return found[-1][1]
+
+
+def descend(
+    net: nn.Module,
+    loss: Callable[[], torch.Tensor],
+    steps: int,
+    rate: float,
+    some: Iterable[nn.Parameter] | None = None,
+) -> None:
+    """Take steps of plain gradient descent.
+
+    The gradient is of all weights, whatever changes: torch 2.13 crashes on a CPU where only those of a GroupNorm over
+    channels-last input are asked for.
+
+    Args:
+        net: what changes.
+        loss: what is minimised, computed anew before each step.
+        steps: how many; 0 changes nothing.
+        rate: of each.
+        some: of its weights, those that change; default: all.
+    """
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    changed = {id(weight) for weight in (weights if some is None else some)}
+    for _ in range(steps):
+        gradients = torch.autograd.grad(loss(), weights)
+        with torch.no_grad():
+            for weight, gradient in zip(weights, gradients, strict=True):
+                if id(weight) in changed:
+                    weight.sub_(rate * gradient)
+
+
+def known_and_outliers(logits: torch.Tensor, labels: torch.Tensor, weight: float) -> torch.Tensor:
+    """Return CE over samples with a label, plus `weight` x cross-entropy to uniform over the others (label -1)."""
+    known = labels >= 0
+    parts = []
+    if known.any():
+        parts.append(F.cross_entropy(logits[known], labels[known]))
+    if not known.all():
+        parts.append(weight * uniform.loss(logits[~known]))
+    return torch.stack(parts).sum()
+
+
+def entropy(logits: torch.Tensor) -> torch.Tensor:
+    """Return the mean entropy of the predictions, in nats."""
+    logs_ = logits.log_softmax(1)
+    return -(logs_.exp() * logs_).sum(1).mean()
+
+
+def norms(net: nn.Module) -> list[nn.Parameter]:
+    """Return the scales and offsets of a net's normalisation layers.
+
+    Raises:
+        ModelError: it has none.
+    """
+    kinds = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+    found = [p for m in net.modules() if isinstance(m, kinds) for p in m.parameters()]
+    if not found:
+        raise ModelError(f"{type(net).__name__} has no normalisation layer whose scale could adapt")
+    return found
+
+
+def follow(net: nn.Module, inputs: torch.Tensor, steps: int, rate: float) -> None:
+    """Minimise the entropy of predictions by the scales and offsets of normalisation layers (TENT)."""
+    descend(net, lambda: entropy(net(inputs)), steps, rate, norms(net))

@@ -1,0 +1,130 @@
+"""The unlabelled target of a method that adapts before it answers: which shards, read without their labels.
+
+What is evaluated at a position is the target itself (transductive), or `target` names another dataset with images of
+the same domain, under the same split, shift and severity: then what is evaluated was not adapted on, and an image of
+both is an error.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref, ShardsName, WeightsName
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards
+from shiftbench.plugins.methods import _adapting
+
+BATCH = 128
+
+
+class Adapted(_adapting.Adapting, abc.ABC):
+    """A net that is adapted to the target of each position, once for each.
+
+    `learn` changes the trained net, in place; what it learnt of one target is kept for all that are evaluated with it.
+    """
+
+    def __init__(self, predictor: Any, target: str) -> None:
+        super().__init__(predictor)
+        self._target = target
+        self._learnt: dict[Path, _adapting.State] = {}
+
+    @abc.abstractmethod
+    def learn(self, target: Target, seed: int) -> None:
+        """Change the net, which is as it was trained; `seed` is that of its training."""
+
+    def at(self, inputs: Mapping[Ref, Path]) -> None:
+        """Go to a position: learn from its target, or take what was learnt from it."""
+        target = find(inputs, self._target)
+        if target.folder in self._learnt:
+            self.net.load_state_dict(self._learnt[target.folder])
+            return
+        self.reset()
+        seed = next((WeightsName.of(ref).seed for ref in inputs if ref.kind == "weights"), 0)
+        self.learn(target, seed)
+        self._learnt[target.folder] = copy.deepcopy(self.net.state_dict())
+
+
+class Target(NamedTuple):
+    """Where the unlabelled target lies, and what it is called."""
+
+    ref: Ref
+    folder: Path
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the shards that are adapted on at an evaluation point.
+
+    Args:
+        params: the option `target`, and `stream` and `step` of the context.
+
+    Raises:
+        ParamsError: the position is one of a stream, where what is seen differs from step to step.
+    """
+    if "/" not in params["stream"]:
+        raise ParamsError(
+            f"a method that adapts to a whole target has none in the stream {params['stream']!r}; list shifts instead"
+        )
+    dataset, split, shift = params["stream"].split("/")
+    return [refs.shards(params["target"] or dataset, split, shift, float(params["step"]))]
+
+
+def find(inputs: Mapping[Ref, Path], target: str, others: Collection[Ref] = ()) -> Target:
+    """Return the target among the inputs of a position.
+
+    Args:
+        inputs: of the records.
+        target: the option; empty: what is evaluated.
+        others: shards that the method reads for another purpose.
+
+    Raises:
+        DataError: an evaluated image is also one of a target that is to be another.
+    """
+    found = {ref: path for ref, path in inputs.items() if ref.kind == "shards" and ref not in others}
+    own = [ref for ref in found if not target or ShardsName.of(ref).dataset == target]
+    chosen = Target(own[0], found[own[0]].parent)
+    keys = {entry.key for entry in shards.index(chosen.folder)}
+    for ref, path in found.items():
+        shared = keys.intersection(entry.key for entry in shards.index(path.parent))
+        if ref not in own and shared:
+            raise DataError(
+                f"{len(shared)} images of {ref.name}, first {min(shared)!r}, are also in the target {target!r}, which "
+                "is adapted on; cut the two apart, with other `slice`"
+            )
+    return chosen
+
+
+def images(folder: Path, rows: npt.NDArray[np.int64] | None = None) -> Iterator[list[Sample]]:
+    """Yield samples of shards in batches of at most 128, in key order, with no field but `image`.
+
+    Args:
+        folder: of the shards.
+        rows: which, int64, by their number in key order; default: all.
+    """
+    keys = None
+    if rows is not None:
+        index = list(shards.index(folder))
+        keys = frozenset(index[row].key for row in rows)
+    batch: list[Sample] = []
+    for sample in shards.read(folder, ["image"], keys):
+        batch.append(sample)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def some(folder: Path, most: int, rng: RandomStream) -> npt.NDArray[np.int64]:
+    """Return the numbers of at most `most` samples of shards, drawn, ascending, int64."""
+    count = len(list(shards.index(folder)))
+    return np.sort(rng.choice(count, min(most, count)))

@@ -1,0 +1,82 @@
+"""BatchNorm adaptation: means and variances of normalisation layers are those of unlabelled target images.
+
+    mean = N/(N + n) source mean + n/(N + n) target mean, likewise the variance
+
+N is `prior`, n the number of target images; with a prior of 0 the source's statistics are forgotten. They are measured
+in training mode, so that each layer sees what batches normalised by themselves give, each batch counting by its size.
+Labels are not read. What is adapted on: see `_targets`.
+
+Source: Schneider et al., "Improving robustness against common corruptions by covariate shift adaptation", NeurIPS
+2020, section 3, equation 2. Differs: n is all of the target, where they also adapt on single batches; variances are
+means of those within batches.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.methods import _targets
+
+SEES = "sample"
+NEEDS = ("net",)
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {"target": "", "prior": 0}
+
+needs = _targets.needs
+
+
+class BatchNormAdapted(_targets.Adapted):
+    """A net whose statistics are those of the target of each position."""
+
+    def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
+        super().__init__(predictor, params["target"])
+        self._prior = params["prior"]
+
+    def learn(self, target: _targets.Target, seed: int) -> None:
+        """Measure the target, which needs no draws."""
+        del seed
+        measure(self.predictor, target.folder, self._prior)
+
+
+def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> BatchNormAdapted:
+    """Return the predictor with `at`."""
+    return BatchNormAdapted(predictor, params)
+
+
+def layers(net: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Return the layers of batch normalisation that keep statistics.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not found:
+        raise ModelError(f"{type(net).__name__} has no batch normalisation whose statistics could adapt")
+    return found
+
+
+def measure(predictor: nets.TorchPredictor, folder: Path, prior: float = 0) -> None:
+    """Set the statistics of a net's batch normalisation from target images, in place."""
+    found: list[Any] = layers(predictor.net)
+    before = [(layer.running_mean.clone(), layer.running_var.clone(), layer.momentum) for layer in found]
+    count = 0
+    for layer in found:
+        layer.train()
+    with torch.no_grad():
+        for batch in _targets.images(folder):
+            count += len(batch)
+            for layer in found:
+                layer.momentum = len(batch) / count
+            predictor.net(nets.to_inputs(predictor.prepare(batch), predictor.device))
+    share = count / (count + prior)
+    for layer, (mean, variance, momentum) in zip(found, before, strict=True):
+        layer.running_mean.mul_(share).add_((1 - share) * mean)
+        layer.running_var.mul_(share).add_((1 - share) * variance)
+        layer.momentum = momentum
+        layer.eval()

@@ -1,0 +1,90 @@
+"""Robust pseudo-labelling: scales and offsets of normalisation learn from a net's own answers on a target.
+
+Each of `epochs` goes through the target in batches with a new order; the loss is generalised cross-entropy with the
+predicted class for the label (q 0.8), so that answers which the net is unsure of pull less. Batch normalisation is in
+training mode while it learns, and afterwards has the target's statistics (`bn_adapt` with a prior of 0). Labels are
+not read. What is adapted on: see `_targets`.
+
+Source: Rusak et al., "If your data distribution shifts, use self-learning", TMLR 2022, sections 3 and 4. Differs:
+plain SGD with momentum 0.9 over the whole target, and the rate is an option that nothing tunes here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.losses import generalised_cross_entropy
+from shiftbench.plugins.methods import _targets, bn_adapt
+
+SEES = "sample"
+NEEDS = ("net",)
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "target": "",
+    "q": 0.8,
+    "epochs": 5,
+    "batch_size": 64,
+    "lr": 0.001,
+    "momentum": 0.9,
+    "seed": 0,
+}
+
+needs = _targets.needs
+
+
+class RobustPseudoLabelled(_targets.Adapted):
+    """A net whose normalisation has learnt from its answers on the target of each position."""
+
+    def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
+        super().__init__(predictor, params["target"])
+        self._params = params
+
+    def learn(self, target: _targets.Target, seed: int) -> None:
+        """Learn from the target, then measure it."""
+        words = RandomStream(self._params["seed"], "rpl", target.ref.name, str(seed))
+        shown = [self.predictor.prepare(batch) for batch in _targets.images(target.folder)]
+        learn(self.net, np.concatenate(shown), self.predictor.device, self._params, words)
+        bn_adapt.measure(self.predictor, target.folder)
+
+
+def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> RobustPseudoLabelled:
+    """Return the predictor with `at`."""
+    return RobustPseudoLabelled(predictor, params)
+
+
+def learn(
+    net: torch.nn.Module,
+    shown: np.ndarray[Any, Any],
+    device: torch.device,
+    params: Mapping[str, Any],
+    words: RandomStream,
+) -> None:
+    """Train scales and offsets on prepared images, in place; the net is in evaluation mode afterwards.
+
+    Args:
+        net: with batch normalisation.
+        shown: (n, ...), as the model's `prepare` gives it.
+        device: where the net is.
+        params: the options.
+        words: orders of the epochs.
+    """
+    found = bn_adapt.layers(net)
+    optimizer = torch.optim.SGD([p for layer in found for p in layer.parameters()], params["lr"], params["momentum"])
+    for layer in found:
+        layer.train()
+    size = min(params["batch_size"], len(shown))
+    for _ in range(params["epochs"]):
+        order = words.choice(len(shown))
+        for start in range(0, len(order) - size + 1, size):
+            batch = nets.to_inputs(shown[order[start : start + size]], device)
+            optimizer.zero_grad()
+            generalised_cross_entropy.loss(net(batch), params["q"]).backward()
+            optimizer.step()
+    optimizer.zero_grad()
+    net.eval()

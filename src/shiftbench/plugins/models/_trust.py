@@ -1,0 +1,19 @@
+"""Files of strangers that can run code: none is opened before the user says `trust: true`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shiftbench.base.errors import ModelError
+
+
+def require(params: Mapping[str, Any], why: str) -> None:
+    """Refuse a model that can run code and that the user does not say to trust; the plan does so before.
+
+    Raises:
+        ModelError: the option `trust` is not true.
+    """
+    if params["trust"] is not True:
+        raise ModelError(
+            f"{params['path'] or params.get('target')} is refused: {why}; `trust: true` at the model in params.yaml "
+            "says that you trust who made it"
+        )

@@ -1,0 +1,53 @@
+"""CenterNet on MobileNetV3: a detector of COCO's 80 categories, as a TensorFlow.js graph, run with torch.
+
+Source: Zhou, Wang and Kraehenbuehl 2019, "Objects as Points", arXiv:1904.07850; the graph as in
+`sources/human_models.yaml`. Input 512 x 512, stretched; the graph itself decodes its 100 best boxes. Those above
+`threshold` count.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench.base import refs
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _boxed_graph, _graphs
+from shiftbench.plugins.models._boxes import Found
+
+TASK = "detection"
+CITATION = "Zhou, Wang and Kraehenbuehl, Objects as Points, 2019, arXiv:1904.07850"
+PARAMS: dict[str, object] = {"threshold": 0.05}
+SIZE = 512
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the graph."""
+    return [refs.sources(_boxed_graph.SOURCE)]
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return the sha256 of the weights' file."""
+    return _boxed_graph.pretrained("centernet", inputs)
+
+
+def load(
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> nets.Predictor:
+    """Return the detector, for those of the classes that COCO has.
+
+    Raises:
+        ModelError: COCO has none of them, or the weights were made from another file.
+    """
+
+    def detect(graph: _graphs.Graph, image: torch.Tensor) -> Found:
+        feed = {"tower_0/images": image.permute(0, 2, 3, 1).float()}
+        (found,) = graph(feed, ["tower_0/detections"])
+        rows = found.reshape(-1, 6)
+        rows = rows[rows[:, 4] >= params["threshold"]]
+        return Found(rows[:, :4], rows[:, 4], rows[:, 5].long())
+
+    graph = _boxed_graph.file("centernet", inputs)
+    return _boxed_graph.predictor(graph, weights, classes, SIZE, detect)

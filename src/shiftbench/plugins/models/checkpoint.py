@@ -1,0 +1,102 @@
+"""A checkpoint file of yours in an architecture from `models/`, `torchvision` or `timm`.
+
+`mine: {use: checkpoint, path: mine.safetensors, net: torchvision, options: {name: resnet50}}`. `.safetensors`,
+or `.pt` that loads with `weights_only=True`; a pickle is refused. Tensor names may be the net's own or,
+for torchvision and timm, those of the uncut net, with or without its head.
+
+`rename` takes a release's names to the net's: what they begin with -> what stands in its place, null for tensors that
+are left out (projections, momentum encoders); the longest beginning counts. Nothing else is dropped.
+
+| release | rename |
+| --- | --- |
+| MoCo v3, ResNet-50 | `{module.base_encoder.: "", module.base_encoder.fc.: null, module.: null}` |
+| SwAV, ResNet-50 | `{module.: "", module.projection_head.: null, module.prototypes.: null}` |
+| iBOT, ViT (with a head of its own: `extract_backbone_weights.py` of the release takes it off) | none |
+
+Source: none; the names are those of the releases (facebookresearch/moco-v3, facebookresearch/swav, bytedance/ibot).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _foreign
+
+TASK = "classification"
+PARAMS: dict[str, object] = {"path": "", "net": "convnet", "options": {}, "rename": {}}
+
+
+def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the other plugins whose code decides the result."""
+    return [("models", params["net"])]
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the architecture that `net` names.
+
+    Raises:
+        ModelError: `net` is no architecture.
+    """
+    model, options = _inner(params)
+    net: nn.Module = model.build(options, classes)
+    return net
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return the file's tensors under the names that `rename` gives; without it, a `module.` is taken off.
+
+    Raises:
+        ModelError: the file is missing or refused, or no tensor's name begins as `rename` says.
+    """
+    file = Path(params["path"])
+    with _foreign.reading(file, "checkpoint"):
+        state = nets.read_state(file)
+    return renamed(state, params["rename"] or {"module.": ""}, asked=bool(params["rename"]))
+
+
+def renamed(state: nets.State, beginnings: Mapping[str, str | None], *, asked: bool = True) -> nets.State:
+    """Return a state dict under other names.
+
+    Args:
+        state: as it was released.
+        beginnings: of names -> what stands in their place, None: left out; the longest that fits counts.
+        asked: refuse a beginning that no name has.
+
+    Raises:
+        ModelError: no name begins so.
+    """
+    idle = [one for one in beginnings if not any(name.startswith(one) for name in state)]
+    if asked and idle:
+        raise ModelError(
+            f"checkpoint: no tensor's name begins with {idle[0]!r}; the first is {next(iter(state), 'none')!r}; "
+            "correct `rename`"
+        )
+    found = {}
+    for name, tensor in state.items():
+        old = max((one for one in beginnings if name.startswith(one)), key=len, default="")
+        new = beginnings.get(old, "")
+        if new is not None:
+            found[new + name.removeprefix(old)] = tensor
+    return found
+
+
+def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
+    model = registry.find("models", params["net"])
+    if not hasattr(model, "build"):
+        raise ModelError(f"checkpoint's net {params['net']!r} is no architecture; use convnet, torchvision, timm")
+    return model, {**model.PARAMS, **params["options"]}
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return the net's input for samples."""
+    model, options = _inner(params)
+    return nets.prepare(model, samples, options)

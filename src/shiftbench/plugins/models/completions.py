@@ -1,0 +1,105 @@
+"""Completions sampled elsewhere, as a model: `theirs: {use: completions, path: theirs.jsonl}`, trainer `given`.
+
+A JSON object a line: `key`, the end of a sample's key or all of it, `completion`, and what is known of its tokens, if
+it is: `entropies` and `log_probabilities`, a number for each token in nats, `closing`, which token closes the thinking
+(null: none), and `truncated`. A key with several lines has several completions; all keys have as many. It answers for
+the samples in it, as they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so.
+
+`answer_after` is the mark behind which this model's answers are, such as `</think>`; a completion without it has no
+answer. Empty, it is as the dataset says: models that think aloud and models that do not can answer the same questions.
+
+Source: none; it is what a reward sees in TRL or veRL, once it is given entropies, written down.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.evaluation.llm.token_statistics import TokenStatistics
+from shiftbench.plugins.models import _given
+
+TASK = "free_text"
+REEVALUABLE = False
+PARAMS: dict[str, object] = {"path": "", "answer_after": ""}
+Completion = tuple[str, TokenStatistics | None]
+
+
+def load(
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> nets.Predictor:
+    """Return a predictor that looks up each sample's key: `completions` and, where all have them, `statistics`.
+
+    With a mark also `answer_after`, that mark for each sample.
+
+    Raises:
+        ModelError: the file is another one, a line is none of that form, or a sample has none.
+    """
+    file = _given.check(weights, params["path"])
+    known = read(file)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = [_of(sample, known, file) for sample in samples]
+        outputs = {"completions": _cells([[text for text, _ in own] for own in found])}
+        if all(told is not None for own in found for _, told in own):
+            outputs["statistics"] = _cells([[told for _, told in own] for own in found])
+        if params["answer_after"]:
+            outputs["answer_after"] = np.full(len(samples), params["answer_after"], object)
+        return outputs
+
+    return predict
+
+
+def read(file: Path) -> dict[str, list[Completion]]:
+    """Return the completions of each key, in the order of the lines.
+
+    Raises:
+        ModelError: a line of another form; names file and line.
+    """
+    known: dict[str, list[Completion]] = {}
+    with file.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            key, completion = _line(line, f"{file}, line {number}")
+            known.setdefault(key, []).append(completion)
+    return known
+
+
+def _line(line: str, where: str) -> tuple[str, Completion]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("key", "completion")):
+        raise ModelError(f"{where}: expected a JSON object with the texts key and completion; got {line[:60]!r}")
+    if "entropies" not in found:
+        return found["key"], (found["completion"], None)
+    try:
+        entropies, logs = (np.array(found[name], np.float64) for name in ("entropies", "log_probabilities"))
+        told = TokenStatistics(entropies, logs, found["closing"], bool(found["truncated"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{where}: what is known of tokens is entropies, log_probabilities, closing and truncated: {error!r}"
+        ) from None
+    return found["key"], (found["completion"], told)
+
+
+def _of(sample: Sample, known: Mapping[str, list[Completion]], file: Path) -> list[Completion]:
+    found = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
+    if not found:
+        raise ModelError(
+            f"{file} has no completion for {sample.key!r}; it can only be evaluated on what it was sampled for"
+        )
+    return found
+
+
+def _cells(rows: Sequence[Sequence[Any]]) -> np.ndarray[Any, Any]:
+    found = np.empty(len(rows), object)
+    for at, row in enumerate(rows):
+        found[at] = tuple(row)
+    return found

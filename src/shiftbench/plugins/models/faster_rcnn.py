@@ -1,0 +1,162 @@
+"""Faster R-CNN: proposals of boxes, then a class and a better box for each; torchvision's, with features of each box.
+
+`backbone`: `mobilenet_v3_large_320` or `resnet50`, each with a feature pyramid, weights fresh (checkpoints: trainer
+`given`), or `small`: three layers of stride 2, one map, boxes of about 16 to 32 pixels, a head of 128 features, so that
+both stages train on a CPU in a minute.
+Inputs are squares of `size`. Of each box that is left the logits and features are those of the second stage
+on that box once more (the C classes, without background), since torchvision keeps none of the proposal it came from.
+Images without a box are all background to both stages. `torchvision_detection` has more nets, none of which
+tells the logits and features of a box.
+
+Source: Ren et al. 2015, "Faster R-CNN", arXiv:1506.01497; Lin et al. 2017, "Feature Pyramid Networks"; torchvision's
+`fasterrcnn_*_fpn`. Options: `top` boxes an image at most, `threshold` lowest score.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _boxes
+from shiftbench.plugins.models._boxes import Found, Truth
+
+TASK = "detection"
+PARAMS: dict[str, object] = {"backbone": "mobilenet_v3_large_320", "size": 320, "top": 100, "threshold": 0.05}
+BACKBONES = {
+    "mobilenet_v3_large_320": "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "resnet50": "fasterrcnn_resnet50_fpn",
+    "small": "",
+}
+WIDTHS, POOLED, HIDDEN = (16, 32, 64), 5, 128
+"""Of `small`: channels of its layers, side of what is pooled of a box, features of its head."""
+
+
+class FasterRcnn(nn.Module):
+    """Images uint8 (n, 3, h, w) to boxes; see `_boxes`."""
+
+    def __init__(self, params: Mapping[str, Any], classes: int) -> None:
+        super().__init__()
+        options = {
+            "min_size": params["size"],
+            "max_size": params["size"],
+            "box_score_thresh": params["threshold"],
+            "box_detections_per_img": params["top"],
+        }
+        make = _small if params["backbone"] == "small" else _named(params["backbone"])
+        self.net: Any = make(classes + 1, **options)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the scores of all that is found, from the first image on, (k,)."""
+        return torch.cat([found.scores for found in self.detect(images)])
+
+    def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:
+        """Return the sum of the four losses of a batch, in either mode of the net."""
+        targets = [
+            {"boxes": truth.boxes.to(images.device), "labels": truth.labels.to(images.device) + 1} for truth in truths
+        ]
+        stages = (self.net, self.net.rpn, self.net.roi_heads)
+        before = [stage.training for stage in stages]
+        try:
+            for stage in stages:  # not their layers: normalisation stays as it is
+                stage.training = True
+            losses = self.net(list(images.float() / 255), targets)
+        finally:
+            for stage, mode in zip(stages, before, strict=True):
+                stage.training = mode
+        return torch.stack(list(losses.values())).sum()
+
+    def detect(self, images: torch.Tensor) -> list[Found]:
+        """Return what is found in each image, from the highest score down."""
+        net, size = self.net, tuple(images.shape[2:])
+        batch, _ = net.transform(list(images.float() / 255))
+        maps = net.backbone(batch.tensors)
+        proposals, _ = net.rpn(batch, maps)
+        found, _ = net.roi_heads(maps, proposals, batch.image_sizes)
+        boxes = [one["boxes"] for one in found]
+        features = net.roi_heads.box_head(net.roi_heads.box_roi_pool(maps, boxes, batch.image_sizes))
+        logits = net.roi_heads.box_predictor(features)[0][:, 1:]
+        counts = [len(one) for one in boxes]
+        placed = net.transform.postprocess(found, batch.image_sizes, [size] * len(images))
+        return [
+            Found(one["boxes"], one["scores"], one["labels"] - 1, own, cells)
+            for one, own, cells in zip(placed, logits.split(counts), features.split(counts), strict=True)
+        ]
+
+
+def _named(backbone: str) -> Callable[..., nn.Module]:
+    from torchvision.models import detection
+
+    make: Callable[..., nn.Module] = getattr(detection, BACKBONES[backbone])
+    return lambda count, **options: make(weights=None, weights_backbone=None, num_classes=count, **options)
+
+
+class _Trunk(nn.Sequential):
+    """Layers that give one map, under the name that torchvision's nets look it up by."""
+
+    out_channels = WIDTHS[-1]
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the map of images (n, 3, h, w), (n, 64, h / 8, w / 8)."""
+        found: torch.Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+        return {"0": found}
+
+
+def _small(count: int, **options: Any) -> nn.Module:
+    """Return a net for images of about 64 pixels; 40 proposals an image, 64 of 576 places teach the first stage."""
+    from torchvision.models import detection
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.models.detection.rpn import AnchorGenerator
+    from torchvision.ops import MultiScaleRoIAlign
+
+    layers: list[nn.Module] = []
+    for before, after in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True):
+        for wide, stride in ((before, 2), (after, 1)):
+            layers += [nn.Conv2d(wide, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
+            layers.append(nn.ReLU())
+    net: nn.Module = detection.FasterRCNN(
+        _Trunk(*layers),
+        rpn_anchor_generator=AnchorGenerator(((16, 23, 32),), ((0.5, 1.0, 2.0),)),
+        rpn_pre_nms_top_n_train=200,
+        rpn_post_nms_top_n_train=40,
+        rpn_pre_nms_top_n_test=200,
+        rpn_post_nms_top_n_test=40,
+        rpn_batch_size_per_image=64,
+        box_batch_size_per_image=32,
+        box_roi_pool=MultiScaleRoIAlign(["0"], POOLED, 2),
+        box_head=TwoMLPHead(WIDTHS[-1] * POOLED**2, HIDDEN),
+        box_predictor=FastRCNNPredictor(HIDDEN, count),
+        **options,
+    )
+    return net
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator.
+
+    Raises:
+        ParamsError: no such backbone, or a size below 32.
+    """
+    if params["backbone"] not in BACKBONES:
+        raise ParamsError(f"faster_rcnn: backbone is {params['backbone']!r} ({near(params['backbone'], BACKBONES)})")
+    if params["size"] < 32 or params["top"] < 1:
+        raise ParamsError(
+            f"faster_rcnn: size {params['size']} and top {params['top']}; expected 32 or more, and 1 or more"
+        )
+    return FasterRcnn(params, classes)
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxes.Array:
+    """Return uint8 (n, 3, size, size)."""
+    return _boxes.square(samples, params["size"])
+
+
+def predictor(
+    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> nets.Predictor:
+    """Return the predictor of a net with its weights."""
+    return _boxes.BoxPredictor(net, model, params, device, precision)

@@ -1,0 +1,87 @@
+"""A detector of yours as an ONNX graph, run by onnxruntime: `mine: {use: onnx_detection, path: mine.onnx, size: 640}`.
+
+The graph takes float32 (1, 3, size, size), the image stretched and normalised by `mean` and `std` (of 0 to 1), and
+gives boxes (k, 4), scores (k,) and labels (k,), a leading axis of 1 or none; `boxes`, `scores` and `labels` are the
+names of these outputs. `form` says
+what a box is: `xyxy`, `xywh` or `cxcywh`, in pixels of the input, or in shares of it (`shares: true`). `first` is the
+label of the dataset's first class; labels outside the classes are left out. So detectors of MMDetection or Detectron2
+come in, exported.
+
+Source: https://onnxruntime.ai.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _boxes, _given, onnx
+from shiftbench.plugins.models._boxes import Found
+
+TASK = "detection"
+PARAMS: dict[str, object] = {
+    "path": "",
+    "size": 640,
+    "boxes": "boxes",
+    "scores": "scores",
+    "labels": "labels",
+    "form": "xyxy",
+    "shares": False,
+    "first": 0,
+    "threshold": 0.01,
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
+FORMS = ("xyxy", "xywh", "cxcywh")
+
+
+def load(
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> nets.Predictor:
+    """Return the predictor of the graph at `path`.
+
+    Raises:
+        ModelError: onnxruntime is missing, the file is another one, or it lacks an output.
+        ParamsError: an unknown form of boxes.
+    """
+    if params["form"] not in FORMS:
+        raise ParamsError(f"onnx_detection: form is {params['form']!r} ({near(params['form'], FORMS)})")
+    opened = onnx.session(_given.check(weights, params["path"]), device)
+    wanted = [params[name] for name in ("boxes", "scores", "labels")]
+    known = [output.name for output in opened.get_outputs()]
+    for name in wanted:
+        if name not in known:
+            raise ModelError(f"{params['path']} has no output {name!r} ({near(name, known)})")
+    feed, size = opened.get_inputs()[0].name, int(params["size"])
+    mean, std = (np.array(params[name], np.float32).reshape(3, 1, 1) for name in ("mean", "std"))
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        found = []
+        for image in _boxes.square(samples, size):
+            pixels = ((image.astype(np.float32) / 255 - mean) / std)[None]
+            found.append(_found(opened.run(wanted, {feed: pixels}), params, len(classes)))
+        return _boxes.outputs(samples, found, (size, size))
+
+    return predict
+
+
+def _found(raw: Sequence[np.ndarray[Any, Any]], params: Mapping[str, Any], count: int) -> Found:
+    boxes = torch.from_numpy(np.asarray(raw[0], np.float32).reshape(-1, 4).copy())
+    scores = torch.from_numpy(np.asarray(raw[1], np.float32).reshape(-1).copy())
+    classes = torch.from_numpy(np.asarray(raw[2]).reshape(-1).astype(np.int64)) - int(params["first"])
+    if not len(boxes) == len(scores) == len(classes):
+        raise ModelError(f"{params['path']} gave {len(boxes)} boxes, {len(scores)} scores and {len(classes)} labels")
+    if params["shares"]:
+        boxes = boxes * float(params["size"])
+    if params["form"] == "cxcywh":
+        boxes[:, :2] -= boxes[:, 2:] / 2
+    if params["form"] != "xyxy":
+        boxes[:, 2:] += boxes[:, :2]
+    kept = (classes >= 0) & (classes < count) & (scores >= params["threshold"])
+    return Found(boxes[kept], scores[kept], classes[kept])

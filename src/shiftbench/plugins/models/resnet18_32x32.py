@@ -1,0 +1,29 @@
+"""ResNet-18 for images of 32 px: a first convolution of 3x3 without pooling; 512 features, 11.2 M parameters.
+
+Source: He et al. 2016, "Deep Residual Learning for Image Recognition", arXiv:1512.03385, table 1, with the first layer
+of their section 4.2 for CIFAR-10 and shortcuts of 1x1 convolutions, as OpenOOD and most of the field have it. Tensors
+have the names of OpenOOD's `ResNet18_32x32`, but for the last layer (`head`, there `fc`), so that its released
+checkpoints can be loaded: `released: {use: given, path: .../best.ckpt}` under `trainers:`.
+
+`mean` and `std` normalise channels of 0..1 within the net; the default is CIFAR-10's, for CIFAR-100 OpenOOD takes
+mean (0.5071, 0.4867, 0.4408) and std (0.2675, 0.2565, 0.2761). `norm: group` has 32 groups in place of each batch
+normalisation (Wu and He 2018, "Group Normalization"), for nets that are adapted on a few samples. `depths` are the
+blocks of each width.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from shiftbench.plugins.models import _resnet
+
+TASK = "classification"
+PARAMS: dict[str, object] = {**_resnet.CIFAR10, "norm": "batch", "depths": [2, 2, 2, 2]}
+prepare_batch = _resnet.prepare_batch
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights from torch's generator."""
+    net = _resnet.ResNet(params["depths"], classes, params["mean"], params["std"])
+    return _resnet.grouped(net) if params["norm"] == "group" else net

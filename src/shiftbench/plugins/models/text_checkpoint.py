@@ -1,0 +1,65 @@
+"""A text classifier of yours in transformers' layout: `mine: {use: text_checkpoint, path: /data/bert}`.
+
+The folder holds `config.json`, `model.safetensors` and the tokeniser's files (`save_pretrained` writes them); `{seed}`
+in it is the training seed. Its labels are the dataset's classes, in order. Texts are cut to `length` tokens. Nothing is
+downloaded, and no code of the folder is run. Trained by nothing: use the trainer `given`.
+
+Source: Wolf et al. 2020, "Transformers", EMNLP demos, arXiv:1910.03771.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given, _optional
+
+TASK = "text_classification"
+PARAMS: dict[str, object] = {"path": "", "length": 512}
+TENSORS = "model.safetensors"
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return what the weights say of the checkpoint: the sha256 of its tensors."""
+    return _given.state(_tensors(params))
+
+
+def load(
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> nets.Predictor:
+    """Return the predictor: `logits` float32 (n, classes).
+
+    Raises:
+        ModelError: transformers is missing, the checkpoint is another one, or has another number of labels.
+    """
+    folder = _given.check(weights, _tensors(params)).parent
+    transformers = _optional.package("transformers", "llm")
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokens = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        net = transformers.AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder} is no text classifier of transformers: {error}") from None
+    if net.config.num_labels != len(classes):
+        raise ModelError(f"{folder} has {net.config.num_labels} labels, the dataset {len(classes)} classes")
+    place = nets.pick_device(device)
+    net = net.to(place).eval()
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        texts = [sample.fields["text"] for sample in samples]
+        encoded = tokens(texts, padding=True, truncation=True, max_length=params["length"], return_tensors="pt").to(
+            place
+        )
+        with torch.inference_mode():
+            return {"logits": nets.to_numpy(net(**encoded).logits)}
+
+    return predict
+
+
+def _tensors(params: Mapping[str, Any]) -> str:
+    return str(Path(params["path"]) / TENSORS)

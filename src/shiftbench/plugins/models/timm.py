@@ -1,0 +1,79 @@
+"""Any classifier of timm by its name: `mine: {use: timm, name: resnet50.a1_in1k}`; needs shiftbench[timm].
+
+Weights are downloaded from the hub by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and
+`std` are timm's usual ones; `timm.data.resolve_model_data_config` tells those of a net that wants others.
+
+Weights without a head (`vit_base_patch16_224.dino`, `.mae`) get one of zeros, for `linear_probe`. `pool` is of vision
+transformers: `token` (the class token), `mean` (of the patch tokens, which masked autoencoders want) or empty, the
+net's own; either way after the final norm, whose weights are the release's. He et al. (CVPR 2022) normalise anew after
+the mean when they fine-tune, which a frozen backbone has no weights for.
+Source: Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from shiftbench.base.errors import ModelError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _optional, _pretrained
+
+TASK = "classification"
+PRETRAINED_ON = "imagenet"
+POOLS: dict[str, dict[str, object]] = {
+    "": {},
+    "token": {"global_pool": "token"},
+    "mean": {"global_pool": "avg", "fc_norm": False},
+}
+"""Option `pool` -> timm's options; without `fc_norm: False` its mean has a norm of its own, which no release brings."""
+PARAMS: dict[str, object] = {
+    "name": "resnet18",
+    "pool": "",
+    "size": 224,
+    "crop": 0.875,
+    "interpolation": "bicubic",
+    "mean": list(_pretrained.IMAGENET_MEAN),
+    "std": list(_pretrained.IMAGENET_STD),
+}
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights.
+
+    Raises:
+        ModelError: timm is missing, has no net of that name, the net's head is not linear, or it has no such pooling.
+    """
+    name, pool = params["name"], params["pool"]
+    if pool not in POOLS:
+        raise ModelError(f"timm: pool is {pool!r}; {near(pool, POOLS)}")
+    try:
+        net = _create(name, num_classes=classes, **POOLS[pool])
+    except TypeError as error:
+        raise ModelError(
+            f"timm: {name} has no pool {pool!r} ({error}); leave it out for a net without tokens"
+        ) from None
+    return _pretrained.Split(net, classes, params["mean"], params["std"])
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return the state dict that timm downloads from the hub."""
+    state: nets.State = _create(params["name"], pretrained=True).state_dict()
+    return state
+
+
+def _create(name: str, **options: object) -> nn.Module:
+    timm = _optional.package("timm", "timm")
+    if not timm.is_model(name):
+        raise ModelError(f"timm has no net {name!r}; {near(name, timm.list_models())}")
+    net: nn.Module = timm.create_model(name, **options)
+    return net
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return uint8 (n, 3, size, size)."""
+    return _pretrained.prepare_batch(samples, params)

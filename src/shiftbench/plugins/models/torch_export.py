@@ -1,0 +1,105 @@
+"""A program saved by torch.export: `mine: {use: torch_export, path: mine.pt2, size: 224, trust: true}`.
+
+It takes float32 (n, channels, size, size) and gives logits (n, classes), or a pair with features.
+Export it with a dynamic batch dimension, or every batch must have the size that it was exported with.
+
+What is loaded may run Python (expressions of shapes are evaluated), so that the option `trust: true` must say that you
+trust who made the file. Pickles in it are refused all the same: an exported program needs none but tensors.
+
+Source: the PyTorch documentation, "torch.export".
+"""
+
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench.base import files
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _foreign, _given, _trust
+
+TASK = "classification"
+RUNS_CODE = "a file of torch.export can run Python when it is loaded"
+PARAMS: dict[str, object] = {
+    "path": "",
+    "trust": False,
+    "channels": 3,
+    "size": 0,
+    "crop": 1.0,
+    "interpolation": "bicubic",
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+}
+
+_KNOWN = re.compile(
+    r"[^/]+/(archive_format|archive_version|byteorder|version|\.data/\w+|models/[^/]+\.json|extra/.*"
+    r"|data/(weights|constants)/((weight|tensor)_\d+|[^/]+_config\.json)|data/sample_inputs/[^/]+\.pt)"
+)
+
+
+def load(
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> nets.Predictor:
+    """Return the predictor of the module at `path`.
+
+    Raises:
+        ModelError: the file is another one or cannot be read, or its outputs do not fit.
+    """
+    _trust.require(params, RUNS_CODE)
+    file, place = _given.check(weights, params["path"]), nets.pick_device(device)
+    _refuse_more_than_tensors(file)
+    with _foreign.reading(file, "torch_export"):
+        module = _module(file).to(place)
+
+    return _foreign.predictor(module, params, len(classes), place)
+
+
+def _module(file: Path) -> torch.nn.Module:
+    try:
+        with _only_tensors():
+            return torch.export.load(file).module()
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{file} is refused: it holds pickled Python objects, and loading them could run code "
+            f"({_foreign.first_line(error)}); export the net alone"
+        ) from None
+
+
+def _refuse_more_than_tensors(file: Path) -> None:
+    """Refuse an archive with anything beside the program, its tensors, and sample inputs: pickled objects, libraries.
+
+    Raises:
+        ModelError: names the member.
+    """
+    if not zipfile.is_zipfile(file):
+        told = files.looks(file) or "it is no archive of torch.export"
+        raise ModelError(f"{file} cannot be read as torch_export: {told}; save or download it again")
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if not _KNOWN.fullmatch(name):
+                raise ModelError(
+                    f"{file} is refused: it holds {name!r}, which is neither the program nor a tensor of it; export "
+                    "the net alone"
+                )
+
+
+@contextmanager
+def _only_tensors() -> Iterator[None]:
+    """Let no `torch.load` within unpickle more than tensors, whatever it is asked for."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before

@@ -1,0 +1,66 @@
+"""Any classifier of torchvision by its name: `mine: {use: torchvision, name: resnet50}`.
+
+`weights` is torchvision's name of them (`DEFAULT`, `IMAGENET1K_V1`); they are downloaded from
+download.pytorch.org by the trainer `pretrained`. `size`, `crop`, `interpolation`, `mean` and `std` are the usual
+ImageNet ones; see the weights' page for a net that wants others.
+Source: the torchvision documentation, "Models and pre-trained weights".
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from shiftbench.base.errors import ModelError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _pretrained
+
+TASK = "classification"
+PRETRAINED_ON = "imagenet"
+PARAMS: dict[str, object] = {
+    "name": "resnet18",
+    "weights": "DEFAULT",
+    "size": 224,
+    "crop": 0.875,
+    "interpolation": "bilinear",
+    "mean": list(_pretrained.IMAGENET_MEAN),
+    "std": list(_pretrained.IMAGENET_STD),
+}
+
+
+def build(params: Mapping[str, Any], classes: int) -> nn.Module:
+    """Return the net with fresh weights.
+
+    Raises:
+        ModelError: torchvision has no classifier of that name, or its head is not linear.
+    """
+    net = _create(params["name"], weights=None, num_classes=classes)
+    return _pretrained.Split(net, classes, params["mean"], params["std"])
+
+
+def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
+    """Return the state dict that torchvision downloads."""
+    state: nets.State = _create(params["name"], weights=params["weights"]).state_dict()
+    return state
+
+
+def _create(name: str, **options: Any) -> nn.Module:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise ModelError(f"torchvision has no classifier {name!r}; {near(name, known)}")
+    try:
+        net: nn.Module = models.get_model(name, **options)
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"torchvision cannot make {name}: {error}; check `weights:`") from None
+    return net
+
+
+def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Return uint8 (n, 3, size, size)."""
+    return _pretrained.prepare_batch(samples, params)

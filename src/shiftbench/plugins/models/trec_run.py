@@ -1,0 +1,47 @@
+"""Somebody else's ranked lists as a model: `theirs: {use: trec_run, path: theirs.run}`, with the trainer `given`.
+
+A run in TREC's format (`trec`), whose query ids are the ends of the samples' keys. It answers for the queries in it, as
+they were asked: it cannot be evaluated under a shift, and `REEVALUABLE` says so. Source: none.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import trec
+from shiftbench.evaluation import nets
+from shiftbench.plugins.models import _given, _rankers
+
+TASK = "ranking"
+REEVALUABLE = False
+PARAMS: dict[str, object] = {"path": ""}
+
+
+def load(
+    weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
+) -> nets.Predictor:
+    """Return a predictor that looks up each query.
+
+    Raises:
+        ModelError: the file is another one, or has no list for a query.
+        DataError: a line of another form.
+    """
+    file = _given.check(weights, params["path"])
+    run = trec.read_run(file)
+
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
+        names = [sample.key.rpartition("/")[2] for sample in samples]
+        missing = [name for name in names if name not in run]
+        if missing:
+            raise ModelError(
+                f"{file} has no list for query {missing[0]!r} ({len(missing)} of {len(names)} queries of the batch)"
+            )
+        return {
+            "documents": _rankers.ragged([[one for one, _ in run[name]] for name in names]),
+            "scores": _rankers.ragged([[score for _, score in run[name]] for name in names]),
+        }
+
+    return predict

@@ -1,0 +1,127 @@
+"""Shifts after one another: `fog+jpeg_compression` is fog, then JPEG.
+
+Each part draws the words that it draws alone, so that the fog of `fog+jpeg_compression` is the fog of
+`fog`. All parts have the same severity. A part's options stand under its name:
+`fog+occlusion: {occlusion: {kind: bars}}`. Parts may change different fields of a sample, each its own: the image
+and the question of `visual_question` under `gaussian_noise+char_noise`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.refs import Ref, sources
+from shiftbench.base.rng import RandomStream
+
+
+class Composed(ModuleType):
+    """A shift made of others; what a shift's file has, it has.
+
+    Args:
+        name: names of two or more different shifts, joined by `+`.
+
+    Raises:
+        PluginError: a part does not exist.
+        ParamsError: a part is a domain shift, or comes twice.
+    """
+
+    def __init__(self, name: str) -> None:
+        names = name.split(registry.JOIN)
+        self._parts = {part: registry.find("shifts", part) for part in names}
+        modules = list(self._parts.values())
+        self._check(name, names)
+        super().__init__(f"shiftbench.plugins.shifts.{name}", f"{', then '.join(names)}.")
+        self.__file__ = __file__
+        self.FIELDS = {module.FIELD for module in modules}
+        self.FIELD = modules[0].FIELD if len(self.FIELDS) == 1 else None  # None: the whole sample
+        self.RANGE = (0.0, min(module.RANGE[1] for module in modules))
+        self.LEVELS = {level: level for level in (1, 2, 3, 4, 5)}
+        self.PARAMS: dict[str, object] = {part: {} for part in names}
+        self.CONTINUOUS = {
+            part: module.CONTINUOUS for part, module in self._parts.items() if hasattr(module, "CONTINUOUS")
+        }
+        self.MOVES = any(getattr(module, "MOVES", False) for module in modules)
+        used = [source for module in modules for source in getattr(module, "SOURCES", ())]
+        self.SOURCES = tuple(dict.fromkeys(used))
+
+    def _check(self, name: str, names: list[str]) -> None:
+        for part, module in self._parts.items():
+            if hasattr(module, "DOMAIN"):
+                raise ParamsError(f"shift {name!r}: {part} is a domain shift, other data, which cannot be composed")
+        if len(self._parts) < len(names):
+            raise ParamsError(f"shift {name!r}: a part comes twice; each draws its words by its name")
+
+    def needs(self, params: dict[str, Any]) -> list[Ref]:
+        """Return what the parts need, their options checked."""
+        wanted: list[Ref] = []
+        for part, module in self._parts.items():
+            options = {**params, **self._options(part, params.get(part, {}))}
+            originals = [sources(name) for name in getattr(module, "SOURCES", ())]
+            wanted += module.needs(options) if hasattr(module, "needs") else originals
+        return list(dict.fromkeys(wanted))
+
+    def uses(self, _: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the parts: their code decides, too."""
+        return [("shifts", part) for part in self._parts]
+
+    def apply(
+        self,
+        value: Any,
+        severity: float,
+        rng: RandomStream,
+        *,
+        sources: Mapping[str, Path] | None = None,
+        **options: Mapping[str, object],
+    ) -> Any:
+        """Return the value (a whole sample where a part takes one) after all parts.
+
+        Raises:
+            RangeError: severity outside the range of a part.
+            ParamsError: an option that a part does not have.
+            DataError: a whole sample lacks a field that a part changes, or has boxes that would not follow.
+        """
+        if self.FIELD is None and self.MOVES and "boxes" in value.fields:
+            raise DataError(
+                f"{registry.called(self)} moves pixels and takes whole samples, so that boxes would stay behind; "
+                "apply its parts as shifts of their own"
+            )
+        for part, module in self._parts.items():
+            given = self._options(part, options.get(part, {}))
+            files = {"sources": sources or {}} if getattr(module, "SOURCES", ()) else {}
+            own = rng.of(part)
+            if self.FIELD is None and module.FIELD is not None:
+                if module.FIELD not in value.fields:
+                    raise DataError(f"no field {module.FIELD!r}, which {part} changes")
+                changed = module.apply(value.fields[module.FIELD], severity, own, **given, **files)
+                value = value.with_field(module.FIELD, changed)
+            else:
+                value = module.apply(value, severity, own, **given, **files)
+        return value
+
+    def follow(
+        self,
+        mask: Any,
+        severity: float,
+        rng: RandomStream,
+        *,
+        sources: Mapping[str, Path] | None = None,  # noqa: ARG002 - as `apply` is called
+        **options: Mapping[str, object],
+    ) -> Any:
+        """Return a mask after the parts that move pixels (`MOVES`); outside of it is black."""
+        for part, module in self._parts.items():
+            if getattr(module, "MOVES", False):
+                given = self._options(part, options.get(part, {}))
+                outside = {"border": "constant", "fill": 0}
+                given |= {name: value for name, value in outside.items() if name in given}
+                mask = module.apply(mask, severity, rng.of(part), **given)
+        return mask
+
+    def _options(self, part: str, given: Mapping[str, object]) -> dict[str, object]:
+        allowed: dict[str, object] = self._parts[part].PARAMS
+        unknown = given.keys() - allowed.keys()
+        if unknown:
+            raise ParamsError(f"shift {part!r} has no option {min(unknown)!r} ({near(min(unknown), allowed)})")
+        return {**allowed, **given}

@@ -1,0 +1,26 @@
+"""Identity: the clean data, which every shifted number is relative to.
+
+It takes the whole sample of any task and has one severity, 0.
+"""
+
+from typing import TypeVar
+
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.shifts import _levels
+
+FIELD = None
+LEVELS: dict[int, float] = {}
+RANGE = (0.0, 0.0)
+PARAMS: dict[str, object] = {}
+
+Value = TypeVar("Value")
+
+
+def apply(value: Value, severity: float, rng: RandomStream) -> Value:
+    """Return `value` itself; `rng` is not used.
+
+    Raises:
+        RangeError: a severity other than 0.
+    """
+    _levels.check(__name__, severity, RANGE)
+    return value

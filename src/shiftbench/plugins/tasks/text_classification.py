@@ -1,0 +1,39 @@
+"""A text belongs to one of a fixed list of classes; answers and metrics are those of images."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.tasks import _classified, _shown
+from shiftbench.plugins.tasks._classes import LabelSpace
+
+FIELDS = {"text": "txt", "label": "cls", "meta": "json"}
+REQUIRED = ("text", "label")
+FORMATS = tuple(_classified.FORMATS.values())
+METRICS = _classified.METRICS
+
+
+def schema(classes: int, outputs: str) -> pa.Schema:
+    """Return the record schema for `outputs` `full` or `top20` (the same for any number of classes).
+
+    Raises:
+        ParamsError: another mode.
+    """
+    return _classified.form(outputs).arrow
+
+
+def check(sample: Sample, classes: list[str]) -> None:
+    """Refuse a label that no class has (RangeError)."""
+    _classified.check(sample, classes)
+
+
+def shown(sample: Sample) -> dict[str, Any]:
+    """Return what a preview holds of a sample; see `_shown.shown`."""
+    return _shown.shown(sample)
+
+
+def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
+    """Return one record per sample, in their order; see `_classified.rows`."""
+    return _classified.rows(samples, outputs, space, outputs_mode)

@@ -1,0 +1,167 @@
+"""Training samples by environment: which are whose, the part that a seed sees, and batches of several environments.
+
+The environment of a sample is `environment` in its `meta`. `per_environment` takes so many of each, drawn anew for each
+training seed (the same for all trainers of one seed), so that seeds are draws of the data, too. `batch_size` 0 is all
+of them at every step; else so many of each environment, from shuffled passes over it; `environments_per_batch` of
+them, drawn anew for each step (0: all).
+
+Source: as the group loader of WILDS (Koh et al. 2021, arXiv:2012.07421) with `distinct_groups` and
+`uniform_over_groups`; full batches as in IRM's and RFC's ColoredMNIST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftbench.base.errors import DataError
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _loop
+from shiftbench.plugins.trainers._inputs import Inputs
+
+PARAMS: dict[str, object] = {"per_environment": 0, "batch_size": 0, "environments_per_batch": 0}
+Rows = NDArray[np.int64]
+
+
+class Part(NamedTuple):
+    """Of a batch what is of one environment: its name, the net's inputs (n, ...) and labels int64 (n,)."""
+
+    name: str
+    inputs: torch.Tensor
+    labels: torch.Tensor
+
+
+Batch = list[Part]
+
+
+class Environments:
+    """Samples of a split, and which environment each belongs to.
+
+    Attributes:
+        inputs: of n samples, as the model prepares them.
+        labels: int64 (n,).
+        rows: name -> rows, in the order of names.
+        home: names of the environments as they were read, whatever groups are made of them.
+    """
+
+    def __init__(
+        self, inputs: Inputs, labels: torch.Tensor, rows: Mapping[str, Rows], home: Sequence[str] | None = None
+    ) -> None:
+        self.inputs, self.labels, self.rows = inputs, labels, dict(rows)
+        self.home = tuple(rows if home is None else home)
+
+    def pooled(self) -> Environments:
+        """Return the same samples as one group."""
+        return self.regrouped({"all": np.concatenate(list(self.rows.values()))})
+
+    def regrouped(self, rows: Mapping[str, Rows]) -> Environments:
+        """Return the same samples in other groups; one without samples is left out."""
+        kept = {name: one for name, one in rows.items() if len(one)}
+        return Environments(self.inputs, self.labels, kept, self.home)
+
+    def part(self, name: str, rows: Rows, net: torch.nn.Module) -> Part:
+        """Return what a net is shown of rows, on its device."""
+        device = next(net.parameters()).device
+        labels = self.labels[torch.from_numpy(rows)].to(device)
+        return Part(name, nets.to_inputs(self.inputs[rows], device), labels)
+
+
+def read(job: TrainJob, split: str = "train") -> Environments:
+    """Return a split by environment; of `train`, where `per_environment` is set, the part of the job's seed.
+
+    Raises:
+        DataError: a sample states no environment, or an environment has fewer than are asked for.
+    """
+    wanted = job.params.get("per_environment", 0) if split == "train" else 0
+    if job.folder is None:
+        samples = job.samples(split)
+        named = [_environment(sample) for sample in samples]
+    else:
+        folder = job.folder(split)
+        named = [_environment(one) for one in shards.read(folder, ("meta",))]
+    rows = {name: np.flatnonzero([name == one for one in named]) for name in sorted(set(named))}
+    if wanted:
+        rows = {name: _part(job, name, one, wanted) for name, one in rows.items()}
+    if not wanted:
+        inputs, labels = _loop.inputs(job, split)
+        return Environments(inputs, labels, rows)
+    kept = np.concatenate(list(rows.values()))
+    source = samples if job.folder is None else shards.Lookup(job.folder(split))
+    chosen = [source[int(row)] for row in kept]
+    labels = torch.tensor([int(sample.fields["label"]) for sample in chosen])
+    ends = np.cumsum([0, *map(len, rows.values())])
+    renumbered = {name: np.arange(low, high) for name, low, high in zip(rows, ends[:-1], ends[1:], strict=True)}
+    return Environments(_loop.prepared(job, chosen), labels, renumbered)
+
+
+def _environment(sample: Sample) -> str:
+    meta = sample.fields.get("meta") or {}
+    if "environment" not in meta:
+        raise DataError(
+            f"{sample.key} states no environment in its meta; use a dataset that does, such as colored_mnist"
+        )
+    return str(meta["environment"])
+
+
+def _part(job: TrainJob, name: str, rows: Rows, wanted: int) -> Rows:
+    """Return so many rows of one environment, drawn by the seed."""
+    if len(rows) < wanted:
+        raise DataError(f"{job.dataset}: environment {name} has {len(rows)} samples, per_environment asks for {wanted}")
+    order = RandomStream(job.seed, "per_environment", job.dataset, name).choice(len(rows))
+    return rows[np.sort(np.asarray(order, dtype=np.int64)[:wanted])]
+
+
+def batches(
+    job: TrainJob, envs: Environments, net: torch.nn.Module, steps: int, purpose: str = "order"
+) -> Iterator[Batch]:
+    """Yield a batch for each step: one tensor of inputs and one of labels for each environment in it."""
+    size, names = job.params["batch_size"], list(envs.rows)
+    if not size:
+        whole = [envs.part(name, rows, net) for name, rows in envs.rows.items()]
+        for _ in range(steps):
+            yield whole
+        return
+    passes = {name: _passes(job, name, envs.rows[name], size, purpose) for name in names}
+    most = job.params["environments_per_batch"] or len(names)
+    for step in range(steps):
+        words = RandomStream(job.seed, job.trainer, job.dataset, f"{purpose}/{step}")
+        drawn = sorted(int(at) for at in words.choice(len(names))[:most])
+        yield [envs.part(names[at], next(passes[names[at]]), net) for at in drawn]
+
+
+def _passes(job: TrainJob, name: str, rows: Rows, size: int, purpose: str) -> Iterator[Rows]:
+    """Yield `size` rows at a time out of shuffled passes; what is left over at the end of a pass is left out."""
+    epoch = 0
+    while True:
+        words = RandomStream(job.seed, job.trainer, job.dataset, f"{purpose}/{name}/{epoch}")
+        order = rows[np.asarray(words.choice(len(rows)), dtype=np.int64)]
+        for low in range(0, max(1, len(order) - size + 1), size):
+            yield order[low : low + size]
+        epoch += 1
+
+
+def accuracies(net: torch.nn.Module, envs: Environments, batch: int = 1024) -> dict[str, float]:
+    """Return the share of right answers in each environment; the net is left in evaluation mode."""
+    return {
+        name: float((answers(net, envs, rows, batch) == envs.labels[rows]).float().mean())
+        for name, rows in envs.rows.items()
+    }
+
+
+def answers(net: torch.nn.Module, envs: Environments, rows: Rows, batch: int = 1024) -> torch.Tensor:
+    """Return the net's answers to rows, int64 (n,) on the CPU; the net is left in evaluation mode."""
+    net.eval()
+    with torch.inference_mode():
+        found = [
+            net(envs.part("", rows[low : low + batch], net).inputs).argmax(1).cpu()
+            for low in range(0, len(rows), batch)
+        ]
+    return torch.cat(found)

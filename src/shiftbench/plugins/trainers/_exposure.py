@@ -1,0 +1,53 @@
+"""What trainers with auxiliary outliers share: options, needs, and one forward pass over both batches."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.trainers import _loop, _outliers, erm, finetune
+
+OPTIONS: dict[str, object] = {
+    "start": "erm",
+    "outliers": "animal_shape",
+    "epochs": 3,
+    "batch_size": 64,
+    "optimizer": "sgd",
+    "lr": 0.01,
+    "schedule": "cosine",
+    "weight_decay": 0.00001,
+    "statistics": "learnt",
+    "shift": 1,
+    "flip": False,
+    "crops": None,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights to start from, the train and val shards, and the outliers'."""
+    return [*finetune.needs(params), *_outliers.needs(params)]
+
+
+def both(
+    net: nn.Module, batch: npt.NDArray[Any], outliers: _outliers.Outliers, rng: RandomStream, params: Mapping[str, Any]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the logits of a batch and of freshly drawn outliers, in one forward pass.
+
+    Args:
+        net: in training mode.
+        batch: prepared samples.
+        outliers: to draw from.
+        rng: of this step: those that move the batch come first, as in plain fine-tuning.
+        params: `shift`, `flip`, `per_sample`.
+    """
+    shift, flip = params["shift"], params["flip"]
+    seen = erm.move(batch, rng, shift, flip=flip)
+    drawn = outliers.draw(rng, params["per_sample"] * len(batch))
+    drawn = erm.move(drawn, rng, shift, flip=flip)
+    logits: torch.Tensor = net(_loop.tensor(np.concatenate([seen, drawn]), net))
+    return logits[: len(batch)], logits[len(batch) :]

@@ -1,0 +1,46 @@
+"""Adversarial training as the `robustness` package does it: the best point of projected gradient steps in L2 or Linf.
+
+Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR 2018, equation (2.1);
+Engstrom et al., "Robustness (Python Library)", 2019, https://github.com/MadryLab/robustness, whose defaults these are:
+7 steps, no random start, the best iterate in the place of the last, attacked in evaluation mode. Its step is stated;
+here it is 2.5 eps / steps unless `step` says another share of white. Move and schedule are those of `erm`, so that with
+`eps: 0` it is `erm` under another name. `pgd` is the other recipe: a random start, the last point, Linf alone.
+"""
+
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _adversary, _loop, erm
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    **erm.PARAMS,
+    "norm": "linf",
+    "eps": 0.05,
+    "steps": 7,
+    "step": None,
+    "random_start": False,
+    "best": True,
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ModelError: the model is given floats, and its file does not say in which range.
+        ParamsError: norm, eps, steps or step is out of range.
+    """
+    adversary = _adversary.Adversary(job.plugin, job.params)
+
+    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        attacked = adversary(net, seen, labels, rng)
+        return cross_entropy.loss(net(attacked), labels, job.params["smoothing"])
+
+    return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())

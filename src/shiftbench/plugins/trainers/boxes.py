@@ -1,0 +1,174 @@
+"""Training of a detector on boxes: the net's own loss, on batches in random order, mirrored and, if asked, recoloured.
+
+`steps` batches are drawn from shuffled passes over the train split. `start` names weights to begin with, `TRAINER` of
+the same dataset and model or `DATASET/MODEL-TRAINER`, of the same seed: fine-tuning. `extra` is another dataset of
+which `extra_share` of each batch are, such as images without a box (m-hood's proximal images); it has the same
+classes. `subset` and `extra_subset` take the first so many training and extra images (0: all). Images are held in
+memory, decoded, unless `in_memory: false`: each is then read when its turn comes, which changes no weights.
+
+Source: the schedule is Smith and Topin 2018 (one cycle) unless `schedule` names another; `augmentation: edge_mix` is
+ours, after Geirhos et al. 2019 (edges at random strength over the image, so that texture tells less).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.base.sample import Sample
+from shiftbench.data import shards
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.models import _boxes
+from shiftbench.plugins.models._boxes import Truth
+from shiftbench.plugins.trainers import _steps
+
+TASKS = ("detection",)
+PARAMS: dict[str, object] = {
+    "steps": 600,
+    "batch_size": 16,
+    "optimizer": "adamw",
+    "lr": 0.002,
+    "weight_decay": 0.0001,
+    "schedule": "one_cycle",
+    "flip": True,
+    "augmentation": "none",
+    "start": "",
+    "extra": "",
+    "extra_share": 0.25,
+    "extra_subset": 0,
+    "subset": 0,
+    "in_memory": True,
+}
+AUGMENTATIONS = ("none", "jitter", "edge_mix")
+Pixels = npt.NDArray[np.uint8]
+Images = list[Sample] | shards.Lookup
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards, those of the extra images, and the weights to begin with."""
+    return _steps.needs(params)
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last step.
+
+    Raises:
+        ModelError: the model is no detector that can be trained.
+        ParamsError: an option outside what is allowed.
+    """
+    params = job.params
+    if params["augmentation"] not in AUGMENTATIONS:
+        raise ParamsError(
+            f"boxes: augmentation is {params['augmentation']!r} ({near(params['augmentation'], AUGMENTATIONS)})"
+        )
+    if not hasattr(job.plugin, "build"):
+        raise ModelError(f"model {job.model!r} is a black box and cannot be trained on boxes")
+    net: Any = _steps.begun(job)
+    if not hasattr(net, "loss"):
+        raise ModelError(f"model {job.model!r} has no loss of boxes; take a detector")
+    fit(job, net)
+    return dict(net.state_dict())
+
+
+def fit(job: TrainJob, net: Any) -> None:
+    """Train a net in place; logs the mean training loss of every 50 steps and the loss on val at the end."""
+    device = nets.pick_device(job.device)
+    _steps.fit(job, net, _drawn(job), lambda batch: net.loss(torch.from_numpy(batch[0]).to(device), batch[1]))
+    job.log(job.params["steps"], "val_loss", _on_val(job, net, device))
+
+
+def _drawn(job: TrainJob) -> Iterator[tuple[Pixels, list[Truth]]]:
+    """Yield `steps` batches, changed as the options say."""
+    own = _first(_split(job, "train"), job.params["subset"])
+    for step, batch in enumerate(_steps.mixed(job, own, _extra(job))):
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"augment/{step}")
+        yield augmented(*_prepared(job, batch), rng, job.params)
+
+
+def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
+    held, size = _split(job, "val"), job.params["batch_size"]
+    values = []
+    net.eval()
+    with torch.inference_mode():
+        for at in range(0, len(held), size):
+            some = [held[number] for number in range(at, min(at + size, len(held)))]
+            images, truths = _prepared(job, some)
+            values.append(float(net.loss(torch.from_numpy(images).to(device), truths)))
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _prepared(job: TrainJob, samples: Sequence[Sample]) -> tuple[Pixels, list[Truth]]:
+    images = nets.prepare(job.plugin, samples, job.model_params)
+    return images, [_boxes.truth(sample, images.shape[2:]) for sample in samples]
+
+
+def _first(samples: Images, count: int) -> Images:
+    """Return the first so many images, in memory; 0: all as they are."""
+    return [samples[at] for at in range(min(count, len(samples)))] if count else samples
+
+
+def _split(job: TrainJob, split: str) -> Images:
+    """Return the images of a split of the dataset."""
+    if job.params["in_memory"]:
+        return job.samples(split)
+    return next(
+        shards.Lookup(path.parent)
+        for ref, path in job.inputs.items()
+        if ref.kind == "shards" and ref.parts[:2] == (job.dataset, split)
+    )
+
+
+def _extra(job: TrainJob) -> Images:
+    """Return the images of the other dataset; none without it."""
+    folder = _steps.extra(job)
+    if folder is None:
+        return []
+    about = shards.manifest(folder)
+    if tuple(about["classes"]) != job.classes:
+        raise ParamsError(f"boxes: the extra images, {about['dataset']}, have other classes than {job.dataset}")
+    found = shards.Lookup(folder)
+    held = len(found) if job.params["in_memory"] else 0
+    return _first(found, job.params["extra_subset"] or held)
+
+
+def augmented(
+    images: Pixels, truths: Sequence[Truth], rng: RandomStream, params: Mapping[str, Any]
+) -> tuple[Pixels, list[Truth]]:
+    """Return images uint8 (n, 3, h, w), every second one mirrored with its boxes, recoloured as `augmentation` says.
+
+    `jitter` multiplies each channel by 0.6 to 1.4; `edge_mix` blends with the negative of the edges by 0 to 1.
+    """
+    count, width = len(images), images.shape[3]
+    mirrored = (rng.uniform(count) < 0.5) & params["flip"]
+    images = np.where(mirrored[:, None, None, None], images[..., ::-1], images)
+    turned = [
+        Truth(_mirror(truth.boxes, width), truth.labels) if flip else truth
+        for truth, flip in zip(truths, mirrored, strict=True)
+    ]
+    if params["augmentation"] == "jitter":
+        factor = 0.6 + 0.8 * rng.uniform((count, 3, 1, 1))
+        images = np.rint(np.clip(images * factor, 0, 255)).astype(np.uint8)
+    if params["augmentation"] == "edge_mix":
+        share = rng.uniform((count, 1, 1, 1))
+        images = np.rint(images + share * (edges(images) - images)).astype(np.uint8)
+    return np.ascontiguousarray(images), turned
+
+
+def _mirror(boxes: torch.Tensor, width: int) -> torch.Tensor:
+    return torch.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], dim=1)
+
+
+def edges(images: Pixels) -> npt.NDArray[np.float32]:
+    """Return dark edges on white, float32 (n, 3, h, w), of the mean of the channels: 255 less 4 times the gradient."""
+    grey = images.astype(np.float32).mean(axis=1)
+    steps = np.zeros_like(grey)
+    steps[:, :, 1:] += np.abs(np.diff(grey, axis=2))
+    steps[:, 1:] += np.abs(np.diff(grey, axis=1))
+    dark = 255 - np.minimum(4 * steps, 255)
+    return np.repeat(dark[:, None], 3, axis=1)

@@ -1,0 +1,74 @@
+"""Images and the names of their classes, told together by InfoNCE: the pre-training of a dual encoder.
+
+Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021
+(https://arxiv.org/abs/2103.00020), section 2.3: both directions, a learnt scale. Differs: the texts are prompts from
+class names, and many images of a batch share one.
+
+The head is made of the names of the dataset's own classes, on raw features: what it predicts is what zero-shot
+classification predicts. `zero_shot` makes a classifier of other names, `linear_probe` one from labels.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import info_nce
+from shiftbench.plugins.models import _pairs
+from shiftbench.plugins.trainers import _loop, erm
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.05,
+    "template": "a photo of a {}",
+    "shift": 1,
+    "flip": False,
+}
+READS_SOURCES = True  # the text tower's
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the train and val shards; the text tower's originals are the model's `needs`."""
+    return [refs.shards(params["dataset"], split) for split in ("train", "val")]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ModelError: the model has no text tower.
+    """
+    if not hasattr(job.plugin, "texts"):
+        raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
+    net: Any = _loop.fresh_net(job)
+    named = _pairs.prompts(job.classes, job.params["template"])
+
+    def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        told = job.plugin.texts(net, named, job.model_params, job.inputs)[labels]
+        return info_nce.loss(net.image(_loop.tensor(seen, net)), told, net.scale)
+
+    def named_head() -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            told = job.plugin.texts(net, named, job.model_params, job.inputs)
+        return _pairs.from_texts(net.state_dict(), told, net.scale.item(), unit=False)
+
+    inputs, labels = _loop.data(job, "val")
+
+    def validate(net: torch.nn.Module) -> float:
+        net.load_state_dict(named_head())
+        return _loop.accuracy(net, inputs, labels)
+
+    _loop.fit(job, net, loss, validate=validate)
+    job.log(0, "scale", net.scale.item())
+    return named_head()

@@ -1,0 +1,106 @@
+"""Fine-tuning: a probed net trained further, a few epochs at a small rate.
+
+Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution",
+ICLR 2022 (LP-FT: start from the linear probe, which distorts features less). Differs: only the last part of
+the net is trained (`trained`: share of its parameter tensors), and the statistics of
+normalisation layers stay those of the pretraining, since small sets do not give better ones (`statistics: kept`).
+With `trained: 1.0` and `statistics: learnt` it is plain fine-tuning, the control of trainers that add a loss.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.base import refs
+from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _loop, erm
+
+TASKS = ("classification", "text_classification")
+PARAMS: dict[str, object] = {
+    "start": "linear_probe",
+    "epochs": 3,
+    "batch_size": 32,
+    "optimizer": "adamw",
+    "lr": 0.0001,
+    "schedule": "one_cycle",
+    "weight_decay": 0.01,
+    "smoothing": 0.0,
+    "trained": 0.3,
+    "statistics": "kept",
+    "shift": 8,
+    "flip": True,
+    "crops": None,
+}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the probed weights of the same seed, and the train and val shards."""
+    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    return [start, *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch.
+
+    Raises:
+        ModelError: the model is a black box.
+    """
+    net = begin(job)
+    freeze(net, job.params["trained"])
+
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+
+    return dict(_loop.fit(job, net, loss, mode(job.params["statistics"])).state_dict())
+
+
+def begin(job: TrainJob) -> nn.Module:
+    """Return the job's net with the weights that it starts from.
+
+    Raises:
+        ModelError: the model is a black box.
+    """
+    if not hasattr(job.plugin, "build"):
+        raise ModelError(f"model {job.model!r} is a black box and cannot be fine-tuned; probe it")
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(net, nets.read_state(start), start)
+    return net
+
+
+def mode(statistics: str) -> Callable[[nn.Module], object]:
+    """Return what puts a net in training mode, its running statistics `kept` or `learnt`.
+
+    Raises:
+        ParamsError: another word.
+    """
+    modes: dict[str, Callable[[nn.Module], object]] = {"kept": keep_statistics, "learnt": nn.Module.train}
+    if statistics not in modes:
+        raise ParamsError(f"statistics = {statistics!r}; {near(statistics, modes)}")
+    return modes[statistics]
+
+
+def freeze(net: nn.Module, trained: float) -> None:
+    """Let only the last share `trained` (0 to 1) of the parameter tensors learn; the head always does."""
+    parameters = list(net.parameters())
+    for parameter in parameters[: round((1 - trained) * len(parameters))]:
+        parameter.requires_grad = False
+    for parameter in net.get_submodule("head").parameters():
+        parameter.requires_grad = True
+
+
+def keep_statistics(net: nn.Module) -> None:
+    """Put a net in training mode, its batch normalisation in evaluation mode."""
+    net.train()
+    for part in net.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()

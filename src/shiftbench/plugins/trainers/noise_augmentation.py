@@ -1,0 +1,54 @@
+"""Training with noise: Gaussian noise is added to every image, of a deviation drawn for each.
+
+Source: Rusak et al., "A simple way to make neural networks robust against diverse image corruptions", ECCV 2020
+(Gaussian noise training; there half of a batch stays clean, and the deviation is fixed or one of ImageNet-C's five).
+Differs: here the deviation is uniform from 0 to `sigma` for each image. Move and schedule are those of `erm`.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _attack, _loop, erm
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "epochs": 12,
+    "batch_size": 128,
+    "optimizer": "adamw",
+    "lr": 0.004,
+    "weight_decay": 0.05,
+    "smoothing": 0.0,
+    "shift": 1,
+    "flip": False,
+    "sigma": 0.3,
+}
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch; `sigma` is a share of white.
+
+    Raises:
+        ModelError: the model is given floats, and its file does not say in which range.
+    """
+
+    def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        black, white = (end.numpy() for end in _attack.limits(job.plugin, seen))
+        noisy = noise(seen, rng, job.params["sigma"] * (white - black))
+        logits = net(_loop.tensor(np.clip(noisy, black, white), net))
+        return cross_entropy.loss(logits, labels, job.params["smoothing"])
+
+    return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
+
+
+def noise(batch: npt.NDArray[Any], rng: RandomStream, sigma: Any) -> npt.NDArray[np.float32]:
+    """Return the images with normal noise of a deviation uniform in 0 to sigma each, float32, not clipped."""
+    each = rng.uniform((len(batch),) + (1,) * (batch.ndim - 1))
+    noisy: npt.NDArray[np.float32] = batch + each * sigma * rng.normal(batch.shape)
+    return noisy.astype(np.float32)

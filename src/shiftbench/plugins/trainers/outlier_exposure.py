@@ -1,0 +1,37 @@
+"""Outlier exposure: fine-tuning with a second batch of auxiliary outliers, which are taught the uniform distribution.
+
+    L = CE(f(x), y) + weight x mean over outliers of -(1/C) sum_c log softmax_c(f(o))
+
+Source: Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, section 3 (weight
+0.5 for images, fine-tuned nets). One forward pass sees both batches, as there, so that normalisation layers do, too.
+`per_sample` outliers are drawn for each training sample (MixOE's code takes 2 for this comparison, its paper 1).
+Differs: outliers are drawn with replacement (`_outliers`), and moved as training samples are.
+"""
+
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {**_exposure.OPTIONS, "per_sample": 1, "weight": 0.5}
+needs = _exposure.needs
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch."""
+    outliers = _outliers.load(job)
+
+    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        known, unknown = _exposure.both(net, batch, outliers, rng, job.params)
+        weight: float = job.params["weight"]
+        return cross_entropy.loss(known, labels) + weight * uniform.loss(unknown)
+
+    mode = finetune.mode(job.params["statistics"])
+    return dict(_loop.fit(job, finetune.begin(job), loss, mode).state_dict())

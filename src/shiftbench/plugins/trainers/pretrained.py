@@ -1,0 +1,52 @@
+"""No training: the weights that a model's own package, hub or file brings, under our names.
+
+Source: none; where they come from is in the model's file. The weights are named after what they
+learnt: `imagenet/efficientnet_lite0-pretrained-s0`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+
+PARAMS: dict[str, object] = {}
+
+
+READS_SOURCES = True  # the model's own `needs`
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return nothing: what the model needs is added by the plan."""
+    return []
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the model's own state dict.
+
+    Raises:
+        ModelError: the model brings no weights, or those of another architecture or number of classes.
+    """
+    if not hasattr(job.plugin, "pretrained"):
+        raise ModelError(f"model {job.model!r} brings no weights of its own; train it (erm, augmix), or use `given`")
+    state: nets.State = job.plugin.pretrained(job.model_params, job.inputs)
+    return fitted(job, state, f"{job.model}'s own weights")
+
+
+def fitted(job: TrainJob, state: nets.State, where: Path | str) -> nets.State:
+    """Return a state dict under the names of the job's net, after loading it once.
+
+    Raises:
+        ModelError: it is one of another architecture or number of classes.
+    """
+    if not hasattr(job.plugin, "build"):
+        return state
+    net = job.plugin.build(job.model_params, len(job.classes))
+    state = net.adopt(state) if hasattr(net, "adopt") else state
+    nets.load_into(net, state, where)
+    return state

@@ -1,0 +1,211 @@
+"""Fine-tuning on pseudo-labels: unlabelled target images are learnt under the labels that a method gave them.
+
+    method: plain   the net's own predictions: self-training
+    method: other   the predictions under that method, which may know more than the net (a second model, few labels)
+
+The weights `start` (same dataset, model and seed) were asked about `target` (its `split`, under `shift` at `severity`)
+by `method`; the predictions are read from these records, and images whose confidence is below `confidence` are left
+out. True labels are not looked at. Weights must never see what judges them: samples of the datasets `held_out` (same
+`split`) may not be among the target's, by key, which is an error and no filter. Of these the keys alone are read, from
+records, so that no image of theirs is at hand.
+
+`trained: encoder` leaves the head as it is, `all` does not. `statistics` of batch normalisation are `learnt` from the
+target's batches or `kept`. Logits are multiplied by `factor` before the loss, which is over the target's classes alone
+where the model has more. The rate goes from `lr` to `floor` times
+that along a cosine over all steps.
+
+Source: Lee, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning Method for Deep Neural Networks", ICML
+workshop 2013, section 2.1; differs: one round of hard labels on the target alone, where Lee mixes them with labelled
+images and takes them anew for each step.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.base import refs
+from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
+from shiftbench.data import formats, schema, shards
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.plugins.trainers import _loop, finetune
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    "start": "erm",
+    "target": "",
+    "split": "train",
+    "shift": "identity",
+    "severity": 0.0,
+    "method": "plain",
+    "confidence": 0.0,
+    "held_out": [],
+    "trained": "encoder",
+    "statistics": "learnt",
+    "epochs": 3,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "lr": 0.0003,
+    "weight_decay": 0.0,
+    "floor": 0.1,
+    "factor": 1.0,
+}
+TRAINED = ("encoder", "all")
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights to begin with, their records on the target, its shards, those held out, and val."""
+    split = params["split"]
+    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    found = [
+        start,
+        *_target(start, params, params["dataset"]),
+        *(_kept_apart(start, name, split) for name in params["held_out"]),
+        refs.shards(params["dataset"], "val"),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict after the last epoch; `kept`, `pseudo_loss` and `val_accuracy` are logged.
+
+    Raises:
+        DataError: the target has samples of a set that is held out, or none above the confidence.
+        ModelError: the model is a black box.
+        ParamsError: `trained` or `statistics` is another word.
+    """
+    mode = finetune.mode(job.params["statistics"])
+    net = finetune.begin(job)
+    if job.params["trained"] not in TRAINED:
+        raise ParamsError(f"trained = {job.params['trained']!r}; {near(job.params['trained'], TRAINED)}")
+    for parameter in net.get_submodule("head").parameters():
+        parameter.requires_grad = job.params["trained"] == "all"
+    rows, labels = labelled(job)
+    job.log(0, "kept", len(rows))
+    nets.place(net, nets.pick_device(job.device))
+    _fit(job, net, rows, labels, mode)
+    return dict(net.state_dict())
+
+
+def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
+    """Return which of the target's samples are learnt from, int64 (n,), and the pseudo-labels of all, int64 (N,).
+
+    Raises:
+        DataError: none is as confident as asked, the records are not of the target, or some of it are held out.
+    """
+    records, images = _target(_start(job), job.params, job.dataset)
+    table = schema.read(job.inputs[records])
+    keys = [entry.key for entry in shards.index(_folder(job, images))]
+    if table.column("key").to_pylist() != keys:
+        raise DataError(f"{job.trainer}: records and shards of the target hold other samples; evaluate again")
+    refuse_held_out(job, set(keys))
+    confidences = table.column("confidence_e9").to_numpy()
+    rows = np.flatnonzero(confidences >= job.params["confidence"] * formats.E9)
+    if not len(rows):
+        raise DataError(
+            f"{job.trainer}: none of {len(keys)} pseudo-labels has a confidence of "
+            f"{job.params['confidence']:g}; set a lower one"
+        )
+    return rows, torch.from_numpy(table.column("prediction").to_numpy().astype(np.int64))
+
+
+def classes(job: TrainJob, folder: Path) -> npt.NDArray[np.int64]:
+    """Return the classes of the model that the target has, ascending, int64 (A,)."""
+    own = tuple(shards.manifest(folder)["classes"])
+    return LabelSpace(tuple(job.classes), own).allowed.astype(np.int64)
+
+
+def refuse_held_out(job: TrainJob, keys: set[str]) -> None:
+    """Refuse target samples that are held out.
+
+    Args:
+        job: the option `held_out` names datasets.
+        keys: of the target.
+
+    Raises:
+        DataError: some are; names dataset and sample.
+    """
+    for name in job.params["held_out"]:
+        table = schema.read(job.inputs[_kept_apart(_start(job), name, job.params["split"])])
+        shared = sorted(keys.intersection(table.column("key").to_pylist()))
+        if shared:
+            raise DataError(
+                f"{job.trainer}: {len(shared)} of {len(keys)} target samples, first {shared[0]!r}, are held out in "
+                f"{name!r}; cut the two apart, with other `slice`"
+            )
+
+
+def _kept_apart(start: Ref, name: str, split: str) -> Ref:
+    """Return the records that hold the keys of a set that is held out."""
+    return refs.records(start, "plain", f"{name}/{split}/identity", "0")
+
+
+def _target(start: Ref, params: Mapping[str, Any], dataset: str) -> tuple[Ref, Ref]:
+    """Return what a method said of the target, and the target's images."""
+    name, split, shift = params["target"] or dataset, params["split"], params["shift"]
+    step = refs.number(params["severity"])
+    said = refs.records(start, params["method"], f"{name}/{split}/{shift}", step)
+    return said, refs.shards(name, split, shift, params["severity"])
+
+
+def _start(job: TrainJob) -> Ref:
+    return next(ref for ref in job.inputs if ref.kind == "weights")
+
+
+def _folder(job: TrainJob, images: Ref) -> Path:
+    """Return where shards lie, which may be those that are not passed on."""
+    return next(path.parent for ref, path in job.inputs.items() if (ref.kind, ref.name) == (images.kind, images.name))
+
+
+def rate(step: int, steps: int, floor: float) -> float:
+    """Return the rate at a step, as a share of the highest: a cosine from 1 down to `floor`.
+
+    Example:
+        >>> [round(rate(step, 4, 0.1), 3) for step in range(5)]
+        [1.0, 0.868, 0.55, 0.232, 0.1]
+    """
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+
+
+def _fit(
+    job: TrainJob,
+    net: nn.Module,
+    rows: npt.NDArray[np.int64],
+    labels: torch.Tensor,
+    mode: Callable[[nn.Module], object],
+) -> None:
+    params, (_, images) = job.params, _target(_start(job), job.params, job.dataset)
+    known = _loop.prepared(job, _folder(job, images))
+    allowed = torch.from_numpy(classes(job, _folder(job, images)))
+    labels = torch.searchsorted(allowed, labels)
+    held, truth = _loop.inputs(job, "val")
+    steps = -(-len(rows) // params["batch_size"])
+    update = _loop.optimiser(job, net)
+    slower = torch.optim.lr_scheduler.LambdaLR(
+        update, lambda step: rate(step, steps * params["epochs"], params["floor"])
+    )
+    for epoch in range(params["epochs"]):
+        mode(net)
+        words = RandomStream(job.seed, job.trainer, job.dataset, f"{epoch}/order")
+        total = 0.0
+        for some in np.array_split(rows[words.choice(len(rows))], steps):
+            logits = net(_loop.tensor(known.seen(some, words), net)) * params["factor"]
+            own = logits[:, allowed.to(logits.device)]
+            loss = cross_entropy.loss(own, labels[some].to(own.device))
+            update.zero_grad()
+            loss.backward()
+            update.step()
+            slower.step()
+            total += loss.item() * len(some)
+        job.log((epoch + 1) * steps, "pseudo_loss", total / len(rows))
+        job.log((epoch + 1) * steps, "val_accuracy", _loop.accuracy(net, held, truth))

@@ -1,0 +1,70 @@
+"""A classifier whose features also tell by how many quarter turns its image was rotated.
+
+    L = CE(f(x), y) + weight x mean over x turned by 0, 90, 180 and 270 degrees of CE(r(z), turns)
+
+r is a linear layer on the penultimate features z, which is dropped after training.
+
+Source: Hendrycks et al., "Using Self-Supervised Learning Can Improve Model Robustness and Uncertainty", NeurIPS 2019,
+section 5; as MixOE (Zhang et al., WACV 2023) compares with it: scored by MSP of the upright image alone.
+"""
+
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from shiftbench.base import rng
+from shiftbench.base.rng import RandomStream
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.trainers import _exposure, _loop, erm, finetune
+
+TASKS = ("classification",)
+PARAMS: dict[str, object] = {
+    **{name: value for name, value in _exposure.OPTIONS.items() if name != "outliers"},
+    "weight": 0.5,
+}
+TURNS = 4
+needs = finetune.needs
+
+
+class Turned(nn.Module):
+    """A net with a second head, for the number of quarter turns."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.turns = nn.Linear(net.get_submodule("head").in_features, TURNS)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the net's logits."""
+        logits: torch.Tensor = self.net(x)
+        return logits
+
+    def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits of x, and those of the turns of x at all four, in the order of `turned`."""
+        features = self.net.features(turned(x))  # type: ignore[operator]
+        return self.net.head(features[: len(x)]), self.turns(features)  # type: ignore[operator]
+
+
+def turned(images: torch.Tensor) -> torch.Tensor:
+    """Return the images (n, c, side, side) turned by 0, 90, 180 and 270 degrees, (4 n, c, side, side)."""
+    return torch.cat([torch.rot90(images, turns, (-2, -1)) for turns in range(TURNS)])
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the state dict of the net after the last epoch, without the second head."""
+    start = finetune.begin(job)
+    torch.manual_seed(rng.derive(job.seed, job.model, "turns"))
+    net = Turned(start)
+    weight: float = job.params["weight"]
+
+    def loss(_: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
+        logits, turns = net.both(_loop.tensor(seen, net))
+        truth = torch.arange(TURNS, device=turns.device).repeat_interleave(len(batch))
+        return cross_entropy.loss(logits, labels) + weight * cross_entropy.loss(turns, truth)
+
+    _loop.fit(job, net, loss, finetune.mode(job.params["statistics"]))
+    return dict(net.net.state_dict())

@@ -1,0 +1,54 @@
+"""WiSE-FT: no training, but the weights between a net and the one that was fine-tuned from it.
+
+    theta_a = (1 - a) theta_0 + a theta_1,  a = 0.5 where nothing is known
+
+    trainers:
+      robust: {use: wise_ft, start: zero_shot, tuned: finetune, a: 0.5}
+
+`start` and `tuned` name trainings of the same dataset and model, or `DATASET/MODEL-TRAINER`, of the same seed. Nets
+with batch normalisation are refused unless their running statistics are equal, as fine-tuning with `statistics: kept`
+leaves them.
+
+Source: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903, equation 1 and section 3
+(0.5).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from shiftbench.base.errors import ModelError
+from shiftbench.base.refs import Ref
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import TrainJob
+from shiftbench.plugins.trainers import _interpolation
+
+PARAMS: dict[str, object] = {"start": "zero_shot", "tuned": "finetune", "a": 0.5}
+
+
+def needs(params: Mapping[str, Any]) -> list[Ref]:
+    """Return the weights at both ends."""
+    found = [_interpolation.named(params[end], params) for end in ("start", "tuned")]
+    return list(dict.fromkeys(found))
+
+
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """Return the mixture.
+
+    Raises:
+        ModelError: the ends are of two architectures, or of other running statistics.
+    """
+    context = {**job.params, "dataset": job.dataset, "model": job.model, "seed": job.seed}
+    files = {ref.name: path for ref, path in job.inputs.items() if ref.kind == "weights"}
+    first, second = (
+        nets.read_state(files[_interpolation.named(job.params[end], context).name]) for end in ("start", "tuned")
+    )
+    _interpolation.check(first, second, "wise_ft")
+    for name, tensor in first.items():
+        if name.endswith("running_mean") and not torch.equal(tensor, second[name]):
+            raise ModelError(
+                f"wise_ft: {name} differs between the ends, and the statistics of a mixture are those of no net; "
+                "fine-tune with `statistics: kept`, or take a net without batch normalisation"
+            )
+    return _interpolation.mixed(first, second, job.params["a"])

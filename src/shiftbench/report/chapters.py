@@ -1,0 +1,206 @@
+"""One campaign as a chapter of the report: what was run, its leaderboard and its OOD detection."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+
+from shiftbench.base.refs import without_seed
+from shiftbench.report import samples
+from shiftbench.report.cells import Cell
+from shiftbench.report.figures import Style
+from shiftbench.report.leaderboard import FIFTEEN, Column, Places, Tables, Who, certain, columns
+from shiftbench.report.measures import Measure, spell
+from shiftbench.report.ood import Detection
+from shiftbench.report.searches import Search, proof, searches
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a leaderboard: the mean over training seeds, and each seed below it."""
+
+    who: Who
+    label: str
+    seeds: tuple[tuple[Who, str], ...]
+
+
+@dataclass
+class Chapter:
+    """One campaign: what was run, and what the report shows of it; `sampled`: whether a page shows its samples."""
+
+    name: str
+    params: Mapping[str, Any]
+    tables: Tables
+    about: Mapping[str, Mapping[str, Any]]
+    sampled: bool = False
+    places: Places = field(init=False)
+    columns: list[Column] = field(init=False)
+    detection: Detection = field(init=False)
+    labels: dict[Who, str] = field(init=False)
+    styles: dict[str, Style] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.places = Places.of(self.tables, self.params["dataset"], self.params["split"])
+        self.columns = columns(self.tables, self.places, self.about)
+        self.detection = Detection(self.params, self.tables, self.places, self.about)
+        everyone = sorted({who for column in self.columns for who in column.entries} | set(self.places.who))
+        self.labels = {who: self._label(*who) for who in everyone}
+        self.styles = Style.of([self.labels[who] for who in self.places.who])
+
+    def _label(self, weights: str, method: str) -> str:
+        short = weights.removeprefix(f"{self.params['dataset']}/")
+        bare = self.params["methods"] == ["plain"] and method == "plain"  # weights may name others
+        return short if bare else f"{short} + {method}"
+
+    # ------------------------------------------------------------------ what was run
+
+    @property
+    def draws(self) -> int:
+        """Number of bootstrap draws behind each interval."""
+        longest = self.tables.replicates["draws"].list.len().max()
+        return int(longest or 0)  # type: ignore[arg-type]
+
+    @property
+    def n(self) -> int:
+        """Samples of the clean set."""
+        return int(self.places.clean["n"].max() or 0)  # type: ignore[arg-type]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Training seeds of the weights."""
+        found: list[int] = self.tables.metrics["seed"].drop_nulls().unique().sort().to_list()
+        return found
+
+    @property
+    def ood(self) -> str:
+        """The OOD sets, with their groups where there are some."""
+        groups = self.detection.groups.items()
+        return "; ".join((f"{group}: " if group else "") + ", ".join(sets) for group, sets in groups)
+
+    @property
+    def names(self) -> list[str]:
+        """What is compared: means over seeds, and weights without a seed."""
+        return [self.labels[who] for who in self.places.who]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The leaderboard's lines, the best of the first column first."""
+        children = self._children
+        first = self.columns[0] if self.columns else None
+        worst = float("-inf")
+
+        def rank(who: Who) -> tuple[float, Who]:
+            value = first.entries[who].value if first and who in first.entries else None
+            sign = -1 if first and first.measure.higher_is_better else 1
+            return (-worst if value is None else sign * value), who
+
+        return [
+            Row(who, self.labels[who], tuple((child, self.labels[child]) for child in children.get(who, [])))
+            for who in sorted(self.places.who, key=rank)
+        ]
+
+    @property
+    def families(self) -> dict[str, str]:
+        """Weights with a training seed -> the name of their mean."""
+        return {seed[0]: who[0] for who, seeds in self._children.items() for seed in seeds}
+
+    @property
+    def searches(self) -> list[Search]:
+        """What was searched on validation OOD."""
+        return searches(self.tables.searches, self.families)
+
+    @property
+    def proof(self) -> str:
+        """That the sets of OOD detection share no samples, in a sentence."""
+        return proof(self.tables.overlaps)
+
+    def behind(self, who: Who, cells: Iterable[Cell]) -> str:
+        """Return the address of the samples behind a number: of its first seed, on the first of its sets."""
+        of = next(iter(self._children.get(who, [])), who)
+        found = [cell for cell in cells if cell[2] is not None] or self._levels
+        if not self.sampled or not found:
+            return ""
+        return samples.link(self.name, self.labels[of], found[0])
+
+    @functools.cached_property
+    def _levels(self) -> list[Cell]:
+        """What metrics of whole curves are over."""
+        place = ("dataset", "split", "shift", "severity")
+        levels = self.places.levels.select(place).unique().sort(place)
+        return list(levels.iter_rows())
+
+    @functools.cached_property
+    def _children(self) -> dict[Who, list[Who]]:
+        seeded = self.tables.metrics.filter(pl.col("seed").is_not_null()).select("weights", "method", "seed").unique()
+        found: dict[Who, list[Who]] = {}
+        for weights, method, _ in sorted(seeded.iter_rows(), key=lambda row: row[2]):
+            if (weights, method) in self.labels:
+                found.setdefault((without_seed(weights)[0], method), []).append((weights, method))
+        return found
+
+    @property
+    def measures(self) -> list[Measure]:
+        """Metrics of single cells, the leading one first."""
+        return [Measure.of(name, self.about) for name in self.places.metrics]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings above the columns, with how many columns each spans."""
+        return _spans(self.columns)
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Which columns to keep where there is no room for all: 0 the longest."""
+        ordered = sorted(self.columns, key=lambda column: not column.leads)
+        return {column.key: rank for rank, column in enumerate(ordered)}
+
+    @property
+    def means(self) -> list[tuple[str, str]]:
+        """What the columns that are means are over, by their group, in words."""
+        found = {column.group: column for column in self.columns if column.positions > 1}
+        told = [(group, _over(column.cells)) for group, column in found.items()]
+        return [(group, over.partition(":")[0] if group == FIFTEEN else over) for group, over in told]
+
+    @property
+    def uncertain(self) -> list[str]:
+        """Who gives classes without probabilities, so that its calibration is not defined."""
+        return [self.labels[who] for who in self.places.who if who in certain(self.tables)]
+
+    @property
+    def leaders(self) -> list[Column]:
+        """The columns that a summary names: the leading metric on the clean set, under shift and domain shift."""
+        lead = self.places.metrics[:1]
+        return [
+            c
+            for c in self.columns
+            if c.best and c.group != FIFTEEN and (c.measure.name in lead or c.group == "OOD sets")
+        ][:4]
+
+
+def _over(cells: Sequence[Cell]) -> str:
+    """Say which sets a mean is over; with severities, that each shift has."""
+    levels = sorted({severity for *_, severity in cells if severity is not None})
+    shifts = list(dict.fromkeys(spell(shift) for _, _, shift, _ in cells if shift is not None))
+    if not levels or shifts == ["identity"]:
+        names = [dataset if shift == "identity" else spell(str(shift)) for dataset, _, shift, _ in cells]
+        return ends(dict.fromkeys(names))
+    at = f"at severities {ends(f'{level:g}' for level in levels)}, {len(cells)} sets"
+    return f"{len(shifts)} shifts {at}: {', '.join(shifts)}"
+
+
+def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:
+    return [(name, len(list(members))) for name, members in groupby(found, key=lambda column: column.group)]
+
+
+def ends(names: Iterable[object]) -> str:
+    """Join names or numbers as a sentence does.
+
+    Example:
+        >>> ends(["a", "b", "c"])
+        'a, b and c'
+    """
+    *most, last = [str(name) for name in names] or [""]
+    return f"{', '.join(most)} and {last}" if most else last

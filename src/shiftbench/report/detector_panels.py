@@ -1,0 +1,154 @@
+"""Figures of OOD detection, in panels: near against far, scores of one detector, risk over coverage."""
+
+from dataclasses import replace
+
+import polars as pl
+
+from shiftbench.report import figures
+from shiftbench.report.chapters import Chapter
+from shiftbench.report.figures import Figure
+from shiftbench.report.leaderboard import Who
+from shiftbench.report.measures import spell
+from shiftbench.report.panels import Ask, Panel, Shots, panel
+
+_LEAD = "auroc"
+_TWO = 2
+_TALL = 460  # px, since there are many detectors
+Sides = tuple[list[float], list[float], list[float]]  # x, shares of ID, shares of OOD
+
+
+def detector_panels(chapter: Chapter) -> list[Panel]:
+    """Return the panels of a campaign's detectors that have something to show."""
+    made = (_groups(chapter), _scores(chapter), _risks(chapter))
+    return [panel for panel in made if panel.plots]
+
+
+def _groups(chapter: Chapter) -> Panel:
+    """Draw the leading metric's mean over the first group of OOD sets against that over the second."""
+    view = chapter.detection.view(_LEAD)
+    firsts = {column.group: column for column in reversed(view.columns)} if view else {}
+    drawn: dict[str, Figure] = {}
+    axes = tuple(name for name in chapter.detection.groups if name in firsts)[:_TWO]
+    if view and len(axes) == _TWO:
+        one, two = (firsts[name] for name in axes)
+        for weights in chapter.places.who:
+            pairs = [
+                (chapter.detection.styles[spell(who[2])], one.entries[who], two.entries[who])
+                for who in view.rows
+                if who[:2] == weights and who in one.entries and who in two.entries
+            ]
+            figure = figures.scatter(pairs, view.measure, view.measure, "", (axes[0], axes[1]))
+            drawn[chapter.labels[weights]] = figure | {"height": _TALL}
+    title = " against ".join(axes).capitalize()
+    note = (
+        "One point per detector: the mean over the OOD sets of either group, with 95% intervals; up and right is good."
+    )
+    ask = Ask("weights", tuple((label, label) for label in drawn))
+    made = panel(chapter, "groups", (title, note), [ask], {"AUROC": drawn} if drawn else {})
+    return replace(made, legend=tuple(chapter.detection.styles.values()))
+
+
+# ---------------------------------------------------------------------- scores of one detector
+
+
+def _scores(chapter: Chapter) -> Panel:
+    shown = _shown(chapter)
+    weights = list(dict.fromkeys(who[:2] for who, _ in shown))
+    detectors = [name for name in chapter.detection.detectors if name in {who[2] for who, _ in shown}]
+    sets = [name for name in _sets(chapter) if name in {dataset for _, dataset in shown}]
+    asks = [
+        _ask("detector", [spell(name) for name in detectors]),
+        _ask("weights", [chapter.labels.get(who, who[0]) for who in weights]),
+        _ask("OOD set", sets),
+    ]
+    curves: dict[str, Figure] = {}
+    bars: dict[str, Figure] = {}
+    for (who, dataset), kinds in shown.items():
+        at = (detectors.index(who[2]), weights.index(who[:2]), sets.index(dataset))
+        # A selector with one choice is not on the page, and no part of the choice.
+        parts = [str(number) for number, ask in zip(at, asks, strict=True) if len(ask.choices) > 1]
+        choice = "|".join(parts) or "0"
+        name = f"{spell(who[2])}, {dataset}"
+        _, false, true = kinds["roc"]
+        curve = figures.roc(name + _area(chapter, who, dataset), [0, *false[::-1]], [0, *true[::-1]])
+        curves[choice], bars[choice] = curve, figures.histogram(name, *kinds["histogram"])
+    shots: Shots = {"ROC curve": curves, "histogram": bars} if shown else {}
+    note = (
+        "Training seeds have scores of their own and are not pooled: what is shown is the first seed. OOD is "
+        "the positive class; the first and the last bar hold all that lies beyond."
+    )
+    return replace(panel(chapter, "scores", ("Scores", note), asks, shots), legend=())
+
+
+def _ask(label: str, names: list[str]) -> Ask:
+    return Ask(label, tuple((str(number), name) for number, name in enumerate(names)))
+
+
+def _sets(chapter: Chapter) -> list[str]:
+    return [name for names in chapter.detection.groups.values() for name in names]
+
+
+def _shown(chapter: Chapter) -> dict[tuple[Who, str], dict[str, Sides]]:
+    """Return both kinds of columns x, id, ood by weights (of one seed), method and detector, and by OOD set."""
+    table = chapter.tables.roc
+    if table is None:
+        return {}
+    place = ("weights", "method", "detector", "dataset", "kind")
+    rows = table.filter(pl.col("dataset").is_in(_sets(chapter))).sort(*place, "x")
+    parts = rows.group_by(*place, maintain_order=True).agg("x", "id", "ood")
+    found: dict[tuple[Who, str], dict[str, Sides]] = {}
+    for weights, method, detector, dataset, kind, x, id, ood in parts.iter_rows():
+        found.setdefault(((weights, method, detector), dataset), {})[kind] = (x, id, ood)
+    return found
+
+
+def _area(chapter: Chapter, who: Who, dataset: str) -> str:
+    weights, method, detector = who
+    rows = chapter.places.detection.filter(
+        weights=weights, method=method, detector=detector, dataset=dataset, metric=_LEAD
+    )
+    view = chapter.detection.view(_LEAD)
+    if rows.is_empty() or view is None:
+        return ""
+    return f": {view.measure.title} {view.measure.text(rows['value'][0])}{view.measure.symbol}"
+
+
+# ---------------------------------------------------------------------- risk over coverage
+
+
+def _risks(chapter: Chapter) -> Panel:
+    drawn = {}
+    lines = _curves(chapter)
+    for weights in chapter.places.who:
+        own = [
+            (chapter.detection.styles[spell(name)], *lines[*weights, name])
+            for name in chapter.detection.detectors
+            if (*weights, name) in lines
+        ]
+        if own:
+            drawn[chapter.labels[weights]] = figures.risks(own, "")
+    note = (
+        "Failure detection on the clean set: the share of wrong predictions among the samples that a detector "
+        "trusts most. Means over training seeds."
+    )
+    ask = Ask("weights", tuple((label, label) for label in drawn))
+    shots = {"clean set": drawn} if drawn else {}
+    made = panel(chapter, "risks", ("Risk and coverage", note), [ask], shots)
+    return replace(made, legend=tuple(chapter.detection.styles.values()))
+
+
+def _curves(chapter: Chapter) -> dict[Who, tuple[list[float], list[float]]]:
+    """Return coverage and risk on the clean set by weights, method and detector."""
+    table = chapter.tables.risk_coverage
+    if table is None:
+        return {}
+    place = ("weights", "method", "detector")
+    clean = table.filter(
+        pl.col("reference").is_null(),
+        pl.col("step").is_null(),
+        pl.col("dataset") == chapter.params["dataset"],
+        pl.col("split") == chapter.params["split"],
+    ).with_columns(pl.col("weights").replace(chapter.families))
+    means = clean.group_by(*place, "coverage").agg(pl.col("risk").mean()).sort(*place, "coverage")
+    rows = means.group_by(place, maintain_order=True).agg("coverage", "risk").iter_rows()
+    return {(weights, method, name): (x, y) for weights, method, name, x, y in rows}

@@ -1,0 +1,232 @@
+"""The report's figures as numbers: `figures.js` of the page draws them where they are seen, light, dark or printed.
+
+A figure is JSON: `title`, `height` in px, axes `x` and `y`, and `series`, the first of them drawn first; `legend`
+where the names of the series stand in it.
+
+- An axis has a `title` and `digits` (decimals of a number that is read off); what it spans follows from the series,
+  if `range` does not say it, and `ticks` with their `names` stand where round numbers would.
+- A series has a `kind` (`line`, `points`, `bars` or `rule`, a thin line to compare with), `x` and `y` (null: a gap;
+  of bars of equal width `x0` and `dx` instead of `x`), intervals `x_ends` and `y_ends` (lower ends, upper ends),
+  samples `n`, and how it looks: `name`, `colour`, `dash`, `symbol`.
+
+A weights' colour, dash and marker follow from its place in the list of the campaign, the same in
+every figure. Text and grid colours are set by the page. Names are data and become text, whatever they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from shiftbench.report.measures import Entry, Measure
+
+Figure = dict[str, Any]
+At = TypeVar("At")  # a severity, or the name of a shift
+
+# Eight hues that keep apart under the common colour-vision deficiencies, on white and on near-black:
+# Okabe and Ito 2008, "Color universal design", with blue lightened, yellow darkened and black made grey.
+COLOURS = ("#2a83c9", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6bd1", "#7f7f7f")
+DASHES = {"solid": "", "dash": "8 4", "dot": "2 3", "dashdot": "8 3 2 3"}  # as SVG has them
+SYMBOLS = {  # as SVG paths around (0, 0)
+    "circle": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
+    "square": "M-3.6-3.6h7.2v7.2h-7.2z",
+    "diamond": "M0-5 5 0 0 5-5 0z",
+    "triangle-up": "M0-5 4.6 3.6h-9.2z",
+    "x": "M-4-2.4-2.4-4 0-1.6 2.4-4 4-2.4 1.6 0 4 2.4 2.4 4 0 1.6-2.4 4-4 2.4-1.6 0z",
+    "cross": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "triangle-down": "M0 5-4.6-3.6h9.2z",
+    "star": "M0-5 1.3-1.6 4.8-1.5 2 .7 3 4 0 2.1-3 4-2 .7-4.8-1.5-1.3-1.6z",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one weights is drawn everywhere."""
+
+    label: str
+    colour: str
+    dash: str
+    symbol: str
+
+    @property
+    def path(self) -> str:
+        """The marker as an SVG path around (0, 0)."""
+        return SYMBOLS[self.symbol]
+
+    @property
+    def pattern(self) -> str:
+        """The dashes as SVG has them."""
+        return DASHES[self.dash]
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> dict[str, Style]:
+        """Give each label a style; after eight the hues come again with another dash."""
+        return {
+            label: cls(label, COLOURS[i % 8], list(DASHES)[i // 8 % 4], list(SYMBOLS)[(i + i // 8) % 8])
+            for i, label in enumerate(labels)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[At]):
+    """One weights in one figure: entries at positions (severities, or names of shifts)."""
+
+    style: Style
+    at: tuple[At, ...]
+    entries: tuple[Entry, ...]
+
+
+def curves(lines: Iterable[Line[float]], measure: Measure, title: str, x: str = "severity") -> Figure:
+    """Draw value over severity with bands of 95% intervals."""
+    lines = list(lines)
+    ticks = sorted({at for line in lines for at in line.at})
+    ends = min([*ticks, 0]), max([*ticks, 1])
+    room = 0.04 * (ends[1] - ends[0])
+    across = {"title": x, "digits": 2, "ticks": ticks, "range": [ends[0] - room, ends[1] + room]}
+    drawn = [
+        _series("line", line.style, list(line.at), _values(line.entries, measure))
+        | {"y_ends": _ends(line.entries, measure), "n": [entry.n for entry in line.entries]}
+        for line in lines
+    ]
+    return _figure(title, across, _axis(measure), drawn)
+
+
+def points(lines: Iterable[Line[str]], measure: Measure, title: str) -> Figure:
+    """Draw one point with its interval per weights and row; rows are names, the first on top."""
+    lines = list(lines)
+    rows = list(dict.fromkeys(at for line in lines for at in line.at))
+    drawn = []
+    for number, line in enumerate(lines):
+        offset = (number - (len(lines) - 1) / 2) * min(0.16, 0.7 / max(1, len(lines)))
+        y = [round(rows.index(at) + offset, 3) for at in line.at]
+        own = _series("points", line.style, _values(line.entries, measure), y)
+        drawn.append(own | {"x_ends": _ends(line.entries, measure), "n": [e.n for e in line.entries]})
+    names = {"title": "", "ticks": list(range(len(rows))), "names": rows}
+    up = names | {"range": [len(rows) - 0.5, -0.5]}
+    return _figure(title, _axis(measure), up, drawn, 70 + len(rows) * max(40, 14 * len(lines)))
+
+
+def scatter(
+    pairs: Iterable[tuple[Style, Entry, Entry]],
+    across: Measure,
+    up: Measure,
+    title: str,
+    axes: tuple[str, str] = ("clean", "shifted"),
+    slope: float | None = None,
+) -> Figure:
+    """Draw one point per weights: a value on the clean set against one under shift, both with intervals.
+
+    A `slope` draws a line through the origin, up to the last point.
+    """
+    drawn = [
+        _series("points", style, _values([one], across), _values([two], up))
+        | {"x_ends": _ends([one], across), "y_ends": _ends([two], up), "n": [two.n]}
+        for style, one, two in pairs
+    ]
+    far = max((one["x"][0] for one in drawn if one["x"][0] is not None), default=0.0)
+    if slope is not None:
+        drawn.insert(0, _rule([0, far], [0, slope * far], f"{slope:g} of it"))
+    x, y = _axis(across), _axis(up)
+    x["title"], y["title"] = f"{axes[0]} {x['title']}", f"{axes[1]} {y['title']}"
+    return _figure(title, x, y, drawn, 340)
+
+
+def risks(lines: Iterable[tuple[Style, Sequence[float], Sequence[float]]], title: str) -> Figure:
+    """Draw risk over coverage, shares in [0, 1], one line per detector."""
+    drawn = [
+        _series("line", style, _percent(coverage), _percent(risk, 2)) | {"symbol": ""}
+        for style, coverage, risk in lines
+    ]
+    return _figure(title, _shares("coverage, %"), {"title": "risk, %", "digits": 2}, drawn, 400)
+
+
+def roc(title: str, false: Sequence[float], true: Sequence[float]) -> Figure:
+    """Draw a ROC curve; rates in [0, 1], from (0, 0) on."""
+    line = {"kind": "line", "colour": COLOURS[1], "x": _percent(false), "y": _percent(true)}
+    x, y = (_shares(f"{side} samples flagged ({rate}), %") for side, rate in _RATES)
+    return _figure(title, x, y, [_rule([0, 100], [0, 100]), line], 340)
+
+
+_RATES = (("ID", "FPR"), ("OOD", "TPR"))
+
+
+def histogram(title: str, edges: Sequence[float], id: Sequence[float], ood: Sequence[float]) -> Figure:
+    """Draw a histogram; lower edges of bins of equal width, and the shares of both sides in them."""
+    width = float(f"{edges[1] - edges[0]:.6g}") if len(edges) > 1 else 1.0
+    bins = {"kind": "bars", "x0": float(f"{edges[0] + width / 2:.6g}"), "dx": width}
+    drawn = [
+        bins | {"name": name, "colour": colour, "y": _percent(side)}
+        for name, colour, side in (("ID", COLOURS[0], id), ("OOD", COLOURS[1], ood))
+    ]
+    across = {"title": "score (higher = more OOD)", "digits": 4}
+    up = {"title": "share of samples, %", "digits": 1}
+    return _figure(title, across, up, drawn, 340) | {"legend": True}
+
+
+def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int) -> Figure:
+    """Draw accuracy over confidence in bins, and the share of samples in each bin as bars.
+
+    Args:
+        rows: per bin that holds samples: samples, right ones, sum of confidences.
+        style: of the weights.
+        count: number of bins over [0, 1].
+    """
+    total = sum(n for n, _, _ in rows) or 1
+    confidence = _percent([sure / n for n, _, sure in rows])
+    accuracy = _percent([right / n for n, right, _ in rows])
+    shares = _percent([n / total for n, _, _ in rows])
+    counts = [n for n, _, _ in rows]
+    bars: dict[str, Any] = {"kind": "bars", "colour": style.colour, "x": confidence, "y": shares}
+    bars |= {"dx": round(60 / count, 2), "name": "share of samples", "n": counts}
+    line = _series("line", style, confidence, accuracy) | {"n": counts}
+    drawn = [_rule([0, 100], [0, 100]), bars, line]
+    return _figure(style.label, _shares("confidence, %"), _shares("accuracy, %"), drawn, 300)
+
+
+# ---------------------------------------------------------------------------------------- parts
+
+
+def _series(kind: str, style: Style, x: Sequence[float | None], y: Sequence[float | None]) -> dict[str, Any]:
+    look = {"name": style.label, "colour": style.colour, "dash": style.dash, "symbol": style.symbol}
+    return {"kind": kind, **look, "x": x, "y": y}
+
+
+def _rule(x: Sequence[float], y: Sequence[float], name: str = "") -> dict[str, Any]:
+    return {"kind": "rule", "name": name, "colour": COLOURS[-1], "x": x, "y": y}
+
+
+def _values(entries: Iterable[Entry], measure: Measure) -> list[float | None]:
+    return [_rounded(measure.number(entry.value)) for entry in entries]
+
+
+def _ends(entries: Sequence[Entry], measure: Measure) -> list[list[float | None]]:
+    return [
+        [_rounded(measure.number(entry.low)) for entry in entries],
+        [_rounded(measure.number(entry.high)) for entry in entries],
+    ]
+
+
+def _rounded(value: float | None) -> float | None:
+    """Keep what a figure can show: five digits."""
+    return None if value is None else float(f"{value:.5g}")
+
+
+def _percent(shares: Sequence[float], digits: int = 1) -> list[float]:
+    return [round(100 * share, digits) for share in shares]
+
+
+def _axis(measure: Measure) -> dict[str, Any]:
+    unit = "%" if measure.percent else measure.unit
+    title = f"{measure.title}, {unit}" if unit else measure.title
+    return {"title": title, "digits": 1 if measure.percent else 3}
+
+
+def _shares(title: str) -> dict[str, Any]:
+    return {"title": title, "digits": 1, "range": [-1, 101]}
+
+
+def _figure(
+    title: str, x: Mapping[str, Any], y: Mapping[str, Any], series: list[dict[str, Any]], height: int = 270
+) -> Figure:
+    return {"title": title, "height": height, "x": x, "y": y, "series": series}

@@ -1,0 +1,59 @@
+"""What pages with scripts share: their templates' environment, their policy, and data that scripts read."""
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from shiftbench.report.chapters import ends
+from shiftbench.report.links import linked, slug
+from shiftbench.report.measures import DASH, spell
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@functools.cache
+def environment(*folders: str) -> Environment:
+    """Return the Jinja environment for the templates in some folders of `TEMPLATES`, and for those of all pages.
+
+    It escapes every value and refuses undefined names. It is cached, because it keeps compiled templates.
+    """
+    made = Environment(
+        loader=FileSystemLoader([*(TEMPLATES / folder for folder in folders), TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"spell": spell, "ends": ends, "count": lambda number: f"{number:,}"}
+    made.filters |= {"slug": slug, "linked": linked}
+    made.globals["DASH"] = DASH
+    return made
+
+
+def style() -> Markup:
+    """Return the style sheet of all pages."""
+    return Markup((TEMPLATES / "report/style.css").read_text())
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """Return a content security policy: no request, and no script but these; images and sounds are data URLs."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; media-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def embedded(value: object) -> Markup:
+    """Return JSON that may stand in a script element: no character of it can end the element."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

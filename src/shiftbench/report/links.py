@@ -1,0 +1,63 @@
+"""Links of the page: to its own places, and to papers that a text cites by a register's number, and nowhere else."""
+
+import re
+
+from markupsafe import Markup, escape
+
+_ARXIV = r"arXiv[: ]\s?(?P<arxiv>\d{4}\.\d{4,5})"
+_DOI = r"(?:doi:\s?|https://doi\.org/)(?P<doi>10\.\d{4,9}/[\w./()-]*\w)"
+_CITED = re.compile(f"{_ARXIV}|{_DOI}", re.IGNORECASE | re.ASCII)
+_REPOSITORY = re.compile(r"(?:https://github\.com/)?([\w.-]+/[\w.-]+?)/?", re.ASCII)
+
+
+def of(text: str) -> str:
+    """Return the address of the first paper that a text cites; empty where it cites none.
+
+    Example:
+        >>> of("arXiv 2402.02653"), of("doi:10.24432/C50P49"), of("javascript:alert(1)")
+        ('https://arxiv.org/abs/2402.02653', 'https://doi.org/10.24432/C50P49', '')
+    """
+    found = _CITED.search(text)
+    return _address(found) if found else ""
+
+
+def of_repository(text: str) -> str:
+    """Return the address of a repository of GitHub, given by owner and name; empty for anything else.
+
+    Example:
+        >>> of_repository("jeff024/PALM"), of_repository("javascript:a/b")
+        ('https://github.com/jeff024/PALM', '')
+    """
+    found = _REPOSITORY.fullmatch(text)
+    return f"https://github.com/{found[1]}" if found else ""
+
+
+def linked(text: str) -> Markup:
+    """Return a text, escaped, with links to the papers that it cites.
+
+    Example:
+        >>> linked("<b>, arXiv:1708.07747")
+        Markup('&lt;b&gt;, <a href="https://arxiv.org/abs/1708.07747" rel="noreferrer">arXiv:1708.07747</a>')
+    """
+    made, end = Markup(), 0
+    for found in _CITED.finditer(text):
+        link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(_address(found), found[0])
+        made += escape(text[end : found.start()]) + link
+        end = found.end()
+    return made + escape(text[end:])
+
+
+def _address(found: re.Match[str]) -> str:
+    if found["arxiv"]:
+        return f"https://arxiv.org/abs/{found['arxiv']}"
+    return f"https://doi.org/{found['doi']}"
+
+
+def slug(name: str) -> str:
+    """Return a name as a part of an address.
+
+    Example:
+        >>> slug("vit-erm + tent")
+        'vit-erm-tent'
+    """
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")

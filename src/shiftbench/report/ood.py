@@ -1,0 +1,265 @@
+"""OOD detection of one campaign: detectors against OOD sets, one table per metric, with marks.
+
+Which detector is best of its weights on a set, and what is not told apart from it, is what aggregate compared (format
+COMPARISONS); nothing is tested again here.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+
+from shiftbench.report.figures import Style
+from shiftbench.report.leaderboard import Places, Tables, Who
+from shiftbench.report.measures import Entry, Measure, spell
+
+LEVEL = 0.05  # of Holm's corrected p-value
+LEAD = ("auroc", "fpr95")
+_NEAR_FAR = ("near", "far")
+_SEVERAL = 2  # sets that a group must have for its mean to be another number
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One column of a table: an OOD set, or the mean over a group of them.
+
+    Attributes:
+        name: of the set; of a group, where it is its mean.
+        group: that it belongs to, empty where there are none.
+        positions: how many sets it averages.
+        entries: by weights, method and detector.
+        best: per weights, the best detector.
+        tied: per weights, which are not significantly worse.
+    """
+
+    name: str
+    group: str
+    positions: int
+    entries: dict[Who, Entry]
+    best: frozenset[Who] = frozenset()
+    tied: frozenset[Who] = frozenset()
+
+    @property
+    def title(self) -> str:
+        """What the heading says."""
+        return "mean" if self.positions > 1 else self.name
+
+    @property
+    def n(self) -> int | None:
+        """The number of samples where it is the same in all entries."""
+        found = {entry.n for entry in self.entries.values() if entry.value is not None}
+        return found.pop() if len(found) == 1 else None
+
+    def state(self, who: Who) -> str:
+        """How a cell is marked."""
+        return "best" if who in self.best else "tied" if who in self.tied else ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One table: a metric on all sets.
+
+    Attributes:
+        key: fit for an HTML id.
+        name: what the selector says.
+        measure: the metric.
+        columns: each group's mean, then its sets.
+        rows: weights, method and detector; the best of the first column first.
+        beside: accuracy on the ID samples, by weights and method.
+        known: how many ID samples there are, by weights and method; empty where no OOD set is meant.
+    """
+
+    key: str
+    name: str
+    measure: Measure
+    columns: tuple[Against, ...]
+    rows: tuple[Who, ...]
+    beside: Mapping[Who, Entry]
+    known: Mapping[Who, int]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings above the columns, with how many columns each spans."""
+        return [(name, len(list(own))) for name, own in groupby(self.columns, key=lambda column: column.group)]
+
+    def sides(self, n: int, who: Who | None = None) -> str:
+        """Say of how many ID and how many OOD samples n consists; who: default: any, where all are equal."""
+        known = {self.known[who[:2]]} if who and who[:2] in self.known else set(self.known.values())
+        if len(known) != 1 or n < max(known):
+            return f"n = {n:,}"
+        id = known.pop()
+        return f"n = {id:,} + {n - id:,}"
+
+
+@dataclass
+class Detection:
+    """What a chapter says of OOD detection.
+
+    Attributes:
+        params: the campaign, as params says.
+        tables: what aggregate made.
+        places: the rows of `tables`, sorted.
+        about: what is known about metrics by name.
+    """
+
+    params: Mapping[str, Any]
+    tables: Tables
+    places: Places
+    about: Mapping[str, Mapping[str, Any]]
+    detectors: list[str] = field(init=False)
+    styles: dict[str, Style] = field(init=False)
+    views: list[View] = field(init=False)
+
+    def __post_init__(self) -> None:
+        scored = pl.concat([self.places.detection, self.places.spectrum, self.places.failure])
+        asked = [name for name in self.params["detectors"] if (scored["detector"] == name).any()]
+        rest = sorted(set(scored["detector"].unique().to_list()) - set(asked))
+        self.detectors = [*asked, *rest]
+        self.styles = Style.of([spell(name) for name in self.detectors])
+        self.views = [view for view in self._views() if view.columns]
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """The groups of OOD sets by name, near and far before others; the unnamed one where there are none."""
+        asked = self.params["ood"]
+        named: Mapping[str, list[str]] = asked if isinstance(asked, Mapping) else {"": asked}
+        # A recipe is sorted by key, so that the order of params is not known any more.
+        order = sorted(named, key=lambda name: (*(name != known for known in _NEAR_FAR), name))
+        return {name: list(named[name]) for name in order}
+
+    @property
+    def draws(self) -> int:
+        """Bootstrap draws that a difference from the best needs to be significant after Holm's correction.
+
+        The smallest p-value of b draws is 2 / (b + 1), and the smallest of m corrected ones m times that.
+        """
+        return math.ceil(2 * (len(self.detectors) - 1) / LEVEL)
+
+    @property
+    def leaders(self) -> list[tuple[View, Against]]:
+        """What a summary names: the leading metric's mean over each group."""
+        found = self.views[:1] if "" not in self.groups else []
+        return [(view, column) for view in found for column in self._firsts(view) if column.best]
+
+    @staticmethod
+    def _firsts(view: View) -> Iterator[Against]:
+        for _, own in groupby(view.columns, key=lambda column: column.group):
+            yield next(own)
+
+    def view(self, metric: str) -> View | None:
+        """Return the table of a metric against the clean set."""
+        return next((view for view in self.views if view.key == metric), None)
+
+    # ------------------------------------------------------------------ tables
+
+    def _views(self) -> Iterator[View]:
+        for rows, ending, sample in (
+            (self.places.detection, "", self.places.clean),
+            (self.places.spectrum, "full spectrum", self.places.whole),
+        ):
+            for metric in _ordered(rows):
+                yield self._view(rows.filter(pl.col("metric") == metric), metric, ending, sample)
+        for metric in _ordered(self.places.failure):
+            rows = self.places.failure.filter(pl.col("metric") == metric)
+            yield self._view(rows, metric, "failure detection", self.places.clean)
+
+    def _view(self, rows: pl.DataFrame, metric: str, ending: str, sample: pl.DataFrame) -> View:
+        measure = Measure.of(metric, self.about)
+        failure = ending == "failure detection"
+        own = _entries(rows.filter(pl.col("seed").is_null()))
+        marks = self._marks(rows)
+        sets = {"": [self.params["dataset"]]} if failure else self.groups
+        columns = [
+            Against(name, group, positions, entries, *_marked(marks.get(name, {}), entries))
+            for group, names in sets.items()
+            for name, positions in _columns(group, names)
+            if (entries := own.get(name, {}))
+        ]
+        means = sample.filter(pl.col("seed").is_null())
+        accuracy = _entries(means.filter(pl.col("metric") == "accuracy"))
+        beside = {who[:2]: e for entries in accuracy.values() for who, e in entries.items()}
+        counts = means.group_by("weights", "method").agg(pl.col("n").max()).iter_rows()
+        known: dict[Who, int] = {(weights, method): n for weights, method, n in counts}
+        return View(
+            "-".join([metric, *ending.split()]),
+            f"{measure.title} {measure.arrow}{', ' if ending else ''}{ending}",
+            measure,
+            tuple(columns),
+            tuple(self._rows(columns, measure)),
+            beside,
+            {} if failure else known,
+        )
+
+    def _rows(self, columns: Sequence[Against], measure: Measure) -> list[Who]:
+        """Return weights in their order, and below each its detectors, the best of the first column first."""
+        sign = -1 if measure.higher_is_better else 1
+        first = columns[0].entries if columns else {}
+
+        def rank(who: Who) -> tuple[bool, float]:
+            value = first[who].value if who in first else None
+            return value is None, 0 if value is None else sign * value
+
+        return [
+            who
+            for weights in self.places.who
+            for who in sorted(((*weights, name) for name in self.detectors), key=rank)
+        ]
+
+    def _marks(self, rows: pl.DataFrame) -> dict[str, dict[Who, tuple[str, bool, bool]]]:
+        """Return, by set, the comparisons with the best: the best, whether equal, whether not significantly worse."""
+        if self.tables.comparisons is None or rows.is_empty():
+            return {}
+        place = ["metric", "reference", "split", "dataset", "shift", "weights", "method", "detector"]
+        compared = self.tables.comparisons.filter(
+            pl.col("against") == "best",
+            pl.col("group").is_null(),
+            pl.col("step").is_null(),
+            pl.col("difference").is_not_null(),
+        ).join(rows.select(place), on=place, how="semi", nulls_equal=True)
+        draws: Any = self.tables.replicates["draws"].list.len().max()
+        smallest = 2 / ((draws or 0) + 1) + 1e-9
+        found: dict[str, dict[Who, tuple[str, bool, bool]]] = {}
+        uncompared: set[str] = set()
+        for row in compared.iter_rows(named=True):
+            equal = row["difference"] == 0
+            p_value, p_holm = row["p_value"], row["p_holm"]
+            if p_value is None and not equal:
+                uncompared.add(row["dataset"])  # two training seeds say nothing of new ones
+            # A difference of one sign in every draw is no tie, though few draws leave it above the level.
+            close = equal or (p_holm is not None and p_holm >= LEVEL and p_value > smallest)
+            who = row["weights"], row["method"], row["detector"]
+            found.setdefault(row["dataset"], {})[who] = (row["other"], equal, close)
+        return {name: marks for name, marks in found.items() if name not in uncompared}
+
+
+def _columns(group: str, names: Sequence[str]) -> list[tuple[str, int]]:
+    """Return a group's columns with how many sets each averages: its mean first, where it has several sets."""
+    own = [(name, 1) for name in names]
+    return [(group, len(names)), *own] if group and len(names) >= _SEVERAL else own
+
+
+def _marked(
+    marks: Mapping[Who, tuple[str, bool, bool]], entries: Mapping[Who, Entry]
+) -> tuple[frozenset[Who], frozenset[Who]]:
+    best = {(*who[:2], other) for who, (other, _, _) in marks.items()}
+    best |= {who for who, (_, equal, _) in marks.items() if equal}
+    tied = {who for who, (_, _, close) in marks.items() if close}
+    return frozenset(best & entries.keys()), frozenset(tied & entries.keys()) - best
+
+
+def _entries(rows: pl.DataFrame) -> dict[str, dict[Who, Entry]]:
+    """Return entries by dataset (or group), and by weights, method and detector."""
+    found: dict[str, dict[Who, Entry]] = {}
+    for row in rows.iter_rows(named=True):
+        who = (row["weights"], row["method"], row["detector"])
+        found.setdefault(row["dataset"], {})[who] = Entry.of(row)
+    return found
+
+
+def _ordered(rows: pl.DataFrame) -> list[str]:
+    names: list[str] = sorted(rows["metric"].unique().to_list())
+    lead = [name for name in LEAD if name in names]
+    return [*lead, *(name for name in names if name not in lead)]

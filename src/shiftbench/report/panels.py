@@ -1,0 +1,209 @@
+"""The figures of a chapter, in panels: severity curves, domain shifts, clean against shifted, reliability."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from shiftbench.report import figures
+from shiftbench.report.chapters import Chapter
+from shiftbench.report.figures import Figure, Line, Style
+from shiftbench.report.leaderboard import Column, Who
+from shiftbench.report.measures import Entry, Measure, spell
+from shiftbench.statistics.reliability import BINS
+
+Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure
+_Position = tuple[str, float]  # shift, severity
+_Cells = dict[tuple[str, ...], dict[_Position, Entry]]
+_Bins = list[tuple[int, int, float]]  # samples, right ones, sum of confidences
+_CLEAN, _ALL = "clean", "all shifts"
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A place for a figure; `alt` says what is to be seen."""
+
+    id: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A selector: what it chooses, and its options as (value, spelled)."""
+
+    label: str
+    choices: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Figures that selectors switch.
+
+    Attributes:
+        id: unique on the page.
+        kind: what is shown.
+        title: heading.
+        note: how to read it.
+        asks: selectors that choose between several; a choice is their values joined with `|`.
+        plots: the places, in order.
+        figures: by place and choice.
+        legend: what can be hidden and shown.
+    """
+
+    id: str
+    kind: str
+    title: str
+    note: str
+    asks: tuple[Ask, ...]
+    plots: tuple[Plot, ...]
+    figures: Shots
+    legend: tuple[Style, ...]
+
+
+def panels(chapter: Chapter) -> list[Panel]:
+    """Return the panels of a campaign that have something to show."""
+    made = (_curves(chapter), _domains(chapter), _trade(chapter), _reliability(chapter))
+    return [panel for panel in made if panel.plots]
+
+
+def _curves(chapter: Chapter) -> Panel:
+    cells = _cells(pl.concat([chapter.places.levels, chapter.places.clean]))
+    levels = chapter.places.levels.select("shift", "severity").unique().sort("severity")
+    shots: Shots = {}
+    for name in _asked(chapter, levels):
+        own = levels.filter(pl.col("shift") == name)["severity"]
+        at: dict[_Position, float] = {("identity", 0.0): 0.0} | {(name, level): level for level in own}
+        shots[spell(name)] = {
+            measure.name: figures.curves(_lines(chapter, cells, measure, at), measure, spell(name))
+            for measure in chapter.measures
+        }
+    note = "Severity 0 is the clean set. Bands are 95% intervals over resampled samples."
+    return panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots)
+
+
+def _domains(chapter: Chapter) -> Panel:
+    cells = _cells(pl.concat([chapter.places.domains, chapter.places.clean]))
+    shifts = _asked(chapter, chapter.places.domains)
+    at: dict[_Position, str] = {("identity", 0.0): _CLEAN} | {(name, 0.0): spell(name) for name in shifts}
+    drawn = {
+        measure.name: figures.points(_lines(chapter, cells, measure, at), measure, "") for measure in chapter.measures
+    }
+    note = "Other data over shared classes, beside the campaign's own clean set. Bars are 95% intervals."
+    shots = {"domain shifts": drawn} if shifts else {}
+    return panel(chapter, "domains", ("Domain shifts", note), [_metrics(chapter)], shots)
+
+
+def _asked(chapter: Chapter, rows: pl.DataFrame) -> list[str]:
+    """Return the shifts of some rows, in the order in which params names them."""
+    asked: list[str] = list(chapter.params["shifts"])
+    found = sorted(rows["shift"].unique().to_list())
+    return sorted(found, key=lambda name: asked.index(name) if name in asked else len(asked))
+
+
+def _metrics(chapter: Chapter) -> Ask:
+    spelled = ((measure.name, f"{measure.title} {measure.arrow}".strip()) for measure in chapter.measures)
+    return Ask("metric", tuple(spelled))
+
+
+def _lines(
+    chapter: Chapter, cells: _Cells, measure: Measure, at: Mapping[_Position, figures.At]
+) -> list[Line[figures.At]]:
+    """Return one line per weights; `at` says where a position stands in the figure."""
+    lines = []
+    for who in chapter.places.who:
+        own = cells.get((measure.name, *who), {})
+        kept = [position for position in at if position in own]
+        spots = tuple(at[position] for position in kept)
+        entries = tuple(own[position] for position in kept)
+        lines.append(Line(chapter.styles[chapter.labels[who]], spots, entries))
+    return lines
+
+
+def _cells(rows: pl.DataFrame) -> _Cells:
+    """Return entries by (metric, weights, method) and (shift, severity); a missing severity is 0."""
+    found: _Cells = {}
+    for row in rows.with_columns(pl.col("severity").fill_null(0.0)).iter_rows(named=True):
+        own = found.setdefault((row["metric"], row["weights"], row["method"]), {})
+        own[row["shift"], row["severity"]] = Entry.of(row)
+    return found
+
+
+def _trade(chapter: Chapter) -> Panel:
+    """Draw the leading metric on the clean set against its means under shift; one point alone is no race."""
+    lead = chapter.places.metrics[:1]
+    own = {column.group: column for column in chapter.columns if column.measure.name in lead}
+    wanted = [own[group] for group in ("corruptions", "domain shifts") if group in own]
+    shots: Shots = {}
+    if len(chapter.places.who) > 1:
+        shots = {f"mean over {one.group}": {"": _scatter(chapter, own["clean"], one)} for one in wanted}
+    note = "What is gained on the clean set need not be kept under shift: up is robust, right is good on clean data."
+    return panel(chapter, "trade", ("Clean against shifted", note), [], shots)
+
+
+def _scatter(chapter: Chapter, clean: Column, shifted: Column) -> Figure:
+    pairs = [
+        (chapter.styles[chapter.labels[who]], clean.entries[who], shifted.entries[who])
+        for who in chapter.places.who
+        if who in clean.entries and who in shifted.entries
+    ]
+    return figures.scatter(pairs, clean.measure, shifted.measure, f"mean over {shifted.group}")
+
+
+def _reliability(chapter: Chapter) -> Panel:
+    shots: Shots = {}
+    for who, pooled in _pooled(chapter).items():
+        label = chapter.labels[who]
+        shots[label] = {
+            condition: figures.reliability(bins, chapter.styles[label], BINS) for condition, bins in pooled.items()
+        }
+    conditions = {condition for drawn in shots.values() for condition in drawn}
+    ordered = sorted(conditions, key=lambda name: (name != _CLEAN, not name.startswith(_ALL), name))
+    note = (
+        "Accuracy of the samples in each bin of confidence, seeds pooled; on the dotted line confidence is "
+        "right. Bars: the share of samples."
+    )
+    ask = Ask("data", tuple((name, name) for name in ordered))
+    return replace(panel(chapter, "reliability", ("Reliability", note), [ask], shots), legend=())
+
+
+def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
+    """Return bins added up over training seeds and shifts, per condition, of what a figure is drawn for."""
+    table = chapter.tables.reliability
+    if table is None:
+        return {}
+    cell = pl.struct("reference", "shift", "severity")
+    named = table.filter(pl.col("step").is_null(), pl.col("split") == chapter.params["split"]).with_columns(
+        pl.col("weights").replace(chapter.families), condition=cell.map_elements(_condition, return_dtype=pl.String)
+    )
+    place = ("weights", "method", "condition", "bin")
+    sums = named.group_by(place).agg(pl.col("n", "correct", "confidence_e9").sum()).sort(place)
+    pooled: dict[Who, dict[str, _Bins]] = {who: {} for who in chapter.places.who}
+    for weights, method, condition, _, n, correct, confidence in sums.iter_rows():
+        if (weights, method) in pooled:
+            pooled[weights, method].setdefault(condition, []).append((n, correct, confidence / 1e9))
+    return {who: bins for who, bins in pooled.items() if bins}  # of other tasks there are none
+
+
+def _condition(cell: Mapping[str, Any]) -> str:
+    if cell["reference"] is None:
+        return _CLEAN
+    if cell["severity"] is None:
+        return spell(cell["shift"])
+    return f"{_ALL} at severity {cell['severity']:g}"
+
+
+def panel(chapter: Chapter, kind: str, head: tuple[str, str], asks: Iterable[Ask], shots: Shots) -> Panel:
+    """Give every figure its place; `head` is title and note. What can be hidden are the chapter's weights."""
+    title, note = head
+    ids = {name: f"plot-{chapter.name}-{kind}-{number}" for number, name in enumerate(shots)}
+    return Panel(
+        f"{kind}-{chapter.name}",
+        kind,
+        title,
+        note,
+        tuple(ask for ask in asks if len(ask.choices) > 1),
+        tuple(Plot(ids[name], f"{title} of campaign {chapter.name}: {name}") for name in shots),
+        {ids[name]: by_choice for name, by_choice in shots.items()},
+        tuple(chapter.styles.values()),
+    )

@@ -1,4 +1,0 @@
-"""Where bytes are kept and brought from: DVC's cache and remotes, pulls, shards that stream while they are read.
-
-May import the base modules, `data`, `provenance` and `plan`.
-"""

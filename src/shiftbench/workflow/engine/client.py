@@ -1,0 +1,89 @@
+"""A stage that Snakemake starts is done by a process that has imported everything already, where there is one.
+
+This process then only waits: it passes signals on and ends as the job does. It imports almost nothing, since imports
+are what a job's start costs. `warm.py` starts the other end, `cli/warm_server.py` is it.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ADDRESS = "SHIFTBENCH_WARM"
+"""The variable that tells the jobs of a run where the other end is."""
+STAGES = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def hand_over() -> None:
+    """Let another process be this very command and end as it does; return where there is none, or it cannot."""
+    address = os.environ.pop(ADDRESS, None)
+    one_thread = os.environ.get("OMP_NUM_THREADS") == "1"  # as many as libraries there were told of
+    if address and one_thread and sys.argv[1:2] and sys.argv[1] in STAGES:
+        with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
+            server.connect(address)
+            job = _asked(server)
+            if job:
+                _end_as(_answer(server), job)
+
+
+def _asked(server: socket.socket) -> int:
+    """Have this command done; returns the process that does it, 0 where none does, as where the server cannot fork."""
+    before = {number: signal.getsignal(number) for number in PASSED_ON}
+    asked = {
+        "argv": sys.argv,
+        "cwd": str(Path.cwd()),
+        "environment": dict(os.environ),
+        "package": str(Path(__file__).parents[2]),
+    }
+    words = json.dumps(asked).encode()
+    socket.send_fds(server, [len(words).to_bytes(8, "big")], [0, 1, 2])
+    server.sendall(words)
+    server.setblocking(False)  # noqa: FBT003
+    signal.set_wakeup_fd(server.fileno())  # sends the number of each signal, at whatever moment
+    for number in PASSED_ON:
+        signal.signal(number, lambda *_: None)
+    if job := _received(server, 4):
+        return int.from_bytes(job, "big")
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return 0
+
+
+def _answer(server: socket.socket) -> bytes:
+    """Return the exit status, minus the signal that ended the job; nothing where whoever would say it is gone."""
+    said = b""
+    while more := _received(server, 16):
+        said += more
+    return said
+
+
+def _received(server: socket.socket, size: int) -> bytes:
+    """Wait for what is said next; nothing where the other end is gone."""
+    select.select([server], [], [])
+    with contextlib.suppress(OSError):
+        return server.recv(size)
+    return b""
+
+
+def _end_as(said: bytes, job: int) -> NoReturn:
+    if not said:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job, signal.SIGKILL)
+        sys.exit("the process that starts jobs is gone, and this job with it")
+    status = int(said)
+    if status == -signal.SIGKILL:
+        _tell("killed (SIGKILL): the machine ran out of memory (`dmesg` tells), or it was killed")
+    elif status < 0:
+        _tell(f"ended by {signal.Signals(-status).name}")
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

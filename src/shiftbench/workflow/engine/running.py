@@ -1,0 +1,66 @@
+"""A run that a command starts: Snakemake, and what became of each scale that it was asked for."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shiftbench.provenance import child_environment, run_files, trust
+from shiftbench.workflow.plan import planned_jobs
+from shiftbench.workflow.plan.planned_jobs import PlannedJob
+
+
+def run(targets: Sequence[str], cores: int) -> int:
+    """Let Snakemake make targets, and go on with what does not need a job that failed; returns its exit status.
+
+    Raises:
+        UntrustedError: the checkout is not trusted.
+    """
+    trust.require("Snakemake would run its Snakefile")
+    command = ["-m", "snakemake", "--cores", str(cores), "--keep-going", "--", *targets]
+    environment = child_environment.build(child_environment.RUN)
+    with subprocess.Popen([sys.executable, "-P", *command], env=environment) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # the terminal sends it to Snakemake, too, which ends its jobs
+                continue
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a run made of one scale.
+
+    Attributes:
+        jobs: how many had something to make.
+        seconds: of a processor that they took together; of wall time where an older run file has no others.
+        unfinished: titles of those that were to be made and were not.
+    """
+
+    jobs: int
+    seconds: float
+    unfinished: tuple[str, ...]
+
+
+def made(scale: str, begun: float) -> Made:
+    """Return what a run made of a scale.
+
+    Args:
+        scale: as in `planned_jobs.left`.
+        begun: when the run began, in seconds since 1970.
+    """
+    jobs = planned_jobs.left(scale).jobs
+    took = [seconds for job in jobs if (seconds := _seconds(job, begun)) is not None]
+    unfinished = [job.title for job in jobs if job.runs and not Path(job.marker).exists()]
+    return Made(len(took), sum(took), tuple(unfinished))
+
+
+def _seconds(job: PlannedJob, begun: float) -> float | None:
+    """Return what a job took, by the run files that it wrote since then; each has the seconds from its begin on."""
+    times = [
+        run_files.time(file, "cpu_seconds", "seconds")
+        for output in job.outputs
+        if (file := Path(f"{output}.run.json")).is_file() and file.stat().st_mtime >= begun
+    ]
+    return max((time for time in times if time is not None), default=None)

@@ -1,0 +1,220 @@
+"""What a run shows: on a terminal how far it is, in a file one line for each job that ended.
+
+`Board` counts, `Terminal` prints; Snakemake's events come from the logger plugin (snakemake_logger_plugin_shiftbench).
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from shiftbench.base.errors import DataError, ShiftbenchError
+from shiftbench.base.progress import Screen
+from shiftbench.workflow.plan.planned_jobs import PlannedJob, PlannedJobs
+
+TAIL = 40
+"""Lines of a failed job's log that are shown."""
+
+SHOWN = 8
+"""Running jobs that a terminal shows."""
+
+PRIOR = 30.0
+"""Seconds of what is expected that count as much as seconds seen: one slow job, a download say, is not all of them."""
+
+_EXPECTED: dict[str, PlannedJob] = {}
+"""The jobs of the plan by marker."""
+_PAGES: list[str] = []
+
+
+def expect(planned: PlannedJobs) -> None:
+    """Tell what is planned and which pages are asked for; the Snakefile does, read after the logger was made."""
+    _EXPECTED.update({job.marker: job for job in planned.jobs})
+    _PAGES[:] = planned.pages
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """End Snakemake with the message of an error that is raised on purpose, without a traceback."""
+    try:
+        yield
+    except ShiftbenchError as error:
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        Screen(stderr=True, highlight=False).print(Text(f"error: {told}", "red"), soft_wrap=True)
+        raise SystemExit(error.code) from None
+
+
+@dataclass(slots=True)
+class Board:
+    """How far a run is: how many jobs are to be made, which run, what they took, and what is expected.
+
+    Rules that are no stage, such as `all`, are not counted.
+    """
+
+    expected: Mapping[str, PlannedJob]
+    todo: dict[str, float] = field(default_factory=dict)
+    """Seconds that are expected of each stage's jobs that have not ended."""
+    running: dict[int, tuple[PlannedJob, float]] = field(default_factory=dict)
+    took: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    total: int = 0
+    done: int = 0
+    width: int = 1
+
+    def plan(self, counts: Mapping[str, int]) -> None:
+        """Note how many jobs of each stage are to be made."""
+        planned: dict[str, list[float]] = {}
+        for job in self.expected.values():
+            if job.runs:
+                planned.setdefault(job.verb, []).append(job.seconds)
+        own = {verb: count for verb, count in counts.items() if verb in planned}
+        self.todo = {verb: sum(planned[verb]) / len(planned[verb]) * count for verb, count in own.items()}
+        self.total = sum(own.values())
+
+    def begin(self, job: int, marker: str) -> None:
+        """Note that a job begins."""
+        if marker in self.expected:
+            self.running[job] = self.expected[marker], time.monotonic()
+            self.width = max(self.width, len(self.running))
+
+    def end(self, job: int, *, failed: bool = False) -> tuple[PlannedJob, float] | None:
+        """Note that a job ended; returns it with its seconds, or None for one that is not counted."""
+        if job not in self.running:
+            return None
+        planned, begun = self.running.pop(job)
+        seconds = time.monotonic() - begun
+        if not failed:
+            self.todo[planned.verb] = self.todo.get(planned.verb, 0.0) - planned.seconds
+            self.done += 1
+            self.took.setdefault(planned.verb, []).append((seconds, planned.seconds))
+        return planned, seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left: those expected, corrected by what other jobs of a stage took."""
+        now = time.monotonic()
+        needed = {verb: left * self._factor(verb) for verb, left in self.todo.items()}
+        for job, begun in self.running.values():
+            needed[job.verb] -= min(now - begun, job.seconds * self._factor(job.verb))
+        return sum(max(0.0, left) for left in needed.values()) / self.width
+
+    def _factor(self, verb: str) -> float:
+        """Return how many times what was expected a stage takes: as it did, else as others that compute did."""
+        others = (pair for name, own in self.took.items() if name != "fetch" for pair in own)
+        pairs = self.took.get(verb) or list(others)
+        return (sum(took for took, _ in pairs) + PRIOR) / (sum(said for _, said in pairs) + PRIOR)
+
+
+class Terminal:
+    """Prints a run to a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.board = Board(_EXPECTED)
+        self.begun = time.monotonic()
+        self._live: Live | None = None
+        self._closed = False
+
+    def plan(self, counts: Mapping[str, int]) -> None:
+        """Say how much there is to do, and show from now on how far it is."""
+        self.board.plan(counts)
+        if not self.board.total:
+            return
+        self.say(f"{_counted(self.board.total)}, about {spelled(self.board.left())} on one core")
+        if self.console.is_terminal and self._live is None:
+            self._live = Live(console=self.console, get_renderable=self._picture, transient=True)
+            self._live.start()
+
+    def end(self, job: int) -> None:
+        """Note that a job has ended; print what samples it left out and, where there is no terminal, itself."""
+        # Imports OpenCV and pyarrow, which the plan does without.
+        from shiftbench.data import skipped
+
+        ended = self.board.end(job)
+        with contextlib.suppress(DataError):  # who reads the shards says what is wrong; a display stops no run
+            for one in skipped.among(ended[0].outputs if ended else ()):
+                self.say(str(one), "yellow")
+        if ended and not self.console.is_terminal:
+            planned, seconds = ended
+            done = f"[{self.board.done:>{len(str(self.board.total))}}/{self.board.total}]"
+            self.say(f"{done} {seconds:7.1f} s  {planned.title}")
+
+    def fail(self, job: int, rule: str, why: str | None, logs: Sequence[str]) -> None:
+        """Print that a job failed, why, and the end of its log."""
+        ended = self.board.end(job, failed=True)
+        title = f"{ended[0].title} after {ended[1]:.1f} s" if ended else rule
+        self.say(f"failed: {title}" + (f": {why}" if why else ""), "bold red")
+        for log in logs:
+            self.say("\n".join(tail(Path(log))))
+
+    def close(self) -> None:
+        """Show nothing more; say what was made."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+        if self.board.total and not self._closed:
+            took = spelled(time.monotonic() - self.begun)
+            self.say(f"{self.board.done} of {_counted(self.board.total)} made in {took}")
+            if self.board.done == self.board.total:
+                self.show_pages()
+        self._closed = True
+
+    def show_pages(self) -> None:
+        """Say where the pages are that were asked for."""
+        for page in filter(Path.exists, map(Path, _PAGES)):
+            self.say(f"report: {page.absolute()}")
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a text as it is, above what is shown."""
+        self.console.print(Text(text, style), soft_wrap=True)
+
+    def _picture(self) -> RenderableType:
+        """Return the bar, the time that is left, and the jobs that run; no line is longer than the terminal."""
+        board, now = self.board, time.monotonic()
+        running = sorted(board.running.values(), key=lambda one: one[1])
+        far = f"{board.done}/{board.total}"
+        times = f"{spelled(now - self.begun)}, about {spelled(board.left())} left"
+        lines = [f"{spelled(now - begun):>13}  {job.title}" for job, begun in running[:SHOWN]]
+        if len(running) > SHOWN:
+            lines.append(f"{'':13}  and {len(running) - SHOWN} more")
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(board.total, board.done, width=24), _cut(far), _cut(times))
+        return Group(head, *map(_cut, lines))
+
+
+def tail(log: Path) -> list[str]:
+    """Return the last lines of a log, below a line that says which."""
+    if not log.is_file():
+        return [f"  log: {log} (there is none)"]
+    lines = log.read_text(errors="replace").splitlines()
+    cut = f", its last {TAIL} lines of {len(lines)}" if len(lines) > TAIL else ""
+    return [f"  log: {log}{cut or ('' if lines else ' (empty)')}", *(f"    {x}" for x in lines[-TAIL:])]
+
+
+def spelled(seconds: float) -> str:
+    """Spell a duration, from ten minutes on in whole ones.
+
+    Example:
+        >>> spelled(4.2), spelled(200), spelled(1812), spelled(3900)
+        ('4 s', '3 min 20 s', '30 min', '1 h 5 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    if minutes >= 10:
+        return f"{minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _cut(line: str) -> Text:
+    """Return a line that ends where the terminal does."""
+    return Text(line, no_wrap=True, overflow="ellipsis")
+
+
+def _counted(jobs: int) -> str:
+    return f"{jobs} job{'' if jobs == 1 else 's'}"

@@ -1,0 +1,52 @@
+"""Jobs on this machine start warm: a process that has imported everything forks them (`cli/warm_server.py`)."""
+
+import atexit
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from shiftbench.provenance import child_environment
+from shiftbench.workflow.engine.client import ADDRESS
+
+THREADS = (
+    "OMP_NUM_THREADS GOTO_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS NUMEXPR_NUM_THREADS"
+).split()
+"""What Snakemake's shell sets to a job's number of threads; libraries read them when they are imported."""
+
+COMMAND = ("-m", "shiftbench.cli.warm_server")
+"""What starts a server, after the interpreter; its socket's number comes last."""
+
+
+def start() -> None:
+    """Start a server, which ends with this process, and tell jobs where it is; without it they start cold."""
+    folder = tempfile.mkdtemp(prefix="shiftbench-")  # of this user alone
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the server does it, too: one of them may be killed
+    address = str(Path(folder) / "jobs")
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(1024)
+        server = subprocess.Popen(
+            [sys.executable, "-P", *COMMAND, str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            env=child_environment.build(child_environment.RUN, dict.fromkeys(THREADS, "1")),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=child_environment.NOWHERE,
+        )
+        atexit.register(_end, server)
+        os.environ[ADDRESS] = address
+
+
+def forget() -> None:
+    """Be a process of a cluster's job: the server, where it is on the same machine, starts jobs of another one."""
+    os.environ.pop(ADDRESS, None)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    server.wait()

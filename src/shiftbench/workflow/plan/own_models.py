@@ -1,0 +1,125 @@
+"""Models of the user's own: what may be asked of them and of their trainers, told before any job starts."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench.base import files, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.workflow.plan.params import Campaign, Params, Weights
+
+GIVEN, PRETRAINED = "given", "pretrained"
+_ONE_FILE = "callable checkpoint onnx onnx_detection predictions torch_export torchscript".split()
+_CHANNELS = 3
+
+
+def with_trainers(where: str, params: Params) -> Params:
+    """Return params whose weights all name trainers: where none is, `given` stands for models that are files.
+
+    Raises:
+        ParamsError: a model is a net that is to be trained, and nothing says how.
+    """
+    campaigns = {
+        name: _completed(f"{where}: campaigns.{name}.weights", params, campaign)
+        for name, campaign in params.campaigns.items()
+    }
+    return params.model_copy(update={"campaigns": campaigns})
+
+
+def _completed(where: str, params: Params, campaign: Campaign) -> Campaign:
+    if all(spec.trainers for spec in campaign.weights):
+        return campaign
+    weights = tuple(spec if spec.trainers else _with_given(where, params, spec) for spec in campaign.weights)
+    return campaign.model_copy(update={"weights": weights})
+
+
+def _with_given(where: str, params: Params, spec: Weights) -> Weights:
+    for name in spec.models:
+        module, options = _model(params, name)
+        if registry.defines(module, "build") and not options.get("path"):
+            raise ParamsError(
+                f"{where}: no trainers are named, and the model {name!r} is a net that is to be trained; "
+                "expected for example `trainers: [erm]`, or `trainers: [pretrained]` if it brings weights"
+            )
+    return spec.model_copy(update={"trainers": (GIVEN,)})
+
+
+def check(where: str, params: Params) -> None:
+    """Refuse what is seen to fail: a file that is to be trained, code that nobody trusts, means for other channels.
+
+    Raises:
+        ParamsError: names file, key, value and what is expected.
+    """
+    for campaign_name, campaign in params.campaigns.items():
+        for spec in campaign.weights:
+            for name in spec.models:
+                _check_file(f"{where}: models.{name}", params, name)
+                _check_trust(f"{where}: models.{name}", *_model(params, name))
+                _check_channels(f"{where}: models.{name}", *_model(params, name))
+                for trainer in spec.trainers:
+                    _check_trainer(f"{where}: campaigns.{campaign_name}.weights", params, name, trainer)
+
+
+def _model(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:
+    return registry.read("models", params.use("models", name)), params.options("models", name)
+
+
+def _check_file(where: str, params: Params, name: str) -> None:
+    """Refuse a file that is seen by its first bytes to be no model; one that is not here yet is told elsewhere."""
+    path = _model(params, name)[1].get("path")
+    if not isinstance(path, str) or not path:
+        return
+    file = Path(re.sub(r"(\.py):[\w.]+$", r"\1", path))
+    if file.is_dir() and params.use("models", name) in _ONE_FILE:
+        raise ParamsError(f"{where}.path = {path!r} is a folder; expected the model's file")
+    if file.is_file() and (told := files.looks(file)):
+        raise ParamsError(f"{where}.path = {path!r} is no model: {told}")
+
+
+def _check_trust(where: str, module: ModuleType, options: Mapping[str, Any]) -> None:
+    if registry.defines(module, "RUNS_CODE") and not options["trust"]:
+        raise ParamsError(
+            f"{where}.trust: {module.RUNS_CODE}; `trust: true` there says that you trust who made "
+            f"{options['path'] or options.get('target')!r}. Formats that cannot run code need none: onnx, "
+            "predictions, checkpoint"
+        )
+
+
+def _check_channels(where: str, module: ModuleType, options: Mapping[str, Any]) -> None:
+    if "mean" not in options or "std" not in options or not registry.defines(module, "load"):
+        return
+    channels = options.get("channels", _CHANNELS)
+    if channels not in (1, _CHANNELS):
+        raise ParamsError(f"{where}.channels = {channels!r}: expected 1 (grey) or 3 (red, green, blue)")
+    for key in ("mean", "std"):
+        if len(options[key]) != channels:
+            raise ParamsError(
+                f"{where}.{key} has {len(options[key])} numbers ({options[key]}), expected one for each of {channels} "
+                f"channel{'s' if channels > 1 else ''}, of images in 0 to 1, for example {[0.5] * channels}"
+            )
+    if min(options["std"]) <= 0:
+        raise ParamsError(f"{where}.std = {options['std']}: expected numbers above 0; images are divided by them")
+
+
+def _check_trainer(where: str, params: Params, name: str, trainer_name: str) -> None:
+    module, options = _model(params, name)
+    trainer = registry.read("trainers", params.use("trainers", trainer_name))
+    kind = params.use("models", name)
+    if not registry.defines(module, "build") and registry.defines(trainer, "_loop"):
+        raise ParamsError(
+            f"{where}: the trainer {trainer_name!r} trains a net, and the model {name!r} ({kind}) "
+            f"is none; use `trainers: [{GIVEN}]`, or leave `trainers` out"
+        )
+    if params.use("trainers", trainer_name) == PRETRAINED and not registry.defines(module, "pretrained"):
+        raise ParamsError(
+            f"{where}: the trainer {trainer_name!r} takes weights that a model brings, and {name!r} ({kind}) brings "
+            f"none; train it (erm), or use `trainers: [{GIVEN}]`"
+        )
+    file = options.get("path") or params.options("trainers", trainer_name).get("path")
+    if params.use("trainers", trainer_name) == GIVEN and not file and not registry.defines(module, "pretrained"):
+        raise ParamsError(
+            f"{where}: the trainer {trainer_name!r} takes a model as it is, and nothing says where {name!r} is; "
+            f"expected `models: {{{name}: {{path: FILE}}}}`, or a trainer that trains it (erm)"
+        )

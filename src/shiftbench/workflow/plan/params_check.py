@@ -1,0 +1,135 @@
+"""What is wrong with params, told with file, key, value and what is allowed, before any job starts."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, near, spelled
+from shiftbench.base.registry import entries
+from shiftbench.workflow.plan import params_pairs
+from shiftbench.workflow.plan.params import SECTIONS, Campaign, Params, Shift, Trainer
+
+_AT_LEAST_ONE = ("batch batch_size bins depth epochs heads hidden k layers length samples side steps width").split()
+"""Options that count something without which a model, a training or a measure is nothing."""
+_NEVER_NEGATIVE = "eps lr momentum share smoothing temperature weight_decay".split()
+"""Options that are no counts, and have no meaning below 0."""
+
+
+def check_plugins(where: str, params: Params) -> None:
+    """Refuse plugins that do not exist, and options and severities that they do not have.
+
+    Raises:
+        ParamsError: names file, key, value and what is allowed.
+    """
+    for family in SECTIONS:
+        for name in getattr(params, family):
+            _check_component(where, params, family, name)
+    for campaign_name, campaign in params.campaigns.items():
+        for family, key, name in _asked(campaign):
+            try:
+                registry.file(family, params.use(family, name))
+            except ParamsError as error:
+                listed = getattr(params, family)
+                hint = f"; {near(name, {*listed, *registry.names(family)})}"
+                raise ParamsError(
+                    f"{where}: campaigns.{campaign_name}.{key} asks for {family} {name!r}, which is neither "
+                    f"listed under {family}: nor a plugin file{hint}"
+                ) from error
+
+
+def _asked(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
+    """Yield what a campaign names: family, key, name."""
+    for key, name in params_pairs.datasets(campaign):
+        yield "datasets", key, name
+    for number, spec in enumerate(campaign.weights):
+        for family in ("models", "trainers", "methods"):
+            for name in getattr(spec, family) or ():
+                yield family, f"weights.{number}.{family}", name
+    for family in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
+        for name in getattr(campaign, family) or ():
+            yield family, family, name
+
+
+def _check_component(where: str, params: Params, family: str, name: str) -> None:
+    key = f"{family}.{name}"
+    try:
+        module = registry.read(family, params.use(family, name))
+    except ParamsError as error:
+        raise type(error)(f"{where}: {key}: {error}") from error
+    allowed: dict[str, Any] = getattr(module, "PARAMS", {})
+    given = params.component(family, name).options
+    for option, value in given.items():
+        if option not in allowed:
+            raise ParamsError(f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}")
+        several = family == "detectors" and isinstance(value, list) and value
+        if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
+            raise ParamsError(f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}")
+        _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
+    if registry.defines(module, "ENTRY") and registry.defines(module, "facts"):
+        _check_facts(f"{where}: {key}", module, given)
+    if family == "shifts":
+        _check_severities(where, key, module, params.shifts[name])
+        _check_materialise(where, key, module, params.shifts[name])
+    if family == "trainers" and params.trainers[name].shifted:
+        _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
+
+
+def _number_hint(value: object) -> str:
+    """Return how a number is spelled that YAML takes for a text, such as 1e-3."""
+    with contextlib.suppress(TypeError, ValueError):
+        if isinstance(value, str):
+            return f"; YAML reads {value} as a text, write {float(value)!r}"
+    return ""
+
+
+def _check_count(where: str, value: object, default: object, option: str) -> None:
+    """Refuse numbers below 0 of what is counted, or is a rate, and below 1 of what is nothing without."""
+    counted = type(default) is int and default > 0
+    least = 1 if counted and option in _AT_LEAST_ONE else 0
+    if not counted and option not in _NEVER_NEGATIVE:
+        return
+    if isinstance(value, int | float) and value < least:
+        raise ParamsError(f"{where} = {spelled(value)}: expected {least} or more (default {spelled(default)})")
+
+
+def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:
+    """Refuse options that would make another thing of an entry: its constants follow from the entry's own."""
+    if module.facts({**module.PARAMS, **given}) != module.facts(module.PARAMS):
+        raise ParamsError(
+            f"{where}: {', '.join(given)} would change what {module.__name__} declares "
+            f"({', '.join(module.facts(module.PARAMS))}); name the entry that has it, or write one in an "
+            f"{entries.FILE} of your own"
+        )
+
+
+def _check_severities(where: str, key: str, module: Any, shift: Shift) -> None:
+    low, high = getattr(module, "RANGE", (0.0, 5.0))
+    for severity in shift.severities:
+        if not low <= severity <= high:
+            raise ParamsError(f"{where}: {key}.severities holds {severity:g}; allowed are {low:g} to {high:g}")
+    if len(set(shift.severities)) != len(shift.severities):
+        raise ParamsError(f"{where}: {key}.severities holds a value twice: {list(shift.severities)}")
+
+
+def _check_train_on(where: str, params: Params, trainer: Trainer) -> None:
+    shift, severity = trainer.shifted or ("identity", 0)
+    try:
+        module = registry.read("shifts", params.use("shifts", shift))
+    except ParamsError as error:
+        raise type(error)(f"{where}: {error}") from error
+    low, high = getattr(module, "RANGE", (0.0, 5.0))
+    if registry.defines(module, "DOMAIN") or not low <= severity <= high:
+        raise ParamsError(
+            f"{where} = {trainer.train_on!r}: expected a shift that can be applied, and a severity of "
+            f"{low:g} to {high:g}"
+        )
+
+
+def _check_materialise(where: str, key: str, module: Any, shift: Shift) -> None:
+    domain = getattr(module, "DOMAIN", None)
+    if domain and shift.materialise is not None:
+        raise ParamsError(
+            f"{where}: {key}.materialise: a domain shift is other data, read from the clean shards of "
+            f"{domain['dataset']!r}: there is nothing to apply; remove the key"
+        )

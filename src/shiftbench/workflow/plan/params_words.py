@@ -1,0 +1,159 @@
+"""What is wrong with a value, in the words of who writes YAML: key, value, and what is allowed there."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import pydantic
+from pydantic import BaseModel
+
+from shiftbench.base.errors import ParamsError, near, spelled
+
+_BITS = 63
+_MISSING = "is missing"
+_UNION = re.compile(r"constrained-|tuple\[|dict\[|int$|float$|\[key\]$")
+"""Parts of a place that are no keys of YAML: which of several allowed types was tried."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_NAME = "a name of lower case letters, digits and underscores, a letter first"
+_PATTERNS = {
+    r"^[a-z][a-z0-9_]*$": _NAME,
+    r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*)*$": f"{_NAME}, or several joined by +",
+    r"^[a-z][a-z0-9_]*(/(train|val|test))?$": "a dataset, or one of its splits: mnist, mnist/train, mnist/val",
+    r"^[a-z][a-z0-9_+]*/[0-9.]+$": "a shift and its severity: label_noise/0.4",
+}
+_EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda _: "a whole number",
+    "int_from_float": lambda _: "a whole number",
+    "float_type": lambda _: "a number",
+    "finite_number": lambda _: "a finite number",
+    "bool_type": lambda _: "true or false",
+    "string_type": lambda _: "a text",
+    "invalid_key": lambda _: "a text as a key",
+    "tuple_type": lambda _: "a list: [one, two]",
+    "dict_type": lambda _: "a mapping of keys",
+    "model_type": lambda _: "a mapping of keys",
+    "model_attributes_type": lambda _: "a mapping of keys",
+    "greater_than": lambda limits: f"a number above {limits['gt']:g}",
+    "greater_than_equal": lambda limits: f"{limits['ge']:g} or more",
+    "less_than": lambda limits: f"a number below {limits['lt']:g}",
+    "less_than_equal": lambda limits: f"{limits['le']:g} or less",
+    "literal_error": lambda limits: str(limits["expected"]).replace("'", ""),
+    "string_pattern_mismatch": lambda limits: _PATTERNS.get(
+        limits["pattern"], f"a text that matches {limits['pattern']}"
+    ),
+    "too_long": lambda limits: f"{limits['max_length']} values",
+}
+"""What is allowed, for each type of error that pydantic has for values that a YAML file can hold."""
+
+
+def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:
+    """Return what is wrong with params, one line each: key, value, and what is allowed.
+
+    Args:
+        where: the files.
+        error: of the check against `whole`.
+        whole: the model of all params, for the keys that are near a wrong one.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for problem in error.errors():
+        path = [str(part) for part in _place(problem)]
+        found.setdefault(".".join(path), {}).setdefault(_wrong(problem, path, whole), problem)
+    deepest = {key: wrong for key, wrong in found.items() if not _is_above(key, found)}
+    lines = [f"  {_line(key, wrong)}" for key, wrong in deepest.items()]
+    return "\n".join([f"{where}: {len(lines)} wrong parameter(s)", *lines])
+
+
+def _place(problem: Mapping[str, Any]) -> Iterable[object]:
+    """Return the keys that lead to what is wrong; to the list, where it is too short."""
+    place = problem["loc"]
+    if problem["type"] == "missing" and isinstance(place[-1], int):
+        place = place[:-1]
+    return (part for part in place if not _UNION.match(str(part)))
+
+
+def _is_above(key: str, found: Mapping[str, object]) -> bool:
+    """Tell whether something below a key is wrong too: of two types that are allowed, that one was meant."""
+    return any(other.startswith(f"{key}.") for other in found)
+
+
+def _line(key: str, wrong: Mapping[str, Any]) -> str:
+    """Return a line for a key; of several types that are allowed each says what it expects."""
+    first, *others = wrong
+    told = ", or ".join([first, *(other.removeprefix("expected ") for other in others)])
+    told = told.replace("a whole number, or a number", "a number")
+    problem = wrong[first]
+    if not key:
+        return f"the whole file: {told}"
+    if told == _MISSING:
+        return f"{key} {told}"
+    if problem["type"] in ("extra_forbidden", "invalid_key") or problem["loc"][-1] == "[key]":
+        return f"{key}: {told}"
+    value = problem["input"]
+    return f"{key} is empty: {told}" if value is None else f"{key} = {spelled(value)}: {told}"
+
+
+def _wrong(problem: Mapping[str, Any], path: list[str], whole: type[BaseModel]) -> str:
+    kind, limits = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key; {near(path[-1], _known_keys(path[:-1], whole))}"
+    if kind == "missing":
+        last = problem["loc"][-1]
+        return f"expected {last + 1} values" if isinstance(last, int) else _MISSING
+    if kind == "value_error":
+        return str(limits["error"])
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind](limits)}"
+    return str(problem["msg"])
+
+
+def _known_keys(path: list[str], whole: type[BaseModel]) -> list[str]:
+    """Return the keys that are allowed at a path of params.yaml."""
+    model: Any = whole
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+            args = getattr(model, "__args__", ())
+            model = next((a for a in args if isinstance(a, type) and issubclass(a, BaseModel)), model)
+    fields = getattr(model, "model_fields", {})
+    return list(fields)
+
+
+def check_values(where: str, content: Mapping[Any, Any]) -> None:
+    """Refuse values that YAML has and that no recipe can hold, wherever they stand.
+
+    Raises:
+        ParamsError: names key and value: a date, bytes, a set; a number that is none or needs more than 64 bits; a
+            control character; a key that is neither a text nor a number.
+    """
+    for path, told in _unholdable(content, ()):
+        raise ParamsError(f"{where}: {'.'.join(map(str, path)) or 'the whole file'}: {told}")
+
+
+def _unholdable(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], str]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if isinstance(key, bool) or not isinstance(key, str | int | float):
+                yield path, f"{spelled(key)} cannot be a key; expected a text (put it in quotes)"
+            yield from _unholdable(part, (*path, key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _unholdable(part, (*path, number))
+    elif told := _told(value):
+        yield path, told
+
+
+def _told(value: object) -> str:
+    """Return what is wrong with a single value; nothing where a recipe can hold it."""
+    if isinstance(value, str):
+        control = _CONTROLS.search(value)
+        return f"{spelled(value)} holds {control[0]!r}, which no text may" if control else ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{value} is no finite number; expected one"
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, int):
+        large = value.bit_length() > _BITS
+        return f"{spelled(value)} is too large; expected a number below 2^{_BITS}" if large else ""
+    kind = {"date": "a date", "datetime": "a time"}.get(type(value).__name__, "a value of another kind")
+    return f"{spelled(value)} is {kind} in YAML; expected a text (put it in quotes), a number, a list or a mapping"

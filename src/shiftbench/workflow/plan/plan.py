@@ -1,0 +1,306 @@
+"""The plan: from params to artifacts, jobs, recipe files and stamps. The only product of names anywhere.
+
+`Plan.of(params)` expands campaigns into Refs, each Ref into an Artifact (recipe, inputs, fingerprint; see
+recipe_specs.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
+of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base import refs
+from shiftbench.base.errors import ParamsError, PluginError, near
+from shiftbench.base.files import writable, write_bytes
+from shiftbench.base.refs import Ref
+from shiftbench.provenance import code_digest, recipe, trust
+from shiftbench.provenance.receipts import is_hollow
+from shiftbench.provenance.recipe import Artifact, Job
+from shiftbench.workflow.plan import loading, out_of_date, scales, unavailable
+from shiftbench.workflow.plan.evaluation_points import EvaluationPoint, EvaluationPoints
+from shiftbench.workflow.plan.params import Campaign, Params
+from shiftbench.workflow.plan.recipe_specs import RecipeSpecs
+from shiftbench.workflow.plan.report_specs import INDEX, ReportSpecs
+from shiftbench.workflow.plan.resolved_plugin import Plugins
+from shiftbench.workflow.plan.unavailable import Unavailable
+
+VERBS = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
+_VERB_OF = {
+    "sources": "fetch",
+    "shards": "shift",
+    "previews": "shift",
+    "weights": "train",
+    "records": "evaluate",
+    "features": "evaluate",
+    "overlaps": "score",
+    "searches": "score",
+    "scores": "score",
+    "analyses": "score",
+    "tables": "aggregate",
+    "claims": "aggregate",
+    "samples": "report",
+    "report": "report",
+}
+
+_READ_SHARDS = ("shift", "train", "evaluate", "score", "report")
+"""Verbs that can do with shards that are streamed."""
+
+
+@dataclass
+class Plan:
+    """All artifacts that params ask for, and the jobs that make them."""
+
+    params: Params
+    unavailable_sources: tuple[Unavailable, ...] = ()
+    unbuildable: frozenset[Ref] = frozenset()
+    scale: str | None = None
+    artifacts: dict[Ref, Artifact] = field(default_factory=dict)
+    _open: list[Ref] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        params: Params,
+        unavailable_sources: tuple[Unavailable, ...] = (),
+        unbuildable: frozenset[Ref] = frozenset(),
+    ) -> Plan:
+        """Expand params into artifacts; looks at code, never at outputs.
+
+        Args:
+            params: what to run.
+            unavailable_sources: originals that this machine cannot bring, for the report.
+            unbuildable: what cannot be made without them; not planned.
+
+        Raises:
+            ParamsError: a campaign asks for what does not exist or does not fit.
+        """
+        plan = cls(params, unavailable_sources, unbuildable)
+        for name, campaign in plan.campaigns.items():
+            plan.want(Ref("tables", name))
+            for record in plan._points.kept_features(campaign):
+                plan.want(refs.features(record))  # made beside the records, but no input: a cache
+        if params.system and plan.campaigns:
+            plan.want(Ref("claims", params.system.slug))
+        plan.want(INDEX)
+        for page in plan._specs.reports.pages():
+            plan.want(page)
+        return plan
+
+    @functools.cached_property
+    def _points(self) -> EvaluationPoints:
+        return EvaluationPoints(self.params, self.unbuildable)
+
+    @functools.cached_property
+    def _specs(self) -> RecipeSpecs:
+        reports = ReportSpecs(self.params, self._points, self.unavailable_sources)
+        return RecipeSpecs(self.params, self._points, reports, Plugins(self.params))
+
+    @functools.cached_property
+    def campaigns(self) -> dict[str, Campaign]:
+        """The campaigns of which something can be made here."""
+        return self._points.campaigns
+
+    def evaluation_points(self, campaign: Campaign) -> list[EvaluationPoint]:
+        """Return every evaluation point that a campaign evaluates."""
+        return self._points.of(campaign)
+
+    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
+        """Return one row per evaluation artifact of a campaign that can be made here."""
+        return self._points.rows(campaign)
+
+    # ------------------------------------------------------------------ artifacts
+
+    def want(self, ref: Ref) -> Ref:
+        """Make sure that `ref` and all it needs are planned; returns it with its place settled.
+
+        Raises:
+            PluginError: needs go round in a circle.
+        """
+        ref = self._points.resolve(ref)
+        if ref in self.artifacts:
+            return ref
+        if ref in self._open:
+            circle = " -> ".join(f"{r.kind}:{r.name}" for r in [*self._open, ref])
+            raise PluginError(f"needs go round in a circle: {circle}")
+        self._open.append(ref)
+        spec = self._specs.of(ref)
+        with _of(f"analyses.{ref.parts[-1]}" if ref.kind == "analyses" else ""):
+            inputs = tuple(dict.fromkeys(self.want(need) for need in spec.inputs))
+        self._open.pop()
+        code, text = _code(spec.code)
+        content = {
+            "verb": _VERB_OF[ref.kind],
+            "output": f"{ref.kind}/{ref.name}",
+            **spec.content,
+            **code,
+            "upstream": {need.path: self.artifacts[need].fingerprint for need in inputs},
+        }
+        self.artifacts[ref] = Artifact.of(ref, content, inputs, text)
+        return ref
+
+    # ------------------------------------------------------------------ jobs
+
+    @functools.cached_property
+    def jobs(self) -> dict[str, Job]:
+        """All jobs by `verb/name`, in the order of the data's path."""
+        groups: dict[tuple[int, str], list[Artifact]] = {}
+        for artifact in self.artifacts.values():
+            verb, name = _job_of(artifact.ref)
+            groups.setdefault((VERBS.index(verb), name), []).append(artifact)
+        jobs = {}
+        for (verb_index, name), artifacts in sorted(groups.items()):
+            ordered = tuple(sorted(artifacts, key=lambda artifact: artifact.ref))
+            verb = VERBS[verb_index]
+            jobs[f"{verb}/{name}"] = Job(verb, name, ordered, self._settings(verb))
+        return jobs
+
+    def _settings(self, verb: str) -> dict[str, Any]:
+        """Return where a job looks for things, and how strictly it is watched: in no fingerprint, no byte follows."""
+        settings: dict[str, Any] = {"plugins": list(self.params.plugins)}
+        if self.params.strict is not None:
+            settings["strict"] = self.params.strict
+        if verb == "fetch":
+            settings |= self.params.fetch.model_dump(mode="json")
+        if verb in _READ_SHARDS and self.params.shards.stream:
+            settings["stream"] = self.params.shards.stream
+        return settings
+
+    def of_verb(self, verb: str) -> list[Job]:
+        """Return the jobs of one stage."""
+        return [job for job in self.jobs.values() if job.verb == verb]
+
+    def targets(self, verb: str = "report") -> list[str]:
+        """Return the outputs of a stage that a user asks for, relative to the output root."""
+        artifacts = [artifact for job in self.of_verb(verb) for artifact in job.artifacts]
+        return [artifact.ref.path for artifact in artifacts if is_target(artifact.ref)]
+
+    def states(self, root: Path) -> dict[Ref, str]:
+        """Return how each artifact stands (`fresh`, `missing`, or why stale).
+
+        Shards without tars are missing, but where params read tars from elsewhere.
+        """
+        states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
+        if self.params.shards.stream:
+            return states
+        hollow = (ref for ref in states if states[ref] == "fresh" and is_hollow(root, ref))
+        return states | dict.fromkeys(hollow, "missing")
+
+    def status(self, root: Path) -> dict[str, dict[Ref, str]]:
+        """Return for each job how its artifacts stand."""
+        states = self.states(root)
+        return {
+            name: {artifact.ref: states[artifact.ref] for artifact in job.artifacts} for name, job in self.jobs.items()
+        }
+
+    def at(self, root: Path, path: str) -> list[Artifact]:
+        """Return the artifacts that a path means: one output, or all below a folder.
+
+        Args:
+            root: the output root.
+            path: relative to the root, or to where `root` is relative to; or the end of it, or a name.
+
+        Raises:
+            ParamsError: nothing planned is called so.
+        """
+        below = path.rstrip("/").removeprefix("" if root == Path() else f"{root}/")
+        ends = (below, f"{below}/manifest.json")
+        known = {artifact.ref.path: artifact for artifact in self.artifacts.values()}
+        found = [one for place, one in known.items() if place.startswith(f"{below}/")] or [
+            one for place, one in known.items() if one.ref.name == below or place.endswith(ends)
+        ]
+        if not found:
+            within = [place for place in known if below in place]
+            raise ParamsError(f"nothing planned is called {path!r}; {near(path, within or list(known))}")
+        return found
+
+    def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:
+        """Return what a run that is asked for some artifacts makes; see out_of_date.py."""
+        return out_of_date.find(self.artifacts, self.jobs.values(), self.states(root), asked)
+
+    def write(self, root: Path) -> None:
+        """Write the recipe files, each only when its content changes, and remove those of jobs that are gone.
+
+        Raises:
+            UntrustedError: links of a checkout that is not trusted lead elsewhere.
+            DataError: the folder cannot be written.
+        """
+        trust.refuse_links(root / "recipes")
+        wanted = {root / job.recipe_path: job for job in self.jobs.values()}
+        for file, job in wanted.items():
+            text = job.text().encode()
+            if _read(file) != text:
+                write_bytes(file, text)
+        walked = os.walk(root / "recipes")  # folders of thousands of jobs
+        there = {f"{top}/{name}" for top, _, names in walked for name in names}
+        for extra in there - set(map(str, wanted)):
+            if extra.endswith(".json"):
+                with writable(Path(extra)):
+                    Path(extra).unlink()
+        for verb in VERBS:  # DVC depends on these folders, also where they are empty
+            with writable(root / "recipes" / verb / "job.json"):
+                pass
+
+
+@contextlib.contextmanager
+def _of(key: str) -> Iterator[None]:
+    """Say of what in params an error is."""
+    try:
+        yield
+    except ParamsError as error:
+        if not key:
+            raise
+        raise type(error)(f"{key}: {error}") from error
+
+
+@functools.cache
+def _code(files: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
+    """Return what a recipe has of its code, and the text of what counts of it."""
+    found = code_digest.of(files).recipe()
+    return found, recipe.code_text(found["code"])
+
+
+def _read(file: Path) -> bytes | None:
+    """Return what a recipe file holds; None where it is to be written."""
+    if file.is_symlink() or not file.is_file():
+        return None
+    with contextlib.suppress(OSError):
+        return file.read_bytes()
+    return None
+
+
+def is_target(ref: Ref) -> bool:
+    """Tell whether a user may ask for an output; nobody misses features, a cache, or samples whose page is here."""
+    return ref.kind not in ("features", "samples")
+
+
+def _job_of(ref: Ref) -> tuple[str, str]:
+    """Return (verb, job name): which artifacts are made by one process."""
+    verb, parts = _VERB_OF[ref.kind], ref.parts
+    if ref.kind in ("claims", "samples"):  # called like campaigns, or like a page
+        return verb, f"{ref.kind}/{ref.name}"
+    length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
+    return verb, "/".join(parts[:length])
+
+
+def load(scale: str | None = None) -> tuple[Plan, Path]:
+    """Read the params of a scale (see scales.py); return the plan and the output root.
+
+    Raises:
+        ParamsError: wrong params, or no such scale.
+    """
+    params = scales.load(scale)
+    root = Path(params.root)
+    try:
+        whole = Plan.of(params)
+    except ParamsError as error:
+        raise loading.placed(error, scales.files(scale)) from error
+    unavailable_sources, unbuildable = unavailable.find(whole, root)
+    plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
+    plan.scale = scale
+    return plan, root

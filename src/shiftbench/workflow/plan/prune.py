@@ -1,0 +1,60 @@
+"""Prune: what the plan no longer names moves to `.trash/`, so that it is neither tabulated nor pushed."""
+
+from pathlib import Path
+
+from shiftbench.base.files import writable
+from shiftbench.provenance import trust
+from shiftbench.workflow.plan.plan import Plan
+
+OUTS = {
+    "shards": ("data/shards", "data/local", "results/previews"),
+    "weights": ("weights",),
+    "records": ("results/records", "results/overlaps", "results/searches", "results/scores", "results/analyses"),
+    "features": ("results/features",),
+    "tables": ("results/tables", "results/claims", "results/samples", "results/report"),
+}
+"""What each DVC stage stores, relative to the output root."""
+
+
+def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
+    """Move files that no planned artifact owns to `root/.trash`; empty folders go.
+
+    Returns:
+        The paths that were moved, relative to `root`, sorted.
+
+    Raises:
+        UntrustedError: links of a checkout that is not trusted lead elsewhere.
+        DataError: a folder cannot be written.
+    """
+    outs = [out for stage in stages for out in OUTS[stage]]
+    trust.refuse_links(*(root / out for out in (*outs, ".trash")))
+    owners = {artifact.ref.path for artifact in plan.artifacts.values()}
+    folders = {str(Path(ref.path).parent) for ref in plan.artifacts if ref.owns_folder}
+    moved = []
+    for out in outs:
+        with writable(root / out):
+            (root / out).mkdir(exist_ok=True)
+        for file in sorted(path for path in (root / out).rglob("*") if path.is_file() or path.is_symlink()):
+            name = file.relative_to(root).as_posix()
+            if not folders.isdisjoint(map(str, Path(name).parents)) or _owner(name) in owners:
+                continue
+            target = root / ".trash" / name
+            with writable(target):
+                file.replace(target)
+            moved.append(name)
+        with writable(root / out):
+            _drop_empty(root / out)
+    return moved
+
+
+def _owner(name: str) -> str:
+    """Return the output that a file stands beside: `3.parquet` for `3.parquet.receipt.json`."""
+    for suffix in (".receipt.json", ".run.json", ".log.parquet"):
+        name = name.removesuffix(suffix)
+    return name.replace(".logits.npy", ".npy")
+
+
+def _drop_empty(folder: Path) -> None:
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()

@@ -1,0 +1,328 @@
+"""Outlines: what decides each kind of output, and what it is made from.
+
+One method per kind of Ref. The plan asks for the recipe spec of every Ref that it meets, adds what is upstream and the
+digests of the code, and has an artifact.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.base.refs import RecordsName, Ref, ShardsName, WeightsName
+from shiftbench.data import source_files
+from shiftbench.workflow.plan import detector_plan, resolved_plugin
+from shiftbench.workflow.plan.detector_plan import DetectorRequest
+from shiftbench.workflow.plan.evaluation_points import EvaluationPoint, EvaluationPoints
+from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.plan.recipe_spec import RecipeSpec
+from shiftbench.workflow.plan.report_specs import ReportSpecs
+from shiftbench.workflow.plan.resolved_plugin import Content, Plugins, Used
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSpecs:
+    """The recipe spec of what params name."""
+
+    params: Params
+    points: EvaluationPoints
+    reports: ReportSpecs
+    plugins: Plugins
+
+    def of(self, ref: Ref) -> RecipeSpec:
+        """Return the recipe spec of one output.
+
+        Raises:
+            ParamsError, PluginError: what the name asks for does not exist or does not fit.
+        """
+        return _OF_KIND[ref.kind](self, ref)
+
+    def sources(self, ref: Ref) -> RecipeSpec:
+        """Originals: the digests of their bytes."""
+        source = source_files.load_source(ref.name)
+        return RecipeSpec({"bytes": source.model_dump(mode="json", include={"files", "tree"})}, [])
+
+    def shards(self, ref: Ref) -> RecipeSpec:
+        """Shards: a dataset's own, or a shift of these."""
+        dataset, split, shift, _ = ShardsName.of(ref)
+        if shift == "identity":
+            return self._clean_shards(dataset, split)
+        own, content, needs = self._shifted(ref)
+        content["max_mb"] = self.params.shards.max_mb
+        return RecipeSpec(content, [refs.shards(dataset, split), *needs], resolved_plugin.code_of("shift", own))
+
+    def _clean_shards(self, dataset: str, split: str) -> RecipeSpec:
+        own = self._used("datasets", dataset, {"split": split})
+        entry = self.params.dataset(dataset)
+        part = getattr(entry.slice, split)
+        content = {
+            "dataset": own.content,
+            **({} if part == (0, 1) else {"slice": list(part)}),
+            **({} if entry.val_of_train == "apart" else {"val": entry.val_of_train}),
+            "subset": getattr(entry.subset, split),
+            "on_error": entry.on_error,
+            "max_mb": self.params.shards.max_mb,
+            "fields": dict(registry.read("tasks", self._task(dataset)).FIELDS),
+        }
+        task = self._used("tasks", self._task(dataset), {})
+        return RecipeSpec(content, [*own.sources, *own.needs], resolved_plugin.code_of("shift", own, task))
+
+    def _shifted(self, ref: Ref) -> tuple[Used, Content, list[Ref]]:
+        """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
+        dataset, split, shift, severity = ShardsName.of(ref)
+        own = self._used("shifts", shift, {"dataset": dataset, "split": split})
+        content = {
+            "shift": own.content,
+            "severity": severity,
+            "seed": self.params.seed,
+            "fresh": self.params.shift(shift).fresh,
+        }
+        return own, content, own.needs if registry.defines(own.module, "needs") else own.sources
+
+    def previews(self, ref: Ref) -> RecipeSpec:
+        """Previews: of shards, or of the shift of clean ones where it is not stored."""
+        dataset, split, shift, _ = ShardsName.of(ref)
+        task = self._used("tasks", self._task(dataset), {})
+        if self.params.materialised(shift):
+            return RecipeSpec({}, [Ref("shards", ref.name)], resolved_plugin.code_of("shift", task))
+        own, content, needs = self._shifted(ref)
+        files = resolved_plugin.code_of("shift", own, task)
+        return RecipeSpec(content, [refs.shards(dataset, split), *needs], files)
+
+    def weights(self, ref: Ref) -> RecipeSpec:
+        """Weights: a model, a trainer and a seed, on a dataset."""
+        dataset, model_name, trainer_name, seed = WeightsName.of(ref)
+        context = {"dataset": dataset, "model": model_name, "seed": seed}
+        model = self._used("models", model_name, context)
+        trainer = self._used("trainers", trainer_name, context)
+        content = {
+            "model": model.content,
+            "trainer": trainer.content,
+            "seed": [self.params.seed, seed],
+            "threads": self.params.train.threads,
+        }
+        using = [trainer, model]
+        if "optimizer" in trainer.content["options"]:
+            using.append(self._used("optimizers", trainer.content["options"]["optimizer"], context))
+            content["optimizer"] = using[-1].content
+        default = [refs.shards(dataset, "train"), refs.shards(dataset, "val")]
+        own = trainer.needs if registry.defines(trainer.module, "needs") else default
+        reads = resolved_plugin.reads(model) or getattr(trainer.module, "READS_SOURCES", False)
+        inputs = [*own, *(model.needs if reads else [])]
+        shifted = self.params.trainer(trainer_name).shifted
+        if shifted:
+            content["train_on"] = refs.at(*shifted)
+            clean = {ref: refs.shards(dataset, ref.parts[1], *shifted) for ref in default}
+            inputs = [clean.get(ref, ref) for ref in inputs]
+        if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
+            return RecipeSpec(content, inputs, resolved_plugin.code_of("train", *using))
+        named = self._used("datasets", dataset, {})  # who reads no shards has the classes from it
+        content["dataset"] = named.content
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("train", *using, named))
+
+    def records(self, ref: Ref) -> RecipeSpec:
+        """Records: weights under a method at one evaluation point."""
+        of, method_name, *_ = RecordsName.of(ref)
+        dataset, _, _, seed = WeightsName.of(of)
+        point = self.points.named(ref)
+        model = self._model_of(of)
+        context = {"dataset": dataset, "weights": of.name, "seed": seed}
+        context |= {"stream": point.stream, "step": point.step}
+        method = self._used("methods", method_name, context)
+        task = self._used("tasks", self._task(ShardsName.of(point.data).dataset), {})
+        content = {
+            "model": model.content,
+            "method": method.content,
+            "data": point.data.name,
+            "seed": self.params.seed,
+            **self.params.evaluate.model_dump(exclude={"shift_device"}),
+        }
+        if point.time is not None:
+            content["stream"] = {
+                "before": list(point.before),
+                "support": [[one.data.name, one.part, one.of] for one in point.support],
+            }
+        shown = [one.data for one in point.support]
+        inputs = [of, *point.reads, *shown, *point.sees, *method.needs]
+        inputs += resolved_plugin.read_again(model)
+        shift = self._while_reading(point)
+        files = (*resolved_plugin.code_of("evaluate", method, model, task), *shift.code)
+        return RecipeSpec({**content, **shift.content}, [*inputs, *shift.inputs], files)
+
+    def _while_reading(self, point: EvaluationPoint) -> RecipeSpec:
+        """Return what a shift adds to the records of an evaluation point where it is not stored."""
+        if not point.golden:
+            return RecipeSpec({}, [])
+        own, content, needs = self._shifted(point.golden)
+        device = self.params.evaluate.shift_device
+        content |= {"golden": point.golden.name, "shift_device": device}
+        files = resolved_plugin.code_of("evaluation.onthefly", own)
+        if device == "cpu":
+            return RecipeSpec(content, needs, files)
+        if device == "torch" and not resolved_plugin.name_in_torch(own):
+            raise ParamsError(
+                f"evaluate.shift_device = 'torch': there is no torch implementation of {point.shift!r}; with `auto` "
+                f"or `cpu` it is applied on the CPU, with shifts.{point.shift}.materialise: true it is stored"
+            )
+        return RecipeSpec(content, needs, (*files, *resolved_plugin.code_in_torch(own)))
+
+    def features(self, ref: Ref) -> RecipeSpec:
+        """Features: made with the records, by the same recipe."""
+        return self.records(Ref("records", ref.name))
+
+    def scores(self, ref: Ref) -> RecipeSpec:
+        """Scores: records under a detector, fitted on ID rows, its options fixed or searched."""
+        asked = detector_plan.asked(self.params, self.points, ref)
+        of = refs.records_of(ref)
+        own = self._detector(asked, [of, *asked.fit.values()])
+        content = {**own.content, "rows": of.name}
+        if not asked.searched:
+            return RecipeSpec(content, own.inputs, (*resolved_plugin.code_of("score"), *own.code))
+        return RecipeSpec(
+            {**content, "search": asked.search.name},
+            [*own.inputs, asked.search],
+            (*resolved_plugin.code_of("score"), *own.code),
+        )
+
+    def searches(self, ref: Ref) -> RecipeSpec:
+        """Searches: the options of a detector that tell validation OOD best from ID val."""
+        asked = detector_plan.asked(self.params, self.points, ref)
+        own = self._detector(asked, [asked.id_val, *asked.ood_val, *asked.fit.values()])
+        content = {
+            **own.content,
+            "grid": asked.grid,
+            "id": asked.id_val.name,
+            "ood": [records.name for records in asked.ood_val],
+        }
+        proofs = [Ref("overlaps", name) for name in asked.campaigns if self.params.campaigns[name].val_sets]
+        return RecipeSpec(content, [*own.inputs, *proofs], (*resolved_plugin.code_of("detector_search"), *own.code))
+
+    def _detector(self, asked: DetectorRequest, records: list[Ref]) -> RecipeSpec:
+        """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
+        context = {"dataset": WeightsName.of(asked.weights).dataset, "weights": asked.weights.name}
+        detector = self._used("detectors", asked.name, context)
+        content = {
+            "detector": {**detector.content, "options": resolved_plugin.plain(asked.options)},
+            "fit": {split: records.name for split, records in asked.fit.items()},
+        }
+        outputs = self.params.evaluate.outputs
+        inputs = [ref for record in records for ref in detector_plan.rows_of(record, asked.module, outputs)]
+        inputs += detector.needs
+        code = resolved_plugin.files(detector.modules)
+        if {"head", "net"} & set(asked.module.NEEDS):
+            inputs.append(asked.weights)
+        if "net" in asked.module.NEEDS:
+            net = self._net(asked.weights, records)
+            return RecipeSpec({**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code))
+        return RecipeSpec(content, inputs, tuple(code))
+
+    def _net(self, of: Ref, records: list[Ref]) -> RecipeSpec:
+        """Return what it takes to see samples again: the net, and the shards behind the records."""
+        model = self._model_of(of)
+        places = {record.name: self.points.named(record) for record in records}
+        for name, place in places.items():
+            if place.golden:
+                raise ParamsError(
+                    f"{name}: a detector that sees the net again reads stored shards, and those of {place.shift!r} are "
+                    "applied while reading (`materialise: false`); store them, or drop the detector"
+                )
+        content = {
+            "model": model.content,
+            "data": {name: place.data.name for name, place in places.items()},
+            **self.params.evaluate.model_dump(include={"batch_size", "precision", "threads"}),
+        }
+        inputs = [place.data for place in places.values()]
+        inputs += resolved_plugin.read_again(model)
+        return RecipeSpec(content, inputs, tuple(resolved_plugin.files(model.modules)))
+
+    def overlaps(self, ref: Ref) -> RecipeSpec:
+        """Overlaps: which samples two sets of a campaign share; those that detection compares may share none."""
+        found = detector_plan.sets(self.params.campaigns[ref.name], self.params)
+        places = [(role, self.points.resolve(refs.shards(name, split))) for role, name, split in found]
+        content = {"sets": [[role, place.name] for role, place in places]}
+        return RecipeSpec(content, [place for _, place in places], resolved_plugin.code_of("overlaps"))
+
+    def analyses(self, ref: Ref) -> RecipeSpec:
+        """Observations: an analysis of one campaign, with the nets that it sees again."""
+        name, analysis_name = ref.parts
+        campaign = self.params.campaigns[name]
+        context = {
+            "campaign": name,
+            "dataset": campaign.dataset,
+            "split": campaign.split,
+            "weights": [of.name for of in self.points.weights(campaign)],
+            "methods": list(campaign.methods),
+        }
+        own = self._used("analyses", analysis_name, context)
+        nets = {of.name: self._model_of(of) for of in own.needs if of.kind == "weights"}
+        content = {
+            "analysis": own.content,
+            "context": context,
+            "models": {name: model.content for name, model in nets.items()},
+            "seed": self.params.seed,
+        }
+        inputs = [*own.needs, *own.sources]
+        inputs += [need for model in nets.values() for need in resolved_plugin.read_again(model)]
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("analyse", own, *nets.values()))
+
+    def _model_of(self, of: Ref) -> Used:
+        """Return the model behind weights."""
+        dataset, model, _, seed = WeightsName.of(of)
+        return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
+
+    def tables(self, ref: Ref) -> RecipeSpec:
+        """Tables: the rows of one campaign under its metrics."""
+        campaign = self.params.campaigns[ref.name]
+        rows = self.points.rows(campaign)
+        names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
+        metrics = {name: self._used("metrics", name, {}) for name in names}
+        content = {
+            "campaign": ref.name,
+            "task": self._task(campaign.dataset),
+            "rows": rows,
+            "metrics": {name: metric.content for name, metric in metrics.items()},
+            "draws": self.params.bootstrap.draws,
+            "seed": self.params.seed,
+        }
+        inputs = [Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]]
+        analyses = [Ref("analyses", f"{ref.name}/{name}") for name in campaign.analyses]
+        content["analyses"] = [analysis.name for analysis in analyses]
+        inputs += analyses
+        if campaign.detectors:
+            content["detectors"], content["full_spectrum"] = (list(campaign.detectors), campaign.full_spectrum)
+            content["searches"] = [search.name for search in self._searches(rows)]
+            inputs += self._searches(rows)
+            inputs += [Ref("overlaps", ref.name)] if campaign.ood_groups else []
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("aggregate", *metrics.values()))
+
+    def _searches(self, rows: list[Content]) -> list[Ref]:
+        """Return the searches behind the scores of a campaign."""
+        scored = {Ref("scores", row["scores"]) for row in rows if row["scores"]}
+        heads = {"/".join(ref.parts[:4]) for ref in scored}
+        found = [detector_plan.asked(self.params, self.points, Ref("searches", head)) for head in sorted(heads)]
+        return [asked.search for asked in found if asked.searched]
+
+    def _task(self, dataset: str) -> str:
+        task: str = self.plugins.module("datasets", dataset).TASK
+        return task
+
+    def _used(self, family: str, name: str, context: Content) -> Used:
+        return self.plugins.used(family, name, context)
+
+
+_OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {
+    "sources": RecipeSpecs.sources,
+    "shards": RecipeSpecs.shards,
+    "previews": RecipeSpecs.previews,
+    "weights": RecipeSpecs.weights,
+    "records": RecipeSpecs.records,
+    "features": RecipeSpecs.features,
+    "scores": RecipeSpecs.scores,
+    "searches": RecipeSpecs.searches,
+    "overlaps": RecipeSpecs.overlaps,
+    "analyses": RecipeSpecs.analyses,
+    "tables": RecipeSpecs.tables,
+    "claims": lambda specs, _: specs.reports.claims(),
+    "samples": lambda specs, ref: specs.reports.samples(ref),
+    "report": lambda specs, ref: specs.reports.report(ref),
+}

@@ -1,0 +1,134 @@
+"""Plugins as params ask for them: file, options, what they need, and the source files that decide what they do."""
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from shiftbench.base import refs, registry
+from shiftbench.base.refs import Ref
+from shiftbench.data import pins
+from shiftbench.provenance import code_digest
+from shiftbench.workflow.plan.params import Params
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A plugin as params ask for it."""
+
+    modules: tuple[ModuleType, ...]  # the plugin's own, then those that its `uses` names
+    content: Content
+    needs: list[Ref]
+
+    @property
+    def module(self) -> ModuleType:
+        """The plugin's own file."""
+        return self.modules[0]
+
+    @property
+    def sources(self) -> list[Ref]:
+        """The originals that it reads."""
+        return [refs.sources(name) for name in getattr(self.module, "SOURCES", ())]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins:
+    """The plugins that params ask for."""
+
+    params: Params
+    _found: dict[tuple[str, str], tuple[ModuleType, Content]] = field(default_factory=dict)
+
+    def module(self, family: str, name: str) -> ModuleType:
+        """Return the file behind a name in params.
+
+        Raises:
+            PluginError: there is none of that name.
+        """
+        return self._of(family, name)[0]
+
+    def used(self, family: str, name: str, context: Content) -> Used:
+        """Return a plugin as params ask for it.
+
+        Args:
+            family: where it is.
+            name: its entry in params, or its file.
+            context: what a job adds to its options: `dataset`, `seed` and others (docs/extending.md).
+
+        Raises:
+            PluginError: there is none of that name.
+        """
+        module, stated = self._of(family, name)
+        options = _resolved(stated, context)
+        content = {"name": name, "use": self.params.use(family, name), "options": plain(options)}
+        if options.get("path"):
+            content["pinned"] = pins.digest(str(options["path"]), f"{family}.{name}.path")
+        uses: Callable[[Content], list[tuple[str, str]]] = getattr(module, "uses", _nothing)
+        others = tuple(self.module(other, known) for other, known in uses(options))
+        needs: Callable[[Content], list[Ref]] = getattr(module, "needs", _nothing)
+        return Used((module, *others), content, list(needs({**options, **context})))
+
+    def _of(self, family: str, name: str) -> tuple[ModuleType, Content]:
+        """Return what no context changes: the file, and the options that params give it."""
+        if (family, name) not in self._found:
+            module = registry.read(family, self.params.use(family, name))
+            self._found[family, name] = module, self.params.options(family, name)
+        return self._found[family, name]
+
+
+def _nothing(_: Content) -> list[Any]:
+    return []
+
+
+def code_of(stage: str, *used: Used) -> tuple[Path, ...]:
+    """Return the source files of a stage and of the plugins that it uses."""
+    return (code_digest.stage(stage), *files(module for one in used for module in one.modules))
+
+
+def code_in_torch(shift: Used) -> tuple[Path, ...]:
+    """Return the source files that apply a shift in torch; only the caller where it has no torch implementation."""
+    from shiftbench.evaluation.apply_shift import TORCH
+
+    name, caller = name_in_torch(shift), code_digest.stage("evaluation.apply_torch")
+    return (caller, *([registry.file(TORCH, name)] if name else []))
+
+
+def name_in_torch(shift: Used) -> str | None:
+    """Return the name of a shift's torch implementation; None: it has none."""
+    from shiftbench.evaluation import apply_shift  # imports NumPy, which most plans do without
+
+    return apply_shift.name_in_torch(shift.module)
+
+
+def files(modules: Iterable[ModuleType]) -> list[Path]:
+    """Return the source files of modules."""
+    return [_file(str(module.__file__)) for module in modules]
+
+
+_file = functools.cache(Path)
+
+
+def plain(options: Content) -> Content:
+    """Return options as a recipe holds them: lists, not tuples."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+
+
+def _resolved(options: Content, context: Content) -> Content:
+    """Return the options with `{seed}`, `{model}`, `{dataset}` in a path replaced: what weights are named by."""
+    path = str(options.get("path") or "")
+    for name in {"seed", "model", "dataset"} & context.keys():
+        path = path.replace(f"{{{name}}}", str(context[name]))
+    return {**options, "path": path} if path else options
+
+
+def reads(model: Used) -> bool:
+    """Tell whether a model reads its originals again whenever it is loaded; a net has all it needs in its weights."""
+    return registry.defines(model.module, "load")
+
+
+def read_again(model: Used) -> list[Ref]:
+    """Return what a model reads beside its weights whenever it is loaded."""
+    return model.needs if reads(model) else []

@@ -1,0 +1,285 @@
+"""Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences and comparisons.
+
+    records, a few artifacts at a time -> integer contributions -> sums under every draw -> rows
+    records along a path of severities, joined by key -> the same
+    scores of an ID and an OOD set, or joined with which predictions are right -> a walk down the scores
+    rows -> means over training seeds -> curves over severity -> paired differences of weights and of detectors
+    searches of detectors' options -> side by side
+
+Records are read column by column, a batch of artifacts at a time. Sums are exact integers, so the
+tables are equal, byte by byte, for any number of threads, order of artifacts or machine.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.files import scratch
+from shiftbench.base.refs import Ref
+from shiftbench.data import formats, schema
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.statistics import (
+    analysis_rows,
+    detector_comparisons,
+    digit_sums,
+    failure_prediction,
+    intervals,
+    ood_rows,
+    reliability,
+    score_curves,
+    search_tables,
+    seed_means,
+    severity_paths,
+    spectrum_rows,
+)
+from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Metric
+from shiftbench.statistics.interval_kind import interval_kind
+from shiftbench.statistics.rows import Floats, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What aggregate makes; METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `formats`, RISK_COVERAGE, ROC."""
+
+    metrics: pa.Table
+    replicates: pa.Table
+    differences: pa.Table
+    comparisons: pa.Table
+    risk_coverage: pa.Table
+    roc: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a campaign says of its detectors.
+
+    Attributes:
+        full_spectrum: also compare with the clean and all shifted ID sets together, and pool the sample metrics.
+        detectors: in order; the first is the baseline.
+    """
+
+    full_spectrum: bool = False
+    detectors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a campaign's analyses measured.
+
+    Attributes:
+        files: tables of format OBSERVATIONS.
+        campaign, task: as in METRICS.
+    """
+
+    files: tuple[Path, ...] = ()
+    campaign: str = ""
+    task: str = ""
+
+
+def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with its default
+    artifacts: Sequence[CellRows],
+    metrics: Mapping[str, Mapping[str, Any]],
+    draws: int,
+    seed: int,
+    threads: int = 1,
+    detection: Detection = Detection(),
+    observed: Observed = Observed(),
+) -> Tables:
+    """Compute all tables of a campaign.
+
+    Args:
+        artifacts: evaluation artifacts, in any order.
+        metrics: name -> options; `use` names the metric's file where it is not the name.
+        draws: bootstrap draws per row.
+        seed: the campaign's seed.
+        threads: batches of artifacts at a time; changes no result.
+        detection: how detectors are compared.
+        observed: what analyses measured.
+
+    Raises:
+        SchemaError: a file is not of its declared format.
+        DuplicateKeyError: a file holds two rows of one key.
+        RangeError: a score is not finite.
+        DataError: scores are of other samples than their records.
+        ParamsError: a metric lacks another that it is computed from, an ID set, or shifted scores.
+    """
+    chosen = _metrics(metrics)
+    # Artifacts of one dataset side by side: equal keys meet in a batch.
+    ordered = sorted(artifacts, key=lambda artifact: (artifact.dataset, artifact.split, artifact.file))
+    campaign = CampaignRows(ordered, chosen, draws, seed)
+    # The pool's threads are the parallelism; threads of BLAS and torch within them would only compete.
+    with digit_sums.single_thread(campaign.products):
+        rows = list(_rows(campaign, threads, detection))
+        rows += analysis_rows.observed_rows(observed.files, observed.campaign, observed.task, campaign)
+        rows += list(seed_means.means(rows))
+        curves = [metric for metric in chosen if metric.module.KIND == "curve"]
+        for metric in _ordered(curves):
+            rows += _curve(metric, rows)
+        rows.sort(key=seed_means.order)
+        differences = list(seed_means.differences(campaign, rows))
+        comparisons = list(detector_comparisons.comparisons(campaign, rows, detection.detectors))
+    return Tables(
+        _metric_table(rows, {metric.name: metric.module for metric in chosen}),
+        _replicate_table(rows),
+        schema.table(differences, formats.DIFFERENCES),
+        schema.table(comparisons, formats.COMPARISONS),
+        failure_prediction.table(campaign),
+        score_curves.table(campaign),
+    )
+
+
+def _rows(campaign: CampaignRows, threads: int, detection: Detection) -> Iterator[Row]:
+    yield from campaign.sample_rows(threads)
+    yield from ood_rows.detection_rows(campaign, threads, full_spectrum=detection.full_spectrum)
+    yield from failure_prediction.failure_rows(campaign, threads)
+    yield from severity_paths.path_rows(campaign, threads)
+    if detection.full_spectrum:
+        yield from spectrum_rows.spectrum_rows(campaign, threads)
+
+
+def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
+    chosen = []
+    for name, given in metrics.items():
+        options = {key: value for key, value in given.items() if key != "use"}
+        module = registry.find("metrics", given.get("use", name))
+        unknown = sorted(set(options) - set(module.PARAMS))
+        if unknown:
+            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({near(unknown[0], module.PARAMS)})")
+        chosen.append(Metric(name, module, {**module.PARAMS, **options}))
+    return chosen
+
+
+def _ordered(curves: list[Metric]) -> list[Metric]:
+    """Return curves in an order in which those that others are computed from come first."""
+    waiting, done = list(curves), list[Metric]()
+    while waiting:
+        open_ = {metric.name for metric in waiting}
+        ready = [metric for metric in waiting if not open_.intersection(metric.module.sources(metric.params))]
+        # A circle is refused where its first metric misses its source.
+        done += ready or waiting
+        waiting = [metric for metric in waiting if metric not in done]
+    return done
+
+
+def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
+    present = {row.metric for row in rows}
+    for source in metric.module.sources(metric.params):
+        if source not in present:
+            raise ParamsError(
+                f"metrics.{metric.name} is computed from {source!r}, which is not asked for; "
+                f"add it to metrics ({near(source, present)})"
+            )
+    return [replace(row, metric=metric.name) for row in metric.module.compute(rows, **metric.params)]
+
+
+def _metric_table(rows: list[Row], modules: Mapping[str, ModuleType]) -> pa.Table:
+    of_seeds = seed_means.families(rows)
+    families = [of_seeds.get(seed_means.family(row)) if row.seed is None else None for row in rows]
+    ends = _ends(rows, modules, families)
+    ends[:, [row.n < 2 for row in rows]] = np.nan
+    own = [[row.value for row in family or ()] for family in families]
+    columns: dict[str, Any] = {
+        name: [getattr(row, name) for row in rows] for name in (*seed_means.IDENTITY, "n", "seed", "unit")
+    }
+    columns["units"] = [_units(row) for row in rows]
+    columns["seeds"] = [len(values) or None for values in own]
+    numbers = {
+        "value": np.array([row.value for row in rows], dtype=np.float64),
+        "ci_low": ends[0],
+        "ci_high": ends[1],
+        "seed_low": np.array([np.min(values) if values else np.nan for values in own]),
+        "seed_high": np.array([np.max(values) if values else np.nan for values in own]),
+    }
+    columns |= {name: _null(values) for name, values in numbers.items()}
+    return pa.table({name: columns[name] for name in formats.METRICS.names}, schema=formats.METRICS.arrow)
+
+
+def _units(row: Row) -> int:
+    return row.n if row.units is None else row.units
+
+
+def _ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[list[Row] | None]) -> Floats:
+    """Return the ends of each row's interval, float64 (2, rows); what analyses observed has no module."""
+    draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
+    values = np.array([row.value for row in rows], dtype=np.float64)
+    units = np.array([_units(row) for row in rows], dtype=np.int64)
+    clustered = np.array([row.unit == "cluster" for row in rows], dtype=bool)
+    kinds = [interval_kind(modules.get(row.metric)) for row in rows]
+    ends = intervals.of_rows(kinds, values, draws, units, clustered)
+    for at, family in enumerate(families):
+        if family is not None and len(family) > 1:
+            by_seed = np.stack([row.all for row in family])
+            found = intervals.of_family(by_seed, kinds[at], seed_means.smaller(*family))
+            ends[:, at] = found + values[at] - by_seed[:, 0].mean()
+    return ends
+
+
+def _replicate_table(rows: list[Row]) -> pa.Table:
+    columns = {name: [getattr(row, name) for row in rows] for name in seed_means.IDENTITY}
+    ends = np.cumsum([0, *(len(row.draws) for row in rows)], dtype=np.int32)
+    flat = np.concatenate([row.draws for row in rows]) if rows else np.empty(0)
+    lists = pa.ListArray.from_arrays(ends, _null(flat))
+    return pa.table({**columns, "draws": lists}, schema=formats.REPLICATES.arrow)
+
+
+def _null(values: Floats) -> pa.Array:
+    return pa.array(values, pa.float64(), from_pandas=True)  # NaN is null
+
+
+def run(run: Run, artifact: Artifact) -> None:
+    """Make the tables of one campaign."""
+    spec = artifact.recipe
+    metrics = {name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()}
+    artifacts = [_cell_rows(run, spec, row) for row in spec["rows"]]
+    detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
+    analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
+    observed = Observed(analyses, spec["campaign"], spec["task"])
+    tables = aggregate(artifacts, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed)
+    files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
+    searches = search_tables.table(spec["campaign"], files)
+    _commit(run, artifact, tables, reliability.table(artifacts), searches)
+
+
+_GIVEN = "weights method dataset split shift severity reference detector ood".split()
+"""What `CellRows` takes from a row of the recipe as it stands."""
+
+
+def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
+    kind = "scores" if row["detector"] else "records"
+    return CellRows(
+        campaign=spec["campaign"],
+        task=spec["task"],
+        file=run.path(Ref(kind, row[kind])),
+        step=None if row["step"] is None else int(row["step"]),
+        ood_group=row.get("ood_group"),
+        records=run.path(Ref("records", row["records"])) if row["detector"] else None,
+        **{name: row[name] for name in _GIVEN},
+    )
+
+
+def _commit(run: Run, artifact: Artifact, tables: Tables, bins: pa.Table, searches: pa.Table) -> None:
+    output = run.path(artifact.ref)
+    made = {
+        output.name: (tables.metrics, formats.METRICS),
+        "replicates.parquet": (tables.replicates, formats.REPLICATES),
+        "differences.parquet": (tables.differences, formats.DIFFERENCES),
+        "comparisons.parquet": (tables.comparisons, formats.COMPARISONS),
+        "risk_coverage.parquet": (tables.risk_coverage, failure_prediction.RISK_COVERAGE),
+        "roc.parquet": (tables.roc, score_curves.ROC),
+        "reliability.parquet": (bins, reliability.RELIABILITY),
+        "searches.parquet": (searches, search_tables.SEARCHED),
+    }
+    with ExitStack() as stack:
+        files = {}
+        for name, (table, form) in made.items():
+            files[name] = stack.enter_context(scratch(output.with_name(name)))
+            schema.write(table, files[name], artifact.fingerprint, form)
+        run.commit(artifact, files)

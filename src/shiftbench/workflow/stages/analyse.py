@@ -1,0 +1,54 @@
+"""Analyses: measurements that are not model x shards, as observations that aggregate averages.
+
+An analysis states one number per unit (a matrix, an image, a pair) and place; the unit is what is resampled. Numbers
+are rounded once, to billionths, so that all behind only adds integers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+
+from shiftbench.base import registry
+from shiftbench.base.errors import ModelError
+from shiftbench.base.files import scratch
+from shiftbench.data import formats, schema
+from shiftbench.plugins.contracts import Measurement, Observation
+from shiftbench.provenance.recipe import Artifact, Run
+
+LIMIT = 1e6
+"""Largest size of a value: keeps sums of weighted billionths exact."""
+
+
+def run(run: Run, artifact: Artifact, device: str = "auto") -> None:
+    """Make the observations of one analysis of a campaign."""
+    spec = artifact.recipe
+    analysis = registry.find("analyses", spec["analysis"]["use"])
+    job = Measurement(
+        {**spec["analysis"]["options"], **spec["context"]}, run.inputs(artifact), spec["seed"], spec["models"], device
+    )
+    observed = table(analysis.measure(job), artifact.ref.name)
+    output = run.path(artifact.ref)
+    with scratch(output) as temporary:
+        schema.write(observed, temporary, artifact.fingerprint, formats.OBSERVATIONS)
+        run.commit(artifact, {output.name: temporary})
+
+
+def table(observations: Iterable[Observation], name: str) -> pa.Table:
+    """Return observations as a table of format OBSERVATIONS.
+
+    Raises:
+        ModelError: a value is not finite or too large; names metric, weights and unit.
+    """
+    rows = []
+    for one in observations:
+        if not abs(one.value) <= LIMIT:
+            raise ModelError(
+                f"analysis {name}: {one.metric} of {one.weights}, unit {one.key!r}, is {one.value}; expected a finite "
+                f"number of at most {LIMIT:g} in size"
+            )
+        row = asdict(one)
+        row["value_e9"] = int(np.rint(row.pop("value") * formats.E9))
+        rows.append(row)
+    return schema.table(rows, formats.OBSERVATIONS)

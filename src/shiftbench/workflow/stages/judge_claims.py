@@ -1,0 +1,166 @@
+"""The second half of aggregate: what a system's card says, judged from the tables of its campaigns.
+
+metrics and replicates of all campaigns -> verdicts, numbers beside reported ones, points of figures
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from shiftbench.base.files import scratch
+from shiftbench.base.refs import Ref
+from shiftbench.data import claim_formats, formats, schema
+from shiftbench.data.claim_formats import ACROSS, UP
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.statistics import claim_replicates
+from shiftbench.statistics.claims import Evidence, Judged, evidence, judge_evidence
+from shiftbench.statistics.expressions import NotEvaluable, Rows, evaluate, only
+from shiftbench.statistics.statements import Claim, Figure, Reported
+
+Line = dict[str, object]
+
+
+def run(run: Run, artifact: Artifact) -> None:
+    """Judge the claims of one system."""
+    card, scale = artifact.recipe["card"], artifact.recipe["scale"]
+    tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
+    rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
+    claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
+    known = evidence(claims, rows, scale)
+    judged = judge_evidence(claims, known, scale, looks(card["looks"], scale))
+    made = {
+        "claims.parquet": (_claims(judged), claim_formats.CLAIMS),
+        "claim_replicates.parquet": (claim_replicates.table(known), claim_formats.CLAIM_REPLICATES),
+        "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
+        "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
+    }
+    output = run.path(artifact.ref)
+    with ExitStack() as stack:
+        files = {}
+        for name, (table, form) in made.items():
+            files[name] = stack.enter_context(scratch(output.with_name(name)))
+            schema.write(table, files[name], artifact.fingerprint, form)
+        run.commit(artifact, files)
+
+
+def looks(stated: int, scale: str) -> int:
+    """Return how often a card's claims were judged at a scale: what it states is of the embedded one."""
+    return 1 if scale == "full" else stated
+
+
+def read(
+    tables: list[Path], higher_is_better: Mapping[str, bool | None], kinds: Mapping[str, str] = MappingProxyType({})
+) -> Rows:
+    """Return the rows of several campaigns, with their replicates and what is known of their metrics, see `Rows`."""
+    frames = {}
+    for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
+        read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
+        frame = pl.from_arrow(pa.concat_tables(read))
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+        frames[name] = frame
+    return Rows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
+
+
+def again(claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str, stated: int) -> list[Line]:
+    """Return the rows of format CLAIMS that a card's claims give, from what they are judged from.
+
+    Args:
+        claims: of the card, by name.
+        known: what they are judged from, by name.
+        scale: that was run.
+        stated: `looks` of the card.
+    """
+    judged = judge_evidence(claims, known, scale, looks(stated, scale))
+    return [line for one in judged for line in _lines(one)]
+
+
+def _claims(judged: list[Judged]) -> pa.Table:
+    return schema.table((line for one in judged for line in _lines(one)), claim_formats.CLAIMS)
+
+
+def _lines(one: Judged) -> Iterator[Line]:
+    yield {
+        "claim": one.name,
+        "part": one.part,
+        "verdict": one.verdict,
+        "value": one.value,
+        "ci_low": one.low,
+        "ci_high": one.high,
+        "confidence": one.confidence,
+        "seeds": one.seeds,
+        "units": one.units,
+        "reason": one.reason or None,
+    }
+    for part in one.parts:
+        yield from _lines(part)
+
+
+def _measured(reported: list[dict[str, Any]], rows: Rows, scale: str) -> pa.Table:
+    lines: list[Line] = []
+    wanted = "embedded" if scale == "smoke" else scale
+    for number, given in enumerate(reported):
+        stated = Reported.model_validate(given)
+        expression = stated.measured
+        if expression is None or stated.scale != wanted:
+            continue
+        try:
+            found = _numbers(only(evaluate(rows, expression)))[0] | {"reason": None}
+        except NotEvaluable as reason:
+            found = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
+        lines.append({"number": number, **found})
+    return schema.table(lines, claim_formats.MEASURED)
+
+
+def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
+    lines: list[Line] = []
+    for number, given in enumerate(figures):
+        figure = Figure.model_validate(given)
+        free = frozenset(filter(None, (figure.x, figure.colour)))
+        try:
+            found = evaluate(rows, figure.rows, free=free)
+            across = evaluate(rows, figure.against, free=free) if figure.against else None
+        except NotEvaluable:
+            continue  # the page says that it has no points
+        if across is not None:
+            lines += _scattered(number, str(figure.colour), {ACROSS: across, UP: found})
+            continue
+        places = found.places
+        x = places[figure.x].cast(pl.String)
+        colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
+        for at, numbers in enumerate(_numbers(found)):
+            lines.append({"figure": number, "colour": colour[at], "x": x[at], **numbers})
+    return schema.table(lines, claim_formats.FIGURES)
+
+
+def _scattered(number: int, colour: str, sides: dict[str, Rows]) -> list[Line]:
+    """Return two points per colour that both sides have: its place along the axis, and up."""
+    names = [set(side.places[colour].cast(pl.String)) for side in sides.values()]
+    return [
+        {"figure": number, "colour": name, "x": axis, **numbers}
+        for axis, side in sides.items()
+        for name, numbers in zip(side.places[colour].cast(pl.String), _numbers(side), strict=True)
+        if name in names[0] & names[1]
+    ]
+
+
+def _numbers(rows: Rows) -> list[Line]:
+    """Return value and 95% interval of each row."""
+    low, high = rows.intervals
+    return [
+        {
+            name: None if np.isnan(number) else float(number)
+            for name, number in zip(("value", "ci_low", "ci_high"), numbers, strict=True)
+        }
+        for numbers in zip(rows.values[:, 0], low, high, strict=True)
+    ]
+
+
+def claims_of(root: Path, slug: str) -> pa.Table:
+    """Return the verdicts of a system that was run, format CLAIMS."""
+    return schema.read(root / Ref("claims", slug).path, form=claim_formats.CLAIMS)

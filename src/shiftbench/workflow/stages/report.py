@@ -1,0 +1,292 @@
+"""Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
+
+The page needs no network: styles, scripts, numbers and images are inside, and its content security policy forbids any
+script but those whose digests it names, and any request. The same tables give the same bytes.
+
+| file            | holds                                                                   |
+| --------------- | ----------------------------------------------------------------------- |
+| index.html      | the page                                                                |
+| metrics.json    | the leaderboards' means: campaign, weights, column -> value             |
+| metrics/        | a file for each entry of a leaderboard, a row of `dvc metrics show`     |
+| leaderboard.csv | the same with intervals and n, one row per entry, seeds included        |
+| curves.csv      | the leading metric over severity, one row per weights, shift, severity   |
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from shiftbench import __version__
+from shiftbench.base.files import scratch
+from shiftbench.base.refs import Ref
+from shiftbench.data import claim_formats, formats, schema, skipped
+from shiftbench.data.skipped import Skipped
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.report import figures, gallery, html
+from shiftbench.report.chapters import Chapter
+from shiftbench.report.corruptions import corruptions
+from shiftbench.report.detector_panels import detector_panels
+from shiftbench.report.leaderboard import Tables
+from shiftbench.report.measures import Measure
+from shiftbench.report.panels import panels
+from shiftbench.report.system import System
+from shiftbench.statistics.failure_prediction import RISK_COVERAGE
+from shiftbench.statistics.reliability import RELIABILITY
+from shiftbench.statistics.score_curves import ROC
+from shiftbench.statistics.search_tables import SEARCHED
+
+ASSETS = (
+    "../../report/templates/page.html",
+    "../../report/templates/report/index.html",
+    "../../report/templates/report/campaign.html",
+    "../../report/templates/report/ood.html",
+    "../../report/templates/report/gallery.html",
+    "../../report/templates/report/parts.html",
+    "../../report/templates/report/system.html",
+    "../../report/templates/report/style.css",
+    "../../report/templates/report/corruptions.html",
+    "../../report/templates/report/figures.js",
+    "../../report/templates/report/page.js",
+)
+_TABLES = {  # files that aggregate makes, without .parquet
+    "metrics": formats.METRICS,
+    "replicates": formats.REPLICATES,
+    "differences": formats.DIFFERENCES,
+    "reliability": RELIABILITY,
+    "comparisons": formats.COMPARISONS,
+    "risk_coverage": RISK_COVERAGE,
+    "searches": SEARCHED,
+    "roc": ROC,
+}
+
+
+def run(run: Run, todo: list[Artifact]) -> None:
+    """Make the page and the files beside it."""
+    for artifact in todo:
+        chapters = [_chapter(run, artifact, ref) for ref in artifact.inputs if ref.kind == "tables"]
+        previews = {ref: run.path(ref) for ref in _shown(artifact)}
+        texts = {
+            f"{artifact.ref.name}.html": page(
+                artifact, chapters, gallery.boards(previews), _system(run, artifact), _skipped(run, artifact)
+            ),
+            "metrics.json": _summary(chapters),
+            "leaderboard.csv": _csv(_leaderboard(chapters)),
+            "curves.csv": _csv(_curves(chapters)),
+            **_rows(chapters),
+        }
+        output = run.path(artifact.ref)
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(scratch(output.with_name(name.replace("/", "-")))) for name in texts}
+            for name, text in texts.items():
+                files[name].write_bytes(text.encode())
+            run.commit(artifact, files)
+        others = [*output.parent.glob("audit.*"), *output.parent.glob("metrics/*/*.json")]
+        for old in others:  # of the report that was here before
+            if old.relative_to(output.parent).as_posix() not in texts:
+                old.unlink()
+
+
+def _shown(artifact: Artifact) -> list[Ref]:
+    """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
+    splits = {campaign["split"] for campaign in artifact.recipe["campaigns"].values()}
+    return [ref for ref in artifact.inputs if ref.kind == "previews" and ref.parts[1] in splits]
+
+
+def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
+    """Return what samples were left out; of what may not be passed on, how many alone."""
+    files = {run.path(ref): ref for ref in artifact.inputs if ref.kind == "shards"}
+    return [
+        replace(one, file=Path(files[one.file].path), private=files[one.file].local) for one in skipped.among(files)
+    ]
+
+
+def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
+    about = artifact.recipe.get("metrics", {})
+    return Chapter(
+        ref.name,
+        artifact.recipe["campaigns"][ref.name],
+        _tables(run, artifact, ref),
+        about,
+        ref.name in artifact.recipe.get("samples", ()),
+    )
+
+
+def _system(run: Run, artifact: Artifact) -> System | None:
+    """Return the system that the run is of, with its tables."""
+    found = [ref for ref in artifact.inputs if ref.kind == "claims"]
+    if not found:
+        return None
+    folder = run.path(found[0]).parent
+    claims, measured, points = (
+        _frame(folder / f"{form.name}.parquet", form)
+        for form in (claim_formats.CLAIMS, claim_formats.MEASURED, claim_formats.FIGURES)
+    )
+    return System(artifact.recipe["system"], claims, measured, points, artifact.recipe["metrics"])
+
+
+def _tables(run: Run, artifact: Artifact, ref: Ref) -> Tables:
+    folder = run.path(ref).parent
+    made = (recipe.receipt(run.root, ref) or {}).get("made", {})
+    found = {
+        name: _frame(folder / f"{name}.parquet", form) for name, form in _TABLES.items() if f"{name}.parquet" in made
+    }
+    known = list(artifact.recipe.get("metrics", {}))
+    for name in ("metrics", "replicates", "differences"):  # what analyses measured has no leaderboard
+        if known:
+            found[name] = found[name].filter(pl.col("metric").is_in(known))
+    overlaps = Ref("overlaps", ref.name)
+    if overlaps in artifact.inputs:
+        found["overlaps"] = _frame(run.path(overlaps), formats.OVERLAPS)
+    return Tables(**found)
+
+
+def _frame(file: Path, form: formats.Format) -> pl.DataFrame:
+    frame = pl.from_arrow(schema.read(file, form=form))
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
+    return frame
+
+
+# ---------------------------------------------------------------------------------------- the page
+
+
+def page(
+    artifact: Artifact,
+    chapters: list[Chapter],
+    boards: list[gallery.Board],
+    system: System | None = None,
+    left_out: Sequence[Skipped] = (),
+) -> str:
+    """Return the page's HTML.
+
+    Args:
+        artifact: the report's artifact; its recipe tells what was run and what was left out.
+        chapters: one per campaign.
+        boards: samples of the gallery.
+        system: what the run is of, where it is of one.
+        left_out: samples that could not be read, as datasets' `on_error: skip` allows.
+    """
+    shown = {chapter.name: panels(chapter) for chapter in chapters}
+    detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
+    drawn = {
+        id: shots
+        for many in (*shown.values(), *detectors.values(), system.panels if system else [])
+        for panel in many
+        for id, shots in panel.figures.items()
+    }
+    scripts = [Markup((html.TEMPLATES / "report" / name).read_text()) for name in ("figures.js", "page.js")]
+    return (
+        html.environment("report")
+        .get_template("index.html")
+        .render(
+            chapters=chapters,
+            system=system,
+            panels=shown,
+            detectors=detectors,
+            corrupted={chapter.name: corruptions(chapter) for chapter in chapters},
+            boards=boards,
+            skipped=left_out,
+            measures=_measures(chapters),
+            datasets=artifact.recipe["datasets"],
+            unavailable_sources=artifact.recipe.get("unavailable", []),
+            fingerprint=artifact.fingerprint,
+            version=__version__,
+            style=html.style(),
+            scripts=scripts,
+            policy=html.policy(scripts),
+            figures=html.embedded({"figures": drawn, "dashes": figures.DASHES, "symbols": figures.SYMBOLS}),
+        )
+    )
+
+
+def _measures(chapters: list[Chapter]) -> list[Measure]:
+    """Return each metric that is shown, once."""
+    found = {
+        measure.name: measure
+        for chapter in chapters
+        for measure in (*(c.measure for c in chapter.columns), *(v.measure for v in chapter.detection.views))
+    }
+    return [found[name] for name in sorted(found)]
+
+
+# ------------------------------------------------------------------------------- files for programs
+
+
+def _summary(chapters: list[Chapter]) -> str:
+    content = {
+        chapter.name: {
+            row.label: {c.key: c.entries[row.who].value for c in chapter.columns if row.who in c.entries}
+            for row in chapter.rows
+        }
+        for chapter in chapters
+    }
+    return json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _rows(chapters: list[Chapter]) -> dict[str, str]:
+    """Return a small file for each entry of a leaderboard, training seeds aside: few enough values for a terminal."""
+    files = {}
+    for chapter in chapters:
+        groups = {column.group: column for column in reversed(chapter.columns)}
+        few = [c for c in chapter.columns if c is groups[c.group] or c.measure.name == "mce"]
+        for row in chapter.rows:
+            values = {c.key: c.entries[row.who].value for c in few if row.who in c.entries}
+            name = re.sub(r"[^\w.+-]+", "-", row.label)
+            files[f"metrics/{chapter.name}/{name}.json"] = json.dumps(values, indent=1) + "\n"
+    return files
+
+
+def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
+    return [
+        {
+            "campaign": chapter.name,
+            "weights": weights,
+            "method": method,
+            "column": column.key,
+            "value": entry.value,
+            "ci_low": entry.low,
+            "ci_high": entry.high,
+            "n": entry.n,
+            "seeds": entry.seeds,
+            "seed_low": entry.seed_low,
+            "seed_high": entry.seed_high,
+        }
+        for chapter in chapters
+        for column in chapter.columns
+        for (weights, method), entry in sorted(column.entries.items())
+    ]
+
+
+def _curves(chapters: list[Chapter]) -> list[dict[str, Any]]:
+    """Return the leading metric over severity; each shift's curve begins at the clean set."""
+    names = ("weights", "method", "shift", "severity", "ci_low", "ci_high", "n")
+    rows = []
+    for chapter in chapters:
+        means = pl.col("metric").is_in(chapter.places.metrics[:1]) & pl.col("seed").is_null()
+        levels, clean = chapter.places.levels.filter(means), chapter.places.clean.filter(means)
+        shifts = levels.select("shift").unique()
+        starts = clean.drop("shift").join(shifts, how="cross").select(levels.columns).with_columns(severity=pl.lit(0.0))
+        both = pl.concat([starts, levels]).sort("weights", "method", "shift", "severity")
+        for row in both.iter_rows(named=True):
+            kept = {name: row[name] for name in names}
+            rows.append({"campaign": chapter.name, **kept, row["metric"]: row["value"]})
+    return rows
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """Return CSV with the columns of all rows; a missing value is empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

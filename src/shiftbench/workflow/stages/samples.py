@@ -1,0 +1,69 @@
+"""Stage report, before the page: the samples behind a campaign's numbers, chosen and drawn.
+
+`results/samples/CAMPAIGN.json` is what the page of samples shows. It is made where records and shards are at hand, so
+that the page needs neither, and can be made again in a checkout without shards. What may not be passed on is neither
+shown nor named. The same records and shards give the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.files import scratch
+from shiftbench.base.refs import Ref
+from shiftbench.data import schema, shards
+from shiftbench.evaluation import nets
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.report import samples
+from shiftbench.report.samples import At, Rows
+
+
+def run(run: Run, artifact: Artifact) -> None:
+    """Choose and draw the samples of one campaign."""
+    paths = run.inputs(artifact)
+    rows = [_rows(paths, row) for row in artifact.recipe["rows"]]
+    dataset = artifact.recipe["clean"]
+    methods = {row.method for row in rows}
+    labels = {
+        (row.weights, row.method): row.weights.removeprefix(f"{dataset}/")
+        + (f" + {row.method}" if methods != {"plain"} else "")
+        for row in rows
+    }
+    content = samples.content(rows, _drawn(paths, rows), labels)
+    output = run.path(artifact.ref)
+    with scratch(output) as temporary:
+        temporary.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
+        run.commit(artifact, {output.name: temporary})
+
+
+def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
+    records = Ref("records", row["records"])
+    table = schema.read(paths[records], samples.COLUMNS)
+    columns = [table.column(name).to_pylist() for name in samples.COLUMNS]
+    counts, picked = samples.pick(zip(*columns, strict=True))
+    if row["private"]:
+        picked = samples.unnamed(picked)
+    return Rows(
+        row["weights"],
+        row["method"],
+        (row["dataset"], row["split"], row["shift"], row["severity"]),
+        records.path,
+        row["shards"],
+        nets.classes_of(paths[Ref("weights", row["weights"])]),
+        counts,
+        picked,
+    )
+
+
+def _drawn(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, str]]:
+    """Draw the chosen samples, each folder of shards read once."""
+    keys: dict[str, set[str]] = {}
+    for name, key in samples.wanted(rows):
+        if name:
+            keys.setdefault(name, set()).add(key)
+    return {
+        (name, sample.key): samples.drawn(sample)
+        for name, own in keys.items()
+        for sample in shards.read(paths[Ref("shards", name)].parent, ("image", "text"), own)
+    }

@@ -1,0 +1,53 @@
+"""Stage report, beside the page: the samples, or the completions, behind a campaign's numbers, on a page of their own.
+
+`results/report/samples/CAMPAIGN/index.html` is opened by a click on a number. It holds all that it shows, and is made
+from what stage `samples` or `completions` chose: where its design changes, neither records nor shards are read again.
+"""
+
+import json
+
+from markupsafe import Markup
+
+from shiftbench.base.files import scratch
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.report import html
+
+ASSETS = (
+    "../../report/templates/page.html",
+    "../../report/templates/behind/frame.html",
+    "../../report/templates/behind/chooser.js",
+    "../../report/templates/behind/samples/index.html",
+    "../../report/templates/behind/samples/shown.js",
+    "../../report/templates/behind/completions/index.html",
+    "../../report/templates/behind/completions/shown.js",
+    "../../report/templates/behind/queries/index.html",
+    "../../report/templates/behind/queries/shown.js",
+    "../../report/templates/report/style.css",
+)
+
+
+def run(run: Run, artifact: Artifact) -> None:
+    """Make the page of one campaign."""
+    (chosen,) = artifact.inputs
+    text = page(artifact, json.loads(run.path(chosen).read_bytes()))
+    output = run.path(artifact.ref)
+    with scratch(output) as temporary:
+        temporary.write_bytes(text.encode())
+        run.commit(artifact, {output.name: temporary})
+
+
+def page(artifact: Artifact, content: object) -> str:
+    """Return the page's HTML; `content`: what its script reads, see `content` of page.samples and page.completions."""
+    shows = artifact.recipe["shows"]
+    behind = html.TEMPLATES / "behind"
+    scripts = (behind / "chooser.js", behind / shows / "shown.js")
+    script = Markup("".join(file.read_text() for file in scripts))
+    template = html.environment(f"behind/{shows}", "behind").get_template("index.html")
+    return template.render(
+        campaign=artifact.ref.parts[1],
+        dataset=artifact.recipe["clean"],
+        style=html.style(),
+        script=script,
+        policy=html.policy([script]),
+        content=html.embedded(content),
+    )

@@ -1,0 +1,203 @@
+"""Stage shift: sample x severity -> shifted sample, as shards.
+
+Clean shards (`identity`) are made from a dataset's originals; every other shift is made from the clean
+shards, so that a clone that pulled those needs no original. Previews, a few samples of each folder of
+shards, are made beside, for the report.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from shiftbench.base import files, registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import scratch
+from shiftbench.base.progress import track
+from shiftbench.base.refs import Ref, ShardsName
+from shiftbench.base.sample import Sample
+from shiftbench.data import dataset_card, shards, splits
+from shiftbench.evaluation.apply_shift import Shifter
+from shiftbench.provenance.recipe import Artifact, Run
+
+PREVIEW_SAMPLES = 4
+KEPT_BYTES = 512_000_000
+
+
+def run(run: Run, todo: list[Artifact]) -> None:
+    """Make the shards of one (dataset, split, shift), then the previews of those that changed."""
+    several = sum(artifact.ref.kind == "shards" for artifact in todo) > 1
+    decoded = Decoded(KEPT_BYTES if several else 0)
+    for artifact in track(todo, run.job.name):
+        if artifact.ref.kind == "shards":
+            make_shards(run, artifact, decoded)
+    for artifact in run.todo():
+        if artifact.ref.kind == "previews":
+            make_preview(run, artifact)
+
+
+class Decoded:
+    """The samples of a folder of clean shards: decoded for the first severity, kept for the next ones.
+
+    Decoding costs more than half of what encoding does. What is decoded is kept where it takes at most
+    `limit` bytes; else each severity reads the shards again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._kept: dict[Path, list[Sample]] = {}
+
+    def read(self, folder: Path) -> Iterator[Sample]:
+        """Yield the samples as `shards.read` does, each time as objects of their own."""
+        if folder in self._kept:
+            yield from map(_copy, self._kept[folder])
+            return
+        samples: list[Sample] = []
+        room = self.limit
+        for sample in shards.read(folder):
+            room -= sum(map(_bytes, sample.fields.values()))
+            if room >= 0:
+                samples.append(_copy(sample))
+            else:
+                samples.clear()
+            yield sample
+        if room >= 0:
+            self._kept = {folder: samples}
+
+
+def _copy(sample: Sample) -> Sample:
+    """Return a sample that shares no array, dict or list: a shift that writes into one spoils no other."""
+    fields = {
+        name: value.copy() if isinstance(value, np.ndarray) else deepcopy(value)
+        for name, value in sample.fields.items()
+    }
+    return Sample(sample.key, fields)
+
+
+def _bytes(value: object) -> int:
+    """Return about how much memory a value takes."""
+    return value.nbytes if isinstance(value, np.ndarray) else sys.getsizeof(value)
+
+
+def make_shards(run: Run, artifact: Artifact, decoded: Decoded) -> None:
+    """Make one folder of shards and commit it."""
+    output = run.path(artifact.ref)
+    with files.scratch_folder(output) as temporary:
+        if "dataset" in artifact.recipe:
+            samples, about = _clean(run, artifact)
+        else:
+            samples, about = _shifted(run, artifact, decoded)
+        task = registry.find("tasks", about["task"])
+        facts = ShardsName.of(artifact.ref)._asdict()
+        names = shards.write(samples, temporary, task.FIELDS, about | facts, artifact.recipe["max_mb"] * 1_000_000)
+        _drop_old_tars(output.parent, names)
+        made = {name: temporary / name for name in names}
+        run.commit(artifact, made | dataset_card.write(temporary))
+
+
+def _drop_old_tars(folder: Path, names: list[str]) -> None:
+    for old in folder.glob("*.tar"):
+        if old.name not in names:
+            old.unlink()
+
+
+def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, Any]]:
+    """Return a dataset's own samples of one split, in key order, and the manifest's facts."""
+    spec, split = artifact.recipe["dataset"], ShardsName.of(artifact.ref).split
+    module = registry.find("datasets", spec["use"])
+    inputs = run.inputs(artifact)
+    sources = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
+    made = {ref: path for ref, path in inputs.items() if ref.kind != "sources"}
+    options = {**spec["options"], "name": spec["name"]}
+    extra = {"inputs": made} if made else {}
+    classes = list(module.classes(options, sources, **extra) if hasattr(module, "classes") else module.CLASSES)
+    about = {
+        "task": module.TASK,
+        "classes": classes,
+        "licence": options.get("licence") or module.LICENCE,
+        "citation": module.CITATION,
+        "redistribute": not artifact.ref.local,
+        "skipped": [],
+    }
+    task = registry.find("tasks", module.TASK)
+    native = _native(module, split, sources, options, extra)
+    low, high = artifact.recipe.get("slice", (0.0, 1.0))
+    own = splits.cut(native, split, module, apart=artifact.recipe.get("val", "apart") == "apart")
+    sliced = splits.sliced(own, low, high, module)
+    kept = splits.subset(sliced, artifact.recipe["subset"])
+    checked = _readable(kept, task, classes, artifact.recipe["on_error"], about["skipped"])
+    if getattr(module, "IN_ORDER", False):
+        return checked, about
+    return sorted(checked, key=lambda sample: sample.key), about
+
+
+def _native(
+    module: ModuleType, split: str, sources: dict[str, Path], options: dict[str, Any], extra: dict[str, dict[Ref, Path]]
+) -> Iterator[Sample | DataError]:
+    """Yield samples of the native split that `split` is cut from; a bad sample is yielded as its error."""
+    yield from module.samples(splits.native(split, module), sources, options, **extra)
+
+
+def _readable(
+    samples: Iterable[Sample | DataError], task: ModuleType, classes: list[str], policy: str, skipped: list[str]
+) -> Iterator[Sample]:
+    """Yield the good samples; a bad one stops the run or is noted, as the dataset's `on_error` says."""
+    for sample in samples:
+        try:
+            if isinstance(sample, DataError):
+                raise sample
+            _check(sample, task, classes)
+        except DataError as error:
+            if policy == "fail":
+                raise
+            skipped.append(str(error))
+            continue
+        yield sample
+
+
+def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
+    missing = [field for field in task.REQUIRED if field not in sample.fields]
+    if missing:
+        raise DataError(f"{sample.key}: field {missing[0]!r} is missing; {registry.called(task)} requires it")
+    task.check(sample, classes)
+
+
+def _shifted(run: Run, artifact: Artifact, decoded: Decoded) -> tuple[Iterable[Sample], dict[str, Any]]:
+    """Return the shifted samples of clean shards, and the manifest's facts."""
+    folder = next(path.parent for ref, path in run.inputs(artifact).items() if ref.kind == "shards")
+    about = shards.manifest(folder)
+    shifter = Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact))
+    kept = {key: about[key] for key in ("task", "classes", "licence", "citation", "redistribute")}
+    return map(shifter, decoded.read(folder)), {**kept, "skipped": []}
+
+
+def make_preview(run: Run, artifact: Artifact) -> None:
+    """Write the first samples of a folder of shards as JSON: what its task shows.
+
+    Where the shift is not stored they are made from clean shards here, and are the golden samples of those
+    who apply it while they read.
+    """
+    folder = run.path(artifact.inputs[0]).parent
+    samples: Iterable[Sample] = islice(shards.read(folder), PREVIEW_SAMPLES)
+    about = shards.manifest(folder)
+    if "shift" in artifact.recipe:
+        samples = map(Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact)), samples)
+    task = registry.find("tasks", about["task"])
+    rows = [shown(sample, task) for sample in samples]
+    output = run.path(artifact.ref)
+    with scratch(output) as temporary:
+        skipped = [] if "shift" in artifact.recipe else about["skipped"]
+        content = {"classes": about["classes"], "skipped": skipped, "samples": rows}
+        temporary.write_text(json.dumps(content, sort_keys=True))
+        run.commit(artifact, {output.name: temporary})
+
+
+def shown(sample: Sample, task: ModuleType) -> dict[str, Any]:
+    """Return the row of a preview: key, pixel digest, and what the task shows of a sample."""
+    return {"key": sample.key, "pixels": shards.pixels(sample), **task.shown(sample)}

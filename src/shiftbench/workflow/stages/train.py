@@ -1,0 +1,118 @@
+"""The stage train: a trainer's file makes the weights of a model from shards or from other weights."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shiftbench.base import refs, registry, rng
+from shiftbench.base.errors import ModelError
+from shiftbench.base.files import scratch
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import schema, shards, training_log
+from shiftbench.evaluation import nets
+from shiftbench.plugins.contracts import LogRow, TrainJob
+from shiftbench.provenance import environment
+from shiftbench.provenance.recipe import Artifact, Run
+
+
+def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
+    """Run a trainer: the same job gives the same bytes, on CPU with the same number of threads.
+
+    Returns:
+        The state dict (names sorted, on the CPU) and the rows of its log.
+
+    Raises:
+        ModelError: the trainer returned no tensors, or some that are not finite.
+    """
+    trainer = registry.find("trainers", job.trainer)
+    with _deterministic(job.threads):
+        job.determinism.update(environment.settings())
+        state = trainer.train(job)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            of = refs.weights(job.dataset, job.model, job.trainer, job.seed)
+            raise ModelError(f"{of.name}: {name} is not finite after training; lower the trainer's `lr`")
+    return {name: state[name].detach().cpu() for name in sorted(state)}, list(job.rows)
+
+
+@contextmanager
+def _deterministic(threads: int) -> Iterator[None]:
+    """Fix the number of threads and the kernels, keep torch's global generator as it was.
+
+    New memory is not filled first, which cost a tenth of a training: no kernel reads what none wrote (a test).
+    """
+    filled: Any = torch.utils.deterministic
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), filled.fill_uninitialized_memory)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(mode=True)
+    filled.fill_uninitialized_memory = False
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+        filled.fill_uninitialized_memory = before[2]
+
+
+def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
+    """Make the weights of one artifact: the tensors, and `log.parquet` beside them."""
+    for artifact in todo:
+        spec = artifact.recipe
+        inputs = run.inputs(artifact)
+        dataset = artifact.ref.parts[0]
+        folder = _folders(inputs, dataset, spec.get("train_on", "identity/0"))
+        job = TrainJob(
+            dataset=dataset,
+            model=spec["model"]["use"],
+            trainer=spec["trainer"]["use"],
+            seed=rng.derive(spec["seed"][0], "train", dataset, spec["model"]["name"], str(spec["seed"][1])),
+            params=spec["trainer"]["options"],
+            model_params=spec["model"]["options"],
+            classes=_classes(dataset, inputs, spec.get("dataset")),
+            inputs=inputs,
+            optimizer=spec.get("optimizer", {}),
+            samples=_reader(folder),
+            folder=folder,
+            threads=spec["threads"],
+            device=device,
+        )
+        state, rows = train_weights(job)
+        _commit(run, artifact, job, state, rows)
+
+
+def _folders(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], Path]:
+    """Return what says where a split of the dataset lies under `shift` (`identity/0`, `label_noise/0.4`)."""
+    folders = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
+    return lambda split: folders[f"{dataset}/{split}/{shift}"]
+
+
+def _reader(folder: Callable[[str], Path]) -> Callable[[str], list[Sample]]:
+    """Return what reads a split whole."""
+    return lambda split: list(shards.read(folder(split)))
+
+
+def _classes(dataset: str, inputs: Mapping[Ref, Path], named: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Class names from the shards that are learnt from; without shards, from the dataset's file and options."""
+    for ref, path in inputs.items():
+        if ref.kind == "shards" and ref.parts[0] == dataset:
+            return tuple(shards.manifest(path.parent)["classes"])
+    named = named or {"use": dataset, "options": registry.find("datasets", dataset).PARAMS}
+    module = registry.find("datasets", named["use"])
+    return tuple(module.CLASSES if hasattr(module, "CLASSES") else module.classes(named["options"], {}))
+
+
+def _commit(run: Run, artifact: Artifact, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:
+    output = run.path(artifact.ref)
+    log = training_log.beside(output)
+    metadata = {"name": artifact.ref.name, "fingerprint": artifact.fingerprint, "classes": json.dumps(job.classes)}
+    with scratch(output) as weights, scratch(log) as steps:
+        weights.write_bytes(nets.state_bytes(state, metadata))
+        schema.write(schema.training_log(rows), steps, artifact.fingerprint)
+        run.note(device=job.device, determinism=job.determinism)
+        run.commit(artifact, {output.name: weights, log.name: steps})

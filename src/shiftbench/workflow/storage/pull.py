@@ -1,0 +1,265 @@
+"""The store: DVC keeps the bytes; here they are pulled, checked, repaired and pinned."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.base.files import sha256
+from shiftbench.base.refs import Ref
+from shiftbench.data import shards
+from shiftbench.data.dataset_card import CARD
+from shiftbench.provenance import child_environment, receipts, recipe, trust
+from shiftbench.provenance.recipe import Artifact
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.prune import OUTS
+from shiftbench.workflow.storage import dvc_store, remotes
+
+MANIFESTS = "manifests"
+"""The word for all shards without their tars."""
+
+
+def paths_of(plan: Plan, asked: str) -> list[str]:
+    """Return the planned paths that a user's word asks for.
+
+    A word is a stage of the store (`records`), a dataset, shift or severity of shards
+    (`fashion_mnist/test/fog/3`), weights, or any path; nothing else is guessed. `manifests` are those of
+    all shards, with their indexes and receipts.
+
+    Raises:
+        ParamsError: nothing planned has that name.
+    """
+    outs = [out for outs in OUTS.values() for out in outs]
+    if asked in OUTS:
+        shown = ("results/previews",) if asked == "tables" else ()  # the report needs them
+        return [out for out in (*OUTS[asked], *shown) if out != "data/local"]
+    planned = [artifact.ref for artifact in plan.artifacts.values()]
+    if asked == MANIFESTS:
+        return [name for ref in planned for name in _without_tars(ref)]
+    homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
+    hits = {home for home in homes for ref in planned if dvc_store.lies_at(ref.path, home)}
+    if not hits:
+        known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
+        raise ParamsError(f"nothing planned is called {asked!r}; {near(asked, known)}")
+    return sorted(hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull did.
+
+    Attributes:
+        checked: how many outputs were compared with their receipts.
+        manifest_only: of these, folders of shards of which only the manifest and the index were asked for.
+        missing: what else is planned but not here.
+        brought: which remote served how much, and what was wrong with others.
+    """
+
+    checked: int
+    manifest_only: list[str]
+    missing: list[Ref]
+    brought: remotes.Brought
+
+
+def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) -> Pulled:
+    """Pull what is asked (default: everything that may be passed on), and check every digest.
+
+    Args:
+        plan: what may be asked for.
+        root: the output root.
+        asked: words, see `paths_of`; `manifests` are shards without their tars, for streaming.
+        remote: the only remote to ask; default: all, the default one first.
+
+    Raises:
+        ParamsError: an unknown word or remote.
+        UntrustedError: links of a checkout that is not trusted lead elsewhere, or its configuration of DVC does.
+        DataError: no remote could bring all of it, or it could not be written.
+        ChecksumError: a pulled file is not what its receipt says.
+    """
+    words = asked or [stage for stage in OUTS if stage != "features"]
+    targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
+    trust.refuse_links(root / "recipes", *(root / target for target in targets))
+    home = dvc_store.home_of(root)
+    below = root.resolve().relative_to(home)
+    stored = [(below / target).as_posix() for target in targets]
+    outs = [out.path for out in dvc_store.outputs(home) if out.meets(stored)]
+    trust.refuse_links(".dvc", *outs, home=home)
+    brought = remotes.bring(home, stored, remote)
+    _check_out(home, brought.targets)
+    if not asked:
+        with contextlib.suppress(DataError):  # recorded before recipes were stored
+            remotes.bring(home, [(below / "recipes").as_posix()], remote)  # for DVC; written below
+    checked = [
+        artifact
+        for artifact in plan.artifacts.values()
+        if _is_under(artifact, targets) and recipe.receipt(root, artifact.ref)
+    ]
+    lean = {
+        artifact.ref for artifact in checked if artifact.ref.path in targets and receipts.is_hollow(root, artifact.ref)
+    }
+    problems = [line for artifact in checked for line in verify(root, artifact, tars=artifact.ref not in lean)]
+    if problems:
+        raise ChecksumError("\n".join(problems))
+    missing = [artifact.ref for artifact in plan.artifacts.values() if not (root / artifact.ref.path).exists()]
+    plan.write(root)
+    return Pulled(len(checked), sorted(ref.path for ref in lean), missing, brought)
+
+
+def not_here(missing: list[Ref]) -> list[str]:
+    """Return which planned outputs are not here, a line for each kind with what to do."""
+    lines = []
+    for (kind, local), refs in groupby(sorted(missing), key=lambda ref: (ref.kind, ref.local)):
+        names = [ref.name for ref in refs]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        what = f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{more})"
+        lines.append(f"  {what}: {_FORBIDDEN if local else _WHY.get(kind, _NOT_RECORDED)}")
+    return ["planned, and not here:", *lines] if lines else []
+
+
+SHOWN = 3
+_FORBIDDEN = "may not be passed on, so a run makes them where it needs them"
+_WHY = {
+    "sources": "never stored; a run brings them where it needs them",
+    "features": "never stored; `shiftbench make PATH` makes them",
+    "samples": "in dvc.lock only of later records; a run makes them where their page is to be made",
+}
+_NOT_RECORDED = "not asked for, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
+
+
+def _check_out(home: Path, targets: list[str]) -> None:
+    """Put files from the cache in place.
+
+    Raises:
+        DataError: DVC could not.
+    """
+    command = [sys.executable, "-P", "-m", "dvc", "--cd", str(home.absolute()), "checkout", "--force"]
+    done = subprocess.run(
+        [*command, "--", *(f"./{target}" for target in targets)],  # a bare name may be that of a stage
+        cwd=child_environment.NOWHERE,
+        env=child_environment.build(child_environment.DVC),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)
+        raise DataError(f"what was pulled is in the cache, but could not be put in place: {why}")
+
+
+def _too_large(home: Path, targets: list[str]) -> str | None:
+    """Tell on which disk too little is left for the files that lack, which DVC does not."""
+    cache = dvc_store.cache_of(home)
+    lacking: dict[int, list[tuple[str, int]]] = {}  # by how much is free where they go
+    for path, oid in dvc_store.recorded(home).items():
+        file, kept = home / path, cache / dvc_store.place(oid)
+        if file.exists() or not any(dvc_store.lies_at(path, target) for target in targets):
+            continue
+        here = next(folder for folder in file.parents if folder.exists())
+        if kept.is_file():
+            lacking.setdefault(disk_free(here), []).append((path, kept.stat().st_size))
+    for free, files in lacking.items():
+        size = sum(size for _, size in files)
+        if size > free:
+            which = f"{files[0][0]} and {len(files) - 1} more files"
+            return f"No space left on device for {which}: {size} bytes, {free} are free"
+    return None
+
+
+def _is_under(artifact: Artifact, targets: list[str]) -> bool:
+    return any(dvc_store.lies_at(artifact.ref.path, target) for target in targets)
+
+
+def _without_tars(ref: Ref) -> list[str]:
+    """Return the files beside the tars of shards that may be passed on."""
+    if ref.kind != "shards" or ref.local:
+        return []
+    beside = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
+    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *beside]
+
+
+def manifest_only(plan: Plan, root: Path) -> list[str]:
+    """Return the planned shards whose tars are not here, only their manifests."""
+    return sorted(ref.path for ref in plan.artifacts if receipts.is_hollow(root, ref))
+
+
+def require_tars(plan: Plan, root: Path) -> None:
+    """Refuse where shards are about to be recorded as they stand, and some have no tars.
+
+    Raises:
+        DataError: names some.
+    """
+    names = manifest_only(plan, root)
+    if names:
+        raise DataError(
+            f"{len(names)} folders of shards have a manifest and no tars ({', '.join(names[:3])}): DVC would "
+            "record them without; `shiftbench pull shards` first, or `dvc repro -s` a later stage alone"
+        )
+
+
+def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
+    """Return what is wrong with the bytes of an output, one line each; tars down to the sample.
+
+    Args:
+        root: the output root.
+        artifact: the output.
+        tars: also those of shards; without, they were not asked for.
+    """
+    content = recipe.receipt(root, artifact.ref)
+    if content is None:
+        return [f"{artifact.ref.path}: the output or its receipt is missing"]
+    folder = (root / artifact.ref.path).parent
+    problems = []
+    for name, digest in content["made"].items():
+        file = folder / name
+        if file.suffix == ".tar" and not tars:
+            continue
+        if not file.is_file():
+            problems.append(f"{file}: missing, but its receipt names it")
+        elif sha256(file) != digest:
+            problems.append(f"{file}: sha256 is {sha256(file)}, the receipt says {digest}")
+    if problems and artifact.ref.kind == "shards":
+        problems = shards.damaged(folder) or problems
+    return problems
+
+
+def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
+    """Drop the receipts of damaged outputs below `path`, so that the next run makes them again.
+
+    Returns:
+        The outputs to make again, each with what is damaged there, as `verify` tells it.
+
+    Raises:
+        ParamsError: no planned output lies there.
+    """
+    there, home = Path(path).resolve(), root.resolve()
+    inside = there.exists() and there.is_relative_to(home)  # else a part of a name, or of a path in the root
+    name = there.relative_to(home).as_posix() if inside else path
+    artifacts = [
+        artifact
+        for artifact in plan.artifacts.values()
+        if name in artifact.ref.path or artifact.ref.path.startswith(name) or _beside(artifact, name)
+    ]
+    if not artifacts:
+        raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
+    damaged = {}
+    for artifact in artifacts:
+        problems = verify(root, artifact, tars=not receipts.is_hollow(root, artifact.ref))
+        if problems:
+            damaged[artifact.ref.path] = problems
+            recipe.receipt_path(root, artifact.ref).unlink(missing_ok=True)
+            (root / artifact.ref.path).unlink(missing_ok=True)
+    return damaged
+
+
+def _beside(artifact: Artifact, name: str) -> bool:
+    """Tell whether a file (a tar, an index) belongs to an artifact."""
+    return artifact.ref.kind == "shards" and str(Path(name).parent) == str(Path(artifact.ref.path).parent)
+
+
+def disk_free(root: Path) -> int:
+    """Return the free bytes where outputs are written."""
+    return shutil.disk_usage(root).free

@@ -1,0 +1,85 @@
+"""Systems in the store: what was made of one is recorded in `published/systems/SLUG/`, apart from the campaign.
+
+outputs below build/systems/SLUG -> dvc.yaml and dvc.lock in published/systems/SLUG -> `shiftbench pull systems/SLUG`
+
+DVC finds these files wherever they lie, so that `dvc status`, `dvc push` and `dvc pull` are about all that is recorded;
+`dvc repro` runs the campaign alone, whose dvc.yaml stands at the top.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import write_bytes
+from shiftbench.provenance import child_environment
+from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.prune import OUTS, prune
+
+FILE = "dvc.yaml"
+_HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the campaign.\n"
+
+
+def file(home: Path, scale: str) -> Path:
+    """Return the dvc.yaml that a scale is recorded in."""
+    return scales.published(scale, home) / FILE
+
+
+def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
+    """Let DVC keep what was made of a system; returns the dvc.yaml that says so.
+
+    Sources, features and what may not be passed on are not kept.
+
+    Args:
+        plan: of the system.
+        root: its output root, below `home`.
+        home: the repository.
+        scale: `systems/palm`.
+
+    Raises:
+        DataError: DVC could not.
+    """
+    outs = [out for stage in _STORED for out in OUTS[stage] if out != "data/local"]
+    prune(plan, root, list(_STORED))
+    for out in (*outs, "recipes"):
+        (root / out).mkdir(parents=True, exist_ok=True)
+    below = root.resolve().relative_to(home.resolve()).as_posix()
+    stage = {
+        "wdir": os.path.relpath(home, file(home, scale).parent),
+        "cmd": f"shiftbench {scale.replace('/', ' ', 1)}",
+        "deps": ["src/shiftbench"],
+        "outs": [{f"{below}/{out}": {"persist": True}} for out in ("recipes", *outs)],
+    }
+    name = "-".join(scale.split("/")[1:])
+    text = _HEAD + yaml.safe_dump({"stages": {name: stage}}, sort_keys=False, width=140)
+    write_bytes(_folder(home, scale) / FILE, text.encode())
+    _commit(home, file(home, scale))
+    return file(home, scale)
+
+
+_STORED = ("shards", "weights", "records", "tables")
+
+
+def _folder(home: Path, scale: str) -> Path:
+    folder = file(home, scale).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _commit(home: Path, stages: Path) -> None:
+    command = [sys.executable, "-P", "-m", "dvc", "commit", "--force", "--quiet"]
+    target = stages.relative_to(home).as_posix()
+    done = subprocess.run(
+        [*command, target],
+        cwd=home,
+        env=child_environment.build(child_environment.RUN),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DataError(f"DVC could not record {target}: {done.stderr.strip()}")

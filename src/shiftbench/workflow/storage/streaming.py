@@ -1,0 +1,218 @@
+"""Streaming: tars that are not here, read from a remote or a URL into memory while they are evaluated.
+
+What a job streams from is the setting `shards: {stream: REMOTE}`. It decides no byte: a sample that was streamed
+is checked against the index like one from the disk. A tar is read whole, and the next one meanwhile.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.data import shards
+from shiftbench.workflow.storage import dvc_store, remotes
+
+TRIES = 4
+WAIT = 0.5  # seconds before the second try; twice as long before each further one
+
+
+class _Source(Protocol):
+    """Who has tars."""
+
+    def __call__(self, folder: Path, tar: str, /) -> bytes:
+        """Return the bytes of one."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+def use(root: Path, name: str) -> None:
+    """From now on, read the tars that are not here from a remote.
+
+    Args:
+        root: the output root, in a DVC repository.
+        name: of the remote.
+
+    Raises:
+        ParamsError: no such remote.
+        DataError: no DVC repository, or nothing was recorded in it.
+    """
+    home = dvc_store.home_of(root)
+    known = [remote.name for remote in remotes.listed(home)]
+    if name not in known:
+        raise ParamsError(f"params.yaml: shards.stream = {name!r}: no remote is called that; {near(name, known)}")
+    shards.Elsewhere.set(Ahead(_Objects(home, name)), f"remote {name}")
+
+
+def stop() -> None:
+    """Read tars from nowhere else any more."""
+    if isinstance(shards.Elsewhere.read, Ahead):
+        shards.Elsewhere.read.close()
+    shards.Elsewhere.set(None, "")
+
+
+@contextmanager
+def opened(place: Path | str) -> Iterator[Path]:
+    """Give a folder of shards: a local one as it is; of a URL, manifest and index, its tars read as they are needed.
+
+    Args:
+        place: a folder, or a URL that fsspec knows (`s3://bucket/folder`, `https://host/folder`).
+
+    Raises:
+        DataError: the URL does not answer, or holds no shards.
+    """
+    if "://" not in str(place):
+        yield Path(place)
+        return
+    source = _Folder(str(place))
+    ahead = Ahead(source)
+    before = shards.Elsewhere.read, shards.Elsewhere.name
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in (shards.MANIFEST, shards.INDEX):
+                (Path(scratch) / name).write_bytes(source(Path(scratch), name))
+            shards.Elsewhere.set(ahead, source.shown)
+            yield Path(scratch)
+    finally:
+        shards.Elsewhere.set(*before)
+        ahead.close()
+
+
+class Ahead:
+    """Reads a tar, and the one after it in a second thread while the first is used."""
+
+    def __init__(self, read: _Source) -> None:
+        self._read = read
+        self._pool = ThreadPoolExecutor(1)
+        self._next: dict[tuple[Path, str], Future[bytes]] = {}
+
+    def __call__(self, folder: Path, tar: str) -> bytes:
+        """Return the bytes of a tar.
+
+        Raises:
+            DataError: they did not come.
+        """
+        coming = self._next.pop((folder, tar), None)
+        self._next.clear()
+        data = coming.result() if coming else self._read(folder, tar)
+        tars = shards.manifest(folder)["tars"]
+        if len(data) != tars[tar]["bytes"]:
+            raise ChecksumError(
+                f"{folder / tar}: {shards.Elsewhere.name} has {len(data)} bytes of it, the manifest says "
+                f"{tars[tar]['bytes']}; pull it from another remote"
+            )
+        after = [name for name in sorted(tars) if name > tar and not (folder / name).exists()]
+        if after:
+            self._next[folder, after[0]] = self._pool.submit(self._read, folder, after[0])
+        return data
+
+    def close(self) -> None:
+        """Wait for no tar any more, and close the connections."""
+        self._pool.shutdown(cancel_futures=True)
+        self._read.close()
+
+
+class _Objects:
+    """The tars of a repository as objects of one of its remotes; no DVC command is run."""
+
+    def __init__(self, home: Path, name: str) -> None:
+        self._home, self._name = home, name
+        self._outputs = dvc_store.outputs(home)
+        self._cache = dvc_store.cache_of(home)
+        self._store: dvc_store.Store | None = None  # opened when the first tar is asked for
+        self._files: dict[str, dict[str, str]] = {}
+
+    def __call__(self, folder: Path, tar: str) -> bytes:
+        def read() -> bytes:
+            if self._store is None:
+                self._store = dvc_store.Store(self._home, self._name)
+            return bytes(self._store.fs.fs.cat_file(self._store.object(self._oid(folder / tar))))
+
+        return _persistent(read, folder / tar, f"remote {self._name}", self._home)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._store is not None:
+            _close(self._store.fs.fs)
+
+    def _oid(self, file: Path) -> str:
+        path = file.resolve().relative_to(self._home).as_posix()
+        output = next((one for one in self._outputs if path.startswith(f"{one.path}/")), None)
+        if output and output.path not in self._files and self._store:
+            self._files[output.path] = output.files(self._store.listing(output, self._cache))
+        oid = self._files.get(output.path, {}).get(path) if output else None
+        if oid is None:
+            raise DataError(f"{path} is neither here nor recorded in dvc.lock; `make run` makes it")
+        return oid
+
+
+class _Folder:
+    """The files of a folder at a URL."""
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.shown = remotes.redacted(url)
+        try:
+            self._fs, self._path = url_to_fs(url.rstrip("/"), **_options(url))
+        except (ImportError, ValueError) as error:
+            raise DataError(f"cannot open {self.shown}: {error}; S3 and HTTP come with shiftbench[remotes]") from error
+
+    def __call__(self, _: Path, name: str) -> bytes:
+        base, question, query = self._path.partition("?")
+        path = f"{base}/{name}{question}{query}"
+        return _persistent(lambda: bytes(self._fs.cat_file(path)), Path(name), self.shown, None)
+
+    def close(self) -> None:
+        """Close the connections."""
+        _close(self._fs)
+
+
+def _close(fs: Any) -> None:
+    """Close the session of a client of HTTP, which would complain of it at its end."""
+    from fsspec.asyn import sync
+
+    session: Any = getattr(fs, "_session", None)
+    if hasattr(session, "close"):
+        sync(fs.loop, session.close)
+
+
+def _options(url: str) -> dict[str, Any]:
+    """Return the limits of time for a client; a large tar may take long as long as bytes come."""
+    if url.startswith("s3://"):
+        limits = {"connect_timeout": dvc_store.CONNECT, "read_timeout": dvc_store.READ}
+        return {"config_kwargs": limits}
+    if not url.startswith("http"):
+        return {}
+    import aiohttp
+
+    limit = aiohttp.ClientTimeout(total=None, sock_connect=dvc_store.CONNECT, sock_read=dvc_store.READ)
+    return {
+        "client_kwargs": {"timeout": limit, "trust_env": True},
+        "skip_instance_cache": True,  # it is closed after use
+    }
+
+
+def _persistent(read: Callable[[], bytes], what: Path, where: str, home: Path | None) -> bytes:
+    """Return what `read` returns, tried again when the connection broke."""
+    for left in reversed(range(TRIES)):
+        try:
+            with dvc_store.quiet():
+                return read()
+        except FileNotFoundError:
+            raise DataError(f"{what}: {where} does not have it; push it there, or name another") from None
+        except DataError:
+            raise
+        except Exception as error:  # noqa: BLE001 - clients raise whatever they like when a connection breaks
+            if not left:
+                said = remotes.redacted(dvc_store.spell(error), home)
+                raise DataError(
+                    f"{what}: {where} did not send it, tried {TRIES} times ({said}); `shiftbench doctor --remotes` "
+                    "tells which remotes answer: run again, name another, or pull it"
+                ) from None
+            time.sleep(WAIT * 2 ** (TRIES - 1 - left))
+    raise AssertionError

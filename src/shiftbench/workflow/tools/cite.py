@@ -1,0 +1,135 @@
+"""`shiftbench cite`: whom a run stands on, from the docstrings and citations of what params use."""
+
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from shiftbench.base import registry
+from shiftbench.data import source_files
+from shiftbench.workflow.plan.plan import Plan
+
+SECTIONS = {
+    "dataset": "datasets",
+    "shift": "shifts",
+    "model": "models",
+    "trainer": "trainers",
+    "method": "methods",
+    "detector": "detectors",
+}
+"""Which key of a recipe names a plugin of which family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that a run used: its family, its name, what its author asks to be cited, and its title, where known."""
+
+    family: str
+    name: str
+    text: str
+    title: str | None = None
+
+    @property
+    def bibtex(self) -> str:
+        """The entry as BibTeX; what a citation's text does not mark is not guessed."""
+        fields: dict[str, str | None] = {"author": authors(self.text), "title": self.title}
+        for field, pattern in _FOUND.items():
+            if found := re.search(pattern, self.text):
+                fields[field] = fields.get(field) or found[found.lastindex or 1].rstrip(".,;)")
+        fields["note"] = self.text
+        spelled = {key: _escaped(value) for key, value in fields.items() if value} | {
+            key: value for key, value in fields.items() if value and key == "author"
+        }
+        lines = "".join(f"  {key} = {{{value}}},\n" for key, value in spelled.items())
+        return f"@misc{{{self.family}_{self.name},\n{lines}}}"
+
+
+_NAME = r"(?:(?:van|der|de|von|Van|De|La) )*[A-Z][a-z'][\w'-]*"
+_SEVERAL = rf"(?:{_NAME}(?:, {_NAME})* (?:and|&) {_NAME}|{_NAME} et al\.)"
+_NAMES = rf"(?>{_SEVERAL}|{_NAME})"
+_YEAR = r"(?:19|20)\d\d\b"
+_PLACE = rf"(?:arXiv|doi:|http|{_YEAR}|[A-Z]{{3,}}|[A-Z][A-Za-z. ]* \d|technical report|third edition)"
+"""How what follows a title begins: where it was published."""
+_PLAIN = rf"(?!{_PLACE})[A-Z0-9][^;\"()]+?(?=, {_PLACE})"
+_FOUND = {
+    "title": rf'^(?:(?:{_NAMES}[^;"(]*)?"([A-Z0-9][^"]+)"|{_NAMES}, ({_PLAIN}))',  # of the first work
+    "year": rf"\b({_YEAR})",
+    "doi": r"doi:\s*(10\.\S+)",
+    "url": r"(https?://\S+)",
+    "eprint": r"arXiv:(\d{4}\.\d{4,5})",
+}
+_AUTHORS = rf'({_SEVERAL})[, ]|({_NAME})(?:,? (?=(?:{_YEAR}|"))|, (?={_PLACE}|{_PLAIN}))'
+
+
+def authors(text: str) -> str | None:
+    """Return the authors that a citation begins with, as BibTeX lists them; None: it begins otherwise.
+
+    Example:
+        >>> authors("van der Walt, Zhou and Van Gool 2014, PeerJ"), authors('Liu et al., "Energy", NeurIPS 2020')
+        ('van der Walt and Zhou and {Van Gool}', 'Liu and others')
+    """
+    if text.startswith("shiftbench "):
+        return "{The shiftbench authors}"
+    found = re.match(_AUTHORS, text)
+    names = re.split(" and | & |, |(?= et al)", found[1] or found[2]) if found else []
+    return " and ".join(map(_name, names)) or None
+
+
+def _name(surname: str) -> str:
+    """Return a surname as BibTeX takes it for one."""
+    if surname == " et al.":
+        return "others"
+    return f"{{{surname}}}" if re.match("[A-Z].* ", surname) else surname
+
+
+def bibliography(plan: Plan) -> list[Entry]:
+    """Return the benchmark, then what the plan uses, sorted by family and name."""
+    about = importlib.metadata.metadata("shiftbench")
+    ours = f"shiftbench {about['Version']}: {about['Summary']}"
+    title = f"shiftbench: {about['Summary'].rstrip('.')}"
+    used = {("sources", ref.name) for ref in plan.artifacts if ref.kind == "sources"}
+    for artifact in plan.artifacts.values():
+        used |= _named(artifact.recipe)
+    entries = [
+        Entry(family, name, text, _title(family, name))
+        for family, name in used
+        if (text := _citation(family, name)) is not None
+    ]
+    return [Entry("benchmark", "shiftbench", ours, title), *sorted(entries, key=_order)]
+
+
+def _order(entry: Entry) -> tuple[str, str]:
+    return entry.family, entry.name
+
+
+def _title(family: str, name: str) -> str | None:
+    """Return the title that a source's card gives; others have theirs in the citation."""
+    return source_files.load_source(name).title if family == "sources" else None
+
+
+def _named(recipe: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return (family, plugin file) of everything that a recipe names."""
+    found = {(family, recipe[key]["use"]) for key, family in SECTIONS.items() if key in recipe}
+    metrics = recipe["metrics"].values() if recipe["verb"] == "aggregate" else ()
+    return found | {("metrics", metric["use"]) for metric in metrics}
+
+
+def _citation(family: str, name: str) -> str | None:
+    if family == "sources":
+        source = source_files.load_source(name)
+        return f"{source.citation} ({source.licence})"
+    module = registry.find(family, name)
+    if family == "datasets":
+        return f"{module.CITATION} ({module.LICENCE})"
+    return _source(module.__doc__ or "")
+
+
+def _source(docstring: str) -> str | None:
+    """Return what a docstring's `Source:` says, as one line, without how we differ; None: it has none."""
+    found = re.search(r"Source:\s*(.+?)(?=\s*(?:Differs:|\n\s*\n|\Z))", docstring, re.DOTALL)
+    text = " ".join(found[1].split()) if found else "none"
+    return None if re.match(r"(none|as `)", text) else text
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([&%#_{}$])", r"\\\1", text)

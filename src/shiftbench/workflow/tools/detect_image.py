@@ -1,0 +1,304 @@
+"""`shiftbench detect`: is an image like what a net has learnt? The scores of detectors, beside those of ID samples.
+
+A score means something beside others only: each is told with the share of ID samples that score lower, and with the
+threshold that 95% of them stay below (as in `fpr95_idpos`), so that 5% of ID samples are called OOD, too. Detectors are
+fitted on the records and features that a run keeps, as the score stage fits them, with the options that a search found
+where there is one. The image is evaluated as the evaluate stage does it, in memory, with nothing around the net.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.progress import track
+from shiftbench.base.refs import Ref
+from shiftbench.base.sample import Sample
+from shiftbench.data import formats, schema
+from shiftbench.evaluation import batching, devices, nets, predictors
+from shiftbench.plugins.detectors._net import Net
+from shiftbench.plugins.detectors._rows import Rows
+from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.provenance import recipe
+from shiftbench.provenance.recipe import Artifact, Run
+from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.stages.detector_context import DetectorContext
+from shiftbench.workflow.stages.score import chosen_options, scored
+from shiftbench.workflow.tools.preview import own_image
+
+Floats = NDArray[np.float64]
+
+DEFAULT = ("msp", "energy", "knn", "mds")
+METHOD = "plain"  # what goes around the net: nothing
+ACCEPTED = 0.95  # share of ID samples that the threshold lets pass
+UNUSUAL = 0.9
+
+LEARNT = "looks like what was learnt"
+FLAGGED = "out-of-distribution: above the threshold that 95% of ID samples stay below"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one detector says of one image.
+
+    Attributes:
+        detector: its name in params.
+        score: higher = more OOD, in the detector's own unit.
+        share: of ID samples whose score is lower, 0 to 1.
+        threshold: the lowest ID score that at least 95% of the ID samples do not exceed.
+        split, n: the ID samples.
+        options: the detector's.
+        searched: whether a search chose some of them; None: there is nothing to search.
+    """
+
+    detector: str
+    score: float
+    share: float
+    threshold: float
+    split: str
+    n: int
+    options: dict[str, Any]
+    searched: bool | None
+
+    @property
+    def ood(self) -> bool:
+        """Whether the score exceeds the threshold."""
+        return self.score > self.threshold
+
+    @property
+    def verdict(self) -> str:
+        """The finding in words."""
+        if self.ood:
+            return FLAGGED
+        unusual = f"unusual: higher than {self.share:.1%} of {self.n:,} ID samples"
+        return unusual if self.share >= UNUSUAL else LEARNT
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a net and its detectors say of one image.
+
+    Attributes:
+        file: of the image.
+        prediction: the most probable class.
+        probability: its softmax, 0 to 1.
+        findings: one per detector, in their order.
+    """
+
+    file: Path
+    prediction: str
+    probability: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        flags, of = sum(one.ood for one in self.findings), len(self.findings)
+        call = f"{flags} of {of} {'detector calls' if of == 1 else 'detectors call'} it out-of-distribution"
+        return f"{call}; the net says {self.prediction!r} with {self.probability:.1%}."
+
+
+def detect(
+    planned: Plan, root: Path, weights: str, files: Sequence[Path], names: Sequence[str] = (), device: str = "auto"
+) -> list[Answer]:
+    """Tell of images whether they are like what a net has learnt.
+
+    Args:
+        planned: the plan of the run that made the weights.
+        root: its outputs.
+        weights: `fashion_mnist/convnet-erm-s0`; their file is there.
+        files: images, grey or colour, of any size, in the formats that image folders may have.
+        names: detectors, as in params; default: those of the campaigns with these weights but for those that see
+            the net again, else `DEFAULT`.
+        device: where the net computes.
+
+    Returns:
+        One answer per file, in their order.
+
+    Raises:
+        DataError: a file is no image; or records or features of the run are not here: says what makes them.
+        ParamsError: the net reads something else than images, or no such detector.
+    """
+    _images_only(planned, weights)
+    samples = [own_image(file) for file in files]
+    kept = frozenset(planned.artifacts)
+    named = list(dict.fromkeys(names)) or default(planned, weights)
+    artifacts = {name: _cell(planned, root, weights, name, kept) for name in named}
+    run = _Outputs(root)
+    classes = nets.classes_of(root / Ref("weights", weights).path)
+    with devices.hold(device) as held:
+        shown = _evaluated(planned, run, weights, samples, held)
+        context = DetectorContext(run, held)
+        found = [
+            _findings(context, name, artifact, shown, samples)
+            for name, artifact in track(list(artifacts.items()), "detectors")
+        ]
+    answered = shown.table.column("confidence_e9").to_numpy() / formats.E9
+    return [
+        Answer(file, classes[index], float(probability), tuple(findings))
+        for file, index, probability, *findings in zip(files, shown.predictions, answered, *found, strict=True)
+    ]
+
+
+def default(planned: Plan, weights: str) -> list[str]:
+    """Return the detectors that campaigns with these weights ask for, without those that see the net again."""
+    places, of = EvaluationPoints(planned.params), Ref("weights", weights)
+    asked = [
+        name
+        for campaign in planned.params.campaigns.values()
+        if of in places.weights(campaign)
+        for name in campaign.detectors
+    ]
+    light = [
+        name
+        for name in dict.fromkeys(asked)
+        if "net" not in registry.find("detectors", planned.params.use("detectors", name)).NEEDS
+    ]
+    return light or list(DEFAULT)
+
+
+class _Outputs(Run):
+    """The outputs of a run, without a job at work."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+
+class _Shown(Net):
+    """A net, and samples in memory instead of shards."""
+
+    def __init__(self, net: Net, samples: list[Sample]) -> None:
+        super().__init__(net.predictor, net.folder, net.batch_size)
+        self.samples = samples
+
+    def batches(self) -> Iterator[torch.Tensor]:
+        """Yield the net's input in the order of the samples; see `Net.batches`."""
+        for batch in batching.batches(self.samples, self.batch_size):
+            prepared = self.predictor.prepare(batch)
+            yield torch.from_numpy(prepared).to(self.predictor.device).float()
+
+
+def _images_only(planned: Plan, weights: str) -> None:
+    dataset, _, _ = weights.partition("/")
+    task = registry.find("datasets", planned.params.use("datasets", dataset)).TASK
+    if "image" not in registry.find("tasks", task).FIELDS:
+        raise ParamsError(f"{weights} learnt {task} from {dataset}, which has no images; name a net of images")
+
+
+# ---------------------------------------------------------------------- what a run keeps
+
+
+def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Ref]) -> Artifact:
+    """Return the artifact of a detector's scores on the first ID split, test or val, of which all is here.
+
+    Raises:
+        DataError: something is missing; says which command makes it.
+    """
+    lacking: list[list[Ref]] = []  # by split
+    for split in ("test", "val"):
+        artifact = _on(planned, weights, name, split)
+        missing = [ref for ref in artifact.inputs if _lacking(root, planned.artifacts[ref])]
+        if not missing:
+            return artifact
+        lacking.append(missing)
+    fewest = min(lacking, key=lambda missing: len(set(missing) - kept))
+    more = f" and {len(fewest) - 1} more" if len(fewest) > 1 else ""
+    raise DataError(
+        f"{name} on {weights} needs {root / fewest[0].path}{more}, missing or made from other inputs; "
+        + _advice(planned, root, name, fewest, kept)
+    )
+
+
+def _lacking(root: Path, artifact: Artifact) -> bool:
+    """Tell whether an input is not here, or belongs to other weights or samples; a search may be missing."""
+    if artifact.ref.kind in ("searches", "weights"):
+        return False
+    state = recipe.status(root, artifact)
+    return not state.startswith(("fresh", "recipe changed"))
+
+
+def _on(planned: Plan, weights: str, name: str, split: str) -> Artifact:
+    dataset, _, _ = weights.partition("/")
+    where = f"{weights}/{METHOD}/{name}/{dataset}/{split}/identity/0"
+    return planned.artifacts[planned.want(Ref("scores", where))]
+
+
+def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: frozenset[Ref]) -> str:
+    """Say which command makes what is missing; a run of the campaign asks for no features."""
+    unplanned = [ref for ref in missing if ref not in kept]
+    if unplanned:
+        kind, split = unplanned[0].kind, unplanned[0].parts[-3]
+        return (
+            f"no campaign keeps {kind} of {split}: name {name} under the `detectors:` of a campaign with these "
+            f"weights, or {split} under its `features:`, and run it"
+        )
+    files = [  # one of each job, which makes the others
+        next(root / one.ref.path for one in job.artifacts if one.ref in missing)
+        for job in planned.jobs.values()
+        if any(artifact.ref in missing for artifact in job.artifacts)
+    ]
+    scale = ["--scale", planned.scale] if planned.scale and not planned.params.system else []
+    return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *scale])}` makes that"
+
+
+# ---------------------------------------------------------------------- the images
+
+
+def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], device: str) -> Rows:
+    """Return records, logits and features of images that have no label."""
+    dataset, _, _ = weights.partition("/")
+    ref = Ref("records", f"{weights}/{METHOD}/{dataset}/test/identity/0")
+    artifact = planned.artifacts[planned.want(ref)]
+    file = run.path(Ref("weights", weights))
+    classes = nets.classes_of(file)
+    predictor = predictors.load(artifact.recipe, file, classes, device, run.inputs(artifact))
+    guard = batching.Halving(predictor, artifact.recipe["batch_size"], allowed=True)
+    parts = [guard(batch) for batch in batching.batches(samples, artifact.recipe["batch_size"])]
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    task = registry.find("datasets", planned.params.use("datasets", dataset)).TASK
+    unlabelled = [sample.with_field("label", 0) for sample in samples]
+    space = LabelSpace(tuple(classes), ("none of the model's",))
+    table = registry.find("tasks", task).rows(unlabelled, outputs, space, "full")
+    return Rows(table, outputs.get("features"), outputs["logits"], name="images")
+
+
+def _findings(
+    context: DetectorContext, name: str, artifact: Artifact, shown: Rows, samples: list[Sample]
+) -> list[Finding]:
+    """Return what one detector says of each image."""
+    detector = registry.find("detectors", artifact.recipe["detector"]["use"])
+    search = Ref("searches", artifact.recipe["search"]) if "search" in artifact.recipe else None
+    searched = context.run.path(search).is_file() if search else None
+    options = {**detector.PARAMS, **artifact.recipe["detector"]["options"]}
+    options |= chosen_options(context.run, artifact) if searched else {}
+    state = context.fitted(artifact, detector, options)
+    clean = context.rows(artifact, artifact.recipe["rows"])
+    net = _Shown(clean.again, samples) if clean.again else None
+    rows = Rows(shown.table, shown.beside, shown.kept_logits, clean.linear, net, shown.name)
+    scores = scored(detector, options, rows, state).column("score").to_numpy()
+    if searched is not False and recipe.status(context.run.root, artifact) == "fresh":
+        table = schema.read(context.run.path(artifact.ref), form=formats.SCORES)
+    else:
+        table = scored(detector, options, clean, state)
+    known = table.column("score").to_numpy()
+    split = artifact.ref.parts[-3]
+    return [Finding(name, *placed(score, known), split, len(known), options, searched) for score in scores]
+
+
+def placed(score: float, known: Floats) -> tuple[float, float, float]:
+    """Return the score, the share of known ones that are lower, and the threshold that 95% of them do not exceed.
+
+    Example:
+        >>> placed(3.0, np.array([1.0, 2.0, 3.0, 4.0]))
+        (3.0, 0.5, 4.0)
+    """
+    threshold = np.quantile(known, ACCEPTED, method="inverted_cdf")
+    return float(score), float(np.mean(known < score)), float(threshold)

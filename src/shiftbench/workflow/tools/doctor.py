@@ -1,0 +1,157 @@
+"""`shiftbench doctor`: what this machine brings to a run, and what a run would miss.
+
+Nothing is changed (but for stale locks, with `--unlock`) and nothing is downloaded; a remote is asked only
+whether it answers.
+"""
+
+import importlib.metadata
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from shiftbench.base.errors import UntrustedError
+from shiftbench.data import source_files
+from shiftbench.evaluation import sandbox
+from shiftbench.provenance import environment, locks, recipe
+from shiftbench.workflow.plan import estimate, unavailable
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.storage import dvc_store, pull, remotes
+
+CLIENTS = {
+    "git": "history of a campaign",
+    "apt-get": "originals in Debian packages",
+    "dpkg-deb": "opening Debian packages",
+    "npm": "originals in npm packages",
+    "chromium": "tests of the report",
+}
+"""Programs beside Python's own, and what goes without them."""
+MODULES = ("pip", "dvc", "snakemake")
+
+
+def examine(plan: Plan, root: Path) -> dict[str, Any]:
+    """Return everything that `shiftbench doctor` tells, ready for JSON."""
+    devices = _devices()  # before the environment, which names the GPU once torch is there
+    return {
+        "environment": environment.describe(),
+        "devices": devices,
+        "disk": _disk(plan, root),
+        "programs": {name: shutil.which(name) for name in CLIENTS},
+        "modules": {name: _installed(name) for name in MODULES},
+        "sandbox": sandbox.lacking(),
+        "remotes": _remotes(),
+        "originals": [_original(plan, root, ref.name) for ref in plan.artifacts if ref.kind == "sources"],
+        "lock": drift(Path("requirements.lock")),
+        "locks": [str(lock) for lock in locks.find(root)],
+    }
+
+
+def problems(found: dict[str, Any]) -> list[str]:
+    """Return what would keep a run from being whole, one line each with its cure."""
+    lines = [
+        f"{name} is not installed; pip install 'shiftbench[workflow]'"
+        for name in ("dvc", "snakemake")
+        if found["modules"][name] is None
+    ]
+    disk = found["disk"]
+    if disk["free_gb"] < disk["wanted_gb"]:
+        lines.append(
+            f"the disk has {disk['free_gb']} GB free, the plan wants {disk['wanted_gb']} GB; set another `root:`"
+        )
+    lines += [
+        f"remote {remote['name']} does not answer: {remote['error']}" for remote in found["remotes"] if remote["error"]
+    ]
+    lines += [
+        f"original {original['name']} cannot be brought here; by hand: {original['command']}"
+        for original in found["originals"]
+        if original["state"] == "out of reach"
+    ]
+    if found["sandbox"]:
+        lines.append(f"systems that run generated code will not run: {found['sandbox']}")
+    lines += [f"not as locked: {line}; make setup" for line in found["lock"]]
+    lines += [line for line in found["locks"] if "--unlock" in line]
+    return lines
+
+
+def drift(lock: Path) -> list[str]:
+    """Return what is installed in another version than the lock says; empty without a lock.
+
+    Executors of clusters may be missing: `make clusters` installs them.
+    """
+    if not lock.is_file():
+        return []
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE)
+    installed = {name: _installed(name) for name, _ in pins}
+    return [
+        f"{name} {installed[name] or 'is missing'}, locked is {version}"
+        for name, version in pins
+        if installed[name] != version and not (installed[name] is None and OF_CLUSTERS.match(name))
+    ]
+
+
+OF_CLUSTERS = re.compile("kubernetes$|snakemake-executor-plugin-")
+"""The packages that `make clusters` installs, and `make setup` does not."""
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[str]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(count))]
+
+
+def _disk(plan: Plan, root: Path) -> dict[str, float]:
+    here = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
+    wanted = sum(row["GB"] for row in estimate.table(plan, root))
+    return {"free_gb": round(pull.disk_free(here) / 1e9, 1), "wanted_gb": round(wanted, 3)}
+
+
+def remotes_held(root: Path) -> list[dict[str, Any]]:
+    """Return for each remote whether it answers, and what it holds of what dvc.lock names.
+
+    Raises:
+        DataError: no DVC repository, or nothing was recorded in it.
+    """
+    home = dvc_store.home_of(root)
+    dvc_store.outputs(home)
+    return [
+        {"name": remote.name, "url": remote.url, **remotes.look(home, remote.name, objects=True)}
+        for remote in remotes.listed(home)
+    ]
+
+
+def _remotes() -> list[dict[str, str | None]]:
+    """Ask each DVC remote whether it answers; none where there is no DVC repository."""
+    if not Path(".dvc/config").is_file() or _installed("dvc") is None:
+        return []
+    home = dvc_store.home_of(Path())
+    try:
+        names = remotes.listed(home)
+    except UntrustedError as error:
+        return [{"name": ".dvc", "url": "not asked", "error": str(error)}]
+    return [{"name": one.name, "url": one.url, "error": remotes.look(home, one.name)["error"]} for one in names]
+
+
+def _original(plan: Plan, root: Path, name: str) -> dict[str, str]:
+    source = source_files.load_source(name)
+    command = " or ".join(provider.command for provider in source.providers)
+    return {"name": name, "state": _state(plan, root, name, source), "command": command}
+
+
+def _state(plan: Plan, root: Path, name: str, source: source_files.Source) -> str:
+    """Tell where an original is: here, in the cache, within a client's reach, or out of reach."""
+    if any(ref.kind == "sources" and ref.name == name and recipe.receipt(root, ref) for ref in plan.artifacts):
+        return "here"
+    if (source_files.cache_home() / "originals" / name).is_dir():
+        return "cached"
+    for provider in source.providers:
+        if all(shutil.which(program) for program in unavailable.PROGRAMS[provider.client]):
+            return f"{provider.client} may bring it"
+    return "a folder of yours may hold it" if plan.params.fetch.folders else "out of reach"

@@ -1,0 +1,168 @@
+"""`shiftbench.evaluate`: a net of yours on folders of shards, in a notebook, without the workflow."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from shiftbench.base.errors import ModelError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.evaluation.nets import Outputs
+from shiftbench.workflow.stages import evaluate as stage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Transform = Callable[[torch.Tensor], torch.Tensor]
+_FEW = 20  # samples below which nobody can tell guessing from knowing
+
+
+def evaluate(  # noqa: PLR0913 - what a net is fed, each with a default
+    model: torch.nn.Module | Callable[[list[Sample]], Any],
+    suite: Path | str | Iterable[Path | str],
+    classes: list[str] | None = None,
+    batch_size: int = 256,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    transform: Transform | None = None,
+) -> pl.DataFrame:
+    """Evaluate a model of yours on folders of shards, in a notebook, without the workflow.
+
+    A torch module is fed float32 (n, channels, height, width): the pictures as they are stored (grey ones have one
+    channel), divided by 255 to lie in 0 to 1; then `transform`, then `mean` and `std`. What it is fed is printed once.
+
+    Args:
+        model: a torch module that gives logits (n, C), on the device where its parameters are; or a function of a list
+            of `Sample` that gives logits (n, C) or a dict of outputs, and prepares pictures itself.
+        suite: a folder of shards, or several; also URLs (`s3://bucket/folder`, `https://host/folder`), whose tars are
+            read as they are needed, and kept nowhere.
+        classes: the model's class names in the order of its logits; default: the dataset's.
+        batch_size: samples per call.
+        mean: subtracted, one number for each channel, of pictures in 0 to 1 (ImageNet's: 0.485, 0.456, 0.406).
+        std: divided by, likewise (ImageNet's: 0.229, 0.224, 0.225).
+        transform: what becomes of a batch in 0 to 1 before `mean` and `std`, such as torchvision's `v2.Resize(224)`, or
+            `lambda x: x.expand(-1, 3, -1, -1)` where grey pictures meet a net for colour.
+
+    Returns:
+        A Polars frame: dataset, split, shift, severity, n, accuracy, and its 95% interval (Wilson).
+
+    Warns:
+        UserWarning: the accuracy on clean pictures is that of guessing, as of a net that is fed what it does not know.
+
+    Raises:
+        ParamsError: shards of a task whose answers are not simply right or wrong, or `mean` and `std` that do not fit.
+        ModelError: the net refuses what it is fed, or gives no logits for the classes.
+
+    Example, over all shifts of a dataset::
+
+        evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"), mean=[0.2860], std=[0.3530])
+    """
+    asked = Asked(_fed(model, mean, std, transform) if isinstance(model, torch.nn.Module) else model)
+    found: pl.DataFrame = stage.evaluate(asked, suite, classes, batch_size)
+    _warn_of_guessing(found, asked.classes)
+    return found
+
+
+class Asked:
+    """A model that is asked, and how many classes it answered with."""
+
+    def __init__(self, model: Callable[[list[Sample]], Any]) -> None:
+        self.model = model
+        self.classes = 0
+
+    def __call__(self, samples: list[Sample]) -> Outputs:
+        """Return what the model gives, at least `logits`."""
+        given = self.model(samples)
+        found: Outputs = given if isinstance(given, dict) else {"logits": np.asarray(given)}
+        if "logits" in found and found["logits"].ndim == 2:
+            self.classes = found["logits"].shape[1]
+        return found
+
+
+def _fed(
+    net: torch.nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, transform: Transform | None
+) -> Callable[[list[Sample]], Outputs]:
+    """Return a net with what prepares its pictures."""
+    device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
+    told: list[str] = []
+
+    def predict(samples: list[Sample]) -> Outputs:
+        batch = _in_0_to_1(samples)
+        batch = batch if transform is None else transform(batch)
+        batch = _normalised(batch, mean, std)
+        if not told:
+            told.append(_describe(batch))
+            print(f"evaluate: the net is fed {told[0]}", file=sys.stderr)  # noqa: T201 - for who watches
+        return {"logits": _logits(net, batch.to(device), told[0])}
+
+    return predict
+
+
+def _in_0_to_1(samples: list[Sample]) -> torch.Tensor:
+    images = [np.atleast_3d(sample.fields["image"]) for sample in samples]
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise ModelError(
+            f"pictures of different shapes cannot be one batch: {', '.join(map(str, sorted(shapes)[:3]))}; give "
+            "batch_size=1, or a function of samples that prepares them"
+        )
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def _normalised(batch: torch.Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> torch.Tensor:
+    channels = batch.shape[1]
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and len(values) != channels:
+            raise ParamsError(
+                f"{name} has {len(values)} numbers, and the pictures have {channels} "
+                f"channel{'s' if channels > 1 else ''}; expected one number for each"
+            )
+    if mean is not None:
+        batch = batch - torch.tensor(mean).view(1, -1, 1, 1)
+    return batch if std is None else batch / torch.tensor(std).view(1, -1, 1, 1)
+
+
+def _describe(batch: torch.Tensor) -> str:
+    shape = ", ".join(("n", *map(str, batch.shape[1:])))
+    low, high, mean = float(batch.min()), float(batch.max()), float(batch.mean())
+    return (
+        f"float32 ({shape}), in the first batch from {low:.3g} to {high:.3g}, mean {mean:.3g}; "
+        "mean=, std= and transform= change that"
+    )
+
+
+def _logits(net: torch.nn.Module, batch: torch.Tensor, told: str) -> np.ndarray[Any, Any]:
+    try:
+        with torch.inference_mode():
+            found = net.eval()(batch)
+    except RuntimeError as error:
+        raise ModelError(f"the net refuses what it is fed: {str(error).splitlines()[0]}. It is fed {told}") from error
+    if not isinstance(found, torch.Tensor):
+        raise ModelError(
+            f"the net gives a {type(found).__name__}, expected a tensor of logits; give a function of samples instead"
+        )
+    logits: np.ndarray[Any, Any] = found.float().cpu().numpy()
+    return logits
+
+
+def _warn_of_guessing(found: pl.DataFrame, classes: int) -> None:
+    """Warn where clean pictures are classified as by guessing; where there are none, all folders."""
+    clean = found.filter(found["severity"] == 0)
+    rows = (clean if len(clean) else found).rows(named=True)
+    guessed = [row for row in rows if row["n"] >= _FEW and row["ci_low"] <= 1 / max(classes, 1)]
+    if not guessed or len(guessed) < len(rows):
+        return
+    row = guessed[0]
+    warnings.warn(
+        f"{row['dataset']}/{row['split']}/{row['shift']}: accuracy {100 * row['accuracy']:.1f}% is that of guessing "
+        f"among {classes} classes. A net that was trained on normalised pictures needs mean= and std=, one for another "
+        "size or number of channels transform=, and one with another order of classes classes=",
+        stacklevel=3,
+    )

@@ -1,0 +1,79 @@
+"""`shiftbench init DIR`: a repository for a campaign of one's own, under git and DVC.
+
+Its files are in `workflow/templates/campaign/`. Rules, Snakefile and profile are those of this repository
+(a test keeps them equal), so that a campaign needs nothing but the installed package.
+"""
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from shiftbench.base import files, registry
+from shiftbench.base.errors import ParamsError, ShiftbenchError
+from shiftbench.provenance import child_environment, git, trust
+
+TEMPLATES = registry.PACKAGE / "workflow/templates/campaign"
+OUR_REMOTE = "remotes/shiftbench"
+
+
+def create(folder: Path) -> list[str]:
+    """Write a campaign repository into a new or empty folder; returns the names of its files.
+
+    Raises:
+        ParamsError: the folder holds something already.
+        ShiftbenchError: git or DVC is missing or fails.
+        DataError: the folder cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ParamsError(f"{folder} is not empty; name a new folder")
+    if shutil.which("git") is None:
+        raise ShiftbenchError("git is not installed, and a campaign's history needs it")
+    names = [_name(path) for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
+    for name in names:
+        files.write_bytes(folder / name, _text(name).encode())
+    inside = git.says("rev-parse", "--git-dir", home=folder) is not None
+    if not inside:
+        _call("git", "init", "--quiet", str(folder.absolute()))
+    below = ["--subdir"] if inside else []
+    dvc = (sys.executable, "-P", "-m", "dvc", "--cd", str(folder.absolute()))
+    _call(*dvc, "init", "--quiet", "--force", *below)
+    for name in (name for name in names if name.startswith(".dvc")):  # DVC wrote its own
+        files.write_bytes(folder / name, _text(name).encode())
+    config = folder / ".dvc" / "config"
+    files.write_bytes(config, config.read_text().replace(OUR_REMOTE, _remote(folder)).encode())
+    trust.by_doing(folder)
+    return names
+
+
+def _remote(folder: Path) -> str:
+    """Return a remote that clones of the campaign on this machine find, and no other campaign has."""
+    name = re.sub("[^A-Za-z0-9._-]+", "-", folder.resolve().name)
+    return f"remotes/{name}-{uuid.uuid4().hex[:8]}"
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(TEMPLATES).as_posix().replace("dot_", ".", 1)
+
+
+def _text(name: str) -> str:
+    hidden = f"dot_{name[1:]}" if name.startswith(".") else name
+    text = (TEMPLATES / hidden).read_text()
+    return text.replace("VERSION", importlib.metadata.version("shiftbench"))
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(
+        command,
+        cwd=child_environment.NOWHERE,
+        env=child_environment.build(child_environment.DVC),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise ShiftbenchError(f"`{' '.join(command)}` failed: {said}; DVC and Snakemake come with shiftbench[workflow]")

@@ -1,0 +1,208 @@
+"""`shiftbench preview`: one shift at rising severity, on an image or a sound of yours, a dataset, or what is ours.
+
+Of sounds the waveform is drawn above the spectrogram.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.refs import Ref, number
+from shiftbench.base.sample import Sample
+from shiftbench.data import audio, shards, sound_pictures
+from shiftbench.data.source_files import kept
+from shiftbench.evaluation.corruption import corrupt
+from shiftbench.plugins.datasets._pictures import read_upright
+
+Pixels = NDArray[np.uint8]
+SIDE = 160  # an image's longer side on the sheet, pixels
+HEADER, GAP = 18, 4
+JOINT = "#e6007e"
+PER_LINE = 3  # shifts on a line of the overview
+TEXT = "The battery lasts for days, and the screen is bright enough to read outside."
+
+
+def severities(module: ModuleType) -> list[float]:
+    """Return severity 0 and the shift's levels; of one that has none, five steps through its range."""
+    last = getattr(module, "RANGE", (0.0, 0.0))[1]
+    levels = getattr(module, "LEVELS", None) or [last * step / 5 for step in range(1, 6)]
+    return sorted({0.0, *map(float, levels)})
+
+
+def own_image(file: Path) -> Sample:
+    """Read an image as the dataset `image_folder` does: RGB or grey, upright, without colour profile.
+
+    Raises:
+        DataError: no such file, no whole image, another format than that of the suffixes, or too many pixels.
+    """
+    key = f"own/{file.stem.replace('.', '_')}"
+    return Sample(key, {"image": read_upright(file, key)})
+
+
+def own_sound(file: Path) -> Sample:
+    """Read a WAV of any rate, width and number of channels.
+
+    Raises:
+        DataError: no such file, or no WAV.
+    """
+    return Sample(f"own/{file.stem.replace('.', '_')}", {"audio": audio.read(file)})
+
+
+def our_sound() -> Sample:
+    """Return two seconds that are like a voice: tones of a falling pitch, loud and soft four times a second."""
+    time = np.arange(2 * audio.RATE) / audio.RATE
+    phase = 2 * np.pi * (160 * time - 15 * np.square(time))
+    tones = np.sum([np.sin(k * phase) / k for k in range(1, 25)], axis=0)
+    tones = tones * np.square(np.sin(4 * np.pi * time))
+    return Sample("ours/tones", {"audio": audio.rounded(7000 * tones)})
+
+
+def our_image() -> Sample:
+    """Return the image of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
+    from sklearn.datasets import load_sample_image
+
+    image = np.asarray(Image.fromarray(load_sample_image("flower.jpg")).resize((320, 213)))
+    orange = image[..., 0] > image[..., 2].astype(int) + 40
+    orange[180:] = False  # another flower
+    return Sample("scikit-learn/flower", {"image": image, "mask": orange.astype(np.uint8) * 255, "label": 0})
+
+
+def our_square(side: int = 112) -> Sample:
+    """Return the middle of our image, `side` pixels wide and high, with its mask."""
+    whole = our_image()
+    fields = {
+        name: np.asarray(Image.fromarray(whole.fields[name][:, 46:259]).resize((side, side)))
+        for name in ("image", "mask")
+    }
+    return Sample(whole.key, {**fields, "label": 0})
+
+
+def draws(module: ModuleType) -> str:
+    """Return what a shift is drawn on: `image`, `audio`, `text`; of a whole sample, an image with its mask."""
+    if getattr(module, "TASK", "") == "audio_visual":
+        return "audio"
+    return str(module.FIELD or "image")
+
+
+def pictured() -> tuple[list[str], list[str]]:
+    """Return the shifts of images and of samples with a mask, and the originals that others lack here."""
+    found = {name: registry.find("shifts", name) for name in registry.names("shifts")}
+    applied = {
+        name: [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+        for name, module in found.items()
+        if getattr(module, "LEVELS", None)
+        and draws(module) == "image"
+        and not hasattr(module, "TASK")  # of samples that are no images
+    }
+    lacking = sorted({source for sources in applied.values() for source in sources})
+    return [name for name, sources in applied.items() if not sources], lacking
+
+
+def chosen(module: ModuleType, image: Path | None, sound: Path | None) -> list[Sample]:
+    """Return what a shift is drawn on: the user's image or sound, else ours of the kind that it changes."""
+    if image:
+        return [own_image(image)]
+    if sound:
+        return [own_sound(sound)]
+    return [our_sound() if draws(module) == "audio" else our_image()]
+
+
+def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
+    """Return the first test samples of a dataset: from its shards, else from its originals.
+
+    Raises:
+        DataError: neither is here.
+    """
+    for local in (False, True):
+        folder = (root / Ref("shards", f"{name}/test/identity/0", local).path).parent
+        if (folder / shards.MANIFEST).is_file():
+            return list(islice(shards.read(folder), count))
+    module = registry.find("datasets", name)
+    sources = {source: root / "data/sources" / source for source in module.SOURCES}
+    missing = [source for source, folder in sources.items() if not folder.is_dir()]
+    if missing or hasattr(module, "needs"):
+        raise DataError(
+            f"no test shards of {name} below {root}, and its originals are not here either; "
+            "run the campaign or `shiftbench pull` first, or name an image with --image"
+        )
+    found = module.samples(module.NATIVE[-1], sources, {**module.PARAMS, "name": name})
+    return [sample for sample in islice(found, count) if isinstance(sample, Sample)]
+
+
+def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
+    """Return a contact sheet: a row per sample, a column per severity.
+
+    Raises:
+        ParamsError: the shift changes texts.
+        DataError: a sample without what the shift changes.
+    """
+    module = registry.find("shifts", shift)
+    if getattr(module, "FIELD", None) == "text":
+        raise ParamsError(f"shift {shift!r} changes texts; it has no images")
+    rows = [[_shown(one) for one in _rising(shift, module, sample, seed)] for sample in samples]
+    width = max(tile.width for row in rows for tile in row) + GAP
+    heights = [max(tile.height for tile in row) + GAP for row in rows]
+    picture = Image.new("RGB", (len(rows[0]) * width + GAP, HEADER + sum(heights) + GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for column, severity in enumerate(severities(module)):
+        draw.text((GAP + column * width, GAP), f"{shift} {number(severity)}", fill="black")
+        top = HEADER
+        for row, height in zip(rows, heights, strict=True):
+            picture.paste(row[column], (GAP + column * width, top))
+            top += height
+    return picture
+
+
+def overview(shifts: list[str], sample: Sample, levels: tuple[float, ...] = (1.0, 3.0, 5.0)) -> Image.Image:
+    """Return one sheet of many shifts, three to a line, each at some levels, its name above."""
+    tiles = [[corrupt(sample, name, level).fields["image"] for level in levels] for name in shifts]
+    side = Image.fromarray(sample.fields["image"]).size
+    block = (len(levels) * (side[0] + GAP) + 2 * GAP, side[1] + HEADER)
+    lines = -(-len(shifts) // PER_LINE)
+    picture = Image.new("RGB", (PER_LINE * block[0], lines * block[1] + GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for place, (name, row) in enumerate(zip(shifts, tiles, strict=True)):
+        left, top = place % PER_LINE * block[0] + GAP, place // PER_LINE * block[1]
+        draw.text((left, top + GAP), name, fill="black")
+        for column, tile in enumerate(row):
+            at = (left + column * (side[0] + GAP), top + HEADER)
+            picture.paste(Image.fromarray(tile).convert("RGB"), at)
+    return picture
+
+
+def texts(shift: str, text: str = TEXT, seed: int = 0) -> list[str]:
+    """Return a text at rising severity, a line each."""
+    module = registry.find("shifts", shift)
+    return [
+        f"{number(severity)}  {corrupt(text, shift, severity, seed, 'preview/text')}" for severity in severities(module)
+    ]
+
+
+def _rising(shift: str, module: ModuleType, sample: Sample, seed: int) -> Iterator[Mapping[str, Any]]:
+    for severity in severities(module):
+        yield corrupt(sample, shift, severity, seed).fields
+
+
+def _shown(fields: Mapping[str, Any]) -> Image.Image:
+    """Bring an image, its joints as points, or the picture of a sound to the size of a tile; enlarged as pixels."""
+    if "audio" in fields:
+        return Image.fromarray(sound_pictures.picture(fields["audio"], SIDE, SIDE // 2)).convert("RGB")
+    picture = Image.fromarray(fields["image"]).convert("RGB")
+    scale = SIDE / max(picture.size)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    smooth = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    picture = picture.resize(size, smooth)
+    draw = ImageDraw.Draw(picture)
+    for pose in fields.get("poses", []):
+        for x, y, visibility in pose["joints"]:
+            if visibility:
+                draw.circle((x * scale, y * scale), 2, fill=JOINT)
+    return picture

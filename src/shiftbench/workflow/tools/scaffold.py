@@ -1,0 +1,61 @@
+"""`shiftbench new FAMILY NAME`: a plugin file to begin with, which runs as it is.
+
+Each scaffold is a small real member of its family in `workflow/templates/new/`; tests write it, run the
+contract tests of the family over it and a campaign with it.
+"""
+
+import re
+from pathlib import Path
+
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.files import write_bytes
+
+TEMPLATES = registry.PACKAGE / "workflow/templates/new"
+
+ASKED_FOR = {
+    "analyses": "campaigns: {CAMPAIGN: {analyses: [NAME]}}",
+    "datasets": "campaigns: {CAMPAIGN: {ood: [NAME]}}, or a campaign of its own with dataset: NAME",
+    "detectors": "campaigns: {CAMPAIGN: {detectors: [NAME]}}",
+    "losses": "nothing: a trainer of yours says `from FOLDER.losses import NAME` and calls `NAME.loss`",
+    "methods": "campaigns: {CAMPAIGN: {methods: [plain, NAME]}}",
+    "metrics": "metrics: {NAME: {}}",
+    "models": "campaigns: {CAMPAIGN: {weights: [{models: [NAME], trainers: [erm]}]}}",
+    "shifts": "campaigns: {CAMPAIGN: {shifts: [NAME]}}",
+    "streams": "campaigns: {CAMPAIGN: {streams: [NAME]}}",
+    "trainers": "campaigns: {CAMPAIGN: {weights: [{models: [convnet], trainers: [NAME]}]}}",
+}
+"""The line of params.yaml that asks for a new member of each family."""
+
+
+def scaffold(family: str, name: str, into: Path) -> Path:
+    """Write a plugin file that runs; returns its path.
+
+    Args:
+        family: plural, as the folders are called (`shifts`).
+        name: lower case, digits and underscores; becomes the file's name.
+        into: a folder of plugins, made when it is missing.
+
+    Raises:
+        ParamsError: no scaffold for that family, a name that cannot be one, or one that is taken.
+    """
+    if family not in ASKED_FOR:
+        raise ParamsError(f"no scaffold for the family {family!r}; {near(family, ASKED_FOR)}")
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise ParamsError(
+            f"{name!r} cannot be a plugin's name, which is its file's, in params, paths and tables: "
+            "lower case letters, digits and underscores, a letter first"
+        )
+    file = into / family / f"{name}.py"
+    if name in registry.names(family) or file.exists():
+        raise ParamsError(f"there is a plugin {name!r} in {family} already; choose another name")
+    template = (TEMPLATES / f"{family}.py").read_text()
+    write_bytes(file, template.replace("NAME", name).encode())
+    return file
+
+
+def lines(family: str, name: str, into: Path) -> list[str]:
+    """Return what params.yaml must say so that the new plugin is run."""
+    known = into.resolve() in registry.Folders.extra
+    folder = [] if known else [f"plugins: [{into.as_posix()}]"]
+    return [*folder, ASKED_FOR[family].replace("NAME", name).replace("FOLDER", into.name)]
