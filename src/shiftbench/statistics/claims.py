@@ -24,24 +24,15 @@ looked at (`looks`): each look has its share of the error (Bonferroni).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from shiftbench.errors import near
+from shiftbench.base.errors import near
 from shiftbench.statistics import intervals
-from shiftbench.statistics.expressions import (
-    NONE,
-    Floats,
-    NotEvaluable,
-    Rows,
-    evaluate,
-    extreme,
-    leaves,
-    scalar,
-)
+from shiftbench.statistics.expressions import NONE, Floats, NotEvaluable, Rows, evaluate, extreme, leaves, scalar
 from shiftbench.statistics.intervals import MANY, MANY_UNITS, Interval, Units
 from shiftbench.statistics.statements import Claim
 
@@ -109,9 +100,7 @@ class Estimate:
         """Return its interval, see `intervals`."""
         if self.parts:
             sure = [one.interval(error / len(self.parts)) for one in self.parts]
-            return intervals.of_extreme(
-                self.extreme, [one.interval(error) for one in self.parts], sure
-            )
+            return intervals.of_extreme(self.extreme, [one.interval(error) for one in self.parts], sure)
         if self.by_seed is not None:
             return intervals.of_seeds(self.by_seed, error, self.units)
         return intervals.of_kind(self.kind, self.values, self.units, error)
@@ -135,16 +124,12 @@ class Evidence:
 UNKNOWN = Evidence({}, None, "there are no replicates of it")
 
 
-def judge(
-    claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded", looks: int = 1
-) -> list[Judged]:
+def judge(claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded", looks: int = 1) -> list[Judged]:
     """Judge all claims of a card by the rows of its campaigns, see `judge_evidence`."""
     return judge_evidence(claims, evidence(claims, rows, scale), scale, looks)
 
 
-def evidence(
-    claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded"
-) -> dict[str, Evidence]:
+def evidence(claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded") -> dict[str, Evidence]:
     """Return what the claims of a scale are judged from, by name."""
     return {name: _evidence(claim, rows) for name, claim in of_scale(claims, scale).items()}
 
@@ -152,11 +137,7 @@ def evidence(
 def of_scale(claims: Mapping[str, Claim], scale: str) -> dict[str, Claim]:
     """Return the claims that can be judged at a scale; `smoke` rehearses those of `embedded`."""
     wanted = "embedded" if scale == "smoke" else scale
-    return {
-        name: claim
-        for name, claim in claims.items()
-        if claim.scale == wanted and claim.value is not None
-    }
+    return {name: claim for name, claim in claims.items() if claim.scale == wanted and claim.value is not None}
 
 
 def _evidence(claim: Claim, rows: Rows) -> Evidence:
@@ -168,10 +149,7 @@ def _evidence(claim: Claim, rows: Rows) -> Evidence:
 
 
 def judge_evidence(
-    claims: Mapping[str, Claim],
-    known: Mapping[str, Evidence],
-    scale: str = "embedded",
-    looks: int = 1,
+    claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str = "embedded", looks: int = 1
 ) -> list[Judged]:
     """Judge all claims of a card.
 
@@ -187,10 +165,7 @@ def judge_evidence(
     todo, decided = list(here), 0
     while todo:
         error = ERROR / looks / max(1, len(tested) - decided)
-        found |= {
-            name: _judge(Judged(name, here[name], ""), known.get(name, UNKNOWN), error)
-            for name in todo
-        }
+        found |= {name: _judge(Judged(name, here[name], ""), known.get(name, UNKNOWN), error) for name in todo}
         new = [name for name in todo if name in tested and found[name].verdict in _DECIDED]
         decided += len(new)
         todo = [name for name in todo if new and name in tested and name not in new]
@@ -252,25 +227,55 @@ def _estimate(claim: Claim, rows: Rows, free: frozenset[str] = NONE) -> Estimate
 
 
 def _of(
-    expression: Mapping[str, Any],
-    sets: list[Rows],
-    *,
-    seeded: bool,
-    free: frozenset[str],
-    of_seeds: bool = False,
+    expression: Mapping[str, Any], sets: list[Rows], *, seeded: bool, free: frozenset[str], of_seeds: bool = False
 ) -> Estimate:
     """Return what an expression gives on the rows of each training seed, or on all rows."""
-    whole = np.stack(
-        [scalar(evaluate(rows, expression, seeded=seeded, free=free)) for rows in sets]
-    )
-    name, operand, open_ = extreme(expression, free)
-    found = [evaluate(rows, operand, seeded=seeded, free=open_) for rows in sets]
-    if len({len(one.places) for one in found}) != 1:
-        raise NotEvaluable(f"the {name} is of another number of values for some seeds")
-    parts = [_row(found, at, of_seeds=of_seeds) for at in range(len(found[0].places))]
+    whole = np.stack([scalar(evaluate(rows, expression, seeded=seeded, free=free)) for rows in sets])
+
+    def parts_of(operand: Mapping[str, Any]) -> tuple[str, list[Estimate]]:
+        """Return which extreme an operand is (empty: none), and the values of which it is the extreme."""
+        name, inner, open_ = extreme(operand, free)
+        found = [evaluate(rows, inner, seeded=seeded, free=open_) for rows in sets]
+        if len({len(one.places) for one in found}) != 1:
+            raise NotEvaluable(f"the {name} is of another number of values for some seeds")
+        return name, [_row(found, at, of_seeds=of_seeds) for at in range(len(found[0].places))]
+
+    name, parts = _of_difference(expression, parts_of) or parts_of(expression)
     if len(parts) == 1:
         return parts[0]
     return Estimate(whole.mean(axis=0), extreme=name, parts=tuple(parts))
+
+
+_CONTRARY = {"max": "min", "min": "max", "": ""}
+
+
+def _of_difference(
+    expression: Mapping[str, Any], parts_of: Callable[[Mapping[str, Any]], tuple[str, list[Estimate]]]
+) -> tuple[str, list[Estimate]] | None:
+    """Return a difference from or of an extreme as an extreme of differences: a - max(b) is the smallest a - b.
+
+    None: it is no difference, has no extreme, or has one on both sides that make no common extreme (max - max). Of
+    these the interval is that of any value, since the extremes of equal arms err alike.
+    """
+    if "difference" not in expression:
+        return None
+    (one, first), (other, second) = (parts_of(operand) for operand in expression["difference"])
+    names = {one, _CONTRARY[other]} - {""}
+    if len(names) != 1:
+        return None
+    if (not one and len(first) > 1) or (not other and len(second) > 1):
+        return None
+    return names.pop(), [_minus(a, b) for a in first for b in second]
+
+
+def _minus(one: Estimate, other: Estimate) -> Estimate:
+    by_seed = None if one.by_seed is None or other.by_seed is None else one.by_seed - other.by_seed
+    return Estimate(one.values - other.values, by_seed, units=_smaller(one.units, other.units))
+
+
+def _smaller(one: Units, other: Units) -> Units:
+    counts = [units.count for units in (one, other) if units.count is not None]
+    return Units(min(counts, default=None), one.clustered or other.clustered)
 
 
 def _row(found: list[Rows], at: int, *, of_seeds: bool) -> Estimate:
@@ -303,8 +308,7 @@ def _quantified(asked: Judged, found: Mapping[str | None, Estimate], error: floa
         raise NotEvaluable(f"{k} of {n} values of {claim.over} are asked for")
     support, refutation = error / (n - k + 1), error / k
     parts = tuple(
-        _verdict(replace(asked, part=value), estimate, support, refutation)
-        for value, estimate in found.items()
+        _verdict(replace(asked, part=value), estimate, support, refutation) for value, estimate in found.items()
     )
     verdicts = [part.verdict for part in parts]
     verdict, reason = "inconclusive", ""
