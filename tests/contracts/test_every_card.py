@@ -1,9 +1,8 @@
 """Every card of a published system can be read; what a built one names exists."""
 
-from __future__ import annotations
-
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,14 +15,16 @@ from typer.testing import CliRunner
 
 from isolation import ROOT
 from makers import null_rows
-from shiftbench import cli, plugins
-from shiftbench.documents import system_pages
-from shiftbench.errors import ParamsError
-from shiftbench.plan import cards, resolved_plugin, scales
-from shiftbench.plan.params import Params
+from shiftbench import cli
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.cli.documents import system_pages
 from shiftbench.provenance import recipe
+from shiftbench.report.measures import Measure
 from shiftbench.statistics import claims, sentences, statements
 from shiftbench.statistics.statements import Claim
+from shiftbench.workflow.plan import cards, resolved_plugin, scales
+from shiftbench.workflow.plan.params import Params
 
 SLUGS = cards.slugs()
 BUILT = scales.built()
@@ -44,9 +45,9 @@ def test_what_a_built_card_needs_exists(slug):
     card = cards.load(slug)
     if card.status == "planned":
         return
-    for family in plugins.FAMILIES:
+    for family in registry.FAMILIES:
         for name in getattr(card.needs["embedded"], family, ()):
-            assert plugins.file(family, name).is_file()
+            assert registry.file(family, name).is_file()
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def arms(params: Params) -> dict[tuple[str, ...], set[str]]:
 
 def recipe_of(params: Params, family: str, name: str) -> str:
     """Return what a recipe holds of a plugin, but for its name."""
-    module = plugins.find(family, params.use(family, name))
+    module = registry.find(family, params.use(family, name))
     entry = params.component(family, name).model_dump(mode="json", exclude={"use"})
     options = resolved_plugin.plain(params.options(family, name))
     return recipe.canonical([module.__file__, {**entry, **options}])
@@ -117,9 +118,7 @@ def test_what_a_full_scale_takes_is_estimated(slug):
 )
 def test_an_estimate_that_is_none_is_refused(takes, why):
     with pytest.raises(ValidationError, match=why):
-        cards.Resources.model_validate(
-            {"memory_gb": 1, "disk_gb": 1, "estimated": "2 runs"} | takes
-        )
+        cards.Resources.model_validate({"memory_gb": 1, "disk_gb": 1, "estimated": "2 runs"} | takes)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -156,14 +155,25 @@ def leaves(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 @pytest.mark.parametrize("slug", BUILT)
+def test_numbers_of_a_paper_have_the_unit_of_those_measured(slug):
+    """A share beside 93.82 reads as another result: where a paper prints percent, its card says so."""
+    wrong = []
+    for number, one in enumerate(cards.load(slug).reported):
+        first = re.match(r"\d+\.?\d*", str(one.value))
+        metrics = itertools.chain.from_iterable(selectors(one.measured)) if one.measured else ()
+        shares = any(Measure.of(name, {}).percent for name in metrics)
+        if shares and first and float(first[0]) > 1.5 and one.unit != "percent":
+            wrong.append((number, one.metric, one.value))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("slug", BUILT)
 def test_every_claim_can_fail(slug, checkout):
     """Where values know nothing of the arms, each claim fails in some draws at least."""
     card, ranges = cards.load(slug), {}
     for scale in card.params:
         params = scales.load(f"systems/{slug}/{scale}", checkout)
-        ranges |= {
-            n: plugins.find("metrics", params.use("metrics", n)).RANGE for n in params.metrics
-        }
+        ranges |= {n: registry.find("metrics", params.use("metrics", n)).RANGE for n in params.metrics}
     judged = {name: claim for name, claim in card.claims.items() if claim.kind != "report"}
     found = {name: null_rows.under_the_null(claim, ranges, 200) for name, claim in judged.items()}
     shaped = {name: values for name, values in found.items() if values is not None}
@@ -232,14 +242,8 @@ def test_a_claim_that_cannot_fail_is_found():
         ({"status": "done"}, 'status = "done": expected planned or built'),
         ({"status": "built"}, "a built card has params for 'embedded'"),
         ({"claims": {"a": {"says": "s", "value": {"differnce": []}}}}, "did you mean difference"),
-        (
-            {"claims": {"a": {"says": "s", "value": {"difference": [{"metric": "a"}]}}}},
-            "a list of two operands",
-        ),
-        (
-            {"claims": {"a": {"says": "s", "kind": "equivalence"}}},
-            "equivalence needs a margin above 0",
-        ),
+        ({"claims": {"a": {"says": "s", "value": {"difference": [{"metric": "a"}]}}}}, "a list of two operands"),
+        ({"claims": {"a": {"says": "s", "kind": "equivalence"}}}, "equivalence needs a margin above 0"),
         ({"colour": "red"}, "colour: unknown key; known: "),
     ],
 )
@@ -326,9 +330,7 @@ def test_who_claims_equal_training_has_it(slug):
 
 
 def _says_equal(says: str) -> bool:
-    return any(
-        f"{word} steps" in says or f"{word} epochs" in says for word in ("as many", "same", "equal")
-    )
+    return any(f"{word} steps" in says or f"{word} epochs" in says for word in ("as many", "same", "equal"))
 
 
 def _trainers(value: Any) -> Iterator[str]:

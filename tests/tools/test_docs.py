@@ -1,7 +1,5 @@
 """Generated pages say what the code says; those of published systems say what was measured."""
 
-from __future__ import annotations
-
 import functools
 import json
 
@@ -9,13 +7,13 @@ import pytest
 
 import isolation
 import shiftbench
-from shiftbench import plugins
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError
+from shiftbench.base.refs import Ref
+from shiftbench.cli.documents import measured, pages, shift_pages, system_pages
 from shiftbench.data import claim_formats, schema
-from shiftbench.documents import measured, pages, shift_pages, system_pages
-from shiftbench.errors import DataError
-from shiftbench.plan import cards, scales
 from shiftbench.provenance import recipe
-from shiftbench.refs import Ref
+from shiftbench.workflow.plan import cards, scales
 
 HOME = isolation.ROOT
 BUILT = scales.built()
@@ -46,37 +44,33 @@ def test_all_checks_are_listed_by_number(root):
 def test_every_shift_has_a_page_that_its_kind_leads_to(monkeypatch, tmp_path):
     monkeypatch.setattr(shift_pages, "shown", lambda *_: "")
     found = {page.stem: page.parent.name for page in shift_pages.write(tmp_path)}
-    assert sorted(found) == sorted(plugins.names("shifts"))
+    assert sorted(found) == sorted(registry.names("shifts"))
     assert set(found.values()) == shift_pages.KINDS.keys()
 
 
 @pytest.mark.parametrize("name", ["rotate_degrees", "object_size", "audio_gain"])
 def test_a_shift_is_shown_beside_its_page(tmp_path, name):
-    seen = shift_pages.shown(name, plugins.find("shifts", name), tmp_path / f"{name}.md")
+    seen = shift_pages.shown(name, registry.find("shifts", name), tmp_path / f"{name}.md")
     assert seen == f"![{name} at rising severity]({name}.jpg)"
     assert (tmp_path / f"{name}.jpg").is_file()
 
 
 @pytest.mark.parametrize("name", ["table_column_shuffle", "syntax_for_while"])
 def test_a_table_or_a_program_is_shown_before_and_after(tmp_path, name):
-    seen = shift_pages.shown(name, plugins.find("shifts", name), tmp_path / f"{name}.md")
+    seen = shift_pages.shown(name, registry.find("shifts", name), tmp_path / f"{name}.md")
     before, after = seen.removeprefix("Before:").split("At severity ")
     assert before.strip() != after.partition(":")[2].strip()
 
 
 def test_a_shift_whose_originals_are_not_here_says_what_brings_them(monkeypatch, tmp_path):
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path))
-    seen = shift_pages.shown("frost", plugins.find("shifts", "frost"), tmp_path / "frost.md")
+    seen = shift_pages.shown("frost", registry.find("shifts", "frost"), tmp_path / "frost.md")
     assert "`shiftbench fetch frost_textures`" in seen
 
 
 def test_what_users_import_is_on_the_page_of_functions(root):
     page = (root / "docs/api.md").read_text()
-    assert [
-        name
-        for name in shiftbench._PUBLIC
-        if f"\n::: {shiftbench._PUBLIC[name]}.{name}\n" not in page
-    ] == []
+    assert [name for name in shiftbench._PUBLIC if f"\n::: {shiftbench._PUBLIC[name]}.{name}\n" not in page] == []
 
 
 # --- published systems ----------------------------------------------------------------------------
@@ -85,9 +79,9 @@ def test_what_users_import_is_on_the_page_of_functions(root):
 @pytest.mark.parametrize("slug", BUILT)
 def test_a_built_system_has_a_page_with_what_was_learnt(slug):
     page = generated()[f"src/shiftbench/systems/{slug.replace('-', '_')}/README.md"]
-    for heading in ("How to run", "What was learnt here", "Claims, as measured here"):
+    for heading in ("How to run", "Summary of results", "Claims and verdicts"):
         assert f"\n## {heading}\n" in page
-    assert system_pages._ONE_LINE.search(page)
+    assert system_pages._SUMMARY.search(page)
     assert all(what in page for what in cards.load(slug).not_exercised)
 
 
@@ -110,14 +104,9 @@ def test_a_page_has_each_claim_as_measured_or_says_that_it_changed(slug):
 
 def test_what_changed_since_is_not_shown_as_measured(monkeypatch):
     kept = measured.load("palm")
-    name, number = (
-        next(iter(kept["rules"])),
-        next(one for one in kept["reported"] if "number" in one),
-    )
+    name, number = (next(iter(kept["rules"])), next(one for one in kept["reported"] if "number" in one))
     other = {**kept, "rules": {**kept["rules"], name: "another rule"}}
-    other["reported"] = [
-        {**one, "what": "another"} if one is number else one for one in kept["reported"]
-    ]
+    other["reported"] = [{**one, "what": "another"} if one is number else one for one in kept["reported"]]
     monkeypatch.setattr(measured, "load", {"palm": other}.get)
     found = measured.current("palm")
     states = {row["claim"]: row["verdict"] for row in found["claims"]}
@@ -171,12 +160,7 @@ def ran(home, card):
     for rows, form in ((claims, claim_formats.CLAIMS), (numbers, claim_formats.MEASURED)):
         name = file.with_name(f"{form.name}.parquet")
         schema.write(schema.table(rows, form), name, "f" * 64, form)
-    known = {
-        "fingerprint": "f" * 64,
-        "made": {"claims.parquet": "b"},
-        "rows": {"claims.parquet": "a"},
-        "consumed": {},
-    }
+    known = {"fingerprint": "f" * 64, "made": {"claims.parquet": "b"}, "rows": {"claims.parquet": "a"}, "consumed": {}}
     receipt = recipe.receipt_path(root, ref)
     receipt.write_text(json.dumps({**known, "recipe": {"card": card}}))
     packages = {"shiftbench": "0.1.0", "torch": "2.13.0+cpu"}
@@ -191,27 +175,20 @@ def test_what_a_run_gave_stands_on_the_page(tmp_path, monkeypatch):
     assert [row["claim"] for row in found["claims"]] == ["far", "near", "near"]
     monkeypatch.setattr(measured, "load", {"palm": found}.get)
     page = system_pages.readme(HOME, "palm")
-    assert (
-        "on 2 x86-64 cores, no GPU, in 1.8 CPU minutes; claims of fingerprint `ffffffffffff`"
-        in page
-    )
+    assert "on 2 x86-64 cores, no GPU, in 1.8 CPU minutes; claims of fingerprint `ffffffffffff`" in page
     judged = "(mnist, ssd_plus, convnet-palm) minus auroc (mnist, msp, convnet-erm) lies above 0.1, for new training"
     assert f"| supported | 0.1235 [0, 0.5] | auroc {judged} seeds; 98.75% interval; 3 train" in page
     assert "| refuted | 0: 0.1235 [0, 0.5] refuted | for every seed: auroc (" in page
-    assert "| AUROC | 75.27 | table 1 | 0.1235 [0, 0.5] |" in page
-    assert "| 1 / 1 / 0 | 1.8 | Prototypes with SSD+" in system_pages.listing(HOME)
+    assert "| AUROC, % | 75.27 | table 1 | 12.35 [0, 50] |" in page
+    assert "| 1 / 1 / 0 | 1.8 | PALM with SSD+" in system_pages.listing(HOME)
 
 
 def test_a_system_that_was_not_run_has_nothing_to_keep(tmp_path):
-    with pytest.raises(
-        DataError, match=r"palm was not run here .* `make systems ARGS=palm` runs it"
-    ):
+    with pytest.raises(DataError, match=r"palm was not run here .* `make systems ARGS=palm` runs it"):
         measured.record("palm", home=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("place", "value"), [("claims.far.margin", 0.2), ("reported.0.value", 94.0)]
-)
+@pytest.mark.parametrize(("place", "value"), [("claims.far.margin", 0.2), ("reported.0.value", 94.0)])
 def test_a_run_of_another_card_is_not_kept(tmp_path, place, value):
     card = cards.load("palm").model_dump(mode="json")
     family, name, key = place.split(".")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shiftbench.errors import near
+from shiftbench.base.errors import near
 
 Scale = Literal["smoke", "embedded", "full"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -35,11 +35,12 @@ class _Strict(BaseModel):
 class Reported(_Strict):
     """A number of the paper."""
 
-    what: Text = Field(
-        description="system and setting: `PALM + SSD+, CIFAR-100, ResNet-34, mean of 5 OOD sets`"
-    )
+    what: Text = Field(description="system and setting: `PALM + SSD+, CIFAR-100, ResNet-34, mean of 5 OOD sets`")
     metric: Text
     value: float | str = Field(description="as printed; a text where it is not one number")
+    unit: Literal["percent"] | None = Field(
+        None, description="percent: the paper prints a share as percent; the value here is printed so, too"
+    )
     where: Text = Field(description="table, figure or section, or the repository's page")
     measured: dict[str, Any] | None = Field(
         None, description="expression whose value is shown beside it, of the same quantity"
@@ -61,9 +62,7 @@ class Figure(_Strict):
 
     title: Text
     note: str = Field("", description="how to read it")
-    rows: dict[str, Any] = Field(
-        description="an expression that leaves rows open, mostly a selector"
-    )
+    rows: dict[str, Any] = Field(description="an expression that leaves rows open, mostly a selector")
     x: Column = Field(description="column along the axis")
     colour: Column | None = Field(None, description="column whose values are drawn apart")
     kind: Literal["lines", "bars", "scatter"] = Field(
@@ -71,15 +70,11 @@ class Figure(_Strict):
         description="lines: x is a number, or stands in `labels` in order; scatter: `rows` over `against`, by colour",
     )
     against: dict[str, Any] | None = Field(
-        None,
-        description="of a scatter: an expression for the places along the axis, one per colour",
+        None, description="of a scatter: an expression for the places along the axis, one per colour"
     )
-    slope: float | None = Field(
-        None, description="of a scatter: a line through the origin is drawn beside the points"
-    )
+    slope: float | None = Field(None, description="of a scatter: a line through the origin is drawn beside the points")
     labels: dict[str, str | float] = Field(
-        {},
-        description="value of x or colour -> what is written instead; a number is a place on the axis",
+        {}, description="value of x or colour -> what is written instead; a number is a place on the axis"
     )
 
     @model_validator(mode="after")
@@ -89,9 +84,7 @@ class Figure(_Strict):
             raise ValueError("a scatter, and nothing else, says `against`")
         if self.against is not None:
             if self.colour is None:
-                raise ValueError(
-                    "a scatter says by which column (`colour`) its points are told apart"
-                )
+                raise ValueError("a scatter says by which column (`colour`) its points are told apart")
             check_expression(self.against, "against")
         return self
 
@@ -105,28 +98,16 @@ class Claim(_Strict):
 
     says: Text = Field(description="the claim in words, with its numbers")
     scale: Scale = "embedded"
-    value: dict[str, Any] | None = Field(
-        None, description="None: not yet an expression (`planned` cards only)"
-    )
+    value: dict[str, Any] | None = Field(None, description="None: not yet an expression (`planned` cards only)")
     kind: Literal["superiority", "equivalence", "report"] = "superiority"
-    margin: float = Field(
-        0.0, description="superiority: value > margin; equivalence: |value| < margin; exact: value"
-    )
-    unit: Literal["key", "seed"] = Field(
-        "key", description="what is resampled: samples, or training seeds too"
-    )
-    over: str | None = Field(
-        None, description="column whose values are quantified over: seed, dataset, shift, ..."
-    )
+    margin: float = Field(0.0, description="superiority: value > margin; equivalence: |value| < margin; exact: value")
+    unit: Literal["key", "seed"] = Field("key", description="what is resampled: samples, or training seeds too")
+    over: str | None = Field(None, description="column whose values are quantified over: seed, dataset, shift, ...")
     quantifier: Literal["all", "exists"] | Annotated[int, Field(ge=1)] = Field(
         "all", description="with `over`: of all values, of one, or of so many"
     )
-    gate: dict[str, Any] | None = Field(
-        None, description="{value, above}: must hold before the claim is judged"
-    )
-    against: bool = Field(
-        False, description="a claim that speaks against the system, which a fair card makes too"
-    )
+    gate: dict[str, Any] | None = Field(None, description="{value, above}: must hold before the claim is judged")
+    against: bool = Field(False, description="a claim that speaks against the system, which a fair card makes too")
 
     @model_validator(mode="after")
     def _check(self) -> Claim:
@@ -158,9 +139,7 @@ def check_expression(value: object, where: str) -> None:
     if "metric" in value:
         return
     if len(value.keys() - {"over"}) != 1:
-        raise ValueError(
-            f"{where}: a combination is one key, a selector has `metric`; found {', '.join(value)}"
-        )
+        raise ValueError(f"{where}: a combination is one key, a selector has `metric`; found {', '.join(value)}")
     name, operand, over = parts(value)
     if name in ONE:
         check_expression(operand, f"{where}.{name}")
@@ -170,6 +149,4 @@ def check_expression(value: object, where: str) -> None:
         for number, one in enumerate(operand):
             check_expression(one, f"{where}.{name}[{number}]")
     else:
-        raise ValueError(
-            f"{where}: no combination is called {name!r} ({near(str(name), (*ONE, *TWO))})"
-        )
+        raise ValueError(f"{where}: no combination is called {name!r} ({near(str(name), (*ONE, *TWO))})")

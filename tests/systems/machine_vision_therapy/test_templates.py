@@ -1,7 +1,7 @@
 """The vision model of Machine Vision Therapy starts from the mean of eighty prompts, as the released one does."""
 
-from __future__ import annotations
-
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from makers import fake_open_clip, training_jobs
-from shiftbench import plugins, refs
-from shiftbench.errors import ParamsError
-from shiftbench.models import _templates
-from shiftbench.plan import cards
-from shiftbench.stages.train import train_weights
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import ParamsError
+from shiftbench.plugins.models import _templates
+from shiftbench.workflow.plan import cards
+from shiftbench.workflow.stages.train import train_weights
 
 CLASSES = training_jobs.CLASSES
 
@@ -23,7 +23,7 @@ CLASSES = training_jobs.CLASSES
 def given(tmp_path: Path) -> tuple[Any, dict[str, Any]]:
     """A CLIP of random weights, and what a zero-shot job needs."""
     fake_open_clip.install()
-    model = plugins.find("models", "open_clip")
+    model = registry.find("models", "open_clip")
     torch.manual_seed(0)
     net = model.build(model.PARAMS, len(CLASSES))
     file = training_jobs.write(tmp_path / "start.safetensors", net.state_dict(), CLASSES)
@@ -34,7 +34,7 @@ def given(tmp_path: Path) -> tuple[Any, dict[str, Any]]:
 
 def released_head(net: Any, names: tuple[str, ...], scale: float) -> torch.Tensor:
     """`get_zeroshot_classifier` of tmllab/Machine_Vision_Therapy, model/utils.py, class by class."""
-    model = plugins.find("models", "open_clip")
+    model = registry.find("models", "open_clip")
     rows = []
     for name in names:
         prompts = [one.format(name.replace("_", " ")) for one in _templates.IMAGENET_80]
@@ -71,6 +71,12 @@ def test_a_template_without_a_name_is_refused(given: Any, template: str) -> None
         train_weights(job)
 
 
-@pytest.mark.parametrize("slug", ["machine-vision-therapy", "successful-interpolation"])
+@pytest.mark.parametrize("slug", ["fmr", "machine-vision-therapy", "successful-interpolation"])
 def test_the_full_scale_starts_from_the_eighty(slug: str) -> None:
     assert cards.load(slug).params["full"]["trainers"]["zero_shot"]["template"] == "imagenet_80"
+
+
+def test_the_full_scale_pins_the_chat_model() -> None:
+    text = json.dumps(cards.load("machine-vision-therapy").params["full"])
+    assert "Qwen2.5-VL-7B-Instruct" in text
+    assert re.search(r"\b[0-9a-f]{40}\b", text)

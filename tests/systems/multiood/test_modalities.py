@@ -1,7 +1,5 @@
 """MultiOOD's nets, views, records of each modality, detectors of slices, and the loaders of full scale."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,27 +13,22 @@ from scipy.special import logsumexp, softmax
 
 from makers import training_jobs
 from makers.miniature_originals import multiood_features as miniature
-from shiftbench import plugins, refs
+from shiftbench.base import refs, registry
+from shiftbench.base.errors import DataError, ModelError, ParamsError
+from shiftbench.base.sample import Sample
 from shiftbench.data import shards
-from shiftbench.detectors import ash_b, knn, mds, react, vim
-from shiftbench.detectors._rows import Head, Known, Rows
-from shiftbench.errors import DataError, ModelError, ParamsError
-from shiftbench.inference import nets
-from shiftbench.sample import Sample
+from shiftbench.evaluation import nets
+from shiftbench.plugins.detectors import ash_b, knn, mds, react, vim
+from shiftbench.plugins.detectors._rows import Head, Known, Rows
+from shiftbench.plugins.trainers import _loop, searched
 from shiftbench.systems.multiood.analyses import modality_disagreement
 from shiftbench.systems.multiood.datasets import _views, multiood_features
-from shiftbench.systems.multiood.detectors import (
-    ash_b_modalities,
-    knn_on_val,
-    mds_on_val,
-    react_modalities,
-    vim_on_val,
-)
+from shiftbench.systems.multiood.detectors import ash_b_modalities, knn_on_val, mds_on_val, react_modalities, vim_on_val
 from shiftbench.systems.multiood.methods import modality_head
 from shiftbench.systems.multiood.models import _released, action_net, modal_cnn
 from shiftbench.systems.multiood.tasks import modalities
 from shiftbench.systems.multiood.trainers import a2d, released_multiood
-from shiftbench.trainers import _loop, searched
+from shiftbench.workflow.plan import cards
 
 THREE: dict[str, Any] = {**modal_cnn.PARAMS, "modalities": ["rgb", "shape", "profile"]}
 
@@ -55,10 +48,7 @@ def test_views_are_the_means_the_gradients_and_the_projections() -> None:
         assert sample.fields["shape"][y, x] == min(int(size), 255)
         corner = image[y // 2 * 2 :, x // 2 * 2 :][:2, :2].astype(int)
         assert sample.fields["rgb"][y, x] == (corner.sum() + 2) // 4
-    assert sample.fields["profile"].tolist() == [
-        *(image.astype(int).sum(1) // 8),
-        *(image.astype(int).sum(0) // 6),
-    ]
+    assert sample.fields["profile"].tolist() == [*(image.astype(int).sum(1) // 8), *(image.astype(int).sum(0) // 6)]
 
 
 def test_a_preview_shows_an_image_and_no_features() -> None:
@@ -76,9 +66,7 @@ def test_each_modality_reads_its_field_and_its_slice() -> None:
         changed = (features != other).any(0)
         assert bool(changed[64 * at : 64 * at + 64].any())
         assert not bool(torch.cat([changed[: 64 * at], changed[64 * at + 64 :]]).any())
-        assert torch.equal(
-            net.alone(features)[at], net.heads[name](features[:, 64 * at : 64 * at + 64])
-        )
+        assert torch.equal(net.alone(features)[at], net.heads[name](features[:, 64 * at : 64 * at + 64]))
     with pytest.raises(ParamsError, match="sound"):
         modal_cnn.build({**THREE, "modalities": ["sound"]}, 4)
 
@@ -101,27 +89,13 @@ def test_the_method_records_what_each_modality_says() -> None:
 def test_the_disagreement_is_read_from_records_of_all_pairs() -> None:
     random, keys = np.random.default_rng(3), ["t/0", "t/1"]
     logits = {head: random.normal(0, 2, (2, 4)).astype(np.float32) for head in "abc"}
-    params = {
-        "weights": ["d/m-t-s0"],
-        "heads": list("abc"),
-        "ood": ["far"],
-        "dataset": "d",
-        "split": "test",
-    }
+    params = {"weights": ["d/m-t-s0"], "heads": list("abc"), "ood": ["far"], "dataset": "d", "split": "test"}
     tables = {
-        ref.name: pa.table(
-            {
-                "key": keys,
-                "label": pa.array([1, 3], pa.int32()),
-                "logits": list(logits[ref.parts[2]]),
-            }
-        )
+        ref.name: pa.table({"key": keys, "label": pa.array([1, 3], pa.int32()), "logits": list(logits[ref.parts[2]])})
         for ref in modality_disagreement.needs(params)
     }
     job: Any = SimpleNamespace(params=params, records=lambda ref: tables[ref.name])
-    found = {
-        (row.metric, row.dataset, row.key): row.value for row in modality_disagreement.measure(job)
-    }
+    found = {(row.metric, row.dataset, row.key): row.value for row in modality_disagreement.measure(job)}
     assert len(found) == 6  # two samples: L1 of both sets, Hellinger of the known one
     p = [softmax(one.astype(float), axis=1) for one in logits.values()]
     pairs = [(0, 1), (0, 2), (1, 2)]
@@ -129,19 +103,14 @@ def test_the_disagreement_is_read_from_records_of_all_pairs() -> None:
         np.mean([np.abs(p[i][1] - p[j][1]).sum() for i, j in pairs])
     )
     q = [softmax(np.delete(one[0].astype(float), 1)) for one in logits.values()]
-    expected = np.mean(
-        [np.sqrt(((np.sqrt(q[i]) - np.sqrt(q[j])) ** 2).sum() / 2) for i, j in pairs]
-    )
+    expected = np.mean([np.sqrt(((np.sqrt(q[i]) - np.sqrt(q[j])) ** 2).sum() / 2) for i, j in pairs])
     assert found["modality_hellinger", "d", "t/0"] == pytest.approx(expected, abs=1e-6)
     with pytest.raises(ParamsError, match="two methods"):
         modality_disagreement.needs({**params, "heads": ["a"]})
 
 
 def test_weights_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Path) -> None:
-    grey = [
-        Sample(f"grey/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0})
-        for n in range(8)
-    ]
+    grey = [Sample(f"grey/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0}) for n in range(8)]
     sets, inputs = {"tiny": seen(8), "grey": list(_views.seen(grey))}, {}
     for name, samples in sets.items():
         (folder := tmp_path / name).mkdir()
@@ -172,17 +141,11 @@ def test_weights_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Pa
 def rows(count: int, seed: int) -> Rows:
     random = np.random.default_rng(seed)
     head = Head(np.random.default_rng(9).normal(size=(4, 30)), np.zeros(4))
-    features = np.maximum(random.normal(size=(count, 30)) * np.repeat([1, 9], [20, 10]), 0).astype(
-        np.float32
-    )
+    features = np.maximum(random.normal(size=(count, 30)) * np.repeat([1, 9], [20, 10]), 0).astype(np.float32)
     logits = head(features).astype(np.float32)
     labels = np.arange(count, dtype=np.int32) % 4
     table = pa.table(
-        {
-            "key": [str(n) for n in range(count)],
-            "label": labels,
-            "prediction": logits.argmax(1).astype(np.int32),
-        }
+        {"key": [str(n) for n in range(count)], "label": labels, "prediction": logits.argmax(1).astype(np.int32)}
     )
     return Rows(table, features, logits, head)
 
@@ -202,9 +165,7 @@ def test_clipping_and_shaping_are_of_each_modality_by_the_released_rules() -> No
         for row, out in zip(x[:, low:high], shaped[:, low:high], strict=True):
             k = (high - low) - round((high - low) * 0.9)
             out[np.argsort(-row, kind="stable")[:k]] = row.sum() / k
-    assert np.allclose(
-        ash_b_modalities.score(SOME, None, params), -logsumexp(SOME.head(shaped), axis=1), atol=1e-4
-    )
+    assert np.allclose(ash_b_modalities.score(SOME, None, params), -logsumexp(SOME.head(shaped), axis=1), atol=1e-4)
     whole = {"percentile": 90.0, "widths": ""}
     assert np.array_equal(
         react_modalities.score(SOME, react_modalities.fit(KNOWN, whole), whole),
@@ -216,9 +177,7 @@ def test_clipping_and_shaping_are_of_each_modality_by_the_released_rules() -> No
         ash_b_modalities.score(SOME, None, {**params, "widths": "20 9"})
 
 
-@pytest.mark.parametrize(
-    ("ours", "core"), [(knn_on_val, knn), (mds_on_val, mds), (vim_on_val, vim)]
-)
+@pytest.mark.parametrize(("ours", "core"), [(knn_on_val, knn), (mds_on_val, mds), (vim_on_val, vim)])
 def test_kinetics_detectors_are_fitted_on_val(ours: Any, core: Any) -> None:
     params, val = dict(ours.PARAMS), Known({"val": KNOWN.val})
     found = ours.score(SOME, ours.fit(val, params), params)
@@ -231,9 +190,7 @@ def test_kinetics_detectors_are_fitted_on_val(ours: Any, core: Any) -> None:
 
 
 def test_released_lists_have_the_lengths_that_are_checked(tmp_path: Path) -> None:
-    counts = {
-        name: tuple(listed.counts.values()) for name, listed in multiood_features.SETS.items()
-    }
+    counts = {name: tuple(listed.counts.values()) for name, listed in multiood_features.SETS.items()}
     assert counts["hmdb_near"] == (2074, 445, 459)
     assert counts["hmdb_near_ood"] == (3744,)
     assert counts["ucf_near"] + counts["ucf_near_ood"] == (4669, 1005, 1030, 6616)
@@ -263,14 +220,10 @@ def test_a_miniature_is_trained_scored_and_lacks_are_named(tmp_path: Path) -> No
     assert batch["flow"].dtype == np.float32
     assert batch["flow"].shape == (12, 1024, 1, 2, 2)
     next((tmp_path / "multiood/features/hmdb/brush_hair").glob("train*_3.flow.npy")).unlink()
-    errors = [
-        one for one in multiood_features.samples("train", {}, given) if isinstance(one, DataError)
-    ]
+    errors = [one for one in multiood_features.samples("train", {}, given) if isinstance(one, DataError)]
     assert len(errors) == 1
     with pytest.raises(DataError, match="expected 1024 channels"):
-        nets.prepare(
-            action_net, [Sample("a", {"flow": np.zeros((3, 1, 2, 2))})], {"modalities": ["flow"]}
-        )
+        nets.prepare(action_net, [Sample("a", {"flow": np.zeros((3, 1, 2, 2))})], {"modalities": ["flow"]})
 
 
 def test_lists_of_epic_and_hac_are_read_and_pickles_with_classes_refused(tmp_path: Path) -> None:
@@ -289,11 +242,7 @@ def test_lists_of_epic_and_hac_are_read_and_pickles_with_classes_refused(tmp_pat
         "fields": ["audio"],
         "counts": False,
     }
-    found = {
-        s.key: s.fields["label"]
-        for s in multiood_features.samples("test", {}, given)
-        if isinstance(s, Sample)
-    }
+    found = {s.key: s.fields["label"] for s in multiood_features.samples("test", {}, given) if isinstance(s, Sample)}
     key = "multiood_features/epic/P22_10_18940_19042"
     assert found == {key: 3, f"{key}_2": 1}  # the released lists name some videos twice
     file.write_bytes(pickle.dumps([Path("a")]))
@@ -314,13 +263,8 @@ def test_pretrained_stages_and_a_released_checkpoint_load(tmp_path: Path) -> Non
     net: Any = _loop.fresh_net(job)
     own = net.state_dict()
     stages = {n: t + 1 for n, t in own.items() if n.startswith("branches.flow.")}
-    official = {
-        n.replace("branches.flow.stages.flow.", "backbone.layer4."): t for n, t in stages.items()
-    }
-    head = {
-        "cls_head.fc_cls.weight": torch.zeros(400, 2048),
-        "cls_head.fc_cls.bias": torch.zeros(400),
-    }
+    official = {n.replace("branches.flow.stages.flow.", "backbone.layer4."): t for n, t in stages.items()}
+    head = {"cls_head.fc_cls.weight": torch.zeros(400, 2048), "cls_head.fc_cls.bias": torch.zeros(400)}
     torch.save(
         {"state_dict": {**official, **head, "backbone.conv1.conv.weight": torch.zeros(2)}},
         tmp_path / "slowonly_r50.pth",
@@ -355,10 +299,7 @@ def test_pretrained_stages_and_a_released_checkpoint_load(tmp_path: Path) -> Non
             "fc.weight": own["heads.audio.weight"],
             "fc.bias": own["heads.audio.bias"],
         },
-        "mlp_cls_state_dict": {
-            "enc_net.weight": own["head.weight"] + 4,
-            "enc_net.bias": own["head.bias"],
-        },
+        "mlp_cls_state_dict": {"enc_net.weight": own["head.weight"] + 4, "enc_net.bias": own["head.bias"]},
     }
     torch.save(whole, tmp_path / "released.pt")
     job.params["path"] = str(tmp_path / "released.pt")
@@ -379,5 +320,10 @@ def test_widths_and_order_of_modalities_are_the_released_ones() -> None:
     assert shapes["branches.rgb.stages.rgb.0.conv1.conv.weight"] == (512, 1280, 3, 1, 1)
     assert shapes["branches.rgb.stages.fast.0.conv1.conv.weight"] == (64, 128, 3, 1, 1)
     assert shapes["branches.flow.stages.flow.2.conv3.conv.weight"] == (2048, 512, 1, 1, 1)
-    assert plugins.find("optimizers", "adam").PARAMS["eps"] == 1e-8
+    assert registry.find("optimizers", "adam").PARAMS["eps"] == 1e-8
     assert a2d.PARAMS["bank"] == 65
+
+
+def test_a2d_alone_trains_50_epochs_on_epic_as_released() -> None:
+    (weights,) = cards.load("multiood").params["full"]["campaigns"]["epic_near"]["weights"]
+    assert "a2d_50" in weights["trainers"]

@@ -1,0 +1,229 @@
+"""The chapter of a published system: what it is, its claims with verdicts, measured beside reported, its figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from shiftbench.data.claim_formats import ACROSS, UP
+from shiftbench.report import figures, links
+from shiftbench.report.figures import Figure, Line, Style
+from shiftbench.report.measures import Entry, Measure
+from shiftbench.report.panels import Panel, Plot
+from shiftbench.statistics.sentences import sentence
+from shiftbench.statistics.statements import parts
+
+CLASSES = {"supported": "good", "refuted": "bad"}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim as the page shows it; `rule` is made of its expression, `parts` are what it is quantified over."""
+
+    name: str
+    says: str
+    verdict: str
+    value: str
+    rule: str
+    reason: str
+    against: bool
+    parts: tuple[tuple[str, str, str], ...]
+
+    @property
+    def look(self) -> str:
+        """CSS class of the verdict."""
+        return CLASSES.get(self.verdict, "open")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A card with what was made of it.
+
+    Attributes:
+        card: as the recipe has it, with `slug` and `scale`.
+        claims, measured, points: tables of formats CLAIMS, MEASURED and FIGURES.
+        about: what the metrics are, by name.
+    """
+
+    card: Mapping[str, Any]
+    claims: pl.DataFrame
+    measured: pl.DataFrame
+    points: pl.DataFrame
+    about: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def source(self) -> str:
+        """Where the paper stands."""
+        venue, year = self.card["paper"]["venue"], str(self.card["paper"]["year"])
+        said = () if year in venue else (year,)
+        return ", ".join(filter(None, (venue, *said, self.card["paper"]["identifier"])))
+
+    @property
+    def paper(self) -> str:
+        """The address of the paper; empty where its identifier is none of a public register."""
+        return links.of(self.card["paper"]["identifier"])
+
+    @property
+    def repository(self) -> str:
+        """The address of the official code; empty where the card names no repository of GitHub."""
+        return links.of_repository(self.card["paper"]["repository"] or "")
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The claims in the order of the card; those of other scales last."""
+        rows = {row["claim"]: row for row in self.claims.filter(pl.col("part").is_null()).to_dicts()}
+        found = [self._verdict(name, rows[name]) for name in self.card["order"] if name in rows]
+        return sorted(found, key=lambda one: one.verdict == "not run at this scale")
+
+    def _verdict(self, name: str, row: Row) -> Verdict:
+        claim = self.card["claims"][name]
+        parts = self.claims.filter((pl.col("claim") == name) & pl.col("part").is_not_null())
+        return Verdict(
+            name,
+            claim["says"],
+            row["verdict"],
+            _number(row),
+            _rule(claim, row),
+            row["reason"] or "",
+            claim["against"],
+            tuple((one["part"], _told(one), _number(one)) for one in parts.to_dicts()),
+        )
+
+    @property
+    def counts(self) -> str:
+        """How many claims have which verdict, in words."""
+        found = [one.verdict for one in self.verdicts]
+        return ", ".join(f"{found.count(name)} {name}" for name in dict.fromkeys(found))
+
+    @property
+    def reported(self) -> list[tuple[Mapping[str, Any], str]]:
+        """The paper's numbers, each with the value measured here in the same unit; empty where there is none."""
+        measured = {row["number"]: row for row in self.measured.to_dicts()}
+        return [
+            (_with_unit(given), _number(_in(given, measured[at])) or measured[at]["reason"] if at in measured else "")
+            for at, given in enumerate(self.card["reported"])
+        ]
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The figures that the card asks for and that have points."""
+        made = []
+        for at, figure in enumerate(self.card["figures"]):
+            rows = self.points.filter(pl.col("figure") == at).to_dicts()
+            if rows:
+                made.append(self._panel(at, figure, rows))
+        return made
+
+    def _panel(self, at: int, figure: Mapping[str, Any], rows: list[Row]) -> Panel:
+        place = f"figure-{at}"
+        colours = _in_order([row["colour"] or "" for row in rows], figure["labels"])
+        names = list(dict.fromkeys(_label(colour, figure) for colour in colours))
+        styles = Style.of(names)
+        drawn = _draw(figure, rows, styles, self._measure(figure))
+        alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
+        legend = tuple(styles.values()) if any(names) else ()
+        title, note = figure["title"], figure["note"] or "Intervals: 95%, from the bootstrap."
+        return Panel(f"panel-{at}", "curves", title, note, (), (Plot(place, alt),), {place: {"all": drawn}}, legend)
+
+    def _measure(self, figure: Mapping[str, Any]) -> Measure:
+        """Return the metric of the figure's first selector."""
+        expression = figure["rows"]
+        while "metric" not in expression:
+            _, operand, _ = parts(expression)
+            expression = operand[0] if isinstance(operand, list) else operand
+        metric = expression["metric"]
+        return Measure.of(metric if isinstance(metric, str) else metric[0], self.about)
+
+
+def _draw(figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, Style], measure: Measure) -> Figure:
+    """Draw a line per label: weights that learnt from several datasets are one."""
+    if figure["kind"] == "scatter":
+        return _scatter(figure, rows, styles, measure)
+    lines: list[Line[Any]] = []
+    for name, style in styles.items():
+        own = [row for row in rows if _label(row["colour"] or "", figure) == name]
+        if figure["kind"] == "lines":
+            at = sorted((_place(row["x"], figure), n) for n, row in enumerate(own))
+            order = [own[n] for _, n in at]
+            lines.append(Line(style, tuple(x for x, _ in at), tuple(_entry(row) for row in order)))
+        else:
+            by_x = {row["x"] or "": row for row in own}
+            xs = _in_order(list(by_x), figure["labels"])
+            spelled = tuple(_label(x, figure) for x in xs)
+            lines.append(Line(style, spelled, tuple(_entry(by_x[x]) for x in xs)))
+    if figure["kind"] == "lines":
+        return figures.curves(lines, measure, "", str(figure["x"]))
+    return figures.points(lines, measure, "")
+
+
+def _scatter(figure: Mapping[str, Any], rows: list[Row], styles: Mapping[str, Style], measure: Measure) -> Figure:
+    """Draw a point per label, and the line through the origin that the card asks for."""
+    by_axis = {
+        axis: {_label(row["colour"] or "", figure): _entry(row) for row in rows if row["x"] == axis}
+        for axis in (ACROSS, UP)
+    }
+    pairs = [(style, by_axis[ACROSS][name], by_axis[UP][name]) for name, style in styles.items()]
+    axes = str(figure["labels"].get(ACROSS, "clean")), str(figure["labels"].get(UP, "shifted"))
+    return figures.scatter(pairs, measure, measure, "", axes, figure.get("slope"))
+
+
+def _place(x: str | None, figure: Mapping[str, Any]) -> float:
+    """Return where a value stands along the axis: its label, itself, or its place among the labels."""
+    label = figure["labels"].get(x)
+    if isinstance(label, int | float):
+        return float(label)
+    try:
+        return float(x or "nan")
+    except ValueError:
+        return float(list(figure["labels"]).index(x)) if x in figure["labels"] else 0.0
+
+
+def _in_order(names: list[str], labels: Mapping[str, Any]) -> list[str]:
+    """Return distinct names, those with labels first, in the order of the labels."""
+    known = [name for name in labels if name in names]
+    return known + sorted(set(names) - set(known))
+
+
+def _label(name: str, figure: Mapping[str, Any]) -> str:
+    short = name.rpartition("/")[2]
+    return str(figure["labels"].get(name, figure["labels"].get(short, short)))
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(row["value"], row["ci_low"], row["ci_high"], 0)
+
+
+def _told(row: Row) -> str:
+    """Return verdict and reason."""
+    return f"{row['verdict']}: {row['reason']}" if row["reason"] else str(row["verdict"])
+
+
+def _with_unit(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a number of the paper whose metric names percent, where that is the unit."""
+    percent = given.get("unit") == "percent" and "%" not in given["metric"]
+    return {**given, "metric": f"{given['metric']}, %" if percent else given["metric"]}
+
+
+def _in(given: Mapping[str, Any], row: Row) -> Row:
+    """Return a measured value in the unit of the paper's number."""
+    if given.get("unit") != "percent":
+        return row
+    return {name: 100 * one if isinstance(one, float) else one for name, one in row.items()}
+
+
+def _number(row: Row) -> str:
+    if row["value"] is None:
+        return ""
+    ends = f" [{row['ci_low']:.4g}, {row['ci_high']:.4g}]" if row["ci_low"] is not None else ""
+    return f"{row['value']:.4g}{ends}".replace("-", "\N{MINUS SIGN}")
+
+
+def _rule(claim: Mapping[str, Any], row: Row) -> str:
+    """Say what is judged, and by which interval."""
+    sure = f"{100 * row['confidence']:.4g}% interval" if row["confidence"] else ""
+    seeds = f"{row['seeds']} training seeds as units" if row["seeds"] else ""
+    units = f"{row['units']:,} units" if row.get("units") else ""
+    holds = "" if not sure else "of new training runs" if row["seeds"] else "of these models"
+    return "; ".join(filter(None, (sentence(claim), sure, seeds, units, holds)))
