@@ -25,6 +25,7 @@ from shiftbench.statistics import claims, sentences, statements
 from shiftbench.statistics.statements import Claim
 from shiftbench.workflow.plan import cards, resolved_plugin, scales
 from shiftbench.workflow.plan.params import Params
+from shiftbench.workflow.stages import judge_claims
 
 SLUGS = cards.slugs()
 BUILT = scales.built()
@@ -132,7 +133,7 @@ def test_what_is_judged_is_said_from_the_expression(slug):
         assert sentences.sentence(sorted_) == said, name
         metrics = {metric for leaf in selectors(claim.value) for metric in leaf}
         assert all(metric in said for metric in metrics), name
-        bound = {"superiority": "lies above ", "equivalence": "lies within ", "exact": "equals "}
+        bound = {"superiority": "lies above ", "equivalence": "lies within "}
         if claim.kind != "report":
             assert f"{bound[claim.kind]}{claim.margin:g}" in said, name
         assert claim.over is None or f" {claim.over}: " in said, name
@@ -156,7 +157,7 @@ def leaves(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 @pytest.mark.parametrize("slug", BUILT)
 def test_numbers_of_a_paper_have_the_unit_of_those_measured(slug):
-    """A share beside 93.82 reads as another result: where a paper prints percent, its card says so."""
+    """A share next to 93.82 reads as another result: if a paper prints percent, its card says so."""
     wrong = []
     for number, one in enumerate(cards.load(slug).reported):
         first = re.match(r"\d+\.?\d*", str(one.value))
@@ -183,14 +184,15 @@ def test_every_claim_can_fail(slug, checkout):
 
 @pytest.mark.parametrize("slug", BUILT)
 def test_draws_are_enough_for_every_verdict(slug, checkout):
-    """An interval of error e takes 2 / e draws: 5% by the card's judged claims, by the values that one looks at."""
+    """An interval of error e takes 2 / e draws: 5% by looks, the card's judged claims, and the values that one has."""
     card = cards.load(slug)
     for scale in {"embedded", "full"} & set(card.params):
         params = scales.load(f"systems/{slug}/{scale}", checkout)
         here = [claim for claim in card.claims.values() if claim.scale == scale]
-        judged = [claim for claim in here if claim.kind not in ("report", "exact")]
+        judged = [claim for claim in here if claim.kind != "report"]
         for claim in judged:
-            needed = 2 * len(judged) * looked_at(claim, params) / claims.ERROR
+            error = claims.share_of_error(len(judged), judge_claims.looks(card.looks, scale))
+            needed = 2 * looked_at(claim, params) / error
             assert params.bootstrap.draws >= needed - 1e-6, f"{scale}: {claim.says}"
 
 
@@ -216,9 +218,7 @@ def looked_at(claim: Claim, params: Params) -> int:
 def fails(claim: Claim, values: NDArray[np.float64]) -> bool:
     """Tell whether a claim does not hold in 1% at least of the draws in which its value is defined."""
     values = values[np.isfinite(values)]
-    if claim.kind == "exact":
-        wrong = values != claim.margin
-    elif claim.kind == "equivalence":
+    if claim.kind == "equivalence":
         wrong = ~(np.abs(values) < claim.margin)
     else:
         wrong = ~(values > claim.margin)

@@ -237,7 +237,7 @@ MOST_FILES, MOST_TURNS = 35, 8
 
 
 def steps() -> list[tuple[str, str]]:
-    """The files that the walk names, in its order, each with the functions named beside it."""
+    """The files that the walk names, in its order, each with the functions named next to it."""
     text = (HOME / "docs/design.md").read_text()
     walk = text[text.index(WALK) :].partition("\n## Recipes")[0]
     return re.findall(r"^\| `([\w/]+\.py)` \| (.*?) \|", walk, re.M)

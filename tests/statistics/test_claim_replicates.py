@@ -28,7 +28,7 @@ def test_drawn_claims_are_judged_alike_from_what_is_kept(tmp_path):
         again = claims.judge_evidence(card, kept, looks=looks)
         straight = claims.judge(card, found, looks=looks)
         assert again == [one if one.name in kept else replace(one, reason=claims.UNKNOWN.lacking) for one in straight]
-        asked = (card, 0.02, 0.8, len(card))
+        asked = (card, 0.02, 0.8, claims.share_of_error(len(card), looks))
         here, there = (list(designs.needs(asked[0], {n: of[n] for n in kept}, *asked[1:])) for of in (known, kept))
         assert here == there
         seen |= {one.verdict for one in straight}

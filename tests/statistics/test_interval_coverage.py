@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom, norm, t
 
 from isolation import ROOT
-from shiftbench.statistics import intervals
+from shiftbench.statistics import claims, intervals
 
 FILE = ROOT / "benchmarks/interval_coverage.py"
 spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
@@ -62,6 +62,21 @@ def test_quantified_claims_at_their_margin():
         supported, refuted = benchmark.verdicts(run(100), values, quantifier)
         assert supported <= 0.07
         assert refuted <= 0.07
+
+
+def test_a_claim_of_shares_over_seeds_has_the_interval_of_tables():
+    """Three seeds at 100% have no spread, and t over seeds alone would have no width."""
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        seeds, n = int(random.integers(3, 6)), int(random.integers(20, 200))
+        values = random.binomial(n, random.uniform(0.9, 1), size=(seeds, 201)) / n
+        values[:] = 1 if random.random() < 0.2 else values
+        units, error = intervals.Units(n), random.uniform(0.001, 0.1)
+        estimate = claims.Estimate(values.mean(axis=0), values, "share", units)
+        found = estimate.interval(error)
+        assert [found.low, found.high] == intervals.of_family(values, "share", units, error).tolist()
+        assert 0 <= found.low < found.high <= 1
+        assert not found.doubt
 
 
 def test_seeds_by_hand():

@@ -51,23 +51,22 @@ def power(
     Of a system's claims, or of an expression over a campaign, as cards have it:
     {difference: [{metric: accuracy, weights: a}, {metric: accuracy, weights: b}]}
     """
-    from shiftbench.statistics import designs
+    from shiftbench.statistics import claims, designs
 
     if (system is None) == (of is None):
         raise ParamsError("expected a system, for its claims, or --of EXPRESSION")
     if difference <= 0:
         raise ParamsError(f"--difference is {difference:g}; no number of samples finds one of 0 or less")
     if of is not None:
-        from shiftbench.statistics import claims
-
-        asked, count = {"--of": _expression(of, over_seeds=over_seeds)}, 1
+        asked, error = {"--of": _expression(of, over_seeds=over_seeds)}, claims.ERROR
         known: Mapping[str, Evidence] = claims.evidence(asked, _read(scale))
     else:
         scale = f"{scales.SYSTEMS}/{system}"
         judged = _judged(scale)
-        asked, count = _named(judged, names or [], scale), len(judged)
+        asked = _named(judged, names or [], scale)
+        error = claims.share_of_error(len(judged), _looks(scale))
         known = _known(scale)
-    found = list(designs.needs(asked, known, difference, chance, count))
+    found = list(designs.needs(asked, known, difference, chance, error))
     if as_json:
         out.print_json(json.dumps([asdict(one) for one in found]))
     else:
@@ -83,6 +82,13 @@ def _judged(scale: str) -> dict[str, Claim]:
         for name, claim in cards.load(slug).claims.items()
         if claim.scale == wanted and claim.kind in ("superiority", "equivalence")
     }
+
+
+def _looks(scale: str) -> int:
+    from shiftbench.workflow.stages import judge_claims
+
+    slug, at = scales.split(scale)
+    return judge_claims.looks(cards.load(slug).looks, at)
 
 
 def _named(judged: Mapping[str, Claim], names: list[str], scale: str) -> dict[str, Claim]:

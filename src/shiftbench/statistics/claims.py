@@ -102,7 +102,7 @@ class Estimate:
             sure = [one.interval(error / len(self.parts)) for one in self.parts]
             return intervals.of_extreme(self.extreme, [one.interval(error) for one in self.parts], sure)
         if self.by_seed is not None:
-            return intervals.of_seeds(self.by_seed, error, self.units)
+            return intervals.of_seeds(self.by_seed, error, self.units, self.kind)
         return intervals.of_kind(self.kind, self.values, self.units, error)
 
 
@@ -164,12 +164,17 @@ def judge_evidence(
     tested = [name for name, claim in here.items() if claim.kind != "report"]
     todo, decided = list(here), 0
     while todo:
-        error = ERROR / looks / max(1, len(tested) - decided)
+        error = share_of_error(len(tested) - decided, looks)
         found |= {name: _judge(Judged(name, here[name], ""), known.get(name, UNKNOWN), error) for name in todo}
         new = [name for name in todo if name in tested and found[name].verdict in _DECIDED]
         decided += len(new)
         todo = [name for name in todo if new and name in tested and name not in new]
     return list(found.values())
+
+
+def share_of_error(judged: int, looks: int) -> float:
+    """Return the error of each of a card's claims, of which `judged` are not decided yet."""
+    return ERROR / looks / max(1, judged)
 
 
 def _judge(asked: Judged, known: Evidence, error: float) -> Judged:

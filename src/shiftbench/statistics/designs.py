@@ -37,7 +37,7 @@ class Needed:
 
 
 def needs(
-    asked: Mapping[str, Claim], known: Mapping[str, Evidence], difference: float, chance: float, count: int
+    asked: Mapping[str, Claim], known: Mapping[str, Evidence], difference: float, chance: float, error: float
 ) -> Iterator[Needed]:
     """Yield what each claim takes, for each value that it is quantified over.
 
@@ -48,25 +48,24 @@ def needs(
         known: what they are judged from, by name.
         difference: from the margin; of equivalence, of the margin from the truth.
         chance: the power.
-        count: judged claims that share the error.
+        error: of each claim, see `claims.share_of_error`.
     """
     for name, claim in asked.items():
         found = known.get(name, claims.UNKNOWN)
         if found.lacking:
             yield Needed(name, reason=found.lacking)
             continue
-        rule = _test(claim, len(found.estimates), chance, count)
+        rule = _rule(claim, len(found.estimates), chance, error)
         for part, estimate in found.estimates.items():
             yield _needed(Needed(name, part, estimate.least), estimate, difference, rule)
 
 
-def _test(claim: Claim, values: int, chance: float, count: int) -> Rule:
-    """Return how one of a claim's values is rule."""
+def _rule(claim: Claim, values: int, chance: float, error: float) -> Rule:
+    """Return how each of a claim's values is judged."""
     k = {"all": values, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
     wanted = values if not claim.over else int(k)
-    error = claims.ERROR / count / (values - wanted + 1)
     sides = 2 if claim.kind == "equivalence" else 1
-    return Rule(error, 1 - (1 - chance) / wanted, sides)
+    return Rule(error / (values - wanted + 1), 1 - (1 - chance) / wanted, sides)
 
 
 def _needed(asked: Needed, estimate: Estimate, difference: float, rule: Rule) -> Needed:

@@ -118,7 +118,7 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
     return Interval(float(low), float(high), doubt or _no_width(low, high), _note(draws))
 
 
-def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS) -> Interval:
+def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str = "draws") -> Interval:
     """Return the interval of a mean over training seeds, for new seeds and new samples.
 
     With v_b the variance between seeds and v_s that of the sampling error which all seeds share:
@@ -130,10 +130,14 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS) -> Interva
     is in v_b already. A quantile between t (of seeds - 1) and z, weighted by the variances, is that of Cochran and Cox
     1950, "Experimental Designs", for variances of different degrees of freedom. Of few units z is t, of units - 1.
 
+    A share near 0 or 1 may be the same for all seeds, which makes no width: it is never narrower than the interval of
+    its samples, and stays within 0 to 1.
+
     Args:
         values: value and replicates for each seed, float64 (seeds, 1 + draws), NaN where not defined.
         error: of the interval, both sides together.
         units: what the value of a seed is computed from.
+        kind: of the metric whose row or mean it is, see `interval_kind`.
     """
     seeds = len(values)
     if seeds < 2:
@@ -147,6 +151,10 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS) -> Interva
     weighted = between * _t(seeds - 1, error) + shared * of_units
     half = weighted / float(np.sqrt(spread)) if spread else 0.0
     low, high = mean - half, mean + half
+    if kind == "share":
+        own = of_kind(kind, values.mean(axis=0), units, error)
+        if own.low is not None and own.high is not None:
+            low, high = max(0.0, min(own.low, low)), min(1.0, max(own.high, high))
     doubt = "" if draws.shape[1] > 1 else "no draws are defined for all seeds"
     if shared and units.count != 1:  # a seed whose value is one unit has all its noise between seeds
         doubt = doubt or units.doubt
@@ -318,8 +326,7 @@ def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS)
 def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
     """Return the ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
 
-    Of three seeds and more it is `of_seeds`. A share near 0 or 1 may be the same for all seeds, which makes no width:
-    it is never narrower than the interval of its samples, and stays within 0 to 1. Of one seed it is the latter alone.
+    Of three seeds and more it is `of_seeds`, of one seed that of its row.
 
     Args:
         values: value and replicates for each seed, float64 (seeds, 1 + draws), NaN where not defined.
@@ -329,14 +336,13 @@ def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float
     """
     if len(values) == 2:
         return np.full(2, np.nan)
-    own = of_kind(kind, values.mean(axis=0), units, error)
-    seeds = of_seeds(values, error, units) if len(values) > 2 else own
-    if own.low is None or own.high is None or seeds.low is None or seeds.high is None:
+    if len(values) == 1:
+        found = of_kind(kind, values[0], units, error)
+    else:
+        found = of_seeds(values, error, units, kind)
+    if found.low is None or found.high is None or np.isnan(values[:, 0]).any():
         return np.full(2, np.nan)
-    if kind != "share":
-        return np.array([seeds.low, seeds.high])
-    ends: Floats = np.clip([min(own.low, seeds.low), max(own.high, seeds.high)], 0, 1)
-    return ends
+    return np.array([found.low, found.high])
 
 
 def share(

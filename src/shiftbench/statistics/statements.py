@@ -100,7 +100,7 @@ class Claim(_Strict):
     scale: Scale = "embedded"
     value: dict[str, Any] | None = Field(None, description="None: not yet an expression (`planned` cards only)")
     kind: Literal["superiority", "equivalence", "report"] = "superiority"
-    margin: float = Field(0.0, description="superiority: value > margin; equivalence: |value| < margin; exact: value")
+    margin: float = Field(0.0, description="superiority: value > margin; equivalence: |value| < margin")
     unit: Literal["key", "seed"] = Field("key", description="what is resampled: samples, or training seeds too")
     over: str | None = Field(None, description="column whose values are quantified over: seed, dataset, shift, ...")
     quantifier: Literal["all", "exists"] | Annotated[int, Field(ge=1)] = Field(

@@ -1,5 +1,5 @@
 """Published systems, a folder each: card, README, recorded answers and the parts that it alone needs, by family.
 
-A system may import the base, the packages below `plan` and the core's families; never another system. No core module
+A system may import `base`, `data`, `evaluation`, `statistics` and `plugins`, and never another system. No core module
 imports one: parts are found by name (`shiftbench.base.registry`).
 """

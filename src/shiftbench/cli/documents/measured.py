@@ -64,6 +64,7 @@ def judged(slug: str, home: Path) -> dict[str, Any]:
         "claims": [row for row in claims if row["verdict"] != ELSEWHERE],
         "environment": _environment(recipe.run_path(root, ref)),
         "fingerprint": receipt["fingerprint"],
+        "looks": receipt["recipe"]["card"]["looks"],
         "reported": [one | beside.get(at, {}) for at, one in enumerate(given["reported"])],
         "row_digests": receipt["rows"],
         "rules": given["rules"],

@@ -153,10 +153,11 @@ def _where(slug: str, found: Measured | None) -> str:
     place = found["environment"]
     gpu = place["gpu"] or "no GPU"
     minutes = found["minutes"]
+    looks = f" and for {found['looks']} looks" if found.get("looks", 1) > 1 else ""
     took = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
         f"At embedded scale, on {place['cores']} {place['machine']} cores, {gpu}{took}; claims of fingerprint "
-        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims."
+        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims{looks}."
         f"{_since(slug, found)}"
     )
 

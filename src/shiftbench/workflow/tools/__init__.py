@@ -1,4 +1,4 @@
-"""What people use beside a run: calibrate, cite, detect, preview, doctor, `init`, `new`, generated pages.
+"""What commands do next to a run: calibrate, cite, detect, preview, doctor, `init`, `new`.
 
 May import everything but `audit`, `release` and `cli`; nothing below imports a tool.
 """

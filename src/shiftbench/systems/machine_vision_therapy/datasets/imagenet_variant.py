@@ -21,6 +21,7 @@ Source: lists of Huang et al. 2024, arXiv:2312.02546, at cb40cb5; sets of Recht 
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -175,15 +176,11 @@ def _number(folder: str) -> int:
     return _synsets()[folder]
 
 
+@cache
 def _synsets() -> dict[str, int]:
-    if not _SYNSETS:
-        file = Path(registry.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
-        names = file.read_text(encoding="ascii").split()
-        _SYNSETS.update({name: at for at, name in enumerate(names)})
-    return _SYNSETS
-
-
-_SYNSETS: dict[str, int] = {}
+    file = Path(registry.file("datasets", "imagenet")).with_name("imagenet_synsets.txt")
+    names = file.read_text(encoding="ascii").split()
+    return {name: at for at, name in enumerate(names)}
 
 
 def _image(folder: Path, name: str, file: str) -> Path:

@@ -1,7 +1,8 @@
 """VNDCG@10: variance over queries of nDCG@10, divided by n.
 
-It scales with the mean: stand it beside `mean_ndcg10`. Source: Wu et al., "Are Neural Ranking Models Robust?", TOIS
-41(2), 2022, https://arxiv.org/abs/2108.05018.
+It scales with the mean: show it next to `mean_ndcg10`. A query's value is rounded to a millionth before it is squared,
+which moves the result by 2e-6 at most. Source: Wu et al., "Are Neural Ranking Models Robust?", TOIS 41(2), 2022,
+https://arxiv.org/abs/2108.05018.
 """
 
 from shiftbench.plugins.metrics import _queries
