@@ -218,10 +218,7 @@ def looked_at(claim: Claim, params: Params) -> int:
 def fails(claim: Claim, values: NDArray[np.float64]) -> bool:
     """Tell whether a claim does not hold in 1% at least of the draws in which its value is defined."""
     values = values[np.isfinite(values)]
-    if claim.kind == "equivalence":
-        wrong = ~(np.abs(values) < claim.margin)
-    else:
-        wrong = ~(values > claim.margin)
+    wrong = ~(np.abs(values) < claim.margin) if claim.kind == "equivalence" else ~(values > claim.margin)
     return bool(wrong.mean() >= 0.01)
 
 

@@ -336,10 +336,7 @@ def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float
     """
     if len(values) == 2:
         return np.full(2, np.nan)
-    if len(values) == 1:
-        found = of_kind(kind, values[0], units, error)
-    else:
-        found = of_seeds(values, error, units, kind)
+    found = of_kind(kind, values[0], units, error) if len(values) == 1 else of_seeds(values, error, units, kind)
     if found.low is None or found.high is None or np.isnan(values[:, 0]).any():
         return np.full(2, np.nan)
     return np.array([found.low, found.high])

@@ -37,7 +37,7 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 def page(artifact: Artifact, content: object) -> str:
-    """Return the page's HTML; `content`: what its script reads, see `content` of report.samples and report.completions."""
+    """Return the page's HTML; `content`: what its script reads, see report.samples and report.completions."""
     shows = artifact.recipe["shows"]
     behind = html.TEMPLATES / "behind"
     scripts = (behind / "chooser.js", behind / shows / "shown.js")
