@@ -82,11 +82,11 @@ site: setup ## the documentation, into build/site (ARGS=serve: on localhost:8000
 	@typer shiftbench.cli utils docs --name shiftbench --title Commands --output build/pages/commands.md >/dev/null
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(or $(ARGS),build)
 
-run: setup ## the default campaign (params.yaml), and the page that reports it
+run: setup ## the default benchmark (params.yaml), and the page that reports it
 	@$(SNAKEMAKE) $(ARGS)
 
-smoke: setup ## a tiny campaign through every rule, into build/smoke: a minute
-	@$(SNAKEMAKE) --config scale=smoke $(ARGS)
+smoke: setup ## a tiny benchmark through every rule, into build/smoke: a minute
+	@$(SNAKEMAKE) --config params=smoke $(ARGS)
 
 systems: setup ## every published system, with a page each (ARGS=palm for one)
 	@shiftbench systems --cores $(or $(CORES),$(shell nproc)) $(ARGS)
@@ -146,7 +146,7 @@ fuzz: setup ## drawn files of strangers, for FUZZ_SECONDS=60
 test-cpus: setup ## every shift under emulated CPUs, the same bytes (10 minutes)
 	@pytest -m slow tests/contracts/test_every_shift.py $(ARGS)
 
-test-clusters: setup ## campaigns through a SLURM, and pods (10 minutes)
+test-clusters: setup ## benchmarks through a SLURM, and pods (10 minutes)
 	$(call copied,.venv-clusters,$(call install,!d,.venv-clusters))
 	@$(call WITHIN,.venv-clusters) -m cluster tests/clusters $(ARGS)
 

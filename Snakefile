@@ -1,8 +1,8 @@
 """shiftbench: from params.yaml to a report, in seven stages. The plan names every job; Snakemake orders and runs them.
 
 snakemake                         # everything that params.yaml asks for, and its report
-snakemake weights                 # or sources, shards, records, tables
-snakemake --config scale=smoke    # params/smoke.yaml laid over it
+snakemake checkpoints             # or sources, shards, records, tables
+snakemake --config params=smoke    # params/smoke.yaml laid over it
 snakemake systems/palm            # a published system, or systems for all
 """
 

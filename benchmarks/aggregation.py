@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from shiftbench.data import formats, schema
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.workflow.stages.aggregate import aggregate
 
 METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "ece": {}}

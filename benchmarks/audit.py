@@ -1,11 +1,11 @@
 """Speed of the audit: all bytes against `sha256sum` on all cores, and levels 0 and 1 as a whole.
 
-    python benchmarks/audit.py [--scale SCALE]   # in a checkout whose campaign was run
+    python benchmarks/audit.py [--config SCALE]   # in a checkout whose benchmark was run
 
 Both read the same files (page cache warm, after one round that does not count), in turn, best of five: ours is what
 `digests` does, theirs `xargs -P` with one `sha256sum` per core. The levels run in processes of their own: the seconds
 include reading receipts, not the imports. Prints one JSON object. Goals: at least 0.8 of `sha256sum`; level 0 of the
-default campaign under 5 s.
+default benchmark under 5 s.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def _level(number: int, scale: str | None) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale")
+    parser.add_argument("--config")
     scale = parser.parse_args().scale
     names = files(scale)
     size = sum(name.stat().st_size for name in names)

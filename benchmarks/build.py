@@ -2,7 +2,7 @@
 
     taskset -c 1 python benchmarks/build.py [--sizes 28 128 224] [--severities 1 2 3 4 5] [--repeats 5]
 
-For each size (28 px grey, others colour; pieces of the two photographs of scikit-learn) a campaign in a temporary
+For each size (28 px grey, others colour; pieces of the two photographs of scikit-learn) a benchmark in a temporary
 folder gets clean shards. Then in turn, in one process, a job of the stage makes all severities of a shift, with
 previews, receipts and flushing to disk, and the encoder alone encodes the very same images, which are in memory.
 
@@ -71,8 +71,8 @@ def pieces(size: int, count: int) -> np.ndarray:
 
 
 @dataclass
-class Campaign:
-    """A campaign in a folder, its clean shards made.
+class Benchmark:
+    """A benchmark in a folder, its clean shards made.
 
     Attributes:
         root: of the outputs.
@@ -83,23 +83,23 @@ class Campaign:
     plan: Plan
 
     @classmethod
-    def of(cls, home: Path, images: np.ndarray, shifts: list[str], at: list[float]) -> Campaign:
+    def of(cls, home: Path, images: np.ndarray, shifts: list[str], at: list[float]) -> Benchmark:
         """Make the dataset's plugin, the plan and the clean shards."""
         (home / "mine/datasets").mkdir(parents=True)
         (home / "mine/datasets/pieces.py").write_text(DATASET)
         np.save(home / "images.npy", images)
         registry.Folders.use((home / "mine",))
-        weights = [{"models": ["convnet"], "trainers": ["given"]}]
+        weights = [{"architectures": ["convnet"], "trainers": ["given"]}]
         params = {
             "plugins": [str(home / "mine")],
             "datasets": {"pieces": {"file": str(home / "images.npy")}},
             "shifts": {name: {"severities": at} for name in shifts},
-            "campaigns": {"one": {"dataset": "pieces", "shifts": shifts, "weights": weights}},
+            "benchmarks": {"one": {"dataset": "pieces", "shifts": shifts, "models": weights}},
         }
-        campaign = cls(home / "out", Plan.of(Params.model_validate(params)))
-        campaign.plan.write(campaign.root)
-        campaign.make("identity")
-        return campaign
+        benchmark = cls(home / "out", Plan.of(Params.model_validate(params)))
+        benchmark.plan.write(benchmark.root)
+        benchmark.make("identity")
+        return benchmark
 
     def job(self, name: str) -> Job:
         """Return the job that makes all severities of a shift."""
@@ -129,14 +129,14 @@ def each(call: Callable[[Any], object], values: Iterable[Any]) -> Times:
     return timed(lambda: [call(value) for value in values] and None)
 
 
-def round_of(campaign: Campaign, name: str) -> dict[str, Times]:
+def round_of(benchmark: Benchmark, name: str) -> dict[str, Times]:
     """Time a job of the stage, the encoder alone on what it made, and the parts, each summed over severities."""
-    spent = {"build": timed(lambda: campaign.make(name))}
-    clean = list(shards.read(campaign.folders("identity")[0]))
+    spent = {"build": timed(lambda: benchmark.make(name))}
+    clean = list(shards.read(benchmark.folders("identity")[0]))
     raw = [codecs.encode("png", sample.fields["image"]) for sample in clean]
     spent["decode"] = each(lambda data: codecs.decode("png", data), raw)
-    artifacts = [artifact for artifact in campaign.job(name).artifacts if artifact.ref.kind == "shards"]
-    for artifact, folder in zip(artifacts, campaign.folders(name), strict=True):
+    artifacts = [artifact for artifact in benchmark.job(name).artifacts if artifact.ref.kind == "shards"]
+    for artifact, folder in zip(artifacts, benchmark.folders(name), strict=True):
         shifter = Shifter.of(artifact.recipe, "pieces", {})
         tar = (folder / "000000.tar").read_bytes()
         parts = parts_of(clean, list(shards.read(folder)), shifter, tar)
@@ -168,15 +168,15 @@ def measure(size: int, shifts: list[str], severities: list[float], repeats: int)
     images = pieces(size, COUNTS.get(size, 200))
     rows = []
     with tempfile.TemporaryDirectory() as home:
-        campaign = Campaign.of(Path(home), images, shifts, severities)
+        benchmark = Benchmark.of(Path(home), images, shifts, severities)
         before = peak_mb()
         for name in shifts:  # loops are compiled, files are warm
-            campaign.make(name)
+            benchmark.make(name)
         memory = f"{peak_mb()} ({before})"
         rounds: dict[str, list[dict[str, Times]]] = {name: [] for name in shifts}
         for _ in range(repeats):
             for name in shifts:
-                rounds[name].append(round_of(campaign, name))
+                rounds[name].append(round_of(benchmark, name))
     for name, spent in rounds.items():
         rows.append(f"| {size} | {name} | {row(spent, len(images) * len(severities))} | {memory} |")
     return rows

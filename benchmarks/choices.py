@@ -107,7 +107,7 @@ class Trials:
             told = {key[6:]: value for key, value in changes.items() if key.startswith("start_")}
             own = {key: changes[key] for key in self._plugin("models", first, {})[1] if key in changes}
             state = self._begun(where or dataset, f"{first}-{before}", own | told)
-            inputs = {refs.weights(where or dataset, first, before, 0): self._kept(state, before)}
+            inputs = {refs.checkpoint(where or dataset, first, before, 0): self._kept(state, before)}
         rule = options.get("optimizer")
         optimizer = {"use": rule, "options": registry.find("optimizers", rule).PARAMS} if rule else {}
         job = TrainJob(

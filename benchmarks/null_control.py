@@ -3,7 +3,7 @@
     python benchmarks/null_control.py ROOT... [--times 1]     # build/systems/palm build/systems/coco-o ...
 
 Of a run at ROOT the rows of all its records, the scores of all its detectors and what its analyses observed are
-permuted: whatever stood under one campaign, net, method, detector, shift, severity or seed, known or unknown, may
+permuted: whatever stood under one benchmark, net, method, detector, shift, severity or seed, known or unknown, may
 stand under any other. Labels go with their predictions, so that all arms are equally right, and all sets
 equally strange. Tables and verdicts are then made as the workflow makes them. Nothing is written to ROOT.
 
@@ -39,7 +39,7 @@ import pyarrow.parquet as pq
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
 from shiftbench.statistics import claims, expressions
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.statistics.statements import Claim
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan import plan as plans
@@ -50,8 +50,8 @@ STAY = ("key", "cluster", "group")
 """Columns of records that say which sample it is; all others are exchanged."""
 
 
-class Campaign(NamedTuple):
-    """What the tables of a campaign are made from: cells, files of its analyses, and the recipe of its tables."""
+class Benchmark(NamedTuple):
+    """What the tables of a benchmark are made from: cells, files of its analyses, and the recipe of its tables."""
 
     cells: list[CellRows]
     observed: list[Path]
@@ -83,7 +83,7 @@ def line(root: Path, seed: int) -> str:
     run = pq.read_table(file.with_name("claims.parquet")).to_pylist()
     before = {row["claim"]: row["verdict"] for row in run if row["part"] is None}
     with tempfile.TemporaryDirectory() as scratch:
-        rows = exchanged(campaigns(root), seed, Path(scratch), recipe["higher_is_better"])
+        rows = exchanged(benchmarks(root), seed, Path(scratch), recipe["higher_is_better"])
     after = {one.name: one.verdict for one in claims.judge(card, rows, recipe["scale"])}
     judged = [name for name in card if before[name] in ("supported", "refuted", "inconclusive")]
     equal = {name for name in judged if true_of_equals(card[name], rows)}
@@ -93,15 +93,15 @@ def line(root: Path, seed: int) -> str:
     return f"| {recipe['system']} | {' | '.join(map(str, counts))} | {false} |"
 
 
-def campaigns(root: Path) -> Iterator[Campaign]:
-    """Yield what the campaigns of a run aggregate, as the receipts of their tables say."""
+def benchmarks(root: Path) -> Iterator[Benchmark]:
+    """Yield what the benchmarks of a run aggregate, as the receipts of their tables say."""
     place = lambda kind, name: root / Ref(kind, name).path  # noqa: E731
     for file in sorted((root / "results/tables").glob("*/metrics.parquet.receipt.json")):
         recipe = json.loads(file.read_text())["recipe"]
-        named = ("weights", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
+        named = ("model", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
         cells = [
             CellRows(
-                campaign=recipe["campaign"],
+                benchmark=recipe["benchmark"],
                 task=recipe["task"],
                 file=place("scores" if row["detector"] else "records", row["scores"] or row["records"]),
                 step=None if row["step"] is None else int(row["step"]),
@@ -111,55 +111,55 @@ def campaigns(root: Path) -> Iterator[Campaign]:
             )
             for row in recipe["rows"]
         ]
-        yield Campaign(cells, [place("analyses", name) for name in recipe.get("analyses") or ()], recipe)
+        yield Benchmark(cells, [place("analyses", name) for name in recipe.get("analyses") or ()], recipe)
 
 
 def exchanged(
-    found: Iterable[Campaign], seed: int, scratch: Path, higher_is_better: Mapping[str, bool | None]
+    found: Iterable[Benchmark], seed: int, scratch: Path, higher_is_better: Mapping[str, bool | None]
 ) -> expressions.Rows:
-    """Return the metric rows of campaigns whose values are exchanged, over all of them.
+    """Return the metric rows of benchmarks whose values are exchanged, over all of them.
 
     Args:
-        found: the campaigns.
+        found: the benchmarks.
         seed: of the permutations.
         scratch: an empty folder.
         higher_is_better: of each metric.
     """
-    random, campaigns = np.random.default_rng(seed), list(found)
-    cells = [cell for one in campaigns for cell in one.cells]
+    random, benchmarks = np.random.default_rng(seed), list(found)
+    cells = [cell for one in benchmarks for cell in one.cells]
     records = {c.records or c.file for c in cells if not c.ood} | {c.file for c in cells if not (c.detector or c.ood)}
     moved = permuted(sorted(records), random, scratch / "records")
     moved |= permuted(sorted({c.file for c in cells if c.detector}), random, scratch / "scores")
     tables = [
         table(relocated(one, moved, random, scratch / f"analyses/{number}"), scratch / str(number))
-        for number, one in enumerate(campaigns)
+        for number, one in enumerate(benchmarks)
     ]
     return judge_claims.read(tables, higher_is_better)
 
 
-def relocated(campaign: Campaign, moved: Mapping[Path, Path], random: np.random.Generator, folder: Path) -> Campaign:
-    """Return a campaign that reads what was exchanged; what its analyses observed is exchanged, too."""
+def relocated(benchmark: Benchmark, moved: Mapping[Path, Path], random: np.random.Generator, folder: Path) -> Benchmark:
+    """Return a benchmark that reads what was exchanged; what its analyses observed is exchanged, too."""
     cells = [
         replace(c, file=moved.get(c.file, c.file), records=c.records and moved.get(c.records, c.records))
-        for c in campaign.cells
+        for c in benchmark.cells
     ]
     observed = [
-        observations(file, random, folder / f"{number}.parquet") for number, file in enumerate(campaign.observed)
+        observations(file, random, folder / f"{number}.parquet") for number, file in enumerate(benchmark.observed)
     ]
-    return Campaign(cells, observed, campaign.recipe)
+    return Benchmark(cells, observed, benchmark.recipe)
 
 
-def table(campaign: Campaign, folder: Path) -> Path:
-    """Write the metric rows of a campaign and their replicates; return where the rows are."""
+def table(benchmark: Benchmark, folder: Path) -> Path:
+    """Write the metric rows of a benchmark and their replicates; return where the rows are."""
     folder.mkdir(parents=True, exist_ok=True)
-    recipe, detectors = campaign.recipe, tuple(campaign.recipe.get("detectors") or ())
+    recipe, detectors = benchmark.recipe, tuple(benchmark.recipe.get("detectors") or ())
     made = aggregate.aggregate(
-        campaign.cells,
+        benchmark.cells,
         {name: {**used["options"], "use": used["use"]} for name, used in recipe["metrics"].items()},
         recipe["draws"],
         recipe["seed"],
         detection=aggregate.Detection(bool(recipe.get("full_spectrum")), detectors),
-        observed=aggregate.Observed(tuple(campaign.observed), recipe["campaign"], recipe["task"]),
+        observed=aggregate.Observed(tuple(benchmark.observed), recipe["benchmark"], recipe["task"]),
     )
     schema.write(made.metrics, folder / "metrics.parquet", "null", formats.METRICS)
     schema.write(made.replicates, folder / "replicates.parquet", "null", formats.REPLICATES)
@@ -254,7 +254,8 @@ class World(NamedTuple):
         """Return the world of a system."""
         scale = f"systems/{slug}"
         table = pl.concat(
-            pl.read_parquet(file) for file in sorted(scales.published(scale).rglob("metrics.parquet"))
+            pl.read_parquet(file).rename({"campaign": "benchmark", "weights": "model"}, strict=False)
+            for file in sorted(scales.published(scale).rglob("metrics.parquet"))
         ).filter(pl.col("value").is_finite() & pl.col("ci_low").is_finite())
         level = pl.col("value").mean().over("metric")
         values = table.select(level).to_numpy().repeat(2, axis=1)
@@ -309,7 +310,7 @@ class World(NamedTuple):
         own[:, 1:] += own[:, :1]
         values = level + self.noise[:, :1] * own
         if seeds:
-            nets = self.rows.places.select(pl.struct("weights", "metric").rank("dense"))
+            nets = self.rows.places.select(pl.struct("model", "metric").rank("dense"))
             at = nets.to_numpy() - 1
             values += self.noise[:, 1:] * random.normal(size=int(at.max()) + 1)[at]
         for mean, some in self.members.items():
@@ -319,8 +320,8 @@ class World(NamedTuple):
 
 def _members(places: pl.DataFrame) -> dict[int, list[int]]:
     """Return the rows of the seeds of each mean over training seeds."""
-    bare = pl.col("weights").str.replace(r"-s\d+$", "")
-    key = [bare, *(pl.col(name) for name in expressions.KEY if name != "weights")]
+    bare = pl.col("model").str.replace(r"-s\d+$", "")
+    key = [bare, *(pl.col(name) for name in expressions.KEY if name != "model")]
     keys = places.select(key).rows()
     seeds: dict[Any, list[int]] = {}
     for at, (one, seed) in enumerate(zip(keys, places["seed"], strict=True)):

@@ -1,10 +1,10 @@
-"""Detectors over several choices of unknown classes: means over campaigns of replicates, beside the baseline.
+"""Detectors over several choices of unknown classes: means over benchmarks of replicates, beside the baseline.
 
-    python benchmarks/ood.py [--root build/ood] [--baseline msp] CAMPAIGN...
+    python benchmarks/ood.py [--root build/ood] [--baseline msp] BENCHMARK...
 
-Reads the tables of campaigns that differ in their ID classes (params/ood.yaml: unknown_0 unknown_1 unknown_2),
-each a mean over its training seeds. A row is the unweighted mean over campaigns; its 95% interval is of resampled
-samples. `spread` is the lowest and the highest of the campaigns: what another choice of classes would change.
+Reads the tables of benchmarks that differ in their ID classes (params/ood.yaml: unknown_0 unknown_1 unknown_2),
+each a mean over its training seeds. A row is the unweighted mean over benchmarks; its 95% interval is of resampled
+samples. `spread` is the lowest and the highest of the benchmarks: what another choice of classes would change.
 `far - baseline` has Holm's correction for the number of detectors.
 """
 
@@ -22,12 +22,12 @@ GROUPS = ("near", "far")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("campaigns", nargs="*", default=["unknown_0", "unknown_1", "unknown_2"])
+    parser.add_argument("benchmarks", nargs="*", default=["unknown_0", "unknown_1", "unknown_2"])
     parser.add_argument("--root", type=Path, default=Path("build/ood"))
     parser.add_argument("--baseline", default="msp")
     parser.add_argument("--metric", default="auroc")
     options = parser.parse_args()
-    found = {name: of_campaign(options.root / "results/tables" / name, options.metric) for name in options.campaigns}
+    found = {name: of_benchmark(options.root / "results/tables" / name, options.metric) for name in options.benchmarks}
     detectors = sorted(next(iter(found.values())))
     means = {name: np.mean([rows[name] for rows in found.values()], axis=0) for name in detectors}
     gaps = {name: means[name][1] - means[options.baseline][1] for name in detectors}
@@ -46,7 +46,7 @@ def main() -> None:
         print("| " + " | ".join(artifacts) + " |")
 
 
-def of_campaign(folder: Path, metric: str) -> dict[str, np.ndarray]:
+def of_benchmark(folder: Path, metric: str) -> dict[str, np.ndarray]:
     """Return value and replicates (groups, 1 + draws) of each detector, means over training seeds."""
     table = pl.read_parquet(folder / "metrics.parquet")
     keys = [name for name in pl.read_parquet_schema(folder / "replicates.parquet") if name != "draws"]

@@ -1,4 +1,4 @@
-"""What campaigns of the published sizes take: jobs, hours, bytes, from rates that are measured here and plans.
+"""What benchmarks of the published sizes take: jobs, hours, bytes, from rates that are measured here and plans.
 
     python benchmarks/scale.py [--pictures 8] [--seconds 4]
 
@@ -125,11 +125,11 @@ def overlay(scale: str) -> dict[str, Any]:
 def planned(scale: str, nets: int) -> tuple[plans.Plan, float]:
     """Return the plan of a scale with so many nets of each kind, and the seconds that planning took."""
     content = overlay(scale)
-    for campaign in filter(None, content["campaigns"].values()):
-        for weights in campaign["weights"]:
+    for benchmark in filter(None, content["benchmarks"].values()):
+        for weights in benchmark["model"]:
             weights["seeds"] = list(range(nets))
         if content.get("shifts"):
-            campaign["shifts"] = list(content["shifts"])
+            benchmark["shifts"] = list(content["shifts"])
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("params").mkdir()
         shutil.copy(ROOT / "params.yaml", ".")
@@ -151,7 +151,7 @@ def main() -> None:
     print(f"| reading, checking and decoding it | {rates.read * 1000:.1f} ms |")
     print(f"| ResNet-50, forward, fp32 | {rates.forward * 1000:.0f} ms |")
     print(f"| a record of 1,000 classes | {rates.full:.0f} bytes with all logits, {rates.top20:.0f} with 20 |")
-    print("\n| campaign | pictures | jobs | outputs | planned in | core hours | stored |")
+    print("\n| benchmark | pictures | jobs | outputs | planned in | core hours | stored |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     cells = len(overlay("imagenet_c")["shifts"]) * 5 * VAL
     sets = TRAIN + VAL + OOD

@@ -2,7 +2,7 @@
 
     python benchmarks/shift_effect.py --peer /path/to/peer/bin/python [--root .] [--draws 2] [--only fog]
 
-Runs in the project's environment after `make run`: EfficientNet-Lite0 with the probe of the campaign
+Runs in the project's environment after `make run`: EfficientNet-Lite0 with the probe of the benchmark
 `things`, on the photographs of `twelve_photo` (test and val), enlarged to 224 px, where no size is scaled.
 `--peer` is the Python of an environment with imagecorruptions-imaug. Each photograph is corrupted by both,
 `--draws` times where the corruption is random; the top-1 errors are paired.
@@ -75,7 +75,7 @@ def photographs(root: Path) -> Iterator[Sample]:
 
 def classifier(root: Path) -> Callable[[list[Sample]], np.ndarray]:
     """Return samples -> predicted classes."""
-    weights = root / "weights/twelve_photo/efficientnet_lite0-linear_probe-s0.safetensors"
+    weights = root / "checkpoints/twelve_photo/efficientnet_lite0-linear_probe-s0.safetensors"
     model = registry.find("models", "efficientnet_lite0")
     predict = nets.load_predictor(model, weights, model.PARAMS, nets.classes_of(weights), "auto")
     return lambda samples: predict(samples)["logits"].argmax(axis=1)

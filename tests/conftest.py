@@ -335,12 +335,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], Any]:
     return stored
 
 
-# --- a campaign like a user's: a clone of this repository with tiny params, run once, pushed, cloned again --------
+# --- a benchmark like a user's: a clone of this repository with tiny params, run once, pushed, cloned again --------
 
 
 @pytest.fixture(scope="session")
 def author(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The one who ran the campaign, recorded it with DVC and pushed it; not to be changed by a test."""
+    """The one who ran the benchmark, recorded it with DVC and pushed it; not to be changed by a test."""
     from makers.made_once import made_once
     from makers.repositories import Repository
 

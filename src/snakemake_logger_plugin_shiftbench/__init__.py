@@ -23,7 +23,7 @@ NOISE = (
     "Touching output file",
     "Elapsed time:",
 )
-"""How messages begin that say nothing of a campaign."""
+"""How messages begin that say nothing of a benchmark."""
 
 SILENT = (
     LogEvent.WORKFLOW_STARTED,

@@ -1,8 +1,8 @@
 """Snakemake's storage provider `volume`: files stay where they are, on a volume that is mounted everywhere.
 
 The Kubernetes executor assumes that a pod shares no file system with the others, and asks for a storage from
-which inputs are copied, and to which outputs are. A campaign's outputs are more than what its rules declare
-(tars beside a manifest, receipts beside everything), and a volume that all pods mount at the campaign's own
+which inputs are copied, and to which outputs are. A benchmark's outputs are more than what its rules declare
+(tars beside a manifest, receipts beside everything), and a volume that all pods mount at the benchmark's own
 path is such a storage: this provider tells Snakemake that files are there, how old, and copies none.
 """
 
@@ -33,7 +33,7 @@ class StorageProvider(StorageProviderBase):
     @classmethod
     def example_queries(cls) -> list[ExampleQuery]:
         """Return what a query looks like."""
-        return [ExampleQuery("/campaign/params.yaml", "a path on the volume", QueryType.ANY)]
+        return [ExampleQuery("/benchmark/params.yaml", "a path on the volume", QueryType.ANY)]
 
     @classmethod
     def is_valid_query(cls, query: str) -> StorageQueryValidationResult:

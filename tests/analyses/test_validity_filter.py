@@ -73,7 +73,7 @@ def test_scores_are_their_equations() -> None:
         for kind, wanted in expected.items():
             assert _likeness.value(kind, shown, reference, labels)[i] == pytest.approx(wanted)
     with pytest.raises(ParamsError, match="cosine"):
-        _likeness.scores({"x": {"of": "cosin", "weights": "d/m-t"}})
+        _likeness.scores({"x": {"of": "cosin", "model": "d/m-t"}})
 
 
 NAMES = ("p", "q", "r", "s")
@@ -97,7 +97,7 @@ def job(scores_of: Callable[[str, str, float], list[float]], **params: Any) -> A
 
         return predict
 
-    scores = {name: {"of": "logit", "weights": f"d/{name}-erm"} for name in NAMES}
+    scores = {name: {"of": "logit", "model": f"d/{name}-erm"} for name in NAMES}
     context = {"dataset": "d", "split": "test", "scores": scores}
     options = {**validity_filter.PARAMS, **context, **params}
     return SimpleNamespace(params=options, samples=samples, predictor=predictor, seed=0)
@@ -175,6 +175,6 @@ def test_given_thresholds_are_used_and_what_is_missing_is_said() -> None:
     with pytest.raises(ParamsError, match="as many severities"):
         validity_filter.needs({**job(say).params, "in_class": [0.5]})
     needed = validity_filter.needs({**job(say, applied={"fog": [1]}).params})
-    assert refs.weights("d", "p", "erm", 0) in needed
+    assert refs.checkpoint("d", "p", "erm", 0) in needed
     assert refs.shards("d", "test", "fog", 1) in needed
     assert len(needed) == len(set(needed)) == 4 + 1 + 8 + 1

@@ -1,4 +1,4 @@
-"""A campaign that was made once, for the checks of the evidence."""
+"""A benchmark that was made once, for the checks of the evidence."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from makers.commands import Worker
-from makers.made_campaign import Made, Restored, checkout, commit, forget, with_original
+from makers.made_benchmark import Made, Restored, checkout, commit, forget, with_original
 from makers.made_once import made_once
 from shiftbench.audit.reproduce import isolation
 from shiftbench.base import registry
@@ -39,7 +39,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture
 def made(_made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    """A copy of the campaign, which a test may spoil; its folder is the working one."""
+    """A copy of the benchmark, which a test may spoil; its folder is the working one."""
     root = tmp_path / "checkout"
     shutil.copytree(_made.root, root)
     monkeypatch.chdir(root)
@@ -72,7 +72,7 @@ def _spoilt(_published: Made, tmp_path_factory: pytest.TempPathFactory) -> Resto
 
 @pytest.fixture
 def published(_spoilt: Restored, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    """The campaign with an original and a card, in git, made and released; to be spoilt."""
+    """The benchmark with an original and a card, in git, made and released; to be spoilt."""
     monkeypatch.chdir(_spoilt.made.root)
     monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     forget()

@@ -45,7 +45,7 @@ def first(done: Comparison) -> set[tuple[str, str]]:
 
 
 def places(done: Comparison) -> set[str]:
-    return {f"{one.key['weights'].rpartition('-')[2]} {one.key['shift']} {one.key['metric']}" for one in done.moved}
+    return {f"{one.key['model'].rpartition('-')[2]} {one.key['shift']} {one.key['metric']}" for one in done.moved}
 
 
 def test_equal_runs_are_equal(there):
@@ -63,8 +63,8 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
         SOURCE.path,
     ),
     "other shards by the same recipe": ({"salt": {FOG.path: "x"}}, "data", FOG.path),
-    "other weights by the same recipe": ({"salt": {weights(1).path: "x"}}, "weights", weights(1).path),
-    "pinned weights": ({"content": {weights(1).path: {"model": {"pinned": "1" * 64}}}}, "weights", weights(1).path),
+    "other weights by the same recipe": ({"salt": {weights(1).path: "x"}}, "checkpoints", weights(1).path),
+    "pinned weights": ({"content": {weights(1).path: {"model": {"pinned": "1" * 64}}}}, "checkpoints", weights(1).path),
     "another numpy": (
         {"salt": {records(0, FOG).path: "x"}, "around": {records(0, FOG).path: {"packages": {"numpy": "2.4.7"}}}},
         "environment",
@@ -92,7 +92,7 @@ def test_only_numbers_below_a_change_move(there):
 def test_the_first_cause_upstream_wins_and_all_are_listed(there):
     changed = {FOG.path: {"seed": 1}, records(0, FOG).path: {"batch_size": 8, **OTHER_CODE}}
     done = compared(there, content=changed)
-    row = next(one for one in done.moved if one.key["weights"].endswith("s0"))
+    row = next(one for one in done.moved if one.key["model"].endswith("s0"))
     found = [(cause.kind, cause.path, cause.what) for cause in row.causes]
     assert found == [
         ("params", FOG.path, "seed: 0 -> 1"),
@@ -229,18 +229,18 @@ def test_rows_of_one_run_only_follow_from_params(there):
     assert [one.key["metric"] for one in done.moved if one.by] == ["auc"]  # a level more in its mean
 
 
-def test_a_campaign_of_one_run_only(there):
+def test_a_benchmark_of_one_run_only(there):
     here = Run(there.root.with_name("here")).write()
     shutil.copytree((here.root / TABLE.path).parent, here.root / "results/tables/more")
     assert sides(here, there).counts() == {("params", "only here"): 7}
-    here.content[REPORT.path] = {"campaigns": {"small": {}, "more": {}}}
+    here.content[REPORT.path] = {"benchmarks": {"small": {}, "more": {}}}
     here.add(REPORT, {}, TABLE)
     back = sides(there, here)
     assert back.counts() == {("params", "only there"): 7}
 
 
 ROW: dict[str, Any] = {
-    "campaign": "small", "task": "classification", "weights": "w", "method": "plain", "detector": None, "dataset": "d",
+    "benchmark": "small", "task": "classification", "model": "w", "method": "plain", "detector": None, "dataset": "d",
     "split": "test", "reference": None, "shift": "identity", "severity": 0.0, "group": None, "step": None,
     "metric": "accuracy", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 100, "seed": 0, "unit": "key", "units": 100,
 }  # fmt: skip

@@ -13,12 +13,12 @@ from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, free_text
 
 ACCURACY = (pl.col("metric") == "accuracy") & (pl.col("shift") == "contrast") & (
-    pl.col("weights").str.ends_with("-s0") & (pl.col("severity") == 3)
+    pl.col("model").str.ends_with("-s0") & (pl.col("severity") == 3)
 )  # fmt: skip
 ROW = "tiny/classification/tiny/convnet-erm-s0/plain/tiny/test/"
 
 
-def test_a_clean_campaign_is_exact(made):
+def test_a_clean_benchmark_is_exact(made):
     result = made.result("aggregates")
     assert (result.verdict, result.findings) == ("exact", ())
     assert result.notes[0] == "tiny: 8 tables made again from the rows"
@@ -50,10 +50,10 @@ def test_records_of_texts_are_counted_anew(tmp_path):
     texts[:] = [("3",), ("3",), ("3",), ("4",)]
     table = free_text.rows(samples, {"completions": texts}, LabelSpace((), ()), "full")
     schema.write(table, file, "0" * 64)
-    row = {"weights": "sums/net-sft-s0", "records": name, "detector": None, "ood": False}
+    row = {"model": "sums/net-sft-s0", "records": name, "detector": None, "ood": False}
     used = {"use": "accuracy", "options": {}}
-    spec = {"campaign": "c", "task": "free_text", "rows": [row], "metrics": {"accuracy": used}}
-    found = dict(metric_rows.Second(tmp_path, spec).values(["weights", "group", "metric"]))
+    spec = {"benchmark": "c", "task": "free_text", "rows": [row], "metrics": {"accuracy": used}}
+    found = dict(metric_rows.Second(tmp_path, spec).values(["model", "group", "metric"]))
     assert found == {
         ("sums/net-sft-s0", None, "accuracy"): (0.75, 4),
         ("sums/net-sft-s0", "0", "accuracy"): (1.0, 2),

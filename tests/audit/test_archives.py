@@ -32,7 +32,7 @@ TARS = {
 }
 
 
-def test_a_clean_campaign_is_exact(made):
+def test_a_clean_benchmark_is_exact(made):
     assert made.result("archives").verdict == "exact"
 
 
@@ -62,7 +62,7 @@ STRAYS = {
 
 def test_a_file_that_nobody_planned_fails(made):
     plan = made.plan()
-    for kind in ("shards", "weights", "records", "scores", "tables", "report"):
+    for kind in ("shards", "checkpoints", "records", "scores", "tables", "report"):
         for name, why in STRAYS.items():
             file = (made.root / made.one(kind).path).with_name(name)
             file.write_bytes(b"x")
@@ -114,7 +114,7 @@ def test_pages_of_the_audit_are_its_own(made):
     assert made.findings("archives") == []
 
 
-@pytest.mark.parametrize("place", ["results", "results/records", "weights"])
+@pytest.mark.parametrize("place", ["results", "results/records", "checkpoints"])
 def test_a_folder_of_outputs_that_is_a_link_is_named(made, place):
     elsewhere = made.root.with_name("elsewhere")
     (made.root / place).rename(elsewhere)

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner, Result
 
-from makers.made_campaign import forget
+from makers.made_benchmark import forget
 from shiftbench import cli
 from shiftbench.base.errors import ParamsError
 
@@ -20,7 +20,7 @@ def audit(*words: str) -> Result:
         (("--level", "5"), "no level 5; the levels are 0 to 4"),
         (("--level", "-1"), "no level -1"),
         (("--only", "digest"), "no check is called 'digest'; did you mean digests, figures?"),
-        (("--scale", "huge"), "no scale 'huge'"),
+        (("--config", "huge"), "no configuration 'huge'"),
     ],
 )
 def test_a_wrong_word_is_refused(published, words, said):
@@ -31,14 +31,14 @@ def test_a_wrong_word_is_refused(published, words, said):
 
 
 def test_nothing_was_made(published):
-    for name in ("data", "weights", "results", "releases"):
+    for name in ("data", "checkpoints", "results", "releases"):
         shutil.rmtree(published.root / name)
     done = audit("--level", "1")
     assert done.exit_code == 20, done.output
     assert "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did" in done.output
 
 
-def test_half_a_campaign(published):
+def test_half_a_benchmark(published):
     shutil.rmtree(published.root / "results/records/tiny/convnet-erm-s1")
     shutil.rmtree(published.root / "releases")
     done = audit("--level", "0")
@@ -65,7 +65,7 @@ def test_no_git(published):
 
 
 def test_params_that_cannot_be_read(published):
-    (published.root / "params.yaml").write_text("campaigns: [")
+    (published.root / "params.yaml").write_text("benchmarks: [")
     done = audit("--level", "0", "--json", "-")
     assert done.exit_code == 30
     assert "is not valid YAML" in done.output

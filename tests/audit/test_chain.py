@@ -21,7 +21,7 @@ def test_an_output_without_receipt_fails_and_names_its_numbers(made):
 
 
 def test_a_receipt_without_output_fails(made):
-    ref = made.one("weights")
+    ref = made.one("checkpoints")
     (made.root / ref.path).unlink()
     (finding,) = made.findings("chain")
     assert (finding.verdict, finding.file) == ("failed", ref.path)
@@ -56,7 +56,7 @@ def test_what_is_not_here_is_told_once_per_folder(made):
 
 
 def test_nothing_made_is_one_finding(made):
-    for folder in ("data", "results", "weights"):
+    for folder in ("data", "results", "checkpoints"):
         shutil.rmtree(made.root / folder)
     (finding,) = made.findings("chain")
     assert finding.verdict == "incomplete"

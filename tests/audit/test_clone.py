@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from makers.repositories import checkout
 from shiftbench.audit.case import Case
 from shiftbench.audit.checks import clone
@@ -35,7 +35,7 @@ def test_what_comes_out_otherwise_is_named_with_the_reason(made, tmp_path):
     """The run is left out: a copy with other receipts stands for what a clone made."""
     other = tmp_path / "other"
     shutil.copytree(made.root, other)
-    weights, shards = Ref("weights", "tiny/convnet-erm-s0"), Ref("shards", "tiny/test/contrast/3")
+    weights, shards = Ref("checkpoints", "tiny/convnet-erm-s0"), Ref("shards", "tiny/test/contrast/3")
     for ref in (weights, shards):
         digest = {Path(ref.path).name: "0" * 64}
         receipt = f"{ref.path}.receipt.json"
@@ -84,7 +84,7 @@ def test_a_fresh_clone_makes_everything_again(tmp_path):
 def test_the_overlay_is_found_by_what_it_gives(made):
     (made.root / "params").mkdir()
     (made.root / "params/broken.yaml").write_text("unknown: 1\n")
-    (made.root / "params/large.yaml").write_text("bootstrap: {draws: 70}\n")
+    (made.root / "params/large.yaml").write_text("bootstrap: {resamples: 70}\n")
     assert clone._scale(case(made)) is None
     large = load(made.root / "params.yaml", made.root / "params/large.yaml")
     audited = case(made)

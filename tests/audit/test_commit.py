@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.audit.finding import Finding
 from shiftbench.base import registry
 
@@ -25,7 +25,7 @@ def stamp(root: Path, commit: str | None) -> None:
 
 @pytest.fixture
 def recorded(made):
-    """The campaign in git, its results made at HEAD."""
+    """The benchmark in git, its results made at HEAD."""
     (made.root / ".gitignore").write_text("data/\nweights/\nresults/\nrecipes/\nlogs/\n__pycache__/\n")
     (made.root / "dvc.lock").write_text("schema: '2.0'\n")
     (made.root / "README.md").write_text("# tiny\n")

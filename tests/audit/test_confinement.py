@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.audit.checks import caching, reevaluation
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import confine, confinement, isolation

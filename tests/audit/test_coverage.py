@@ -62,7 +62,7 @@ def test_rows_of_other_samples_fail(made, kind, edit, why):
 
 
 def test_weights_with_classes_in_another_order_fail(made):
-    ref = made.one("weights")
+    ref = made.one("checkpoints")
     names = shards.manifest(made.folder(made.one("shards", "tiny/train")))["classes"]
     turned = json.dumps(names[::-1])
     forgeries.weights(made.root, ref, lambda _, facts: facts.update(classes=turned))

@@ -11,7 +11,7 @@ from makers.forgeries import flip
 from shiftbench.audit.evidence.file_digests import Digests
 
 
-def test_a_clean_campaign_is_exact(made):
+def test_a_clean_benchmark_is_exact(made):
     result = made.result("digests")
     assert (result.verdict, result.findings) == ("exact", ())
     assert "files of" in result.notes[-1]
@@ -31,7 +31,7 @@ def test_a_flipped_byte_of_a_shard_is_followed_to_the_sample(made):
 
 def test_a_flipped_byte_of_any_file_is_named(made):
     plan = made.plan()
-    files = [made.root / made.one(kind).path for kind in ("records", "weights", "scores")]
+    files = [made.root / made.one(kind).path for kind in ("records", "checkpoints", "scores")]
     files += [(made.root / made.one(kind).path).with_name(name) for kind, name in BESIDE]
     for file in files:
         data = file.read_bytes()

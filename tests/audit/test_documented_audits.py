@@ -1,4 +1,4 @@
-"""The audits that docs/audit.md prints are exact on a clean campaign, at every level, and with more to draw."""
+"""The audits that docs/audit.md prints are exact on a clean benchmark, at every level, and with more to draw."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from makers import commands
-from makers.made_campaign import Made, commit
+from makers.made_benchmark import Made, commit
 from makers.repositories import HOME
 from shiftbench.audit.reproduce.isolation import IsolatedCheckout, Work
 from shiftbench.provenance import trust
@@ -30,7 +30,7 @@ ALONE = [pytest.param(f"--level {n} --sample 32", marks=pytest.mark.slow) for n 
 
 
 @pytest.mark.parametrize("options", [*documented(), *ALONE])
-def test_a_clean_campaign_is_exact(published: Made, options: str) -> None:
+def test_a_clean_benchmark_is_exact(published: Made, options: str) -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(HOME / "src"),
@@ -98,9 +98,9 @@ def test_a_plugin_with_a_computed_constant_is_incomplete_from_outside(
 
 
 def test_another_output_root_is_recorded(made: Made) -> None:
-    """dvc.lock states the default campaign, whose files have the names of those of a smaller scale."""
+    """dvc.lock states the default benchmark, whose files have the names of those of a smaller scale."""
     ref = made.one("records")
-    data = b"of the default campaign"
+    data = b"of the default benchmark"
     oid = hashlib.md5(data, usedforsecurity=False).hexdigest()
     home = made.root.parent
     kept = home / ".dvc/cache/files/md5" / oid[:2] / oid[2:]

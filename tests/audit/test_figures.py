@@ -8,7 +8,7 @@ import pytest
 from makers import forgeries
 
 
-def test_a_clean_campaign_is_exact(made):
+def test_a_clean_benchmark_is_exact(made):
     result = made.result("figures")
     assert (result.verdict, result.findings) == ("exact", ())
     assert result.notes[0].startswith("5 files made again")
@@ -30,8 +30,8 @@ def test_a_figure_of_the_leaderboard_is_named(made):
 def test_a_figure_of_the_summary_is_named(made):
     plan, ref = made.plan(), made.one("report")
     file = (made.root / ref.path).with_name("metrics.json")
-    campaign = json.loads(file.read_text())["tiny"]
-    who, values = next(iter(campaign.items()))
+    benchmark = json.loads(file.read_text())["tiny"]
+    who, values = next(iter(benchmark.items()))
     column, value = next(iter(values.items()))
     forgeries.text(made.root, ref, file.name, f'"{column}": {value!r}', f'"{column}": 0.5001')
     (finding,) = made.findings("figures", plan=plan)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import isolation
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from makers.opened_names import OpenedNames
 from shiftbench.release import published as releases
 from shiftbench.release import submission
@@ -71,7 +71,7 @@ LOOKS = {
 
 @pytest.fixture(scope="module")
 def home(_published: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout that is not trusted, with a campaign, what was published and sent of it, a remote, and the traps."""
+    """A checkout that is not trusted, with a benchmark, what was published and sent of it, a remote, and the traps."""
     home = tmp_path_factory.mktemp("looking") / "checkout"
     shutil.copytree(_published.root, home, symlinks=True)
     with pytest.MonkeyPatch.context() as patch:

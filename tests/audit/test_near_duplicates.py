@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from makers import forgeries
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.audit.checks import figures
 from shiftbench.audit.evidence import near_duplicates
 from shiftbench.audit.finding import Finding, Note

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.made_campaign import commit, forget, with_original
+from makers.made_benchmark import commit, forget, with_original
 from makers.repositories import HOME
 from shiftbench.audit.checks import caching
 from shiftbench.audit.finding import Finding
@@ -64,7 +64,7 @@ def busy(count: int) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_campaign_that_is_made_and_audited_elsewhere_under_load(tmp_path, monkeypatch):
+def test_a_benchmark_that_is_made_and_audited_elsewhere_under_load(tmp_path, monkeypatch):
     """Load 8, kernels for another CPU, another time zone, umask, locale, a path with spaces; then as usual."""
     monkeypatch.setattr(registry.Folders, "extra", registry.Folders.extra)
     place = tmp_path / "of a cölleague/with spaces"

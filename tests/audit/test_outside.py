@@ -10,8 +10,8 @@ import pytest
 
 import isolation
 from makers import commands, forgeries
-from makers.made_campaign import Made
-from makers.made_campaign import git as ask
+from makers.made_benchmark import Made
+from makers.made_benchmark import git as ask
 from shiftbench import __version__
 from shiftbench.audit import outside
 from shiftbench.base import registry
@@ -33,7 +33,7 @@ def audited(sources: Path, *words: str, home: Path) -> dict:
 
 @pytest.fixture
 def held(published: Made, tmp_path: Path) -> Made:
-    """The published campaign, in a checkout that holds the package, as a clone of this repository does."""
+    """The published benchmark, in a checkout that holds the package, as a clone of this repository does."""
     root = tmp_path / "checkout"
     shutil.copytree(published.root, root, symlinks=True)
     for name in isolation.tracked():
@@ -51,7 +51,7 @@ def commit(root: Path, why: str) -> None:
 
 def test_an_edited_auditor_that_always_says_exact(held, tmp_path):
     """Committed, and so no change that its own audit could see; a number of the tables is forged, digests updated."""
-    metric = (pl.col("metric") == "accuracy") & pl.col("weights").str.ends_with("-s0")
+    metric = (pl.col("metric") == "accuracy") & pl.col("model").str.ends_with("-s0")
     forgeries.cell(held.root, TABLES, metric, value=pl.col("value") + 1e-4)
     file = held.root / "src/shiftbench/audit/finding.py"
     text = file.read_text().replace("return max(verdicts, key", "return 'exact' or max(verdicts, key")

@@ -7,7 +7,7 @@ from makers import forgeries
 from shiftbench.data import codecs, shards
 
 
-def test_a_clean_campaign_is_exact(made):
+def test_a_clean_benchmark_is_exact(made):
     result = made.result("pixels")
     assert (result.verdict, result.findings) == ("exact", ())
 

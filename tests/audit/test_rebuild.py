@@ -71,7 +71,7 @@ def one_pixel(samples: list[Sample]) -> list[Sample]:
 
 @pytest.fixture
 def spoilt(made, monkeypatch):
-    """A campaign with a forgery in each of several folders, all digests updated."""
+    """A benchmark with a forgery in each of several folders, all digests updated."""
     root, noise = made.root, made.plan().artifacts[NOISE1].recipe
     held = {ref: list(shards.read((root / ref.path).parent)) for ref in (CLEAN, CONTRAST3, CONTRAST5)}
     other_seed = Shifter.of({**noise, "seed": 1}, "tiny", {})

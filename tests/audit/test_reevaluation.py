@@ -18,7 +18,7 @@ from shiftbench.data import schema
 from shiftbench.provenance import recipe
 from shiftbench.workflow.stages import verbs
 
-S0, S1 = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
+S0, S1 = (Ref("checkpoints", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
 CHECKS = {"A20": reevaluation, "A21": sensitivity, "A22": fallback, "A23": caching}
 
 
@@ -84,7 +84,7 @@ def test_forged_results_do_not_come_out_again(made):
     assert not found["A23"]
 
 
-def test_swapped_weights_are_found(made):
+def test_swapped_model_are_found(made):
     forgeries.swap(made.root, S0, S1)
     found = level3(case(made))
     assert {finding.verdict for finding in found["A20"]} == {"failed"}
@@ -162,9 +162,9 @@ def wrap(predictor, params, inputs):
 
 def test_a_method_that_adapts_is_walked_from_the_beginning(made):
     (made.root / "mine/methods/adapts.py").write_text(ADAPTS)
-    campaign = made.plan().params.model_dump(mode="json")["campaigns"]["tiny"]
-    campaign |= {"methods": ["adapts"], "detectors": [], "features": [], "ood": [], "val_ood": []}
-    planned = made.plan(campaigns__tiny=campaign, evaluate={"batch_size": 16})
+    benchmark = made.plan().params.model_dump(mode="json")["benchmarks"]["tiny"]
+    benchmark |= {"methods": ["adapts"], "detectors": [], "features": [], "ood": [], "val_ood": []}
+    planned = made.plan(benchmarks__tiny=benchmark, evaluate={"batch_size": 16})
     planned.write(made.root)
     for job in planned.of_verb("evaluate"):
         recipe.execute(made.root / job.recipe_path, verbs.evaluate)

@@ -3,14 +3,14 @@
 from shiftbench.provenance.recipe import Artifact
 
 
-def test_a_campaign_is_what_its_params_and_code_ask_for(made):
+def test_a_benchmark_is_what_its_params_and_code_ask_for(made):
     assert made.result("reruns").notes == ("53 of 53 outputs would not be made again",)
 
 
 def test_a_parameter_that_changed_after_the_run_is_named(made):
     findings = made.findings("reruns", plan=made.plan(trainers__erm__epochs=2))
     assert {one.verdict for one in findings} == {"failed"}
-    first = next(one for one in findings if one.file.startswith("weights/"))
+    first = next(one for one in findings if one.file.startswith("checkpoints/"))
     assert "trainer.options.epochs: 1 -> 2" in first.why
     assert "likewise weights/tiny/convnet-erm-s1.safetensors" in first.why
     (below,) = [one for one in findings if one is not first]

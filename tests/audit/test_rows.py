@@ -9,7 +9,7 @@ from shiftbench.data import shards
 KEY = "tiny/test/contrast/3"
 
 
-def test_a_clean_campaign_is_exact(made):
+def test_a_clean_benchmark_is_exact(made):
     result = made.result("rows")
     assert (result.verdict, result.findings) == ("exact", ())
     assert "records judged again" in result.notes[0]

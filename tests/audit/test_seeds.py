@@ -17,7 +17,7 @@ def test_all_random_words_follow_from_the_seed(made):
         ("shards", "gaussian_noise/1", {"seed": 1}, "seed"),
         ("shards", "gaussian_noise/1", {"fresh": True}, "fresh"),
         ("records", "jpeg_compression/3", {"severity": 4.0}, "severity"),
-        ("weights", "s1", {"seed": [0, 0]}, "training seed"),
+        ("checkpoints", "s1", {"seed": [0, 0]}, "training seed"),
     ],
 )
 def test_another_seed_fails(made, kind, part, change, what):

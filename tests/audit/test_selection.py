@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from makers import forgeries
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.audit.recompute import search_effect
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
@@ -94,7 +94,7 @@ def test_validation_ood_that_is_tested_fails(made):
     add(made, made.one("shards", "other"), "zzz", secret[0].pixels)
     shared = [one for one in made.findings("selection") if "share" in one.why]
     assert [one.verdict for one in shared] == ["failed"]
-    assert "ood and val_ood of campaign tiny" in shared[0].why
+    assert "ood and val_ood of benchmark tiny" in shared[0].why
 
 
 def test_a_proof_that_admits_an_overlap_fails(made):
@@ -106,7 +106,7 @@ def test_a_proof_that_admits_an_overlap_fails(made):
 
 def test_outliers_that_were_learnt_from_are_not_unknown(made):
     plan = made.plan()
-    ref = made.one("weights", "s0")
+    ref = made.one("checkpoints", "s0")
     learnt = (*plan.artifacts[ref].inputs, refs.shards("secret", "train"))
     plan.artifacts[ref] = dataclasses.replace(plan.artifacts[ref], inputs=learnt)
     (finding,) = made.findings("selection", plan=plan)
@@ -122,4 +122,4 @@ def test_weights_may_hold_what_is_tested_if_their_trainer_says_why(made, monkeyp
     monkeypatch.setattr(erm, "HOLDS_TESTED", "a test", raising=False)
     result = made.result("selection")
     assert (result.verdict, result.findings) == ("exact", ())
-    assert any("of campaign tiny holds what is tested: a test" in note for note in result.notes)
+    assert any("of benchmark tiny holds what is tested: a test" in note for note in result.notes)

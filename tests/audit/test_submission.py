@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from makers.hostile_json import REFUSED
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.audit import run
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import sha256
@@ -33,7 +33,7 @@ ABOUT = {"name": "theirs", "scale": None, "created": "2026-01-01T00:00:00+00:00"
 
 @pytest.fixture
 def archive(published: Made) -> Path:
-    """What somebody sends who ran the campaign that is published."""
+    """What somebody sends who ran the benchmark that is published."""
     plan, root = published.plan(), published.root
     releases.write(plan, root, root, None, ABOUT["created"])
     target = root.parent / "theirs.tar.gz"
@@ -168,7 +168,7 @@ def test_a_forgery_is_not_accepted(published, archive, tmp_path, monkeypatch, fo
 @pytest.mark.parametrize("seed", range(30))
 def test_any_other_leaderboard_is_refused(seed):
     draw = np.random.default_rng(seed)
-    board = b"campaign,value\n" + bytes(draw.integers(48, 58, 40).astype(np.uint8)) + b"\n"
+    board = b"benchmark,value\n" + bytes(draw.integers(48, 58, 40).astype(np.uint8)) + b"\n"
     sent = bytearray(board)
     at = int(draw.integers(len(sent)))
     sent[at : at + int(draw.integers(2))] = bytes(draw.integers(0, 256, int(draw.integers(1, 3))).astype(np.uint8))

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from makers import commands, forgeries
 from makers.faults import ACCURACY, TABLES
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from makers.repositories import HOME
 from shiftbench import cli
 from shiftbench.audit import run, summary

@@ -7,7 +7,7 @@ import pytest
 
 from makers import forgeries
 from makers.faults import ONE, TWO
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.audit.evidence import environments, weight_files
 from shiftbench.audit.finding import Finding, worst
 
@@ -62,7 +62,7 @@ def environments_of(made: Made) -> dict[str, Any]:
     return dict((made.case().run_file(ONE) or {})["environment"])
 
 
-def test_an_accuracy_that_training_does_not_give_fails_where_weights_are_near(made, monkeypatch):
+def test_an_accuracy_that_training_does_not_give_fails_where_model_are_near(made, monkeypatch):
     """A net within the measured room, whose records of the validation split are another net's."""
     forged(made, "another CPU", 1e-6, "head.bias")
     records = made.one("records", "convnet-erm-s0/plain/tiny/val/identity/0")

@@ -31,7 +31,7 @@ def test_a_library_of_the_auditor_that_is_not_as_locked_is_noted(made):
     assert any("here is not what is locked: pillow" in text for text in texts)
 
 
-def test_a_clean_campaign_is_exact_at_level_0(made):
+def test_a_clean_benchmark_is_exact_at_level_0(made):
     checks = "chain coherence parameters seeds environment licences selection coverage sampling reruns verdict".split()
     assert {result.name: result.verdict for result in made.audit(*checks).results} == dict.fromkeys(checks, "exact")
 

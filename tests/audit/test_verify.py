@@ -19,7 +19,7 @@ import pytest
 from makers import forgeries
 from makers.command_line import said
 from makers.faults import ACCURACY
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import Stands
@@ -44,7 +44,7 @@ run_local.make(*plan.load(None))
 
 @pytest.fixture
 def there(published: Made) -> Published:
-    """The campaign, published by its authors, as a reader reads it."""
+    """The benchmark, published by its authors, as a reader reads it."""
     releases.write(published.plan(), published.root, published.root, None, CREATED)
     return releases.read(published.root, None)
 
@@ -154,15 +154,15 @@ FAULTS = {"damaged": damage, "forged": forge, "untold": lose_receipt, "gone": la
 
 def test_another_cpu_is_named_and_moves_no_number_far(published, there):
     """Weights and all behind them are made anew with kernels for another CPU."""
-    for place in ("weights", "results"):
+    for place in ("checkpoints", "results"):
         shutil.rmtree(published.root / place)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", trust.VARIABLE) if name in os.environ}
     environment = {**kept, **OTHER_CPU, "PYTHONPATH": f"{HOME / 'src'}", "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", MAKE], cwd=published.root, env=environment, check=True)
     stands = verified(published, there)
-    odd = [c for f in stands.other.values() for c in f if c.kind not in ("environment", "weights")]
+    odd = [c for f in stands.other.values() for c in f if c.kind not in ("environment", "checkpoints")]
     assert stands.verdict == "statistical", odd
-    assert set(stands.because) <= {"environment", "weights"}
+    assert set(stands.because) <= {"environment", "checkpoints"}
     told = "; ".join(one.what for found in stands.other.values() for one in found)
     assert "ATEN_CPU_CAPABILITY" in told
     assert {path for path in stands.other if path.startswith("data/")} == set()
@@ -292,9 +292,9 @@ def test_the_leaderboard_of_what_is_published(published, there):
     lines = list(csv.DictReader((published.root / releases.LEADERBOARD).read_text().splitlines()))
     page = leaderboard.page(published.root)
     assert there.about["root"] in page
-    means = [line for line in lines if not re.search(r"-s\d+$", line["weights"])]
+    means = [line for line in lines if not re.search(r"-s\d+$", line["model"])]
     assert len(means) < len(lines)
     for line in means:
         assert f"{float(line['value']):.3f}" in page
-        assert f">{line['weights']} {line['method']}</th>" in page
+        assert f">{line['model']} {line['method']}</th>" in page
     assert not re.search(r">[^<]*-s\d+ plain</th>", page)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from makers import planned_campaign as campaign
+from makers import planned_benchmark as benchmark
 from shiftbench import corrupt
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, PluginError
@@ -30,7 +30,7 @@ def facts(options):
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    campaign.make(tmp_path)
+    benchmark.make(tmp_path)
     return tmp_path
 
 
@@ -71,10 +71,10 @@ def test_recipes_hold_name_options_and_the_file_s_code(home: Path) -> None:
     entry = {"about": "Half as bright.", "use": "bright"}
     write(home, "shifts", dim=entry)
     (option,) = registry.find("shifts", "bright").PARAMS
-    asked = {"campaigns__small__shifts": ["dim"], "shifts": {}}
+    asked = {"benchmarks__small__shifts": ["dim"], "shifts": {}}
 
     def shifted(**over: Any) -> dict[str, Any]:
-        planned: plans.Plan = campaign.plan(home, **{**asked, **over})
+        planned: plans.Plan = benchmark.plan(home, **{**asked, **over})
         (artifact, *_) = (
             c for ref, c in planned.artifacts.items() if ref.path.startswith("data/shards/shapes/test/dim/")
         )
@@ -120,7 +120,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_is_wrong_is_told_with_file_and_key(home: Path, what: str) -> None:
     given, message = REFUSED[what]
-    campaign.add(home, "shifts", "_own", HELPER)
+    benchmark.add(home, "shifts", "_own", HELPER)
     write(home, "shifts", dim=given, dimmer={"about": "a", "use": "bright"})
     with pytest.raises(PluginError, match=message):
         registry.find("shifts", "dim")
@@ -156,6 +156,6 @@ def test_params_may_not_make_another_thing_of_an_entry(home: Path) -> None:
     ):
         message = rf"{family}.{name}: {next(iter(given))} would change what .*{name} declares \({declared}\)"
         with pytest.raises(ParamsError, match=message):
-            campaign.load(home, **{f"{family}__{name}": given})
-    campaign.load(home, datasets__twelve_photo={"kind": "drawing"})
-    campaign.load(home, shifts__mine={"use": "domain", "dataset": "vader_nyt", "clean": "shapes"})
+            benchmark.load(home, **{f"{family}__{name}": given})
+    benchmark.load(home, datasets__twelve_photo={"kind": "drawing"})
+    benchmark.load(home, shifts__mine={"use": "domain", "dataset": "vader_nyt", "clean": "shapes"})

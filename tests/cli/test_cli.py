@@ -15,7 +15,7 @@ import typer
 from PIL import Image
 from scipy.io import wavfile
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.command_line import ends, run, said
 from shiftbench import cli
 from shiftbench.base.errors import DataError, ParamsError, skippable
@@ -37,8 +37,8 @@ COMMANDS = {  # what people type comes before what the workflow calls
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's repository, entered."""
-    planned_campaign.make(tmp_path)
-    planned_campaign.load(tmp_path)
+    planned_benchmark.make(tmp_path)
+    planned_benchmark.load(tmp_path)
     monkeypatch.chdir(tmp_path)
     plan._code.cache_clear()
     return tmp_path
@@ -78,8 +78,8 @@ def test_an_error_on_purpose_is_one_message_and_its_code(
     assert "no family is called 'shitfs'; did you mean shifts" in capsys.readouterr().err
     assert ends(monkeypatch, "prune", "shard") == 2
     assert ends(monkeypatch, "pin", "nowhere") == 3
-    assert ends(monkeypatch, "plan", "--scale", "smok") == 2
-    assert "no scale 'smok'" in capsys.readouterr().err
+    assert ends(monkeypatch, "plan", "--config", "smok") == 2
+    assert "no configuration 'smok'" in capsys.readouterr().err
 
 
 def test_an_error_of_one_sample_is_told_with_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_told_in_a_few_words(home: Path) -> None:
         ("describe", "shifts", "nonsense"),
         ("describe", "nonsense", "fog"),
         ("list", "nonsense"),
-        ("plan", "--scale", "nonsense"),
+        ("plan", "--config", "nonsense"),
     ):
         told = str(run(*words).exception)
         assert words[-1] in told or words[1] in told

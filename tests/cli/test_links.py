@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench import cli
 from shiftbench.base import registry
 from shiftbench.provenance import trust
@@ -28,11 +28,12 @@ _SHARDS = "{root} data data/shards data/shards/left data/shards/sub data/shards/
 _RECIPES = "{root} recipes recipes/shift recipes/shift/shapes recipes/report recipes/report/index.json"
 COMMANDS = {
     "pull shards": f"{_CACHE} {_CACHE} {_SHARDS} {_SHARDS} {_RECIPES}",
-    "pull": f"{_CACHE} {_SHARDS} {_RECIPES} weights results results/report",
+    "pull": f"{_CACHE} {_SHARDS} {_RECIPES} checkpoints results results/report",
     "plan --write": f"{_RECIPES} {_RECIPES} data/shards results/report/index.html",
     "prune shards": f"{_SHARDS} .trash .trash/data .trash/data/shards data/local results results/previews",
-    "prune weights tables": "{root} weights weights/w results results/report results/tables .trash .trash/weights",
-    "doctor --unlock": "{root} weights weights/w data data/w logs logs/locks logs/locks/train-a .dvc .dvc/tmp "
+    "prune checkpoints tables": "{root} checkpoints checkpoints/w results results/report results/tables .trash "
+    ".trash/checkpoints",
+    "doctor --unlock": "{root} checkpoints checkpoints/w data data/w logs logs/locks logs/locks/train-a .dvc .dvc/tmp "
     ".dvc/tmp/lock .snakemake .snakemake/locks",
     "doctor --remotes": f"{_CACHE} {_SHARDS}",
     "audit --level 0 --only parameters": "{root} results results/report results/report/audit.html",
@@ -54,7 +55,7 @@ TARGETS = (
 """Where a link leads, from the folder around the checkout; or to another link, or to itself."""
 DRAWS = 4
 """Of each command."""
-_OF_ROOT = "data weights results recipes logs .trash".split()
+_OF_ROOT = "data checkpoints results recipes logs .trash".split()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     around = tmp_path_factory.mktemp("made")
     checkout, victim = around / "checkout", around / "victim"
     checkout.mkdir()
-    planned_campaign.make(checkout)
+    planned_benchmark.make(checkout)
     signed = f"{_gone()}@{socket.gethostname()}"
     texts = {
         victim / "project/package.json": "{}",
@@ -73,7 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         victim / f"w/.a.safetensors.{signed}.part": "half",
         victim / f"w/.part-b.{signed}-x_1/file": "half",
         victim / "lock": f"{signed}\n",
-        checkout / f"weights/.a.safetensors.{signed}.part": "half",
+        checkout / f"checkpoints/.a.safetensors.{signed}.part": "half",
         checkout / "logs/locks/train-a": f"{signed}\n",
         checkout / ".dvc/tmp/lock": f"{signed.partition('@')[0]}\n",
         **{checkout / root / "data/shards/left/over.json": "{}" for root in ("", "build")},
@@ -119,7 +120,7 @@ def _stored(around: Path, data: bytes, end: str = "") -> str:
 def drawn(draw: random.Random, around: Path, command: str) -> list[str]:
     """Set an output root and put links into a checkout; returns what was drawn."""
     checkout, root = around / "checkout", draw.choice([".", "build"])
-    (checkout / "params.yaml").write_text(yaml.safe_dump({**planned_campaign.PARAMS, "root": root}))
+    (checkout / "params.yaml").write_text(yaml.safe_dump({**planned_benchmark.PARAMS, "root": root}))
     oid = draw.choice(sorted(path.name for path in (around / "remote/files/md5").iterdir()))
     links: list[Path] = []
     for place in draw.choices(COMMANDS[command].split(), k=draw.choice([1, 1, 2, 2, 3])):
@@ -198,9 +199,9 @@ def test_without_links_the_same_commands_do_their_work(
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "trusted"))
     shutil.copytree(made, tmp_path / "a", symlinks=True)
     checkout = tmp_path / "a/checkout"
-    (checkout / "params.yaml").write_text(yaml.safe_dump({**planned_campaign.PARAMS, "root": "."}))
+    (checkout / "params.yaml").write_text(yaml.safe_dump({**planned_benchmark.PARAMS, "root": "."}))
     assert ended(monkeypatch, "doctor --unlock", tmp_path / "a") == 0
-    assert list(checkout.glob("weights/.*.part")) == []
+    assert list(checkout.glob("checkpoints/.*.part")) == []
     assert ended(monkeypatch, "pull shards", tmp_path / "a") == 0
     assert (checkout / "data/shards/sub/data.json").read_bytes() == b"theirs"
     assert (checkout / "recipes/report/index.json").is_file()

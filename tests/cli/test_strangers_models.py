@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.command_line import ends, run
 from shiftbench import cli
 from shiftbench.data import pins
@@ -19,11 +19,11 @@ MODEL = {"use": "callable", "path": "evil.py:predict", "trust": True}
 PICTURE = Path(__file__).parents[2] / "docs/report.png"
 COMMANDS = {
     "answers": "",
-    "calibrate": f"bright --weights {WEIGHTS} --samples 4",
+    "calibrate": f"bright --model {WEIGHTS} --samples 4",
     "cite": "",
     "claims": "",
     "describe": "models callable",
-    "detect": f"--weights {WEIGHTS} --image {PICTURE} --detectors msp",
+    "detect": f"--model {WEIGHTS} --image {PICTURE} --detectors msp",
     "doctor": "",
     "fetch": "digits_of_nobody",
     "list": "models",
@@ -37,14 +37,14 @@ COMMANDS = {
     "pull": "",
     "record": "",
     "release": "1.0 --unsigned",
-    "repair": "weights",
+    "repair": "checkpoints",
     "review": "params.yaml",
     "submit": "theirs",
     "systems": "palm",
     "verify": "",
-    "why": f"weights/{WEIGHTS}.safetensors",
+    "why": f"checkpoints/{WEIGHTS}.safetensors",
 }
-"""Each command, as one calls it in a campaign with that model. Stages are left out: they are the run."""
+"""Each command, as one calls it in a benchmark with that model. Stages are left out: they are the run."""
 ELSEWHERE = {"audit", "docs", "init", "publish"}
 """Slow ones: an audit is attacked in test_trust.py, the others read no params or refuse a folder without a commit."""
 STAGES = {"shift", "train", "evaluate", "score", "aggregate", "report"}
@@ -54,29 +54,29 @@ ASK = {"answers", "calibrate", "detect", "make", "record", "repair", "systems"}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A campaign with clean shards and the weights of a function, whose module leaves the file `ran`."""
+    """A benchmark with clean shards and the weights of a function, whose module leaves the file `ran`."""
     home = tmp_path_factory.mktemp("strangers") / "theirs"
     home.mkdir()
-    planned_campaign.make(home)
+    planned_benchmark.make(home)
     program = f"open({str(home.parent / 'ran')!r}, 'w').close()\ndef predict(samples):\n"
     (home / "evil.py").write_text(f"{program}    return [[1.0, 0.0, 0.0]] * len(samples)\n")
-    small = {"dataset": "shapes", "weights": [{"models": ["theirs"]}], "shifts": ["bright"]}
-    content = planned_campaign.PARAMS | {"models": {"theirs": MODEL}, "campaigns": {"small": small}}
+    small = {"dataset": "shapes", "models": [{"architectures": ["theirs"]}], "shifts": ["bright"]}
+    content = planned_benchmark.PARAMS | {"models": {"theirs": MODEL}, "benchmarks": {"small": small}}
     (home / "params.yaml").write_text(yaml.safe_dump(content))
     return home
 
 
 @pytest.fixture
 def theirs(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The campaign, entered and trusted by nobody."""
+    """The benchmark, entered and trusted by nobody."""
     monkeypatch.chdir(made)
     monkeypatch.setenv(trust.VARIABLE, str(made.parent / "nobody"))
     plans._code.cache_clear()
-    if not (made / f"weights/{WEIGHTS}.safetensors").is_file():
+    if not (made / f"checkpoints/{WEIGHTS}.safetensors").is_file():
         pins.pin(["evil.py"])
         jobs = ("shift/shapes/test/identity", f"train/{WEIGHTS}")
         params = yaml.safe_load((made / "params.yaml").read_text())
-        planned_campaign.run(made, *jobs, models=params["models"], campaigns=params["campaigns"])
+        planned_benchmark.run(made, *jobs, models=params["models"], benchmarks=params["benchmarks"])
     (made.parent / "ran").unlink(missing_ok=True)
     yield made
     sys.modules.pop("evil", None)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.command_line import ends, run
 from shiftbench.base import files, registry
 from shiftbench.base.errors import DataError, UntrustedError
 from shiftbench.provenance import trust
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan import planned_jobs
-from shiftbench.workflow.tools import init_campaign
+from shiftbench.workflow.tools import init_benchmark
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def theirs(tmp_path: Path, listed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout, entered; whatever of it is run leaves the file `ran`."""
     home = tmp_path / "theirs"
-    planned_campaign.make(home)
-    (home / "params.yaml").write_text(yaml.safe_dump(planned_campaign.PARAMS))
+    planned_benchmark.make(home)
+    (home / "params.yaml").write_text(yaml.safe_dump(planned_benchmark.PARAMS))
     mark = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
     for file in [*home.rglob("*.py"), home / "mine/__init__.py", home / "Snakefile"]:
         file.write_text(f"{file.read_text() if file.exists() else ''}\n{mark}")
@@ -103,10 +103,10 @@ def test_a_plan_that_needs_code_of_a_plugin_says_so(
 
 def test_a_plan_is_the_same_with_and_without_trust(theirs: Path) -> None:
     registry.Folders.only_read = True
-    read = planned_campaign.fingerprints(plans.load()[0])
+    read = planned_benchmark.fingerprints(plans.load()[0])
     registry.Folders.only_read = False
     plans._code.cache_clear()
-    assert planned_campaign.fingerprints(plans.load()[0]) == read
+    assert planned_benchmark.fingerprints(plans.load()[0]) == read
 
 
 # --- the rule --------------------------------------------------------------------------------------
@@ -153,8 +153,8 @@ def test_the_checkout_of_the_package_that_runs_is_trusted(
 def test_what_one_made_or_runs_is_trusted_at_once(
     tmp_path: Path, theirs: Path, listed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(init_campaign, "_call", lambda *_: None)
-    init_campaign.create(tmp_path / "mine")
+    monkeypatch.setattr(init_benchmark, "_call", lambda *_: None)
+    init_benchmark.create(tmp_path / "mine")
     assert listed.read_text() == f"{tmp_path / 'mine'}\n"
     planned_jobs.load({}, main=True)
     assert trust.is_trusted(theirs)

@@ -1,4 +1,4 @@
-"""The smoke campaign, and a SLURM of one node: its daemons on loopback, in a folder and on ports of their own."""
+"""The smoke benchmark, and a SLURM of one node: its daemons on loopback, in a folder and on ports of their own."""
 
 import getpass
 import os
@@ -20,7 +20,7 @@ from makers.repositories import Repository
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The shards of the smoke campaign, made without a cluster."""
+    """The shards of the smoke benchmark, made without a cluster."""
     repository = smoke(tmp_path_factory.mktemp("local") / "repository")
     repository.make("shards", *SMOKE)
     return repository

@@ -23,7 +23,7 @@ JOBS = "/apis/batch/v1/namespaces/default/jobs"
 class Kube:
     """What was asked of the server, and the pods that it runs.
 
-    The volume is mounted where it is: pods see the campaign under its own path, and a working folder of their
+    The volume is mounted where it is: pods see the benchmark under its own path, and a working folder of their
     own under another than `/workdir`, which a test cannot make.
     """
 

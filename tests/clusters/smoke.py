@@ -1,11 +1,11 @@
-"""The smoke campaign in a checkout, for the tests of clusters."""
+"""The smoke benchmark in a checkout, for the tests of clusters."""
 
 import shutil
 from pathlib import Path
 
 from makers.repositories import HOME, Repository, checkout
 
-SMOKE = ("--config", "scale=smoke")
+SMOKE = ("--config", "params=smoke")
 SHIFTS = [
     f"build/smoke/{kind}/digits/test/{shift}"
     for kind in ("data/shards", "results/previews")

@@ -1,4 +1,4 @@
-"""The smoke campaign through a real SLURM: the bytes of a local run, also after jobs were taken away half-way."""
+"""The smoke benchmark through a real SLURM: the bytes of a local run, also after jobs were taken away half-way."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def jobs() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def cluster(slurm: None, local: Repository, tmp_path: Path) -> Repository:
-    """The smoke campaign, two of whose shards are not made yet."""
+    """The smoke benchmark, two of whose shards are not made yet."""
     shutil.copytree(local.path, tmp_path / "repository", symlinks=True)
     for folder in SHIFTS:
         shutil.rmtree(tmp_path / "repository" / folder)
@@ -78,13 +78,13 @@ esac
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_smoke_campaign_has_the_bytes_of_a_local_run(slurm: None, local: Repository, tmp_path: Path) -> None:
+def test_the_smoke_benchmark_has_the_bytes_of_a_local_run(slurm: None, local: Repository, tmp_path: Path) -> None:
     local.make(*SMOKE)
     cluster = smoke(tmp_path / "repository")
     known = len(jobs())
     cluster.run("snakemake", *ON_SLURM, *SMOKE)
     assert len(jobs()) - known == 14, "two of the 15 jobs are one group"
-    folders = [f"build/smoke/{name}" for name in ("data", "weights", "results", "recipes")]
+    folders = [f"build/smoke/{name}" for name in ("data", "checkpoints", "results", "recipes")]
     mine, theirs = cluster.bytes(*folders), local.bytes(*folders)
     assert sorted(mine) == sorted(theirs)
     assert [name for name in mine if mine[name] != theirs[name]] == []
@@ -127,7 +127,7 @@ def test_jobs_that_are_taken_away_go_on_where_they_stopped(slurm: None, tmp_path
     assert run.wait(timeout=300) == 0
 
     assert reached(SHARDS, 3) | reached(RECORDS, 4) >= kept, "what was whole is not made again"
-    folders = ("data", "weights", "results")
+    folders = ("data", "checkpoints", "results")
     assert cluster.bytes(*folders) == undisturbed.bytes(*folders)
     left = [lock for lock in locks.find(cluster.path, cluster.path) if lock.what == "scratch"]
     assert left == []

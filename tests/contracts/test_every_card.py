@@ -64,21 +64,21 @@ def test_params_of_every_scale_are_right(slug, checkout):
     for scale in cards.load(slug).params:
         params = scales.load(f"systems/{slug}/{scale}", checkout)
         assert params.system.scale == scale
-        assert set(params.campaigns).isdisjoint(scales.load(None, checkout).campaigns)
+        assert set(params.benchmarks).isdisjoint(scales.load(None, checkout).benchmarks)
         assert [sorted(names) for names in arms(params).values() if len(names) > 1] == [], scale
 
 
 def arms(params: Params) -> dict[tuple[str, ...], set[str]]:
     """Return the names of all arms, by what is the same under whatever name: files, options and data."""
     found: dict[tuple[str, ...], set[str]] = {}
-    for name, campaign in params.campaigns.items():
-        for own in campaign.weights:
+    for name, benchmark in params.benchmarks.items():
+        for own in benchmark.models:
             for model, trainer in itertools.product(own.models, own.trainers):
                 parts = recipe_of(params, "models", model), recipe_of(params, "trainers", trainer)
-                arm = (own.dataset or campaign.dataset, *parts)
+                arm = (own.dataset or benchmark.dataset, *parts)
                 found.setdefault(arm, set()).add(f"{model}-{trainer}")
         for family in ("methods", "detectors"):
-            for one in getattr(campaign, family):
+            for one in getattr(benchmark, family):
                 found.setdefault((name, recipe_of(params, family, one)), set()).add(one)
     return found
 
@@ -193,17 +193,17 @@ def test_draws_are_enough_for_every_verdict(slug, checkout):
         for claim in judged:
             error = claims.share_of_error(len(judged), judge_claims.looks(card.looks, scale))
             needed = 2 * looked_at(claim, params) / error
-            assert params.bootstrap.draws >= needed - 1e-6, f"{scale}: {claim.says}"
+            assert params.bootstrap.resamples >= needed - 1e-6, f"{scale}: {claim.says}"
 
 
 def looked_at(claim: Claim, params: Params) -> int:
     """Return by how many values of a claim its error is divided, at most; with seeds as units draws decide no tail."""
     if claim.over == "seed":
         assert claim.value is not None
-        asks = [leaf.get("campaign") for leaf in leaves(claim.value)]
+        asks = [leaf.get("benchmark") for leaf in leaves(claim.value)]
         named = {name for one in asks for name in (one if isinstance(one, list) else [one])}
-        asked = [one for name, one in params.campaigns.items() if None in named or name in named]
-        n = max(len(own.seeds) for one in asked for own in one.weights)
+        asked = [one for name, one in params.benchmarks.items() if None in named or name in named]
+        n = max(len(own.seeds) for one in asked for own in one.model)
     elif claim.unit == "seed":
         return 0
     elif claim.over is None:
@@ -223,12 +223,12 @@ def fails(claim: Claim, values: NDArray[np.float64]) -> bool:
 
 
 def test_a_claim_that_cannot_fail_is_found():
-    same = {"metric": "accuracy", "weights": "net-erm"}
-    highest = {"max": {"metric": "accuracy", "weights": ["net-erm", "net-augmix"]}}
+    same = {"metric": "accuracy", "model": "net-erm"}
+    highest = {"max": {"metric": "accuracy", "model": ["net-erm", "net-augmix"]}}
     for value in ({"difference": [same, same]}, {"difference": [highest, same]}):
         claim = Claim.model_validate({"says": "-", "value": value, "margin": -0.01})
         assert not fails(claim, null_rows.under_the_null(claim, {"accuracy": (0, 1)}, 200))
-    other = {"difference": [same, {**same, "weights": "net-augmix"}]}
+    other = {"difference": [same, {**same, "model": "net-augmix"}]}
     claim = Claim.model_validate({"says": "-", "value": other, "margin": -0.01})
     assert fails(claim, null_rows.under_the_null(claim, {"accuracy": (0, 1)}, 200))
 
@@ -333,7 +333,7 @@ def _says_equal(says: str) -> bool:
 def _trainers(value: Any) -> Iterator[str]:
     """Yield the trainers that an expression's weights name."""
     if isinstance(value, Mapping):
-        named = value.get("weights") or []
+        named = value.get("model") or []
         for weights in [named] if isinstance(named, str) else named:
             parts = weights.rpartition("/")[2].split("-")
             yield from parts[1:2]

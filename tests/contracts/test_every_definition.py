@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers import planned_campaign, refactorings, watched_jobs
+from makers import planned_benchmark, refactorings, watched_jobs
 from shiftbench.provenance import code_digest, source_facts
 
 
 def test_each_definition_that_ran_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a small campaign: nothing ran that no recipe has, and a change of what ran makes its job another."""
-    planned_campaign.make(tmp_path)
+    """Of a small benchmark: nothing ran that no recipe has, and a change of what ran makes its job another."""
+    planned_benchmark.make(tmp_path)
     monkeypatch.chdir(tmp_path)
-    plan = planned_campaign.plan(tmp_path)
+    plan = planned_benchmark.plan(tmp_path)
     did, lacking = watched_jobs.make(plan, Path(plan.params.root))
     assert lacking == {}
     assert len(did) > 10

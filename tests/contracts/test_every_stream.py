@@ -15,12 +15,12 @@ def test_a_stream_is_planned_step_by_step(name):
     assert steps == module.steps(module.PARAMS)
     assert steps
     assert all(isinstance(step, Step) for step in steps)
-    campaign = {
+    benchmark = {
         "dataset": steps[0].dataset,
-        "weights": [{"models": ["convnet"], "trainers": ["erm"]}],
+        "models": [{"architectures": ["convnet"], "trainers": ["erm"]}],
         "streams": [name],
     }
-    plan = Plan.of(parameters.Params.model_validate({"campaigns": {"one": campaign}}))
+    plan = Plan.of(parameters.Params.model_validate({"benchmarks": {"one": benchmark}}))
     records = [ref.name for ref in plan.artifacts if ref.kind == "records" and f"/{name}/" in ref.name]
     assert records == [f"{steps[0].dataset}/convnet-erm-s0/plain/{name}/{i:03d}" for i in range(len(steps))]
     last = next(

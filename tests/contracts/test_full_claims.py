@@ -38,16 +38,16 @@ def several(value: Any) -> list[Any]:
 
 
 def made(params: Params, name: str) -> set[tuple[str, str, str]]:
-    """Return (weights, shift, campaign) of the rows of a campaign; weights with and without what they learnt from."""
-    campaign, found = params.campaigns[name], set()
-    walked = [params.options("streams", stream).get("shift") for stream in campaign.streams]
-    walked += [params.options("analyses", analysis).get("shift") for analysis in campaign.analyses]
-    shifts = {"identity", *campaign.shifts, *filter(None, walked)}
-    for weights in campaign.weights:
+    """Return (weights, shift, benchmark) of the rows of a benchmark; weights with and without what they learnt from."""
+    benchmark, found = params.benchmarks[name], set()
+    walked = [params.options("streams", stream).get("shift") for stream in benchmark.streams]
+    walked += [params.options("analyses", analysis).get("shift") for analysis in benchmark.analyses]
+    shifts = {"identity", *benchmark.shifts, *filter(None, walked)}
+    for weights in benchmark.models:
         for model in weights.models:
             for trainer in weights.trainers:
                 short = f"{model}-{trainer}"
-                learnt = f"{weights.dataset or campaign.dataset}/{short}"
+                learnt = f"{weights.dataset or benchmark.dataset}/{short}"
                 for shift in shifts:
                     found |= {(short, shift, name), (learnt, shift, name)}
     return found
@@ -58,16 +58,16 @@ def test_full_claims_name_what_their_scale_makes(slug: str, tmp_path: Path, monk
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     params = scales.load(f"systems/{slug}/full", tmp_path)
-    rows = {row for name in params.campaigns for row in made(params, name)}
+    rows = {row for name in params.benchmarks for row in made(params, name)}
     claims = {name: one for name, one in cards.load(slug).claims.items() if one.scale == "full"}
     assert claims
     for name, claim in claims.items():
         for selector in selectors(claim.value or {}):
-            for column, at in (("weights", 0), ("shift", 1), ("campaign", 2)):
+            for column, at in (("model", 0), ("shift", 1), ("benchmark", 2)):
                 named = set(several(selector[column])) if column in selector else set()
                 lacking = named - {row[at] for row in rows}
                 assert not lacking, f"{name}: {column} {sorted(lacking)}"
-            wanted = [set(several(selector.get(c, []))) for c in ("weights", "shift", "campaign")]
+            wanted = [set(several(selector.get(c, []))) for c in ("model", "shift", "benchmark")]
             assert any(all(not one or value in one for one, value in zip(wanted, row, strict=True)) for row in rows), (
                 f"{name}: no row has {selector}"
             )

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.command_line import said
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
@@ -43,9 +43,9 @@ def test_its_head_is_yaml_with_the_names_of_all_classes(names: list[str]) -> Non
 
 
 def test_a_stage_writes_it_and_the_receipt_has_it(tmp_path: Path, monkeypatch) -> None:
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     monkeypatch.chdir(tmp_path)
-    planned = planned_campaign.plan(tmp_path)
+    planned = planned_benchmark.plan(tmp_path)
     planned.write(tmp_path)
     job = planned.jobs["shift/shapes/test/identity"]
     said("shift", "--recipe", str(tmp_path / job.recipe_path))

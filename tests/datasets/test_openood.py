@@ -92,7 +92,7 @@ def test_every_set_of_the_overlay_becomes_shards(scale: str, tmp_path: Path, mon
 def test_plan_lists_what_is_yours_before_there_is_anything(
     scale: str, in_pristine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["shiftbench", "plan", "--scale", scale])
+    monkeypatch.setattr("sys.argv", ["shiftbench", "plan", "--config", scale])
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert not end.value.code

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.small_files import encoded, picture
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ShiftbenchError
@@ -127,18 +127,18 @@ def test_an_odd_picture_is_read(name: str) -> None:
 
 def test_an_unreadable_picture_is_counted_once(tmp_path: Path) -> None:
     """In folders that are cut into splits it stood in each of them."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     lay(cat=[png(n) for n in range(20)], dog=[png(n) for n in range(20, 40)])
     broken = [Path(f"photos/cat/{number}.png") for number in range(0, 20, 3)]
     for file in broken:
         file.write_bytes(file.read_bytes()[:60])
     pins.pin(["photos"])
     splits = ("train", "val", "test")
-    planned_campaign.run(
+    planned_benchmark.run(
         tmp_path,
         *(f"shift/own/{split}/identity" for split in splits),
         datasets={"own": {"use": "image_folder", "path": "photos", "on_error": "skip"}},
-        campaigns={"small": {"dataset": "own", "weights": planned_campaign.PARAMS["campaigns"]["small"]["weights"]}},
+        benchmarks={"small": {"dataset": "own", "models": planned_benchmark.PARAMS["benchmarks"]["small"]["models"]}},
     )
     manifests = [tmp_path / f"data/local/own/{split}/identity/0/manifest.json" for split in splits]
     lines = [line for one in skipped.among(manifests) for line in one.lines]
@@ -172,27 +172,27 @@ def test_a_wrong_folder_is_told(case: str) -> None:
 
 def test_what_cannot_be_learnt_from_is_told(tmp_path: Path) -> None:
     """Too few pictures for three splits."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     lay(cat=[png(1)], dog=[png(2)])
     pins.pin(["photos"])
-    small = planned_campaign.PARAMS["campaigns"]["small"] | {"dataset": "own", "shifts": []}
+    small = planned_benchmark.PARAMS["benchmarks"]["small"] | {"dataset": "own", "shifts": []}
     jobs = (f"shift/own/{split}/identity" for split in ("train", "val", "test"))
     with pytest.raises(DataError, match=r"own/val/identity/0 holds no sample; bring more, or ask for more"):
-        planned_campaign.run(
+        planned_benchmark.run(
             tmp_path,
             *jobs,
             "train/own/perceptron-mixup-s0",
             datasets={"own": {"use": "image_folder", "path": "photos"}},
-            campaigns={"small": small},
+            benchmarks={"small": small},
         )
 
 
 def test_equal_bytes_and_odd_names_are_told(tmp_path: Path) -> None:
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     lay(cat=[png(1), png(2), png(1)], dog=[png(2)])
     pins.pin(["photos"])
-    own = {"datasets__own": {"use": "image_folder", "path": "photos"}, "campaigns__small__dataset": "own"}
-    (found,) = unavailable.yours(planned_campaign.plan(tmp_path, **own))
+    own = {"datasets__own": {"use": "image_folder", "path": "photos"}, "benchmarks__small__dataset": "own"}
+    (found,) = unavailable.yours(planned_benchmark.plan(tmp_path, **own))
     assert found.twice == "2 (photos/cat/0.png and photos/cat/2.png)"
     Path(os.fsdecode(b"photos/cat/caf\xe9.png")).write_bytes(png(3))
     with pytest.raises(DataError, match=r"the name of 'photos/cat/caf\\udce9.png' is no UTF-8; rename"):

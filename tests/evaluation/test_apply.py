@@ -61,7 +61,7 @@ def test_a_shift_that_asks_a_model_gets_where_it_lies(monkeypatch):
     monkeypatch.setattr("shiftbench.base.registry.find", lambda *_: module)
     recipe = {"shift": {"name": "some", "use": "some", "options": {}}}
     recipe |= {"severity": 1.0, "seed": 0, "fresh": False}
-    inputs = {refs.weights("noise", "net", "erm"): Path("w"), refs.shards("noise", "val"): Path("m")}
+    inputs = {refs.checkpoint("noise", "net", "erm"): Path("w"), refs.shards("noise", "val"): Path("m")}
     assert Shifter.of(recipe, "noise", inputs)(SAMPLE).fields["image"].max() == 2
 
 

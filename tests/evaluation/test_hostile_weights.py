@@ -27,7 +27,7 @@ def drawn(random: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def test_damaged_weights_are_one_clear_error(tmp_path: Path) -> None:
+def test_damaged_model_are_one_clear_error(tmp_path: Path) -> None:
     random, said, file = np.random.default_rng(5), list[str](), tmp_path / "w.safetensors"
     for _ in range(200):
         file.write_bytes(drawn(random))

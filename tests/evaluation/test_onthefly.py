@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from makers import forgeries, planned_campaign
+from makers import forgeries, planned_benchmark
 from shiftbench.base import registry
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError
 from shiftbench.base.refs import Ref
@@ -33,13 +33,13 @@ STAGES = {"shift": shift.run, "train": train.run, "evaluate": functools.partial(
 RECORDS = Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/bright/2.5")
 GOLDEN = Ref("previews", "shapes/test/bright/2.5")
 SHARDS = Ref("shards", "shapes/test/bright/2.5")
-ONE = {"campaigns__small__weights": [{"models": ["perceptron"], "trainers": ["mixup"]}]}
+ONE = {"benchmarks__small__models": [{"architectures": ["perceptron"], "trainers": ["mixup"]}]}
 WHILE_READING = {"shifts__bright__materialise": False, **ONE}
 
 
 def make(home: Path, **over: Any) -> Plan:
     """Plan in `home` and run the jobs until there are records."""
-    plan = planned_campaign.plan(home, **over)
+    plan = planned_benchmark.plan(home, **over)
     plan.write(home)
     with contextlib.chdir(home):
         for verb, run in STAGES.items():
@@ -51,17 +51,17 @@ def make(home: Path, **over: Any) -> Plan:
 @pytest.fixture(scope="module")
 def _homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     stored, read = (tmp_path_factory.mktemp(name) for name in ("stored", "read"))
-    planned_campaign.make(stored)
+    planned_benchmark.make(stored)
     make(stored, **ONE)
     shutil.copytree(stored / "mine", read / "mine")
-    shutil.copytree(stored / "weights", read / "weights")
+    shutil.copytree(stored / "checkpoints", read / "checkpoints")
     make(read, **WHILE_READING)
     return stored, read
 
 
 @pytest.fixture
 def homes(_homes: tuple[Path, Path]) -> tuple[Path, Path]:
-    """One campaign with its shards stored, and the same one without them."""
+    """One benchmark with its shards stored, and the same one without them."""
     return _homes
 
 
@@ -133,13 +133,13 @@ def apply(images, severity, words, spread=0.2):
 @pytest.fixture
 def bright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Return a function that gives the scaffold's shift with a torch file of some tolerance."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     monkeypatch.setattr(registry.Folders, "extra", (tmp_path / "mine",))
     monkeypatch.delitem(sys.modules, "shiftbench_user.shifts_torch.bright", raising=False)
 
     def give(largest: int | None = 1) -> Shifter:
         if largest is not None:
-            planned_campaign.add(tmp_path, "shifts_torch", "bright", IN_TORCH.replace("LARGEST", str(largest)))
+            planned_benchmark.add(tmp_path, "shifts_torch", "bright", IN_TORCH.replace("LARGEST", str(largest)))
         module = registry.find("shifts", "bright")
         return Shifter(module, "bright", {"spread": 0.2}, 2.5, 0, "noise")
 
@@ -176,7 +176,7 @@ def test_torch_shifts_a_batch_within_its_tolerance(bright, tmp_path, shape, devi
 def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
     shutil.copytree(homes[1], tmp_path / "home")
     home = tmp_path / "home"
-    planned_campaign.add(home, "shifts_torch", "bright", IN_TORCH.replace("LARGEST", "1"))
+    planned_benchmark.add(home, "shifts_torch", "bright", IN_TORCH.replace("LARGEST", "1"))
     plan = make(home, **WHILE_READING, evaluate__shift_device="torch")
     beside = json.loads((home / f"{RECORDS.path}.run.json").read_text())
     assert beside["shifted_on"] == {"torch on cpu": 12}
@@ -187,14 +187,14 @@ def test_records_tell_that_torch_shifted_their_data(homes, tmp_path):
 
 
 def test_torch_is_refused_where_a_shift_has_no_torch_implementation(tmp_path):
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     message = (
         r"evaluate.shift_device = 'torch': there is no torch implementation of 'bright'; with `auto` or `cpu` it is "
         r"applied on the CPU, with shifts.bright.materialise: true it is stored"
     )
     with pytest.raises(ParamsError, match=message):
-        planned_campaign.plan(tmp_path, **WHILE_READING, evaluate__shift_device="torch")
-    assert planned_campaign.plan(tmp_path, **WHILE_READING, evaluate__shift_device="auto")
+        planned_benchmark.plan(tmp_path, **WHILE_READING, evaluate__shift_device="torch")
+    assert planned_benchmark.plan(tmp_path, **WHILE_READING, evaluate__shift_device="auto")
 
 
 def test_torch_beyond_its_tolerance_is_refused(bright, tmp_path):

@@ -77,7 +77,7 @@ REF = Ref("records", "a/b-c-s0/plain/a/test/identity/0")
 
 def test_receipts(tmp_path: Path) -> None:
     """What is no receipt is as good as none."""
-    artifact = Artifact.of(REF, {"verb": "evaluate"}, (Ref("weights", "a/b-c-s0"),))
+    artifact = Artifact.of(REF, {"verb": "evaluate"}, (Ref("checkpoints", "a/b-c-s0"),))
     output = tmp_path / REF.path
     output.parent.mkdir(parents=True)
     output.write_bytes(b"rows")
@@ -85,7 +85,7 @@ def test_receipts(tmp_path: Path) -> None:
         "fingerprint": artifact.fingerprint,
         "recipe": {"verb": "evaluate"},
         "made": {output.name: recipe.sha256(output)},
-        "consumed": {"weights/a/b-c-s0.safetensors": "1" * 64},
+        "consumed": {"checkpoints/a/b-c-s0.safetensors": "1" * 64},
     }
     file = recipe.receipt_path(tmp_path, REF)
     file.write_text(json.dumps(whole))

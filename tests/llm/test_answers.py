@@ -105,9 +105,9 @@ def test_a_warm_cache_asks_nobody(tmp_path: Path) -> None:
 
 
 def test_what_is_not_recorded_names_its_key_and_the_command(tmp_path: Path) -> None:
-    recorded = Cached(Answers(tmp_path), "toy@12", command="shiftbench answers --scale x")
+    recorded = Cached(Answers(tmp_path), "toy@12", command="shiftbench answers --config x")
     digest = request("a").key("toy@12").digest
-    with pytest.raises(DataError, match=rf"{digest} \(1 are missing\); `shiftbench answers --scale"):
+    with pytest.raises(DataError, match=rf"{digest} \(1 are missing\); `shiftbench answers --config"):
         recorded([request("a")])
 
 

@@ -1,4 +1,4 @@
-"""Metric rows as a card's campaigns would give them, with drawn numbers: for claims of a scale that is not run."""
+"""Metric rows as a card's benchmarks would give them, with drawn numbers: for claims of a scale that is not run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,16 +14,16 @@ DRAWS = 2_000
 
 
 def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> Rows:
-    """Return a row for each metric at each place of each campaign, means over training seeds.
+    """Return a row for each metric at each place of each benchmark, means over training seeds.
 
     Args:
         card: of a system.
         scale: whose params.
-        analysed: metrics of analyses, beside those of the campaigns -> what the names of their methods begin with.
+        analysed: metrics of analyses, beside those of the benchmarks -> what the names of their methods begin with.
     """
     params, made = card.params[scale], dict[tuple[str, ...], dict[str, Any]]()
-    for name, campaign in params["campaigns"].items():
-        for place in _places(params, name, campaign, analysed or {}):
+    for name, benchmark in params["benchmarks"].items():
+        for place in _places(params, name, benchmark, analysed or {}):
             made[tuple(map(str, place.values()))] = place
     places = pl.DataFrame(list(made.values()), schema=dict.fromkeys((*formats.METRICS.key, "seed"), pl.String))
     values = np.random.default_rng(0).uniform(0.2, 0.8, (len(places), 1 + DRAWS))
@@ -31,20 +31,20 @@ def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> R
 
 
 def _places(
-    params: Mapping[str, Any], name: str, campaign: Mapping[str, Any], analysed: Mapping[str, str]
+    params: Mapping[str, Any], name: str, benchmark: Mapping[str, Any], analysed: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     empty: dict[str, Any] = dict.fromkeys((*formats.METRICS.key, "seed"))
-    for some in campaign["weights"]:
+    for some in benchmark["models"]:
         for model in some["models"]:
-            weights = f"{campaign['dataset']}/{model}-{some['trainers'][0]}"
-            for method in campaign.get("methods", ["plain"]):
-                at = {"campaign": name, "dataset": campaign["dataset"], "weights": weights, "method": method}
-                metrics = [*campaign["metrics"], *(m for m, of in analysed.items() if method.startswith(of))]
+            weights = f"{benchmark['dataset']}/{model}-{some['trainers'][0]}"
+            for method in benchmark.get("methods", ["plain"]):
+                at = {"benchmark": name, "dataset": benchmark["dataset"], "model": weights, "method": method}
+                metrics = [*benchmark["metrics"], *(m for m, of in analysed.items() if method.startswith(of))]
                 for metric in metrics:
-                    for shift in ("identity", *campaign["shifts"]):
+                    for shift in ("identity", *benchmark["shifts"]):
                         yield {**empty, **at, "metric": metric, "shift": shift}
                     for group, shifts in _across(params, metric).items():
-                        if set(shifts) <= set(campaign["shifts"]):
+                        if set(shifts) <= set(benchmark["shifts"]):
                             yield {**empty, **at, "metric": metric, "group": group}
 
 

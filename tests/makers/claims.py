@@ -12,7 +12,7 @@ SHIFTS, SEEDS, DRAWS = ("blur", "fog", "snow"), (3, 5), 400
 
 
 def drawn_rows(random: np.random.Generator) -> Rows:
-    """Return rows of two nets, several seeds and shifts, of which a few draws are not defined, and of few clusters."""
+    """Return rows of two nets, several seeds and shifts, a few resamples not defined, few clusters."""
     seeds = range(int(random.choice(SEEDS)))
     units = [int(random.choice([5, 30, 400])), int(random.integers(2))]
     found = []
@@ -23,16 +23,16 @@ def drawn_rows(random: np.random.Generator) -> Rows:
             of_seeds[:, 0] = 0.5 + random.normal(0, 0.1)
             place = {"shift": shift, "severity": 3.0}
             found += [
-                {"weights": f"{net}-s{seed}", "seed": seed, "value": one, **place}
+                {"model": f"{net}-s{seed}", "seed": seed, "value": one, **place}
                 for seed, one in zip(seeds, of_seeds, strict=True)
             ]
-            found.append({"weights": net, "value": of_seeds.mean(axis=0), **place})
+            found.append({"model": net, "value": of_seeds.mean(axis=0), **place})
     return replace(rows(*found), units=np.array([units] * len(found)))
 
 
 def drawn_claim(random: np.random.Generator) -> Claim:
     """Return a claim of a mean, the largest or smallest, of seeds or samples, quantified or not, gated or not."""
-    one, other = ({"metric": "accuracy", "weights": f"net-{name}"} for name in ("augmix", "erm"))
+    one, other = ({"metric": "accuracy", "model": f"net-{name}"} for name in ("augmix", "erm"))
     over = str(random.choice(["", "shift", "seed"]))
     value: dict[str, object] = {"difference": [one, other]}
     if over != "shift":

@@ -14,7 +14,7 @@ from typing import Any
 
 from makers.repositories import Repository, bring_compiled
 
-OUTS = ("data", "weights", "results", "recipes", "logs")
+OUTS = ("data", "checkpoints", "results", "recipes", "logs")
 PROMISED = ("results/report/", "results/tables/", "results/claims/")
 """What a run that ends with success has made or found right."""
 WORDS: tuple[bytes, ...] = (
@@ -286,7 +286,7 @@ class Outcome:
     done: list[str]
 
 
-class Campaign:
+class Benchmark:
     """A checkout whose outputs are all made, and a copy that is damaged.
 
     Args:
@@ -381,7 +381,7 @@ def unlock(root: Path) -> None:
 def digests(root: Path) -> dict[str, str]:
     """Return the sha256 of each file of outputs; no receipts, recipes and run files."""
     found = {}
-    for out in ("data", "weights", "results"):
+    for out in ("data", "checkpoints", "results"):
         for file in (root / out).rglob("*"):
             name = file.relative_to(root).as_posix()
             if file.is_file() and not name.endswith((".receipt.json", ".run.json")):
@@ -392,7 +392,7 @@ def digests(root: Path) -> dict[str, str]:
 def receipts(root: Path) -> dict[str, tuple[Any, Any]]:
     """Return fingerprint and digests that the receipt of each output states."""
     found: dict[str, tuple[Any, Any]] = {}
-    for out in ("data", "weights", "results"):
+    for out in ("data", "checkpoints", "results"):
         for file in filter(Path.is_file, (root / out).rglob("*.receipt.json")):  # no pipe
             output = file.relative_to(root).as_posix().removesuffix(".receipt.json")
             try:

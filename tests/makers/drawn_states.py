@@ -1,4 +1,4 @@
-"""Small campaigns whose outputs stand in any way, in memory, and runs that do what the plan says."""
+"""Small benchmarks whose outputs stand in any way, in memory, and runs that do what the plan says."""
 
 import functools
 import itertools
@@ -17,7 +17,7 @@ from shiftbench.workflow.plan.plan import VERBS
 KINDS = {
     "fetch": ["sources"],
     "shift": ["shards", "previews"],
-    "train": ["weights"],
+    "train": ["checkpoints"],
     "evaluate": ["records", "features"],
     "score": ["scores", "searches", "overlaps", "analyses"],
     "aggregate": ["tables", "claims"],
@@ -25,7 +25,7 @@ KINDS = {
 }
 
 
-def campaign(draw: random.Random) -> list[Job]:
+def benchmark(draw: random.Random) -> list[Job]:
     """Draw jobs in the order of the data: each makes up to three outputs, of what others and itself made before."""
     jobs: list[Job] = []
     before: list[Artifact] = []
@@ -49,10 +49,10 @@ def campaign(draw: random.Random) -> list[Job]:
 
 @dataclass
 class World:
-    """A campaign's outputs in memory, with receipts as `recipe` reads them.
+    """A benchmark's outputs in memory, with receipts as `recipe` reads them.
 
     Attributes:
-        jobs: the campaign, edited by `edit`.
+        jobs: the benchmark, edited by `edit`.
         receipts: of each output that is here; None where it has none.
         damaged: outputs whose bytes are not those of their receipts.
     """

@@ -1,4 +1,4 @@
-"""What a planted fault is, and the outputs of the campaign in miniature that faults are planted in."""
+"""What a planted fault is, and the outputs of the benchmark in miniature that faults are planted in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from makers import forgeries
-from makers.made_campaign import Made
+from makers.made_benchmark import Made
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -47,14 +47,14 @@ FEATURES = Ref("features", "tiny/convnet-erm-s0/plain/tiny/val/identity/0")
 SCORES = Ref("scores", "tiny/convnet-erm-s0/plain/msp/tiny/test/identity/0")
 SEARCH = Ref("searches", "tiny/convnet-erm-s0/plain/gen")
 TABLES, REPORT = Ref("tables", "tiny"), Ref("report", "index")
-ONE, TWO = (Ref("weights", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
+ONE, TWO = (Ref("checkpoints", f"tiny/convnet-erm-s{seed}") for seed in (0, 1))
 PREVIEW = Ref("previews", "tiny/test/jpeg_compression/3")
 ALL = pl.lit(value=True)
 ACCURACY = (
     (pl.col("metric") == "accuracy")
     & (pl.col("shift") == "contrast")
     & (pl.col("severity") == 3)
-    & pl.col("weights").str.ends_with("-s0")
+    & pl.col("model").str.ends_with("-s0")
 )
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from makers import forgeries
 from makers.faults import ACCURACY, CONTRAST3, NOISE, ONE, RECORDS, TABLES, Faults, one_pixel
-from makers.made_campaign import Made, commit, forget, git
+from makers.made_benchmark import Made, commit, forget, git
 from shiftbench.provenance import recipe
 from shiftbench.workflow.tools import run_local
 
@@ -103,7 +103,7 @@ def _(made: Made) -> None:
 
 @planted("a parameter changed after the run", "reruns", "tiny")
 def _(made: Made) -> None:
-    made.plan(bootstrap__draws=60)
+    made.plan(bootstrap__resamples=60)
     commit()
 
 

@@ -28,7 +28,7 @@ from makers.faults import (
     copy_in,
     metadata,
 )
-from makers.made_campaign import Made, commit
+from makers.made_benchmark import Made, commit
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.workflow.tools import run_local
@@ -115,7 +115,7 @@ def _(made: Made) -> None:
     forgeries.update(made.root, REPORT)
 
 
-@planted("weights swapped, digests updated", "weights", ONE.path)
+@planted("weights swapped, digests updated", "checkpoints", ONE.path)
 def _(made: Made) -> None:
     forgeries.swap(made.root, ONE, TWO)
 
@@ -126,7 +126,7 @@ def _(made: Made) -> None:
     forgeries.weights(made.root, ONE, lambda state, _: state.update(other))
 
 
-@planted("weights as a pickle, which can run code, digests updated", "weights", ONE.path)
+@planted("weights as a pickle, which can run code, digests updated", "checkpoints", ONE.path)
 def _(made: Made) -> None:
     torch.save({"a": torch.zeros(1)}, made.root / ONE.path)
     forgeries.update(made.root, ONE)
@@ -197,7 +197,7 @@ def _(made: Made) -> None:
     run_local.make(plan, made.root)
 
 
-@planted("a net of one seed copied to another, digests updated", "weights", TWO.path)
+@planted("a net of one seed copied to another, digests updated", "checkpoints", TWO.path)
 def _(made: Made) -> None:
     with safe_open(made.root / ONE.path, framework="np") as opened:
         other = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -233,7 +233,7 @@ def _with_detector(made: Made, tells: str) -> None:
     folder = made.root / "mine/detectors"
     folder.mkdir(exist_ok=True)
     (folder / "knows.py").write_text(KNOWS.replace("TELLS", tells))
-    made.plan(campaigns__tiny__detectors=["msp", "gen", "mds", "knows"])
+    made.plan(benchmarks__tiny__detectors=["msp", "gen", "mds", "knows"])
     commit()
     run_local.make(made.plan(), made.root)
 
@@ -250,7 +250,7 @@ def _(made: Made) -> None:
     forgeries.update(made.root, TABLES)
 
 
-@planted("the log of a training halved, digests updated", "weights", f"{ONE.path}.log.parquet")
+@planted("the log of a training halved, digests updated", "checkpoints", f"{ONE.path}.log.parquet")
 def _(made: Made) -> None:
     half = pl.col("value") / 2
     forgeries.table(made.root, ONE, lambda f: f.with_columns(value=half), Path(f"{ONE.path}.log.parquet").name)

@@ -25,7 +25,7 @@ from makers.faults import (
     metadata,
     one_pixel,
 )
-from makers.made_campaign import Made, commit
+from makers.made_benchmark import Made, commit
 from shiftbench.base.files import sha256
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards

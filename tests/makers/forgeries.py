@@ -1,4 +1,4 @@
-"""Forgeries: an output of a made campaign is changed and all digests follow, so that only a deeper check can tell.
+"""Forgeries: an output of a made benchmark is changed and all digests follow, so that only a deeper check can tell.
 
 Each function takes the output root and an output, changes one thing, and calls `update`, as somebody does who wants to
 be believed. Nothing is made again. Only `flip` leaves the digests as they were.

@@ -83,7 +83,7 @@ def mined(inputs: dict[refs.Ref, Path], **params: Any) -> tuple[nets.State, list
 def begun(inputs: dict[refs.Ref, Path], state: nets.State, folder: Path, **params: Any) -> Any:
     """Return a job of LAPT from weights that mined."""
     file = training_jobs.write(folder / "mined.safetensors", state)
-    others = {ref: path for ref, path in inputs.items() if ref.kind != "weights"}
-    start = {refs.weights("tiny", "prompted", "neglabel"): file}
+    others = {ref: path for ref, path in inputs.items() if ref.kind != "checkpoints"}
+    start = {refs.checkpoint("tiny", "prompted", "neglabel"): file}
     given = {"images": "far", "trained": 4, "batch_size": 40, "epochs": 4, "lr": 0.05, **params}
     return training_jobs.job("prompted", "lapt", inputs={**others, **start}, model_params=MODEL, **given)

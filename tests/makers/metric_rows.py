@@ -9,10 +9,10 @@ from shiftbench.data import formats
 from shiftbench.statistics.expressions import Rows
 
 PLACE = {
-    "campaign": "c", "task": "classification", "method": "plain", "detector": None, "dataset": "d", "split": "test",
+    "benchmark": "c", "task": "classification", "method": "plain", "detector": None, "dataset": "d", "split": "test",
     "reference": None, "shift": "fog", "severity": 1.0, "group": None, "step": None, "metric": "accuracy",
 }  # fmt: skip
-FOG = {"metric": "accuracy", "weights": "net-erm", "shift": "fog"}
+FOG = {"metric": "accuracy", "model": "net-erm", "shift": "fog"}
 
 
 def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
@@ -21,9 +21,9 @@ def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
     for one in given:
         value = np.asarray(one["value"], dtype=float).ravel()
         values.append(value if len(value) > 1 else np.full(1 + draws, value[0]))
-        weights = f"d/{one['weights']}"
+        weights = f"d/{one['model']}"
         seed = int(weights.rsplit("-s", 1)[1]) if "-s" in weights else None
-        places.append({**PLACE, **one, "weights": weights, "seed": seed})
+        places.append({**PLACE, **one, "model": weights, "seed": seed})
     form = {c.name: pl.Float64 if c.name == "severity" else pl.String for c in formats.METRICS.columns}
     schema = {name: form[name] for name in formats.METRICS.key} | {"step": pl.Int32, "seed": pl.Int32}
     frame = pl.DataFrame([{n: p[n] for n in schema} for p in places], schema=schema)

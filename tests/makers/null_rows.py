@@ -139,7 +139,7 @@ def _places(leaf: Leaf, usual: Mapping[str, Any], *, zipped: int, seeded: bool) 
         if place["severity"] is not None:
             place["severity"] = float(place["severity"])
         seed = "" if place["seed"] is None else f"-s{place['seed']}"
-        yield place | {"weights": f"{place['weights']}{seed}"}
+        yield place | {"model": f"{place['model']}{seed}"}
 
 
 def _together(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
@@ -153,7 +153,7 @@ def _together(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
 
 def _round(columns: Mapping[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
     """Yield one value of each column, weights and seeds each with all others, the rest of lists that go round."""
-    free = ("weights", "seed")
+    free = ("model", "seed")
     longest = max(len(values) for name, values in columns.items() if name not in free)
     for at, *own in itertools.product(range(longest), *(columns[name] for name in free)):
         chosen = dict(zip(free, own, strict=True))

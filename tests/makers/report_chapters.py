@@ -14,7 +14,7 @@ from shiftbench.statistics import reliability
 
 
 def tables(maker: synthetic_tables.Maker, keep: Any = None) -> Tables:
-    """Return a campaign's tables as frames; `keep` filters the metric rows."""
+    """Return a benchmark's tables as frames; `keep` filters the metric rows."""
     rows = maker.finished()
     metrics = frame(formats.METRICS, rows)
     return Tables(
@@ -31,7 +31,7 @@ def frame(form: formats.Format, lines: Any) -> pl.DataFrame:
 
 
 def unknown(*models: str) -> Chapter:
-    """A campaign with groups of OOD sets and everything that is told of its detectors."""
+    """A benchmark with groups of OOD sets and everything that is told of its detectors."""
     maker = synthetic_tables.unknown(*models)
     others = {name: frame(synthetic_tables.OTHERS[name], lines) for name, lines in maker.others.items()}
     data = replace(tables(maker), **others, overlaps=frame(formats.OVERLAPS, synthetic_tables.overlaps()))

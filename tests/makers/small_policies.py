@@ -62,5 +62,5 @@ def job(
 def start(folder: Path, seed: int = 0) -> dict[Ref, Path]:
     """Write the weights that reinforcement begins with, and return them as a job's inputs."""
     state = dict(net(seed).state_dict())
-    ref = refs.weights("toy", "decoder", "sft", 0)
+    ref = refs.checkpoint("toy", "decoder", "sft", 0)
     return {ref: training_jobs.write(folder / "start.safetensors", state, ())}

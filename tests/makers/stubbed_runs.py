@@ -1,6 +1,6 @@
 """Runs of Snakemake with the Snakefile of this repository, in a process of their own, of jobs that write stubs.
 
-The campaign has jobs of all kinds. Its outputs are disturbed on the disk; Snakemake then runs as ever.
+The benchmark has jobs of all kinds. Its outputs are disturbed on the disk; Snakemake then runs as ever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from makers import commands, planned_campaign
+from makers import commands, planned_benchmark
 from makers.repositories import HOME, Repository
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan.plan import VERBS, Plan
@@ -30,10 +30,10 @@ from shiftbench.workflow.plan.planned_jobs import MARKERS, Request
 
 STUB = """#!/usr/bin/env -S python3 -IS
 import socket, sys
-with socket.socket(socket.AF_UNIX) as campaign:
-    campaign.connect({address!r})
-    campaign.sendall("\\0".join(sys.argv).encode() + b"\\n")
-    sys.exit(int(campaign.recv(8) or 1))
+with socket.socket(socket.AF_UNIX) as benchmark:
+    benchmark.connect({address!r})
+    benchmark.sendall("\\0".join(sys.argv).encode() + b"\\n")
+    sys.exit(int(benchmark.recv(8) or 1))
 """
 """What stands for the command `shiftbench`: a thread of the process in which Snakemake runs does the job."""
 
@@ -41,13 +41,13 @@ ASKS_A_NET = """
 from shiftbench.base import refs
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
 def needs(params):
-    return [refs.weights("shapes", params["judge"], "mixup", 7)]
+    return [refs.checkpoint("shapes", params["judge"], "mixup", 7)]
 """
 READS_SOURCES = """
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {}
 SOURCES = ("fashion_mnist",)
 """
-_NETS = [{"models": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}]
+_NETS = [{"architectures": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}]
 OVER: dict[str, Any] = {
     "fetch": {"folders": ["."]},  # somebody can bring the originals
     "shifts": {
@@ -57,10 +57,10 @@ OVER: dict[str, Any] = {
         "contrast": {"severities": [3], "materialise": False},
     },
     "detectors": {"gen": {"gamma": [0.1, 0.5], "M": 3}},
-    "campaigns": {
+    "benchmarks": {
         "small": {
             "dataset": "shapes",
-            "weights": _NETS,
+            "models": _NETS,
             "shifts": ["bright", "adversary", "contrast"],
             "ood": ["others"],
             "val_ood": ["elsewhere/test"],
@@ -69,7 +69,7 @@ OVER: dict[str, Any] = {
         },
         "large": {
             "dataset": "shapes",
-            "weights": _NETS,
+            "models": _NETS,
             "shifts": ["bright", "textured"],
             "methods": ["plain", "mirror"],
         },
@@ -87,21 +87,21 @@ EDITS: tuple[dict[str, Any], ...] = (
 
 
 def make(folder: Path) -> None:
-    """Write the campaign's files."""
-    planned_campaign.make(folder)
-    planned_campaign.add(folder, "shifts", "adversary", ASKS_A_NET)
-    planned_campaign.add(folder, "shifts", "textured", READS_SOURCES)
+    """Write the benchmark's files."""
+    planned_benchmark.make(folder)
+    planned_benchmark.add(folder, "shifts", "adversary", ASKS_A_NET)
+    planned_benchmark.add(folder, "shifts", "textured", READS_SOURCES)
     shapes = (folder / "mine/datasets/shapes.py").read_text()
     for name in ("others", "elsewhere"):
-        planned_campaign.add(folder, "datasets", name, shapes)
+        planned_benchmark.add(folder, "datasets", name, shapes)
     shutil.copy(HOME / "Snakefile", folder)
     for name in ("workflow", "profiles"):
         shutil.copytree(HOME / name, folder / name)
 
 
 def run(folder: Path, seed: int, count: int) -> list[str]:
-    """Disturb and run a campaign some times, in another process; return what went wrong."""
-    found: list[str] = _elsewhere(folder, seed, Campaign.history, count)
+    """Disturb and run a benchmark some times, in another process; return what went wrong."""
+    found: list[str] = _elsewhere(folder, seed, Benchmark.history, count)
     return found
 
 
@@ -119,12 +119,12 @@ class Ended:
 
 
 def after_a_run(folder: Path, *lines: str) -> list[Ended]:
-    """Make a campaign, then be Snakemake with each of some command lines, one after the other."""
-    return [Ended(*one) for one in _elsewhere(folder, 0, Campaign.be, ["", *lines])][1:]
+    """Make a benchmark, then be Snakemake with each of some command lines, one after the other."""
+    return [Ended(*one) for one in _elsewhere(folder, 0, Benchmark.be, ["", *lines])][1:]
 
 
-def _elsewhere(folder: Path, seed: int, do: Callable[[Campaign, Any], Any], what: Any) -> Any:
-    """Let a campaign do something in another process."""
+def _elsewhere(folder: Path, seed: int, do: Callable[[Benchmark, Any], Any], what: Any) -> Any:
+    """Let a benchmark do something in another process."""
     process = commands.context().Process(target=_be, args=(folder, seed, do, what))
     process.start()
     process.join()
@@ -133,22 +133,22 @@ def _elsewhere(folder: Path, seed: int, do: Callable[[Campaign, Any], Any], what
     return json.loads((folder / "done.json").read_text())
 
 
-def _be(folder: Path, seed: int, do: Callable[[Campaign, Any], Any], what: Any) -> None:
+def _be(folder: Path, seed: int, do: Callable[[Benchmark, Any], Any], what: Any) -> None:
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     os.chdir(folder)
     os.environ.pop("CI", None)  # jobs are threads here, of which each would hear what all of them open
     try:
-        done = do(Campaign(random.Random(seed)), what)
+        done = do(Benchmark(random.Random(seed)), what)
     except BaseException:  # noqa: BLE001 - the log is all that the test sees of this process
         traceback.print_exc()
         sys.exit(1)
     Path("done.json").write_text(json.dumps(done))
 
 
-class Campaign:
-    """The campaign in the working folder, and Snakemake in this process."""
+class Benchmark:
+    """The benchmark in the working folder, and Snakemake in this process."""
 
     def __init__(self, draw: random.Random) -> None:
         from shiftbench.provenance import recipe
@@ -167,16 +167,16 @@ class Campaign:
 
     @functools.cache  # noqa: B019 - as long as the process
     def _planned(self, edit: int) -> Plan:
-        return planned_campaign.plan(self.root, **OVER | EDITS[edit])
+        return planned_benchmark.plan(self.root, **OVER | EDITS[edit])
 
     def _listen(self) -> None:
         """Be what the command `shiftbench` asks for."""
-        campaign = self
+        benchmark = self
 
         class Command(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 _, _, _, file, *options = self.rfile.readline()[:-1].decode().split("\0")
-                campaign.job(Path(file), again="--again" in options)
+                benchmark.job(Path(file), again="--again" in options)
                 self.wfile.write(b"0")
 
         address = str(Path("socket").absolute())
@@ -201,7 +201,7 @@ class Campaign:
                 lost = [ref.path for ref in one.inputs if not run.path(ref).exists()]
                 assert not lost, f"{one.ref.path} is made without {lost}"
                 recipe._beside = lambda *_: {}  # the stub's manifests say nothing
-                new = self.draw.random() if self.varies and one.ref.kind == "weights" else ""
+                new = self.draw.random() if self.varies and one.ref.kind == "checkpoints" else ""
                 with scratch(run.path(one.ref)) as output:
                     output.write_text(f"{one.fingerprint} {new}")
                     run.commit(one, {run.path(one.ref).name: output})
@@ -285,7 +285,7 @@ class Campaign:
 
     def request(self) -> Request:
         """Draw what Snakemake is asked for, and which stages are to be made again."""
-        some = ["sources", "shards", "weights", "records", "tables"]
+        some = ["sources", "shards", "checkpoints", "records", "tables"]
         how = self.draw.random()
         targets = self.draw.sample([f"{MARKERS}/{name}.done" for name in self.plan.jobs], 2)
         if how < 0.5:
@@ -326,7 +326,7 @@ class Campaign:
 def commands_of(folder: Path, root: str) -> list[list[str]]:
     """Return the words of the shell commands that Snakemake would run for shards below an output root."""
     make(folder)
-    planned_campaign.load(folder, root=root)
+    planned_benchmark.load(folder, root=root)
     done = Repository(folder, HOME / "src").run("snakemake", "-n", "-p", "shards")
     _, *said = (done.stdout + done.stderr).split("Shell command: ")
     return [shlex.split(text.splitlines()[0]) for text in said if text.startswith("shiftbench")]

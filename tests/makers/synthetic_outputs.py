@@ -1,4 +1,4 @@
-"""An output root as the report finds it: tables of made-up campaigns, previews, receipts and the recipe."""
+"""An output root as the report finds it: tables of made-up benchmarks, previews, receipts and the recipe."""
 
 import base64
 import json
@@ -17,11 +17,11 @@ NASTY = "<script>alert('x')</script>&\""
 
 
 def params(dataset: str, **changes: Any) -> dict[str, Any]:
-    """Return a campaign as the recipe holds it."""
+    """Return a benchmark as the recipe holds it."""
     return {
         "dataset": dataset,
         "split": "test",
-        "weights": [],
+        "models": [],
         "methods": ["plain"],
         "shifts": [],
         "streams": [],
@@ -135,7 +135,7 @@ ABOUT = {
 
 
 def unknown() -> dict[str, Any]:
-    """Return the campaign whose OOD sets have groups."""
+    """Return the benchmark whose OOD sets have groups."""
     return params(
         "known", ood=synthetic_tables.OOD, detectors=list(synthetic_tables.DETECTORS), val_ood=["<i>animals</i>"]
     )
@@ -157,9 +157,9 @@ def root(folder: Path) -> Path:
         "unknown": synthetic_tables.unknown(),
     }
     for maker in makers.values():
-        maker.write(folder, bins=maker.campaign == "clothes")
+        maker.write(folder, bins=maker.benchmark == "clothes")
     content = {
-        "campaigns": {
+        "benchmarks": {
             "clothes": params(
                 "fashion_mnist",
                 shifts=["gaussian_noise", "fog", "contrast"],

@@ -1,4 +1,4 @@
-"""Tables of made-up campaigns, as aggregate would write them."""
+"""Tables of made-up benchmarks, as aggregate would write them."""
 
 import itertools
 import json
@@ -19,15 +19,15 @@ from shiftbench.statistics.search_tables import SEARCHED
 
 DRAWS = 40
 OTHERS = {"comparisons": formats.COMPARISONS, "risk_coverage": RISK_COVERAGE, "searches": SEARCHED, "roc": shown.ROC}
-PAIRED = [name for name in formats.METRICS.key if name != "weights"]
+PAIRED = [name for name in formats.METRICS.key if name != "model"]
 DIRECTION = {"accuracy": 1, "error": -1, "ece": -1, "nll": -1, "brier": -1}
 
 
 @dataclass
 class Maker:
-    """Rows of one campaign, filled place by place."""
+    """Rows of one benchmark, filled place by place."""
 
-    campaign: str
+    benchmark: str
     dataset: str
     task: str = "classification"
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -53,9 +53,9 @@ class Maker:
         self.rows.append(
             default
             | {
-                "campaign": self.campaign,
+                "benchmark": self.benchmark,
                 "task": self.task,
-                "weights": weights,
+                "model": weights,
                 "metric": metric,
                 "value": value,
                 "draws": draws,
@@ -74,11 +74,11 @@ class Maker:
         """Return all rows with means over seeds and intervals."""
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in self.rows:
-            groups.setdefault((row["weights"].rpartition("-s")[0], *(row[name] for name in PAIRED)), []).append(row)
+            groups.setdefault((row["model"].rpartition("-s")[0], *(row[name] for name in PAIRED)), []).append(row)
         means = [
             members[0]
             | {
-                "weights": family,
+                "model": family,
                 "seed": None,
                 "value": np.mean([m["value"] for m in members]),
                 "draws": np.mean([m["draws"] for m in members], axis=0),
@@ -102,7 +102,7 @@ class Maker:
 
     def write(self, root: Path, *, bins: bool = True) -> None:
         """Write the tables, and a receipt that names them."""
-        folder = root / "results/tables" / self.campaign
+        folder = root / "results/tables" / self.benchmark
         folder.mkdir(parents=True)
         rows = self.finished()
         for row in rows:
@@ -126,7 +126,7 @@ class Maker:
     def bins(self) -> list[dict[str, Any]]:
         """Return bins of confidence for each artifact that has an accuracy; confidence is 5 points too high."""
         artifacts = [row for row in self.rows if row["metric"] == "accuracy"]
-        names = ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step")
+        names = ("benchmark", "model", "method", "dataset", "split", "reference", "shift", "severity", "step")
         return [
             {
                 **{name: row[name] for name in names},
@@ -152,13 +152,13 @@ def differences(rows: list[dict[str, Any]]) -> Any:
         if row["seed"] is None and row["value"] is not None:
             places.setdefault(tuple(row[name] for name in PAIRED), []).append(row)
     for members in places.values():
-        for a, b in itertools.combinations(sorted(members, key=lambda row: row["weights"]), 2):
+        for a, b in itertools.combinations(sorted(members, key=lambda row: row["model"]), 2):
             gap = (by_seed(a) - by_seed(b)).mean(axis=0)
             sides = [dict(enumerate(by_seed(one))) for one in (a, b)]
             low, high, p_value = map(_known, intervals.of_gap(gap, sides))
             yield {name: a[name] for name in PAIRED} | {
-                "weights_a": a["weights"],
-                "weights_b": b["weights"],
+                "model_a": a["model"],
+                "model_b": b["model"],
                 "difference": a["value"] - b["value"],
                 "ci_low": low,
                 "ci_high": high,
@@ -175,7 +175,7 @@ SKILL = {"convnet-erm": 0.90, "convnet-augmix": 0.895, "vit-erm": 0.86, "vit-aug
 
 
 def clothes(shifts: tuple[str, ...] = ("gaussian_noise", "fog", "contrast")) -> Maker:
-    """A campaign with corruptions and OOD sets."""
+    """A benchmark with corruptions and OOD sets."""
     maker = Maker("clothes", "fashion_mnist")
     clean = "fashion_mnist/test/identity/0"
     for name, skill in SKILL.items():
@@ -226,7 +226,7 @@ def _wobble(weights: str) -> float:
 
 
 def reviews() -> Maker:
-    """A campaign on text, with one weights, a domain shift and a value that is not defined."""
+    """A benchmark on text, with one weights, a domain shift and a value that is not defined."""
     maker = Maker("reviews", "vader_amazon", "text_classification")
     clean = "vader_amazon/test/identity/0"
     weights = "vader_amazon/tfidf-tfidf_logreg-s0"
@@ -245,7 +245,7 @@ OOD = {"near": ["unknown"], "far": ["mnist", "<b>noise</b>"]}
 
 
 def unknown(*models: str) -> Maker:
-    """A campaign with groups of OOD sets, four detectors, and all that is told of them; default: one weights."""
+    """A benchmark with groups of OOD sets, four detectors, and all that is told of them; default: one weights."""
     maker = Maker("unknown", "known")
     clean = "known/test/identity/0"
     easy = {"unknown": -0.1, "mnist": 0.0, "<b>noise</b>": 0.04}
@@ -304,7 +304,7 @@ def comparisons(rows: list[dict[str, Any]]) -> Any:
 
 
 def _seeds(rows: list[dict[str, Any]]) -> list[str]:
-    return sorted({row["weights"] for row in rows if row["seed"] is not None})
+    return sorted({row["model"] for row in rows if row["seed"] is not None})
 
 
 def _searches(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -322,7 +322,7 @@ def _searches(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 row |= {"reason": None if area else "k = 5000: <i>more</i> than 4,000 samples"}
                 row |= {"chosen": area == best and number == areas.index(best), "n_id": 500, "n_ood": 300}
                 row |= {"effect": option if len(set(areas)) > 1 else ""}
-                who = {"campaign": "unknown", "weights": weights, "method": "plain", "detector": detector}
+                who = {"benchmark": "unknown", "model": weights, "method": "plain", "detector": detector}
                 found.append({**who, **row})
     return found
 
@@ -335,7 +335,7 @@ def _roc(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for detector, gain in DETECTORS.items() if weights.endswith("s0") else ():
             for dataset in (name for sets in OOD.values() for name in sets):
                 id, ood = random.normal(0, 1, 400), random.normal(1 + 10 * gain, 1, 300)
-                who = {"campaign": "unknown", "weights": weights, "method": "plain", "detector": detector}
+                who = {"benchmark": "unknown", "model": weights, "method": "plain", "detector": detector}
                 for kind, columns in (("roc", shown.roc(id, ood)), ("histogram", shown.histogram(id, ood))):
                     for x, one, two in zip(*columns, strict=True):
                         found.append({**who, "dataset": dataset, "kind": kind, "x": x, "id": one, "ood": two})
@@ -343,10 +343,10 @@ def _roc(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _risks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    place = {"campaign": "unknown", "method": "plain", "dataset": "known", "split": "test", "reference": None}
+    place = {"benchmark": "unknown", "method": "plain", "dataset": "known", "split": "test", "reference": None}
     place |= {"shift": "identity", "severity": 0.0, "step": None}
     return [
-        {**place, "weights": weights, "detector": detector, "accepted": 20 * at, "coverage": at / 100,
+        {**place, "model": weights, "detector": detector, "accepted": 20 * at, "coverage": at / 100,
          "risk": 0.14 * (at / 100) ** (2 + 10 * gain) + 0.01 * weights.endswith("s1")}
         for weights in _seeds(rows)
         for detector, gain in DETECTORS.items()

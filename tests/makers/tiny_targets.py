@@ -13,7 +13,7 @@ from shiftbench.plugins.models import convnet
 from shiftbench.workflow.stages.train import train_weights
 
 NET = {**convnet.PARAMS, "width": 4, "features": 16}
-WEIGHTS = refs.weights("tiny", "convnet", "erm", 0)
+WEIGHTS = refs.checkpoint("tiny", "convnet", "erm", 0)
 TRAIN = refs.shards("tiny", "train")
 NOISE = refs.shards("tiny", "test", "noise", 3)
 HELD = refs.shards("held", "test", "noise", 3)

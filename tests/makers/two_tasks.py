@@ -74,7 +74,7 @@ def small_vit(depth: int) -> nn.Module:
 def written(folder: Path, start: State, states: dict[str, State]) -> dict[Ref, Path]:
     named = {"start": start, **{CANDIDATES[task]: state for task, state in states.items()}}
     found = {
-        refs.weights("tiny", "vit", name): training_jobs.write(folder / f"{name}.safetensors", state, CLASSES)
+        refs.checkpoint("tiny", "vit", name): training_jobs.write(folder / f"{name}.safetensors", state, CLASSES)
         for name, state in named.items()
     }
     place = folder / "shards"

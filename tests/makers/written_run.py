@@ -32,7 +32,7 @@ ENVIRONMENT = {"python": "3.11.7", "packages": {"numpy": "2.4.6"}, "cpu_features
 
 def weights(seed: int) -> Ref:
     """Weights of one training seed."""
-    return refs.weights("pictures", "net", "erm", seed)
+    return refs.checkpoint("pictures", "net", "erm", seed)
 
 
 def records(seed: int, shards: Ref) -> Ref:
@@ -73,7 +73,7 @@ class Run:
                 own = {"batch_size": 16, "data": shards.name}
                 self.add(records(seed, shards), own, weights(seed), shards)
         self.table()
-        self.add(REPORT, {"campaigns": {"small": {}}}, TABLE)
+        self.add(REPORT, {"benchmarks": {"small": {}}}, TABLE)
         return self
 
     def add(self, ref: Ref, content: dict[str, Any], *inputs: Ref) -> None:
@@ -159,16 +159,16 @@ def _value(data: bytes) -> float:
 def _cell(seed: int, shards: Ref) -> dict[str, Any]:
     dataset, split, shift, severity = shards.parts
     place = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
-    who = {"weights": weights(seed).name, "method": "plain", "detector": None}
+    who = {"model": weights(seed).name, "method": "plain", "detector": None}
     return {**who, **place, "records": records(seed, shards).name, "scores": None}
 
 
 def _row(seed: str, shards: Ref, value: float) -> dict[str, Any]:
     dataset, split, shift, severity = shards.parts
     return {
-        "campaign": "small",
+        "benchmark": "small",
         "task": "classification",
-        "weights": f"pictures/net-erm{seed}",
+        "model": f"pictures/net-erm{seed}",
         "method": "plain",
         "detector": None,
         "dataset": dataset,

@@ -21,7 +21,7 @@ evaluate:
   outputs: full
   shift_device: cpu
 bootstrap:
-  draws: 100
+  resamples: 100
 datasets:
   fashion_mnist:
     slice:
@@ -62,17 +62,17 @@ metrics:
   mce: {normaliser: convnet-erm}
 analyses:
   separability: {c: 0.1}
-campaigns:
+benchmarks:
   clothes:
     dataset: fashion_mnist
     split: test
-    weights:
-      - models: [convnet]
+    models:
+      - architectures: [convnet]
         trainers: [erm]
         seeds: [0, 1]
         dataset: null
         methods: [plain]
-      - {models: [net]}
+      - {architectures: [net]}
     methods: [plain]
     shifts: [fog]
     streams: []
@@ -141,9 +141,9 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("  outputs: full", "  outputs: top5", 'evaluate.outputs = "top5": expected full or top20'),
     ("  shift_device: cpu", "  shift_device: cuda", "expected cpu, auto or torch"),
     ("bootstrap:", "bootstrap: 100\nbootstraps:", f"bootstrap = 100: {MAPPING}"),
-    ("  draws: 100", "  draws: -1", "bootstrap.draws = -1: expected 0 or more"),
-    ("  draws: 100", "  draws: 1000000", "bootstrap.draws = 1000000: expected 100000 or less"),
-    ("  draws: 100", "  draws: 1e3", f'bootstrap.draws = "1e3": {WHOLE}'),
+    ("  resamples: 100", "  resamples: -1", "bootstrap.resamples = -1: expected 0 or more"),
+    ("  resamples: 100", "  resamples: 1000000", "bootstrap.resamples = 1000000: expected 100000 or less"),
+    ("  resamples: 100", "  resamples: 1e3", f'bootstrap.resamples = "1e3": {WHOLE}'),
     ("datasets:", "dataset:", "dataset: unknown key; did you mean datasets?"),
     ("  fashion_mnist:", "  Fashion:", f"datasets.Fashion: {NAME}"),
     ("  fashion_mnist:", "  fashion_mnits:", "no datasets named 'fashion_mnits' (did you mean fashion_mnist, "),
@@ -203,57 +203,57 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("momentum: 0.9", "momentun: 1", "unknown option of shiftbench.plugins.optimizers.sgd; did you mean momentum?"),
     ("momentum: 0.9", "momentum: -0.9", "optimizers.sgd.momentum = -0.9: expected 0 or more"),
     ("methods:\n  plain: {}", "methods:\n  plane: {}", "no methods named 'plane' (did you mean plain?)"),
-    ("gamma: 0.1", "gamma: [0.1, 0.5]", "a list of values is searched on validation OOD, and a campaign"),
+    ("gamma: 0.1", "gamma: [0.1, 0.5]", "a list of values is searched on validation OOD, and a benchmark"),
     ("gamma: 0.1", "gamma: [a]", f'detectors.gen.gamma = ["a"]: {NUMBER}'),
     ("gamma: 0.1", "gama: 0.1", "unknown option of shiftbench.plugins.detectors.gen; did you mean gamma?"),
     ("detectors:\n", "detector:\n", "detector: unknown key; did you mean detectors?"),
     ("bins: 15", "bins: 0", "metrics.ece.bins = 0: expected 1 or more (default 15)"),
     ("metrics:\n", "metric:\n", "metric: unknown key; did you mean metrics, "),
     ("analyses:\n", "analysis:\n", "analysis: unknown key; did you mean analyses?"),
-    ("campaigns:\n", "campaings:\n", "campaings: unknown key; did you mean campaigns?"),
-    ("campaigns:\n", "campaings:\n", "campaigns is missing\n"),
-    ("  clothes:", "  Clothes:", f"campaigns.Clothes: {NAME}"),
-    ("  clothes:", "  1:", "campaigns.1: expected a text"),
-    ("  clothes:", "  null:", "campaigns: null cannot be a key"),
-    ("  clothes:", "  empty:\n  clothes:", f"campaigns.empty is empty: {MAPPING}"),
-    ("  clothes:", "  bare: {}\n  clothes:", "campaigns.bare.weights is missing"),
-    ("    dataset: fashion_mnist\n", "", "campaigns.clothes.dataset is missing"),
-    ("    dataset: fashion_mnist", "    dataset: [mnist]", f'campaigns.clothes.dataset = ["mnist"]: {TEXT}'),
+    ("benchmarks:\n", "benchmaks:\n", "benchmaks: unknown key; did you mean benchmarks?"),
+    ("benchmarks:\n", "benchmaks:\n", "benchmarks is missing\n"),
+    ("  clothes:", "  Clothes:", f"benchmarks.Clothes: {NAME}"),
+    ("  clothes:", "  1:", "benchmarks.1: expected a text"),
+    ("  clothes:", "  null:", "benchmarks: null cannot be a key"),
+    ("  clothes:", "  empty:\n  clothes:", f"benchmarks.empty is empty: {MAPPING}"),
+    ("  clothes:", "  bare: {}\n  clothes:", "benchmarks.bare.models is missing"),
+    ("    dataset: fashion_mnist\n", "", "benchmarks.clothes.dataset is missing"),
+    ("    dataset: fashion_mnist", "    dataset: [mnist]", f'benchmarks.clothes.dataset = ["mnist"]: {TEXT}'),
     ("    dataset: fashion_mnist", "    dataset: fashion-mnist", f'dataset = "fashion-mnist": {NAME}'),
-    ("    dataset: fashion_mnist", "    dataset: fashion_mnits", "campaigns.clothes.dataset asks for datasets"),
-    ("    dataset: fashion_mnist", "    dataset: mnist", "ood names 'mnist', the campaign's own dataset, which is ID"),
+    ("    dataset: fashion_mnist", "    dataset: fashion_mnits", "benchmarks.clothes.dataset asks for datasets"),
+    ("    dataset: fashion_mnist", "    dataset: mnist", "ood names 'mnist', the benchmark's own dataset, which is ID"),
     ("    dataset: fashion_mnist", "    dataset: image_folder", "nothing says where 'image_folder' lies on this mach"),
-    ("    split: test", "    split: tset", 'campaigns.clothes.split = "tset": expected train, val or test'),
-    ("      - models: [convnet]", "      - model: [convnet]", "weights.0.model: unknown key; did you mean models?"),
-    ("      - models: [convnet]", "      - models: convnet", f'weights.0.models = "convnet": {LIST}'),
-    ("      - models: [convnet]", "      - models: []", "weights.0.models = []: nothing is listed"),
-    ("      - models: [convnet]", "      - models: [convent]", "asks for models 'convent'"),
-    ("      - models: [convnet]", "      - models: [tfidf]", "the trainer 'erm' trains a net, and the model 'tfidf' ("),
-    ("      - models: [convnet]", "      - models: [net]", "the trainer 'erm' trains a net, and the model 'net' (onnx"),
-    ("        trainers: [erm]", "        trainers: []", "weights.0.trainers = []: nothing is listed"),
+    ("    split: test", "    split: tset", 'benchmarks.clothes.split = "tset": expected train, val or test'),
+    ("      - architectures: [convnet]", "      - model: [convnet]", "models.0.model: unknown key; "),
+    ("ures: [convnet]", "ures: convnet", f'models.0.architectures = "convnet": {LIST}'),
+    ("      - architectures: [convnet]", "      - architectures: []", "models.0.architectures = []: nothing is listed"),
+    ("      - architectures: [convnet]", "      - architectures: [convent]", "asks for models 'convent'"),
+    ("ures: [convnet]", "ures: [tfidf]", "the trainer 'erm' trains a net, and the model 'tfidf' ("),
+    ("ures: [convnet]", "ures: [net]", "the trainer 'erm' trains a net, and the model 'net' (onnx"),
+    ("        trainers: [erm]", "        trainers: []", "models.0.trainers = []: nothing is listed"),
     ("        trainers: [erm]", "        trainers: [emr]", "asks for trainers 'emr'"),
     ("        trainers: [erm]", "        trainers: [given]", "nothing says where 'convnet' is"),
     ("        trainers: [erm]", "        trainers: [pretrained]", "takes weights that a model brings, and 'convnet'"),
     ("        trainers: [erm]", "        trainers: [boxes]", "0.trainers: 'boxes' is for detection, and 'fashion_"),
     ("        methods: [plain]", "        methods: [box_filters]", "0.methods: 'box_filters' is for detection, a"),
     ("        trainers: [erm]\n", "", "no trainers are named, and the model 'convnet' is a net that is to be trained"),
-    ("    weights:\n      - models", "    weights: []\n    w:\n      - models", "campaigns.clothes.weights = []: noth"),
-    ("        seeds: [0, 1]", "        seeds: [0, 0]", "weights.0.seeds = [0, 0]: 0 stands twice"),
-    ("        seeds: [0, 1]", "        seeds: 0..4", f'weights.0.seeds = "0..4": {LIST}'),
-    ("        seeds: [0, 1]", "        seeds: [-1]", "weights.0.seeds.0 = -1: expected 0 or more"),
+    ("    models:\n      - arch", "    models: []\n    w:\n      - arch", "benchmarks.clothes.models = []: noth"),
+    ("        seeds: [0, 1]", "        seeds: [0, 0]", "models.0.seeds = [0, 0]: 0 stands twice"),
+    ("        seeds: [0, 1]", "        seeds: 0..4", f'models.0.seeds = "0..4": {LIST}'),
+    ("        seeds: [0, 1]", "        seeds: [-1]", "models.0.seeds.0 = -1: expected 0 or more"),
     ("        dataset: null", "        dataset: vader_amazon", "'vader_amazon' is of the task text_classification"),
-    ("        methods: [plain]", "        methods: []", "weights.0.methods = []: nothing is listed"),
+    ("        methods: [plain]", "        methods: []", "models.0.methods = []: nothing is listed"),
     ("    methods: [plain]\n    sh", "    methods: [tnet]\n    sh", "clothes.methods asks for methods 'tnet'"),
     ("    shifts: [fog]", "    shifts: [foq]", "asks for shifts 'foq'"),
-    ("    shifts: [fog]", "    shifts: [fog, fog]", "campaigns.clothes.shifts = [\"fog\", \"fog\"]: 'fog' stands twic"),
+    ("    shifts: [fog]", "    shifts: [fog, fog]", "clothes.shifts = [\"fog\", \"fog\"]: 'fog' stands twice"),
     ("    shifts: [fog]", "    shifts: [fog+nope]", "asks for shifts 'fog+nope'"),
     ("    shifts: [fog]", "    shifts: [char_noise]", "char_noise changes the text of a sample"),
     ("    shifts: [fog]", "    shifts: [fog+char_noise]", "fog+char_noise changes the text of a sample"),
-    ("    shifts: [fog]", "    shifts: [mnist_to_digits]", "'mnist_to_digits' is relative to 'mnist', but the campaig"),
-    ("    shifts: [fog]", "    shifts: [domain]", "campaigns.clothes: shifts.domain.dataset is missing"),
+    ("    shifts: [fog]", "    shifts: [mnist_to_digits]", "'mnist_to_digits' is relative to 'mnist', but the benchma"),
+    ("    shifts: [fog]", "    shifts: [domain]", "benchmarks.clothes: shifts.domain.dataset is missing"),
     ("    streams: []", "    streams: [raising]", "asks for streams 'raising'"),
     ("    ood: [mnist]", "    ood: mnist", f'clothes.ood = "mnist": {LIST}: [one, two], or a mapping of keys'),
-    ("    ood: [mnist]", "    ood: {near: mnist}", f'campaigns.clothes.ood.near = "mnist": {LIST}'),
+    ("    ood: [mnist]", "    ood: {near: mnist}", f'benchmarks.clothes.ood.near = "mnist": {LIST}'),
     ("    ood: [mnist]", "    ood: {near: []}", "the group 'near' is empty; expected one or more datasets"),
     ("    ood: [mnist]", "    ood: [mnist, mnist]", "'mnist' stands twice"),
     ("    ood: [mnist]", "    ood: {near: [mnist], far: [mnist]}", "ood names 'mnist' twice; a set belongs to one gro"),
@@ -263,25 +263,25 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("    val_ood: []", "    val_ood: [digits/tset]", "expected a dataset, or one of its splits"),
     ("    val_ood: []", "    val_ood: [digits, digits/val]", "val_ood: digits/val stands twice"),
     ("    full_spectrum: false", "    full_spectrum: often", f'full_spectrum = "often": {FLAG}'),
-    ("    detectors: [gen]", "    detectors: []", "campaigns.clothes.ood: no detector looks at these sets"),
+    ("    detectors: [gen]", "    detectors: []", "benchmarks.clothes.ood: no detector looks at these sets"),
     ("    detectors: [gen]", "    detectors: [mps]", "asks for detectors 'mps'"),
-    ("    metrics: [ece, mce, auroc]", "    metrics: []", "campaigns.clothes.metrics = []: nothing is listed"),
+    ("    metrics: [ece, mce, auroc]", "    metrics: []", "benchmarks.clothes.metrics = []: nothing is listed"),
     ("    metrics: [ece, mce, auroc]", "    metrics: [acc]", "asks for metrics 'acc'"),
     ("    metrics: [ece, mce, auroc]", "    metrics: [map50]", "map50 is of another task: it reads scores, which reco"),
-    ("normaliser: convnet-erm", "normaliser: nobody", "mce: its normaliser 'nobody' is none of the campaign's weights"),
+    ("normaliser: convnet-erm", "normaliser: nobody", "mce: its normaliser 'nobody' is none of the benchmark's models"),
     ("    ood: [mnist]\n", "", "auroc compares scores of detectors on OOD sets; name some under `ood:`"),
     ("    analyses: []", "    analyses: [nothing]", "asks for analyses 'nothing'"),
     ("    analyses: []", "    analyses: [separability, separability]", "'separability' stands twice"),
     ("    analyses: []", "    analyses: [separability]", "analyses.separability: no datasets named"),
     ("    features: [val]", "    features: [val, val]", "'val' stands twice"),
-    ("    features: [val]", "    feature: [val]", "campaigns.clothes.feature: unknown key; did you mean features?"),
+    ("    features: [val]", "    feature: [val]", "benchmarks.clothes.feature: unknown key; did you mean features?"),
 ]  # fmt: skip
 
 FILES = {
-    "": "is empty; expected a mapping of keys, `campaigns:` among them",
+    "": "is empty; expected a mapping of keys, `benchmarks:` among them",
     "# nothing": "is empty",
-    "seed: 0": "campaigns is missing",
-    "campaigns:": f"campaigns is empty: {MAPPING}",
+    "seed: 0": "benchmarks is missing",
+    "benchmarks:": f"benchmarks is empty: {MAPPING}",
     "- a": "must be a mapping of keys (`key: value`), found a list",
     "seed:0": 'found only "seed:0"',
     "<html><body>404</body></html>": "is an HTML or XML page; expected YAML",

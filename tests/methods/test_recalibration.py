@@ -23,8 +23,8 @@ from shiftbench.plugins.tasks import LabelSpace, classification
 
 CLASSES = tuple("abcd")
 NAMES = ("temperature_scaling", "vector_scaling", "isotonic")
-WEIGHTS = refs.weights("toy", "net", "erm", 0)
-PARAMS = {"weights": WEIGHTS.name, "stream": "toy/test/fog", "step": "3"}
+WEIGHTS = refs.checkpoint("toy", "net", "erm", 0)
+PARAMS = {"checkpoint": WEIGHTS.name, "stream": "toy/test/fog", "step": "3"}
 
 
 def records(n: int, seed: int, sharpness: float = 3.0, first: int = 0) -> pa.Table:

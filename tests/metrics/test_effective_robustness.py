@@ -23,7 +23,7 @@ def both(weights: str, clean: float, shifted: float) -> list[Row]:
 
 def found(rows: list[Row], **options: object) -> dict[tuple[str, str | None, float | None], Row]:
     made = metric.compute(rows, **{**metric.PARAMS, "of": "map", **options})  # type: ignore[arg-type]
-    return {(one.weights, one.shift, one.severity): one for one in made}
+    return {(one.model, one.shift, one.severity): one for one in made}
 
 
 @pytest.mark.parametrize(
@@ -100,5 +100,5 @@ def test_lines_that_cannot_be_are_told() -> None:
         found(rows, slope=0.45)
     with pytest.raises(ParamsError, match="scale: 'log' .did you mean logit"):
         found(rows, scale="log", zoo=["a"])
-    with pytest.raises(ParamsError, match="zoo: 'b' has no rows in this campaign"):
+    with pytest.raises(ParamsError, match="zoo: 'b' has no rows in this benchmark"):
         found(rows, zoo=["b"])

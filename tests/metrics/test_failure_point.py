@@ -15,7 +15,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.workflow.stages.aggregate import Tables, aggregate
@@ -88,32 +88,32 @@ def test_value_by_hand(tmp_path: Path) -> None:
     tables = aggregate([one for name, right in WORKED.items() for one in path(tmp_path, name, right)], ASKED, 0, 0)
     # erm: the sixth is wrong without shift and does not count. The others are first wrong nowhere (5 + 2 = 7), at
     # 5, at 3 (right again at 5), at 1 (and right again), nowhere: (7 + 5 + 3 + 1 + 7) / 5.
-    erm = point(tables, weights="toy/net-erm-s0")
+    erm = point(tables, model="toy/net-erm-s0")
     assert (erm["value"], erm["n"], erm["unit"]) == (pytest.approx(4.6), 5, "key")
     assert (erm["shift"], erm["severity"], erm["reference"]) == ("fog", None, "toy/test/identity/0")
     # mix: four never fail, two at 5: (4 x 7 + 2 x 5) / 6
-    assert point(tables, weights="toy/net-mix-s0")["value"] == pytest.approx(38 / 6)
+    assert point(tables, model="toy/net-mix-s0")["value"] == pytest.approx(38 / 6)
     (paired,) = (
         row
         for row in tables.differences.to_pylist()
-        if row["metric"] == "failure_point" and row["shift"] and row["weights_a"].endswith("-s0")
+        if row["metric"] == "failure_point" and row["shift"] and row["model_a"].endswith("-s0")
     )
-    assert (paired["weights_a"], paired["weights_b"]) == ("toy/net-erm-s0", "toy/net-mix-s0")
+    assert (paired["model_a"], paired["model_b"]) == ("toy/net-erm-s0", "toy/net-mix-s0")
     assert paired["difference"] == pytest.approx(4.6 - 38 / 6)
 
 
 def test_histogram_by_hand(tmp_path: Path) -> None:
     tables = aggregate(path(tmp_path, "net-erm-s0", WORKED["net-erm-s0"]), ASKED, 0, 0)
-    shares = rows(tables, metric="failure_share", weights="toy/net-erm-s0")
+    shares = rows(tables, metric="failure_share", model="toy/net-erm-s0")
     assert {row["severity"]: row["value"] for row in shares} == {1.0: 0.2, 3.0: 0.2, 5.0: 0.2}
 
 
 def test_steps_as_in_cns_bench(tmp_path: Path) -> None:
     # Scales 0 to 2.5 in steps of 0.5; what never fails counts 3.0.
     right = dict.fromkeys((0.0, 0.5, 1.0, 1.5, 2.0, 2.5), "11") | {1.5: "10"}
-    assert point(aggregate(path(tmp_path, "n-e-s0", right), ASKED, 0, 0), weights="toy/n-e-s0")[
-        "value"
-    ] == pytest.approx((3.0 + 1.5) / 2)
+    assert point(aggregate(path(tmp_path, "n-e-s0", right), ASKED, 0, 0), model="toy/n-e-s0")["value"] == pytest.approx(
+        (3.0 + 1.5) / 2
+    )
 
 
 def literal(answers: dict[float, Answers], weights: dict[str, int]) -> tuple[float, dict[float, float]]:
@@ -155,19 +155,19 @@ def test_replicates_agree_with_a_literal_version(tmp_path: Path, seed: int) -> N
     keys = sorted(answers[0.0])
     matrix = bootstrap.weights(pa.array(keys), 30, 7)
     expected = [literal(answers, dict(zip(keys, matrix[:, draw].tolist(), strict=True))) for draw in range(31)]
-    where = {"metric": "failure_point", "weights": "toy/net-e-s0", "shift": "fog"}
-    assert point(tables, weights="toy/net-e-s0")["value"] == pytest.approx(expected[0][0])
+    where = {"metric": "failure_point", "model": "toy/net-e-s0", "shift": "fog"}
+    assert point(tables, model="toy/net-e-s0")["value"] == pytest.approx(expected[0][0])
     assert draws_of(tables, **where) == pytest.approx([value for value, _ in expected[1:]])
     for severity in (0.7, 1.0, 2.5):
-        at = {"metric": "failure_share", "weights": "toy/net-e-s0", "severity": severity}
+        at = {"metric": "failure_share", "model": "toy/net-e-s0", "severity": severity}
         assert draws_of(tables, **at) == pytest.approx([found[severity] for _, found in expected[1:]])
 
 
 def test_mean_is_that_of_the_histogram(tmp_path: Path) -> None:
     artifacts = [artifact(tmp_path, "n-e-s0", s, found) for s, found in random_path(5).items()]
     tables = aggregate(artifacts, ASKED, 20, 0)
-    mean = draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift="fog")
-    shares = {s: draws_of(tables, metric="failure_share", weights="toy/n-e-s0", severity=s) for s in (0.7, 1.0, 2.5)}
+    mean = draws_of(tables, metric="failure_point", model="toy/n-e-s0", shift="fog")
+    shares = {s: draws_of(tables, metric="failure_share", model="toy/n-e-s0", severity=s) for s in (0.7, 1.0, 2.5)}
     never = 1 - sum(shares.values())
     assert mean == pytest.approx(sum(s * share for s, share in shares.items()) + 4.0 * never)
 
@@ -192,7 +192,7 @@ def test_groups_and_samples_without_a_label(tmp_path: Path) -> None:
     groups = {"k0": "x", "k1": "x", "k2": "y", "k3": "y"}
     right = {0.0: "111-", 1.0: "101-", 2.0: "100-"}
     tables = aggregate(path(tmp_path, "n-e-s0", right, groups=groups), ASKED, 0, 0)
-    seeds = {"weights": "toy/n-e-s0"}
+    seeds = {"model": "toy/n-e-s0"}
     found = {group: point(tables, group=group, **seeds) for group in (None, "x", "y")}
     # never (3), at 1, at 2; the fourth has no label
     assert {group: row["value"] for group, row in found.items()} == {None: 2.0, "x": 2.0, "y": 2.0}
@@ -201,22 +201,22 @@ def test_groups_and_samples_without_a_label(tmp_path: Path) -> None:
 
 def test_of_nothing_there_is_no_value(tmp_path: Path) -> None:
     tables = aggregate(path(tmp_path, "n-e-s0", {0.0: "00", 1.0: "11"}), ASKED, 5, 0)
-    found = point(tables, weights="toy/n-e-s0")
+    found = point(tables, model="toy/n-e-s0")
     assert (found["value"], found["ci_low"], found["n"]) == (None, None, 0)
 
 
 def test_seeds_are_meaned(tmp_path: Path) -> None:
     artifacts = path(tmp_path, "n-e-s0", {0.0: "11", 1.0: "10"}) + path(tmp_path, "n-e-s1", {0.0: "11", 1.0: "00"})
-    assert point(aggregate(artifacts, ASKED, 0, 0), weights="toy/n-e")["value"] == pytest.approx(1.25)
+    assert point(aggregate(artifacts, ASKED, 0, 0), model="toy/n-e")["value"] == pytest.approx(1.25)
 
 
 def test_shifts_are_meaned(tmp_path: Path) -> None:
     right = {0.0: "11", 1.0: "10", 2.0: "10"}
     artifacts = path(tmp_path, "n-e-s0", right) + path(tmp_path, "n-e-s0", {0.0: "11", 4.0: "11"}, shift="snow")[1:]
     tables = aggregate(artifacts, ASKED, 9, 0)
-    values = [point(tables, weights="toy/n-e-s0", shift=shift)["value"] for shift in ("fog", "snow", None)]
+    values = [point(tables, model="toy/n-e-s0", shift=shift)["value"] for shift in ("fog", "snow", None)]
     assert values == [2.0, 8.0, 5.0]  # (3 + 1) / 2, never: 4 + 4, their mean
-    drawn = [draws_of(tables, metric="failure_point", weights="toy/n-e-s0", shift=shift)
+    drawn = [draws_of(tables, metric="failure_point", model="toy/n-e-s0", shift=shift)
              for shift in ("fog", "snow", None)]  # fmt: skip
     assert drawn[2] == pytest.approx((drawn[0] + drawn[1]) / 2, nan_ok=True)
 

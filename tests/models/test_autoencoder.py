@@ -79,7 +79,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
     partners = sorted(training_jobs.pictures(12, seed=3), key=lambda sample: sample.key)
     shards.write(partners, folder, fields, about, 1 << 20)
     return {
-        refs.weights("tiny", "autoencoder", "autoencoding"): weights,
+        refs.checkpoint("tiny", "autoencoder", "autoencoding"): weights,
         refs.shards("tiny", "test"): home / "test" / "manifest.json",
         refs.shards("tiny", "val"): folder / "manifest.json",
     }

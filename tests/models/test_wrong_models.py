@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from makers import attacks, planned_campaign
+from makers import attacks, planned_benchmark
 from shiftbench.base.errors import ShiftbenchError
 from shiftbench.base.refs import Ref
 from shiftbench.data import pins
@@ -161,9 +161,9 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A campaign's folder with clean shards of three classes; each test brings its model there."""
+    """A benchmark's folder with clean shards of three classes; each test brings its model there."""
     home = tmp_path_factory.mktemp("home")
-    planned_campaign.make(home)
+    planned_benchmark.make(home)
     return home
 
 
@@ -172,10 +172,10 @@ def run(home: Path, path: str, **options: Any) -> None:
     name = path.partition(":")[0]
     if Path(name).is_file():
         pins.pin([name])
-    small = {"dataset": "shapes", "weights": [{"models": ["theirs"]}]}
+    small = {"dataset": "shapes", "models": [{"architectures": ["theirs"]}]}
     theirs = {"use": KINDS.get(name.rpartition(".")[2], ""), "path": path, **options}
     jobs = ("shift/shapes/test/identity", "train/shapes/theirs-given-s0", "evaluate/shapes/theirs-given-s0/plain")
-    planned_campaign.run(home, *jobs, models={"theirs": theirs}, campaigns={"small": small}, shifts={})
+    planned_benchmark.run(home, *jobs, models={"theirs": theirs}, benchmarks={"small": small}, shifts={})
 
 
 @pytest.fixture

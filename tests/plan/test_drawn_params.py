@@ -35,9 +35,9 @@ def test_any_edit_is_planned_or_told(root: Path, data: Any, edit: str, value: An
     edited = _edited(content, path, edit, value)
     try:
         read = loading.check(edited, "params.yaml", root)
-        campaign = path[1] if path[0] == "campaigns" and path[1:2] else "figures"
-        kept = {name: one for name, one in read.campaigns.items() if name == campaign}
-        plan.Plan.of(read.model_copy(update={"campaigns": kept}))
+        benchmark = path[1] if path[0] == "benchmarks" and path[1:2] else "figures"
+        kept = {name: one for name, one in read.benchmarks.items() if name == benchmark}
+        plan.Plan.of(read.model_copy(update={"benchmarks": kept}))
         message = ""
     except ParamsError as error:
         message = str(error)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from makers import attacks, planned_campaign, started
+from makers import attacks, planned_benchmark, started
 from makers.command_line import ends
 from makers.opened_names import OpenedNames
 from shiftbench.base import registry
@@ -48,7 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "cache"))
     (tmp_path / "secret").write_text("secret")
     home = tmp_path / "checkout"
-    planned_campaign.make(home)
+    planned_benchmark.make(home)
     monkeypatch.chdir(home)
     return home
 
@@ -72,15 +72,15 @@ def asked(draw: random.Random, home: Path) -> str:
     path = drawn(draw, home.parent / "ran")
     use, named = draw.choice((("webdataset", NAMED), ("webdataset", NAMED), ("image_folder", {})))
     theirs: dict[str, Any] = {"use": use, **named, draw.choice(("path", "path", "root")): path}
-    content: dict[str, Any] = {**planned_campaign.PARAMS}
+    content: dict[str, Any] = {**planned_benchmark.PARAMS}
     entries = home / "mine/datasets/entries.yaml"
     is_entry = draw.random() < 0.5
     entries.write_text(yaml.safe_dump({"theirs": theirs} if is_entry else {}))
     content["datasets"] = {"shapes": {}, "theirs": {} if is_entry else theirs}
     if draw.random() < 0.3:
         content["models"] = {"own": {"use": "checkpoint", "path": path}}
-    small = content["campaigns"]["small"]
-    content["campaigns"] = {"small": {**small, "dataset": draw.choice(("shapes", "theirs"))}}
+    small = content["benchmarks"]["small"]
+    content["benchmarks"] = {"small": {**small, "dataset": draw.choice(("shapes", "theirs"))}}
     (home / "params.yaml").write_text(yaml.safe_dump(content))
     return path
 

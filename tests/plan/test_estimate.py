@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.workflow.plan import cards, estimate, scales
 from shiftbench.workflow.plan import plan as plans
 
 
 def rows(home: Path, **over: object) -> dict[str, dict[str, object]]:
-    return {row["stage"]: row for row in estimate.table(planned_campaign.plan(home, **over), home)}
+    return {row["stage"]: row for row in estimate.table(planned_benchmark.plan(home, **over), home)}
 
 
 def test_shards_that_are_not_stored_take_no_space(tmp_path: Path) -> None:
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     stored = rows(tmp_path)["shift"]  # three clean, two shifted; three previews
     read = rows(tmp_path, shards__materialise=False)["shift"]
     assert (stored["outputs"], stored["GB"]) == (8, round((5 * 3.5 + 3 * 0.05) / 1000, 3))
@@ -24,9 +24,9 @@ def test_shards_that_are_not_stored_take_no_space(tmp_path: Path) -> None:
 
 
 def test_what_is_there_takes_nothing(tmp_path: Path) -> None:
-    planned_campaign.make(tmp_path)
-    plan = planned_campaign.plan(tmp_path)
-    planned_campaign.settle(plan, tmp_path, tuple({ref.kind for ref in plan.artifacts}))
+    planned_benchmark.make(tmp_path)
+    plan = planned_benchmark.plan(tmp_path)
+    planned_benchmark.settle(plan, tmp_path, tuple({ref.kind for ref in plan.artifacts}))
     assert {(row["hours"], row["GB"]) for row in estimate.table(plan, tmp_path)} == {(0, 0)}
 
 
@@ -44,8 +44,8 @@ def test_a_system_takes_what_its_published_run_took(tmp_path: Path) -> None:
 
 def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None:
     """Those that no published run had go by rates, those that were made here by what they took here."""
-    planned_campaign.make(tmp_path)
-    plan = planned_campaign.plan(tmp_path)
+    planned_benchmark.make(tmp_path)
+    plan = planned_benchmark.plan(tmp_path)
     first, second, *others = plan.jobs.values()
     made = [job for job in others if job.verb == "evaluate"]
     for number, path in enumerate(path for job in made for path in job.outputs):

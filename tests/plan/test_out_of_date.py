@@ -1,4 +1,4 @@
-"""A run that says it is done is done: drawn campaigns in drawn states, planned as ever, run in an allowed order.
+"""A run that says it is done is done: drawn benchmarks in drawn states, planned as ever, run in an allowed order.
 
 tests/workflow/test_what_runs.py compares these runs with those of Snakemake.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.drawn_states import World, campaign
+from makers.drawn_states import World, benchmark
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import receipts, recipe
 from shiftbench.provenance.recipe import Job
@@ -120,10 +120,10 @@ def run(world: World) -> list[str]:
 
 @pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 9_000), marks=pytest.mark.slow)])
 def test_one_run_makes_what_it_is_asked_for_and_nothing_in_vain(seeds: range) -> None:
-    """Campaigns after edits, losses, other machines' bytes, runs and kills: three states of each."""
+    """Benchmarks after edits, losses, other machines' bytes, runs and kills: three states of each."""
     for seed in seeds:
         draw = random.Random(seed)
-        world = World(draw, campaign(draw))
+        world = World(draw, benchmark(draw))
         if draw.random() < 0.8:
             for one in world.artifacts.values():
                 world.make(one)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base.errors import ParamsError
 
 PATHS = {
@@ -20,7 +20,7 @@ PATHS = {
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -30,11 +30,11 @@ def asked(home: Path, model: dict[str, Any], **weights: Any) -> Any:
     detects = model["use"] == "onnx_detection"
     own = {
         "models": {"theirs": model},
-        "campaigns__small__dataset": "photo_boxes" if detects else "shapes",
-        "campaigns__small__weights": [{"models": ["theirs"], **weights}],
-        "campaigns__small__detectors": [] if detects else ["margin"],
+        "benchmarks__small__dataset": "photo_boxes" if detects else "shapes",
+        "benchmarks__small__models": [{"architectures": ["theirs"], **weights}],
+        "benchmarks__small__detectors": [] if detects else ["margin"],
     }
-    return planned_campaign.load(home, **own).campaigns["small"].weights[0]
+    return planned_benchmark.load(home, **own).benchmarks["small"].models[0]
 
 
 @pytest.mark.parametrize("kind", PATHS)

@@ -45,11 +45,11 @@ MODELS = {
 }
 
 
-def check(task: str, weights: dict[str, Any] | None = None, **campaign: Any) -> None:
-    asked = {"models": [MODELS[task]], "trainers": ["given"], **(weights or {})}
-    content = {"dataset": DATASETS[task], "weights": [asked], **campaign}
+def check(task: str, weights: dict[str, Any] | None = None, **benchmark: Any) -> None:
+    asked = {"architectures": [MODELS[task]], "trainers": ["given"], **(weights or {})}
+    content = {"dataset": DATASETS[task], "models": [asked], **benchmark}
     place = {"fineweb_edu": {"path": "texts"}}
-    params = Params.model_validate({"datasets": place, "campaigns": {"c": content}})
+    params = Params.model_validate({"datasets": place, "benchmarks": {"c": content}})
     params_pairs.check("p.yaml", params)
 
 
@@ -65,7 +65,7 @@ def test_each_task_is_drawn() -> None:
 @pytest.mark.parametrize("task", DATASETS)
 @pytest.mark.parametrize("family", ["trainers", "methods"])
 def test_a_part_of_other_tasks_is_refused(family: str, task: str) -> None:
-    key = f"p.yaml: campaigns.c.weights.0.{family}"
+    key = f"p.yaml: benchmarks.c.models.0.{family}"
     for name in registry.names(family):
         part = registry.find(family, name)
         if task in getattr(part, "TASKS", (task,)):
@@ -86,8 +86,8 @@ def test_a_model_of_another_task_is_refused(task: str) -> None:
     for name in registry.names("models"):
         other = registry.find("models", name).TASK
         if other != task:
-            with pytest.raises(ParamsError, match=rf"weights\.0\.models: '{name}' is of the task"):
-                check(task, {"models": [name]})
+            with pytest.raises(ParamsError, match=rf"models\.0\.architectures: '{name}' is of the task"):
+                check(task, {"architectures": [name]})
 
 
 @pytest.mark.parametrize("task", DATASETS)
@@ -116,7 +116,7 @@ def test_no_black_box_is_looked_into(family: str, name: str) -> None:
     check("classification", **asked)
     for model in ("onnx", "predictions", "torchscript"):
         with pytest.raises(ParamsError, match=rf"'{name}' of {family} looks into a torch net"):
-            check("classification", {"models": ["convnet", model]}, **asked)
+            check("classification", {"architectures": ["convnet", model]}, **asked)
 
 
 def test_pixels_of_a_mask_stay_where_they_are() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base import files
 from shiftbench.base.errors import ParamsError
 from shiftbench.workflow.plan import loading, params
@@ -14,13 +14,13 @@ from shiftbench.workflow.plan import loading, params
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder with a plugin of each family."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     return tmp_path
 
 
 def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
-    with pytest.raises(ParamsError, match=r"(?s)2 wrong parameter\(s\).*bootstrap.draws = -3.*sed: unknown"):
-        planned_campaign.load(home, sed=1, bootstrap={"draws": -3})
+    with pytest.raises(ParamsError, match=r"(?s)2 wrong parameter\(s\).*bootstrap.resamples = -3.*sed: unknown"):
+        planned_benchmark.load(home, sed=1, bootstrap={"resamples": -3})
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -29,9 +29,9 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_cannot_be_imported_is_told_with_its_file(home: Path) -> None:
-    planned_campaign.add(home, "shifts", "broken", "import nothing_of_that_name\n")
+    planned_benchmark.add(home, "shifts", "broken", "import nothing_of_that_name\n")
     with pytest.raises(ParamsError, match=r"shifts.broken: .*mine/shifts/broken.py cannot be imported: ModuleNotFound"):
-        planned_campaign.load(home, shifts={"broken": {}})
+        planned_benchmark.load(home, shifts={"broken": {}})
 
 
 def test_keys_that_come_by_an_alias_may_be_laid_over() -> None:
@@ -40,42 +40,42 @@ def test_keys_that_come_by_an_alias_may_be_laid_over() -> None:
 
 
 def test_a_key_is_told_with_the_file_and_line_that_decide(home: Path) -> None:
-    planned_campaign.load(home)
+    planned_benchmark.load(home)
     (home / "over.yaml").write_text("trainers:\n  mixup:\n    epochs: many\n")
     with pytest.raises(ParamsError, match=r"found a text.* \(over.yaml, line 3\)$"):
         loading.load(home / "params.yaml", home / "over.yaml")
 
 
 def test_two_files_of_one_name_are_told(home: Path) -> None:
-    planned_campaign.add(home, "models", "convnet", "PARAMS = {}\n")
+    planned_benchmark.add(home, "models", "convnet", "PARAMS = {}\n")
     with pytest.raises(ParamsError, match=r"two files for models 'convnet': .* and .*; rename yours"):
-        planned_campaign.load(home, models={"convnet": {}})
+        planned_benchmark.load(home, models={"convnet": {}})
 
 
 def test_an_overlay_wins_key_by_key_and_null_drops_an_entry(home: Path) -> None:
-    planned_campaign.load(home)
+    planned_benchmark.load(home)
     overlay = {
         "root": "build",
         "trainers": {"mixup": {"lr": 0.1}},
-        "campaigns": {"small": None, "other": planned_campaign.PARAMS["campaigns"]["small"]},
+        "benchmarks": {"small": None, "other": planned_benchmark.PARAMS["benchmarks"]["small"]},
     }
     (home / "over.yaml").write_text(yaml.safe_dump(overlay))
     both = loading.load(home / "params.yaml", home / "over.yaml")
     assert both.root == "build"
     assert both.options("trainers", "mixup")["lr"] == 0.1
     assert both.options("trainers", "mixup")["epochs"] == 1
-    assert list(both.campaigns) == ["other"]
+    assert list(both.benchmarks) == ["other"]
 
 
 def test_an_overlay_is_named_in_errors(home: Path) -> None:
-    planned_campaign.load(home)
+    planned_benchmark.load(home)
     (home / "over.yaml").write_text("seed: x\n")
     with pytest.raises(ParamsError, match=r"params.yaml \+ .*over.yaml: 1 wrong parameter"):
         loading.load(home / "params.yaml", home / "over.yaml")
 
 
 def test_params_are_frozen(home: Path) -> None:
-    loaded = planned_campaign.load(home)
+    loaded = planned_benchmark.load(home)
     with pytest.raises(ValueError, match="frozen"):
         loaded.seed = 2  # type: ignore[misc]
 

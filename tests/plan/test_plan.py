@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base.errors import ParamsError, PluginError
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan import loading
 from shiftbench.workflow.plan.plan import Plan
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
-W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
+W0 = "checkpoints/shapes/perceptron-mixup-s0.safetensors"
 R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/bright/1.parquet"
 SAMPLES = "results/samples/small.json", "results/report/samples/small/index.html"
 CLEAN_R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/identity/0.parquet"
@@ -22,7 +22,7 @@ CLEAN_R0 = "results/records/shapes/perceptron-mixup-s0/plain/shapes/test/identit
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder with a plugin of each family."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     return tmp_path
 
 
@@ -31,7 +31,7 @@ def test_every_name_is_a_path(home: Path) -> None:
     shards = [f"data/shards/shapes/{part}/manifest.json" for part in (
         "test/bright/1", "test/bright/2.5", "test/identity/0", "train/identity/0", "val/identity/0")]  # fmt: skip
     previews = [f"results/previews/shapes/test/{part}.json" for part in ("bright/1", "bright/2.5", "identity/0")]
-    weights = [f"weights/shapes/perceptron-mixup-s{seed}.safetensors" for seed in (0, 1)]
+    weights = [f"checkpoints/shapes/perceptron-mixup-s{seed}.safetensors" for seed in (0, 1)]
     records = [
         f"results/records/shapes/perceptron-mixup-s{seed}/plain/shapes/test/{part}.parquet"
         for seed in (0, 1)
@@ -42,11 +42,11 @@ def test_every_name_is_a_path(home: Path) -> None:
     ]
     end = ["results/tables/small/metrics.parquet", "results/report/index.html", *SAMPLES]
     expected = [*shards, *previews, *weights, *records, *scores, *end]
-    assert sorted(planned_campaign.fingerprints(planned_campaign.plan(home))) == sorted(expected)
+    assert sorted(planned_benchmark.fingerprints(planned_benchmark.plan(home))) == sorted(expected)
 
 
 def test_a_job_covers_all_severities(home: Path) -> None:
-    jobs = planned_campaign.plan(home).jobs
+    jobs = planned_benchmark.plan(home).jobs
     assert list(jobs) == [
         "shift/shapes/test/bright",
         "shift/shapes/test/identity",
@@ -66,7 +66,7 @@ def test_a_job_covers_all_severities(home: Path) -> None:
     job = jobs["evaluate/shapes/perceptron-mixup-s0/plain"]
     assert job.rule == "evaluate_shapes_perceptron_mixup_s0_plain"
     assert len(job.outputs) == 3
-    assert Ref("weights", "shapes/perceptron-mixup-s0") in job.inputs
+    assert Ref("checkpoints", "shapes/perceptron-mixup-s0") in job.inputs
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -78,7 +78,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
     "a trainer's option": ({"trainers__mixup__epochs": 2}, R0, BRIGHT),
     "a shift's option": ({"shifts__bright__spread": 0.1}, R0, CLEAN_R0),
     "fresh words": ({"shifts__bright__fresh": True}, R0, CLEAN_R0),
-    "the number of draws": ({"bootstrap": {"draws": 7}}, "results/tables/small/metrics.parquet", R0),
+    "the number of draws": ({"bootstrap": {"resamples": 7}}, "results/tables/small/metrics.parquet", R0),
     "a metric's entry": ({"metrics__more": {"use": "balanced"}}, "results/tables/small/metrics.parquet", R0),
 }
 
@@ -86,7 +86,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> None:
     over, moved, kept = CHANGES[case]
-    found = planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over))
+    found = planned_benchmark.changed(planned_benchmark.plan(home), planned_benchmark.plan(home, **over))
     assert moved in found
     assert kept not in found
     assert "results/report/index.html" in found
@@ -94,38 +94,38 @@ def test_a_change_moves_fingerprints_from_there_on(home: Path, case: str) -> Non
 
 @pytest.mark.parametrize("over", [{"root": "elsewhere"}, {"fetch": {"offline": True}}, {"plugins": ["./mine"]}])
 def test_where_things_lie_moves_nothing(home: Path, over: dict[str, Any]) -> None:
-    assert planned_campaign.changed(planned_campaign.plan(home), planned_campaign.plan(home, **over)) == set()
+    assert planned_benchmark.changed(planned_benchmark.plan(home), planned_benchmark.plan(home, **over)) == set()
 
 
 def test_one_severity_more_leaves_the_others(home: Path) -> None:
-    found = planned_campaign.changed(
-        planned_campaign.plan(home), planned_campaign.plan(home, shifts__bright__severities=[1, 2.5, 4])
+    found = planned_benchmark.changed(
+        planned_benchmark.plan(home), planned_benchmark.plan(home, shifts__bright__severities=[1, 2.5, 4])
     )
     end = {"results/tables/small/metrics.parquet", "results/report/index.html", *SAMPLES}
     assert found == end
 
 
 def test_arithmetic_of_a_plugin_counts_and_a_comment_does_not(home: Path) -> None:
-    before = planned_campaign.plan(home)
+    before = planned_benchmark.plan(home)
     file = home / "mine/shifts/bright.py"
     file.write_text(file.read_text() + "\n# a comment\n")
-    assert planned_campaign.changed(before, planned_campaign.plan(home)) == set()
+    assert planned_benchmark.changed(before, planned_benchmark.plan(home)) == set()
     file.write_text(file.read_text().replace("1: 25", "1: 26"))
-    found = planned_campaign.changed(before, planned_campaign.plan(home))
+    found = planned_benchmark.changed(before, planned_benchmark.plan(home))
     assert {BRIGHT, R0} <= found
     assert not {CLEAN_R0, W0} & found
 
 
 def test_one_file_under_two_names(home: Path) -> None:
-    plan = planned_campaign.plan(
+    plan = planned_benchmark.plan(
         home,
         models={"wide": {"use": "perceptron", "hidden": 99}},
-        campaigns__small__weights=[{"models": ["perceptron", "wide"], "trainers": ["mixup"]}],
+        benchmarks__small__models=[{"architectures": ["perceptron", "wide"], "trainers": ["mixup"]}],
     )
     specs = {
         artifact.ref.name: artifact.recipe["model"]
         for artifact in plan.artifacts.values()
-        if artifact.ref.kind == "weights"
+        if artifact.ref.kind == "checkpoints"
     }
     assert specs["shapes/wide-mixup-s0"] == {"name": "wide", "use": "perceptron", "options": {"size": 28, "hidden": 99}}
     assert specs["shapes/perceptron-mixup-s0"]["options"]["hidden"] == 64
@@ -135,15 +135,15 @@ ASKS_A_MODEL = """
 from shiftbench.base import refs
 FIELD, LEVELS, RANGE, PARAMS = "image", {}, (0.0, 5.0), {"judge": "perceptron"}
 def needs(params):
-    return [refs.weights("shapes", params["judge"], "mixup", 7)]
+    return [refs.checkpoint("shapes", params["judge"], "mixup", 7)]
 """
 
 
 def test_needs_are_expanded_recursively(home: Path) -> None:
     """A shift that asks a model: its weights are planned, and the shards that they are trained on."""
-    planned_campaign.add(home, "shifts", "adversary", ASKS_A_MODEL)
-    plan = planned_campaign.plan(home, campaigns__small__shifts=["adversary"], campaigns__small__split="val")
-    judge = Ref("weights", "shapes/perceptron-mixup-s7")
+    planned_benchmark.add(home, "shifts", "adversary", ASKS_A_MODEL)
+    plan = planned_benchmark.plan(home, benchmarks__small__shifts=["adversary"], benchmarks__small__split="val")
+    judge = Ref("checkpoints", "shapes/perceptron-mixup-s7")
     shifted = plan.artifacts[Ref("shards", "shapes/val/adversary/1")]
     assert judge in shifted.inputs
     assert Ref("shards", "shapes/train/identity/0") in plan.artifacts[judge].inputs
@@ -162,31 +162,31 @@ def needs(params):
     [("", {}, {"fashion_mnist", "mnist"}), (SOMETIMES, {}, {"mnist"}), (SOMETIMES, {"textured": False}, set())],
 )
 def test_originals_that_a_shift_reads_are_inputs_of_its_shards(home, more, options, expected):
-    planned_campaign.add(home, "shifts", "textured", planned_campaign.READS_SOURCES + more)
-    plan = planned_campaign.plan(home, shifts={"textured": options}, campaigns__small__shifts=["textured"])
+    planned_benchmark.add(home, "shifts", "textured", planned_benchmark.READS_SOURCES + more)
+    plan = planned_benchmark.plan(home, shifts={"textured": options}, benchmarks__small__shifts=["textured"])
     inputs = plan.artifacts[Ref("shards", "shapes/test/textured/1")].inputs
     assert {ref.name for ref in inputs if ref.kind == "sources"} == expected
     assert inputs[0] == Ref("shards", "shapes/test/identity/0")
 
 
 def test_a_trainer_learns_from_shifted_shards(home: Path) -> None:
-    trained = planned_campaign.plan(home, trainers__mixup__train_on="bright/2.5")
-    artifact = trained.artifacts[Ref("weights", "shapes/perceptron-mixup-s0")]
+    trained = planned_benchmark.plan(home, trainers__mixup__train_on="bright/2.5")
+    artifact = trained.artifacts[Ref("checkpoints", "shapes/perceptron-mixup-s0")]
     shifted = [f"shapes/{split}/bright/2.5" for split in ("train", "val")]
     assert [ref.name for ref in artifact.inputs] == shifted
     assert artifact.recipe["train_on"] == "bright/2.5"
     assert {Ref("shards", name) for name in shifted} <= trained.artifacts.keys()
-    plain = planned_campaign.plan(home)
+    plain = planned_benchmark.plan(home)
     assert "train_on" not in plain.artifacts[artifact.ref].recipe
-    assert "weights/shapes/perceptron-mixup-s0.safetensors" in planned_campaign.changed(plain, trained)
+    assert "checkpoints/shapes/perceptron-mixup-s0.safetensors" in planned_benchmark.changed(plain, trained)
 
 
 def test_weights_may_have_methods_of_their_own(home: Path) -> None:
-    weights = planned_campaign.PARAMS["campaigns"]["small"]["weights"][0] | {"seeds": [0]}
-    plan = planned_campaign.plan(
-        home, campaigns__small__weights=[weights, {**weights, "seeds": [1], "methods": ["mirror"]}]
+    weights = planned_benchmark.PARAMS["benchmarks"]["small"]["models"][0] | {"seeds": [0]}
+    plan = planned_benchmark.plan(
+        home, benchmarks__small__models=[weights, {**weights, "seeds": [1], "methods": ["mirror"]}]
     )
-    found = {(row["weights"][-2:], row["method"]) for row in plan.rows(plan.campaigns["small"])}
+    found = {(row["model"][-2:], row["method"]) for row in plan.rows(plan.benchmarks["small"])}
     assert found == {("s0", "plain"), ("s1", "mirror")}
 
 
@@ -195,7 +195,7 @@ from shiftbench.base import refs
 SEES, PARAMS = "sample", {"of": "perceptron-mixup"}
 def needs(params):
     model, _, trainer = params["of"].partition("-")
-    of = refs.weights(params["dataset"], model, trainer, params["seed"])
+    of = refs.checkpoint(params["dataset"], model, trainer, params["seed"])
     return [refs.records(of, "plain", params["stream"], params["step"])]
 def wrap(predictor, params, inputs):
     return predictor
@@ -203,8 +203,8 @@ def wrap(predictor, params, inputs):
 
 
 def test_a_method_needs_what_others_made_at_the_same_position(home: Path) -> None:
-    planned_campaign.add(home, "methods", "beside", AT_A_POSITION)
-    plan = planned_campaign.plan(home, campaigns__small__methods=["plain", "beside"])
+    planned_benchmark.add(home, "methods", "beside", AT_A_POSITION)
+    plan = planned_benchmark.plan(home, benchmarks__small__methods=["plain", "beside"])
     for step in ("identity/0", "bright/1", "bright/2.5"):
         name = f"shapes/perceptron-mixup-s1/{{}}/shapes/test/{step}"
         artifact = plan.artifacts[Ref("records", name.format("beside"))]
@@ -212,8 +212,8 @@ def test_a_method_needs_what_others_made_at_the_same_position(home: Path) -> Non
 
 
 def test_a_slice_moves_the_split_that_it_is_of(home: Path) -> None:
-    moved = planned_campaign.changed(
-        planned_campaign.plan(home), planned_campaign.plan(home, datasets__shapes__slice={"train": [0, 0.5]})
+    moved = planned_benchmark.changed(
+        planned_benchmark.plan(home), planned_benchmark.plan(home, datasets__shapes__slice={"train": [0, 0.5]})
     )
     assert "data/shards/shapes/train/identity/0/manifest.json" in moved
     assert "data/shards/shapes/test/identity/0/manifest.json" not in moved
@@ -223,13 +223,13 @@ def test_a_circle_of_needs_is_refused(home: Path) -> None:
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):
         need = f"\n\ndef needs(params):\n    return [refs.shards({other!r}, 'train')]\n"
-        planned_campaign.add(home, "datasets", name, f"{text}\nfrom shiftbench.base import refs\n{need}")
+        planned_benchmark.add(home, "datasets", name, f"{text}\nfrom shiftbench.base import refs\n{need}")
     with pytest.raises(
         PluginError,
         match=r"needs go round in a circle: .*shards:hen/train/identity/0 -> shards:egg/train/identity/0 "
         "-> shards:hen/train/identity/0",
     ):
-        planned_campaign.plan(home, campaigns__small__dataset="hen")
+        planned_benchmark.plan(home, benchmarks__small__dataset="hen")
 
 
 def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
@@ -240,16 +240,16 @@ def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
 
 
 def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
-    planned_campaign.add(home, "streams", "day", planned_campaign.STREAM)
-    plan = planned_campaign.plan(home, campaigns__small__streams=["day"], campaigns__small__shifts=[])
-    positions = [p for p in plan.evaluation_points(plan.params.campaigns["small"]) if p.stream == "day"]
+    planned_benchmark.add(home, "streams", "day", planned_benchmark.STREAM)
+    plan = planned_benchmark.plan(home, benchmarks__small__streams=["day"], benchmarks__small__shifts=[])
+    positions = [p for p in plan.evaluation_points(plan.params.benchmarks["small"]) if p.stream == "day"]
     assert [p.step for p in positions] == ["000", "001", "002"]
     assert [p.severity for p in positions] == [1, 5, 1]
     assert [len(p.sees) for p in positions] == [0, 1, 2]
     assert {p.reference for p in positions} == {"shapes/test/identity/0"}
     last = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/day/002")]
     assert {ref.name for ref in last.inputs if ref.kind == "shards"} == {"shapes/test/bright/1", "shapes/test/bright/5"}
-    rows = [row for row in plan.rows(plan.params.campaigns["small"]) if row["records"].endswith("day/002")]
+    rows = [row for row in plan.rows(plan.params.benchmarks["small"]) if row["records"].endswith("day/002")]
     assert {row["step"] for row in rows} == {2}
 
 
@@ -260,47 +260,47 @@ PARAMS = {}
 
 
 def test_a_domain_shift_is_other_data_relative_to_its_clean_partner(home: Path) -> None:
-    planned_campaign.add(home, "datasets", "sketches", (home / "mine/datasets/shapes.py").read_text())
-    planned_campaign.add(home, "shifts", "to_sketches", DOMAIN)
-    plan = planned_campaign.plan(home, campaigns__small__shifts=["to_sketches"])
+    planned_benchmark.add(home, "datasets", "sketches", (home / "mine/datasets/shapes.py").read_text())
+    planned_benchmark.add(home, "shifts", "to_sketches", DOMAIN)
+    plan = planned_benchmark.plan(home, benchmarks__small__shifts=["to_sketches"])
     artifact = plan.artifacts[Ref("records", "shapes/perceptron-mixup-s0/plain/shapes/test/to_sketches/1")]
     assert artifact.recipe["data"] == "sketches/test/identity/0"
-    over = {"campaigns__small__shifts": ["to_sketches"], "shards__materialise": False}
-    assert planned_campaign.changed(plan, planned_campaign.plan(home, **over)) == set(), "there is nothing to apply"
-    row = next(row for row in plan.rows(plan.params.campaigns["small"]) if row["records"] == artifact.ref.name)
+    over = {"benchmarks__small__shifts": ["to_sketches"], "shards__materialise": False}
+    assert planned_benchmark.changed(plan, planned_benchmark.plan(home, **over)) == set(), "there is nothing to apply"
+    row = next(row for row in plan.rows(plan.params.benchmarks["small"]) if row["records"] == artifact.ref.name)
     assert row["reference"] == "shapes/test/identity/0"
-    planned_campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
+    planned_benchmark.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
     with pytest.raises(
-        ParamsError, match="'to_sketches' is relative to 'shapes', but the campaign's dataset is 'others'"
+        ParamsError, match="'to_sketches' is relative to 'shapes', but the benchmark's dataset is 'others'"
     ):
-        planned_campaign.plan(home, campaigns__small__shifts=["to_sketches"], campaigns__small__dataset="others")
+        planned_benchmark.plan(home, benchmarks__small__shifts=["to_sketches"], benchmarks__small__dataset="others")
 
 
 def test_what_may_not_be_passed_on_lies_in_a_place_of_its_own(home: Path) -> None:
-    plan = planned_campaign.plan(home, datasets__shapes__redistribute=False)
+    plan = planned_benchmark.plan(home, datasets__shapes__redistribute=False)
     paths = [artifact.ref.path for artifact in plan.artifacts.values() if artifact.ref.kind == "shards"]
     assert paths
     assert all(path.startswith("data/local/shapes/") for path in paths)
 
 
 def test_ood_sets_and_detectors(home: Path) -> None:
-    planned_campaign.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
-    plan = planned_campaign.plan(home, campaigns__small__ood=["others"])
-    rows = plan.rows(plan.params.campaigns["small"])
+    planned_benchmark.add(home, "datasets", "others", (home / "mine/datasets/shapes.py").read_text())
+    plan = planned_benchmark.plan(home, benchmarks__small__ood=["others"])
+    rows = plan.rows(plan.params.benchmarks["small"])
     scored = {(row["dataset"], row["shift"], row["ood"]) for row in rows if row["detector"]}
     assert scored == {("shapes", "identity", False), ("others", "identity", True)}
 
 
 def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) -> None:
     for name in ("sketches", "between"):
-        planned_campaign.add(home, "datasets", name, (home / "mine/datasets/shapes.py").read_text())
+        planned_benchmark.add(home, "datasets", name, (home / "mine/datasets/shapes.py").read_text())
     over = {
-        "campaigns__small__shifts": ["towards", "anywhere"],
+        "benchmarks__small__shifts": ["towards", "anywhere"],
         "shifts__towards": {"use": "domain", "clean": "shapes", "levels": {2: "sketches", 1: "between"}},
         "shifts__anywhere": {"use": "domain", "clean": "*", "dataset": "sketches"},
     }
-    plan = planned_campaign.plan(home, **over)
-    places = {p.step: p for p in plan.evaluation_points(plan.params.campaigns["small"]) if p.shift == "towards"}
+    plan = planned_benchmark.plan(home, **over)
+    places = {p.step: p for p in plan.evaluation_points(plan.params.benchmarks["small"]) if p.shift == "towards"}
     assert [(p.data.parts[0], p.severity) for p in places.values()] == [("between", 1), ("sketches", 2)]
     record = "shapes/perceptron-mixup-s0/plain/shapes/test/{}/{}"
     data = {
@@ -308,11 +308,11 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
         for name in (("towards", 2), ("anywhere", 1))
     }
     assert set(data.values()) == {"sketches/test/identity/0"}
-    other = planned_campaign.plan(
-        home, campaigns__small__dataset="between", **(over | {"campaigns__small__shifts": ["anywhere"]})
+    other = planned_benchmark.plan(
+        home, benchmarks__small__dataset="between", **(over | {"benchmarks__small__shifts": ["anywhere"]})
     )
     assert any("between/test/anywhere/1" in ref.name for ref in other.artifacts)
     with pytest.raises(ParamsError, match="shifts.towards.levels: .*expected severity: dataset"):
-        planned_campaign.plan(
+        planned_benchmark.plan(
             home, **{**over, "shifts__towards": {"use": "domain", "clean": "shapes", "levels": {"far": "sketches"}}}
         )

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan import planned_jobs
@@ -14,9 +14,9 @@ from shiftbench.workflow.plan.planned_jobs import PlannedJobs, Request
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A campaign in the working folder."""
-    planned_campaign.make(tmp_path)
-    planned_campaign.load(tmp_path)
+    """A benchmark in the working folder."""
+    planned_benchmark.make(tmp_path)
+    planned_benchmark.load(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -35,11 +35,11 @@ def running(jobs: PlannedJobs) -> set[str]:
 
 def settle(home: Path) -> None:
     """Make everything, of nothing."""
-    planned_campaign.settle(
-        planned_campaign.plan(home),
+    planned_benchmark.settle(
+        planned_benchmark.plan(home),
         home,
         (
-            *("sources", "shards", "previews", "weights", "records", "features"),
+            *("sources", "shards", "previews", "checkpoints", "records", "features"),
             *("scores", "overlaps", "tables", "samples", "report"),
         ),
     )
@@ -55,7 +55,7 @@ def test_another_process_is_told_what_the_main_one_planned(home: Path) -> None:
         "logs/jobs/aggregate/small.done",
     )
     assert jobs.pages == ("results/report/index.html",)  # it leads to the others
-    (home / "params.yaml").write_text("campaigns: {}\n")
+    (home / "params.yaml").write_text("benchmarks: {}\n")
     for output in jobs.of_verb("shift")[0].outputs:
         (home / output).parent.mkdir(parents=True, exist_ok=True)
         (home / output).touch()
@@ -72,7 +72,7 @@ def test_a_marker_is_where_a_job_has_nothing_to_do(home: Path) -> None:
     gone.touch()
     assert running(planned()) == {"aggregate/small", "report/index"}
     assert not gone.exists()
-    assert running(planned("weights")) == set(), "nobody asks for tables"
+    assert running(planned("checkpoints")) == set(), "nobody asks for tables"
 
 
 def test_a_folder_in_place_of_a_marker_is_named(home: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_is_made_again_and_what_follows_have_no_marker(home: Path) -> None:
     again = planned(again=("evaluate",))
     assert running(again) == evaluate | score | ends | samples
     assert all(job.again == job.runs for job in again.jobs)
-    assert running(planned("weights", again=("train",))) == train, "records are not asked for"
+    assert running(planned("checkpoints", again=("train",))) == train, "records are not asked for"
     marker = "logs/jobs/train/shapes/perceptron-mixup-s0.done"
     one = planned("records", again=(marker,))
     assert running(one) == {name for name in train | evaluate | score if "s0" in name}
@@ -148,7 +148,11 @@ def test_what_the_main_process_left_may_be_damaged(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"scael": "smoke"}, "--config scael: unknown; did you mean scale?"), ({"scale": "smoek"}, "no scale 'smoek'")],
+    [
+        ({"parms": "smoke"}, "--config parms: unknown; did you mean params?"),
+        ({"scale": "smoke"}, "--config scale: unknown; it is called params now"),
+        ({"params": "smoek"}, "no configuration 'smoek'"),
+    ],
 )
 def test_a_wrong_word_in_the_config_is_named(home: Path, config: dict[str, str], message: str) -> None:
     with pytest.raises(ParamsError, match=message):

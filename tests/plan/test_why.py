@@ -19,7 +19,7 @@ DRAWS = 3
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The output root of the smoke campaign, planned from a copy of the package, with a receipt of one output."""
+    """The output root of the smoke benchmark, planned from a copy of the package, with a receipt of one output."""
     (tmp_path / "params").mkdir()
     for name in ("params.yaml", "params/smoke.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -42,7 +42,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def why() -> str:
     code_digest.forget()
     plans._code.cache_clear()
-    return " ".join(said("why", OUTPUT, "--scale", "smoke").split())
+    return " ".join(said("why", OUTPUT, "--config", "smoke").split())
 
 
 def test_why_names_the_definition_that_changed(root: Path) -> None:

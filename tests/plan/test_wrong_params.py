@@ -41,7 +41,7 @@ def test_a_wrong_line_is_told(tmp_path: Path, line: str, instead: str, words: st
     assert line in RIGHT
     message = told(tmp_path, RIGHT.replace(line, instead, 1))
     assert words in f"{message}\n"
-    assert words == "campaigns is missing\n" or re.search(r"line \d+", message)
+    assert words == "benchmarks is missing\n" or re.search(r"line \d+", message)
 
 
 @pytest.mark.parametrize("text", FILES)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers.made_campaign import checkout
+from makers.made_benchmark import checkout
 from shiftbench.base import registry
 from shiftbench.base.errors import UndeclaredError
 from shiftbench.provenance import environment, installed, opened_files, recipe, trust
@@ -151,7 +151,7 @@ def test_a_strict_job_writes_nothing_from_a_file_that_nothing_names(tmp_path, mo
     (made.root / "mine/shifts/halved.py").write_text(READS)
     (made.root / "mine/shifts/two.txt").write_text("2")
     asked = {} if strict is None else {"strict": strict}
-    halved = {"shifts__halved": {"severities": [3]}, "campaigns__tiny__shifts": ["halved"]}
+    halved = {"shifts__halved": {"severities": [3]}, "benchmarks__tiny__shifts": ["halved"]}
     plan = made.plan(**halved, **asked)
     plan.write(made.root)
     (job,) = (job for job in plan.of_verb("shift") if "halved" in job.name)
@@ -178,7 +178,7 @@ def test_a_strict_job_may_read_the_list_of_trusted_checkouts(tmp_path, monkeypat
     listed.write_text(f"{made.root}\n")
     monkeypatch.setenv(trust.VARIABLE, str(listed))
     plan = made.plan(
-        strict=True, shifts__gaussian_noise={"severities": [2, 3]}, campaigns__tiny__shifts=["gaussian_noise"]
+        strict=True, shifts__gaussian_noise={"severities": [2, 3]}, benchmarks__tiny__shifts=["gaussian_noise"]
     )
     plan.write(made.root)
     opened = []

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isolation import ROOT
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, StaleError
 from shiftbench.base.files import scratch, sha256, write_bytes, write_json
@@ -124,8 +124,8 @@ def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_code_that_moved_under_the_recipe_is_refused(tmp_path: Path) -> None:
-    planned_campaign.make(tmp_path)
-    planned_campaign.load(tmp_path)
+    planned_benchmark.make(tmp_path)
+    planned_benchmark.load(tmp_path)
     source = tmp_path / "mine/shifts/bright.py"
     file, _ = job(tmp_path, **code_digest.of([source]).recipe())
     content = json.loads(file.read_text())

@@ -1,11 +1,11 @@
-"""The tiny campaign, released once with a signature; copies of it to change."""
+"""The tiny benchmark, released once with a signature; copies of it to change."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from makers.released_campaign import CREATED, call
+from makers.released_benchmark import CREATED, call
 from makers.repositories import Repository
 from shiftbench.release import manifest
 
@@ -38,7 +38,7 @@ def released(author: Repository, keys: Path, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture
 def copy(released: Repository, tmp_path: Path) -> Path:
     """What a release is about, for one test to change; without git."""
-    for name in ("releases", "data", "weights", "results", "params.yaml", "requirements.lock"):
+    for name in ("releases", "data", "checkpoints", "results", "params.yaml", "requirements.lock"):
         place = released.path / name
         (shutil.copytree if place.is_dir() else shutil.copy)(place, tmp_path / name)
     return tmp_path

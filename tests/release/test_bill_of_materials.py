@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from makers.released_campaign import CREATED, call
+from makers.released_benchmark import CREATED, call
 from makers.repositories import HOME
 from shiftbench.data.source_files import load_source
 from shiftbench.release import bill_of_materials
@@ -20,7 +20,7 @@ from shiftbench.workflow.plan.plan import Plan
 VALIDATORS = HOME / ".venv-validators/bin"
 NAMES = ("numpy", "zc.lockfile", "ast_serialize", "PyYAML", "torch", "a", "shiftbench")
 VERSIONS = ("1.0", "2.13.0+cpu", "1!2.0.post1", "3rc1")
-WEIGHTS = "weights/imagenet/squeezenet-pretrained-s0.safetensors"
+WEIGHTS = "checkpoints/imagenet/squeezenet-pretrained-s0.safetensors"
 
 Node = dict[str, Any]
 
@@ -28,9 +28,9 @@ Node = dict[str, Any]
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     """A head on a pretrained net, whose features are read under frost: three originals and a model."""
-    weights = [{"models": ["squeezenet"], "trainers": ["linear_probe"]}]
-    campaign = {"dataset": "fashion_mnist", "weights": weights, "shifts": ["frost"]}
-    return Plan.of(Params.model_validate({"campaigns": {"one": campaign}}))
+    weights = [{"architectures": ["squeezenet"], "trainers": ["linear_probe"]}]
+    benchmark = {"dataset": "fashion_mnist", "models": weights, "shifts": ["frost"]}
+    return Plan.of(Params.model_validate({"benchmarks": {"one": benchmark}}))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from makers.released_campaign import OWN, RECORD, edit, flip, problems
+from makers.released_benchmark import OWN, RECORD, edit, flip, problems
 from makers.repositories import Repository
 from shiftbench.release import manifest
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from makers import attacks, planned_campaign
+from makers import attacks, planned_benchmark
 from makers.command_line import ends
 from makers.opened_names import OpenedNames
-from makers.released_campaign import call
+from makers.released_benchmark import call
 from shiftbench.base.files import sha256
 from shiftbench.provenance import trust
 from shiftbench.release import git, manifest, statement
@@ -32,8 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("releases/1.0", "results/tables/small"):
         (home / name).mkdir(parents=True)
     (home.parent / "secret").write_bytes(SECRET)
-    planned_campaign.make(home)
-    (home / "params.yaml").write_text(yaml.safe_dump(planned_campaign.PARAMS))
+    planned_benchmark.make(home)
+    (home / "params.yaml").write_text(yaml.safe_dump(planned_benchmark.PARAMS))
     for name in (TABLE, RUN, f"{TABLE}.receipt.json", "requirements.lock"):
         (home / name).write_text("{}\n")
     call("git", "init", "-q", str(home))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from makers import attacks
-from makers.released_campaign import call
+from makers.released_benchmark import call
 from shiftbench.release import signing
 from shiftbench.release.signing import Verdict
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from makers.released_campaign import call, problems
+from makers.released_benchmark import call, problems
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import stays_below
 from shiftbench.release import manifest, signing, verify

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.released_campaign import CREATED, METRICS, OWN, RECORD, SECRET, STATEMENT, call
+from makers.released_benchmark import CREATED, METRICS, OWN, RECORD, SECRET, STATEMENT, call
 from makers.repositories import HOME, Repository, clone
 from shiftbench.release import manifest
 
@@ -23,7 +23,7 @@ def test_every_output_is_in_it_and_secrets_are_digests(released: Repository) -> 
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     here = {
         str(file.relative_to(released.path)): file
-        for folder in ("data/shards", "weights", "results")
+        for folder in ("data/shards", "checkpoints", "results")
         for file in (released.path / folder).rglob("*")
         if file.is_file() and not file.name.endswith(".run.json")
         if not file.name.startswith("audit.")  # which other tests may have asked for; no output
@@ -52,7 +52,7 @@ def test_the_statement_is_in_toto_with_slsa_provenance(released: Repository) -> 
     names = {subject["name"] for subject in said["subject"]}
     assert {METRICS, SECRET, OWN, "releases/1.0/ro-crate-metadata.json"} <= names
     build = said["predicate"]["buildDefinition"]
-    assert build["externalParameters"]["params"]["bootstrap"]["draws"] == 50
+    assert build["externalParameters"]["params"]["bootstrap"]["resamples"] == 50
     assert build["internalParameters"]["root"] == content["root"]
     needed = {need["name"]: need["digest"] for need in build["resolvedDependencies"]}
     assert needed["repository"] == {"gitCommit": content["volatile"]["commit"]}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from makers.released_campaign import METRICS, OWN, RECORD, SECRET, STATEMENT, TAR, call, edit, flip, problems
+from makers.released_benchmark import METRICS, OWN, RECORD, SECRET, STATEMENT, TAR, call, edit, flip, problems
 from shiftbench.base.errors import DataError
 from shiftbench.release import signing
 
@@ -20,6 +20,8 @@ ENTRY = f"{RECORD}.receipt.json"
 RUN = f"{RECORD}.run.json"
 CROISSANT = "releases/1.0/croissant/tiny.json"
 BILL = "releases/1.0/sbom.cdx.json"
+FIRST = "checkpoints/tiny/convnet-erm-s0.safetensors"
+"""The first of the manifest's artefacts."""
 FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
     "a byte of a shard": (lambda home: flip(home / TAR), {"artefact": {TAR}}),
     "a byte of a table": (lambda home: flip(home / METRICS), {"artefact": {METRICS}}),
@@ -33,11 +35,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
     "a run file": (lambda home: edit(home / RUN, lambda it: it.update(seconds=0)), {"run": {RUN}}),
     "a digest in the manifest": (
         lambda home: edit(home / OWN, lambda it: it["artefacts"][0].update(sha256="0" * 64)),
-        {"manifest": {OWN}, "artefact": {SECRET}, "statement": {OWN, SECRET}},
+        {"manifest": {OWN}, "artefact": {FIRST}, "statement": {OWN, FIRST}},
     ),
     "an artefact struck from the manifest": (
         lambda home: edit(home / OWN, lambda it: it["artefacts"].pop(0)),
-        {"manifest": {OWN}, "statement": {OWN, SECRET}},
+        {"manifest": {OWN}, "statement": {OWN, FIRST}},
     ),
     "the commit in the manifest": (
         lambda home: edit(home / OWN, lambda it: it["volatile"].update(commit="0" * 40)),
@@ -50,7 +52,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], dict[str, set[str]]]] = {
     "no manifest any more": (lambda home: (home / OWN).write_text("{}"), {"manifest": {OWN}}),
     "a subject of the statement": (
         lambda home: edit(home / STATEMENT, lambda it: it["subject"].pop(0)),
-        {"statement": {SECRET}, "signature": {f"{STATEMENT}.sig"}},
+        {"statement": {FIRST}, "signature": {f"{STATEMENT}.sig"}},
     ),
     "a parameter in the statement": (
         lambda home: edit(

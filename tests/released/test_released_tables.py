@@ -136,10 +136,8 @@ def test_model_soups() -> None:
     ):
         (printed,) = [str(r["value"]) for r in reported("successful_interpolation") if r["what"].startswith(start)]
         assert all(agrees(100 * v, p) for v, p in zip(values, printed.split(" / "), strict=True))
-    ranks = rows(
-        ({"metric": name, "weights": model}, line[name]) for model, line in single.items() for name in order[:2]
-    )
-    tau = {"spearman": [{"metric": name, "weights": list(single)} for name in order[:2]]}
+    ranks = rows(({"metric": name, "model": model}, line[name]) for model, line in single.items() for name in order[:2])
+    tau = {"spearman": [{"metric": name, "model": list(single)} for name in order[:2]]}
     assert round(value(ranks, tau), 2) == 0.94  # accuracy on the line
 
 

@@ -1,4 +1,4 @@
-"""One campaign on four kinds of remote: a folder, OpenSSH, S3 and, for reading, HTTP; servers run for the session."""
+"""One benchmark on four kinds of remote: a folder, OpenSSH, S3 and, for reading, HTTP; servers run for the session."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -144,7 +144,7 @@ class Reader:
 
     def files(self, *folders: str) -> set[str]:
         """Return what is there of the outputs."""
-        found = [p for f in folders or ("data", "weights", "results") for p in (self.path / f).rglob("*")]
+        found = [p for f in folders or ("data", "checkpoints", "results") for p in (self.path / f).rglob("*")]
         return {path.relative_to(self.path).as_posix() for path in found if path.is_file()}
 
     def cached(self) -> set[str]:

@@ -40,7 +40,7 @@ cut = pytest.mark.parametrize("mirror", ["ssh", "s3"], indirect=True)
 def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(mirror: Mirror, reader: Make) -> None:
     clone = reader(mirror=mirror)
     assert mirror.proxy
-    clone.pull("weights")
+    clone.pull("checkpoints")
     had, before = clone.files(), clone.cached()
     mirror.proxy.left = 700_000
     with pytest.raises(DataError, match=r"(?s)not whole.*remote mirror: .*did not come"):
@@ -105,9 +105,9 @@ def test_the_second_mirror_serves_when_the_first_is_dead(published: dict[str, Mi
     assert len(done.brought.wrong) == 1
     assert done.brought.wrong[0].startswith("remote first: Cannot connect to host 127.0.0.1")
     with pytest.raises(DataError, match=r"remote first: Cannot connect"):
-        clone.pull("weights", remote="first")
+        clone.pull("checkpoints", remote="first")
     with pytest.raises(ParamsError, match=r"no remote is called 'thrid'; .*second"):
-        clone.pull("weights", remote="thrid")
+        clone.pull("checkpoints", remote="thrid")
 
 
 def free() -> int:
@@ -159,5 +159,5 @@ def test_a_remote_that_asks_for_a_password_is_an_error_at_once(tmp_path: Path, r
         config.write_text(config.read_text() + "ask_password = true\n")
         began = time.monotonic()
         with pytest.raises(DataError, match=r"remote locked: Permission denied.*config\.local"):
-            clone.pull("weights")
+            clone.pull("checkpoints")
     assert time.monotonic() - began < 100

@@ -57,8 +57,8 @@ def test_no_secret_is_told_or_stored(
     monkeypatch.chdir(clone.path)
     said = [
         _told("pull", "tiny/test/contrast/3"),
-        _told("pull", "weights", "--remote", "dead"),
-        _told("pull", "weights", "--remote", "bucket"),
+        _told("pull", "checkpoints", "--remote", "dead"),
+        _told("pull", "checkpoints", "--remote", "bucket"),
         _told("doctor", "--remotes"),
         _told("doctor", "--remotes", "--json"),
     ]
@@ -169,7 +169,7 @@ def test_the_audit_asks_every_remote(published: dict[str, Mirror], reader: Make,
     assert "nothing was recorded" in _audited(clone, tmp_path)[1]
 
 
-@pytest.mark.parametrize("file", [".dvc/config", "src/shiftbench/workflow/templates/campaign/dot_dvc/config"])
+@pytest.mark.parametrize("file", [".dvc/config", "src/shiftbench/workflow/templates/benchmark/dot_dvc/config"])
 def test_every_remote_that_comes_with_a_repository_is_verified(file: str) -> None:
     config = configparser.ConfigParser()
     config.read(HOME / file)

@@ -43,7 +43,7 @@ def made(root: Path, *, private: bool = False, statistics: bool = True) -> Artif
         del outputs["statistics"]
     table = free_text.rows(prompts, outputs, LabelSpace((), ()), "full")
     schema.write(table, root / records.path, "0" * 64)
-    row = {"weights": "sums/net-sft-s0", "method": "plain", "dataset": "sums", "split": "test"}
+    row = {"model": "sums/net-sft-s0", "method": "plain", "dataset": "sums", "split": "test"}
     row |= {"shift": "identity", "severity": 0.0, "records": records.name, "private": private}
     row |= {"shards": None if private else clean.name}
     content = {"clean": "sums", "rows": [row], "shows": "completions", "code": {}}

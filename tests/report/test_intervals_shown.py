@@ -48,16 +48,16 @@ def test_boards_and_figures_agree_with_tables(tables: Tables) -> None:
     assert {"clean-ece", "corruptions-ece", "corruptions-accuracy"} <= {c.key for c in board}
     for metric in METRICS:
         own = tables.metrics.filter(pl.col("metric") == metric)
-        line = {"metric": metric, "weights": "a-erm", "method": "plain", "shift": "fog"}
+        line = {"metric": metric, "model": "a-erm", "method": "plain", "shift": "fog"}
         figure = {"title": "t", "kind": "lines", "x": "severity", "rows": line}
         points = _figures([figure], rows).to_pylist()
-        table = own.filter(weights="toy/a-erm", shift="fog").sort("severity").to_dicts()
+        table = own.filter(model="toy/a-erm", shift="fog").sort("severity").to_dicts()
         for point, row in zip(points, table, strict=True):
             for name in ("value", "ci_low", "ci_high"):
                 assert point[name] == row[name]
         clean = next(c for c in board if c.key == f"clean-{metric}")
         for row in own.filter(shift="identity").to_dicts():
-            entry = clean.entries[row["weights"], "plain"]
+            entry = clean.entries[row["model"], "plain"]
             assert (entry.low, entry.high) == (row["ci_low"], row["ci_high"])
 
 
@@ -66,7 +66,7 @@ def test_means_have_the_interval_of_their_metric(tables: Tables) -> None:
     board = columns(tables, Places.of(tables, "toy", "test"), {})
     for net in NETS:
         for metric in ("accuracy", "ece"):
-            selector = {"metric": metric, "weights": f"{net}-erm", "method": "plain"}
+            selector = {"metric": metric, "model": f"{net}-erm", "method": "plain"}
             mean = {"mean": {**selector, "shift": "fog"}}
             stated = {"what": "-", "metric": metric, "value": 0, "where": "-", "measured": mean}
             printed = _measured([stated], rows, "embedded").to_pylist()[0]
@@ -87,7 +87,7 @@ def test_means_have_the_interval_of_their_metric(tables: Tables) -> None:
 
 def test_what_is_neither_a_row_nor_a_mean_has_percentiles(tables: Tables) -> None:
     rows = Rows.of(tables.metrics, tables.replicates, {}, KINDS)
-    chosen = {"metric": "ece", "weights": "a-erm", "method": "plain", "shift": "fog"}
+    chosen = {"metric": "ece", "model": "a-erm", "method": "plain", "shift": "fog"}
     for expression in (
         {"difference": [{**chosen, "severity": 1}, {**chosen, "severity": 3}]},
         {"max": chosen},

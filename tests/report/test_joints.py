@@ -31,7 +31,7 @@ def shown(tmp_path: Path, poses: object) -> dict[Ref, Path]:
 
 def test_joints_are_drawn_and_joined_on_the_page(tmp_path: Path) -> None:
     boards = gallery.boards(shown(tmp_path, [POSE]))
-    recipe = {"campaigns": {}, "datasets": {"people": {"licence": "mine", "citation": "me"}}}
+    recipe = {"benchmarks": {}, "datasets": {"people": {"licence": "mine", "citation": "me"}}}
     html = report.page(Artifact.of(Ref("report", "index"), recipe, ()), [], boards)
     assert '<svg class="marks" viewBox="0 0 30 20"' in html
     assert '<circle cx="4.0" cy="5.5" r="0.3125"><title>left_hip</title></circle>' in html

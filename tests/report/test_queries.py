@@ -55,7 +55,7 @@ def made(root: Path) -> tuple[Ref, Ref]:
 
 def test_the_page_holds_the_claim_its_table_and_the_query(tmp_path: Path) -> None:
     clean, records = made(tmp_path)
-    row = {"weights": "toy/net-given-s0", "method": "plain", "dataset": "toy", "split": "test"}
+    row = {"model": "toy/net-given-s0", "method": "plain", "dataset": "toy", "split": "test"}
     row |= {"shift": "identity", "severity": 0.0, "records": records.name, "private": False}
     content = {"clean": "toy", "rows": [{**row, "shards": clean.name}], "shows": "queries"}
     chosen = Artifact.of(Ref("samples", "tables"), {**content, "code": {}}, (records, clean))

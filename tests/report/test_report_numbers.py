@@ -41,7 +41,7 @@ def test_a_mean_over_corruptions_and_its_interval_come_from_the_paired_replicate
     entry = column(chapter, "corruptions-accuracy").entries[who]
     seeds = []
     for seed in range(3):
-        one = {"weights": f"{who[0]}-s{seed}", "metric": "accuracy"}
+        one = {"model": f"{who[0]}-s{seed}", "metric": "accuracy"}
         shown, drawn = (
             frame.filter(**one).filter(pl.col("severity") > 0)
             for frame in (chapter.tables.metrics, chapter.tables.replicates)
@@ -61,10 +61,10 @@ def test_a_mean_over_corruptions_and_its_interval_come_from_the_paired_replicate
 def test_a_single_cell_keeps_its_own_interval_and_difference() -> None:
     chapter = clothes()
     a, b = ("fashion_mnist/convnet-augmix", "plain"), ("fashion_mnist/convnet-erm", "plain")
-    own = chapter.tables.metrics.filter(weights=a[0], metric="nll", shift="identity").row(0, named=True)
+    own = chapter.tables.metrics.filter(model=a[0], metric="nll", shift="identity").row(0, named=True)
     found = column(chapter, "clean-nll")
     assert found.entries[a].low == own["ci_low"]
-    row = chapter.tables.differences.filter(weights_a=a[0], weights_b=b[0], metric="nll", shift="identity").row(
+    row = chapter.tables.differences.filter(model_a=a[0], model_b=b[0], metric="nll", shift="identity").row(
         0, named=True
     )
     difference = next(one for one in found.differences if (one.a, one.b) == (a, b))
@@ -91,7 +91,7 @@ def test_a_metric_whose_direction_is_not_known_has_no_best() -> None:
 
 
 def test_a_mean_is_missing_where_a_position_was_not_evaluated() -> None:
-    gap = (pl.col("weights") == "fashion_mnist/vit-erm") & (pl.col("shift") == "fog") & (pl.col("severity") == 3)
+    gap = (pl.col("model") == "fashion_mnist/vit-erm") & (pl.col("shift") == "fog") & (pl.col("severity") == 3)
     entries = column(clothes(~gap), "corruptions-accuracy").entries
     assert entries["fashion_mnist/vit-erm", "plain"].value is None
     assert entries["fashion_mnist/vit-augmix", "plain"].value is not None
@@ -107,19 +107,19 @@ def test_seeds_stand_below_their_mean_and_lead_no_column() -> None:
 def test_files_for_programs_hold_the_tables_numbers(made: Path) -> None:
     folder = made / "results/report"
     metrics = pl.read_parquet(made / "results/tables/clothes/metrics.parquet")
-    own = metrics.filter(weights="fashion_mnist/convnet-erm", metric="accuracy", shift="identity")
+    own = metrics.filter(model="fashion_mnist/convnet-erm", metric="accuracy", shift="identity")
     summary = json.loads((folder / "metrics.json").read_text())
     assert summary["clothes"]["convnet-erm"]["clean-accuracy"] == own["value"][0]
     curves = list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))
-    curve = [row for row in curves if row["weights"] == "fashion_mnist/convnet-erm" and row["shift"] == "fog"]
+    curve = [row for row in curves if row["model"] == "fashion_mnist/convnet-erm" and row["shift"] == "fog"]
     assert [float(row["severity"]) for row in curve] == [0, 1, 3, 5]
     assert float(curve[0]["accuracy"]) == own["value"][0]
     board = list(csv.DictReader((folder / "leaderboard.csv").read_text().splitlines()))
-    undefined = next(row for row in board if row["campaign"] == "reviews" and row["column"] == "clean-nll")
+    undefined = next(row for row in board if row["benchmark"] == "reviews" and row["column"] == "clean-nll")
     assert (undefined["value"], undefined["n"]) == ("", "0")
 
 
-def test_the_mean_over_imagenet_c_is_a_column_where_a_campaign_has_other_corruptions_too() -> None:
+def test_the_mean_over_imagenet_c_is_a_column_where_a_benchmark_has_other_corruptions_too() -> None:
     rows = clothes().tables
     names = sorted(IMAGENET_C)
 
@@ -140,14 +140,14 @@ def test_the_mean_over_imagenet_c_is_a_column_where_a_campaign_has_other_corrupt
     assert "ImageNet-C-accuracy" not in {c.key for c in with_shifts(names[1:])}
 
 
-def test_each_corruption_has_the_error_of_each_weights_at_each_severity() -> None:
+def test_each_corruption_has_the_error_of_each_model_at_each_severity() -> None:
     chapter = clothes()
     table = corruptions(chapter)
     assert table is not None
     assert (table.measure.name, table.severities) == ("error", (0, 1, 3, 5))
     assert [line.shift for line in table.lines[::4]] == ["gaussian_noise", "fog", "contrast"]
     for line in table.lines:
-        own = chapter.tables.metrics.filter(weights=line.who[0], metric="accuracy", shift=line.shift).sort("severity")
+        own = chapter.tables.metrics.filter(model=line.who[0], metric="accuracy", shift=line.shift).sort("severity")
         assert [line.entries[s].value for s in (1, 3, 5)] == pytest.approx(list(1 - own["value"]))
         assert line.mean == pytest.approx(1 - own["value"].mean())  # type: ignore[operator]
         low = line.entries[3].low
@@ -159,7 +159,7 @@ def test_who_gives_classes_without_probabilities_has_no_calibration_error() -> N
     chapter = clothes()
     bins = chapter.tables.reliability
     assert bins is not None
-    certain = pl.col("weights").str.starts_with("fashion_mnist/vit-erm-")
+    certain = pl.col("model").str.starts_with("fashion_mnist/vit-erm-")
     sure = pl.when(certain).then(pl.col("n") * formats.E9).otherwise(pl.col("confidence_e9"))
     data = replace(chapter.tables, reliability=bins.with_columns(confidence_e9=sure))
     found = Chapter("clothes", chapter.params, data, chapter.about)
@@ -173,7 +173,7 @@ def test_who_gives_classes_without_probabilities_has_no_calibration_error() -> N
 
 
 def test_methods_that_weights_name_for_themselves_are_told_apart() -> None:
-    """The campaign has `plain` alone; what else goes around some weights is in their label, and so in its anchor."""
+    """The benchmark has `plain` alone; what else goes around some weights is in their label, and so in its anchor."""
     chapter = clothes()
     assert chapter.params["methods"] == ["plain"]
     assert chapter._label("fashion_mnist/vit-erm", "plain") == "vit-erm"
@@ -228,14 +228,7 @@ def test_reliability_pools_seeds_and_shifts() -> None:
 def test_bins_of_confidence_are_closed_on_the_right() -> None:
     e9 = 1_000_000_000
     records = pa.table({"correct": [True, False, True, None], "confidence_e9": [e9, e9 // 15, e9 // 15 + 1, 0]})
-    artifact = {
-        "campaign": "c",
-        "weights": "w",
-        "method": "plain",
-        "dataset": "d",
-        "split": "test",
-        "shift": "identity",
-    }
+    artifact = {"benchmark": "c", "model": "w", "method": "plain", "dataset": "d", "split": "test", "shift": "identity"}
     rows = reliability.bins(records, **artifact).select(["bin", "n", "correct", "confidence_e9"]).to_pylist()
     assert [tuple(row.values()) for row in rows] == [(0, 1, 0, e9 // 15), (1, 1, 1, e9 // 15 + 1), (14, 1, 1, e9)]
 
@@ -253,7 +246,7 @@ def test_numbers_are_printed_with_their_unit() -> None:
 
 
 def test_a_task_without_confidences_has_no_reliability() -> None:
-    columns = ("weights", "method", "split", "reference", "shift", "bin")
+    columns = ("model", "method", "split", "reference", "shift", "bin")
     table = pl.DataFrame(
         schema=dict.fromkeys(columns, pl.String)
         | dict.fromkeys(("severity", "step", "n", "correct", "confidence_e9"), pl.Int64)

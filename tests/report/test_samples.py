@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from makers import planned_campaign, random_records
+from makers import planned_benchmark, random_records
 from makers.synthetic_outputs import NASTY
 from shiftbench.base.files import write_bytes
 from shiftbench.base.refs import Ref
@@ -79,7 +79,7 @@ def test_pictures_stay_within_their_limit_and_keys_are_kept(monkeypatch: pytest.
 
 def made(root: Path, classes: list[str], *, private: bool = False) -> Artifact:
     """Write shards, records and weights below a root; return the artifact of their samples."""
-    weights, clean = Ref("weights", "toy/net-erm-s0"), Ref("shards", "toy/test/identity/0")
+    weights, clean = Ref("checkpoints", "toy/net-erm-s0"), Ref("shards", "toy/test/identity/0")
     records = Ref("records", "toy/net-erm-s0/plain/toy/test/identity/0")
     for ref in (weights, clean, records):
         (root / ref.path).parent.mkdir(parents=True)
@@ -91,7 +91,7 @@ def made(root: Path, classes: list[str], *, private: bool = False) -> Artifact:
     table = classification.rows(some, {"logits": random_records.logits(1, 12)}, space, "full")
     schema.write(table, root / records.path, "0" * 64)
     (root / weights.path).write_bytes(nets.state_bytes({"w": torch.zeros(1)}, {"classes": json.dumps(classes)}))
-    row = {"weights": weights.name, "method": "plain", "dataset": "toy", "split": "test"}
+    row = {"model": weights.name, "method": "plain", "dataset": "toy", "split": "test"}
     row |= {"shift": "identity", "severity": 0.0, "records": records.name, "private": private}
     row |= {"shards": None if private else clean.name}
     content = {"clean": "toy", "rows": [row], "code": {}}
@@ -147,18 +147,18 @@ def test_the_page_holds_what_records_and_shards_say_and_no_markup_of_names(tmp_p
     assert execute(tmp_path, artifact) == html
 
 
-def test_a_campaign_plans_its_samples_and_leaves_out_what_may_not_be_passed_on(
+def test_a_benchmark_plans_its_samples_and_leaves_out_what_may_not_be_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     page, drawn = Ref("report", "samples/small/index"), Ref("samples", "small")
     for redistribute in (True, False):
-        plan = planned_campaign.plan(tmp_path, datasets__shapes__redistribute=redistribute)
+        plan = planned_benchmark.plan(tmp_path, datasets__shapes__redistribute=redistribute)
         assert plan.artifacts[page].inputs == (drawn,)
         artifact = plan.artifacts[drawn]
         kinds = {ref.kind for ref in artifact.inputs}
-        assert kinds == {"records", "weights", *(["shards"] if redistribute else [])}
+        assert kinds == {"records", "checkpoints", *(["shards"] if redistribute else [])}
         assert len(artifact.recipe["rows"]) == 2 * 3  # two seeds: clean, and two severities
         assert all((row["shards"] is not None) is redistribute for row in artifact.recipe["rows"])
         drawing = {file for file in artifact.recipe["code"] if "/report/" in file}
@@ -170,8 +170,8 @@ def test_a_campaign_plans_its_samples_and_leaves_out_what_may_not_be_passed_on(
 def test_where_a_page_looks_otherwise_no_shards_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a clone that pulled tables and records alone: pages and previews are here, the shards are not."""
     monkeypatch.chdir(tmp_path)
-    planned_campaign.make(tmp_path)
-    plan = planned_campaign.plan(tmp_path)
+    planned_benchmark.make(tmp_path)
+    plan = planned_benchmark.plan(tmp_path)
     jobs, pages = plan.jobs.values(), [ref for ref in plan.artifacts if ref.kind == "report"]
     states = {ref: "missing" if ref.kind in ("sources", "shards") else "fresh" for ref in plan.artifacts}
     assert out_of_date.find(plan.artifacts, jobs, states, pages) == set()

@@ -8,7 +8,7 @@ from sklearn import metrics as peer
 
 import shiftbench.statistics.score_curves as shown
 from shiftbench.data import formats, schema
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_the_first_seed_of_each_weights_is_shown(tmp_path: Path) -> None:
                 CellRows("c", "classification", f"clothes/net-erm-s{seed}", "plain", dataset, "test", "identity", 0.0,
                          file, detector="msp", ood=dataset == "digits")
             )  # fmt: skip
-    table = shown.table(CampaignRows(artifacts, [], 0, 0))
-    assert set(table.column("weights").to_pylist()) == {"clothes/net-erm-s2"}
+    table = shown.table(BenchmarkRows(artifacts, [], 0, 0))
+    assert set(table.column("model").to_pylist()) == {"clothes/net-erm-s2"}
     assert set(table.column("kind").to_pylist()) == {"roc", "histogram"}
     schema.write(table, tmp_path / "roc.parquet", "0" * 64, shown.ROC)
     assert schema.read(tmp_path / "roc.parquet", form=shown.ROC).num_rows == table.num_rows

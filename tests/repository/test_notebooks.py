@@ -39,7 +39,7 @@ def test_the_notebook_of_a_released_model_gives_what_it_shows(tmp_path: Path, re
 
 
 @pytest.mark.workflow
-def test_the_notebooks_of_one_campaign_give_what_they_show(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_notebooks_of_one_benchmark_give_what_they_show(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     update = request.config.getoption("--update-golden")
     for name in NAMES[1:]:
         assert differences(name, tmp_path, update=update) == []

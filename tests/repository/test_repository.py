@@ -188,7 +188,7 @@ def test_it_is_said_what_an_extra_is_for(extra: str) -> None:
     assert f"shiftbench[{extra}]" in (ROOT / "docs/install.md").read_text()
 
 
-@pytest.mark.parametrize("folder", [".", "src/shiftbench/workflow/templates/campaign"])
+@pytest.mark.parametrize("folder", [".", "src/shiftbench/workflow/templates/benchmark"])
 def test_make_help_lists_every_target_within_eighty_columns(folder: str) -> None:
     makefile = (ROOT / folder / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (help .*)$", makefile, re.M)

@@ -17,7 +17,7 @@ HOME = isolation.ROOT
 MADE = (
     "data/shards/a/manifest.json",
     "results/report/index.html",
-    "build/smoke/weights/w",
+    "build/smoke/checkpoints/w",
     ".dvc/cache/files/md5/00/0",
     ".dvc/config.local",
     ".venv/bin/python",
@@ -139,16 +139,16 @@ def test_it_lists_all_systems_in_an_empty_folder(installed: Path, tmp_path: Path
 
 @pytest.mark.workflow
 @pytest.mark.needs("git", "snakemake", "dvc")
-def test_an_empty_folder_becomes_a_campaign(installed: Path, tmp_path: Path) -> None:
+def test_an_empty_folder_becomes_a_benchmark(installed: Path, tmp_path: Path) -> None:
     assert json.loads(say(installed, tmp_path, "doctor", "--json"))["originals"] == []
     assert list(tmp_path.iterdir()) == []
     assert "make run" in say(installed, tmp_path, "init", "c")
-    campaign = tmp_path / "c"
-    listed = subprocess.run(["make"], cwd=campaign, capture_output=True, text=True, check=True)
+    benchmark = tmp_path / "c"
+    listed = subprocess.run(["make"], cwd=benchmark, capture_output=True, text=True, check=True)
     assert "record" in listed.stdout
     dry = subprocess.run(
         ["make", "smoke", "ARGS=-n"],
-        cwd=campaign, env=environment(installed), capture_output=True, text=True, check=False,
+        cwd=benchmark, env=environment(installed), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert dry.returncode == 0, dry.stderr
     assert "job=digits/convnet-erm-s0" in dry.stdout + dry.stderr
@@ -158,10 +158,10 @@ def test_an_empty_folder_becomes_a_campaign(installed: Path, tmp_path: Path) -> 
 @pytest.mark.network
 @pytest.mark.workflow
 @pytest.mark.needs("git", "snakemake", "dvc")
-def test_a_system_runs_in_a_new_campaign(installed: Path, tmp_path: Path) -> None:
+def test_a_system_runs_in_a_new_benchmark(installed: Path, tmp_path: Path) -> None:
     say(installed, tmp_path, "init", "c")
-    campaign = tmp_path / "c"
-    say(installed, campaign, "systems", "palm/smoke")
-    verdicts = json.loads(say(installed, campaign, "claims", "palm/smoke", "--json"))["palm/smoke"]
+    benchmark = tmp_path / "c"
+    say(installed, benchmark, "systems", "palm/smoke")
+    verdicts = json.loads(say(installed, benchmark, "claims", "palm/smoke", "--json"))["palm/smoke"]
     assert {row["claim"] for row in verdicts} == set(cards.load("palm").claims)
-    assert (campaign / "build/systems-smoke/palm/results/report/index.html").is_file()
+    assert (benchmark / "build/systems-smoke/palm/results/report/index.html").is_file()

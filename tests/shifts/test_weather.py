@@ -199,7 +199,7 @@ def test_frost_without_pictures_is_procedural_and_says_so(pictures: dict[str, Pa
     assert not np.array_equal(own, photographed)
 
 
-def test_frost_needs_its_pictures_in_a_campaign() -> None:
+def test_frost_needs_its_pictures_in_a_benchmark() -> None:
     assert frost.needs(frost.PARAMS) == [refs.sources("frost_textures")]
     assert frost.needs({**frost.PARAMS, "texture": "procedural"}) == []
 

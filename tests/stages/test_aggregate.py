@@ -13,14 +13,14 @@ from shiftbench.base.errors import DuplicateKeyError, ParamsError, RangeError, S
 from shiftbench.data import formats, schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap, intervals
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.workflow.stages.aggregate import Tables, aggregate
 
 METRICS = {"accuracy": {}, "error": {}, "nll": {}, "brier": {}, "ece": {}, "ece5": {"use": "ece", "bins": 5}}
 
 
 @pytest.fixture
-def campaign(tmp_path: Path) -> list[CellRows]:
+def benchmark(tmp_path: Path) -> list[CellRows]:
     """Two seeds of one family and one other weights, clean and two shifts at two severities."""
     at = [("identity", 0.0), ("fog", 1.0), ("fog", 3.0), ("snow", 1.0), ("snow", 3.0)]
     names = ("net-erm-s0", "net-erm-s1", "net-mix-s0")
@@ -44,11 +44,11 @@ def values_of(tables: Tables, row: dict[str, object]) -> np.ndarray:
     raise AssertionError(row)
 
 
-CLEAN = {"weights": "toy/net-erm-s0", "shift": "identity"}
+CLEAN = {"model": "toy/net-erm-s0", "shift": "identity"}
 
 
-def test_values_and_replicates_agree_with_scikit_learn(campaign: list[CellRows]) -> None:
-    tables = aggregate(campaign, METRICS, DRAWS, 0)
+def test_values_and_replicates_agree_with_scikit_learn(benchmark: list[CellRows]) -> None:
+    tables = aggregate(benchmark, METRICS, DRAWS, 0)
     keys = pa.array([sample.key for sample in samples()])
     weights = bootstrap.weights(keys, DRAWS, 0)
     label = np.array([sample.fields["label"] for sample in samples()])
@@ -69,13 +69,13 @@ def test_values_and_replicates_agree_with_scikit_learn(campaign: list[CellRows])
 
 
 def test_tables_are_equal_for_any_order_threads_and_batches(
-    campaign: list[CellRows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    benchmark: list[CellRows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tables = aggregate(campaign, METRICS, DRAWS, 0)
-    monkeypatch.setattr("shiftbench.statistics.campaign_rows.BATCH_CELLS", 2)
+    tables = aggregate(benchmark, METRICS, DRAWS, 0)
+    monkeypatch.setattr("shiftbench.statistics.benchmark_rows.BATCH_CELLS", 2)
     monkeypatch.setattr("shiftbench.statistics.contributions.ROWS", 7)
     monkeypatch.setattr("shiftbench.statistics.contributions.DRAWS", 9)
-    again = aggregate(campaign[::-1], METRICS, DRAWS, 0, threads=3)
+    again = aggregate(benchmark[::-1], METRICS, DRAWS, 0, threads=3)
     for name in ("metrics", "replicates", "differences"):
         files = [tmp_path / f"{name}{i}.parquet" for i in range(2)]
         for file, made in zip(files, (tables, again), strict=True):
@@ -83,28 +83,28 @@ def test_tables_are_equal_for_any_order_threads_and_batches(
         assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_means_over_seeds(campaign: list[CellRows]) -> None:
-    tables = aggregate(campaign, METRICS, DRAWS, 0)
+def test_means_over_seeds(benchmark: list[CellRows]) -> None:
+    tables = aggregate(benchmark, METRICS, DRAWS, 0)
     fog = {"shift": "fog", "severity": 3.0, "metric": "nll"}
-    seeds = [row(tables, weights=f"toy/net-erm-s{seed}", **fog) for seed in (0, 1)]
-    mean = row(tables, weights="toy/net-erm", **fog)
+    seeds = [row(tables, model=f"toy/net-erm-s{seed}", **fog) for seed in (0, 1)]
+    mean = row(tables, model="toy/net-erm", **fog)
     assert mean["value"] == sum(one["value"] for one in seeds) / 2  # type: ignore[misc]
     assert mean["seed"] is None
     expected = (values_of(tables, seeds[0]) + values_of(tables, seeds[1])) / 2
     assert np.array_equal(values_of(tables, mean), expected)
 
 
-def test_paired_differences(campaign: list[CellRows]) -> None:
-    tables = aggregate(campaign, {"accuracy": {}}, DRAWS, 0)
+def test_paired_differences(benchmark: list[CellRows]) -> None:
+    tables = aggregate(benchmark, {"accuracy": {}}, DRAWS, 0)
     found = [one for one in tables.differences.to_pylist() if one["shift"] == "identity"]
     # Seeds with seeds, means with means.
-    assert [(one["weights_a"], one["weights_b"]) for one in found] == [
+    assert [(one["model_a"], one["model_b"]) for one in found] == [
         ("toy/net-erm", "toy/net-mix"),
         ("toy/net-erm-s0", "toy/net-erm-s1"),
         ("toy/net-erm-s0", "toy/net-mix-s0"),
         ("toy/net-erm-s1", "toy/net-mix-s0"),
     ]
-    pair = [row(tables, weights=found[2][side], shift="identity") for side in ("weights_a", "weights_b")]
+    pair = [row(tables, model=found[2][side], shift="identity") for side in ("model_a", "model_b")]
     gap = values_of(tables, pair[0]) - values_of(tables, pair[1])
     difference = pair[0]["value"] - pair[1]["value"]  # type: ignore[operator]
     both = np.concatenate([[difference], gap])
@@ -125,8 +125,8 @@ def test_the_interval_of_a_mean_is_of_new_seeds(tmp_path: Path) -> None:
     ]
     tables = aggregate(artifacts, {"accuracy": {}}, DRAWS, 0)
     for net, count in (("three", 3), ("two", 2)):
-        mean = row(tables, weights=f"toy/{net}")
-        each = [row(tables, weights=f"toy/{net}-s{seed}") for seed in range(count)]
+        mean = row(tables, model=f"toy/{net}")
+        each = [row(tables, model=f"toy/{net}-s{seed}") for seed in range(count)]
         own = [one["value"] for one in each]
         assert (mean["seeds"], mean["seed_low"], mean["seed_high"]) == (count, min(own), max(own))
         assert {one["seeds"] for one in each} == {None}
@@ -136,12 +136,12 @@ def test_the_interval_of_a_mean_is_of_new_seeds(tmp_path: Path) -> None:
         shown = np.array([mean["ci_low"], mean["ci_high"]], dtype=float)
         assert shown == pytest.approx(ends, nan_ok=True)
         assert np.isnan(shown).any() == (count == 2)
-    found = {(one["weights_a"], one["weights_b"]): one for one in tables.differences.to_pylist()}
+    found = {(one["model_a"], one["model_b"]): one for one in tables.differences.to_pylist()}
     assert found["toy/three", "toy/two"]["p_value"] is None
     pair = found["toy/other", "toy/three"]
     sides = [
         {n: np.array([one["value"], *values_of(tables, one)]) for n, one in enumerate(each)}
-        for each in ([row(tables, weights=f"toy/{net}-s{seed}") for seed in range(3)] for net in ("other", "three"))
+        for each in ([row(tables, model=f"toy/{net}-s{seed}") for seed in range(3)] for net in ("other", "three"))
     ]
     gap = sum(sides[0].values()) - sum(sides[1].values())
     expected = intervals.of_gap(gap / 3, sides, intervals.Units(40))
@@ -161,7 +161,7 @@ def test_differences_match_samples_by_key(tmp_path: Path) -> None:
     assert (found["difference"], found["n"]) == (pytest.approx(expected, abs=1e-12), 30)
 
 
-def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
+def test_corruption_errors_by_hand(benchmark: list[CellRows]) -> None:
     options = {"normaliser": "net-mix-s0"}
     wanted = {
         "error": {},
@@ -171,10 +171,10 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
         "auc_severity": {},
         "accuracy_drop": {},
     }
-    tables = aggregate(campaign, wanted, DRAWS, 0)
+    tables = aggregate(benchmark, wanted, DRAWS, 0)
 
     def error(weights: str, shift: str, severity: float) -> float:
-        return row(tables, weights=f"toy/{weights}", shift=shift, severity=severity, metric="error")["value"]  # type: ignore[return-value]
+        return row(tables, model=f"toy/{weights}", shift=shift, severity=severity, metric="error")["value"]  # type: ignore[return-value]
 
     def ratio(shift: str, clean: bool) -> float:
         own, other = (sum(error(name, shift, s) for s in (1.0, 3.0)) for name in ("net-erm-s0", "net-mix-s0"))
@@ -182,15 +182,15 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
         return (own - minus[0]) / (other - minus[1])
 
     for metric, clean in (("mce", False), ("relative_mce", True)):
-        ce = row(tables, metric=metric, weights="toy/net-erm-s0", shift="fog")
+        ce = row(tables, metric=metric, model="toy/net-erm-s0", shift="fog")
         assert ce["value"] == pytest.approx(ratio("fog", clean), rel=1e-12)
-        mce = row(tables, metric=metric, weights="toy/net-erm-s0", shift=None)
+        mce = row(tables, metric=metric, model="toy/net-erm-s0", shift=None)
         assert mce["value"] == pytest.approx((ratio("fog", clean) + ratio("snow", clean)) / 2, rel=1e-12)
-    assert row(tables, metric="mce", weights="toy/net-mix-s0", shift=None)["value"] == 1
+    assert row(tables, metric="mce", model="toy/net-mix-s0", shift=None)["value"] == 1
     levels = [1 - error("net-erm-s0", *at) for at in (("identity", 0.0), ("fog", 1.0), ("fog", 3.0))]
-    area = row(tables, metric="auc_severity", weights="toy/net-erm-s0", shift="fog")
+    area = row(tables, metric="auc_severity", model="toy/net-erm-s0", shift="fog")
     assert area["value"] == pytest.approx(peer.auc([0, 1, 3], levels) / 3, rel=1e-12)
-    at = {"metric": "accuracy_drop", "weights": "toy/net-erm-s0"}
+    at = {"metric": "accuracy_drop", "model": "toy/net-erm-s0"}
     drops = [levels[0] - level for level in levels[1:]]
     for severity, drop in ((1.0, drops[0]), (3.0, drops[1]), (None, sum(drops) / 2)):
         found = row(tables, **at, shift="fog", severity=severity)
@@ -203,7 +203,7 @@ def test_corruption_errors_by_hand(campaign: list[CellRows]) -> None:
     assert row(tables, **at, shift=None)["value"] == pytest.approx(sum(both) / 4, abs=1e-12)
 
 
-def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
+def test_alexnet_has_corruption_errors_of_one(benchmark: list[CellRows]) -> None:
     from shiftbench.plugins.metrics import _corruption, mce, relative_mce
     from shiftbench.statistics.rows import Row
 
@@ -220,7 +220,7 @@ def test_alexnet_has_corruption_errors_of_one(campaign: list[CellRows]) -> None:
         assert [one.value for one in found] == pytest.approx([1.0] * 16)
     tables = {"error": {}, "mce": {}}
     with pytest.raises(ParamsError, match=r"'alexnet' has errors .* severities 1 to 5; found fog at 1, 3"):
-        aggregate(campaign, tables, DRAWS, 0)
+        aggregate(benchmark, tables, DRAWS, 0)
 
 
 def test_groups_and_clusters(tmp_path: Path) -> None:
@@ -280,37 +280,37 @@ def test_detection(tmp_path: Path) -> None:
     assert values_of(tables, found) == pytest.approx(expected[1:], abs=1e-12)
 
 
-def test_bad_input(campaign: list[CellRows], tmp_path: Path) -> None:
+def test_bad_input(benchmark: list[CellRows], tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="mce is computed from 'error', which is not asked for"):
-        aggregate(campaign, {"mce": {"normaliser": "net-mix-s0"}, "accuracy": {}}, DRAWS, 0)
+        aggregate(benchmark, {"mce": {"normaliser": "net-mix-s0"}, "accuracy": {}}, DRAWS, 0)
     with pytest.raises(ParamsError, match=r"normaliser 'net-mx-s0' has no errors.*did you mean net-mix-s0"):
-        aggregate(campaign, {"mce": {"normaliser": "net-mx-s0"}, "error": {}}, DRAWS, 0)
+        aggregate(benchmark, {"mce": {"normaliser": "net-mx-s0"}, "error": {}}, DRAWS, 0)
     with pytest.raises(ParamsError, match=r"metrics.ece: unknown option 'bin' \(did you mean bins"):
-        aggregate(campaign, {"ece": {"bin": 3}}, DRAWS, 0)
+        aggregate(benchmark, {"ece": {"bin": 3}}, DRAWS, 0)
     with pytest.raises(ParamsError, match=r"need one clean ID set of toy/one .*; found 0"):
         aggregate([scores(tmp_path, "other", [1.0], ood=True)], {"auroc": {}}, DRAWS, 0)
     bad = [scores(tmp_path, "toy", [1.0], ood=False), scores(tmp_path, "other", [np.nan], ood=True)]
     with pytest.raises(RangeError, match="score of sample 'other/test/000' is not finite"):
         aggregate(bad, {"auroc": {}}, DRAWS, 0)
     with pytest.raises(SchemaError, match=r"toy.one.scores.parquet"):
-        aggregate([replace(campaign[0], file=bad[0].file)], METRICS, DRAWS, 0)
+        aggregate([replace(benchmark[0], file=bad[0].file)], METRICS, DRAWS, 0)
 
 
-def test_duplicate_keys_are_refused(campaign: list[CellRows]) -> None:
+def test_duplicate_keys_are_refused(benchmark: list[CellRows]) -> None:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(campaign[0].file)
-    facts = pq.read_metadata(campaign[0].file).metadata
-    with pq.ParquetWriter(campaign[0].file, table.schema) as writer:
+    table = pq.read_table(benchmark[0].file)
+    facts = pq.read_metadata(benchmark[0].file).metadata
+    with pq.ParquetWriter(benchmark[0].file, table.schema) as writer:
         writer.write_table(pa.concat_tables([table, table.slice(3, 1)]))
         writer.add_key_value_metadata({key: value for key, value in facts.items() if key.startswith(b"shiftbench")})
     with pytest.raises(DuplicateKeyError, match="two rows have the key 'toy/test/003'"):
-        aggregate(campaign, METRICS, DRAWS, 0)
+        aggregate(benchmark, METRICS, DRAWS, 0)
 
 
-def test_without_draws_there_are_values_only(campaign: list[CellRows]) -> None:
-    tables = aggregate(campaign, {"error": {}, "mce": {"normaliser": "net-mix"}}, 0, 0)
-    assert row(tables, metric="mce", weights="toy/net-mix", shift=None)["value"] == 1
+def test_without_draws_there_are_values_only(benchmark: list[CellRows]) -> None:
+    tables = aggregate(benchmark, {"error": {}, "mce": {"normaliser": "net-mix"}}, 0, 0)
+    assert row(tables, metric="mce", model="toy/net-mix", shift=None)["value"] == 1
     assert tables.metrics["ci_low"].null_count == len(tables.metrics)
     assert tables.differences["p_value"].null_count == len(tables.differences)
     assert len(aggregate([], {"error": {}}, 10, 0).metrics) == 0

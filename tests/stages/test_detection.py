@@ -13,7 +13,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap, delong, intervals, risk_coverage, search_tables
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE as RISK
 from shiftbench.statistics.score_curves import ROC
 from shiftbench.workflow.stages.aggregate import Detection, Tables, aggregate
@@ -48,7 +48,7 @@ def records(
 def scored(artifact: CellRows, detector: str) -> CellRows:
     """Scores of an artifact; `knn` tells best."""
     n = len(schema.read(artifact.file, ["key"]))
-    names = (artifact.dataset, artifact.weights, detector, artifact.shift)
+    names = (artifact.dataset, artifact.model, detector, artifact.shift)
     random = np.random.default_rng([sum(map(ord, name)) for name in names])
     gap = {"msp": 0.3, "energy": 0.35, "knn": 2.0}[detector]
     values = np.round(random.normal(size=n) + gap * artifact.ood + 0.1 * (artifact.severity or 0), 1)
@@ -91,7 +91,7 @@ def values(artifacts: list[CellRows], **where: object) -> tuple[np.ndarray, np.n
     return np.concatenate([one["score"].to_numpy() for one in found]), np.concatenate(weights)
 
 
-WHO = {"weights": "toy/net-s0", "detector": "msp"}
+WHO = {"model": "toy/net-s0", "detector": "msp"}
 
 
 def auroc(id: tuple[np.ndarray, np.ndarray], ood: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -113,8 +113,8 @@ def test_groups_are_means_over_sets(artifacts: list[CellRows]) -> None:
     assert one["value"] == same["value"]
     datasets = {row["dataset"] for row in tables.metrics.to_pylist()}
     assert datasets == {"toy", *SETS, "near", "far"}
-    mean = find(tables, weights="toy/net", detector="msp", dataset="near", metric="auroc")
-    other = find(tables, weights="toy/net-s1", detector="msp", dataset="near", metric="auroc")
+    mean = find(tables, model="toy/net", detector="msp", dataset="near", metric="auroc")
+    other = find(tables, model="toy/net-s1", detector="msp", dataset="near", metric="auroc")
     assert mean["value"] == pytest.approx((near["value"] + other["value"]) / 2, abs=1e-12)  # type: ignore[operator]
 
 
@@ -127,7 +127,7 @@ def test_full_spectrum(artifacts: list[CellRows]) -> None:
     assert found["n"] == 3 * 50 + 30
     # Accuracy of the three sets together, of equal size: the mean of theirs, under every draw.
     rows = [
-        find(tables, weights="toy/net-s0", metric="accuracy", shift=shift, severity=severity)
+        find(tables, model="toy/net-s0", metric="accuracy", shift=shift, severity=severity)
         for shift, severity in (("full_spectrum", None), ("identity", 0), ("fog", 1), ("fog", 3))
     ]
     assert (rows[0]["reference"], rows[0]["n"]) == (ID, 150)
@@ -177,7 +177,7 @@ def test_failure_detection_joins_scores_and_records(artifacts: list[CellRows]) -
 def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
     tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=Detection(detectors=DETECTORS))
     rows = tables.comparisons.to_pylist()
-    place = {"weights": "toy/net-s0", "dataset": "close", "metric": "auroc"}
+    place = {"model": "toy/net-s0", "dataset": "close", "metric": "auroc"}
     here = [row for row in rows if all(row[name] == value for name, value in place.items())]
     pairs = {(row["against"], row["detector"], row["other"]) for row in here}
     best = {("best", "energy", "knn"), ("best", "msp", "knn")}
@@ -197,10 +197,7 @@ def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
     small, large = sorted(row["p_holm"] for row in against)
     assert (small, large) == (min(1, 2 * min(raw)), min(1, max(2 * min(raw), *raw)))
     sides = [
-        [
-            values(artifacts, weights="toy/net-s0", detector=name, dataset=d, shift="identity")[0]
-            for d in ("toy", "close")
-        ]
+        [values(artifacts, model="toy/net-s0", detector=name, dataset=d, shift="identity")[0] for d in ("toy", "close")]
         for name in ("energy", "knn")
     ]
     assert against[0]["p_delong"] == pytest.approx(slow_delong(*sides), rel=1e-9)
@@ -208,9 +205,9 @@ def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
     tested = [row for row in rows if row["p_delong"] is not None]
     assert {row["metric"] for row in tested} == {"auroc"}
     assert {row["dataset"] for row in tested} == set(SETS)
-    assert {row["weights"] for row in tested} == {"toy/net-s0", "toy/net-s1"}
+    assert {row["model"] for row in tested} == {"toy/net-s0", "toy/net-s1"}
     assert {row["dataset"] for row in rows} == {*SETS, "near", "far", "toy"}
-    assert "toy/net" in {row["weights"] for row in rows}
+    assert "toy/net" in {row["model"] for row in rows}
     # Lower is better for fpr95 and aurc.
     fpr = [r for r in rows if (r["metric"], r["against"]) == ("fpr95", "best")]
     assert all(row["difference"] >= 0 for row in fpr)
@@ -306,7 +303,7 @@ def test_searches_stand_side_by_side(tmp_path: Path) -> None:
     schema.write(search_tables.table("toys", files), tmp_path / "all", "f", search_tables.SEARCHED)
     made = schema.read(tmp_path / "all", form=search_tables.SEARCHED).to_pylist()
     assert made[1] == {
-        "campaign": "toys", "weights": "toy/net-s0", "method": "plain", "detector": "knn", "number": 1,
+        "benchmark": "toys", "model": "toy/net-s0", "method": "plain", "detector": "knn", "number": 1,
         "options": '{"k":5}', "auroc": 0.8, "reason": None, "chosen": True, "n_id": 40, "n_ood": 30, "effect": "k",
     }  # fmt: skip
     assert [row["effect"] for row in made] == ["k", "k", "k", "", ""]

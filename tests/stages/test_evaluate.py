@@ -117,7 +117,7 @@ def test_a_notebook_is_told_which_tasks_have_no_accuracy(folder, monkeypatch):
 
     about = shards.manifest(folder)
     monkeypatch.setattr(shards, "manifest", lambda _: {**about, "task": "detection"})
-    with pytest.raises(ParamsError, match="detection has no accuracy; run a campaign"):
+    with pytest.raises(ParamsError, match="detection has no accuracy; run a benchmark"):
         call(brightness, folder)
 
 

@@ -40,23 +40,23 @@ def samples(split, sources, params):
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return a function that makes all shards and previews of a campaign on the noise dataset."""
+    """Return a function that makes all shards and previews of a benchmark on the noise dataset."""
     (tmp_path / "mine/datasets").mkdir(parents=True)
     (tmp_path / "mine/datasets/noise.py").write_text(DATASET)
     monkeypatch.setattr(registry.Folders, "extra", (tmp_path / "mine",))
 
     def run(root: Path, **noise: Any) -> Plan:
-        campaign = {
+        benchmark = {
             "dataset": "noise",
             "shifts": ["gaussian_noise"],
-            "weights": [{"models": ["convnet"], "trainers": ["given"]}],
+            "models": [{"architectures": ["convnet"], "trainers": ["given"]}],
         }
         params = Params.model_validate(
             {
                 "plugins": [str(tmp_path / "mine")],
                 "datasets": {"noise": noise},
                 "shifts": {"gaussian_noise": {"severities": [1, 5]}},
-                "campaigns": {"one": campaign},
+                "benchmarks": {"one": benchmark},
             }
         )
         plan = Plan.of(params)

@@ -220,16 +220,16 @@ def test_the_penalty_with_the_least_validation_loss_is_chosen() -> None:
     assert _logistic.nll(held @ weight.T + bias, held_y) == min(losses)
 
 
-def test_probe_and_fine_tuning_start_from_weights_and_keep_the_body(tmp_path: Path) -> None:
+def test_probe_and_fine_tuning_start_from_model_and_keep_the_body(tmp_path: Path) -> None:
     body, _ = train_weights(training_jobs.job("convnet", "erm", epochs=1))
     start = training_jobs.write(tmp_path / "start.safetensors", body)
-    probe_input = {refs.weights("imagenet", "convnet", "pretrained"): start}
+    probe_input = {refs.checkpoint("imagenet", "convnet", "pretrained"): start}
     probed, rows = train_weights(training_jobs.job("convnet", "linear_probe", inputs=probe_input))
     assert [name for _, name, _ in rows] == ["c", "val_nll", "val_accuracy"]
     assert rows[-1][2] > 0.9
     assert torch.equal(probed["body.0.weight"], body["body.0.weight"])
     assert not torch.equal(probed["head.weight"], body["head.weight"])
-    tuned_input = {refs.weights("tiny", "convnet", "linear_probe"): training_jobs.write(start, probed)}
+    tuned_input = {refs.checkpoint("tiny", "convnet", "linear_probe"): training_jobs.write(start, probed)}
     tuned, _ = train_weights(training_jobs.job("convnet", "finetune", inputs=tuned_input, epochs=1))
     assert torch.equal(tuned["body.0.weight"], probed["body.0.weight"])  # frozen
     assert torch.equal(tuned["body.1.running_mean"], probed["body.1.running_mean"])

@@ -10,7 +10,7 @@ from shiftbench.statistics import bootstrap
 KEYS = pa.array([f"digits/test/{i:06d}" for i in range(300)])
 
 
-def test_weights_belong_to_the_unit() -> None:
+def test_model_belong_to_the_unit() -> None:
     whole = bootstrap.weights(KEYS, 64, 0)
     order = np.random.default_rng(0).permutation(len(KEYS))[:100]
     assert np.array_equal(bootstrap.weights(KEYS.take(pa.array(order)), 64, 0), whole[order])
@@ -26,7 +26,7 @@ def test_weights_belong_to_the_unit() -> None:
     draws=st.integers(0, 70),
     seed=st.integers(-3, 2**70),
 )
-def test_weights_are_words_of_the_units_stream(units: list[str], times: int, draws: int, seed: int) -> None:
+def test_model_are_words_of_the_units_stream(units: list[str], times: int, draws: int, seed: int) -> None:
     """Also of more units than are drawn together."""
     named = [f"{unit}/{number}" for unit in units for number in range(times)]
     found = bootstrap.weights(pa.array(named, pa.string()), draws, seed)
@@ -42,7 +42,7 @@ def test_equal_units_are_drawn_together() -> None:
     assert not np.array_equal(clusters[0], clusters[1])
 
 
-def test_weights_are_kept() -> None:
+def test_model_are_kept() -> None:
     assert bootstrap.weights(KEYS, 32, 0) is bootstrap.weights(pa.array(KEYS.to_pylist()), 32, 0)
 
 

@@ -24,7 +24,7 @@ def share(right: int, count: int) -> Rows:
     weights = np.random.default_rng(right).poisson(1.0, (count, DRAWS))
     hits = np.arange(count) < right
     draws = (weights * hits[:, None]).sum(axis=0) / weights.sum(axis=0)
-    found = rows({"weights": "net-erm", "value": [right / count, *draws]}, draws=DRAWS)
+    found = rows({"model": "net-erm", "value": [right / count, *draws]}, draws=DRAWS)
     ends = np.zeros((1, 2))
     units = np.array([[count, 0]])
     return Rows(found.places, found.values, kinds=SHARES, ends=ends, units=units)
@@ -40,19 +40,19 @@ def test_all_of_a_hundred_says_little(count: int, verdict: str) -> None:
 
 def test_what_no_draw_moves_decides_nothing() -> None:
     """Two nets that err on the same samples; seeds that are one seed, copied."""
-    same = [{"weights": f"net-{name}", "value": 0.75} for name in ("erm", "augmix")]
-    difference = {"difference": [FOG, {**FOG, "weights": "net-augmix"}]}
+    same = [{"model": f"net-{name}", "value": 0.75} for name in ("erm", "augmix")]
+    difference = {"difference": [FOG, {**FOG, "model": "net-augmix"}]}
     found = judge({"above": claim(value=difference, margin=-0.1)}, rows(*same))
     assert found[0].verdict == "inconclusive"
     assert intervals.NO_WIDTH in found[0].reason
-    copied = rows(*({"weights": f"net-erm-s{seed}", "value": 0.75} for seed in range(3)))
+    copied = rows(*({"model": f"net-erm-s{seed}", "value": 0.75} for seed in range(3)))
     found = judge({"above": claim(margin=0.5, unit="seed")}, copied)
     assert found[0].verdict == "inconclusive"
 
 
 def test_equivalence_prints_the_interval_that_decides() -> None:
     values = np.concatenate([[0.0], np.random.default_rng(0).normal(0, 0.01, DRAWS)])
-    found = rows({"weights": "net-erm", "value": values}, draws=DRAWS)
+    found = rows({"model": "net-erm", "value": values}, draws=DRAWS)
     one = judge({"same": claim(kind="equivalence", margin=0.05)}, found)[0]
     assert one.verdict == "supported"
     assert one.confidence == pytest.approx(0.9)
@@ -63,11 +63,11 @@ def test_a_decided_claim_leaves_its_error_to_the_others() -> None:
     """Holm: of four claims three are sure, so that the fourth is judged at the whole 5%."""
     noise = np.random.default_rng(1).normal(0, 1, 4 * DRAWS)
     given = rows(
-        {"weights": "net-erm", "value": [2.1, *(2.1 + noise)]},
-        {"weights": "net-augmix", "value": [9.0, *(9 + noise)]},
+        {"model": "net-erm", "value": [2.1, *(2.1 + noise)]},
+        {"model": "net-augmix", "value": [9.0, *(9 + noise)]},
         draws=4 * DRAWS,
     )
-    sure = claim(value={**FOG, "weights": "net-augmix"})
+    sure = claim(value={**FOG, "model": "net-augmix"})
     alone = judge({"weak": claim(), **{f"n{at}": claim(margin=9.0) for at in range(3)}}, given)
     helped = judge({"weak": claim(), **{f"s{at}": sure for at in range(3)}}, given)
     assert helped[0].verdict == "supported"
@@ -89,10 +89,10 @@ def test_equal_arms_are_rarely_told_apart_by_their_extreme(name: str, arms: int)
     for _ in range(400):
         own = random.normal(0, 1, arms)
         given = [
-            {"weights": "net-erm", "shift": f"s{at}", "value": [value, *(value + random.normal(0, 1, DRAWS))]}
+            {"model": "net-erm", "shift": f"s{at}", "value": [value, *(value + random.normal(0, 1, DRAWS))]}
             for at, value in enumerate(own)
         ]
-        extreme = {name: {"metric": "accuracy", "weights": "net-erm"}}
+        extreme = {name: {"metric": "accuracy", "model": "net-erm"}}
         found = judge({"one": claim(value=extreme)}, rows(*given, draws=DRAWS))
         verdicts.append(found[0].verdict)
     limit = 0.025 + 3 * np.sqrt(0.025 * 0.975 / 400)
@@ -100,7 +100,7 @@ def test_equal_arms_are_rarely_told_apart_by_their_extreme(name: str, arms: int)
     assert verdicts.count("supported") / 400 <= limit
 
 
-OURS, THEIRS = {"metric": "accuracy", "weights": "net-erm"}, {"metric": "accuracy", "weights": "net-augmix"}
+OURS, THEIRS = {"metric": "accuracy", "model": "net-erm"}, {"metric": "accuracy", "model": "net-augmix"}
 DIFFERENCES = {
     "one against the best of others": [{"mean": OURS}, {"max": THEIRS}],
     "the best of others against one": [{"max": THEIRS}, {"mean": OURS}],
@@ -117,7 +117,7 @@ def test_equal_arms_are_rarely_told_apart_by_a_difference_of_extremes(name: str)
     verdicts = []
     for _ in range(400):
         given = [
-            {"weights": arm, "shift": f"s{at}", "value": [value, *(value + random.normal(0, 1, DRAWS))]}
+            {"model": arm, "shift": f"s{at}", "value": [value, *(value + random.normal(0, 1, DRAWS))]}
             for arm, count in (("net-erm", ours), ("net-augmix", 3))
             for at, value in enumerate(random.normal(0, 1, count))
         ]
@@ -131,10 +131,10 @@ def test_equal_arms_are_rarely_told_apart_by_a_difference_of_extremes(name: str)
 def test_an_extreme_that_is_far_is_decided() -> None:
     random = np.random.default_rng(0)
     given = [
-        {"weights": "net-erm", "shift": f"s{at}", "value": [v, *(v + random.normal(0, 1, DRAWS))]}
+        {"model": "net-erm", "shift": f"s{at}", "value": [v, *(v + random.normal(0, 1, DRAWS))]}
         for at, v in enumerate((8.0, 12.0, 20.0))
     ]
-    of = {"metric": "accuracy", "weights": "net-erm"}
+    of = {"metric": "accuracy", "model": "net-erm"}
     asked = {
         "smallest": claim(value={"min": of}),
         "largest": claim(value={"max": of}),
@@ -149,7 +149,7 @@ def clusters(count: int, random: np.random.Generator) -> Rows:
     each = random.exponential(size=count) - 1
     weights = random.poisson(1.0, (count, DRAWS))
     values = np.concatenate([[each.mean()], each @ weights / np.maximum(weights.sum(axis=0), 1)])
-    found = rows({"weights": "net-erm", "value": values}, draws=DRAWS)
+    found = rows({"model": "net-erm", "value": values}, draws=DRAWS)
     return Rows(found.places, found.values, units=np.array([[count, 1]]))
 
 
@@ -171,10 +171,10 @@ def test_looks_share_the_error() -> None:
     for _ in range(600):
         values = random.normal(size=6)
         looks = [
-            judge(card, rows(*({"weights": f"net-erm-s{at}", "value": found} for at, found in given)), looks=2)[0]
+            judge(card, rows(*({"model": f"net-erm-s{at}", "value": found} for at, found in given)), looks=2)[0]
             for given in (list(enumerate(values[:3])), list(enumerate(values)))
         ]
         supported += any(one.verdict == "supported" for one in looks)
     assert supported <= 0.025 * 600
-    once, twice = (judge(card, rows({"weights": "net-erm-s0", "value": 1.0}), looks=n)[0] for n in (1, 2))
+    once, twice = (judge(card, rows({"model": "net-erm-s0", "value": 1.0}), looks=n)[0] for n in (1, 2))
     assert (1 - once.confidence) == pytest.approx(2 * (1 - twice.confidence))

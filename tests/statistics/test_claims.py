@@ -26,11 +26,11 @@ def card(**claims: dict[str, Any]) -> Card:
 
 
 CURVE = rows(
-    *({"weights": "net-erm", "severity": s, "value": v} for s, v in ((5.0, 0.5), (1.0, 0.9), (3.0, 0.8))),
-    *({"weights": "net-augmix", "severity": s, "value": v} for s, v in ((1.0, 0.8), (3.0, 0.85), (5.0, 0.6))),
+    *({"model": "net-erm", "severity": s, "value": v} for s, v in ((5.0, 0.5), (1.0, 0.9), (3.0, 0.8))),
+    *({"model": "net-augmix", "severity": s, "value": v} for s, v in ((1.0, 0.8), (3.0, 0.85), (5.0, 0.6))),
 )
 NETS = ["net-erm", "net-augmix"]
-AUGMIX = {**FOG, "weights": "net-augmix"}
+AUGMIX = {**FOG, "model": "net-augmix"}
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ AUGMIX = {**FOG, "weights": "net-augmix"}
     [
         ({"mean": FOG}, (0.5 + 0.9 + 0.8) / 3),
         ({"median": FOG}, 0.8),
-        ({"max": {"mean": {**FOG, "weights": NETS}, "over": "severity"}}, (0.8 + 0.85 + 0.6) / 3),
-        ({"mean": {"max": {**FOG, "weights": NETS}, "over": "weights"}}, (0.9 + 0.85 + 0.6) / 3),
+        ({"max": {"mean": {**FOG, "model": NETS}, "over": "severity"}}, (0.8 + 0.85 + 0.6) / 3),
+        ({"mean": {"max": {**FOG, "model": NETS}, "over": "model"}}, (0.9 + 0.85 + 0.6) / 3),
         ({"max": FOG}, 0.9),
         ({"min": {"abs": {"difference": [FOG, AUGMIX]}}}, 0.05),
         ({"area": FOG}, (2 * 0.85 + 2 * 0.65) / 4),
@@ -63,23 +63,23 @@ def test_the_worst_tenth_follows_the_metric():
     for metric, worst in (("accuracy", 0.025), ("error", 0.925)):
         found = rows(
             *(
-                {"weights": "net-erm", "shift": s, "metric": metric, "value": [v, v, np.nan if s == "s9" else v]}
+                {"model": "net-erm", "shift": s, "metric": metric, "value": [v, v, np.nan if s == "s9" else v]}
                 for s, v in shifts.items()
             )
         )
-        (tail,) = evaluate(found, {"cvar": {"metric": metric, "weights": "net-erm"}}).values
+        (tail,) = evaluate(found, {"cvar": {"metric": metric, "model": "net-erm"}}).values
         assert tail[:2] == pytest.approx([worst, worst])
         assert np.isnan(tail[2])
     with pytest.raises(NotEvaluable, match="direction"):
-        evaluate(rows({"weights": "n-erm", "value": 1, "metric": "x"}), {"cvar": {"metric": "x"}})
+        evaluate(rows({"model": "n-erm", "value": 1, "metric": "x"}), {"cvar": {"metric": "x"}})
 
 
 def test_lists_keep_places_apart():
     """Several weights that both operands name, in another order; and a column that is null in other rows."""
     names = {"a-erm": (0.9, 0.1), "b-erm": (0.7, 0.3), "c-erm": (0.8, 0.2)}
     places = [({"severity": 1.0}, 0), ({"severity": None, "metric": "drop"}, 1)]
-    found = rows(*({"weights": w, "value": v[at], **place} for place, at in places for w, v in names.items()))
-    both = {"weights": list(names), "shift": "fog"}
+    found = rows(*({"model": w, "value": v[at], **place} for place, at in places for w, v in names.items()))
+    both = {"model": list(names), "shift": "fog"}
     one = {"metric": "accuracy", "severity": [1, 2], **both}
     order = [2, 0, 1, 3, 4, 5]
     for given in (found, Rows(found.places[order], found.values[order])):
@@ -130,18 +130,18 @@ def spread(middle: float, half: float) -> np.ndarray:
     ],
 )
 def test_verdicts(value, claim, verdict):
-    (judged,) = judge(card(one={"value": FOG, **claim}).claims, rows({"weights": "net-erm", "value": value}))
+    (judged,) = judge(card(one={"value": FOG, **claim}).claims, rows({"model": "net-erm", "value": value}))
     assert judged.verdict == verdict
 
 
 def test_what_is_combined_over_groups_need_not_name_them():
     found = rows(
         *(
-            {"weights": net, "group": group, "value": value}
+            {"model": net, "group": group, "value": value}
             for net, value in (("net-erm", 0.4), ("net-augmix", 0.6))
             for group in ("a", "b")
         ),
-        {"weights": "net-erm", "value": 0.9},
+        {"model": "net-erm", "value": 0.9},
     )
     worst = {"max": {**FOG, "group": ["a", "b"]}, "over": "group"}
     assert scalar(evaluate(found, worst))[0] == 0.4
@@ -152,7 +152,7 @@ def test_what_is_combined_over_groups_need_not_name_them():
 
 
 def test_the_more_claims_the_wider_the_interval():
-    found = rows({"weights": "net-erm", "value": spread(0.2, 0.1)})
+    found = rows({"model": "net-erm", "value": spread(0.2, 0.1)})
     claim = {"value": FOG, "margin": 0.105}
     assert [one.verdict for one in judge(card(one=claim).claims, found)] == ["inconclusive"]
     claim["margin"] = 0.102
@@ -163,13 +163,11 @@ def test_the_more_claims_the_wider_the_interval():
 
 
 def test_what_is_too_little_to_judge_is_inconclusive_with_the_reason():
-    found = rows(
-        {"weights": "net-erm", "value": spread(0.2, 0.1)}, {"weights": "net-erm-s0", "value": spread(0.2, 0.1)}
-    )
+    found = rows({"model": "net-erm", "value": spread(0.2, 0.1)}, {"model": "net-erm-s0", "value": spread(0.2, 0.1)})
     many = {f"c{i}": {"value": FOG} for i in range(10)}
     first, *_ = judge(card(**many).claims, found)
     assert first.verdict == "inconclusive"
-    assert "bootstrap.draws is to be 400" in first.reason
+    assert "bootstrap.resamples is to be 400" in first.reason
     (alone,) = judge(card(one={"value": FOG, "unit": "seed"}).claims, found)
     assert (alone.verdict, alone.value, alone.seeds) == ("inconclusive", pytest.approx(0.2), 1)
     assert "one training seed" in alone.reason
@@ -178,13 +176,13 @@ def test_what_is_too_little_to_judge_is_inconclusive_with_the_reason():
 def test_a_part_shows_the_interval_that_decided_it():
     """`all` of 4: support takes 95% of each, refutation 98.75%."""
     effects = {"a": 0.2, "b": 0.2, "c": 0.2, "d": -0.0965}
-    found = rows(*({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items()))
+    found = rows(*({"model": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items()))
     asked = {"value": {"metric": "accuracy"}, "over": "shift"}
     (judged,) = judge(card(one=asked).claims, found)
     assert [part.verdict for part in judged.parts] == ["supported"] * 3 + ["inconclusive"]
     assert judged.verdict == "inconclusive"
     effects["d"] = -0.12
-    found = rows(*({"weights": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items()))
+    found = rows(*({"model": "net-erm", "shift": s, "value": spread(v, 0.1)} for s, v in effects.items()))
     (judged,) = judge(card(one=asked).claims, found)
     assert judged.verdict == "refuted"
     assert [part.confidence for part in judged.parts] == pytest.approx([0.95] * 3 + [0.9875])
@@ -193,7 +191,7 @@ def test_a_part_shows_the_interval_that_decided_it():
 def test_seeds_are_units_within_each_value_that_is_quantified_over():
     found = rows(
         *(
-            {"weights": f"net-erm-s{s}", "shift": shift, "value": spread(v + s / 100, 0.05)}
+            {"model": f"net-erm-s{s}", "shift": shift, "value": spread(v + s / 100, 0.05)}
             for shift, v in (("fog", 0.2), ("snow", 0.3))
             for s in range(3)
         )
@@ -205,7 +203,7 @@ def test_seeds_are_units_within_each_value_that_is_quantified_over():
 
 
 def test_quantifiers_over_seeds():
-    found = rows(*({"weights": f"net-erm-s{s}", "value": spread(v, 0.05)} for s, v in enumerate((0.2, 0.3, -0.2))))
+    found = rows(*({"model": f"net-erm-s{s}", "value": spread(v, 0.05)} for s, v in enumerate((0.2, 0.3, -0.2))))
     claim = {"value": FOG, "over": "seed"}
     verdicts = {
         how: judge(card(one={**claim, "quantifier": how}).claims, found)[0].verdict for how in ("all", "exists", 2, 3)
@@ -229,7 +227,7 @@ def record_set(number: int, effect: float) -> Rows:
     one, other = np.where(flip[0], 1 - one, one), np.where(flip[1], 1 - other, other)
     weights = bootstrap.weights(pa.array([f"{number}/{i}" for i in range(N)]), DRAWS, 0).astype(float)
     means = [hits @ weights / weights.sum(axis=0) for hits in (one, other)]
-    return rows({"weights": "net-erm", "value": means[0]}, {"weights": "net-augmix", "value": means[1]})
+    return rows({"model": "net-erm", "value": means[0]}, {"model": "net-augmix", "value": means[1]})
 
 
 def test_verdicts_are_calibrated():

@@ -100,12 +100,12 @@ def test_what_decides_nothing_says_so():
     assert "one training seed" in one.doubt
     few = intervals.of_draws(np.arange(101.0), 0.01)
     assert (few.low, few.high) == (1, 100)
-    assert "bootstrap.draws is to be 200" in few.doubt
+    assert "bootstrap.resamples is to be 200" in few.doubt
     assert not intervals.of_draws(np.arange(201.0), 0.01).doubt
     flat = intervals.of_draws(np.ones(101), 0.05)
-    assert "no draw differs" in flat.doubt
+    assert "no resample differs" in flat.doubt
     lost = intervals.of_draws(np.array([0.5, np.nan, *np.linspace(0, 1, 99)]), 0.05)
-    assert lost.note == "1 of 100 draws are not defined and left out"
+    assert lost.note == "1 of 100 resamples are not defined and left out"
 
 
 def test_a_perfect_share_has_a_width():

@@ -70,7 +70,7 @@ def test_parts_of_noise_are_those_of_the_interval():
         assert noise.own == pytest.approx(1, rel=0.5)
     with pytest.raises(ValueError, match="one training seed"):
         Noise.of(Estimate(values[0], values[:1]))
-    with pytest.raises(ValueError, match="0 of 3 draws are defined"):
+    with pytest.raises(ValueError, match="0 of 3 resamples are defined"):
         Noise.of(Estimate(np.array([1.0, np.nan, np.nan, np.nan])))
 
 
@@ -86,13 +86,13 @@ def test_what_is_said_is_found():
 
 
 PARAMS = """
-campaigns:
+benchmarks:
   clothes:
     dataset: fashion_mnist
     shifts: []
-    weights: [{models: [convnet], trainers: [erm, augmix], seeds: [0, 1, 2]}]
+    models: [{architectures: [convnet], trainers: [erm, augmix], seeds: [0, 1, 2]}]
 """
-OF = "{difference: [{metric: accuracy, weights: convnet-augmix}, {metric: accuracy, weights: convnet-erm}]}"
+OF = "{difference: [{metric: accuracy, model: convnet-augmix}, {metric: accuracy, model: convnet-erm}]}"
 
 
 def test_the_command_tells_what_a_difference_takes(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dvc.config_schema import REMOTE_SCHEMAS, SCHEMA
 
-from makers import attacks, planned_campaign, started
+from makers import attacks, planned_benchmark, started
 from makers.command_line import ends
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, UntrustedError
@@ -48,8 +48,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "trusted"))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
-    planned_campaign.make(home)
-    (home / "params.yaml").write_text(yaml.safe_dump(planned_campaign.PARAMS))
+    planned_benchmark.make(home)
+    (home / "params.yaml").write_text(yaml.safe_dump(planned_benchmark.PARAMS))
     (home / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     monkeypatch.chdir(home)
     return home

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from makers import attacks, planned_campaign
+from makers import attacks, planned_benchmark
 from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance import trust
 from shiftbench.workflow.storage import pull
@@ -20,14 +20,14 @@ OTHERS = ("link/authorized_keys", "link/new", "Snakefile", "mine/shifts/bright.p
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a campaign, an empty remote beside it and a file that is nobody's business; not trusted."""
+    """A checkout with a benchmark, an empty remote beside it and a file that is nobody's business; not trusted."""
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "trusted"))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "dvc"))
     home = tmp_path / "checkout"
     (home / ".dvc").mkdir(parents=True)
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim/authorized_keys").write_text("mine")
-    planned_campaign.make(home)
+    planned_benchmark.make(home)
     (home / ".dvc/config").write_text("[core]\nremote = r\n['remote \"r\"']\nurl = ../../remote\n")
     (home / "link").symlink_to("../victim")
     subprocess.run(["git", "init", "-q"], cwd=home, check=True)
@@ -49,12 +49,12 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_stage_that_is_called_as_an_output_is_not_checked_out(home: Path) -> None:
-    planned = planned_campaign.plan(home)
+    planned = planned_benchmark.plan(home)
     theirs = stored(home, b"theirs")
     listing = stored(home, json.dumps([{"relpath": "w", "md5": theirs}]).encode(), ".dir")
     for draw in attacks.draws(2, "stages of theirs"):
         others = draw.sample(OTHERS, 2)
-        outs = {"weights": others, "t": ["weights"]}
+        outs = {"checkpoints": others, "t": ["checkpoints"]}
         stages = {name: {"cmd": "x", "outs": paths} for name, paths in outs.items()}
         (home / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
         lock = {
@@ -64,8 +64,8 @@ def test_a_stage_that_is_called_as_an_output_is_not_checked_out(home: Path) -> N
         (home / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
         before = [files(home.parent / "victim"), *(files(home / one) for one in ("mine", "other"))]
         with contextlib.suppress(ShiftbenchError):
-            pull.pull(planned, home, ["weights"])
+            pull.pull(planned, home, ["checkpoints"])
         now = [files(home.parent / "victim"), *(files(home / one) for one in ("mine", "other"))]
         assert now == before, others
         assert not (home / "Snakefile").exists()
-        assert (home / "weights/w").read_bytes() == b"theirs"
+        assert (home / "checkpoints/w").read_bytes() == b"theirs"

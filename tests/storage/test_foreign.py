@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base.errors import DataError, UntrustedError
 from shiftbench.provenance import trust
 from shiftbench.workflow.storage import dvc_store, pull, remotes
@@ -25,11 +25,11 @@ FOLDER, OID = "data/shards", "0" * 32
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a campaign, an empty remote beside it and a file that is nobody's business; not trusted."""
+    """A checkout with a benchmark, an empty remote beside it and a file that is nobody's business; not trusted."""
     monkeypatch.setenv(trust.VARIABLE, str(tmp_path / "trusted"))
     home = tmp_path / "checkout"
     home.mkdir()
-    planned_campaign.make(home)
+    planned_benchmark.make(home)
     (home / ".dvc").mkdir()
     configure(home, "[core]\nremote = r\n['remote \"r\"']\nurl = ../../remote\n")
     (tmp_path / "remote").mkdir()
@@ -312,7 +312,7 @@ def test_an_output_that_no_plan_has_is_not_brought(home: Path, path: str) -> Non
         text = (home / file).read_text()
         (home / file).write_text(text.replace(FOLDER, path))
     before = {p: p.read_bytes() for p in home.rglob("*") if p.is_file() and "tmp" not in p.parts}
-    planned = planned_campaign.plan(home)
+    planned = planned_benchmark.plan(home)
     before[home / "params.yaml"] = (home / "params.yaml").read_bytes()
     with pytest.raises(DataError):
         pull.pull(planned, home, [])

@@ -5,7 +5,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
@@ -14,21 +14,21 @@ from shiftbench.workflow.plan.prune import prune
 from shiftbench.workflow.storage import pull
 
 BRIGHT = "data/shards/shapes/test/bright/1/manifest.json"
-W0 = "weights/shapes/perceptron-mixup-s0.safetensors"
+W0 = "checkpoints/shapes/perceptron-mixup-s0.safetensors"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A folder with a plugin of each family."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def plan(home: Path) -> Plan:
     """A plan of which shards, weights and records are there."""
-    made = planned_campaign.plan(home)
-    planned_campaign.settle(made, home, ("shards", "weights", "records"))
+    made = planned_benchmark.plan(home)
+    planned_benchmark.settle(made, home, ("shards", "checkpoints", "records"))
     return made
 
 
@@ -39,11 +39,11 @@ def plan(home: Path) -> Plan:
         ("shards", ["data/shards", "results/previews"]),
         ("shapes/test/bright", ["data/shards/shapes/test/bright", "results/previews/shapes/test/bright"]),
         ("shapes/test/bright/2.5", ["data/shards/shapes/test/bright/2.5", "results/previews/shapes/test/bright/2.5"]),
-        ("weights/shapes", ["weights/shapes"]),
+        ("checkpoints/shapes", ["checkpoints/shapes"]),
         ("shapes/perceptron-mixup-s0", [
+            "checkpoints/shapes/perceptron-mixup-s0",
             "results/records/shapes/perceptron-mixup-s0",
             "results/scores/shapes/perceptron-mixup-s0",
-            "weights/shapes/perceptron-mixup-s0",
         ]),
         ("small", ["results/samples/small", "results/tables/small"]),
     ],
@@ -68,7 +68,7 @@ def test_bytes_are_compared_with_the_receipt(plan: Plan, home: Path) -> None:
 
 def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -> None:
     (home / W0).write_text("other")
-    assert pull.repair(plan, home, "weights") == {W0: ANY}
+    assert pull.repair(plan, home, "checkpoints") == {W0: ANY}
     assert not (home / W0).exists()
     assert not recipe.receipt_path(home, plan.artifacts[next(r for r in plan.artifacts if r.path == W0)].ref).exists()
     assert (home / W0.replace("s0", "s1")).exists()
@@ -85,11 +85,11 @@ def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     with pytest.raises(DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"):
-        pull.pull(plan, home, ["weights"])
+        pull.pull(plan, home, ["checkpoints"])
 
 
 def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> None:
-    after = planned_campaign.plan(home, shifts__bright__severities=[1])
+    after = planned_benchmark.plan(home, shifts__bright__severities=[1])
     stray = home / "results/records/shapes/stray.parquet"
     stray.write_text("no one's")
     moved = prune(after, home, ["shards", "records"])
@@ -101,12 +101,12 @@ def test_prune_moves_what_the_plan_no_longer_names(home: Path, plan: Plan) -> No
     below = home / "results/report/metrics/small/perceptron.json"  # in a folder of an output's own
     below.parent.mkdir(parents=True)
     below.touch()
-    assert prune(after, home, ["shards", "weights", "records", "tables"]) == []
+    assert prune(after, home, ["shards", "checkpoints", "records", "tables"]) == []
     assert below.is_file()
 
 
 def test_shards_that_are_not_stored_any_more_are_pruned_and_not_asked_for(home: Path, plan: Plan) -> None:
-    after = planned_campaign.plan(home, shifts__bright__materialise=False)
+    after = planned_benchmark.plan(home, shifts__bright__materialise=False)
     assert BRIGHT in prune(after, home, ["shards"])
     assert not (home / "data/shards/shapes/test/bright").exists()
     assert pull.paths_of(after, "shapes/test/bright") == ["results/previews/shapes/test/bright"]

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from makers import planned_campaign
-from makers.made_campaign import Made, checkout
+from makers import planned_benchmark
+from makers.made_benchmark import Made, checkout
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
@@ -91,22 +91,22 @@ def test_parts_are_disjoint_and_have_all_classes() -> None:
         assert sorted(labels[key] for key in keys) == [0] * 3 + [1] * 3 + [2] * 3
 
 
-# ---------------------------------------------------------------------- a campaign that adapts
+# ---------------------------------------------------------------------- a benchmark that adapts
 
 
 def asked(root: Path, **options: Any) -> plans.Plan:
-    """Plan the tiny campaign with a stream, and with a method that learns."""
-    planned_campaign.add(root, "streams", "drift", DRIFT)
-    planned_campaign.add(root, "methods", "learns", LEARNS)
+    """Plan the tiny benchmark with a stream, and with a method that learns."""
+    planned_benchmark.add(root, "streams", "drift", DRIFT)
+    planned_benchmark.add(root, "methods", "learns", LEARNS)
     plans._code.cache_clear()
     return Made(root).plan(
         streams={"drift": options},
-        campaigns__tiny__streams=["drift"],
-        campaigns__tiny__methods=["plain", "learns"],
-        campaigns__tiny__shifts=["contrast"],
-        campaigns__tiny__weights=[{"models": ["convnet"], "trainers": ["erm"], "seeds": [0]}],
-        campaigns__tiny__detectors=["msp"],
-        campaigns__tiny__val_ood=[],
+        benchmarks__tiny__streams=["drift"],
+        benchmarks__tiny__methods=["plain", "learns"],
+        benchmarks__tiny__shifts=["contrast"],
+        benchmarks__tiny__models=[{"architectures": ["convnet"], "trainers": ["erm"], "seeds": [0]}],
+        benchmarks__tiny__detectors=["msp"],
+        benchmarks__tiny__val_ood=[],
     )
 
 
@@ -165,7 +165,7 @@ def test_detectors_compare_sets_of_one_time_and_claims_name_steps(here: Made) ->
         *[f"tiny/test/contrast/{level}" for level in (3, 5, 3, 5)],
         "tiny/test/identity/0",
     ]
-    chosen = {"metric": "auroc", "weights": "convnet-erm", "method": "plain", "step": [0, 3]}
+    chosen = {"metric": "auroc", "model": "convnet-erm", "method": "plain", "step": [0, 3]}
     value = expressions.evaluate(expressions.Rows.of(metrics, replicates), {"mean": chosen}).values[0]
     assert value[0] == pytest.approx(rows["value"].gather([0, 3]).mean())
 
@@ -181,8 +181,8 @@ def test_a_copy_under_another_name_is_refused(here: Made) -> None:
     plan = here.plan(
         streams={"drift": {"support": "copy/test"}},
         datasets__copy={"use": "tiny", "subset": {"test": 1.0}},
-        campaigns__tiny__detectors=[],
-        campaigns__tiny__ood=[],
+        benchmarks__tiny__detectors=[],
+        benchmarks__tiny__ood=[],
     )
     with pytest.raises(DataError, match=r"is tested and has the content of 'copy/all/\d+' of copy"):
         run_local.make(plan, here.root)
@@ -192,6 +192,6 @@ def test_a_copy_under_another_name_is_refused(here: Made) -> None:
 
 def test_two_streams_whose_rows_would_be_equal_are_refused(here: Made) -> None:
     plan = here.plan(streams={"drift": {}, "again": {"use": "drift"}})
-    asked_for = plan.params.campaigns["tiny"].model_copy(update={"streams": ("drift", "again")})
+    asked_for = plan.params.benchmarks["tiny"].model_copy(update={"streams": ("drift", "again")})
     with pytest.raises(ParamsError, match="streams 'drift' and 'again' test tiny/test/contrast/3"):
         plan.evaluation_points(asked_for)

@@ -31,13 +31,13 @@ CLAIMS = Ref("claims", SLUG)
 
 
 def checkout(home: Path) -> Path:
-    """Write a campaign whose one plugin folder is a system: the toy's card and parts."""
+    """Write a benchmark whose one plugin folder is a system: the toy's card and parts."""
     home.mkdir(parents=True, exist_ok=True)
     for folder in ("tests/workflow/mine", "tests/systems/mine"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(HOME / folder, home / SLUG, dirs_exist_ok=True, ignore=ignored)
     shutil.copy(HOME / "tests/systems/toy.yaml", home / SLUG / "card.yaml")
-    (home / "params.yaml").write_text(f"plugins: [{SLUG}]\ncampaigns: {{}}\n")
+    (home / "params.yaml").write_text(f"plugins: [{SLUG}]\nbenchmarks: {{}}\n")
     return home
 
 
@@ -88,7 +88,7 @@ def test_an_analysis_gives_the_mean_over_its_units(made: Path) -> None:
     root = made / f"build/{SCALE}"
     observed = pl.from_arrow(schema.read(root / "results/analyses/toy/norms.parquet"))
     metrics = pl.read_parquet(root / "results/tables/toy/metrics.parquet")
-    one = {"weights": "tiny/convnet-erm-s1", "group": "head.weight"}
+    one = {"model": "tiny/convnet-erm-s1", "group": "head.weight"}
     (row,) = metrics.filter(metric="norm", **one).to_dicts()
     values = observed.filter(**one)["value_e9"]
     assert row["value"] == pytest.approx(values.mean() / 1e9, abs=1e-12)
@@ -122,7 +122,7 @@ def test_weights_of_one_label_are_one_line_whatever_they_learnt_from() -> None:
         for name, how, value in (("one", "erm", 0.5), ("two", "erm", 0.6), ("one", "palm", 0.7), ("two", "palm", 0.8))
     ]
     figure = {
-        "title": "Sweep", "note": "", "kind": "lines", "rows": {"metric": "auroc"}, "x": "campaign",
+        "title": "Sweep", "note": "", "kind": "lines", "rows": {"metric": "auroc"}, "x": "benchmark",
         "labels": {"one": 0.5, "two": 0.9, "convnet-erm": "cross-entropy"},
     }  # fmt: skip
     empty = pl.DataFrame()
@@ -156,7 +156,7 @@ def test_systems_are_made_in_one_run_and_a_failure_stops_no_other(
     card = (home / "toy/card.yaml").read_text()
     (home / "torn").mkdir()
     (home / "torn/card.yaml").write_text(card.replace("epochs: 1", "epochs: 1, lr: 1.0e+30"))
-    (home / "params.yaml").write_text("plugins: [toy, torn]\ncampaigns: {}\n")
+    (home / "params.yaml").write_text("plugins: [toy, torn]\nbenchmarks: {}\n")
     ran = CliRunner(env={"COLUMNS": "150"}).invoke(cli.app, ["systems", "torn", f"{SLUG}/smoke", "--cores", "2"])
     told = capfd.readouterr().err
     assert re.search(r"torn .*failed: systems/torn train \S+", ran.stdout)
@@ -243,7 +243,7 @@ def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeyp
     ("scale", "why"),
     [
         ("systems/tou", "did you mean toy"),
-        ("systems/toy/smoek", "toy has no scale 'smoek'; did you mean smoke"),
+        ("systems/toy/smoek", "toy has no configuration 'smoek'; did you mean smoke"),
         ("systems/toy/smoke/x", "expected systems/SLUG or systems/SLUG/SCALE"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A picture is cut once: what a dataset stored as a square of some side, no model of the campaign cuts again."""
+"""A picture is cut once: what a dataset stored as a square of some side, no model of the benchmark cuts again."""
 
 from collections.abc import Iterator
 
@@ -13,15 +13,15 @@ from shiftbench.workflow.plan.params import Params
 
 
 def shown(params: Params) -> Iterator[tuple[str, str]]:
-    """Yield each dataset with each model that sees it in some campaign, whether clean or shifted to."""
-    for campaign in params.campaigns.values():
+    """Yield each dataset with each model that sees it in some benchmark, whether clean or shifted to."""
+    for benchmark in params.benchmarks.values():
         domains = {
             params.options("shifts", name).get("dataset")
-            for name in campaign.shifts
+            for name in benchmark.shifts
             if name in params.shifts and params.use("shifts", name) == "domain"
         }
-        for dataset in {campaign.dataset, *domains} - {None, ""}:
-            for weights in campaign.weights:
+        for dataset in {benchmark.dataset, *domains} - {None, ""}:
+            for weights in benchmark.models:
                 yield from ((dataset, model) for model in weights.models)
 
 

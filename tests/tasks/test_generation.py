@@ -16,7 +16,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import LabelSpace, generation
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.workflow.stages import aggregate

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.command_line import ends, run, said
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
@@ -115,8 +115,8 @@ def test_what_was_measured_serves_every_fall() -> None:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's repository, entered; its shift `bright` adds 25 grey levels per severity."""
-    planned_campaign.make(tmp_path)
-    planned_campaign.load(tmp_path)
+    planned_benchmark.make(tmp_path)
+    planned_benchmark.load(tmp_path)
     monkeypatch.chdir(tmp_path)
     plan._code.cache_clear()
     return tmp_path
@@ -244,10 +244,10 @@ LEARNT: dict[str, Any] = {"datasets__shapes": {"count": 400}, "trainers__mixup":
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's repository with shards and weights that a run made; to be read alone."""
     folder = tmp_path_factory.mktemp("learnt")
-    planned_campaign.make(folder)
+    planned_benchmark.make(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        planned = planned_campaign.plan(folder, **LEARNT)
+        planned = planned_benchmark.plan(folder, **LEARNT)
         planned.write(folder)
         for verb in ("shift", "train"):
             for job in sorted(planned.of_verb(verb), key=lambda job: "identity" not in job.name):
@@ -259,13 +259,13 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(learnt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that repository, entered."""
     shutil.copytree(learnt, tmp_path, dirs_exist_ok=True)
-    planned_campaign.load(tmp_path, **LEARNT)
+    planned_benchmark.load(tmp_path, **LEARNT)
     monkeypatch.chdir(tmp_path)
     plan._code.cache_clear()
     return tmp_path
 
 
-ASK = "calibrate bright --weights shapes/perceptron-mixup-s0 --split test".split()
+ASK = "calibrate bright --model shapes/perceptron-mixup-s0 --split test".split()
 
 
 def test_words_are_those_of_the_shift_stage(trained: Path) -> None:
@@ -290,14 +290,14 @@ def test_command_tells_people_and_programs(trained: Path) -> None:
     assert "shapes/perceptron-mixup-s0 on shapes/test" in told
     found = json.loads((trained / "found.json").read_text())
     assert found == json.loads(said(*asked, "--json", "-"))
-    assert (found["weights"], found["dataset"], found["seed"]) == (ASK[3], "shapes", 0)
+    assert (found["model"], found["dataset"], found["seed"]) == (ASK[3], "shapes", 0)
     assert [one["drop"] for one in found["found"]] == [5.0, 10.0]
     severities = [one["severity"] for one in found["found"]]
     assert f"shifts:\n  bright: {{severities: {severities}}}" in told
 
 
 def test_options_come_from_params(trained: Path) -> None:
-    planned_campaign.load(trained, **LEARNT, shifts__bright={"severities": [1], "spread": 0.1},
+    planned_benchmark.load(trained, **LEARNT, shifts__bright={"severities": [1], "spread": 0.1},
                   shifts__dim={"use": "bright"})  # fmt: skip
     found = json.loads(said("calibrate", "bright", "dim", *ASK[2:], "--drop", "5", "--json", "-"))
     assert [one["options"] for one in found["found"]] == [{"spread": 0.1}, {}]
@@ -307,7 +307,7 @@ def test_published_levels_that_do_not_grow_are_left_for_continuous_ones(trained:
     source = registry.file("shifts", "bright").read_text()
     source = source.replace('{"spread": 0.2}', '{"spread": 0.2, "profile": "published"}')
     source = source.replace("spread: float = 0.2", "spread: float = 0.2, profile: str = ''")
-    planned_campaign.add(trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n")
+    planned_benchmark.add(trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n")
     told = run("calibrate", "stepped", *ASK[2:], "--drop", "5")
     assert "stepped: its published levels do not grow; calibrated with {profile: continuous}" in told.output
     one = json.loads(run("calibrate", "stepped", *ASK[2:], "--drop", "5", "--json", "-").stdout)
@@ -324,7 +324,7 @@ def test_parts_of_a_composed_shift_become_continuous() -> None:
 def test_command_tells_what_is_missing(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ends(monkeypatch, "calibrate", "bright", "--weights", "shapes/perceptron-mixup-s7") == 3
+    assert ends(monkeypatch, "calibrate", "bright", "--model", "shapes/perceptron-mixup-s7") == 3
     told = " ".join(capsys.readouterr().err.split())
     assert "no weights 'shapes/perceptron-mixup-s7'" in told
     assert "did you mean shapes/perceptron-mixup-s1" in told

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from makers.command_line import ends, said
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
@@ -18,16 +18,16 @@ from shiftbench.workflow.tools import detect_image as detection
 from shiftbench.workflow.tools.detect_image import Answer, Finding, placed
 
 WEIGHTS = "shapes/perceptron-mixup-s0"
-ASK = ("detect", "--weights", WEIGHTS)
+ASK = ("detect", "--model", WEIGHTS)
 LEARNT: dict[str, Any] = {
     "datasets__shapes": {"count": 300},
     "trainers__mixup": {"epochs": 4},
     "detectors": {"knn": {"k": 5}},
-    "campaigns__small__detectors": ["margin", "knn", "odin", "react"],
-    "campaigns__small__features": ["train", "val", "test"],
-    "campaigns__small__shifts": [],
-    "campaigns__small__ood": ["noise"],
-    "campaigns__small__val_ood": ["noise/val"],
+    "benchmarks__small__detectors": ["margin", "knn", "odin", "react"],
+    "benchmarks__small__features": ["train", "val", "test"],
+    "benchmarks__small__shifts": [],
+    "benchmarks__small__ood": ["noise"],
+    "benchmarks__small__val_ood": ["noise/val"],
     "datasets__noise": {"use": "noise_images", "count": 60},
 }
 """`react` is searched; `odin` sees the net again."""
@@ -37,10 +37,10 @@ LEARNT: dict[str, Any] = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with all that the score stage reads and makes."""
     folder = tmp_path_factory.mktemp("detect")
-    planned_campaign.make(folder)
+    planned_benchmark.make(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        planned = planned_campaign.plan(folder, **LEARNT)
+        planned = planned_benchmark.plan(folder, **LEARNT)
         planned.write(folder)
         for verb in ("shift", "train", "evaluate", "score"):
             for job in planned.of_verb(verb):
@@ -142,12 +142,12 @@ def test_without_a_search_defaults_are_taken_and_told(home: Path, images: list[P
     assert "no search" not in said(*asked)
 
 
-def test_detectors_of_no_campaign_are_taken_where_their_rows_are_here(home: Path, images: list[Path]) -> None:
+def test_detectors_of_no_benchmark_are_taken_where_their_rows_are_here(home: Path, images: list[Path]) -> None:
     text = said(*ASK, "--image", str(images[0]), "--detectors", "mds,temp_scale")
     assert "of 2 detectors" in text
 
 
-def test_default_without_a_campaign(home: Path) -> None:
+def test_default_without_a_benchmark(home: Path) -> None:
     assert detection.default(plan.load()[0], "shapes/perceptron-erm-s0") == list(detection.DEFAULT)
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_used_is_told(
     assert "broken.png) cannot be read" in fails(broken)
     here = ("--image", str(images[0]))
     assert "did you mean shapes/perceptron-mixup-s1" in told(
-        monkeypatch, capsys, "detect", "--weights", "shapes/perceptron-mixup-s7", *here
+        monkeypatch, capsys, "detect", "--model", "shapes/perceptron-mixup-s7", *here
     )
     assert ends(monkeypatch, *ASK, *here, "--detectors", "kn") == 2
     assert "no detectors named 'kn' (did you mean knn" in " ".join(capsys.readouterr().err.split())
@@ -185,14 +185,14 @@ def test_missing_rows_are_told_with_the_command_that_makes_them(
             "shapes/train/identity/0.npy, missing or made from other inputs; "
             f"`shiftbench make {train.relative_to(home)}` makes that" in said_of
         )
-        planned_campaign.load(
-            home, **LEARNT | {f"campaigns__small__{key}": [] for key in ("features", "detectors", "ood", "val_ood")}
+        planned_benchmark.load(
+            home, **LEARNT | {f"benchmarks__small__{key}": [] for key in ("features", "detectors", "ood", "val_ood")}
         )
         unkept = told(monkeypatch, capsys, *asked)
-        assert "no campaign keeps features of train: name knn under the `detectors:`" in unkept
+        assert "no benchmark keeps features of train: name knn under the `detectors:`" in unkept
         said("evaluate", "--recipe", str(recipe))  # what Snakemake calls for that file
     finally:
-        planned_campaign.load(home, **LEARNT)
+        planned_benchmark.load(home, **LEARNT)
         kept.unlink() if train.is_file() else kept.rename(train)
     assert "of 1 detector" in said(*asked)
 

@@ -116,21 +116,21 @@ def test_accuracy_at_the_worst_point_is_of_each_net(tmp_path: Path) -> None:
     for trainer, name in names.items():
         own = {"eps": 0.15, "steps": 3} if trainer == "adversarial" else {}
         state = train_weights(training_jobs.job("convnet", trainer, epochs=8, batch_size=16, **own))[0]
-        inputs[Ref("weights", name)] = training_jobs.write(tmp_path / f"{trainer}.safetensors", state)
+        inputs[Ref("checkpoints", name)] = training_jobs.write(tmp_path / f"{trainer}.safetensors", state)
 
     def accuracies(**options: Any) -> dict[str, float]:
         params = {
             **adversarial_accuracy.PARAMS,
             "dataset": "tiny",
             "split": "test",
-            "weights": list(names.values()),
+            "checkpoints": list(names.values()),
             **options,
         }
         assert set(adversarial_accuracy.needs(params)) == set(inputs)
         models = {name: {"use": "convnet", "options": CONVNET.PARAMS} for name in names.values()}
         rows = list(adversarial_accuracy.measure(Measurement(params, inputs, 0, models)))
         assert {row.group for row in rows} == {f"pgd_linf_{params['eps']:g}"}
-        found = {name: [row.value for row in rows if row.weights == name] for name in names.values()}
+        found = {name: [row.value for row in rows if row.model == name] for name in names.values()}
         assert all(len(values) == min(40, params["samples"]) for values in found.values())
         return {trainer: float(np.mean(found[name])) for trainer, name in names.items()}
 

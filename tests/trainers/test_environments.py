@@ -95,7 +95,7 @@ def test_each_entry_is_another_trainer() -> None:
 def begun(tmp_path: Path) -> dict[Ref, Path]:
     state, _ = train_weights(job(risks="pooled"))
     file = training_jobs.write(tmp_path / "start.safetensors", state)
-    return {refs.weights("tiny", "two_channel_mlp", "rich", 0): file}
+    return {refs.checkpoint("tiny", "two_channel_mlp", "rich", 0): file}
 
 
 @pytest.mark.parametrize("name", ENTRIES)

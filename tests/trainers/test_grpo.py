@@ -235,8 +235,8 @@ def test_the_binary_reward() -> None:
 
 def test_what_it_begins_with() -> None:
     asked = {**grpo.PARAMS, "dataset": "toy", "model": "decoder", "seed": 3}
-    assert _grpo.needs(asked)[0] == refs.weights("toy", "decoder", "sft", 3)
-    assert _grpo.needs({**asked, "start_seed": 0})[0] == refs.weights("toy", "decoder", "sft", 0)
+    assert _grpo.needs(asked)[0] == refs.checkpoint("toy", "decoder", "sft", 3)
+    assert _grpo.needs({**asked, "start_seed": 0})[0] == refs.checkpoint("toy", "decoder", "sft", 0)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_a_new_head_is_on_the_pretrained_body(tmp_path: Path) -> None:
     torch.manual_seed(1)
     before = model.build(model.PARAMS, 7).state_dict()
     file = training_jobs.write(tmp_path / "w.safetensors", before, tuple("abcdefg"))
-    start = refs.weights("imagenet", "convnet", "pretrained", 0)
+    start = refs.checkpoint("imagenet", "convnet", "pretrained", 0)
     trainer = registry.find("trainers", "new_head")
     context = {"dataset": "tiny", "model": "convnet", "seed": 3}
     assert trainer.needs({**trainer.PARAMS, **context}) == [start]

@@ -70,7 +70,7 @@ def released(alpha: float, theta_0: State, theta_1: State, fishers: tuple[State,
     return made
 
 
-def test_fisher_weights_are_the_released_ones() -> None:
+def test_fisher_model_are_the_released_ones() -> None:
     _, first, second = states("none")
     random = torch.Generator().manual_seed(0)
     fishers = tuple(
@@ -130,7 +130,7 @@ def test_wise_ft_is_the_mixture_and_refuses_what_cannot_be_mixed(tmp_path: Path)
         job = training_jobs.job("convnet", "erm", epochs=1, seed=seed, model_params=options)
         ends[name] = train_weights(job)[0]
     files = {
-        Ref("weights", name): training_jobs.write(tmp_path / f"{at}.safetensors", state)
+        Ref("checkpoints", name): training_jobs.write(tmp_path / f"{at}.safetensors", state)
         for at, (name, state) in enumerate(ends.items())
     }
     asked = {"start": "erm", "tuned": "tiny/convnet-tuned", "a": 0.25}

@@ -36,7 +36,7 @@ def outliers(tmp_path: Path, count: int = 24) -> dict[Any, Path]:
     shards.write(samples, folder, {"image": "png", "label": "cls"}, {}, 10**6)
     body, _ = train_weights(training_jobs.job("convnet", "erm", epochs=3, batch_size=16))
     return {
-        refs.weights("tiny", "convnet", "erm"): training_jobs.write(tmp_path / "erm.safetensors", body),
+        refs.checkpoint("tiny", "convnet", "erm"): training_jobs.write(tmp_path / "erm.safetensors", body),
         refs.shards("boards", "train"): folder / "manifest.json",
     }
 

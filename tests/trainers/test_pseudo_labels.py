@@ -61,7 +61,7 @@ def job(
     """Return a job whose target are 48 pictures; their true labels are turned by `truth`."""
     own = [one.with_field("label", (one.fields["label"] + truth) % 4) for one in target()]
     options = OPTIONS | options
-    of = refs.weights("tiny", "convnet", "erm", 3)  # the job's own seed is derived from it
+    of = refs.checkpoint("tiny", "convnet", "erm", 3)  # the job's own seed is derived from it
     inputs: dict[Ref, Path] = {
         of: start,
         refs.records(of, options.get("method", "plain"), "there/test/identity", "0"): records(

@@ -15,7 +15,7 @@ from torch import nn
 from makers import training_jobs
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import weights
+from shiftbench.base.refs import checkpoint
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses import barlow_twins, byol, dino, moco_v3, nnclr, nt_xent, ressl, vicreg
@@ -360,13 +360,13 @@ def test_each_view_has_its_rule_and_shares_are_kept() -> None:
 # --- what it begins with ------------------------------------------------------------------------------
 
 
-def test_pretraining_begins_with_weights_but_for_their_head(tmp_path: Any) -> None:
+def test_pretraining_begins_with_model_but_for_their_head(tmp_path: Any) -> None:
     small = {"width": 4, "features": 16}
     before, _ = train_weights(training_jobs.job("convnet", "erm", epochs=1, model_params=small))
     file = training_jobs.write(tmp_path / "w.safetensors", before)
     named = {"learnt_from": "imagenet", "start": "pretrained", "dataset": "d", "model": "convnet"}
     needed = self_supervised.needs(self_supervised.PARAMS | named | {"seed": 3})
-    assert weights("imagenet", "convnet", "pretrained", 0) in needed
+    assert checkpoint("imagenet", "convnet", "pretrained", 0) in needed
     job = training_jobs.job(
         "convnet", "self_supervised", inputs={needed[-1]: file}, model_params=small, epochs=0, **SMALL
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from makers import planned_campaign
+from makers import planned_benchmark
 from shiftbench import cli
 from shiftbench.base.errors import ChecksumError, DataError, ShiftbenchError
 from shiftbench.base.refs import Ref
@@ -21,13 +21,13 @@ from shiftbench.workflow.plan import planned_jobs, unavailable
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's repository, entered; the cache of originals is empty."""
-    planned_campaign.make(tmp_path)
+    planned_benchmark.make(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SHIFTBENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 
-make = planned_campaign.run
+make = planned_benchmark.run
 
 
 def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
@@ -41,7 +41,7 @@ def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown name": (
-        {"campaigns__small__shifts": ["gausian_noise"]},
+        {"benchmarks__small__shifts": ["gausian_noise"]},
         "asks for shifts 'gausian_noise', which is neither listed under shifts: nor a plugin file; did you mean",
     ),
     "unknown key": ({"evaluate": {"batchsize": 8}}, "evaluate.batchsize: unknown key; did you mean batch_size?"),
@@ -54,11 +54,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "shifts.bright.severities holds 6; allowed are 0 to 5",
     ),
     "unpinned path": (
-        {"datasets__own": {"use": "image_folder", "path": "photos"}, "campaigns__small__dataset": "own"},
+        {"datasets__own": {"use": "image_folder", "path": "photos"}, "benchmarks__small__dataset": "own"},
         "photos' is not pinned, so results could not be traced to its bytes; run `shiftbench pin photos`",
     ),
     "circle of needs": (
-        {"campaigns__small__dataset": "hen"},
+        {"benchmarks__small__dataset": "hen"},
         "needs go round in a circle: tables:small -> ",
     ),
 }  # fmt: skip
@@ -73,9 +73,9 @@ def test_the_plan_refuses(
     text = (home / "mine/datasets/shapes.py").read_text()
     for name, other in (("hen", "egg"), ("egg", "hen")):
         need = f"def needs(params):\n    from shiftbench.base import refs\n    return [refs.shards({other!r}, 'train')]"
-        planned_campaign.add(home, "datasets", name, f"{text}\n\n{need}\n")
+        planned_benchmark.add(home, "datasets", name, f"{text}\n\n{need}\n")
     with contextlib.suppress(ShiftbenchError):  # what is wrong is said by the command line below
-        planned_campaign.load(home, **over)
+        planned_benchmark.load(home, **over)
     monkeypatch.setattr(sys, "argv", ["shiftbench", "plan"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -88,7 +88,7 @@ def test_the_plan_refuses(
 # ---------------------------------------------------------------------- originals
 
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-MNIST = {"datasets": {"mnist": {}}, "campaigns__small__dataset": "mnist"}
+MNIST = {"datasets": {"mnist": {}}, "benchmarks__small__dataset": "mnist"}
 
 
 def test_missing_data_and_no_network(home: Path) -> None:
@@ -112,7 +112,7 @@ def test_wrong_checksum(home: Path) -> None:
 
 # ------------------------------------------------------------------------ samples
 
-OWN = {"datasets__own": {"use": "image_folder", "path": "photos"}, "campaigns__small__dataset": "own"}
+OWN = {"datasets__own": {"use": "image_folder", "path": "photos"}, "benchmarks__small__dataset": "own"}
 
 
 def photos(home: Path) -> Path:
@@ -149,7 +149,7 @@ def test_truncated_image_is_skipped_and_counted_when_asked(home: Path) -> None:
     assert str(one).startswith("own/test: 1 of 6 samples could not be read and were skipped, all told in /")
     assert "own/test/dog/1" in str(one)
     reports = [
-        planned_campaign.plan(home, **OWN, datasets__own__on_error=policy).artifacts[Ref("report", "index")]
+        planned_benchmark.plan(home, **OWN, datasets__own__on_error=policy).artifacts[Ref("report", "index")]
         for policy in ("skip", "fail")
     ]
     assert [sum(ref.kind == "shards" for ref in report.inputs) for report in reports] == [1, 0]
@@ -171,7 +171,7 @@ def test_a_changed_file_of_yours_is_noticed_although_all_is_made(
     cut = photos(home)
     (home / "photos/test/.DS_Store").write_bytes(b"a file manager's")
     pins.pin(["photos"])
-    planned = planned_campaign.plan(home, **OWN)
+    planned = planned_benchmark.plan(home, **OWN)
 
     def told() -> str:
         monkeypatch.setattr(sys, "argv", ["shiftbench", "plan"])
@@ -250,7 +250,7 @@ def test_pickle_checkpoint(home: Path, capfd: pytest.CaptureFixture[str]) -> Non
         home,
         "train/shapes/theirs-given-s0",
         models={"theirs": {"use": "checkpoint", "path": "theirs.pt", "net": "perceptron"}},
-        campaigns__small__weights=[{"models": ["theirs"], "trainers": ["given"]}],
+        benchmarks__small__models=[{"architectures": ["theirs"], "trainers": ["given"]}],
     )
     assert code == 3
     assert "theirs.pt is refused: it holds pickled Python objects, and loading it could run code" in told

@@ -8,7 +8,7 @@ import torch
 from makers.repositories import Repository, checkout
 from shiftbench.evaluation import nets
 
-MADE = ("data/shards", "weights", "results/records", "results/scores", "results/tables", "results/report")
+MADE = ("data/shards", "checkpoints", "results/records", "results/scores", "results/tables", "results/report")
 
 
 @pytest.mark.workflow

@@ -18,7 +18,7 @@ MAKE = ("make", "--old-file", "setup")  # the environment is this one
 
 @pytest.fixture
 def pushed(author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """The author's campaign, pushed to the remote that the repository comes with, in a home of its own."""
+    """The author's benchmark, pushed to the remote that the repository comes with, in a home of its own."""
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     shutil.copytree(author.path, tmp_path / "A", symlinks=True)
@@ -36,7 +36,7 @@ def test_a_clone_on_this_machine_pulls_from_the_default_remote(pushed: Repositor
     assert not (pushed.path / ".dvc-remote").exists()
 
 
-def test_a_campaign_that_was_recorded_without_its_recipes_is_pulled(pushed: Repository, tmp_path: Path) -> None:
+def test_a_benchmark_that_was_recorded_without_its_recipes_is_pulled(pushed: Repository, tmp_path: Path) -> None:
     (recipes,) = [one for one in dvc_store.outputs(pushed.path) if one.path == "recipes"]
     remote = tmp_path / "home/.local/share/shiftbench/remotes/shiftbench/files/md5"
     (remote / dvc_store.place(recipes.oid)).unlink()
@@ -62,7 +62,7 @@ def test_where_no_remote_answers_the_command_is_told(
     assert f"{tmp_path}/.local/share/shiftbench/remotes/shiftbench does not exist" in failed.stderr
     told = re.search(r"`(dvc remote add [^`]*)`, and pull again", failed.stderr)
     assert told
-    there.run("git", "remote", "set-url", "origin", "https://example.org/campaign")
+    there.run("git", "remote", "set-url", "origin", "https://example.org/benchmark")
     elsewhere = there.run("shiftbench", "pull", "tables", check=False).stderr
     assert "`dvc remote add --local --default NAME URL`, and pull again" in elsewhere
     there.run(*shlex.split(told[1]))

@@ -114,7 +114,7 @@ def test_nothing_to_redo_and_equal_results(author, colleague):
     assert "up to date" in colleague.run("dvc", "status").stdout
     outs = (
         "data/shards",
-        "weights",
+        "checkpoints",
         "results/records",
         "results/overlaps",
         "results/searches",
@@ -200,8 +200,8 @@ def test_records_without_shards_are_at_rest(author, tmp_path):
 
 
 def test_a_model_retrained_to_other_bytes_redoes_its_records(colleague):
-    weights = colleague.path / "weights/tiny/convnet-erm-s0.safetensors"
-    other = colleague.path / "weights/tiny/convnet-erm-s1.safetensors"
+    weights = colleague.path / "checkpoints/tiny/convnet-erm-s0.safetensors"
+    other = colleague.path / "checkpoints/tiny/convnet-erm-s1.safetensors"
     weights.write_bytes(other.read_bytes())
     receipt = weights.with_name(f"{weights.name}.receipt.json")
     content = json.loads(receipt.read_text())

@@ -165,10 +165,10 @@ def test_an_audit_shows_what_others_wrote(browser: WebDriver, tmp_path: Path) ->
 def test_a_leaderboard_shows_what_others_wrote(
     browser: WebDriver, tmp_path: Path, nasty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each payload is a campaign, a column, weights, a method and a sender; also of a system and of its claims."""
+    """Each payload is a benchmark, a column, weights, a method and a sender; also of a system and of its claims."""
     board = tmp_path / LEADERBOARD
     board.parent.mkdir(parents=True)
-    names = ("campaign", "weights", "method", "column", "value", "ci_low", "ci_high")
+    names = ("benchmark", "model", "method", "column", "value", "ci_low", "ci_high")
     rows = [[f"{one} {kind}", f"w{one}", one, f"c{one}", "0.5", "", ""] for one in PAYLOADS for kind in ("a", nasty)]
     with board.open("w", newline="") as file:
         csv.writer(file).writerows([names, *rows])

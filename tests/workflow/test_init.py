@@ -1,4 +1,4 @@
-"""A campaign of one's own, from the wheel: made, run, at rest."""
+"""A benchmark of one's own, from the wheel: made, run, at rest."""
 
 import sys
 from pathlib import Path
@@ -24,21 +24,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_init_then_run_then_nothing_to_do(installed: Path, tmp_path: Path) -> None:
     outside = Repository(tmp_path, installed)
-    outside.run("shiftbench", "init", "campaign")
-    campaign = Repository(tmp_path / "campaign", installed)
-    assert "build/smoke" in (campaign.path / "params/smoke.yaml").read_text()
+    outside.run("shiftbench", "init", "benchmark")
+    benchmark = Repository(tmp_path / "benchmark", installed)
+    assert "build/smoke" in (benchmark.path / "params/smoke.yaml").read_text()
 
-    campaign.run("shiftbench", "new", "shifts", "brighter")
-    campaign.edit(
+    benchmark.run("shiftbench", "new", "shifts", "brighter")
+    benchmark.edit(
         "params/smoke.yaml",
-        "      - {models: [convnet], trainers: [erm]}",
-        "      - {models: [convnet], trainers: [erm]}\n    shifts: [brighter]",
+        "      - {architectures: [convnet], trainers: [erm]}",
+        "      - {architectures: [convnet], trainers: [erm]}\n    shifts: [brighter]",
     )
-    campaign.run("snakemake", "--cores", "2", "--config", "scale=smoke")
-    assert (campaign.path / "build/smoke/results/report/index.html").is_file()
-    again = campaign.run("snakemake", "-n", "--config", "scale=smoke")
+    benchmark.run("snakemake", "--cores", "2", "--config", "params=smoke")
+    assert (benchmark.path / "build/smoke/results/report/index.html").is_file()
+    again = benchmark.run("snakemake", "-n", "--config", "params=smoke")
     assert "Nothing to be done" in again.stdout + again.stderr
-    campaign.run("git", "add", "-A")
-    campaign.run("git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "begin")
-    assert campaign.run("git", "status", "--porcelain").stdout == ""
-    assert "plan" in campaign.run("dvc", "status").stdout
+    benchmark.run("git", "add", "-A")
+    benchmark.run("git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "begin")
+    assert benchmark.run("git", "status", "--porcelain").stdout == ""
+    assert "plan" in benchmark.run("dvc", "status").stdout

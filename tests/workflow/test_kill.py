@@ -21,7 +21,7 @@ RECORDS = "results/records/tiny/convnet-erm-s0/slow/tiny/test"
 
 
 def slow(path: Path) -> Repository:
-    """Check out with the params of a campaign that pauses."""
+    """Check out with the params of a benchmark that pauses."""
     repository = checkout(path)
     shutil.copy(HOME / "tests/workflow/slow.yaml", path / "params.yaml")
     return repository

@@ -30,4 +30,4 @@ def test_a_system_is_recorded_pushed_and_pulled(colleague: Repository, tmp_path:
     assert "Nothing to be done" in done.stdout + done.stderr
     assert "equal byte for byte" in there.run("shiftbench", "verify", SYSTEM).stdout
     assert "up to date" in there.run("dvc", "status", stages).stdout
-    assert not (there.path / "results").exists()  # of the campaign nothing was asked for
+    assert not (there.path / "results").exists()  # of the benchmark nothing was asked for

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from makers.damages import Campaign
+from makers.damages import Benchmark
 from makers.repositories import Repository
 
 pytestmark = pytest.mark.workflow
 
 
 RECORD = "results/records/tiny/convnet-erm-s0/plain/tiny/test/contrast/3.parquet"
-NET = "weights/tiny/convnet-erm-s0.safetensors"
+NET = "checkpoints/tiny/convnet-erm-s0.safetensors"
 
 
 @pytest.fixture
-def campaign(author: Repository, tmp_path: Path) -> Campaign:
+def benchmark(author: Repository, tmp_path: Path) -> Benchmark:
     """A copy of the author's checkout, with everything that was made there."""
-    return Campaign(author.path, tmp_path / "repository")
+    return Benchmark(author.path, tmp_path / "repository")
 
 
 def every_97th_number(data: bytes) -> bytes:
@@ -39,25 +39,25 @@ def no_header(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [every_97th_number, no_header])
-def test_no_record_is_made_from_a_damaged_checkpoint(campaign: Campaign, damage: Callable[[bytes], bytes]) -> None:
+def test_no_record_is_made_from_a_damaged_checkpoint(benchmark: Benchmark, damage: Callable[[bytes], bytes]) -> None:
     """Its receipt would state the digest of bytes that nothing read."""
-    net, record = campaign.home / NET, campaign.home / RECORD
+    net, record = benchmark.home / NET, benchmark.home / RECORD
     net.write_bytes(damage(net.read_bytes()))
     record.unlink()
-    done = campaign.repository.make("--keep-going", "--", "records")
+    done = benchmark.repository.make("--keep-going", "--", "records")
     assert f"to repair: {NET}: bytes changed: {net.name}" in done.stderr
-    assert list(campaign.wrong()) == []
+    assert list(benchmark.wrong()) == []
     assert record.exists()
-    assert campaign.repository.planned() == set()
+    assert benchmark.repository.planned() == set()
 
 
 @pytest.mark.timeout(0)
-def test_every_state_recovers(campaign: Campaign) -> None:
+def test_every_state_recovers(benchmark: Benchmark) -> None:
     """Whatever was done to outputs: success with right bytes, or one clear error; never a traceback."""
     seed, count = (os.environ.get(f"RECOVERY_{name}", default) for name, default in (("SEED", "0"), ("STATES", "3")))
     figures, wrong = Counter[str](), []
     for number in range(int(count)):
-        outcome = campaign.after(random.Random(f"{seed} {number}"))
+        outcome = benchmark.after(random.Random(f"{seed} {number}"))
         figures[outcome.kind] += 1
         print(number, outcome.kind, len(outcome.done), outcome.why, flush=True)
         if outcome.kind == "wrong":

@@ -139,7 +139,7 @@ def test_the_numbers_are_those_of_the_tables(page: Page, root: Path) -> None:
     metrics = pl.read_parquet(root / "results/tables/clothes/metrics.parquet")
     clean = metrics.filter(pl.col("shift") == "identity", metric="accuracy").filter(pl.col("seed").is_null())
     for row in clean.iter_rows(named=True):
-        label = row["weights"].partition("/")[2]
+        label = row["model"].partition("/")[2]
         artifact = page.one(f'#leaderboard-clothes tr:has(> th[data-value="{label}"]) td')
         assert float(artifact.get_attribute("data-value")) == row["value"]
         low, high = 100 * row["ci_low"], 100 * row["ci_high"]

@@ -26,7 +26,7 @@ UNTESTED = ("analyses", "losses")
 LINES = [
     ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, fresh]"),
     ("shifts: [gaussian_noise, contrast, jpeg_compression]", "shifts: [brighter]"),
-    ("{models: [convnet], trainers: [erm], seeds: [0, 1]}", "{models: [perceptron], trainers: [mixup]}"),
+    ("{architectures: [convnet], trainers: [erm], seeds: [0, 1]}", "{architectures: [perceptron], trainers: [mixup]}"),
     ("    features: [val]", "    methods: [mirror]\n    analyses: [overconfidence]\n    streams: [there_and_back]"),
     (
         "detectors: {gen: {gamma: [0.1, 0.5], M: 3}}",
@@ -68,9 +68,9 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     repository.make("tables")
     rows = pl.read_parquet(repository.path / "results/tables/tiny/metrics.parquet")
     assert set(rows["method"]) == {"mirror"}
-    ((gap, n),) = rows.filter(metric="overconfidence", weights="tiny/perceptron-mixup-s0").select("value", "n").rows()
+    ((gap, n),) = rows.filter(metric="overconfidence", model="tiny/perceptron-mixup-s0").select("value", "n").rows()
     assert (-1 < gap < 1, n) == (True, 60)
-    assert "tiny/perceptron-mixup-s0" in set(rows["weights"])
+    assert "tiny/perceptron-mixup-s0" in set(rows["model"])
     values = {(r["metric"], r["shift"], r["severity"], r["detector"]): r["value"] for r in rows.to_dicts()}
     assert values["balanced", "identity", 0, None] > 0.5
     assert values["balanced", "brighter", 5, None] is not None

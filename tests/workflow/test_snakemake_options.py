@@ -14,7 +14,7 @@ pytestmark = pytest.mark.workflow
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A campaign of stubs."""
+    """A benchmark of stubs."""
     stubbed_runs.make(tmp_path)
     return tmp_path
 
@@ -29,7 +29,7 @@ def stages(home: Path) -> dict[str, set[str]]:
 
 
 def test_what_is_asked_for_by_stage_is_made_and_nothing_else(home: Path) -> None:
-    """Of a campaign in which all is made; after each command there is nothing to do."""
+    """Of a benchmark in which all is made; after each command there is nothing to do."""
     lines = {
         "": set(),
         "--forcerun train --until train": {"train"},

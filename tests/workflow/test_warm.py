@@ -15,11 +15,11 @@ from shiftbench.provenance import locks
 
 pytestmark = pytest.mark.workflow
 
-OUTPUTS = ("data", "weights", "results", "logs")
+OUTPUTS = ("data", "checkpoints", "results", "logs")
 
 
 def slow(path: Path) -> Repository:
-    """Check out with the params of a campaign that pauses."""
+    """Check out with the params of a benchmark that pauses."""
     repository = checkout(path)
     shutil.copy(HOME / "tests/workflow/slow.yaml", path / "params.yaml")
     return repository

@@ -59,7 +59,7 @@ rule shift:  # shards of a data set under a shift, at all severities
         + "shiftbench shift --recipe {input.recipe:q} {params.again} > {log:q} 2>&1"
 
 
-rule train:  # weights
+rule train:  # checkpoints
     input:
         ancient(TRAIN.needs),
         recipe=ancient("{root}recipes/train/{job}.json"),

@@ -128,9 +128,9 @@ class Case:
         """Return the folder that an output lies in."""
         return (self.root / ref.path).parent
 
-    def observed(self, campaign: str, column: str) -> set[str]:
-        """Return the values of a column of what a campaign's analyses measured (`weights`, `metric`)."""
-        needs = self.plan.artifacts[Ref("tables", campaign)].inputs
+    def observed(self, benchmark: str, column: str) -> set[str]:
+        """Return the values of a column of what a benchmark's analyses measured (`weights`, `metric`)."""
+        needs = self.plan.artifacts[Ref("tables", benchmark)].inputs
         files = [self.root / need.path for need in needs if need.kind == "analyses"]
         tables = [pl.read_parquet(file, columns=[column]) for file in files if file.is_file()]
         return set().union(*(table[column].unique() for table in tables))
@@ -171,9 +171,9 @@ class Case:
 
     @functools.cached_property
     def metrics(self) -> dict[str, pl.DataFrame]:
-        """The metric rows of each campaign whose table can be read."""
+        """The metric rows of each benchmark whose table can be read."""
         found = {}
-        for name in self.plan.campaigns:
+        for name in self.plan.benchmarks:
             try:
                 found[name] = pl.read_parquet(self.root / Ref("tables", name).path)
             except (OSError, pl.exceptions.PolarsError):
@@ -190,16 +190,16 @@ class Case:
         tables = {child.name for child in below if child.kind == "tables"}
         reported = any(ref.kind == "report" for ref in refs)
         numbers: list[str] = []
-        for campaign, table in self.metrics.items():
+        for benchmark, table in self.metrics.items():
             if evaluations:
-                rows = self._rows(campaign, evaluations)
+                rows = self._rows(benchmark, evaluations)
                 numbers += published_numbers.of_evaluations(table, rows)
-            elif campaign in tables or reported:
+            elif benchmark in tables or reported:
                 numbers += published_numbers.of_table(table)
         return tuple(numbers)
 
-    def _rows(self, campaign: str, names: set[str]) -> list[dict[str, Any]]:
-        rows = self.plan.rows(self.plan.campaigns[campaign])
+    def _rows(self, benchmark: str, names: set[str]) -> list[dict[str, Any]]:
+        rows = self.plan.rows(self.plan.benchmarks[benchmark])
         return [row for row in rows if row["records"] in names or row["scores"] in names]
 
     # ------------------------------------------------------------------ findings

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-_PLACE = ("weights", "method", "dataset", "split", "shift", "severity")
+_PLACE = ("model", "method", "dataset", "split", "shift", "severity")
 
 
 def of_evaluations(table: pl.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
     """Spell the metric rows of some evaluations, then the curves and means that they enter.
 
     Args:
-        table: metric rows of one campaign.
+        table: metric rows of one benchmark.
         rows: the evaluations, as `Plan.rows` gives them.
     """
     if not rows:
@@ -20,12 +20,11 @@ def of_evaluations(table: pl.DataFrame, rows: list[dict[str, Any]]) -> list[str]
     places = pl.DataFrame([{name: row[name] for name in _PLACE} for row in rows]).unique()
     places = places.cast({name: table.schema[name] for name in _PLACE})
     direct = table.join(places, on=list(_PLACE), how="semi", nulls_equal=True)
-    seeded = {row["weights"] for row in rows}
+    seeded = {row["model"] for row in rows}
     means = {name.rsplit("-s", 1)[0] for name in seeded}
-    is_mean = pl.col("weights").is_in(list(means))
+    is_mean = pl.col("model").is_in(list(means))
     wide = table.filter(
-        pl.col("weights").is_in(list(seeded | means)),
-        pl.col("shift").is_null() | pl.col("severity").is_null() | is_mean,
+        pl.col("model").is_in(list(seeded | means)), pl.col("shift").is_null() | pl.col("severity").is_null() | is_mean
     ).join(direct, on=table.columns, how="anti", nulls_equal=True)
     return [*of_table(direct), *of_table(wide)]
 
@@ -36,10 +35,10 @@ def of_table(table: pl.DataFrame) -> list[str]:
 
 
 def spell(row: dict[str, Any]) -> str:
-    """Spell a metric row: campaign, metric, weights, place and value."""
+    """Spell a metric row: benchmark, metric, weights, place and value."""
     severity = row["severity"]
     level = "" if severity is None else f"/{np.format_float_positional(severity, trim='-')}"
     place = "/".join(filter(None, (row["dataset"], row["split"], row["shift"]))) + level
-    who = " ".join(filter(None, (row["weights"].rpartition("/")[2], row["detector"])))
+    who = " ".join(filter(None, (row["model"].rpartition("/")[2], row["detector"])))
     value = "undefined" if row["value"] is None else f"{row['value']:.6g}"
-    return f"{row['campaign']}: {row['metric']} of {who} on {place} = {value}"
+    return f"{row['benchmark']}: {row['metric']} of {who} on {place} = {value}"

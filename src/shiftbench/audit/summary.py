@@ -42,7 +42,7 @@ class Told:
     """What an audit says of one table.
 
     Attributes:
-        name: of the campaign.
+        name: of the benchmark.
         verdict: the worst of the findings that touch it, and of those of the whole checkout.
         says: one sentence.
         not_looked_at, believed: what the sentence leaves open.
@@ -66,7 +66,7 @@ def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -
         level: that was asked for.
         inside: whether the auditor comes with what it audits.
     """
-    return [asdict(_told(plan, name, results, level, inside=inside)) for name in plan.campaigns]
+    return [asdict(_told(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
 
 
 def _told(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:

@@ -110,8 +110,13 @@ def near(name: str, known: Iterable[str]) -> str:
     Example:
         >>> near("foq", ["fog", "snow"])
         'did you mean fog?'
+        >>> near("campaigns", ["benchmarks", "models"])
+        'it is called benchmarks now'
     """
     known = sorted(known)
+    now = [new for new in RENAMED.get(name, ()) if new in known]
+    if now:
+        return f"it is called {now[0]} now"
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"did you mean {', '.join(close)}?"
@@ -120,6 +125,16 @@ def near(name: str, known: Iterable[str]) -> str:
         return f"{len(known)} are known: {', '.join(known[:3])}, ..., {known[-1]}"
     return f"known: {listed}" if known else "none are known"
 
+
+RENAMED: dict[str, tuple[str, ...]] = {
+    "campaign": ("benchmark",),
+    "campaigns": ("benchmarks",),
+    "draws": ("resamples",),
+    "models": ("architectures",),
+    "scale": ("params",),
+    "weights": ("model", "models", "checkpoints"),
+}
+"""Names of 0.1 in params, claims and tables, each with what it is called now."""
 
 _MANY = 300
 """Characters of names of which a message does not list all."""

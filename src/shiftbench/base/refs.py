@@ -7,11 +7,11 @@ name is a path and a path is a name. Plugins return Refs from `needs(params)`; `
 | -------- | ------------------------------------------------- | --------------------------------------------- |
 | sources  | `fashion_mnist`                                   | data/sources/NAME/manifest.json               |
 | shards   | `fashion_mnist/test/fog/3`                        | data/shards/NAME/manifest.json (data/local/…) |
-| weights  | `fashion_mnist/convnet-erm-s0`                    | weights/NAME.safetensors                      |
+| checkpoints | `fashion_mnist/convnet-erm-s0`                 | checkpoints/NAME.safetensors                  |
 | records  | `fashion_mnist/convnet-erm-s0/plain/fashion_mnist/test/fog/3` | results/records/NAME.parquet      |
 | features | as records                                        | results/features/NAME.npy                     |
-| scores   | `WEIGHTS/METHOD/DETECTOR/dataset/split/shift/severity` | results/scores/NAME.parquet              |
-| searches | `WEIGHTS/METHOD/DETECTOR`                         | results/searches/NAME.parquet                 |
+| scores   | `CHECKPOINT/METHOD/DETECTOR/dataset/split/shift/severity` | results/scores/NAME.parquet              |
+| searches | `CHECKPOINT/METHOD/DETECTOR`                         | results/searches/NAME.parquet                 |
 | overlaps | `clothes`                                         | results/overlaps/NAME.parquet                 |
 | previews | as shards                                         | results/previews/NAME.json (data/local/…)     |
 | analyses | `clothes/ns_error`                                | results/analyses/NAME.parquet                 |
@@ -28,7 +28,7 @@ from typing import NamedTuple
 _PATHS = {
     "sources": "data/sources/{}/manifest.json",
     "shards": "data/shards/{}/manifest.json",
-    "weights": "weights/{}.safetensors",
+    "checkpoints": "checkpoints/{}.safetensors",
     "records": "results/records/{}.parquet",
     "features": "results/features/{}.npy",
     "scores": "results/scores/{}.parquet",
@@ -86,8 +86,8 @@ class ShardsName(NamedTuple):
         return cls(dataset, split, shift, float(severity))
 
 
-class WeightsName(NamedTuple):
-    """What the name of weights says: `fashion_mnist/convnet-erm-s0`."""
+class CheckpointName(NamedTuple):
+    """What the name of a checkpoint says: `fashion_mnist/convnet-erm-s0`."""
 
     dataset: str
     model: str
@@ -95,8 +95,8 @@ class WeightsName(NamedTuple):
     seed: int
 
     @classmethod
-    def of(cls, ref: Ref) -> WeightsName:
-        """Read the name of weights."""
+    def of(cls, ref: Ref) -> CheckpointName:
+        """Read the name of a checkpoint."""
         dataset, instance = ref.parts
         model, trainer, seed = instance.split("-")
         return cls(dataset, model, trainer, int(seed.removeprefix("s")))
@@ -105,7 +105,7 @@ class WeightsName(NamedTuple):
 class RecordsName(NamedTuple):
     """What the name of records or of features says."""
 
-    weights: Ref
+    checkpoint: Ref
     method: str
     stream: str
     step: str
@@ -114,7 +114,7 @@ class RecordsName(NamedTuple):
     def of(cls, ref: Ref) -> RecordsName:
         """Read the name of records or features."""
         dataset, instance, method, *stream, step = ref.parts
-        return cls(Ref("weights", f"{dataset}/{instance}"), method, "/".join(stream), step)
+        return cls(Ref("checkpoints", f"{dataset}/{instance}"), method, "/".join(stream), step)
 
     @property
     def shards(self) -> ShardsName | None:
@@ -125,15 +125,15 @@ class RecordsName(NamedTuple):
         return ShardsName(dataset, split, shift, float(self.step))
 
 
-def without_seed(weights: str) -> tuple[str, int | None]:
+def without_seed(model: str) -> tuple[str, int | None]:
     """Return the name that training seeds share, and the seed; None where a name has none.
 
     Example:
         >>> without_seed("fashion_mnist/convnet-erm-s2"), without_seed("fashion_mnist/convnet-erm")
         (('fashion_mnist/convnet-erm', 2), ('fashion_mnist/convnet-erm', None))
     """
-    head, _, seed = weights.rpartition("-s")
-    return (head, int(seed)) if head and seed.isdigit() else (weights, None)
+    head, _, seed = model.rpartition("-s")
+    return (head, int(seed)) if head and seed.isdigit() else (model, None)
 
 
 def number(severity: float) -> str:
@@ -166,13 +166,13 @@ def previews(of: Ref) -> Ref:
     return Ref("previews", of.name, of.local)
 
 
-def weights(dataset: str, model: str, trainer: str, seed: int = 0) -> Ref:
-    """A trained instance: what it learnt from, the model, the trainer and the training seed."""
-    return Ref("weights", f"{dataset}/{model}-{trainer}-s{seed}")
+def checkpoint(dataset: str, model: str, trainer: str, seed: int = 0) -> Ref:
+    """A trained model: what it learnt from, its architecture, its trainer and its training seed."""
+    return Ref("checkpoints", f"{dataset}/{model}-{trainer}-s{seed}")
 
 
 def records(of: Ref, method: str, stream: str, step: str) -> Ref:
-    """Per-sample rows of weights `of` under `method` at one position of a stream."""
+    """Per-sample rows of the checkpoint `of` under `method` at one position of a stream."""
     return Ref("records", f"{of.name}/{method}/{stream}/{step}")
 
 

@@ -86,7 +86,7 @@ class RandomStream:
     """The random words of one (seed, shift, dataset, sample key).
 
     Args:
-        seed: the campaign's seed, any integer.
+        seed: the benchmark's seed, any integer.
         shift: name of the shift as params.yaml spells it.
         dataset: name of the dataset.
         key: the sample's key.

@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.errors import ParamsError, ShiftbenchError
 from shiftbench.cli.application import app, err, escaped
 from shiftbench.provenance import child_environment
 
@@ -19,6 +19,10 @@ for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 
 
+_RENAMED = {"--scale": "--config", "--weights": "--model"}
+"""Options of 0.1."""
+
+
 def main(command: Callable[[], object] = app) -> None:
     """Run the command line; an error raised on purpose is printed without a traceback.
 
@@ -27,6 +31,10 @@ def main(command: Callable[[], object] = app) -> None:
     """
     child_environment.settle()
     try:
+        for word in sys.argv[1:]:
+            option, _, _ = word.partition("=")
+            if option in _RENAMED:
+                raise ParamsError(f"{option} is called {_RENAMED[option]} now")
         command()
     except ShiftbenchError as error:
         told = "\n".join([str(error), *getattr(error, "__notes__", ())])

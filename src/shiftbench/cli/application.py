@@ -27,7 +27,10 @@ err = Screen(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free one), or cuda:N")]
-Scale = Annotated[str | None, typer.Option(help="overlay: NAME for params/NAME.yaml")]
+Scale = Annotated[
+    str | None,
+    typer.Option("--config", metavar="NAME", help="configuration: NAME for params/NAME.yaml, or systems/SLUG"),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
 
 
@@ -115,7 +118,7 @@ def run_of(scale: str | None) -> str:
 
     Example:
         >>> run_of(None), run_of("ood"), run_of("systems/palm")
-        ('make run', 'snakemake --config scale=ood', 'snakemake systems/palm')
+        ('make run', 'snakemake --config params=ood', 'snakemake systems/palm')
     """
     from shiftbench.workflow.plan import scales
 
@@ -130,10 +133,10 @@ def weights_file(root: Path, weights: str, scale: str | None) -> Path:
         DataError: there is none of that name.
     """
     trust.require("its model would be loaded, which can run code")
-    file = root / Ref("weights", weights).path
+    file = root / Ref("checkpoints", weights).path
     if not file.is_file():
-        here = (root / "weights").glob("*/*.safetensors")
-        known = [str(path.relative_to(root / "weights").with_suffix("")) for path in here]
+        here = (root / "checkpoints").glob("*/*.safetensors")
+        known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in here]
         raise DataError(
             f"no weights {weights!r} ({file} does not exist; {near(weights, known)}); "
             f"`{run_of(scale)}` makes what is planned, `shiftbench pull` brings what was recorded"

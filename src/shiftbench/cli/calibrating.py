@@ -30,9 +30,9 @@ PANEL = "Looking"
 @app.command(rich_help_panel=PANEL)
 def calibrate(
     shifts: Annotated[list[str], typer.Argument(help="names under `shifts:`, or plugin files")],
-    weights: Annotated[str, typer.Option(help="that a run made: fashion_mnist/convnet-erm-s0")],
+    weights: Annotated[str, typer.Option("--model", help="that a run made: fashion_mnist/convnet-erm-s0")],
     drop: Annotated[list[float] | None, typer.Option(help="points of accuracy; may be given several times")] = None,
-    dataset: Annotated[str | None, typer.Option(help="default: what the weights learnt")] = None,
+    dataset: Annotated[str | None, typer.Option(help="default: what the model learnt")] = None,
     split: Annotated[str, typer.Option(help="clean samples of this split")] = "test",
     samples: Annotated[int | None, typer.Option(min=1, help="how many; default: all")] = None,
     device: Device = "auto",
@@ -57,8 +57,8 @@ def calibrate(
     with devices.hold(device) as held:
         judge = _judge(of, root, clean, held)
         for shifter in shifters:
-            found += calibration.fit(judge, shifter, drop or [10.0], planned.params.bootstrap.draws)
-    facts = {"weights": weights, "dataset": clean.dataset, "split": split, "seed": planned.params.seed}
+            found += calibration.fit(judge, shifter, drop or [10.0], planned.params.bootstrap.resamples)
+    facts = {"model": weights, "dataset": clean.dataset, "split": split, "seed": planned.params.seed}
     _tell(found, facts, file, planned.params)
 
 
@@ -74,7 +74,7 @@ def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: st
 def _clean_shards(of: Artifact, root: Path) -> Path:
     folder = next(root / ref.path for ref in of.inputs if ref.name == of.recipe["data"]).parent
     if not folder.is_dir():
-        raise DataError(f"no clean samples in {folder}; run the campaign, or `shiftbench pull` them")
+        raise DataError(f"no clean samples in {folder}; run the benchmark, or `shiftbench pull` them")
     return folder
 
 
@@ -144,7 +144,7 @@ def _tell(found: list[Calibrated], facts: dict[str, Any], file: Path | None, par
 
 
 def _table(found: list[Calibrated], facts: dict[str, Any]) -> Table:
-    about = f"{facts['weights']} on {facts['dataset']}/{facts['split']}"
+    about = f"{facts['model']} on {facts['dataset']}/{facts['split']}"
     title = f"{about}: {found[0].clean:.1%} of {found[0].n} right"
     table = Table(title=title, box=box.SIMPLE, pad_edge=False)
     for heading in ("shift", "drop", "severity", "95%", "drop there", "95%"):

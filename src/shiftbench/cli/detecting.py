@@ -22,10 +22,10 @@ PANEL = "Looking"
 
 @app.command(rich_help_panel=PANEL)
 def detect(
-    weights: Annotated[str, typer.Option("--weights", "--model", help="that a run made: known_0/convnet-erm-s0")],
+    weights: Annotated[str, typer.Option("--model", help="that a run made: known_0/convnet-erm-s0")],
     image: Annotated[list[Path], typer.Option(help="PNG, JPEG, ...; may be given several times")],
     detectors: Annotated[
-        str | None, typer.Option(help="msp,energy,knn; default: the campaign's but for those that see the net again")
+        str | None, typer.Option(help="msp,energy,knn; default: the benchmark's but for those that see the net again")
     ] = None,
     device: Device = "auto",
     scale: Scale = None,
@@ -39,7 +39,7 @@ def detect(
     names = [name.strip() for name in (detectors or "").split(",") if name.strip()]
     answers = detection.detect(planned, root, weights, image, names, device)
     if as_json:
-        facts = {"weights": weights, "images": [_plain(answer) for answer in answers]}
+        facts = {"model": weights, "images": [_plain(answer) for answer in answers]}
         out.print_json(json.dumps(facts))
         return
     for answer in answers:

@@ -176,8 +176,8 @@ def _planned(scale: str | None) -> tuple[plans.Plan, Path]:
     """Return the plan and its root; of nothing, where there is no params.yaml: a machine is looked at anywhere."""
     if scale or Path("params.yaml").is_file():
         return plans.load(scale)
-    err.print("no params.yaml here, so nothing of a campaign; `shiftbench init DIR` makes one")
-    return plans.Plan(Params(campaigns={})), Path()
+    err.print("no params.yaml here, so nothing of a benchmark; `shiftbench init DIR` makes one")
+    return plans.Plan(Params(benchmarks={})), Path()
 
 
 def _tell_remotes(found: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -40,7 +40,7 @@ def power(
     ] = 0.01,
     chance: Annotated[float, typer.Option("--power", min=0.5, max=0.999, help="with which it is to be found")] = 0.8,
     of: Annotated[
-        str | None, typer.Option(metavar="YAML", help="an expression over the rows of a campaign, as in a card")
+        str | None, typer.Option(metavar="YAML", help="an expression over the rows of a benchmark, as in a card")
     ] = None,
     over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: for new training seeds, too")] = False,
     scale: Scale = None,
@@ -48,8 +48,8 @@ def power(
 ) -> None:
     """Tell how many samples, seeds and draws a difference takes, from the replicates of a run, or published ones.
 
-    Of a system's claims, or of an expression over a campaign, as cards have it:
-    {difference: [{metric: accuracy, weights: a}, {metric: accuracy, weights: b}]}
+    Of a system's claims, or of an expression over a benchmark, as cards have it:
+    {difference: [{metric: accuracy, model: a}, {metric: accuracy, model: b}]}
     """
     from shiftbench.statistics import claims, designs
 
@@ -118,7 +118,7 @@ def _known(scale: str) -> Mapping[str, Evidence]:
 
 
 def _read(scale: str | None) -> Rows:
-    """Return the rows of all campaigns of a scale, with their replicates.
+    """Return the rows of all benchmarks of a scale, with their replicates.
 
     Raises:
         DataError: they were not run.

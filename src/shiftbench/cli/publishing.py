@@ -77,7 +77,7 @@ def verify(names: Scales = None, as_json: Json = False) -> None:
 def _asked(names: Sequence[str] | None, here: list[str | None]) -> list[str | None]:
     """Return the scales that were asked for, else those here."""
     if not names and not here:
-        raise DataError("nothing that is published was made here; `make run` makes the campaign")
+        raise DataError("nothing that is published was made here; `make run` makes the benchmark")
     return [None if name == scales.PLAIN else name for name in names or ()] or here
 
 

@@ -96,7 +96,7 @@ _LONG, _FIRST = 300, 3
 
 @app.command(rich_help_panel=PANEL)
 def prune(
-    stages: Annotated[list[str], typer.Argument(help="shards weights records tables")], scale: Scale = None
+    stages: Annotated[list[str], typer.Argument(help="shards checkpoints records tables")], scale: Scale = None
 ) -> None:
     """Move what the plan no longer names to .trash/."""
     from shiftbench.workflow.plan import prune as pruning
@@ -119,14 +119,14 @@ def make(
 ) -> None:
     """Make outputs, with what they need, in this process, one job after another, without Snakemake.
 
-    For one output, for small campaigns and in notebooks.
+    For one output, for small benchmarks and in notebooks.
     """
     from shiftbench.data import skipped
     from shiftbench.provenance import trust
     from shiftbench.workflow.plan import planned_jobs
     from shiftbench.workflow.tools import run_local
 
-    trust.require("its campaign would run here")
+    trust.require("its benchmark would run here")
     systems = [system for path in paths or () for system in planned_jobs.systems_of(path)]
     planned, root = plans.load(scale or next(iter(systems), None))
     for original in planned.unavailable_sources:

@@ -43,7 +43,7 @@ def fetch(
     recipe: Annotated[Path | None, typer.Option(help="recipe file that the plan wrote", exists=True)] = None,
     again: Again = False,
 ) -> None:
-    """Bring originals, checked by sha256: those of a recipe, or by name for use without a campaign."""
+    """Bring originals, checked by sha256: those of a recipe, or by name for use without a benchmark."""
     from shiftbench.data import source_files
     from shiftbench.workflow.stages import fetch as fetching
 

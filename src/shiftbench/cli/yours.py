@@ -1,4 +1,4 @@
-"""Yours: plugins and campaigns of your own."""
+"""Yours: plugins and benchmarks of your own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,8 +30,8 @@ def new(
 
 @app.command(rich_help_panel=PANEL)
 def init(folder: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
-    """Make a repository for a campaign of your own, under git and DVC."""
-    from shiftbench.workflow.tools import init_campaign as initial
+    """Make a repository for a benchmark of your own, under git and DVC."""
+    from shiftbench.workflow.tools import init_benchmark as initial
 
     for name in initial.create(folder):
         out.print(f"wrote {folder / name}", soft_wrap=True)

@@ -167,10 +167,10 @@ LOG = Format(
 )
 
 _CELL = (
-    Column("campaign", pa.string(), "", "name of the campaign in params.yaml"),
+    Column("benchmark", pa.string(), "", "name of the benchmark in params.yaml"),
     Column("task", pa.string(), "", "kind of task"),
-    Column("weights", pa.string(), "", "trained instance; without `-sN`: the mean over its training seeds"),
-    Column("method", pa.string(), "", "what goes around the weights at test time"),
+    Column("model", pa.string(), "", "the trained model; without `-sN`: the mean over its training seeds"),
+    Column("method", pa.string(), "", "what goes around the model at test time"),
     Column("detector", pa.string(), "", "OOD detector, of detection metrics", nullable=True),
     Column("dataset", pa.string(), "", "dataset"),
     Column("split", pa.string(), "", "its split"),
@@ -185,9 +185,9 @@ _CELL = (
 OBSERVATIONS = Format(
     "observations",
     "What an analysis measured: one number per unit and place; aggregate takes means over units.",
-    (*("metric", "weights", "method", "detector", "dataset", "split"), *("shift", "severity", "group", "step", "key")),
+    (*("metric", "model", "method", "detector", "dataset", "split"), *("shift", "severity", "group", "step", "key")),
     (
-        *(column for column in _CELL if column.name not in ("campaign", "task", "reference")),
+        *(column for column in _CELL if column.name not in ("benchmark", "task", "reference")),
         Column("key", pa.string(), "", "the unit, which is what is resampled"),
         Column("value_e9", pa.int64(), "1e-9", "its number", -(10**6) * E9, 10**6 * E9),
     ),
@@ -228,11 +228,11 @@ REPLICATES = Format(
 DIFFERENCES = Format(
     "differences",
     "Paired differences between two weights on the samples that both were evaluated on.",
-    (*(name for name in METRICS.key if name != "weights"), "weights_a", "weights_b"),
+    (*(name for name in METRICS.key if name != "model"), "model_a", "model_b"),
     (
-        *(column for column in _CELL if column.name != "weights"),
-        Column("weights_a", pa.string(), "", "first weights"),
-        Column("weights_b", pa.string(), "", "second weights"),
+        *(column for column in _CELL if column.name != "model"),
+        Column("model_a", pa.string(), "", "first model"),
+        Column("model_b", pa.string(), "", "second model"),
         Column("difference", pa.float64(), "metric's", "value of a minus value of b, on shared samples", nullable=True),
         Column("ci_low", pa.float64(), "metric's", "lower end of its 95% interval", nullable=True),
         Column("ci_high", pa.float64(), "metric's", "its upper end", nullable=True),
@@ -244,7 +244,7 @@ DIFFERENCES = Format(
 COMPARISONS = Format(
     "comparisons",
     "Paired differences between detectors in the same place: each against the best one, and each against the baseline, "
-    "which is the campaign's first.",
+    "which is the benchmark's first.",
     (*METRICS.key, "against"),
     (
         *_CELL,

@@ -78,15 +78,15 @@ class Observation:
         metric: what it is a value of; the mean over units is the metric row.
         key: the unit, unique in its place.
         value: finite, at most 10^6 in size.
-        weights: `dataset/model-trainer-sN`, so that means over training seeds are taken; any other name where there
-            are none.
+        model: `dataset/architecture-trainer-sN`, so that means over training seeds are taken; any other name where
+            there are none.
         dataset, split, method, detector, shift, severity, group, step: the row's place, as in METRICS.
     """
 
     metric: str
     key: str
     value: float
-    weights: str
+    model: str
     dataset: str
     split: str = "test"
     method: str = "plain"
@@ -102,7 +102,7 @@ class Measurement:
     """What an analysis measures with.
 
     Attributes:
-        params: its options, and what its campaign is: `campaign`, `dataset`, `split`, `weights` (names), `methods`.
+        params: its options, and what its benchmark is: `benchmark`, `dataset`, `split`, `weights` (names), `methods`.
         inputs: where its `needs` lie.
         seed: key of all random words.
         models: weights' name -> the model behind it (`use`, `options`).

@@ -23,7 +23,7 @@ from shiftbench.provenance import trust
 
 State = Literal["left", "held", "elsewhere"]
 
-_OUTS = ("data", "weights", "results", "recipes")
+_OUTS = ("data", "checkpoints", "results", "recipes")
 _SIGNED = re.compile(r"(?P<pid>[0-9]{1,10})@(?P<host>\S+)")
 _SHARED = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|gluster|9p|virtiofs|afs|fuse\.")
 _ADVICE = {
@@ -73,18 +73,18 @@ def hold(file: Path) -> Iterator[None]:
             lock.truncate(0)
 
 
-def find(root: Path, campaign: Path = Path()) -> list[Lock]:
+def find(root: Path, benchmark: Path = Path()) -> list[Lock]:
     """Return the locks that are held or were left, and all scratch files, sorted by path.
 
     Args:
         root: the output root of params.
-        campaign: the repository, where `.dvc` and `.snakemake` are.
+        benchmark: the repository, where `.dvc` and `.snakemake` are.
     """
-    found = [*_verbs(root), *_scratch(root), *_dvc(campaign), *_snakemake(campaign)]
+    found = [*_verbs(root), *_scratch(root), *_dvc(benchmark), *_snakemake(benchmark)]
     return sorted(found, key=lambda lock: (lock.path, lock.pid or 0))
 
 
-def clear(root: Path, campaign: Path = Path()) -> list[Lock]:
+def clear(root: Path, benchmark: Path = Path()) -> list[Lock]:
     """Remove what processes of this host left that are gone; nothing that is held or of another host.
 
     Returns:
@@ -94,9 +94,9 @@ def clear(root: Path, campaign: Path = Path()) -> list[Lock]:
         UntrustedError: links of a checkout that is not trusted lead elsewhere.
         DataError: a folder cannot be written.
     """
-    trust.refuse_links(*(root / out for out in (*_OUTS, "logs")), home=campaign)
-    trust.refuse_links(".dvc/tmp", ".snakemake", home=campaign)
-    found = find(root, campaign)
+    trust.refuse_links(*(root / out for out in (*_OUTS, "logs")), home=benchmark)
+    trust.refuse_links(".dvc/tmp", ".snakemake", home=benchmark)
+    found = find(root, benchmark)
     kept = {lock.path for lock in found if lock.state != "left"}
     gone = [lock for lock in found if lock.path not in kept]
     for path in {lock.path: Path(lock.path) for lock in gone}.values():
@@ -140,9 +140,9 @@ def _scratch(root: Path) -> Iterator[Lock]:
                 yield Lock(str(path), "scratch", host, pid, _state(path, pid, host))
 
 
-def _dvc(campaign: Path) -> Iterator[Lock]:
+def _dvc(benchmark: Path) -> Iterator[Lock]:
     """Yield DVC's locks: of the repository, which the kernel releases, and of outputs, which name processes."""
-    folder = campaign / ".dvc" / "tmp"
+    folder = benchmark / ".dvc" / "tmp"
     lock = folder / "lock"
     if lock.is_file() and (words := _text(lock).split()):
         pid = int(words[0]) if re.fullmatch("[0-9]{1,10}", words[0]) else None
@@ -155,11 +155,11 @@ def _dvc(campaign: Path) -> Iterator[Lock]:
             yield Lock(str(rwlock), "DVC's lock of outputs", None, pid, _state(rwlock, pid, None))
 
 
-def _snakemake(campaign: Path) -> Iterator[Lock]:
+def _snakemake(benchmark: Path) -> Iterator[Lock]:
     """Yield Snakemake's locks, of runs without our profiles; they name nobody."""
-    for file in (campaign / ".snakemake" / "locks").glob("*.lock"):
+    for file in (benchmark / ".snakemake" / "locks").glob("*.lock"):
         state: State = "elsewhere" if _shared(file) else "left"
-        if state == "left" and _snakemake_runs_in(campaign):
+        if state == "left" and _snakemake_runs_in(benchmark):
             state = "held"
         yield Lock(str(file), "Snakemake's lock", None, None, state)
 
@@ -206,11 +206,11 @@ def _shared(path: Path) -> bool:
     return bool(_SHARED.search(max(over)[1])) if over else True
 
 
-def _snakemake_runs_in(campaign: Path) -> bool:
+def _snakemake_runs_in(benchmark: Path) -> bool:
     """Tell whether a process of this host runs Snakemake in this folder."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            here = (process / "cwd").resolve() == campaign.resolve()
+            here = (process / "cwd").resolve() == benchmark.resolve()
             if here and b"snakemake" in (process / "cmdline").read_bytes():
                 return True
     return False

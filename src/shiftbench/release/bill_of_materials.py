@@ -133,7 +133,7 @@ def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node
 
 def _is_brought(artifact: Artifact) -> bool:
     """Tell whether weights come from others: nothing was trained on."""
-    return artifact.ref.kind == "weights" and all(ref.kind == "sources" for ref in artifact.inputs)
+    return artifact.ref.kind == "checkpoints" and all(ref.kind == "sources" for ref in artifact.inputs)
 
 
 def _models(models: list[Artifact], content: manifest.Content) -> Iterator[Node]:

@@ -159,7 +159,7 @@ def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _kept(plan: Plan, root: Path) -> list[str]:
-    """Return the files that are published whole: metric rows, verdicts with replicates, a campaign's leaderboard."""
+    """Return the files that are published whole: metric rows, verdicts with replicates, a benchmark's leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
     judged = [PurePosixPath(ref.path) for ref in plan.artifacts if ref.kind == "claims"]
     replicates = [path.with_name(REPLICATES).as_posix() for path in judged]

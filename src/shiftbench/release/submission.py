@@ -37,7 +37,9 @@ LARGEST = 8 << 30
 _MEMBERS = 200_000
 """Files that it may have."""
 _KEYS = {"format", "name", "scale", "root", "commit", "created"}
-_LEFT_OUT = {"sources", "features", "previews", "weights"}
+_BEFORE = {"campaign": "benchmark", "weights": "model"}
+"""Columns of 0.1, in leaderboards that were published then."""
+_LEFT_OUT = {"sources", "features", "previews", "checkpoints"}
 _OF_THE_PROJECT = ("src/", "tests/", "docs/", "benchmarks/", "published/", ".github/", ".ci/")
 
 
@@ -250,4 +252,5 @@ def accepted(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
 def board(file: Path) -> list[dict[str, str]]:
     """Return the rows of a leaderboard's CSV; a name in it may have ends of lines."""
     with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))
+        rows = csv.DictReader(lines)
+        return [{_BEFORE.get(name, name): value for name, value in row.items()} for row in rows]

@@ -1,4 +1,4 @@
-"""One campaign as a chapter of the report: what was run, its leaderboard and its OOD detection."""
+"""One benchmark as a chapter of the report: what was run, its leaderboard and its OOD detection."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass
 class Chapter:
-    """One campaign: what was run, and what the report shows of it; `sampled`: whether a page shows its samples."""
+    """One benchmark: what was run, and what the report shows of it; `sampled`: whether a page shows its samples."""
 
     name: str
     params: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Chapter:
 
     @property
     def draws(self) -> int:
-        """Number of bootstrap draws behind each interval."""
+        """Number of bootstrap resamples behind each interval."""
         longest = self.tables.replicates["draws"].list.len().max()
         return int(longest or 0)  # type: ignore[arg-type]
 
@@ -134,7 +134,7 @@ class Chapter:
 
     @functools.cached_property
     def _children(self) -> dict[Who, list[Who]]:
-        seeded = self.tables.metrics.filter(pl.col("seed").is_not_null()).select("weights", "method", "seed").unique()
+        seeded = self.tables.metrics.filter(pl.col("seed").is_not_null()).select("model", "method", "seed").unique()
         found: dict[Who, list[Who]] = {}
         for weights, method, _ in sorted(seeded.iter_rows(), key=lambda row: row[2]):
             if (weights, method) in self.labels:

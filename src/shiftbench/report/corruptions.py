@@ -42,14 +42,12 @@ class Corruptions:
 
 
 def corruptions(chapter: Chapter) -> Corruptions | None:
-    """Return the table of a campaign; None where no shift has severities."""
+    """Return the table of a benchmark; None where no shift has severities."""
     lead = chapter.places.metrics[:1]
     rows = pl.concat([chapter.places.clean, chapter.places.levels]).filter(
         pl.col("metric").is_in(lead), pl.col("seed").is_null()
     )
-    by_place = {
-        (row["weights"], row["method"], row["shift"], row["severity"]): row for row in rows.iter_rows(named=True)
-    }
+    by_place = {(row["model"], row["method"], row["shift"], row["severity"]): row for row in rows.iter_rows(named=True)}
     levels = sorted({severity for *_, shift, severity in by_place if shift != CLEAN[0]})
     if not levels:
         return None

@@ -18,7 +18,7 @@ Sides = tuple[list[float], list[float], list[float]]  # x, shares of ID, shares 
 
 
 def detector_panels(chapter: Chapter) -> list[Panel]:
-    """Return the panels of a campaign's detectors that have something to show."""
+    """Return the panels of a benchmark's detectors that have something to show."""
     made = (_groups(chapter), _scores(chapter), _risks(chapter))
     return [panel for panel in made if panel.plots]
 
@@ -43,7 +43,7 @@ def _groups(chapter: Chapter) -> Panel:
     note = (
         "One point per detector: the mean over the OOD sets of either group, with 95% intervals; up and right is good."
     )
-    ask = Ask("weights", tuple((label, label) for label in drawn))
+    ask = Ask("model", tuple((label, label) for label in drawn))
     made = panel(chapter, "groups", (title, note), [ask], {"AUROC": drawn} if drawn else {})
     return replace(made, legend=tuple(chapter.detection.styles.values()))
 
@@ -58,7 +58,7 @@ def _scores(chapter: Chapter) -> Panel:
     sets = [name for name in _sets(chapter) if name in {dataset for _, dataset in shown}]
     asks = [
         _ask("detector", [spell(name) for name in detectors]),
-        _ask("weights", [chapter.labels.get(who, who[0]) for who in weights]),
+        _ask("model", [chapter.labels.get(who, who[0]) for who in weights]),
         _ask("OOD set", sets),
     ]
     curves: dict[str, Figure] = {}
@@ -93,7 +93,7 @@ def _shown(chapter: Chapter) -> dict[tuple[Who, str], dict[str, Sides]]:
     table = chapter.tables.roc
     if table is None:
         return {}
-    place = ("weights", "method", "detector", "dataset", "kind")
+    place = ("model", "method", "detector", "dataset", "kind")
     rows = table.filter(pl.col("dataset").is_in(_sets(chapter))).sort(*place, "x")
     parts = rows.group_by(*place, maintain_order=True).agg("x", "id", "ood")
     found: dict[tuple[Who, str], dict[str, Sides]] = {}
@@ -105,7 +105,7 @@ def _shown(chapter: Chapter) -> dict[tuple[Who, str], dict[str, Sides]]:
 def _area(chapter: Chapter, who: Who, dataset: str) -> str:
     weights, method, detector = who
     rows = chapter.places.detection.filter(
-        weights=weights, method=method, detector=detector, dataset=dataset, metric=_LEAD
+        model=weights, method=method, detector=detector, dataset=dataset, metric=_LEAD
     )
     view = chapter.detection.view(_LEAD)
     if rows.is_empty() or view is None:
@@ -131,7 +131,7 @@ def _risks(chapter: Chapter) -> Panel:
         "Failure detection on the clean set: the share of wrong predictions among the samples that a detector "
         "trusts most. Means over training seeds."
     )
-    ask = Ask("weights", tuple((label, label) for label in drawn))
+    ask = Ask("model", tuple((label, label) for label in drawn))
     shots = {"clean set": drawn} if drawn else {}
     made = panel(chapter, "risks", ("Risk and coverage", note), [ask], shots)
     return replace(made, legend=tuple(chapter.detection.styles.values()))
@@ -142,13 +142,13 @@ def _curves(chapter: Chapter) -> dict[Who, tuple[list[float], list[float]]]:
     table = chapter.tables.risk_coverage
     if table is None:
         return {}
-    place = ("weights", "method", "detector")
+    place = ("model", "method", "detector")
     clean = table.filter(
         pl.col("reference").is_null(),
         pl.col("step").is_null(),
         pl.col("dataset") == chapter.params["dataset"],
         pl.col("split") == chapter.params["split"],
-    ).with_columns(pl.col("weights").replace(chapter.families))
+    ).with_columns(pl.col("model").replace(chapter.families))
     means = clean.group_by(*place, "coverage").agg(pl.col("risk").mean()).sort(*place, "coverage")
     rows = means.group_by(place, maintain_order=True).agg("coverage", "risk").iter_rows()
     return {(weights, method, name): (x, y) for weights, method, name, x, y in rows}

@@ -9,7 +9,7 @@ where the names of the series stand in it.
   of bars of equal width `x0` and `dx` instead of `x`), intervals `x_ends` and `y_ends` (lower ends, upper ends),
   samples `n`, and how it looks: `name`, `colour`, `dash`, `symbol`.
 
-A weights' colour, dash and marker follow from its place in the list of the campaign, the same in
+A weights' colour, dash and marker follow from its place in the list of the benchmark, the same in
 every figure. Text and grid colours are set by the page. Names are data and become text, whatever they hold.
 """
 

@@ -1,4 +1,4 @@
-"""From a campaign's tables to a leaderboard: columns with intervals, paired differences and marks.
+"""From a benchmark's tables to a leaderboard: columns with intervals, paired differences and marks.
 
 A column averages the metric rows of one or more positions (the clean set; all shifts at all levels; all
 OOD sets under one detector). Means, their intervals and their differences are computed from the replicates, which are
@@ -28,21 +28,21 @@ from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")
 _IDENTITY = list(formats.METRICS.key)
-_PAIRED = [name for name in _IDENTITY if name != "weights"]
+_PAIRED = [name for name in _IDENTITY if name != "model"]
 _LEAD = ("accuracy",)  # first where it is there; `error` is its complement and is left out beside it
 _DETECTION = ("auroc", "fpr95")
 _CURVES = ("mce",)
 FEW = 4  # detectors that a leaderboard of weights has room for
 FIFTEEN = "ImageNet-C"
 IMAGENET_C = frozenset(ALEXNET)
-"""The fifteen corruptions of ImageNet-C; where a campaign has others too, their mean is a column of its own."""
+"""The fifteen corruptions of ImageNet-C; where a benchmark has others too, their mean is a column of its own."""
 _OF_PROBABILITIES = ("ece",)
 """Metrics that mean nothing where a model gives a class and no probability."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate made of one campaign: METRICS, REPLICATES, DIFFERENCES, COMPARISONS, RELIABILITY and so on.
+    """What aggregate made of one benchmark: METRICS, REPLICATES, DIFFERENCES, COMPARISONS, RELIABILITY and so on.
 
     `overlaps` alone stands outside the folder of tables.
     """
@@ -87,7 +87,7 @@ class Column:
     """One column of a leaderboard.
 
     Attributes:
-        key: unique in the campaign, fit for an HTML id and a JSON key.
+        key: unique in the benchmark, fit for an HTML id and a JSON key.
         group: heading that it stands under.
         detector: of detection metrics, else None.
         positions: how many positions it averages.
@@ -128,7 +128,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The metric rows of a campaign, by what they are.
+    """The metric rows of a benchmark, by what they are.
 
     Attributes:
         clean: sample metrics on the clean set.
@@ -187,7 +187,7 @@ class Places:
     def who(self) -> list[Who]:
         """Means over seeds, and weights without a seed."""
         found = pl.concat([self.clean, self.detection]).filter(pl.col("seed").is_null())
-        return sorted(set(found.select("weights", "method").iter_rows()))
+        return sorted(set(found.select("model", "method").iter_rows()))
 
 
 def _ordered(rows: pl.DataFrame) -> list[str]:
@@ -197,7 +197,7 @@ def _ordered(rows: pl.DataFrame) -> list[str]:
 
 
 def columns(tables: Tables, places: Places, about: Mapping[str, Mapping[str, Any]]) -> list[Column]:
-    """Return the columns of a campaign's leaderboard; many detectors have a table of their own, and no columns here.
+    """Return the columns of a benchmark's leaderboard; many detectors have a table of their own, and no columns here.
 
     Args:
         tables: what aggregate made.
@@ -241,9 +241,9 @@ def certain(tables: Tables) -> frozenset[Who]:
     table = tables.reliability
     if table is None:
         return frozenset()
-    sums = table.group_by("weights", "method").agg(pl.col("n", "confidence_e9").sum())
+    sums = table.group_by("model", "method").agg(pl.col("n", "confidence_e9").sum())
     sure = sums.filter(pl.col("n") > 0, pl.col("confidence_e9") == pl.col("n") * formats.E9)
-    own = set(sure.select("weights", "method").iter_rows())
+    own = set(sure.select("model", "method").iter_rows())
     return frozenset(own | {(without_seed(weights)[0], method) for weights, method in own})
 
 
@@ -254,7 +254,7 @@ def _column(
         who: one.undefined() if who in undefined else one for who, one in _series(tables, rows, measure.kind).items()
     }
     entries = {who: one.entry for who, one in series.items()}
-    means = sorted(set(rows.filter(pl.col("seed").is_null()).select("weights", "method").iter_rows()))
+    means = sorted(set(rows.filter(pl.col("seed").is_null()).select("model", "method").iter_rows()))
     positions = rows.select(PLACE).unique().height
     cells = rows.select(PLACE[:-1]).unique().sort(PLACE[:-1]).iter_rows()
     known = _known(tables, rows) if positions == 1 and not undefined else {}
@@ -311,7 +311,7 @@ def _series(tables: Tables, rows: pl.DataFrame, kind: str) -> dict[Who, _Series]
     """Return the mean over all positions per weights and method; not defined where a position is missing."""
     whole = rows.select(PLACE).unique().height
     joined = rows.join(tables.replicates, on=_IDENTITY, how="left", nulls_equal=True).sort(PLACE)
-    parts = joined.partition_by("weights", "method", as_dict=True, maintain_order=True)
+    parts = joined.partition_by("model", "method", as_dict=True, maintain_order=True)
     found: dict[Who, _Series] = {
         (str(weights), str(method)): _mean(part, whole, kind) for (weights, method), part in parts.items()
     }
@@ -360,7 +360,7 @@ def _known(tables: Tables, rows: pl.DataFrame) -> dict[tuple[Who, Who], Differen
     found = tables.differences.join(rows.select(_PAIRED).unique(), on=_PAIRED, how="semi", nulls_equal=True)
     known: dict[tuple[Who, Who], Difference] = {}
     for row in found.iter_rows(named=True):
-        a, b = (row["weights_a"], row["method"]), (row["weights_b"], row["method"])
+        a, b = (row["model_a"], row["method"]), (row["model_b"], row["method"])
         ends = row["difference"], row["ci_low"], row["ci_high"]
         known[a, b] = Difference(a, b, *ends, row["p_value"], row["n"])
     return known

@@ -154,7 +154,7 @@ class Measure:
         if self.number(low) is None or self.number(high) is None:
             return ""
         if low == high:
-            return "[no draw differs]"
+            return "[no resample differs]"
         return f"[{self.text(low, sign=sign)}, {self.text(high, sign=sign)}]"
 
     def spread(self, entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""OOD detection of one campaign: detectors against OOD sets, one table per metric, with marks.
+"""OOD detection of one benchmark: detectors against OOD sets, one table per metric, with marks.
 
 Which detector is best of its weights on a set, and what is not told apart from it, is what aggregate compared (format
 COMPARISONS); nothing is tested again here.
@@ -99,7 +99,7 @@ class Detection:
     """What a chapter says of OOD detection.
 
     Attributes:
-        params: the campaign, as params says.
+        params: the benchmark, as params says.
         tables: what aggregate made.
         places: the rows of `tables`, sorted.
         about: what is known about metrics by name.
@@ -132,7 +132,7 @@ class Detection:
 
     @property
     def draws(self) -> int:
-        """Bootstrap draws that a difference from the best needs to be significant after Holm's correction.
+        """Bootstrap resamples that a difference from the best needs to be significant after Holm's correction.
 
         The smallest p-value of b draws is 2 / (b + 1), and the smallest of m corrected ones m times that.
         """
@@ -181,7 +181,7 @@ class Detection:
         means = sample.filter(pl.col("seed").is_null())
         accuracy = _entries(means.filter(pl.col("metric") == "accuracy"))
         beside = {who[:2]: e for entries in accuracy.values() for who, e in entries.items()}
-        counts = means.group_by("weights", "method").agg(pl.col("n").max()).iter_rows()
+        counts = means.group_by("model", "method").agg(pl.col("n").max()).iter_rows()
         known: dict[Who, int] = {(weights, method): n for weights, method, n in counts}
         return View(
             "-".join([metric, *ending.split()]),
@@ -212,7 +212,7 @@ class Detection:
         """Return, by set, the comparisons with the best: the best, whether equal, whether not significantly worse."""
         if self.tables.comparisons is None or rows.is_empty():
             return {}
-        place = ["metric", "reference", "split", "dataset", "shift", "weights", "method", "detector"]
+        place = ["metric", "reference", "split", "dataset", "shift", "model", "method", "detector"]
         compared = self.tables.comparisons.filter(
             pl.col("against") == "best",
             pl.col("group").is_null(),
@@ -230,7 +230,7 @@ class Detection:
                 uncompared.add(row["dataset"])  # two training seeds say nothing of new ones
             # A difference of one sign in every draw is no tie, though few draws leave it above the level.
             close = equal or (p_holm is not None and p_holm >= LEVEL and p_value > smallest)
-            who = row["weights"], row["method"], row["detector"]
+            who = row["model"], row["method"], row["detector"]
             found.setdefault(row["dataset"], {})[who] = (row["other"], equal, close)
         return {name: marks for name, marks in found.items() if name not in uncompared}
 
@@ -254,7 +254,7 @@ def _entries(rows: pl.DataFrame) -> dict[str, dict[Who, Entry]]:
     """Return entries by dataset (or group), and by weights, method and detector."""
     found: dict[str, dict[Who, Entry]] = {}
     for row in rows.iter_rows(named=True):
-        who = (row["weights"], row["method"], row["detector"])
+        who = (row["model"], row["method"], row["detector"])
         found.setdefault(row["dataset"], {})[who] = Entry.of(row)
     return found
 

@@ -62,7 +62,7 @@ class Panel:
 
 
 def panels(chapter: Chapter) -> list[Panel]:
-    """Return the panels of a campaign that have something to show."""
+    """Return the panels of a benchmark that have something to show."""
     made = (_curves(chapter), _domains(chapter), _trade(chapter), _reliability(chapter))
     return [panel for panel in made if panel.plots]
 
@@ -89,7 +89,7 @@ def _domains(chapter: Chapter) -> Panel:
     drawn = {
         measure.name: figures.points(_lines(chapter, cells, measure, at), measure, "") for measure in chapter.measures
     }
-    note = "Other data over shared classes, beside the campaign's own clean set. Bars are 95% intervals."
+    note = "Other data over shared classes, beside the benchmark's own clean set. Bars are 95% intervals."
     shots = {"domain shifts": drawn} if shifts else {}
     return panel(chapter, "domains", ("Domain shifts", note), [_metrics(chapter)], shots)
 
@@ -124,7 +124,7 @@ def _cells(rows: pl.DataFrame) -> _Cells:
     """Return entries by (metric, weights, method) and (shift, severity); a missing severity is 0."""
     found: _Cells = {}
     for row in rows.with_columns(pl.col("severity").fill_null(0.0)).iter_rows(named=True):
-        own = found.setdefault((row["metric"], row["weights"], row["method"]), {})
+        own = found.setdefault((row["metric"], row["model"], row["method"]), {})
         own[row["shift"], row["severity"]] = Entry.of(row)
     return found
 
@@ -174,9 +174,9 @@ def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
         return {}
     cell = pl.struct("reference", "shift", "severity")
     named = table.filter(pl.col("step").is_null(), pl.col("split") == chapter.params["split"]).with_columns(
-        pl.col("weights").replace(chapter.families), condition=cell.map_elements(_condition, return_dtype=pl.String)
+        pl.col("model").replace(chapter.families), condition=cell.map_elements(_condition, return_dtype=pl.String)
     )
-    place = ("weights", "method", "condition", "bin")
+    place = ("model", "method", "condition", "bin")
     sums = named.group_by(place).agg(pl.col("n", "correct", "confidence_e9").sum()).sort(place)
     pooled: dict[Who, dict[str, _Bins]] = {who: {} for who in chapter.places.who}
     for weights, method, condition, _, n, correct, confidence in sums.iter_rows():
@@ -203,7 +203,7 @@ def panel(chapter: Chapter, kind: str, head: tuple[str, str], asks: Iterable[Ask
         title,
         note,
         tuple(ask for ask in asks if len(ask.choices) > 1),
-        tuple(Plot(ids[name], f"{title} of campaign {chapter.name}: {name}") for name in shots),
+        tuple(Plot(ids[name], f"{title} of benchmark {chapter.name}: {name}") for name in shots),
         {ids[name]: by_choice for name, by_choice in shots.items()},
         tuple(chapter.styles.values()),
     )

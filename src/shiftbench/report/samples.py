@@ -12,7 +12,7 @@ from shiftbench.data import formats, thumbnails
 from shiftbench.report.cells import Cell
 
 COUNT = 4
-"""Samples of each kind; fewer where a campaign's pictures would take more than `LIMIT`."""
+"""Samples of each kind; fewer where a benchmark's pictures would take more than `LIMIT`."""
 LIMIT = 3_000_000  # characters of pictures and texts
 SIDE = 80  # px, of a picture
 LETTERS = 300  # of a text
@@ -41,7 +41,7 @@ class Rows:
         picked: the examples.
     """
 
-    weights: str
+    model: str
     method: str
     cell: Cell
     records: str
@@ -124,7 +124,7 @@ def content(
 
     lines = [
         {
-            "who": labels[row.weights, row.method],
+            "who": labels[row.model, row.method],
             "set": _set(row.cell),
             "severity": row.cell[3],
             "records": row.records,
@@ -160,6 +160,6 @@ def _set(cell: Cell) -> str:
     return f"{dataset}/{shift}"
 
 
-def link(campaign: str, who: str, cell: Cell) -> str:
+def link(benchmark: str, who: str, cell: Cell) -> str:
     """Return the address, from the report, of what `who` made of the samples of `cell`."""
-    return f"samples/{campaign}/index.html#{urlencode({'weights': who, 'set': _set(cell)})}"
+    return f"samples/{benchmark}/index.html#{urlencode({'model': who, 'set': _set(cell)})}"

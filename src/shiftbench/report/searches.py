@@ -12,10 +12,10 @@ from shiftbench.base.refs import without_seed
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The searches of one detector on one weights, one per training seed.
+    """The searches of one detector on one model, one per training seed.
 
     Attributes:
-        weights: a mean over seeds, or weights without.
+        model: a mean over seeds, or a model without.
         tried: each option with its values.
         points: how many were tried, and how many of them did not fit in any seed.
         unfit: why, for the first of these.
@@ -26,7 +26,7 @@ class Search:
         n_id, n_ood: validation samples.
     """
 
-    weights: str
+    model: str
     method: str
     detector: str
     tried: str
@@ -50,8 +50,8 @@ def searches(table: pl.DataFrame | None, families: Mapping[str, str]) -> list[Se
     if table is None or table.is_empty():
         return []
     who = ("family", "method", "detector")
-    named = table.with_columns(family=pl.col("weights").replace(families))
-    rows = named.sort(*who, "weights", "number")
+    named = table.with_columns(family=pl.col("model").replace(families))
+    rows = named.sort(*who, "model", "number")
     parts = rows.partition_by(who, as_dict=True, maintain_order=True)
     return [_search([str(name) for name in who], part) for who, part in parts.items()]
 
@@ -89,7 +89,7 @@ def _chosen(name: str, chosen: Sequence[Mapping[str, Any]]) -> str:
     """Return the value that was chosen; where seeds differ, each with its seeds."""
     by_value: dict[str, list[str]] = {}
     for row in chosen:
-        seed = f"s{without_seed(row['weights'])[1]}"
+        seed = f"s{without_seed(row['model'])[1]}"
         by_value.setdefault(_text(row["options"][name]), []).append(seed)
     if len(by_value) == 1:
         return next(iter(by_value))

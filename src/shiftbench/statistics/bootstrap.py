@@ -46,8 +46,8 @@ def weights(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
 
     Args:
         units: n keys or clusters, in any order; equal units get equal weights.
-        draws: number of bootstrap draws.
-        seed: the campaign's seed.
+        draws: number of bootstrap resamples.
+        seed: the benchmark's seed.
 
     Returns:
         Read-only uint8 (n, 1 + draws): column 0 is 1 (the data as they are), column i is draw i - 1.

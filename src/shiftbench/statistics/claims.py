@@ -125,7 +125,7 @@ UNKNOWN = Evidence({}, None, "there are no replicates of it")
 
 
 def judge(claims: Mapping[str, Claim], rows: Rows, scale: str = "embedded", looks: int = 1) -> list[Judged]:
-    """Judge all claims of a card by the rows of its campaigns, see `judge_evidence`."""
+    """Judge all claims of a card by the rows of its benchmarks, see `judge_evidence`."""
     return judge_evidence(claims, evidence(claims, rows, scale), scale, looks)
 
 

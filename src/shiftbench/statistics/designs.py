@@ -83,5 +83,5 @@ def _needed(asked: Needed, estimate: Estimate, difference: float, rule: Rule) ->
         power.samples(noise, difference, rule),
         power.seeds(noise, difference, rule) if seeded else None,
         power.draws(rule, seeded=seeded),
-        "" if power.total(noise) else "no draw differs: nothing is known of its noise",
+        "" if power.total(noise) else "no resample differs: nothing is known of its noise",
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shiftbench.statistics import delong, scored_cells, seed_means
-from shiftbench.statistics.campaign_rows import CampaignRows, Metric
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, Metric
 from shiftbench.statistics.delong import Components
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.statistics.scored_cells import Family, Who
@@ -32,7 +32,7 @@ Place = tuple[str | int | None, ...]
 class _Scores:
     """DeLong's components of single weights on single sets; those of the last place are kept."""
 
-    campaign: CampaignRows
+    benchmark: BenchmarkRows
     families: dict[Who, Family]
     place: Place = ()
     kept: dict[str | None, Components | None] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class _Scores:
         return math.nan if None in sides else delong.p_value(*sides)  # type: ignore[arg-type]
 
     def _components(self, row: Row) -> Components | None:
-        place = row.weights, row.method, row.dataset, row.split, row.reference, row.shift, row.step
+        place = row.model, row.method, row.dataset, row.split, row.reference, row.shift, row.step
         if place != self.place:
             self.place, self.kept = place, {}
         if row.detector not in self.kept:
@@ -53,32 +53,32 @@ class _Scores:
         return self.kept[row.detector]
 
     def _read(self, row: Row) -> Components | None:
-        family = self.families.get((row.weights, row.method, row.detector, row.split, row.step))
+        family = self.families.get((row.model, row.method, row.detector, row.split, row.step))
         if family is None or row.reference != family.clean.position:
             return None
         cells = [cell for cell in family.ood if (cell.dataset, cell.shift) == (row.dataset, row.shift)]
         if len(cells) != 1:
             return None
-        id, ood = (scored_cells.read(self.campaign, cell) for cell in (family.clean, cells[0]))
+        id, ood = (scored_cells.read(self.benchmark, cell) for cell in (family.clean, cells[0]))
         independent = id.samples.unit == ood.samples.unit == "key"
         return delong.components(id.scores, ood.scores) if independent else None
 
 
-def comparisons(campaign: CampaignRows, rows: Sequence[Row], detectors: Sequence[str]) -> Iterator[dict[str, object]]:
+def comparisons(benchmark: BenchmarkRows, rows: Sequence[Row], detectors: Sequence[str]) -> Iterator[dict[str, object]]:
     """Yield rows of COMPARISONS.
 
     Args:
-        campaign: its metrics of scores are compared.
+        benchmark: its metrics of scores are compared.
         rows: all metric rows.
-        detectors: in the campaign's order, the baseline first; default: alphabetical.
+        detectors: in the benchmark's order, the baseline first; default: alphabetical.
     """
-    metrics = {metric.name: metric for metric in (*campaign.detection, *campaign.failure)}
+    metrics = {metric.name: metric for metric in (*benchmark.detection, *benchmark.failure)}
     order = {name: number for number, name in enumerate(detectors)}
     places: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row.metric in metrics and row.detector is not None:
             places.setdefault(identity(row, _PLACE), []).append(row)
-    scores = _Scores(campaign, _families(campaign))
+    scores = _Scores(benchmark, _families(benchmark))
     of_seeds = seed_means.families(rows)
     for members in places.values():
         members.sort(key=lambda row: (order.get(str(row.detector), len(order)), str(row.detector)))
@@ -88,8 +88,8 @@ def comparisons(campaign: CampaignRows, rows: Sequence[Row], detectors: Sequence
                 yield from _compared(scores, metric, members, other, against, of_seeds)
 
 
-def _families(campaign: CampaignRows) -> dict[Who, Family]:
-    found = scored_cells.families(campaign.cells)
+def _families(benchmark: BenchmarkRows) -> dict[Who, Family]:
+    found = scored_cells.families(benchmark.cells)
     return {scored_cells.who(family.clean): family for family in found}
 
 

@@ -60,7 +60,7 @@ class Rows:
         higher_is_better: Mapping[str, bool | None] = MappingProxyType({}),
         kinds: Mapping[str, str] = MappingProxyType({}),
     ) -> Rows:
-        """Join the tables METRICS and REPLICATES of campaigns."""
+        """Join the tables METRICS and REPLICATES of benchmarks."""
         both = metrics.join(replicates, on=list(KEY), nulls_equal=True, how="inner")
         values = np.empty((0, 1))
         if len(both):
@@ -143,8 +143,8 @@ def select(rows: Rows, selector: Mapping[str, Any], *, seeded: bool, free: froze
     for name in free.intersection(_PLAIN) - set(selector):
         keep &= pl.col(name).is_not_null()  # the whole is no group, and what has no step is in no stream
     for name, value in fixed.items():
-        keep &= _weights(value, seeded=seeded) if name == "weights" else _is(name, value)
-    if "weights" not in selector:
+        keep &= _weights(value, seeded=seeded) if name == "model" else _is(name, value)
+    if "model" not in selector:
         keep &= pl.col("seed").is_not_null() if seeded else pl.col("seed").is_null()
     found = rows.take(rows.places.select(keep).to_series(), frozenset(fixed))
     if not len(found.places):
@@ -163,7 +163,7 @@ def _is(name: str, value: Any) -> pl.Expr:
 def _weights(value: Any, *, seeded: bool) -> pl.Expr:
     """Match `MODEL-TRAINER`, with the dataset before it or not, and with the seed behind it or not."""
     names = value if isinstance(value, list) else [value]
-    column = pl.col("weights")
+    column = pl.col("model")
     if seeded:
         column = column.str.replace(r"-s\d+$", "")
     fits = column.is_in(names) | column.str.replace(r"^.*/", "").is_in(names)

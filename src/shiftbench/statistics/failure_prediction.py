@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 from shiftbench.statistics import risk_coverage, scored_cells
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, digest, each, new_row
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, digest, each, new_row
 from shiftbench.statistics.rows import Row
 from shiftbench.statistics.scored_cells import Scored
 from shiftbench.statistics.thresholds import Flags
 
-_CELL = ("campaign weights method detector dataset split reference shift severity step").split()
+_CELL = ("benchmark model method detector dataset split reference shift severity step").split()
 
 RISK_COVERAGE = Format(
     "risk_coverage",
@@ -35,18 +35,18 @@ RISK_COVERAGE = Format(
 )
 
 
-def failure_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
+def failure_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
     """Yield the rows of failure metrics of ID cells with scores."""
-    if campaign.failure:
-        found = each(lambda cell: _rows(campaign, cell), _wanted(campaign), threads)
+    if benchmark.failure:
+        found = each(lambda cell: _rows(benchmark, cell), _wanted(benchmark), threads)
         yield from itertools.chain.from_iterable(found)
 
 
-def table(campaign: CampaignRows) -> pa.Table:
+def table(benchmark: BenchmarkRows) -> pa.Table:
     """Return the risk-coverage curves of the same cells, seeds apart; none where no failure metric is asked for."""
     rows: list[dict[str, object]] = []
-    for cell in _wanted(campaign) if campaign.failure else ():
-        scored, correct, counts = _joined(campaign, cell)
+    for cell in _wanted(benchmark) if benchmark.failure else ():
+        scored, correct, counts = _joined(benchmark, cell)
         place = {name: getattr(cell, name) for name in _CELL}
         n = int(counts.sum())
         for accepted, risk in zip(*risk_coverage.curve(scored.scores[counts], correct[counts]), strict=True):
@@ -54,31 +54,31 @@ def table(campaign: CampaignRows) -> pa.Table:
     return schema.table(rows, RISK_COVERAGE)
 
 
-def _wanted(campaign: CampaignRows) -> list[CellRows]:
+def _wanted(benchmark: BenchmarkRows) -> list[CellRows]:
     return [
         cell
-        for cell in campaign.cells
+        for cell in benchmark.cells
         if cell.detector is not None and not cell.ood and cell.records is not None
         and "correct" in pq.read_schema(cell.records).names
     ]  # fmt: skip
 
 
-def _joined(campaign: CampaignRows, cell: CellRows) -> tuple[Scored, Flags, Flags]:
+def _joined(benchmark: BenchmarkRows, cell: CellRows) -> tuple[Scored, Flags, Flags]:
     """Return the scores, which predictions are right, and which samples count."""
-    scored = scored_cells.read(campaign, cell, ["correct"])
+    scored = scored_cells.read(benchmark, cell, ["correct"])
     assert scored.records is not None  # noqa: S101 - `_wanted` asks for records; tells mypy
     column = scored.records.column("correct")
     correct = column.fill_null(fill_value=False).to_numpy().astype(bool)
     return scored, correct, column.is_valid().to_numpy().astype(bool)
 
 
-def _rows(campaign: CampaignRows, cell: CellRows) -> list[Row]:
-    scored, correct, counts = _joined(campaign, cell)
-    weights = scored.weights(campaign)
+def _rows(benchmark: BenchmarkRows, cell: CellRows) -> list[Row]:
+    scored, correct, counts = _joined(benchmark, cell)
+    weights = scored.weights(benchmark)
     if not counts.all():
         weights = weights[counts]
     rows = []
-    for metric in campaign.failure:
+    for metric in benchmark.failure:
         values = metric.module.compute(scored.scores[counts], correct[counts], weights, **metric.params)
         row = new_row(cell, metric.name, values, int(counts.sum()), scored.samples)
         basis = (scored.samples.number, digest(np.asarray(counts, dtype=np.int64)))

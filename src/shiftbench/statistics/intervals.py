@@ -105,7 +105,7 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
     draws = values[1:]
     defined = int(np.count_nonzero(~np.isnan(draws)))
     if defined < 2:
-        return Interval(None, None, f"{defined} of {len(draws)} draws are defined; expected two")
+        return Interval(None, None, f"{defined} of {len(draws)} resamples are defined; expected two")
     count = np.array([MANY if units.count is None else units.count], dtype=np.int64)
     clustered = np.array([units.clustered])
     low, high = of_rows([kind], values[:1], draws[None], count, clustered, error)[:, 0]
@@ -113,7 +113,8 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
     doubt = units.doubt
     if defined < needed and count[0] >= MANY:
         doubt = (
-            f"{defined:,} draws are too few for an error of {error:.3g}; bootstrap.draws is to be {needed:,} at least"
+            f"{defined:,} resamples are too few for an error of {error:.3g}; "
+            f"bootstrap.resamples is to be {needed:,} at least"
         )
     return Interval(float(low), float(high), doubt or _no_width(low, high), _note(draws))
 
@@ -155,7 +156,7 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str 
         own = of_kind(kind, values.mean(axis=0), units, error)
         if own.low is not None and own.high is not None:
             low, high = max(0.0, min(own.low, low)), min(1.0, max(own.high, high))
-    doubt = "" if draws.shape[1] > 1 else "no draws are defined for all seeds"
+    doubt = "" if draws.shape[1] > 1 else "no resamples are defined for all seeds"
     if shared and units.count != 1:  # a seed whose value is one unit has all its noise between seeds
         doubt = doubt or units.doubt
     return Interval(low, high, doubt or _no_width(low, high), _note(values[:, 1:].sum(axis=0)))
@@ -224,7 +225,7 @@ def of_extreme(name: str, each: Sequence[Interval], sure: Sequence[Interval]) ->
     Percentiles of an extreme do not do: the largest of equal values lies higher under each resampling. The largest
     value lies below m where all do, so that its upper end is the highest of theirs, each at the whole error
     (intersection-union test, Berger 1982). It lies above m where one does, at a share of the error (Bonferroni). Where
-    draws are too few for that share, this end decides nothing. For the smallest value it is the other way round.
+    resamples are too few for that share, this end decides nothing. For the smallest value it is the other way round.
 
     Args:
         name: `max` or `min`.
@@ -254,14 +255,14 @@ def _shared(draws: Floats) -> float:
 
 def _note(draws: Floats) -> str:
     lost = int(np.count_nonzero(np.isnan(draws)))
-    return f"{lost:,} of {len(draws):,} draws are not defined and left out" if lost else ""
+    return f"{lost:,} of {len(draws):,} resamples are not defined and left out" if lost else ""
 
 
 def _no_width(low: float, high: float) -> str:
     return NO_WIDTH if low == high else ""
 
 
-NO_WIDTH = "no draw differs: an interval without width says nothing of what was not seen"
+NO_WIDTH = "no resample differs: an interval without width says nothing of what was not seen"
 
 
 def of_rows(

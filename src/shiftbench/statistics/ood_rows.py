@@ -14,7 +14,7 @@ import numpy as np
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import scored_cells
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, each, new_row
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, each, new_row
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM, Family
 from shiftbench.statistics.thresholds import Weights
@@ -31,34 +31,34 @@ class _Side:
     weights: Weights
 
 
-def detection_rows(campaign: CampaignRows, threads: int, *, full_spectrum: bool) -> Iterator[Row]:
+def detection_rows(benchmark: BenchmarkRows, threads: int, *, full_spectrum: bool) -> Iterator[Row]:
     """Yield the rows of detection metrics.
 
     Raises:
         ParamsError: OOD scores without those of one clean ID set; no shifted scores for the full spectrum.
     """
-    if campaign.detection:
-        found = [family for family in scored_cells.families(campaign.cells) if family.ood]
-        rows = each(lambda family: _rows(campaign, family, full_spectrum), found, threads)
+    if benchmark.detection:
+        found = [family for family in scored_cells.families(benchmark.cells) if family.ood]
+        rows = each(lambda family: _rows(benchmark, family, full_spectrum), found, threads)
         yield from itertools.chain.from_iterable(rows)
 
 
-def _rows(campaign: CampaignRows, family: Family, full_spectrum: bool) -> list[Row]:  # noqa: FBT001 - mapped over
-    sides = [_side(campaign, [family.clean], family.clean.position)]
+def _rows(benchmark: BenchmarkRows, family: Family, full_spectrum: bool) -> list[Row]:  # noqa: FBT001 - mapped over
+    sides = [_side(benchmark, [family.clean], family.clean.position)]
     if full_spectrum and family.clean.step is None:
         clean = family.clean
         if not family.shifted:
             raise ParamsError(
-                f"campaign {clean.campaign}: the full spectrum of {clean.position} needs scores of shifted ID sets "
+                f"benchmark {clean.benchmark}: the full spectrum of {clean.position} needs scores of shifted ID sets "
                 f"under {clean.detector}; name shifts, or leave out full_spectrum"
             )
         name = f"{clean.dataset}/{clean.split}/{FULL_SPECTRUM}"
-        sides.append(_side(campaign, [clean, *family.shifted], name))
+        sides.append(_side(benchmark, [clean, *family.shifted], name))
     rows: list[Row] = []
     for side in sides:
         grouped: dict[str, list[list[Row]]] = {}
         for cell in family.ood:
-            made = _against(campaign, side, cell)
+            made = _against(benchmark, side, cell)
             rows += made
             if cell.ood_group is not None:
                 grouped.setdefault(cell.ood_group, []).append(made)
@@ -67,10 +67,10 @@ def _rows(campaign: CampaignRows, family: Family, full_spectrum: bool) -> list[R
     return rows
 
 
-def _side(campaign: CampaignRows, cells: list[CellRows], reference: str) -> _Side:
+def _side(benchmark: BenchmarkRows, cells: list[CellRows], reference: str) -> _Side:
     """Return the ID side of one cell or of several together; equal keys have equal weights."""
-    read = [scored_cells.read(campaign, cell) for cell in cells]
-    weights = [scored.weights(campaign) for scored in read]
+    read = [scored_cells.read(benchmark, cell) for cell in cells]
+    weights = [scored.weights(benchmark) for scored in read]
     return _Side(
         reference,
         tuple(scored.samples.number for scored in read),
@@ -80,11 +80,11 @@ def _side(campaign: CampaignRows, cells: list[CellRows], reference: str) -> _Sid
     )
 
 
-def _against(campaign: CampaignRows, side: _Side, cell: CellRows) -> list[Row]:
-    ood = scored_cells.read(campaign, cell)
-    weights = ood.weights(campaign)
+def _against(benchmark: BenchmarkRows, side: _Side, cell: CellRows) -> list[Row]:
+    ood = scored_cells.read(benchmark, cell)
+    weights = ood.weights(benchmark)
     rows = []
-    for metric in campaign.detection:
+    for metric in benchmark.detection:
         values = metric.module.compute(side.scores, ood.scores, side.weights, weights, **metric.params)
         n = len(side.scores) + len(ood.scores)
         row = new_row(cell, metric.name, values, n, ood.samples)

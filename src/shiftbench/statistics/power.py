@@ -196,5 +196,5 @@ def draws(rule: Rule, *, seeded: bool) -> int:
 def _defined(draws: Floats) -> Floats:
     kept: Floats = draws[:, ~np.isnan(draws).any(axis=0)]
     if kept.shape[1] < 2:
-        raise ValueError(f"{kept.shape[1]} of {draws.shape[1]} draws are defined; expected two")
+        raise ValueError(f"{kept.shape[1]} of {draws.shape[1]} resamples are defined; expected two")
     return kept

@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 
 from shiftbench.data import schema
 from shiftbench.data.formats import E9, Column, Format
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 
 BINS = 15
 _NEEDED = ("correct", "confidence_e9")
-_CELL = ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step")
+_CELL = ("benchmark", "model", "method", "dataset", "split", "reference", "shift", "severity", "step")
 
 RELIABILITY = Format(
     "reliability",
     "Confidence against correctness in bins of confidence, one row per bin that holds samples.",
-    ("campaign", "weights", "method", "dataset", "split", "reference", "shift", "severity", "step", "bin"),
+    ("benchmark", "model", "method", "dataset", "split", "reference", "shift", "severity", "step", "bin"),
     (
-        Column("campaign", pa.string(), "", "name of the campaign in params.yaml"),
-        Column("weights", pa.string(), "", "trained instance"),
-        Column("method", pa.string(), "", "what goes around the weights at test time"),
+        Column("benchmark", pa.string(), "", "name of the benchmark in params.yaml"),
+        Column("model", pa.string(), "", "the trained model"),
+        Column("method", pa.string(), "", "what goes around the model at test time"),
         Column("dataset", pa.string(), "", "dataset"),
         Column("split", pa.string(), "", "its split"),
         Column("reference", pa.string(), "", "clean partner; null: the clean set itself", nullable=True),
@@ -45,7 +45,7 @@ def bins(records: pa.Table, **cell: object) -> pa.Table:
 
     Args:
         records: columns `correct` (null: does not count) and `confidence_e9`, as in `formats.RECORDS_FULL`.
-        cell: the other columns of RELIABILITY: campaign, weights, method, dataset, split, reference, ...
+        cell: the other columns of RELIABILITY: benchmark, weights, method, dataset, split, reference, ...
     """
     counts = records.filter(records.column("correct").is_valid())
     confidence = counts.column("confidence_e9").to_numpy()
@@ -61,7 +61,7 @@ def bins(records: pa.Table, **cell: object) -> pa.Table:
 
 
 def table(cells: Iterable[CellRows]) -> pa.Table:
-    """Return the bins of a campaign's cells; OOD sets, scores and records without confidences have none."""
+    """Return the bins of a benchmark's cells; OOD sets, scores and records without confidences have none."""
     found = [RELIABILITY.arrow.empty_table()]
     for cell in cells:
         if cell.detector is None and not cell.ood and set(_NEEDED) <= set(pq.read_schema(cell.file).names):

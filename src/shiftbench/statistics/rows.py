@@ -117,9 +117,9 @@ class Row:
     None: n.
     """
 
-    campaign: str
+    benchmark: str
     task: str
-    weights: str
+    model: str
     method: str
     detector: str | None
     dataset: str

@@ -1,7 +1,7 @@
 """Scores as the report shows them: ROC curves and histograms of ID against OOD scores, at few points.
 
 Scores of several training seeds are those of different nets, in different units; they are not pooled. What is shown is
-the first seed of each weights.
+the first seed of each model.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
 from shiftbench.data.formats import Column, Format
 from shiftbench.statistics import scored_cells
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows
 from shiftbench.statistics.rows import Floats
 from shiftbench.statistics.scored_cells import Family
 from shiftbench.statistics.thresholds import walk
@@ -22,11 +22,11 @@ POINTS = 100  # of a curve, but for (0, 0)
 BINS = 40
 TAIL = 0.005  # of either side at either end: beyond the span of the bins
 
-_CELL = ("campaign", "weights", "method", "detector", "dataset")
+_CELL = ("benchmark", "model", "method", "detector", "dataset")
 
 ROC = Format(
     "roc",
-    "How the scores of an OOD set lie against those of the clean ID set, for the first training seed of each weights: "
+    "How the scores of an OOD set lie against those of the clean ID set, for the first training seed of each model: "
     "vertices of the ROC curve, and a histogram.",
     (*_CELL, "kind", "x"),
     (
@@ -40,14 +40,14 @@ ROC = Format(
 )
 
 
-def table(campaign: CampaignRows) -> pa.Table:
-    """Return the curves and histograms of a campaign's OOD sets, as ROC."""
+def table(benchmark: BenchmarkRows) -> pa.Table:
+    """Return the curves and histograms of a benchmark's OOD sets, as ROC."""
     found = [ROC.arrow.empty_table()]
-    shown = [f for f in scored_cells.families(campaign.cells) if f.clean.step is None]
+    shown = [f for f in scored_cells.families(benchmark.cells) if f.clean.step is None]
     for family in _first_seeds(shown):
-        id = scored_cells.read(campaign, family.clean).scores
+        id = scored_cells.read(benchmark, family.clean).scores
         for cell in family.ood:
-            found += _shown(cell, id, scored_cells.read(campaign, cell).scores)
+            found += _shown(cell, id, scored_cells.read(benchmark, cell).scores)
     return pa.concat_tables(found)
 
 
@@ -55,7 +55,7 @@ def _first_seeds(families: Iterable[Family]) -> list[Family]:
     first: dict[tuple[str | None, ...], tuple[int, Family]] = {}
     for family in families:
         cell = family.clean
-        name, seed = without_seed(cell.weights)
+        name, seed = without_seed(cell.model)
         who = name, cell.method, cell.detector, cell.split
         if who not in first or (seed or 0) < first[who][0]:
             first[who] = (seed or 0, family)

@@ -1,4 +1,4 @@
-"""Scores of a campaign's cells: read with the records that they belong to, and which belong together."""
+"""Scores of a benchmark's cells: read with the records that they belong to, and which belong together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import pyarrow as pa
 from shiftbench.base.errors import DataError, ParamsError, RangeError
 from shiftbench.data import formats, schema
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Samples
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, Samples
 from shiftbench.statistics.rows import Floats
 from shiftbench.statistics.thresholds import Weights
 
@@ -32,12 +32,12 @@ class Scored:
     scores: Floats
     records: pa.Table | None
 
-    def weights(self, campaign: CampaignRows) -> Weights:
+    def weights(self, benchmark: BenchmarkRows) -> Weights:
         """Return uint8 (n, 1 + draws)."""
-        return bootstrap.weights(self.samples.units, campaign.draws, campaign.seed)
+        return bootstrap.weights(self.samples.units, benchmark.draws, benchmark.seed)
 
 
-def read(campaign: CampaignRows, cell: CellRows, columns: Sequence[str] = ()) -> Scored:
+def read(benchmark: BenchmarkRows, cell: CellRows, columns: Sequence[str] = ()) -> Scored:
     """Read a cell's scores and, where the cell names them, columns of the records with the same keys.
 
     What is resampled is the records' cluster where they have one, else the sample.
@@ -52,9 +52,9 @@ def read(campaign: CampaignRows, cell: CellRows, columns: Sequence[str] = ()) ->
         key = table.column("key")[int(np.argmin(np.isfinite(scores)))].as_py()
         raise RangeError(f"{cell.file}: the score of sample {key!r} is not finite; make the scores again")
     if cell.records is None:
-        return Scored(campaign.lists.intern(table, cell.file), scores, None)
+        return Scored(benchmark.lists.intern(table, cell.file), scores, None)
     records = schema.read(cell.records, ["key", "cluster", *columns])
-    samples = campaign.lists.intern(records, cell.records)
+    samples = benchmark.lists.intern(records, cell.records)
     if not samples.keys.equals(table.column("key").combine_chunks()):
         raise DataError(
             f"{cell.file}: scores of {len(table)} samples, but {cell.records} has {len(records)} others; make the "
@@ -104,12 +104,12 @@ def _is_clean(cell: CellRows) -> bool:
 
 def who(cell: CellRows) -> Who:
     """Return what names the family of a cell."""
-    return cell.weights, cell.method, cell.detector, cell.split, cell.step
+    return cell.model, cell.method, cell.detector, cell.split, cell.step
 
 
 def _without(cell: CellRows, found: int) -> ParamsError:
     inside = "one clean ID set" if cell.step is None else f"one ID set at step {cell.step}"
     return ParamsError(
-        f"campaign {cell.campaign}: the scores of {cell.position} under {cell.detector} need {inside} of "
-        f"{cell.weights} ({cell.method}, split {cell.split}) to be compared with; found {found}"
+        f"benchmark {cell.benchmark}: the scores of {cell.position} under {cell.detector} need {inside} of "
+        f"{cell.model} ({cell.method}, split {cell.split}) to be compared with; found {found}"
     )

@@ -1,4 +1,4 @@
-"""The searches behind a campaign's scores, side by side: each grid, what was chosen, and which options mattered."""
+"""The searches behind a benchmark's scores, side by side: each grid, what was chosen, and which options mattered."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +10,11 @@ import pyarrow as pa
 from shiftbench.data import formats, schema
 from shiftbench.data.formats import Column, Format
 
-_WHO = ("campaign", "weights", "method", "detector")
+_WHO = ("benchmark", "model", "method", "detector")
 
 SEARCHED = Format(
     "tables/searches",
-    "What each point of the detectors' grids gave on validation OOD, for all searches of a campaign.",
+    "What each point of the detectors' grids gave on validation OOD, for all searches of a benchmark.",
     (*_WHO, "number"),
     (
         *(
@@ -29,12 +29,12 @@ SEARCHED = Format(
 )  # fmt: skip
 
 
-def table(campaign: str, searches: Mapping[str, Path]) -> pa.Table:
-    """Collect the searches of a campaign.
+def table(benchmark: str, searches: Mapping[str, Path]) -> pa.Table:
+    """Collect the searches of a benchmark.
 
     Args:
-        campaign: its name.
-        searches: name (dataset/weights/method/detector) -> file of SEARCHES.
+        benchmark: its name.
+        searches: name (dataset/model/method/detector) -> file of SEARCHES.
 
     Returns:
         A table of SEARCHED.
@@ -43,7 +43,7 @@ def table(campaign: str, searches: Mapping[str, Path]) -> pa.Table:
     for name, file in searches.items():
         weights, method, detector = name.rsplit("/", 2)
         rows = schema.read(file, form=formats.SEARCHES).to_pylist()
-        who = dict(zip(_WHO, (campaign, weights, method, detector), strict=True))
+        who = dict(zip(_WHO, (benchmark, weights, method, detector), strict=True))
         mattered = ",".join(option for option, changed in effect(rows).items() if changed)
         found += [{**who, **row, "effect": mattered} for row in rows]
     return schema.table(found, SEARCHED)

@@ -9,12 +9,12 @@ import numpy as np
 from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
 from shiftbench.statistics import bootstrap, intervals
-from shiftbench.statistics.campaign_rows import CampaignRows, Metric
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, Metric
 from shiftbench.statistics.intervals import Units
 from shiftbench.statistics.rows import Floats, Row
 
 IDENTITY = formats.METRICS.key
-_PAIRED = tuple(name for name in IDENTITY if name != "weights")
+_PAIRED = tuple(name for name in IDENTITY if name != "model")
 assert set(IDENTITY) <= {field.name for field in fields(Row)}  # noqa: S101 - the declarations agree
 
 
@@ -37,7 +37,7 @@ def means(rows: Iterable[Row]) -> Iterator[Row]:
     """
     for (weights, *_), members in families(rows).items():
         values = np.add.accumulate([row.all for row in members])[-1] / len(members)
-        yield members[0].derived(members, values, weights=weights, seed=None)
+        yield members[0].derived(members, values, model=weights, seed=None)
 
 
 def families(rows: Iterable[Row]) -> dict[tuple[object, ...], list[Row]]:
@@ -45,7 +45,7 @@ def families(rows: Iterable[Row]) -> dict[tuple[object, ...], list[Row]]:
     found: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row.seed is not None:
-            family = without_seed(row.weights)[0]
+            family = without_seed(row.model)[0]
             found.setdefault((family, *identity(row, _PAIRED)), []).append(row)
     for members in found.values():
         members.sort(key=lambda row: row.seed or 0)
@@ -54,10 +54,10 @@ def families(rows: Iterable[Row]) -> dict[tuple[object, ...], list[Row]]:
 
 def family(row: Row) -> tuple[object, ...]:
     """Return the name of a mean in `families`."""
-    return (row.weights, *identity(row, _PAIRED))
+    return (row.model, *identity(row, _PAIRED))
 
 
-def differences(campaign: CampaignRows, rows: Iterable[Row]) -> Iterator[dict[str, object]]:
+def differences(benchmark: BenchmarkRows, rows: Iterable[Row]) -> Iterator[dict[str, object]]:
     """Yield the paired difference of all pairs of weights in the same place, as rows of DIFFERENCES.
 
     Weights with a training seed are compared with each other, and so are means and weights without.
@@ -68,29 +68,29 @@ def differences(campaign: CampaignRows, rows: Iterable[Row]) -> Iterator[dict[st
     places: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         places.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
-    metrics = {metric.name: metric for metric in [*campaign.sample, *campaign.resampled]}
+    metrics = {metric.name: metric for metric in [*benchmark.sample, *benchmark.resampled]}
     of_seeds = families(rows)
     for members in places.values():
-        pairs = list(itertools.combinations(sorted(members, key=lambda row: row.weights), 2))
+        pairs = list(itertools.combinations(sorted(members, key=lambda row: row.model), 2))
         if pairs:
-            yield from _compared(campaign, metrics, pairs, of_seeds)
+            yield from _compared(benchmark, metrics, pairs, of_seeds)
 
 
 def _compared(
-    campaign: CampaignRows,
+    benchmark: BenchmarkRows,
     metrics: dict[str, Metric],
     pairs: list[tuple[Row, Row]],
     of_seeds: Mapping[tuple[object, ...], list[Row]],
 ) -> Iterator[dict[str, object]]:
-    found = [_difference(campaign, metrics, one, two) for one, two in pairs]
+    found = [_difference(benchmark, metrics, one, two) for one, two in pairs]
     values = np.stack([one for one, _ in found])
     ends = compared(pairs, values, of_seeds)
     for at, ((one, two), (_, n)) in enumerate(zip(pairs, found, strict=True)):
         numbers = dict(zip(("difference", "ci_low", "ci_high", "p_value"), (values[at, 0], *ends[:, at]), strict=True))
         yield {
             **{name: getattr(one, name) for name in _PAIRED},
-            "weights_a": one.weights,
-            "weights_b": two.weights,
+            "model_a": one.model,
+            "model_b": two.model,
             **{name: None if np.isnan(value) else float(value) for name, value in numbers.items()},
             "n": n,
         }
@@ -124,8 +124,8 @@ def smaller(*rows: Row) -> Units:
     return Units(least.units or least.n, any(row.unit == "cluster" for row in rows))
 
 
-def _difference(campaign: CampaignRows, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
+def _difference(benchmark: BenchmarkRows, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
     if one.basis != two.basis and one.cell is not None and two.cell is not None:
-        left, right, n = campaign.shared(metrics[one.metric], one, two)
+        left, right, n = benchmark.shared(metrics[one.metric], one, two)
         return left - right, n
     return one.all - two.all, min(one.n, two.n)

@@ -10,7 +10,7 @@ from shiftbench.statistics.statements import TWO, parts
 
 SHOWN = 3
 """Values of a column that are spelled out; of more their number."""
-_BARE = ("weights", "method", "detector", "dataset", "shift")
+_BARE = ("model", "method", "detector", "dataset", "shift")
 """Columns whose values speak for themselves."""
 _OF_ONE = {
     "mean": "mean{over} of {0}",
@@ -44,7 +44,7 @@ def sentence(claim: Mapping[str, Any]) -> str:
 
     Example:
         >>> auroc = {"metric": "auroc", "dataset": "mnist"}
-        >>> two = [{**auroc, "weights": "net-palm"}, {**auroc, "weights": "net-erm"}]
+        >>> two = [{**auroc, "model": "net-palm"}, {**auroc, "model": "net-erm"}]
         >>> rule = {"kind": "superiority", "margin": 0.1, "over": "seed", "quantifier": "all", "unit": "key"}
         >>> sentence({"value": {"difference": two}, **rule})
         'for every seed: auroc (mnist, net-palm) minus auroc (mnist, net-erm) lies above 0.1'

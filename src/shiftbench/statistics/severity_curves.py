@@ -45,7 +45,7 @@ def curves(rows: Iterable[Row], metric: str) -> dict[Place, dict[str, Curve]]:
 
 
 def _place(row: Row) -> Place:
-    return row.weights, row.method, row.detector, row.dataset, row.split
+    return row.model, row.method, row.detector, row.dataset, row.split
 
 
 def _curve(shift: str, found: dict[float, Row], clean: dict[tuple[str | None, ...], Row], place: Place) -> Curve:
@@ -69,7 +69,7 @@ def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: st
     without the seed (the mean). The normaliser under the same method is taken, else under `plain`.
 
     Raises:
-        ParamsError: no such weights in this campaign.
+        ParamsError: no such weights in this benchmark.
     """
     _, method, *rest = place
     names = sorted({str(other[0]) for other in all_curves})
@@ -81,5 +81,5 @@ def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: st
                 return found
     short = [other.partition("/")[2] for other in names]
     raise ParamsError(
-        f"normaliser {name!r} has no errors in this campaign ({near(name, short)}); evaluate it too, or name another"
+        f"normaliser {name!r} has no errors in this benchmark ({near(name, short)}); evaluate it too, or name another"
     )

@@ -18,7 +18,7 @@ from scipy.optimize import isotonic_regression
 
 from shiftbench.base.errors import DataError
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.campaign_rows import Lists
+from shiftbench.statistics.benchmark_rows import Lists
 from shiftbench.statistics.contributions import Contributions, ratio, weighted
 from shiftbench.statistics.rows import Floats
 
@@ -32,7 +32,7 @@ class Curve:
     Args:
         judge: severity -> table of key, cluster and correct (bool, null where it does not count).
         end: the highest severity.
-        draws: bootstrap draws.
+        draws: bootstrap resamples.
         seed: of the bootstrap.
 
     Raises:

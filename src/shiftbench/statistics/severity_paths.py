@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap, severity_curves
-from shiftbench.statistics.campaign_rows import (
-    CampaignRows,
+from shiftbench.statistics.benchmark_rows import (
+    BenchmarkRows,
     CellRows,
     Metric,
     Samples,
@@ -30,18 +30,18 @@ from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 
 
-def path_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
+def path_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
     """Yield the rows of path metrics.
 
     Raises:
-        ParamsError: the clean records of a path are not in the campaign.
+        ParamsError: the clean records of a path are not in the benchmark.
     """
-    if campaign.path:
-        found = each(lambda cells: _rows(campaign, cells), paths(campaign.cells), threads)
+    if benchmark.path:
+        found = each(lambda cells: _rows(benchmark, cells), paths(benchmark.cells), threads)
         rows = list(itertools.chain.from_iterable(found))
         yield from rows
         yield from _means(rows)
-        yield from _across(campaign, threads)
+        yield from _across(benchmark, threads)
 
 
 def _means(rows: list[Row]) -> Iterator[Row]:
@@ -49,25 +49,25 @@ def _means(rows: list[Row]) -> Iterator[Row]:
     places: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=lambda row: str(row.shift)):
         if row.severity is None and row.group is None:
-            place = (row.metric, row.weights, row.method, row.dataset, row.split)
+            place = (row.metric, row.model, row.method, row.dataset, row.split)
             places.setdefault(place, []).append(row)
     for found in places.values():
         yield severity_curves.mean(found, [row.all for row in found])
 
 
-def _across(campaign: CampaignRows, threads: int) -> Iterator[Row]:
+def _across(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
     """Yield the rows of metrics that look across several shifts at once."""
     asked: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
-    for metric in campaign.path:
+    for metric in benchmark.path:
         for name, shifts in (metric.params.get("across") or {}).items():
             asked.setdefault((name, tuple(shifts)), []).append(metric)
-    own = paths(campaign.cells)
+    own = paths(benchmark.cells)
     todo = [
         (name, cells, metrics)
         for (name, shifts), metrics in asked.items()
-        for cells in _together(campaign.cells, own, name, shifts)
+        for cells in _together(benchmark.cells, own, name, shifts)
     ]
-    found = each(lambda one: (one[0], _rows(campaign, *one[1:])), todo, threads)
+    found = each(lambda one: (one[0], _rows(benchmark, *one[1:])), todo, threads)
     for name, rows in found:
         for row in rows:
             if row.group is None and row.severity is None:
@@ -75,15 +75,15 @@ def _across(campaign: CampaignRows, threads: int) -> Iterator[Row]:
 
 
 def _together(cells: Sequence[CellRows], own: list[list[int]], name: str, shifts: tuple[str, ...]) -> list[list[int]]:
-    """Return the paths of several shifts as one, for each weights and method; none where a campaign has none of them.
+    """Return the paths of several shifts as one, for each weights and method; none where a benchmark has none of them.
 
     Raises:
-        ParamsError: a campaign has some of the shifts only.
+        ParamsError: a benchmark has some of the shifts only.
     """
     by_who: dict[tuple[str, ...], dict[str, list[int]]] = {}
     for path in own:
         cell = cells[path[-1]]
-        who = (cell.weights, cell.method, cell.dataset, cell.split)
+        who = (cell.model, cell.method, cell.dataset, cell.split)
         by_who.setdefault(who, {})[cell.shift] = path
     found = []
     for (weights, *_), by_shift in by_who.items():
@@ -91,7 +91,7 @@ def _together(cells: Sequence[CellRows], own: list[list[int]], name: str, shifts
         if lacking and len(lacking) < len(shifts):
             raise ParamsError(
                 f"metrics look across {name!r}, but {weights} is not evaluated on {lacking[0]!r}; add it to the "
-                "campaign's shifts, or take it out"
+                "benchmark's shifts, or take it out"
             )
         if not lacking:
             first, *others = (by_shift[shift] for shift in shifts)
@@ -104,11 +104,11 @@ def paths(cells: Sequence[CellRows]) -> list[list[int]]:
     plain = [
         (at, cell) for at, cell in enumerate(cells) if cell.detector is None and not cell.ood and cell.step is None
     ]
-    clean = {(cell.weights, cell.method, cell.position): at for at, cell in plain}
+    clean = {(cell.model, cell.method, cell.position): at for at, cell in plain}
     found: dict[tuple[str, ...], list[int]] = {}
     for at, cell in sorted(plain, key=lambda one: one[1].severity or 0):
         if cell.reference is not None and cell.severity:
-            who = (cell.weights, cell.method, cell.dataset, cell.split, cell.shift)
+            who = (cell.model, cell.method, cell.dataset, cell.split, cell.shift)
             if who not in found:
                 found[who] = [_clean(cell, clean)]
             found[who].append(at)
@@ -116,38 +116,38 @@ def paths(cells: Sequence[CellRows]) -> list[list[int]]:
 
 
 def _clean(cell: CellRows, clean: dict[tuple[str, str, str], int]) -> int:
-    at = clean.get((cell.weights, cell.method, str(cell.reference)))
+    at = clean.get((cell.model, cell.method, str(cell.reference)))
     if at is None:
         raise ParamsError(
-            f"campaign {cell.campaign}: {cell.weights} has no records of {cell.reference}, where the path of "
+            f"benchmark {cell.benchmark}: {cell.model} has no records of {cell.reference}, where the path of "
             f"{cell.shift} begins; evaluate the clean set too"
         )
     return at
 
 
-def _rows(campaign: CampaignRows, cells: list[int], metrics: Sequence[Metric] | None = None) -> list[Row]:
-    samples, path = join(campaign, cells)
+def _rows(benchmark: BenchmarkRows, cells: list[int], metrics: Sequence[Metric] | None = None) -> list[Row]:
+    samples, path = join(benchmark, cells)
     parts = [
         (group, metric, reduce(metric, part))
         for group, part in groups(path)
-        for metric in (campaign.path if metrics is None else metrics)
+        for metric in (benchmark.path if metrics is None else metrics)
     ]
-    matrix = bootstrap.weights(samples.units, campaign.draws, campaign.seed)
+    matrix = bootstrap.weights(samples.units, benchmark.draws, benchmark.seed)
     sums = weighted([contributions for *_, contributions in parts], matrix)
     found = []
     for (group, metric, contributions), total in zip(parts, sums, strict=True):
         basis = (samples.number, digest(contributions.count))
         values = metric.module.finish(total, path, **metric.params)
         for severity, row_values in values.items():
-            row = new_row(campaign.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples)
+            row = new_row(benchmark.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples)
             found.append(replace(row, group=group, severity=severity, basis=basis))
     return found
 
 
-def join(campaign: CampaignRows, cells: list[int]) -> tuple[Samples, SeverityPath]:
+def join(benchmark: BenchmarkRows, cells: list[int]) -> tuple[Samples, SeverityPath]:
     """Return the samples that all cells have, in the order of the first, and their records in each."""
-    read = [campaign.read(at, campaign.path) for at in cells]
-    severities = tuple(float(campaign.cells[at].severity or 0) for at in cells)
+    read = [benchmark.read(at, benchmark.path) for at in cells]
+    severities = tuple(float(benchmark.cells[at].severity or 0) for at in cells)
     first = read[0][0]
     if all(samples.number == first.number for samples, _ in read):
         return first, SeverityPath(severities, tuple(rows for _, rows in read))
@@ -155,7 +155,7 @@ def join(campaign: CampaignRows, cells: list[int]) -> tuple[Samples, SeverityPat
     for samples, _ in read[1:]:
         keys = keys.filter(pc.is_in(keys, value_set=samples.keys))
     tables = [_at(rows.table, samples.keys, keys) for samples, rows in read]
-    shared = campaign.lists.intern(tables[0], campaign.cells[cells[0]].file)
+    shared = benchmark.lists.intern(tables[0], benchmark.cells[cells[0]].file)
     return shared, SeverityPath(severities, tuple(Rows(table) for table in tables))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from shiftbench.statistics import bootstrap, scored_cells
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Samples, digest, each, finish, new_row, reduce
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, Samples, digest, each, finish, new_row, reduce
 from shiftbench.statistics.contributions import Sums, weighted
 from shiftbench.statistics.rows import Row
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
@@ -15,48 +15,48 @@ from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 Place = tuple[str | float | None, ...]
 
 
-def spectrum_rows(campaign: CampaignRows, threads: int) -> Iterator[Row]:
+def spectrum_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
     """Yield one row per sample metric, weights and method, with `full_spectrum` as its shift."""
-    found = each(lambda cells: _rows(campaign, cells), _unions(campaign), threads)
-    if campaign.sample:
+    found = each(lambda cells: _rows(benchmark, cells), _unions(benchmark), threads)
+    if benchmark.sample:
         for rows in found:
             yield from rows
 
 
-def _unions(campaign: CampaignRows) -> list[list[int]]:
+def _unions(benchmark: BenchmarkRows) -> list[list[int]]:
     """Return the records of each family with shifted scores, the clean ones first; detectors share them."""
     records = {
-        _place(cell): at for at, cell in enumerate(campaign.cells) if cell.detector is None and cell.step is None
+        _place(cell): at for at, cell in enumerate(benchmark.cells) if cell.detector is None and cell.step is None
     }
     unions = {
         tuple(_place(cell) for cell in (family.clean, *family.shifted))
-        for family in scored_cells.families(campaign.cells)
+        for family in scored_cells.families(benchmark.cells)
         if family.shifted
     }
     return [[records[place] for place in union] for union in sorted(unions, key=str) if records.keys() >= set(union)]
 
 
 def _place(cell: CellRows) -> Place:
-    return cell.weights, cell.method, cell.dataset, cell.split, cell.shift, cell.severity
+    return cell.model, cell.method, cell.dataset, cell.split, cell.shift, cell.severity
 
 
-def _rows(campaign: CampaignRows, cells: list[int]) -> list[Row]:
+def _rows(benchmark: BenchmarkRows, cells: list[int]) -> list[Row]:
     sums: list[Sums] | None = None
-    bases: list[list[object]] = [[] for _ in campaign.sample]
+    bases: list[list[object]] = [[] for _ in benchmark.sample]
     resampled: Samples | None = None
     for at in cells:
-        samples, rows = campaign.read(at, campaign.sample)
-        parts = [reduce(metric, rows) for metric in campaign.sample]
-        matrix = bootstrap.weights(samples.units, campaign.draws, campaign.seed)
+        samples, rows = benchmark.read(at, benchmark.sample)
+        parts = [reduce(metric, rows) for metric in benchmark.sample]
+        matrix = bootstrap.weights(samples.units, benchmark.draws, benchmark.seed)
         own = weighted(parts, matrix)
         sums = own if sums is None else [_add(*pair) for pair in zip(sums, own, strict=True)]
         for basis, part in zip(bases, parts, strict=True):
             basis.append((samples.number, digest(part.count)))
         resampled = samples if resampled is None or samples.unit != "key" else resampled
-    clean = campaign.cells[cells[0]]
+    clean = benchmark.cells[cells[0]]
     found = []
     assert resampled is not None  # noqa: S101 - a union has cells; tells mypy
-    for metric, total, basis in zip(campaign.sample, sums or [], bases, strict=True):
+    for metric, total, basis in zip(benchmark.sample, sums or [], bases, strict=True):
         row = new_row(clean, metric.name, finish(metric, total), int(total.count[0]), resampled)
         place = {"reference": clean.position, "shift": FULL_SPECTRUM, "severity": None}
         found.append(replace(row, basis=tuple(basis), **place))  # type: ignore[arg-type]

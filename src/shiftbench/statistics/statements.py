@@ -18,7 +18,7 @@ Scale = Literal["smoke", "embedded", "full"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Column = Literal[
-    "campaign", "weights", "method", "detector", "dataset", "split", "reference", "shift", "severity",
+    "benchmark", "model", "method", "detector", "dataset", "split", "reference", "shift", "severity",
     "group", "step", "metric",
 ]  # fmt: skip
 

@@ -94,7 +94,7 @@ def test_it_learns_and_is_unsure_of_what_it_damages() -> None:
 def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
     state, _ = train_weights(training_jobs.job("standardised", "erm", epochs=1))
     file = training_jobs.write(tmp_path / "w.safetensors", state)
-    start = refs.weights("tiny", "standardised", "erm", 0)
+    start = refs.checkpoint("tiny", "standardised", "erm", 0)
     context = {"dataset": "tiny", "model": "standardised", "seed": 0}
     assert start in ascood.needs({**ascood.PARAMS, "start": "erm", **context})
     job = training_jobs.job("standardised", "ascood", inputs={start: file}, epochs=1, lr=0.0)
@@ -169,7 +169,7 @@ farood,9.37 ± 0.40,97.95 ± 0.09,96.04 ± 0.12,98.75 ± 0.06,95.00 ± 0.07
 def test_released_numbers_become_rows_beside_those_computed_here(tmp_path: Path) -> None:
     file = tmp_path / "scale.csv"
     file.write_text(RELEASED, encoding="utf-8")
-    context = {"campaign": "c", "dataset": "d", "split": "test", "weights": ["d/m-t-s0", "d/m-t-s1"]}
+    context = {"benchmark": "c", "dataset": "d", "split": "test", "checkpoints": ["d/m-t-s0", "d/m-t-s1"]}
     options = {"path": str(file), "detector": "scale_mixed", "names": {"nearood": "near", "tin": "tin"}}
     job = Measurement({**released_scores.PARAMS, **options, **context}, {}, 0, {})
     rows = list(released_scores.measure(job))
@@ -251,7 +251,7 @@ def test_i_odin_moves_exactly_one_input_of_each_sample(monkeypatch: pytest.Monke
 def test_the_candidate_that_knows_validation_ood_best_is_taken(tmp_path: Path) -> None:
     states = [train_weights(training_jobs.job("convnet", "erm", epochs=n))[0] for n in (1, 6)]
     inputs = {
-        refs.weights("tiny", "convnet", name, 0): training_jobs.write(tmp_path / name, state)
+        refs.checkpoint("tiny", "convnet", name, 0): training_jobs.write(tmp_path / name, state)
         for name, state in zip(("weak.safetensors", "strong.safetensors"), states, strict=True)
     }
     grey = [Sample(f"grey/val/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0}) for n in range(12)]
@@ -272,6 +272,6 @@ def test_the_candidate_that_knows_validation_ood_best_is_taken(tmp_path: Path) -
         {**job.params, "dataset": "tiny", "model": "convnet", "seed": 0}
     )
     assert refs.shards("grey", "val") in needed
-    assert refs.weights("tiny", "convnet", "strong", 0) in needed
+    assert refs.checkpoint("tiny", "convnet", "strong", 0) in needed
     with pytest.raises(ParamsError, match="needs more than logits"):
         train_weights(training_jobs.job("convnet", "searched", **options, detector="knn"))

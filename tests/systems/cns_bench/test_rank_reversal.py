@@ -113,6 +113,6 @@ def test_what_cannot_be_compared_is_told() -> None:
     assert compute(values[:1], values[:1]) == []
     with pytest.raises(ParamsError, match="mild is 2.5, strong 0.5; it must be below"):
         rank_reversal.compute([], "accuracy", 2.5, 0.5, 0.05)
-    lacking = [row for row in rows(values, values) if (row.weights, row.severity) != ("toy/m01-erm", 2.5)]
+    lacking = [row for row in rows(values, values) if (row.model, row.severity) != ("toy/m01-erm", 2.5)]
     with pytest.raises(ParamsError, match="toy/m01-erm has no rows at both 0.5 and 2.5"):
         rank_reversal.compute(lacking, "accuracy", 0.5, 2.5, 0.05)

@@ -139,15 +139,15 @@ def overlay(full: dict[str, Any], nuisances: tuple[str, ...], nets: tuple[str, .
     labelled = {"use": "cns_labelled", "path": "data/cns_labelled"}
     weights = [{"models": list(nets), "trainers": ["given"]}]
     judged = {"dataset": "labelled", "metrics": ["accuracy"], "analyses": ["labelled_filter"]}
-    judged["weights"] = [{"models": ["convnet"], "trainers": ["random_init"]}]
+    judged["model"] = [{"architectures": ["convnet"], "trainers": ["random_init"]}]
     return {
         **full,
         "datasets": {**{n: {**full["datasets"][n], "images": images} for n in nuisances}, "labelled": labelled},
         "shifts": {n: full["shifts"][n] for n in nuisances},
         "models": {**{net: full["models"][net] for net in nets}, "convnet": {}},
         "trainers": {"given": {}, "random_init": {}},
-        "campaigns": {**{n: {**full["campaigns"][n], "weights": weights} for n in nuisances}, "labelled": judged},
-        "bootstrap": {"draws": 200},
+        "benchmarks": {**{n: {**full["benchmarks"][n], "models": weights} for n in nuisances}, "labelled": judged},
+        "bootstrap": {"resamples": 200},
     }
 
 
@@ -162,13 +162,13 @@ def test_the_full_scale_runs_on_a_miniature(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     pins.pin([Path("data/cns_bench"), Path("data/cns_labelled")])
     own = yaml.safe_load((HOME / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "benchmarks": {}}))
     (tmp_path / "params").mkdir()
     cut = overlay(full, nuisances, nets, options["images"])
     (tmp_path / "params/mine.yaml").write_text(yaml.safe_dump(cut))
     planned, made = plan.load("mine")
     run_local.make(planned, made)
-    tables = [made / Ref("tables", name).path for name in cut["campaigns"]]
+    tables = [made / Ref("tables", name).path for name in cut["benchmarks"]]
     rows = judge_claims.read(tables, {})
     claims = {name: claim for name, claim in card.claims.items() if claim.scale == "full"}
     verdicts = {one.name: one for one in judge(claims, rows, "full")}

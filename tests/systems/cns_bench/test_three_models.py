@@ -11,7 +11,7 @@ import scipy.stats
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.statistics.campaign_rows import CellRows
+from shiftbench.statistics.benchmark_rows import CellRows
 from shiftbench.statistics.expressions import Rows, evaluate
 from shiftbench.systems.cns_bench.datasets import _cns
 from shiftbench.workflow.stages.aggregate import aggregate
@@ -55,7 +55,7 @@ def value(rows: Rows, expression: dict[str, Any]) -> float:
 
 
 def of(metric: str, name: str, **place: Any) -> dict[str, Any]:
-    return {"metric": metric, "weights": f"{name}-erm", "shift": "fog", **place}
+    return {"metric": metric, "model": f"{name}-erm", "shift": "fog", **place}
 
 
 def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: Rows) -> None:
@@ -74,7 +74,7 @@ def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: Rows) -> None:
 
 def test_ranks_and_differences_are_paired(table: Rows) -> None:
     def order(severity: float) -> dict[str, Any]:
-        return {"metric": "accuracy", "shift": "fog", "severity": severity, "weights": ["a-erm", "b-erm", "c-erm"]}
+        return {"metric": "accuracy", "shift": "fog", "severity": severity, "model": ["a-erm", "b-erm", "c-erm"]}
 
     columns = [[line[at].count("1") for line in TABLE.values()] for at in (1, 5)]
     tau = scipy.stats.kendalltau(*columns).statistic

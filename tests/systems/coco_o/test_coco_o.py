@@ -139,7 +139,7 @@ def test_the_miniature_is_sharded_and_evaluated(tmp_path: Path, monkeypatch: pyt
     miniature_scenes.coco_json(tmp_path)
     monkeypatch.chdir(tmp_path)
     own = yaml.safe_load((HOME / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "benchmarks": {}}))
     domains = {name: {"use": "coco_json", "root": str(root / name)} for name in DOMAINS}
     overlay = {
         "datasets": {"coco": {"use": "coco_json", "root": str(tmp_path / "coco")}, **domains},
@@ -147,11 +147,11 @@ def test_the_miniature_is_sharded_and_evaluated(tmp_path: Path, monkeypatch: pyt
         "models": {"tiny": {"use": "centre_points", "size": 32, "width": 4}},
         "trainers": {"boxes": {"steps": 5, "batch_size": 4}},
         "metrics": {"map": {}, "effective_robustness": {"of": "map", "slope": 0.45, "intercept": 0.0}},
-        "bootstrap": {"draws": 20},
-        "campaigns": {
+        "bootstrap": {"resamples": 20},
+        "benchmarks": {
             "coco_o": {
                 "dataset": "coco",
-                "weights": [{"models": ["tiny"], "trainers": ["boxes"]}],
+                "models": [{"architectures": ["tiny"], "trainers": ["boxes"]}],
                 "shifts": [f"coco_to_{name}" for name in DOMAINS],
                 "metrics": ["map", "effective_robustness"],
             }

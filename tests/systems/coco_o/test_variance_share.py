@@ -89,10 +89,10 @@ def test_wrong_options_are_told() -> None:
 
 
 def zoo(scale: str) -> tuple[Components, set[str]]:
-    """Return the components of a scale, and the names of the weights that its campaign has."""
+    """Return the components of a scale, and the names of the weights that its benchmark has."""
     params: dict[str, Any] = cards.load("coco-o").params[scale]
-    (campaign,) = params["campaigns"].values()
-    names = {f"{model}-{trainer}" for of in campaign["weights"] for model in of["models"] for trainer in of["trainers"]}
+    (benchmark,) = params["benchmarks"].values()
+    names = {f"{model}-{trainer}" for of in benchmark["models"] for model in of["models"] for trainer in of["trainers"]}
     return params["metrics"]["variance_share"]["components"], names
 
 

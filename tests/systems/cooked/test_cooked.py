@@ -147,7 +147,7 @@ def contrastive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[nets.S
     logged = {name: value for _, name, value in rows}
     assert logged["val_accuracy"] > 0.9
     assert logged["scale"] == pytest.approx(state["log_scale"].exp().item())
-    start = refs.weights("tiny", "dual_encoder", "contrastive")
+    start = refs.checkpoint("tiny", "dual_encoder", "contrastive")
     return state, {**encoder, start: training_jobs.write(tmp_path / "start.safetensors", state)}
 
 
@@ -200,7 +200,7 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
         told = model.texts(net, ["a photo of a cat", "a photo of a dog"], model.PARAMS, {})
     assert v.shape == (2, told.shape[1])
     assert not torch.allclose(v.norm(dim=1), torch.ones(2), atol=1e-3)
-    start = refs.weights("imagenet", "open_clip", "pretrained")
+    start = refs.checkpoint("imagenet", "open_clip", "pretrained")
     inputs = {start: training_jobs.write(tmp_path / "start.safetensors", adopted, tuple("abc"))}
     job = training_jobs.job(
         "open_clip", "zero_shot", inputs=inputs, learnt_from="imagenet", start="pretrained",
@@ -253,19 +253,19 @@ def test_what_the_dual_encoder_saw_is_no_image_that_is_learnt_from_later() -> No
         assert all(own and not own & seen for own in kept.values())
 
 
-def test_the_four_settings_are_campaigns_of_one_run() -> None:
-    campaigns = scales.load("systems/cooked", HOME).campaigns
-    settings = {name.rstrip("_123") for name in campaigns}
+def test_the_four_settings_are_benchmarks_of_one_run() -> None:
+    benchmarks = scales.load("systems/cooked", HOME).benchmarks
+    settings = {name.rstrip("_123") for name in benchmarks}
     assert settings == {"standard", "covariate", "noise", "zero_shot"}
     card = cards.load("cooked")
-    assert set(scales.load("systems/cooked/smoke", HOME).campaigns) == set(campaigns)
+    assert set(scales.load("systems/cooked/smoke", HOME).benchmarks) == set(benchmarks)
     assert card.params["smoke"]["methods"] == card.params["embedded"]["methods"]
 
 
 def test_nets_and_clip_see_one_image_under_two_normalisations() -> None:
     params = scales.load("systems/cooked/full", HOME)
-    asked = (spec for campaign in params.campaigns.values() for spec in campaign.weights)
-    names = {model for spec in asked for model in spec.models}
+    asked = (spec for benchmark in params.benchmarks.values() for spec in benchmark.models)
+    names = {model for spec in asked for model in spec.architectures}
     every = {name: params.options("models", name) for name in names}
     seen = {name: options.get("options") or options for name, options in every.items()}
     assert {(one.get("size", 224), one["crop"]) for one in seen.values()} == {(224, 1.0)}

@@ -129,7 +129,7 @@ def support(folder: Path, seed: int = 3, n: int = 12) -> dict[Ref, Path]:
         Sample(f"toy/train/{at:02d}", {"text": "x" * at, "label": at % 2, "meta": {"group": "g"}}) for at in range(n)
     ]
     shards.write(texts, folder, text_classification.FIELDS, {"classes": ["human", "machine"]}, 10**9)
-    weights = refs.weights("toy", "net", "supcon", seed)
+    weights = refs.checkpoint("toy", "net", "supcon", seed)
     return {weights: folder / "w", refs.shards("toy", "train"): folder / "manifest.json"}
 
 
@@ -175,7 +175,7 @@ def test_at_full_scale_the_file_of_target_texts_is_the_database(name: str, tmp_p
     assert own.pop("use") == "few_shot_database"
     given = {**few_shot_database.PARAMS, **own, "support": "target"}
     inputs = {
-        refs.weights("mage", "detree_mage", "given", 0): tmp_path / "w",
+        refs.checkpoint("mage", "detree_mage", "given", 0): tmp_path / "w",
         refs.shards("target", "train"): tmp_path / "s/manifest.json",
     }
     voter = Voter(embedded, drawn()[0], 0.5, 10, T)

@@ -44,7 +44,7 @@ class Place:
         options = {**module.PARAMS, **{name: value for name, value in SHORT.items() if name in module.PARAMS}, **given}
         inputs = dict(self.inputs)
         if trainer == "tree_contrastive":
-            flat = refs.weights("brown_collaborative", "stylometric_mlp", "supcon", 0)
+            flat = refs.checkpoint("brown_collaborative", "stylometric_mlp", "supcon", 0)
             inputs[flat] = self.file("supcon")
         adamw = {"use": "adamw", "options": registry.find("optimizers", "adamw").PARAMS}
         return TrainJob(
@@ -191,10 +191,10 @@ def test_hybrids_are_measured_against_both_sides() -> None:
 
 def test_the_analysis_looks_at_each_weights_on_its_own_tree(place: Place, tmp_path: Path) -> None:
     names = [f"brown_collaborative/stylometric_mlp-{trainer}-s0" for trainer in ("supcon", "tree_contrastive")]
-    context = {"dataset": "brown_collaborative", "split": "test", "weights": names}
+    context = {"dataset": "brown_collaborative", "split": "test", "checkpoints": names}
     params = {**class_relations.PARAMS, **context}
     needed = class_relations.needs(params)
-    assert needed == [refs.shards("brown_collaborative", "test"), *(Ref("weights", name) for name in names)]
+    assert needed == [refs.shards("brown_collaborative", "test"), *(Ref("checkpoints", name) for name in names)]
     folder = tmp_path / "texts"
     folder.mkdir()
     some = sorted(place.texts["test"], key=lambda one: one.key)
@@ -205,7 +205,7 @@ def test_the_analysis_looks_at_each_weights_on_its_own_tree(place: Place, tmp_pa
     used = {name: {"use": "stylometric_mlp", "options": model.PARAMS} for name in names}
     found = list(class_relations.measure(Measurement(params, inputs, 0, used)))
     triplets = [one for one in found if one.metric == "triplet_satisfaction"]
-    assert [sum(one.weights == name for one in triplets) for name in names] == [len(triplets) // 2] * 2
+    assert [sum(one.model == name for one in triplets) for name in names] == [len(triplets) // 2] * 2
     assert {one.group for one in found if one.metric == "similarity_to_ai"} == {"human_polish", "human_extend"}
     file = tmp_path / "tree.txt"
     file.write_text(Tree.star(["human", "mk1", "mk2"]).text())

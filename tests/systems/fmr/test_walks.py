@@ -45,7 +45,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
             model, trainer, epochs=25 if name == CODES else 2, batch_size=16, seed=number, **own,
             train=training_jobs.pictures(64, seed=number + 2),
         )  # fmt: skip
-        found[Ref("weights", name)] = training_jobs.write(
+        found[Ref("checkpoints", name)] = training_jobs.write(
             home / f"{name.replace('/', '_')}.safetensors", train_weights(job)[0]
         )
     fields = registry.find("tasks", "classification").FIELDS
@@ -63,14 +63,14 @@ def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
         "budgets": BUDGETS,
         "dataset": "tiny",
         "split": "test",
-        "weights": list(TESTED),
+        "checkpoints": list(TESTED),
         "eta": ETA,
         **options,
     }
     models = {
         ref.name: {"use": model, "options": dict(registry.find("models", model).PARAMS)}
         for ref in inputs
-        if ref.kind == "weights"
+        if ref.kind == "checkpoints"
         for model in [ref.name.split("/")[1].split("-")[0]]
     }
     assert set(oracle_walks.needs(params)) <= set(inputs)
@@ -81,7 +81,7 @@ def values(inputs: dict[Ref, Path], **options: Any) -> dict[tuple[Any, ...], lis
     rows: list[Observation] = list(oracle_walks.measure(analysis(inputs, **options)))
     found: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:
-        found.setdefault((row.metric, row.weights, row.severity, row.group), []).append(row.value)
+        found.setdefault((row.metric, row.model, row.severity, row.group), []).append(row.value)
     return found
 
 

@@ -262,7 +262,7 @@ def test_adversarial_background_raises_the_classifiers_loss(clothes: dict[str, P
     samples = composites(clothes, "test")[:12]
     module = registry.find("shifts", "background_adversarial")
     ref = module.needs({**module.PARAMS, "dataset": "d"})[0]
-    assert ref == refs.weights("d", "convnet", "erm", 0)
+    assert ref == refs.checkpoint("d", "convnet", "erm", 0)
     attacked = [
         module.apply(s, 2.0, RandomStream(0, "a", "d", s.key), inputs={ref: file}, options=options) for s in samples
     ]

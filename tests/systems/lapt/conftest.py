@@ -39,7 +39,7 @@ def inputs(tmp_path: Path, encoder: Path) -> dict[refs.Ref, Path]:
     (wordnet / "index.noun").write_text("zebra n 1\nphoto n 1\nlight n 1\nhall n 1\na n 1\nnice_hall n\n")
     (wordnet / "index.adj").write_text("green a 1\nbad a 1\nnice a 1\n")
     return {
-        refs.weights("elsewhere", "dual_encoder", "contrastive"): start,
+        refs.checkpoint("elsewhere", "dual_encoder", "contrastive"): start,
         refs.sources(_sentences.SOURCE): encoder / "manifest.json",
         refs.sources("wordnet"): wordnet / "manifest.json",
         **lapt_miniature.images_of_negatives(tmp_path),

@@ -216,7 +216,7 @@ def of_card(scale: str) -> dict[str, Any]:
 
 def test_the_grid_has_every_pair_of_prompts_and_mixing_at_equal_budgets() -> None:
     params = of_card("embedded")
-    names = params["campaigns"]["split_1"]["weights"][0]["trainers"]
+    names = params["benchmarks"]["split_1"]["models"][0]["trainers"]
     arms = [{**lapt.PARAMS, **params["trainers"][name]} for name in names if "lapt" in name]
     pairs = {(one["prompts"], one["mixing"]) for one in arms}
     assert pairs >= set(itertools.product(("dis_aware", "unified"), ("both", "none")))

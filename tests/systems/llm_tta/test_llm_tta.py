@@ -250,7 +250,7 @@ def test_the_gate_over_records_is_the_gate_before_rewriting() -> None:
 
 def test_a_gate_needs_records_at_the_position_and_on_val() -> None:
     module = registry.find("methods", "esa")
-    context = {"weights": "toy/m-t-s0", "dataset": "toy", "stream": "toy/test/far", "step": "1"}
+    context = {"checkpoint": "toy/m-t-s0", "dataset": "toy", "stream": "toy/test/far", "step": "1"}
     found = [ref.name for ref in module.needs({**module.PARAMS, **context})]
     assert found == [
         "toy/m-t-s0/plain/toy/test/far/1",
@@ -263,8 +263,8 @@ def test_a_gate_needs_records_at_the_position_and_on_val() -> None:
 
 def recorded(folder: Path, places: Sequence[str]) -> tuple[dict[Ref, Path], dict[Any, np.ndarray]]:
     """Write records of a toy's weights under two methods; return where they lie and their logits."""
-    random, of = np.random.default_rng(0), Ref("weights", "toy/m-t-s0")
-    inputs, logits = {of: folder / "weights"}, {}
+    random, of = np.random.default_rng(0), Ref("checkpoints", "toy/m-t-s0")
+    inputs, logits = {of: folder / "checkpoints"}, {}
     for place in places:
         for method in ("plain", "tta_id_vocab"):
             some = [Sample(f"{place}/{n:02d}", {"text": "a", "label": n % 2}) for n in range(len(place))]
@@ -293,10 +293,10 @@ def test_a_gate_searches_its_threshold_on_val_and_reads_the_position(tmp_path: P
     assert found.tobytes() == expected.tobytes()
 
 
-def test_outcomes_are_asked_of_methods_that_the_campaign_has() -> None:
+def test_outcomes_are_asked_of_methods_that_the_benchmark_has() -> None:
     module = registry.find("analyses", "augmentation_outcomes")
-    context = {"weights": ["toy/m-t-s0"], "dataset": "toy", "split": "test", "methods": ["plain"]}
-    with pytest.raises(ParamsError, match="'tta_insert' is no method of the campaign"):
+    context = {"checkpoints": ["toy/m-t-s0"], "dataset": "toy", "split": "test", "methods": ["plain"]}
+    with pytest.raises(ParamsError, match="'tta_insert' is no method of the benchmark"):
         module.needs({**module.PARAMS, **context, "told": ["tta_insert"]})
 
 
@@ -389,7 +389,7 @@ def test_a_warm_record_asks_nobody_and_a_cold_one_all(checkout: Path, tmp_path: 
 
 
 def test_a_scale_that_asks_nobody_is_told(checkout: Path) -> None:
-    (checkout / "params.yaml").write_text("campaigns: {}\n")
+    (checkout / "params.yaml").write_text("benchmarks: {}\n")
     with pytest.raises(ParamsError, match=r"nothing of params\.yaml asks a language model"):
         record_answers.record(None, {}.__getitem__)
 

@@ -159,14 +159,14 @@ def test_circuits_begin_with_modules_that_students_learnt(tmp_path: Path) -> Non
     for name, options in nets.items():
         torch.manual_seed(len(inputs))
         state = modular_vit.build(modular_vit.PARAMS | options, 4).state_dict()
-        inputs[refs.weights("tiny", name, "x")] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
+        inputs[refs.checkpoint("tiny", name, "x")] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
     options = {"epochs": 1, "nets": nets, "meta": "meta-x", "teacher": "teacher-x", "mixup": 0.0, "cutmix": 0.0}
     small = TINY | {"graph": {"groups": 2}}
     student, rows = train_weights(
         training_jobs.job("nac", "module_distillation", inputs=inputs, model_params=small | {"stitch": 8}, **options)
     )
     assert {name for _, name, _ in rows} >= {f"val_accuracy/{module}" for module in range(4)}
-    start = {refs.weights("tiny", "student", "x"): training_jobs.write(tmp_path / "s.safetensors", student)}
+    start = {refs.checkpoint("tiny", "student", "x"): training_jobs.write(tmp_path / "s.safetensors", student)}
     job = training_jobs.job("nac", "end_to_end", inputs=start, model_params=small, epochs=1)
     own, new = (_modules.assembled(job, ["student-x"], anew=one) for one in ([], ["head", "confidence"]))
     fresh, taken, anew = (net.state_dict() for net in (_modules.fresh(job), own, new))

@@ -40,7 +40,7 @@ class Shop:
         plugin = registry.find("trainers", trainer)
         context = {"dataset": "tiny", "model": model, "seed": 0}
         needs = plugin.needs({**plugin.PARAMS, **options, **context})
-        inputs = {ref: self.at(ref.name) for ref in needs if ref.kind == "weights"}
+        inputs = {ref: self.at(ref.name) for ref in needs if ref.kind == "checkpoints"}
         return training_jobs.job("modular_vit", trainer, model_params=NETS[model], inputs=inputs, **options)
 
     def at(self, name: str) -> Path:
@@ -235,5 +235,5 @@ def test_needs_name_seeds_and_other_datasets() -> None:
         **end_to_end.PARAMS, "dataset": "tiny", "model": "student", "seed": 3, "start": ["other/stitched-pairs"],
         "teacher": "teacher-deep_incubation", "seeds": {"teacher-deep_incubation": 0},
     }  # fmt: skip
-    names = [ref.name for ref in end_to_end.needs(asked) if ref.kind == "weights"]
+    names = [ref.name for ref in end_to_end.needs(asked) if ref.kind == "checkpoints"]
     assert names == ["other/stitched-pairs-s3", "tiny/teacher-deep_incubation-s0"]

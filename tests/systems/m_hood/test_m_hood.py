@@ -116,7 +116,7 @@ def test_proximal_and_near_sets_share_no_category_and_calibration_is_not_tested(
     assert sets["near_13"] == {**sets["near"], "guests": 0.13}
     held = params["methods"]["filtered"]["calibration"]
     tested = {shift["dataset"] for shift in params["shifts"].values()}
-    assert held not in tested | {campaign["dataset"] for campaign in params["campaigns"].values()}
+    assert held not in tested | {benchmark["dataset"] for benchmark in params["benchmarks"].values()}
 
 
 def test_pools_are_the_shares_that_the_paper_has() -> None:

@@ -27,7 +27,7 @@ def given(tmp_path: Path) -> tuple[Any, dict[str, Any]]:
     torch.manual_seed(0)
     net = model.build(model.PARAMS, len(CLASSES))
     file = training_jobs.write(tmp_path / "start.safetensors", net.state_dict(), CLASSES)
-    inputs = {refs.weights("imagenet", "open_clip", "pretrained"): file}
+    inputs = {refs.checkpoint("imagenet", "open_clip", "pretrained"): file}
     options = {"inputs": inputs, "learnt_from": "imagenet", "start": "pretrained"}
     return net.eval(), {**options, "same_seed": False, "scale": 100.0}
 

@@ -35,8 +35,8 @@ from shiftbench.systems.machine_vision_therapy.methods._prompts import Ask
 
 CLASSES = ("a", "b", "c", "d", "e", "f")
 QUERIES, POOL = 90, 72
-VISION = refs.weights("known", "convnet", "erm", 2)
-OTHER = refs.weights("fold", "convnet", "noise", 2)
+VISION = refs.checkpoint("known", "convnet", "erm", 2)
+OTHER = refs.checkpoint("fold", "convnet", "noise", 2)
 CARD = yaml.safe_load((ROOT / "src/shiftbench/systems/machine_vision_therapy/card.yaml").read_text())
 
 
@@ -78,7 +78,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
 
 
 def options(**changed: Any) -> dict[str, Any]:
-    context = {"weights": VISION.name, "dataset": "known", "seed": 2, "stream": "told/test/fog", "step": "2.5"}
+    context = {"checkpoint": VISION.name, "dataset": "known", "seed": 2, "stream": "told/test/fog", "step": "2.5"}
     own = {"verifier": "fold/convnet-noise", "budget": 5}
     return {**machine_vision_therapy.PARAMS, **own, **context, **changed}
 

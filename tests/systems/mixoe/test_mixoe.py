@@ -107,7 +107,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
         places[name] = tmp / name / "manifest.json"
     body, _ = train_weights(training_jobs.job("convnet", "erm", epochs=3, batch_size=16))
     return {
-        refs.weights("tiny", "convnet", "erm"): training_jobs.write(tmp / "erm.safetensors", body),
+        refs.checkpoint("tiny", "convnet", "erm"): training_jobs.write(tmp / "erm.safetensors", body),
         refs.shards("boards", "train"): places["boards"],
         refs.shards("boards", "val"): places["boards"],
         refs.shards("tiny", "test"): places["tiny"],
@@ -115,7 +115,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
 
 
 def trained(inputs: dict[Any, Path], trainer: str, **more: Any) -> tuple[nets.State, Any]:
-    start = {ref: path for ref, path in inputs.items() if ref.kind == "weights"}
+    start = {ref: path for ref, path in inputs.items() if ref.kind == "checkpoints"}
     options = {"outliers": "boards", "epochs": 6, "batch_size": 16, "shift": 0} | more
     learnt = start | {refs.shards("boards", "train"): inputs[refs.shards("boards", "train")]}
     return train_weights(training_jobs.job("convnet", trainer, inputs=learnt, **options))
@@ -135,7 +135,7 @@ def test_mixing_makes_the_decay_linear_and_logs_its_shares(inputs: dict[Any, Pat
     assert slopes["mixoe"] > 0.1
     assert gaps["mixoe"] < gaps["oe"]
     histogram = list(registry.find("analyses", "mixing_shares").measure(job))
-    assert {row.weights for row in histogram} == {"tiny/convnet-mixoe-s0"}
+    assert {row.model for row in histogram} == {"tiny/convnet-mixoe-s0"}
     counts = [sum(r.value for r in histogram if r.severity == (at + 0.5) / 10) for at in range(10)]
     assert counts == np.histogram(shares, 10, (0, 1))[0].tolist()
 
@@ -144,12 +144,12 @@ def measurement(inputs: dict[Any, Path], tmp_path: Path, made: dict[str, Any]) -
     """Return the job of an analysis over trained states."""
     places, options = dict(inputs), registry.find("models", "convnet").PARAMS
     for name, (state, log) in made.items():
-        ref = refs.weights("tiny", "convnet", name)
+        ref = refs.checkpoint("tiny", "convnet", name)
         places[ref] = training_jobs.write(tmp_path / f"{name}.safetensors", state)
         beside = tmp_path / f"{name}.safetensors.log.parquet"
         schema.write(schema.training_log(log), beside, "f")
-    names = [refs.weights("tiny", "convnet", name).name for name in made]
-    context = {"campaign": "c", "dataset": "tiny", "split": "test", "weights": names}
+    names = [refs.checkpoint("tiny", "convnet", name).name for name in made]
+    context = {"benchmark": "c", "dataset": "tiny", "split": "test", "checkpoints": names}
     params = registry.find("analyses", "mixing_decay").PARAMS | {"outliers": "boards", "bins": 10}
     models = {name: {"use": "convnet", "options": options} for name in names}
     return Measurement(params | context, places, 0, models)
@@ -171,7 +171,7 @@ def decay(job: Any) -> dict[str, tuple[Any, Any]]:
             )
             for metric in ("mixed_confidence", "mixed_confidence_line")
         )
-        for name in job.params["weights"]
+        for name in job.params["checkpoints"]
     }
 
 
@@ -310,11 +310,11 @@ def test_concepts_of_the_id_sets_are_filtered_out(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_pristine")
 @pytest.mark.parametrize("scale", ["embedded", "smoke", "full"])
-def test_no_campaign_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
+def test_no_benchmark_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
     params = scales.load(f"systems/mixoe/{scale}", HOME)
     plan = Plan.of(params)
-    for campaign in plan.campaigns.values():
-        weights = [ref for ref in plan.artifacts if ref.kind == "weights"]
+    for benchmark in plan.benchmarks.values():
+        weights = [ref for ref in plan.artifacts if ref.kind == "checkpoints"]
         learnt = {need.parts[0] for ref in weights for need in plan.artifacts[ref].inputs if need.kind == "shards"}
-        assert learnt.isdisjoint(campaign.ood_groups)
-        assert campaign.dataset in learnt
+        assert learnt.isdisjoint(benchmark.ood_groups)
+        assert benchmark.dataset in learnt

@@ -214,8 +214,8 @@ def test_pictures_are_judged_from_what_the_released_script_writes(tmp_path: Path
         text(place / f"results_dict_{trial}.json", json.dumps({"4": {"clip_score": 0.3}}))
     datasets = {
         name: own
-        for campaign in FULL["campaigns"].values()
-        for name in [campaign["dataset"], *shifted(campaign)]
+        for benchmark in FULL["benchmarks"].values()
+        for name in [benchmark["dataset"], *shifted(benchmark)]
         if (own := FULL["datasets"][name]).get("use", name) == "mmdt_t2i"
     }
     assert {own["style"] for own in datasets.values()} == set(WRITTEN)
@@ -226,9 +226,9 @@ def test_pictures_are_judged_from_what_the_released_script_writes(tmp_path: Path
         assert records(samples, outputs)["completions"].to_pylist() == [['{"clip_score": 0.3}'] * 3]
 
 
-def shifted(campaign: dict[str, Any]) -> list[str]:
-    """Return the datasets that a campaign's shifts stand for."""
-    return [FULL["shifts"][name]["dataset"] for name in campaign.get("shifts", ())]
+def shifted(benchmark: dict[str, Any]) -> list[str]:
+    """Return the datasets that a benchmark's shifts stand for."""
+    return [FULL["shifts"][name]["dataset"] for name in benchmark.get("shifts", ())]
 
 
 def test_the_scenario_that_the_released_script_leaves_out_is_named(tmp_path: Path) -> None:
@@ -244,8 +244,8 @@ def test_the_paper_is_compared_by_its_own_rules() -> None:
     """Every model whose answers are read by rules has an arm with the official ones."""
     text_to_image = {
         model
-        for campaign in ("shakespearean", "paraphrase")
-        for weights in FULL["campaigns"][campaign]["weights"]
+        for benchmark in ("shakespearean", "paraphrase")
+        for weights in FULL["benchmarks"][benchmark]["models"]
         for model in weights["models"]
     }
     by = {name: own for name, own in FULL["models"].items() if name not in text_to_image}

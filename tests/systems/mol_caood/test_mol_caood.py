@@ -223,7 +223,7 @@ def test_the_rate_is_read_beside_the_weights(tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
     rows = [(0, "few_shot_rate", 0.02), (0, "loss", 1.0)]
     schema.write(schema.training_log(rows), tmp_path / "w.safetensors.log.parquet", "f")
-    inputs = {Ref("weights", "d/w"): weights}
+    inputs = {Ref("checkpoints", "d/w"): weights}
     assert _adapting.rate_of(None, inputs, "few_shot") == 0.02
     assert _adapting.rate_of(0.5, {}, "few_shot") == 0.5
     with pytest.raises(ParamsError, match="logged no tent_rate; give a rate, or train with one"):
@@ -233,8 +233,8 @@ def test_the_rate_is_read_beside_the_weights(tmp_path: Path) -> None:
 def test_the_curve_and_the_rate_are_shown(tmp_path: Path) -> None:
     rows = [(0, "few_shot_rates", 0.1), (0, "few_shot_accuracy", 0.5), (0, "few_shot_rate", 0.1)]
     schema.write(schema.training_log(rows), tmp_path / "w.safetensors.log.parquet", "f")
-    inputs = {Ref("weights", "d/w-s0"): tmp_path / "w.safetensors"}
-    params = {**adaptation_rates.PARAMS, "weights": ["d/w-s0"], "dataset": "d"}
+    inputs = {Ref("checkpoints", "d/w-s0"): tmp_path / "w.safetensors"}
+    params = {**adaptation_rates.PARAMS, "checkpoints": ["d/w-s0"], "dataset": "d"}
     found = list(adaptation_rates.measure(Measurement(params, inputs, 0, {})))
     assert [(one.metric, one.value, one.severity, one.method) for one in found] == [
         ("search_accuracy", 0.5, 0.1, "few_shot"),
@@ -388,7 +388,7 @@ def test_the_stream_deals_out_support_and_returns_to_the_first_strength() -> Non
 def test_every_training_takes_the_gradient_of_as_many_images(scale: str) -> None:
     params = scales.load(f"systems/mol-caood{scale}", HOME)
     budgets = {}
-    asked = (spec for campaign in params.campaigns.values() for spec in campaign.weights)
+    asked = (spec for benchmark in params.benchmarks.values() for spec in benchmark.models)
     for name in {trainer for spec in asked for trainer in spec.trainers}:
         options = params.options("trainers", name)
         if "epochs" in options:
@@ -421,7 +421,7 @@ def test_no_image_is_tested_at_two_times_or_shown(scale: str) -> None:
 
 def test_what_is_read_at_a_time_is_proved_to_be_apart_from_the_other_side() -> None:
     params = scales.load("systems/mol-caood", HOME)
-    roles = {name: role for role, name, _ in detector_plan.sets(params.campaigns["adapted"], params)}
+    roles = {name: role for role, name, _ in detector_plan.sets(params.benchmarks["adapted"], params)}
     assert {roles[f"worn_{time}"] for time in range(7)} == {"id"}
     assert {roles[f"mnist_{time}"] for time in range(7)} == {"ood"}
     assert roles["worn_later"] == "support"

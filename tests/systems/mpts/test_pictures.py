@@ -336,7 +336,7 @@ def test_the_surface_of_pictures_is_over_angle_and_contrast(tmp_path: Any) -> No
     outputs = model.predictor(theta, model, model.PARAMS, "cpu", "float32")(samples)
     table = few_shot_classification.rows(samples, outputs, LabelSpace((), ()), "full")
     schema.write(table, records, "f")
-    context = {"dataset": "fashion_pairs", "split": "test", "weights": [name], "methods": ["plain"]}
+    context = {"dataset": "fashion_pairs", "split": "test", "checkpoints": [name], "methods": ["plain"]}
     params = {**risk_surface.PARAMS, **context, "distribution": "pictures"}
     inputs = dict(zip(risk_surface.needs(params), (weights, records), strict=True))
     found = list(risk_surface.measure(Measurement(params, inputs, 0, {})))

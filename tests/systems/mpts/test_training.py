@@ -53,7 +53,7 @@ def test_arms_begin_alike_and_end_apart() -> None:
     assert all(torch.equal(starts[0], start) for start in starts)
 
 
-def test_weights_are_those_of_the_lowest_validation_risk() -> None:
+def test_model_are_those_of_the_lowest_validation_risk() -> None:
     worse = {"lr": 0.05, "iterations": 12, "validate": 1}
     kept, log = train_weights(job("maml_erm", **worse))
     risks = [row[2] for row in log if row[1] == "val_risk"]
@@ -145,7 +145,7 @@ CONTEXT = {
     "distribution": "sinusoids",
     "dataset": "sinusoid_tasks",
     "split": "test",
-    "weights": [NAME],
+    "checkpoints": [NAME],
     "methods": ["plain"],
 }
 
@@ -164,9 +164,9 @@ def measurement(tmp_path: Path) -> Measurement:
     table = few_shot_regression.rows(samples, outputs, LabelSpace((), ()), "full")
     schema.write(table, records, "f")
     ref = Ref("records", f"{NAME}/plain/sinusoid_tasks/test/identity/0")
-    assert set(risk_surface.needs(CONTEXT)) == {Ref("weights", NAME), ref}
-    assert task_sampling.needs(CONTEXT) == [Ref("weights", NAME)]
-    return Measurement(CONTEXT, {Ref("weights", NAME): weights, ref: records}, 0, {})
+    assert set(risk_surface.needs(CONTEXT)) == {Ref("checkpoints", NAME), ref}
+    assert task_sampling.needs(CONTEXT) == [Ref("checkpoints", NAME)]
+    return Measurement(CONTEXT, {Ref("checkpoints", NAME): weights, ref: records}, 0, {})
 
 
 def by_metric(found: list[Observation]) -> dict[str, list[Observation]]:
@@ -174,7 +174,7 @@ def by_metric(found: list[Observation]) -> dict[str, list[Observation]]:
 
 
 def test_the_log_becomes_rows(measurement: Measurement) -> None:
-    log = training_log.of(measurement.inputs[Ref("weights", NAME)])
+    log = training_log.of(measurement.inputs[Ref("checkpoints", NAME)])
     found = by_metric(list(task_sampling.measure(measurement)))
     assert [one.value for one in found["task_evaluations"]] == [6 * 16]
     late = [(f"{step:09d}", value) for step, value in log["selected_correlation"] if step > 3]
@@ -222,7 +222,7 @@ def lines(file: Path, **changes: Any) -> Measurement:
 def test_returns_of_the_official_code_are_read(tmp_path: Path) -> None:
     found = by_metric(list(released_returns.measure(lines(tmp_path / "a.csv"))))
     assert set(found) == {"mean_return", "cvar90_return", "worst_return"}
-    tails = {(one.weights, one.key): one.value for one in found["cvar90_return"]}
+    tails = {(one.model, one.key): one.value for one in found["cvar90_return"]}
     assert len(tails) == 2 * 2 * 2 * 2
     assert tails["reacher_pos/maml_policy-maml_trpo_mpts-s20", "000499"] == pytest.approx(32.499)
     assert tails["half_cheetah_vel/maml_policy-maml_trpo_erm-s10", "000500"] == pytest.approx(12.5)

@@ -89,7 +89,7 @@ def test_the_method_records_what_each_modality_says() -> None:
 def test_the_disagreement_is_read_from_records_of_all_pairs() -> None:
     random, keys = np.random.default_rng(3), ["t/0", "t/1"]
     logits = {head: random.normal(0, 2, (2, 4)).astype(np.float32) for head in "abc"}
-    params = {"weights": ["d/m-t-s0"], "heads": list("abc"), "ood": ["far"], "dataset": "d", "split": "test"}
+    params = {"checkpoints": ["d/m-t-s0"], "heads": list("abc"), "ood": ["far"], "dataset": "d", "split": "test"}
     tables = {
         ref.name: pa.table({"key": keys, "label": pa.array([1, 3], pa.int32()), "logits": list(logits[ref.parts[2]])})
         for ref in modality_disagreement.needs(params)
@@ -109,7 +109,7 @@ def test_the_disagreement_is_read_from_records_of_all_pairs() -> None:
         modality_disagreement.needs({**params, "heads": ["a"]})
 
 
-def test_weights_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Path) -> None:
+def test_model_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Path) -> None:
     grey = [Sample(f"grey/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0}) for n in range(8)]
     sets, inputs = {"tiny": seen(8), "grey": list(_views.seen(grey))}, {}
     for name, samples in sets.items():
@@ -123,7 +123,7 @@ def test_weights_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Pa
         torch.manual_seed(number)
         net = modal_cnn.build(modal_cnn.PARAMS, 4)
         file = training_jobs.write(tmp_path / f"{number}.safetensors", net.state_dict())
-        inputs[refs.weights("tiny", "modal_cnn", str(number), 0)] = file
+        inputs[refs.checkpoint("tiny", "modal_cnn", str(number), 0)] = file
         predictor = nets.TorchPredictor(net, modal_cnn, dict(modal_cnn.PARAMS), "cpu")
         low, high = (-logsumexp(predictor(sets[name])["logits"], axis=1) for name in sets)
         areas.append(float((low[:, None] < high).mean()))
@@ -325,5 +325,5 @@ def test_widths_and_order_of_modalities_are_the_released_ones() -> None:
 
 
 def test_a2d_alone_trains_50_epochs_on_epic_as_released() -> None:
-    (weights,) = cards.load("multiood").params["full"]["campaigns"]["epic_near"]["weights"]
+    (weights,) = cards.load("multiood").params["full"]["benchmarks"]["epic_near"]["models"]
     assert "a2d_50" in weights["trainers"]

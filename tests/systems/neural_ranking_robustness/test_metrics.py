@@ -77,7 +77,7 @@ def test_lists_are_compared_with_the_clean_one() -> None:
 def row(value: float, draws: list[float], shift: str = "identity", severity: float | None = 0.0, **more: Any) -> Row:
     clean = shift == "identity"
     base = Row(
-        campaign="c", task="ranking", weights="w", method="plain", detector=None, dataset="d", split="test",
+        benchmark="c", task="ranking", weights="w", method="plain", detector=None, dataset="d", split="test",
         reference=None if clean else "d/test/identity/0", shift=shift, severity=severity, group=None, step=None,
         metric="mean_ndcg10", value=value, draws=np.array(draws), n=4, seed=None, unit="key",
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_rows_by_task() -> None:
 
 def test_the_difficulty_of_a_target_is_taken_off() -> None:
     """DR(ranker) - DR(BM25), under each draw; nothing where BM25 was not run."""
-    own = {"weights": "web/net-hinge-s1"}, {"weights": "documents/bm25-index-s0"}
+    own = {"model": "web/net-hinge-s1"}, {"model": "documents/bm25-index-s0"}
     rows = [
         row(value, draws, *place, **who)
         for who, clean, after in zip(own, (0.4, 0.5), (0.2, 0.4), strict=True)
@@ -134,18 +134,18 @@ def test_what_is_lost_on_a_type_that_training_left_out() -> None:
         ("documents/bm25-index-s0", "identity"): 0.7, ("documents/bm25-index-s0", "to_b"): 0.1,
         ("without/half-hinge-s0", "identity"): 0.3,
     }  # fmt: skip
-    rows = [row(value, [value / 2], shift, None, weights=name) for (name, shift), value in values.items()]
+    rows = [row(value, [value / 2], shift, None, model=name) for (name, shift), value in values.items()]
     types = {
         "a": {"at": "identity", "seen": "with", "unseen": "without"},
         "b": {"at": "to_b", "seen": "both", "unseen": "other"},
     }
     asked = {**unseen_type.PARAMS, "types": types}
-    lost = {one.weights: one for one in unseen_type.compute(rows, **asked)}
+    lost = {one.model: one for one in unseen_type.compute(rows, **asked)}
     assert lost.keys() == {"without/net-hinge-s0", "documents/bm25-index-s0"}  # the third lacks arms
     assert lost["without/net-hinge-s0"].all == pytest.approx([(0.25 + 0) / 2] * 2)
     assert not lost["documents/bm25-index-s0"].all.any()
     assert {one.group for one in lost.values()} == {"type"}
-    seen = {one.weights: one.value for one in unseen_type.compute(rows, **{**asked, "seen": True})}
+    seen = {one.model: one.value for one in unseen_type.compute(rows, **{**asked, "seen": True})}
     assert seen["without/net-hinge-s0"] == pytest.approx(0.3)
     with pytest.raises(ParamsError, match="unseen_type: a has at; expected at, seen, unseen"):
         unseen_type.sources({"of": "m", "types": {"a": {"at": "identity"}}})
@@ -157,7 +157,7 @@ def test_a_pair_is_reversed_where_both_differences_are_told_from_nothing() -> No
 
     def found(good: np.ndarray, frail: np.ndarray) -> list[float]:
         rows = [
-            replace(row(float(values[0]), values[1:].tolist(), weights=f"d/r{at}-t-s0"), metric=name, group="task")
+            replace(row(float(values[0]), values[1:].tolist(), model=f"d/r{at}-t-s0"), metric=name, group="task")
             for name, table in (("effectiveness", good), ("fragility", frail))
             for at, values in enumerate(table)
         ]
@@ -180,14 +180,12 @@ def test_means_over_training_seeds_stand_for_their_ranker() -> None:
     names = {"d/a-t-s0": 1.0, "d/a-t-s1": 9.0, "d/a-t": 5.0, "d/b-t-s0": 3.0}
     rows = [
         replace(
-            row(sign * value, [sign * value + x * value for x in (0.1, 0, -0.1)], weights=name),
-            metric=metric,
-            group="q",
+            row(sign * value, [sign * value + x * value for x in (0.1, 0, -0.1)], model=name), metric=metric, group="q"
         )
         for name, value in names.items()
         for metric, sign in (("effectiveness", 1), ("fragility", 1))
     ]
-    found = {one.weights: one.value for one in order_reversal.compute(rows, **order_reversal.PARAMS)}
+    found = {one.model: one.value for one in order_reversal.compute(rows, **order_reversal.PARAMS)}
     assert len(set(found.values())) == 1
     assert found["d/a-t"] == pytest.approx((5 - 3) / 0.2 - 1.96, abs=1e-3)
 
@@ -195,7 +193,7 @@ def test_means_over_training_seeds_stand_for_their_ranker() -> None:
 def test_the_worst_of_several_attacks() -> None:
     analysis = registry.find("analyses", "ranking_tasks")
     params = {
-        "weights": ["d/w-t-s0"], "methods": ["plain"], "dataset": "d", "split": "test", "steps": [0, 30],
+        "checkpoints": ["d/w-t-s0"], "methods": ["plain"], "dataset": "d", "split": "test", "steps": [0, 30],
         "tasks": {"query": ["swap/5", "key/5"], "type": ["to/1"]}, "other": ["type"],
     }  # fmt: skip
     values = {

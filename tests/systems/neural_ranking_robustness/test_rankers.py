@@ -275,7 +275,7 @@ def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> N
     assert (len(asked), max(map(len, asked))) == (10, 6)
     ranker(queries["test"])
     assert len(asked) == 13  # three queries more, no document
-    index = Ref("weights", "trec_documents/mine-index-s0")
+    index = Ref("checkpoints", "trec_documents/mine-index-s0")
     other, _, none = ranked_collection.trained(
         tmp / "other", {**inputs, index: file}, queries, "sentence_encoder", "index",
         built={"index": index.name, "length": 6},
@@ -292,7 +292,7 @@ def test_vectors_are_made_once(made: Made, monkeypatch: pytest.MonkeyPatch) -> N
         )(queries["test"])
 
 
-def test_wrong_weights_and_models_are_told(made: Made) -> None:
+def test_wrong_model_and_models_are_told(made: Made) -> None:
     inputs, queries, tmp = made
     _, _, file = ranked_collection.trained(tmp, inputs, queries, "bm25", "index")
     params = {**_interactions.PARAMS, **ranked_collection.COLLECTIONS, "filters": 4}

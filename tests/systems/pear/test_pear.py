@@ -149,7 +149,7 @@ def test_each_reward_gives_another_policy(tmp_path: Path) -> None:
     assert nets.state_bytes(again) == states[1]
 
 
-# ------------------------------------------------------------------ the campaign
+# ------------------------------------------------------------------ the benchmark
 
 
 def test_completions_stand_behind_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def write(path: Path, half: float, errors: list[float], prior: list[float]) -> P
 @pytest.fixture
 def found(tmp_path: Path) -> dict[Any, Path]:
     """A narrow box, which did not grow, and a wide one."""
-    refs_of = [refs.weights("capsule_bodies", "heatmap_net", "examiner", n) for n in range(2)]
+    refs_of = [refs.checkpoint("capsule_bodies", "heatmap_net", "examiner", n) for n in range(2)]
     return {
         refs_of[0]: write(tmp_path / "0", 0.03, [0.05, 0.3, 0.1, 0.09], [0.06] * 4),
         refs_of[1]: write(tmp_path / "1", 0.06, [0.15, 0.25, 0.2, 0.4], [0.05] * 4),
@@ -110,7 +110,7 @@ def summary(found: dict[Any, Path], **options: Any) -> dict[tuple[str, int, str 
     job = Measurement({**params, "dataset": "capsule_bodies", **options}, found, 0, {})
     rows: dict[tuple[str, int, str | None], list[float]] = {}
     for one in region_summary.measure(job):
-        searcher = int(one.weights[-1])
+        searcher = int(one.model[-1])
         rows.setdefault((one.metric, searcher, one.group), []).append(one.value)
     return rows
 
@@ -239,7 +239,7 @@ def test_full_claims_ask_for_nothing_that_train_sh_does_not_write(released: Path
     rows = {key[:2] for key in read(released)}
     claims = yaml.safe_load(cards.file("pose-examiner").read_text())["claims"]
     asked = [
-        (given["metric"], f"smpl_bodies/{given['weights']}-s1")  # searcher 1 and run 1 have all
+        (given["metric"], f"smpl_bodies/{given['model']}-s1")  # searcher 1 and run 1 have all
         for name, claim in claims.items()
         if name.endswith("_full")
         for given in selections(claim["value"])

@@ -146,7 +146,7 @@ def test_the_tested_model_is_asked_as_the_benchmark_asks_it(tmp_path: Path) -> N
     made = training_jobs.job(
         "heatmap_net",
         "examiner",
-        inputs={refs.weights("tiny", "heatmap_net", "poses", 0): weights},
+        inputs={refs.checkpoint("tiny", "heatmap_net", "poses", 0): weights},
         model_params={"width": 4},
         **BRIEF,
     )

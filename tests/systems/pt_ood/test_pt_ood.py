@@ -56,7 +56,7 @@ def test_simclr_looks_at_no_label_and_finds_twins() -> None:
     assert set(state) == set(fresh.state_dict())  # no projection
 
 
-def test_random_weights_are_those_that_training_begins_with() -> None:
+def test_random_model_are_those_that_training_begins_with() -> None:
     from shiftbench.plugins.trainers import _loop
 
     job = training_jobs.job("convnet", "random_init")
@@ -124,7 +124,7 @@ def test_a_probe_is_as_good_as_scikit_learns(projection: Path) -> None:
 
     known, held = blurred(400, 1), blurred(400, 2)
     begin, _ = train_weights(training_jobs.job("projection", "random_init"))
-    start = refs.weights("pretraining_tiny", "projection", "random_init", 7)
+    start = refs.checkpoint("pretraining_tiny", "projection", "random_init", 7)
     file = training_jobs.write(projection / "start.safetensors", begin)
     job = training_jobs.job("projection", "linear_probe", inputs={start: file}, train=known, c=[0.01])
     state, _ = train_weights(job)
@@ -148,11 +148,11 @@ def test_a_probe_starts_where_its_options_say() -> None:
     trainer = registry.find("trainers", "linear_probe")
     context = {"dataset": "known_2", "model": "convnet", "seed": 3}
     own = {"learnt_from": "pretraining_{dataset}", "start": "erm", "same_seed": True}
-    assert trainer.needs({**trainer.PARAMS, **own, **context})[0] == refs.weights(
+    assert trainer.needs({**trainer.PARAMS, **own, **context})[0] == refs.checkpoint(
         "pretraining_known_2", "convnet", "erm", 3
     )
     public = trainer.needs({**trainer.PARAMS, **context})[0]
-    assert public == refs.weights("imagenet", "convnet", "pretrained", 0)
+    assert public == refs.checkpoint("imagenet", "convnet", "pretrained", 0)
 
 
 # --- separability ---------------------------------------------------------------------------------
@@ -183,10 +183,10 @@ def test_separability_and_margin_of_features_that_are_known(projection: Path) ->
     inputs = {refs.shards(name, "test"): stored(projection / name, samples) for name, samples in sets.items()}
     state, _ = train_weights(training_jobs.job("convnet", "erm", epochs=2))
     name = "id/convnet-erm-s0"
-    inputs[Ref("weights", name)] = training_jobs.write(projection / "w.safetensors", state)
+    inputs[Ref("checkpoints", name)] = training_jobs.write(projection / "w.safetensors", state)
     model = {"use": "convnet", "options": registry.find("models", "convnet").PARAMS}
     params = {
-        **analysis.PARAMS, "ood": "ood", "named": "pt", "dataset": "id", "split": "test", "weights": [name],
+        **analysis.PARAMS, "ood": "ood", "named": "pt", "dataset": "id", "split": "test", "checkpoints": [name],
     }  # fmt: skip
     assert set(analysis.needs(params)) == set(inputs)
     found = list(analysis.measure(Measurement(params, inputs, 0, {name: model})))
@@ -323,9 +323,9 @@ def test_membership(scale: str, choices: int) -> None:
         assert familiar < classes(given, "pretraining")
         assert not familiar & classes(given, f"pretraining_known_{number}")
         assert not familiar & classes(given, f"known_{number}")
-        campaign = given.campaigns[f"split_{number}"]
-        assert campaign.val_sets == (("photo_patches", "val"),)  # of no set that is tested
-        assert not {name for name, _ in campaign.val_sets} & set(campaign.ood_groups)
+        benchmark = given.benchmarks[f"split_{number}"]
+        assert benchmark.val_sets == (("photo_patches", "val"),)  # of no set that is tested
+        assert not {name for name, _ in benchmark.val_sets} & set(benchmark.ood_groups)
         assert given.analyses[f"separability_{number}"].options["ood"] == f"unknown_{number}"
     chosen = [frozenset(classes(given, f"known_{number}")) for number in range(1, choices + 1)]
     assert len(set(chosen)) == choices
@@ -336,30 +336,30 @@ def test_adding_a_backbone_is_one_row() -> None:
     given = params()
     probe = given.trainers["probe_random"]
     row = type(probe)(**{**probe.model_dump(exclude_none=True), "start": "pgd"})
-    weights = given.campaigns["split_1"].weights[0]
+    weights = given.benchmarks["split_1"].weights[0]
     more = weights.model_copy(update={"trainers": (*weights.trainers, "probe_robust")})
-    campaign = given.campaigns["split_1"].model_copy(update={"weights": (more,)})
+    benchmark = given.benchmarks["split_1"].model_copy(update={"models": (more,)})
     wider = given.model_copy(
         update={
             "trainers": {**given.trainers, "probe_robust": row},
-            "campaigns": {**given.campaigns, "split_1": campaign},
+            "benchmarks": {**given.benchmarks, "split_1": benchmark},
         }
     )
     before, after = (plans.Plan.of(one).artifacts for one in (given, wider))
-    added = {ref.name for ref in after.keys() - before.keys() if ref.kind == "weights"}
+    added = {ref.name for ref in after.keys() - before.keys() if ref.kind == "checkpoints"}
     assert added == {"pretraining/convnet-pgd-s1", "known_1/convnet-probe_robust-s1"}
     for ref, cell in before.items():
-        if ref.kind in ("shards", "weights", "records", "scores"):
+        if ref.kind in ("shards", "checkpoints", "records", "scores"):
             assert after[ref].fingerprint == cell.fingerprint
 
 
 def test_full_scale_chooses_options_by_classes_that_are_not_tested() -> None:
     given = params("/full")
-    assert set(given.campaigns) == {"cifar10", "cifar100", "oxford_pet", "food101"}
-    for campaign in given.campaigns.values():
-        ((name, _),) = campaign.val_sets
+    assert set(given.benchmarks) == {"cifar10", "cifar100", "oxford_pet", "food101"}
+    for benchmark in given.benchmarks.values():
+        ((name, _),) = benchmark.val_sets
         held = classes(given, name)
-        tested = [classes(given, one) for one in campaign.ood_groups if one in ("familiar", "unseen")]
+        tested = [classes(given, one) for one in benchmark.ood_groups if one in ("familiar", "unseen")]
         assert len(tested) == 2
         assert not held & set.union(*tested)
 

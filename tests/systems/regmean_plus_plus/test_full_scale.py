@@ -40,7 +40,7 @@ def test_a_clip_tower_of_transformers_is_merged_under_our_names(tmp_path: Path) 
         )
         state, _ = train_weights(made)
         assert torch.equal(state["head.weight"], nets.read_state(heads)["head.weight"])
-        inputs[refs.weights("tiny", "clip", name)] = training_jobs.write(
+        inputs[refs.checkpoint("tiny", "clip", name)] = training_jobs.write(
             tmp_path / f"{name}.safetensors", state, CLASSES
         )
     inputs |= {ref: path for ref, path in written(tmp_path / "vit", *tuned()).items() if ref.kind == "shards"}
@@ -147,7 +147,7 @@ def test_the_released_code_on_transformers_modules_gives_the_same_net(tmp_path: 
         given = {"trainer": "given", "params": {"path": str(file)}}
         made = replace(job("regmean"), model="clip_vision", model_params=options, **given)
         state, _ = train_weights(made)
-        found[refs.weights("tiny", "clip", name)] = training_jobs.write(
+        found[refs.checkpoint("tiny", "clip", name)] = training_jobs.write(
             tmp_path / f"{name}.safetensors", state, CLASSES
         )
     shared = written(tmp_path / "vit", *tuned())

@@ -44,7 +44,7 @@ def test_grams_are_means_over_tokens_and_shrinking_keeps_the_diagonal() -> None:
     assert torch.allclose(shrunk[0, 1], found.mean("layer")[0, 1] / 2)
 
 
-def test_one_sample_gives_finite_weights_and_says_so_in_the_log(inputs: dict[Ref, Path]) -> None:
+def test_one_sample_gives_finite_model_and_says_so_in_the_log(inputs: dict[Ref, Path]) -> None:
     """Done means: a singular Gram matrix."""
     for trainer in ("regmean", "regmean_plus_plus"):
         made = job(trainer, inputs, samples=1, shrink=1.0)
@@ -245,7 +245,7 @@ def test_a_task_is_learnt_under_its_own_head_and_others_stay(tmp_path: Path) -> 
     assert final["val_accuracy"] == pytest.approx((final["val_accuracy_left"] + final["val_accuracy_right"]) / 2)
     assert final["val_accuracy"] > 0.6
     path = training_jobs.write(tmp_path / "start.safetensors", start, CLASSES)
-    inputs = {refs.weights("tiny", "vit", "start"): path}
+    inputs = {refs.checkpoint("tiny", "vit", "start"): path}
     tuned_on, rows = train_weights(job("multitask", inputs, start="start", tasks=["left"], head=False, epochs=1))
     assert torch.equal(tuned_on["head.weight"], start["head.weight"])
     assert not torch.equal(tuned_on["norm.bias"], start["norm.bias"])

@@ -35,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, tor
     for name in ARMS:
         state, _ = train_weights(small(name, dict(options[name]), inputs, splits))
         file = training_jobs.write(folder / f"{name}.safetensors", state, camelyon17.CLASSES)
-        inputs[refs.weights("camelyon17", NET, name, 0)] = file
+        inputs[refs.checkpoint("camelyon17", NET, name, 0)] = file
         found[name] = state
     return found
 
@@ -47,7 +47,7 @@ def small(name: str, own: dict[str, Any], inputs: dict[Ref, Path], splits: dict[
     asked = {**plugin.PARAMS, **own, "steps": 6, "batch_size": 4}
     asked |= {"every": 2} if asked.get("every") else {}
     context = {"dataset": "camelyon17", "model": NET, "seed": 0}
-    needed = [ref for ref in plugin.needs({**asked, **context}) if ref.kind == "weights"]
+    needed = [ref for ref in plugin.needs({**asked, **context}) if ref.kind == "checkpoints"]
     sgd = {"use": "sgd", "options": {"momentum": 0.9, "nesterov": False, "head": 1.0, "decay_all": True}}
     model = registry.find("models", NET)
     return TrainJob(

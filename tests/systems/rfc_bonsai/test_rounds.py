@@ -57,7 +57,7 @@ def learnt(tmp_path: Path) -> dict[Ref, Path]:
     ):
         state, _ = train_weights(job(trainer, inputs=found, **options))
         file = training_jobs.write(tmp_path / f"{name}.safetensors", state, ("no", "yes"))
-        found = {**found, refs.weights("tiny", "two_channel_mlp", name, 0): file}
+        found = {**found, refs.checkpoint("tiny", "two_channel_mlp", name, 0): file}
     return found
 
 
@@ -183,7 +183,7 @@ def test_a_round_works_where_the_earlier_one_fails(tmp_path: Path) -> None:
     accuracy = {}
     for name in ("round_0", "round_1"):
         net = _loop.fresh_net(made)
-        path = inputs[refs.weights("tiny", "two_channel_mlp", name, 0)]
+        path = inputs[refs.checkpoint("tiny", "two_channel_mlp", name, 0)]
         nets.load_into(net, nets.read_state(path), path)
         other = [one for one in samples(400, 2) if one.fields["image"][..., 1 - one.fields["label"]].any()]
         x = torch.from_numpy(two_channel_mlp.prepare_batch(other, {"size": 14}))

@@ -221,13 +221,13 @@ def test_the_full_scale_runs_on_a_miniature(tmp_path: Path, monkeypatch: pytest.
     miniature_texts.fineweb_edu(files)
     monkeypatch.chdir(tmp_path)
     own = yaml.safe_load((HOME / "params.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**own, "benchmarks": {}}))
     few = {**SHORT, "tokens": 10 * 64, "warmup_steps": 2, "seen": [2, 9], "layers": ["blocks.0."]}
     small = {
         "models": {"llama_1b": {**SMALL, "path": ""}},
         "trainers": {"adamw": {k: few[k] for k in (*SHORT, "tokens", "warmup_steps")}, "muon": few, "root": few},
         "analyses": {"ns_error": {"spectra": {"gaussian": {"32x32": 2}}}, "training_log": {"last": 2}},
-        "bootstrap": {"draws": 20},
+        "bootstrap": {"resamples": 20},
     }
     overlay = loading.merge(cards.load("root-optimizer").params["full"], small)
     (tmp_path / "params").mkdir()
@@ -239,7 +239,7 @@ def test_the_full_scale_runs_on_a_miniature(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(table, pl.DataFrame)
     losses = table.filter(metric="training_loss", seed=0)
     arms = {f"fineweb_edu/llama_1b-{name}-s0" for name in ("adamw", "muon", "root")}
-    assert set(losses["weights"]) == arms
+    assert set(losses["model"]) == arms
     assert losses["n"].to_list() == [2, 2, 2]
     assert table.filter(metric="nll", seed=0)["value"].is_between(2, 6).all()
     momenta = table.filter(metric="ns_error", dataset="momentum")

@@ -59,12 +59,12 @@ def test_at_full_scale_one_zone_and_two_have_as_many_tiles_as_the_smallest() -> 
 
 def test_every_pair_is_evaluated_and_no_target_is_learnt_from() -> None:
     pairs = set()
-    for name, campaign in PARAMS["campaigns"].items():
+    for name, benchmark in PARAMS["benchmarks"].items():
         if name in ("a", "b", "c") or name.startswith("not_"):
-            learnt = {campaign["dataset"]} | {w.get("dataset") for w in campaign["weights"]}
-            for shift in campaign["shifts"]:
+            learnt = {benchmark["dataset"]} | {w.get("dataset") for w in benchmark["models"]}
+            for shift in benchmark["shifts"]:
                 target = PARAMS["shifts"][shift]["dataset"]
-                pairs.add((campaign["dataset"], target))
+                pairs.add((benchmark["dataset"], target))
                 for source in filter(None, learnt):
                     assert target not in (source, *options(source).get("of", ()))
     single = {(one, two) for one in ZONES for two in ZONES if one != two}
@@ -98,18 +98,18 @@ def test_the_results_of_a_detector_are_scored_on_the_released_layout(
             "pd": {"use": "accuracy_drop_relative", "of": "map"},
             "h": {"use": "harmonic_mean", "of": "map"},
         },
-        "bootstrap": {"draws": 20},
-        "campaigns": {
+        "bootstrap": {"resamples": 20},
+        "benchmarks": {
             "cz_a": {
                 "dataset": "cz_a",
-                "weights": [{"models": ["theirs"], "trainers": ["given"]}],
+                "models": [{"architectures": ["theirs"], "trainers": ["given"]}],
                 "shifts": ["to_cz_b"],
                 "metrics": ["map", "pd", "h"],
             }
         },
     }
     own = yaml.safe_load((ROOT / "params.yaml").read_text())
-    Path("params.yaml").write_text(yaml.safe_dump({**own, "campaigns": {}}))
+    Path("params.yaml").write_text(yaml.safe_dump({**own, "benchmarks": {}}))
     Path("params").mkdir()
     Path("params/mine.yaml").write_text(yaml.safe_dump(overlay))
     planned, made = plan.load("mine")

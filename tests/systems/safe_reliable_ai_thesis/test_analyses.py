@@ -41,13 +41,13 @@ def test_a_trainer_that_does_not_watch_is_told() -> None:
 
 
 def test_trainers_choose_what_is_looked_at() -> None:
-    params = {"weights": ["toy/net-erm-s0", "toy/net-noisy-s0"], "trainers": ["noisy"]}
+    params = {"checkpoints": ["toy/net-erm-s0", "toy/net-noisy-s0"], "trainers": ["noisy"]}
     assert [ref.name for ref in overfitting.needs(params)] == ["toy/net-noisy-s0"]
     assert len(overfitting.needs({**params, "trainers": []})) == 2
     names = [ref.name for ref in memorised.needs({**params, "trainer": "noisy", "severity": 0.2})]
     assert names[0] == "toy/net-noisy-s0"
     assert sum("label_noise" in name for name in names) == 1
-    with pytest.raises(ParamsError, match="no weights of the campaign are of trainer 'nosy'"):
+    with pytest.raises(ParamsError, match="no weights of the benchmark are of trainer 'nosy'"):
         memorised.needs({**params, "trainer": "nosy", "severity": 0.2})
 
 
@@ -67,7 +67,7 @@ def test_levels_of_records_by_hand() -> None:
 
 def test_a_method_is_compared_with_none() -> None:
     weights = ["few/net-erm-s0", "few/other-erm-s0"]
-    params = {"weights": weights, "method": "ts", "dataset": "all", "split": "test"}
+    params = {"checkpoints": weights, "method": "ts", "dataset": "all", "split": "test"}
     params |= {"nets": ["few/net-erm"]}
     names = [ref.name for ref in lowered_class.needs(params)]
     assert names == [

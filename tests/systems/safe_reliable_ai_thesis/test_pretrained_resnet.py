@@ -24,7 +24,7 @@ def released(monkeypatch: pytest.MonkeyPatch) -> Any:
     return net
 
 
-def test_training_starts_from_the_released_weights_but_for_stem_and_head(released: Any) -> None:
+def test_training_starts_from_the_released_model_but_for_stem_and_head(released: Any) -> None:
     job = training_jobs.job(NAME, "watched_erm")
     begun = _loop.fresh_net(job).state_dict()
     fresh = ("body.conv1.weight", "head.weight", "head.bias")
@@ -95,7 +95,10 @@ def test_every_net_of_the_full_scale_is_the_released_one() -> None:
     card = cards.load("safe-reliable-ai-thesis")
     full = card.params["full"]
     models = {
-        name for campaign in full["campaigns"].values() for weights in campaign["weights"] for name in weights["models"]
+        name
+        for benchmark in full["benchmarks"].values()
+        for weights in benchmark["models"]
+        for name in weights["models"]
     }
     assert models == {NAME}
     assert registry.find("models", NAME).PARAMS["weights"] == "IMAGENET1K_V1"

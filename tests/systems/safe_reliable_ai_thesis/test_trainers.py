@@ -32,7 +32,7 @@ def job(tmp_path: Path, trainer: str, raters: int = 2, **options: Any) -> TrainJ
         head: Any = net.get_submodule("head")
         head.weight.data *= 20  # sure of itself
         file = training_jobs.write(tmp_path / f"{name}{seed}.safetensors", net.state_dict())
-        inputs[refs.weights("tiny", "convnet", name, seed)] = file
+        inputs[refs.checkpoint("tiny", "convnet", name, seed)] = file
     module = registry.find("trainers", trainer)
     known = {key: value for key, value in given.items() if key in module.PARAMS}
     made = training_jobs.job("convnet", trainer, inputs=inputs, model_params=SMALL, **known)
@@ -180,7 +180,7 @@ def test_what_is_needed_follows_from_what_is_asked() -> None:
     for arm in ARMS:
         module = registry.find("trainers", arm)
         needs = module.needs({**module.PARAMS, **context})
-        names[arm] = [ref.name for ref in needs if ref.kind == "weights"]
+        names[arm] = [ref.name for ref in needs if ref.kind == "checkpoints"]
     assert names["label_smoothing"] == []
     assert names["mcls_curriculum"] == ["others/convnet-erm-s3"]
     assert names["hcls_curriculum"] == [f"others/convnet-erm-s{seed}" for seed in range(5)]

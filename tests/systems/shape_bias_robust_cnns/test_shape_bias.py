@@ -116,7 +116,7 @@ def test_released_answers_are_replayed(tmp_path: Path) -> None:
     answers(home / f"{name}-trained-CNNs", f"{name}_alexnet_session-1.csv", {"cat1-oven2": "cat"})
     params = {**released_decisions.PARAMS, "path": str(tmp_path), "dataset": "cues", "split": "test"}
     rows = list(released_decisions.measure(Measurement(params, {}, 0, {})))
-    assert [(row.weights.split("/")[1], row.key, row.value) for row in rows] == [
+    assert [(row.model.split("/")[1], row.key, row.value) for row in rows] == [
         ("alexnet-released-s0", "airplane1-bicycle2", 1.0),
         ("alexnet-released-s0", "cat7-elephant3", 0.0),
         ("alexnet_pytorch-released-s0", "cat1-oven2", 1.0),
@@ -153,7 +153,7 @@ def pair(tmp_path: Path, **options: Any) -> list[Observation]:
         "shifts": ["patch_scramble/1"],
         "dataset": "d",
         "split": "test",
-        "weights": ["d/net-erm-s1", "d/net-adversarial-s1"],
+        "checkpoints": ["d/net-erm-s1", "d/net-adversarial-s1"],
         **options,
     }
     keys = [f"d/test/n0{at}/ILSVRC2012_val_0000000{at}" for at in range(1, 5)]
@@ -164,7 +164,7 @@ def pair(tmp_path: Path, **options: Any) -> list[Observation]:
         ("net-adversarial", "patch_scramble", "1"): [False, True, True, True],
     }
     inputs = {
-        refs.records(Ref("weights", f"d/{arm}-s1"), "plain", f"d/test/{shift}", at): records(
+        refs.records(Ref("checkpoints", f"d/{arm}-s1"), "plain", f"d/test/{shift}", at): records(
             tmp_path, f"{arm}{shift}", keys, correct
         )
         for (arm, shift, at), correct in hits.items()
@@ -177,7 +177,7 @@ def test_a_list_of_what_both_get_right_is_made_from_records(tmp_path: Path) -> N
     rows = pair(tmp_path)
     both = {row.key[-1]: row.value for row in rows if row.metric == "both_correct"}
     assert both == {"1": 1.0, "2": 0.0, "3": 0.0, "4": 1.0}
-    seen = {(row.weights, row.key[-1]): row.value for row in rows if row.metric == "cl_accuracy"}
+    seen = {(row.model, row.key[-1]): row.value for row in rows if row.metric == "cl_accuracy"}
     assert seen == {
         ("d/net-erm-s1", "1"): 1.0,
         ("d/net-erm-s1", "4"): 1.0,

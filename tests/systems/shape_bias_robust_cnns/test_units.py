@@ -54,7 +54,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
         trainer = name.split("-")[1]
         own = {"steps": 1} if trainer == "adversarial" else {}
         state = train_weights(training_jobs.job("convnet", trainer, epochs=1, batch_size=16, **own))[0]
-        found[Ref("weights", name)] = training_jobs.write(home / f"{trainer}.safetensors", state)
+        found[Ref("checkpoints", name)] = training_jobs.write(home / f"{trainer}.safetensors", state)
     return found
 
 
@@ -72,7 +72,7 @@ def job(module: ModuleType, inputs: dict[Ref, Path], **options: Any) -> Measurem
         "samples": 30,
         "dataset": "tiny",
         "split": "test",
-        "weights": list(NAMES),
+        "checkpoints": list(NAMES),
         **options,
     }
     assert set(module.needs(params)) <= set(inputs)
@@ -82,12 +82,12 @@ def job(module: ModuleType, inputs: dict[Ref, Path], **options: Any) -> Measurem
 
 def measured(module: ModuleType, given: Measurement) -> dict[tuple[str, str, str], float]:
     rows: list[Observation] = list(module.measure(given))
-    return {(row.weights, row.metric, row.key + (row.shift or "")): row.value for row in rows}
+    return {(row.model, row.metric, row.key + (row.shift or "")): row.value for row in rows}
 
 
 def maps(given: Measurement, name: str, place: str) -> dict[str, np.ndarray]:
     """Return what the layers give, computed without hooks: the net's modules one after the other."""
-    predictor = given.predictor(Ref("weights", name))
+    predictor = given.predictor(Ref("checkpoints", name))
     samples = given.samples(_units.place(place, given.params))
     x = torch.from_numpy(predictor.prepare(samples)).float() / 127.5 - 1.0
     found = {}
@@ -110,7 +110,7 @@ def test_smoothness_and_noise_of_every_unit(inputs: dict[Ref, Path]) -> None:
     given = job(unit_simplicity, inputs, standard="convnet-erm")
     found = measured(unit_simplicity, given)
     for name in NAMES:
-        kernels = given.predictor(Ref("weights", name)).net.body[0].weight.detach().numpy()
+        kernels = given.predictor(Ref("checkpoints", name)).net.body[0].weight.detach().numpy()
         for at, kernel in enumerate(kernels):
             unit = kernel.astype(np.float64) / np.sqrt((kernel.astype(np.float64) ** 2).sum())
             assert found[name, "kernel_tv", f"kernel_{at:04d}"] == pytest.approx(sum(map(variation, unit)), abs=1e-6)
@@ -138,7 +138,7 @@ def test_an_ablated_unit_gives_zeros_and_nothing_is_left_behind(inputs: dict[Ref
     """Setting a unit's gain and offset to zero before the rectifier is the same as cutting it out behind."""
     given = job(unit_ablation, inputs, shifts=["gaussian_noise/1.5"], layers={"conv3": "body.10"})
     found = measured(unit_ablation, given)
-    predictor = given.predictor(Ref("weights", NAMES[0]))
+    predictor = given.predictor(Ref("checkpoints", NAMES[0]))
     pictures = given.samples(_units.place("gaussian_noise/1.5", given.params))
     labels = np.array([one.fields["label"] for one in pictures])
     logits = predictor(pictures)["logits"]
@@ -287,7 +287,7 @@ def test_layers_arms_and_shifts_that_are_not_there_are_said(inputs: dict[Ref, Pa
         measured(unit_inputs, job(unit_inputs, inputs, layers={"conv1": "body.99"}))
     with pytest.raises(ParamsError, match="no shift with its severity"):
         unit_simplicity.needs(
-            {**unit_simplicity.PARAMS, "noisy": "noise", "dataset": "d", "split": "test", "weights": []}
+            {**unit_simplicity.PARAMS, "noisy": "noise", "dataset": "d", "split": "test", "checkpoints": []}
         )
     with pytest.raises(ParamsError, match="no convolution"):
         _units.first_convolution(torch.nn.Linear(2, 2))

@@ -60,7 +60,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
         job = training_jobs.job(model, trainer, seed=seed, epochs=1)
         file = root / f"{model}{seed}.safetensors"
         file.write_bytes(nets.state_bytes(train_weights(job)[0]))
-        found[refs.weights("learnt", model, trainer, seed)] = file
+        found[refs.checkpoint("learnt", model, trainer, seed)] = file
     return found
 
 

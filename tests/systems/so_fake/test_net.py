@@ -167,8 +167,8 @@ def test_arms_differ_in_generators_alone(scale: str) -> None:
 
 
 def test_nets_of_the_card_are_trained_alike() -> None:
-    campaign = CARD["params"]["embedded"]["campaigns"]["generators"]
-    arms = [{key: value for key, value in own.items() if key != "dataset"} for own in campaign["weights"]]
+    benchmark = CARD["params"]["embedded"]["benchmarks"]["generators"]
+    arms = [{key: value for key, value in own.items() if key != "dataset"} for own in benchmark["models"]]
     assert arms[0] == arms[1] == arms[2]
     assert arms[3] == {**arms[0], "models": ["residual_statistics"], "trainers": ["forgery_baseline"]}
     assert len(arms[0]["seeds"]) >= 3

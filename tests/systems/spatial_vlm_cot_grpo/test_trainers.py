@@ -65,7 +65,7 @@ def job(trainer: str, inputs: dict[Ref, Path] | None = None, seed: int = 0, **pa
 
 @pytest.fixture
 def start(tmp_path: Path) -> dict[Ref, Path]:
-    ref = refs.weights("spatial_scenes", "patch_decoder", "spatial_base", 0)
+    ref = refs.checkpoint("spatial_scenes", "patch_decoder", "spatial_base", 0)
     state = dict(net().state_dict())
     return {ref: training_jobs.write(tmp_path / "start.safetensors", state, ())}
 
@@ -193,7 +193,7 @@ def test_groups_that_are_alike_teach_nothing(start: dict[Ref, Path]) -> None:
             sure.head.weight[patch_decoder.encoded("A", {})[0]] += 1000 * sure.norm.weight
             sure.head.weight.mul_(1000)
         training_jobs.write(path, dict(sure.state_dict()), ())
-        assert ref.kind == "weights"
+        assert ref.kind == "checkpoints"
     for equal in spatial_grpo.EQUAL:
         state, log = train_weights(job("spatial_grpo", start, **SHORT, equal=equal))
         assert {value for _, name, value in log if name == "equal_groups"} == {1.0}

@@ -15,7 +15,7 @@ from torch import nn
 from makers import training_jobs
 from shiftbench.base import registry, rng
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import weights
+from shiftbench.base.refs import checkpoint
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.detectors import mds
 from shiftbench.plugins.detectors._rows import Known, Rows
@@ -87,7 +87,7 @@ def job(folder: Path, model: str = "convnet", **options: Any) -> Any:
     file = training_jobs.write(folder / f"{model}.safetensors", before)
     context = {"dataset": "tiny", "model": model, "seed": 0, "start": "random_init"}
     (start, *_) = frozen_head.needs(frozen_head.PARAMS | context)
-    assert start == weights("tiny", model, "random_init", 0)
+    assert start == checkpoint("tiny", model, "random_init", 0)
     return training_jobs.job(model, "frozen_head", model_params=small, inputs={start: file}, **options)
 
 

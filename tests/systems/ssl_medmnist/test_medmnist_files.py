@@ -11,7 +11,7 @@ from makers.medmnist_miniature import SETS, medmnist
 from makers.medmnist_miniature import options as own
 from shiftbench.base import registry
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError
-from shiftbench.base.refs import weights
+from shiftbench.base.refs import checkpoint
 from shiftbench.systems.ssl_medmnist.datasets import _medmnist
 from shiftbench.workflow.stages.train import train_weights
 
@@ -74,7 +74,7 @@ def test_a_resnet_is_pretrained_and_probed_on_a_file_of_the_full_scale(tmp_path:
     )
     state, _ = train_weights(job)
     file = training_jobs.write(tmp_path / "encoder.safetensors", state)
-    start = weights("tiny", "torchvision", "moco_v3", 0)
+    start = checkpoint("tiny", "torchvision", "moco_v3", 0)
     head = training_jobs.job(
         "torchvision", "frozen_head", model_params=model, train=known, inputs={start: file}, epochs=3
     )

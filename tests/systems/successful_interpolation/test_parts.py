@@ -45,7 +45,7 @@ def test_a_mixture_of_strength_0_is_the_image_and_grows() -> None:
 def test_tunings_of_a_seed_see_the_same_images_and_begin_where_they_should(tmp_path: Path) -> None:
     start = train_weights(training_jobs.job("strided_convnet", "stepped", steps=3, batch_size=8))[0]
     file = training_jobs.write(tmp_path / "w.safetensors", start)
-    given = {Ref("weights", "tiny/strided_convnet-generalist-s0"): file}
+    given = {Ref("checkpoints", "tiny/strided_convnet-generalist-s0"): file}
     seen: list[np.ndarray] = []
     states = []
     move = stepped.augmented
@@ -67,7 +67,7 @@ def test_tunings_of_a_seed_see_the_same_images_and_begin_where_they_should(tmp_p
 def test_prototypes_are_nearest_means(tmp_path: Path) -> None:
     start = train_weights(training_jobs.job("convnet", "erm", epochs=1))[0]
     file = training_jobs.write(tmp_path / "w.safetensors", start)
-    given = {Ref("weights", "imagenet/convnet-pretrained-s0"): file}
+    given = {Ref("checkpoints", "imagenet/convnet-pretrained-s0"): file}
     job = training_jobs.job("convnet", "prototypes", inputs=given, per_class=4)
     state = train_weights(job)[0]
     net: Any = registry.find("models", "convnet").build(registry.find("models", "convnet").PARAMS, 4)
@@ -103,7 +103,7 @@ def test_a_released_checkpoint_takes_the_place_of_tower_and_head(tmp_path: Path)
     member["module.model.positional_embedding"] = torch.zeros(77, 12)
     member |= {f"module.classification_head.{n}": torch.randn(start[f"head.{n}"].shape) for n in ("weight", "bias")}
     torch.save(member, tmp_path / "model_7.pt")
-    files = {Ref("weights", "tiny/open_clip-zero_shot-s0"): training_jobs.write(tmp_path / "s.safetensors", start)}
+    files = {Ref("checkpoints", "tiny/open_clip-zero_shot-s0"): training_jobs.write(tmp_path / "s.safetensors", start)}
     path = str(tmp_path / "model_{seed}.pt")
     job = training_jobs.job("open_clip", "soup_member", inputs=files, path=path, seed=7)
     state = train_weights(job)[0]
@@ -181,11 +181,11 @@ def test_objectnet_joins_classes_and_loses_its_border(tmp_path: Path) -> None:
 def test_all_members_of_the_pool_begin_at_member_0() -> None:
     """`hparam_info.json`: model_0 is the linear probe that the others were fine-tuned from."""
     params = cards.load("successful-interpolation").params["full"]
-    paths, (pool,) = params["analyses"]["paths"], params["campaigns"]["pools"]["weights"]
+    paths, (pool,) = params["analyses"]["paths"], params["benchmarks"]["pools"]["models"]
     for seed in pool["seeds"]:
         member = f"imagenet/clip_vit_b32-soup-s{seed}"
         origin = interpolation_path.start_of(member, paths)
-        assert origin == Ref("weights", "imagenet/clip_vit_b32-soup-s0")
+        assert origin == Ref("checkpoints", "imagenet/clip_vit_b32-soup-s0")
         assert interpolation_path._label(member, origin.name) == f"soup_{seed}"
     assert 0 not in pool["seeds"]
     assert params["trainers"]["soup"]["path"].format(seed=0).endswith("/model_0.pt")
@@ -195,7 +195,7 @@ def test_the_released_pair_begins_at_its_zero_shot_net() -> None:
     params = cards.load("successful-interpolation").params["full"]
     path = params["analyses"]["zero_shot_path"]
     origin = interpolation_path.start_of("imagenet/clip_vit_l14-released_tuned-s0", path)
-    assert origin == Ref("weights", "imagenet/clip_vit_l14-released_start-s0")
+    assert origin == Ref("checkpoints", "imagenet/clip_vit_l14-released_start-s0")
     names = ("released_start", "released_tuned")
     files = {name: params["trainers"][name]["path"].rpartition("/")[2] for name in names}
     assert files == {"released_start": "zero-shot-vit-l14.pt", "released_tuned": "checkpoint-4-vit-l14.pt"}

@@ -37,7 +37,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[Ref, Path]:
         job = training_jobs.job(
             "strided_convnet", "stepped", inputs=begun, model_params=WIDTHS, steps=12, batch_size=16, **options
         )
-        found[Ref("weights", name)] = training_jobs.write(home / f"{name[5:]}.safetensors", train_weights(job)[0])
+        found[Ref("checkpoints", name)] = training_jobs.write(home / f"{name[5:]}.safetensors", train_weights(job)[0])
     fields = registry.find("tasks", "classification").FIELDS
     for number, (split, shift, severity) in enumerate(
         [("test", "identity", 0), ("val", "identity", 0), ("train", "identity", 0)]
@@ -68,7 +68,7 @@ def analysis(inputs: dict[Ref, Path], **options: Any) -> Measurement:
         "chunk": 7,
         "dataset": "tiny",
         "split": "test",
-        "weights": list(MEMBERS),
+        "checkpoints": list(MEMBERS),
         **options,
     }
     own = {**registry.find("models", "strided_convnet").PARAMS, **WIDTHS}
@@ -92,7 +92,7 @@ def values(rows: list[Observation], **wanted: Any) -> dict[str, float]:
 def test_ends_are_the_stored_nets_and_halves_share_no_picture(inputs: dict[Ref, Path]) -> None:
     rows = observed(inputs)
     for step, name in ((0, START), (100, MEMBERS[1])):
-        predictor = analysis(inputs).predictor(Ref("weights", name))
+        predictor = analysis(inputs).predictor(Ref("checkpoints", name))
         for shift, group in (("identity", "id"), ("fog", "ood"), ("fog", "ood_finding")):
             read = list(shards.read(inputs[refs.shards("tiny", "test", shift, 3 * (shift == "fog"))].parent))
             logits = predictor(read)["logits"]
@@ -219,8 +219,8 @@ def test_wrong_options_are_refused(inputs: dict[Ref, Path], options: dict[str, A
 
 
 def test_other_architectures_and_unknown_classes_are_refused(inputs: dict[Ref, Path], tmp_path: Path) -> None:
-    state = {**nets.read_state(inputs[Ref("weights", MEMBERS[0])]), "extra": torch.zeros(1)}
-    other = {**inputs, Ref("weights", MEMBERS[0]): training_jobs.write(tmp_path / "w.safetensors", state)}
+    state = {**nets.read_state(inputs[Ref("checkpoints", MEMBERS[0])]), "extra": torch.zeros(1)}
+    other = {**inputs, Ref("checkpoints", MEMBERS[0]): training_jobs.write(tmp_path / "w.safetensors", state)}
     with pytest.raises(ModelError, match="extra"):
         observed(other)
     own = pool(inputs)

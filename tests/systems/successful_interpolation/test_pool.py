@@ -28,7 +28,7 @@ OOD = {0: 0.60, 25: 0.66, 50: 0.64, 75: 0.58, 100: 0.50}
 
 def row(metric: str, value: float, group: str | None, step: int | None, **place: Any) -> Row:
     known: dict[str, Any] = {
-        "weights": STARTS[0], "method": "slow", "detector": None, "dataset": "clothes", "split": "test",
+        "model": STARTS[0], "method": "slow", "detector": None, "dataset": "clothes", "split": "test",
         "reference": None, "shift": None, "severity": None, "n": 12, "seed": 0, "unit": "key", "units": 12, **place,
     }  # fmt: skip
     draws = np.full(DRAWS, value)
@@ -99,7 +99,7 @@ def pool(random: np.random.Generator, nets: list[str]) -> list[Row]:
     rows = []
     for seed, start in enumerate(STARTS):
         for net in nets:
-            place = {"weights": start, "method": net, "seed": seed}
+            place = {"model": start, "method": net, "seed": seed}
             rows += path({a: random.random() for a in (0, 50, 80, 100)}, "ood", **place)
             rows += path({a: random.random() for a in (50, 80)}, "stragglers_0.01", "sharpness", **place)
     return rows
@@ -150,4 +150,4 @@ def test_barriers_are_of_other_pictures_than_gains_and_repair_is_a_mean_of_chang
 
 
 def gain(one: Row) -> Row:
-    return row("interpolation_gain", one.value, one.group, None, method=one.method, weights=one.weights, seed=one.seed)
+    return row("interpolation_gain", one.value, one.group, None, method=one.method, model=one.model, seed=one.seed)

@@ -139,7 +139,7 @@ def test_occlusion_maps_overlap_occluders_more_than_random_masks(places: dict[Re
     options = {name: SMALL[name] for name in ("kernels", "positions", "border", "mixtures", "grouping")}
     params = {
         **occlusion_overlap.PARAMS, "shift": "hidden", "severities": [4.0], "options": options,
-        "dataset": "tiny", "split": "test", "weights": [WEIGHTS.name], "methods": [], "campaign": "c",
+        "dataset": "tiny", "split": "test", "checkpoints": [WEIGHTS.name], "methods": [], "benchmark": "c",
     }  # fmt: skip
     asked = occlusion_overlap.needs(params)
     model = {"use": "convnet", "options": NET}
@@ -214,7 +214,7 @@ def test_a_dry_run_on_twenty_images_a_class(tmp_path: Path, places: dict[Ref, Pa
         predictor = nets.TorchPredictor(model.build(options, 10), model, options, "cpu")
     chosen = {**SMALL, "layer": "body.layer2", "dictionary": "target", "refine": True, "confidence": 0.0}
     found = compnet.wrap(predictor, chosen, {})
-    found.at({refs.weights("oodcv", "resnet18", "finetune"): places[WEIGHTS], **made})
+    found.at({refs.checkpoint("oodcv", "resnet18", "finetune"): places[WEIGHTS], **made})
     samples = list(shards.read(tmp_path / "shards/test"))
     assert found(samples)["logits"].shape == (50, 10)
     assert found.head.coefficients.shape == (10, 2, 8, 4, 4)

@@ -82,7 +82,7 @@ def test_the_record_is_read_and_nothing_is_generated(
     assert state["llm.sha256"].numpy().tobytes().hex().startswith(client.identity("smollm2_135m").rpartition("@")[2])
     model = smollm2_options.load(weights(tmp_path, state), params, CLASSES, "cpu", {})
     german = [_language.apply(one, 1.0, RandomStream(0, "l", "d", "k"), to="de") for one in items]
-    with pytest.raises(DataError, match="`shiftbench answers --scale systems/xtrust` records them"):
+    with pytest.raises(DataError, match="`shiftbench answers --config systems/xtrust` records them"):
         model(german)
     kept = answer_cache.Answers(tmp_path / "recorded")
     identity = client.identity("smollm2_135m")
@@ -253,7 +253,7 @@ def test_logs_are_replayed_by_the_official_lists_and_by_ours(series: Path, tmp_p
 
 def test_official_rates_are_those_of_the_file_beside_the_log(series: Path) -> None:
     params = {
-        **official_rates.PARAMS, "path": str(series), "weights": ["d/m-t-s0"], "dataset": "d", "split": "test",
+        **official_rates.PARAMS, "path": str(series), "checkpoints": ["d/m-t-s0"], "dataset": "d", "split": "test",
     }  # fmt: skip
     assert official_rates.needs(params) == []
     with pytest.raises(ParamsError, match="official_rates: name `path`"):
@@ -313,7 +313,7 @@ def test_labels_are_as_many_of_each_language_with_demonstrations_and_without() -
 def measured(module: ModuleType, given: dict[str, list[int]], **options: Any) -> dict[str, float]:
     """Return the mean of an analysis in each place, of answers by method or language."""
     params = {
-        **module.PARAMS, "weights": ["d/m-t-s0"], "dataset": "d", "split": "test",
+        **module.PARAMS, "checkpoints": ["d/m-t-s0"], "dataset": "d", "split": "test",
         "methods": ["plain", "phrase_table"], **options,
     }  # fmt: skip
 
@@ -336,9 +336,9 @@ def test_agreement_of_extractors_by_hand() -> None:
     given = {"plain": [0, 3, 4, 3], "phrase_table": [0, 3, 3, 1]}
     found = measured(extractor_agreement, given, languages=["de", "ru"])
     assert found == {"language_de": 0.5, "language_ru": 0.5}
-    with pytest.raises(ParamsError, match="'phrase_tables' is no method of the campaign"):
+    with pytest.raises(ParamsError, match="'phrase_tables' is no method of the benchmark"):
         measured(extractor_agreement, given, extractors=["plain", "phrase_tables"])
-    with pytest.raises(ParamsError, match="no weights of the campaign are of other"):
+    with pytest.raises(ParamsError, match="no weights of the benchmark are of other"):
         measured(extractor_agreement, given, models=["other"])
 
 

@@ -36,7 +36,7 @@ _KEY = list(formats.METRICS.key)
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compute each campaign twice."""
+    """Compute each benchmark twice."""
     for ref, _, receipt in (*case.of("tables"), *case.of("claims")):
         missing = stages.missing(case, ref)
         if missing:

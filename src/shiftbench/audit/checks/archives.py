@@ -38,7 +38,7 @@ _BESIDE = (".receipt.json", ".run.json")
 _OWN = ("results/report/audit.html", "results/report/audit.json", "results/report/audit.svg")
 """What the audit itself writes."""
 _MADE = {
-    "weights": ("{0}", "{0}.log.parquet"),
+    "checkpoints": ("{0}", "{0}.log.parquet"),
     "features": ("{0}", "{1}.logits.npy"),
     "shards": ("manifest.json", "index.parquet"),
 }

@@ -1,6 +1,6 @@
 """Every published number has its evidence, from its row down to the original bytes.
 
-Pass rule: each row of the tables and each figure of the report belongs to a planned campaign and to weights that it
+Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and to weights that it
 names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds `code`
 and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the check
 incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never pushed;
@@ -125,31 +125,31 @@ def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
 
 def _figures(case: Case) -> Iterator[Finding]:
     """Yield the figures of tables and report that belong to nothing planned."""
-    known = {(name, who) for name in case.plan.campaigns for who in _who(case, name)}
+    known = {(name, who) for name in case.plan.benchmarks for who in _who(case, name)}
     for name, table in case.metrics.items():
-        printed = set(table.select("campaign", "weights").unique().iter_rows())
+        printed = set(table.select("benchmark", "model").unique().iter_rows())
         yield from _foreign(case, Ref("tables", name), Ref("tables", name).path, printed - known)
     report = Ref("report", "index")
     folder = Path(report.path).parent
     for name in ("leaderboard.csv", "curves.csv"):
         if (case.root / folder / name).is_file():
             with (case.root / folder / name).open(newline="") as stream:
-                printed = {(row["campaign"], row["weights"]) for row in csv.DictReader(stream)}
+                printed = {(row["benchmark"], row["model"]) for row in csv.DictReader(stream)}
             yield from _foreign(case, report, str(folder / name), printed - known)
     summary = case.root / folder / "metrics.json"
     if summary.is_file():
-        others = from_json(summary.read_bytes()).keys() - case.plan.campaigns.keys()
+        others = from_json(summary.read_bytes()).keys() - case.plan.benchmarks.keys()
         yield from _foreign(case, report, str(folder / summary.name), {(name, "") for name in others})
 
 
-def _who(case: Case, campaign: str) -> set[str]:
-    """Return the weights of a campaign, and the names of means over their training seeds; also what analyses name."""
-    rows = case.plan.rows(case.plan.campaigns[campaign])
-    names = {row["weights"] for row in rows} | case.observed(campaign, "weights")
+def _who(case: Case, benchmark: str) -> set[str]:
+    """Return the weights of a benchmark, and the names of means over their training seeds; also what analyses name."""
+    rows = case.plan.rows(case.plan.benchmarks[benchmark])
+    names = {row["model"] for row in rows} | case.observed(benchmark, "model")
     return names | {name.rsplit("-s", 1)[0] for name in names}
 
 
 def _foreign(case: Case, ref: Ref, file: str, extra: set[tuple[str, str]]) -> Iterator[Finding]:
-    for campaign, weights in sorted(extra):
-        why = f"figures of {' '.join(filter(None, (campaign, weights)))} are printed, which params do not ask for"
+    for benchmark, weights in sorted(extra):
+        why = f"figures of {' '.join(filter(None, (benchmark, weights)))} are printed, which params do not ask for"
         yield case.failed(ref, why, file=file)

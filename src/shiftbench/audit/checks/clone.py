@@ -40,7 +40,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     _link_own(case, home)
     done = _run(home, scale)
     yield from _compare(case, home / case.plan.params.root, done)
-    said = f" --scale {scale}" if scale else ""
+    said = f" --config {scale}" if scale else ""
     yield Note(f"a clone of HEAD was run{said}; it ended with exit code {done.returncode}")
 
 
@@ -67,7 +67,7 @@ def _scale(case: Case) -> str | None:
         return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
-        with contextlib.suppress(ParamsError):  # an overlay of other campaigns than these
+        with contextlib.suppress(ParamsError):  # an overlay of other benchmarks than these
             if loading.load(base, file) == case.plan.params:
                 return file.stem
     return None
@@ -85,7 +85,7 @@ def _link_own(case: Case, home: Path) -> None:
 
 
 def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
-    """Run the campaign of the clone by its own sources, with empty caches."""
+    """Run the benchmark of the clone by its own sources, with empty caches."""
     empty = home.parent / "home"
     empty.mkdir()
     own = {

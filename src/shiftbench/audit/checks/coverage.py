@@ -31,8 +31,8 @@ _CURE = "make it again, or pull it"
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare what is there with what is planned."""
-    seen = dict.fromkeys(("shards", "records", "features", "scores", "weights", "tables"), 0)
-    of = {"shards": _shards, "weights": _weights, "tables": _table}
+    seen = dict.fromkeys(("shards", "records", "features", "scores", "checkpoints", "tables"), 0)
+    of = {"shards": _shards, "checkpoints": _weights, "tables": _table}
     for ref, _, receipt in case.of(*seen):
         seen[ref.kind] += 1
         try:

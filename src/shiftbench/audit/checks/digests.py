@@ -205,7 +205,7 @@ def _objects(case: Case) -> dict[Path, str | None]:
 
 
 def _below(root: Path, file: Path) -> str | None:
-    """Return a path relative to the output root; None: another root's, such as the default campaign's."""
+    """Return a path relative to the output root; None: another root's, such as the default benchmark's."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 

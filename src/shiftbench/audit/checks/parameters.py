@@ -44,7 +44,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 def _used(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the plugins that a recipe holds, each with its family."""
     found = [(family, content[key]) for key, family in _FAMILIES.items() if isinstance(content.get(key), dict)]
-    metrics = content.get("metrics") if "campaign" in content else None
+    metrics = content.get("metrics") if "benchmark" in content else None
     return found + [("metrics", used) for used in (metrics or {}).values()]
 
 

@@ -40,7 +40,7 @@ Spec = dict[str, Any]
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look at each table alone, then at those that belong together."""
     look = _Look(case)
-    for kind in ("weights", "overlaps", "searches", "analyses", "tables", "claims"):
+    for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "claims"):
         for ref, _, receipt in case.of(kind):
             yield from look.tables(ref, receipt)
     for ref, _, receipt in case.of("records"):
@@ -130,7 +130,7 @@ class _Look:
             self.counts["records judged by their answers"] += len(table)
             return
         dataset, name, *_ = ref.parts
-        weights = Ref("weights", f"{dataset}/{name}")
+        weights = Ref("checkpoints", f"{dataset}/{name}")
         classes = self.evidence.classes(weights)
         if classes is None:
             self._unjudged[weights] += 1  # why, is a finding of `weights`

@@ -15,7 +15,7 @@ from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.evidence import random_calls
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.errors import PluginError
-from shiftbench.base.refs import Ref, ShardsName, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref, ShardsName
 from shiftbench.provenance import code_digest
 
 NUMBER, LEVEL = "A5", 0
@@ -57,8 +57,8 @@ def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
 def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what enters the key of random words: by name, what is expected and what the recipe holds."""
     seed = case.plan.params.seed
-    if ref.kind == "weights":
-        own = WeightsName.of(ref).seed
+    if ref.kind == "checkpoints":
+        own = CheckpointName.of(ref).seed
         return {"training seed": ([seed, own], content.get("seed"))}
     facts: dict[str, tuple[Any, Any]] = {}
     if "seed" in content or "shift" in content or ref.kind in ("records", "tables"):

@@ -8,7 +8,7 @@ no sample of a tested set is, by key or by content, among those that weights lea
 methods as support, and no OOD set has a split that weights learned from, as auxiliary outliers; `HOLDS_TESTED` in
 a trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
 only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that a dataset has across its
-splits fail, too: the number counts them, whoever put them there; the default campaign's datasets have none. Only a
+splits fail, too: the number counts them, whoever put them there; the default benchmark's datasets have none. Only a
 new run asks whether the AUROC of a point is right.From level 1 on, up to 500 tested images are compared with up to
 4,000 learned ones, drawn; nearly equal ones are noted with their number and the nearest (a net's test set may hold
 such by nature).
@@ -92,10 +92,10 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
-    """Return the (dataset, split) that the campaigns behind a search test."""
+    """Return the (dataset, split) that the benchmarks behind a search test."""
     asked = detector_plan.asked(case.plan.params, case.plan._points, ref)
-    campaigns = [case.plan.params.campaigns[name] for name in asked.campaigns]
-    return {(name, one.split) for one in campaigns for name in (one.dataset, *one.ood_groups)}
+    benchmarks = [case.plan.params.benchmarks[name] for name in asked.benchmarks]
+    return {(name, one.split) for one in benchmarks for name in (one.dataset, *one.ood_groups)}
 
 
 def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
@@ -163,22 +163,22 @@ def _searched(case: Case, records: str) -> Ref:
 
 def _known_outliers(case: Case) -> Iterator[Finding]:
     """Look for OOD sets that weights learnt from: their classes are not unknown, whatever the split."""
-    for name, campaign in case.plan.campaigns.items():
-        learnt = {place.parts[0] for place in planned_sets.learnt(case, name)} - {campaign.dataset}
-        for dataset in sorted(learnt & campaign.ood_groups.keys()):
+    for name, benchmark in case.plan.benchmarks.items():
+        learnt = {place.parts[0] for place in planned_sets.learnt(case, name)} - {benchmark.dataset}
+        for dataset in sorted(learnt & benchmark.ood_groups.keys()):
             why = (
-                f"weights of campaign {name} learnt from {dataset}, which is tested as unknown: drop it from `ood`, "
+                f"weights of benchmark {name} learnt from {dataset}, which is tested as unknown: drop it from `ood`, "
                 "or let them learn from another set"
             )
-            yield case.failed(planned_sets.clean_set(case, dataset, campaign.split), why)
+            yield case.failed(planned_sets.clean_set(case, dataset, benchmark.split), why)
 
 
 def _declared(case: Case) -> Iterator[Note]:
     """Tell of weights that hold what is tested."""
-    for name in case.plan.campaigns:
+    for name in case.plan.benchmarks:
         for ref in sorted(planned_sets.weights_of(case, name)):
             if why := planned_sets.holds_tested(case, ref):
-                yield Note(f"{ref.name} of campaign {name} holds what is tested: {why}", limits=True)
+                yield Note(f"{ref.name} of benchmark {name} holds what is tested: {why}", limits=True)
 
 
 def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
@@ -202,7 +202,7 @@ def _shared(case: Case, one: Ref, two: Ref, column: str) -> pa.Array:
 
 
 def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
-    """Look at the overlaps of a campaign: are they of its sets, and do those that must be disjoint share nothing?"""
+    """Look at the overlaps of a benchmark: are they of its sets, and do those that must be disjoint share nothing?"""
     rows = schema.read(case.root / ref.path, form=formats.OVERLAPS).to_pylist()
     sets = [name for _, name in content["sets"]]
     pairs = {frozenset(pair) for pair in itertools.combinations(sets, 2)}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.checks import weights as weights_check
+from shiftbench.audit.checks import checkpoints
 from shiftbench.audit.evidence import environments, shard_folders, weight_files
 from shiftbench.audit.finding import Finding, Note, Verdict, some
 from shiftbench.audit.reproduce import confinement
@@ -104,7 +104,9 @@ def _train(checkout: IsolatedCheckout, net: _Net, seconds: float, **kernels: str
 
 def _trained(case: Case) -> list[Artifact]:
     """Return the nets that learned from shards, in plan order."""
-    return [artifact for _, artifact, _ in case.of("weights") if any(need.kind == "shards" for need in artifact.inputs)]
+    return [
+        artifact for _, artifact, _ in case.of("checkpoints") if any(need.kind == "shards" for need in artifact.inputs)
+    ]
 
 
 def _on_cpu(case: Case, artifact: Artifact) -> bool:
@@ -205,7 +207,7 @@ def _room(checkout: IsolatedCheckout, net: _Net, here: weight_files.Tensors) -> 
 def _other_accuracy(case: Case, checkout: IsolatedCheckout, net: _Net) -> str:
     """Return that the net trained again has another accuracy than the recorded one; empty: it has not."""
     log = training_log.beside(checkout.root / net.ref.path)
-    logged, seen = weights_check.logged(log), weights_check.seen(case, net.ref, net.artifact)
+    logged, seen = checkpoints.logged(log), checkpoints.seen(case, net.ref, net.artifact)
     if logged is None or seen is None:
         return ""
     accuracy, samples = seen

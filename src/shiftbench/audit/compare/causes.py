@@ -9,13 +9,14 @@ from shiftbench.audit.compare import rounding
 from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.provenance import code_digest, recipe
 
-Kind = Literal["params", "code", "data", "weights", "environment", "missing", "unexplained"]
+Kind = Literal["params", "code", "data", "checkpoints", "environment", "missing", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a cause can be; the first five explain, `missing` cannot be told from what is here."""
 _STAGES = (
-    "sources shards previews weights records features overlaps searches scores analyses tables claims samples report"
+    "sources shards previews checkpoints records features overlaps searches scores analyses tables claims samples "
+    "report"
 ).split()
-_BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "weights": "weights"}
+_BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "checkpoints": "checkpoints"}
 _DERIVED = ("tables", "claims", "report")
 _ELSEWHERE = ("system", "cores", "startup")  # no library chooses its code by them, or it excuses nothing
 _NOTED = ("device", "batch_size", "determinism")
@@ -76,11 +77,11 @@ def kind_of(path: str) -> str:
     """Return the kind of an output by its path.
 
     Example:
-        >>> kind_of("data/local/secret/all/fog/3/manifest.json"), kind_of("weights/tiny/net-erm-s0.safetensors")
-        ('shards', 'weights')
+        >>> kind_of("data/local/secret/all/fog/3/manifest.json"), kind_of("checkpoints/tiny/net-erm-s0.safetensors")
+        ('shards', 'checkpoints')
     """
     first, second, *_ = PurePosixPath(path).parts
-    return first if first == "weights" else {"local": "shards"}.get(second, second)
+    return first if first == "checkpoints" else {"local": "shards"}.get(second, second)
 
 
 def ordered(causes: Iterable[Cause]) -> tuple[Cause, ...]:
@@ -105,7 +106,7 @@ def _kind_of_difference(line: str) -> Kind:
     if keys[0] == "bytes":
         return "data"  # the digests that a source declares
     if keys[-1] == "pinned":  # a file of the user's own
-        return "weights" if keys[0] == "model" else "data"
+        return "checkpoints" if keys[0] == "model" else "data"
     return "params"
 
 

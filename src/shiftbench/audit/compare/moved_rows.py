@@ -59,9 +59,9 @@ class Moved:
         key = self.key
         level = "" if key["severity"] is None else f"/{key['severity']:g}"
         place = "/".join(filter(None, (key["dataset"], key["split"], key["shift"]))) + level
-        who = " ".join(filter(None, (key["weights"], key["method"], key["detector"])))
+        who = " ".join(filter(None, (key["model"], key["method"], key["detector"])))
         more = "".join(f", {name} {key[name]}" for name in ("group", "step") if key[name] is not None)
-        return f"{key['campaign']}: {key['metric']} of {who} on {place}{more}"
+        return f"{key['benchmark']}: {key['metric']} of {who} on {place}{more}"
 
     @property
     def value_moved(self) -> bool:
@@ -167,7 +167,7 @@ def _paired(moved: Moved, mine: Any, theirs: Any) -> Moved:
     count = min(len(mine), len(theirs))
     apart = mine[:count] - theirs[:count]
     low, high = (float(end) for end in bootstrap.interval(apart))
-    if np.isnan(low):  # fewer than two draws are defined
+    if np.isnan(low):  # fewer than two resamples are defined
         return replace(moved, test="")
     contradicted = _contradicted(moved.by or 0.0, apart)
     tolerance = "within" if low <= 0 <= high and not contradicted else "significant"

@@ -42,7 +42,7 @@ class Comparison:
     Attributes:
         here, there: how they are called.
         rows: how many rows were compared.
-        moved: those that are not equal, the largest movements of each campaign first.
+        moved: those that are not equal, the largest movements of each benchmark first.
         about: commit and environment of both, as the run files of their tables say.
     """
 
@@ -115,9 +115,9 @@ def compare(here: Side, there: Side) -> Comparison:
     Raises:
         DataError: one of them has no tables, or a table that cannot be read.
     """
-    campaigns = [_campaigns(side) for side in (here, there)]
+    benchmarks = [_benchmarks(side) for side in (here, there)]
     walk, rows, moved = Walk(here, there), 0, list[Moved]()
-    for name in sorted(campaigns[0] | campaigns[1]):
+    for name in sorted(benchmarks[0] | benchmarks[1]):
         path = Ref("tables", name).path
         files = [side.root / path for side in (here, there)]
         receipts = [side.receipt(path) for side in (here, there)]
@@ -125,15 +125,15 @@ def compare(here: Side, there: Side) -> Comparison:
         table = Table(path, walk, *receipts)
         moved += [replace(one, causes=table.causes(one)) for one in found]
         rows += count
-    about = {"here": _about(here, campaigns[0]), "there": _about(there, campaigns[1])}
+    about = {"here": _about(here, benchmarks[0]), "there": _about(there, benchmarks[1])}
     return Comparison(here.label, there.label, rows, tuple(moved), about)
 
 
-def _campaigns(side: Side) -> set[str]:
+def _benchmarks(side: Side) -> set[str]:
     tables = side.root / "results/tables"
     found = {file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")}
     if not found:
-        raise DataError(f"{side.label} has no results: no {tables}/CAMPAIGN/metrics.parquet is there")
+        raise DataError(f"{side.label} has no results: no {tables}/BENCHMARK/metrics.parquet is there")
     return found
 
 
@@ -141,9 +141,9 @@ def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
     return bool(here and there and here["recipe"].get("seed") == there["recipe"].get("seed"))
 
 
-def _about(side: Side, campaigns: set[str]) -> dict[str, Any]:
+def _about(side: Side, benchmarks: set[str]) -> dict[str, Any]:
     found = {}
-    for name in sorted(campaigns):
+    for name in sorted(benchmarks):
         run = side.run_file(Ref("tables", name).path) or {}
         kept = {key: run.get(key) for key in ("commit", "dirty", "finished")}
         found[name] = {**kept, "environment": causes.circumstances(run)}

@@ -13,12 +13,12 @@ from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
-_CONTRADICTED = "a value moved, and its bootstrap draws did not move with it: one of them was edited"
+_CONTRADICTED = "a value moved, and its bootstrap resamples did not move with it: one of them was edited"
 
 
 @dataclass
 class Table:
-    """The table of one campaign in both runs, and what enters each of its rows."""
+    """The table of one benchmark in both runs, and what enters each of its rows."""
 
     path: str
     walk: Walk
@@ -66,8 +66,8 @@ class Table:
         side = next(side for side, receipt in sides if receipt is None)
         name = Path(self.path).parent.name
         report = side.receipt(Ref("report", "index").path)
-        if report and name not in report["recipe"].get("campaigns", {}):
-            return Cause("params", self.path, f"{side.label} has no campaign {name!r}")
+        if report and name not in report["recipe"].get("benchmarks", {}):
+            return Cause("params", self.path, f"{side.label} has no benchmark {name!r}")
         return Cause("missing", self.path, f"{side.label} has no receipt of this table")
 
     def _contradictions(self) -> Iterator[Cause]:
@@ -100,17 +100,17 @@ def _part(receipt: Receipt, row: Moved, rows: set[str]) -> Receipt:
 
 
 def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
-    """Return the artifacts of a campaign by (weights or their mean over seeds, method, detector)."""
+    """Return the artifacts of a benchmark by (weights or their mean over seeds, method, detector)."""
     found: dict[tuple[Any, ...], list[Receipt]] = {}
     for artifact in (receipt or {}).get("recipe", {}).get("rows", ()):
-        for name in {artifact["weights"], artifact["weights"].rsplit("-s", 1)[0]}:
+        for name in {artifact["model"], artifact["model"].rsplit("-s", 1)[0]}:
             found.setdefault((name, artifact["method"], artifact["detector"]), []).append(artifact)
     return found
 
 
 def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]) -> list[Receipt]:
     """Return the artifacts that enter a row; a null in its key, or a name of a group, stands for all."""
-    own = artifacts.get((row.key["weights"], row.key["method"], row.key["detector"]), [])
+    own = artifacts.get((row.key["model"], row.key["method"], row.key["detector"]), [])
     for (weights, _, detector), others in artifacts.items():
         if detector is None and {weights, weights.partition("/")[2]} & set(relative_to):
             own = own + others

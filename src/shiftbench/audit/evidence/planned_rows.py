@@ -1,4 +1,4 @@
-"""Which rows the table of a campaign has to have, and which rows it may have besides."""
+"""Which rows the table of a benchmark has to have, and which rows it may have besides."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 from shiftbench.workflow.plan.plan import Plan
 
 Place = tuple[Any, ...]
-COLUMNS = ("weights", "method", "detector", "dataset", "split", "shift", "severity", "step", "metric")
+COLUMNS = ("model", "method", "detector", "dataset", "split", "shift", "severity", "step", "metric")
 _SHIFT, _SEVERITY = COLUMNS.index("shift"), COLUMNS.index("severity")
 _DATASET = COLUMNS.index("dataset")
 _REQUIRED = {"sample": (False, False), "resampled": (False, False), "detection": (True, True)}
@@ -16,9 +16,9 @@ _REQUIRED = {"sample": (False, False), "resampled": (False, False), "detection":
 (failures, paths, curves) depend on what records hold; the second implementation in `aggregates` has them."""
 
 
-def required(plan: Plan, campaign: str) -> set[Place]:
+def required(plan: Plan, benchmark: str) -> set[Place]:
     """Return the rows that a table must have, as values of COLUMNS."""
-    asked = plan.campaigns[campaign]
+    asked = plan.benchmarks[benchmark]
     names = asked.metrics if asked.metrics is not None else tuple(plan.params.metrics)
     kinds = {name: registry.find("metrics", plan.params.use("metrics", name)).KIND for name in names}
     return {
@@ -29,16 +29,16 @@ def required(plan: Plan, campaign: str) -> set[Place]:
     }
 
 
-def foreign(plan: Plan, campaign: str, found: set[Place], observed: set[str]) -> Iterator[Place]:
+def foreign(plan: Plan, benchmark: str, found: set[Place], observed: set[str]) -> Iterator[Place]:
     """Yield the rows of a table that are of no planned position, weights, detector or metric.
 
     Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities; and metrics that
-    the campaign's analyses observed, wherever they say, with what is derived from these.
+    the benchmark's analyses observed, wherever they say, with what is derived from these.
     """
-    asked = plan.campaigns[campaign]
+    asked = plan.benchmarks[benchmark]
     rows = plan.rows(asked)
     names = set(asked.metrics if asked.metrics is not None else plan.params.metrics)
-    who = {(row["weights"], row["method"], row["detector"]) for row in rows}
+    who = {(row["model"], row["method"], row["detector"]) for row in rows}
     who |= {(weights.rsplit("-s", 1)[0], *rest) for weights, *rest in who}
     positions = {_place(row)[_DATASET:] for row in rows}
     curves = {(*position[:3], None, None) for position in positions}

@@ -7,7 +7,7 @@ from shiftbench.audit.case import Case
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan import detector_plan
-from shiftbench.workflow.plan.params import Campaign
+from shiftbench.workflow.plan.params import Benchmark
 
 Pair = tuple[Ref, Ref, str]
 """Two sets, and the parts that they play."""
@@ -16,22 +16,22 @@ Pair = tuple[Ref, Ref, str]
 def must_be_disjoint(case: Case) -> list[Pair]:
     """Return the sets that may share no sample: those that detection compares, and tested ones and learnt ones."""
     parts: dict[tuple[Ref, Ref], str] = {}
-    for name, campaign in case.plan.campaigns.items():
-        if campaign.ood_groups or campaign.val_sets:
-            for pair, roles in _compared(case, campaign):
-                parts.setdefault(pair, f"{roles} of campaign {name}")
-        for stream in campaign.streams:
+    for name, benchmark in case.plan.benchmarks.items():
+        if benchmark.ood_groups or benchmark.val_sets:
+            for pair, roles in _compared(case, benchmark):
+                parts.setdefault(pair, f"{roles} of benchmark {name}")
+        for stream in benchmark.streams:
             for pair in _shown(case, stream):
                 parts.setdefault(pair, f"support and tested of stream {stream}")
         for place in _tested(case, name):
             for source in learnt(case, name):
-                parts.setdefault((source, place), f"learnt and tested of campaign {name}")
+                parts.setdefault((source, place), f"learnt and tested of benchmark {name}")
     return [(*pair, why) for pair, why in parts.items()]
 
 
-def _compared(case: Case, campaign: Campaign) -> Iterator[tuple[tuple[Ref, Ref], str]]:
+def _compared(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[Ref, Ref], str]]:
     """Yield the sets that detection compares and their roles."""
-    sets = detector_plan.sets(campaign, case.plan.params)
+    sets = detector_plan.sets(benchmark, case.plan.params)
     for (role, *one), (other, *two) in itertools.combinations(sets, 2):
         if role != other and {"id", "val_ood", "support"} & {role, other}:
             yield (clean_set(case, *one), clean_set(case, *two)), f"{role} and {other}"
@@ -51,9 +51,9 @@ def clean_set(case: Case, dataset: str, split: str) -> Ref:
     return case.plan._points.resolve(refs.shards(dataset, split))
 
 
-def _tested(case: Case, campaign: str) -> set[Ref]:
-    """Return the clean set and the domain shifts that a campaign tests; a shift keeps the keys of its clean set."""
-    asked = case.plan.campaigns[campaign]
+def _tested(case: Case, benchmark: str) -> set[Ref]:
+    """Return the clean set and the domain shifts that a benchmark tests; a shift keeps the keys of its clean set."""
+    asked = case.plan.benchmarks[benchmark]
     places = {
         position.data
         for position in case.plan.evaluation_points(asked)
@@ -62,21 +62,21 @@ def _tested(case: Case, campaign: str) -> set[Ref]:
     return {place for place in places if place.parts[2] == "identity"}
 
 
-def learnt(case: Case, campaign: str) -> set[Ref]:
-    """Return the shards that weights of a campaign learnt from, but for weights that hold what is tested."""
+def learnt(case: Case, benchmark: str) -> set[Ref]:
+    """Return the shards that weights of a benchmark learnt from, but for weights that hold what is tested."""
     return {
         need
-        for ref in weights_of(case, campaign)
+        for ref in weights_of(case, benchmark)
         if not holds_tested(case, ref)
         for need in case.plan.artifacts[ref].inputs
         if need.kind == "shards"
     }
 
 
-def weights_of(case: Case, campaign: str) -> set[Ref]:
-    """Return the weights that a campaign evaluates."""
-    rows = case.plan.rows(case.plan.campaigns[campaign])
-    return {Ref("weights", row["weights"]) for row in rows}
+def weights_of(case: Case, benchmark: str) -> set[Ref]:
+    """Return the weights that a benchmark evaluates."""
+    rows = case.plan.rows(case.plan.benchmarks[benchmark])
+    return {Ref("checkpoints", row["model"]) for row in rows}
 
 
 def holds_tested(case: Case, weights: Ref) -> str:

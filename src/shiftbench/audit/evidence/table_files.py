@@ -56,7 +56,7 @@ def form_of(kind: str, name: str) -> Format | None:
     """Return the format of a file; None: its own metadata says which format of records it is."""
     if kind in ("tables", "claims"):
         return TABLES.get(name)
-    return formats.LOG if kind == "weights" else _ALONE.get(kind)
+    return formats.LOG if kind == "checkpoints" else _ALONE.get(kind)
 
 
 def read(file: Path, kind: str) -> tuple[pa.Table, Format]:

@@ -22,7 +22,7 @@ Key = tuple[Any, ...]
 
 
 class Second:
-    """The rows of one campaign, as its recipe names them.
+    """The rows of one benchmark, as its recipe names them.
 
     Args:
         root: the output root.
@@ -80,7 +80,7 @@ class Second:
                     yield self._key(columns, place), (None if np.isnan(value) else value, n)
 
     def _key(self, columns: list[str], place: dict[str, Any]) -> Key:
-        whole = {"campaign": self.spec["campaign"], "task": self.spec["task"], **place}
+        whole = {"benchmark": self.spec["benchmark"], "task": self.spec["task"], **place}
         step, severity = whole.get("step"), whole.get("severity")
         whole["step"] = None if step is None else int(step)
         whole["severity"] = None if severity is None else float(severity)
@@ -92,7 +92,7 @@ def _is_clean(row: dict[str, Any]) -> bool:
 
 
 def _who(row: dict[str, Any]) -> Key:
-    return row["weights"], row["method"], row["detector"], row["split"], row["step"]
+    return row["model"], row["method"], row["detector"], row["split"], row["step"]
 
 
 def _position(row: dict[str, Any]) -> str:
@@ -178,7 +178,7 @@ def means(
         curves: metrics that are computed from means, not averaged themselves.
         anew: rows that were computed anew, which count instead of those of the table.
     """
-    at, metric = columns.index("weights"), columns.index("metric")
+    at, metric = columns.index("model"), columns.index("metric")
     seeded = table.filter(pl.col("seed").is_not_null())
     known: dict[Key, Value] = {
         tuple(row[name] for name in columns): (row["value"], row["n"]) for row in seeded.iter_rows(named=True)

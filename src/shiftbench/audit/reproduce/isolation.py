@@ -117,7 +117,7 @@ class IsolatedCheckout:
         place = self.root / ref.path
         _link(found.absolute(), place.parent if ref.owns_folder else place)
         self._places[ref] = [found]
-        if ref.kind == "weights":
+        if ref.kind == "checkpoints":
             log = training_log.beside(found.absolute())
             _link(log, training_log.beside(place))
             self._places[ref].append(log)

@@ -326,7 +326,7 @@ def _open(home: Home) -> None:
     """Make a user's folder importable under its name, without a look at its neighbours."""
     if getattr(sys.modules.get(home.package), _OPENED, None) == home.folder:
         return
-    if _is_ours(home.package):  # another folder of that name, of another campaign
+    if _is_ours(home.package):  # another folder of that name, of another benchmark
         for name in [n for n in sys.modules if n.partition(".")[0] == home.package]:
             del sys.modules[name]
     _install_finder()

@@ -25,17 +25,17 @@ Submitted = tuple[dict[str, Any], list[_Line]]
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The leaderboard of a published campaign.
+    """The leaderboard of a published benchmark.
 
     Attributes:
         scale: as `plan.scales` spells it.
-        campaign: its name.
-        columns: names, as the campaign's report has them.
+        benchmark: its name.
+        columns: names, as the benchmark's report has them.
         rows: weights with their method, the best of the first column on top, and a text for each column.
     """
 
     scale: str
-    campaign: str
+    benchmark: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -59,8 +59,8 @@ def page(repository: Path) -> str:
         DataError: what is published is damaged.
     """
     others = submission.accepted(repository)
-    campaigns = [scale for scale in published.scales(repository) if not _is_system(scale)]
-    found = [published.read(repository, scale) for scale in campaigns]
+    benchmarks = [scale for scale in published.scales(repository) if not _is_system(scale)]
+    found = [published.read(repository, scale) for scale in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")
     text: str = template.render(
         published=[(one.scale or scales.PLAIN, one.about, list(_boards(one, others))) for one in found],
@@ -80,29 +80,29 @@ def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board
     """Yield the leaderboards of a scale; of weights that were trained from several seeds their means alone."""
     file = one.root / published.LEADERBOARD
     lines = submission.board(file) if file.is_file() else []
-    known = {(line["campaign"], line["weights"]) for line in lines}
+    known = {(line["benchmark"], line["model"]) for line in lines}
     for about, more in others:
-        new = [line for line in more if (line["campaign"], line["weights"]) not in known]
+        new = [line for line in more if (line["benchmark"], line["model"]) not in known]
         lines += [{**line, "by": about["name"]} for line in new if about["scale"] == one.scale]
-    for campaign in dict.fromkeys(line["campaign"] for line in lines):
-        yield _board(one.scale or scales.PLAIN, campaign, _means(lines, campaign))
+    for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
+        yield _board(one.scale or scales.PLAIN, benchmark, _means(lines, benchmark))
 
 
-def _means(lines: list[_Line], campaign: str) -> list[_Line]:
-    own = [line for line in lines if line["campaign"] == campaign]
-    known = {line["weights"] for line in own}
-    return [line for line in own if _SEED.sub("", line["weights"]) not in known - {line["weights"]}]
+def _means(lines: list[_Line], benchmark: str) -> list[_Line]:
+    own = [line for line in lines if line["benchmark"] == benchmark]
+    known = {line["model"] for line in own}
+    return [line for line in own if _SEED.sub("", line["model"]) not in known - {line["model"]}]
 
 
-def _board(scale: str, campaign: str, lines: list[_Line]) -> Board:
+def _board(scale: str, benchmark: str, lines: list[_Line]) -> Board:
     columns = tuple(dict.fromkeys(line["column"] for line in lines))
     entries: dict[tuple[str, ...], dict[str, _Line]] = {}
     for line in lines:
         by = (f"({line['by']})",) if "by" in line else ()
-        entries.setdefault((line["weights"], line["method"], *by), {})[line["column"]] = line
+        entries.setdefault((line["model"], line["method"], *by), {})[line["column"]] = line
     ranked = sorted(entries.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
     rows = tuple((" ".join(who), tuple(_spelled(own.get(column)) for column in columns)) for who, own in ranked)
-    return Board(scale, campaign, columns, rows)
+    return Board(scale, benchmark, columns, rows)
 
 
 def _rank(line: _Line | None) -> float:

@@ -39,7 +39,7 @@ def pages(repository: Path) -> dict[str, str]:
     Raises:
         DataError: a page has no markers.
     """
-    if not (repository / FOLDER).is_dir():  # a campaign's repository
+    if not (repository / FOLDER).is_dir():  # a benchmark's repository
         return {}
     made = {_readme(slug): readme(repository, slug) for slug in _shipped(built=True)}
     return {**made, LIST: _filled(repository / LIST, listing(repository))}
@@ -213,13 +213,13 @@ def _home(module: ModuleType) -> Path:
 
 
 def _scales(slug: str, card: Card) -> list[str]:
-    lines = ["## Scales", "", "| scale | command | campaigns | needs |", "| --- | --- | --- | --- |"]
+    lines = ["## Scales", "", "| scale | command | benchmarks | needs |", "| --- | --- | --- | --- |"]
     for scale in (name for name in cards.SCALES if name in card.params):
         short = slug if scale == scales.DEFAULT else f"{slug}/{scale}"
         needs = card.needs.get(scale) or (card.needs["embedded"] if scale == "smoke" else None)
         takes = card.resources.get(scale)
         others = "; ".join((*(needs.others if needs else ()), *([takes.said()] if takes else ())))
-        names = ", ".join(card.params[scale].get("campaigns", {}))
+        names = ", ".join(card.params[scale].get("benchmarks", {}))
         lines.append(_row(scale, f"`shiftbench systems {short}`", names, others))
     return lines
 

@@ -1,6 +1,6 @@
 """Accuracy at the worst point that an attack finds in a ball around each picture, of the net that is tested.
 
-For each of the campaign's weights and the first `samples` pictures of the tested split: 1 where the prediction at the
+For each of the benchmark's weights and the first `samples` pictures of the tested split: 1 where the prediction at the
 point with the highest cross-entropy is right, else 0. The group of a row names search, norm and radius. No shards can
 hold attacked pictures, since each net has its own.
 
@@ -37,7 +37,7 @@ BATCH = 250
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights and the tested shards."""
-    return [*(Ref("weights", name) for name in params["weights"]), _tested(params)]
+    return [*(Ref("checkpoints", name) for name in params["checkpoints"]), _tested(params)]
 
 
 def _tested(params: Mapping[str, Any]) -> Ref:
@@ -53,8 +53,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """
     params = job.params
     group = f"{params['search']}_{params['norm']}_{params['eps']:g}"
-    for name in params["weights"]:
-        predictor = job.predictor(Ref("weights", name))
+    for name in params["checkpoints"]:
+        predictor = job.predictor(Ref("checkpoints", name))
         adversary = _adversary.Adversary(predictor.model, params)
         samples = islice(shards.read(job.folder(_tested(params))), params["samples"])
         for number, batch in enumerate(batching.batches(samples, BATCH)):

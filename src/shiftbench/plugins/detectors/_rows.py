@@ -92,7 +92,7 @@ class Rows:
         if "logits" not in self.table.column_names:
             raise ParamsError(
                 f"{self.name}: this detector needs all logits, but the records hold the 20 largest; set "
-                "evaluate.outputs: full, or name the split under the campaign's `features:`"
+                "evaluate.outputs: full, or name the split under the benchmark's `features:`"
             )
         flat: NDArray[np.float32] = self.table.column("logits").combine_chunks().flatten().to_numpy()
         return flat.reshape(len(self), -1) if len(self) else flat.reshape(0, 1)
@@ -113,7 +113,7 @@ class Rows:
         if self.beside is None:
             raise DataError(
                 f"{self.name}: this detector needs features, but none were kept; name the splits under the "
-                "campaign's `features:`"
+                "benchmark's `features:`"
             )
         if len(self.beside) != len(self):
             raise DataError(

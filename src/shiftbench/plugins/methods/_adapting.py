@@ -60,7 +60,7 @@ def rate_of(given: float | None, inputs: Mapping[Ref, Path], name: str) -> float
     """
     if given is not None:
         return float(given)
-    weights = next((path for ref, path in inputs.items() if ref.kind == "weights"), None)
+    weights = next((path for ref, path in inputs.items() if ref.kind == "checkpoints"), None)
     found = training_log.of(weights).get(f"{name}_rate") if weights else None
     if not found:
         raise ParamsError(

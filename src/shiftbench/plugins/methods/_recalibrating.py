@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError
-from shiftbench.base.refs import RecordsName, Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, RecordsName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.detectors._rows import Rows
@@ -27,9 +27,9 @@ Fit = Callable[[Rows], Change]
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the model's own records at the position, and those on the val split that it is fitted on."""
-    of = Ref("weights", params["weights"])
+    of = Ref("checkpoints", params["checkpoint"])
     own = refs.records(of, "plain", params["stream"], params["step"])
-    val = refs.records(of, "plain", f"{WeightsName.of(of).dataset}/val/identity", "0")
+    val = refs.records(of, "plain", f"{CheckpointName.of(of).dataset}/val/identity", "0")
     return list(dict.fromkeys((val, own)))
 
 
@@ -88,4 +88,4 @@ def known(rows: Rows) -> Rows:
 
 def _is_val(ref: Ref) -> bool:
     name = RecordsName.of(ref)
-    return name.stream == f"{WeightsName.of(name.weights).dataset}/val/identity"
+    return name.stream == f"{CheckpointName.of(name.checkpoint).dataset}/val/identity"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ParamsError
-from shiftbench.base.refs import Ref, ShardsName, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref, ShardsName
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -49,7 +49,7 @@ class Adapted(_adapting.Adapting, abc.ABC):
             self.net.load_state_dict(self._learnt[target.folder])
             return
         self.reset()
-        seed = next((WeightsName.of(ref).seed for ref in inputs if ref.kind == "weights"), 0)
+        seed = next((CheckpointName.of(ref).seed for ref in inputs if ref.kind == "checkpoints"), 0)
         self.learn(target, seed)
         self._learnt[target.folder] = copy.deepcopy(self.net.state_dict())
 

@@ -43,7 +43,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     found = []
     for member in params["members"]:
         model, _, trainer = str(member).partition("-")
-        of = refs.weights(params["dataset"], model, trainer, params["seed"])
+        of = refs.checkpoint(params["dataset"], model, trainer, params["seed"])
         found.append(refs.records(of, params["method"], params["stream"], params["step"]))
     return found
 

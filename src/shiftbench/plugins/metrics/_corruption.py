@@ -27,7 +27,7 @@ def ratios(rows: list[Row], normaliser: str, shifts: list[str] | None, of: str, 
 
     Args:
         rows: rows of the error `of` (and others).
-        normaliser: `alexnet`, or weights of the campaign.
+        normaliser: `alexnet`, or weights of the benchmark.
         shifts: which enter; default: all with levels (and, for alexnet, a constant). When one is
             missing, the mean is not defined.
         of: the metric that is the error.
@@ -74,7 +74,7 @@ def _levels(curve: Curve) -> str:
 def _total(curve: Curve, *, relative: bool) -> Floats:
     if relative and curve.clean is None:
         first = curve.first
-        raise ParamsError(f"{first.weights} has no clean {first.metric} for {curve.shift}; evaluate the clean set too")
+        raise ParamsError(f"{first.model} has no clean {first.metric} for {curve.shift}; evaluate the clean set too")
     values = [row.all for row in curve.rows.values()]
     if relative and curve.clean is not None:
         values = [value - curve.clean.all for value in values]
@@ -88,6 +88,6 @@ def _alexnet(curve: Curve, *, relative: bool) -> float:
     if curve.shift not in ALEXNET or list(curve.rows) != LEVELS:
         raise ParamsError(
             f"normaliser 'alexnet' has errors of ImageNet-C's {len(ALEXNET)} shifts over severities 1 to 5; "
-            f"found {curve.shift} at {_levels(curve)}. Name weights of this campaign, or evaluate all five"
+            f"found {curve.shift} at {_levels(curve)}. Name weights of this benchmark, or evaluate all five"
         )
     return len(LEVELS) * (ALEXNET[curve.shift] - (CLEAN_ALEXNET if relative else 0))

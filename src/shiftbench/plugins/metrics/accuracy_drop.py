@@ -46,7 +46,7 @@ def compute(rows: list[Row], of: str) -> list[Row]:
 
 def _drop(row: Row, clean: Row | None) -> Row:
     if clean is None:
-        raise ParamsError(f"{row.weights} has no clean {row.metric} for {row.shift}; evaluate the clean set too")
+        raise ParamsError(f"{row.model} has no clean {row.metric} for {row.shift}; evaluate the clean set too")
     return row.derived([clean, row], clean.all - row.all)
 
 
@@ -65,4 +65,4 @@ def _with_means(shifts: dict[str, list[Row]]) -> Iterator[Row]:
 
 
 def _place(row: Row) -> Place:
-    return row.weights, row.method, row.detector, row.dataset, row.split
+    return row.model, row.method, row.detector, row.dataset, row.split

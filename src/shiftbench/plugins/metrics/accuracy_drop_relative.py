@@ -39,4 +39,4 @@ def compute(rows: list[Row], of: str) -> list[Row]:
 
 
 def _who(row: Row) -> tuple[str | None, ...]:
-    return row.weights, row.method, row.detector, row.dataset, row.split
+    return row.model, row.method, row.detector, row.dataset, row.split

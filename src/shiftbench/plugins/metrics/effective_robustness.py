@@ -94,7 +94,7 @@ def _pairs(rows: list[Row], of: str) -> list[Pair]:
 
 
 def _who(row: Row) -> tuple[str | None, ...]:
-    return row.weights, row.method, row.detector, row.split
+    return row.model, row.method, row.detector, row.split
 
 
 class _Line:
@@ -106,7 +106,7 @@ class _Line:
     def beyond(self, pair: Pair, others: list[Pair]) -> Row:
         """Return the effective robustness of one pair; `others` are all of the same place."""
         clean, shifted = pair
-        slope, intercept = self._fitted(without_seed(clean.weights)[0], others)
+        slope, intercept = self._fitted(without_seed(clean.model)[0], others)
         promised = slope * self._scaled(clean.all) + intercept
         if self.logit:
             promised = 1 / (1 + np.exp(-promised))
@@ -122,17 +122,17 @@ class _Line:
     def _fitted(self, judged: str, others: list[Pair]) -> tuple[Floats | float, Floats | float]:
         if self.slope is not None and self.intercept is not None:
             return self.slope, self.intercept
-        known = {without_seed(clean.weights)[0]: (clean, row) for clean, row in others if clean.seed is None}
+        known = {without_seed(clean.model)[0]: (clean, row) for clean, row in others if clean.seed is None}
         known |= {
-            without_seed(clean.weights)[0]: (clean, row)
+            without_seed(clean.model)[0]: (clean, row)
             for clean, row in others
-            if without_seed(clean.weights)[0] not in known
+            if without_seed(clean.model)[0] not in known
         }
         chosen = [pair for name, pair in known.items() if name != judged and self._named(name)]
         for name in self.zoo:
             if not any(name in (known_name, known_name.partition("/")[2]) for known_name in known):
                 short = [known_name.partition("/")[2] for known_name in known]
-                raise ParamsError(f"zoo: {name!r} has no rows in this campaign ({near(name, short)})")
+                raise ParamsError(f"zoo: {name!r} has no rows in this benchmark ({near(name, short)})")
         x = np.stack([self._scaled(clean.all) for clean, _ in chosen]) if chosen else np.zeros((0, 1))
         y = np.stack([self._scaled(row.all) for _, row in chosen]) if chosen else np.zeros((0, 1))
         return _least_squares(x, y, self.slope, self.intercept)

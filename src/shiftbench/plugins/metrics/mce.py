@@ -6,7 +6,7 @@ CE over the shifts. A row with a shift is CE, the row without one is mCE.
 Source: Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions
 and perturbations", section 4.2. `normaliser: alexnet` takes their errors of AlexNet on ImageNet-C (the constants of
 their code, means over severities 1 to 5), so it asks for these five severities; any other name is that of
-weights in the same campaign, whose replicates enter too. We give a ratio where the paper gives percent.
+weights in the same benchmark, whose replicates enter too. We give a ratio where the paper gives percent.
 """
 
 from shiftbench.plugins.metrics._corruption import ratios

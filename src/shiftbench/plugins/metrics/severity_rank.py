@@ -36,7 +36,7 @@ def compute(rows: list[Row], of: str, falling: bool) -> list[Row]:  # noqa: FBT0
         for curve in shifts.values():
             if curve.clean is None:
                 raise ParamsError(
-                    f"{curve.first.weights} has no clean {of} for {curve.shift}; evaluate the clean set too"
+                    f"{curve.first.model} has no clean {of} for {curve.shift}; evaluate the clean set too"
                 )
             values = np.stack([row.all for row in (curve.clean, *curve.rows.values())])
             found.append(curve.row(_spearman(-values if falling else values)))

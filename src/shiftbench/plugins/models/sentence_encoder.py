@@ -36,7 +36,7 @@ LONG = 24  # characters for each piece that is kept
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the encoder, the collections and, where they are others', the vectors."""
-    known = [Ref("weights", params["index"])] if params["index"] else []
+    known = [Ref("checkpoints", params["index"])] if params["index"] else []
     return [refs.sources(_sentences.SOURCE), *_rankers.needs(params), *known]
 
 
@@ -118,6 +118,6 @@ def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return the predictor; it computes on the CPU."""
-    vectors = inputs[Ref("weights", params["index"])] if params["index"] else weights
+    vectors = inputs[Ref("checkpoints", params["index"])] if params["index"] else weights
     scorer = Scorer(Encoder(inputs, params["length"]), nets.read_state(vectors), vectors)
     return _rankers.predictor(scorer, inputs, params)

@@ -5,7 +5,7 @@
       to_arid: {use: domain, dataset: arid, clean: "*"}
       towards_arid: {use: domain, clean: tropical, levels: {1: between, 2: arid}}
 
-`dataset` is read in place of `clean`, which is the campaign's dataset (`*`: whichever it is); classes are shared by
+`dataset` is read in place of `clean`, which is the benchmark's dataset (`*`: whichever it is); classes are shared by
 name. With `levels` there are severities, each with a dataset of its own.
 The setting is that of Ben-David et al. 2010, https://doi.org/10.1007/s10994-009-5152-4.
 """

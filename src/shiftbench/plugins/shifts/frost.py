@@ -13,7 +13,7 @@ has ours from level 3 on, which grow.
 
 `texture: procedural` needs no images: ice of our own, from random words only, whose mean and contrast
 are those of the five. In Python, where the images are not on this machine, `photo` falls back to it with
-a warning; a campaign has them among its inputs, and never does.
+a warning; a benchmark has them among its inputs, and never does.
 
 Takes three 16-bit words (image, row, column); procedural: those of a plasma map of
 64 points per side, then four per fern.

@@ -61,7 +61,7 @@ ZERO_VARIANCE = ("keep", "skip", "resample")
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights that it begins with, and the train shards."""
     seed = params["seed"] if params["start_seed"] is None else params["start_seed"]
-    start = refs.weights(params["dataset"], params["model"], params["start"], seed)
+    start = refs.checkpoint(params["dataset"], params["model"], params["start"], seed)
     return [start, refs.shards(params["dataset"], "train")]
 
 
@@ -110,7 +110,7 @@ def _begin(job: TrainJob) -> Any:
     if not hasattr(job.plugin, "closing"):
         raise ModelError(f"{job.trainer} trains models that write token by token; {job.model!r} is none")
     policy = _loop.fresh_net(job).to(nets.pick_device(job.device)).eval()
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     nets.load_into(policy, nets.read_state(start), start)
     return policy
 

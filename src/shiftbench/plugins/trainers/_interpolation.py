@@ -42,7 +42,7 @@ def named(who: str, params: Mapping[str, Any]) -> Ref:
     dataset, _, instance = refs.without_seed(who)[0].rpartition("/")
     model, _, trainer = instance.rpartition("-")
     seed = refs.without_seed(who)[1]
-    return refs.weights(
+    return refs.checkpoint(
         dataset or params["dataset"], model or params["model"], trainer, params["seed"] if seed is None else seed
     )
 

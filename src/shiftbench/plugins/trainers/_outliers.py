@@ -6,7 +6,7 @@
 The train split of `outliers` is prepared as the model prepares its own samples, or cut as the trainer's `crops` says;
 each step draws from it by its own words, with replacement, so that what a step sees depends on nothing but (seed,
 dataset, epoch, step). What is too large for memory is read from its shards when a step draws it (`_inputs`). Labels are
-not read. No campaign may test on a set that was learnt from.
+not read. No benchmark may test on a set that was learnt from.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         dataset, _, name = params["start"].rpartition("/")
         model, _, trainer = name.rpartition("-")
         who = dataset or params["dataset"], model or params["model"]
-        found.append(refs.weights(*who, trainer, params["seed"]))
+        found.append(refs.checkpoint(*who, trainer, params["seed"]))
     return found
 
 
@@ -42,7 +42,7 @@ def begun(job: TrainJob) -> torch.nn.Module:
     """Return the job's net, with the weights of `start` where it names some."""
     net = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
-        if ref.kind == "weights":
+        if ref.kind == "checkpoints":
             nets.load_into(net, nets.read_state(path), path)
     return net
 

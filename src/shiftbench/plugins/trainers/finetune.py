@@ -43,7 +43,7 @@ PARAMS: dict[str, object] = {
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the probed weights of the same seed, and the train and val shards."""
-    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     return [start, *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
 
 
@@ -71,7 +71,7 @@ def begin(job: TrainJob) -> nn.Module:
     """
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be fine-tuned; probe it")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     net: nn.Module = job.plugin.build(job.model_params, len(job.classes))
     nets.load_into(net, nets.read_state(start), start)
     return net

@@ -1,6 +1,6 @@
 """What a ranker that learns nothing knows of its collections: the vectors of a bi-encoder, the size of a lexical index.
 
-Made once, for all campaigns that ask for these weights; name the collection as their `dataset`. A model's file may say
+Made once, for all benchmarks that ask for these weights; name the collection as their `dataset`. A model's file may say
 what its index is (`index(collections, inputs, params) -> tensors`). Source: none.
 """
 

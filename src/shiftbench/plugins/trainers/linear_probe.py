@@ -58,7 +58,7 @@ def start_of(params: Mapping[str, Any]) -> Ref:
     """Return the weights that are probed."""
     seed = params["seed"] if params["same_seed"] else 0
     learnt_from = str(params["learnt_from"]).format(dataset=params["dataset"])
-    return refs.weights(learnt_from, params["model"], params["start"], seed)
+    return refs.checkpoint(learnt_from, params["model"], params["start"], seed)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -72,7 +72,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError(f"linear_probe: solver is {job.params['solver']!r}; {near(job.params['solver'], SOLVERS)}")
     if not job.params["c"]:
         raise ParamsError("linear_probe's `c` is empty; expected a list of numbers above 0")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     before = nets.classes_of(start)
     predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
     known, held = features(job, predictor, "train"), features(job, predictor, "val")

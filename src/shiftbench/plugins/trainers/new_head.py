@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"learnt_from": "imagenet", "start": "pretrained"}
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the pretrained weights."""
-    return [refs.weights(params["learnt_from"], params["model"], params["start"], 0)]
+    return [refs.checkpoint(params["learnt_from"], params["model"], params["start"], 0)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -35,7 +35,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box; its head cannot be made anew")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     net = _loop.fresh_net(job)
     head = {name: value for name, value in net.state_dict().items() if name.startswith("head.")}
     state = {**nets.read_state(start), **head}

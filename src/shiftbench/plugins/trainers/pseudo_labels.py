@@ -66,7 +66,7 @@ TRAINED = ("encoder", "all")
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights to begin with, their records on the target, its shards, those held out, and val."""
     split = params["split"]
-    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     found = [
         start,
         *_target(start, params, params["dataset"]),
@@ -159,7 +159,7 @@ def _target(start: Ref, params: Mapping[str, Any], dataset: str) -> tuple[Ref, R
 
 
 def _start(job: TrainJob) -> Ref:
-    return next(ref for ref in job.inputs if ref.kind == "weights")
+    return next(ref for ref in job.inputs if ref.kind == "checkpoints")
 
 
 def _folder(job: TrainJob, images: Ref) -> Path:

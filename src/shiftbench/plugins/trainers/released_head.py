@@ -56,7 +56,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ModelError(
             f"{file} has {len(weight)} classes, and {job.dataset} has {len(job.classes)}; bring the head of this one"
         )
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     state = nets.with_head(job.plugin, nets.read_state(start), weight, bias)
     net = job.plugin.build(job.model_params, len(job.classes))
     nets.load_into(net, state, file)

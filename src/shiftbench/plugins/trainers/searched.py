@@ -8,7 +8,7 @@
 So an option of training is chosen as detectors' options are: by the AUROC of a detector of logits (the mean over
 the sets), the first best wins. Nothing is trained; candidates are those of the same model, dataset and seed. The log
 has each candidate's `auroc`, numbered from 0 by its step, and the number that was `chosen`. Name the sets under the
-campaign's `val_ood`, too: then it is proved that none of their samples is tested on.
+benchmark's `val_ood`, too: then it is proved that none of their samples is tested on.
 
 Source: the search on validation OOD of OpenOOD v1.5, arXiv:2306.09301 (section 3), of which training methods' settings
 are a part; ASCOOD's alpha (arXiv:2411.10794) is chosen so.
@@ -38,7 +38,7 @@ PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "bat
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the candidates, ID val and validation OOD."""
-    candidates = [refs.weights(params["dataset"], params["model"], name, params["seed"]) for name in params["among"]]
+    candidates = [refs.checkpoint(params["dataset"], params["model"], name, params["seed"]) for name in params["among"]]
     sets = [params["dataset"], *params["val_ood"]]
     return [*candidates, *(refs.shards(name, "val") for name in sets)]
 
@@ -57,7 +57,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         DataError: a set is empty.
     """
     detector = _detector(job)
-    files = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    files = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     sets = {ref.parts[0]: _samples(path) for ref, path in job.inputs.items() if ref.kind == "shards"}
     inside = sets.pop(job.dataset)
     areas = [_separation(job, detector, file, inside, list(sets.values())) for file in files]

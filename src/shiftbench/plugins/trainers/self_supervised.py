@@ -84,7 +84,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     learnt_from, start = params["learnt_from"], params["start"]
     if bool(learnt_from) != bool(start):
         raise ParamsError(f"self_supervised: learnt_from is {learnt_from!r} and start {start!r}; give both or none")
-    return [*found, refs.weights(learnt_from, params["model"], start, 0)] if start else found
+    return [*found, refs.checkpoint(learnt_from, params["model"], start, 0)] if start else found
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -130,7 +130,7 @@ def begun(job: TrainJob) -> torch.nn.Module:
     """Return the job's net, with the weights of `start`, but for their head, where it names some."""
     net = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
-        if ref.kind == "weights":
+        if ref.kind == "checkpoints":
             own = {name: value for name, value in net.state_dict().items() if name.startswith("head.")}
             nets.load_into(net, {**nets.read_state(path), **own}, path)
     return net

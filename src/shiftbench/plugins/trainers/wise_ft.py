@@ -40,7 +40,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ModelError: the ends are of two architectures, or of other running statistics.
     """
     context = {**job.params, "dataset": job.dataset, "model": job.model, "seed": job.seed}
-    files = {ref.name: path for ref, path in job.inputs.items() if ref.kind == "weights"}
+    files = {ref.name: path for ref, path in job.inputs.items() if ref.kind == "checkpoints"}
     first, second = (
         nets.read_state(files[_interpolation.named(job.params[end], context).name]) for end in ("start", "tuned")
     )

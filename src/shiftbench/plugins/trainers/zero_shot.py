@@ -42,7 +42,7 @@ READS_SOURCES = True  # the text tower's
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights of the dual encoder."""
     seed = params["seed"] if params["same_seed"] else 0
-    return [refs.weights(params["learnt_from"], params["model"], params["start"], seed)]
+    return [refs.checkpoint(params["learnt_from"], params["model"], params["start"], seed)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -56,7 +56,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError(f"zero_shot: names is {job.params['names']!r}; {near(job.params['names'], NAMES)}")
     if not hasattr(job.plugin, "texts"):
         raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     net: Any = job.plugin.build(job.model_params, len(nets.classes_of(start)))
     nets.load_into(net, nets.read_state(start), start)
     classes = job.classes if job.params["names"] == "classes" else job.plugin.curated(job.classes)

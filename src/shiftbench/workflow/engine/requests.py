@@ -12,8 +12,8 @@ def read(words: Iterable[str]) -> Request:
     """Return what the words of a command line ask for.
 
     Example:
-        >>> read(["--cores", "2", "weights"])
-        Request(targets=('weights',), again=(), until=())
+        >>> read(["--cores", "2", "checkpoints"])
+        Request(targets=('checkpoints',), again=(), until=())
         >>> read(["--forcerun", "shift", "--cores", "2"]).again, read(["--forceall"]).again[:2]
         (('shift',), ('fetch', 'shift'))
     """

@@ -1,6 +1,6 @@
 """What detectors are made from: the rows that they score and are fitted on, and where their options are searched.
 
-Three kinds of output belong together. *Overlaps*: for each campaign, the proof that no OOD sample is an ID sample and
+Three kinds of output belong together. *Overlaps*: for each benchmark, the proof that no OOD sample is an ID sample and
 no validation sample a test sample. *Searches*: for each (weights, method, detector) with validation OOD, the
 options that tell it best from ID val. *Scores*: of each evaluation point, with the options found.
 """
@@ -13,7 +13,7 @@ from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
-from shiftbench.workflow.plan.params import Campaign, Params
+from shiftbench.workflow.plan.params import Benchmark, Params
 
 Content = dict[str, Any]
 
@@ -28,17 +28,17 @@ class DetectorRequest:
         options: its options, defaults included.
         grid: the values that are tried of some of them; empty: nothing is searched.
         val_sets: validation OOD, as (dataset, split).
-        campaigns: those that ask.
+        benchmarks: those that ask.
     """
 
-    weights: Ref
+    checkpoint: Ref
     method: str
     module: ModuleType
     name: str
     options: dict[str, Any]
     grid: dict[str, list[Any]]
     val_sets: tuple[tuple[str, str], ...]
-    campaigns: tuple[str, ...]
+    benchmarks: tuple[str, ...]
 
     @property
     def searched(self) -> bool:
@@ -53,7 +53,7 @@ class DetectorRequest:
     @property
     def search(self) -> Ref:
         """Where the options that were found stand."""
-        return Ref("searches", f"{self.weights.name}/{self.method}/{self.name}")
+        return Ref("searches", f"{self.checkpoint.name}/{self.method}/{self.name}")
 
     @property
     def id_val(self) -> Ref:
@@ -66,41 +66,41 @@ class DetectorRequest:
         return [self._records(dataset, split) for dataset, split in self.val_sets]
 
     def _own(self, split: str) -> Ref:
-        return self._records(self.weights.parts[0], split)
+        return self._records(self.checkpoint.parts[0], split)
 
     def _records(self, dataset: str, split: str) -> Ref:
-        return refs.records(self.weights, self.method, f"{dataset}/{split}/identity", "0")
+        return refs.records(self.checkpoint, self.method, f"{dataset}/{split}/identity", "0")
 
 
 def asked(params: Params, positions: EvaluationPoints, ref: Ref) -> DetectorRequest:
     """Return the detector behind a Ref of scores or of a search.
 
     Raises:
-        ParamsError: campaigns disagree on the validation OOD, or a list of values has no validation OOD to be tried on.
+        ParamsError: benchmarks disagree on the validation OOD, or a list of values has no validation OOD.
     """
     dataset, of, method, name, *_ = ref.parts
-    weights = Ref("weights", f"{dataset}/{of}")
-    campaigns = {
-        campaign_name: campaign
-        for campaign_name, campaign in params.campaigns.items()
-        if name in campaign.detectors and positions.evaluates(campaign_name, weights, method)
+    weights = Ref("checkpoints", f"{dataset}/{of}")
+    benchmarks = {
+        benchmark_name: benchmark
+        for benchmark_name, benchmark in params.benchmarks.items()
+        if name in benchmark.detectors and positions.evaluates(benchmark_name, weights, method)
     }
-    val_sets = _agreed(campaigns, weights)
+    val_sets = _agreed(benchmarks, weights)
     module = registry.read("detectors", params.use("detectors", name))
     grid = grid_of(params, name, module)
     if not val_sets:
         _refuse_lists(params, name, module)
         grid = {}
     options = {key: value for key, value in params.options("detectors", name).items() if key not in grid}
-    return DetectorRequest(weights, method, module, name, options, grid, val_sets, tuple(sorted(campaigns)))
+    return DetectorRequest(weights, method, module, name, options, grid, val_sets, tuple(sorted(benchmarks)))
 
 
-def _agreed(campaigns: dict[str, Campaign], weights: Ref) -> tuple[tuple[str, str], ...]:
-    found = {name: campaign.val_sets for name, campaign in campaigns.items() if campaign.val_sets}
+def _agreed(benchmarks: dict[str, Benchmark], weights: Ref) -> tuple[tuple[str, str], ...]:
+    found = {name: benchmark.val_sets for name, benchmark in benchmarks.items() if benchmark.val_sets}
     if len(set(found.values())) > 1:
-        said = "; ".join(f"campaigns.{name}.val_ood: {sets}" for name, sets in found.items())
+        said = "; ".join(f"benchmarks.{name}.val_ood: {sets}" for name, sets in found.items())
         raise ParamsError(
-            f"detectors of {weights.name} are searched on different validation OOD: {said}; give these campaigns "
+            f"detectors of {weights.name} are searched on different validation OOD: {said}; give these benchmarks "
             "the same val_ood, or other weights"
         )
     return next(iter(found.values()), ())
@@ -125,8 +125,8 @@ def _lists(given: dict[str, Any], module: ModuleType) -> dict[str, list[Any]]:
 def _refuse_lists(params: Params, name: str, module: ModuleType) -> None:
     for key, value in _lists(params.component("detectors", name).options, module).items():
         raise ParamsError(
-            f"detectors.{name}.{key} = {value!r}: a list of values is searched on validation OOD, and a campaign that "
-            f"asks for {name} has none; give one value, or name sets under the campaign's `val_ood:`"
+            f"detectors.{name}.{key} = {value!r}: a list of values is searched on validation OOD, and a benchmark that "
+            f"asks for {name} has none; give one value, or name sets under the benchmark's `val_ood:`"
         )
 
 
@@ -137,23 +137,23 @@ def rows_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
     return [records, refs.features(records)] if kept else [records]
 
 
-def sets(campaign: Campaign, params: Params) -> list[tuple[str, str, str]]:
+def sets(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
     """Return the sets that detection compares, as (role, dataset, split): ID, groups of OOD, validation OOD.
 
     And what streams read in their place, and the support that methods are shown, of which nothing may be tested.
     """
-    found = [("id", campaign.dataset, split) for split in _id_splits(campaign, params)]
-    found += [(group or "ood", name, campaign.split) for name, group in campaign.ood_groups.items()]
-    found += [("val_ood", name, split) for name, split in campaign.val_sets]
-    found += _read_in_place(campaign, params)
-    return found + [("support", name, split) for name, split in support(campaign, params)]
+    found = [("id", benchmark.dataset, split) for split in _id_splits(benchmark, params)]
+    found += [(group or "ood", name, benchmark.split) for name, group in benchmark.ood_groups.items()]
+    found += [("val_ood", name, split) for name, split in benchmark.val_sets]
+    found += _read_in_place(benchmark, params)
+    return found + [("support", name, split) for name, split in support(benchmark, params)]
 
 
-def _read_in_place(campaign: Campaign, params: Params) -> list[tuple[str, str, str]]:
-    """Return what streams read as the campaign's ID set or as one of its OOD sets (`Step.reads`)."""
-    roles = {name: group or "ood" for name, group in campaign.ood_groups.items()}
-    roles[campaign.dataset] = "id"
-    walked = [place for name in campaign.streams for place in EvaluationPoints(params).walk(name)]
+def _read_in_place(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
+    """Return what streams read as the benchmark's ID set or as one of its OOD sets (`Step.reads`)."""
+    roles = {name: group or "ood" for name, group in benchmark.ood_groups.items()}
+    roles[benchmark.dataset] = "id"
+    walked = [place for name in benchmark.streams for place in EvaluationPoints(params).walk(name)]
     found = {
         (roles[place.dataset], place.data.parts[0], place.data.parts[1])
         for place in walked
@@ -162,15 +162,15 @@ def _read_in_place(campaign: Campaign, params: Params) -> list[tuple[str, str, s
     return sorted(found)
 
 
-def support(campaign: Campaign, params: Params) -> list[tuple[str, str]]:
-    """Return the (dataset, split) of what the streams of a campaign show."""
-    walked = [place for name in campaign.streams for place in EvaluationPoints(params).walk(name)]
+def support(benchmark: Benchmark, params: Params) -> list[tuple[str, str]]:
+    """Return the (dataset, split) of what the streams of a benchmark show."""
+    walked = [place for name in benchmark.streams for place in EvaluationPoints(params).walk(name)]
     shown = [one.data.parts[:2] for place in walked for one in place.support]
     return sorted({(dataset, split) for dataset, split in shown})
 
 
-def _id_splits(campaign: Campaign, params: Params) -> list[str]:
-    modules = [registry.read("detectors", params.use("detectors", name)) for name in campaign.detectors]
+def _id_splits(benchmark: Benchmark, params: Params) -> list[str]:
+    modules = [registry.read("detectors", params.use("detectors", name)) for name in benchmark.detectors]
     read = {split for module in modules for split in getattr(module, "FIT", ())}
-    read |= {"val"} if campaign.val_sets else set()
-    return sorted({campaign.split, *read, *campaign.features})
+    read |= {"val"} if benchmark.val_sets else set()
+    return sorted({benchmark.split, *read, *benchmark.features})

@@ -20,12 +20,12 @@ from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.plan import Plan
 
 SECONDS = {"fetch": 0.7, "shift": 1.1, "train": 28.0, "evaluate": 18.0, "score": 0.3, "aggregate": 1.8, "report": 1.8}
-"""Seconds of one job that starts warm: means of the default campaign."""
+"""Seconds of one job that starts warm: means of the default benchmark."""
 MEGABYTES = {
     "sources": 23.0,
     "shards": 3.5,
     "previews": 0.05,
-    "weights": 4.9,
+    "checkpoints": 4.9,
     "records": 0.12,
     "features": 1.3,
     "scores": 0.06,

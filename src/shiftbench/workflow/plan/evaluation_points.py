@@ -1,4 +1,4 @@
-"""Evaluation points: what a campaign evaluates, in which order, and what each number is relative to."""
+"""Evaluation points: what a benchmark evaluates, in which order, and what each number is relative to."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import RecordsName, Ref, ShardsName
 from shiftbench.plugins.streams._steps import Step, Support, check
-from shiftbench.workflow.plan.params import Campaign, Params
+from shiftbench.workflow.plan.params import Benchmark, Params
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 ANY = "*"
-"""What a domain shift is relative to, where that is the dataset of any campaign."""
+"""What a domain shift is relative to, where that is the dataset of any benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,36 +99,36 @@ class EvaluationPoints:
     _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     @property
-    def campaigns(self) -> dict[str, Campaign]:
-        """The campaigns of which something can be made here."""
-        return {name: c for name, c in self.params.campaigns.items() if self._any_row(name, c)}
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """The benchmarks of which something can be made here."""
+        return {name: c for name, c in self.params.benchmarks.items() if self._any_row(name, c)}
 
-    def _any_row(self, name: str, campaign: Campaign) -> bool:
+    def _any_row(self, name: str, benchmark: Benchmark) -> bool:
         try:
-            return any(True for _ in self._rows(campaign))
+            return any(True for _ in self._rows(benchmark))
         except ParamsError as error:
-            raise type(error)(f"campaigns.{name}: {error}") from error
+            raise type(error)(f"benchmarks.{name}: {error}") from error
 
     def all(self) -> list[EvaluationPoint]:
-        """Return every evaluation point that any campaign evaluates."""
-        return [place for campaign in self.campaigns.values() for place in self.of(campaign)]
+        """Return every evaluation point that any benchmark evaluates."""
+        return [place for benchmark in self.benchmarks.values() for place in self.of(benchmark)]
 
     def here(self, point: EvaluationPoint) -> bool:
         """Tell whether what is read at an evaluation point can be made here."""
         return self.unbuildable.isdisjoint(point.reads)
 
-    def of(self, campaign: Campaign) -> list[EvaluationPoint]:
-        """Return every evaluation point that a campaign evaluates: clean, shifted, streams, OOD, kept features."""
-        clean = self._plain(campaign.dataset, campaign.split, "identity", 0, None)
+    def of(self, benchmark: Benchmark) -> list[EvaluationPoint]:
+        """Return every evaluation point that a benchmark evaluates: clean, shifted, streams, OOD, kept features."""
+        clean = self._plain(benchmark.dataset, benchmark.split, "identity", 0, None)
         found = [clean]
-        for shift in campaign.shifts:
+        for shift in benchmark.shifts:
             for severity in self._severities(shift):
-                found.append(self._plain(campaign.dataset, campaign.split, shift, severity, _at(clean)))
-        walked = [place for name in campaign.streams for place in self.walk(name, _at(clean))]
+                found.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
+        walked = [place for name in benchmark.streams for place in self.walk(name, _at(clean))]
         found += _distinct(walked)
-        found += [self._plain(name, campaign.split, "identity", 0, None) for name in campaign.ood_groups]
-        others = [split for split in campaign.features if split != campaign.split]
-        found += [self._plain(campaign.dataset, split, "identity", 0, None) for split in others]
+        found += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
+        others = [split for split in benchmark.features if split != benchmark.split]
+        found += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
         return found
 
     def named(self, ref: Ref) -> EvaluationPoint:
@@ -145,8 +145,8 @@ class EvaluationPoints:
         if domain:
             if domain["clean"] not in (dataset, ANY):
                 raise ParamsError(
-                    f"domain shift {shift!r} is relative to {domain['clean']!r}, but the campaign's dataset is "
-                    f"{dataset!r}; move it to a campaign on {domain['clean']!r}"
+                    f"domain shift {shift!r} is relative to {domain['clean']!r}, but the benchmark's dataset is "
+                    f"{dataset!r}; move it to a benchmark on {domain['clean']!r}"
                 )
             other = levels.get(severity, domain["dataset"])
             data, golden = self._data(other, domain["split"], "identity", 0)
@@ -228,49 +228,49 @@ class EvaluationPoints:
             )
         return Shown(data, one.part, one.of)
 
-    def weights(self, campaign: Campaign) -> list[Ref]:
-        """Return a campaign's weights: models x trainers x seeds."""
-        return list(dict.fromkeys(of for of, _ in self.wrapped(campaign)))
+    def checkpoints(self, benchmark: Benchmark) -> list[Ref]:
+        """Return a benchmark's checkpoints: architectures x trainers x seeds."""
+        return list(dict.fromkeys(of for of, _ in self.wrapped(benchmark)))
 
-    def wrapped(self, campaign: Campaign) -> list[tuple[Ref, str]]:
-        """Return a campaign's weights, each with every method that goes around it."""
+    def wrapped(self, benchmark: Benchmark) -> list[tuple[Ref, str]]:
+        """Return a benchmark's weights, each with every method that goes around it."""
         return [
-            (refs.weights(spec.dataset or campaign.dataset, model, trainer, seed), method)
-            for spec in campaign.weights
-            for model in spec.models
+            (refs.checkpoint(spec.dataset or benchmark.dataset, model, trainer, seed), method)
+            for spec in benchmark.models
+            for model in spec.architectures
             for trainer in spec.trainers
             for seed in spec.seeds
-            for method in (campaign.methods if spec.methods is None else spec.methods)
+            for method in (benchmark.methods if spec.methods is None else spec.methods)
         ]
 
     def evaluates(self, name: str, weights: Ref, method: str) -> bool:
-        """Tell whether the campaign of a name evaluates weights with a method around them."""
+        """Tell whether the benchmark of a name evaluates weights with a method around them."""
         return (weights, method) in self._evaluated(name)
 
     @_once
     def _evaluated(self, name: str) -> frozenset[tuple[Ref, str]]:
-        return frozenset(self.wrapped(self.params.campaigns[name]))
+        return frozenset(self.wrapped(self.params.benchmarks[name]))
 
-    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
-        """Return one row per evaluation artifact of a campaign that can be made here, as aggregate reads it."""
-        return list(self._rows(campaign))
+    def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
+        """Return one row per evaluation artifact of a benchmark that can be made here, as aggregate reads it."""
+        return list(self._rows(benchmark))
 
-    def _rows(self, campaign: Campaign) -> Iterator[dict[str, Any]]:
-        points = self.of(campaign)
+    def _rows(self, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
+        points = self.of(benchmark)
         rows = (
-            _row(campaign, of, method, detector, point)
-            for of, method in self.wrapped(campaign)
+            _row(benchmark, of, method, detector, point)
+            for of, method in self.wrapped(benchmark)
             for point in points
-            for detector in (None, *_detectors(campaign, point))
+            for detector in (None, *_detectors(benchmark, point))
         )
         return (row for row in rows if Ref("records", row["records"]) not in self.unbuildable)
 
-    def kept_features(self, campaign: Campaign) -> list[Ref]:
-        """Return the records whose features a campaign keeps, as far as they can be made here."""
+    def kept_features(self, benchmark: Benchmark) -> list[Ref]:
+        """Return the records whose features a benchmark keeps, as far as they can be made here."""
         kept = (
-            refs.records(of, method, f"{campaign.dataset}/{split}/identity", "0")
-            for of, method in self.wrapped(campaign)
-            for split in campaign.features
+            refs.records(of, method, f"{benchmark.dataset}/{split}/identity", "0")
+            for of, method in self.wrapped(benchmark)
+            for split in benchmark.features
         )
         return [record for record in kept if record not in self.unbuildable]
 
@@ -290,7 +290,7 @@ def _at(point: EvaluationPoint) -> str:
 
 
 def _distinct(walked: list[EvaluationPoint]) -> list[EvaluationPoint]:
-    """Refuse streams of one campaign whose rows could not be told apart: a row names the time, not the stream."""
+    """Refuse streams of one benchmark whose rows could not be told apart: a row names the time, not the stream."""
     streams: dict[tuple[Any, ...], str] = {}
     for place in walked:
         row = (place.time, place.dataset, place.split, place.shift, place.severity)
@@ -298,29 +298,29 @@ def _distinct(walked: list[EvaluationPoint]) -> list[EvaluationPoint]:
         if other != place.stream:
             raise ParamsError(
                 f"streams {other!r} and {place.stream!r} test {'/'.join(map(str, row[1:]))} at the same time {row[0]}; "
-                "give them to campaigns of their own, or other times (`at`)"
+                "give them to benchmarks of their own, or other times (`at`)"
             )
     return walked
 
 
-def _detectors(campaign: Campaign, point: EvaluationPoint) -> tuple[str, ...]:
+def _detectors(benchmark: Benchmark, point: EvaluationPoint) -> tuple[str, ...]:
     """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too.
 
     In a stream they look at the ID set and at the OOD sets, shifted or not.
     """
-    if point.split != campaign.split:
+    if point.split != benchmark.split:
         return ()
     if point.time is not None:
-        seen = point.dataset in (campaign.dataset, *campaign.ood_groups)
+        seen = point.dataset in (benchmark.dataset, *benchmark.ood_groups)
     else:
-        seen = point.shift == "identity" or campaign.full_spectrum
-    return campaign.detectors if seen else ()
+        seen = point.shift == "identity" or benchmark.full_spectrum
+    return benchmark.detectors if seen else ()
 
 
-def _row(campaign: Campaign, of: Ref, method: str, detector: str | None, point: EvaluationPoint) -> dict[str, Any]:
+def _row(benchmark: Benchmark, of: Ref, method: str, detector: str | None, point: EvaluationPoint) -> dict[str, Any]:
     record = refs.records(of, method, point.stream, point.step)
     return {
-        "weights": of.name,
+        "model": of.name,
         "method": method,
         "detector": detector,
         "dataset": point.dataset,
@@ -329,8 +329,8 @@ def _row(campaign: Campaign, of: Ref, method: str, detector: str | None, point: 
         "severity": point.severity,
         "step": point.time,
         "reference": point.reference,
-        "ood": point.dataset in campaign.ood_groups and point.dataset != campaign.dataset,
-        "ood_group": campaign.ood_groups.get(point.dataset),
+        "ood": point.dataset in benchmark.ood_groups and point.dataset != benchmark.dataset,
+        "ood_group": benchmark.ood_groups.get(point.dataset),
         "records": record.name,
         "scores": refs.scores(record, detector).name if detector else None,
     }

@@ -115,7 +115,7 @@ def read(file: Path) -> dict[str, Any]:
 def _no_mapping(content: object) -> str:
     """Return what a file is that holds no keys."""
     if content is None:
-        return "is empty; expected a mapping of keys, `campaigns:` among them"
+        return "is empty; expected a mapping of keys, `benchmarks:` among them"
     if isinstance(content, str) and content.lstrip().startswith("<"):
         return "is an HTML or XML page; expected YAML, a mapping of keys"
     found = "a list" if isinstance(content, list) else f"only {errors.spelled(content)}"

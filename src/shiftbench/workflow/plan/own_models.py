@@ -8,7 +8,7 @@ from typing import Any
 
 from shiftbench.base import files, registry
 from shiftbench.base.errors import ParamsError
-from shiftbench.workflow.plan.params import Campaign, Params, Weights
+from shiftbench.workflow.plan.params import Benchmark, Models, Params
 
 GIVEN, PRETRAINED = "given", "pretrained"
 _ONE_FILE = "callable checkpoint onnx onnx_detection predictions torch_export torchscript".split()
@@ -21,22 +21,22 @@ def with_trainers(where: str, params: Params) -> Params:
     Raises:
         ParamsError: a model is a net that is to be trained, and nothing says how.
     """
-    campaigns = {
-        name: _completed(f"{where}: campaigns.{name}.weights", params, campaign)
-        for name, campaign in params.campaigns.items()
+    benchmarks = {
+        name: _completed(f"{where}: benchmarks.{name}.models", params, benchmark)
+        for name, benchmark in params.benchmarks.items()
     }
-    return params.model_copy(update={"campaigns": campaigns})
+    return params.model_copy(update={"benchmarks": benchmarks})
 
 
-def _completed(where: str, params: Params, campaign: Campaign) -> Campaign:
-    if all(spec.trainers for spec in campaign.weights):
-        return campaign
-    weights = tuple(spec if spec.trainers else _with_given(where, params, spec) for spec in campaign.weights)
-    return campaign.model_copy(update={"weights": weights})
+def _completed(where: str, params: Params, benchmark: Benchmark) -> Benchmark:
+    if all(spec.trainers for spec in benchmark.models):
+        return benchmark
+    weights = tuple(spec if spec.trainers else _with_given(where, params, spec) for spec in benchmark.models)
+    return benchmark.model_copy(update={"models": weights})
 
 
-def _with_given(where: str, params: Params, spec: Weights) -> Weights:
-    for name in spec.models:
+def _with_given(where: str, params: Params, spec: Models) -> Models:
+    for name in spec.architectures:
         module, options = _model(params, name)
         if registry.defines(module, "build") and not options.get("path"):
             raise ParamsError(
@@ -52,14 +52,14 @@ def check(where: str, params: Params) -> None:
     Raises:
         ParamsError: names file, key, value and what is expected.
     """
-    for campaign_name, campaign in params.campaigns.items():
-        for spec in campaign.weights:
-            for name in spec.models:
+    for benchmark_name, benchmark in params.benchmarks.items():
+        for spec in benchmark.models:
+            for name in spec.architectures:
                 _check_file(f"{where}: models.{name}", params, name)
                 _check_trust(f"{where}: models.{name}", *_model(params, name))
                 _check_channels(f"{where}: models.{name}", *_model(params, name))
                 for trainer in spec.trainers:
-                    _check_trainer(f"{where}: campaigns.{campaign_name}.weights", params, name, trainer)
+                    _check_trainer(f"{where}: benchmarks.{benchmark_name}.models", params, name, trainer)
 
 
 def _model(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:

@@ -172,30 +172,32 @@ class Trainer(Component):
         return shift, float(severity)
 
 
-class Weights(_Strict):
-    """The product models x trainers x seeds; each is one trained instance."""
+class Models(_Strict):
+    """The product architectures x trainers x seeds; each is one model."""
 
-    models: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(description="names under `models:`, or plugin files")
+    architectures: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
+        description="names under `models:`, or plugin files"
+    )
     trainers: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
         (), description="names under `trainers:`, or plugin files; default: `given`, for models that are files of yours"
     )
     seeds: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], _Some, _Distinct] = Field(
-        (0,), description="training seeds; part of the weights' name"
+        (0,), description="training seeds; part of the model's name"
     )
-    dataset: Name | None = Field(None, description="trained on; default: the campaign's dataset")
+    dataset: Name | None = Field(None, description="trained on; default: the benchmark's dataset")
     methods: Annotated[tuple[Name, ...] | None, _Some, _Distinct] = Field(
-        None, description="what goes around these; default: the campaign's `methods`"
+        None, description="what goes around these; default: the benchmark's `methods`"
     )
 
 
-class Campaign(_Strict):
-    """What is compared with what: weights under methods on a dataset, its shifts and OOD sets."""
+class Benchmark(_Strict):
+    """What is compared with what: models under methods on a dataset, its shifts and OOD sets."""
 
     dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
     split: Literal["train", "val", "test"] = Field("test", description="evaluated")
-    weights: Annotated[tuple[Weights, ...], _Some]
+    models: Annotated[tuple[Models, ...], _Some]
     methods: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
-        ("plain",), description="what goes around the weights"
+        ("plain",), description="what goes around the models"
     )
     shifts: Annotated[tuple[Joined, ...], _Distinct] = Field(
         (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
@@ -284,7 +286,7 @@ class Train(_Strict):
 class Bootstrap(_Strict):
     """The one resampler."""
 
-    draws: Annotated[Whole, Field(ge=0, le=100_000)] = Field(1000, description="replicates of each row")
+    resamples: Annotated[Whole, Field(ge=0, le=100_000)] = Field(1000, description="of each row")
 
 
 class SystemScale(_Strict):
@@ -321,7 +323,7 @@ class Params(_Strict):
     detectors: dict[Name, Component] = {}
     metrics: dict[Name, Component] = {}
     analyses: dict[Name, Component] = {}
-    campaigns: dict[Name, Campaign]
+    benchmarks: dict[Name, Benchmark]
 
     @pydantic.model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, near, spelled
 from shiftbench.base.registry import entries
 from shiftbench.workflow.plan import params_pairs
-from shiftbench.workflow.plan.params import SECTIONS, Campaign, Params, Shift, Trainer
+from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
 
 _AT_LEAST_ONE = ("batch batch_size bins depth epochs heads hidden k layers length samples side steps width").split()
 """Options that count something without which a model, a training or a measure is nothing."""
@@ -25,29 +25,29 @@ def check_plugins(where: str, params: Params) -> None:
     for family in SECTIONS:
         for name in getattr(params, family):
             _check_component(where, params, family, name)
-    for campaign_name, campaign in params.campaigns.items():
-        for family, key, name in _asked(campaign):
+    for benchmark_name, benchmark in params.benchmarks.items():
+        for family, key, name in _asked(benchmark):
             try:
                 registry.file(family, params.use(family, name))
             except ParamsError as error:
                 listed = getattr(params, family)
                 hint = f"; {near(name, {*listed, *registry.names(family)})}"
                 raise ParamsError(
-                    f"{where}: campaigns.{campaign_name}.{key} asks for {family} {name!r}, which is neither "
+                    f"{where}: benchmarks.{benchmark_name}.{key} asks for {family} {name!r}, which is neither "
                     f"listed under {family}: nor a plugin file{hint}"
                 ) from error
 
 
-def _asked(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
-    """Yield what a campaign names: family, key, name."""
-    for key, name in params_pairs.datasets(campaign):
+def _asked(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
+    """Yield what a benchmark names: family, key, name."""
+    for key, name in params_pairs.datasets(benchmark):
         yield "datasets", key, name
-    for number, spec in enumerate(campaign.weights):
-        for family in ("models", "trainers", "methods"):
-            for name in getattr(spec, family) or ():
-                yield family, f"weights.{number}.{family}", name
+    for number, spec in enumerate(benchmark.models):
+        for family, key in (("models", "architectures"), ("trainers", "trainers"), ("methods", "methods")):
+            for name in getattr(spec, key) or ():
+                yield family, f"models.{number}.{key}", name
     for family in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
-        for name in getattr(campaign, family) or ():
+        for name in getattr(benchmark, family) or ():
             yield family, family, name
 
 

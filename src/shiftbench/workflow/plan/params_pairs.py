@@ -1,4 +1,4 @@
-"""What a campaign asks for goes together: one task, fields that samples have, sets with one part, metrics with rows."""
+"""What a benchmark asks for goes together: one task, fields that samples have, sets of one part, metrics with rows."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError, ParamsError, near
-from shiftbench.workflow.plan.params import Campaign, Params
+from shiftbench.workflow.plan.params import Benchmark, Params
 
 _NEED_OOD = ("detection",)
-"""Kinds of metrics that compare scores of the campaign's dataset with those of OOD sets."""
+"""Kinds of metrics that compare scores of the benchmark's dataset with those of OOD sets."""
 _PLACES = ("path", "root", "ids")
 """Options of datasets that say where data of the user's own lie; `ids` are those of the package ir_datasets."""
 _PUBLISHED = "alexnet"
@@ -20,46 +20,46 @@ _TOLD = 12
 
 
 def check(where: str, params: Params) -> None:
-    """Refuse what does not go together in a campaign.
+    """Refuse what does not go together in a benchmark.
 
     Args:
         where: the files.
-        params: of which every plugin that a campaign names is known to exist, and all weights have trainers.
+        params: of which every plugin that a benchmark names is known to exist, and all weights have trainers.
 
     Raises:
         ParamsError: names file, key, value and what is allowed.
     """
-    for name, campaign in params.campaigns.items():
-        key = f"{where}: campaigns.{name}"
-        _check_data(key, params, campaign)
-        _check_task(key, params, campaign)
-        _check_parts(key, params, campaign)
-        _check_nets(key, params, campaign)
-        _check_scored(f"{key}.detectors", params, campaign)
-        _check_fields(f"{key}.shifts", params, campaign)
-        _check_ood(key, params, campaign)
-        _check_metrics(f"{key}.metrics", params, campaign)
+    for name, benchmark in params.benchmarks.items():
+        key = f"{where}: benchmarks.{name}"
+        _check_data(key, params, benchmark)
+        _check_task(key, params, benchmark)
+        _check_parts(key, params, benchmark)
+        _check_nets(key, params, benchmark)
+        _check_scored(f"{key}.detectors", params, benchmark)
+        _check_fields(f"{key}.shifts", params, benchmark)
+        _check_ood(key, params, benchmark)
+        _check_metrics(f"{key}.metrics", params, benchmark)
 
 
 def _module(params: Params, family: str, name: str) -> ModuleType:
     return registry.read(family, params.use(family, name))
 
 
-def datasets(campaign: Campaign) -> Iterator[tuple[str, str]]:
-    """Yield the datasets that a campaign names, each with its key."""
-    yield "dataset", campaign.dataset
-    for name, group in campaign.ood_groups.items():
+def datasets(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
+    """Yield the datasets that a benchmark names, each with its key."""
+    yield "dataset", benchmark.dataset
+    for name, group in benchmark.ood_groups.items():
         yield f"ood.{group}" if group else "ood", name
-    for name, _ in campaign.val_sets:
+    for name, _ in benchmark.val_sets:
         yield "val_ood", name
-    for number, spec in enumerate(campaign.weights):
+    for number, spec in enumerate(benchmark.models):
         if spec.dataset:
-            yield f"weights.{number}.dataset", spec.dataset
+            yield f"models.{number}.dataset", spec.dataset
 
 
-def _check_data(where: str, params: Params, campaign: Campaign) -> None:
+def _check_data(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse datasets of the user's own of which nothing says where they lie."""
-    for key, name in datasets(campaign):
+    for key, name in datasets(benchmark):
         options = params.options("datasets", name)
         lacking = [option for option in _PLACES if options.get(option) == ""]
         if lacking and not any(options.get(option) for option in _PLACES):
@@ -69,47 +69,47 @@ def _check_data(where: str, params: Params, campaign: Campaign) -> None:
             )
 
 
-def _check_task(where: str, params: Params, campaign: Campaign) -> None:
-    """Refuse datasets and models of another task than the campaign's dataset."""
-    task = _module(params, "datasets", campaign.dataset).TASK
-    named = [("datasets", key, name) for key, name in datasets(campaign)]
+def _check_task(where: str, params: Params, benchmark: Benchmark) -> None:
+    """Refuse datasets and models of another task than the benchmark's dataset."""
+    task = _module(params, "datasets", benchmark.dataset).TASK
+    named = [("datasets", key, name) for key, name in datasets(benchmark)]
     named += [
-        ("models", f"weights.{number}.models", name)
-        for number, spec in enumerate(campaign.weights)
-        for name in spec.models
+        ("models", f"models.{number}.architectures", name)
+        for number, spec in enumerate(benchmark.models)
+        for name in spec.architectures
     ]
     for family, key, name in named:
         other = _task(_module(params, family, name), task)
         if other != task:
             raise ParamsError(
-                f"{where}.{key}: {name!r} is of the task {other}, and {campaign.dataset!r} of {task}; "
+                f"{where}.{key}: {name!r} is of the task {other}, and {benchmark.dataset!r} of {task}; "
                 f"expected {family} of {task}"
             )
 
 
-def _check_parts(where: str, params: Params, campaign: Campaign) -> None:
-    """Refuse trainers and methods that do nothing for the campaign's task."""
-    task = _module(params, "datasets", campaign.dataset).TASK
-    for family, key, name in _parts(campaign):
+def _check_parts(where: str, params: Params, benchmark: Benchmark) -> None:
+    """Refuse trainers and methods that do nothing for the benchmark's task."""
+    task = _module(params, "datasets", benchmark.dataset).TASK
+    for family, key, name in _parts(benchmark):
         tasks = getattr(_module(params, family, name), "TASKS", None)
         if tasks is not None and task not in tasks:
             fitting = [one for one in registry.names(family) if _fits(family, one, task)]
             more = f" and {len(fitting) - _TOLD} more" if len(fitting) > _TOLD else ""
             raise ParamsError(
-                f"{where}.{key}: {name!r} is for {' and '.join(tasks)}, and {campaign.dataset!r} is of the task "
+                f"{where}.{key}: {name!r} is for {' and '.join(tasks)}, and {benchmark.dataset!r} is of the task "
                 f"{task}; {family} for it: {', '.join(fitting[:_TOLD])}{more}"
             )
 
 
-def _parts(campaign: Campaign) -> Iterator[tuple[str, str, str]]:
-    """Yield the trainers and methods that a campaign names: family, key, name."""
-    for name in campaign.methods:
+def _parts(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
+    """Yield the trainers and methods that a benchmark names: family, key, name."""
+    for name in benchmark.methods:
         yield "methods", "methods", name
-    for number, spec in enumerate(campaign.weights):
+    for number, spec in enumerate(benchmark.models):
         for name in spec.trainers:
-            yield "trainers", f"weights.{number}.trainers", name
+            yield "trainers", f"models.{number}.trainers", name
         for name in spec.methods or ():
-            yield "methods", f"weights.{number}.methods", name
+            yield "methods", f"models.{number}.methods", name
 
 
 def _fits(family: str, name: str, task: str) -> bool:
@@ -117,16 +117,16 @@ def _fits(family: str, name: str, task: str) -> bool:
     return task in getattr(registry.read(family, name), "TASKS", (task,))
 
 
-def _check_nets(where: str, params: Params, campaign: Campaign) -> None:
+def _check_nets(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse methods and detectors that look into a net, around models that show none."""
-    for number, spec in enumerate(campaign.weights):
-        named = [("methods", name) for name in spec.methods or campaign.methods]
-        named += [("detectors", name) for name in campaign.detectors]
-        black = [name for name in spec.models if _is_black_box(_module(params, "models", name))]
+    for number, spec in enumerate(benchmark.models):
+        named = [("methods", name) for name in spec.methods or benchmark.methods]
+        named += [("detectors", name) for name in benchmark.detectors]
+        black = [name for name in spec.architectures if _is_black_box(_module(params, "models", name))]
         for family, name in named if black else ():
             if "net" in getattr(_module(params, family, name), "NEEDS", ()):
                 raise ParamsError(
-                    f"{where}.weights.{number}.models: {name!r} of {family} looks into a torch net, and the model "
+                    f"{where}.models.{number}.architectures: {name!r} of {family} looks into a torch net, and "
                     f"{black[0]!r} ({params.use('models', black[0])}) is a black box; leave one of them out"
                 )
 
@@ -136,12 +136,12 @@ def _is_black_box(module: ModuleType) -> bool:
     return registry.defines(module, "load") or registry.defines(module, "predictor")
 
 
-def _check_scored(where: str, params: Params, campaign: Campaign) -> None:
+def _check_scored(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse detectors where there are no logits that they could look at."""
-    task = _module(params, "datasets", campaign.dataset).TASK
-    if campaign.detectors and "logits" not in _columns(task):
+    task = _module(params, "datasets", benchmark.dataset).TASK
+    if benchmark.detectors and "logits" not in _columns(task):
         raise ParamsError(
-            f"{where}: {campaign.detectors[0]!r} scores logits, which records of {task} do not have; remove the key"
+            f"{where}: {benchmark.detectors[0]!r} scores logits, which records of {task} do not have; remove the key"
         )
 
 
@@ -157,11 +157,11 @@ def _task(module: ModuleType, default: str) -> str:
         return default
 
 
-def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
+def _check_fields(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse shifts of a field that the samples of the dataset do not have, and of pixels that a field lies on."""
-    task = _module(params, "datasets", campaign.dataset).TASK
+    task = _module(params, "datasets", benchmark.dataset).TASK
     fields, still = (getattr(registry.read("tasks", task), what, ()) for what in ("FIELDS", "STILL"))
-    for name in campaign.shifts:
+    for name in benchmark.shifts:
         module = _module(params, "shifts", name)
         if still and getattr(module, "MOVES", False):
             raise ParamsError(
@@ -171,22 +171,22 @@ def _check_fields(where: str, params: Params, campaign: Campaign) -> None:
         changed = getattr(module, "FIELDS", {getattr(module, "FIELD", None)}) - {None}
         for field in sorted(changed - set(fields)):
             raise ParamsError(
-                f"{where}: {name} changes the {field} of a sample, which the {task} of {campaign.dataset!r} has not; "
+                f"{where}: {name} changes the {field} of a sample, which the {task} of {benchmark.dataset!r} has not; "
                 f"it has {', '.join(fields)}"
             )
 
 
-def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
+def _check_ood(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse OOD sets that play two parts, and groups whose name is a dataset's."""
-    groups = {group for group in campaign.ood_groups.values() if group}
-    if isinstance(campaign.ood, dict):
-        names = [name for members in campaign.ood.values() for name in members]
+    groups = {group for group in benchmark.ood_groups.values() if group}
+    if isinstance(benchmark.ood, dict):
+        names = [name for members in benchmark.ood.values() for name in members]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ParamsError(f"{where}.ood names {twice[0]!r} twice; a set belongs to one group")
-    if campaign.dataset in campaign.ood_groups:
+    if benchmark.dataset in benchmark.ood_groups:
         raise ParamsError(
-            f"{where}.ood names {campaign.dataset!r}, the campaign's own dataset, which is ID; name a dataset of "
+            f"{where}.ood names {benchmark.dataset!r}, the benchmark's own dataset, which is ID; name a dataset of "
             "other classes"
         )
     known = {*params.datasets, *registry.names("datasets")}
@@ -194,60 +194,60 @@ def _check_ood(where: str, params: Params, campaign: Campaign) -> None:
         raise ParamsError(
             f"{where}.ood: the group {group!r} is named like a dataset; its mean would be taken for that dataset's row"
         )
-    _check_val_ood(where, campaign)
-    if campaign.full_spectrum and not (campaign.shifts and campaign.detectors):
+    _check_val_ood(where, benchmark)
+    if benchmark.full_spectrum and not (benchmark.shifts and benchmark.detectors):
         raise ParamsError(
             f"{where}.full_spectrum: true, but there are no shifts or no detectors; name some or remove the key"
         )
-    if campaign.ood and not campaign.detectors:
+    if benchmark.ood and not benchmark.detectors:
         raise ParamsError(
             f"{where}.ood: no detector looks at these sets; name some under `detectors:`, or remove the key"
         )
 
 
-def _check_val_ood(where: str, campaign: Campaign) -> None:
-    for number, (name, split) in enumerate(campaign.val_sets):
-        if name == campaign.dataset:
+def _check_val_ood(where: str, benchmark: Benchmark) -> None:
+    for number, (name, split) in enumerate(benchmark.val_sets):
+        if name == benchmark.dataset:
             raise ParamsError(
-                f"{where}.val_ood names {name!r}, the campaign's own dataset, which is ID; name a dataset of other "
+                f"{where}.val_ood names {name!r}, the benchmark's own dataset, which is ID; name a dataset of other "
                 "classes"
             )
-        if name in campaign.ood_groups and split == campaign.split:
+        if name in benchmark.ood_groups and split == benchmark.split:
             raise ParamsError(
                 f"{where}.val_ood: {name}/{split} is also tested; options may not be chosen on what is tested. "
                 f"Take another set, or another split of it (`{name}/{'val' if split != 'val' else 'train'}`)"
             )
-        if (name, split) in campaign.val_sets[:number]:
+        if (name, split) in benchmark.val_sets[:number]:
             raise ParamsError(f"{where}.val_ood: {name}/{split} stands twice; each may stand once")
 
 
-def _check_metrics(where: str, params: Params, campaign: Campaign) -> None:
+def _check_metrics(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse metrics that are named and would have no rows: of another task, or of OOD sets where there are none."""
-    task = _module(params, "datasets", campaign.dataset).TASK
+    task = _module(params, "datasets", benchmark.dataset).TASK
     columns = _columns(task)
-    asked = params.metrics if campaign.metrics is None else campaign.metrics
-    for name in asked if campaign.shifts else ():
-        _check_normaliser(f"{where}: {name}", campaign, params.options("metrics", name))
-    for name in campaign.metrics or ():
+    asked = params.metrics if benchmark.metrics is None else benchmark.metrics
+    for name in asked if benchmark.shifts else ():
+        _check_normaliser(f"{where}: {name}", benchmark, params.options("metrics", name))
+    for name in benchmark.metrics or ():
         module = _module(params, "metrics", name)
         lacking = [column for column in getattr(module, "COLUMNS", ()) if column not in columns]
         if lacking:
             raise ParamsError(
                 f"{where}: {name} is of another task: it reads {lacking[0]}, which records of {task} do not have"
             )
-        if module.KIND in _NEED_OOD and not (campaign.ood and campaign.detectors):
+        if module.KIND in _NEED_OOD and not (benchmark.ood and benchmark.detectors):
             raise ParamsError(
                 f"{where}: {name} compares scores of detectors on OOD sets; name some under `ood:` and `detectors:`"
             )
 
 
-def _check_normaliser(where: str, campaign: Campaign, options: Mapping[str, Any]) -> None:
-    """Refuse a metric that is relative to weights which the campaign does not have."""
+def _check_normaliser(where: str, benchmark: Benchmark, options: Mapping[str, Any]) -> None:
+    """Refuse a metric that is relative to weights which the benchmark does not have."""
     normaliser = options.get("normaliser")
     if normaliser is None or normaliser == _PUBLISHED:
         return
-    names = {f"{model}-{trainer}" for spec in campaign.weights for model in spec.models for trainer in spec.trainers}
+    names = {f"{one}-{trainer}" for spec in benchmark.models for one in spec.architectures for trainer in spec.trainers}
     if re.sub(r"-s\d+$", "", str(normaliser).rpartition("/")[2]) not in names:
         raise ParamsError(
-            f"{where}: its normaliser {normaliser!r} is none of the campaign's weights; {near(str(normaliser), names)}"
+            f"{where}: its normaliser {normaliser!r} is none of the benchmark's models; {near(str(normaliser), names)}"
         )

@@ -1,6 +1,6 @@
 """The plan: from params to artifacts, jobs, recipe files and stamps. The only product of names anywhere.
 
-`Plan.of(params)` expands campaigns into Refs, each Ref into an Artifact (recipe, inputs, fingerprint; see
+`Plan.of(params)` expands benchmarks into Refs, each Ref into an Artifact (recipe, inputs, fingerprint; see
 recipe_specs.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
 of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job.
 """
@@ -24,7 +24,7 @@ from shiftbench.provenance.receipts import is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.workflow.plan import loading, out_of_date, scales, unavailable
 from shiftbench.workflow.plan.evaluation_points import EvaluationPoint, EvaluationPoints
-from shiftbench.workflow.plan.params import Campaign, Params
+from shiftbench.workflow.plan.params import Benchmark, Params
 from shiftbench.workflow.plan.recipe_specs import RecipeSpecs
 from shiftbench.workflow.plan.report_specs import INDEX, ReportSpecs
 from shiftbench.workflow.plan.resolved_plugin import Plugins
@@ -35,7 +35,7 @@ _VERB_OF = {
     "sources": "fetch",
     "shards": "shift",
     "previews": "shift",
-    "weights": "train",
+    "checkpoints": "train",
     "records": "evaluate",
     "features": "evaluate",
     "overlaps": "score",
@@ -78,14 +78,14 @@ class Plan:
             unbuildable: what cannot be made without them; not planned.
 
         Raises:
-            ParamsError: a campaign asks for what does not exist or does not fit.
+            ParamsError: a benchmark asks for what does not exist or does not fit.
         """
         plan = cls(params, unavailable_sources, unbuildable)
-        for name, campaign in plan.campaigns.items():
+        for name, benchmark in plan.benchmarks.items():
             plan.want(Ref("tables", name))
-            for record in plan._points.kept_features(campaign):
+            for record in plan._points.kept_features(benchmark):
                 plan.want(refs.features(record))  # made beside the records, but no input: a cache
-        if params.system and plan.campaigns:
+        if params.system and plan.benchmarks:
             plan.want(Ref("claims", params.system.slug))
         plan.want(INDEX)
         for page in plan._specs.reports.pages():
@@ -102,17 +102,17 @@ class Plan:
         return RecipeSpecs(self.params, self._points, reports, Plugins(self.params))
 
     @functools.cached_property
-    def campaigns(self) -> dict[str, Campaign]:
-        """The campaigns of which something can be made here."""
-        return self._points.campaigns
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """The benchmarks of which something can be made here."""
+        return self._points.benchmarks
 
-    def evaluation_points(self, campaign: Campaign) -> list[EvaluationPoint]:
-        """Return every evaluation point that a campaign evaluates."""
-        return self._points.of(campaign)
+    def evaluation_points(self, benchmark: Benchmark) -> list[EvaluationPoint]:
+        """Return every evaluation point that a benchmark evaluates."""
+        return self._points.of(benchmark)
 
-    def rows(self, campaign: Campaign) -> list[dict[str, Any]]:
-        """Return one row per evaluation artifact of a campaign that can be made here."""
-        return self._points.rows(campaign)
+    def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
+        """Return one row per evaluation artifact of a benchmark that can be made here."""
+        return self._points.rows(benchmark)
 
     # ------------------------------------------------------------------ artifacts
 
@@ -282,7 +282,7 @@ def is_target(ref: Ref) -> bool:
 def _job_of(ref: Ref) -> tuple[str, str]:
     """Return (verb, job name): which artifacts are made by one process."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
-    if ref.kind in ("claims", "samples"):  # called like campaigns, or like a page
+    if ref.kind in ("claims", "samples"):  # called like benchmarks, or like a page
         return verb, f"{ref.kind}/{ref.name}"
     length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
     return verb, "/".join(parts[:length])

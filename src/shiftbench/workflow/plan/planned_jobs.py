@@ -33,7 +33,7 @@ from shiftbench.workflow.plan.report_specs import INDEX
 TARGETS: Mapping[str, tuple[str, ...]] = {
     "sources": ("fetch",),
     "shards": ("shift",),
-    "weights": ("train",),
+    "checkpoints": ("train",),
     "records": ("evaluate", "score"),
     "tables": ("aggregate",),
 }
@@ -41,14 +41,14 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 
 ALL = "all"
 PROMISED = ("report", "aggregate")
-"""The stages whose outputs are here when a run of the whole campaign ends with success."""
+"""The stages whose outputs are here when a run of the whole benchmark ends with success."""
 
 _WITHOUT_GPU = {"train": "cpu", "evaluate": "auto"}
 
 MARKERS = "logs/jobs"
 SUFFIX = ".done"
 _LEFT = Path(".snakemake")
-_CONFIG = ("scale",)
+_CONFIG = ("params",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,7 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = Request())
     """Plan, write recipes and markers, and leave the jobs for other processes; or read what was left.
 
     Args:
-        config: Snakemake's; `scale` names an overlay `params/SCALE.yaml`.
+        config: Snakemake's; `params` names a configuration `params/NAME.yaml`.
         main: whether this is the process that a user started; it also prints what was left out.
         request: what Snakemake is asked for. Where it is systems, these are planned; the scale is for all else.
 
@@ -222,7 +222,7 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = Request())
     for word in config:
         if word not in _CONFIG:
             raise ParamsError(f"--config {word}: unknown; {near(word, _CONFIG)}")
-    scale = config.get("scale")
+    scale = config.get("params")
     if not main:
         return _read(scale)
     gc.set_threshold(*_SELDOM)

@@ -8,7 +8,7 @@ from shiftbench.workflow.plan.plan import Plan
 
 OUTS = {
     "shards": ("data/shards", "data/local", "results/previews"),
-    "weights": ("weights",),
+    "checkpoints": ("checkpoints",),
     "records": ("results/records", "results/overlaps", "results/searches", "results/scores", "results/analyses"),
     "features": ("results/features",),
     "tables": ("results/tables", "results/claims", "results/samples", "results/report"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import RecordsName, Ref, ShardsName, WeightsName
+from shiftbench.base.refs import CheckpointName, RecordsName, Ref, ShardsName
 from shiftbench.data import source_files
 from shiftbench.workflow.plan import detector_plan, resolved_plugin
 from shiftbench.workflow.plan.detector_plan import DetectorRequest
@@ -89,9 +89,9 @@ class RecipeSpecs:
         files = resolved_plugin.code_of("shift", own, task)
         return RecipeSpec(content, [refs.shards(dataset, split), *needs], files)
 
-    def weights(self, ref: Ref) -> RecipeSpec:
+    def checkpoint(self, ref: Ref) -> RecipeSpec:
         """Weights: a model, a trainer and a seed, on a dataset."""
-        dataset, model_name, trainer_name, seed = WeightsName.of(ref)
+        dataset, model_name, trainer_name, seed = CheckpointName.of(ref)
         context = {"dataset": dataset, "model": model_name, "seed": seed}
         model = self._used("models", model_name, context)
         trainer = self._used("trainers", trainer_name, context)
@@ -123,10 +123,10 @@ class RecipeSpecs:
     def records(self, ref: Ref) -> RecipeSpec:
         """Records: weights under a method at one evaluation point."""
         of, method_name, *_ = RecordsName.of(ref)
-        dataset, _, _, seed = WeightsName.of(of)
+        dataset, _, _, seed = CheckpointName.of(of)
         point = self.points.named(ref)
         model = self._model_of(of)
-        context = {"dataset": dataset, "weights": of.name, "seed": seed}
+        context = {"dataset": dataset, "checkpoint": of.name, "seed": seed}
         context |= {"stream": point.stream, "step": point.step}
         method = self._used("methods", method_name, context)
         task = self._used("tasks", self._task(ShardsName.of(point.data).dataset), {})
@@ -194,12 +194,12 @@ class RecipeSpecs:
             "id": asked.id_val.name,
             "ood": [records.name for records in asked.ood_val],
         }
-        proofs = [Ref("overlaps", name) for name in asked.campaigns if self.params.campaigns[name].val_sets]
+        proofs = [Ref("overlaps", name) for name in asked.benchmarks if self.params.benchmarks[name].val_sets]
         return RecipeSpec(content, [*own.inputs, *proofs], (*resolved_plugin.code_of("detector_search"), *own.code))
 
     def _detector(self, asked: DetectorRequest, records: list[Ref]) -> RecipeSpec:
         """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
-        context = {"dataset": WeightsName.of(asked.weights).dataset, "weights": asked.weights.name}
+        context = {"dataset": CheckpointName.of(asked.checkpoint).dataset, "checkpoint": asked.checkpoint.name}
         detector = self._used("detectors", asked.name, context)
         content = {
             "detector": {**detector.content, "options": resolved_plugin.plain(asked.options)},
@@ -210,9 +210,9 @@ class RecipeSpecs:
         inputs += detector.needs
         code = resolved_plugin.files(detector.modules)
         if {"head", "net"} & set(asked.module.NEEDS):
-            inputs.append(asked.weights)
+            inputs.append(asked.checkpoint)
         if "net" in asked.module.NEEDS:
-            net = self._net(asked.weights, records)
+            net = self._net(asked.checkpoint, records)
             return RecipeSpec({**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code))
         return RecipeSpec(content, inputs, tuple(code))
 
@@ -236,25 +236,25 @@ class RecipeSpecs:
         return RecipeSpec(content, inputs, tuple(resolved_plugin.files(model.modules)))
 
     def overlaps(self, ref: Ref) -> RecipeSpec:
-        """Overlaps: which samples two sets of a campaign share; those that detection compares may share none."""
-        found = detector_plan.sets(self.params.campaigns[ref.name], self.params)
+        """Overlaps: which samples two sets of a benchmark share; those that detection compares may share none."""
+        found = detector_plan.sets(self.params.benchmarks[ref.name], self.params)
         places = [(role, self.points.resolve(refs.shards(name, split))) for role, name, split in found]
         content = {"sets": [[role, place.name] for role, place in places]}
         return RecipeSpec(content, [place for _, place in places], resolved_plugin.code_of("overlaps"))
 
     def analyses(self, ref: Ref) -> RecipeSpec:
-        """Observations: an analysis of one campaign, with the nets that it sees again."""
+        """Observations: an analysis of one benchmark, with the nets that it sees again."""
         name, analysis_name = ref.parts
-        campaign = self.params.campaigns[name]
+        benchmark = self.params.benchmarks[name]
         context = {
-            "campaign": name,
-            "dataset": campaign.dataset,
-            "split": campaign.split,
-            "weights": [of.name for of in self.points.weights(campaign)],
-            "methods": list(campaign.methods),
+            "benchmark": name,
+            "dataset": benchmark.dataset,
+            "split": benchmark.split,
+            "checkpoints": [of.name for of in self.points.checkpoints(benchmark)],
+            "methods": list(benchmark.methods),
         }
         own = self._used("analyses", analysis_name, context)
-        nets = {of.name: self._model_of(of) for of in own.needs if of.kind == "weights"}
+        nets = {of.name: self._model_of(of) for of in own.needs if of.kind == "checkpoints"}
         content = {
             "analysis": own.content,
             "context": context,
@@ -267,36 +267,36 @@ class RecipeSpecs:
 
     def _model_of(self, of: Ref) -> Used:
         """Return the model behind weights."""
-        dataset, model, _, seed = WeightsName.of(of)
+        dataset, model, _, seed = CheckpointName.of(of)
         return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
 
     def tables(self, ref: Ref) -> RecipeSpec:
-        """Tables: the rows of one campaign under its metrics."""
-        campaign = self.params.campaigns[ref.name]
-        rows = self.points.rows(campaign)
-        names = campaign.metrics if campaign.metrics is not None else tuple(self.params.metrics)
+        """Tables: the rows of one benchmark under its metrics."""
+        benchmark = self.params.benchmarks[ref.name]
+        rows = self.points.rows(benchmark)
+        names = benchmark.metrics if benchmark.metrics is not None else tuple(self.params.metrics)
         metrics = {name: self._used("metrics", name, {}) for name in names}
         content = {
-            "campaign": ref.name,
-            "task": self._task(campaign.dataset),
+            "benchmark": ref.name,
+            "task": self._task(benchmark.dataset),
             "rows": rows,
             "metrics": {name: metric.content for name, metric in metrics.items()},
-            "draws": self.params.bootstrap.draws,
+            "draws": self.params.bootstrap.resamples,
             "seed": self.params.seed,
         }
         inputs = [Ref(kind, row[kind]) for row in rows for kind in ("records", "scores") if row[kind]]
-        analyses = [Ref("analyses", f"{ref.name}/{name}") for name in campaign.analyses]
+        analyses = [Ref("analyses", f"{ref.name}/{name}") for name in benchmark.analyses]
         content["analyses"] = [analysis.name for analysis in analyses]
         inputs += analyses
-        if campaign.detectors:
-            content["detectors"], content["full_spectrum"] = (list(campaign.detectors), campaign.full_spectrum)
+        if benchmark.detectors:
+            content["detectors"], content["full_spectrum"] = (list(benchmark.detectors), benchmark.full_spectrum)
             content["searches"] = [search.name for search in self._searches(rows)]
             inputs += self._searches(rows)
-            inputs += [Ref("overlaps", ref.name)] if campaign.ood_groups else []
+            inputs += [Ref("overlaps", ref.name)] if benchmark.ood_groups else []
         return RecipeSpec(content, inputs, resolved_plugin.code_of("aggregate", *metrics.values()))
 
     def _searches(self, rows: list[Content]) -> list[Ref]:
-        """Return the searches behind the scores of a campaign."""
+        """Return the searches behind the scores of a benchmark."""
         scored = {Ref("scores", row["scores"]) for row in rows if row["scores"]}
         heads = {"/".join(ref.parts[:4]) for ref in scored}
         found = [detector_plan.asked(self.params, self.points, Ref("searches", head)) for head in sorted(heads)]
@@ -314,7 +314,7 @@ _OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {
     "sources": RecipeSpecs.sources,
     "shards": RecipeSpecs.shards,
     "previews": RecipeSpecs.previews,
-    "weights": RecipeSpecs.weights,
+    "checkpoints": RecipeSpecs.checkpoint,
     "records": RecipeSpecs.records,
     "features": RecipeSpecs.features,
     "scores": RecipeSpecs.scores,

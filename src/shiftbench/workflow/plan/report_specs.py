@@ -27,25 +27,27 @@ class ReportSpecs:
     unavailable_sources: tuple[Unavailable, ...] = ()
 
     def report(self, ref: Ref) -> RecipeSpec:
-        """The report: all tables, with the previews that may be shown; beside it, samples of each campaign."""
+        """The report: all tables, with the previews that may be shown; beside it, samples of each benchmark."""
         if ref != INDEX:
             return self.samples_page(ref)
-        campaigns = self.points.campaigns
+        benchmarks = self.points.benchmarks
         shown = {place.preview for place in self.points.all() if self.points.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
         content = {
-            "campaigns": {name: campaign.model_dump(mode="json") for name, campaign in campaigns.items()},
+            "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in benchmarks.items()},
             "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
             "metrics": {name: self._measure(name) for name in self._named_metrics()},
             "unavailable": [asdict(original) for original in self.unavailable_sources],
             "samples": [page.parts[1] for page in self.pages()],
         }
-        tables = [Ref("tables", name) for name in campaigns]
+        tables = [Ref("tables", name) for name in benchmarks]
         if self.params.system:
             content["system"] = self._card()
             tables.append(Ref("claims", self.params.system.slug))
         proofs = [
-            Ref("overlaps", name) for name, campaign in campaigns.items() if campaign.detectors and campaign.ood_groups
+            Ref("overlaps", name)
+            for name, benchmark in benchmarks.items()
+            if benchmark.detectors and benchmark.ood_groups
         ]
         needs = [*tables, *proofs, *previews, *self._that_skip(shown)]
         return RecipeSpec(content, needs, resolved_plugin.code_of("report"))
@@ -60,60 +62,60 @@ class ReportSpecs:
         ]
 
     def samples_page(self, ref: Ref) -> RecipeSpec:
-        """The page that shows the samples of a campaign."""
+        """The page that shows the samples of a benchmark."""
         _, name, _ = ref.parts
-        content = {"clean": self.params.campaigns[name].dataset, "shows": self._shows(name)}
+        content = {"clean": self.params.benchmarks[name].dataset, "shows": self._shows(name)}
         return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
 
     def samples(self, ref: Ref) -> RecipeSpec:
-        """The samples behind a campaign's numbers, as far as they are stored and may be passed on."""
+        """The samples behind a benchmark's numbers, as far as they are stored and may be passed on."""
         rows: list[Content] = []
         inputs: list[Ref] = []
         for row in self._sampled(ref.name):
             record = Ref("records", row["records"])
             point = self.points.named(record)
             shown = point.golden is None and not point.data.local
-            kept = ("weights", "method", "dataset", "split", "shift", "severity", "records")
+            kept = ("model", "method", "dataset", "split", "shift", "severity", "records")
             own = {key: row[key] for key in kept}
             named = {"shards": point.data.name if shown else None, "private": point.data.local}
             rows.append({**own, **named})
-            inputs += [record, Ref("weights", row["weights"]), *([point.data] if shown else [])]
+            inputs += [record, Ref("checkpoints", row["model"]), *([point.data] if shown else [])]
         shows = self._shows(ref.name)
-        clean = self.params.campaigns[ref.name].dataset
+        clean = self.params.benchmarks[ref.name].dataset
         content = {"clean": clean, "rows": rows, "shows": shows}
         stage = "samples" if shows == "samples" else "completions"
         return RecipeSpec(content, inputs, resolved_plugin.code_of(stage))
 
     def pages(self) -> list[Ref]:
-        """Return the pages, beside the report, of the samples behind each campaign's numbers."""
-        found = [name for name in self.points.campaigns if self._sampled(name)]
+        """Return the pages, beside the report, of the samples behind each benchmark's numbers."""
+        found = [name for name in self.points.benchmarks if self._sampled(name)]
         return [Ref("report", f"samples/{name}/index") for name in found]
 
     def _shows(self, name: str) -> str:
-        """Return what records of a campaign hold: `completions`, or `queries` about tables, else `samples`."""
+        """Return what records of a benchmark hold: `completions`, or `queries` about tables, else `samples`."""
         if self._has(name, _WRITTEN):
             return "completions"
         return "queries" if self._has(name, _QUERIED) else "samples"
 
     def _has(self, name: str, columns: set[str]) -> bool:
-        """Tell whether the records of a campaign have some columns."""
-        used = self.params.use("datasets", self.params.campaigns[name].dataset)
+        """Tell whether the records of a benchmark have some columns."""
+        used = self.params.use("datasets", self.params.benchmarks[name].dataset)
         task = registry.read("tasks", registry.read("datasets", used).TASK)
         return all(columns <= set(form.names) for form in task.FORMATS)
 
     def _sampled(self, name: str) -> list[Content]:
-        """Return the rows of a campaign whose records say of each sample whether it is right; none of a stream."""
-        campaign = self.params.campaigns[name]
+        """Return the rows of a benchmark whose records say of each sample whether it is right; none of a stream."""
+        benchmark = self.params.benchmarks[name]
         if self._shows(name) == "samples" and not self._has(name, _JUDGED):
             return []
         return [
             row
-            for row in self.points.rows(campaign)
-            if row["detector"] is None and row["step"] is None and row["split"] == campaign.split
+            for row in self.points.rows(benchmark)
+            if row["detector"] is None and row["step"] is None and row["split"] == benchmark.split
         ]
 
     def claims(self) -> RecipeSpec:
-        """Claims of a system, judged from the tables of all its campaigns."""
+        """Claims of a system, judged from the tables of all its benchmarks."""
         asked = self.params.system
         assert asked is not None  # noqa: S101 - only a system has claims; tells mypy
         card = cards.load(asked.slug)
@@ -125,7 +127,7 @@ class ReportSpecs:
             "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
             "kinds": {name: one["kind"] for name, one in known.items()},
         }
-        tables = [Ref("tables", name) for name in self.points.campaigns]
+        tables = [Ref("tables", name) for name in self.points.benchmarks]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
 
     def _card(self) -> Content:
@@ -136,12 +138,12 @@ class ReportSpecs:
         return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
 
     def _named_metrics(self) -> list[str]:
-        """Return the metrics that the page describes: of params, entries that campaigns name, and those named as `of`.
+        """Return the metrics that the page describes: of params, entries that benchmarks name, and those named as `of`.
 
-        What else campaigns name are files, whose constants are in the recipes of the tables.
+        What else benchmarks name are files, whose constants are in the recipes of the tables.
         """
         known = self.params.metrics
-        asked = {name for one in self.points.campaigns.values() for name in one.metrics or ()}
+        asked = {name for one in self.points.benchmarks.values() for name in one.metrics or ()}
         entries = {name for name in asked - known.keys() if registry.entry("metrics", name)}
         named = [*known, *sorted(entries)]
         for name in named:  # which grows meanwhile

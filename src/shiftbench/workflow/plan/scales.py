@@ -58,7 +58,7 @@ def files(scale: str | None, home: Path = Path()) -> list[Path]:
         return [cards.file(split(scale)[0])]
     file = home / "params" / f"{scale}.yaml"
     if not file.is_file():
-        raise ParamsError(f"no scale {scale!r}: {file} does not exist; {near(scale, _overlays(home))}")
+        raise ParamsError(f"no configuration {scale!r}: {file} does not exist; {near(scale, _overlays(home))}")
     return [home / PARAMS, file]
 
 
@@ -70,7 +70,7 @@ def split(scale: str) -> tuple[str, str]:
     """
     parts = PurePosixPath(scale).parts
     if len(parts) not in (2, 3) or parts[0] != SYSTEMS:
-        raise ParamsError(f"no scale {scale!r}: expected systems/SLUG or systems/SLUG/SCALE")
+        raise ParamsError(f"no configuration {scale!r}: expected systems/SLUG or systems/SLUG/SCALE")
     return parts[1], parts[2] if len(parts) == 3 else DEFAULT
 
 
@@ -79,11 +79,11 @@ def arguments(scale: str | None) -> list[str]:
 
     Example:
         >>> arguments("smoke"), arguments("systems/palm")
-        (['--config', 'scale=smoke'], ['systems/palm'])
+        (['--config', 'params=smoke'], ['systems/palm'])
     """
     if scale is None:
         return []
-    return [scale] if scale.startswith(f"{SYSTEMS}/") else ["--config", f"scale={scale}"]
+    return [scale] if scale.startswith(f"{SYSTEMS}/") else ["--config", f"params={scale}"]
 
 
 def _system(scale: str, home: Path) -> Params:
@@ -93,7 +93,7 @@ def _system(scale: str, home: Path) -> Params:
     if card.status != "built":
         raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
     if name not in card.params:
-        raise ParamsError(f"{slug} has no scale {name!r}; {near(name, card.params)}")
+        raise ParamsError(f"{slug} has no configuration {name!r}; {near(name, card.params)}")
     own = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
     content = loading.read(BASE)
     for over in (local, own, card.params[name]):
@@ -102,7 +102,7 @@ def _system(scale: str, home: Path) -> Params:
 
 
 def _local(home: Path) -> dict[str, Any]:
-    """Return what the campaign at `home` says of where things are looked for; its plugins are searched from now on."""
+    """Return what the benchmark at `home` says of where things are looked for; its plugins are searched from now on."""
     if not (home / PARAMS).is_file():
         return {}
     loading.use_plugins(home / PARAMS)

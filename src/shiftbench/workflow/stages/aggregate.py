@@ -1,4 +1,4 @@
-"""Stage aggregate: records and scores of a campaign -> metric rows, replicates, paired differences and comparisons.
+"""Stage aggregate: records and scores of a benchmark -> metric rows, replicates, paired differences and comparisons.
 
     records, a few artifacts at a time -> integer contributions -> sums under every draw -> rows
     records along a path of severities, joined by key -> the same
@@ -40,7 +40,7 @@ from shiftbench.statistics import (
     severity_paths,
     spectrum_rows,
 )
-from shiftbench.statistics.campaign_rows import CampaignRows, CellRows, Metric
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, Metric
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.statistics.rows import Floats, Row
 
@@ -59,7 +59,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a campaign says of its detectors.
+    """What a benchmark says of its detectors.
 
     Attributes:
         full_spectrum: also compare with the clean and all shifted ID sets together, and pool the sample metrics.
@@ -72,19 +72,19 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a campaign's analyses measured.
+    """What a benchmark's analyses measured.
 
     Attributes:
         files: tables of format OBSERVATIONS.
-        campaign, task: as in METRICS.
+        benchmark, task: as in METRICS.
     """
 
     files: tuple[Path, ...] = ()
-    campaign: str = ""
+    benchmark: str = ""
     task: str = ""
 
 
-def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with its default
+def aggregate(  # noqa: PLR0913 - what a benchmark says of its tables, each with its default
     artifacts: Sequence[CellRows],
     metrics: Mapping[str, Mapping[str, Any]],
     draws: int,
@@ -93,13 +93,13 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
     detection: Detection = Detection(),
     observed: Observed = Observed(),
 ) -> Tables:
-    """Compute all tables of a campaign.
+    """Compute all tables of a benchmark.
 
     Args:
         artifacts: evaluation artifacts, in any order.
         metrics: name -> options; `use` names the metric's file where it is not the name.
-        draws: bootstrap draws per row.
-        seed: the campaign's seed.
+        draws: bootstrap resamples per row.
+        seed: the benchmark's seed.
         threads: batches of artifacts at a time; changes no result.
         detection: how detectors are compared.
         observed: what analyses measured.
@@ -114,35 +114,35 @@ def aggregate(  # noqa: PLR0913 - what a campaign says of its tables, each with 
     chosen = _metrics(metrics)
     # Artifacts of one dataset side by side: equal keys meet in a batch.
     ordered = sorted(artifacts, key=lambda artifact: (artifact.dataset, artifact.split, artifact.file))
-    campaign = CampaignRows(ordered, chosen, draws, seed)
+    benchmark = BenchmarkRows(ordered, chosen, draws, seed)
     # The pool's threads are the parallelism; threads of BLAS and torch within them would only compete.
-    with digit_sums.single_thread(campaign.products):
-        rows = list(_rows(campaign, threads, detection))
-        rows += analysis_rows.observed_rows(observed.files, observed.campaign, observed.task, campaign)
+    with digit_sums.single_thread(benchmark.products):
+        rows = list(_rows(benchmark, threads, detection))
+        rows += analysis_rows.observed_rows(observed.files, observed.benchmark, observed.task, benchmark)
         rows += list(seed_means.means(rows))
         curves = [metric for metric in chosen if metric.module.KIND == "curve"]
         for metric in _ordered(curves):
             rows += _curve(metric, rows)
         rows.sort(key=seed_means.order)
-        differences = list(seed_means.differences(campaign, rows))
-        comparisons = list(detector_comparisons.comparisons(campaign, rows, detection.detectors))
+        differences = list(seed_means.differences(benchmark, rows))
+        comparisons = list(detector_comparisons.comparisons(benchmark, rows, detection.detectors))
     return Tables(
         _metric_table(rows, {metric.name: metric.module for metric in chosen}),
         _replicate_table(rows),
         schema.table(differences, formats.DIFFERENCES),
         schema.table(comparisons, formats.COMPARISONS),
-        failure_prediction.table(campaign),
-        score_curves.table(campaign),
+        failure_prediction.table(benchmark),
+        score_curves.table(benchmark),
     )
 
 
-def _rows(campaign: CampaignRows, threads: int, detection: Detection) -> Iterator[Row]:
-    yield from campaign.sample_rows(threads)
-    yield from ood_rows.detection_rows(campaign, threads, full_spectrum=detection.full_spectrum)
-    yield from failure_prediction.failure_rows(campaign, threads)
-    yield from severity_paths.path_rows(campaign, threads)
+def _rows(benchmark: BenchmarkRows, threads: int, detection: Detection) -> Iterator[Row]:
+    yield from benchmark.sample_rows(threads)
+    yield from ood_rows.detection_rows(benchmark, threads, full_spectrum=detection.full_spectrum)
+    yield from failure_prediction.failure_rows(benchmark, threads)
+    yield from severity_paths.path_rows(benchmark, threads)
     if detection.full_spectrum:
-        yield from spectrum_rows.spectrum_rows(campaign, threads)
+        yield from spectrum_rows.spectrum_rows(benchmark, threads)
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
@@ -235,27 +235,27 @@ def _null(values: Floats) -> pa.Array:
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Make the tables of one campaign."""
+    """Make the tables of one benchmark."""
     spec = artifact.recipe
     metrics = {name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()}
     artifacts = [_cell_rows(run, spec, row) for row in spec["rows"]]
     detection = Detection(bool(spec.get("full_spectrum")), tuple(spec.get("detectors", ())))
     analyses = tuple(run.path(Ref("analyses", name)) for name in spec.get("analyses", ()))
-    observed = Observed(analyses, spec["campaign"], spec["task"])
+    observed = Observed(analyses, spec["benchmark"], spec["task"])
     tables = aggregate(artifacts, metrics, spec["draws"], spec["seed"], detection=detection, observed=observed)
     files = {name: run.path(Ref("searches", name)) for name in spec.get("searches", ())}
-    searches = search_tables.table(spec["campaign"], files)
+    searches = search_tables.table(spec["benchmark"], files)
     _commit(run, artifact, tables, reliability.table(artifacts), searches)
 
 
-_GIVEN = "weights method dataset split shift severity reference detector ood".split()
+_GIVEN = "model method dataset split shift severity reference detector ood".split()
 """What `CellRows` takes from a row of the recipe as it stands."""
 
 
 def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
     kind = "scores" if row["detector"] else "records"
     return CellRows(
-        campaign=spec["campaign"],
+        benchmark=spec["benchmark"],
         task=spec["task"],
         file=run.path(Ref(kind, row[kind])),
         step=None if row["step"] is None else int(row["step"]),

@@ -22,7 +22,7 @@ LIMIT = 1e6
 
 
 def run(run: Run, artifact: Artifact, device: str = "auto") -> None:
-    """Make the observations of one analysis of a campaign."""
+    """Make the observations of one analysis of a benchmark."""
     spec = artifact.recipe
     analysis = registry.find("analyses", spec["analysis"]["use"])
     job = Measurement(
@@ -45,7 +45,7 @@ def table(observations: Iterable[Observation], name: str) -> pa.Table:
     for one in observations:
         if not abs(one.value) <= LIMIT:
             raise ModelError(
-                f"analysis {name}: {one.metric} of {one.weights}, unit {one.key!r}, is {one.value}; expected a finite "
+                f"analysis {name}: {one.metric} of {one.model}, unit {one.key!r}, is {one.value}; expected a finite "
                 f"number of at most {LIMIT:g} in size"
             )
         row = asdict(one)

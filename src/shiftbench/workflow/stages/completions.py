@@ -1,6 +1,6 @@
-"""Stage report, before the page: completions behind a campaign's numbers, chosen from records, with their prompts.
+"""Stage report, before the page: completions behind a benchmark's numbers, chosen from records, with their prompts.
 
-`results/samples/CAMPAIGN.json` is what the page of completions shows, where records hold texts and no classes: what was
+`results/samples/BENCHMARK.json` is what the page of completions shows, where records hold texts, no classes: what was
 written to prompts, or queries and answers to claims about tables. Of what may not be passed on nothing but counts is
 told. The same records and shards give the same bytes.
 """
@@ -23,7 +23,7 @@ KINDS: dict[str, ModuleType] = {"completions": completions, "queries": queries}
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Choose the completions of one campaign."""
+    """Choose the completions of one benchmark."""
     paths = run.inputs(artifact)
     plain = {row["method"] for row in artifact.recipe["rows"]} == {"plain"}
     kind = KINDS[artifact.recipe["shows"]]
@@ -39,7 +39,7 @@ def run(run: Run, artifact: Artifact) -> None:
 
 def _who(row: Mapping[str, Any], dataset: str, *, plain: bool) -> str:
     """Return how weights with their method are called, as in the report."""
-    name = str(row["weights"]).removeprefix(f"{dataset}/")
+    name = str(row["model"]).removeprefix(f"{dataset}/")
     return name if plain else f"{name} + {row['method']}"
 
 

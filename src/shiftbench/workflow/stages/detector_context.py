@@ -130,7 +130,7 @@ class DetectorContext:
 
 
 def _weights(artifact: Artifact) -> list[Ref]:
-    return [ref for ref in artifact.inputs if ref.kind == "weights"]
+    return [ref for ref in artifact.inputs if ref.kind == "checkpoints"]
 
 
 def check_head(head: Head, rows: Rows) -> None:

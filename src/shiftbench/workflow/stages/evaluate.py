@@ -247,7 +247,7 @@ def evaluate(
             about = shards.manifest(folder)
             names = classes if classes is not None else about["classes"]
             if "correct" not in registry.find("tasks", about["task"]).schema(0, "full").names:
-                raise ParamsError(f"{place}: {about['task']} has no accuracy; run a campaign")
+                raise ParamsError(f"{place}: {about['task']} has no accuracy; run a benchmark")
             table, _, _ = evaluate_shards(predictor, folder, names, batch_size)
         rows.append({key: about[key] for key in ("dataset", "split", "shift", "severity")} | _accuracy(table))
     return pl.DataFrame(rows)

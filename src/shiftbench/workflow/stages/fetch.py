@@ -44,7 +44,7 @@ class FetchResult:
 
 
 def keep(name: str) -> FetchResult:
-    """Bring an original to where this machine keeps it, for use without a campaign.
+    """Bring an original to where this machine keeps it, for use without a benchmark.
 
     Raises:
         ParamsError: no such source.

@@ -1,6 +1,6 @@
-"""The second half of aggregate: what a system's card says, judged from the tables of its campaigns.
+"""The second half of aggregate: what a system's card says, judged from the tables of its benchmarks.
 
-metrics and replicates of all campaigns -> verdicts, numbers beside reported ones, points of figures
+metrics and replicates of all benchmarks -> verdicts, numbers beside reported ones, points of figures
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def looks(stated: int, scale: str) -> int:
 def read(
     tables: list[Path], higher_is_better: Mapping[str, bool | None], kinds: Mapping[str, str] = MappingProxyType({})
 ) -> Rows:
-    """Return the rows of several campaigns, with their replicates and what is known of their metrics, see `Rows`."""
+    """Return the rows of several benchmarks, with their replicates and what is known of their metrics, see `Rows`."""
     frames = {}
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
         read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]

@@ -1,4 +1,4 @@
-"""Overlaps: which samples two sets of a campaign share, by key and by content; OOD sets may share none.
+"""Overlaps: which samples two sets of a benchmark share, by key and by content; OOD sets may share none.
 
 An ID image among the OOD samples, or a tested one among those on which options are searched or methods adapt, makes
 every number of detection wrong. Content is the digest of the decoded image (or text), so that a copy under another
@@ -20,7 +20,7 @@ from shiftbench.provenance.recipe import Artifact, Run
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Compare the sets of one campaign."""
+    """Compare the sets of one benchmark."""
     folders = {ref.name: run.path(ref).parent for ref in artifact.inputs}
     table = compared([(role, name, folders[name]) for role, name in artifact.recipe["sets"]])
     output = run.path(artifact.ref)

@@ -6,7 +6,7 @@ script but those whose digests it names, and any request. The same tables give t
 | file            | holds                                                                   |
 | --------------- | ----------------------------------------------------------------------- |
 | index.html      | the page                                                                |
-| metrics.json    | the leaderboards' means: campaign, weights, column -> value             |
+| metrics.json    | the leaderboards' means: benchmark, weights, column -> value             |
 | metrics/        | a file for each entry of a leaderboard, a row of `dvc metrics show`     |
 | leaderboard.csv | the same with intervals and n, one row per entry, seeds included        |
 | curves.csv      | the leading metric over severity, one row per weights, shift, severity   |
@@ -48,7 +48,7 @@ from shiftbench.statistics.search_tables import SEARCHED
 ASSETS = (
     "../../report/templates/page.html",
     "../../report/templates/report/index.html",
-    "../../report/templates/report/campaign.html",
+    "../../report/templates/report/benchmark.html",
     "../../report/templates/report/ood.html",
     "../../report/templates/report/gallery.html",
     "../../report/templates/report/parts.html",
@@ -98,7 +98,7 @@ def run(run: Run, todo: list[Artifact]) -> None:
 
 def _shown(artifact: Artifact) -> list[Ref]:
     """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
-    splits = {campaign["split"] for campaign in artifact.recipe["campaigns"].values()}
+    splits = {benchmark["split"] for benchmark in artifact.recipe["benchmarks"].values()}
     return [ref for ref in artifact.inputs if ref.kind == "previews" and ref.parts[1] in splits]
 
 
@@ -114,7 +114,7 @@ def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
     about = artifact.recipe.get("metrics", {})
     return Chapter(
         ref.name,
-        artifact.recipe["campaigns"][ref.name],
+        artifact.recipe["benchmarks"][ref.name],
         _tables(run, artifact, ref),
         about,
         ref.name in artifact.recipe.get("samples", ()),
@@ -170,7 +170,7 @@ def page(
 
     Args:
         artifact: the report's artifact; its recipe tells what was run and what was left out.
-        chapters: one per campaign.
+        chapters: one per benchmark.
         boards: samples of the gallery.
         system: what the run is of, where it is of one.
         left_out: samples that could not be read, as datasets' `on_error: skip` allows.
@@ -248,8 +248,8 @@ def _rows(chapters: list[Chapter]) -> dict[str, str]:
 def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
     return [
         {
-            "campaign": chapter.name,
-            "weights": weights,
+            "benchmark": chapter.name,
+            "model": weights,
             "method": method,
             "column": column.key,
             "value": entry.value,
@@ -268,17 +268,17 @@ def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
 
 def _curves(chapters: list[Chapter]) -> list[dict[str, Any]]:
     """Return the leading metric over severity; each shift's curve begins at the clean set."""
-    names = ("weights", "method", "shift", "severity", "ci_low", "ci_high", "n")
+    names = ("model", "method", "shift", "severity", "ci_low", "ci_high", "n")
     rows = []
     for chapter in chapters:
         means = pl.col("metric").is_in(chapter.places.metrics[:1]) & pl.col("seed").is_null()
         levels, clean = chapter.places.levels.filter(means), chapter.places.clean.filter(means)
         shifts = levels.select("shift").unique()
         starts = clean.drop("shift").join(shifts, how="cross").select(levels.columns).with_columns(severity=pl.lit(0.0))
-        both = pl.concat([starts, levels]).sort("weights", "method", "shift", "severity")
+        both = pl.concat([starts, levels]).sort("model", "method", "shift", "severity")
         for row in both.iter_rows(named=True):
             kept = {name: row[name] for name in names}
-            rows.append({"campaign": chapter.name, **kept, row["metric"]: row["value"]})
+            rows.append({"benchmark": chapter.name, **kept, row["metric"]: row["value"]})
     return rows
 
 

@@ -1,6 +1,6 @@
-"""Stage report, before the page: the samples behind a campaign's numbers, chosen and drawn.
+"""Stage report, before the page: the samples behind a benchmark's numbers, chosen and drawn.
 
-`results/samples/CAMPAIGN.json` is what the page of samples shows. It is made where records and shards are at hand, so
+`results/samples/BENCHMARK.json` is what the page of samples shows. It is made where records and shards are at hand, so
 that the page needs neither, and can be made again in a checkout without shards. What may not be passed on is neither
 shown nor named. The same records and shards give the same bytes.
 """
@@ -20,13 +20,13 @@ from shiftbench.report.samples import At, Rows
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Choose and draw the samples of one campaign."""
+    """Choose and draw the samples of one benchmark."""
     paths = run.inputs(artifact)
     rows = [_rows(paths, row) for row in artifact.recipe["rows"]]
     dataset = artifact.recipe["clean"]
     methods = {row.method for row in rows}
     labels = {
-        (row.weights, row.method): row.weights.removeprefix(f"{dataset}/")
+        (row.model, row.method): row.model.removeprefix(f"{dataset}/")
         + (f" + {row.method}" if methods != {"plain"} else "")
         for row in rows
     }
@@ -45,12 +45,12 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
     if row["private"]:
         picked = samples.unnamed(picked)
     return Rows(
-        row["weights"],
+        row["model"],
         row["method"],
         (row["dataset"], row["split"], row["shift"], row["severity"]),
         records.path,
         row["shards"],
-        nets.classes_of(paths[Ref("weights", row["weights"])]),
+        nets.classes_of(paths[Ref("checkpoints", row["model"])]),
         counts,
         picked,
     )

@@ -1,6 +1,6 @@
-"""Stage report, beside the page: the samples, or the completions, behind a campaign's numbers, on a page of their own.
+"""Stage report, beside the page: the samples, or the completions, behind a benchmark's numbers, on a page of their own.
 
-`results/report/samples/CAMPAIGN/index.html` is opened by a click on a number. It holds all that it shows, and is made
+`results/report/samples/BENCHMARK/index.html` is opened by a click on a number. It holds all that it shows, and is made
 from what stage `samples` or `completions` chose: where its design changes, neither records nor shards are read again.
 """
 
@@ -27,7 +27,7 @@ ASSETS = (
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Make the page of one campaign."""
+    """Make the page of one benchmark."""
     (chosen,) = artifact.inputs
     text = page(artifact, json.loads(run.path(chosen).read_bytes()))
     output = run.path(artifact.ref)
@@ -44,7 +44,7 @@ def page(artifact: Artifact, content: object) -> str:
     script = Markup("".join(file.read_text() for file in scripts))
     template = html.environment(f"behind/{shows}", "behind").get_template("index.html")
     return template.render(
-        campaign=artifact.ref.parts[1],
+        benchmark=artifact.ref.parts[1],
         dataset=artifact.recipe["clean"],
         style=html.style(),
         script=script,

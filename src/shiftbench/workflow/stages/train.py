@@ -35,7 +35,7 @@ def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
         state = trainer.train(job)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            of = refs.weights(job.dataset, job.model, job.trainer, job.seed)
+            of = refs.checkpoint(job.dataset, job.model, job.trainer, job.seed)
             raise ModelError(f"{of.name}: {name} is not finite after training; lower the trainer's `lr`")
     return {name: state[name].detach().cpu() for name in sorted(state)}, list(job.rows)
 

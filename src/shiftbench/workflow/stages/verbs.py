@@ -84,7 +84,7 @@ def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
 
 
 def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
-    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a campaign."""
+    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a benchmark."""
     from shiftbench.workflow.stages import analyse, detector_search, overlaps
     from shiftbench.workflow.stages import score as scoring
     from shiftbench.workflow.stages.detector_context import DetectorContext
@@ -106,7 +106,7 @@ def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
 
 
 def aggregate(run: Run, todo: list[Artifact]) -> None:
-    """Make the tables of one campaign, or judge the claims of a system."""
+    """Make the tables of one benchmark, or judge the claims of a system."""
     from shiftbench.workflow.stages import judge_claims
     from shiftbench.workflow.stages.aggregate import run as stage
 
@@ -115,7 +115,7 @@ def aggregate(run: Run, todo: list[Artifact]) -> None:
 
 
 def report(run: Run, todo: list[Artifact]) -> None:
-    """Write the static page; or choose what stands behind a campaign's numbers, or write the page that shows it."""
+    """Write the static page; or choose what stands behind a benchmark's numbers, or write the page that shows it."""
     if run.job.name == "index":
         from shiftbench.workflow.stages import report as stage
 

@@ -1,9 +1,9 @@
-"""Systems in the store: what was made of one is recorded in `published/systems/SLUG/`, apart from the campaign.
+"""Systems in the store: what was made of one is recorded in `published/systems/SLUG/`, apart from the benchmark.
 
 outputs below build/systems/SLUG -> dvc.yaml and dvc.lock in published/systems/SLUG -> `shiftbench pull systems/SLUG`
 
 DVC finds these files wherever they lie, so that `dvc status`, `dvc push` and `dvc pull` are about all that is recorded;
-`dvc repro` runs the campaign alone, whose dvc.yaml stands at the top.
+`dvc repro` runs the benchmark alone, whose dvc.yaml stands at the top.
 """
 
 import os
@@ -21,7 +21,7 @@ from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.prune import OUTS, prune
 
 FILE = "dvc.yaml"
-_HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the campaign.\n"
+_HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the benchmark.\n"
 
 
 def file(home: Path, scale: str) -> Path:
@@ -61,7 +61,7 @@ def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
     return file(home, scale)
 
 
-_STORED = ("shards", "weights", "records", "tables")
+_STORED = ("shards", "checkpoints", "records", "tables")
 
 
 def _folder(home: Path, scale: str) -> Path:

@@ -139,7 +139,7 @@ def fit(judge: Judge, shifter: Shifter, drops: Iterable[float], draws: int = 100
         judge: the model and the samples.
         shifter: the shift, at any severity; its words are the same at all (`fresh` is not heeded).
         drops: percentage points.
-        draws: bootstrap draws.
+        draws: bootstrap resamples.
 
     Raises:
         ParamsError: a shift without severities, a drop outside 0 to 100, or one that would leave the model
@@ -228,8 +228,8 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
         options: of the shift.
         samples: how many of the clean samples; default: all.
         classes: the model's class names in the order of its logits; default: the dataset's.
-        seed: the campaign's.
-        draws: bootstrap draws.
+        seed: the benchmark's.
+        draws: bootstrap resamples.
         batch_size: samples per call.
 
     Raises:

@@ -116,7 +116,7 @@ def detect(
         root: its outputs.
         weights: `fashion_mnist/convnet-erm-s0`; their file is there.
         files: images, grey or colour, of any size, in the formats that image folders may have.
-        names: detectors, as in params; default: those of the campaigns with these weights but for those that see
+        names: detectors, as in params; default: those of the benchmarks with these weights but for those that see
             the net again, else `DEFAULT`.
         device: where the net computes.
 
@@ -133,7 +133,7 @@ def detect(
     named = list(dict.fromkeys(names)) or default(planned, weights)
     artifacts = {name: _cell(planned, root, weights, name, kept) for name in named}
     run = _Outputs(root)
-    classes = nets.classes_of(root / Ref("weights", weights).path)
+    classes = nets.classes_of(root / Ref("checkpoints", weights).path)
     with devices.hold(device) as held:
         shown = _evaluated(planned, run, weights, samples, held)
         context = DetectorContext(run, held)
@@ -149,13 +149,13 @@ def detect(
 
 
 def default(planned: Plan, weights: str) -> list[str]:
-    """Return the detectors that campaigns with these weights ask for, without those that see the net again."""
-    places, of = EvaluationPoints(planned.params), Ref("weights", weights)
+    """Return the detectors that benchmarks with these weights ask for, without those that see the net again."""
+    places, of = EvaluationPoints(planned.params), Ref("checkpoints", weights)
     asked = [
         name
-        for campaign in planned.params.campaigns.values()
-        if of in places.weights(campaign)
-        for name in campaign.detectors
+        for benchmark in planned.params.benchmarks.values()
+        if of in places.checkpoints(benchmark)
+        for name in benchmark.detectors
     ]
     light = [
         name
@@ -219,7 +219,7 @@ def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Re
 
 def _lacking(root: Path, artifact: Artifact) -> bool:
     """Tell whether an input is not here, or belongs to other weights or samples; a search may be missing."""
-    if artifact.ref.kind in ("searches", "weights"):
+    if artifact.ref.kind in ("searches", "checkpoints"):
         return False
     state = recipe.status(root, artifact)
     return not state.startswith(("fresh", "recipe changed"))
@@ -232,12 +232,12 @@ def _on(planned: Plan, weights: str, name: str, split: str) -> Artifact:
 
 
 def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: frozenset[Ref]) -> str:
-    """Say which command makes what is missing; a run of the campaign asks for no features."""
+    """Say which command makes what is missing; a run of the benchmark asks for no features."""
     unplanned = [ref for ref in missing if ref not in kept]
     if unplanned:
         kind, split = unplanned[0].kind, unplanned[0].parts[-3]
         return (
-            f"no campaign keeps {kind} of {split}: name {name} under the `detectors:` of a campaign with these "
+            f"no benchmark keeps {kind} of {split}: name {name} under the `detectors:` of a benchmark with these "
             f"weights, or {split} under its `features:`, and run it"
         )
     files = [  # one of each job, which makes the others
@@ -245,7 +245,7 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
         for job in planned.jobs.values()
         if any(artifact.ref in missing for artifact in job.artifacts)
     ]
-    scale = ["--scale", planned.scale] if planned.scale and not planned.params.system else []
+    scale = ["--config", planned.scale] if planned.scale and not planned.params.system else []
     return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *scale])}` makes that"
 
 
@@ -257,7 +257,7 @@ def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], dev
     dataset, _, _ = weights.partition("/")
     ref = Ref("records", f"{weights}/{METHOD}/{dataset}/test/identity/0")
     artifact = planned.artifacts[planned.want(ref)]
-    file = run.path(Ref("weights", weights))
+    file = run.path(Ref("checkpoints", weights))
     classes = nets.classes_of(file)
     predictor = predictors.load(artifact.recipe, file, classes, device, run.inputs(artifact))
     guard = batching.Halving(predictor, artifact.recipe["batch_size"], allowed=True)

@@ -19,7 +19,7 @@ from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.storage import dvc_store, pull, remotes
 
 CLIENTS = {
-    "git": "history of a campaign",
+    "git": "history of a benchmark",
     "apt-get": "originals in Debian packages",
     "dpkg-deb": "opening Debian packages",
     "npm": "originals in npm packages",

@@ -131,7 +131,7 @@ def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
     if missing or hasattr(module, "needs"):
         raise DataError(
             f"no test shards of {name} below {root}, and its originals are not here either; "
-            "run the campaign or `shiftbench pull` first, or name an image with --image"
+            "run the benchmark or `shiftbench pull` first, or name an image with --image"
         )
     found = module.samples(module.NATIVE[-1], sources, {**module.PARAMS, "name": name})
     return [sample for sample in islice(found, count) if isinstance(sample, Sample)]

@@ -1,7 +1,7 @@
 """`shiftbench new FAMILY NAME`: a plugin file to begin with, which runs as it is.
 
 Each scaffold is a small real member of its family in `workflow/templates/new/`; tests write it, run the
-contract tests of the family over it and a campaign with it.
+contract tests of the family over it and a benchmark with it.
 """
 
 import re
@@ -14,16 +14,16 @@ from shiftbench.base.files import write_bytes
 TEMPLATES = registry.PACKAGE / "workflow/templates/new"
 
 ASKED_FOR = {
-    "analyses": "campaigns: {CAMPAIGN: {analyses: [NAME]}}",
-    "datasets": "campaigns: {CAMPAIGN: {ood: [NAME]}}, or a campaign of its own with dataset: NAME",
-    "detectors": "campaigns: {CAMPAIGN: {detectors: [NAME]}}",
+    "analyses": "benchmarks: {BENCHMARK: {analyses: [NAME]}}",
+    "datasets": "benchmarks: {BENCHMARK: {ood: [NAME]}}, or a benchmark of its own with dataset: NAME",
+    "detectors": "benchmarks: {BENCHMARK: {detectors: [NAME]}}",
     "losses": "nothing: a trainer of yours says `from FOLDER.losses import NAME` and calls `NAME.loss`",
-    "methods": "campaigns: {CAMPAIGN: {methods: [plain, NAME]}}",
+    "methods": "benchmarks: {BENCHMARK: {methods: [plain, NAME]}}",
     "metrics": "metrics: {NAME: {}}",
-    "models": "campaigns: {CAMPAIGN: {weights: [{models: [NAME], trainers: [erm]}]}}",
-    "shifts": "campaigns: {CAMPAIGN: {shifts: [NAME]}}",
-    "streams": "campaigns: {CAMPAIGN: {streams: [NAME]}}",
-    "trainers": "campaigns: {CAMPAIGN: {weights: [{models: [convnet], trainers: [NAME]}]}}",
+    "models": "benchmarks: {BENCHMARK: {architectures: [{architectures: [NAME], trainers: [erm]}]}}",
+    "shifts": "benchmarks: {BENCHMARK: {shifts: [NAME]}}",
+    "streams": "benchmarks: {BENCHMARK: {streams: [NAME]}}",
+    "trainers": "benchmarks: {BENCHMARK: {architectures: [{architectures: [convnet], trainers: [NAME]}]}}",
 }
 """The line of params.yaml that asks for a new member of each family."""
 

@@ -13,15 +13,15 @@ PARAMS: dict[str, object] = {"largest": 1000}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the campaign."""
-    return [Ref("weights", name) for name in params["weights"]]
+    """Return the weights of the benchmark."""
+    return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield one norm per row of each matrix, and a number of all weights together, under a name that params lack."""
-    yield Observation("counted", "all", len(job.params["weights"]), "tiny/all-s0", "tiny")
-    for name in job.params["weights"]:
-        net = job.predictor(Ref("weights", name)).net
+    yield Observation("counted", "all", len(job.params["checkpoints"]), "tiny/all-s0", "tiny")
+    for name in job.params["checkpoints"]:
+        net = job.predictor(Ref("checkpoints", name)).net
         for layer, tensor in net.named_parameters():
             if tensor.ndim > 1:
                 for row, values in enumerate(tensor.detach().flatten(1)):

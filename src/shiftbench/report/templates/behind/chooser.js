@@ -17,33 +17,33 @@ function panel(parent, row) { // one severity of a set; returns where its kinds 
 }
 
 function choose(rows, level) { // `level(parent, row)` shows a row
-  const [weights, set] = ["weights", "set"].map((id) => document.getElementById(id));
+  const [model, set] = ["model", "set"].map((id) => document.getElementById(id));
   const shown = document.getElementById("shown");
 
   function offer(select, values) {
     for (const value of new Set(values)) element(select, "option", value.replace(/_/g, select === set ? " " : "_"), { value });
   }
-  offer(weights, rows.map((row) => row.who));
+  offer(model, rows.map((row) => row.who));
   offer(set, rows.map((row) => row.set));
 
   function show() {
     shown.replaceChildren();
-    const own = rows.filter((row) => row.who === weights.value && row.set === set.value);
+    const own = rows.filter((row) => row.who === model.value && row.set === set.value);
     own.sort((a, b) => a.severity - b.severity).forEach((row) => level(shown, row));
-    if (!own.length) element(shown, "p", "These weights were not evaluated on this set.", { class: "box" });
+    if (!own.length) element(shown, "p", "This model was not evaluated on this set.", { class: "box" });
   }
 
-  function arrive() { // an address names weights and a set
+  function arrive() { // an address names a model and a set
     const asked = new URLSearchParams(location.hash.slice(1));
-    for (const select of [weights, set]) {
+    for (const select of [model, set]) {
       const value = asked.get(select.id);
       if ([...select.options].some((option) => option.value === value)) select.value = value;
     }
     show();
   }
-  for (const select of [weights, set]) {
+  for (const select of [model, set]) {
     select.addEventListener("change", () => {
-      history.replaceState(null, "", `#${new URLSearchParams({ weights: weights.value, set: set.value })}`);
+      history.replaceState(null, "", `#${new URLSearchParams({ model: model.value, set: set.value })}`);
       show();
     });
   }

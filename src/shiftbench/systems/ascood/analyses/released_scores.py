@@ -9,9 +9,9 @@
 
 The CSV is that of OpenOOD's evaluator: a row for each OOD set, `nearood` and `farood` the means of theirs, with the
 columns `FPR@95` (OOD positive), `AUROC` and `ACC` in percent, as `mean` or `mean ± deviation` over training seeds.
-`names` says which row is which OOD set, or group, of the campaign. Rows become the metrics `published_auroc`,
+`names` says which row is which OOD set, or group, of the benchmark. Rows become the metrics `published_auroc`,
 `published_fpr95` and `published_accuracy`, in shares, one unit each (so without an interval), for all weights of the
-campaign, since only the mean over seeds is printed.
+benchmark, since only the mean over seeds is printed.
 
 Source: sudarshanregmi/ASCOOD, folder `openoodv1.5_results`.
 """
@@ -47,7 +47,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         if row not in rows:
             raise DataError(f"{params['path']} has no row {row!r}; it has {', '.join(rows)}")
         for metric, value in rows[row].items():
-            for weights in params["weights"]:
+            for weights in params["checkpoints"]:
                 yield Observation(metric, UNIT, value, weights, dataset, params["split"], detector=params["detector"])
 
 

@@ -67,7 +67,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     dataset = params["dataset"]
     found = [refs.shards(dataset, split) for split in ("train", "val")]
     if params["start"]:
-        found.append(refs.weights(dataset, params["model"], params["start"], params["seed"]))
+        found.append(refs.checkpoint(dataset, params["model"], params["start"], params["seed"]))
     return found
 
 
@@ -90,7 +90,7 @@ def train(job: TrainJob) -> dict[str, Tensor]:
 def _net(job: TrainJob) -> nn.Module:
     net = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
-        if ref.kind == "weights":
+        if ref.kind == "checkpoints":
             nets.load_into(net, nets.read_state(path), path)
     return net
 

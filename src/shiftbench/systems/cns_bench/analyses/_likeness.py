@@ -28,28 +28,28 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One score: its name, its kind (see above), and the weights that give it, without the seed."""
+    """One score: its name, its kind (see above), and the model that gives it, without the seed."""
 
     name: str
     of: str
-    weights: str
+    model: str
 
 
 def scores(given: Mapping[str, Any]) -> list[Score]:
-    """Return the scores that an option `scores` names: `{NAME: {of: KIND, weights: DATASET/MODEL-TRAINER}}`.
+    """Return the scores that an option `scores` names: `{NAME: {of: KIND, model: DATASET/MODEL-TRAINER}}`.
 
     Raises:
         ParamsError: there is none, or one is spelled otherwise.
     """
     if not given:
-        raise ParamsError("scores is empty; name one at least: {of: KIND, weights: DATASET/MODEL-TRAINER}")
+        raise ParamsError("scores is empty; name one at least: {of: KIND, model: DATASET/MODEL-TRAINER}")
     found = []
     for name, spec in given.items():
-        if not isinstance(spec, Mapping) or set(spec) != {"of", "weights"}:
-            raise ParamsError(f"scores.{name} = {spec!r}: expected the keys `of` and `weights`")
+        if not isinstance(spec, Mapping) or set(spec) != {"of", "model"}:
+            raise ParamsError(f"scores.{name} = {spec!r}: expected the keys `of` and `model`")
         if spec["of"] not in KINDS:
             raise ParamsError(f"scores.{name}.of = {spec['of']!r}; {near(str(spec['of']), KINDS)}")
-        found.append(Score(name, spec["of"], str(spec["weights"])))
+        found.append(Score(name, spec["of"], str(spec["model"])))
     return found
 
 

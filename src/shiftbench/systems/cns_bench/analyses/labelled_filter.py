@@ -79,7 +79,7 @@ def _rows(params: Mapping[str, Any], detector: str, keys: list[str], kept: Flags
         "filter_accuracy": (right, np.ones_like(out)),
         "balanced_accuracy": (right / (2 * share), np.ones_like(out)),
     }
-    weights = refs.weights(params["dataset"], "labelled", "filter", 0).name
+    weights = refs.checkpoint(params["dataset"], "labelled", "filter", 0).name
     for metric, (values, counts) in metrics.items():
         for key, value, counted in zip(keys, values, counts, strict=True):
             if counted:

@@ -58,7 +58,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def _weights(score: _likeness.Score, seed: int) -> Ref:
-    return Ref("weights", f"{score.weights}-s{seed}")
+    return Ref("checkpoints", f"{score.model}-s{seed}")
 
 
 def _shards(params: Mapping[str, Any]) -> list[Ref]:
@@ -74,7 +74,7 @@ class _Images:
     def __init__(self, job: Measurement) -> None:
         params = job.params
         self._job, self._scores = job, _likeness.scores(params["scores"])
-        self._nets = {s.weights: job.predictor(_weights(s, params["seed"])) for s in self._scores}
+        self._nets = {s.model: job.predictor(_weights(s, params["seed"])) for s in self._scores}
         clean = job.samples(refs.shards(params["dataset"], params["split"]))
         self.keys = [sample.key for sample in clean]
         self._labels = np.array([sample.fields["label"] for sample in clean], dtype=np.int64)
@@ -96,7 +96,7 @@ class _Images:
             raise DataError("shards of a shift have other keys than the clean ones; make them again")
         shown = {name: _likeness.outputs(net, samples) for name, net in self._nets.items()}
         columns = [
-            _likeness.value(one.of, shown[one.weights], self._clean[one.weights], self._labels) for one in self._scores
+            _likeness.value(one.of, shown[one.model], self._clean[one.model], self._labels) for one in self._scores
         ]
         return np.stack(columns, axis=1)
 
@@ -144,7 +144,7 @@ class _Rows:
     def of(self, metric: str, detector: str, values: Floats, **place: Any) -> Iterator[Observation]:
         """Yield one observation per image."""
         params = self.params
-        weights = refs.weights(params["dataset"], "validity", "filter", params["seed"]).name
+        weights = refs.checkpoint(params["dataset"], "validity", "filter", params["seed"]).name
         shift = params["named"] or params["shift"]
         where = {"dataset": params["dataset"], "split": params["split"], "shift": shift}
         for key, value in zip(self.keys, values, strict=True):

@@ -61,7 +61,7 @@ def compute(rows: list[Row], of: str, mild: float, strong: float, error: float) 
     for row in rows:
         if _counts(row, of) and row.severity in (mild, strong):
             place = (row.method, row.detector, row.dataset, row.split, row.shift)
-            places.setdefault(place, {}).setdefault(row.severity, {})[row.weights] = row
+            places.setdefault(place, {}).setdefault(row.severity, {})[row.model] = row
     found = places.values()
     return [row for of_place in found for row in _reversals(of_place, mild, strong, error)]
 

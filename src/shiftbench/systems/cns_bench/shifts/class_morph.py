@@ -45,7 +45,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the autoencoder's weights (`learnt_from`: by default the dataset itself), and where partners come from."""
     learnt = params["learnt_from"] or params["dataset"]
     return [
-        refs.weights(learnt, params["model"], params["trainer"], params["seed"]),
+        refs.checkpoint(learnt, params["model"], params["trainer"], params["seed"]),
         refs.shards(params["dataset"], params["partners"]),
     ]
 
@@ -79,14 +79,14 @@ def apply(
     if severity == 0:
         return value.with_field("image", image.copy())
     if not inputs:
-        raise DataError("class_morph asks an autoencoder, which is not here; ask for the shift in a campaign")
+        raise DataError("class_morph asks an autoencoder, which is not here; ask for the shift in a benchmark")
     weights, folder = _found(inputs, params.get("partners", PARAMS["partners"]))
     morphs = _morphs(str(weights), str(folder), params.get("model", PARAMS["model"]))
     return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, rng))
 
 
 def _found(inputs: Mapping[Ref, Path], partners: str) -> tuple[Path, Path]:
-    weights = [path for ref, path in inputs.items() if ref.kind == "weights"]
+    weights = [path for ref, path in inputs.items() if ref.kind == "checkpoints"]
     clean = [
         path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.parts[1:3] == (partners, "identity")
     ]

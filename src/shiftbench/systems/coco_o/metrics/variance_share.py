@@ -55,7 +55,7 @@ def compute(rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]
     if resample not in RESAMPLED:
         raise ParamsError(f"resample: {resample!r} ({near(resample, RESAMPLED)})")
     found = {
-        row.weights.partition("/")[2]: row
+        row.model.partition("/")[2]: row
         for row in rows
         if row.metric == of and row.shift is None and row.seed is None and row.group is None
     }

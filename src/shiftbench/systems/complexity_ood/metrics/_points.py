@@ -57,7 +57,7 @@ class Curve:
         if found.all() or not found.any():
             first, last = self.complexities[[0, -1]]
             raise ParamsError(
-                f"{self.rows[0].weights}: complexities {first:g} to {last:g} on {self.rows[0].dataset} lie on one side "
+                f"{self.rows[0].model}: complexities {first:g} to {last:g} on {self.rows[0].dataset} lie on one side "
                 f"of the threshold {threshold:g}; evaluate both sides"
             )
         return found
@@ -70,7 +70,7 @@ def curves(rows: Iterable[Row], metric: str) -> list[Curve]:
     for row in rows:
         if row.metric != metric or row.step is not None or row.detector is not None:
             continue
-        place = (row.weights, row.method, row.dataset, row.split)
+        place = (row.model, row.method, row.dataset, row.split)
         if row.shift == SHIFT and row.group is None and row.severity:
             shifted.setdefault(place, []).append(row)
         elif row.reference is None and _GROUP.fullmatch(row.group or ""):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, Observation
@@ -39,28 +39,28 @@ Vectors = NDArray[np.float64]
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the tested shards, the weights, those that hold their trees, and what their models need."""
-    weights = [Ref("weights", name) for name in params["weights"]]
+    weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
     trees = [] if params["path"] else [_tree_ref(ref, params["tree_of"]) for ref in weights]
     return list(dict.fromkeys([refs.shards(params["dataset"], params["split"]), *weights, *trees]))
 
 
 def _tree_ref(weights: Ref, trainer: str) -> Ref:
-    name = WeightsName.of(weights)
-    return refs.weights(name.dataset, name.model, trainer, name.seed)
+    name = CheckpointName.of(weights)
+    return refs.checkpoint(name.dataset, name.model, trainer, name.seed)
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield all three for each of the campaign's weights that embed."""
+    """Yield all three for each of the benchmark's weights that embed."""
     params = job.params
     samples = job.samples(refs.shards(params["dataset"], params["split"]))
     classes = [str(sample.fields["meta"]["group"]) for sample in samples]
     keys = [sample.key for sample in samples]
-    for name in params["weights"]:
-        ref = Ref("weights", name)
+    for name in params["checkpoints"]:
+        ref = Ref("checkpoints", name)
         found = _predictor(job, ref)(samples)
         if "features" not in found:
             continue
-        place = {"weights": name, "dataset": params["dataset"], "split": params["split"]}
+        place = {"model": name, "dataset": params["dataset"], "split": params["split"]}
         vectors = np.asarray(found["features"], dtype=np.float64)
         for key, value in triplets(_tree(job, ref), vectors, classes, params["most"], job.seed):
             yield Observation("triplet_satisfaction", key, value, **place)

@@ -19,7 +19,7 @@ import numpy as np
 
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError, ModelError, ParamsError, near
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -51,8 +51,8 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
     folder = next((path.parent for ref, path in inputs.items() if ref == wanted), None)
     if folder is None:
         raise ParamsError("few_shot_database: name under `support` the dataset that target texts come from")
-    weights = next(ref for ref in inputs if ref.kind == "weights")
-    seed = str(WeightsName.of(weights).seed)
+    weights = next(ref for ref in inputs if ref.kind == "checkpoints")
+    seed = str(CheckpointName.of(weights).seed)
     words = RandomStream(params["seed"], "few_shot", params["support"], seed)
     texts = drawn(list(shards.read(folder)), params["shots"], words)
     human = np.array([sample.fields["label"] == 0 for sample in texts])

@@ -27,14 +27,14 @@ PARAMS: dict[str, object] = {**_contrastive.PARAMS, "flat": "supcon", "prior": 1
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return what `_contrastive` needs, and the weights of the first stage."""
-    flat = refs.weights(params["dataset"], params["model"], params["flat"], params["seed"])
+    flat = refs.checkpoint(params["dataset"], params["model"], params["flat"], params["seed"])
     return [*_contrastive.needs(params), flat]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """Return the weights, see `_contrastive.train`."""
     known = _contrastive.texts(job, "train")
-    file = next(path for ref, path in job.inputs.items() if ref.kind == "weights")
+    file = next(path for ref, path in job.inputs.items() if ref.kind == "checkpoints")
     embed = stylometric_mlp.embedder(nets.read_state(file), job.model_params, file)
     names, alike = _hat.similarity(embed(known.features), known.classes)
     tree = _hat.build(names, alike, job.params["prior"], job.params["end"])

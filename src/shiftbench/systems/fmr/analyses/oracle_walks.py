@@ -6,7 +6,7 @@
         generator: codes/autoencoder-autoencoding-s0
         oracles: [oracle_a/convnet-erm-s0, oracle_b/convnet-erm-s0]
 
-The walk is `shifts/_search.py`, in batches; all budgets are places on one walk. Of each of the campaign's weights and
+The walk is `shifts/_search.py`, in batches; all budgets are places on one walk. Of each of the benchmark's weights and
 the first `samples` pictures of the tested split, under the name `shift`:
 
 | metric | is |
@@ -68,8 +68,8 @@ Values = dict[tuple[str, int | None, str | None], torch.Tensor]
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return all weights and the tested shards."""
-    names = dict.fromkeys([*params["weights"], params["generator"], *params["oracles"]])
-    return [*(Ref("weights", name) for name in names), _tested(params)]
+    names = dict.fromkeys([*params["checkpoints"], params["generator"], *params["oracles"]])
+    return [*(Ref("checkpoints", name) for name in names), _tested(params)]
 
 
 def _tested(params: Mapping[str, Any]) -> Ref:
@@ -114,14 +114,16 @@ class _Parts:
     def of(cls, job: Measurement) -> _Parts:
         """Load the nets, and find the unit of steps."""
         params = job.params
-        names = [name for name in params["weights"] if not params["seeds"] or without_seed(name)[1] in params["seeds"]]
+        names = [
+            name for name in params["checkpoints"] if not params["seeds"] or without_seed(name)[1] in params["seeds"]
+        ]
         inside = sorted({*params["oracles"], params["generator"]} & set(names))
         if inside:
             raise ParamsError(
                 f"oracle_walks: {inside[0]} is tested and part of oracle or generator, which must be nets apart"
             )
         every = dict.fromkeys([*names, params["generator"], *params["oracles"]])
-        found = {name: job.predictor(Ref("weights", name)) for name in every}
+        found = {name: job.predictor(Ref("checkpoints", name)) for name in every}
         maker = found[params["generator"]]
         oracle = _search.Oracle([found[name].net for name in params["oracles"]], params["rule"])
         batches = batching.batches(_pictures(job), params["batch_size"])

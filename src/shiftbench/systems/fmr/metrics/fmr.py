@@ -3,7 +3,7 @@
 FMR = PA / SA, over the same samples; under a draw of the bootstrap both are counted again together. Of a mean over
 seeds it is the ratio of means. A row is at a budget (severity) of a search (shift). In the group `oracle_right` both
 are of the samples whose oracle is right on the clean picture; in `from_NET` the pictures are those of another net, in
-`pooled` those of all of the campaign. Not defined where nothing is right. From `perturbed_accuracy` and
+`pooled` those of all of the benchmark. Not defined where nothing is right. From `perturbed_accuracy` and
 `standard_accuracy` of the analysis `oracle_walks`.
 
 Source: Zhang et al., ICLR 2024, arXiv:2308.10632; SA is the tested net's own clean accuracy, not the oracle's.
@@ -37,4 +37,4 @@ def compute(rows: list[Row]) -> list[Row]:
 
 
 def _place(row: Row, group: str | None) -> Place:
-    return row.weights, row.method, row.detector, row.dataset, row.split, row.shift, group
+    return row.model, row.method, row.detector, row.dataset, row.split, row.shift, group

@@ -21,7 +21,7 @@ import numpy as np
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError, RangeError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -51,13 +51,13 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights of all nets, and the pictures whose codes' deviation is the unit."""
     names = dict.fromkeys([params["tested"], params["generator"], *params["oracles"]])
     clean = refs.shards(params["spread_from"] or params["dataset"], params["split"])
-    return [*(Ref("weights", name) for name in names), clean]
+    return [*(Ref("checkpoints", name) for name in names), clean]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the models whose code decides."""
     names = [params["tested"], params["generator"], *params["oracles"]]
-    models = [WeightsName.of(Ref("weights", name)).model for name in names]
+    models = [CheckpointName.of(Ref("checkpoints", name)).model for name in names]
     return [("models", _model(params, model)[0]) for model in dict.fromkeys(models)]
 
 
@@ -84,7 +84,7 @@ def apply(
     if not inputs:
         if severity == 0 and options["residual"]:
             return value.with_field("image", np.ascontiguousarray(value.fields["image"]).copy())
-        raise DataError("oracle_search asks nets, which are not here; ask for the shift in a campaign")
+        raise DataError("oracle_search asks nets, which are not here; ask for the shift in a benchmark")
     return value.with_field("image", _walker(_Key(inputs, options))(value, int(severity)))
 
 
@@ -115,8 +115,8 @@ class _Walker:
         from shiftbench.systems.fmr.shifts import _search
 
         def load(name: str) -> Any:
-            ref = Ref("weights", name)
-            model, given = _model(options, WeightsName.of(ref).model)
+            ref = Ref("checkpoints", name)
+            model, given = _model(options, CheckpointName.of(ref).model)
             plugin, file = registry.find("models", model), inputs[ref]
             found = nets.load_predictor(
                 plugin, file, {**plugin.PARAMS, **given}, nets.classes_of(file), "cpu", inputs=inputs

@@ -47,7 +47,7 @@ PARAMS: dict[str, object] = {
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the classifier's weights."""
     learnt = params["learnt_from"] or params["dataset"]
-    return [refs.weights(learnt, params["model"], params["trainer"], params["seed"])]
+    return [refs.checkpoint(learnt, params["model"], params["trainer"], params["seed"])]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -76,9 +76,9 @@ def apply(
     image, mask = _masks.fields(__name__, value)
     if severity == 0:
         return value.with_field("image", np.ascontiguousarray(image).copy())
-    weights = [path for ref, path in (inputs or {}).items() if ref.kind == "weights"]
+    weights = [path for ref, path in (inputs or {}).items() if ref.kind == "checkpoints"]
     if not weights:
-        raise DataError("background_adversarial asks a classifier, which is not here; ask for the shift in a campaign")
+        raise DataError("background_adversarial asks a classifier, which is not here; ask for the shift in a benchmark")
     options = {**PARAMS, **params}
     loss = _loss(str(weights[0]), options["model"], tuple(sorted(options["options"].items())))
     behind = _masks.behind(image, mask)

@@ -51,7 +51,7 @@ class Begin:
 def weights(params: Mapping[str, Any]) -> Ref:
     """Return the weights of the dual encoder: of the same seed, or of seed 0 where they are public ones."""
     seed = params["seed"] if params["same_seed"] else 0
-    return refs.weights(params["learnt_from"], params["start_model"], params["start"], seed)
+    return refs.checkpoint(params["learnt_from"], params["start_model"], params["start"], seed)
 
 
 def shards_of_images(params: Mapping[str, Any], *splits: str) -> list[Ref]:
@@ -68,7 +68,7 @@ def begin(job: TrainJob) -> Begin:
     """
     if not hasattr(job.plugin, "tower"):
         raise ModelError(f"model {job.model!r} keeps no negative labels; take the model `prompted`")
-    (file,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (file,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     stated = nets.classes_of(file)
     net: Any = job.plugin.build(job.model_params, len(stated))
     room = {name: value for name, value in net.state_dict().items() if name in ("negatives", "words", "contexts")}

@@ -90,7 +90,7 @@ class Prompts(nn.Module):
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights that hold the negative labels, and train and val of both kinds of images."""
-    mined = refs.weights(params["dataset"], params["model"], params["words"], params["seed"])
+    mined = refs.checkpoint(params["dataset"], params["model"], params["words"], params["seed"])
     known = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [mined, *known, *_begin.shards_of_images(params, "train", "val")]
 

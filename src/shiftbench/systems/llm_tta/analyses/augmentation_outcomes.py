@@ -1,6 +1,6 @@
 """What a test-time augmentation did to each prediction, and how often a gate let it: from records, under two methods.
 
-Of each sample, under each method in `told` (default: all of the campaign but `plain`): `new_correct`, `new_mistake`,
+Of each sample, under each method in `told` (default: all of the benchmark but `plain`): `new_correct`, `new_mistake`,
 `unchanged_correct`, `unfixed_mistake`; one of them is 1, and their means are shares. Under a gate also
 `augmentation_rate`: 1 where the entropy of the plain prediction is at least the threshold that the gate searched on
 val, which is `threshold` there (one number, without an interval). Under `plain`: `entropy` of the prediction, in nats.
@@ -37,12 +37,12 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records of all methods at all positions, and those that thresholds are searched on.
 
     Raises:
-        ParamsError: a method is not one of the campaign's.
+        ParamsError: a method is not one of the benchmark's.
     """
     _check(params)
     places = _places(params)
     found = []
-    for name in params["weights"]:
+    for name in params["checkpoints"]:
         methods = {"plain", *_told(params), *params["gates"].values()}
         found += [_record(params, name, method, place) for place in places for method in methods]
         searched = [params["gates"][gate] for gate in _searched(params)]
@@ -53,7 +53,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of all weights, methods and positions."""
-    for name in job.params["weights"]:
+    for name in job.params["checkpoints"]:
         thresholds = {gate: float(at) for gate, at in job.params["thresholds"].items()}
         for gate in _searched(job.params):
             val = _pair(job, name, job.params["gates"][gate], _VAL)
@@ -67,7 +67,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def _at(job: Measurement, name: str, place: Place, thresholds: Mapping[str, float]) -> Iterator[Observation]:
     split, shift, _ = place
-    where = {"weights": name, "dataset": job.params["dataset"], "split": split, "shift": shift}
+    where = {"model": name, "dataset": job.params["dataset"], "split": split, "shift": shift}
     severity = 0.0 if shift == "identity" else None
     plain = _pair(job, name, "plain", place)
     entropies = _gate.entropy(plain.plain)
@@ -103,7 +103,7 @@ def _places(params: Mapping[str, Any]) -> list[Place]:
 
 def _record(params: Mapping[str, Any], weights: str, method: str, place: Place) -> Ref:
     split, shift, step = place
-    return refs.records(Ref("weights", weights), method, f"{params['dataset']}/{split}/{shift}", step)
+    return refs.records(Ref("checkpoints", weights), method, f"{params['dataset']}/{split}/{shift}", step)
 
 
 def _pair(job: Measurement, weights: str, method: str, place: Place) -> _recorded.Pair:
@@ -116,4 +116,4 @@ def _check(params: Mapping[str, Any]) -> None:
     named = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
     for method in ("plain", *named):
         if method not in known:
-            raise ParamsError(f"augmentation_outcomes: {method!r} is no method of the campaign; {near(method, known)}")
+            raise ParamsError(f"augmentation_outcomes: {method!r} is no method of the benchmark; {near(method, known)}")

@@ -110,6 +110,6 @@ def words(params: Mapping[str, Any], name: str, sample: Sample) -> RandomStream:
 
 def learnt_from(inputs: Mapping[Ref, Path]) -> Path:
     """Return the folder of the training shards of the dataset that the weights learnt from."""
-    dataset = next(ref.parts[0] for ref in inputs if ref.kind == "weights")
+    dataset = next(ref.parts[0] for ref in inputs if ref.kind == "checkpoints")
     train = f"{dataset}/train/identity/0"
     return next(path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == train)

@@ -29,7 +29,7 @@ PARAMS: dict[str, object] = {"method": "tta_id_vocab", "theta": None}
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records of both at the position, and on val where the threshold is searched."""
-    of = Ref("weights", params["weights"])
+    of = Ref("checkpoints", params["checkpoint"])
     places = [(params["stream"], params["step"])]
     if params["theta"] is None:
         places.append((f"{params['dataset']}/val/identity", "0"))

@@ -1,7 +1,7 @@
 """Test-time augmentation by a language model: a plain paraphrase, or in-context rewriting (`style: icr`).
 
 ICR shows 16 unlabelled training texts, drawn once per `seed`, and asks for the text as if it were one of them. Answers
-are read from `recorded/llm-tta/`: nothing is generated here, and `shiftbench answers --scale SCALE` records what is
+are read from `recorded/llm-tta/`: nothing is generated here, and `shiftbench answers --config SCALE` records what is
 missing. The raw answer is what is recorded; it is cleaned when it is read. Without a rewrite in it, the text itself
 counts.
 
@@ -64,7 +64,7 @@ def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[st
         examples: as `examples` gives them.
     """
     kept = answer_cache.Answers(ANSWERS)
-    command = "shiftbench answers --scale SCALE"
+    command = "shiftbench answers --config SCALE"
     recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 
     def rewrites(text: str) -> list[str]:

@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"samples": 1000}
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights and the clean shards."""
     clean = refs.shards(params["dataset"], params["split"])
-    return [clean, *(Ref("weights", name) for name in params["weights"])]
+    return [clean, *(Ref("checkpoints", name) for name in params["checkpoints"])]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -32,12 +32,12 @@ def measure(job: Measurement) -> Iterator[Observation]:
     at = refs.shards(job.params["dataset"], job.params["split"])
     samples = job.samples(at)[: job.params["samples"]]
     where = {"dataset": job.params["dataset"], "split": job.params["split"]}
-    for name in job.params["weights"]:
-        predictor = job.predictor(Ref("weights", name))
+    for name in job.params["checkpoints"]:
+        predictor = job.predictor(Ref("checkpoints", name))
         inputs = nets.to_inputs(predictor.prepare(samples), predictor.device)
         for block, value in enumerate(loads(predictor.net, inputs)):
             yield Observation(
-                "expert_load", f"block_{block:02d}", value, group=f"block {block + 1}", weights=name, **where
+                "expert_load", f"block_{block:02d}", value, group=f"block {block + 1}", model=name, **where
             )
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from shiftbench.base import refs, registry, rng
 from shiftbench.base.errors import ModelError, ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
@@ -44,7 +44,7 @@ def refs_of(params: Mapping[str, Any], *names: str) -> list[Ref]:
 def _weights(params: Mapping[str, Any], dataset: str, seed: int, name: str) -> Ref:
     other, _, short = name.rpartition("/")
     model, _, trainer = short.rpartition("-")
-    return refs.weights(other or dataset, model, trainer, params["seeds"].get(name, seed))
+    return refs.checkpoint(other or dataset, model, trainer, params["seeds"].get(name, seed))
 
 
 def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
@@ -55,8 +55,8 @@ def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
     """
     _, _, short = name.rpartition("/")
     for ref, path in job.inputs.items():
-        if ref.kind == "weights":
-            at = WeightsName.of(ref)
+        if ref.kind == "checkpoints":
+            at = CheckpointName.of(ref)
             if f"{at.model}-{at.trainer}" == short:
                 return ref, path
     raise ParamsError(f"{job.trainer}: no weights {name!r} among what it needs; expected MODEL-TRAINER")
@@ -65,7 +65,7 @@ def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
 def frozen(job: TrainJob, name: str) -> Any:
     """Return the net of weights, in evaluation mode, on the job's device; nothing in it learns."""
     ref, path = find(job, name)
-    given = dict(job.params["nets"].get(WeightsName.of(ref).model, {}))
+    given = dict(job.params["nets"].get(CheckpointName.of(ref).model, {}))
     module = registry.find("models", given.pop("use", _MODEL))
     net: nn.Module = module.build({**module.PARAMS, **given}, len(job.classes))
     nets.load_into(net, nets.read_state(path), path)

@@ -1,6 +1,6 @@
 """What a therapy cost and found, sample by sample: calls, predictions kept early, candidates, errors that V tells.
 
-For each of `told`, the campaign's methods that are a therapy, under each of `shifts` (shift -> severities):
+For each of `told`, the benchmark's methods that are a therapy, under each of `shifts` (shift -> severities):
 
     calls_per_sample    calls to the verifier
     early_share         whether the prediction was kept without asking about another class
@@ -54,7 +54,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 def _at(job: Measurement, weights: str, place: tuple[str, float]) -> Iterator[Observation]:
     params, (shift, severity) = job.params, place
     where = {
-        "weights": weights, "dataset": params["dataset"], "split": params["split"],
+        "model": weights, "dataset": params["dataset"], "split": params["split"],
         "shift": shift, "severity": severity,
     }  # fmt: skip
     plain = schema.read(job.inputs[_record(params, weights, "plain", place)])
@@ -93,7 +93,7 @@ def below(keys: Sequence[str], doubts: Floats, right: NDArray[np.bool_]) -> Iter
 
 def _weights(params: Mapping[str, Any]) -> list[str]:
     """Return the weights that therapies go around: those of `trainers`."""
-    return [name for name in params["weights"] if name.rpartition("/")[2].split("-")[1] in params["trainers"]]
+    return [name for name in params["checkpoints"] if name.rpartition("/")[2].split("-")[1] in params["trainers"]]
 
 
 def _places(params: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -104,4 +104,4 @@ def _places(params: Mapping[str, Any]) -> list[tuple[str, float]]:
 def _record(params: Mapping[str, Any], weights: str, method: str, place: tuple[str, float]) -> Ref:
     shift, severity = place
     stream = f"{params['dataset']}/{params['split']}/{shift}"
-    return refs.records(Ref("weights", weights), method, stream, refs.number(severity))
+    return refs.records(Ref("checkpoints", weights), method, stream, refs.number(severity))

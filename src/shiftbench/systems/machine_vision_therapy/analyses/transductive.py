@@ -37,7 +37,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _weights(params: Mapping[str, Any]) -> list[str]:
-    return [name for name in params["weights"] if _trainer(name) in params["trainers"]]
+    return [name for name in params["checkpoints"] if _trainer(name) in params["trainers"]]
 
 
 def _trainer(weights: str) -> str:
@@ -47,4 +47,4 @@ def _trainer(weights: str) -> str:
 def _record(params: Mapping[str, Any], weights: str) -> Ref:
     shift, severity = params["trainers"][_trainer(weights)]
     stream = f"{params['target']}/test/{shift}"
-    return refs.records(Ref("weights", weights), "plain", stream, refs.number(severity))
+    return refs.records(Ref("checkpoints", weights), "plain", stream, refs.number(severity))

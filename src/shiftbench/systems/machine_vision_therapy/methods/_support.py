@@ -47,7 +47,7 @@ def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:
         images: the queries are read as they are, so that the verifier's features are not needed.
     """
     own = _points(params)
-    vision = Ref("weights", params["weights"])
+    vision = Ref("checkpoints", params["checkpoint"])
     found = [refs.records(vision, "plain", *own[0]), refs.records(vision, "plain", *own[1])]
     if params.get("retrieval") == "similarity":
         found += [refs.features(record) for record in found[:2]]
@@ -73,7 +73,7 @@ def verifier(params: Mapping[str, Any]) -> Ref:
         raise ParamsError(
             f"verifier is {params['verifier']!r}; expected weights as DATASET/MODEL-TRAINER, of the same seed"
         )
-    return refs.weights(dataset, model, trainer, params["seed"])
+    return refs.checkpoint(dataset, model, trainer, params["seed"])
 
 
 def _points(params: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -154,7 +154,7 @@ def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
     vision, (folder, allowed, names) = next(iter(inputs)), classes(params, inputs)
     own, known = _told(inputs, vision, params)
     others = [name for name in _weights(inputs) if name != vision.name]
-    seen, far = _told(inputs, Ref("weights", others[0]), params) if others else (None, None)
+    seen, far = _told(inputs, Ref("checkpoints", others[0]), params) if others else (None, None)
     some = np.flatnonzero(np.isin(known.labels, allowed))
     if not len(some):
         raise DataError(f"{folder}: none of {len(known.labels)} support images has a class of the model")
@@ -188,12 +188,12 @@ def _is_support(ref: Ref, params: Mapping[str, Any]) -> bool:
 
 
 def _weights(inputs: Mapping[Ref, Path]) -> list[str]:
-    return list(dict.fromkeys(RecordsName.of(ref).weights.name for ref in inputs if ref.kind == "records"))
+    return list(dict.fromkeys(RecordsName.of(ref).checkpoint.name for ref in inputs if ref.kind == "records"))
 
 
 def _told(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tuple[Told, Told]:
     """Return what weights said of the queries and of the support set."""
-    records = [ref for ref in inputs if ref.kind == "records" and RecordsName.of(ref).weights.name == of.name]
+    records = [ref for ref in inputs if ref.kind == "records" and RecordsName.of(ref).checkpoint.name == of.name]
     where = f"{params['support']}/{params['support_split']}/"
     known = next(ref for ref in records if RecordsName.of(ref).stream.startswith(where))
     own = next((ref for ref in records if ref != known), known)

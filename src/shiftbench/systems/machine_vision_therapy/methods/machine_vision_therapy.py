@@ -253,7 +253,7 @@ def verifier(ward: Ward, params: Mapping[str, Any]) -> _verifiers.Verifier:
         features = seen.features
         return _verifiers.Features(lambda samples: features[seen.rows(samples)], far, params["scale"])
     if params["asks"] == "language":
-        kept, command = answer_cache.Answers(ANSWERS), "shiftbench answers --scale SCALE"
+        kept, command = answer_cache.Answers(ANSWERS), "shiftbench answers --config SCALE"
         answer = client.Cached(kept, client.identity(params["llm"]), command=command)
         return _verifiers.Language(answer, ward.names, words)
     named = params["vlm"], params["revision"], params["precision"]

@@ -28,9 +28,9 @@ SHARES = tuple(n / 10 for n in range(11))
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the campaign's weights, its test images and the outliers."""
+    """Return the benchmark's weights, its test images and the outliers."""
     return [
-        *(Ref("weights", name) for name in params["weights"]),
+        *(Ref("checkpoints", name) for name in params["checkpoints"]),
         refs.shards(params["dataset"], params["split"]),
         refs.shards(params["outliers"], params["outliers_split"]),
     ]
@@ -46,8 +46,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
     samples = [read[key] for key in chosen]
     pool = shards.Lookup(job.folder(refs.shards(params["outliers"], params["outliers_split"])))
     partners = [pool[_partner(job, key, len(pool))] for key in chosen]
-    for name in params["weights"]:
-        predictor = job.predictor(Ref("weights", name))
+    for name in params["checkpoints"]:
+        predictor = job.predictor(Ref("checkpoints", name))
         images, outliers = (torch.from_numpy(predictor.prepare(some)) for some in (samples, partners))
         found = confidences(predictor, images, outliers)
         yield from _observed(found, chosen, name, params)

@@ -18,15 +18,15 @@ PARAMS: dict[str, object] = {"bins": 10}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the campaign's weights, which their logs lie beside."""
-    return [Ref("weights", name) for name in params["weights"]]
+    """Return the benchmark's weights, which their logs lie beside."""
+    return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield, for each weights, bin and step, whether the step's lam is in the bin."""
     bins = job.params["bins"]
-    for name in job.params["weights"]:
-        file = job.inputs[Ref("weights", name)]
+    for name in job.params["checkpoints"]:
+        file = job.inputs[Ref("checkpoints", name)]
         log = schema.read(file.with_name(f"{file.name}.log.parquet"), form=formats.LOG)
         shares = {row["step"]: row["value"] for row in log.to_pylist() if row["name"] == "lam"}
         for step, share in shares.items():

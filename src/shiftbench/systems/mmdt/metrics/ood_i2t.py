@@ -47,7 +47,7 @@ def compute(
     for row in rows:
         if row.metric != of or row.group not in _ood.I2T_TASKS or row.step is not None:
             continue
-        place = (row.weights, row.method, row.split)
+        place = (row.model, row.method, row.split)
         if row.shift in (*corruptions, *styles) and row.severity == severity:
             places.setdefault(place, {})[str(row.shift), str(row.group)] = row
         elif row.reference is None:

@@ -1,6 +1,6 @@
 """The rates at which nets adapt best, and the validation curves that they were chosen from, out of the weights' logs.
 
-For each weights of the campaign and each kind of adaptation that its trainer searched a rate for: `search_accuracy`,
+For each weights of the benchmark and each kind of adaptation that its trainer searched a rate for: `search_accuracy`,
 the mean accuracy on the validation drift, with the rate in place of a severity, and `searched_rate`, what was chosen
 (or, for a meta-trained net, the rate that it was trained for). The method names the kind.
 
@@ -18,15 +18,15 @@ PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the campaign."""
-    return [Ref("weights", name) for name in params["weights"]]
+    """Return the weights of the benchmark."""
+    return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the curves and the chosen rates."""
     dataset = job.params["dataset"]
-    for name in job.params["weights"]:
-        log = training_log.of(job.inputs[Ref("weights", name)])
+    for name in job.params["checkpoints"]:
+        log = training_log.of(job.inputs[Ref("checkpoints", name)])
         for kind in job.params["kinds"]:
             curve = zip(log.get(f"{kind}_rates", ()), log.get(f"{kind}_accuracy", ()), strict=True)
             for (_, rate), (_, accuracy) in curve:

@@ -24,16 +24,16 @@ COLUMNS = {"cell_risk": "risk_e9", "cell_predicted_risk": "predicted_risk_e9"}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the campaign, and their records on the clean split."""
-    weights = [Ref("weights", name) for name in params["weights"]]
-    return [*weights, *(_records(name, params) for name in params["weights"])]
+    """Return the weights of the benchmark, and their records on the clean split."""
+    weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
+    return [*weights, *(_records(name, params) for name in params["checkpoints"])]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of each weights."""
-    for name in job.params["weights"]:
+    for name in job.params["checkpoints"]:
         yield from _risks(job, name)
-        log = training_log.of(job.inputs[Ref("weights", name)])
+        log = training_log.of(job.inputs[Ref("checkpoints", name)])
         ((last, _),) = log["task_evaluations"]
         for entry, rows in log.items():
             kind, _, cell = entry.partition("/")
@@ -55,7 +55,7 @@ def _risks(job: Measurement, name: str) -> Iterator[Observation]:
 
 def _records(name: str, params: Mapping[str, Any]) -> Ref:
     stream = f"{params['dataset']}/{params['split']}/identity"
-    return records(Ref("weights", name), params["methods"][0], stream, "0")
+    return records(Ref("checkpoints", name), params["methods"][0], stream, "0")
 
 
 def _at(job: Measurement, name: str, metric: str, key: str, value: float, cell: tuple[int, int]) -> Observation:

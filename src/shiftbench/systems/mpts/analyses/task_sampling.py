@@ -23,15 +23,15 @@ GROUP = "selected_second_half"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the campaign."""
-    return [Ref("weights", name) for name in params["weights"]]
+    """Return the weights of the benchmark."""
+    return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of each weights' log."""
     dataset = job.params["dataset"]
-    for name in job.params["weights"]:
-        log = training_log.of(job.inputs[Ref("weights", name)])
+    for name in job.params["checkpoints"]:
+        log = training_log.of(job.inputs[Ref("checkpoints", name)])
         ((last, evaluations),) = log["task_evaluations"]
         yield Observation("task_evaluations", "run", evaluations, name, dataset, "train")
         for metric in ("selected_correlation", "score_std"):

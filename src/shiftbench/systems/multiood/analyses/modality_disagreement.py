@@ -3,7 +3,7 @@
     analyses:
       modality_disagreement: {heads: [rgb_head, shape_head], ood: [held, mnist]}
 
-`heads` are methods of the campaign (`modality_head`), so that logits are those that were kept in the evaluation. Two
+`heads` are methods of the benchmark (`modality_head`), so that logits are those that were kept in the evaluation. Two
 metrics, means over all pairs of modalities, one unit per sample:
 
 - `modality_hellinger`, of ID samples: the Hellinger distance of the softmaxes without the true class, 0 to 1;
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all heads, of the campaign's dataset and of the OOD sets.
+    """Return the records of all heads, of the benchmark's dataset and of the OOD sets.
 
     Raises:
         ParamsError: fewer than two heads.
@@ -43,14 +43,14 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         raise ParamsError(f"modality_disagreement: heads is {params['heads']}; expected two methods or more")
     return [
         _records(params, weights, head, dataset)
-        for weights in params["weights"]
+        for weights in params["checkpoints"]
         for head in params["heads"]
         for dataset in (params["dataset"], *params["ood"])
     ]
 
 
 def _records(params: Mapping[str, Any], weights: str, head: str, dataset: str) -> Ref:
-    return refs.records(Ref("weights", weights), head, f"{dataset}/{params['split']}/identity", refs.number(0))
+    return refs.records(Ref("checkpoints", weights), head, f"{dataset}/{params['split']}/identity", refs.number(0))
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -60,7 +60,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         DataError: records hold the largest logits only, or heads saw different samples.
     """
     params = job.params
-    for weights in params["weights"]:
+    for weights in params["checkpoints"]:
         for dataset in (params["dataset"], *params["ood"]):
             tables = [job.records(_records(params, weights, head, dataset)) for head in params["heads"]]
             keys = _keys(tables, f"{weights} on {dataset}")

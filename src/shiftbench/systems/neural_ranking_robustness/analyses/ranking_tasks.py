@@ -24,7 +24,7 @@ Values = dict[str, float]
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records of all rankers, clean and under the shifts of all tasks."""
-    return [_records(params, name, shift) for name in params["weights"] for shift in _shifts(params)]
+    return [_records(params, name, shift) for name in params["checkpoints"] for shift in _shifts(params)]
 
 
 def _shifts(params: Mapping[str, Any]) -> list[str]:
@@ -36,12 +36,12 @@ def _shifts(params: Mapping[str, Any]) -> list[str]:
 def _records(params: Mapping[str, Any], weights: str, shift: str) -> Ref:
     name, _, severity = shift.partition("/")
     stream = f"{params['dataset']}/{params['split']}/{name}"
-    return refs.records(Ref("weights", weights), params["methods"][0], stream, severity)
+    return refs.records(Ref("checkpoints", weights), params["methods"][0], stream, severity)
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the numbers of all rankers."""
-    for weights in job.params["weights"]:
+    for weights in job.params["checkpoints"]:
         values = {shift: _values(job, weights, shift) for shift in _shifts(job.params)}
         for task, shifts in job.params["tasks"].items():
             yield from _task(job.params, weights, task, {one: values[one] for one in shifts})
@@ -88,6 +88,6 @@ def _row(  # noqa: PLR0913 - where a number stands
 ) -> Observation:
     name, _, severity = (shift or "").partition("/")
     return Observation(
-        metric=metric, key=key, value=value, weights=weights, dataset=params["dataset"], split=params["split"],
+        metric=metric, key=key, value=value, model=weights, dataset=params["dataset"], split=params["split"],
         method=params["methods"][0], shift=name or None, severity=float(severity) if severity else None, step=step,
     )  # fmt: skip

@@ -26,4 +26,4 @@ def change(shifted: Row, clean: Row, least: float) -> Floats:
 
 
 def _who(row: Row) -> tuple[str | None, ...]:
-    return row.weights, row.method, row.group
+    return row.model, row.method, row.group

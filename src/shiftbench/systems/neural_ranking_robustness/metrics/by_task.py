@@ -59,7 +59,7 @@ def compute(rows: list[Row], **params: Any) -> list[Row]:
 
 def _beside(made: list[Row], ranker: str) -> list[Row]:
     """Return the rows less that of a ranker (one training seed, or its mean) with the same method; none without it."""
-    own = {row.method: row for row in made if without_seed(row.weights)[0].partition("/")[2] == ranker}
+    own = {row.method: row for row in made if without_seed(row.model)[0].partition("/")[2] == ranker}
     return [row.derived([row, own[row.method]], row.all - own[row.method].all) for row in made if row.method in own]
 
 

@@ -36,12 +36,12 @@ def sources(params: dict[str, object]) -> tuple[str, ...]:
 
 def compute(rows: list[Row], effectiveness: str, fragility: str, error: float) -> list[Row]:
     """Return a row for each task and each ranker (of a training seed, too) that has both."""
-    good = {(row.weights, row.method, row.group): row for row in rows if row.metric == effectiveness}
+    good = {(row.model, row.method, row.group): row for row in rows if row.metric == effectiveness}
     tasks: dict[tuple[str, str | None], Places] = {}
     for row in rows:
-        beside = good.get((row.weights, row.method, row.group))
+        beside = good.get((row.model, row.method, row.group))
         if row.metric == fragility and row.group is not None and beside is not None:
-            tasks.setdefault((row.method, row.group), {})[row.weights] = (beside, row)
+            tasks.setdefault((row.method, row.group), {})[row.model] = (beside, row)
     return [one for places in tasks.values() for one in _clearest(places, error)]
 
 

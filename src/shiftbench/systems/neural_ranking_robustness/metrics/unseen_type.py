@@ -3,7 +3,7 @@
     (P_seen - P_unseen) / P_seen,   mean over the types
 
 The queries are the same for both, so that their difficulty cancels: what is left is the shift of training. `types` says
-for each type where it is tested (`at`: a shift, `identity` for the campaign's own queries) and which datasets the two
+for each type where it is tested (`at`: a shift, `identity` for the benchmark's own queries) and which datasets the two
 arms were trained on, `seen` and `unseen`; they should have as many queries. A ranker that learns nothing from
 queries loses nothing: 0. `seen: true` returns the mean of P_seen instead. Rows have the group `type`, and stand at
 the clean position of the arm that had not seen the first type.
@@ -50,7 +50,7 @@ def compute(
 ) -> list[Row]:
     """Return a row for each ranker whose two arms are there for all types, and for those that learn nothing."""
     known = {
-        (row.weights, row.method, row.shift): row
+        (row.model, row.method, row.shift): row
         for row in rows
         if row.metric == of and row.group is None and row.step is None
     }

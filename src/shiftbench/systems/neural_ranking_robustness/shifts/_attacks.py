@@ -39,7 +39,7 @@ def target(
     wanted = refs.shards(params["collection"], "test")
     folder = next((path.parent for ref, path in (inputs or {}).items() if ref.name == wanted.name), None)
     if folder is None:
-        raise DataError(f"{name} reads documents, which are not here; set shifts.{name}.collection, in a campaign")
+        raise DataError(f"{name} reads documents, which are not here; set shifts.{name}.collection, in a benchmark")
     judged = sample.fields["judged"]
     behind = sample.fields["candidates"][int(params["rank"]) - 1 :]
     chosen = next((one for one in behind if judged.get(one, 0) <= 0), None)

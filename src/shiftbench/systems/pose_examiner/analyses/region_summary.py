@@ -47,7 +47,7 @@ SUCCESSFUL = "successful"
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return what the searchers found."""
     return [
-        refs.weights(params["dataset"], model, trainer, number)
+        refs.checkpoint(params["dataset"], model, trainer, number)
         for model, trainers in params["searches"].items()
         for trainer in trainers
         for number in range(params["searchers"])

@@ -62,7 +62,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     if not params["trainer"]:
         return []
     named = params["of"], params["model"], params["trainer"]
-    return [refs.weights(*named, seed) for seed in params["searchers"]]
+    return [refs.checkpoint(*named, seed) for seed in params["searchers"]]
 
 
 def samples(

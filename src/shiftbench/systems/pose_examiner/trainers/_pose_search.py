@@ -84,7 +84,7 @@ def tested(params: Mapping[str, Any]) -> Ref:
         raise ParamsError(
             f"pose_search: tested names no trainer of {params['model']!r}; it has {', '.join(params['tested'])}"
         )
-    return refs.weights(params["dataset"], params["model"], trainer, params["tested_seed"])
+    return refs.checkpoint(params["dataset"], params["model"], trainer, params["tested_seed"])
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -169,7 +169,7 @@ class Tested:
     """
 
     def __init__(self, job: TrainJob) -> None:
-        weights = next(path for ref, path in job.inputs.items() if ref.kind == "weights")
+        weights = next(path for ref, path in job.inputs.items() if ref.kind == "checkpoints")
         classes = nets.classes_of(weights)
         self._predict = nets.load_predictor(
             job.plugin, weights, job.model_params, classes, job.device, inputs=job.inputs

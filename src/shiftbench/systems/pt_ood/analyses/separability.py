@@ -34,7 +34,7 @@ BATCH = 256
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights, and the ID and OOD shards."""
-    return [*(Ref("weights", name) for name in params["weights"]), *_sets(params)]
+    return [*(Ref("checkpoints", name) for name in params["checkpoints"]), *_sets(params)]
 
 
 def _sets(params: Mapping[str, Any]) -> list[Ref]:
@@ -53,9 +53,9 @@ def measure(job: Measurement) -> Iterator[Observation]:
     labels = np.array([told.get(key, 0) for key in keys])
     fits = np.array([splits.unit("separability", key) < 0.5 for key in keys])
     named = job.params["named"] or _ood(job.params)
-    for name in job.params["weights"]:
+    for name in job.params["checkpoints"]:
         images = itertools.chain(shards.read(known), shards.read(other))
-        features, logits = _seen(job.predictor(Ref("weights", name)), images)
+        features, logits = _seen(job.predictor(Ref("checkpoints", name)), images)
         found = {
             "linear_separability": (~fits, separated(features, labels, fits, job.params["c"])),
             "probe_margin": (labels > 0, margins(logits[labels > 0])),

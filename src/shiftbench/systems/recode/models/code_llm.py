@@ -3,7 +3,7 @@
 A base model (`ask: completion`) is given the prompt as it is, to its last line end, and goes on with it. A chat model
 (`ask: chat`) is asked to complete the function, and its answer is opened with the prompt itself. The completion is cut
 before the next statement that begins a line when it is read; what is recorded is the raw answer. `samples` completions
-per prompt have seeds 0, 1, ...; at temperature 0 they would be equal, and one is enough. `shiftbench answers --scale
+per prompt have seeds 0, 1, ...; at temperature 0 they would be equal, and one is enough. `shiftbench answers --config
 SCALE` records what is missing.
 
 Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374, section 2 (sampling and stop sequences); Wang et al.
@@ -80,7 +80,7 @@ def load(
         DataError: an answer is not recorded, when it is called.
     """
     kept = answer_cache.Answers(ANSWERS)
-    command = "shiftbench answers --scale SCALE"
+    command = "shiftbench answers --config SCALE"
     recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

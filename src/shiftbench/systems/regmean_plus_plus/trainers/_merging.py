@@ -15,7 +15,7 @@ from torch import nn
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
 from shiftbench.evaluation import nets
@@ -35,7 +35,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the start, the candidates, val shards to log accuracy on, and the calibration samples if asked for."""
     dataset, model, seed = params["dataset"], params["model"], params["seed"]
     trainers = dict.fromkeys([params["start"], *params["candidates"].values()])
-    found = [refs.weights(dataset, model, trainer, seed) for trainer in trainers]
+    found = [refs.checkpoint(dataset, model, trainer, seed) for trainer in trainers]
     if "calibrate_on" in params:
         found.append(refs.shards(params["calibrate_on"] or dataset, "train"))
     return [*found, refs.shards(dataset, "val")]
@@ -70,7 +70,7 @@ def weights(job: TrainJob) -> tuple[State, dict[str, State]]:
     wanted: Mapping[str, str] = job.params["candidates"]
     if not wanted:
         raise ParamsError(f"{job.trainer}: candidates is empty; give task: trainer, one per task")
-    files = {_trainer(ref): path for ref, path in job.inputs.items() if ref.kind == "weights"}
+    files = {_trainer(ref): path for ref, path in job.inputs.items() if ref.kind == "checkpoints"}
     states = {name: nets.read_state(path) for name, path in files.items()}
     for name, state in states.items():
         if any(key.endswith("running_mean") for key in state):
@@ -82,7 +82,7 @@ def weights(job: TrainJob) -> tuple[State, dict[str, State]]:
 
 
 def _trainer(ref: Ref) -> str:
-    return WeightsName.of(ref).trainer
+    return CheckpointName.of(ref).trainer
 
 
 def net_of(job: TrainJob, state: State) -> nn.Module:

@@ -46,7 +46,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     if not params["start"]:
         return found
-    start = refs.weights(params["dataset"], params["model"], params["start"], params["seed"])
+    start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     return [start, *found]
 
 
@@ -58,7 +58,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     net = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
-        if ref.kind == "weights":
+        if ref.kind == "checkpoints":
             nets.load_into(net, nets.read_state(path), path)
     net.get_submodule("head").requires_grad_(job.params["head"])
     own = replace(job, samples=chosen(job), folder=None)

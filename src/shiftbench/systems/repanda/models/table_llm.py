@@ -4,7 +4,7 @@
     up to `rounds` times, while it fails: q = model(the same, q, its error)
 
 `ask: query` takes what the query yields for the answer; `ask: direct` the model's own word. Answers are recorded
-(`recorded/MODEL.jsonl`), nothing is generated here. `shiftbench answers --scale SCALE` asks what is missing: the first
+(`recorded/MODEL.jsonl`), nothing is generated here. `shiftbench answers --config SCALE` asks what is missing: the first
 time for queries, each further time for one more repair of those that fail. No request holds a label.
 
 Source: RePanda, arXiv 2503.11921 (at most four rounds of error correction at inference; ZeroShot-Pandas and
@@ -80,7 +80,7 @@ def load(
         DataError: an answer is not recorded, when it is called.
     """
     kept = answer_cache.Answers(ANSWERS)
-    command = "shiftbench answers --scale SCALE"
+    command = "shiftbench answers --config SCALE"
     recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

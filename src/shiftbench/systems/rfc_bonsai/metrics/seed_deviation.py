@@ -30,8 +30,8 @@ def compute(rows: list[Row], of: str) -> list[Row]:
     places: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row.metric == of and row.seed is not None:
-            name = without_seed(row.weights)[0]
-            place = row.campaign, name, row.method, row.dataset, row.split, row.shift
+            name = without_seed(row.model)[0]
+            place = row.benchmark, name, row.method, row.dataset, row.split, row.shift
             places.setdefault((*place, row.severity, row.group, row.step), []).append(row)
     return [_deviation(found) for found in places.values() if len(found) > 1]
 
@@ -44,5 +44,5 @@ def _deviation(found: list[Row]) -> Row:
     which = words.integers(0, count, (draws, count))
     which[0] = np.arange(count)
     drawn: Floats = values[which.T, np.arange(draws)[None, :]].std(axis=0, ddof=1)
-    name = without_seed(found[0].weights)[0]
-    return found[0].derived(found, drawn, weights=name, seed=None)
+    name = without_seed(found[0].model)[0]
+    return found[0].derived(found, drawn, model=name, seed=None)

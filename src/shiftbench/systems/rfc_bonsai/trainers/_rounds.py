@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _environments, _loop
@@ -29,7 +29,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         raise ParamsError(f"rounds is {rounds!r}; name the trainers of earlier rounds, each once")
     shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     who = params["dataset"], params["model"]
-    return [*shards, *(refs.weights(*who, name, params["seed"]) for name in rounds)]
+    return [*shards, *(refs.checkpoint(*who, name, params["seed"]) for name in rounds)]
 
 
 def answers(job: TrainJob, envs: Environments) -> Answers:
@@ -37,7 +37,7 @@ def answers(job: TrainJob, envs: Environments) -> Answers:
     net, found = _loop.fresh_net(job), {}
     nets.place(net, nets.pick_device(job.device))
     everything = np.arange(len(envs.labels))
-    given = {WeightsName.of(ref).trainer: path for ref, path in job.inputs.items() if ref.kind == "weights"}
+    given = {CheckpointName.of(ref).trainer: path for ref, path in job.inputs.items() if ref.kind == "checkpoints"}
     for name in job.params["rounds"]:
         path = given[name]
         nets.load_into(net, nets.read_state(path), path)

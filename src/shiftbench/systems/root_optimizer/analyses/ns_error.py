@@ -62,7 +62,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
                 values = _newton_schulz.spectrum(drawn(kind, shape, number, job.seed))
                 yield from _errors(values, "matrices", kind, shape, f"{kind}/{shape}/{number}")
     for seed in job.params["seeds"]:
-        name = refs.weights(job.params["dataset"], job.params["model"], "muon", seed).name
+        name = refs.checkpoint(job.params["dataset"], job.params["model"], "muon", seed).name
         for layer, step, momentum in _momenta.seen(_training(job, seed), job.params["seen"]):
             values = _newton_schulz.spectrum(momentum)
             yield from _errors(values, name, "momentum", layer, f"s{seed}/{layer}/{step}")

@@ -1,7 +1,7 @@
 """What trainings logged, as rows: the loss at the end, and the errors of the iteration on real momenta.
 
 - `training_loss`: `train_loss` over the last `last` entries of the log; a unit is an entry, the same for all weights of
-  a campaign, since they see the same windows in the same order;
+  a benchmark, since they see the same windows in the same order;
 - `ns_error`: entries `ns_error/METHOD/LAYER/SHAPE` (trainers/pretraining.py); `method` names the coefficients,
   `dataset` is `momentum`, `group` the layer and shape, and a unit is a layer at a step.
 
@@ -19,14 +19,14 @@ PARAMS: dict[str, object] = {"last": 20}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the campaign."""
-    return [Ref("weights", name) for name in params["weights"]]
+    """Return the weights of the benchmark."""
+    return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of each weights' log."""
-    for name in job.params["weights"]:
-        log = training_log.of(job.inputs[Ref("weights", name)])
+    for name in job.params["checkpoints"]:
+        log = training_log.of(job.inputs[Ref("checkpoints", name)])
         for step, value in log.get("train_loss", [])[-job.params["last"] :]:
             yield Observation("training_loss", f"{step:09d}", value, name, job.params["dataset"], split="train")
         for entry, rows in log.items():

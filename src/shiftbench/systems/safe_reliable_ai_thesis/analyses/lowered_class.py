@@ -17,17 +17,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.base import refs
-from shiftbench.base.refs import Ref, WeightsName, without_seed
+from shiftbench.base.refs import CheckpointName, Ref, without_seed
 from shiftbench.data.formats import E9
 from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"method": "temperature_scaling", "nets": []}
-"""`nets`: names as `dataset/model-trainer` of the weights that are looked at; empty: all of the campaign."""
+"""`nets`: names as `dataset/model-trainer` of the weights that are looked at; empty: all of the benchmark."""
 Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all weights, as they are and under the method, on val and on the campaign's split."""
+    """Return the records of all weights, as they are and under the method, on val and on the benchmark's split."""
     return [
         ref
         for name in _looked_at(params)
@@ -42,7 +42,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for name in _looked_at(job.params):
         before, after = (levels(job.records(_val(name, one))) for one in ("plain", method))
         chosen = int(np.argmax(np.minimum(before, 0) - np.minimum(after, 0)))
-        where = {"weights": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        where = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
         where |= {"shift": "identity", "severity": 0.0}
         yield Observation("chosen_class", "class", float(chosen), method=method, **where)
         for one in ("plain", method):
@@ -69,14 +69,14 @@ def levels(table: pa.Table) -> Floats:
 
 def _looked_at(params: Mapping[str, Any]) -> list[str]:
     nets = params["nets"]
-    return [name for name in params["weights"] if not nets or without_seed(name)[0] in nets]
+    return [name for name in params["checkpoints"] if not nets or without_seed(name)[0] in nets]
 
 
 def _val(weights: str, method: str) -> Ref:
-    of = Ref("weights", weights)
-    return refs.records(of, method, f"{WeightsName.of(of).dataset}/val/identity", "0")
+    of = Ref("checkpoints", weights)
+    return refs.records(of, method, f"{CheckpointName.of(of).dataset}/val/identity", "0")
 
 
 def _test(params: Mapping[str, Any], weights: str, method: str) -> Ref:
     stream = f"{params['dataset']}/{params['split']}/identity"
-    return refs.records(Ref("weights", weights), method, stream, "0")
+    return refs.records(Ref("checkpoints", weights), method, stream, "0")

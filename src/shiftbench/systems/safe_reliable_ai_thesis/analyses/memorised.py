@@ -12,7 +12,7 @@ from typing import Any
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"trainer": "", "severity": 0.2}
@@ -27,9 +27,9 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """
     names = _looked_at(params)
     if not names:
-        raise ParamsError(f"memorised: no weights of the campaign are of trainer {params['trainer']!r}")
+        raise ParamsError(f"memorised: no weights of the benchmark are of trainer {params['trainer']!r}")
     shards = [ref for name in names for ref in _pair(params, name)]
-    return list(dict.fromkeys([*(Ref("weights", name) for name in names), *shards]))
+    return list(dict.fromkeys([*(Ref("checkpoints", name) for name in names), *shards]))
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -41,21 +41,25 @@ def measure(job: Measurement) -> Iterator[Observation]:
             for one, other in zip(clean, shown, strict=True)
             if one.fields["label"] != other.fields["label"]
         ]
-        predictor = job.predictor(Ref("weights", name))
+        predictor = job.predictor(Ref("checkpoints", name))
         for low in range(0, len(flipped), BATCH):
             batch = flipped[low : low + BATCH]
             predictions = predictor([one for one, _ in batch])["logits"].argmax(axis=1)
             for (one, wrong), prediction in zip(batch, predictions.tolist(), strict=True):
-                where = {"weights": name, "dataset": job.params["dataset"], "split": "train"}
+                where = {"model": name, "dataset": job.params["dataset"], "split": "train"}
                 true = one.fields["label"]
                 yield Observation("memorised", one.key, float(prediction == wrong), **where)
                 yield Observation("recovered", one.key, float(prediction == true), **where)
 
 
 def _looked_at(params: Mapping[str, Any]) -> list[str]:
-    return [name for name in params["weights"] if WeightsName.of(Ref("weights", name)).trainer == params["trainer"]]
+    return [
+        name
+        for name in params["checkpoints"]
+        if CheckpointName.of(Ref("checkpoints", name)).trainer == params["trainer"]
+    ]
 
 
 def _pair(params: Mapping[str, Any], name: str) -> tuple[Ref, Ref]:
-    dataset = WeightsName.of(Ref("weights", name)).dataset
+    dataset = CheckpointName.of(Ref("checkpoints", name)).dataset
     return refs.shards(dataset, "train"), refs.shards(dataset, "train", "label_noise", params["severity"])

@@ -15,25 +15,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.data import training_log
 from shiftbench.plugins.contracts import Measurement, Observation
 
 PARAMS: dict[str, object] = {"trainers": []}
-"""Trainers whose weights are looked at; empty: all of the campaign."""
+"""Trainers whose weights are looked at; empty: all of the benchmark."""
 GAPS = ("nll", "accuracy", "ece", "mcs")
 Log = Mapping[str, list[tuple[int, float]]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights, beside which their logs stand."""
-    return [Ref("weights", name) for name in _looked_at(params)]
+    return [Ref("checkpoints", name) for name in _looked_at(params)]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the numbers of all weights."""
     for name in _looked_at(job.params):
-        log = training_log.of(job.inputs[Ref("weights", name)])
+        log = training_log.of(job.inputs[Ref("checkpoints", name)])
         for metric, value in numbers(log, name).items():
             where = {"dataset": job.params["dataset"], "split": "val"}
             yield Observation(metric, "log", value, name, **where)
@@ -78,5 +78,7 @@ def first_epoch(losses: list[float], accuracies: list[float]) -> int:
 def _looked_at(params: Mapping[str, Any]) -> list[str]:
     trainers = params["trainers"]
     return [
-        name for name in params["weights"] if not trainers or WeightsName.of(Ref("weights", name)).trainer in trainers
+        name
+        for name in params["checkpoints"]
+        if not trainers or CheckpointName.of(Ref("checkpoints", name)).trainer in trainers
     ]

@@ -23,7 +23,7 @@ from scipy.special import softmax
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -58,9 +58,9 @@ def needs(params: Mapping[str, Any], kinds: set[str]) -> list[Ref]:
     dataset = params["judged_on"] or params["dataset"]
     found = []
     if "model" in kinds:
-        found.append(refs.weights(dataset, params["model"], params["judge"], params["seed"]))
+        found.append(refs.checkpoint(dataset, params["model"], params["judge"], params["seed"]))
     if "human" in kinds:
-        found += [refs.weights(dataset, params["rater_model"], params["rater"], seed) for seed in params["raters"]]
+        found += [refs.checkpoint(dataset, params["rater_model"], params["rater"], seed) for seed in params["raters"]]
     return found
 
 
@@ -106,8 +106,8 @@ def of_classes(found: Floats, labels: NDArray[np.int64]) -> Floats:
 
 def _given(job: TrainJob, model: str, trainer: str) -> list[Ref]:
     """Return the weights of a model and a trainer that the job was given, by seed."""
-    weights = [ref for ref in job.inputs if ref.kind == "weights"]
-    named = [(WeightsName.of(ref), ref) for ref in weights]
+    weights = [ref for ref in job.inputs if ref.kind == "checkpoints"]
+    named = [(CheckpointName.of(ref), ref) for ref in weights]
     return [ref for name, ref in sorted(named) if (name.model, name.trainer) == (model, trainer)]
 
 

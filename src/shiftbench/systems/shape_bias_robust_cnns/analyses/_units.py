@@ -16,7 +16,7 @@ from torch import nn
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
@@ -41,22 +41,22 @@ def place(shift: str, params: Mapping[str, Any]) -> Ref:
 
 
 def measured(params: Mapping[str, Any]) -> list[str]:
-    """Return the names of the campaign's weights, of `only` if it lists some, as `convnet-erm`."""
+    """Return the names of the benchmark's weights, of `only` if it lists some, as `convnet-erm`."""
     chosen = params["only"]
-    return [name for name in params["weights"] if not chosen or arm(name) in chosen]
+    return [name for name in params["checkpoints"] if not chosen or arm(name) in chosen]
 
 
 def arm(weights: str) -> str:
     """Return model and trainer of weights, `convnet-erm`."""
-    name = WeightsName.of(Ref("weights", weights))
+    name = CheckpointName.of(Ref("checkpoints", weights))
     return f"{name.model}-{name.trainer}"
 
 
 def partner(weights: str, of: str) -> str:
     """Return the weights of another arm, `convnet-erm`, with the same dataset and seed."""
-    name = WeightsName.of(Ref("weights", weights))
+    name = CheckpointName.of(Ref("checkpoints", weights))
     model, _, trainer = of.partition("-")
-    return refs.weights(name.dataset, model, trainer, name.seed).name
+    return refs.checkpoint(name.dataset, model, trainer, name.seed).name
 
 
 def batches(job: Measurement, of: Ref) -> Iterator[list[Sample]]:

@@ -34,7 +34,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records of both nets of each pair, on the clean set and under all shifts.
 
     Raises:
-        ParamsError: no pair is named, or none of the campaign's weights are of it.
+        ParamsError: no pair is named, or none of the benchmark's weights are of it.
     """
     return [
         _records(name, shift, params)
@@ -47,13 +47,13 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         (_units.partner(name, params["standard"]), name)
-        for name in params["weights"]
+        for name in params["checkpoints"]
         if params["standard"] and _units.arm(name) == params["robust"]
     ]
     if not found:
         raise ParamsError(
             f"common_correct: standard is {params['standard']!r} and robust {params['robust']!r}; expected two arms of "
-            "the campaign, as convnet-erm"
+            "the benchmark, as convnet-erm"
         )
     return found
 
@@ -61,7 +61,7 @@ def _pairs(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _records(weights: str, shift: str, params: Mapping[str, Any]) -> Ref:
     name, _, severity = shift.partition("/")
     stream = f"{params['dataset']}/{params['split']}/{name}"
-    return refs.records(Ref("weights", weights), "plain", stream, severity)
+    return refs.records(Ref("checkpoints", weights), "plain", stream, severity)
 
 
 def measure(job: Measurement) -> Iterator[Observation]:

@@ -45,7 +45,7 @@ Maps = Iterator[tuple[list[_concepts.Annotated], torch.Tensor]]
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights, and without a path the tested shards."""
-    weights = [Ref("weights", name) for name in _units.measured(params)]
+    weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return weights if params["path"] else [*weights, _units.place(CLEAN, params)]
 
 
@@ -54,8 +54,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
     params = job.params
     source = _source(job)
     for weights in _units.measured(params):
-        predictor = job.predictor(Ref("weights", weights))
-        place = {"weights": weights, "dataset": params["dataset"], "split": params["split"]}
+        predictor = job.predictor(Ref("checkpoints", weights))
+        place = {"model": weights, "dataset": params["dataset"], "split": params["split"]}
         for layer, path in params["layers"].items():
             found = overlaps(predictor, path, source, params["quantile"])
             for unit, row in enumerate(found):

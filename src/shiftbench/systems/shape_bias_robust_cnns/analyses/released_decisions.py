@@ -3,7 +3,7 @@
 `released_shape_bias`, of each answer that names the shape or the texture of a stimulus whose two differ: 1 where it is
 the shape. The mean is the shape bias, the number of answers that name either stands beside it. Rows have the weights
 `texture-vs-shape/OBSERVER-released-s0`, OBSERVER as in the file's name (`alexnet`, `subject_01`), with `_pytorch` from
-folders of trained CNNs (the other nets ran in Caffe), and the dataset and split of the campaign.
+folders of trained CNNs (the other nets ran in Caffe), and the dataset and split of the benchmark.
 
 `path` is a clone of https://github.com/rgeirhos/texture-vs-shape, `folders` of its `raw-data`; a file is
 `..._OBSERVER_session_1.csv` or `..._OBSERVER_session-1.csv` with `object_response`, `category` and `imagename`, whose

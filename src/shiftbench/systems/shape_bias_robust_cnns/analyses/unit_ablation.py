@@ -25,7 +25,7 @@ CLEAN = "identity/0"
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights and the shards of the clean set and of all shifts."""
-    weights = [Ref("weights", name) for name in _units.measured(params)]
+    weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return [*weights, *(_units.place(shift, params) for shift in (CLEAN, *params["shifts"]))]
 
 
@@ -33,7 +33,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield what each unit is worth to each net on each set."""
     params = job.params
     for name in _units.measured(params):
-        predictor = job.predictor(Ref("weights", name))
+        predictor = job.predictor(Ref("checkpoints", name))
         for shift in (CLEAN, *params["shifts"]):
             kind, _, severity = shift.partition("/")
             place = {"dataset": params["dataset"], "split": params["split"], "shift": kind}

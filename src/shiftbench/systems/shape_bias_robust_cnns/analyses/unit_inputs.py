@@ -26,7 +26,7 @@ CLEAN = "identity/0"
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights and the tested shards."""
-    weights = [Ref("weights", name) for name in _units.measured(params)]
+    weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return [*weights, _units.place(CLEAN, params)]
 
 
@@ -34,7 +34,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both numbers of every unit of every net that some picture moves."""
     params = job.params
     for name in _units.measured(params):
-        predictor = job.predictor(Ref("weights", name))
+        predictor = job.predictor(Ref("checkpoints", name))
         labels: list[int] = []
         peaks: dict[str, list[_units.Floats]] = {layer: [] for layer in params["layers"]}
         pixels = []

@@ -41,7 +41,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights, those of the standard arm, and the clean and noisy shards."""
     names = _units.measured(params)
     others = [_units.partner(name, params["standard"]) for name in names if params["standard"]]
-    weights = [Ref("weights", name) for name in dict.fromkeys([*names, *others])]
+    weights = [Ref("checkpoints", name) for name in dict.fromkeys([*names, *others])]
     return [*weights, *(_units.place(shift, params) for shift in (CLEAN, params["noisy"]))]
 
 
@@ -52,12 +52,12 @@ def measure(job: Measurement) -> Iterator[Observation]:
     def of(name: str) -> Variations:
         if name not in clean:
             at = _units.place(CLEAN, job.params)
-            clean[name] = _units.mean_variations(job, job.predictor(Ref("weights", name)), at)
+            clean[name] = _units.mean_variations(job, job.predictor(Ref("checkpoints", name)), at)
         return clean[name]
 
     for name in _units.measured(job.params):
-        where = {"weights": name, "dataset": job.params["dataset"], "split": job.params["split"]}
-        predictor = job.predictor(Ref("weights", name))
+        where = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        predictor = job.predictor(Ref("checkpoints", name))
         for at, value in enumerate(kernels(predictor.net)):
             yield Observation("kernel_tv", f"kernel_{at:04d}", value, **where)
         noisy = _units.mean_variations(job, predictor, _units.place(job.params["noisy"], job.params))

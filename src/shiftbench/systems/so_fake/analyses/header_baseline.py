@@ -1,9 +1,9 @@
 """Header-only baseline: how well pictures' files tell fakes from real ones before a pixel is looked at.
 
-Rows are `header_auroc`, by what stands in a file beside the pixels, learnt from the train split of the campaign's
+Rows are `header_auroc`, by what stands in a file beside the pixels, learnt from the train split of the benchmark's
 dataset (`datasets/_headers.py`), and `size_auroc`, by the number of bytes alone, where fewer are the fake's. Each is
 the area under the ROC curve as a mean over fakes: the share of real pictures that score lower, and half of those that
-score alike. Both are of the test split of the campaign's dataset and of each in `datasets`, in the files as stored.
+score alike. Both are of the test split of the benchmark's dataset and of each in `datasets`, in the files as stored.
 
 Near 0.5 headers must be, else they leak the label. File sizes are only told: smooth pictures take fewer bytes.
 
@@ -36,7 +36,7 @@ class Stored(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train split of the campaign's dataset and all that is tested."""
+    """Return the train split of the benchmark's dataset and all that is tested."""
     train = refs.shards(params["dataset"], "train")
     return [train, *(refs.shards(name, params["split"]) for name in _tested(params))]
 

@@ -82,7 +82,7 @@ def needs(names: Iterable[str], learnt_from: str) -> list[Ref]:
     for name in names:
         own = family(name)
         if own in NETS:
-            wanted[refs.weights(learnt_from, *NETS[own], _number(name))] = None
+            wanted[refs.checkpoint(learnt_from, *NETS[own], _number(name))] = None
         elif own == "pca":
             wanted[refs.shards(learnt_from, "train")] = None
     return list(wanted)

@@ -53,7 +53,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the pre-trained weights, and the train and val shards."""
     learnt_from = str(params["learnt_from"]).format(dataset=params["dataset"])
     return [
-        refs.weights(learnt_from, params["model"], params["start"], params["seed"]),
+        refs.checkpoint(learnt_from, params["model"], params["start"], params["seed"]),
         *(refs.shards(params["dataset"], split) for split in ("train", "val")),
     ]
 
@@ -67,7 +67,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     if not (job.params["lr"] and job.params["weight_decay"]):
         raise ParamsError("frozen_head: lr or weight_decay is empty; expected lists of numbers")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     before = nets.classes_of(start)
     predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
     known = _features(job, predictor, "train", labelled(job))

@@ -6,7 +6,7 @@
         start: few/strided_convnet-generalist
         sets: [fog/3, edge_sketch/3, other_dataset]
 
-`start` is theta_0, of the same seed as each of the campaign's weights, theta_1, or with `-sN` of that seed. Rows have
+`start` is theta_0, of the same seed as each of the benchmark's weights, theta_1, or with `-sN` of that seed. Rows have
 the name of theta_0 as weights, that of theta_1's training as method, and a as step, in hundredths (a in `alphas`):
 
 | metric | is, of each block of samples |
@@ -52,7 +52,7 @@ from torch.nn import functional as F
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, near
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
@@ -108,8 +108,8 @@ Key = tuple[str, str, float]
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return both ends of all paths, and the shards of all sets."""
     dataset, split = params["dataset"], params["split"]
-    weights = [Ref("weights", name) for name in params["weights"]]
-    starts = [start_of(name, params) for name in params["weights"]]
+    weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
+    starts = [start_of(name, params) for name in params["checkpoints"]]
     own = [refs.shards(dataset, one) for one in (split, "val", "train")]
     judged = [_families.place(name, params, split) for name in params["sets"]]
     scored = _families.place(params["score_on"], params, "val")
@@ -118,7 +118,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def start_of(name: str, params: Mapping[str, Any]) -> Ref:
     """Return theta_0 of a theta_1."""
-    own = WeightsName.of(Ref("weights", name))
+    own = CheckpointName.of(Ref("checkpoints", name))
     context = {"dataset": own.dataset, "model": own.model, "seed": own.seed}
     return _interpolation.named(params["start"], context)
 
@@ -132,7 +132,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """
     check(job.params)
     pools: dict[str, list[str]] = {}
-    for name in job.params["weights"]:
+    for name in job.params["checkpoints"]:
         pools.setdefault(start_of(name, job.params).name, []).append(name)
     for start, members in pools.items():
         yield from Pool.of(job, start, members).observations()
@@ -172,9 +172,9 @@ class Pool:
     @classmethod
     def of(cls, job: Measurement, start: str, members: Sequence[str]) -> Pool:
         """Load theta_0; each theta_1 is read when it is its turn."""
-        predictor = job.predictor(Ref("weights", start))
+        predictor = job.predictor(Ref("checkpoints", start))
         state = {name: one.clone() for name, one in predictor.net.state_dict().items()}
-        classes = nets.classes_of(job.inputs[Ref("weights", start)])
+        classes = nets.classes_of(job.inputs[Ref("checkpoints", start)])
         named = {_label(one, start): one for one in members}
         return cls(job, start, named, predictor, state, Sets(job, predictor, classes))
 
@@ -185,7 +185,7 @@ class Pool:
 
     def second(self, member: str) -> State:
         """Return theta_1, on the device of theta_0."""
-        file = self.job.inputs[Ref("weights", self.members[member])]
+        file = self.job.inputs[Ref("checkpoints", self.members[member])]
         state = {n: t.to(self.predictor.device) for n, t in nets.read_state(file).items()}
         _interpolation.check(self.first, state, f"{self.start} and {self.members[member]}")
         return state
@@ -436,8 +436,8 @@ def chosen(scores: Mapping[str, float], count: int) -> list[str]:
 
 def _label(name: str, start: str) -> str:
     """Return what a theta_1 is called: its training, with its seed where that of theta_0 is another."""
-    own = WeightsName.of(Ref("weights", name))
-    same = own.seed == WeightsName.of(Ref("weights", start)).seed
+    own = CheckpointName.of(Ref("checkpoints", name))
+    same = own.seed == CheckpointName.of(Ref("checkpoints", start)).seed
     return own.trainer if same else f"{own.trainer}_{own.seed}"
 
 

@@ -33,7 +33,7 @@ def lines(rows: Iterable[Row], metric: str, groups: Sequence[str]) -> dict[str, 
     for row in rows:
         known = row.seed is not None and row.method != METHOD
         if known and row.metric == metric and row.group in groups:
-            net = found.setdefault(row.weights, {}).setdefault(row.method, {})
+            net = found.setdefault(row.model, {}).setdefault(row.method, {})
             net.setdefault(row.step or 0, []).append(row.value)
     return {
         start: {name: {at: float(np.mean(several)) for at, several in line.items()} for name, line in nets.items()}
@@ -49,7 +49,7 @@ def groups(rows: Iterable[Row], metric: str) -> list[str]:
 
 def templates(rows: Iterable[Row], metric: str) -> dict[str, Row]:
     """Return for each start a row that says where all of its rows stand."""
-    return {row.weights: row for row in rows if row.metric == metric and row.seed is not None}
+    return {row.model: row for row in rows if row.metric == metric and row.seed is not None}
 
 
 def weights(start: str, nets: Sequence[str], draws: int, seed: int) -> Floats:
@@ -101,12 +101,12 @@ def mean(rows: Sequence[Row]) -> list[Row]:
     """Return the mean over starts of one family, as a row; of none no row."""
     families: dict[str, list[Row]] = {}
     for one in rows:
-        families.setdefault(without_seed(one.weights)[0], []).append(one)
+        families.setdefault(without_seed(one.model)[0], []).append(one)
     made = []
     for family, members in families.items():
         values = np.mean([one.all for one in members], axis=0)
         count = sum(one.n for one in members)
-        made.append(replace(row(members[0], values, count), weights=family, seed=None))
+        made.append(replace(row(members[0], values, count), model=family, seed=None))
     return made
 
 

@@ -31,7 +31,7 @@ def compute(rows: list[Row], groups: list[str]) -> list[Row]:
     paths: dict[tuple[object, ...], dict[int, Row]] = {}
     for row in rows:
         if row.metric in (LOSS, RIGHT) and row.group in groups:
-            key = (row.metric, row.weights, row.method, row.dataset, row.split, row.group)
+            key = (row.metric, row.model, row.method, row.dataset, row.split, row.group)
             paths.setdefault(key, {})[row.step or 0] = row
     found = []
     for (metric, *_), path in paths.items():

@@ -34,7 +34,7 @@ def compute(rows: list[Row], group: str, seed: int) -> list[Row]:
         name = row.group or ""
         own = name == group or (name.startswith(f"{group}_") and name != f"{group}_finding")
         if row.metric == OF and own and row.seed is not None:
-            key = (row.weights, row.method, row.dataset, row.split)
+            key = (row.model, row.method, row.dataset, row.split)
             paths.setdefault(key, {}).setdefault(name, {})[row.step or 0] = row
     found = list[Row]()
     for variants in paths.values():
@@ -50,6 +50,6 @@ def compute(rows: list[Row], group: str, seed: int) -> list[Row]:
                 found.append(some[0].derived(some, best - ends, step=None))
     gains: dict[str, dict[str, float]] = {}
     for row in (one for one in found if one.group == group):
-        gains.setdefault(row.weights, {})[row.method] = row.value
-    given = {row.weights: row for row in found}
+        gains.setdefault(row.model, {})[row.method] = row.value
+    given = {row.model: row for row in found}
     return found + _pool.pooled(given, gains, _pool.average, seed, group=group, step=None)

@@ -44,7 +44,7 @@ def compute(rows: list[Row], group: str, seed: int) -> list[Row]:
         draws = len(template.draws)
         counts = np.concatenate([_pool.weights(start, [net], draws, seed) for start, net, _ in pairs])
         values = _pool.average(np.array([change for *_, change in pairs]), counts)
-        family = without_seed(template.weights)[0]
+        family = without_seed(template.model)[0]
         made = _pool.row(template, values, len(pairs), group=variant, step=None)
-        found.append(replace(made, weights=family, seed=None))
+        found.append(replace(made, model=family, seed=None))
     return found

@@ -48,7 +48,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box, and has no head to be replaced")
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     before = nets.classes_of(start)
     predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
     features, labels = linear_probe.features(job, predictor, "train")

@@ -37,7 +37,7 @@ IMAGE = "clip.visual."
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights that were fine-tuned."""
-    return [refs.weights(params["dataset"], params["model"], params["start"], 0)]
+    return [refs.checkpoint(params["dataset"], params["model"], params["start"], 0)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -47,7 +47,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ModelError: the file is missing, holds other tensors, or does not fit the net.
     """
     file = Path(str(job.params["path"]).format(seed=job.seed))
-    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "weights"]
+    (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     state = adopted(nets.read_state(file), nets.read_state(start), file)
     net = job.plugin.build(job.model_params, len(job.classes))
     nets.load_into(net, state, file)

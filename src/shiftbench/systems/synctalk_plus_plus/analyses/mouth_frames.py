@@ -1,6 +1,6 @@
 """Mouths as they would be seen: landmarks, pictures, and whether a motion is one that faces make, for each clip.
 
-From the records of a campaign's weights, with the true targets beside:
+From the records of a benchmark's weights, with the true targets beside:
 
 - `lmd` (pixels of the 96 x 96 crop): distance of the mouth's 20 landmarks to the true ones, each set less its
   centroid;
@@ -46,7 +46,7 @@ Floats = NDArray[np.float64]
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the records and clips of each condition, the clips that were learnt from, and the photo."""
     places = _places(params)
-    records = [_record(params, name, shift) for name in params["weights"] for shift in places]
+    records = [_record(params, name, shift) for name in params["checkpoints"] for shift in places]
     learnt = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*records, *dict.fromkeys(places.values()), *learnt, refs.sources(_scikit_photos.SOURCE)]
 
@@ -62,7 +62,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         seen = {}
         if shift in params["pictured"]:
             seen = {key: _face.render(square, _some(job, frames.targets(one))) for key, one in clips.items()}
-        for name in params["weights"]:
+        for name in params["checkpoints"]:
             for key, moved in _motions(job, _record(params, name, shift)):
                 measures = _measures(clips[key], moved, manifold)
                 if seen:
@@ -152,7 +152,7 @@ def _record(params: Mapping[str, Any], weights: str, shift: str) -> Ref:
     severity = _severity(params, shift)
     step = "1" if severity is None else f"{severity:g}"
     stream = f"{params['dataset']}/{params['split']}/{shift}"
-    return refs.records(Ref("weights", weights), params["method"], stream, step)
+    return refs.records(Ref("checkpoints", weights), params["method"], stream, step)
 
 
 def _observation(

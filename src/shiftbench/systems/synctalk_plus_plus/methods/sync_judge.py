@@ -41,7 +41,7 @@ def _judge(params: Mapping[str, Any]) -> Ref:
     model, _, trainer = name.rpartition("-")
     if not dataset or model != MODEL or not trainer:
         raise ParamsError(f"sync_judge: judge is {params['judge']!r}; expected DATASET/{MODEL}-TRAINER")
-    return refs.weights(dataset, model, trainer, 0)
+    return refs.checkpoint(dataset, model, trainer, 0)
 
 
 def wrap(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import Measurement, Observation
@@ -37,8 +37,8 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Return the weights, clean and shifted shards, and what the method is learnt from."""
     place = params["dataset"], params["split"]
     found = [refs.shards(*place), *(_shifted(params, one) for one in params["severities"])]
-    for weights in params["weights"]:
-        found += [Ref("weights", weights), *_method_needs(params, weights)]
+    for weights in params["checkpoints"]:
+        found += [Ref("checkpoints", weights), *_method_needs(params, weights)]
     return list(dict.fromkeys(found))
 
 
@@ -51,7 +51,7 @@ def _options(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _method_needs(params: Mapping[str, Any], weights: str) -> list[Ref]:
-    learnt_from = WeightsName.of(Ref("weights", weights)).dataset
+    learnt_from = CheckpointName.of(Ref("checkpoints", weights)).dataset
     context = {**_options(params), "dataset": learnt_from, "stream": "", "step": ""}
     found: list[Ref] = registry.read("methods", "compnet").needs(context)
     return found
@@ -64,8 +64,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
         DataError: a shift has other images than the clean shards.
     """
     method = registry.find("methods", "compnet")
-    for weights in job.params["weights"]:
-        ref = Ref("weights", weights)
+    for weights in job.params["checkpoints"]:
+        ref = Ref("checkpoints", weights)
         predictor = method.wrap(job.predictor(ref), _options(job.params), job.inputs)
         wanted = {ref, *_method_needs(job.params, weights)}
         predictor.at({one: path for one, path in job.inputs.items() if one in wanted})

@@ -32,7 +32,7 @@ import torch
 
 from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, near
-from shiftbench.base.refs import Ref, WeightsName
+from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -121,7 +121,7 @@ class CompNet:
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
         """Go to a position: learn the head for its target, or take the one that was learnt for it."""
-        weights = WeightsName.of(next(ref for ref in inputs if ref.kind == "weights"))
+        weights = CheckpointName.of(next(ref for ref in inputs if ref.kind == "checkpoints"))
         source, *scenes = _fixed(weights.dataset, self.params["scenes"])
         folders = {(ref.kind, ref.name): path.parent for ref, path in inputs.items()}
         if self._learner is None:

@@ -19,31 +19,31 @@ Answers = tuple[list[str], NDArray[np.int64]]
 def chosen(params: Mapping[str, Any]) -> list[str]:
     """Return the weights that an analysis is of: those whose model is among its `models`; default: all."""
     models = params["models"]
-    named = [name for name in params["weights"] if not models or _model(name) in models]
+    named = [name for name in params["checkpoints"] if not models or _model(name) in models]
     if not named:
-        raise ParamsError(f"no weights of the campaign are of {', '.join(models)}")
+        raise ParamsError(f"no weights of the benchmark are of {', '.join(models)}")
     return named
 
 
 def _model(weights: str) -> str:
-    return refs.WeightsName.of(Ref("weights", weights)).model
+    return refs.CheckpointName.of(Ref("checkpoints", weights)).model
 
 
 def record(params: Mapping[str, Any], weights: str, method: str, language: str) -> Ref:
     """Return the records of some weights under a method in a language."""
     where = f"{params['dataset']}/{params['split']}/{PREFIX}{language}"
-    return refs.records(Ref("weights", weights), method, where, "1")
+    return refs.records(Ref("checkpoints", weights), method, where, "1")
 
 
 def needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
     """Return the records of all chosen weights under methods, in all languages.
 
     Raises:
-        ParamsError: a method is not one of the campaign's.
+        ParamsError: a method is not one of the benchmark's.
     """
     for method in methods:
         if method not in params["methods"]:
-            raise ParamsError(f"{method!r} is no method of the campaign; {near(method, params['methods'])}")
+            raise ParamsError(f"{method!r} is no method of the benchmark; {near(method, params['methods'])}")
     return [
         record(params, weights, method, language)
         for weights in chosen(params)

@@ -15,7 +15,7 @@ from shiftbench.systems.xtrust.analyses import _records
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 
 PARAMS: dict[str, object] = {"extractors": ["plain", "phrase_table"], "models": [], "languages": list(LANGUAGES)}
-"""`models`: whose weights are looked at; none named: all of the campaign."""
+"""`models`: whose weights are looked at; none named: all of the benchmark."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -31,7 +31,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         for language in params["languages"]:
             found = [_records.answers(job, weights, method, language) for method in (one, other)]
             place = {
-                "weights": weights,
+                "model": weights,
                 "dataset": params["dataset"],
                 "split": params["split"],
                 "shift": f"{_records.PREFIX}{language}",

@@ -19,7 +19,7 @@ from shiftbench.systems.xtrust.analyses import _records
 from shiftbench.systems.xtrust.datasets._catalogue import LANGUAGES
 
 PARAMS: dict[str, object] = {"method": "plain", "models": [], "languages": list(LANGUAGES)}
-"""`models`: whose weights are looked at; none named: all of the campaign."""
+"""`models`: whose weights are looked at; none named: all of the benchmark."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -49,7 +49,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
         found = {
             language: _records.answers(job, weights, params["method"], language) for language in params["languages"]
         }
-        place = {"weights": weights, "dataset": params["dataset"], "split": params["split"]}
+        place = {"model": weights, "dataset": params["dataset"], "split": params["split"]}
         for one, other in combinations(params["languages"], 2):
             pair = f"{one}/{other}"
             equal = _records.same_items(found[one], found[other])

@@ -4,7 +4,7 @@ An item's instruction is the turn of the system, its text the user's; `meta.shot
 Of each option counts the log-probability of its shortest beginning that no other option has, in the item's language
 (`evaluation/llm/option_model.py`): the `logits`. `completions` are the first `max_new_tokens` tokens that it writes, up
 to a line break, one for each item; after demonstrations none are recorded. Nothing is generated here: `shiftbench
-answers --scale systems/xtrust` records what is missing.
+answers --config systems/xtrust` records what is missing.
 
 Source: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737 (the model); options by likelihood as in Brown et al.
 2020, https://arxiv.org/abs/2005.14165, section 2.4. Weights: `pretrained`, the sha256 of the model's file, which keys
@@ -73,7 +73,7 @@ def load(
         DataError: an answer is not recorded or has other options, when it is called.
     """
     kept = answer_cache.Answers(ANSWERS)
-    command = "shiftbench answers --scale systems/xtrust"
+    command = "shiftbench answers --config systems/xtrust"
     recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

@@ -18,14 +18,14 @@ PARAMS: dict[str, object] = {}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of the campaign's weights on clean samples, under its first method."""
-    return [_records(params, name) for name in params["weights"]]
+    """Return the records of the benchmark's weights on clean samples, under its first method."""
+    return [_records(params, name) for name in params["checkpoints"]]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield one observation for each weights and sample."""
     dataset, split, method = job.params["dataset"], job.params["split"], job.params["methods"][0]
-    for name in job.params["weights"]:
+    for name in job.params["checkpoints"]:
         for row in job.records(_records(job.params, name)).to_pylist():
             gap = row["confidence_e9"] / formats.E9 - row["correct"]
             yield Observation("NAME", row["key"], gap, name, dataset, split, method)
@@ -33,4 +33,4 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def _records(params: Mapping[str, Any], weights: str) -> Ref:
     clean = f"{params['dataset']}/{params['split']}/identity"
-    return refs.records(Ref("weights", weights), params["methods"][0], clean, "0")
+    return refs.records(Ref("checkpoints", weights), params["methods"][0], clean, "0")

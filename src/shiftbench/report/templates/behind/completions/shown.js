@@ -1,4 +1,4 @@
-/* Shows what weights wrote, right and wrong, beside `chooser.js`. */
+/* Shows what models wrote, right and wrong, beside `chooser.js`. */
 "use strict";
 (() => {
   const content = JSON.parse(document.getElementById("content").textContent);

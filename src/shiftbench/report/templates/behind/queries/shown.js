@@ -1,4 +1,4 @@
-/* Shows what weights made of claims about tables, right and wrong, beside `chooser.js`. */
+/* Shows what models made of claims about tables, right and wrong, beside `chooser.js`. */
 "use strict";
 (() => {
   const content = JSON.parse(document.getElementById("content").textContent);

@@ -1,4 +1,4 @@
-/* Shows samples that weights had right and wrong, beside `chooser.js`. */
+/* Shows samples that models had right and wrong, beside `chooser.js`. */
 "use strict";
 (() => {
   const content = JSON.parse(document.getElementById("content").textContent);

@@ -1,6 +1,6 @@
-"""A campaign of many jobs on a cluster that is simulated: how long planning, submission and recovery take.
+"""A benchmark of many jobs on a cluster that is simulated: how long planning, submission and recovery take.
 
-    python benchmarks/slurm_campaign.py [--jobs 20000] [--at-once 1000] [--dying 0.01] [--mean 20]
+    python benchmarks/slurm_benchmark.py [--jobs 20000] [--at-once 1000] [--dying 0.01] [--mean 20]
 
 Snakemake, its executor for SLURM and the plan are real. `sbatch` and `squeue` are clients of a server in this process,
 and jobs are stubs: after a drawn time each has its outputs and their receipts, as a job leaves them, or has died with
@@ -42,17 +42,17 @@ JOBS_OF_A_NET = 3
 
 
 def params(nets: int) -> dict[str, object]:
-    """Return a campaign of small jobs: two shifts at five severities, a detector against one OOD set."""
+    """Return a benchmark of small jobs: two shifts at five severities, a detector against one OOD set."""
     severities = {"severities": [1, 2, 3, 4, 5]}
-    weights = {"models": ["convnet"], "trainers": ["erm"], "seeds": list(range(nets))}
+    weights = {"architectures": ["convnet"], "trainers": ["erm"], "seeds": list(range(nets))}
     main = {
-        "dataset": "mnist", "shifts": ["contrast", "fog"], "weights": [weights], "methods": ["plain"],
+        "dataset": "mnist", "shifts": ["contrast", "fog"], "models": [weights], "methods": ["plain"],
         "detectors": ["msp"], "ood": ["fashion_mnist"], "metrics": ["accuracy"],
     }  # fmt: skip
     return {
         "seed": 0, "datasets": {"mnist": {}}, "shifts": {"contrast": severities, "fog": severities},
         "models": {"convnet": {}}, "trainers": {"erm": {}}, "methods": {"plain": {}}, "detectors": {"msp": {}},
-        "metrics": {"accuracy": {}}, "campaigns": {"main": main},
+        "metrics": {"accuracy": {}}, "benchmarks": {"main": main},
     }  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--mean", type=float, default=20.0, help="seconds that a job takes")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home, programs = Path(folder, "campaign"), Path(folder, "bin")
+        home, programs = Path(folder, "benchmark"), Path(folder, "bin")
         programs.mkdir()
         for name in ("workflow", "profiles"):
             shutil.copytree(ROOT / name, home / name)

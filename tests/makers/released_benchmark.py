@@ -1,4 +1,4 @@
-"""A released campaign, for the tests of releases: where its files lie, how they are edited, what is wrong with them."""
+"""A released benchmark, for tests of releases: where its files lie, how they are edited, what is wrong."""
 
 import json
 import subprocess

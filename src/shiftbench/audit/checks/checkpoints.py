@@ -37,7 +37,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Open each file as tensors."""
     files = tensors = unmatched = 0
     contents: dict[str, tuple[Ref, Artifact]] = {}
-    for ref, artifact, receipt in case.of("weights"):
+    for ref, artifact, receipt in case.of("checkpoints"):
         files += 1
         file = case.root / ref.path
         try:
@@ -121,7 +121,7 @@ def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
 def _read(file: Path) -> Any:
     if not file.is_file():
         return "the log of the training is not here"
-    return table_files.safe_read(file, "weights")
+    return table_files.safe_read(file, "checkpoints")
 
 
 def logged(file: Path) -> float | None:

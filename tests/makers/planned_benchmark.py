@@ -1,4 +1,4 @@
-"""A small campaign of scaffolds in a folder of its own, for tests that plan and never run Snakemake."""
+"""A small benchmark of scaffolds in a folder of its own, for tests that plan and never run Snakemake."""
 
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ PARAMS: dict[str, Any] = {
     "shifts": {"bright": {"severities": [1, 2.5]}},
     "trainers": {"mixup": {"epochs": 1}},
     "metrics": {"balanced": {}},
-    "campaigns": {
+    "benchmarks": {
         "small": {
             "dataset": "shapes",
-            "weights": [{"models": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}],
+            "models": [{"architectures": ["perceptron"], "trainers": ["mixup"], "seeds": [0, 1]}],
             "shifts": ["bright"],
             "detectors": ["margin"],
         }
@@ -78,7 +78,7 @@ def load(folder: Path, **over: Any) -> params.Params:
 
 
 def plan(folder: Path, **over: Any) -> plans.Plan:
-    """Plan the campaign with entries laid over."""
+    """Plan the benchmark with entries laid over."""
     plans._code.cache_clear()
     return plans.Plan.of(load(folder, **over))
 

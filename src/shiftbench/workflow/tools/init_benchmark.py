@@ -1,7 +1,7 @@
-"""`shiftbench init DIR`: a repository for a campaign of one's own, under git and DVC.
+"""`shiftbench init DIR`: a repository for a benchmark of one's own, under git and DVC.
 
-Its files are in `workflow/templates/campaign/`. Rules, Snakefile and profile are those of this repository
-(a test keeps them equal), so that a campaign needs nothing but the installed package.
+Its files are in `workflow/templates/benchmark/`. Rules, Snakefile and profile are those of this repository
+(a test keeps them equal), so that a benchmark needs nothing but the installed package.
 """
 
 import importlib.metadata
@@ -16,12 +16,12 @@ from shiftbench.base import files, registry
 from shiftbench.base.errors import ParamsError, ShiftbenchError
 from shiftbench.provenance import child_environment, git, trust
 
-TEMPLATES = registry.PACKAGE / "workflow/templates/campaign"
+TEMPLATES = registry.PACKAGE / "workflow/templates/benchmark"
 OUR_REMOTE = "remotes/shiftbench"
 
 
 def create(folder: Path) -> list[str]:
-    """Write a campaign repository into a new or empty folder; returns the names of its files.
+    """Write a benchmark repository into a new or empty folder; returns the names of its files.
 
     Raises:
         ParamsError: the folder holds something already.
@@ -31,7 +31,7 @@ def create(folder: Path) -> list[str]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ParamsError(f"{folder} is not empty; name a new folder")
     if shutil.which("git") is None:
-        raise ShiftbenchError("git is not installed, and a campaign's history needs it")
+        raise ShiftbenchError("git is not installed, and a benchmark's history needs it")
     names = [_name(path) for path in sorted(TEMPLATES.rglob("*")) if path.is_file()]
     for name in names:
         files.write_bytes(folder / name, _text(name).encode())
@@ -50,7 +50,7 @@ def create(folder: Path) -> list[str]:
 
 
 def _remote(folder: Path) -> str:
-    """Return a remote that clones of the campaign on this machine find, and no other campaign has."""
+    """Return a remote that clones of the benchmark on this machine find, and no other benchmark has."""
     name = re.sub("[^A-Za-z0-9._-]+", "-", folder.resolve().name)
     return f"remotes/{name}-{uuid.uuid4().hex[:8]}"
 

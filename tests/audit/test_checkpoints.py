@@ -9,8 +9,8 @@ import pytest
 from makers import forgeries
 
 
-def test_a_clean_campaign_is_exact(made):
-    result = made.result("weights")
+def test_a_clean_benchmark_is_exact(made):
+    result = made.result("checkpoints")
     assert (result.verdict, result.findings) == ("exact", ())
     assert result.notes[0].startswith("2 weight files with")
 
@@ -34,10 +34,10 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_other_weights_than_the_receipt_states_fail(made, fault):
     change, why = FAULTS[fault]
-    plan, ref = made.plan(), made.one("weights")
+    plan, ref = made.plan(), made.one("checkpoints")
     forgeries.weights(made.root, ref, change)
     assert made.findings("digests", plan=plan) == []
-    (finding,) = made.findings("weights", plan=plan)
+    (finding,) = made.findings("checkpoints", plan=plan)
     assert (finding.verdict, finding.file) == ("failed", ref.path)
     assert why in finding.why
 
@@ -50,16 +50,16 @@ class Bomb:
 
 
 def test_a_pickle_is_not_opened(made):
-    plan, ref = made.plan(), made.one("weights")
+    plan, ref = made.plan(), made.one("checkpoints")
     (made.root / ref.path).write_bytes(pickle.dumps(Bomb()))
     forgeries.update(made.root, ref)
-    (finding,) = made.findings("weights", plan=plan)
+    (finding,) = made.findings("checkpoints", plan=plan)
     assert "no safetensors file" in finding.why
 
 
 def test_the_weights_of_another_seed_are_others(made):
     plan = made.plan()
-    one, other = made.one("weights", "-s0"), made.one("weights", "-s1")
+    one, other = made.one("checkpoints", "-s0"), made.one("checkpoints", "-s1")
     (made.root / one.path).write_bytes((made.root / other.path).read_bytes())
     forgeries.update(made.root, one)
-    assert len(made.findings("weights", plan=plan)) == 3  # name, recipe, and a copy of another seed
+    assert len(made.findings("checkpoints", plan=plan)) == 3  # name, recipe, and a copy of another seed

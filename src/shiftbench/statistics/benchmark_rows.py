@@ -1,4 +1,4 @@
-"""From the files of a campaign's cells to metric rows: reading, matching by key, summing."""
+"""From the files of a benchmark's cells to metric rows: reading, matching by key, summing."""
 
 import hashlib
 import itertools
@@ -33,7 +33,7 @@ R = TypeVar("R", Rows, SeverityPath)
 
 @dataclass(frozen=True, slots=True)
 class CellRows:
-    """One cell of a campaign: who it is, and its file of records or (with a detector) of scores.
+    """One cell of a benchmark: who it is, and its file of records or (with a detector) of scores.
 
     Attributes:
         severity: None for a domain shift, which has no levels.
@@ -45,9 +45,9 @@ class CellRows:
         records: with a detector, the records that the scores were made from; None: not known.
     """
 
-    campaign: str
+    benchmark: str
     task: str
-    weights: str
+    model: str
     method: str
     dataset: str
     split: str
@@ -138,8 +138,8 @@ class _Part:
     contributions: Contributions
 
 
-class CampaignRows:
-    """A campaign's cells, read as needed."""
+class BenchmarkRows:
+    """A benchmark's cells, read as needed."""
 
     def __init__(self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int) -> None:
         self.cells, self.draws, self.seed = cells, draws, seed
@@ -298,8 +298,8 @@ def digest(count: NDArray[np.int64]) -> str:
 def new_row(cell: CellRows, metric: str, values: Floats, n: int, samples: Samples) -> Row:
     """Return a row of one cell, of which n samples count."""
     return Row(
-        campaign=cell.campaign, task=cell.task, weights=cell.weights, method=cell.method, detector=cell.detector,
+        benchmark=cell.benchmark, task=cell.task, model=cell.model, method=cell.method, detector=cell.detector,
         dataset=cell.dataset, split=cell.split, reference=cell.reference, shift=cell.shift, severity=cell.severity,
         group=None, step=cell.step, metric=metric, value=float(values[0]), draws=values[1:], n=n,
-        seed=without_seed(cell.weights)[1], unit=samples.unit, units=min(n, samples.distinct),
+        seed=without_seed(cell.model)[1], unit=samples.unit, units=min(n, samples.distinct),
     )  # fmt: skip

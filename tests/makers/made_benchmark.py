@@ -1,4 +1,4 @@
-"""A whole campaign made in this process, without Snakemake: a checkout in miniature for the checks of the audit."""
+"""A whole benchmark made in this process, without Snakemake: a checkout in miniature for the checks of the audit."""
 
 import hashlib
 import importlib
@@ -26,7 +26,7 @@ from shiftbench.workflow.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Made:
-    """A campaign that was made: its checkout, which is also the output root."""
+    """A benchmark that was made: its checkout, which is also the output root."""
 
     root: Path
     plans: dict[str, Plan] = field(default_factory=dict, compare=False)
@@ -99,7 +99,7 @@ class Made:
 
 
 class Restored:
-    """A copy of a campaign that is as it was again after each test: what was changed is copied anew."""
+    """A copy of a benchmark that is as it was again after each test: what was changed is copied anew."""
 
     def __init__(self, source: Path, root: Path) -> None:
         shutil.copytree(source, root, symlinks=True)
@@ -134,7 +134,7 @@ class Restored:
 
 
 def checkout(root: Path) -> Made:
-    """Write the files of a checkout with the tiny campaign, of which nothing is made."""
+    """Write the files of a checkout with the tiny benchmark, of which nothing is made."""
     shutil.copytree(HOME / "tests/workflow/mine", root / "mine", ignore=shutil.ignore_patterns("__pycache__"))
     content = {**yaml.safe_load(TINY.read_text()), "plugins": ["mine"]}
     (root / "params.yaml").write_text(yaml.safe_dump(content))
@@ -175,12 +175,12 @@ def with_original(root: Path) -> Made:
     (mine / "sources/spots.yaml").write_text(yaml.safe_dump(SOURCE))
     (mine / "originals/spots/spots.txt").write_text(SPOTS)
     (root / "systems/card.yaml").write_text("claims: [robust]\n")
-    ignored = ("/data/", "/weights/", "/results/", "/recipes/", "/logs/", "__pycache__/")
+    ignored = ("/data/", "/checkpoints/", "/results/", "/recipes/", "/logs/", "__pycache__/")
     (root / ".gitignore").write_text("\n".join(ignored) + "\n")
     made.plan(
         shifts__spotted={"severities": [3]},
-        campaigns__tiny__shifts=["gaussian_noise", "contrast", "jpeg_compression", "spotted"],
-        campaigns__tiny__detectors=["msp", "gen", "mds"],
+        benchmarks__tiny__shifts=["gaussian_noise", "contrast", "jpeg_compression", "spotted"],
+        benchmarks__tiny__detectors=["msp", "gen", "mds"],
         fetch={"folders": ["mine/originals"], "offline": True},
     )
     git("init", "-q", "-b", "main")
