@@ -126,7 +126,7 @@ def planned(scale: str, nets: int) -> tuple[plans.Plan, float]:
     """Return the plan of a scale with so many nets of each kind, and the seconds that planning took."""
     content = overlay(scale)
     for benchmark in filter(None, content["benchmarks"].values()):
-        for weights in benchmark["model"]:
+        for weights in benchmark["models"]:
             weights["seeds"] = list(range(nets))
         if content.get("shifts"):
             benchmark["shifts"] = list(content["shifts"])

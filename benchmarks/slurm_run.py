@@ -1,6 +1,6 @@
 """A benchmark of many jobs on a cluster that is simulated: how long planning, submission and recovery take.
 
-    python benchmarks/slurm_benchmark.py [--jobs 20000] [--at-once 1000] [--dying 0.01] [--mean 20]
+    python benchmarks/slurm_run.py [--jobs 20000] [--at-once 1000] [--dying 0.01] [--mean 20]
 
 Snakemake, its executor for SLURM and the plan are real. `sbatch` and `squeue` are clients of a server in this process,
 and jobs are stubs: after a drawn time each has its outputs and their receipts, as a job leaves them, or has died with

@@ -12,7 +12,7 @@ from shiftbench.data import shards
 def test_everything_planned_is_there_once(made):
     result = made.result("coverage")
     assert result.verdict == "exact"
-    assert "9 shards, 18 records, 2 features, 8 scores, 2 weights, 1 tables were looked at" in result.notes
+    assert "9 shards, 18 records, 2 features, 8 scores, 2 checkpoints, 1 tables were looked at" in result.notes
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def arms(params: Params) -> dict[tuple[str, ...], set[str]]:
     found: dict[tuple[str, ...], set[str]] = {}
     for name, benchmark in params.benchmarks.items():
         for own in benchmark.models:
-            for model, trainer in itertools.product(own.models, own.trainers):
+            for model, trainer in itertools.product(own.architectures, own.trainers):
                 parts = recipe_of(params, "models", model), recipe_of(params, "trainers", trainer)
                 arm = (own.dataset or benchmark.dataset, *parts)
                 found.setdefault(arm, set()).add(f"{model}-{trainer}")
@@ -203,7 +203,7 @@ def looked_at(claim: Claim, params: Params) -> int:
         asks = [leaf.get("benchmark") for leaf in leaves(claim.value)]
         named = {name for one in asks for name in (one if isinstance(one, list) else [one])}
         asked = [one for name, one in params.benchmarks.items() if None in named or name in named]
-        n = max(len(own.seeds) for one in asked for own in one.model)
+        n = max(len(own.seeds) for one in asked for own in one.models)
     elif claim.unit == "seed":
         return 0
     elif claim.over is None:

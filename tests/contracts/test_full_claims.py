@@ -44,7 +44,7 @@ def made(params: Params, name: str) -> set[tuple[str, str, str]]:
     walked += [params.options("analyses", analysis).get("shift") for analysis in benchmark.analyses]
     shifts = {"identity", *benchmark.shifts, *filter(None, walked)}
     for weights in benchmark.models:
-        for model in weights.models:
+        for model in weights.architectures:
             for trainer in weights.trainers:
                 short = f"{model}-{trainer}"
                 learnt = f"{weights.dataset or benchmark.dataset}/{short}"

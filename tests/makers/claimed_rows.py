@@ -35,7 +35,7 @@ def _places(
 ) -> Iterator[dict[str, Any]]:
     empty: dict[str, Any] = dict.fromkeys((*formats.METRICS.key, "seed"))
     for some in benchmark["models"]:
-        for model in some["models"]:
+        for model in some["architectures"]:
             weights = f"{benchmark['dataset']}/{model}-{some['trainers'][0]}"
             for method in benchmark.get("methods", ["plain"]):
                 at = {"benchmark": name, "dataset": benchmark["dataset"], "model": weights, "method": method}

@@ -264,6 +264,6 @@ def _(made: Made) -> None:
     forgeries.cell(made.root, TABLES, ACCURACY, value=pl.col("value") + 1e-4)
 
 
-@planted("the statement of a release edited", "attestation", ".receipt.json")
+@planted("the statement of a release edited", "attestation", ".parquet")
 def _(made: Made) -> None:
     made.edit("releases/v1/statement.intoto.json", lambda content: content["subject"].pop())

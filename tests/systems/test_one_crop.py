@@ -22,7 +22,7 @@ def shown(params: Params) -> Iterator[tuple[str, str]]:
         }
         for dataset in {benchmark.dataset, *domains} - {None, ""}:
             for weights in benchmark.models:
-                yield from ((dataset, model) for model in weights.models)
+                yield from ((dataset, model) for model in weights.architectures)
 
 
 def cut_twice(params: Params) -> list[str]:

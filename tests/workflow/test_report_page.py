@@ -269,7 +269,7 @@ def test_a_permalink_opens_what_is_folded_away(page: Page) -> None:
     )
     assert len(anchors) == len(set(anchors)) > 20
     assert all(page.run("return document.getElementById(arguments[0]) !== null", a) for a in anchors)
-    assert "weights-clothes-vit-erm" in anchors
+    assert "model-clothes-vit-erm" in anchors
     page.run("location.hash = '#corruptions-clothes'")
     assert page.run("return document.getElementById('corruptions-clothes').open")
 

@@ -37,7 +37,7 @@ def test_what_is_asked_for_by_stage_is_made_and_nothing_else(home: Path) -> None
         "--forcerun evaluate": {"evaluate", "score", "aggregate", "report", "shift"},
         "--until aggregate -R aggregate": {"aggregate"},
         "--forceall": set(VERBS),
-        "weights -R train": {"train"},
+        "checkpoints -R train": {"train"},
         "-f logs/jobs/report/index.done": {"report"},
         "--touch --forceall": set(),
         "--unlock": set(),
@@ -53,7 +53,7 @@ def test_what_is_asked_for_by_stage_is_made_and_nothing_else(home: Path) -> None
     by_line = dict(zip(lines, ended[::2], strict=True))
     assert set(by_line["--forceall"].started) == set().union(*stages(home).values())
     trained = {f"train/shapes/perceptron-mixup-s{seed}" for seed in (0, 1, 7)}
-    assert set(by_line["weights -R train"].started) == trained
+    assert set(by_line["checkpoints -R train"].started) == trained
     assert trained <= set(by_line["--forcerun train --until train"].started)
 
 
@@ -102,9 +102,9 @@ def test_what_does_not_need_a_job_that_fails_goes_on(home: Path) -> None:
 
 
 def test_a_misspelt_config_is_one_error(home: Path) -> None:
-    (did,) = stubbed_runs.after_a_run(home, "--config scael=smoke")
+    (did,) = stubbed_runs.after_a_run(home, "--config parms=smoke")
     assert did.status == 2
-    assert did.said.strip().splitlines()[-1] == "error: --config scael: unknown; did you mean scale?"
+    assert did.said.strip().splitlines()[-1] == "error: --config parms: unknown; did you mean params?"
 
 
 def test_an_output_by_its_path_is_told_what_makes_it(home: Path) -> None:

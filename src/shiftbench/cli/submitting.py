@@ -120,7 +120,7 @@ def _tell(done: Audit, unlike: list[str]) -> None:
 _EXACT = ("coherence", "parameters", "seeds", "selection", "aggregates", "reruns")
 """Checks that must be exact: recipes are those of the params, and tables follow from rows."""
 _LACKING = {
-    "digests": re.compile(r"\.tar$|(^|/)(weights|data/sources|data/local|results/(previews|features))/"),
+    "digests": re.compile(r"\.tar$|(^|/)(checkpoints|data/sources|data/local|results/(previews|features))/"),
     "rows": re.compile(r"(^|/)data/(shards|local)/"),
 }
 """Checks that may lack what is never sent, by the file that a finding names; all else must be exact."""

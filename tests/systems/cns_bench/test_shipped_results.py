@@ -137,9 +137,9 @@ def test_nuisances_and_classifiers_are_those_of_the_release() -> None:
 def overlay(full: dict[str, Any], nuisances: tuple[str, ...], nets: tuple[str, ...], images: int) -> dict[str, Any]:
     """Return the full scale cut down to some nuisances and classifiers, with a labelled set beside."""
     labelled = {"use": "cns_labelled", "path": "data/cns_labelled"}
-    weights = [{"models": list(nets), "trainers": ["given"]}]
+    weights = [{"architectures": list(nets), "trainers": ["given"]}]
     judged = {"dataset": "labelled", "metrics": ["accuracy"], "analyses": ["labelled_filter"]}
-    judged["model"] = [{"architectures": ["convnet"], "trainers": ["random_init"]}]
+    judged["models"] = [{"architectures": ["convnet"], "trainers": ["random_init"]}]
     return {
         **full,
         "datasets": {**{n: {**full["datasets"][n], "images": images} for n in nuisances}, "labelled": labelled},

@@ -24,7 +24,7 @@ def row(at: float, values: Any, n: int = 1000, **changes: Any) -> Row:
     """Return a row of the shift at a severity."""
     values = np.atleast_1d(np.asarray(values, float))
     made = Row(
-        benchmark="c", task="free_text", weights="chain_mod/decoder-direct-s0", method="plain", detector=None,
+        benchmark="c", task="free_text", model="chain_mod/decoder-direct-s0", method="plain", detector=None,
         dataset="chain_mod", split="test", reference="chain_mod/test/identity/0", shift="complexity", severity=at,
         group=None, step=None, metric="accuracy", value=float(values[0]), draws=values[1:], n=n, seed=0, unit="key",
     )  # fmt: skip

@@ -51,7 +51,7 @@ def test_nets_of_the_full_scale_exist_and_their_preprocessing_is_their_own() -> 
     for of in cards.load("imagenet-e").params["full"]["models"].values():
         if of["use"] == "torchvision":
             given = {**registry.find("models", "torchvision").PARAMS, **of}
-            own = models.get_model_weights(of["name"])[given["models"]].transforms()
+            own = models.get_model_weights(of["name"])[given["weights"]].transforms()
             found = (int(given["size"] / given["crop"]), given["size"], given["interpolation"])
             assert found == (*own.resize_size, *own.crop_size, own.interpolation.value)
         elif of["use"] == "timm":

@@ -165,7 +165,7 @@ def decay(job: Any) -> dict[str, tuple[Any, Any]]:
         name.split("-")[1]: tuple(
             np.array(
                 [
-                    np.mean([r.value for r in rows if (r.weights, r.metric, r.severity) == (name, metric, share)])
+                    np.mean([r.value for r in rows if (r.model, r.metric, r.severity) == (name, metric, share)])
                     for share in SHARES
                 ]
             )

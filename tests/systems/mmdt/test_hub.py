@@ -246,7 +246,7 @@ def test_the_paper_is_compared_by_its_own_rules() -> None:
         model
         for benchmark in ("shakespearean", "paraphrase")
         for weights in FULL["benchmarks"][benchmark]["models"]
-        for model in weights["models"]
+        for model in weights["architectures"]
     }
     by = {name: own for name, own in FULL["models"].items() if name not in text_to_image}
     official = {name for name, own in by.items() if own.get("rules") == "official"}

@@ -77,7 +77,7 @@ def test_lists_are_compared_with_the_clean_one() -> None:
 def row(value: float, draws: list[float], shift: str = "identity", severity: float | None = 0.0, **more: Any) -> Row:
     clean = shift == "identity"
     base = Row(
-        benchmark="c", task="ranking", weights="w", method="plain", detector=None, dataset="d", split="test",
+        benchmark="c", task="ranking", model="w", method="plain", detector=None, dataset="d", split="test",
         reference=None if clean else "d/test/identity/0", shift=shift, severity=severity, group=None, step=None,
         metric="mean_ndcg10", value=value, draws=np.array(draws), n=4, seed=None, unit="key",
     )  # fmt: skip

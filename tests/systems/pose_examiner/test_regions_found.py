@@ -197,7 +197,7 @@ def released(tmp_path: Path) -> Path:
 def read(folder: Path, **params: Any) -> dict[tuple[str, str, str | None], float]:
     given = {**released_searches.PARAMS, "path": str(folder), "runs": ["run_0", "run_1"], **params}
     job = Measurement(given, {}, 0, {})
-    return {(o.metric, o.weights, o.group): o.value for o in released_searches.measure(job)}
+    return {(o.metric, o.model, o.group): o.value for o in released_searches.measure(job)}
 
 
 def test_what_train_sh_writes_is_read(released: Path) -> None:

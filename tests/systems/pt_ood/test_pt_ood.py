@@ -336,7 +336,7 @@ def test_adding_a_backbone_is_one_row() -> None:
     given = params()
     probe = given.trainers["probe_random"]
     row = type(probe)(**{**probe.model_dump(exclude_none=True), "start": "pgd"})
-    weights = given.benchmarks["split_1"].weights[0]
+    weights = given.benchmarks["split_1"].models[0]
     more = weights.model_copy(update={"trainers": (*weights.trainers, "probe_robust")})
     benchmark = given.benchmarks["split_1"].model_copy(update={"models": (more,)})
     wider = given.model_copy(

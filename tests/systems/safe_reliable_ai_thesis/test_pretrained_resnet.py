@@ -98,7 +98,7 @@ def test_every_net_of_the_full_scale_is_the_released_one() -> None:
         name
         for benchmark in full["benchmarks"].values()
         for weights in benchmark["models"]
-        for name in weights["models"]
+        for name in weights["architectures"]
     }
     assert models == {NAME}
     assert registry.find("models", NAME).PARAMS["weights"] == "IMAGENET1K_V1"

@@ -170,7 +170,7 @@ def test_generators_that_are_none(inputs: dict[Ref, Path]) -> None:
             forged_fashion_mnist.needs({**forged_fashion_mnist.PARAMS, "generators": [name], "split": "test"})
     with pytest.raises(ParamsError, match="expected one generator at least"):
         forged(inputs, generators=[])
-    with pytest.raises(DataError, match="weights learnt/autoencoder-autoencoding-s7 are needed"):
+    with pytest.raises(DataError, match="checkpoints learnt/autoencoder-autoencoding-s7 are needed"):
         forged(inputs, generators=["ae_7"])
 
 

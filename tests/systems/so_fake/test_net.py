@@ -170,7 +170,7 @@ def test_nets_of_the_card_are_trained_alike() -> None:
     benchmark = CARD["params"]["embedded"]["benchmarks"]["generators"]
     arms = [{key: value for key, value in own.items() if key != "dataset"} for own in benchmark["models"]]
     assert arms[0] == arms[1] == arms[2]
-    assert arms[3] == {**arms[0], "models": ["residual_statistics"], "trainers": ["forgery_baseline"]}
+    assert arms[3] == {**arms[0], "architectures": ["residual_statistics"], "trainers": ["forgery_baseline"]}
     assert len(arms[0]["seeds"]) >= 3
     options = registry.find("trainers", "forgery").PARAMS
     assert options["steps"] * options["batch_size"] == pytest.approx(4 * 9000, rel=0.01)  # four epochs

@@ -73,7 +73,7 @@ def test_instability_is_the_closed_form_of_a_quadratic() -> None:
 
 def test_gain_is_over_the_better_end_of_the_plain_path() -> None:
     rows = path(OOD, "ood") + path({25: 0.7, 50: 0.5, 75: 0.5}, "ood_delta_0.3_others")
-    rows += path(OOD, "ood_finding") + path(OOD, "ood", seed=None, weights="few/net-generalist")
+    rows += path(OOD, "ood_finding") + path(OOD, "ood", seed=None, model="few/net-generalist")
     found = interpolation_gain.compute(rows, "ood", 0)
     single = {one.group: one.value for one in named(found, method="slow")}
     assert single == pytest.approx({"ood": 0.06, "ood_delta_0.3_others": 0.10})
@@ -109,23 +109,23 @@ def test_nets_are_resampled_and_starts_are_averaged() -> None:
     nets = ["a", "b", "c", "d", "e"]
     rows = pool(np.random.default_rng(1), nets)
     found = sharpness_correlation.compute(rows, "sharpness", 0)
-    whole = [named(found, weights=start, step=None, group="stragglers_0.01")[0] for start in STARTS]
+    whole = [named(found, model=start, step=None, group="stragglers_0.01")[0] for start in STARTS]
     for start, one in zip(STARTS, whole, strict=True):
         pairs = [
-            [named(rows, weights=start, method=net, step=a, metric=metric)[0].value for net in nets for a in (50, 80)]
+            [named(rows, model=start, method=net, step=a, metric=metric)[0].value for net in nets for a in (50, 80)]
             for metric in ("sharpness", "path_accuracy")
         ]
         weights = np.repeat(counts(start, nets), 2, axis=0)
         assert one.all == pytest.approx(_pool.spearman(*np.array(pairs), weights), nan_ok=True)
         assert one.n == 5
-    both = named(found, weights="few/net-generalist", step=None, group="stragglers_0.01")[0]
+    both = named(found, model="few/net-generalist", step=None, group="stragglers_0.01")[0]
     assert both.all == pytest.approx(np.mean([one.all for one in whole], axis=0), nan_ok=True)
     assert (both.seed, both.n) == (None, 10)
     within = named(found, group="stragglers_0.01_within", seed=None)[0]
     assert -1 <= within.value <= 1
     assert within.value == pytest.approx(np.mean([one.value for one in named(found, group=within.group)][:2]))
-    accuracy = named(pool_accuracy.compute(rows, ["ood"], 0), weights=STARTS[0], step=50)[0]
-    values = [named(rows, weights=STARTS[0], method=n, step=50, group="ood")[0].value for n in nets]
+    accuracy = named(pool_accuracy.compute(rows, ["ood"], 0), model=STARTS[0], step=50)[0]
+    values = [named(rows, model=STARTS[0], method=n, step=50, group="ood")[0].value for n in nets]
     own = counts(STARTS[0], nets)
     assert accuracy.all == pytest.approx(np.array(values) @ own / own.sum(0), nan_ok=True)
 

@@ -20,10 +20,10 @@ ASKED_FOR = {
     "losses": "nothing: a trainer of yours says `from FOLDER.losses import NAME` and calls `NAME.loss`",
     "methods": "benchmarks: {BENCHMARK: {methods: [plain, NAME]}}",
     "metrics": "metrics: {NAME: {}}",
-    "models": "benchmarks: {BENCHMARK: {architectures: [{architectures: [NAME], trainers: [erm]}]}}",
+    "models": "benchmarks: {BENCHMARK: {models: [{architectures: [NAME], trainers: [erm]}]}}",
     "shifts": "benchmarks: {BENCHMARK: {shifts: [NAME]}}",
     "streams": "benchmarks: {BENCHMARK: {streams: [NAME]}}",
-    "trainers": "benchmarks: {BENCHMARK: {architectures: [{architectures: [convnet], trainers: [NAME]}]}}",
+    "trainers": "benchmarks: {BENCHMARK: {models: [{architectures: [convnet], trainers: [NAME]}]}}",
 }
 """The line of params.yaml that asks for a new member of each family."""
 
