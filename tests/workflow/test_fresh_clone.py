@@ -63,7 +63,7 @@ CASES = {
     "a shift more": ((PARAMS, ALL, ALL.replace("]", ", fog]")), {"shift/tiny/test/fog"} | EVALUATE | END, CONTRAST),
     "a shift less": ((PARAMS, ALL, ALL.replace(", contrast", "")), SAMPLES | END, "evaluate/tiny/convnet-erm-s0/plain"),
     "a model more": (
-        (PARAMS, "models: [convnet]", "models: [convnet, vit]"),
+        (PARAMS, "architectures: [convnet]", "architectures: [convnet, vit]"),
         {"train/tiny/vit-erm-s0", "train/tiny/vit-erm-s1"}
         | {"evaluate/tiny/vit-erm-s0/plain", "evaluate/tiny/vit-erm-s1/plain"}
         | SAMPLES
