@@ -102,7 +102,8 @@ class Measurement:
     """What an analysis measures with.
 
     Attributes:
-        params: its options, and what its benchmark is: `benchmark`, `dataset`, `split`, `checkpoints` (names), `methods`.
+        params: its options, and what its benchmark is: `benchmark`, `dataset`, `split`, `checkpoints` (names),
+            `methods`.
         inputs: where its `needs` lie.
         seed: key of all random words.
         models: weights' name -> the model behind it (`use`, `options`).

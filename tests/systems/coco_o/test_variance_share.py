@@ -92,7 +92,12 @@ def zoo(scale: str) -> tuple[Components, set[str]]:
     """Return the components of a scale, and the names of the weights that its benchmark has."""
     params: dict[str, Any] = cards.load("coco-o").params[scale]
     (benchmark,) = params["benchmarks"].values()
-    names = {f"{model}-{trainer}" for of in benchmark["models"] for model in of["architectures"] for trainer in of["trainers"]}
+    names = {
+        f"{model}-{trainer}"
+        for of in benchmark["models"]
+        for model in of["architectures"]
+        for trainer in of["trainers"]
+    }
     return params["metrics"]["variance_share"]["components"], names
 
 
