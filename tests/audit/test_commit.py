@@ -26,7 +26,7 @@ def stamp(root: Path, commit: str | None) -> None:
 @pytest.fixture
 def recorded(made):
     """The benchmark in git, its results made at HEAD."""
-    (made.root / ".gitignore").write_text("data/\nweights/\nresults/\nrecipes/\nlogs/\n__pycache__/\n")
+    (made.root / ".gitignore").write_text("data/\ncheckpoints/\nresults/\nrecipes/\nlogs/\n__pycache__/\n")
     (made.root / "dvc.lock").write_text("schema: '2.0'\n")
     (made.root / "README.md").write_text("# tiny\n")
     git(made.root, "init", "-q")

@@ -6,7 +6,7 @@ def test_all_parameters_are_known(made):
 
 
 def test_an_unknown_option_in_a_recipe_fails(made):
-    file = f"{made.one('model').path}.receipt.json"
+    file = f"{made.one('checkpoints').path}.receipt.json"
     made.edit(file, lambda content: content["recipe"]["trainer"]["options"].update(epoch=3))
     (finding,) = made.findings("parameters")
     assert (finding.verdict, finding.file) == ("failed", file)

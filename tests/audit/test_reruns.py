@@ -12,7 +12,7 @@ def test_a_parameter_that_changed_after_the_run_is_named(made):
     assert {one.verdict for one in findings} == {"failed"}
     first = next(one for one in findings if one.file.startswith("checkpoints/"))
     assert "trainer.options.epochs: 1 -> 2" in first.why
-    assert "likewise weights/tiny/convnet-erm-s1.safetensors" in first.why
+    assert "likewise checkpoints/tiny/convnet-erm-s1.safetensors" in first.why
     (below,) = [one for one in findings if one is not first]
     assert below.why.startswith("it was made from outputs that are stale themselves")
 

@@ -150,7 +150,7 @@ def test_it_needs_what_a_method_said_of_the_target() -> None:
     options = {"target": "t", "split": "test", "shift": "fog", "severity": 2.5, "method": "tent"}
     found = pseudo_labels.needs({**pseudo_labels.PARAMS, **options, **context, "held_out": ["h"]})
     assert [f"{ref.kind}:{ref.name}" for ref in found] == [
-        "weights:d/m-erm-s3",
+        "checkpoints:d/m-erm-s3",
         "records:d/m-erm-s3/tent/t/test/fog/2.5",
         "shards:t/test/fog/2.5",
         "records:d/m-erm-s3/plain/h/test/identity/0",
