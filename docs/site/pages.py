@@ -92,6 +92,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     at = page.file.src_uri
     if at == "list_of_shifts.md":
         markdown = _with_links(markdown)
+    if at == "params/shifts.md":
+        markdown = _with_pictures(markdown)
     name = {place: name for name, place in places().items()}.get(at, f"docs/{at}")
 
     def turned(link: re.Match[str]) -> str:
@@ -124,6 +126,17 @@ def _with_links(markdown: str) -> str:
     return re.sub(
         r"^\| `(\w+)` \|",
         lambda row: f"| [`{row[1]}`](shifts/{folders[row[1]]}/{row[1]}.md) |",
+        markdown,
+        flags=re.MULTILINE,
+    )
+
+
+def _with_pictures(markdown: str) -> str:
+    """Link each shift of the reference to its page with a picture."""
+    folders = {page.stem: page.parent.name for page in (ROOT / MADE / "shifts").glob("*/*.md")}
+    return re.sub(
+        r"^### `(\w+)`$",
+        lambda heading: f"{heading[0]}\n\n[Page with an example](../shifts/{folders[heading[1]]}/{heading[1]}.md)",
         markdown,
         flags=re.MULTILINE,
     )

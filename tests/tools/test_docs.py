@@ -2,18 +2,29 @@
 
 import functools
 import json
+import re
+import types
 
 import pytest
+import yaml
 
 import isolation
 import shiftbench
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
-from shiftbench.cli.documents import measured, pages, shift_pages, system_pages
+from shiftbench.cli.documents import (
+    common_options,
+    measured,
+    pages,
+    params_page,
+    plugin_facts,
+    shift_pages,
+    system_pages,
+)
 from shiftbench.data import claim_formats, schema
 from shiftbench.provenance import recipe
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, loading, plan, scales
 
 HOME = isolation.ROOT
 BUILT = scales.built()
@@ -36,6 +47,111 @@ def test_all_checks_are_listed_by_number(root):
     lines = (root / "docs/list_of_checks.md").read_text().splitlines()
     listed = [line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| A")]
     assert listed == [f"A{number}" for number in range(1, 34)]
+
+
+# --- the reference of plugins ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plugin_type", registry.FAMILIES)
+def test_every_plugin_has_one_heading_and_one_line_in_the_index(plugin_type):
+    page = generated()[f"docs/params/{plugin_type}.md"]
+    headings = re.findall(r"^##+ (.+)$", page, re.M)
+    assert len(set(headings)) == len(headings)
+    named = [heading.strip("`") for heading in headings if heading.startswith("`")]
+    assert sorted(named) == sorted(registry.packaged_names(plugin_type))
+    listed = re.findall(rf"^\| \[`(\w+)`\]\(params/{plugin_type}\.md#\1\)", generated()["docs/plugins.md"], re.M)
+    assert listed == sorted(named)
+
+
+def test_files_that_the_reference_links_exist(root):
+    pages = {name: text for name, text in generated().items() if name.startswith(("docs/params", "docs/plugins"))}
+    links = {
+        (root / name).parent / link for name, text in pages.items() for link in re.findall(r"\]\(([^)#\s]+)", text)
+    }
+    assert [str(link) for link in sorted(links) if not link.is_file()] == []
+
+
+def test_the_menu_has_the_page_of_every_plugin_type(root):
+    menu = (root / "mkdocs.yml").read_text()
+    assert [name for name in registry.FAMILIES if f"- params/{name}.md\n" not in menu] == []
+
+
+def test_the_example_of_params_can_be_planned(root, tmp_path):
+    (example,) = re.findall(r"```yaml\n(.+?)```", (root / "docs/params.md").read_text(), re.S)
+    file = tmp_path / "params.yaml"
+    file.write_text(example)
+    params = loading.load(file)
+    assert set(yaml.safe_load(example)) <= set(schema_keys())
+    assert plan.Plan.of(params).targets()
+    assert params.options("shifts", "haze") == {"profile": "continuous"}
+
+
+def schema_keys() -> list[str]:
+    return re.findall(r"^\| \[?`(\w+)`", params_page.keys().partition("\n## `")[0], re.M)
+
+
+def test_the_page_of_params_has_every_key():
+    keys = params_page.keys()
+    for key in ("shards.max_mb", "datasets.NAME.subset.train", "benchmarks.NAME.models[].seeds"):
+        top, _, rest = key.partition(".")
+        assert f"| `{rest}` |" in keys.partition(f"\n## `{top}`\n")[2].partition("\n## ")[0]
+
+
+def test_a_variant_says_what_it_is_a_variant_of():
+    section = generated()["docs/params/metrics.md"].partition("### `map50`\n")[2].partition("\n### ")[0]
+    assert "- Variant of [`map`](#map)" in section
+    assert "| `iou` | `0.5` | number |" in section
+    assert "max_dets" not in section
+
+
+def test_a_plugin_without_options_has_no_table():
+    section = generated()["docs/params/losses.md"].partition("### `cross_entropy`\n")[2].partition("\n### ")[0]
+    assert "losses/cross_entropy.py" in section
+    assert "|" not in section
+
+
+DOCSTRING = """A plugin: one line.
+
+`rate`: how fast it goes. With `steps` above 1, more often; `twice` is for others. It ends. `size` and `depth` of a net.
+
+    `code` is left out
+
+- `keep` has the last ones.
+
+| option | of | is |
+| --- | --- | --- |
+| `queue` | some | points that are kept |
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "meaning"),
+    [
+        ("rate", "how fast it goes"),
+        ("steps", "With `steps` above 1, more often"),
+        ("twice", "`twice` is for others"),
+        ("depth", "`size` and `depth` of a net"),
+        ("keep", "`keep` has the last ones"),
+        ("queue", "some: points that are kept"),
+        ("code", ""),
+    ],
+)
+def test_the_meaning_of_an_option_is_read_from_the_docstring(option, meaning):
+    module = types.ModuleType("plugin", DOCSTRING)
+    module.PARAMS = {option: 1}
+    assert plugin_facts.option("streams", module, option, 1) == plugin_facts.Option(option, "1", "int", meaning)
+
+
+def test_common_options_exist_and_yield_to_the_plugin():
+    for plugin_type, meanings in common_options.MEANINGS.items():
+        facts = [plugin_facts.of(plugin_type, name) for name in registry.packaged_names(plugin_type)]
+        used = {option.name for plugin in facts for option in plugin.options if option.is_common}
+        assert used == meanings.keys()
+    erm = {option.name: option for option in plugin_facts.of("trainers", "erm").options}
+    assert erm["lr"].is_common
+    assert erm["shift"].meaning.startswith("largest shift in pixels")
+    labels = {option.name: option for option in plugin_facts.of("trainers", "pseudo_labels").options}
+    assert not labels["shift"].is_common
 
 
 # --- the documentation site -----------------------------------------------------------------------
@@ -133,13 +249,13 @@ def test_a_page_without_markers_is_refused(tmp_path):
     page = tmp_path / "README.md"
     page.write_text("# PALM\n")
     with pytest.raises(DataError, match="expected one line `<!-- generated by"):
-        system_pages._filled(page, "new")
+        system_pages.filled(page, "new")
 
 
 def test_what_is_written_by_hand_stays(tmp_path):
     page = tmp_path / "README.md"
     page.write_text(f"above\n\n{system_pages.BEGIN}\nold\n{system_pages.END}\n\nbelow\n")
-    text = system_pages._filled(page, r"new \1")
+    text = system_pages.filled(page, r"new \1")
     assert text == f"above\n\n{system_pages.BEGIN}\n\nnew \\1\n\n{system_pages.END}\n\nbelow\n"
 
 

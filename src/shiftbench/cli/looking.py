@@ -62,7 +62,7 @@ def describe(
     name: Annotated[str, typer.Argument(help="as `list` shows it")],
     scale: Scale = None,
 ) -> None:
-    """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`).
+    """Show a plugin: description, options, declared constants and file; or a system's card (`describe system palm`).
 
     A stream's schedule is shown, too; with a scale, that of the stream which
     its params call NAME.
@@ -72,6 +72,8 @@ def describe(
 
         systems.show(name)
         return
+    from shiftbench.cli.documents import plugin_facts
+
     family = plural(family)
     use_plugin_folders()
     params = plans.load(scale)[0].params if scale else None
@@ -79,15 +81,18 @@ def describe(
     module = registry.find(family, file)
     options = params.options(family, name) if params else getattr(module, "PARAMS", {})
     out.print(escaped(_reflowed(inspect.getdoc(module) or "")))
-    for option, value in options.items():
-        out.print(f"  {option} = {value!r}")
+    for option in (plugin_facts.option(family, module, key, value) for key, value in options.items()):
+        line = f"{option.name} = {option.default} ({option.type})" + (f": {option.meaning}" if option.meaning else "")
+        out.print(Hanging(escaped(line), indent=2))
+    for label, text in plugin_facts.declared(family, module).items():
+        out.print(Hanging(escaped(f"{label}: {text.replace('`', '')}")))
     if family == "streams":
         for line in told(module.steps(options)):
             out.print(escaped(line), soft_wrap=True)
     entry = getattr(module, "ENTRY", None)
     if entry is not None:
-        out.print(f"[dim]{escaped(entry.where)}[/]", soft_wrap=True)
-    out.print(f"[dim]{registry.file(family, file)}[/]")
+        out.print(f"[dim]variant of {entry.use}, {escaped(entry.where)}[/]", soft_wrap=True)
+    out.print(f"[dim]{registry.file(family, file)}[/]", soft_wrap=True)
 
 
 def _reflowed(text: str) -> str:

@@ -1,6 +1,6 @@
-"""A page for each shift, with its picture: what of the site only the code can make (`shiftbench docs --site`).
+"""A page with a picture for each shift (`shiftbench docs --site`), and the list of all shifts.
 
-plugins -> FOLDER/shifts/KIND/NAME.md, NAME.jpg beside where there is something to see
+plugins -> FOLDER/shifts/KIND/NAME.md, with NAME.jpg where there is something to see; docs/list_of_shifts.md
 """
 
 import inspect
@@ -13,9 +13,11 @@ from shiftbench.base import registry
 from shiftbench.base.refs import number
 from shiftbench.base.registry.entries import Entry
 from shiftbench.base.sample import Sample
+from shiftbench.cli.documents import markdown, plugin_facts
 from shiftbench.data.source_files import kept
-from shiftbench.evaluation.apply_shift import name_in_torch
+from shiftbench.evaluation.apply_shift import TORCH, name_in_torch
 from shiftbench.evaluation.corruption import corrupt
+from shiftbench.workflow.stages import fetch
 from shiftbench.workflow.tools import preview
 
 KINDS = {
@@ -28,7 +30,7 @@ KINDS = {
     "texts": "Texts",
     "other_data": "Other data over shared classes",
 }
-"""What a shift changes, as its folder is named, and the heading above them."""
+"""What a shift changes: the folder's name -> the heading."""
 _FIELDS = {"image": "images", "audio": "sounds", "text": "texts"}
 _TASKS = {"audio_visual": "sounds", "generation": "code", "table_question": "tables", "text_classification": "texts"}
 TABLE = {
@@ -54,16 +56,16 @@ PROBLEM = {
         "test": "",
     },
 }
-"""What shifts of tables and of code are shown on."""
-SEEDS = (1.0, 2.0, 3.0)  # severities of shifts of code are seeds; some seeds leave a short prompt as it is
+"""The sample on which shifts of code are shown; TABLE is that of tables."""
+SEEDS = (1.0, 2.0, 3.0)  # severities of shifts of code are seeds; some seeds do not change a short prompt
 PICTURED = ("images", "images_with_a_mask", "sounds")
 _PACKAGE = f"src/{registry.PACKAGE.name}"
 _UP = "../../../../"  # from build/pages/shifts/KIND to the repository
-SIDE = 160  # pixels of the photo that shifts are drawn on: a tile's, so that nothing is enlarged
+SIDE = 160  # pixels of the photo on which shifts are drawn: as many as a tile, so that nothing is enlarged
 
 
 def kind(module: ModuleType) -> str:
-    """Return what a shift changes, a name of KINDS."""
+    """What a shift changes, a name of KINDS."""
     if getattr(module, "DOMAIN", None):
         return "other_data"
     if hasattr(module, "TASK"):
@@ -86,35 +88,24 @@ def write(folder: Path) -> list[Path]:
 
 
 def text(name: str, module: ModuleType, seen: str) -> str:
-    """Return the page of a shift.
-
-    Args:
-        name: of the shift.
-        module: its file, or entry.
-        seen: what is seen of it, in Markdown.
-    """
+    """Page of a shift; `seen` is its picture or example, in Markdown."""
     about, _, source = (inspect.getdoc(module) or "").partition("\n\n")
-    parts = [f"# {name}", about, seen, _levels(module), _options(module), source, _where(module)]
+    reference = f"Its [options](../../../../docs/params/shifts.md#{name}) are in the reference."
+    parts = [f"# {name}", about, seen, _levels(module), reference, source, _links(module)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def shown(name: str, module: ModuleType, page: Path) -> str:
-    """Draw a shift beside its page, or apply it to a text; empty where neither can be done without a run.
-
-    Args:
-        name: of the shift.
-        module: its file, or entry.
-        page: where its page is written.
-    """
-    lacking = [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
-    if lacking:
-        return f"Its picture takes `shiftbench fetch {' '.join(lacking)}`, which was not done where this page was made."
+    """Picture of a shift, drawn next to its page, or its example, in Markdown; empty if a run would be needed."""
+    missing = [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+    if missing:
+        return f"The picture needs `shiftbench fetch {' '.join(missing)}`, which was not run before this page was made."
     if getattr(module, "FIELD", None) == "text":
         return "\n".join(["```text", *preview.texts(name), "```"])
     if getattr(module, "FIELD", None) == "table":
-        return _beside(name, Sample("ours/table", {"table": TABLE}), (5.0,), _table)
+        return _before_and_after(name, Sample("ours/table", {"table": TABLE}), (5.0,), _table)
     if kind(module) == "code" and "path" not in module.PARAMS:
-        return _beside(name, Sample("ours/problem", PROBLEM), SEEDS, _code)
+        return _before_and_after(name, Sample("ours/problem", PROBLEM), SEEDS, _code)
     if kind(module) not in PICTURED or getattr(module, "INPUTS", False):
         return ""
     drawn = [preview.our_sound() if preview.draws(module) == "audio" else preview.our_square(SIDE)]
@@ -122,16 +113,16 @@ def shown(name: str, module: ModuleType, page: Path) -> str:
     return f"![{name} at rising severity]({name}.jpg)"
 
 
-def _beside(
-    name: str, sample: Sample, severities: tuple[float, ...], spelled: Callable[[Mapping[str, Any]], str]
+def _before_and_after(
+    name: str, sample: Sample, severities: tuple[float, ...], show: Callable[[Mapping[str, Any]], str]
 ) -> str:
-    """Show a sample, and below it what a shift makes of it at the first severity that changes it."""
-    before = spelled(sample.fields)
+    """A sample, and its copy under a shift at the first severity that changes it."""
+    before = show(sample.fields)
     for severity in severities:
-        after = spelled(corrupt(sample, name, severity).fields)
+        after = show(corrupt(sample, name, severity).fields)
         if after != before:
             return "\n\n".join(["Before:", before, f"At severity {number(severity)}:", after])
-    return "\n\n".join(["It finds nothing to change here:", before])
+    return "\n\n".join(["This shift does not change this sample:", before])
 
 
 def _table(fields: Mapping[str, Any]) -> str:
@@ -144,38 +135,59 @@ def _code(fields: Mapping[str, Any]) -> str:
     return f"```python\n{fields['text'].rstrip()}\n```"
 
 
-def constants(value: object) -> str:
-    """Spell the constants of a level."""
-    return ", ".join(f"{v:g}" for v in value) if isinstance(value, tuple) else f"{value:g}"
-
-
 def _levels(module: ModuleType) -> str:
     levels = getattr(module, "LEVELS", None)
     if not levels:
         return ""
     rows = [["severity", *map(str, levels)], ["---"] * (1 + len(levels))]
-    rows.append(["constants", *map(constants, levels.values())])
+    rows.append(["constants", *map(plugin_facts.constants, levels.values())])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _options(module: ModuleType) -> str:
-    options = getattr(module, "PARAMS", {})
-    if not options:
-        return ""
-    rows = [f"| `{name}` | `{default!r}` |" for name, default in options.items()]
-    return "\n".join(["| option | default |", "| --- | --- |", *rows])
-
-
-def _where(module: ModuleType) -> str:
-    """Say where it stands in the code."""
-    entry: Entry | None = getattr(module, "ENTRY", None)
+def _links(module: ModuleType) -> str:
+    """Links to the source and to the published system of a shift."""
+    variant: Entry | None = getattr(module, "ENTRY", None)
     file = Path(str(module.__file__))
     path = f"{_PACKAGE}/{file.relative_to(registry.PACKAGE).as_posix()}"
-    lines = [f"- Source: [{path}]({_UP}{path})" + (", by an entry of `entries.yaml`" if entry else "")]
-    home = entry.home.parent if entry else file.parents[1]
+    lines = [f"- Source: [{path}]({_UP}{path})" + (", with a variant in `entries.yaml`" if variant else "")]
+    home = plugin_facts.home(module)
     if home.parent == registry.SYSTEMS:
         system = f"{_PACKAGE}/{home.relative_to(registry.PACKAGE).as_posix()}"
-        lines.append(f"- Of the published system [{home.name}]({_UP}{system}/README.md)")
+        lines.append(f"- Part of the published system [{home.name}]({_UP}{system}/README.md)")
     if name_in_torch(module):
         lines.append("- Has a torch implementation, for batches on a GPU")
     return "\n".join(lines)
+
+
+def listing() -> str:
+    """docs/list_of_shifts.md: what each shift is, its levels, its source."""
+    modules = {name: registry.find("shifts", name) for name in registry.names("shifts")}
+    graded = {name: module for name, module in modules.items() if getattr(module, "LEVELS", None)}
+    lines = ["# The shifts", "", markdown.GENERATED, ""]
+    lines += ["`torch`: has a torch implementation, for batches on a GPU. Constants are those of levels 1 to 5."]
+    for folder, title in KINDS.items():
+        rows = [_row(name, module) for name, module in graded.items() if folder == kind(module)]
+        if rows:
+            lines += ["", f"## {title}", "", "| shift | what it is | levels 1 to 5 | options | torch |"]
+            lines += ["| --- | --- | --- | --- | --- |", *rows]
+    texts = [name for name, module in graded.items() if module.FIELD == "text"]
+    for source in sorted({source for name in texts for source in getattr(modules[name], "SOURCES", ())}):
+        fetch.keep(source)
+    lines += ["", "### At level 3", "", f"| | {preview.TEXT} |", "| --- | --- |"]
+    lines += [markdown.row(f"`{name}`", corrupt(preview.TEXT, name, 3.0)) for name in texts]
+    lines += ["", "## Other data over shared classes", "", "| shift | clean | shifted |", "| --- | --- | --- |"]
+    domains = {name: getattr(module, "DOMAIN", None) for name, module in modules.items()}
+    lines += [
+        markdown.row(f"`{name}`", domain["clean"] or "as params say", domain["dataset"] or "as params say")
+        for name, domain in domains.items()
+        if domain
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, module: ModuleType) -> str:
+    variant: Entry | None = getattr(module, "ENTRY", None)
+    about = registry.about(module) + (f" (`use: {variant.use}`)" if variant else "")
+    levels = " · ".join(map(plugin_facts.constants, module.LEVELS.values()))
+    options = " ".join(f"`{option}`" for option in module.PARAMS)
+    return markdown.row(f"`{name}`", about, levels, options, "yes" if name in registry.names(TORCH) else "")

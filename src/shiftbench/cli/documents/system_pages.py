@@ -42,7 +42,7 @@ def pages(repository: Path) -> dict[str, str]:
     if not (repository / FOLDER).is_dir():  # a benchmark's repository
         return {}
     made = {_readme(slug): readme(repository, slug) for slug in _shipped(built=True)}
-    return {**made, LIST: _filled(repository / LIST, listing(repository))}
+    return {**made, LIST: filled(repository / LIST, listing(repository))}
 
 
 def readme(repository: Path, slug: str) -> str:
@@ -56,7 +56,7 @@ def readme(repository: Path, slug: str) -> str:
         _parts(slug),
         _scales(slug, card),
     )
-    return _filled(file, "\n\n".join("\n".join(section) for section in sections), _begun(card))
+    return filled(file, "\n\n".join("\n".join(section) for section in sections), _begun(card))
 
 
 def listing(repository: Path) -> str:
@@ -231,7 +231,7 @@ def _begun(card: Card) -> str:
     return f'# {card.title}\n\n{card.summary.strip()}\n\n**Source:** "{paper.title}", {where}.\n\n{BEGIN}\n{END}\n'
 
 
-def _filled(file: Path, generated: str, begun: str = "") -> str:
+def filled(file: Path, generated: str, begun: str = "") -> str:
     """Return a page with its generated part replaced."""
     text = file.read_text() if file.is_file() else begun
     if len(_PART.findall(text)) != 1:

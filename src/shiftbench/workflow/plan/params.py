@@ -1,7 +1,7 @@
 """params.yaml: every scientific choice of a run, frozen (read by `loading`, checked by `params_check`).
 
 Options of a plugin are checked against the `PARAMS` of its file, so that a wrong key or type is
-refused before any job starts. `documents.pages` generates params/schema.json and docs/params.md.
+refused before any job starts. `cli.documents` generates params/schema.json and tables of docs/params.md.
 """
 
 from __future__ import annotations
