@@ -171,9 +171,9 @@ def test_all_that_was_made_is_on_one_page_beside_what_is_published(home: Path) -
     row = overview.row(SLUG, 7, 90.0)
     reported = [one for one in row.verdicts if one.verdict == "reported"]
     assert sum(row.counts) + len(reported) == len(row.verdicts) == 4
-    assert row.beside == "nothing is published"
+    assert row.comparison == "nothing is published"
     measured.record(SLUG)
-    assert overview.row(SLUG, 7, 90.0).beside == overview.EQUAL
+    assert overview.row(SLUG, 7, 90.0).comparison == overview.EQUAL
     assert overview.here() == [SLUG]
     text = overview.write([overview.row(SLUG, 7, 90.0)]).read_text()
     assert f'href="{SLUG}/results/report/index.html"' in text

@@ -209,7 +209,7 @@ def test_a_page_has_each_claim_as_measured_or_says_that_it_changed(slug):
     if kept is None:
         assert again
         return
-    rules = measured.asked(card.model_dump(mode="json"))["rules"]
+    rules = measured.judged_contents(card.model_dump(mode="json"))["rules"]
     here = {name for name, claim in card.claims.items() if claim.scale == "embedded"}
     changed = {name for name in here if rules.get(name) != kept["rules"].get(name)}
     states = {row["claim"]: row["verdict"] for row in found["claims"] if row["part"] is None}
@@ -287,7 +287,7 @@ def ran(home, card):
 def test_what_a_run_gave_stands_on_the_page(tmp_path, monkeypatch):
     card = cards.load("palm")
     ran(tmp_path, card.model_dump(mode="json"))
-    found = {**measured.judged("palm", tmp_path), "minutes": 1.75}
+    found = {**measured.results("palm", tmp_path), "minutes": 1.75}
     assert [row["claim"] for row in found["claims"]] == ["far", "near", "near"]
     monkeypatch.setattr(measured, "load", {"palm": found}.get)
     page = system_pages.readme(HOME, "palm")

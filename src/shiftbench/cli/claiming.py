@@ -99,7 +99,7 @@ def _stands(name: str) -> tuple[str, str]:
     if scale != scales.DEFAULT:
         return _spelled(_verdicts(f"{scales.SYSTEMS}/{name}")), ""
     row = overview.row(slug, 0, 0.0)
-    return " / ".join(map(str, row.counts)), row.beside
+    return " / ".join(map(str, row.counts)), row.comparison
 
 
 def _show_all_made() -> None:
@@ -218,8 +218,8 @@ def _still_asked(slug: str, judged: Mapping[str, Any], found: dict[str, Evidence
     from shiftbench.cli.documents import measured
     from shiftbench.statistics.claims import Evidence
 
-    then = measured.asked(judged["card"])["rules"]
-    now = measured.asked(cards.load(slug).model_dump(mode="json"))["rules"]
+    then = measured.judged_contents(judged["card"])["rules"]
+    now = measured.judged_contents(cards.load(slug).model_dump(mode="json"))["rules"]
     changed = Evidence({}, None, "its rule has changed since the system was run")
     kept = {name: one for name, one in found.items() if now.get(name) == then[name]}
     return kept | {name: changed for name in found if name not in kept}

@@ -1,4 +1,4 @@
-"""Pages that are generated: parameters, shifts, checks, and what each system is and gave.
+"""Generated pages: parameters, plugins, shifts, checks, and the results of each system.
 
-May import everything but `cli`; a test fails when a page drifts from what it is generated from.
+May import everything but `cli`. A test fails when a page differs from the code that it is generated from.
 """

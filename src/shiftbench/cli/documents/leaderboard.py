@@ -1,4 +1,4 @@
-"""`docs/leaderboard.html`: all that is published, on one page.
+"""`docs/leaderboard.html`: all published results, on one page.
 
 published/SCALE/results/report/leaderboard.csv, measured.json of the systems -> docs/leaderboard.html
 """
@@ -20,7 +20,7 @@ PAGE = Path("docs/leaderboard.html")
 _SEED = re.compile(r"-s\d+$")
 _Line = dict[str, str]
 Submitted = tuple[dict[str, Any], list[_Line]]
-"""What a submission says of itself, and the rows of its leaderboard."""
+"""The description of a submission, and the rows of its leaderboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,9 @@ class Board:
     """The leaderboard of a published benchmark.
 
     Attributes:
-        scale: as `plan.scales` spells it.
-        benchmark: its name.
+        scale: the configuration's name.
         columns: names, as the benchmark's report has them.
-        rows: weights with their method, the best of the first column on top, and a text for each column.
+        rows: model with its method, and a text for each column; the best of the first column on top.
     """
 
     scale: str
@@ -42,29 +41,29 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A system with its published verdicts, and its README.md seen from docs/."""
+    """A system with its published verdicts; `readme` is the path from docs/."""
 
     title: str
     family: str
-    place: str
+    readme: str
     verdicts: tuple[Verdict, ...]
     counts: tuple[int, ...]
     minutes: float | None
 
 
 def page(repository: Path) -> str:
-    """Return the page; it depends on what is published and on nothing else.
+    """The page; it depends on published results only.
 
     Raises:
-        DataError: what is published is damaged.
+        DataError: a published file is damaged.
     """
-    others = submission.accepted(repository)
+    submissions = submission.accepted(repository)
     benchmarks = [scale for scale in published.scales(repository) if not _is_system(scale)]
-    found = [published.read(repository, scale) for scale in benchmarks]
+    results = [published.read(repository, scale) for scale in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")
     text: str = template.render(
-        published=[(one.scale or scales.PLAIN, one.about, list(_boards(one, others))) for one in found],
-        systems=[one for slug in scales.built() if (one := _judged(slug))],
+        published=[(one.scale or scales.PLAIN, one.about, list(_boards(one, submissions))) for one in results],
+        systems=[system for slug in scales.built() if (system := _judged(slug))],
         counted=COUNTED,
         style=html.style(),
         policy=html.policy([]),
@@ -76,16 +75,16 @@ def _is_system(scale: str | None) -> bool:
     return bool(scale and scale.startswith(f"{scales.SYSTEMS}/"))
 
 
-def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board]:
-    """Yield the leaderboards of a scale; of weights that were trained from several seeds their means alone."""
-    file = one.root / published.LEADERBOARD
+def _boards(results: published.Published, submissions: list[Submitted]) -> Iterator[Board]:
+    """Yield the leaderboards of a configuration; a model that was trained from several seeds has only its means."""
+    file = results.root / published.LEADERBOARD
     lines = submission.board(file) if file.is_file() else []
     known = {(line["benchmark"], line["model"]) for line in lines}
-    for about, more in others:
-        new = [line for line in more if (line["benchmark"], line["model"]) not in known]
-        lines += [{**line, "by": about["name"]} for line in new if about["scale"] == one.scale]
+    for about, rows in submissions:
+        new = [line for line in rows if (line["benchmark"], line["model"]) not in known]
+        lines += [{**line, "by": about["name"]} for line in new if about["scale"] == results.scale]
     for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
-        yield _board(one.scale or scales.PLAIN, benchmark, _means(lines, benchmark))
+        yield _board(results.scale or scales.PLAIN, benchmark, _means(lines, benchmark))
 
 
 def _means(lines: list[_Line], benchmark: str) -> list[_Line]:
@@ -96,12 +95,12 @@ def _means(lines: list[_Line], benchmark: str) -> list[_Line]:
 
 def _board(scale: str, benchmark: str, lines: list[_Line]) -> Board:
     columns = tuple(dict.fromkeys(line["column"] for line in lines))
-    entries: dict[tuple[str, ...], dict[str, _Line]] = {}
+    models: dict[tuple[str, ...], dict[str, _Line]] = {}
     for line in lines:
         by = (f"({line['by']})",) if "by" in line else ()
-        entries.setdefault((line["model"], line["method"], *by), {})[line["column"]] = line
-    ranked = sorted(entries.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
-    rows = tuple((" ".join(who), tuple(_spelled(own.get(column)) for column in columns)) for who, own in ranked)
+        models.setdefault((line["model"], line["method"], *by), {})[line["column"]] = line
+    ranked = sorted(models.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
+    rows = tuple((" ".join(name), tuple(_text(values.get(column)) for column in columns)) for name, values in ranked)
     return Board(scale, benchmark, columns, rows)
 
 
@@ -109,7 +108,7 @@ def _rank(line: _Line | None) -> float:
     return -float(line["value"]) if line and line["value"] else 0.0
 
 
-def _spelled(line: _Line | None) -> str:
+def _text(line: _Line | None) -> str:
     if not line or not line["value"]:
         return "\N{EN DASH}"
     value = f"{float(line['value']):.3f}"
@@ -122,11 +121,11 @@ def _spelled(line: _Line | None) -> str:
 
 
 def _judged(slug: str) -> Judged | None:
-    card, found = cards.load(slug), measured.current(slug)
-    if found is None:
+    card, results = cards.load(slug), measured.current(slug)
+    if results is None:
         return None
-    verdicts = tuple(measured.as_system(slug, card, found).verdicts)
-    names = [one.verdict for one in verdicts]
-    place = f"../src/shiftbench/systems/{cards.file(slug).parent.name}/README.md"
+    verdicts = tuple(measured.as_system(slug, card, results).verdicts)
+    names = [verdict.verdict for verdict in verdicts]
+    readme = f"../src/shiftbench/systems/{cards.file(slug).parent.name}/README.md"
     counts = tuple(names.count(name) for name in COUNTED)
-    return Judged(card.title, card.family, place, verdicts, counts, found["minutes"])
+    return Judged(card.title, card.family, readme, verdicts, counts, results["minutes"])

@@ -1,8 +1,8 @@
-"""`systems/SLUG_/measured.json`: what a system gave here at embedded scale, kept beside its card.
+"""`systems/SLUG_/measured.json`: the results of a system here at embedded scale, in the folder of its card.
 
 tables of claims of a run -> measured.json -> README.md of the system, docs/systems.md
 
-Rounded as the page rounds and sorted, so that the same tables give the same bytes.
+Numbers are rounded as on the page, and keys are sorted, so that the same tables give the same bytes.
 """
 
 import json
@@ -25,7 +25,7 @@ from shiftbench.workflow.plan.cards import Card
 
 FILE = "measured.json"
 PRINTED = ("what", "metric", "paper", "where", "beside")
-"""Of a number of the paper: setting, metric, value as printed, place, and which value here stands beside it."""
+"""A number of the paper: setting, metric, value as printed, place, and the value here that is compared with it."""
 NUMBERS = ("value", "ci_low", "ci_high", "confidence")
 NOT_RUN = "not run here"
 ELSEWHERE = "not run at this scale"
@@ -33,82 +33,74 @@ Measured = Mapping[str, Any]
 
 
 def record(slug: str, minutes: float | None = None, home: Path = Path()) -> Path:
-    """Write measured.json of a system from its run at embedded scale, which took some minutes; returns the file."""
-    content = {**judged(slug, home), "minutes": minutes}
+    """Write measured.json of a system from its run at embedded scale; returns the file."""
+    content = {**results(slug, home), "minutes": minutes}
     file = cards.file(slug).with_name(FILE)
     files.write_bytes(file, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
     return file
 
 
-def judged(slug: str, home: Path) -> dict[str, Any]:
-    """Return what a run of a system gave: verdicts, numbers beside the paper's, and where they are from.
-
-    Args:
-        slug: of the system.
-        home: the folder in which it was run, at embedded scale.
+def results(slug: str, home: Path) -> dict[str, Any]:
+    """Results of a system's run at embedded scale in the folder `home`: verdicts, numbers, and their origin.
 
     Raises:
         ParamsError: no system of that name.
-        DataError: it was not run, or what its card claims has changed since.
+        DataError: the system was not run, or its card's claims have changed since the run.
     """
-    card, root, ref = (cards.load(slug), home / scales.root(slug, scales.DEFAULT), Ref("claims", slug))
+    card, root, ref = cards.load(slug), home / scales.root(slug, scales.DEFAULT), Ref("claims", slug)
     receipt = recipe.receipt(root, ref)
     if receipt is None:
         raise DataError(f"{slug} was not run here ({root / ref.path} has no receipt); {_how(slug)}")
-    given = asked(receipt["recipe"]["card"])
-    if given != asked(card.model_dump(mode="json")):
+    then = judged_contents(receipt["recipe"]["card"])
+    if then != judged_contents(card.model_dump(mode="json")):
         raise DataError(f"the card of {slug} claims or reports something else since; {_how(slug)}")
     claims = _rows(root, ref, claim_formats.CLAIMS)
-    beside = {row["number"]: row for row in _rows(root, ref, claim_formats.MEASURED)}
+    values = {row["number"]: row for row in _rows(root, ref, claim_formats.MEASURED)}
     return {
         "claims": [row for row in claims if row["verdict"] != ELSEWHERE],
         "environment": _environment(recipe.run_path(root, ref)),
         "fingerprint": receipt["fingerprint"],
         "looks": receipt["recipe"]["card"]["looks"],
-        "reported": [one | beside.get(at, {}) for at, one in enumerate(given["reported"])],
+        "reported": [number | values.get(at, {}) for at, number in enumerate(then["reported"])],
         "row_digests": receipt["rows"],
-        "rules": given["rules"],
+        "rules": then["rules"],
     }
 
 
 def load(slug: str) -> Measured | None:
-    """Return what was measured of a system; None where nothing is kept."""
+    """Kept results of a system; None if there are none."""
     file = cards.file(slug).with_name(FILE)
     content: Measured | None = json.loads(file.read_text()) if file.is_file() else None
     return content
 
 
-def asked(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what verdicts and numbers answer: the rules of claims, and the paper's numbers with what stands beside.
-
-    Args:
-        card: as JSON has it.
-    """
+def judged_contents(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a card (as JSON) that results answer: the rules of its claims, and the paper's numbers."""
     numbers = []
-    for one in card["reported"]:
-        beside = sentences.expression(one["measured"]) if one["measured"] else None
-        given = (one["what"], one["metric"], one["value"], one["where"], beside)
-        numbers.append(dict(zip(PRINTED, given, strict=True)))
+    for number in card["reported"]:
+        expression = sentences.expression(number["measured"]) if number["measured"] else None
+        values = (number["what"], number["metric"], number["value"], number["where"], expression)
+        numbers.append(dict(zip(PRINTED, values, strict=True)))
     rules = {name: sentences.sentence(claim) for name, claim in card["claims"].items() if claim["value"]}
     return {"rules": rules, "reported": numbers}
 
 
 def current(slug: str) -> Measured | None:
-    """Return what was measured of a system, as far as its card still asks for it; None where nothing is kept.
+    """Kept results of a system that its card still asks for; None if there are none.
 
-    A claim whose rule has changed since is NOT_RUN; next to a number of the paper that has changed stands nothing.
+    A claim whose rule has changed is NOT_RUN. A number of the paper that has changed has no value here.
     """
-    found = load(slug)
-    if found is None:
+    kept = load(slug)
+    if kept is None:
         return None
     card = cards.load(slug)
-    now = asked(card.model_dump(mode="json"))
-    kept = [name for name, rule in now["rules"].items() if found["rules"].get(name) == rule]
-    claims = [row for row in found["claims"] if row["claim"] in kept]
-    known = {_printed(one): one for one in found["reported"] if "number" in one}
-    beside = [known.get(_printed(one), {}) | one for one in now["reported"]]
-    reported = [one | ({"number": at} if "number" in one else {}) for at, one in enumerate(beside)]
-    return {**found, "claims": [*claims, *_not_run(card, kept)], "reported": reported}
+    now = judged_contents(card.model_dump(mode="json"))
+    same = [name for name, rule in now["rules"].items() if kept["rules"].get(name) == rule]
+    claims = [row for row in kept["claims"] if row["claim"] in same]
+    known = {_printed(number): number for number in kept["reported"] if "number" in number}
+    numbers = [known.get(_printed(number), {}) | number for number in now["reported"]]
+    reported = [number | ({"number": at} if "number" in number else {}) for at, number in enumerate(numbers)]
+    return {**kept, "claims": [*claims, *_not_run(card, same)], "reported": reported}
 
 
 def _printed(number: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -122,19 +114,19 @@ def _not_run(card: Card, but: Iterable[str] = ()) -> list[dict[str, Any]]:
 
 
 def as_system(slug: str, card: Card, measured: Measured | None) -> System:
-    """Return a card with what was measured, as the page takes it; without, its claims are NOT_RUN."""
+    """A card with its results, for the page; without results, its claims are NOT_RUN."""
     if measured is None:
-        claims, beside = _not_run(card), []
+        claims, values = _not_run(card), []
     else:
         claims = measured["claims"]
         names = [column.name for column in claim_formats.MEASURED.columns]
-        found = [one for one in measured["reported"] if "number" in one]
-        beside = [{name: one[name] for name in names} for one in found]
+        rows = (row for row in measured["reported"] if "number" in row)
+        values = [{name: row[name] for name in names} for row in rows]
     about = card.model_dump(mode="json", exclude={"params"})
     return System(
         {"slug": slug, "scale": scales.DEFAULT, "order": list(card.claims), **about},
         _frame(claims, claim_formats.CLAIMS),
-        _frame(beside, claim_formats.MEASURED),
+        _frame(values, claim_formats.MEASURED),
         _frame([], claim_formats.FIGURES),
         {},
     )
@@ -152,12 +144,12 @@ def _rounded(name: str, value: Any) -> Any:
 
 
 def _environment(run: Path) -> dict[str, Any]:
-    """Return where a run was made, without what tells one machine of a kind from another."""
-    found = json.loads(run.read_text())["environment"]
-    machine = found["system"].rpartition(" ")[2].replace("_", "-")
-    packages = {name: found["packages"][name] for name in ("shiftbench", "torch")}
-    kept = {"cores": found["cores"], "machine": machine, "gpu": found.get("gpu")}
-    return {**kept, "python": found["python"], **packages}
+    """Environment of a run, without the facts that identify one machine among equal ones."""
+    environment = json.loads(run.read_text())["environment"]
+    machine = environment["system"].rpartition(" ")[2].replace("_", "-")
+    packages = {name: environment["packages"][name] for name in ("shiftbench", "torch")}
+    hardware = {"cores": environment["cores"], "machine": machine, "gpu": environment.get("gpu")}
+    return {**hardware, "python": environment["python"], **packages}
 
 
 def _frame(rows: list[dict[str, Any]], form: Format) -> pl.DataFrame:

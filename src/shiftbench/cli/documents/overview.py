@@ -1,6 +1,6 @@
-"""`build/systems/index.html`: the published systems that were made here, a row each, beside what is published of them.
+"""`build/systems/index.html`: the systems that were made here, a row each, compared with the published results.
 
-tables of claims of each system's run -> rows -> the table that `shiftbench systems` ends with, and the page
+tables of claims of each system's run -> rows -> the table at the end of `shiftbench systems`, and the page
 """
 
 from collections.abc import Sequence
@@ -26,57 +26,46 @@ class Row:
     Attributes:
         slug, title, family: as its card has them.
         verdicts: of its claims, in the card's order.
-        beside: how they stand to the published ones: EQUAL, or what differs.
-        jobs: how many it took.
-        seconds: of a processor that these took together.
+        comparison: with the published verdicts: EQUAL, or the difference.
+        jobs: number of its jobs.
+        seconds: processor time of all jobs together.
     """
 
     slug: str
     title: str
     family: str
     verdicts: tuple[Verdict, ...]
-    beside: str
+    comparison: str
     jobs: int
     seconds: float
 
     @property
     def counts(self) -> tuple[int, ...]:
         """How many claims are supported, refuted, inconclusive."""
-        found = [one.verdict for one in self.verdicts]
-        return tuple(found.count(name) for name in COUNTED)
+        verdicts = [verdict.verdict for verdict in self.verdicts]
+        return tuple(verdicts.count(name) for name in COUNTED)
 
     @property
     def page(self) -> str:
-        """Where its report lies, seen from PAGE."""
+        """Path of its report from PAGE."""
         return f"{self.slug}/results/report/index.html"
 
 
 def row(slug: str, jobs: int, seconds: float, home: Path = Path()) -> Row:
-    """Return the row of a system.
-
-    Args:
-        slug: of a system that was run at embedded scale.
-        jobs: how many it took.
-        seconds: what these took, one after another.
-        home: the folder in which it was run.
+    """Row of a system that was run in the folder `home`, with its number of jobs and their processor time.
 
     Raises:
         ParamsError: no system of that name.
-        DataError: it was not run, or what its card claims has changed since.
+        DataError: the system was not run, or its card's claims have changed since the run.
     """
-    card, here = cards.load(slug), measured.judged(slug, home)
-    verdicts = tuple(measured.as_system(slug, card, here).verdicts)
-    beside = compared(here, measured.load(slug))
-    return Row(slug, card.title, card.family, verdicts, beside, jobs, seconds)
+    card, results = cards.load(slug), measured.results(slug, home)
+    verdicts = tuple(measured.as_system(slug, card, results).verdicts)
+    comparison = compared(results, measured.load(slug))
+    return Row(slug, card.title, card.family, verdicts, comparison, jobs, seconds)
 
 
 def compared(here: measured.Measured, published: measured.Measured | None) -> str:
-    """Say how verdicts and tables of claims stand to those that are published.
-
-    Args:
-        here: as `measured.judged` gives it.
-        published: the same of another run; None: nothing is published.
-    """
+    """Difference of a run's verdicts and tables of claims from the published ones (None: there are none)."""
     if published is None:
         return "nothing is published"
     if any(here[name] != published[name] for name in ("rules", "row_digests")):
@@ -88,12 +77,12 @@ def compared(here: measured.Measured, published: measured.Measured | None) -> st
     return EQUAL
 
 
-def _verdicts(found: measured.Measured) -> dict[str, str]:
-    return {one["claim"]: one["verdict"] for one in found["claims"] if one["part"] is None}
+def _verdicts(results: measured.Measured) -> dict[str, str]:
+    return {one["claim"]: one["verdict"] for one in results["claims"] if one["part"] is None}
 
 
 def here(home: Path = Path()) -> list[str]:
-    """Return the slugs of the built systems that were run at embedded scale, sorted."""
+    """Slugs of the built systems that were run at embedded scale, sorted."""
     roots = {slug: home / scales.root(slug, scales.DEFAULT) for slug in scales.built()}
     return [slug for slug, root in roots.items() if (root / Ref("claims", slug).path).is_file()]
 

@@ -1,18 +1,17 @@
-"""What is generated of the pages of published systems: a part of each README.md, and the tables of docs/systems.md.
+"""Generated parts of the pages of published systems: of each README.md, and of docs/systems.md.
 
-Both are written by hand around it. The generated part stands between two markers, and comes from the card, from
-measured.json and from the system's own parts.
+A generated part is between two markers; the text around it is written by hand. It comes from the card, measured.json
+and the system's own plugins.
 """
 
 import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError
-from shiftbench.cli.documents import measured
+from shiftbench.cli.documents import measured, plugin_facts
 from shiftbench.cli.documents.measured import Measured
 from shiftbench.report.measures import DASH
 from shiftbench.report.system import Verdict
@@ -30,44 +29,44 @@ _SUMMARY = re.compile(r"^\*\*Summary:\*\* (.+?)(?=\n\n|\n- |\Z)", re.M | re.S)
 _OTHER_DATA = (
     "Data, models and sizes differ from the paper's. Compare directions, not numbers. The unit is the paper's."
 )
-_FAMILIES = (*registry.FAMILIES, "shifts_torch")
+_PLUGIN_TYPES = (*registry.FAMILIES, "shifts_torch")
 
 
 def pages(repository: Path) -> dict[str, str]:
-    """Return each page by its path in the repository, with its generated part as the code has it.
+    """Each page by its path in the repository, with its generated part.
 
     Raises:
         DataError: a page has no markers.
     """
     if not (repository / FOLDER).is_dir():  # a benchmark's repository
         return {}
-    made = {_readme(slug): readme(repository, slug) for slug in _shipped(built=True)}
-    return {**made, LIST: filled(repository / LIST, listing(repository))}
+    readmes = {_readme(slug): readme(repository, slug) for slug in _shipped(built=True)}
+    return {**readmes, LIST: filled(repository / LIST, listing(repository))}
 
 
 def readme(repository: Path, slug: str) -> str:
-    """Return README.md of a system; where there is none yet, with what the card says above the generated part."""
+    """README.md of a system; a new one begins with the title, summary and paper of the card."""
     card, file = cards.load(slug), repository / _readme(slug)
-    found = measured.current(slug)
+    results = measured.current(slug)
     sections = (
-        _claims(slug, card, found),
-        _reported(slug, card, found),
+        _claims(slug, card, results),
+        _reported(slug, card, results),
         ["## Not covered", "", *(f"- {what}" for what in card.not_exercised)],
-        _parts(slug),
+        _plugins(slug),
         _scales(slug, card),
     )
-    return filled(file, "\n\n".join("\n".join(section) for section in sections), _begun(card))
+    return filled(file, "\n\n".join("\n".join(section) for section in sections), _new_page(card))
 
 
 def listing(repository: Path) -> str:
-    """Return the tables of docs/systems.md: one line for each system, those that are built first."""
+    """Tables of docs/systems.md: one line for each system, built systems first."""
     lines = [
         "*s / r / i*: claims supported, refuted, inconclusive.",
         "",
         "| system | field | s / r / i | CPU min | here |",
         "| --- | --- | --- | ---: | --- |",
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
-        _together(),
+        _total(),
         "",
         "What the full scales take, estimated, since none was run here; from what is in each card and README.md:",
         "",
@@ -83,42 +82,42 @@ def listing(repository: Path) -> str:
 
 
 def _built(repository: Path, slug: str) -> str:
-    card, found, file = cards.load(slug), measured.current(slug), repository / _readme(slug)
+    card, results, file = cards.load(slug), measured.current(slug), repository / _readme(slug)
     line = _SUMMARY.search(file.read_text()) if file.is_file() else None
-    counted = _counted([found] if found else [])
-    minutes = found["minutes"] if found else None
-    artifacts = (
+    counts = _counts([results] if results else [])
+    minutes = results["minutes"] if results else None
+    cells = (
         f"[{card.title}](../{_readme(slug)})",
         card.family,
-        counted if found else measured.NOT_RUN,
+        counts if results else measured.NOT_RUN,
         DASH if minutes is None else f"{minutes:.1f}",
         " ".join(line[1].split()) if line else "",
     )
-    return _row(*artifacts)
+    return _row(*cells)
 
 
-def _counted(found: Iterable[Measured]) -> str:
-    """Spell how many claims of some systems are supported, refuted, inconclusive."""
-    verdicts = [row["verdict"] for one in found for row in one["claims"] if row["part"] is None]
+def _counts(results: Iterable[Measured]) -> str:
+    """Numbers of supported, refuted and inconclusive claims of some systems."""
+    verdicts = [row["verdict"] for one in results for row in one["claims"] if row["part"] is None]
     return " / ".join(str(verdicts.count(one)) for one in ("supported", "refuted", "inconclusive"))
 
 
-def _together() -> str:
-    """Return the row of all systems that were measured."""
-    found = [one for slug in _shipped(built=True) if (one := measured.current(slug))]
-    minutes = sum(one["minutes"] or 0 for one in found)
-    return _row(f"{len(found)} systems", "", _counted(found), f"{minutes:.0f}", "")
+def _total() -> str:
+    """Row of all systems with results."""
+    results = [one for slug in _shipped(built=True) if (one := measured.current(slug))]
+    minutes = sum(one["minutes"] or 0 for one in results)
+    return _row(f"{len(results)} systems", "", _counts(results), f"{minutes:.0f}", "")
 
 
 def _full(slug: str) -> str:
-    """Return the row of what the full scale takes; empty where a card has none."""
+    """Row of the resources of the full configuration; empty if the card has none."""
     card = cards.load(slug)
-    takes = card.resources.get("full")
-    if takes is None:
+    resources = card.resources.get("full")
+    if resources is None:
         return ""
-    hours = (takes.gpu_gb, takes.gpu_hours, takes.cpu_hours)
-    numbers = [f"{n:g}" if n else DASH for n in (*hours, takes.memory_gb, takes.disk_gb)]
-    return _row(card.title, *numbers)
+    hours = (resources.gpu_gb, resources.gpu_hours, resources.cpu_hours)
+    numbers = (*hours, resources.memory_gb, resources.disk_gb)
+    return _row(card.title, *(f"{number:g}" if number else DASH for number in numbers))
 
 
 def _planned(slug: str) -> str:
@@ -126,9 +125,9 @@ def _planned(slug: str) -> str:
     return _row(f"[{card.title}](../{FOLDER}/{cards.file(slug).parent.name}/card.yaml)", card.family)
 
 
-def _claims(slug: str, card: Card, found: Measured | None) -> list[str]:
-    verdicts = measured.as_system(slug, card, found).verdicts
-    lines = ["## Claims and verdicts", "", _where(slug, found), ""]
+def _claims(slug: str, card: Card, results: Measured | None) -> list[str]:
+    verdicts = measured.as_system(slug, card, results).verdicts
+    lines = ["## Claims and verdicts", "", _environment(slug, results), ""]
     lines += ["| claim | verdict | measured | what is judged |", "| --- | --- | --- | --- |"]
     for one in verdicts:
         about = f"**{one.name}**{' (against)' if one.against else ''}: {one.says}"
@@ -137,38 +136,39 @@ def _claims(slug: str, card: Card, found: Measured | None) -> list[str]:
     elsewhere = {name: claim for name, claim in card.claims.items() if claim.scale != scales.DEFAULT}
     if elsewhere:
         lines += ["", "Stated for full scale, not run here:", ""]
-        lines += [f"- **{name}**: {claim.says}{_judged(claim)}" for name, claim in elsewhere.items()]
+        lines += [f"- **{name}**: {claim.says}{_rule(claim)}" for name, claim in elsewhere.items()]
     return lines
 
 
-def _judged(claim: Claim) -> str:
-    """Say what is judged of a claim that was not run here; nothing where its card has no expression yet."""
+def _rule(claim: Claim) -> str:
+    """Rule of a claim that was not run here; empty if its card has no expression yet."""
     return f". Judged: {sentence(claim.model_dump(mode='json'))}" if claim.value else ""
 
 
-def _where(slug: str, found: Measured | None) -> str:
-    """Say on what machine, in what time, and from which tables."""
-    if found is None:
-        return f"Not run here yet: {_again(slug)}."
-    place = found["environment"]
-    gpu = place["gpu"] or "no GPU"
-    minutes = found["minutes"]
-    looks = f" and for {found['looks']} looks" if found.get("looks", 1) > 1 else ""
-    took = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
+def _environment(slug: str, results: Measured | None) -> str:
+    """Sentence about the machine, the time, and the tables of the results."""
+    if results is None:
+        return f"Not run here yet: {_commands(slug)}."
+    environment = results["environment"]
+    gpu = environment["gpu"] or "no GPU"
+    minutes = results["minutes"]
+    looks = f" and for {results['looks']} looks" if results.get("looks", 1) > 1 else ""
+    time = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
-        f"At embedded scale, on {place['cores']} {place['machine']} cores, {gpu}{took}; claims of fingerprint "
-        f"`{found['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims{looks}."
-        f"{_since(slug, found)}"
+        f"At embedded scale, on {environment['cores']} {environment['machine']} cores, {gpu}{time}; "
+        f"claims of fingerprint `{results['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims{looks}."
+        f"{_changes(slug, results)}"
     )
 
 
-def _since(slug: str, found: Measured) -> str:
-    if all(row["verdict"] != measured.NOT_RUN for row in found["claims"]):
+def _changes(slug: str, results: Measured) -> str:
+    """Sentence about claims that changed after the run; empty if there are none."""
+    if all(row["verdict"] != measured.NOT_RUN for row in results["claims"]):
         return ""
-    return f" Claims that changed since are *not run here* yet: {_again(slug)}."
+    return f" Claims that changed since are *not run here* yet: {_commands(slug)}."
 
 
-def _again(slug: str) -> str:
+def _commands(slug: str) -> str:
     return f"`make systems ARGS={slug}`, then `shiftbench docs --measured {slug}`"
 
 
@@ -177,39 +177,34 @@ def _values(one: Verdict) -> str:
     return "<br>".join(filter(None, (one.value, *parts))) or DASH
 
 
-def _reported(slug: str, card: Card, found: Measured | None) -> list[str]:
+def _reported(slug: str, card: Card, results: Measured | None) -> list[str]:
     lines = ["## Measured and reported values", "", _OTHER_DATA, ""]
     lines += ["| what | metric | reported | where | measured here |", "| --- | --- | --- | --- | --- |"]
-    for given, here in measured.as_system(slug, card, found).reported:
-        artifacts = (given["what"], given["metric"], given["value"], given["where"], here or DASH)
-        lines.append(_row(*map(str, artifacts)))
+    for number, value in measured.as_system(slug, card, results).reported:
+        cells = (number["what"], number["metric"], number["value"], number["where"], value or DASH)
+        lines.append(_row(*map(str, cells)))
     return lines
 
 
-def _parts(slug: str) -> list[str]:
+def _plugins(slug: str) -> list[str]:
     lines = ["## Plugins", ""]
-    own = _brought().get(cards.file(slug).parent, [])
+    own = _plugins_of_systems().get(cards.file(slug).parent, [])
     if not own:
         return [*lines, "None of its own: all plugins that it uses are in the package."]
     lines += ["| family | name | what it is |", "| --- | --- | --- |"]
-    return lines + [_row(family, f"`{name}`", about) for family, name, about in own]
+    return lines + [_row(plugin_type, f"`{name}`", about) for plugin_type, name, about in own]
 
 
 @functools.cache
-def _brought() -> dict[Path, list[tuple[str, str, str]]]:
-    """Return family, name and first line of every plugin, by the folder that brings it."""
-    found: dict[Path, list[tuple[str, str, str]]] = {}
-    for family in _FAMILIES:
-        for name in registry.names(family):
-            module = registry.find(family, name)
-            about = (module.__doc__ or "").strip().partition("\n")[0]
-            found.setdefault(_home(module), []).append((family, name, about))
-    return found
-
-
-def _home(module: ModuleType) -> Path:
-    entry = getattr(module, "ENTRY", None)  # of entries.yaml: what it uses may lie elsewhere
-    return entry.home.parent if entry else Path(str(module.__file__)).parents[1]
+def _plugins_of_systems() -> dict[Path, list[tuple[str, str, str]]]:
+    """Type, name and first line of every plugin, by the folder that it belongs to."""
+    plugins: dict[Path, list[tuple[str, str, str]]] = {}
+    for plugin_type in _PLUGIN_TYPES:
+        for name in registry.names(plugin_type):
+            module = registry.find(plugin_type, name)
+            about = registry.about(module)
+            plugins.setdefault(plugin_facts.home(module), []).append((plugin_type, name, about))
+    return plugins
 
 
 def _scales(slug: str, card: Card) -> list[str]:
@@ -217,33 +212,37 @@ def _scales(slug: str, card: Card) -> list[str]:
     for scale in (name for name in cards.SCALES if name in card.params):
         short = slug if scale == scales.DEFAULT else f"{slug}/{scale}"
         needs = card.needs.get(scale) or (card.needs["embedded"] if scale == "smoke" else None)
-        takes = card.resources.get(scale)
-        others = "; ".join((*(needs.others if needs else ()), *([takes.said()] if takes else ())))
+        resources = card.resources.get(scale)
+        others = "; ".join((*(needs.others if needs else ()), *([resources.said()] if resources else ())))
         names = ", ".join(card.params[scale].get("benchmarks", {}))
         lines.append(_row(scale, f"`shiftbench systems {short}`", names, others))
     return lines
 
 
-def _begun(card: Card) -> str:
-    """Return what stands above the generated part before anybody has written more."""
+def _new_page(card: Card) -> str:
+    """A page without text by hand, and with an empty generated part."""
     paper = card.paper
     where = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
     return f'# {card.title}\n\n{card.summary.strip()}\n\n**Source:** "{paper.title}", {where}.\n\n{BEGIN}\n{END}\n'
 
 
-def filled(file: Path, generated: str, begun: str = "") -> str:
-    """Return a page with its generated part replaced."""
-    text = file.read_text() if file.is_file() else begun
+def filled(file: Path, generated: str, new: str = "") -> str:
+    """Text of a page with its generated part replaced; `new` is the text if there is no file yet.
+
+    Raises:
+        DataError: the page has no markers.
+    """
+    text = file.read_text() if file.is_file() else new
     if len(_PART.findall(text)) != 1:
         raise DataError(
-            f"{file}: expected one line `{BEGIN}` and one line `{END}` below it; what stands between is generated"
+            f"{file}: expected one line `{BEGIN}` and one line `{END}` below it; the lines between are generated"
         )
     head, tail = _PART.split(text)
     return f"{head}{BEGIN}\n\n{generated}\n\n{END}{tail}"
 
 
 def _shipped(*, built: bool) -> list[str]:
-    """Return the slugs of systems that ship with shiftbench: a user's own keep their pages elsewhere."""
+    """Slugs of the systems that are part of shiftbench; users' own systems have no page here."""
     return [
         slug
         for slug in cards.slugs()
@@ -255,8 +254,8 @@ def _readme(slug: str) -> str:
     return f"{FOLDER}/{cards.file(slug).parent.name}/README.md"
 
 
-def _row(*artifacts: str) -> str:
-    return f"| {' | '.join(artifact.replace('|', chr(92) + '|').replace(chr(10), ' ') for artifact in artifacts)} |"
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
 
 
 def _sorted(rows: Iterable[str]) -> list[str]:
