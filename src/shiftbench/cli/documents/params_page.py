@@ -27,7 +27,7 @@ def keys() -> str:
     lines = ["## Top-level keys", "", *markdown.table(["key", "type", "default", "what it is"], _top(whole))]
     for name, node in whole["properties"].items():
         group, many = _group(node, whole["$defs"])
-        if group and (name not in params.SECTIONS or set(group["properties"]) != {"use"}):
+        if group and _has_section(name, group):
             lines += ["", f"## `{name}`", "", *_about(name, group)]
             lines += markdown.table(
                 ["key", "type", "default", "meaning"], _rows(many.lstrip("."), group, whole["$defs"])
@@ -43,10 +43,16 @@ def _top(whole: _Node) -> list[list[str]]:
             rows.append(_row(f"`{name}`", node))
         elif name in params.SECTIONS:
             about = f"{plugin_pages.ABOUT[name]} [All {name}]({_link(name)})"
-            rows.append([f"`{name}`", "name: options", "none", about])
+            key = f"[`{name}`](#{name})" if _has_section(name, group) else f"`{name}`"
+            rows.append([key, "name: options", "none", about])
         else:
             rows.append([f"[`{name}`](#{name})", "name: keys" if many else "keys", "", _first_line(group)])
     return rows
+
+
+def _has_section(name: str, group: _Node) -> bool:
+    """Plugin types with no key but `use` have no section."""
+    return name not in params.SECTIONS or set(group["properties"]) != {"use"}
 
 
 def _link(plugin_type: str) -> str:
@@ -110,4 +116,5 @@ def _type(node: _Node) -> str:
     if node["type"] == "array":
         return f"list of {_type(node['items'])}"
     bounds = [f"{sign} {node[key]:g}" for key, sign in _BOUNDS.items() if key in node]
-    return " ".join([_TYPES.get(node["type"], node["type"]), *bounds])
+    word = _TYPES.get(node["type"]) or str(node["type"])
+    return " ".join([word, *bounds])

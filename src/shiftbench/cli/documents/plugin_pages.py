@@ -15,7 +15,7 @@ FOLDER = "docs/params"
 ABOUT = {
     "tasks": "A task is a kind of problem: the fields of its samples, the columns of its records, and its metrics.",
     "datasets": "A data set gives samples of one task, with classes, splits and a licence.",
-    "shifts": "A shift changes samples with a severity, or stands for another data set with the same classes.",
+    "shifts": "A shift changes samples with a severity, or is another data set with the same classes.",
     "streams": "A stream is an ordered list of conditions, for methods that adapt over time.",
     "models": "A model is an architecture, or an adapter of your own model.",
     "trainers": "A trainer makes the checkpoint of a model.",

@@ -156,7 +156,8 @@ def _environment(slug: str, results: Measured | None) -> str:
     time = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
         f"At embedded scale, on {environment['cores']} {environment['machine']} cores, {gpu}{time}; "
-        f"claims of fingerprint `{results['fingerprint'][:12]}`. Intervals are corrected for the number of the card's claims{looks}."
+        f"claims of fingerprint `{results['fingerprint'][:12]}`. "
+        f"Intervals are corrected for the number of the card's claims{looks}."
         f"{_changes(slug, results)}"
     )
 
