@@ -36,7 +36,7 @@ BATCH = 250
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights and the tested shards."""
+    """The weights and the tested shards."""
     return [*(Ref("checkpoints", name) for name in params["checkpoints"]), _tested(params)]
 
 
@@ -45,12 +45,7 @@ def _tested(params: Mapping[str, Any]) -> Ref:
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield for each weights and picture whether the prediction withstands.
-
-    Raises:
-        ModelError: a black box, or a net of floats whose file does not say in which range.
-        ParamsError: an option of the attack is out of range.
-    """
+    """Yield for each weights and picture whether the prediction withstands."""
     params = job.params
     group = f"{params['search']}_{params['norm']}_{params['eps']:g}"
     for name in params["checkpoints"]:

@@ -32,7 +32,7 @@ class _Arrays(pickle.Unpickler):
 
 
 def unpickle(stream: IO[bytes], name: str) -> Any:
-    """Return what a pickle of NumPy arrays, lists and dicts holds; bytes of Python 2 stay bytes.
+    """Content of a pickle of NumPy arrays, lists and dicts; bytes of Python 2 stay bytes.
 
     Raises:
         DataError: it holds something else, or is damaged; the message gives `name`.
@@ -59,12 +59,12 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def digest(image: np.ndarray) -> bytes:
-    """Return a digest of shape and pixels."""
+    """A digest of shape and pixels."""
     return hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=16).digest()
 
 
 def first_of_each(parts: Iterable[tuple[str, np.ndarray]]) -> dict[str, list[int]]:
-    """Return per part the positions of images that occur in no earlier place, in order.
+    """Per part the positions of images that occur in no earlier place, in order.
 
     Args:
         parts: (name, images uint8 (n, h, w) or (n, h, w, 3)), the part to be kept whole first.
@@ -88,7 +88,7 @@ def image_samples(prefix: str, images: np.ndarray, labels: np.ndarray, positions
 
 
 def check_file(path: Path, sha256: str, hint: str) -> bytes:
-    """Return a file's bytes if they are the expected ones.
+    """A file's bytes if they are the expected ones.
 
     Raises:
         ChecksumError: other bytes, or no file; the message ends with `hint`.

@@ -113,7 +113,7 @@ class Rendered(NamedTuple):
 
 
 def joints(body: Body) -> dict[str, Point]:
-    """Return COCO's joints, and `pelvis`, `neck`, `head`, hands and feet; metres from the pelvis."""
+    """COCO's joints, and `pelvis`, `neck`, `head`, hands and feet; metres from the pelvis."""
     body.check()
     angle = {**dict.fromkeys(ANGLES, 0.0), **body.angles}
     root = _product(_about_z(body.roll), _about_y(body.yaw))
@@ -157,7 +157,7 @@ def _leg(root: Matrix, sign: float, angle: Mapping[str, float]) -> dict[str, Poi
 
 
 def _parts() -> list[tuple[str, str, float, float, str]]:
-    """Return the capsules: two joints, the radius in metres at each, and what colour it has."""
+    """The capsules: two joints, the radius in metres at each, and what colour it has."""
     both = ("left", "right")
     return [
         ("left_hip", "right_hip", 0.105, 0.105, "trousers"),
@@ -179,7 +179,7 @@ def _parts() -> list[tuple[str, str, float, float, str]]:
 
 
 def capsules(body: Body) -> tuple[NDArray[np.float64], Pixels]:
-    """Return what is drawn of a body, float64 (n, 8), metres from the camera, and its colours, uint8 (n, 3)."""
+    """Capsules of a body, float64 (n, 8), metres from the camera, and their colours, uint8 (n, 3)."""
     places = joints(body)
     toward, ear = places["nose"], places["head"]
     places["crown"] = tuple(h - 0.25 * (n - h) for h, n in zip(ear, toward, strict=True))  # type: ignore[assignment]
@@ -193,7 +193,7 @@ def capsules(body: Body) -> tuple[NDArray[np.float64], Pixels]:
 
 
 def fitted(body: Body, height: int, width: int, share: float, shift: tuple[float, float] = (0.0, 0.0)) -> View:
-    """Return the camera for which a body's silhouette takes `share` of the picture, along the side that is tighter.
+    """The camera for which a body's silhouette takes `share` of the picture, along the side that is tighter.
 
     Args:
         body: what is seen.
@@ -219,7 +219,7 @@ def fitted(body: Body, height: int, width: int, share: float, shift: tuple[float
 
 
 def render(body: Body, view: View, background: Pixels) -> Rendered:
-    """Return a picture of a body over a background, uint8 (h, w, 3).
+    """A picture of a body over a background, uint8 (h, w, 3).
 
     Raises:
         RangeError: an angle outside of its limits, or a body that is not in the picture.
@@ -247,7 +247,7 @@ def _pose(body: Body, view: View, mask: Pixels, depth: NDArray[np.float64]) -> P
 
 
 def _seen(place: Point, view: View, depth: NDArray[np.float64]) -> list[float]:
-    """Return x, y and visibility of a joint: hidden where another part lies nearer to the camera."""
+    """X, y and visibility of a joint: hidden where another part lies nearer to the camera."""
     away = _away(place)
     x, y = view.project(away)
     if not (0 <= x < view.width and 0 <= y < view.height):
@@ -308,7 +308,7 @@ def _plus(one: Point, other: Point) -> Point:
 
 
 def drawn(rng: RandomStream, spread: float, yaw: float, roll: float) -> Body:
-    """Return a random body: angles around `REST`, each by the mean of three uniform words, and random colours.
+    """A random body: angles around `REST`, each by the mean of three uniform words, and random colours.
 
     Args:
         rng: takes 64 uniform words.

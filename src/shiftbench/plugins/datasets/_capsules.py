@@ -40,7 +40,7 @@ class View(NamedTuple):
     y: float
 
     def project(self, point: tuple[float, float, float]) -> tuple[float, float]:
-        """Return where a point (x right, y down, z away, in metres) is in the picture, in pixels."""
+        """Pixel of a point (x right, y down, z away, in metres) in the picture."""
         x, y, z = point
         return self.x + self.focal * x / z, self.y + self.focal * y / z
 
@@ -79,7 +79,7 @@ def draw(capsules: Floats, colours: Pixels, view: View) -> Drawing:
 
 
 def _four(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return sums over 2 x 2 values."""
+    """Sums over 2 x 2 values."""
     rows = values[0::2] + values[1::2]
     found: NDArray[np.int64] = rows[:, 0::2] + rows[:, 1::2]
     return found

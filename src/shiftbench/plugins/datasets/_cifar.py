@@ -24,15 +24,10 @@ def samples(
 
     Images that occur earlier, in test first and then in train, are left out.
 
-    Args:
-        name: of the dataset; keys are `name/split/000123`, the position in the original.
-        split: a key of `members`.
-        archive: the tar.gz as published.
-        members: split -> names of the batches in the archive.
-        label: key of the labels within a batch.
-
-    Raises:
-        DataError: a member is missing or holds something else.
+    `name`: of the dataset; keys are `name/split/000123`, the position in the original.
+    `archive`: the tar.gz as published.
+    `members`: split -> names of the batches in the archive.
+    `label`: key of the labels within a batch.
     """
     wanted = ("test",) if split == "test" else ("test", "train")
     parts = {part: _read(archive, members[part], label) for part in wanted}
@@ -42,7 +37,7 @@ def samples(
 
 
 def _read(archive: Path, members: tuple[str, ...], label: bytes) -> Part:
-    """Return images uint8 (n, 32, 32, 3) and labels (n,) of some batches, in their order."""
+    """Images uint8 (n, 32, 32, 3) and labels (n,) of some batches, in their order."""
     images, labels = [], []
     with tarfile.open(archive) as tar:
         for member in members:

@@ -115,7 +115,7 @@ class _FirstStage:
         return bag_of_words.Index(at[one].whole for one in self.ids)
 
     def __call__(self, query: Query) -> list[str]:
-        """Return the best documents; ties by id."""
+        """The best documents; ties by id."""
         terms, index = bag_of_words.words(query.text), self.index
         scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
         best = (self.ids[place] for place in bag_of_words.order(scores)[: FIRST_STAGE + 1])

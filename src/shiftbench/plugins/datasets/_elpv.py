@@ -30,7 +30,7 @@ THRESHOLD = 0.5
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which silicon it is."""
+    """The kind of silicon of a variant."""
     return {"PART": options["part"]}
 
 

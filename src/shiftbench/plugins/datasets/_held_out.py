@@ -16,7 +16,7 @@ PARTS = ("in", "out")
 
 
 def kept(whole: str, total: int, params: dict[str, Any]) -> list[int]:
-    """Return the labels of the classes of a part, ascending.
+    """The labels of the classes of a part, ascending.
 
     Args:
         whole: name of the dataset that is cut.

@@ -18,7 +18,7 @@ AT_ONCE = 16
 
 
 def files(path: str, pattern: str) -> list[Path]:
-    """Return the files of a pattern in a folder, sorted.
+    """The files of a pattern in a folder, sorted.
 
     Raises:
         ParamsError: no path is given.
@@ -47,7 +47,7 @@ def rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def picture(value: Any, where: str) -> NDArray[np.uint8]:
-    """Return a picture, uint8 (h, w, 3), from an image column's value or its bytes alone.
+    """A picture, uint8 (h, w, 3), from an image column's value or its bytes alone.
 
     Raises:
         DataError: it holds no picture.

@@ -18,7 +18,7 @@ class Line:
 
 
 def lines(file: Path, prefix: str) -> list[Line]:
-    """Return the lines of a list; a key is `prefix/` and the path without its suffix, dots made underscores.
+    """The lines of a list; a key is `prefix/` and the path without its suffix, dots made underscores.
 
     Raises:
         DataError: the list does not exist, or a line is no `relative/path label`.

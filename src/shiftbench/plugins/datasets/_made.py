@@ -13,15 +13,15 @@ NATIVE = ("train", "val", "test")
 
 
 def needs(params: Mapping[str, Any], datasets: Iterable[str]) -> list[Ref]:
-    """Return the shards of the split that is made, of each dataset."""
+    """The shards of the split that is made, of each dataset."""
     return [refs.shards(name, params.get("split", "train")) for name in datasets]
 
 
 def folders(inputs: Mapping[Ref, Path]) -> dict[str, Path]:
-    """Return the folder of the shards of each dataset, by its name."""
+    """The folder of the shards of each dataset, by its name."""
     return {ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
 
 
 def renamed(sample: Sample, name: str) -> Sample:
-    """Return a sample under its key after a dataset's name: `other/mnist/test/000123`."""
+    """A sample under its key after a dataset's name: `other/mnist/test/000123`."""
     return replace(sample, key=f"{name}/{sample.key}")

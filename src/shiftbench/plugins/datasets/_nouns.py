@@ -44,12 +44,12 @@ class Nouns:
         self._direct[synset] = tuple(f"n{at}" for kind, at in rows if kind in HYPERNYMS)
 
     def senses(self, name: str) -> tuple[str, ...]:
-        """Return the synsets that a name (underscores between words) is in; () where it is in none."""
+        """The synsets that a name (underscores between words) is in; () where it is in none."""
         return tuple(self._senses.get(name.lower(), ()))
 
     @functools.cache  # noqa: B019 - one database in a process
     def steps_up(self, synset: str) -> Mapping[str, int]:
-        """Return every synset above one, itself included, and how many steps it is up there at least."""
+        """Every synset above one, itself included, and how many steps it is up there at least."""
         found, level = {synset: 0}, [synset]
         while level:
             level = [up for one in level for up in self._direct.get(one, ()) if up not in found]
@@ -57,11 +57,11 @@ class Nouns:
         return found
 
     def related(self, one: str, others: Iterable[str]) -> bool:
-        """Tell whether a synset is another one, or lies above or below it."""
+        """Whether a synset equals another one, or is above or below it."""
         return any(other in self.steps_up(one) or one in self.steps_up(other) for other in others)
 
     def distance(self, one: str, other: str) -> int:
-        """Return the number of steps from one synset to another, over what lies above both.
+        """The number of steps from one synset to another, over what lies above both.
 
         Raises:
             DataError: nothing does.

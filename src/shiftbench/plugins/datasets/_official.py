@@ -10,7 +10,7 @@ from shiftbench.plugins.datasets._pictures import read_array
 
 
 def root(dataset: str, params: Mapping[str, Any]) -> Path:
-    """Return the archive's folder.
+    """The archive's folder.
 
     Raises:
         ParamsError: none is given.
@@ -21,7 +21,7 @@ def root(dataset: str, params: Mapping[str, Any]) -> Path:
 
 
 def lines(file: Path) -> list[str]:
-    """Return the lines of a list, without empty ones and comments (`#`).
+    """The lines of a list, without empty ones and comments (`#`).
 
     Raises:
         DataError: there is no such file.
@@ -33,7 +33,7 @@ def lines(file: Path) -> list[str]:
 
 
 def sample(key: str, file: Path, label: int) -> Sample | DataError:
-    """Return an image with its label, or what is wrong with its file."""
+    """An image with its label, or what is wrong with its file."""
     try:
         return Sample(key, {"image": read_array(file, key), "label": label})
     except DataError as error:

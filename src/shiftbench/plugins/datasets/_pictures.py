@@ -51,7 +51,7 @@ def open_picture(source: Path | IO[bytes], key: str) -> Image.Image:
 
 
 def to_array(picture: Image.Image) -> np.ndarray:
-    """Return uint8 (h, w) of a grey image, else (h, w, 3); what is transparent becomes white."""
+    """Uint8 (h, w) of a grey image, else (h, w, 3); what is transparent becomes white."""
     if picture.mode.startswith("I;16"):
         return (np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8)
     if picture.mode in ("1", "L"):
@@ -62,17 +62,17 @@ def to_array(picture: Image.Image) -> np.ndarray:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """Return an RGBA image composited on white (Pillow's integer arithmetic)."""
+    """An RGBA image composited on white (Pillow's integer arithmetic)."""
     return Image.alpha_composite(Image.new("RGBA", picture.size, WHITE), picture)
 
 
 def read_array(source: Path | IO[bytes], key: str) -> np.ndarray:
-    """Return an image file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
+    """An image file as uint8 (h, w) or (h, w, 3); see `open_picture` and `to_array`."""
     return to_array(open_picture(source, key))
 
 
 def read_upright(source: Path | IO[bytes], key: str) -> np.ndarray:
-    """Return an image file as `read_array`, turned as its EXIF says, which is how every viewer shows it."""
+    """An image file as `read_array`, turned as its EXIF says, which is how every viewer shows it."""
     picture = open_picture(source, key)
     try:
         turn = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
@@ -82,7 +82,7 @@ def read_upright(source: Path | IO[bytes], key: str) -> np.ndarray:
 
 
 def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | DataError:
-    """Return the sample with its image in colour, resized and cut as torchvision's Resize and CenterCrop do.
+    """The sample with its image in colour, resized and cut as torchvision's Resize and CenterCrop do.
 
     Args:
         sample: errors pass through.
@@ -102,12 +102,12 @@ def square(sample: Sample | DataError, shorter: int, side: int) -> Sample | Data
 
 
 def squeezed(sample: Sample, side: int) -> Sample:
-    """Return the sample with its image in colour, stretched to a square as by torchvision's `Resize((side, side))`."""
+    """The sample with its image in colour, stretched to a square as by torchvision's `Resize((side, side))`."""
     return sample.with_field("image", resize(to_colour(sample.fields["image"]), side, side, "bilinear"))
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:
-    """Return the names of the folders below `folder`, sorted; hidden ones do not count.
+    """The names of the folders below `folder`, sorted; hidden ones do not count.
 
     Raises:
         DataError: there is no such folder, or it holds no folders.

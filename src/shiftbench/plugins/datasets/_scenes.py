@@ -91,7 +91,7 @@ class Items:
 def scene(
     rng: RandomStream, items: Items, look: Look, sources: Mapping[str, Path], guests: Items | None = None
 ) -> tuple[Pixels, list[Box]]:
-    """Return a scene uint8 (side, side, 3) and the boxes of its items, in the order in which they were pasted.
+    """A scene uint8 (side, side, 3) and the boxes of its items, in the order in which they were pasted.
 
     Args:
         rng: random words of the scene.
@@ -123,7 +123,7 @@ def scene(
 
 
 def background(rng: RandomStream, look: Look, sources: Mapping[str, Path]) -> Pixels:
-    """Return a piece of a photo, uint8 (side, side, 3): mirrored with probability 1/2, darkened and tinted."""
+    """A piece of a photo, uint8 (side, side, 3): mirrored with probability 1/2, darkened and tinted."""
     which, size, down, right, mirrored, dark = (int(word) for word in rng.words16(6))
     photo = _scikit_photos.opened(sources, look.photos[which * len(look.photos) >> 16], colour=True)
     low, high = (round(share * 65536) for share in look.crop)
@@ -138,7 +138,7 @@ def background(rng: RandomStream, look: Look, sources: Mapping[str, Path]) -> Pi
 
 
 def _item(rng: RandomStream, items: Items, look: Look) -> tuple[NDArray[np.float32], Pixels, int]:
-    """Return an item at its size: colour float32 (h, w, 3), opacity times 255 where it is, and its label."""
+    """An item at its size: colour float32 (h, w, 3), opacity times 255 where it is, and its label."""
     which = int(rng.integers(0, len(items.pixels)))
     side = int(rng.integers(look.sizes[0], look.sizes[1] + 1))
     colour = np.float32(0.5) + rng.uniform(3) / np.float32(2)
@@ -147,7 +147,7 @@ def _item(rng: RandomStream, items: Items, look: Look) -> tuple[NDArray[np.float
 
 
 def layer_of(item: Pixels, side: int, colour: NDArray[np.float32], angle: float) -> tuple[NDArray[np.float32], Pixels]:
-    """Return an item's image as it is pasted: colour float32 (h, w, 3), opacity times 255 where it is.
+    """An item's image as it is pasted: colour float32 (h, w, 3), opacity times 255 where it is.
 
     Args:
         item: uint8 (28, 28).
@@ -164,7 +164,7 @@ def layer_of(item: Pixels, side: int, colour: NDArray[np.float32], angle: float)
 
 
 def _turned(grey: Pixels, degrees: float) -> Pixels:
-    """Return an image turned about its middle, on a black canvas that holds all of it."""
+    """An image turned about its middle, on a black canvas that holds all of it."""
     side = len(grey)
     margin = math.ceil(side * (math.sqrt(2) - 1) / 2)
     canvas = np.pad(grey, margin)
@@ -172,7 +172,7 @@ def _turned(grey: Pixels, degrees: float) -> Pixels:
 
 
 def tight(mask: Pixels) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of what is there; of nothing, one pixel."""
+    """Left, top, width and height of what is there; of nothing, one pixel."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return 0, 0, 1, 1
@@ -181,7 +181,7 @@ def tight(mask: Pixels) -> tuple[int, int, int, int]:
 
 
 def place(rng: RandomStream, size: tuple[int, int], boxes: Sequence[list[float]], look: Look) -> tuple[int, int] | None:
-    """Return the left upper corner of a free place; None: none was found."""
+    """The left upper corner of a free place; None: none was found."""
     tall, wide = size
     if tall > look.side or wide > look.side:
         return None

@@ -70,7 +70,7 @@ def queries(split: str, params: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _kept(found: list[Query], params: Mapping[str, Any]) -> list[Query]:
-    """Return the queries of the wanted type, with it as their group, as many as are asked for, in their order."""
+    """The queries of the wanted type, with it as their group, as many as are asked for, in their order."""
     if params["types"]:
         types = _types(Path(params["types"]))
         found = [replace(query, group=types.get(query.id)) for query in found]
@@ -97,7 +97,7 @@ def _types(file: Path) -> dict[str, str]:
 
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that the user must bring."""
+    """The files that the user must bring."""
     found = {str(params["types"]): "the type of each query"} if params.get("types") else {}
     if not params["ids"] and params["path"]:
         found[str(_folder(params))] = "documents, and queries and qrels of each split"
@@ -156,7 +156,7 @@ def _ir(name: str) -> Any:
 
 
 def _lines(stem: Path) -> Iterator[Document]:
-    """Yield what a TSV or JSONL file lists."""
+    """Yield the rows of a TSV or JSONL file."""
     for file in (stem.with_suffix(".tsv"), stem.with_suffix(".jsonl")):
         if file.is_file():
             with file.open(encoding="utf-8") as stream:

@@ -110,18 +110,13 @@ class Row:
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the source of a look, and its terms."""
+    """The source of a look, and its terms."""
     look = LOOKS[str(options["look"])]
     return {"SOURCES": (look.source,), "LICENCE": look.licence, "CITATION": look.citation}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield one split: `image` uint8 (128, 128, 3), `mask` uint8 (128, 128), `label`, `meta`.
-
-    Raises:
-        ParamsError: no such kind.
-        DataError: a listed emoji is not there.
-    """
+    """Yield one split: `image` uint8 (128, 128, 3), `mask` uint8 (128, 128), `label`, `meta`."""
     name, look, kind = f"twelve_{params['look']}", LOOKS[params["look"]], params["kind"]
     if kind not in KINDS:
         raise ParamsError(f"{name}: kind is {kind!r}; allowed: {', '.join(KINDS)}")
@@ -134,7 +129,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def rows(split: str, *domains: str) -> list[Row]:
-    """Return the lines of one split and some domains (photo, clipart, emoji, emoji_flat)."""
+    """The lines of one split and some domains (photo, clipart, emoji, emoji_flat)."""
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     return [
@@ -163,7 +158,7 @@ def pictures(name: str, found: list[tuple[Row, Path]]) -> Iterator[Sample | Data
 
 
 def emoji(name: str, split: str, folder: Path) -> list[tuple[Row, Path]]:
-    """Return one drawing of the emoji; files are named by their code points, with or without fe0f.
+    """One drawing of the emoji; files are named by their code points, with or without fe0f.
 
     Args:
         name: of the dataset.
@@ -183,12 +178,12 @@ def emoji(name: str, split: str, folder: Path) -> list[tuple[Row, Path]]:
 
 
 def group(sample: Sample) -> str:
-    """Return the object, which stays in one split, in all looks."""
+    """The object, which stays in one split, in all looks."""
     return str(sample.fields["meta"]["object"])
 
 
 def _on_canvas(picture: Image.Image) -> Image.Image:
-    """Return the image cropped, fitted and centred: RGBA, SIDE x SIDE."""
+    """The image cropped, fitted and centred: RGBA, SIDE x SIDE."""
     visible = picture.getchannel("A").point([0] * VISIBLE + [255] * (256 - VISIBLE))
     picture = picture.crop(visible.getbbox() or (0, 0, *picture.size))
     longest = max(picture.size)

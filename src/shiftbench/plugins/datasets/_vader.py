@@ -36,7 +36,7 @@ GROUPED = ("vader_amazon", "vader_nyt")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which corpus it is."""
+    """The corpus of a variant."""
     return {"PART": options["part"]}
 
 
@@ -46,7 +46,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def group(sample: Sample) -> str:
-    """Return the review or editorial, whose sentences stay in one split; the sentence where the file tells none."""
+    """The review or editorial, whose sentences stay in one split; the sentence where the file tells none."""
     known = sample.key.partition("/")[0] in GROUPED
     return sample.key.rpartition("_")[0] if known else sample.key
 
@@ -66,11 +66,7 @@ def corpus(name: str, folder: Path) -> Iterator[Sample]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, float, str]]:
-    """Yield (id, mean sentiment, text); the files are Latin-1 with tabs between columns.
-
-    Raises:
-        DataError: a line has other columns; the message gives its number.
-    """
+    """Yield (id, mean sentiment, text); the files are Latin-1 with tabs between columns."""
     for number, line in enumerate(path.read_text(encoding="latin-1").split("\n"), 1):
         if not line.strip():
             continue

@@ -45,7 +45,7 @@ Row = dict[str, str]
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user provides: path -> description."""
     root = _root(params)
     table = "the table of Camelyon17-WILDS 1.0"
     return {str(root / "metadata.csv"): table, str(root / "patches"): "its patches, 10.7 GB packed"}
@@ -55,11 +55,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield a split in the order of keys: `image` uint8 (96, 96, 3), `label`, `meta`.
 
     A patch that is missing or broken, and a label that is neither 0 nor 1, are yielded as errors.
-
-    Raises:
-        ParamsError: no path.
-        DataError: the table is missing, lacks a column or has another number of rows than `counts` says.
-        DuplicateKeyError: two rows name one patch.
     """
     root = _root(params)
     rows = sorted(((_patch(row), row) for row in _rows(root) if split_of(row) == split), key=lambda r: r[0])
@@ -78,7 +73,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def split_of(row: Row) -> str:
-    """Return the split that a row of the table belongs to; empty: none."""
+    """The split that a row of the table belongs to; empty: none."""
     center = int(row["center"])
     if center in (VAL_CENTER, TEST_CENTER):
         return "val" if center == VAL_CENTER else "test"
@@ -104,7 +99,7 @@ def _rows(root: Path) -> Iterator[Row]:
 
 
 def _patch(row: Row) -> str:
-    """Return the path of a patch below `patches`, without its suffix."""
+    """The path of a patch below `patches`, without its suffix."""
     person = f"patient_{row['patient']}_node_{row['node']}"
     return f"{person}/patch_{person}_x_{row['x_coord']}_y_{row['y_coord']}"
 

@@ -49,12 +49,7 @@ PARAMS: dict[str, object] = {
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield `train` or `test`: `image` uint8 (height, width, 3) and `poses`, of one person.
-
-    Raises:
-        ParamsError: an option that is out of range.
-        DataError: the photos are not there.
-    """
+    """Yield `train` or `test`: `image` uint8 (height, width, 3) and `poses`, of one person."""
     check(params)
     name = params.get("name", "capsule_bodies")
     for number in range(params[split]):
@@ -67,7 +62,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def sample(
     key: str, body: _bodies.Body, rng: RandomStream, sources: dict[str, Path], photos: list[str], params: dict[str, Any]
 ) -> Sample:
-    """Return the picture of a body on a piece of one of some photos."""
+    """The picture of a body on a piece of one of some photos."""
     size = params["height"], params["width"]
     right, down = (2 * float(word) - 1 for word in rng.uniform(2))
     view = _bodies.fitted(body, *size, params["share"], (right, down))

@@ -50,12 +50,7 @@ Entry = dict[str, Any]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the categories in the order of their numbers, or those of `names`.
-
-    Raises:
-        ParamsError: a name that no category has.
-        DataError: see `samples`.
-    """
+    """The names of the categories in the order of their numbers, or those of `names`."""
     found = list(_categories(params, "test").values())
     for name in params["names"]:
         if name not in found:
@@ -64,13 +59,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w, 3), `boxes`, `meta` with the domain; a bad image as its error.
-
-    Raises:
-        ParamsError: no root is given, or a domain twice.
-        DataError: a file is missing or no JSON of this layout; an image number twice; an annotation of an image or a
-            category that is not there; domains with other categories.
-    """
+    """Yield `train` or `test`: `image` uint8 (h, w, 3), `boxes`, `meta` with the domain; a bad image as its error."""
     names = {name: label for label, name in enumerate(classes(params, sources))}
     _categories(params, split)  # the same in all domains
     for domain in _domains(params):
@@ -84,7 +73,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user provides: path -> description."""
     found = {}
     for domain in _domains(params):
         found[str(_file(params, "annotations", split, domain))] = "COCO JSON of images and boxes"
@@ -114,7 +103,7 @@ def _file(params: dict[str, Any], option: str, split: str, domain: str) -> Path:
 
 
 def read(file: Path) -> dict[str, list[Entry]]:
-    """Return the content of a JSON file of COCO's layout."""
+    """The content of a JSON file of COCO's layout."""
     if not file.is_file():
         raise DataError(f"{file} is missing; set root, and annotations where the file has another name")
     try:
@@ -130,7 +119,7 @@ def read(file: Path) -> dict[str, list[Entry]]:
 
 
 def _categories(params: dict[str, Any], split: str) -> dict[int, str]:
-    """Return the categories, number -> name, in the order of their numbers."""
+    """The categories, number -> name, in the order of their numbers."""
     found: dict[int, str] = {}
     first = None
     for domain in _domains(params):
@@ -160,7 +149,7 @@ def _named(categories: list[Entry], file: Path) -> dict[int, str]:
 
 
 def _images(content: dict[str, list[Entry]], file: Path) -> list[Entry]:
-    """Return the images in the order of their keys."""
+    """The images in the order of their keys."""
     found: dict[str, Entry] = {}
     for entry in content["images"]:
         if "id" not in entry or "file_name" not in entry:
@@ -175,13 +164,13 @@ def _images(content: dict[str, list[Entry]], file: Path) -> list[Entry]:
 
 
 def number_of(identity: Any) -> str:
-    """Return the part of a key that an image's number makes: numbers with twelve digits, as COCO's files have."""
+    """The part of a key that an image's number makes: numbers with twelve digits, as COCO's files have."""
     text = f"{identity:012d}" if isinstance(identity, int) else str(identity)
     return text.replace(".", "_")
 
 
 def _boxes(content: dict[str, list[Entry]], labels: dict[int, int | None], file: Path) -> dict[Any, list[Box]]:
-    """Return the boxes of each image, by its number, in the order of the file."""
+    """The boxes of each image, by its number, in the order of the file."""
     found: dict[Any, list[Box]] = {entry.get("id"): [] for entry in content["images"]}
     for note in content["annotations"]:
         what = f"{file}: annotation {note.get('id')}"

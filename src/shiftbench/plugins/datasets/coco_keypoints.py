@@ -52,23 +52,13 @@ Entry = dict[str, Any]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the joints.
-
-    Raises:
-        DataError: see `samples`.
-    """
+    """The names of the joints."""
     file = _file(params, "annotations", "test")
     return _person(coco_json.read(file), file)[1]
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w, 3) and `poses`; a bad image as its error.
-
-    Raises:
-        ParamsError: no root is given, or an option is unknown.
-        DataError: a file is missing or no JSON of this layout; an image number twice; an annotation of an image that
-            is not there, or without one triple for each joint.
-    """
+    """Yield `train` or `test`: `image` uint8 (h, w, 3) and `poses`; a bad image as its error."""
     if params["persons"] not in PERSONS:
         raise ParamsError(f"coco_keypoints: persons is {params['persons']!r} ({near(params['persons'], PERSONS)})")
     file, folder = _file(params, "annotations", split), _file(params, "images", split)
@@ -83,7 +73,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user provides: path -> description."""
     return {
         str(_file(params, "annotations", split)): "COCO JSON of persons' keypoints",
         str(_file(params, "images", split)): "its images",
@@ -100,7 +90,7 @@ def _file(params: dict[str, Any], option: str, split: str) -> Path:
 
 
 def _person(content: dict[str, list[Entry]], file: Path) -> tuple[Any, tuple[str, ...]]:
-    """Return the number of the category that has keypoints, and their names."""
+    """The number of the category that has keypoints, and their names."""
     found = [one for one in content["categories"] if one.get("keypoints")]
     if len(found) != 1:
         raise DataError(
@@ -122,7 +112,7 @@ def _images(content: dict[str, list[Entry]], file: Path) -> dict[str, Entry]:
 
 
 def _poses(content: dict[str, list[Entry]], file: Path) -> dict[Any, list[Pose]]:
-    """Return the persons of each image, by its number, in the order of the file."""
+    """The persons of each image, by its number, in the order of the file."""
     person, names = _person(content, file)
     found: dict[Any, list[Pose]] = {entry.get("id"): [] for entry in content["images"]}
     for note in content["annotations"]:

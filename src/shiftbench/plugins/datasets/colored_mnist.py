@@ -55,16 +55,12 @@ Pixels = NDArray[np.uint8]
 
 
 def name_of(e: float) -> str:
-    """Return an environment's name: `e05` for 0.05, `e12_5` for 0.125."""
+    """An environment's name: `e05` for 0.05, `e12_5` for 0.125."""
     return f"e{100 * e:04.1f}".removesuffix(".0").replace(".", "_")
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield a split: `image` uint8 (14, 14, 3) whose third channel is 0, `label`, `meta` with environment and cluster.
-
-    Raises:
-        ParamsError: a probability outside [0, 1], or environments of equal names.
-    """
+    """Yield a split: `image` uint8 (14, 14, 3), third channel 0, `label`, `meta` with environment and cluster."""
     _check(params)
     images, digits, numbers = _originals(split, sources["mnist"], params)
     for e, turn in _environments(split, params):
@@ -85,7 +81,7 @@ def coloured(
     label_words: NDArray[np.float32],
     colour_words: NDArray[np.float32],
 ) -> tuple[Pixels, NDArray[np.int64]]:
-    """Return pictures uint8 (n, 14, 14, 3) and labels int64 (n,) of one environment.
+    """Pictures uint8 (n, 14, 14, 3) and labels int64 (n,) of one environment.
 
     Args:
         images: uint8 (n, 28, 28).
@@ -115,7 +111,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _originals(split: str, folder: Path, params: dict[str, Any]) -> tuple[Pixels, NDArray[np.uint8], NDArray[np.int64]]:
-    """Return images, digits and their positions in the file, as many as `params` says."""
+    """Images, digits and their positions in the file, as many as `params` says."""
     prefix = _idx.FILES["test" if split == "val" else "train"]
     images = read_idx(folder / f"{prefix}-images-idx3-ubyte")
     digits = read_idx(folder / f"{prefix}-labels-idx1-ubyte")
@@ -130,7 +126,7 @@ def _originals(split: str, folder: Path, params: dict[str, Any]) -> tuple[Pixels
 
 
 def _environments(split: str, params: dict[str, Any]) -> list[tuple[float, tuple[int, None, int]]]:
-    """Return each environment's e, and which images it takes: first, end and step."""
+    """Each environment's e, and which images it takes: first, end and step."""
     own, tests = params["environments"], params["tests"]
     if split == "train":
         return [(e, (turn, None, len(own))) for turn, e in enumerate(own)]

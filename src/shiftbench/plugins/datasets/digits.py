@@ -34,11 +34,7 @@ SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield all images in the file's order: `image` uint8 (28, 28), `label` 0 to 9.
-
-    Raises:
-        ChecksumError: the installed scikit-learn ships other bytes.
-    """
+    """Yield all images in the file's order: `image` uint8 (28, 28), `label` 0 to 9."""
     raw = check_file(_file(), SHA256, "install a scikit-learn that ships the known file")
     rows = np.array([line.split(",") for line in gzip.decompress(raw).decode().split()], dtype=float)
     coarse = rows[:, :64].astype(np.uint16).reshape(-1, 8, 8) * 255 // 16
@@ -54,6 +50,6 @@ def _file() -> Path:
 
 
 def _enlarge(picture: np.ndarray) -> np.ndarray:
-    """Return uint8 (28, 28) of uint8 (8, 8)."""
+    """Uint8 (28, 28) of uint8 (8, 8)."""
     large = Image.fromarray(picture).resize((20, 20), Image.Resampling.BICUBIC)
     return np.pad(np.asarray(large), 4)

@@ -31,12 +31,12 @@ PARAMS = _held_out.PARAMS
 
 
 def kept(params: dict[str, Any]) -> list[int]:
-    """Return the labels in Fashion-MNIST of the classes of a part, ascending."""
+    """The labels in Fashion-MNIST of the classes of a part, ascending."""
     return _held_out.kept(PART_OF, len(fashion_mnist.CLASSES), params)
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the part's classes."""
+    """The names of the part's classes."""
     return tuple(fashion_mnist.CLASSES[label] for label in kept(params))
 
 

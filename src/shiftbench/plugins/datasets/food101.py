@@ -30,7 +30,7 @@ PARAMS: dict[str, object] = {"root": ""}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the dishes, in the order of the authors' list."""
+    """The names of the dishes, in the order of the authors' list."""
     return tuple(_official.lines(_official.root("food101", params) / "meta/classes.txt"))
 
 
@@ -45,6 +45,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     root = _official.root("food101", params)
     return {str(root / f"meta/{split}.txt"): "list of images", str(root / "images"): "the images"}

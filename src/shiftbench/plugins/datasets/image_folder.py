@@ -35,17 +35,12 @@ _TIFF = (".tif", ".tiff")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the class folders, sorted."""
+    """The names of the class folders, sorted."""
     return _classes(_folders(params))
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3), `label`; a bad image as its error.
-
-    Raises:
-        ParamsError: no path is given.
-        DataError: the path holds no class folders, or train and test hold other classes.
-    """
+    """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3), `label`; a bad image as its error."""
     folders = _folders(params)
     names = _classes(folders)
     unknown = sorted(_with_pictures(folders[split]) - set(names))
@@ -64,11 +59,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
-    """Return a picture upright.
-
-    Raises:
-        DataError: it cannot be read, or nobody knows which of its values is white; the message begins with `key`.
-    """
+    """A picture upright."""
     if told := files.looks(path):
         raise DataError(f"{key}: the image ({path}) cannot be read: {told}")
     if path.suffix.lower() in _TIFF and open_picture(path, key).mode in ("F", "I"):
@@ -79,7 +70,7 @@ def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
 
 
 def ignored(params: dict[str, Any]) -> str:
-    """Return in words what below `path` is no sample, or nothing."""
+    """In words what below `path` is no sample, or nothing."""
     found: Counter[str] = Counter()
     examples: dict[str, str] = {}
     folders = _folders(params)
@@ -94,7 +85,7 @@ def ignored(params: dict[str, Any]) -> str:
 
 
 def _why_ignored(path: Path, folder: Path, classes: set[str]) -> str:
-    """Return why a file or folder is no sample, in words; empty for samples and for what lies in something ignored."""
+    """Reason why a file or folder is no sample; empty for samples and for content of an ignored folder."""
     if not _visible(path.relative_to(folder).parent):
         return ""
     if not _visible(Path(path.name)):
@@ -117,14 +108,14 @@ def _is_sample(path: Path, folder: Path) -> bool:
 
 
 def _with_pictures(folder: Path) -> set[str]:
-    """Return the names of the folders that hold a picture."""
+    """The names of the folders that hold a picture."""
     return {
         name for name in list_classes(folder) if any(_is_sample(path, folder) for path in (folder / name).rglob("*"))
     }
 
 
 def _classes(folders: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the class folders, sorted: those of `train`, without those that hold no picture anywhere."""
+    """The names of the class folders, sorted: those of `train`, without those that hold no picture anywhere."""
     full = set().union(*map(_with_pictures, set(folders.values())))
     found = tuple(name for name in list_classes(folders["train"]) if name in full)
     if not found:
@@ -136,7 +127,7 @@ def _classes(folders: dict[str, Path]) -> tuple[str, ...]:
 
 
 def _key_of(prefix: str, path: Path, folder: Path) -> str:
-    """Return the key of a picture, as `class_samples` makes it."""
+    """The key of a picture, as `class_samples` makes it."""
     stem = path.relative_to(folder).with_suffix("").as_posix().replace(".", "_")
     return f"{prefix}/{stem}"
 
@@ -146,7 +137,7 @@ def _in_test(key: str) -> bool:
 
 
 def _folders(params: dict[str, Any]) -> dict[str, Path]:
-    """Return the folder of each native split: the same one when they are not separate."""
+    """The folder of each native split: the same one when they are not separate."""
     if not params["path"]:
         raise ParamsError("image_folder: option path is missing; give the folder that holds the class folders")
     path = Path(params["path"]).expanduser()

@@ -61,17 +61,13 @@ _INTEGER = re.compile(r"-?[0-9]+")
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the dataset whose classes the labels are."""
+    """The dataset whose classes the labels are."""
     named = params["classes"]
     return [("datasets", named)] if isinstance(named, str) and named != FOLDERS else []
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the classes; of an OOD set one name that no model has.
-
-    Raises:
-        DataError: with `classes: folders`, the labels of the train list are not one folder each, counted from 0.
-    """
+    """The names of the classes; of an OOD set one name that no model has."""
     named = params["classes"]
     if named is None:
         return ("out_of_distribution",)
@@ -89,11 +85,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield a split in the order of keys: `image` uint8 (h, w) or (h, w, 3), `label` (0 in an OOD set).
 
     An image that is missing or broken and a label out of range are yielded as errors that name list and line.
-
-    Raises:
-        ParamsError: no root, or no list for the split.
-        DataError: the list is missing, empty or of another length, or a line is no `path label`.
-        DuplicateKeyError: two lines give one key.
     """
     file, images = _list(split, params), _root(params) / params["images"]
     count = None if params["classes"] is None else len(classes(params, sources))
@@ -109,7 +100,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     count = params["counts"].get(split)
     images = str(_root(params) / params["images"])
     many = "images" if count is None else f"{count:,} images"
@@ -118,7 +109,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 
 def _folders(file: Path) -> tuple[str, ...]:
-    """Return the folder of each label of a list, in the order of the labels."""
+    """The folder of each label of a list, in the order of the labels."""
     found = {(line.label, PurePosixPath(line.path).parent.name) for line in _lists.lines(file, "image_list")}
     names = dict(found)
     counted = {str(number) for number in range(len(found))}
@@ -145,7 +136,7 @@ def _list(split: str, params: dict[str, Any]) -> Path:
 
 
 def _lines(split: str, params: dict[str, Any]) -> list[Line]:
-    """Return the lines of a list, without those of the lists that `without` names."""
+    """The lines of a list, without those of the lists that `without` names."""
     file = _list(split, params)
     lines = _lists.lines(file, "image_list")
     expected = params["counts"].get(split, len(lines) or 1)

@@ -36,19 +36,14 @@ FOLDERS = {"train": "train", "test": "val"}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the thousand class names, in the order of the synsets."""
+    """The thousand class names, in the order of the synsets."""
     from torchvision.models import ResNet50_Weights
 
     return tuple(ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3) of any size, `label` 0 to 999.
-
-    Raises:
-        ParamsError: no root is given, or a square larger than the image is asked for.
-        DataError: a folder is no synset of ImageNet-1k, or (when `complete`) one is missing.
-    """
+    """Yield `train` or `test`: `image` uint8 (h, w) or (h, w, 3) of any size, `label` 0 to 999."""
     if not params["root"]:
         raise ParamsError("imagenet: option root is missing; give the folder that holds train/ and val/")
     folder = Path(params["root"]).expanduser() / FOLDERS[split]
@@ -58,7 +53,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     folder = Path(params["root"]).expanduser() / FOLDERS[split]
     return {str(folder): "images in a folder per synset"}
 

@@ -68,13 +68,13 @@ Row = dict[str, str]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the classes; of an OOD set one name that no model has."""
+    """The names of the classes; of an OOD set one name that no model has."""
     named = params["classes"]
     return ("out_of_distribution",) if named is None else tuple(map(str, named))
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     root = _root(params)
     tables = {str(root / name): "table of images" for name in params["tables"]}
     return {**tables, str(root / params["images"]): "the images"}
@@ -84,11 +84,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield a split in the order of keys: `image` uint8 (h, w) or (h, w, 3), `label`, `meta` with the group.
 
     An image that is missing or broken and a label out of range are yielded as errors.
-
-    Raises:
-        ParamsError: no root, tables or such a column.
-        DataError: a table is missing, or another number of rows fits than `counts` says.
-        DuplicateKeyError: two rows give one key.
     """
     root, count = _root(params) / params["images"], len(classes(params, {}))
     rows = [row for row in _rows(params) if _fits(row, split, params)]
@@ -113,7 +108,7 @@ def _root(params: dict[str, Any]) -> Path:
 
 
 def _rows(params: dict[str, Any]) -> list[Row]:
-    """Return the rows of the first table, each with what the others say of the same image."""
+    """The rows of the first table, each with what the others say of the same image."""
     column = params["columns"]["image"]
     first, *others = [_table(_root(params) / name) for name in params["tables"]]
     wanted = {*params["columns"].values(), *params["groups"], *params["where"]}

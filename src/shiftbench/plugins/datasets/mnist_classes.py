@@ -29,7 +29,7 @@ def _kept(params: dict[str, Any]) -> list[int]:
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the part's classes."""
+    """The names of the part's classes."""
     return tuple(mnist.CLASSES[label] for label in _kept(params))
 
 

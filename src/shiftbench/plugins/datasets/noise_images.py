@@ -48,23 +48,23 @@ Shape = tuple[int, int, int]
 
 
 def uniform(rng: RandomStream, shape: Shape) -> Pixels:
-    """Return the upper bytes of 16-bit words."""
+    """The upper bytes of 16-bit words."""
     return _raw(rng, shape, 8)
 
 
 def gaussian(rng: RandomStream, shape: Shape) -> Pixels:
-    """Return clipped normal values."""
+    """Clipped normal values."""
     levels: NDArray[np.float32] = rng.normal(shape) * np.float32(63.75) + np.float32(127.5)
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
 def rademacher(rng: RandomStream, shape: Shape) -> Pixels:
-    """Return black or white."""
+    """Black or white."""
     return np.where(_raw(rng, shape, 15) > 0, 255, 0).astype(np.uint8)
 
 
 def blobs(rng: RandomStream, shape: Shape) -> Pixels:
-    """Return blurred coins, edges repeated, cut at 0.75."""
+    """Blurred coins, edges repeated, cut at 0.75."""
     field = (rng.uniform(shape) < 0.7).astype(np.int64)
     for axis in (0, 1):
         pad = [(len(TAPS) // 2,) * 2 if at == axis else (0, 0) for at in range(3)]
@@ -75,7 +75,7 @@ def blobs(rng: RandomStream, shape: Shape) -> Pixels:
 
 
 def _raw(rng: RandomStream, shape: Shape, dropped: int) -> Pixels:
-    """Return 16-bit words without their last `dropped` bits."""
+    """16-bit words without their last `dropped` bits."""
     drawn: Pixels = (rng.words16(math.prod(shape)) >> dropped).astype(np.uint8)
     return drawn.reshape(shape)
 
@@ -86,16 +86,12 @@ KINDS: dict[str, Callable[[RandomStream, Shape], Pixels]] = {
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the one class, named after the kind."""
+    """The one class, named after the kind."""
     return (f"{_kind(params)}_noise",)
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield `count` images: `image` uint8 (size, size), or (size, size, 3) for 3 channels; `label` 0.
-
-    Raises:
-        ParamsError: an unknown kind, channels that are not 1 or 3, or a count or size below 1.
-    """
+    """Yield `count` images: `image` uint8 (size, size), or (size, size, 3) for 3 channels; `label` 0."""
     make, shape = KINDS[_kind(params)], (params["size"], params["size"], params["channels"])
     if shape[2] not in (1, 3) or min(params["count"], shape[0]) < 1:
         raise ParamsError(

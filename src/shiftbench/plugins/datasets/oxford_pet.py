@@ -30,7 +30,7 @@ LISTS = {"train": "trainval", "test": "test"}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the breeds, in the order of their numbers."""
+    """The names of the breeds, in the order of their numbers."""
     found = {int(label): _breed(name) for name, label, *_ in _lines("train", params)}
     return tuple(found[number] for number in sorted(found))
 
@@ -43,7 +43,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     root = _official.root("oxford_pet", params)
     lists = root / f"annotations/{LISTS[split]}.txt"
     return {str(lists): "list of images", str(root / "images"): "the images"}

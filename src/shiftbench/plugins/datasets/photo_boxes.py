@@ -31,11 +31,7 @@ PARAMS: dict[str, object] = {}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield `test`: `image` uint8 (h, w, 3) and `boxes`.
-
-    Raises:
-        DataError: the source is not there, or not whole.
-    """
+    """Yield `test`: `image` uint8 (h, w, 3) and `boxes`."""
     found: dict[str, list[Box]] = {}
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

@@ -41,7 +41,7 @@ Patches = NDArray[np.uint8]
 
 
 def group(sample: Sample) -> str:
-    """Return the place, which is in one split only."""
+    """The place, which is in one split only."""
     return CLASSES[int(sample.fields["label"])]
 
 
@@ -49,10 +49,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield the patches of a split, row by row of each photo.
 
     `image` is uint8 (size, size), or (size, size, 3) unless `grey`; `label` the place; `meta` holds the cluster.
-
-    Raises:
-        ParamsError: side, shorter and size do not lie in this order: 1 <= size <= side <= shorter.
-        DataError: a photo cannot be read.
     """
     if not 1 <= params["size"] <= params["side"] <= params["shorter"]:
         raise ParamsError(
@@ -76,7 +72,7 @@ def _split(part: str, place: str) -> str:
 
 
 def _patches(file: Path, params: dict[str, Any]) -> Patches:
-    """Return all patches of a photo: uint8 (n, size, size) or (n, size, size, 3)."""
+    """All patches of a photo: uint8 (n, size, size) or (n, size, size, 3)."""
     side, size = params["side"], params["size"]
     photo = open_picture(file, f"photo_patches: {file.name}")
     photo = photo.convert("L" if params["grey"] else "RGB")

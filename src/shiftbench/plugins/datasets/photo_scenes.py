@@ -53,11 +53,7 @@ PARAMS: dict[str, object] = {
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the classes that have boxes.
-
-    Raises:
-        ParamsError: a name that Fashion-MNIST does not have, or two of one.
-    """
+    """The classes that have boxes."""
     return _named(params["names"] or fashion_mnist.CLASSES, "names")
 
 
@@ -71,7 +67,7 @@ def _named(names: Sequence[str], option: str) -> tuple[str, ...]:
 
 
 def look(split: str, params: dict[str, Any]) -> _scenes.Look:
-    """Return how the scenes of a split look.
+    """Look of the scenes of a split.
 
     Raises:
         ParamsError: no scene can look like that, or a photo is in both splits.
@@ -91,7 +87,7 @@ def _frozen(value: Any) -> Any:
 
 
 def items(split: str, names: Sequence[str], pasted: Sequence[str], folder: Path) -> _scenes.Items:
-    """Return the items of a split that are pasted; labels are indices into `names`, -1 for others."""
+    """The items of a split that are pasted; labels are indices into `names`, -1 for others."""
     pixels = read_idx(folder / f"{FILES[split]}-images-idx3-ubyte")
     labels = read_idx(folder / f"{FILES[split]}-labels-idx1-ubyte").astype(np.int64)
     kept = np.isin(labels, [fashion_mnist.CLASSES.index(name) for name in pasted])
@@ -100,12 +96,7 @@ def items(split: str, names: Sequence[str], pasted: Sequence[str], folder: Path)
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield `train` or `test`: `image` uint8 (side, side, 3) and `boxes`.
-
-    Raises:
-        ParamsError: an option that is out of range.
-        DataError: an original is not there.
-    """
+    """Yield `train` or `test`: `image` uint8 (side, side, 3) and `boxes`."""
     names = classes(params, sources)
     pasted = _named(params["pasted"] or names, "pasted")
     drawn = items(split, names, pasted, sources[fashion_mnist.SOURCES[0]])

@@ -32,11 +32,7 @@ PARAMS: dict[str, object] = {"of": ["zone_scenes"], "each": 0, "as_many_as": [],
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of all parts, and for training of those that it shall be as many as.
-
-    Raises:
-        ParamsError: `each` and `as_many_as`.
-    """
+    """The shards of the same split of all parts, and for training of those that it shall be as many as."""
     if params["each"] and params["as_many_as"]:
         raise ParamsError("pooled: each and as_many_as say the same; give one of them")
     counted = params["as_many_as"] if params.get("split", "train") == "train" else []
@@ -44,11 +40,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
-    """Return the classes, which all parts have.
-
-    Raises:
-        ParamsError: two parts have other classes.
-    """
+    """The classes, which all parts have."""
     folders = _made.folders(inputs)
     found = {name: shards.manifest(folders[name])["classes"] for name in params["of"]}
     first = params["of"][0]
@@ -71,7 +63,7 @@ def samples(
 
 
 def _each(params: Mapping[str, Any], folders: Mapping[str, Path]) -> int:
-    """Return how many training samples of each part are kept; 0: all."""
+    """Number of training samples that each part keeps; 0: all."""
     if not params["as_many_as"]:
         return int(params["each"])
     fewest = min(int(shards.manifest(folders[name])["samples"]) for name in params["as_many_as"])
@@ -84,7 +76,7 @@ def _each(params: Mapping[str, Any], folders: Mapping[str, Path]) -> int:
 
 
 def _chosen(folder: Path, each: int) -> set[str] | None:
-    """Return the keys that are kept, a nested part by their hash (`splits.subset`); None: all."""
+    """The keys that are kept, a nested part by their hash (`splits.subset`); None: all."""
     if not each:
         return None
     keys = (entry.key for entry in shards.index(folder))

@@ -38,7 +38,7 @@ PARAMS: dict[str, object] = {
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     if not params["path"]:
         return {}
     file = Path(params["path"]).expanduser() / f"{split}.jsonl"
@@ -46,12 +46,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
-    """Yield the questions of a split, in the order of the lines.
-
-    Raises:
-        ParamsError: no path is given.
-        DataError: a line is none of that form; names file and line.
-    """
+    """Yield the questions of a split, in the order of the lines."""
     if not params["path"]:
         raise ParamsError("questions: option path is missing; name the folder of train.jsonl and test.jsonl")
     file = Path(params["path"]).expanduser() / f"{split}.jsonl"
@@ -65,7 +60,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _read(line: str, where: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the object of a line."""
+    """The object of a line."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -47,18 +47,14 @@ PARAMS: dict[str, object] = {
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the classes.
-
-    Raises:
-        ParamsError: there are none.
-    """
+    """The names of the classes."""
     if not params["classes"]:
         raise ParamsError("text_table: name the `classes`, in the order of the labels")
     return tuple(map(str, params["classes"]))
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user provides for a native split: path -> description."""
     return {str(_file(split, params)): "table of texts"}
 
 
@@ -66,10 +62,6 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """Yield a split in the order of its rows: `text` str, `label` int.
 
     A label that is no class is yielded as an error.
-
-    Raises:
-        ParamsError: no root, no file of the split, or no such column.
-        DataError: the file is missing, or has another number of samples than `counts` says.
     """
     count, made = len(classes(params, {})), 0
     for number, row in enumerate(_rows(_file(split, params), params)):

@@ -32,12 +32,12 @@ FLIPS = {"none": None, "left_right": 1, "up_down": 0}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of the other dataset."""
+    """The shards of the same split of the other dataset."""
     return _made.needs(params, [params["of"]])
 
 
 def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
-    """Return the other dataset's class names, each after `prefix`."""
+    """The other dataset's class names, each after `prefix`."""
     about = shards.manifest(_made.folders(inputs)[params["of"]])
     return tuple(f"{params['prefix']}{name}" for name in about["classes"])
 
@@ -45,11 +45,7 @@ def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapp
 def samples(
     split: str, sources: Mapping[str, Path], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
 ) -> Iterator[Sample]:
-    """Yield one split, each sample with the other's key after the own name.
-
-    Raises:
-        ParamsError: `flip` is none of those known.
-    """
+    """Yield one split, each sample with the other's key after the own name."""
     if params["flip"] not in FLIPS:
         raise ParamsError(f"transformed: flip is {params['flip']!r}; {near(params['flip'], FLIPS)}")
     for sample in shards.read(_made.folders(inputs)[params["of"]]):

@@ -31,16 +31,12 @@ PARAMS: dict[str, object] = {"of": ["digits", "noise_images"], "each": 0, "licen
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of all parts."""
+    """The shards of the same split of all parts."""
     return _made.needs(params, params["of"])
 
 
 def classes(params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path]) -> tuple[str, ...]:
-    """Return the class names of all parts, one part after the other.
-
-    Raises:
-        ParamsError: two parts have a class of one name.
-    """
+    """The class names of all parts, one part after the other."""
     names = [name for part in _parts(params, inputs).values() for name in part]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

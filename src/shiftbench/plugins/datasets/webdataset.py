@@ -31,24 +31,14 @@ PARAMS: dict[str, object] = {"path": "", "image": "jpg;jpeg;png;webp", "label": 
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the class names that params gives.
-
-    Raises:
-        ParamsError: none are given.
-    """
+    """The class names that params gives."""
     if not params["classes"]:
         raise ParamsError("webdataset: option classes is missing; list the names in the order of the labels")
     return tuple(map(str, params["classes"]))
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield all samples in the order of the shards; a bad one is yielded as its error.
-
-    Raises:
-        ParamsError: no path is given.
-        DataError: a shard is missing or damaged.
-        DuplicateKeyError: two samples have one key.
-    """
+    """Yield all samples in the order of the shards; a bad one is yielded as its error."""
     prefix = f"{params.get('name', 'webdataset')}/all"
     count = len(classes(params, sources))
     seen: set[str] = set()

@@ -48,7 +48,7 @@ PARAMS: dict[str, object] = {"root": "", "without": list(GROUPS), "parts": ["goo
 
 
 def removed(groups: list[str]) -> frozenset[str]:
-    """Return the synsets of groups.
+    """The synsets of groups.
 
     Raises:
         ParamsError: there is no such group.
@@ -62,7 +62,7 @@ def removed(groups: list[str]) -> frozenset[str]:
 
 
 def queries(info: Path, groups: list[str]) -> list[str]:
-    """Return the folders of the queries whose synset is in none of the groups, sorted.
+    """The folders of the queries whose synset is in none of the groups, sorted.
 
     Raises:
         DataError: one of the two files is missing, or a query names a synset that is not listed.
@@ -83,7 +83,7 @@ def queries(info: Path, groups: list[str]) -> list[str]:
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return one name that no model has: nobody reads the label."""
+    """One name that no model has: nobody reads the label."""
     return ("out_of_distribution",)
 
 
@@ -98,7 +98,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user provides: path -> description."""
     root = _root(params)
     pictures = {str(root / part): "resized images, a folder per query" for part in params["parts"]}
     return {str(root / "info"): "synsets.txt and queries_synsets_map.txt", **pictures}

@@ -37,12 +37,7 @@ PARAMS: dict[str, object] = {"path": "", "like": "", "test_split": "val", "unlab
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of `like`, or of the dataset itself.
-
-    Raises:
-        ParamsError: no path is given.
-        DataError: the yaml file is not there, or names no classes.
-    """
+    """The names of `like`, or of the dataset itself."""
     file = Path(params["like"] or _path(params))
     names = read(file).get("names")
     if isinstance(names, dict):
@@ -55,12 +50,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
-    """Yield `train` or `test`: `image` uint8 (h, w, 3) and `boxes`; a bad image or label file as its error.
-
-    Raises:
-        ParamsError: no path is given.
-        DataError: a yaml file or folder is not there, or a folder holds no images.
-    """
+    """Yield `train` or `test`: `image` uint8 (h, w, 3) and `boxes`; a bad image or label file as its error."""
     count = len(classes(params, sources))
     folder = folder_of(split, params)
     files = sorted(
@@ -81,7 +71,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user provides: path -> description."""
     path = _path(params)
     if not path.is_file():
         return {str(path): "YOLO's yaml file"}
@@ -95,7 +85,7 @@ def _path(params: dict[str, Any]) -> Path:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return what a yaml file of YOLO's says.
+    """Content of a yaml file of YOLO.
 
     Raises:
         DataError: it is not there, or no mapping.
@@ -112,7 +102,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def folder_of(split: str, params: dict[str, Any]) -> Path:
-    """Return the folder of the images of a split.
+    """The folder of the images of a split.
 
     Raises:
         DataError: the yaml file names none, or it is not there.
@@ -128,7 +118,7 @@ def folder_of(split: str, params: dict[str, Any]) -> Path:
 
 
 def labels_of(image: Path) -> Path:
-    """Return the text file of an image's boxes, whether it is there or not.
+    """The text file of an image's boxes, whether it is there or not.
 
     Raises:
         DataError: no folder of the path is called `images`.
@@ -141,7 +131,7 @@ def labels_of(image: Path) -> Path:
 
 
 def boxes(file: Path | None, shape: tuple[int, ...], classes: int) -> list[dict[str, Any]]:
-    """Return the boxes of a text file in pixels of an image (h, w, ...), cut off at its edges; none without the file.
+    """The boxes of a text file in pixels of an image (h, w, ...), cut off at its edges; none without the file.
 
     Raises:
         DataError: a line is no box; names file and line.

@@ -21,7 +21,7 @@ ROWS = 1_024
 
 
 def energies(rows: Rows, logits: Callable[[Rows], Floats]) -> Floats:
-    """Return -log sum over classes of exp(logits), float64 (n,); higher = more OOD.
+    """-log sum over classes of exp(logits), float64 (n,); higher = more OOD.
 
     Args:
         rows: to be scored.
@@ -32,7 +32,7 @@ def energies(rows: Rows, logits: Callable[[Rows], Floats]) -> Floats:
 
 
 def finite(rows: Rows) -> NDArray[np.float32]:
-    """Return the features of a block, float32 (n, d).
+    """The features of a block, float32 (n, d).
 
     Raises:
         DataError: one is not finite; names the sample.
@@ -47,7 +47,7 @@ def finite(rows: Rows) -> NDArray[np.float32]:
 
 
 def checked(percentile: float, name: str = "percentile") -> float:
-    """Return a percentile in [0, 100).
+    """A percentile in [0, 100).
 
     Raises:
         ParamsError: it lies outside.
@@ -58,7 +58,7 @@ def checked(percentile: float, name: str = "percentile") -> float:
 
 
 def how_many(width: int, percentile: float, name: str = "percentile") -> int:
-    """Return k = width - round(width * percentile / 100), a half rounded to even, as in OpenOOD.
+    """K = width - round(width * percentile / 100), a half rounded to even, as in OpenOOD.
 
     Raises:
         ParamsError: the percentile lies outside [0, 100), or leaves none.
@@ -103,7 +103,7 @@ def largest(features: NDArray[np.float32], percentile: float) -> Marks:
 
 
 def inflation(rows: Rows, features: Floats, kept: Floats) -> Floats:
-    """Return the sum of all activations over that of the kept ones, float64 (n, 1).
+    """The sum of all activations over that of the kept ones, float64 (n, 1).
 
     It is 1 to d / k for non-negative activations, and never more than d / k.
 
@@ -123,7 +123,7 @@ def inflation(rows: Rows, features: Floats, kept: Floats) -> Floats:
 
 
 def percentiles(rows: Rows, wanted: list[float]) -> Floats:
-    """Return percentiles of all feature values of all rows, linear between ranks (NumPy's default), float64.
+    """Percentiles of all feature values of all rows, linear between ranks (NumPy's default), float64.
 
     Exact, from memory-mapped features: values are counted by the upper half of their bits, and once more by the lower
     half within each bin that holds a wanted rank. That reads the features twice or a little more, and keeps 65,536
@@ -142,7 +142,7 @@ def percentiles(rows: Rows, wanted: list[float]) -> Floats:
 
 
 def _at_ranks(rows: Rows, ranks: NDArray[np.int64]) -> Floats:
-    """Return the values at ranks (0: the smallest), float64 (len(ranks),)."""
+    """The values at ranks (0: the smallest), float64 (len(ranks),)."""
     ends = np.cumsum(_count(rows, lambda codes: codes >> HALF))
     uppers = np.searchsorted(ends, ranks, side="right").tolist()
     inside = {upper: np.cumsum(_count(rows, partial(_lower_halves, upper))) for upper in set(uppers)}
@@ -154,7 +154,7 @@ def _at_ranks(rows: Rows, ranks: NDArray[np.int64]) -> Floats:
 
 
 def _count(rows: Rows, half: Callable[[Codes], Codes]) -> NDArray[np.int64]:
-    """Return how many of the features have each 16-bit number that `half` makes of their codes."""
+    """Counts of features for each 16-bit number that `half` makes of their codes."""
     counts = np.zeros(1 << 16, dtype=np.int64)
     for block in rows.blocks(ROWS):
         counts += np.bincount(half(_codes(finite(block)).ravel()), minlength=len(counts))
@@ -167,7 +167,7 @@ def _lower_halves(upper: int, codes: Codes) -> Codes:
 
 
 def _codes(values: NDArray[np.float32]) -> Codes:
-    """Return the bits of floats as integers in the same order: negative ones turned round, the others above them."""
+    """The bits of floats as integers in the same order: negative ones turned round, the others above them."""
     bits: Codes = np.ascontiguousarray(values).view(np.uint32)
     codes: Codes = np.where(bits & SIGN, ~bits, bits | SIGN)
     return codes

@@ -14,13 +14,13 @@ Floats = NDArray[np.float64]
 
 
 def scores(rows: Rows, of: Callable[[Rows], Floats]) -> Floats:
-    """Return `of` each block of rows, float64 (n,): logits of all rows in float64 need not fit into memory."""
+    """`of` each block of rows, float64 (n,): logits of all rows in float64 need not fit into memory."""
     parts = [of(block) for block in rows.blocks()]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def logits(rows: Rows) -> Floats:
-    """Return the logits, float64 (n, C).
+    """The logits, float64 (n, C).
 
     Raises:
         DataError: one is not finite; names the sample.
@@ -29,7 +29,7 @@ def logits(rows: Rows) -> Floats:
 
 
 def features(rows: Rows) -> Floats:
-    """Return the features, float64 (n, d).
+    """The features, float64 (n, d).
 
     Raises:
         DataError: one is not finite; names the sample.
@@ -59,7 +59,7 @@ def check(rows: Rows, values: NDArray[np.float32], what: str, sums: Floats) -> N
 
 
 def centred(rows: Rows, origin: Floats) -> Floats:
-    """Return the features of a block of rows less a point, float64 (n, d).
+    """The features of a block of rows less a point, float64 (n, d).
 
     Raises:
         DataError: a feature is not finite; names the sample.
@@ -80,7 +80,7 @@ def _centre(features: NDArray[np.float32], origin: Floats, found: Floats) -> Non
 
 
 def distances(rows: Rows, centre: Floats) -> Floats:
-    """Return the distance of the features of each sample from a point, float64 (n,).
+    """The distance of the features of each sample from a point, float64 (n,).
 
     Args:
         rows: with features.
@@ -106,7 +106,7 @@ def _distances(features: NDArray[np.float32], centre: Floats, found: Floats) -> 
 
 
 def confidences(rows: Rows, temperature: float) -> Floats:
-    """Return max over classes of softmax(logits / temperature), float64 (n,) in [1 / C, 1].
+    """Max over classes of softmax(logits / temperature), float64 (n,) in [1 / C, 1].
 
     Raises:
         ParamsError: the temperature is not above 0.
@@ -116,7 +116,7 @@ def confidences(rows: Rows, temperature: float) -> Floats:
 
 
 def checked(value: float, name: str) -> float:
-    """Return a value above 0.
+    """A value above 0.
 
     Raises:
         ParamsError: it is not.

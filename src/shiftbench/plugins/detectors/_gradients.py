@@ -8,7 +8,7 @@ from shiftbench.plugins.detectors._net import Net
 
 
 def of_decision(net: Net, x: Tensor, temperature: float) -> Tensor:
-    """Return the gradient of -log softmax(f(x) / T) at the predicted class with respect to x, float32 like x.
+    """The gradient of -log softmax(f(x) / T) at the predicted class with respect to x, float32 like x.
 
     Summed over the batch, so that each sample's gradient is its own. The logits are float64 from here on: at T = 1 the
     softmax of a confident net is 1 in float32, and its gradient would vanish.
@@ -22,6 +22,6 @@ def of_decision(net: Net, x: Tensor, temperature: float) -> Tensor:
 
 
 def confidence(net: Net, x: Tensor, temperature: float) -> Tensor:
-    """Return the largest softmax(f(x) / T), float64 (n,)."""
+    """The largest softmax(f(x) / T), float64 (n,)."""
     with torch.no_grad():
         return (net.logits(x).double() / temperature).softmax(1).amax(1)

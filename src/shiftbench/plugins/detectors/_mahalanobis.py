@@ -40,7 +40,7 @@ class Gaussians:
     centres: Floats
 
     def nearest(self, features: Floats) -> Floats:
-        """Return the squared distance of features (n, d) to the nearest mean, float64 (n,), at least 0."""
+        """The squared distance of features (n, d) to the nearest mean, float64 (n,), at least 0."""
         points = (features - self.origin) @ self.whitening
         # Products find the nearest mean, differences measure: no cancellation, and the same for any batch.
         ranks = np.square(self.centres).sum(axis=1) - 2 * points @ self.centres.T
@@ -49,7 +49,7 @@ class Gaussians:
 
 
 def gaussians(means: Floats, covariance: Floats, tolerance: object, name: str) -> Gaussians:
-    """Return the Gaussians with `means` (C, d) and one covariance (d, d).
+    """The Gaussians with `means` (C, d) and one covariance (d, d).
 
     Args:
         means: one per class.
@@ -74,7 +74,7 @@ def gaussians(means: Floats, covariance: Floats, tolerance: object, name: str) -
 
 
 def _floor(tolerance: object, variances: Floats, means: Floats) -> float:
-    """Return the variance up to which a direction counts as constant."""
+    """The variance up to which a direction counts as constant."""
     d, largest = len(variances), float(variances[-1])
     own = max(largest * d * float(np.finfo(np.float64).eps), 0)
     if tolerance is None:
@@ -88,5 +88,5 @@ def _floor(tolerance: object, variances: Floats, means: Floats) -> float:
 
 
 def rounding(d: int, length: float) -> float:
-    """Return the variance that float32 may give d features that do not vary; `length` is their mean squared length."""
+    """The variance that float32 may give d features that do not vary; `length` is their mean squared length."""
     return d * float(np.finfo(np.float32).eps) ** 2 * length

@@ -47,7 +47,7 @@ class Bank:
         return len(self.rows)
 
     def squared_distances(self, queries: Floats, k: int) -> Floats:
-        """Return the squared distance of each query to its k-th nearest.
+        """The squared distance of each query to its k-th nearest.
 
         Args:
             queries: of length 1 (or 0), float64 (n, d).
@@ -74,14 +74,14 @@ class Bank:
         return result
 
     def _candidates(self, queries: Floats, count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return half of the negative squared distance, up to a constant of the row, and positions, nearest first."""
+        """Half of the negative squared distance, up to a constant of the row, and positions, nearest first."""
         if self.index is None:
             return _search(self.rows, queries.astype(np.float32), count)
         distances, at = self.index.search(queries.astype(np.float32), count)
         return -0.5 * distances, at
 
     def _measured(self, queries: Floats, row: NDArray[np.intp], at: NDArray[np.int64]) -> Floats:
-        """Return the squared distances of pairs of a query and a training sample, float64 (pairs,)."""
+        """The squared distances of pairs of a query and a training sample, float64 (pairs,)."""
         distances = np.empty(len(row))
         for low in range(0, len(row), PAIRS):
             pairs = slice(low, low + PAIRS)
@@ -92,7 +92,7 @@ class Bank:
 
 
 def bank(rows: Rows, index: str) -> Bank:
-    """Return a bank of the directions of the features, after one look at all of them.
+    """A bank of the directions of the features, after one look at all of them.
 
     Raises:
         DataError: a feature is not finite, or there are no rows.
@@ -118,7 +118,7 @@ def _flat(width: int) -> Any:
 
 
 def _search(rows: Rows, queries: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the similarities and positions of the `count` nearest, (n, count) each, nearest first.
+    """The similarities and positions of the `count` nearest, (n, count) each, nearest first.
 
     Products are of the type of the queries.
     """
@@ -152,7 +152,7 @@ def _keep(values: NDArray[Any], at: NDArray[np.int64], alike: NDArray[Any], low:
 
 
 def _above(alike: NDArray[Any], least: NDArray[Any], low: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return what is above the least of the row, moved to the left and filled up with -inf, and its positions."""
+    """Values above the smallest of the row, moved to the left and filled up with -inf, and their positions."""
     hits = np.flatnonzero(alike > least)
     row, column = np.divmod(hits, alike.shape[1])
     counts = np.bincount(row, minlength=len(alike))

@@ -76,7 +76,7 @@ class Net:
             yield _floats(nets.to_inputs(prepared, self.predictor.device))
 
     def each(self, function: PerSample) -> Iterator[tuple[Floats, ...]]:
-        """Yield what a function gives for each batch: tensors with a row per sample, as float64.
+        """Yield a function's result for each batch: tensors with a row per sample, as float64.
 
         Raises:
             ModelError: not finite, names the sample; or the GPU's memory is too small for one.
@@ -99,7 +99,7 @@ class Net:
             )
 
     def scored(self, function: Callable[[Tensor], Tensor]) -> Floats:
-        """Return one value per sample in key order, float64 (n,)."""
+        """One value per sample in key order, float64 (n,)."""
         parts = [values for (values,) in self.each(lambda x: (function(x),))]
         return np.concatenate(parts) if parts else np.zeros(0)
 
@@ -145,15 +145,15 @@ class Net:
     # ------------------------------------------------------------------ layers
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return logits float32 (n, C) of prepared inputs."""
+        """Logits float32 (n, C) of prepared inputs."""
         return nets.both(self.module, x)[1]
 
     def maps(self, x: Tensor, layers: Sequence[str] = ()) -> dict[str, Tensor]:
-        """Return the maps of inner layers, float32 (n, channels, h, w); see `outputs`."""
+        """The maps of inner layers, float32 (n, channels, h, w); see `outputs`."""
         return self.outputs(x, layers)[1]
 
     def outputs(self, x: Tensor, layers: Sequence[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return logits, and maps of inner layers by module name, in the order in which they are computed.
+        """Logits, and maps of inner layers by module name, in the order in which they are computed.
 
         Args:
             x: prepared inputs; gradients flow through where torch records them.
@@ -174,12 +174,12 @@ class Net:
         return logits, {name: found[name] for name in names}
 
     def edited(self, x: Tensor, layer: str, change: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the logits float32 (n, C) that follow when one layer's map is changed."""
+        """The logits float32 (n, C) that follow when one layer's map is changed."""
         with _hooked(self.module, [layer], lambda _, output: change(output)):
             return self.logits(x)
 
     def layers(self, patterns: Sequence[str] = ()) -> list[str]:
-        """Return the names of inner layers in the order in which they are computed.
+        """The names of inner layers in the order in which they are computed.
 
         Args:
             patterns: of module names, as in a shell; default: the last map of each size, of more than one pixel.
@@ -231,7 +231,7 @@ class Net:
 
 
 def signs(gradient: Tensor) -> Tensor:
-    """Return +1 where a gradient is 0 or more and -1 elsewhere, as the code of ODIN and of Lee et al. does."""
+    """+1 where a gradient is 0 or more and -1 elsewhere, as the code of ODIN and of Lee et al. does."""
     return torch.where(gradient >= 0, 1.0, -1.0)
 
 
@@ -267,7 +267,7 @@ def _halving(function: PerSample, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def _floats(inputs: Any) -> Any:
-    """Return a net's input, or each part of it, as float32."""
+    """A net's input, or each part of it, as float32."""
     if isinstance(inputs, dict):
         return {name: part.float() for name, part in inputs.items()}
     return inputs.float()

@@ -37,7 +37,7 @@ class Residual:
     principal: Floats
 
     def norm(self, rows: Rows) -> Floats:
-        """Return the length of the residual of the features of a block of rows, float64 (n,).
+        """The length of the residual of the features of a block of rows, float64 (n,).
 
         Where the principal space is the smaller one, what is not in it is what is left of the square; features of
         which next to nothing is left, so that the difference would be rounding, are projected.
@@ -62,7 +62,7 @@ def _lengths(rows: Floats) -> Floats:
 
 
 def residual(train: Rows, head: Head, dim: object) -> Residual:
-    """Return the space beside the principal one of the training features.
+    """The space beside the principal one of the training features.
 
     Args:
         train: rows with features.

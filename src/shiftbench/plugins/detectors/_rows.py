@@ -34,7 +34,7 @@ class Head:
     bias: NDArray[np.float64]
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return logits float64 (n, C) of features (n, d)."""
+        """Logits float64 (n, C) of features (n, d)."""
         logits: NDArray[np.float64] = features @ self.weight.T + self.bias
         return logits
 

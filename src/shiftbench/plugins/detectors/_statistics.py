@@ -53,7 +53,7 @@ def check_some(rows: Rows) -> None:
 
 
 def mean(rows: Rows) -> Floats:
-    """Return the mean of the features, float64 (d,).
+    """The mean of the features, float64 (d,).
 
     Raises:
         DataError: there are no rows, or a feature is not finite; names the sample.
@@ -74,7 +74,7 @@ def _add_rows(features: NDArray[np.float32], total: Floats) -> None:
 
 
 def scatter(rows: Rows, origin: Floats) -> Floats:
-    """Return the mean of (z - origin)(z - origin)' over the features z, float64 (d, d)."""
+    """The mean of (z - origin)(z - origin)' over the features z, float64 (d, d)."""
     check_some(rows)
     total = np.zeros((len(origin), len(origin)))
     for block in rows.blocks():
@@ -84,7 +84,7 @@ def scatter(rows: Rows, origin: Floats) -> Floats:
 
 
 def by_class(rows: Rows) -> Classes:
-    """Return class means, pooled within-class covariance, mean and covariance of the training features.
+    """Class means, pooled within-class covariance, mean and covariance of the training features.
 
     One pass: squares are summed about the mean of each class in the block where it appears first, not about 0, so that
     little cancels when they are moved to the mean of the whole class.
@@ -120,7 +120,7 @@ def _moved(anchors: Floats, shifts: Floats, second: Floats, counts: NDArray[np.i
 
 
 def sums_by_class(features: Floats, labels: NDArray[np.integer], classes: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the sum of the features of each class, float64 (C, d), and the number of samples, int64 (C,)."""
+    """The sum of the features of each class, float64 (C, d), and the number of samples, int64 (C,)."""
     each = np.arange(len(labels))
     members = csr_array((np.ones(len(labels)), (labels, each)), shape=(classes, len(labels)))
     return members @ features, np.bincount(labels, minlength=classes)
@@ -146,6 +146,6 @@ def _check_counts(counts: NDArray[np.int64], rows: Rows) -> None:
 
 
 def directions(features: Floats) -> Floats:
-    """Return the features divided by their length, float64 (n, d); the zero vector stays zero."""
+    """The features divided by their length, float64 (n, d); the zero vector stays zero."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.where(lengths > 0, lengths, 1)

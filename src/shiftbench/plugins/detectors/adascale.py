@@ -70,13 +70,7 @@ class State:
 
 
 def fit(known: Known, params: dict[str, Any]) -> State:
-    """Return Q' of the validation split.
-
-    Raises:
-        ModelError: the model is a black box, or gives features that are not finite.
-        ParamsError: `share` moves no element of the input, or more than all; k1 or k2 is no percentage.
-        DataError: there are no validation rows.
-    """
+    """Q' of the validation split."""
     for name in ("k1", "k2"):
         if not 0 < params[name] <= 100:
             raise ParamsError(f"{name}: expected a percentage above 0, to 100, found {params[name]}")
@@ -86,13 +80,7 @@ def fit(known: Known, params: dict[str, Any]) -> State:
 
 
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
-    """Return the energies of the scaled features or logits, float64 (n,); higher = more OOD.
-
-    Raises:
-        ParamsError: percentiles that are not two rising ones in [0, 100) which leave a feature, or an unknown `scaled`.
-        ModelError: the net gives features that are not finite; names the sample.
-        DataError: a feature is not finite, or no activation of a sample is above zero; names the sample.
-    """
+    """The energies of the scaled features or logits, float64 (n,); higher = more OOD."""
     if params["scaled"] not in ("features", "logits"):
         near_ones = near(params["scaled"], ("features", "logits"))
         raise ParamsError(f"scaled: unknown {params['scaled']!r}; {near_ones}")
@@ -129,13 +117,13 @@ def _ends(percentiles: list[float], width: int) -> tuple[float, float]:
 
 
 def _shifts(rows: Rows, params: dict[str, Any]) -> Floats:
-    """Return Q' of each sample, float64 (n,)."""
+    """Q' of each sample, float64 (n,)."""
     net = rows.net
     return np.concatenate([_shift(z, moved, params) for z, moved in net.each(lambda x: _both(net, x, params))])
 
 
 def _shift(z: Floats, moved: Floats, params: dict[str, Any]) -> Floats:
-    """Return Q' of features float64 (n, d) and those of the moved inputs."""
+    """Q' of features float64 (n, d) and those of the moved inputs."""
     order = np.argsort(-z, axis=1, kind="stable")
     first, second = (order[:, : max(1, int(z.shape[1] * params[name] / 100))] for name in ("k1", "k2"))
     correction = np.take_along_axis(np.maximum(moved, 0), first, axis=1).sum(axis=1)
@@ -145,7 +133,7 @@ def _shift(z: Floats, moved: Floats, params: dict[str, Any]) -> Floats:
 
 
 def _both(net: Net, x: Tensor, params: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return the features of prepared inputs, and those after the step, float32 (n, d) each."""
+    """The features of prepared inputs, and those after the step, float32 (n, d) each."""
     import torch
 
     from shiftbench.evaluation import nets

@@ -25,12 +25,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the pruned features, float64 (n,); higher = more OOD.
-
-    Raises:
-        ParamsError: the percentile lies outside [0, 100), or keeps nothing.
-        DataError: a feature is not finite.
-    """
+    """The energies of the pruned features, float64 (n,); higher = more OOD."""
 
     def logits(block: Rows) -> NDArray[np.float64]:
         features = finite(block).astype(np.float64)

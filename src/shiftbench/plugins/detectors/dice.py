@@ -26,11 +26,7 @@ FIT_PARAMS: tuple[str, ...] = ()
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the mean feature vector of the training split, float64 (d,), read in blocks.
-
-    Raises:
-        DataError: there are no training rows, or a feature is not finite.
-    """
+    """The mean feature vector of the training split, float64 (d,), read in blocks."""
     if not len(known.train):
         raise DataError(f"{known.train.name}: no training samples; expected one or more")
     sums = sum(finite(block).sum(axis=0, dtype=np.float64) for block in known.train.blocks())
@@ -38,11 +34,7 @@ def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies under the sparse head, float64 (n,); higher = more OOD.
-
-    Raises:
-        ParamsError: the percentile lies outside [0, 100).
-    """
+    """The energies under the sparse head, float64 (n,); higher = more OOD."""
     contributions = rows.head.weight * state
     kept = contributions > np.percentile(contributions, checked(params["percentile"]))
     sparse = Head(np.where(kept, rows.head.weight, 0.0), rows.head.bias)

@@ -22,10 +22,6 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energy, float64 (n,) in the unit of the logits; higher = more OOD.
-
-    Raises:
-        ParamsError: the temperature is not above 0.
-    """
+    """The energy, float64 (n,) in the unit of the logits; higher = more OOD."""
     t = _blocks.checked(params["temperature"], "temperature")
     return _blocks.scores(rows, lambda block: -t * logsumexp(_blocks.logits(block) / t, axis=1))

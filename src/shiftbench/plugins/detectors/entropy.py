@@ -23,7 +23,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the entropy, float64 (n,) in [0, log C]; higher = more OOD."""
+    """The entropy, float64 (n,) in [0, log C]; higher = more OOD."""
     return _blocks.scores(rows, _entropy)
 
 

@@ -39,12 +39,7 @@ class Fitted:
 
 
 def fit(known: Known, params: dict[str, Any]) -> Fitted:
-    """Return the mean of the training features and the distances between the head's rows.
-
-    Raises:
-        DataError: a feature is not finite.
-        ModelError: the model has no linear head, or two classes have the same weights.
-    """
+    """The mean of the training features and the distances between the head's rows."""
     head = known.train.head
     gaps = squareform(pdist(head.weight))
     np.fill_diagonal(gaps, np.inf)
@@ -58,11 +53,7 @@ def fit(known: Known, params: dict[str, Any]) -> Fitted:
 
 
 def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the negative regularised distance, float64 (n,), at most 0; higher = more OOD.
-
-    Raises:
-        ParamsError: another normaliser.
-    """
+    """The negative regularised distance, float64 (n,), at most 0; higher = more OOD."""
     centres = {"distance": state.mean, "norm": np.zeros_like(state.mean)}
     if params["normaliser"] not in centres:
         raise ParamsError(f"normaliser is {params['normaliser']!r}; expected one of {', '.join(centres)}")

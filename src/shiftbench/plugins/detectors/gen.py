@@ -28,11 +28,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the generalised entropy, float64 (n,) in [0, M / 4^gamma]; higher = more OOD.
-
-    Raises:
-        ParamsError: gamma or M is not above 0.
-    """
+    """The generalised entropy, float64 (n,) in [0, M / 4^gamma]; higher = more OOD."""
     gamma = _blocks.checked(params["gamma"], "gamma")
     largest = int(_blocks.checked(params["M"], "M"))
     return _blocks.scores(rows, lambda block: _entropy(_blocks.logits(block), gamma, largest))

@@ -29,11 +29,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the negative norm, float64 (n,), 0 or less; higher = more OOD.
-
-    Raises:
-        ParamsError: the temperature is not above 0.
-    """
+    """The negative norm, float64 (n,), 0 or less; higher = more OOD."""
     temperature = _blocks.checked(params["temperature"], "temperature")
     return _blocks.scores(rows, lambda block: -_norm(block, temperature))
 

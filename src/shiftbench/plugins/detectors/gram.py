@@ -63,13 +63,7 @@ class Bounds:
 
 
 def fit(known: Known, params: dict[str, Any]) -> Bounds:
-    """Return bounds from ID train and scales from ID val.
-
-    Raises:
-        ModelError: the model is a black box, or has no maps.
-        ParamsError: an unknown layer, or no order.
-        DataError: no training or validation images, or none of a class that validation images are predicted as.
-    """
+    """Bounds from ID train and scales from ID val."""
     if params["orders"] < 1:
         raise ParamsError(f"orders is {params['orders']!r}; expected a number of orders, 1 at least")
     layers = known.train.net.layers(params["layers"])
@@ -82,11 +76,7 @@ def fit(known: Known, params: dict[str, Any]) -> Bounds:
 
 
 def score(rows: Rows, state: Bounds, params: dict[str, Any]) -> Floats:
-    """Return the total deviation, float64 (n,) >= 0; higher = more OOD.
-
-    Raises:
-        DataError: an image is predicted as a class that no training image was predicted as.
-    """
+    """The total deviation, float64 (n,) >= 0; higher = more OOD."""
     scores: Floats = (_deviations(rows, state, params["orders"]) / state.scale).sum(axis=1)
     return scores
 
@@ -106,7 +96,7 @@ def _extremes(rows: Rows, layers: list[str], orders: int) -> tuple[Floats, Float
 
 
 def _deviations(rows: Rows, bounds: Bounds, orders: int) -> Floats:
-    """Return deviations divided by confidence, float64 (n, layers)."""
+    """Deviations divided by confidence, float64 (n, layers)."""
     found: list[Floats] = []
     for sums, logits, widths in _seen(rows.net, bounds.layers, orders):
         predicted = logits.argmax(axis=1)
@@ -146,7 +136,7 @@ def _seen(net: Net, layers: list[str], orders: int) -> Iterator[tuple[Floats, ..
 
 
 def _row_sums(maps: Tensor, orders: int) -> Tensor:
-    """Return G_1 to G_orders of maps (n, channels, h, w), float64 (n, orders, channels).
+    """G_1 to G_orders of maps (n, channels, h, w), float64 (n, orders, channels).
 
     The sum over j comes first, so that no matrix of channels x channels is made.
     """

@@ -25,11 +25,7 @@ PARAMS: dict[str, object] = {}
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the logarithms of the templates, float64 (K, C), of the K classes that are predicted at all.
-
-    Raises:
-        DataError: there are no validation samples, or a logit is not finite.
-    """
+    """The logarithms of the templates, float64 (K, C), of the K classes that are predicted at all."""
     rows = known.val
     if not len(rows):
         raise DataError(
@@ -42,7 +38,7 @@ def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the least divergence, float64 (n,) in nats, 0 or more up to rounding; higher = more OOD."""
+    """The least divergence, float64 (n,) in nats, 0 or more up to rounding; higher = more OOD."""
     return _blocks.scores(rows, lambda block: _divergence(_blocks.logits(block), state))
 
 

@@ -33,21 +33,12 @@ FIT_PARAMS = ("index",)
 
 
 def fit(known: Known, params: dict[str, Any]) -> _neighbours.Bank:
-    """Return the training features, checked, and the index where one is asked for.
-
-    Raises:
-        DataError: a feature is not finite.
-        ParamsError: another index, or faiss is not installed.
-    """
+    """The training features, checked, and the index where one is asked for."""
     return _neighbours.bank(known.train, params["index"])
 
 
 def score(rows: Rows, state: _neighbours.Bank, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the squared distance, float64 (n,) in [0, 4]; higher = more OOD.
-
-    Raises:
-        ParamsError: `k` is less than 1, or more than there are training samples.
-    """
+    """The squared distance, float64 (n,) in [0, 4]; higher = more OOD."""
     k = params["k"]
     if not 1 <= k <= len(state):
         raise ParamsError(

@@ -21,5 +21,5 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return -max logit, float64 (n,) in the unit of the logits; higher = more OOD."""
+    """-max logit, float64 (n,) in the unit of the logits; higher = more OOD."""
     return _blocks.scores(rows, lambda block: -_blocks.logits(block).max(axis=1))

@@ -25,9 +25,5 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return -max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD.
-
-    Raises:
-        ParamsError: tau or scale is not above 0.
-    """
+    """-max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD."""
     return -confidences(rows, checked(params["tau"], "tau") * checked(params["scale"], "scale"))

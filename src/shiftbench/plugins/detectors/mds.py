@@ -32,15 +32,11 @@ PARAMS: dict[str, object] = {"tolerance": None}
 
 
 def fit(known: Known, params: dict[str, Any]) -> Gaussians:
-    """Return one Gaussian per class.
-
-    Raises:
-        DataError: a class without samples, a feature that is not finite, features that do not vary.
-    """
+    """One Gaussian per class."""
     classes = _statistics.by_class(known.train)
     return gaussians(classes.means, classes.within, params["tolerance"], known.train.name)
 
 
 def score(rows: Rows, state: Gaussians, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the squared distance, float64 (n,), at least 0; higher = more OOD."""
+    """The squared distance, float64 (n,), at least 0; higher = more OOD."""
     return _blocks.scores(rows, lambda block: state.nearest(_blocks.features(block)))

@@ -73,20 +73,14 @@ class State:
 
 
 def fit(known: Known, params: dict[str, Any]) -> State:
-    """Return Gaussians from ID train, and weights of the layers from ID val.
-
-    Raises:
-        ModelError: the model is a black box, or has no maps.
-        ParamsError: an unknown layer, `attack` not above 0, or a net whose scale of pixels is unknown.
-        DataError: a class without training samples, or fewer than 5 validation samples.
-    """
+    """Gaussians from ID train, and weights of the layers from ID val."""
     _blocks.checked(params["attack"], "attack")
     layers = _gaussians(known.train, known.train.net.layers(params["layers"]))
     return State(layers, _weights(known.val, layers, params))
 
 
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
-    """Return the weighted sum of distances, float64 (n,); higher = more OOD."""
+    """The weighted sum of distances, float64 (n,); higher = more OOD."""
     net = rows.net
     parts = [found for (found,) in net.each(lambda x: (_distances(net, x, state.layers, params),))]
     scores: Floats = np.concatenate(parts) @ state.weights
@@ -189,7 +183,7 @@ def _weights(rows: Rows, layers: dict[str, Gaussians], params: dict[str, Any]) -
 
 
 def _attacked(net: Net, x: Tensor, size: float) -> Tensor:
-    """Return the images after one step of the fast gradient sign method (Goodfellow et al. 2015)."""
+    """The images after one step of the fast gradient sign method (Goodfellow et al. 2015)."""
     import torch
 
     from shiftbench.plugins.detectors import _gradients, _net
@@ -203,7 +197,7 @@ def _attacked(net: Net, x: Tensor, size: float) -> Tensor:
 
 
 def _distances(net: Net, x: Tensor, layers: dict[str, Gaussians], params: dict[str, Any]) -> Tensor:
-    """Return each layer's distance after a step towards its closest class, float64 (n, layers)."""
+    """Each layer's distance after a step towards its closest class, float64 (n, layers)."""
     import torch
 
     from shiftbench.plugins.detectors import _net
@@ -226,7 +220,7 @@ def _distances(net: Net, x: Tensor, layers: dict[str, Gaussians], params: dict[s
 
 
 def _nearest(maps: Tensor, layer: Gaussians) -> Tensor:
-    """Return half the squared Mahalanobis distance to the closest class mean, float64 (n,)."""
+    """Half the squared Mahalanobis distance to the closest class mean, float64 (n,)."""
     import torch
 
     whiten, means = (torch.from_numpy(part).to(maps.device) for part in (layer.whiten, layer.means))
@@ -237,5 +231,5 @@ def _nearest(maps: Tensor, layer: Gaussians) -> Tensor:
 
 
 def _means(maps: Tensor) -> Tensor:
-    """Return the means of channels over places, float64 (n, channels), of maps (n, channels, h, w)."""
+    """The means of channels over places, float64 (n, channels), of maps (n, channels, h, w)."""
     return maps.flatten(2).double().mean(2)

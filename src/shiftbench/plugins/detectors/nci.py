@@ -36,17 +36,12 @@ class Fitted:
 
 
 def fit(known: Known, params: dict[str, Any]) -> Fitted:
-    """Return the mean of the training features and the head.
-
-    Raises:
-        DataError: a feature is not finite.
-        ModelError: the model has no linear head.
-    """
+    """The mean of the training features and the head."""
     return Fitted(_statistics.mean(known.train), known.train.head)
 
 
 def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the negative sum of both terms, float64 (n,); higher = more OOD."""
+    """The negative sum of both terms, float64 (n,); higher = more OOD."""
 
     def confidence(block: Rows) -> NDArray[np.float64]:
         found = np.empty(len(block))

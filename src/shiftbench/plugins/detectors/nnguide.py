@@ -34,12 +34,7 @@ ROWS = 1024
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the bank: directions of training features times their energy, float64 (bank, d).
-
-    Raises:
-        DataError: a feature is not finite.
-        ParamsError: `bank` is out of its range.
-    """
+    """The bank: directions of training features times their energy, float64 (bank, d)."""
     train, low, parts = known.train, 0, []
     chosen = _chosen(train, params["bank"])
     for block, features in _statistics.blocks(train):
@@ -58,11 +53,7 @@ def _chosen(train: Rows, share: float) -> NDArray[np.intp]:
 
 
 def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the negative guided energy, float64 (n,); higher = more OOD.
-
-    Raises:
-        ParamsError: `k` is less than 1.
-    """
+    """The negative guided energy, float64 (n,); higher = more OOD."""
     if params["k"] < 1:
         raise ParamsError(f"k is {params['k']!r}; expected a number of neighbours, 1 at least")
     count = min(params["k"], len(state))
@@ -74,7 +65,7 @@ def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDA
 
 
 def _guidance(features: NDArray[np.float64], bank: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return the mean of the `count` largest similarities of each row, float64 (n,)."""
+    """The mean of the `count` largest similarities of each row, float64 (n,)."""
     parts = []
     for low in range(0, len(features), ROWS):
         alike = _statistics.directions(features[low : low + ROWS]) @ bank.T

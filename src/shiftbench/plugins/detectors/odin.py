@@ -29,13 +29,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
-    """Return -max softmax of the moved inputs, float64 (n,) in [-1, -1/C]; higher = more OOD.
-
-    Raises:
-        ModelError: the model is a black box.
-        ParamsError: the temperature is not above 0; or the net is given floats, and its file does not say how far a
-            grey level is.
-    """
+    """-max softmax of the moved inputs, float64 (n,) in [-1, -1/C]; higher = more OOD."""
     from shiftbench.plugins.detectors import _blocks, _gradients, _net  # torch, which planning does without
 
     net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")

@@ -59,7 +59,7 @@ class Tails:
     translate: float
 
     def outlying(self, logits: Floats, classes: Classes) -> Floats:
-        """Return W_c of rows of logits (m, C) for one class c each (m,): float64 (m,) in [0, 1]."""
+        """W_c of rows of logits (m, C) for one class c each (m,): float64 (m,) in [0, 1]."""
         distances = np.linalg.norm(logits - self.means[classes], axis=1)
         beyond = _log(distances - self.least[classes], self.translate)
         # exp(50) is as good as infinity: exp(-exp(50)) is 0.
@@ -69,17 +69,12 @@ class Tails:
 
 
 def _log(excess: Floats, translate: float) -> Floats:
-    """Return log(1 + excess / translate); what lies below the support is next to its end, where W is 0."""
+    """Log(1 + excess / translate); what lies below the support is next to its end, where W is 0."""
     return np.log1p(np.maximum(excess / translate, np.nextafter(-1, 0)))
 
 
 def fit(known: Known, params: dict[str, Any]) -> Tails:
-    """Return class means and tails of the training split, in two passes.
-
-    Raises:
-        DataError: a class has no correctly classified training sample, or all in its tail are equally far.
-        ParamsError: tail is less than 2, or translate not above 0.
-    """
+    """Class means and tails of the training split, in two passes."""
     tail = int(params["tail"])
     if tail < 2:
         raise ParamsError(f"tail: expected two distances or more, found {params['tail']}")
@@ -119,7 +114,7 @@ def _means(rows: Rows) -> Floats:
 
 
 def _tails(rows: Rows, means: Floats, tail: int) -> list[Floats]:
-    """Return the largest distances to each class's mean, ascending, `tail` of them where there are as many."""
+    """The largest distances to each class's mean, ascending, `tail` of them where there are as many."""
     pairs = [(np.linalg.norm(logits - means[classes], axis=1), classes) for logits, classes in _correct(rows)]
     distances, classes = (np.concatenate(part) for part in zip(*pairs, strict=True))
     ordered = distances[np.lexsort((distances, classes))]
@@ -128,7 +123,7 @@ def _tails(rows: Rows, means: Floats, tail: int) -> list[Floats]:
 
 
 def _weibull(logs: Floats, where: str) -> tuple[float, float]:
-    """Return shape and log(scale) of greatest likelihood for samples exp(logs)."""
+    """Shape and log(scale) of greatest likelihood for samples exp(logs)."""
     room = logs.max() - logs.mean()
     if not room > 0:
         raise DataError(
@@ -148,11 +143,7 @@ def _weibull(logs: Floats, where: str) -> tuple[float, float]:
 
 
 def score(rows: Rows, state: Tails, params: dict[str, Any]) -> Floats:
-    """Return the probability of the unknown class, float64 (n,) in [0, 1]; higher = more OOD.
-
-    Raises:
-        ParamsError: alpha is not above 0.
-    """
+    """The probability of the unknown class, float64 (n,) in [0, 1]; higher = more OOD."""
     alpha = min(int(_blocks.checked(params["alpha"], "alpha")), len(state.means))
     return _blocks.scores(rows, lambda block: _unknown(_blocks.logits(block), state, alpha))
 

@@ -32,12 +32,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
-    """Return the energy of the mean logits, float64 (n,); higher = more OOD.
-
-    Raises:
-        ModelError: the model is a black box, or has no maps.
-        ParamsError: an unknown layer, or a temperature that is not above 0.
-    """
+    """The energy of the mean logits, float64 (n,); higher = more OOD."""
     import torch
 
     net, temperature = rows.net, _blocks.checked(params["temperature"], "temperature")
@@ -55,7 +50,7 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[Any]:
 
 
 def without_first(maps: Tensor) -> Tensor:
-    """Return maps (n, channels, ...), or tokens (n, t, d), without their largest singular component."""
+    """Maps (n, channels, ...), or tokens (n, t, d), without their largest singular component."""
     import torch
 
     values = maps.flatten(2).double()

@@ -24,15 +24,10 @@ FIT_PARAMS = ("percentile",)
 
 
 def fit(known: Known, params: dict[str, Any]) -> float:
-    """Return the threshold c, in the unit of the features.
-
-    Raises:
-        ParamsError: the percentile lies outside [0, 100).
-        DataError: there are no validation rows, or a feature is not finite.
-    """
+    """The threshold c, in the unit of the features."""
     return float(percentiles(known.val, [checked(params["percentile"])])[0])
 
 
 def score(rows: Rows, state: float, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the clipped features, float64 (n,); higher = more OOD."""
+    """The energies of the clipped features, float64 (n,); higher = more OOD."""
     return energies(rows, lambda block: block.head(np.minimum(finite(block), np.float64(state))))

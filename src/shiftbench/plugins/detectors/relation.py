@@ -40,12 +40,7 @@ Floats = NDArray[np.float64]
 
 
 def fit(known: Known, params: dict[str, Any]) -> Rows:
-    """Return the training rows that are related to, as views of what is there.
-
-    Raises:
-        DataError: there are no training rows.
-        ParamsError: hop is below 1.
-    """
+    """The training rows that are related to, as views of what is there."""
     train, hop = known.train, params["hop"]
     if not len(train):
         raise DataError(f"{train.name}: relations need training samples, found none; keep features of train")
@@ -60,18 +55,13 @@ def fit(known: Known, params: dict[str, Any]) -> Rows:
 
 
 def score(rows: Rows, state: Rows, params: dict[str, Any]) -> Floats:
-    """Return the negative sum of relations, float64 (n,) in [-n_train, 0]; higher = more OOD.
-
-    Raises:
-        DataError: a logit or feature, also of a training sample, is not finite; names the sample.
-        ParamsError: pow is not above 0.
-    """
+    """The negative sum of relations, float64 (n,) in [-n_train, 0]; higher = more OOD."""
     _blocks.checked(params["pow"], "pow")
     return _blocks.scores(rows, lambda block: -_relations(block, state, params))
 
 
 def _relations(block: Rows, bank: Rows, params: dict[str, Any]) -> Floats:
-    """Return the sum of the relations of each row of a block to all rows of the bank, float64 (m,)."""
+    """The sum of the relations of each row of a block to all rows of the bank, float64 (m,)."""
     features, p = _vertices(block)
     total = np.zeros(len(block))
     for others in bank.blocks():
@@ -86,7 +76,7 @@ def _relations(block: Rows, bank: Rows, params: dict[str, Any]) -> Floats:
 
 
 def _vertices(block: Rows) -> tuple[Floats, Floats]:
-    """Return features of norm 1 (or 0) and softmax probabilities."""
+    """Features of norm 1 (or 0) and softmax probabilities."""
     features = _blocks.features(block)
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     features /= np.where(norms > 0, norms, 1)

@@ -22,15 +22,10 @@ PARAMS: dict[str, object] = {"dim": None}
 
 
 def fit(known: Known, params: dict[str, Any]) -> _residual.Residual:
-    """Return the residual space.
-
-    Raises:
-        DataError: a feature is not finite.
-        ParamsError: `dim` leaves no residual, of the features or of what they span.
-    """
+    """The residual space."""
     return _residual.residual(known.train, known.train.head, params["dim"])
 
 
 def score(rows: Rows, state: _residual.Residual, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the length of the residual, float64 (n,), at least 0; higher = more OOD."""
+    """The length of the residual, float64 (n,), at least 0; higher = more OOD."""
     return _blocks.scores(rows, state.norm)

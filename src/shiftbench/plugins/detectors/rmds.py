@@ -26,11 +26,7 @@ PARAMS: dict[str, object] = {"tolerance": None}
 
 
 def fit(known: Known, params: dict[str, Any]) -> tuple[Gaussians, Gaussians]:
-    """Return one Gaussian per class, and the one of all samples.
-
-    Raises:
-        DataError: a class without samples, a feature that is not finite, features that do not vary.
-    """
+    """One Gaussian per class, and the one of all samples."""
     classes = _statistics.by_class(known.train)
     tolerance, name = params["tolerance"], known.train.name
     return (
@@ -40,7 +36,7 @@ def fit(known: Known, params: dict[str, Any]) -> tuple[Gaussians, Gaussians]:
 
 
 def score(rows: Rows, state: tuple[Gaussians, Gaussians], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the difference of the squared distances, float64 (n,), of any sign; higher = more OOD."""
+    """The difference of the squared distances, float64 (n,), of any sign; higher = more OOD."""
     own, background = state
 
     def relative(block: Rows) -> NDArray[np.float64]:

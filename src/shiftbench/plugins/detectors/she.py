@@ -27,11 +27,7 @@ PARAMS: dict[str, object] = {}
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the patterns, float64 (C, d), NaN for a class without a correctly classified sample.
-
-    Raises:
-        DataError: a feature is not finite.
-    """
+    """The patterns, float64 (C, d), NaN for a class without a correctly classified sample."""
     train = known.train
     shape = (train.logits.shape[1], train.features.shape[1])
     sums, counts = np.zeros(shape), np.zeros((shape[0], 1))
@@ -43,11 +39,7 @@ def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the negative inner product, float64 (n,); higher = more OOD.
-
-    Raises:
-        DataError: a sample is predicted as a class without a pattern; names both.
-    """
+    """The negative inner product, float64 (n,); higher = more OOD."""
     lacking: NDArray[np.bool_] = np.isnan(state[:, 0])
 
     def alike(block: Rows) -> NDArray[np.float64]:

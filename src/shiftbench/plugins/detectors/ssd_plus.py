@@ -49,16 +49,12 @@ class State:
     gaussian: Gaussians
 
     def standardised(self, rows: Rows) -> Floats:
-        """Return q, float64 (n, d)."""
+        """Q, float64 (n, d)."""
         return (_statistics.directions(_blocks.features(rows)) - self.mean) / self.scale
 
 
 def fit(known: Known, params: dict[str, Any]) -> State:
-    """Return mean and scale of the directions, and the Gaussian.
-
-    Raises:
-        DataError: no samples, a feature that is not finite, features that do not vary.
-    """
+    """Mean and scale of the directions, and the Gaussian."""
     rows = known.train
     sums = [unit.sum(axis=0) for unit in _units(rows)]
     mean: Floats = np.sum(sums, axis=0) / len(rows)
@@ -78,5 +74,5 @@ def _units(rows: Rows) -> Iterator[Floats]:
 
 
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
-    """Return the squared distance, float64 (n,), at least 0; higher = more OOD."""
+    """The squared distance, float64 (n,), at least 0; higher = more OOD."""
     return _blocks.scores(rows, lambda block: state.gaussian.nearest(state.standardised(block)))

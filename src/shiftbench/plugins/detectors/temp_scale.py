@@ -31,11 +31,7 @@ LOWEST, HIGHEST = 0.1, 100.0
 
 
 def fit(known: Known, params: dict[str, Any]) -> float:
-    """Return T in [0.1, 100].
-
-    Raises:
-        DataError: no validation sample has a class of the model, or a logit is not finite.
-    """
+    """T in [0.1, 100]."""
     rows = known.val
     counted = np.flatnonzero(rows.labels >= 0)
     if not len(counted):
@@ -54,10 +50,10 @@ def fit(known: Known, params: dict[str, Any]) -> float:
 
 
 def _slope(inverse: float, margins: NDArray[np.float64]) -> float:
-    """Return the derivative of the negative log-likelihood to 1/T; margins are logits minus that of the true class."""
+    """The derivative of the negative log-likelihood to 1/T; margins are logits minus that of the true class."""
     return float(np.mean(np.sum(softmax(inverse * margins, axis=1) * margins, axis=1)))
 
 
 def score(rows: Rows, state: float, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return -max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD."""
+    """-max softmax, float64 (n,) in [-1, -1/C]; higher = more OOD."""
     return -confidences(rows, state)

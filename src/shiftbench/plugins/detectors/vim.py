@@ -42,13 +42,7 @@ class Fitted:
 
 
 def fit(known: Known, params: dict[str, Any]) -> Fitted:
-    """Return the residual space and alpha; two passes over the training features.
-
-    Raises:
-        DataError: a feature is not finite.
-        ModelError: the model has no linear head.
-        ParamsError: `dim` leaves no residual, of the features or of what they span.
-    """
+    """The residual space and alpha; two passes over the training features."""
     train = known.train
     space = residual(train, train.head, params["dim"])
     norms = largest = 0.0
@@ -59,7 +53,7 @@ def fit(known: Known, params: dict[str, Any]) -> Fitted:
 
 
 def score(rows: Rows, state: Fitted, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return virtual logit minus energy, float64 (n,); higher = more OOD."""
+    """Virtual logit minus energy, float64 (n,); higher = more OOD."""
 
     def virtual(block: Rows) -> NDArray[np.float64]:
         return state.alpha * state.space.norm(block) - block.energy

@@ -25,12 +25,7 @@ FIT_PARAMS = ("percentile_high", "percentile_low")
 
 
 def fit(known: Known, params: dict[str, Any]) -> tuple[float, float]:
-    """Return the thresholds a and b, in the unit of the features.
-
-    Raises:
-        ParamsError: a percentile lies outside [0, 100), or the lower is not the lower one.
-        DataError: there are no validation rows, or a feature is not finite.
-    """
+    """The thresholds a and b, in the unit of the features."""
     low, high = (checked(params[name], name) for name in ("percentile_low", "percentile_high"))
     if low >= high:
         raise ParamsError(f"percentile_low: expected less than percentile_high ({high}), found {low}")
@@ -39,11 +34,7 @@ def fit(known: Known, params: dict[str, Any]) -> tuple[float, float]:
 
 
 def score(rows: Rows, state: tuple[float, float], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the rectified features, float64 (n,); higher = more OOD.
-
-    Raises:
-        ParamsError: `low` is neither `zero` nor `clip`.
-    """
+    """The energies of the rectified features, float64 (n,); higher = more OOD."""
     if params["low"] not in ("zero", "clip"):
         raise ParamsError(f"low: unknown {params['low']!r}; {near(params['low'], ('zero', 'clip'))}")
     a, b = state

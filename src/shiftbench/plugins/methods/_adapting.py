@@ -40,7 +40,7 @@ class Adapting:
         self.net.load_state_dict(self._start)
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray:
-        """Return the net's input for samples, one row each."""
+        """The net's input for samples, one row each."""
         return self.predictor.prepare(samples)
 
     def predict_prepared(self, batch: np.ndarray) -> nets.Outputs:
@@ -53,7 +53,7 @@ class Adapting:
 
 
 def rate_of(given: float | None, inputs: Mapping[Ref, Path], name: str) -> float:
-    """Return a rate: the one given, else the one that the weights' trainer logged as NAME_rate.
+    """A rate: the one given, else the one that the weights' trainer logged as NAME_rate.
 
     Raises:
         ParamsError: neither.
@@ -100,7 +100,7 @@ def descend(
 
 
 def known_and_outliers(logits: torch.Tensor, labels: torch.Tensor, weight: float) -> torch.Tensor:
-    """Return CE over samples with a label, plus `weight` x cross-entropy to uniform over the others (label -1)."""
+    """CE over samples with a label, plus `weight` x cross-entropy to uniform over the others (label -1)."""
     known = labels >= 0
     parts = []
     if known.any():
@@ -111,13 +111,13 @@ def known_and_outliers(logits: torch.Tensor, labels: torch.Tensor, weight: float
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Return the mean entropy of the predictions, in nats."""
+    """The mean entropy of the predictions, in nats."""
     logs_ = logits.log_softmax(1)
     return -(logs_.exp() * logs_).sum(1).mean()
 
 
 def norms(net: nn.Module) -> list[nn.Parameter]:
-    """Return the scales and offsets of a net's normalisation layers.
+    """The scales and offsets of a net's normalisation layers.
 
     Raises:
         ModelError: it has none.

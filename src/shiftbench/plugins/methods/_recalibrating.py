@@ -26,7 +26,7 @@ Fit = Callable[[Rows], Change]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the model's own records at the position, and those on the val split that it is fitted on."""
+    """The model's own records at the position, and those on the val split that it is fitted on."""
     of = Ref("checkpoints", params["checkpoint"])
     own = refs.records(of, "plain", params["stream"], params["step"])
     val = refs.records(of, "plain", f"{CheckpointName.of(of).dataset}/val/identity", "0")
@@ -62,17 +62,17 @@ class Recalibrated:
         self._rows = dict(zip(rows.keys, changed, strict=True))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` float32 (n, C)."""
+        """`logits` float32 (n, C)."""
         return {"logits": np.stack([self._rows[sample.key] for sample in samples])}
 
 
 def read(ref: Ref, file: Path) -> Rows:
-    """Return records as rows."""
+    """Records as rows."""
     return Rows(schema.read(file), name=ref.name)
 
 
 def known(rows: Rows) -> Rows:
-    """Return the rows that have a label.
+    """The rows that have a label.
 
     Raises:
         DataError: there is none.

@@ -62,13 +62,9 @@ class Target(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards that are adapted on at an evaluation point.
+    """The shards that are adapted on at an evaluation point.
 
-    Args:
-        params: the option `target`, and `stream` and `step` of the context.
-
-    Raises:
-        ParamsError: the position is one of a stream, where what is seen differs from step to step.
+    `params`: the option `target`, and `stream` and `step` of the context.
     """
     if "/" not in params["stream"]:
         raise ParamsError(
@@ -79,7 +75,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def find(inputs: Mapping[Ref, Path], target: str, others: Collection[Ref] = ()) -> Target:
-    """Return the target among the inputs of a position.
+    """The target among the inputs of a position.
 
     Args:
         inputs: of the records.
@@ -125,6 +121,6 @@ def images(folder: Path, rows: npt.NDArray[np.int64] | None = None) -> Iterator[
 
 
 def some(folder: Path, most: int, rng: RandomStream) -> npt.NDArray[np.int64]:
-    """Return the numbers of at most `most` samples of shards, drawn, ascending, int64."""
+    """The numbers of at most `most` samples of shards, drawn, ascending, int64."""
     count = len(list(shards.index(folder)))
     return np.sort(rng.choice(count, min(most, count)))

@@ -45,12 +45,12 @@ class BatchNormAdapted(_targets.Adapted):
 
 
 def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> BatchNormAdapted:
-    """Return the predictor with `at`."""
+    """The predictor with `at`."""
     return BatchNormAdapted(predictor, params)
 
 
 def layers(net: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
-    """Return the layers of batch normalisation that keep statistics.
+    """The layers of batch normalisation that keep statistics.
 
     Raises:
         ModelError: there is none.

@@ -29,12 +29,12 @@ needs = _recalibrating.needs
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:
-    """Return the recalibrated predictor; `predictor` is not called."""
+    """The recalibrated predictor; `predictor` is not called."""
     return Recalibrated(fit)
 
 
 def fit(rows: Rows) -> Callable[[Logits], Logits]:
-    """Return the map of logits (n, C) to logarithms of calibrated probabilities."""
+    """The map of logits (n, C) to logarithms of calibrated probabilities."""
     from sklearn.isotonic import IsotonicRegression
 
     shares, labels = softmax(rows.logits.astype(np.float64), axis=1), rows.labels

@@ -33,11 +33,7 @@ PARAMS: dict[str, object] = {"members": [], "method": "plain"}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the members' records at the position.
-
-    Raises:
-        ParamsError: there is no member.
-    """
+    """The members' records at the position."""
     if not params["members"]:
         raise ParamsError("mean_probability: members is empty; name weights as MODEL-TRAINER")
     found = []
@@ -49,7 +45,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> MeanProbability:
-    """Return the ensemble; the predictor is not called."""
+    """The ensemble; the predictor is not called."""
     return MeanProbability()
 
 
@@ -76,12 +72,12 @@ class MeanProbability:
         self._rows = dict(zip(keys, mean, strict=True))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` float32 (n, C), the logarithm of the mean probability."""
+        """`logits` float32 (n, C), the logarithm of the mean probability."""
         return {"logits": np.stack([self._rows[sample.key] for sample in samples])}
 
 
 def log_mean(members: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
-    """Return the logarithm of the mean of the members' softmax, float32 (n, C).
+    """The logarithm of the mean of the members' softmax, float32 (n, C).
 
     Example:
         >>> np.exp(log_mean([np.zeros((1, 2)), np.log([[0.9, 0.1]])])).astype(float).round(4).tolist()

@@ -54,7 +54,7 @@ class RobustPseudoLabelled(_targets.Adapted):
 
 
 def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> RobustPseudoLabelled:
-    """Return the predictor with `at`."""
+    """The predictor with `at`."""
     return RobustPseudoLabelled(predictor, params)
 
 

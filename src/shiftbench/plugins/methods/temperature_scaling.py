@@ -33,11 +33,7 @@ needs = _recalibrating.needs
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:
-    """Return the recalibrated predictor; `predictor` is not called.
-
-    Raises:
-        ParamsError: `by` names nothing that T could be chosen by.
-    """
+    """The recalibrated predictor; `predictor` is not called."""
     choose = {"nll": likeliest, "ece": best_calibrated}
     if params["by"] not in choose:
         raise ParamsError(f"temperature_scaling: by is {params['by']!r}; {near(params['by'], choose)}")
@@ -50,23 +46,23 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def likeliest(rows: Rows) -> float:
-    """Return the T of the highest likelihood, in [0.1, 100]."""
+    """The T of the highest likelihood, in [0.1, 100]."""
     return temp_scale.fit(Known({"val": rows}), {})
 
 
 def best_calibrated(rows: Rows) -> float:
-    """Return the T of GRID with the lowest ECE, of equals the lowest."""
+    """The T of GRID with the lowest ECE, of equals the lowest."""
     errors = eces(rows.logits.astype(np.float64), rows.labels, GRID[:, None])
     return float(GRID[np.argmin(errors)])
 
 
 def ece(logits: Logits, labels: NDArray[np.int32]) -> float:
-    """Return the ECE of logits (n, C) under labels (n,), bins open on the left; as `metrics/ece.py`, in float64."""
+    """The ECE of logits (n, C) under labels (n,), bins open on the left; as `metrics/ece.py`, in float64."""
     return float(eces(logits, labels, np.ones((1, 1)))[0])
 
 
 def eces(logits: Logits, labels: NDArray[np.int32], temperatures: Logits) -> NDArray[np.float64]:
-    """Return the ECE of logits (n, C) divided by each row of temperatures, (m, C) or (m, 1); float64 (m,)."""
+    """The ECE of logits (n, C) divided by each row of temperatures, (m, C) or (m, 1); float64 (m,)."""
     step = max(1, HELD // logits.size)
     parts = [_eces(logits, labels, temperatures[low : low + step]) for low in range(0, len(temperatures), step)]
     return np.concatenate(parts)

@@ -42,5 +42,5 @@ class Tent(_adapting.Adapting):
 
 
 def wrap(predictor: Any, params: dict[str, Any], inputs: dict[Ref, Path]) -> Tent:
-    """Return the predictor with `reset`."""
+    """The predictor with `reset`."""
     return Tent(predictor, params, inputs)

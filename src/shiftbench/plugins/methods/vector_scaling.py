@@ -27,12 +27,12 @@ needs = _recalibrating.needs
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Recalibrated:
-    """Return the recalibrated predictor; `predictor` is not called."""
+    """The recalibrated predictor; `predictor` is not called."""
     return Recalibrated(fit)
 
 
 def fit(rows: Rows) -> Callable[[Logits], Logits]:
-    """Return the map of logits (n, C) that makes the labels of `rows` most likely."""
+    """The map of logits (n, C) that makes the labels of `rows` most likely."""
     logits, labels = rows.logits.astype(np.float64), rows.labels
     classes = logits.shape[1]
     truth = np.eye(classes)[labels]

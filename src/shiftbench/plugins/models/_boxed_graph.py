@@ -19,21 +19,17 @@ Detect = Callable[[_graphs.Graph, torch.Tensor], Found]
 
 
 def pretrained(name: str, inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the sha256 of the weights' file."""
+    """The sha256 of the weights' file."""
     return _given.state(str(file(name, inputs).with_suffix(".bin")))
 
 
 def file(name: str, inputs: Mapping[Ref, Path]) -> Path:
-    """Return the graph's file."""
+    """The graph's file."""
     return inputs[refs.sources(SOURCE)].parent / f"{name}.json"
 
 
 def predictor(graph: Path, weights: Path, classes: Sequence[str], size: int, detect: Detect) -> nets.Predictor:
-    """Return what finds the `classes` that COCO has; detections of other categories are left out.
-
-    Raises:
-        ModelError: none of the classes is a category of COCO, or the weights were made from another file.
-    """
+    """Predictor of the `classes` that COCO has; detections of other categories are left out."""
     _given.check(weights, str(graph.with_suffix(".bin")))
     known = {name: label for label, name in enumerate(classes) if name in _coco.CLASSES}
     if not known:

@@ -46,12 +46,12 @@ class Found:
 
 
 def square(samples: Sequence[Sample], size: int) -> Array:
-    """Return uint8 (n, 3, size, size): colour, stretched to a square where it is none."""
+    """Uint8 (n, 3, size, size): colour, stretched to a square where it is none."""
     return _images.colour_batch(samples, lambda image: _images.resize(image, size, size, "bilinear"))
 
 
 def truth(sample: Sample, shape: tuple[int, ...]) -> Truth:
-    """Return the true boxes of a sample in the pixels of the net's input (h, w); crowds are left out."""
+    """The true boxes of a sample in the pixels of the net's input (h, w); crowds are left out."""
     found = boxes.arrays(sample.fields["boxes"])
     scale = _scale(sample, shape)
     corners = np.concatenate([found.xywh[:, :2], found.xywh[:, :2] + found.xywh[:, 2:]], axis=1)
@@ -60,7 +60,7 @@ def truth(sample: Sample, shape: tuple[int, ...]) -> Truth:
 
 
 def _scale(sample: Sample, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return what makes pixels of the image ones of the net's input, for x0, y0, x1, y1."""
+    """Factors from pixels of the image to pixels of the network's input, for x0, y0, x1, y1."""
     height, width = sample.fields["image"].shape[:2]
     return np.array([shape[1] / width, shape[0] / height] * 2)
 
@@ -78,7 +78,7 @@ class BoxPredictor(PlacedNet):
 
 
 def outputs(samples: Sequence[Sample], found: Sequence[Found], shape: tuple[int, ...]) -> nets.Outputs:
-    """Return what was found as the task wants it: in pixels of the images, cut off at their edges.
+    """Detections in the task's format: in pixels of the images, cut off at their edges.
 
     Args:
         samples: n samples.
@@ -106,7 +106,7 @@ def outputs(samples: Sequence[Sample], found: Sequence[Found], shape: tuple[int,
 
 
 def ragged(values: Sequence[Array]) -> Array:
-    """Return arrays of several lengths as one object array (n,)."""
+    """Arrays of several lengths as one object array (n,)."""
     whole = np.empty(len(values), dtype=object)
     for at, value in enumerate(values):
         whole[at] = value

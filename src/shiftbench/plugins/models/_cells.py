@@ -17,7 +17,7 @@ RADIUS = 1.5
 
 
 def heat(truths: Sequence[Truth], classes: int, size: tuple[int, int], stride: int) -> torch.Tensor:
-    """Return float32 (n, classes, h, w): a Gaussian around the centre of each box, exactly 1 at its cell.
+    """Float32 (n, classes, h, w): a Gaussian around the centre of each box, exactly 1 at its cell.
 
     Its width is max(1, (w + h) / (2 * stride * 6)) cells; boxes of one class meet in their maximum.
     """
@@ -35,13 +35,13 @@ def heat(truths: Sequence[Truth], classes: int, size: tuple[int, int], stride: i
 
 
 def centres(truth: Truth, size: tuple[int, int], stride: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return column and row of the cell of each box's centre, int64 (g,)."""
+    """Column and row of the cell of each box's centre, int64 (g,)."""
     middle = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / (2 * stride)
     return middle[:, 0].long().clamp(0, size[1] - 1), middle[:, 1].long().clamp(0, size[0] - 1)
 
 
 def centre_values(truth: Truth, size: tuple[int, int], stride: int) -> torch.Tensor:
-    """Return float32 (g, 4): the centre in its cell (x, y; in strides), log width, log height (in strides)."""
+    """Float32 (g, 4): the centre in its cell (x, y; in strides), log width, log height (in strides)."""
     middle = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / (2 * stride)
     cell = torch.stack(centres(truth, size, stride), dim=1)
     sides = (truth.boxes[:, 2:] - truth.boxes[:, :2]) / stride
@@ -56,7 +56,7 @@ def centre_boxes(values: torch.Tensor, x: torch.Tensor, y: torch.Tensor, stride:
 
 
 def near(truths: Sequence[Truth], size: tuple[int, int], stride: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the label of each cell near a centre, int64 (n, h, w), -1 elsewhere, and log distances (n, 4, h, w).
+    """The label of each cell near a centre, int64 (n, h, w), -1 elsewhere, and log distances (n, 4, h, w).
 
     A cell belongs to a box if its middle is in it and near its centre; of several boxes, to the smallest. Distances
     are to the left, upper, right and lower side, in strides.
@@ -80,20 +80,20 @@ def near(truths: Sequence[Truth], size: tuple[int, int], stride: int) -> tuple[t
 
 
 def near_boxes(values: torch.Tensor, x: torch.Tensor, y: torch.Tensor, stride: int) -> torch.Tensor:
-    """Return x0, y0, x1, y1 (k, 4) from log distances (k, 4) and cells (k,)."""
+    """X0, y0, x1, y1 (k, 4) from log distances (k, 4) and cells (k,)."""
     middle = torch.stack([x, y], dim=1) + 0.5
     sides = values.clamp(max=8).exp()
     return torch.cat([middle - sides[:, :2], middle + sides[:, 2:]], dim=1) * stride
 
 
 def peaks(logits: torch.Tensor) -> torch.Tensor:
-    """Return scores (n, classes, h, w) that are 0 where a neighbour of the same class is higher."""
+    """Scores (n, classes, h, w) that are 0 where a neighbour of the same class is higher."""
     scores = torch.sigmoid(logits)
     return scores * (F.max_pool2d(scores, 3, 1, 1) == scores)
 
 
 def highest(scores: torch.Tensor, count: int) -> tuple[torch.Tensor, ...]:
-    """Return scores, classes, columns and rows of the `count` highest of (classes, h, w), from the highest down."""
+    """Scores, classes, columns and rows of the `count` highest of (classes, h, w), from the highest down."""
     _, height, width = scores.shape
     best, at = scores.flatten().topk(min(count, scores.numel()))
     return best, at // (height * width), at % width, at % (height * width) // width

@@ -56,7 +56,7 @@ class Responses(NamedTuple):
 
 @torch.no_grad()
 def sample(policy: Policy, prompts: torch.Tensor, uniforms: torch.Tensor, end: int, temperature: float) -> Responses:
-    """Return one response to each prompt.
+    """One response to each prompt.
 
     Args:
         policy: in evaluation mode.
@@ -87,12 +87,12 @@ def sample(policy: Policy, prompts: torch.Tensor, uniforms: torch.Tensor, end: i
 
 
 def _log_shares(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the log-probabilities, float64, that tokens are sampled with."""
+    """The log-probabilities, float64, that tokens are sampled with."""
     return (logits.double() / temperature).log_softmax(-1)
 
 
 def _drawn(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return a token for each row of logits (n, v): where its uniform number falls in the cumulative distribution."""
+    """A token for each row of logits (n, v): where its uniform number falls in the cumulative distribution."""
     if temperature == 0:
         return logits.argmax(-1)
     shares = (logits.double() / temperature).softmax(-1).cumsum(-1)
@@ -101,13 +101,13 @@ def _drawn(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> 
 
 
 def entropy(logs: torch.Tensor) -> torch.Tensor:
-    """Return the entropy in nats of log-probabilities (..., v), over the whole vocabulary."""
+    """The entropy in nats of log-probabilities (..., v), over the whole vocabulary."""
     found: torch.Tensor = torch.special.entr(logs.exp()).sum(-1)
     return found
 
 
 def uniforms(streams: Sequence[RandomStream], count: int) -> NDArray[np.float64]:
-    """Return float64 (n, count) in [0, 1), a row of each stream: the upper 53 bits of its words."""
+    """Float64 (n, count) in [0, 1), a row of each stream: the upper 53 bits of its words."""
     rows = [stream.raw(count) >> np.uint64(11) for stream in streams]
     return np.stack(rows).astype(np.float64) / 2**53 if rows else np.zeros((0, count))
 
@@ -115,7 +115,7 @@ def uniforms(streams: Sequence[RandomStream], count: int) -> NDArray[np.float64]
 def told(
     responses: Responses, model: ModuleType, params: Mapping[str, Any], limit: int
 ) -> tuple[list[str], list[TokenStatistics]]:
-    """Return the text of each response, without its end, and what is known of its tokens.
+    """The text of each response, without its end, and what is known of its tokens.
 
     Args:
         responses: n of them.

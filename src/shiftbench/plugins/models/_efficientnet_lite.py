@@ -26,23 +26,23 @@ prepare_batch = _pretrained.prepare_batch
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the variant, which decides the net and its weights."""
+    """The variant, which decides the net and its weights."""
     return {"VARIANT": options["variant"]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the package's weights."""
+    """The package's weights."""
     return [refs.sources(f"efficientnet_{params['variant']}")]
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
+    """The net with fresh weights; features are (n, 1280); mean and std are 0.5, as in TensorFlow's original."""
     net = _optional.package("timm", "timm").create_model(_architecture(params), num_classes=classes)
     return _pretrained.Split(net, classes, HALF, HALF)
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the packaged ImageNet weights under timm's names.
+    """The packaged ImageNet weights under timm's names.
 
     The package names its tensors otherwise, in the same order and with the same shapes as timm.
     """

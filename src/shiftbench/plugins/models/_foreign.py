@@ -63,7 +63,7 @@ def asking(path: str, fed: NDArray[Any] | None = None) -> Iterator[None]:
 
 
 def numbers(found: Any, path: str) -> NDArray[np.float32]:
-    """Return what a model gave as an array.
+    """The output of a model as an array.
 
     Raises:
         ModelError: it is none: lists of several lengths, texts, nothing.
@@ -80,13 +80,10 @@ def numbers(found: Any, path: str) -> NDArray[np.float32]:
 
 
 def predictor(module: torch.nn.Module, params: Mapping[str, Any], classes: int, place: torch.device) -> nets.Predictor:
-    """Return what feeds a module of torch scaled images, and takes its logits and features.
+    """Predictor that feeds scaled images to a torch module and reads its logits and features.
 
-    Args:
-        module: on `place`; float32 (n, channels, size, size) to (n, classes), or a pair with features.
-        params: of the model, with its `path` and how images are scaled.
-        classes: how many logits are expected.
-        place: where it computes.
+    `module`: on `place`; float32 (n, channels, size, size) to (n, classes), or a pair with features.
+    `params`: of the model, with its `path` and how images are scaled.
     """
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
@@ -99,7 +96,7 @@ def predictor(module: torch.nn.Module, params: Mapping[str, Any], classes: int, 
 
 
 def arrays(found: Any, path: str) -> list[NDArray[np.float32]]:
-    """Return what a module of torch gave as arrays: logits, and features where there are some.
+    """Outputs of a torch module as arrays: logits, and features if it returns some.
 
     Raises:
         ModelError: it is neither a tensor nor a pair of them.
@@ -113,7 +110,7 @@ def arrays(found: Any, path: str) -> list[NDArray[np.float32]]:
 
 
 def first_line(error: Exception) -> str:
-    """Return the type of an error and the first line of what it says."""
+    """The type of an error and the first line of what it says."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:_LINE]}" if lines else type(error).__name__
 

@@ -17,12 +17,12 @@ DIGEST = "given.sha256"
 
 
 def state(path: str) -> nets.State:
-    """Return what stands for a black box in a weights file: the sha256 of its bytes, uint8 (32,)."""
+    """State of a black box in a checkpoint: the sha256 of its bytes, uint8 (32,)."""
     return _state(_sha256(path))
 
 
 def folder_state(folder: Path) -> nets.State:
-    """Return what stands for a folder of files: one sha256 over the lines `sha256  path`, uint8 (32,).
+    """State of a folder of files: one sha256 over the lines `sha256  path`, uint8 (32,).
 
     Raises:
         ModelError: it does not exist, or holds no file.
@@ -35,7 +35,7 @@ def _state(digest: bytes) -> nets.State:
 
 
 def check(weights: Path, path: str) -> Path:
-    """Return the model's file, after its bytes were found to be those that the weights name.
+    """The model's file, after its bytes were found to be those that the weights name.
 
     Raises:
         ModelError: the file is missing or another one, or the weights are those of a net.
@@ -62,7 +62,7 @@ def _compare(weights: Path, path: str, found: bytes) -> None:
 
 
 def file_of(path: str) -> Path:
-    """Return the file in `file.py:function` or `file`.
+    """The file in `file.py:function` or `file`.
 
     Raises:
         ModelError: it does not exist.
@@ -87,7 +87,7 @@ def _folder_sha256(folder: Path) -> bytes:
 
 
 def scaled(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the input of a graph whose preprocessing is told by options.
+    """The input of a graph whose preprocessing is told by options.
 
     Args:
         samples: images of any size.
@@ -114,7 +114,7 @@ def _pixels(samples: Sequence[Sample], params: Mapping[str, Any]) -> _images.Pix
 
 
 def outputs(found: Any, count: int, classes: int, path: str) -> nets.Outputs:
-    """Return what a black box gave as outputs: logits alone, or (logits, features).
+    """Outputs of a black box, which returns logits alone, or (logits, features).
 
     Raises:
         ModelError: not one row of `classes` logits per sample.

@@ -63,7 +63,7 @@ class Graph:
 
     @torch.no_grad()
     def __call__(self, feed: Mapping[str, Tensor], outputs: Sequence[str]) -> list[Tensor]:
-        """Return outputs, by node or `NODE:INDEX`, for the inputs in `feed`.
+        """Outputs, by node or `NODE:INDEX`, for the inputs in `feed`.
 
         Raises:
             ModelError: an operator that is not known here.

@@ -60,7 +60,7 @@ class Crop(NamedTuple):
 
     @classmethod
     def around(cls, box: Sequence[float], shape: tuple[int, int]) -> Crop:
-        """Return the padded crop of a box x, y, w, h, as wide for its height as an input (h, w)."""
+        """The padded crop of a box x, y, w, h, as wide for its height as an input (h, w)."""
         x, y, w, h = box
         aspect = shape[1] / shape[0]
         wide, high = PADDING * w, PADDING * h
@@ -68,7 +68,7 @@ class Crop(NamedTuple):
         return cls(np.array([x + w / 2, y + h / 2]), np.array(size))
 
     def matrix(self, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-        """Return what takes a place in the picture to one in an input (h, w), float64 (2, 3)."""
+        """Matrix from places in the picture to places in an input (h, w), float64 (2, 3)."""
         angle = math.radians(self.turn)
         turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         scale = (np.array(shape[::-1]) - 1) / self.size
@@ -78,7 +78,7 @@ class Crop(NamedTuple):
 
 
 def cut(image: Pixels, crop: Crop, shape: tuple[int, int], middle: float) -> Pixels:
-    """Return the pixels of a crop, uint8 (h, w, 3); black where it leaves the picture."""
+    """The pixels of a crop, uint8 (h, w, 3); black where it leaves the picture."""
     matrix = crop.matrix(shape)
     matrix[:, 2] += matrix[:, :2] @ np.full(2, middle)  # from pixels, whose middles are whole numbers
     colour = _images.to_colour(image)
@@ -90,7 +90,7 @@ def cut(image: Pixels, crop: Crop, shape: tuple[int, int], middle: float) -> Pix
 def encode(
     joints: npt.NDArray[Any], shape: tuple[int, int], heat: tuple[int, int], sigma: float
 ) -> tuple[Floats, Floats]:
-    """Return the targets of joints: Gaussians (K, h, w) of height 1, cut off at three sigma, and weights (K,).
+    """The targets of joints: Gaussians (K, h, w) of height 1, cut off at three sigma, and weights (K,).
 
     Args:
         joints: x, y, v in the input, (K, 3); those with v of 0 get the weight 0, as do those that are out of sight.
@@ -113,7 +113,7 @@ def encode(
 
 
 def decode(heatmaps: Floats, shape: tuple[int, int], kernel: int = 11) -> Floats:
-    """Return joints x, y and confidence in the input (H, W), float32 (K, 3), of heatmaps (K, h, w).
+    """Joints x, y and confidence in the input (H, W), float32 (K, 3), of heatmaps (K, h, w).
 
     The highest cell, moved by a step of Newton on the logarithm of the smoothed map; the confidence is the map's there.
     """
@@ -141,7 +141,7 @@ def decode(heatmaps: Floats, shape: tuple[int, int], kernel: int = 11) -> Floats
 
 
 def _smooth(heatmaps: Floats, kernel: int) -> Floats:
-    """Return maps smoothed by a Gaussian, each as high as it was; what lies outside is 0."""
+    """Maps smoothed by a Gaussian, each as high as it was; what lies outside is 0."""
     border = (kernel - 1) // 2
     found = np.empty_like(heatmaps)
     for at, own in enumerate(heatmaps):
@@ -152,7 +152,7 @@ def _smooth(heatmaps: Floats, kernel: int) -> Floats:
 
 
 def person_score(joints: Floats, box: float) -> float:
-    """Return the score of a person: that of the box times the mean confidence of the joints that are confident."""
+    """The score of a person: that of the box times the mean confidence of the joints that are confident."""
     sure = joints[joints[:, 2] > CONFIDENT, 2]
     return float(box * sure.mean()) if len(sure) else 0.0
 
@@ -160,7 +160,7 @@ def person_score(joints: Floats, box: float) -> float:
 def distinct(
     joints: Floats, scores: Floats, areas: npt.NDArray[np.float64], sigmas: npt.NDArray[np.float64]
 ) -> list[int]:
-    """Return which persons stay, best score first, where of two with an OKS above 0.9 the better one stays."""
+    """Persons without duplicates, best score first: of two with an OKS above 0.9 the better one stays."""
     order, kept = list(np.argsort(-scores, kind="stable")), []
     while order:
         best = order.pop(0)
@@ -216,7 +216,7 @@ class PosePredictor(PlacedNet):
         return {"joints": _boxes.ragged(joints), "scores": _boxes.ragged(scores)}
 
     def _persons(self, sample: Sample) -> list[tuple[Crop, float]]:
-        """Return the crops of a picture and the scores of their boxes.
+        """The crops of a picture and the scores of their boxes.
 
         Of true boxes those of crowds and of persons without a labelled joint are left out, as in MMPose's CocoDataset.
         """
@@ -230,7 +230,7 @@ class PosePredictor(PlacedNet):
         return [(Crop.around(box, self.net.crop), score) for box, score in own]
 
     def _joints(self, images: Sequence[Pixels], crops: Sequence[Crop]) -> list[Floats]:
-        """Return the joints of each crop in its picture, float32 (K, 3)."""
+        """The joints of each crop in its picture, float32 (K, 3)."""
         if not images:
             return []
         batch = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy()).to(self.device)
@@ -261,14 +261,14 @@ class PosePredictor(PlacedNet):
 
 
 def in_picture(joints: Floats, crop: Crop, shape: tuple[int, int]) -> Floats:
-    """Return joints of an input (h, w) as they lie in the picture that it was cropped from."""
+    """Joints of an input (h, w) as they lie in the picture that it was cropped from."""
     matrix = crop.matrix(shape)
     places = (joints[:, :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     return np.concatenate([places, joints[:, 2:]], axis=1).astype(np.float32)
 
 
 def _detections(path: str) -> dict[str, list[tuple[list[float], float]]]:
-    """Return the boxes of persons of each image, by its id, and their scores."""
+    """The boxes of persons of each image, by its id, and their scores."""
     return _published.by_image(
         Path(path).expanduser(),
         "image_id, bbox and score",

@@ -15,18 +15,18 @@ LUMA = (19595, 38470, 7471)
 
 
 def to_grey(image: Pixels) -> Pixels:
-    """Return (..., h, w) grey of (..., h, w, 3) colour, equal to Pillow's `convert("L")`."""
+    """(..., h, w) grey of (..., h, w, 3) colour, equal to Pillow's `convert("L")`."""
     weighted = image.astype(np.uint32) @ np.array(LUMA, np.uint32)
     return ((weighted + 0x8000) >> 16).astype(np.uint8)
 
 
 def to_colour(image: Pixels) -> Pixels:
-    """Return (h, w, 3) of a grey (h, w) or colour image; grey is repeated."""
+    """(h, w, 3) of a grey (h, w) or colour image; grey is repeated."""
     return np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
 
 
 def resize(image: Pixels, height: int, width: int, kind: str = "bicubic") -> Pixels:
-    """Return the image at another size, by Pillow (antialiased when shrinking).
+    """The image at another size, by Pillow (antialiased when shrinking).
 
     Args:
         image: uint8 (h, w) or (h, w, 3).
@@ -41,7 +41,7 @@ def resize(image: Pixels, height: int, width: int, kind: str = "bicubic") -> Pix
 
 
 def centre_crop(image: Pixels, size: int) -> Pixels:
-    """Return the middle square; the image is at least `size` in both directions."""
+    """The middle square; the image is at least `size` in both directions."""
     top = round((image.shape[0] - size) / 2)
     left = round((image.shape[1] - size) / 2)
     return image[top : top + size, left : left + size]
@@ -58,12 +58,12 @@ def resize_and_crop(image: Pixels, shorter: int, size: int, kind: str = "bicubic
 
 
 def grey_batch(samples: Sequence[Sample], size: int) -> Pixels:
-    """Return uint8 (n, 1, size, size): grey, resized only where the size differs."""
+    """Uint8 (n, 1, size, size): grey, resized only where the size differs."""
     return _batch(samples, lambda image: resize(_as_grey(image), size, size))[:, None]
 
 
 def colour_batch(samples: Sequence[Sample], shape: Callable[[Pixels], Pixels]) -> Pixels:
-    """Return uint8 (n, 3, h, w) of images that `shape` brought to one size (h, w, 3).
+    """Uint8 (n, 3, h, w) of images that `shape` brought to one size (h, w, 3).
 
     The memory keeps channels last, the layout in which convolutions are fastest on CPUs.
     """

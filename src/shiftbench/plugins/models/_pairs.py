@@ -32,21 +32,21 @@ class Pairs(nn.Module, ABC):
 
     @abstractmethod
     def image(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw features (n, d); each tower has its own."""
+        """Raw features (n, d); each tower has its own."""
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the head takes, (n, d)."""
+        """Input of the head, (n, d)."""
         raw = self.image(x)
         return F.normalize(raw, dim=1) if self.unit else raw
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def prompts(names: Sequence[str], template: str) -> list[str]:
-    """Return the text of each class: underscores are spaces.
+    """The text of each class: underscores are spaces.
 
     Example:
         >>> prompts(["ankle_boot"], "a photo of a {}")
@@ -56,7 +56,7 @@ def prompts(names: Sequence[str], template: str) -> list[str]:
 
 
 def from_texts(state: nets.State, texts: torch.Tensor, scale: float, *, unit: bool) -> nets.State:
-    """Return a state dict whose head is `scale` times the texts' directions, without bias.
+    """A state dict whose head is `scale` times the texts' directions, without bias.
 
     Args:
         state: of the net.
@@ -70,5 +70,5 @@ def from_texts(state: nets.State, texts: torch.Tensor, scale: float, *, unit: bo
 
 
 def on_raw(state: nets.State) -> nets.State:
-    """Return a state dict whose head takes raw features: what a probe was fitted on."""
+    """A state dict whose head takes raw features: what a probe was fitted on."""
     return {**state, "unit": torch.zeros(())}

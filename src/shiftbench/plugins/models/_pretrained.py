@@ -46,17 +46,17 @@ class Split(nn.Module):
         self.register_buffer("scale", 1 / (255 * spread), persistent=False)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return penultimate features (n, d)."""
+        """Penultimate features (n, d)."""
         pooled: torch.Tensor = self.body(x.float() * self.scale - self.mean)
         return pooled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return the uncut net's state dict under this module's names.
+        """The uncut net's state dict under this module's names.
 
         A backbone without a head, as self-supervised ones are, gets a head of zeros: what is probed has features, and
         no answers yet. What else is missing or unknown is told when the state is loaded.
@@ -72,7 +72,7 @@ class Split(nn.Module):
 
 
 def zeros(head: nn.Linear) -> State:
-    """Return the tensors of a head that answers nothing: all logits are 0."""
+    """The tensors of a head that answers nothing: all logits are 0."""
     return {f"head.{name}": torch.zeros_like(tensor) for name, tensor in head.state_dict().items()}
 
 
@@ -88,12 +88,12 @@ def _last_linear(net: nn.Module, classes: int) -> tuple[str, nn.Linear]:
 
 
 def square(params: Mapping[str, Any]) -> Callable[[_images.Pixels], _images.Pixels]:
-    """Return the usual preprocessing: shorter side to `size / crop`, then the middle square."""
+    """The usual preprocessing: shorter side to `size / crop`, then the middle square."""
     size, shorter = params["size"], int(params["size"] / params["crop"])
     kind = params.get("interpolation", "bicubic")
     return lambda image: _images.resize_and_crop(image, shorter, size, kind)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size), stored with channels last; grey is repeated."""
+    """Uint8 (n, 3, size, size), stored with channels last; grey is repeated."""
     return _images.colour_batch(samples, square(params))

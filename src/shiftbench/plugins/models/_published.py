@@ -14,7 +14,7 @@ Entry = TypeVar("Entry")
 
 
 def folder(params: Mapping[str, Any], model: str) -> Path:
-    """Return the folder that `path` names.
+    """The folder that `path` names.
 
     Raises:
         ParamsError: none is given.
@@ -25,7 +25,7 @@ def folder(params: Mapping[str, Any], model: str) -> Path:
 
 
 def identity(value: Any) -> str:
-    """Return an image's id as it is compared.
+    """An image's id as it is compared.
 
     Example:
         >>> identity(7), identity("000000000007"), identity("a.1")
@@ -36,7 +36,7 @@ def identity(value: Any) -> str:
 
 
 def by_image(file: Path, fields: str, made: Callable[[Mapping[str, Any]], Entry]) -> dict[str, list[Entry]]:
-    """Return the entries of each image, by its id, of a list in COCO's layout of results.
+    """The entries of each image, by its id, of a list in COCO's layout of results.
 
     Args:
         file: of JSON.

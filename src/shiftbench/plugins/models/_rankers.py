@@ -35,13 +35,13 @@ Document = tuple[str, str]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the collections, under `collection_shift`."""
+    """The shards of the collections, under `collection_shift`."""
     shift, _, severity = params["collection_shift"].partition("/")
     return [refs.shards(name, "test", shift, float(severity)) for name in params["collections"]]
 
 
 def whole(document: Document) -> str:
-    """Return title and text as one text."""
+    """Title and text as one text."""
     title, text = document
     return f"{title}. {text}" if title else text
 
@@ -68,7 +68,7 @@ class Collection:
         return bag_of_words.Index(whole(document) for document in self.documents)
 
     def places(self, documents: Sequence[str]) -> Ints:
-        """Return where documents stand, int64 (m,).
+        """Ranks of documents, int64 (m,).
 
         Raises:
             ModelError: it does not have one.
@@ -92,7 +92,7 @@ class Collections:
         self._read: dict[str, Collection] = {}
 
     def names(self) -> list[str]:
-        """Return their names, sorted."""
+        """Their names, sorted."""
         return sorted(self._folders)
 
     def __getitem__(self, name: str) -> Collection:
@@ -106,7 +106,7 @@ class Collections:
         return self._read[name]
 
     def of(self, sample: Sample) -> Collection:
-        """Return the collection that a query is asked of."""
+        """The collection that a query is asked of."""
         meta = sample.fields.get("meta") or {}
         if "collection" not in meta:
             raise ModelError(f"{sample.key}: no `meta.collection`, so it is no query")
@@ -117,11 +117,11 @@ class Scorer(Protocol):
     """What a ranker's file gives."""
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
-        """Return the scores of documents of a collection, float64 (m,), higher is better."""
+        """The scores of documents of a collection, float64 (m,), higher is better."""
         ...
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
-        """Return the scores of texts that stand in the place of documents, float64 (m,)."""
+        """The scores of texts that stand in the place of documents, float64 (m,)."""
         ...
 
 
@@ -136,12 +136,12 @@ class Lexical:
         self.score = score
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
-        """Return the scores of documents of the collection."""
+        """The scores of documents of the collection."""
         terms, index = bag_of_words.words(query), collection.index
         return self.score(index, terms, index.counts(terms, places), index.lengths[places])
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
-        """Return the scores of other texts under the collection's statistics."""
+        """The scores of other texts under the collection's statistics."""
         terms = bag_of_words.words(query)
         counted = [bag_of_words.count(whole(document), terms) for document in documents]
         counts, lengths = zip(*counted, strict=True)
@@ -157,7 +157,7 @@ class _Remembered:
         self._known: dict[tuple[str, str, bytes], Floats] = {}
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
-        """Return the scores of documents of the collection."""
+        """The scores of documents of the collection."""
         name = query, collection.name, hashlib.sha256(places.tobytes()).digest()
         if name not in self._known:
             if len(self._known) == self.most:
@@ -169,18 +169,13 @@ class _Remembered:
 def predictor(
     scorer: Scorer, inputs: Mapping[Ref, Path], params: Mapping[str, Any], decimals: int = 6
 ) -> nets.Predictor:
-    """Return the predictor of a ranker.
+    """The predictor of a ranker.
 
-    Args:
-        scorer: scores documents.
-        inputs: where the shards of the collections lie.
-        params: `collections`; `candidates`: what is scored, the whole collection (`all`), the sample's own candidates
-            (`clean`: of the query as it was asked) or those of BM25 for the query as it is now (`own`), of which
-            there are `first_stage`; `depth`: length of the list that is handed on.
-        decimals: scores that agree to so many are equal.
-
-    Raises:
-        ParamsError: no collections, or no such kind of candidates.
+    `scorer`: scores documents.
+    `params`: `collections`; `candidates`: what is scored, the whole collection (`all`), the sample's own
+    candidates (`clean`: of the query as it was asked) or those of BM25 for the query as it is now (`own`), of
+    which there are `first_stage`; `depth`: length of the list that is handed on.
+    `decimals`: scores that agree to so many are equal.
     """
     if params["candidates"] not in CANDIDATES:
         raise ParamsError(f"candidates is {params['candidates']!r}; {near(params['candidates'], CANDIDATES)}")
@@ -194,7 +189,7 @@ def predictor(
 
 
 def ragged(values: Sequence[Any]) -> nets.Array:
-    """Return lists of any length as an object array (n,)."""
+    """Lists of any length as an object array (n,)."""
     array = np.empty(len(values), dtype=object)
     for at, value in enumerate(values):
         array[at] = value
@@ -224,7 +219,7 @@ def _answer(
 
 
 def candidates(sample: Sample, collection: Collection, params: Mapping[str, Any]) -> Ints:
-    """Return the places that are scored, ascending, so that ties are broken by id."""
+    """The places that are scored, ascending, so that ties are broken by id."""
     if params["candidates"] == "all":
         return np.arange(len(collection.ids))
     if params["candidates"] == "clean":
@@ -239,7 +234,7 @@ def candidates(sample: Sample, collection: Collection, params: Mapping[str, Any]
 
 
 def _targets(sample: Sample, collection: Collection, places: Ints) -> list[int]:
-    """Return which of the scored documents are changed for this query."""
+    """The scored documents that are changed for this query."""
     changed = collection.places(sorted(sample.fields.get("documents") or {}))
     return np.flatnonzero(np.isin(places, changed)).tolist()
 
@@ -253,7 +248,7 @@ def _ranks(best: Ints) -> Ints:
 def labelled(
     samples: Sequence[Sample], known: Collections, params: Mapping[str, Any]
 ) -> list[tuple[Sample, Collection, Ints, Ints]]:
-    """Return queries with (collection, places, grades) of their candidates, where some are relevant and some not."""
+    """Queries with (collection, places, grades) of their candidates, where some are relevant and some not."""
     found = []
     for sample in samples:
         collection = known.of(sample)
@@ -266,7 +261,7 @@ def labelled(
 
 
 def validation(samples: Sequence[Sample], predict: Callable[[Sequence[Sample]], nets.Outputs]) -> float:
-    """Return the mean nDCG@10 of a predictor.
+    """The mean nDCG@10 of a predictor.
 
     Raises:
         ModelError: there is no query.

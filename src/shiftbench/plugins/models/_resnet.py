@@ -37,7 +37,7 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's activations."""
+        """The block's activations."""
         inner = F.relu(self.bn1(self.conv1(x)))
         outer: torch.Tensor = self.bn2(self.conv2(inner)) + self.shortcut(x)
         return F.relu(outer)
@@ -64,7 +64,7 @@ class ResNet(nn.Module):
         self.register_buffer("std", torch.tensor(std).reshape(-1, 1, 1), persistent=False)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return penultimate features (n, 512), none of them negative."""
+        """Penultimate features (n, 512), none of them negative."""
         normal = (x.float() / 255 - self.mean) / self.std
         maps = F.relu(self.bn1(self.conv1(normal)))
         maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
@@ -72,12 +72,12 @@ class ResNet(nn.Module):
         return pooled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return OpenOOD's state dict, or that of an encoder with a projection, under the names here.
+        """OpenOOD's state dict, or that of an encoder with a projection, under the names here.
 
         An encoder (`encoder.`, as PALM and CIDER release it, or `backbone.`, as OpenOOD's port) whose projection
         (`head.0.`, ...) is dropped has no classifier: the head is zero, and all logits are.
@@ -97,7 +97,7 @@ class ResNet(nn.Module):
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size): grey is repeated, others resized (bilinear) and cut to their middle square."""
+    """Uint8 (n, 3, size, size): grey is repeated, others resized (bilinear) and cut to their middle square."""
     size = params["size"]
     return _images.colour_batch(samples, lambda image: _images.resize_and_crop(image, size, size, "bilinear"))
 

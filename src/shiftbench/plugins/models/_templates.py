@@ -96,7 +96,7 @@ SETS = {"imagenet_80": IMAGENET_80}
 
 
 def of(template: str) -> tuple[str, ...]:
-    """Return the prompts that an option `template` stands for: one with `{}` where the name goes, or a set by name.
+    """The prompts that an option `template` stands for: one with `{}` where the name goes, or a set by name.
 
     Raises:
         ParamsError: no `{}`, and no set of that name.

@@ -14,7 +14,7 @@ from scipy import sparse
 
 
 def counts(texts: Sequence[str], columns: int, ngrams: int) -> Any:
-    """Return how often each hashed n-gram occurs, sparse float64 (n, columns).
+    """Counts of each hashed n-gram, sparse float64 (n, columns).
 
     Args:
         texts: n texts.
@@ -28,14 +28,14 @@ def counts(texts: Sequence[str], columns: int, ngrams: int) -> Any:
 
 
 def idf(counted: Any) -> npt.NDArray[np.float64]:
-    """Return the inverse document frequency of each column, at least 1."""
+    """The inverse document frequency of each column, at least 1."""
     seen = np.bincount(counted.indices, minlength=counted.shape[1])
     weights: npt.NDArray[np.float64] = np.log((1 + counted.shape[0]) / (1 + seen)) + 1
     return weights
 
 
 def weigh(counted: Any, weights: npt.NDArray[np.float64]) -> Any:
-    """Return sparse TF-IDF rows of length 1 (a text without words: all 0)."""
+    """Sparse TF-IDF rows of length 1 (a text without words: all 0)."""
     rows = sparse.csr_matrix(counted, copy=True)
     rows.data = (1 + np.log(rows.data)) * weights[rows.indices]
     lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(1)).ravel())

@@ -37,7 +37,7 @@ class _Table(NamedTuple):
     at: int
 
     def _place(self, field: int) -> int:
-        """Return where a field lies, 0 where it is not there."""
+        """Position of a field, 0 if it is missing."""
         table = self.at - struct.unpack_from("<i", self.data, self.at)[0]
         size = struct.unpack_from("<H", self.data, table)[0]
         slot = 4 + 2 * field
@@ -45,7 +45,7 @@ class _Table(NamedTuple):
         return self.at + offset if offset else 0
 
     def number(self, field: int, form: str, default: int = 0) -> int:
-        """Return a number in the form of `struct`."""
+        """A number in the form of `struct`."""
         place = self._place(field)
         return int(struct.unpack_from(f"<{form}", self.data, place)[0]) if place else default
 
@@ -57,18 +57,18 @@ class _Table(NamedTuple):
         return start + 4, struct.unpack_from("<I", self.data, start)[0]
 
     def array(self, field: int, kind: Any) -> np.ndarray:
-        """Return a vector of numbers."""
+        """A vector of numbers."""
         start, count = self._vector(field)
         return np.frombuffer(self.data, kind, count, start) if count else np.zeros(0, kind)
 
     def tables(self, field: int) -> list[_Table]:
-        """Return a vector of tables."""
+        """A vector of tables."""
         start, count = self._vector(field)
         places = range(start, start + 4 * count, 4)
         return [_Table(self.data, at + struct.unpack_from("<I", self.data, at)[0]) for at in places]
 
     def table(self, field: int) -> _Table:
-        """Return a table; one that is not there is an empty one."""
+        """A table; one that is not there is an empty one."""
         place = self._place(field)
         if not place:
             return _Table(b"\4\0\0\0\4\0\4\0\4\0\0\0", 8)
@@ -113,7 +113,7 @@ class Graph:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Return the outputs, in their order, as the graph lays them out.
+        """The outputs, in their order, as the graph lays them out.
 
         Args:
             images: float32 (n, h, w, 3).
@@ -143,7 +143,7 @@ def _activated(x: Tensor, kind: int) -> Tensor:
 
 
 def _same(x: Tensor, window: Sequence[int], stride: Sequence[int], *, same: bool, value: float = 0.0) -> Tensor:
-    """Return images (n, c, h, w) with the border that padding `SAME` wants, more of it at the right and below."""
+    """Images (n, c, h, w) with the border that padding `SAME` wants, more of it at the right and below."""
     if not same:
         return x
     borders: list[int] = []
@@ -154,7 +154,7 @@ def _same(x: Tensor, window: Sequence[int], stride: Sequence[int], *, same: bool
 
 
 def _convolved(x: list[Tensor], options: _Table, *, deep: bool) -> Tensor:
-    """Return CONV_2D and DEPTHWISE_CONV_2D; kernels are (out, h, w, in) and (1, h, w, out)."""
+    """CONV_2D and DEPTHWISE_CONV_2D; kernels are (out, h, w, in) and (1, h, w, out)."""
     image, kernel = x[0].permute(0, 3, 1, 2), x[1]
     kernel = kernel.permute(3, 0, 1, 2) if deep else kernel.permute(0, 3, 1, 2)
     stride = options.number(2, "i", 1), options.number(1, "i", 1)

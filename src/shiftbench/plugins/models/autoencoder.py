@@ -42,33 +42,33 @@ class Autoencoder(nn.Module):
         self.head = nn.Linear(code, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return codes (n, code)."""
+        """Codes (n, code)."""
         codes: torch.Tensor = self.encoder(x.float() / 255)
         return codes
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return images float32 (n, 1, size, size) in 0 to 255."""
+        """Images float32 (n, 1, size, size) in 0 to 255."""
         images: torch.Tensor = 255 * self.decoder(codes)[..., : self.size, : self.size]
         return images
 
     def apart(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return codes and what they do not hold: `decode(code) + rest` is the image."""
+        """Codes and what they do not hold: `decode(code) + rest` is the image."""
         codes = self.features(x)
         return codes, x.float() - self.decode(codes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return Autoencoder(params["width"], params["size"], params["code"], classes)
 
 
 def of(state: nets.State, where: object, size: int = 28) -> Autoencoder:
-    """Return the net that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
+    """The net that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
 
     Raises:
         ModelError: these are the weights of another model, or of other images than `size` px.
@@ -82,5 +82,5 @@ def of(state: nets.State, where: object, size: int = 28) -> Autoencoder:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

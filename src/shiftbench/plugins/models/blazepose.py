@@ -36,12 +36,12 @@ Floats = npt.NDArray[np.float32]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the graph."""
+    """The graph."""
     return [refs.sources(SOURCE)]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the sha256 of the graph."""
+    """The sha256 of the graph."""
     return _given.state(str(_file(inputs)))
 
 
@@ -52,11 +52,7 @@ def _file(inputs: Mapping[Ref, Path]) -> Path:
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the model, for those joints that BlazePose has.
-
-    Raises:
-        ModelError: it has one of them not, or the weights were made from another file.
-    """
+    """The model, for those joints that BlazePose has."""
     _given.check(weights, str(_file(inputs)))
     places = skeletons.mapping(BLAZEPOSE_33, classes)
     if (places < 0).any():
@@ -78,7 +74,7 @@ def load(
 def _answer(
     graph: _tflite.Graph, sample: Sample, places: npt.NDArray[np.int64], params: Mapping[str, Any]
 ) -> dict[str, Floats]:
-    """Return the persons of a picture: joints (p, K, 3), joints in space (p, K, 3), scores (p,)."""
+    """The persons of a picture: joints (p, K, 3), joints in space (p, K, 3), scores (p,)."""
     crops = [_square(pose["box"], params["padding"]) for pose in sample.fields["poses"]]
     none = np.zeros((0, len(places), 3), np.float32)
     answers = {"joints": none, "joints3d": none, "scores": np.zeros(0, np.float32)}

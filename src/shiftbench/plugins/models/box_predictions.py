@@ -51,23 +51,14 @@ class Answers:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:
-    """Return what stands for the folder in a weights file.
-
-    Raises:
-        ParamsError: no path is given.
-        ModelError: the folder is not there.
-    """
+    """State of the folder in a checkpoint."""
     return _given.folder_state(_published.folder(params, "box_predictions"))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each image.
-
-    Raises:
-        ModelError: the files are others, one is missing or of another layout, or has no row for an image.
-    """
+    """A predictor that looks up each image."""
     folder = _published.folder(params, "box_predictions")
     _given.check_folder(weights, folder)
     numbers = _numbers(params, len(classes))
@@ -88,7 +79,7 @@ def load(
 
 
 def _numbers(params: Mapping[str, Any], count: int) -> dict[int, int]:
-    """Return the class of each category number."""
+    """The class of each category number."""
     given = list(params["categories"]) or list(range(1, count + 1))
     if len(set(given)) != count or len(given) != count:
         raise ParamsError(
@@ -98,7 +89,7 @@ def _numbers(params: Mapping[str, Any], count: int) -> dict[int, int]:
 
 
 def read(place: Path, numbers: Mapping[int, int]) -> Answers:
-    """Return what is predicted for the images of a split.
+    """Predictions for the images of a split.
 
     Args:
         place: of the file, without its ending.

@@ -26,7 +26,7 @@ PARAMS: dict[str, object] = {"path": "", "target": "", "trust": False}
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what the weights say of the function: the sha256 of the file that defines it."""
+    """State of the function in a checkpoint: the sha256 of the file that defines it."""
     _trust.require(params, RUNS_CODE)
     return _given.state(_source(params))
 
@@ -34,11 +34,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the function as a predictor.
-
-    Raises:
-        ModelError: no such file, module or function, or its outputs do not fit.
-    """
+    """The function as a predictor."""
     _trust.require(params, RUNS_CODE)
     _given.check(weights, _source(params))
     function = find(params)

@@ -24,23 +24,19 @@ SIZE = 512
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the graph."""
+    """The graph."""
     return [refs.sources(_boxed_graph.SOURCE)]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the sha256 of the weights' file."""
+    """The sha256 of the weights' file."""
     return _boxed_graph.pretrained("centernet", inputs)
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the detector, for those of the classes that COCO has.
-
-    Raises:
-        ModelError: COCO has none of them, or the weights were made from another file.
-    """
+    """The detector, for those of the classes that COCO has."""
 
     def detect(graph: _graphs.Graph, image: torch.Tensor) -> Found:
         feed = {"tower_0/images": image.permute(0, 2, 3, 1).float()}

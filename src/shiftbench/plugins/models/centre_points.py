@@ -63,7 +63,7 @@ class CentrePoints(nn.Module):
         self.top, self.threshold = params["top"], params["threshold"]
 
     def maps(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return features (n, 2w, h, w), logits (n, C, h, w) and box values (n, 4, h, w), all at stride 4."""
+        """Features (n, 2w, h, w), logits (n, C, h, w) and box values (n, 4, h, w), all at stride 4."""
         x = images.float() / 127.5 - 1
         levels = []
         for stage in self.stages:
@@ -79,11 +79,11 @@ class CentrePoints(nn.Module):
         return features, self.score(features), self.place(features)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of all cells, (n, C, h, w)."""
+        """The logits of all cells, (n, C, h, w)."""
         return self.maps(images)[1]
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:
-        """Return the loss of a batch: focal for the logits, smooth L1 at the cells that have a box."""
+        """The loss of a batch: focal for the logits, smooth L1 at the cells that have a box."""
         _, logits, values = self.maps(images)
         size = (logits.shape[2], logits.shape[3])
         if self.centred:
@@ -105,7 +105,7 @@ class CentrePoints(nn.Module):
         return F.smooth_l1_loss(*both, reduction="sum") / max(1, len(both[0]))
 
     def detect(self, images: torch.Tensor) -> list[Found]:
-        """Return what is found in each image, from the highest score down."""
+        """Detections in each image, from the highest score down."""
         features, logits, values = self.maps(images)
         scores = _cells.peaks(logits) if self.centred else torch.sigmoid(logits)
         return [self._found(*parts) for parts in zip(features, logits, values, scores, strict=True)]
@@ -141,11 +141,7 @@ def _bias(layer: nn.Conv2d) -> torch.Tensor:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
-
-    Raises:
-        ParamsError: no such neck or head, or a size that is no multiple of 16.
-    """
+    """The net with fresh weights from torch's generator."""
     for option, known in (("neck", NECKS), ("head", HEADS)):
         if params[option] not in known:
             raise ParamsError(f"centre_points: {option} is {params[option]!r} ({near(params[option], known)})")
@@ -158,12 +154,12 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxes.Array:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _boxes.square(samples, params["size"])
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor of a net with its weights."""
+    """The predictor of a net with its weights."""
     return _boxes.BoxPredictor(net, model, params, device, precision)

@@ -36,27 +36,19 @@ PARAMS: dict[str, object] = {"path": "", "net": "convnet", "options": {}, "renam
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the other plugins whose code decides the result."""
+    """The other plugins whose code decides the result."""
     return [("models", params["net"])]
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the architecture that `net` names.
-
-    Raises:
-        ModelError: `net` is no architecture.
-    """
+    """The architecture that `net` names."""
     model, options = _inner(params)
     net: nn.Module = model.build(options, classes)
     return net
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the file's tensors under the names that `rename` gives; without it, a `module.` is taken off.
-
-    Raises:
-        ModelError: the file is missing or refused, or no tensor's name begins as `rename` says.
-    """
+    """The file's tensors under the names that `rename` gives; without it, a `module.` is taken off."""
     file = Path(params["path"])
     with _foreign.reading(file, "checkpoint"):
         state = nets.read_state(file)
@@ -64,7 +56,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def renamed(state: nets.State, beginnings: Mapping[str, str | None], *, asked: bool = True) -> nets.State:
-    """Return a state dict under other names.
+    """A state dict under other names.
 
     Args:
         state: as it was released.
@@ -97,6 +89,6 @@ def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the net's input for samples."""
+    """The net's input for samples."""
     model, options = _inner(params)
     return nets.prepare(model, samples, options)

@@ -33,23 +33,19 @@ INPUT = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the graph."""
+    """The graph."""
     return [refs.sources("clip_image_tower")]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the sha256 of the graph: there is no head before `linear_probe` has fitted one."""
+    """The sha256 of the graph: there is no head before `linear_probe` has fitted one."""
     return _given.state(str(_graph(inputs)))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the tower under a linear head; without one it gives features alone.
-
-    Raises:
-        ModelError: onnxruntime is missing, or the head has another number of classes.
-    """
+    """The tower under a linear head; without one it gives features alone."""
     session = onnx.session(_graph(inputs), device)
     head = _head(weights, len(classes))
 

@@ -77,26 +77,26 @@ class ClipVision(nn.Module):
             self.register_buffer(name, 255 * values, persistent=False)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return normalised tokens (n, 1 + t, width) of images: class token and patches, plus position."""
+        """Normalised tokens (n, 1 + t, width) of images: class token and patches, plus position."""
         patches = self.stem((x.float() - self.mean) / self.std).flatten(2).transpose(1, 2)
         token = self.token.expand(len(patches), 1, -1)
         tokens: torch.Tensor = self.pre_norm(torch.cat([token, patches], 1) + self.position)
         return tokens
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the projected class token (n, out), of length 1."""
+        """The projected class token (n, out), of length 1."""
         tokens = self.embed(x)
         for block in self.blocks:
             tokens = block(tokens)
         return F.normalize(self.project(self.norm(tokens[:, 0])), dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return tensors of a `CLIPVisionModel` under our names, projection and head from the file `path`."""
+        """Tensors of a `CLIPVisionModel` under our names, projection and head from the file `path`."""
         if self.heads_file:
             state = {**state, **nets.read_state(Path(self.heads_file))}
         return adopted(state)
@@ -118,7 +118,7 @@ _NAMES = (
 
 
 def adopted(state: State) -> State:
-    """Return a state dict with the names of transformers under ours; ours stay as they are."""
+    """A state dict with the names of transformers under ours; ours stay as they are."""
     renamed: State = {}
     for name, tensor in state.items():
         if name.endswith("position_ids"):
@@ -133,11 +133,11 @@ def adopted(state: State) -> State:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return ClipVision(params, classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size): the shorter side resized (bicubic), the middle cut."""
+    """Uint8 (n, 3, size, size): the shorter side resized (bicubic), the middle cut."""
     size = params["size"]
     return _images.colour_batch(samples, lambda image: _images.resize_and_crop(image, size, size))

@@ -34,12 +34,9 @@ Completion = tuple[str, TokenStatistics | None]
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each sample's key: `completions` and, where all have them, `statistics`.
+    """A predictor that looks up each sample's key: `completions` and, where all have them, `statistics`.
 
     With a mark also `answer_after`, that mark for each sample.
-
-    Raises:
-        ModelError: the file is another one, a line is none of that form, or a sample has none.
     """
     file = _given.check(weights, params["path"])
     known = read(file)
@@ -57,7 +54,7 @@ def load(
 
 
 def read(file: Path) -> dict[str, list[Completion]]:
-    """Return the completions of each key, in the order of the lines.
+    """The completions of each key, in the order of the lines.
 
     Raises:
         ModelError: a line of another form; names file and line.

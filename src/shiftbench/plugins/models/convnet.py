@@ -32,12 +32,12 @@ class ConvNet(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return penultimate features (n, d)."""
+        """Penultimate features (n, d)."""
         pooled: torch.Tensor = self.neck(self._body(x.float() / 127.5 - 1.0))
         return pooled
 
     def _body(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what `body` does, pooled before it is rectified: the same numbers, for a quarter of the work.
+        """Result of `body`, pooled before it is rectified: the same numbers, for a quarter of the work.
 
         Whoever listens to a layer (a hook) hears it where its name stands.
         """
@@ -53,7 +53,7 @@ class ConvNet(nn.Module):
         return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
@@ -63,10 +63,10 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return ConvNet(params["width"], params["norm"], params["features"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

@@ -88,12 +88,12 @@ class Decoder(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the logits of whole sequences."""
+        """The logits of whole sequences."""
         logits: torch.Tensor = self.head(self.norm(self.run(tokens, None)[0]))
         return logits
 
     def run(self, tokens: torch.Tensor, past: Cache | None) -> tuple[torch.Tensor, Cache]:
-        """Return the last block's tokens (n, t, width) and the cache, t tokens longer.
+        """The last block's tokens (n, t, width) and the cache, t tokens longer.
 
         Raises:
             ModelError: the sequence is longer than the positions that the net has.
@@ -111,17 +111,17 @@ class Decoder(nn.Module):
         return x, cache
 
     def begin(self, prompts: torch.Tensor) -> tuple[torch.Tensor, Cache]:
-        """Return the logits (n, vocabulary) of the first token behind prompts (n, p), and the cache."""
+        """The logits (n, vocabulary) of the first token behind prompts (n, p), and the cache."""
         x, cache = self.run(prompts, None)
         return self.head(self.norm(x[:, -1])), cache
 
     def follow(self, tokens: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
-        """Return the logits of the token behind tokens (n,), and the cache, one longer."""
+        """The logits of the token behind tokens (n,), and the cache, one longer."""
         x, longer = self.run(tokens[:, None], cache)
         return self.head(self.norm(x[:, -1])), longer
 
     def response_logits(self, prompts: torch.Tensor, responses: torch.Tensor) -> torch.Tensor:
-        """Return the logits of each token of the responses (n, t), (n, t, vocabulary)."""
+        """The logits of each token of the responses (n, t), (n, t, vocabulary)."""
         x, _ = self.run(torch.cat([prompts, responses[:, :-1]], 1), None)
         logits: torch.Tensor = self.head(self.norm(x[:, prompts.shape[1] - 1 :]))
         return logits
@@ -131,22 +131,22 @@ class Decoder(nn.Module):
 
 
 def size(params: Mapping[str, Any]) -> int:
-    """Return how many tokens there are, the end's included."""
+    """Number of tokens, including the end token."""
     return end(params) + 1
 
 
 def end(params: Mapping[str, Any]) -> int:
-    """Return the token that ends a response."""
+    """The token that ends a response."""
     return len(params["vocabulary"]) or BYTES
 
 
 def closing(params: Mapping[str, Any]) -> int | None:
-    """Return the token that closes the thinking; None: there is none."""
+    """The token that closes the thinking; None: there is none."""
     return params["vocabulary"].index(params["closing"]) if params["closing"] else None
 
 
 def encoded(text: str, params: Mapping[str, Any]) -> list[int]:
-    """Return the tokens of a text.
+    """The tokens of a text.
 
     Raises:
         DataError: a word that is not in the vocabulary.
@@ -166,7 +166,7 @@ def _places(vocabulary: tuple[str, ...]) -> dict[str, int]:
 
 
 def decoded(ids: Sequence[int], params: Mapping[str, Any]) -> str:
-    """Return the text of tokens, none of which is the end."""
+    """The text of tokens, none of which is the end."""
     if not params["vocabulary"]:
         return bytes(ids).decode(errors="replace")
     return " ".join(params["vocabulary"][one] for one in ids)
@@ -176,16 +176,12 @@ def decoded(ids: Sequence[int], params: Mapping[str, Any]) -> str:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return Decoder(params)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the prompts' tokens, int64 (n, p).
-
-    Raises:
-        ModelError: prompts of several lengths.
-    """
+    """The prompts' tokens, int64 (n, p)."""
     found = [encoded(sample.fields["text"], params) for sample in samples]
     for sample, tokens in zip(samples, found, strict=True):
         if len(tokens) != len(found[0]):
@@ -199,7 +195,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return what gives `completions` and `statistics`, `samples` for each prompt. Computes in float32."""
+    """Predictor of `completions` and `statistics`, `samples` for each prompt; computes in float32."""
     held = nets.pick_device(device)
     placed: Any = net.to(held).eval()
 
@@ -218,7 +214,7 @@ def predictor(
 
 
 def of_one_length(samples: Sequence[Sample], params: Mapping[str, Any]) -> list[list[int]]:
-    """Return the places of samples whose prompts have as many tokens, list by list, short ones first."""
+    """The places of samples whose prompts have as many tokens, list by list, short ones first."""
     lengths = [len(encoded(sample.fields["text"], params)) for sample in samples]
     return [[at for at, one in enumerate(lengths) if one == length] for length in sorted(set(lengths))]
 

@@ -41,18 +41,18 @@ class DualEncoder(_pairs.Pairs):
         return self.log_scale.exp().clamp(max=100.0)
 
     def image(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw features (n, 384)."""
+        """Raw features (n, 384)."""
         raw: torch.Tensor = self.tower(x)
         return raw
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the sentence encoder."""
+    """The sentence encoder."""
     return [refs.sources(_sentences.SOURCE)]
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator; the map of texts begins as the identity."""
+    """The net with fresh weights from torch's generator; the map of texts begins as the identity."""
     tower = convnet.ConvNet(params["width"], params["norm"], params["hidden"], _sentences.SIZE)
     return DualEncoder(tower, params["scale"], classes)
 
@@ -60,7 +60,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 def texts(
     net: DualEncoder, prompts: Sequence[str], params: Mapping[str, Any], inputs: Mapping[Ref, Path]
 ) -> torch.Tensor:
-    """Return the text tower's vectors (n, 384), not normalised; gradients reach the map."""
+    """The text tower's vectors (n, 384), not normalised; gradients reach the map."""
     frozen = _frozen(tuple(prompts), inputs[refs.sources(_sentences.SOURCE)].parent)
     mapped: torch.Tensor = net.text(frozen.to(net.text.weight.device))
     return mapped
@@ -72,10 +72,10 @@ def _frozen(prompts: tuple[str, ...], folder: Path) -> torch.Tensor:
 
 
 def with_head(state: nets.State) -> nets.State:
-    """Return a state dict whose new head takes raw features."""
+    """A state dict whose new head takes raw features."""
     return _pairs.on_raw(state)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

@@ -51,11 +51,11 @@ class FasterRcnn(nn.Module):
         self.net: Any = make(classes + 1, **options)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the scores of all that is found, from the first image on, (k,)."""
+        """The scores of all that is found, from the first image on, (k,)."""
         return torch.cat([found.scores for found in self.detect(images)])
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:
-        """Return the sum of the four losses of a batch, in either mode of the net."""
+        """The sum of the four losses of a batch, in either mode of the net."""
         targets = [
             {"boxes": truth.boxes.to(images.device), "labels": truth.labels.to(images.device) + 1} for truth in truths
         ]
@@ -71,7 +71,7 @@ class FasterRcnn(nn.Module):
         return torch.stack(list(losses.values())).sum()
 
     def detect(self, images: torch.Tensor) -> list[Found]:
-        """Return what is found in each image, from the highest score down."""
+        """Detections in each image, from the highest score down."""
         net, size = self.net, tuple(images.shape[2:])
         batch, _ = net.transform(list(images.float() / 255))
         maps = net.backbone(batch.tensors)
@@ -101,13 +101,13 @@ class _Trunk(nn.Sequential):
     out_channels = WIDTHS[-1]
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the map of images (n, 3, h, w), (n, 64, h / 8, w / 8)."""
+        """The map of images (n, 3, h, w), (n, 64, h / 8, w / 8)."""
         found: torch.Tensor = super().forward(images)  # type: ignore[no-untyped-call]
         return {"0": found}
 
 
 def _small(count: int, **options: Any) -> nn.Module:
-    """Return a net for images of about 64 pixels; 40 proposals an image, 64 of 576 places teach the first stage."""
+    """A net for images of about 64 pixels; 40 proposals an image, 64 of 576 places teach the first stage."""
     from torchvision.models import detection
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.detection.rpn import AnchorGenerator
@@ -136,11 +136,7 @@ def _small(count: int, **options: Any) -> nn.Module:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
-
-    Raises:
-        ParamsError: no such backbone, or a size below 32.
-    """
+    """The net with fresh weights from torch's generator."""
     if params["backbone"] not in BACKBONES:
         raise ParamsError(f"faster_rcnn: backbone is {params['backbone']!r} ({near(params['backbone'], BACKBONES)})")
     if params["size"] < 32 or params["top"] < 1:
@@ -151,12 +147,12 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxes.Array:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _boxes.square(samples, params["size"])
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor of a net with its weights."""
+    """The predictor of a net with its weights."""
     return _boxes.BoxPredictor(net, model, params, device, precision)

@@ -28,23 +28,19 @@ OUTPUTS = ("Identity", *(f"Identity_{n}" for n in range(1, 6)))
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the graph."""
+    """The graph."""
     return [refs.sources(_boxed_graph.SOURCE)]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the sha256 of the weights' file."""
+    """The sha256 of the weights' file."""
     return _boxed_graph.pretrained("nanodet", inputs)
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the detector, for those of the classes that COCO has.
-
-    Raises:
-        ModelError: COCO has none of them, or the weights were made from another file.
-    """
+    """The detector, for those of the classes that COCO has."""
 
     def detect(graph: _graphs.Graph, image: torch.Tensor) -> Found:
         return found(graph(_feed(image), OUTPUTS), params["threshold"])
@@ -59,7 +55,7 @@ def _feed(image: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def found(outputs: Sequence[torch.Tensor], threshold: float) -> Found:
-    """Return boxes from scores (n, 80) and bins (n, 44) of three strides, in any order."""
+    """Boxes from scores (n, 80) and bins (n, 44) of three strides, in any order."""
     from torchvision.ops import batched_nms
 
     maps = [output.reshape(-1, output.shape[-1]) for output in outputs]

@@ -32,11 +32,7 @@ PARAMS: dict[str, object] = {
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor of the graph at `path`.
-
-    Raises:
-        ModelError: onnxruntime is missing, the file is another one, or its outputs do not fit.
-    """
+    """The predictor of the graph at `path`."""
     opened = session(_given.check(weights, params["path"]), device)
     known = [one.name for one in opened.get_inputs()]
     name = params["input"] or next(iter(known), "")
@@ -56,7 +52,7 @@ def load(
 
 
 def session(file: Path, device: str) -> Any:
-    """Return an onnxruntime session with torch's number of threads, deterministic kernels.
+    """An onnxruntime session with torch's number of threads, deterministic kernels.
 
     Raises:
         ModelError: onnxruntime is missing, or the file is no graph that it reads.

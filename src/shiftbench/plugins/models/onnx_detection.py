@@ -44,12 +44,7 @@ FORMS = ("xyxy", "xywh", "cxcywh")
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor of the graph at `path`.
-
-    Raises:
-        ModelError: onnxruntime is missing, the file is another one, or it lacks an output.
-        ParamsError: an unknown form of boxes.
-    """
+    """The predictor of the graph at `path`."""
     if params["form"] not in FORMS:
         raise ParamsError(f"onnx_detection: form is {params['form']!r} ({near(params['form'], FORMS)})")
     opened = onnx.session(_given.check(weights, params["path"]), device)

@@ -59,12 +59,12 @@ class OpenClip(_pairs.Pairs):
         return scale
 
     def image(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw features (n, d)."""
+        """Raw features (n, d)."""
         raw: torch.Tensor = self.clip.encode_image((x.float() - self.mean) / self.std)
         return raw
 
     def adopt(self, state: nets.State) -> nets.State:
-        """Return the state dict of open_clip's model under this module's names, with a head of zeros."""
+        """The state dict of open_clip's model under this module's names, with a head of zeros."""
         if "head.weight" in state:
             return state
         own = {f"clip.{name}": tensor for name, tensor in state.items()}
@@ -72,22 +72,18 @@ class OpenClip(_pairs.Pairs):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
-
-    Raises:
-        ModelError: open_clip is missing, or has no model of that name.
-    """
+    """The net with fresh weights."""
     return OpenClip(_create(params, None), params, classes)
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the state dict that open_clip downloads."""
+    """The state dict that open_clip downloads."""
     state: nets.State = _create(params, params["weights"]).state_dict()
     return state
 
 
 def texts(net: OpenClip, prompts: Sequence[str], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> torch.Tensor:
-    """Return the text tower's vectors (n, d), not normalised."""
+    """The text tower's vectors (n, d), not normalised."""
     tokenize = _package().get_tokenizer(params["name"])
     device = net.clip.logit_scale.device
     found: torch.Tensor = net.clip.encode_text(tokenize(list(prompts)).to(device))
@@ -95,7 +91,7 @@ def texts(net: OpenClip, prompts: Sequence[str], params: Mapping[str, Any], inpu
 
 
 def curated(classes: Sequence[str]) -> list[str]:
-    """Return CLIP's names of ImageNet's thousand classes, in their order.
+    """CLIP's names of ImageNet's thousand classes, in their order.
 
     Raises:
         ModelError: there are not a thousand classes.
@@ -110,12 +106,12 @@ def curated(classes: Sequence[str]) -> list[str]:
 
 
 def with_head(state: nets.State) -> nets.State:
-    """Return a state dict whose new head takes raw features."""
+    """A state dict whose new head takes raw features."""
     return _pairs.on_raw(state)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)
 
 
@@ -140,6 +136,6 @@ def _package() -> ModuleType:
 
 
 def _width(clip: Any) -> int:
-    """Return the number of features of a model's image tower: the text projection has as many columns."""
+    """The number of features of a model's image tower: the text projection has as many columns."""
     width: int = clip.text_projection.shape[-1]
     return width

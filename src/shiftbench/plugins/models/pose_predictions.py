@@ -33,23 +33,14 @@ Person = tuple[list[float], float]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:
-    """Return what stands for the folder in a weights file.
-
-    Raises:
-        ParamsError: no path is given.
-        ModelError: the folder is not there.
-    """
+    """State of the folder in a checkpoint."""
     return _given.folder_state(_published.folder(params, "pose_predictions"))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each image.
-
-    Raises:
-        ModelError: the files are others, one is missing or of another layout.
-    """
+    """A predictor that looks up each image."""
     folder = _published.folder(params, "pose_predictions")
     _given.check_folder(weights, folder)
 
@@ -71,7 +62,7 @@ def load(
 
 
 def read(file: Path, count: int) -> dict[str, list[Person]]:
-    """Return the persons that are predicted in each image, by its id: joints, flat, and score.
+    """The persons that are predicted in each image, by its id: joints, flat, and score.
 
     Args:
         file: of one split.

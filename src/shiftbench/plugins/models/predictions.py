@@ -28,11 +28,7 @@ PARAMS: dict[str, object] = {"path": ""}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each sample's key.
-
-    Raises:
-        ModelError: wrong columns, a class that does not exist, a key twice, or a sample without a row.
-    """
+    """A predictor that looks up each sample's key."""
     file = _given.check(weights, params["path"])
     logits, rows = read(file, classes)
 
@@ -49,7 +45,7 @@ def load(
 
 
 def read(file: Path, classes: Sequence[str]) -> tuple[np.ndarray[Any, Any], dict[str, int]]:
-    """Return logits float32 (rows, classes) and the row of each key.
+    """Logits float32 (rows, classes) and the row of each key.
 
     Raises:
         ModelError: as `load`.

@@ -21,7 +21,7 @@ needs = _rankers.needs
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU."""
+    """The predictor; it computes on the CPU."""
 
     def score(index: bag_of_words.Index, terms: Sequence[str], counts: Floats, lengths: Floats) -> Floats:
         return index.likelihood(terms, counts, lengths, params["mu"])

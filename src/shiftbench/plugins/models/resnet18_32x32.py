@@ -24,6 +24,6 @@ prepare_batch = _resnet.prepare_batch
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     net = _resnet.ResNet(params["depths"], classes, params["mean"], params["std"])
     return _resnet.grouped(net) if params["norm"] == "group" else net

@@ -35,7 +35,7 @@ LONG = 24  # characters for each piece that is kept
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the encoder, the collections and, where they are others', the vectors."""
+    """The encoder, the collections and, where they are others', the vectors."""
     known = [Ref("checkpoints", params["index"])] if params["index"] else []
     return [refs.sources(_sentences.SOURCE), *_rankers.needs(params), *known]
 
@@ -51,11 +51,11 @@ class Encoder:
         self.one = lru_cache(maxsize=4096)(self._one)  # queries come under many shifts
 
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return float32 (n, 384); a vector depends on its text alone."""
+        """Float32 (n, 384); a vector depends on its text alone."""
         return torch.stack([self.one(text) for text in texts])
 
     def many(self, texts: Sequence[str]) -> torch.Tensor:
-        """Return float32 (n, 384), texts of one length in batches: several times faster, and last digits may differ."""
+        """Float32 (n, 384), texts of one length in batches: several times faster, and last digits may differ."""
         ids = [self._ids(text) for text in texts]
         order = sorted(range(len(ids)), key=lambda at: len(ids[at]))
         made = torch.empty(len(ids), _sentences.SIZE)
@@ -83,7 +83,7 @@ class Scorer:
         self.encoder, self.state, self.weights = encoder, state, weights
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
-        """Return the cosines of documents of the collection."""
+        """The cosines of documents of the collection."""
         vectors = self.state.get(f"vectors.{collection.name}")
         if vectors is None or len(vectors) != len(collection.ids):
             raise ModelError(f"{self.weights} has not the vectors of {collection.name}; train with `index`")
@@ -95,7 +95,7 @@ class Scorer:
         collection: Collection,  # noqa: ARG002 - as all scorers
         documents: Sequence[Document],
     ) -> Floats:
-        """Return the cosines of other texts."""
+        """The cosines of other texts."""
         return self._cosines(query, self.encoder([_rankers.whole(one) for one in documents]))
 
     def _cosines(self, query: str, vectors: torch.Tensor) -> Floats:
@@ -104,7 +104,7 @@ class Scorer:
 
 
 def index(known: Collections, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the vectors of all documents; none where they are those of other weights."""
+    """The vectors of all documents; none where they are those of other weights."""
     if params["index"]:
         return {}
     encoder = Encoder(inputs, params["length"])
@@ -117,7 +117,7 @@ def index(known: Collections, inputs: Mapping[Ref, Path], params: Mapping[str, A
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU."""
+    """The predictor; it computes on the CPU."""
     vectors = inputs[Ref("checkpoints", params["index"])] if params["index"] else weights
     scorer = Scorer(Encoder(inputs, params["length"]), nets.read_state(vectors), vectors)
     return _rankers.predictor(scorer, inputs, params)

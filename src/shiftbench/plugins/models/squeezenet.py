@@ -50,16 +50,16 @@ class SqueezeNet(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN_BGR).reshape(3, 1, 1), persistent=False)
 
     def maps(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the last fire module's output (n, 512, h', w')."""
+        """The last fire module's output (n, 512, h', w')."""
         maps: torch.Tensor = self.body(x.float().flip(1) - self.mean)
         return maps
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return penultimate features (n, 512)."""
+        """Penultimate features (n, 512)."""
         return self.maps(x).mean((2, 3))
 
     def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features and logits; the original head needs the map, not its mean."""
+        """Features and logits; the original head needs the map, not its mean."""
         maps = self.maps(x)
         features = maps.mean((2, 3))
         if not self.rectify:
@@ -68,7 +68,7 @@ class SqueezeNet(nn.Module):
         return features, F.relu(scores).mean((2, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         return self.predict(x)[1]
 
 
@@ -78,7 +78,7 @@ class Arrays(pickle.Unpickler):
     ALLOWED = frozenset({("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")})
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return numpy's own constructors, refuse all else."""
+        """Numpy's own constructors, refuse all else."""
         module = module.replace("numpy.core", "numpy._core")
         if (module, name) not in self.ALLOWED:
             raise ModelError(f"refused to load {module}.{name} from a pickle; only arrays are allowed")
@@ -96,7 +96,7 @@ def read_arrays(stream: BinaryIO) -> dict[str, list[np.ndarray[Any, Any]]]:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the state dict of the packaged ImageNet weights."""
+    """The state dict of the packaged ImageNet weights."""
     folder = inputs[refs.sources("squeezenet")].parent
     with (folder / "squeezenet_weights.pkl").open("rb") as stream:
         arrays = read_arrays(stream)
@@ -119,20 +119,20 @@ def _name(layer: str) -> str:
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the package's weights."""
+    """The package's weights."""
     return [refs.sources("squeezenet")]
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights and a linear head."""
+    """The net with fresh weights and a linear head."""
     return SqueezeNet(classes)
 
 
 def with_head(state: nets.State) -> nets.State:
-    """Return the state dict with the note that its head is linear in the features."""
+    """The state dict with the note that its head is linear in the features."""
     return {**state, "rectify": torch.tensor(0, dtype=torch.uint8)}
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size), RGB."""
+    """Uint8 (n, 3, size, size), RGB."""
     return _pretrained.prepare_batch(samples, params)

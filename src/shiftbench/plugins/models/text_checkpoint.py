@@ -25,18 +25,14 @@ TENSORS = "model.safetensors"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what the weights say of the checkpoint: the sha256 of its tensors."""
+    """State of the checkpoint: the sha256 of its tensors."""
     return _given.state(_tensors(params))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `logits` float32 (n, classes).
-
-    Raises:
-        ModelError: transformers is missing, the checkpoint is another one, or has another number of labels.
-    """
+    """The predictor: `logits` float32 (n, classes)."""
     folder = _given.check(weights, _tensors(params)).parent
     transformers = _optional.package("transformers", "llm")
     options = {"local_files_only": True, "trust_remote_code": False}

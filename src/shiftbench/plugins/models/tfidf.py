@@ -24,11 +24,7 @@ PARAMS: dict[str, object] = {"columns": 65536, "ngrams": 1}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
-
-    Raises:
-        ModelError: weights of another number of columns or classes.
-    """
+    """The predictor; it computes on the CPU."""
     state = nets.read_state(weights)
     wanted = {"idf": (params["columns"],), "head.weight": (len(classes), params["columns"])}
     for name, shape in wanted.items():
@@ -46,5 +42,5 @@ def load(
 
 
 def texts(samples: Sequence[Sample]) -> list[str]:
-    """Return the texts of samples."""
+    """The texts of samples."""
     return [sample.fields["text"] for sample in samples]

@@ -43,11 +43,7 @@ PARAMS: dict[str, object] = {
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
-
-    Raises:
-        ModelError: timm is missing, has no net of that name, the net's head is not linear, or it has no such pooling.
-    """
+    """The net with fresh weights."""
     name, pool = params["name"], params["pool"]
     if pool not in POOLS:
         raise ModelError(f"timm: pool is {pool!r}; {near(pool, POOLS)}")
@@ -61,7 +57,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the state dict that timm downloads from the hub."""
+    """The state dict that timm downloads from the hub."""
     state: nets.State = _create(params["name"], pretrained=True).state_dict()
     return state
 
@@ -75,5 +71,5 @@ def _create(name: str, **options: object) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

@@ -48,11 +48,7 @@ _KNOWN = re.compile(
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor of the module at `path`.
-
-    Raises:
-        ModelError: the file is another one or cannot be read, or its outputs do not fit.
-    """
+    """The predictor of the module at `path`."""
     _trust.require(params, RUNS_CODE)
     file, place = _given.check(weights, params["path"]), nets.pick_device(device)
     _refuse_more_than_tensors(file)
@@ -74,11 +70,7 @@ def _module(file: Path) -> torch.nn.Module:
 
 
 def _refuse_more_than_tensors(file: Path) -> None:
-    """Refuse an archive with anything beside the program, its tensors, and sample inputs: pickled objects, libraries.
-
-    Raises:
-        ModelError: names the member.
-    """
+    """Refuse an archive with more than the program, its tensors and sample inputs: pickled objects, libraries."""
     if not zipfile.is_zipfile(file):
         told = files.looks(file) or "it is no archive of torch.export"
         raise ModelError(f"{file} cannot be read as torch_export: {told}; save or download it again")

@@ -33,11 +33,7 @@ PARAMS: dict[str, object] = {
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor of the module at `path`.
-
-    Raises:
-        ModelError: the file is another one or cannot be read, or its outputs do not fit.
-    """
+    """The predictor of the module at `path`."""
     _trust.require(params, RUNS_CODE)
     file, place = _given.check(weights, params["path"]), nets.pick_device(device)
     with _foreign.reading(file, "torchscript"):

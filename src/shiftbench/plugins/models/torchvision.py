@@ -33,17 +33,13 @@ PARAMS: dict[str, object] = {
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
-
-    Raises:
-        ModelError: torchvision has no classifier of that name, or its head is not linear.
-    """
+    """The net with fresh weights."""
     net = _create(params["name"], weights=None, num_classes=classes)
     return _pretrained.Split(net, classes, params["mean"], params["std"])
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the state dict that torchvision downloads."""
+    """The state dict that torchvision downloads."""
     state: nets.State = _create(params["name"], weights=params["weights"]).state_dict()
     return state
 
@@ -62,5 +58,5 @@ def _create(name: str, **options: Any) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

@@ -40,7 +40,7 @@ class Detector(nn.Module):
         self.register_buffer("labels", labels, persistent=False)
 
     def loss(self, images: torch.Tensor, truths: Sequence[Truth]) -> torch.Tensor:
-        """Return the sum of the net's own losses; without a box all places are background."""
+        """The sum of the net's own losses; without a box all places are background."""
         device = images.device
         numbers = torch.tensor(self.numbers)
         targets = [{"boxes": truth.boxes.to(device), "labels": numbers[truth.labels].to(device)} for truth in truths]
@@ -54,7 +54,7 @@ class Detector(nn.Module):
         return torch.stack(list(losses.values())).sum()
 
     def detect(self, images: Sequence[torch.Tensor]) -> list[Found]:
-        """Return what is found in images uint8 (3, h, w), each of its own size."""
+        """Detections in images uint8 (3, h, w), each of its own size."""
         found = self.net([image.float() / 255 for image in images])
         return [self._found(one) for one in found]
 
@@ -66,11 +66,7 @@ class Detector(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
-
-    Raises:
-        ModelError: torchvision has no detector of that name, or its weights are for other classes.
-    """
+    """The net with fresh weights."""
     if not params["weights"]:
         return Detector(_create(params, num_classes=classes + 1), range(1, classes + 1))
     if classes != len(_coco.CLASSES):
@@ -108,11 +104,7 @@ def _categories(params: Mapping[str, Any]) -> list[str]:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.State:
-    """Return the state dict that torchvision downloads.
-
-    Raises:
-        ModelError: no `weights` are named, or there are none of that name.
-    """
+    """The state dict that torchvision downloads."""
     if not params["weights"]:
         raise ModelError("torchvision_detection: name `weights` (COCO_V1, DEFAULT) to have torchvision's own")
     state = _weights(params).get_state_dict(check_hash=True)
@@ -120,14 +112,14 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Any, Any]) -> nets.Sta
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> _boxes.Array:
-    """Return uint8 (n, 3, size, size), for training."""
+    """Uint8 (n, 3, size, size), for training."""
     return _boxes.square(samples, params["size"])
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor of a net with its weights; it has `net`."""
+    """The predictor of a net with its weights; it has `net`."""
     return _Predictor(net, device, precision)
 
 

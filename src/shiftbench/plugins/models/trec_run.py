@@ -23,12 +23,7 @@ PARAMS: dict[str, object] = {"path": ""}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each query.
-
-    Raises:
-        ModelError: the file is another one, or has no list for a query.
-        DataError: a line of another form.
-    """
+    """A predictor that looks up each query."""
     file = _given.check(weights, params["path"])
     run = trec.read_run(file)
 

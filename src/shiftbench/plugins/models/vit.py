@@ -58,12 +58,12 @@ class VisionTransformer(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens (n, t, width) of images: patches plus position (equation 1)."""
+        """Tokens (n, t, width) of images: patches plus position (equation 1)."""
         patches: torch.Tensor = self.stem(x.float() / 127.5 - 1.0)
         return patches.flatten(2).transpose(1, 2) + self.position
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean of the last block's normalised tokens (n, width)."""
+        """The mean of the last block's normalised tokens (n, width)."""
         tokens = self.embed(x)
         for block in self.blocks:
             tokens = block(tokens)
@@ -71,13 +71,13 @@ class VisionTransformer(nn.Module):
         return pooled
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def _stem(width: int) -> nn.Sequential:
-    """Return three 3x3 convolutions of stride 2: a token for every 8x8 pixels."""
+    """Three 3x3 convolutions of stride 2: a token for every 8x8 pixels."""
     layers: list[nn.Module] = []
     for before, after in ((1, width // 4), (width // 4, width // 2), (width // 2, width)):
         layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
@@ -86,10 +86,10 @@ def _stem(width: int) -> nn.Sequential:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return VisionTransformer(params, classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

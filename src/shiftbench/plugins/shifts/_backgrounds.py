@@ -28,12 +28,12 @@ SHORT_SIDE = 512  # larger photos are made smaller once, so that a crop costs th
 
 
 def source(part: str) -> str:
-    """Return the name of the source that a part of the photos is in."""
+    """The name of the source that a part of the photos is in."""
     return _scikit_photos.SOURCE if part == HELD_OUT else SOURCE
 
 
 def listed(part: str = "all") -> list[str]:
-    """Return the paths of the photos of a part, below the folder of the source.
+    """The paths of the photos of a part, below the folder of the source.
 
     Raises:
         ParamsError: no such part.
@@ -45,7 +45,7 @@ def listed(part: str = "all") -> list[str]:
 
 @lru_cache(maxsize=1)
 def rows() -> tuple[tuple[str, str, str], ...]:
-    """Return path, part and place of each photo, in the order of the list."""
+    """Path, part and place of each photo, in the order of the list."""
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
         return tuple((row["path"], row["part"], row["place"]) for row in csv.DictReader(file))
 
@@ -53,7 +53,7 @@ def rows() -> tuple[tuple[str, str, str], ...]:
 def crop(
     shape: tuple[int, ...], rng: RandomStream, sources: Mapping[str, Path], part: str = "all"
 ) -> NDArray[np.uint8]:
-    """Return a random crop of a random photo: uint8 of `shape`, (h, w) grey or (h, w, 3).
+    """A random crop of a random photo: uint8 of `shape`, (h, w) grey or (h, w, 3).
 
     The crop has the shape's aspect and 1/2 to 1 of the size of the largest that fits (of held-out photos, see
     `_scikit_photos`). Takes one raw word.

@@ -23,7 +23,7 @@ WIDEST = 6.0  # pixels: a wider Gaussian is made on a reduced image
 def gaussian(
     value: NDArray[np.uint8], sigma: float, pixel: float, truncate: float = 4.0, rounding: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Return a Gaussian blur of `value`, uint8 (h, w) or (h, w, c), edges repeated.
+    """A Gaussian blur of `value`, uint8 (h, w) or (h, w, c), edges repeated.
 
     Args:
         value: the image.
@@ -43,7 +43,7 @@ def gaussian(
 
 
 def _filtered(value: NDArray[np.uint8], weights: tuple[int, ...], add: float) -> NDArray[np.floating]:
-    """Return the separable filter plus `add`, exact in float32."""
+    """The separable filter plus `add`, exact in float32."""
     kernel = np.array(weights, dtype=np.float32) / np.float32(ONE)
     source, border = np.ascontiguousarray(value), cv2.BORDER_REPLICATE
     filtered = cv2.sepFilter2D(source, cv2.CV_32F, kernel, kernel, delta=add, borderType=border)
@@ -51,12 +51,12 @@ def _filtered(value: NDArray[np.uint8], weights: tuple[int, ...], add: float) ->
 
 
 def parts(pixel: float) -> int:
-    """Return how often to sample a kernel per pixel: once per reference pixel at least."""
+    """Samples of a kernel per pixel: at least one per reference pixel."""
     return max(1, math.ceil(1 / pixel))
 
 
 def reduction(size: float, widest: float) -> int:
-    """Return by how much to reduce an image so that `size` is at most `widest`: 1, 2, 4, 8, ..."""
+    """By how much to reduce an image so that `size` is at most `widest`: 1, 2, 4, 8, ..."""
     factor = 1
     while size > widest * factor:
         factor *= 2
@@ -65,7 +65,7 @@ def reduction(size: float, widest: float) -> int:
 
 @lru_cache(maxsize=64)
 def gaussian_weights(sigma: float, samples: int = 1, truncate: float = 4.0) -> tuple[int, ...]:
-    """Return symmetric weights that sum to 256, at most `truncate` sigmas from the middle.
+    """Symmetric weights that sum to 256, at most `truncate` sigmas from the middle.
 
     The Gaussian is sampled `samples` times per pixel; a sample between two pixels is shared by both.
     Rounding errors are handed on from tap to tap, so that a wide Gaussian keeps its width. Decimal
@@ -91,7 +91,7 @@ def gaussian_weights(sigma: float, samples: int = 1, truncate: float = 4.0) -> t
 
 
 def reduced(value: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Return means of `factor` x `factor` pixels; one cell of repeated edge, or more, on each side."""
+    """Means of `factor` x `factor` pixels; one cell of repeated edge, or more, on each side."""
     height, width = value.shape[:2]
     down, right = factor + -height % factor, factor + -width % factor
     source, border = np.ascontiguousarray(value), cv2.BORDER_REPLICATE
@@ -104,7 +104,7 @@ def reduced(value: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 def enlarged(fine: NDArray[np.uint16], factor: int, shape: tuple[int, ...], rounding: float = 0.5) -> NDArray[np.uint8]:
-    """Return what `reduced` reduced in full size: linear between the cells' middles.
+    """Full-size image from the result of `reduced`: linear between the cells' middles.
 
     Args:
         fine: uint16 cells in 128ths of a grey level.

@@ -55,7 +55,7 @@ class Composed(ModuleType):
             raise ParamsError(f"shift {name!r}: a part comes twice; each draws its words by its name")
 
     def needs(self, params: dict[str, Any]) -> list[Ref]:
-        """Return what the parts need, their options checked."""
+        """Needs of the parts, whose options are checked."""
         wanted: list[Ref] = []
         for part, module in self._parts.items():
             options = {**params, **self._options(part, params.get(part, {}))}
@@ -64,7 +64,7 @@ class Composed(ModuleType):
         return list(dict.fromkeys(wanted))
 
     def uses(self, _: dict[str, Any]) -> list[tuple[str, str]]:
-        """Return the parts: their code decides, too."""
+        """The parts: their code decides, too."""
         return [("shifts", part) for part in self._parts]
 
     def apply(
@@ -76,13 +76,7 @@ class Composed(ModuleType):
         sources: Mapping[str, Path] | None = None,
         **options: Mapping[str, object],
     ) -> Any:
-        """Return the value (a whole sample where a part takes one) after all parts.
-
-        Raises:
-            RangeError: severity outside the range of a part.
-            ParamsError: an option that a part does not have.
-            DataError: a whole sample lacks a field that a part changes, or has boxes that would not follow.
-        """
+        """The value (a whole sample where a part takes one) after all parts."""
         if self.FIELD is None and self.MOVES and "boxes" in value.fields:
             raise DataError(
                 f"{registry.called(self)} moves pixels and takes whole samples, so that boxes would stay behind; "
@@ -110,7 +104,7 @@ class Composed(ModuleType):
         sources: Mapping[str, Path] | None = None,  # noqa: ARG002 - as `apply` is called
         **options: Mapping[str, object],
     ) -> Any:
-        """Return a mask after the parts that move pixels (`MOVES`); outside of it is black."""
+        """A mask after the parts that move pixels (`MOVES`); outside of it is black."""
         for part, module in self._parts.items():
             if getattr(module, "MOVES", False):
                 given = self._options(part, options.get(part, {}))

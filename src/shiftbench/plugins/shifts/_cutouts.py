@@ -33,28 +33,28 @@ class Cutout(NamedTuple):
     alpha: Image.Image
 
     def sized(self, side: int) -> tuple[int, int]:
-        """Return (width, height) when the longer side is `side` pixels."""
+        """(width, height) when the longer side is `side` pixels."""
         longest = max(self.alpha.size)
         width, height = (max(1, (own * side + longest // 2) // longest) for own in self.alpha.size)
         return width, height
 
     def mask(self, side: int) -> NDArray[np.uint8]:
-        """Return the alpha, its longer side made `side` pixels long."""
+        """The alpha, its longer side made `side` pixels long."""
         return np.asarray(resize(self.alpha, *self.sized(side)))
 
     def layer(self, side: int, *, colour: bool) -> NDArray[np.uint8]:
-        """Return the colours times alpha: uint8 (h, w, 3), or (h, w) where `colour` is not wanted."""
+        """The colours times alpha: uint8 (h, w, 3), or (h, w) where `colour` is not wanted."""
         return np.asarray(resize(self.colour if colour else self.grey, *self.sized(side)))
 
 
 def listed() -> list[str]:
-    """Return the paths of the stamps, below the folder of the source."""
+    """The paths of the stamps, below the folder of the source."""
     with Path(__file__).with_name(ASSETS[0]).open(encoding="utf-8", newline="") as file:
         return [row["path"] for row in csv.DictReader(file)]
 
 
 def cutouts(sources: Mapping[str, Path]) -> tuple[Cutout, ...]:
-    """Return all listed stamps, each cropped to what is visible of it.
+    """All listed stamps, each cropped to what is visible of it.
 
     Raises:
         DataError: the source is not there, or not whole.

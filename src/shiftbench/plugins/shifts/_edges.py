@@ -16,7 +16,7 @@ WEAK, STRONG = 1, 2
 
 
 def canny(picture: NDArray[np.uint8], low: int, high: int) -> NDArray[np.uint8]:
-    """Return where an image's edges are, uint8 (h, w), 0 or 1.
+    """Edges of an image, uint8 (h, w), 0 or 1.
 
     A pixel whose slope (Sobel, sum of both directions) is above `low` and the largest across the edge
     is one, if a chain of such leads to one above `high`.
@@ -32,7 +32,7 @@ def canny(picture: NDArray[np.uint8], low: int, high: int) -> NDArray[np.uint8]:
 
 
 def distances(edges: NDArray[np.uint8], farthest: int) -> NDArray[np.int32]:
-    """Return how far each pixel is from an edge: 65,536ths of a pixel, `farthest` at most.
+    """Distance of each pixel to an edge: 65,536ths of a pixel, `farthest` at most.
 
     Args:
         edges: uint8 (h, w), 0 where no edge is.

@@ -13,7 +13,7 @@ SCALES = ("image", "none")
 def at(
     name: str, levels: Mapping[int, float | tuple[float, ...]], severity: float, zero: float | tuple[float, ...]
 ) -> tuple[float, ...]:
-    """Return the constants at `severity`, linear between the levels.
+    """The constants at `severity`, linear between the levels.
 
     Args:
         name: the module's `__name__`; its last part is the shift's name in messages.
@@ -39,7 +39,7 @@ def at(
 def published(
     name: str, levels: Mapping[int, float | tuple[float, ...]], severity: float, zero: float | tuple[float, ...]
 ) -> tuple[float, ...]:
-    """Return the constants of a whole level, for constants that do not grow from level to level.
+    """The constants of a whole level, for constants that do not grow from level to level.
 
     Args:
         name: the module's `__name__`.
@@ -74,7 +74,7 @@ def check(name: str, severity: float, allowed: tuple[float, float] = RANGE) -> N
 
 
 def scale(shape: tuple[int, ...], how: str = "image") -> float:
-    """Return the size of one reference pixel (of a 224 px image) in this image's pixels; 1 where `how` is `none`.
+    """The size of one reference pixel (of a 224 px image) in this image's pixels; 1 where `how` is `none`.
 
     Raises:
         ParamsError: `how` is none of SCALES.

@@ -38,7 +38,7 @@ class Box(NamedTuple):
 
 
 def fields(name: str, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the image, uint8 (h, w) or (h, w, 3), and the mask, uint8 (h, w), of a sample.
+    """The image, uint8 (h, w) or (h, w, 3), and the mask, uint8 (h, w), of a sample.
 
     Args:
         name: the shift's `__name__`, for messages.
@@ -65,7 +65,7 @@ def fields(name: str, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uin
 
 
 def box(name: str, mask: NDArray[np.uint8]) -> Box:
-    """Return the box around all that is visible of an object.
+    """The box around all that is visible of an object.
 
     Raises:
         DataError: the mask shows no object.
@@ -81,12 +81,12 @@ def box(name: str, mask: NDArray[np.uint8]) -> Box:
 
 
 def rate(mask: NDArray[np.uint8]) -> float:
-    """Return the share of the image that the object takes, 0 to 1; half transparent counts half."""
+    """The share of the image that the object takes, 0 to 1; half transparent counts half."""
     return int(mask.sum(dtype=np.int64)) / (255 * mask.size)
 
 
 def behind(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the image without its object: filled from what is around it.
+    """The image without its object: filled from what is around it.
 
     Known is where the mask is lowest (0, as a rule). A background of one colour stays of that colour.
     """
@@ -100,7 +100,7 @@ def behind(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint
 
 
 def layer(image: NDArray[np.uint8], mask: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the object alone, times its alpha, with the mask as last channel: uint8 (h, w, 2 or 4).
+    """The object alone, times its alpha, with the mask as last channel: uint8 (h, w, 2 or 4).
 
     Where the background behind a soft edge was guessed wrong, no more than alpha allows is the object's.
     """
@@ -113,7 +113,7 @@ def layer(image: NDArray[np.uint8], mask: NDArray[np.uint8], background: NDArray
 def pasted(
     background: NDArray[np.uint8], objects: NDArray[np.uint8], top: int, left: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return (image, mask) of an object laid over a background.
+    """(image, mask) of an object laid over a background.
 
     Args:
         background: uint8 (h, w) or (h, w, 3).
@@ -133,12 +133,12 @@ def pasted(
 
 
 def like(mask: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the mask with an axis for the channels, where the image has one."""
+    """The mask with an axis for the channels, where the image has one."""
     return mask[..., None] if image.ndim == 3 else mask
 
 
 def over255(product: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Return a product of two bytes divided by 255, rounded: exact, without a division."""
+    """A product of two bytes divided by 255, rounded: exact, without a division."""
     eight = np.uint16(8)
     halved = product + np.uint16(128)
     result: NDArray[np.uint16] = (halved + (halved >> eight)) >> eight
@@ -148,7 +148,7 @@ def over255(product: NDArray[np.uint16]) -> NDArray[np.uint16]:
 def changed(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], difference: NDArray[np.int16], share: int
 ) -> NDArray[np.uint8]:
-    """Return the image with something added to its background only.
+    """The image with something added to its background only.
 
     Args:
         image: uint8 (h, w) or (h, w, 3).
@@ -193,7 +193,7 @@ def _uniform(values: NDArray[np.uint8], known: NDArray[np.bool_], first: NDArray
 
 
 def _filled(values: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return (h, w, c) where what is not known comes from ever coarser means of what is."""
+    """(h, w, c) where what is not known comes from ever coarser means of what is."""
     if known.all():
         return values
     height, width = (-(-side // 2) for side in known.shape)

@@ -20,7 +20,7 @@ BLUR_ONE = 1 << 14  # so are weights, and blurred values
 
 
 def lattice(shape: tuple[int, ...], how: str = "image") -> tuple[int, int, int]:
-    """Return how many pixels a point of a layer stands for, and the layer's height and width in points.
+    """Number of pixels per point of a layer, and the layer's height and width in points.
 
     Layers are made for 224 to 447 points along the shorter side, or as many as there are pixels: where there are
     fewer, and where sizes are not scaled (`how`, see `_levels.SCALES`).
@@ -30,7 +30,7 @@ def lattice(shape: tuple[int, ...], how: str = "image") -> tuple[int, int, int]:
 
 
 def enlarged(layer: NDArray[np.uint8], fine: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a layer at the size of the image, linear between its points."""
+    """A layer at the size of the image, linear between its points."""
     if fine == 1:
         return layer
     size = layer.shape[1] * fine, layer.shape[0] * fine
@@ -39,20 +39,20 @@ def enlarged(layer: NDArray[np.uint8], fine: int, shape: tuple[int, ...]) -> NDA
 
 
 def normal_field(height: int, width: int, rng: RandomStream) -> NDArray[np.int16]:
-    """Return normal values in 4,096ths, one per 16-bit word."""
+    """Normal values in 4,096ths, one per 16-bit word."""
     return np.take(normals(), rng.words16(height * width)).reshape(height, width)
 
 
 @lru_cache(maxsize=1)
 def normals() -> NDArray[np.int16]:
-    """Return the normal quantiles in 4,096ths, index: 16-bit word."""
+    """The normal quantiles in 4,096ths, index: 16-bit word."""
     one = (1 << NORMAL_BITS) // NORMAL_ONE
     return ((normal_table() + one // 2) // one).astype(np.int16)
 
 
 @lru_cache(maxsize=64)
 def gaussian(sigma: float) -> NDArray[np.int32]:
-    """Return weights at distances 0, 1, 2, ... to 4 sigma: 16,384ths that sum to one over both sides."""
+    """Weights at distances 0, 1, 2, ... to 4 sigma: 16,384ths that sum to one over both sides."""
     heights = [(-((Decimal(i) / Decimal(sigma)) ** 2) / 2).exp() for i in range(int(4 * sigma + 0.5) + 1)]
     total = heights[0] + 2 * sum(heights[1:])
     weights = [round(height * BLUR_ONE / total) for height in heights]
@@ -61,7 +61,7 @@ def gaussian(sigma: float) -> NDArray[np.int32]:
 
 
 def blurred(field: NDArray[np.int16], sigma: float) -> NDArray[np.int32]:
-    """Return a field of 4,096ths, blurred, in 16,384ths; its edges are repeated."""
+    """A field of 4,096ths, blurred, in 16,384ths; its edges are repeated."""
     weights = gaussian(sigma)
     between, result = (np.empty(field.shape, dtype=np.int32) for _ in range(2))
     _blur_columns(field, weights, between)
@@ -107,12 +107,12 @@ def _blur_rows(field: NDArray[np.int32], weights: NDArray[np.int32], result: NDA
 
 
 def map_side(height: int, width: int) -> int:
-    """Return the points per side of the map for an image: a power of two."""
+    """The points per side of the map for an image: a power of two."""
     return 1 << (max(height, width) - 1).bit_length()
 
 
 def reaches(side: int, decay: float) -> list[np.float32]:
-    """Return how far the new points of each round wobble, from coarse to fine.
+    """Largest wobble of the new points of each round, from coarse to fine.
 
     The reach shrinks with the square of `decay`, as in the original.
     """
@@ -124,7 +124,7 @@ def reaches(side: int, decay: float) -> list[np.float32]:
 
 
 def plasma(side: int, decay: float, rng: RandomStream) -> NDArray[np.float32]:
-    """Return a height map float32 (side, side) around 0; `side` is a power of two.
+    """A height map float32 (side, side) around 0; `side` is a power of two.
 
     Each round halves the spacing of known points: a new point is the mean of its four neighbours
     (the map wraps around) plus a uniform wobble.
@@ -183,7 +183,7 @@ MOST_STEMS = 4096
 
 
 def crystals(height: int, width: int, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return ferns of ice, uint8 (height, width): stems at random, with branches at 60 degrees.
+    """Ferns of ice, uint8 (height, width): stems at random, with branches at 60 degrees.
 
     Lengths are in pixels of a 224 px image. Takes four 16-bit words per stem: row, column, direction,
     length.
@@ -203,23 +203,23 @@ def crystals(height: int, width: int, rng: RandomStream) -> NDArray[np.uint8]:
 
 
 def stem_count(height: int, width: int) -> int:
-    """Return how many stems there are: as many per area of the shorter side's square."""
+    """Number of stems: the same per area of the shorter side's square."""
     return min(round(STEMS * max(height, width) / min(height, width)), MOST_STEMS)
 
 
 def lengths(pixel: float) -> tuple[int, int]:
-    """Return the shortest length, in 2**24ths, and what one step of a 16-bit word adds."""
+    """The shortest length, in 2**24ths, and what one step of a 16-bit word adds."""
     return round(20 * pixel * 256) << 16, round(80 * pixel * 256)
 
 
 def stem_light(pixel: float) -> int:
-    """Return the light of a line in 256ths: of one that is thinner than a pixel less is seen."""
+    """The light of a line in 256ths: of one that is thinner than a pixel less is seen."""
     return round(256 * min(1.0, pixel))
 
 
 @lru_cache(maxsize=1)
 def directions() -> NDArray[np.int64]:
-    """Return unit vectors (down, right) in 256ths of a pixel; none is near a half."""
+    """Unit vectors (down, right) in 256ths of a pixel; none is near a half."""
     angles = [2 * math.pi * number / DIRECTIONS for number in range(DIRECTIONS)]
     return np.array([(round(256 * math.sin(a)), round(256 * math.cos(a))) for a in angles])
 

@@ -38,7 +38,7 @@ def find(name: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Found:
 
 
 def resized(found: Found, factor: float) -> NDArray[np.uint8]:
-    """Return the object's layer made smaller, its area by `factor` squared (as near as whole pixels go)."""
+    """The object's layer made smaller, its area by `factor` squared (as near as whole pixels go)."""
     height, width = found.layer.shape[:2]
     area = height * width * factor * factor
     narrow = max(1, round(min(height, width) * factor))
@@ -51,7 +51,7 @@ def resized(found: Found, factor: float) -> NDArray[np.uint8]:
 
 
 def shrunk(name: str, found: Found, own: float, size: float) -> NDArray[np.uint8]:
-    """Return the object's layer at the share `size` of the image; as it is where that is 0 or larger.
+    """The object's layer at the share `size` of the image; as it is where that is 0 or larger.
 
     Args:
         name: the shift's `__name__`, for messages.
@@ -69,12 +69,12 @@ def shrunk(name: str, found: Found, own: float, size: float) -> NDArray[np.uint8
 
 
 def placed(sample: Sample, background: NDArray[np.uint8], layer: NDArray[np.uint8], top: int, left: int) -> Sample:
-    """Return the sample with the object at another place: its image and its mask."""
+    """The sample with the object at another place: its image and its mask."""
     image, mask = _masks.pasted(background, layer, top, left)
     return sample.with_field("image", image).with_field("mask", mask)
 
 
 def unchanged(sample: Sample) -> Sample:
-    """Return the sample with copies of image and mask."""
+    """The sample with copies of image and mask."""
     image, mask = (np.ascontiguousarray(sample.fields[name]).copy() for name in ("image", "mask"))
     return sample.with_field("image", image).with_field("mask", mask)

@@ -12,7 +12,7 @@ ARCTANGENT = tuple(
 
 
 def polar(shape: tuple[int, int], row: float, column: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return squared distances in pixels and directions in turns, float32 (h, w) each.
+    """Squared distances in pixels and directions in turns, float32 (h, w) each.
 
     Args:
         shape: (h, w).

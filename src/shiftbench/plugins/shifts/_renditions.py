@@ -20,7 +20,7 @@ SMALL = 128
 
 
 def share(name: str, severity: float) -> int:
-    """Return the share of the rendition in the mixture, in 65,536ths.
+    """The share of the rendition in the mixture, in 65,536ths.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -30,29 +30,29 @@ def share(name: str, severity: float) -> int:
 
 
 def mixed(value: Pixels, rendition: Pixels, part: int) -> Pixels:
-    """Return `part` 65,536ths of a rendition, uint8 (h, w, 3), over an image, (h, w) or (h, w, 3)."""
+    """`part` 65,536ths of a rendition, uint8 (h, w, 3), over an image, (h, w) or (h, w, 3)."""
     drawn = to_grey(rendition) if value.ndim == 2 else rendition
     whole = value.astype(np.int64) * (65536 - part) + drawn.astype(np.int64) * part
     return np.ascontiguousarray((whole + 32768) >> 16, dtype=np.uint8)
 
 
 def colour(value: Pixels) -> Pixels:
-    """Return an image as colour, (h, w, 3)."""
+    """An image as colour, (h, w, 3)."""
     return np.ascontiguousarray(to_colour(value))
 
 
 def grey(image: Pixels) -> Ints:
-    """Return the luminance of a colour image, int64 (h, w)."""
+    """The luminance of a colour image, int64 (h, w)."""
     return to_grey(image).astype(np.int64)
 
 
 def pixels(size: float, shape: tuple[int, ...]) -> int:
-    """Return a length of images of 128 px in those of this shape: at least 1."""
+    """A length of images of 128 px in those of this shape: at least 1."""
     return max(1, round(size * min(shape[:2]) / SMALL))
 
 
 def mean(values: Ints, radius: int) -> Ints:
-    """Return the mean over squares of 2 radius + 1, rounded down, int64 (h, w); what lies outside repeats the edge."""
+    """The mean over squares of 2 radius + 1, rounded down, int64 (h, w); what lies outside repeats the edge."""
     side = 2 * radius + 1
     padded = np.pad(values, radius, mode="edge")
     for axis in (0, 1):
@@ -66,7 +66,7 @@ def mean(values: Ints, radius: int) -> Ints:
 
 @compiled
 def smoothed(image: Pixels, radius: int, near: int, passes: int) -> Pixels:
-    """Return an image whose flat parts are flatter and whose edges stay: means over what is near in place and colour.
+    """An image whose flat parts are flatter and whose edges stay: means over what is near in place and colour.
 
     Mean shift of colours (Comaniciu and Meer 2002), the place held fixed: from its own colour each pixel goes
     `passes` times to the mean of those pixels within `radius` whose colour is at most `near` away (largest difference

@@ -52,7 +52,7 @@ class Crop(NamedTuple):
 def crop(
     shape: tuple[int, ...], rng: RandomStream, sources: Mapping[str, Path], photos: Sequence[str], half: str = "whole"
 ) -> Crop:
-    """Return a random piece of one of some photos, brought to a size.
+    """A random piece of one of some photos, brought to a size.
 
     The piece has the shape's aspect; its longer side is 1/4 to 1/2 of the photo's shorter one, so that it fits into a
     half. Takes one raw word.
@@ -83,7 +83,7 @@ def crop(
 
 
 def opened(sources: Mapping[str, Path], name: str, *, colour: bool) -> Image.Image:
-    """Return a photo, grey or colour.
+    """A photo, grey or colour.
 
     Raises:
         DataError: the source is not there, or not whole.

@@ -20,7 +20,7 @@ SINE = tuple(map(np.float32, (6.2830557823181, -41.331214904785, 81.366813659668
 
 @lru_cache(maxsize=1)
 def table() -> NDArray[np.int16]:
-    """Return `ONE` x sin at 8,192 phases, int16; the cosine of i is at (i + TURN // 4) % TURN.
+    """`ONE` x sin at 8,192 phases, int16; the cosine of i is at (i + TURN // 4) % TURN.
 
     The C library's sine errs by 1e-16 or so; no value comes within 1e-6 of where its rounding turns.
     """
@@ -32,7 +32,7 @@ def table() -> NDArray[np.int16]:
 
 
 def sine(phase: int) -> float:
-    """Return the sine of one whole phase, from the table.
+    """The sine of one whole phase, from the table.
 
     Example:
         >>> sine(TURN // 4)
@@ -42,5 +42,5 @@ def sine(phase: int) -> float:
 
 
 def cosine(phase: int) -> float:
-    """Return the cosine of one whole phase."""
+    """The cosine of one whole phase."""
     return sine(phase + TURN // 4)

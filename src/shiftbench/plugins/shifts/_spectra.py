@@ -18,7 +18,7 @@ Field = NDArray[np.float32]
 
 
 def fields(amplitudes: Field, drawn: NDArray[np.uint16]) -> Field:
-    """Return real fields float32 (count, n, n) whose Fourier coefficients have these amplitudes.
+    """Real fields float32 (count, n, n) whose Fourier coefficients have these amplitudes.
 
     A coefficient is the mean of its own and of the conjugate of its mirror image's random phase, times the amplitude:
     the real part of the inverse transform of `amplitudes` with `drawn` phases, not divided by n * n.
@@ -44,7 +44,7 @@ def fields(amplitudes: Field, drawn: NDArray[np.uint16]) -> Field:
 
 @lru_cache(maxsize=8)
 def order(side: int) -> NDArray[np.int64]:
-    """Return which frequency (middle at side / 2) each row of the transform's input holds: bits reversed."""
+    """Frequency (middle at side / 2) of each row of the transform's input: bits reversed."""
     bits = side.bit_length() - 1
     reversed_bits = [int(f"{i:0{bits}b}"[::-1], 2) if bits else 0 for i in range(side)]
     return (np.array(reversed_bits, dtype=np.int64) + side // 2) % side
@@ -52,7 +52,7 @@ def order(side: int) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=8)
 def twiddles(side: int) -> tuple[Field, Field]:
-    """Return cosines and sines of k / side turns, k below side / 2, rounded to 24 bits."""
+    """Cosines and sines of k / side turns, k below side / 2, rounded to 24 bits."""
     angles = [2 * math.pi * k / side for k in range(max(side // 2, 1))]
     cosines, sines = ([round(f(angle) * (1 << 23)) for angle in angles] for f in (math.cos, math.sin))
     one = np.float32(1 << 23)

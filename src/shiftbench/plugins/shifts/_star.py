@@ -16,17 +16,17 @@ SPREAD = 0.25  # deviation of the rays' lengths, relative to their mean
 
 
 def rays(word: int) -> int:
-    """Return the number of rays of a 16-bit word."""
+    """The number of rays of a 16-bit word."""
     return FEWEST + (word * (MOST - FEWEST) >> 16)
 
 
 def lengths(drawn: NDArray[np.float32], mean: float) -> NDArray[np.float32]:
-    """Return lengths of rays in pixels, float32, of standard normal values."""
+    """Lengths of rays in pixels, float32, of standard normal values."""
     return np.float32(mean) + np.float32(SPREAD * mean) * drawn
 
 
 def whitened(value: NDArray[np.uint8], kept: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return an image mixed with white; `kept` (h, w) is the image's share, 0 to 1."""
+    """An image mixed with white; `kept` (h, w) is the image's share, 0 to 1."""
     clean = np.ascontiguousarray(value)
     share = cv2.merge([kept] * 3) if value.ndim == 3 else kept
     white = np.empty_like(clean)
@@ -37,7 +37,7 @@ def whitened(value: NDArray[np.uint8], kept: NDArray[np.float32]) -> NDArray[np.
 def star(
     shape: tuple[int, int], centre: tuple[float, float], reach: NDArray[np.float32], pixel: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return how near each pixel is, and how far off the middle of its ray; float32 (h, w) each.
+    """Nearness of each pixel, and its offset from the middle of its ray; float32 (h, w) each.
 
     Args:
         shape: (h, w).

@@ -32,23 +32,23 @@ def units(text: str) -> list[str]:
 
 
 def shape(units: Sequence[str]) -> str:
-    """Return one character per unit: "a" for a letter, " " for a space of any kind, else "."."""
+    """One character per unit: "a" for a letter, " " for a space of any kind, else "."."""
     return "".join("a" if unit[0].isalpha() else " " if unit.isspace() else "." for unit in units)
 
 
 def letters(units: Sequence[str]) -> list[int]:
-    """Return where the letters are."""
+    """Positions of the letters."""
     return [place for place, kind in enumerate(shape(units)) if kind == "a"]
 
 
 def inside(units: Sequence[str]) -> list[int]:
-    """Return where the letters inside words are: of four letters or more, not the first, not the last."""
+    """Positions of the letters inside words of four letters or more: not the first, not the last."""
     whole = re.finditer(f"a{{{SHORTEST},}}", shape(units))
     return [place for word in whole for place in range(word.start() + 1, word.end() - 1)]
 
 
 def touched(share: float, count: int, rng: RandomStream) -> list[int]:
-    """Return a random share of `count` things, in random order; a greater share begins with a smaller one's.
+    """A random share of `count` things, in random order; a greater share begins with a smaller one's.
 
     The number is share x count, rounded down or up at random, so that over many texts its mean is
     exact, however short they are. Takes one 16-bit word, then one raw word per thing.
@@ -59,18 +59,18 @@ def touched(share: float, count: int, rng: RandomStream) -> list[int]:
 
 
 def pick(options: Sequence[str], part: float) -> str:
-    """Return the option at `part` of the way, in (0, 1)."""
+    """The option at `part` of the way, in (0, 1)."""
     return options[int(part * len(options))]
 
 
 def cased(letter: str, model: str) -> str:
-    """Return a letter in upper case if `model` is, else in lower case; as it is if that takes two characters."""
+    """A letter in upper case if `model` is, else in lower case; as it is if that takes two characters."""
     changed = letter.upper() if model.isupper() else letter.lower()
     return changed if len(changed) == 1 else letter
 
 
 def _neighbours() -> dict[str, str]:
-    """Return the keys that touch each key; a row is half a key to the right of the one above."""
+    """The keys that touch each key; a row is half a key to the right of the one above."""
     places = {key: (row, column + row / 2) for row, keys in enumerate(ROWS) for column, key in enumerate(keys)}
     return {
         key: "".join(

@@ -14,7 +14,7 @@ HALF = 1 << (TO_256THS - 1)
 
 
 def beside(box: _masks.Box, layer: NDArray[np.uint8], whole: tuple[int, ...]) -> tuple[int, int]:
-    """Return where (row, column) a layer begins that has the middle of a box, or is as near as fits in `whole`."""
+    """First (row, column) of a layer centred on the middle of a box, or as near as fits in `whole`."""
     middles = (box.top + box.bottom, box.left + box.right)
     top, left = (
         min(max((middle - size) // 2, 0), side - size)
@@ -24,7 +24,7 @@ def beside(box: _masks.Box, layer: NDArray[np.uint8], whole: tuple[int, ...]) ->
 
 
 def turned(layer: NDArray[np.uint8], angle: float, limit: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a layer turned by `angle` (radians, clockwise) and cropped to what is seen of it.
+    """A layer turned by `angle` (radians, clockwise) and cropped to what is seen of it.
 
     It is made smaller where it would be larger than `limit`, rows and columns.
     """
@@ -43,12 +43,12 @@ def turned(layer: NDArray[np.uint8], angle: float, limit: tuple[int, ...]) -> ND
 
 
 def _span(places: NDArray[np.int64]) -> tuple[int, float]:
-    """Return the middle of some places (half pixels times ONE), and how many pixels they take."""
+    """The middle of some places (half pixels times ONE), and how many pixels they take."""
     low, high = int(places.min()), int(places.max())
     return (low + high) // 2, (high - low) / (2 * ONE) + 1
 
 
 def _axis(middle: int, size: float, factor: float, whole: int) -> NDArray[np.int64]:
-    """Return the places of the rows (or columns) of the result; one more on each side, for soft edges."""
+    """The places of the rows (or columns) of the result; one more on each side, for soft edges."""
     count = min(whole, math.ceil(size * factor) + 2)
     return (2 * np.arange(count, dtype=np.int64) - count + 1) * round(ONE / factor) + middle

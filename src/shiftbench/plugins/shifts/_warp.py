@@ -18,7 +18,7 @@ Border = Literal["reflect", "mirror", "replicate", "constant"]
 
 
 def fixed(pixels: ArrayLike) -> NDArray[np.int32]:
-    """Return places in pixels as whole numbers of 256ths, rounded half to even."""
+    """Places in pixels as whole numbers of 256ths, rounded half to even."""
     return np.rint(np.asarray(pixels, dtype=np.float64) * ONE).astype(np.int32)
 
 
@@ -29,7 +29,7 @@ def warp(
     border: Border = "reflect",
     fill: int | tuple[int, ...] = 0,
 ) -> NDArray[np.uint8]:
-    """Return `image` read at (map_y, map_x), rounded: uint8, the maps' (h, w), the image's channels.
+    """`image` read at (map_y, map_x), rounded: uint8, the maps' (h, w), the image's channels.
 
     Args:
         image: uint8 (h, w) or (h, w, c) of 4 channels at most, any memory layout.
@@ -53,7 +53,7 @@ def warp(
 
 
 def within(places: NDArray[np.int32], size: int, border: Border) -> NDArray[np.int32]:
-    """Return the places along one side, moved to where the framed image reads the same; C order."""
+    """The places along one side, moved to where the framed image reads the same; C order."""
     last = (size - 1) * ONE
     if border in ("reflect", "mirror") and (places.min() < 0 or places.max() > last):
         beyond = ONE // 2 if border == "reflect" else 0  # how far outside the turning points lie

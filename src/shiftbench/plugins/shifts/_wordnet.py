@@ -43,7 +43,7 @@ class WordNet:
         self._told: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
 
     def synonyms(self, word: str, parts: Sequence[str] = PARTS) -> tuple[str, ...]:
-        """Return the other words of a word's senses: distinct, in lower case, frequent senses of the first part first.
+        """The other words of a word's senses: distinct, in lower case, frequent senses of the first part first.
 
         Only single words of letters; () where there is none. The word itself is none of them, but it is looked up
         as spelled alone: what is found for a base form (`bases`) would have to be inflected by the caller.
@@ -62,14 +62,14 @@ class WordNet:
         return tuple(dict.fromkeys(lemma for lemma in found if lemma != plain and lemma.isalpha()))
 
     def bases(self, word: str, part: str) -> tuple[str, ...]:
-        """Return the forms under which a part of speech knows a word: itself, irregular bases, endings cut."""
+        """The forms under which a part of speech knows a word: itself, irregular bases, endings cut."""
         plain = word.lower()
         cut = (plain[: -len(old)] + new for old, new in ENDINGS[part] if plain.endswith(old))
         forms = (plain, *self._irregular[part].get(plain, ()), *cut)
         return tuple(dict.fromkeys(form for form in forms if form in self._index[part]))
 
     def _words(self, part: str, at: int) -> list[str]:
-        """Return the words of the sense at a byte of a part's file."""
+        """The words of the sense at a byte of a part's file."""
         data = self._data[part]
         fields = data[at : data.index(b"\n", at)].decode("ascii").split(" ")
         count = int(fields[3], 16)
@@ -78,7 +78,7 @@ class WordNet:
 
 @cache
 def load(folder: Path) -> WordNet:
-    """Return the database of a folder, read once in a process."""
+    """The database of a folder, read once in a process."""
     return WordNet(folder)
 
 
@@ -96,10 +96,10 @@ def _lines(content: bytes) -> Iterator[list[str]]:
 
 
 def _index(content: bytes) -> dict[str, tuple[int, ...]]:
-    """Return lemma -> where its senses are in the data file, frequent ones first."""
+    """Lemma -> where its senses are in the data file, frequent ones first."""
     return {fields[0]: tuple(map(int, fields[-int(fields[2]) :])) for fields in _lines(content)}
 
 
 def _irregular(content: bytes) -> dict[str, tuple[str, ...]]:
-    """Return inflected form -> its base forms."""
+    """Inflected form -> its base forms."""
     return {fields[0]: tuple(fields[1:]) for fields in _lines(content)}

@@ -22,10 +22,6 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
-    """Return quieter audio, int16 (n,), as long as it was.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """Quieter audio, int16 (n,), as long as it was."""
     (factor,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     return audio.rounded(value.astype(np.float64) * factor)

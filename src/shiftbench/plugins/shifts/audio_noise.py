@@ -22,11 +22,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
-    """Return noisy audio, int16 (n,), as long as it was.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """Noisy audio, int16 (n,), as long as it was."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     power = int(np.square(value, dtype=np.int64).sum()) / len(value)
     noise = rng.normal(len(value)).astype(np.float64) * (share * np.sqrt(power))

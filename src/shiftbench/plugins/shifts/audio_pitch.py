@@ -26,11 +26,7 @@ ONE = 1 << audio.BITS
 
 
 def apply(value: Wave, severity: float, rng: RandomStream, *, down: bool = False) -> Wave:
-    """Return audio of another pitch, int16 (n,), as long as it was.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """Audio of another pitch, int16 (n,), as long as it was."""
     (ratio,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     if severity == 0:
         return value.copy()

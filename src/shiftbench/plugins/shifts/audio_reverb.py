@@ -32,11 +32,7 @@ ONE = 1 << audio.BITS
 
 
 def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
-    """Return audio as heard in a room, int16 (n,), as long as it was.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """Audio as heard in a room, int16 (n,), as long as it was."""
     time, share = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     direct = value.astype(np.int64)
     room = np.zeros_like(direct)
@@ -51,7 +47,7 @@ def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
 
 @lru_cache(maxsize=64)
 def _feedback(delay: int, time: float) -> int:
-    """Return what a comb keeps of a round, of 2^15: 10^(-3 delay / time), in decimals, equal on every machine."""
+    """Gain of a comb per round, of 2^15: 10^(-3 delay / time), in decimals, equal on every machine."""
     if time == 0:
         return 0
     with decimal.localcontext(decimal.Context(prec=30)):
@@ -70,7 +66,7 @@ def _comb(direct: NDArray[np.int64], delay: int, feedback: int, total: NDArray[n
 
 @compiled
 def _all_pass(value: NDArray[np.int64], delay: int, gain: int, out: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return y[n] = -gain x[n] + x[n - delay] + gain y[n - delay]."""
+    """Y[n] = -gain x[n] + x[n - delay] + gain y[n - delay]."""
     for n in range(len(value)):
         before = value[n - delay] if n >= delay else 0
         back = out[n - delay] if n >= delay else 0

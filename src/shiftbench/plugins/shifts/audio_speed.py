@@ -24,12 +24,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a shorter clip.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: the sample has no audio.
-    """
+    """A shorter clip."""
     (factor,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     if "audio" not in value.fields:
         raise DataError(f"{value.key}: no field 'audio', which {__name__} changes")

@@ -38,7 +38,7 @@ MOST = 32 * 256  # a texture is amplified 32 times at most, in 256ths
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the photos, where their texture is wanted."""
+    """The photos, where their texture is wanted."""
     wanted = params["way"] == "up" and params["texture"] == "photo"
     return [refs.sources(_backgrounds.source(params["photos"]))] if wanted else []
 
@@ -53,21 +53,10 @@ def apply(  # noqa: PLR0913 - options of the shift
     photos: str = "all",
     sources: Mapping[str, Path],
 ) -> Sample:
-    """Return a sample with a busier or plainer background.
+    """A sample with a busier or plainer background.
 
-    Args:
-        value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        way: `up` or `down`.
-        texture: what is added: of a `photo`, or the background's `own`.
-        photos: `all`, or the `first` or `second` part of the places; or `held_out`.
-        sources: the folder of `background_photos`, or of `scikit_image_photos`.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: a field is missing or of the wrong size, or the photos are not there.
-        ParamsError: an option outside what is allowed.
+    `value`: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
+    `photos`: `all`, or the `first` or `second` part of the places; or `held_out`.
     """
     size, share = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     _check("way", way, ("up", "down"))
@@ -90,7 +79,7 @@ def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _details(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Return the image less its blur (a box, twice), in grey levels."""
+    """The image less its blur (a box, twice), in grey levels."""
     side = 2 * max(1, round(REACH * _levels.scale(picture.shape))) + 1
     smooth = picture
     for _ in range(2):  # once would turn the sign of some frequencies
@@ -100,6 +89,6 @@ def _details(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
 
 
 def _weight(details: NDArray[np.int16], size: float) -> int:
-    """Return by how many 256ths details are multiplied, so that their mean size is `size`."""
+    """By how many 256ths details are multiplied, so that their mean size is `size`."""
     total = int(np.abs(details).sum(dtype=np.int64))
     return min(MOST, round(256 * size * details.size / total)) if total else 0

@@ -33,26 +33,16 @@ PARAMS: dict[str, object] = {"photos": "all"}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the photos that are asked for."""
+    """The photos that are asked for."""
     return [refs.sources(_backgrounds.source(params["photos"]))]
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, photos: str = "all", sources: Mapping[str, Path]
 ) -> Sample:
-    """Return a sample with another background behind the object.
+    """A sample with another background behind the object.
 
-    Args:
-        value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        photos: `all`, or the `first` or `second` part of the places; or `held_out`.
-        sources: the folder of `background_photos`, or of `scikit_image_photos`.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: a field is missing or of the wrong size, or the photos are not there.
-        ParamsError: no such part of the photos.
+    `value`: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     image, mask = _masks.fields(__name__, value)

@@ -33,18 +33,7 @@ COARSE = 4  # bits of the normal table that are left out
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, band: str = "mid") -> NDArray[np.uint8]:
-    """Return an image with noise of one band, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        band: `low`, `mid` or `high`.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: an unknown band.
-    """
+    """An image with noise of one band, uint8 (h, w) or (h, w, 3)."""
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     check(band)
     height, width = value.shape[:2]
@@ -69,7 +58,7 @@ def check(band: str) -> None:
 
 
 def filtered(noise: NDArray[np.int32], fine: int, coarse: int) -> NDArray[np.int32]:
-    """Return a band of `noise`, int32 (h, w) with up to 17 bits; `coarse` 0 is the mean of all."""
+    """A band of `noise`, int32 (h, w) with up to 17 bits; `coarse` 0 is the mean of all."""
     smooth = _mean(noise, fine)
     if coarse:
         return smooth - _mean(noise, coarse)
@@ -77,7 +66,7 @@ def filtered(noise: NDArray[np.int32], fine: int, coarse: int) -> NDArray[np.int
 
 
 def _mean(noise: NDArray[np.int32], side: int) -> NDArray[np.int32]:
-    """Return the mean over squares of an odd side, and of that the mean once more, rounded."""
+    """The mean over squares of an odd side, and of that the mean once more, rounded."""
     if side == 1:
         return noise
     for _ in range(2):

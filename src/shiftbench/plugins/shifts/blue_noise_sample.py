@@ -42,11 +42,7 @@ FILTER = (
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with black pixels, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image with black pixels, uint8 (h, w) or (h, w, 3)."""
     (threshold,) = _levels.at(__name__, LEVELS, severity, zero=LOWEST)
     if severity == 0:
         return value.copy()
@@ -58,7 +54,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def blue(shape: tuple[int, int], rng: RandomStream) -> NDArray[np.int32]:
-    """Return blue noise of `shape`, int32; `limit(1)` is its standard deviation."""
+    """Blue noise of `shape`, int32; `limit(1)` is its standard deviation."""
     rows, columns = (count + 2 * REACH for count in shape)
     white = np.take(noise(), rng.words16(rows * columns)).reshape(rows, columns)
     field = np.zeros(shape, dtype=np.int32)
@@ -68,7 +64,7 @@ def blue(shape: tuple[int, int], rng: RandomStream) -> NDArray[np.int32]:
 
 @lru_cache(maxsize=1)
 def noise() -> NDArray[np.int16]:
-    """Return the normal value of each 16-bit word, with 12 bits of fraction."""
+    """The normal value of each 16-bit word, with 12 bits of fraction."""
     values: NDArray[np.int16] = (normal_table() >> (NORMAL_BITS - NOISE_BITS)).astype(np.int16)
     values.flags.writeable = False
     return values
@@ -76,14 +72,14 @@ def noise() -> NDArray[np.int16]:
 
 @lru_cache(maxsize=1)
 def weights() -> NDArray[np.int32]:
-    """Return a quarter of the filter, int32 (8, 8), index (i, j) from its middle."""
+    """A quarter of the filter, int32 (8, 8), index (i, j) from its middle."""
     return np.array(
         [[FILTER[max(i, j)][min(i, j)] for j in range(REACH + 1)] for i in range(REACH + 1)], dtype=np.int32
     )
 
 
 def limit(threshold: float) -> int:
-    """Return a threshold in standard deviations as a value of the filtered noise."""
+    """A threshold in standard deviations as a value of the filtered noise."""
     whole = np.pad(weights(), ((REACH, 0), (REACH, 0)), mode="reflect").astype(np.int64)
     return round(threshold * math.sqrt(int((whole * whole).sum())) * (1 << NOISE_BITS))
 

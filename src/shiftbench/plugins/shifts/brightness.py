@@ -25,11 +25,7 @@ BITS = 16  # fractional bits of a factor
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a brighter copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A brighter copy of an image, uint8 (h, w) or (h, w, 3)."""
     (amount,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     factors, offsets = tables(amount)
     if value.ndim == 2:
@@ -43,7 +39,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 @lru_cache(maxsize=32)
 def tables(amount: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return (factors, offsets) for each brightest channel, int32 in 65,536ths.
+    """(factors, offsets) for each brightest channel, int32 in 65,536ths.
 
     A channel becomes (channel x factor + offset) >> 16. The offset rounds, halves down (the brightest
     channel lies on a half at levels 1, 3 and 5) whichever way its factor was rounded, by half a unit of

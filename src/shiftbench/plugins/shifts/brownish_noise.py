@@ -31,11 +31,7 @@ BITS = 12  # of the field's fraction
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with blotches, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image with blotches, uint8 (h, w) or (h, w, 3)."""
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
     clean = np.ascontiguousarray(value).reshape(height, width, -1)
@@ -49,12 +45,12 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def points(side: int) -> int:
-    """Return the field's points per side for a longer side of the image."""
+    """The field's points per side for a longer side of the image."""
     return min(max(1 << (side - 1).bit_length(), SMALLEST), LARGEST)
 
 
 def blotches(drawn: NDArray[np.uint16], side: int) -> NDArray[np.float32]:
-    """Return fields float32 (channels, side, side) of the phases in half of the points, c * side * side / 2."""
+    """Fields float32 (channels, side, side) of the phases in half of the points, c * side * side / 2."""
     half = drawn.reshape(-1, side, side // 2)
     phases = np.concatenate((half, half[:, ::-1, ::-1]), axis=2)
     return _spectra.fields(amplitudes(side), phases)
@@ -62,7 +58,7 @@ def blotches(drawn: NDArray[np.uint16], side: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=8)
 def amplitudes(side: int) -> NDArray[np.float32]:
-    """Return 1 / (frequency**2 + 1), float32 (side, side), frequency 0 at (side / 2, side / 2)."""
+    """1 / (frequency**2 + 1), float32 (side, side), frequency 0 at (side / 2, side / 2)."""
     frequency = np.arange(side) - side // 2
     squares = frequency * frequency
     made = np.float32(1) / (squares[:, None] + squares + 1).astype(np.float32)
@@ -71,7 +67,7 @@ def amplitudes(side: int) -> NDArray[np.float32]:
 
 
 def gain(layer: NDArray[np.float32], deviation: float) -> float:
-    """Return the factor that gives a field this standard deviation; from sums of integers, which are exact."""
+    """The factor that gives a field this standard deviation; from sums of integers, which are exact."""
     whole = np.rint(layer * np.float32(1 << BITS)).astype(np.int64)
     count, total, squares = whole.size, int(whole.sum()), int((whole * whole).sum())
     variance = count * squares - total * total
@@ -79,7 +75,7 @@ def gain(layer: NDArray[np.float32], deviation: float) -> float:
 
 
 def places(count: int, longer: int, side: int) -> NDArray[np.int32]:
-    """Return where each row (column) lies on the field, int32 in 256ths of a point."""
+    """Position of each row (column) on the field, int32 in 256ths of a point."""
     return (np.arange(count, dtype=np.int64) * side * 256 // longer).astype(np.int32)
 
 

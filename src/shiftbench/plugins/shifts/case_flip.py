@@ -19,11 +19,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text with letters in the other case; its length stays.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with letters in the other case; its length stays."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = list(value)
     places = [place for place, character in enumerate(typed) if _has_case(character)]

@@ -41,11 +41,7 @@ POWER = tuple(
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image under water, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image under water, uint8 (h, w) or (h, w, 3)."""
     thickness, light = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     pixel = _levels.scale(value.shape)
     net = caustics(value.shape[:2], rng.words16(2).tolist())
@@ -62,7 +58,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def caustics(shape: tuple[int, int], drawn: list[int]) -> NDArray[np.uint16]:
-    """Return a net of caustics from 0 to 65,535, uint16 of `shape`.
+    """A net of caustics from 0 to 65,535, uint16 of `shape`.
 
     Args:
         shape: (h, w).
@@ -82,7 +78,7 @@ def caustics(shape: tuple[int, int], drawn: list[int]) -> NDArray[np.uint16]:
 
 
 def angles(count: int, pixel: float) -> NDArray[np.float32]:
-    """Return the angle of each row (column) in turns, and 0.005 x its size in radians, float32 (2, count).
+    """The angle of each row (column) in turns, and 0.005 x its size in radians, float32 (2, count).
 
     An angle of the original is -250 plus a whole turn over the net's size.
     """
@@ -93,7 +89,7 @@ def angles(count: int, pixel: float) -> NDArray[np.float32]:
 
 
 def softened(net: NDArray[np.uint16], pixel: float) -> NDArray[np.uint16]:
-    """Return the net after a Gaussian of `pixel` pixels; beyond an edge lies its mirror image."""
+    """The net after a Gaussian of `pixel` pixels; beyond an edge lies its mirror image."""
     weights = gaussian(pixel)
     for _ in range(2):  # down, then across
         reach = len(weights) // 2
@@ -106,7 +102,7 @@ def softened(net: NDArray[np.uint16], pixel: float) -> NDArray[np.uint16]:
 
 @lru_cache(maxsize=64)
 def gaussian(sigma: float) -> NDArray[np.uint32]:
-    """Return whole weights that sum to 32,768, four deviations far; decimal exponentials, equal everywhere."""
+    """Whole weights that sum to 32,768, four deviations far; decimal exponentials, equal everywhere."""
     reach = int(4 * sigma + 0.5)
     heights = [(-((Decimal(i) / Decimal(sigma)) ** 2) / 2).exp() for i in range(reach + 1)]
     share = SOFT / (2 * sum(heights) - heights[0])

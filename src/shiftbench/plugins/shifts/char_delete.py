@@ -19,17 +19,7 @@ PARAMS: dict[str, object] = {"inner": True}
 
 
 def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True) -> str:
-    """Return a text with letters left out, each with the marks on it.
-
-    Args:
-        value: the text.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        inner: keep the first and the last letter of each word, and words of less than four letters.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with letters left out, each with the marks on it."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     places = _texts.inside(typed) if inner else _texts.letters(typed)

@@ -21,17 +21,7 @@ PARAMS: dict[str, object] = {"inner": True}
 
 
 def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True) -> str:
-    """Return a text with more letters, each in the case of the letter before it.
-
-    Args:
-        value: the text.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        inner: none behind the first or last letter of a word, or in words of less than four letters.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with more letters, each in the case of the letter before it."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     own = [typed[place][0] for place in _texts.letters(typed)]

@@ -20,11 +20,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text with typing mistakes; what is no letter stays.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with typing mistakes; what is no letter stays."""
     (rate,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     letters = [place for place, character in enumerate(value) if character.isalpha()]
     order = rng.choice(len(letters))
@@ -51,7 +47,7 @@ def _mistype(typed: list[str], place: int, kind: float, pick: float) -> None:
 
 
 def _partner(typed: list[str], place: int) -> int:
-    """Return where the next letter is, the one before at a word's end, or `place` for a lone letter."""
+    """Position of the next letter, the one before at a word's end, or `place` for a lone letter."""
     for other in (place + 1, place - 1):
         if 0 <= other < len(typed) and typed[other].isalpha():
             return other

@@ -24,17 +24,7 @@ PARAMS: dict[str, object] = {"inner": True}
 
 
 def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True) -> str:
-    """Return a text with swapped letters.
-
-    Args:
-        value: the text.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        inner: keep the first and the last letter of each word, and words of less than four letters.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with swapped letters."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     places = _texts.inside(typed) if inner else _texts.letters(typed)
@@ -45,13 +35,13 @@ def apply(value: str, severity: float, rng: RandomStream, *, inner: bool = True)
 
 
 def _pairs(typed: list[str], places: list[int]) -> list[int]:
-    """Return the first of each two unequal neighbours."""
+    """The first of each two unequal neighbours."""
     pairs = pairwise(places)
     return [one for one, two in pairs if two == one + 1 and typed[one] != typed[two]]
 
 
 def _apart(pairs: list[int], rng: RandomStream) -> list[int]:
-    """Return pairs in random order, those left out that overlap with one before."""
+    """Pairs in random order, those left out that overlap with one before."""
     taken: set[int] = set()
     kept = []
     for place in (pairs[index] for index in rng.choice(len(pairs))):

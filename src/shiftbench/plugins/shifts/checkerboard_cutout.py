@@ -29,11 +29,7 @@ GREY = 128
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with grey fields, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image with grey fields, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
     turn, size = rng.words16(2).tolist()
@@ -46,7 +42,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def steps(turn: int, size: int, side: int) -> tuple[int, int]:
-    """Return how far one pixel down and one right is along the board's rows, in 65,536ths of a field.
+    """Steps of one pixel down and one right along the board's rows, in 65,536ths of a field.
 
     Along its columns a pixel right is as far as one down is along the rows, and one down minus as far as one right.
     """
@@ -57,7 +53,7 @@ def steps(turn: int, size: int, side: int) -> tuple[int, int]:
 
 
 def hidden(drawn: NDArray[np.uint16], share: float) -> NDArray[np.bool_]:
-    """Return which fields of the board are grey, bool (32 * 32,): `share` of the dark ones."""
+    """Whether each field of the board is grey, bool (32 * 32,): `share` of the dark ones."""
     row, column = np.indices((BOARD, BOARD))
     dark = (row + column) % 2 == 0
     return np.asarray(dark.ravel() & (drawn < round(share * (1 << 16))))

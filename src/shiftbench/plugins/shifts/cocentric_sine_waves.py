@@ -26,11 +26,7 @@ FULL = 128  # grey levels
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with rings over it, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image with rings over it, uint8 (h, w) or (h, w, 3)."""
     (height,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     rows, columns = value.shape[:2]
     across, down, swings, swing, ring = rng.uniform(5).tolist()

@@ -45,18 +45,10 @@ LENGTHS = np.array((math.sqrt(3), math.sqrt(6), math.sqrt(2))) * (1 << LOG_BITS)
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Sequence[float] | None = None
 ) -> NDArray[np.uint8]:
-    """Return a copy of an image in other colours, uint8 (h, w) or (h, w, 3).
+    """A copy of an image in other colours, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: not used.
-        reference: means of l, alpha and beta, then their standard deviations, as `statistics` gives them; None
-            for the default.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: the reference is not six such numbers.
+    `reference`: means of l, alpha and beta, then their standard deviations, as `statistics` gives them; None for
+    the default.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     wanted = checked(reference)
@@ -74,7 +66,7 @@ def apply(
 
 
 def statistics(image: NDArray[np.uint8]) -> tuple[float, ...]:
-    """Return an image's (h, w, 3) means of l, alpha and beta and their standard deviations, in octaves.
+    """An image's (h, w, 3) means of l, alpha and beta and their standard deviations, in octaves.
 
     Example:
         >>> grey = np.full((2, 2, 3), 127, dtype=np.uint8)
@@ -87,7 +79,7 @@ def statistics(image: NDArray[np.uint8]) -> tuple[float, ...]:
 
 
 def checked(reference: Sequence[float] | None) -> NDArray[np.float64]:
-    """Return the reference's means and spreads in the units of our axes, float64 (2, 3)."""
+    """The reference's means and spreads in the units of our axes, float64 (2, 3)."""
     numbers = FLOWER if reference is None else reference
     try:
         found = np.array(numbers, dtype=np.float64)
@@ -105,7 +97,7 @@ def checked(reference: Sequence[float] | None) -> NDArray[np.float64]:
 def change(
     moments: NDArray[np.float64], wanted: NDArray[np.float64], share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (gains, offsets) of the three axes, int64 (3,) in 65,536ths.
+    """(gains, offsets) of the three axes, int64 (3,) in 65,536ths.
 
     Args:
         moments: means of the axes, then of their squares.
@@ -126,7 +118,7 @@ def _moments(moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 def _measured(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """Return logarithms of LMS (n, 3), and the sums of the axes and of their squares, (6,)."""
+    """Logarithms of LMS (n, 3), and the sums of the axes and of their squares, (6,)."""
     logs = np.empty(pixels.shape, dtype=np.uint16)
     sums = np.zeros(6, dtype=np.int64)
     _to_logs(pixels, logs_table(), logs, sums)
@@ -135,7 +127,7 @@ def _measured(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np
 
 @lru_cache(maxsize=1)
 def logs_table() -> NDArray[np.uint16]:
-    """Return log2(1 + x) of x = 0 to 255 grey levels in 256ths, in 8,192ths.
+    """Log2(1 + x) of x = 0 to 255 grey levels in 256ths, in 8,192ths.
 
     No entry lies nearer to where its rounding turns than 1e-6, far more than the C library errs.
     """
@@ -146,7 +138,7 @@ def logs_table() -> NDArray[np.uint16]:
 
 @lru_cache(maxsize=1)
 def levels_table() -> NDArray[np.int32]:
-    """Return the inverse of `logs_table`, 0 to 511 grey levels in 256ths; rounded as safely."""
+    """The inverse of `logs_table`, 0 to 511 grey levels in 256ths; rounded as safely."""
     one = 1 << LOG_BITS
     return np.array([round(256 * (2 ** (y / one) - 1)) for y in range(TOP + 1)], dtype=np.int32)
 

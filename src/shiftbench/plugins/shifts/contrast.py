@@ -19,11 +19,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a copy of an image with less contrast, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A copy of an image with less contrast, uint8 (h, w) or (h, w, 3)."""
     (factor,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     channels = value.shape[2] if value.ndim == 3 else 1
     pixels = value.shape[0] * value.shape[1]

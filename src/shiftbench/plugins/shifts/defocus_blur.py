@@ -31,18 +31,7 @@ WIDEST = 10.0  # pixels: a disk of a larger radius is made on a reduced image
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image") -> NDArray[np.uint8]:
-    """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: no such scale.
-    """
+    """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     radius, softness, gain = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0, 1.0))
     if radius == 0:
         return value.copy()
@@ -61,7 +50,7 @@ def _mirrored(value: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
 
 
 def _means(padded: NDArray[np.uint8], radius: float, gain: float) -> NDArray[np.uint16]:
-    """Return means over disks in 128ths, without the pixels that are nearer to an edge than the radius."""
+    """Means over disks in 128ths, without the pixels that are nearer to an edge than the radius."""
     spans, weights = disks(radius, gain)
     outer, channels = math.ceil(radius), math.prod(padded.shape[2:])
     height, width = padded.shape[0] - 2 * outer, padded.shape[1] - 2 * outer
@@ -74,7 +63,7 @@ def _means(padded: NDArray[np.uint8], radius: float, gain: float) -> NDArray[np.
 
 @lru_cache(maxsize=64)
 def disks(radius: float, gain: float) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """Return the disks of the whole radii around `radius`, as rows of pixels, and their weights.
+    """The disks of the whole radii around `radius`, as rows of pixels, and their weights.
 
     A row is int64 (disk, line, left, right): pixels left to right - 1 of a line, from the corner of the
     square around the larger disk. A weight times the sum over a disk is a share of the mean in 128ths,
@@ -122,7 +111,7 @@ def _disks(
 
 
 def _softened(means: NDArray[np.uint16], softness: float) -> NDArray[np.uint8]:
-    """Return the means in grey levels after a Gaussian of 3 x 3 pixels; one pixel less on each side."""
+    """The means in grey levels after a Gaussian of 3 x 3 pixels; one pixel less on each side."""
     height, width = means.shape[0] - 2, means.shape[1] - 2
     soft = np.empty((height, width, *means.shape[2:]), dtype=np.uint8)
     rows, channels = means.reshape(len(means), -1), math.prod(means.shape[2:])
@@ -131,7 +120,7 @@ def _softened(means: NDArray[np.uint16], softness: float) -> NDArray[np.uint8]:
 
 
 def side(sigma: float) -> int:
-    """Return the outer weight, in 256ths, of a Gaussian of three pixels."""
+    """The outer weight, in 256ths, of a Gaussian of three pixels."""
     height = (-1 / (2 * Decimal(sigma) ** 2)).exp()
     return round(_blur.ONE * height / (1 + 2 * height))
 

@@ -17,5 +17,5 @@ PARAMS: dict[str, object] = {**DOMAIN, "levels": {}}
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return what an entry's data are, and what they are relative to."""
+    """The data of a variant, and its clean partner."""
     return {"DOMAIN": {key: options[key] for key in DOMAIN}}

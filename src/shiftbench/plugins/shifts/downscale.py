@@ -24,11 +24,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a copy of an image with less detail, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A copy of an image with less detail, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     height, width = value.shape[:2]
     few = max(1, round(width * share)), max(1, round(height * share))

@@ -24,11 +24,7 @@ STEP = 48  # Sobel's answer to a step of one grey level
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image mixed with a drawing of its edges, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image mixed with a drawing of its edges, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     part = round(256 * share)
     image = np.ascontiguousarray(value)
@@ -40,7 +36,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def drawing(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the edges of a grey image (h, w): 255 where it is flat, 0 at a strong edge."""
+    """The edges of a grey image (h, w): 255 where it is flat, 0 at a strong edge."""
     across = np.abs(cv2.Sobel(grey, cv2.CV_16S, 1, 0, ksize=5, borderType=cv2.BORDER_REPLICATE))
     down = np.abs(cv2.Sobel(grey, cv2.CV_16S, 0, 1, ksize=5, borderType=cv2.BORDER_REPLICATE))
     strength = np.maximum(across, down) + (np.minimum(across, down) >> 1)
@@ -49,7 +45,7 @@ def drawing(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _shades() -> NDArray[np.uint8]:
-    """Return the shade of each strength from 0 to black."""
+    """The shade of each strength from 0 to black."""
     most = STEP * BLACK
     return (255 - (255 * np.arange(most + 1) + most // 2) // most).astype(np.uint8)
 

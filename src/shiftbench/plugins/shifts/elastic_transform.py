@@ -51,19 +51,7 @@ EXTRA = 8  # fractional bits of a 256th of a pixel, while a coarse field is spre
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
 ) -> NDArray[np.uint8]:
-    """Return an elastically stretched copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: the sample's random stream.
-        profile: `published` or `continuous`.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile or scale.
-    """
+    """An elastically stretched copy of an image, uint8 (h, w) or (h, w, 3)."""
     strength, sigma, jitter = constants(severity, profile)
     shape, pixel = value.shape[:2], _levels.scale(value.shape, scale)
     steps, whole = (pixel, pixel), True
@@ -79,7 +67,7 @@ def apply(
 
 
 def constants(severity: float, profile: str) -> tuple[float, ...]:
-    """Return (strength, sigma, jitter) of a profile at a severity."""
+    """(strength, sigma, jitter) of a profile at a severity."""
     if profile == "published":
         return _levels.published(__name__, LEVELS, severity, zero=(0.0, 170.8, 0.0))
     if profile == "continuous":
@@ -88,13 +76,13 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 
 
 def corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return three corners (x, y) of a square of two thirds of the shorter side, in the middle."""
+    """Three corners (x, y) of a square of two thirds of the shorter side, in the middle."""
     reach, middle = min(shape) // 3, (shape[1] // 2, shape[0] // 2)
     return [(middle[0] + x * reach, middle[1] + y * reach) for x, y in ((1, 1), (1, -1), (-1, -1))]
 
 
 def affine(shape: tuple[int, ...], jitter: float, turns: list[float]) -> tuple[tuple[float, ...], ...]:
-    """Return the affine map from a place in the result to its place in the image: two rows (x, y, 1).
+    """The affine map from a place in the result to its place in the image: two rows (x, y, 1).
 
     The corners are moved by up to `jitter` pixels along each axis; `turns` are six numbers, 0 to 1.
     """
@@ -113,7 +101,7 @@ def affine(shape: tuple[int, ...], jitter: float, turns: list[float]) -> tuple[t
 
 
 def places(turn: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Return the columns (or rows) that a row of an affine map reads, int32 (h, w) in 256ths of a pixel."""
+    """The columns (or rows) that a row of an affine map reads, int32 (h, w) in 256ths of a pixel."""
     right, down, start = (round(number * (1 << BITS)) for number in turn)
     cut = BITS - (ONE.bit_length() - 1)
     columns, rows = np.arange(shape[1]) * right, np.arange(shape[0]) * down
@@ -129,7 +117,7 @@ def field(
     *,
     whole: bool = True,
 ) -> NDArray[np.int32]:
-    """Return a smooth random field, int32 (h, w) in 256ths of a pixel.
+    """A smooth random field, int32 (h, w) in 256ths of a pixel.
 
     Args:
         shape: (h, w).
@@ -160,7 +148,7 @@ def field(
 def smoothing(
     sigma: float, steps: tuple[float, float], factor: int, *, whole: bool = True
 ) -> tuple[list[NDArray[np.float32]], float]:
-    """Return weights of a Gaussian cut off at 3 sigmas, down and across, and the gain.
+    """Weights of a Gaussian cut off at 3 sigmas, down and across, and the gain.
 
     The gain makes noise of this grid as strong as noise of one value per reference pixel (or per pixel, where not
     `whole`), whose smoothing by `sigma` divides its deviation by 2 x sqrt(pi) x sigma.

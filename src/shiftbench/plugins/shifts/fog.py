@@ -37,18 +37,7 @@ ONE = 1 << 23  # a level in fixed point: 255 of them and a half fit 31 bits
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
-    """Return a foggy copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: the sample's random stream.
-        profile: `published` or `continuous`.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile.
-    """
+    """A foggy copy of an image, uint8 (h, w) or (h, w, 3)."""
     amount, decay = constants(severity, profile)
     brightest = int(value.max())
     if amount == 0 or brightest == 0:  # the brightest value is kept: black stays black
@@ -63,7 +52,7 @@ def apply(
 
 
 def constants(severity: float, profile: str) -> tuple[float, ...]:
-    """Return (amount, decay) of a profile at a severity."""
+    """(amount, decay) of a profile at a severity."""
     if profile == "published":
         return _levels.published(__name__, LEVELS, severity, zero=CLEAR)
     if profile == "continuous":
@@ -74,7 +63,7 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 def shares(
     lowest: np.float32, highest: np.float32, brightest: int, amount: float
 ) -> tuple[np.float32, np.float32, np.int32]:
-    """Return the map's lowest point, and what one unit of map and of image give in 2**23rds of a level."""
+    """The map's lowest point, and what one unit of map and of image give in 2**23rds of a level."""
     gain = brightest / (brightest + 255 * amount) * ONE
     spread = float(highest - lowest) or 1.0
     return lowest, np.float32(255 * amount * gain / spread), np.int32(gain)

@@ -52,7 +52,7 @@ ONE = 1 << 15  # shares are 32,768ths: 255 x 2 x 32,768 fits 32 bits
 
 
 def needs(params: Mapping[str, object]) -> list[Ref]:
-    """Return the original that the photographed textures are in."""
+    """The original that the photographed textures are in."""
     return [] if params["texture"] == "procedural" else [refs.sources(SOURCES[0])]
 
 
@@ -66,22 +66,7 @@ def apply(  # noqa: PLR0913 - a shift's options
     scale: str = "image",
     sources: Mapping[str, Path] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return a frosted copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: the sample's random stream.
-        texture: `photo`, `photo6` or `procedural`.
-        profile: `published` or `continuous`.
-        scale: `image`: ice grows with the image; `none`: a pixel of it covers one of the image's, as published.
-        sources: folders of originals; photos are in `frost_textures`; without it the ice is procedural.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such texture, profile or scale.
-        DataError: an image is missing in the folder, or damaged.
-    """
+    """A frosted copy of an image, uint8 (h, w) or (h, w, 3)."""
     keep, add = shares(severity, profile)
     files = pictures(texture, sources)
     ice = piece(files, value.shape, rng, scale) if files else procedural(value.shape, rng)
@@ -92,7 +77,7 @@ def apply(  # noqa: PLR0913 - a shift's options
 
 
 def shares(severity: float, profile: str) -> tuple[np.uint32, np.uint32]:
-    """Return the shares of image and frost in 32,768ths."""
+    """The shares of image and frost in 32,768ths."""
     if profile not in PROFILES:
         raise ParamsError(f"frost: profile is {profile!r}; allowed are {' and '.join(PROFILES)}")
     constants, levels = PROFILES[profile]
@@ -101,7 +86,7 @@ def shares(severity: float, profile: str) -> tuple[np.uint32, np.uint32]:
 
 
 def pictures(texture: str, sources: Mapping[str, Path] | None) -> tuple[Path, ...]:
-    """Return the files of the photographed textures, none where the ice is procedural.
+    """The files of the photographed textures, none where the ice is procedural.
 
     Raises:
         ParamsError: another texture.
@@ -125,7 +110,7 @@ def pictures(texture: str, sources: Mapping[str, Path] | None) -> tuple[Path, ..
 def piece(
     files: tuple[Path, ...], shape: tuple[int, ...], rng: RandomStream, scale: str = "image"
 ) -> NDArray[np.uint8]:
-    """Return a random piece of a random image, of an image's shape."""
+    """A random piece of a random image, of an image's shape."""
     which, down, right = (int(word) for word in rng.words16(3))
     picture = read(files[which * len(files) >> 16], len(shape))
     height, width = window(picture.shape, shape, scale)
@@ -139,14 +124,14 @@ def piece(
 
 
 def window(picture: tuple[int, ...], image: tuple[int, ...], scale: str = "image") -> tuple[int, int]:
-    """Return height and width, in the image's pixels, of the piece that covers an image."""
+    """Height and width, in the image's pixels, of the piece that covers an image."""
     zoom = min(1 / _levels.scale(image, scale), picture[0] / image[0], picture[1] / image[1])
     return max(1, round(image[0] * zoom)), max(1, round(image[1] * zoom))
 
 
 @lru_cache(maxsize=2 * len(TEXTURES["photo6"]))
 def read(path: Path, axes: int) -> NDArray[np.uint8]:
-    """Return an image, uint8 (h, w) for 2 axes or (h, w, 3) for 3; kept in memory.
+    """An image, uint8 (h, w) for 2 axes or (h, w, 3) for 3; kept in memory.
 
     Raises:
         DataError: it cannot be read.
@@ -162,7 +147,7 @@ def read(path: Path, axes: int) -> NDArray[np.uint8]:
 
 
 def procedural(shape: tuple[int, ...], rng: RandomStream) -> NDArray[np.uint8]:
-    """Return ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
+    """Ice of our own, of an image's shape: bluish haze with ferns of ice on it."""
     fine, height, width = lattice(shape)
     field = plasma(HAZE_SIDE, HAZE_DECAY, rng)
     lowest, highest = field.min(), field.max()
@@ -176,7 +161,7 @@ def procedural(shape: tuple[int, ...], rng: RandomStream) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def tint() -> NDArray[np.uint8]:
-    """Return red, green and blue of each grey level of ice, uint8 (256, 1, 3)."""
+    """Red, green and blue of each grey level of ice, uint8 (256, 1, 3)."""
     levels = np.arange(256)[:, None, None] * np.array([90, 103, 110]) // 100
     return np.asarray(np.minimum(levels, 255), dtype=np.uint8)
 

@@ -22,17 +22,6 @@ PARAMS: dict[str, object] = {"scale": "image"}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image") -> NDArray[np.uint8]:
-    """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: no such scale.
-    """
+    """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     (sigma,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     return _blur.gaussian(value, sigma, _levels.scale(value.shape, scale))

@@ -24,11 +24,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A noisy copy of an image, uint8 (h, w) or (h, w, 3)."""
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     pixels = np.ascontiguousarray(value)
     noisy = np.empty_like(pixels)
@@ -39,7 +35,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 @lru_cache(maxsize=16)
 def noise_table(deviation: float) -> NDArray[np.int16]:
-    """Return the noise in grey levels for each 16-bit word, int16."""
+    """The noise in grey levels for each 16-bit word, int16."""
     levels = np.rint(normal_table() * (255 * deviation / (1 << NORMAL_BITS)))
     table: NDArray[np.int16] = levels.astype(np.int16)
     return table

@@ -39,19 +39,7 @@ CONTINUOUS = {"profile": "continuous"}
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
 ) -> NDArray[np.uint8]:
-    """Return an image as seen through frosted glass, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: the sample's random stream.
-        profile: `published` or `continuous`.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile or scale.
-    """
+    """An image as seen through frosted glass, uint8 (h, w) or (h, w, 3)."""
     sigma, reach, rounds = constants(severity, profile)
     pixel = _levels.scale(value.shape, scale)
     soft = _blur.gaussian(value, sigma, pixel, rounding=0.0)
@@ -65,7 +53,7 @@ def apply(
 
 
 def constants(severity: float, profile: str) -> tuple[float, ...]:
-    """Return (sigma, reach, rounds) of a profile at a severity."""
+    """(sigma, reach, rounds) of a profile at a severity."""
     if profile == "published":
         return _levels.published(__name__, LEVELS, severity, zero=ZERO)
     if profile == "continuous":
@@ -74,7 +62,7 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 
 
 def exchanged(pixels: NDArray[T], reach: float, rounds: float, rng: RandomStream) -> NDArray[T]:
-    """Return `pixels`, words of any type (h, w), after `rounds` rounds of exchange over `reach` pixels."""
+    """`pixels`, words of any type (h, w), after `rounds` rounds of exchange over `reach` pixels."""
     scattered = pixels.copy()
     for farthest, near in passes(reach, rounds):
         _exchange(scattered, rng.words16(pixels.size), farthest, near)
@@ -82,7 +70,7 @@ def exchanged(pixels: NDArray[T], reach: float, rounds: float, rng: RandomStream
 
 
 def passes(reach: float, rounds: float) -> list[tuple[int, int]]:
-    """Return (whole reach, how many of 65,536 pixels have one less) of each round that moves pixels."""
+    """(whole reach, how many of 65,536 pixels have one less) of each round that moves pixels."""
     parts = [reach * min(1.0, rounds - number) for number in range(math.ceil(rounds))]
     return [(math.ceil(part), round((math.ceil(part) - part) * (1 << 16))) for part in parts if part]
 

@@ -23,11 +23,7 @@ LUMA = (19595, 38470, 7471)  # sum to ONE
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a copy of an image with less colour, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A copy of an image with less colour, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     if value.ndim == 2:
         return value.copy()

@@ -35,17 +35,9 @@ Counts = Sequence[int] | Sequence[Sequence[int]]
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, reference: Counts | None = None
 ) -> NDArray[np.uint8]:
-    """Return a copy of an image with other grey levels, uint8 (h, w) or (h, w, 3).
+    """A copy of an image with other grey levels, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: not used.
-        reference: a histogram: 256 counts for every channel, or three times 256; None for the default.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: the reference is no histogram.
+    `reference`: a histogram: 256 counts for every channel, or three times 256; None for the default.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     channels = value.shape[2] if value.ndim == 3 else 1
@@ -58,7 +50,7 @@ def apply(
 
 
 def blended(counts: NDArray[np.int64], wanted: NDArray[np.int64], share: float) -> NDArray[np.uint8]:
-    """Return what becomes of each grey level of a channel with these counts, uint8 (256,)."""
+    """New value of each grey level of a channel with these counts, uint8 (256,)."""
     below = np.cumsum(counts)
     ranks = (2 * below - counts) * wanted.sum()  # of the middle pixel of each grey level
     matched = np.searchsorted(np.cumsum(wanted) * (2 * below[-1]), ranks)
@@ -68,7 +60,7 @@ def blended(counts: NDArray[np.int64], wanted: NDArray[np.int64], share: float) 
 
 
 def reference_counts(reference: Counts | None, channels: int) -> NDArray[np.int64]:
-    """Return the reference's counts, int64 (channels, 256).
+    """The reference's counts, int64 (channels, 256).
 
     Raises:
         ParamsError: not 256 (or three times 256) counts from 0 to 2**31, some above 0.
@@ -86,7 +78,7 @@ def reference_counts(reference: Counts | None, channels: int) -> NDArray[np.int6
 
 
 def _as_counts(reference: Counts) -> NDArray[np.int64]:
-    """Return whole numbers as int64; what is none, or one is too small or large, is empty."""
+    """Whole numbers as int64; what is none, or one is too small or large, is empty."""
     try:
         counts = np.array(reference)
     except ValueError:  # lists of different lengths
@@ -97,7 +89,7 @@ def _as_counts(reference: Counts) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=1)
 def default_counts() -> NDArray[np.int64]:
-    """Return the counts of red, green, blue and luma of the default reference, int64 (4, 256)."""
+    """The counts of red, green, blue and luma of the default reference, int64 (4, 256)."""
     path = Path(__file__).with_name(ASSETS[0])
     return np.loadtxt(path, dtype=np.int64, delimiter=",", skiprows=1, unpack=True)
 

@@ -30,11 +30,7 @@ DOUBLES = {letter: letters.replace(letter, "") for letters in ALIKE for letter i
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text that looks the same and is another; its length stays.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text that looks the same and is another; its length stays."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = list(value)
     places = [place for place, character in enumerate(typed) if character in DOUBLES]

@@ -17,10 +17,6 @@ Value = TypeVar("Value")
 
 
 def apply(value: Value, severity: float, rng: RandomStream) -> Value:
-    """Return `value` itself; `rng` is not used.
-
-    Raises:
-        RangeError: a severity other than 0.
-    """
+    """`value` itself; `rng` is not used."""
     _levels.check(__name__, severity, RANGE)
     return value

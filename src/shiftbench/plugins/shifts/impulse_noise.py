@@ -23,11 +23,7 @@ DRAWS = 1 << 16
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a copy of an image with white and black values, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A copy of an image with white and black values, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     pixels = np.ascontiguousarray(value)
     noisy = np.empty_like(pixels)
@@ -37,7 +33,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def half_of(share: float) -> int:
-    """Return how many of the 65,536 words are black; as many are white."""
+    """Number of the 65,536 words that are black; the same number is white."""
     return round(share * DRAWS / 2)
 
 

@@ -30,11 +30,7 @@ PART = 20  # bits of a logarithm's fraction
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image seen through a star, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image seen through a star, uint8 (h, w) or (h, w, 3)."""
     exponent, depth = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     height, width = value.shape[:2]
     row, column = (0.25 + 0.5 * rng.uniform(2)).tolist()
@@ -48,7 +44,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def power(base: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
-    """Return `base` ** `exponent`, at most 2 and in steps of 2**-24; base 0 or more, exponent 0 to 2."""
+    """`base` ** `exponent`, at most 2 and in steps of 2**-24; base 0 or more, exponent 0 to 2."""
     made = np.empty_like(base)
     _power(base.view(np.int32), round(exponent * (1 << 16)), *tables(), made)
     return made
@@ -56,7 +52,7 @@ def power(base: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def tables() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return 4,096 logarithms to base 2 from 1 to 2 (20 bits) and as many powers of 2 from 0 to 1 (24 bits).
+    """4,096 logarithms to base 2 from 1 to 2 (20 bits) and as many powers of 2 from 0 to 1 (24 bits).
 
     Both are those of the middle of each step. No value comes within 1e-5 of where its rounding
     turns, far more than the C library errs.

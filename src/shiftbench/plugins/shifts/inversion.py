@@ -21,16 +21,12 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a partly inverted copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A partly inverted copy of an image, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     return np.asarray(cv2.LUT(value, table(share)), dtype=np.uint8).reshape(value.shape)
 
 
 def table(share: float) -> NDArray[np.uint8]:
-    """Return what becomes of each of the 256 grey levels."""
+    """New value of each of the 256 grey levels."""
     grey = np.arange(256)
     return np.where(grey >= 256 * (1 - share), 255 - grey, grey).astype(np.uint8)

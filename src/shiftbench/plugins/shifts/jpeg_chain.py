@@ -29,12 +29,7 @@ BLOCK = 8  # pixels per side
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image as a chain of JPEGs leaves it, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: a side longer than JPEG's 65,500 pixels.
-    """
+    """An image as a chain of JPEGs leaves it, uint8 (h, w) or (h, w, 3)."""
     encodings, middle = _levels.at(__name__, LEVELS, severity, zero=(1.0, 100.0))
     if severity == 0:  # even quality 100 is not quite lossless
         return value.copy()
@@ -49,7 +44,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def _coded(pixels: NDArray[np.uint8], quality: int, down: int, right: int) -> NDArray[np.uint8]:
-    """Return what one encoding leaves, with blocks that begin `down` and `right` outside the image."""
+    """The image after one encoding, with blocks that begin `down` and `right` outside the image."""
     moved = cv2.copyMakeBorder(pixels, down, 0, right, 0, cv2.BORDER_REPLICATE)
     if max(moved.shape) > 65_500:
         raise DataError(f"jpeg_chain: an image of shape {pixels.shape} is too large for JPEG")

@@ -22,12 +22,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image as JPEG leaves it, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: a side longer than JPEG's 65,500 pixels.
-    """
+    """An image as JPEG leaves it, uint8 (h, w) or (h, w, 3)."""
     (quality,) = _levels.at(__name__, LEVELS, severity, zero=100.0)
     if severity == 0:  # even quality 100 is not quite lossless
         return value.copy()

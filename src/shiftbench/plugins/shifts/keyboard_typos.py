@@ -20,11 +20,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text with wrong keys; what is not on the keyboard's rows of letters stays.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with wrong keys; what is not on the keyboard's rows of letters stays."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     typed = _texts.units(value)
     places = [place for place, unit in enumerate(typed) if unit[0].lower() in _texts.NEIGHBOURS]

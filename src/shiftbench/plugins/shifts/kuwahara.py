@@ -26,11 +26,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a painted copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A painted copy of an image, uint8 (h, w) or (h, w, 3)."""
     (level,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     radius, part = whole_and_part(level * _levels.scale(value.shape))
     image = np.ascontiguousarray(value)
@@ -42,12 +38,12 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def whole_and_part(radius: float) -> tuple[int, int]:
-    """Return a radius as whole pixels and 256ths."""
+    """A radius as whole pixels and 256ths."""
     return divmod(round(256 * radius), 256)
 
 
 def painted(image: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
-    """Return the image of a whole radius, a new array; radius 0 leaves it as it is."""
+    """The image of a whole radius, a new array; radius 0 leaves it as it is."""
     if radius == 0:
         return image.copy()
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image)
@@ -59,7 +55,7 @@ def painted(image: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
 
 
 def _sums(values: NDArray[Any], radius: int) -> NDArray[np.float64]:
-    """Return the sum over the square to the right and below of each pixel, also of those around."""
+    """The sum over the square to the right and below of each pixel, also of those around."""
     framed = cv2.copyMakeBorder(values, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
     square = radius + 1, radius + 1
     return np.asarray(cv2.boxFilter(framed, cv2.CV_64F, square, anchor=(0, 0), normalize=False))

@@ -20,11 +20,7 @@ PARAMS: dict[str, object] = {"classes": 10}
 
 
 def apply(value: int, severity: float, rng: RandomStream, classes: int = 10) -> int:
-    """Return the label, or another one.
-
-    Raises:
-        RangeError: severity outside 0 to 1, fewer than two classes, or a label that is none of them.
-    """
+    """The label, or another one."""
     _levels.check(__name__, severity, RANGE)
     if classes < 2 or not 0 <= value < classes:
         raise RangeError(f"shift 'label_noise': label {value} is none of {classes} classes; set its option `classes`")

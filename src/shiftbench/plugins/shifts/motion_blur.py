@@ -32,18 +32,7 @@ ONE = 256  # weights are 256ths: 255 x 256 + 128 fits 16 bits
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale: str = "image") -> NDArray[np.uint8]:
-    """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: no such scale.
-    """
+    """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     radius, sigma = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     pixel = _levels.scale(value.shape, scale)
     step = max(1, int(pixel))
@@ -54,7 +43,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, scale
 
 
 def _smeared(value: NDArray[np.uint8], weights: tuple[int, ...], path: list[tuple[int, int]]) -> NDArray[np.uint8]:
-    """Return the sum of weights times the pixels (down, right) along a path, in 256ths."""
+    """The sum of weights times the pixels (down, right) along a path, in 256ths."""
     if len(weights) == 1:
         return value.copy()
     points = np.array(path[: len(weights)])
@@ -88,7 +77,7 @@ def _sum(
 
 @lru_cache(maxsize=64)
 def kernel(reach: float, sigma: float, parts: int, step: int = 1) -> tuple[int, ...]:
-    """Return weights at distances 0, `step`, 2 x `step`, ... pixels: integers that sum to 256.
+    """Weights at distances 0, `step`, 2 x `step`, ... pixels: integers that sum to 256.
 
     The half Gaussian of `sigma` pixels is cut off at `reach` and sampled `parts` times per pixel;
     a sample between two pixels is shared by both; each weight is the sum over `step` pixels. Decimal
@@ -107,7 +96,7 @@ def kernel(reach: float, sigma: float, parts: int, step: int = 1) -> tuple[int, 
 
 
 def even(step: int) -> tuple[int, ...]:
-    """Return `step` weights, as equal as whole numbers that sum to 256 can be."""
+    """`step` weights, as equal as whole numbers that sum to 256 can be."""
     return _whole([Decimal(ONE) / step] * step)
 
 
@@ -123,7 +112,7 @@ def _whole(exact: list[Decimal]) -> tuple[int, ...]:
 
 
 def line(turn: float, reach: int) -> list[tuple[int, int]]:
-    """Return the pixels (down, right) at distances 0 to `reach` along a line of -45 to 45 degrees.
+    """The pixels (down, right) at distances 0 to `reach` along a line of -45 to 45 degrees.
 
     The halves round down, as in the original; no angle of a 16-bit word comes nearer to a half than
     the C library's sine errs.

@@ -29,19 +29,9 @@ ANGLES = ("end", "uniform")
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, angle: str = "end", size: float = 0.0) -> Sample:
-    """Return a sample whose object is turned, image and mask.
+    """A sample whose object is turned, image and mask.
 
-    Args:
-        value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        angle: `end` or `uniform`.
-        size: share of the image that the object is made to take first; 0 leaves it as it is.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: a field is missing or of the wrong size, or the mask shows no object.
-        ParamsError: an option outside what is allowed.
+    `value`: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
     """
     (most,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     if angle not in ANGLES:
@@ -58,7 +48,7 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, angle: str = "en
 
 
 def _share(word: int, angle: str) -> float:
-    """Return how far of the level's angle a word turns, -1 to 1."""
+    """Share of the level's angle for a random word, -1 to 1."""
     if angle == "uniform":
         return (2 * word + 1 - (1 << 16)) / (1 << 16)
     return 1.0 if word & 1 else -1.0

@@ -23,16 +23,9 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a sample whose object is smaller, image and mask.
+    """A sample whose object is smaller, image and mask.
 
-    Args:
-        value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
-        severity: 0 to 5.
-        rng: not used.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: a field is missing or of the wrong size, or the mask shows no object.
+    `value`: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
     """
     _levels.check(__name__, severity)
     image, mask = _masks.fields(__name__, value)

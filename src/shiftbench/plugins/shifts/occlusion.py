@@ -33,19 +33,10 @@ def apply(
     grid: int = 14,
     fill: int = 128,
 ) -> NDArray[np.uint8]:
-    """Return an image with a share of it hidden, uint8 (h, w) or (h, w, 3).
+    """An image with a share of it hidden, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        kind: `patches` or `bars`.
-        grid: patches (bars) per side; not more than the image has pixels.
-        fill: grey level of what hides, 0 to 255.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: an option outside what is allowed.
+    `grid`: patches (bars) per side; not more than the image has pixels.
+    `fill`: grey level of what hides, 0 to 255.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     check(kind, grid, fill)

@@ -45,18 +45,7 @@ class _Thing(NamedTuple):
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, sources: Mapping[str, Path]
 ) -> NDArray[np.uint8]:
-    """Return an image with things lying over it, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        sources: the folder of `tuxpaint_stamps`.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        DataError: the cut-outs are not there.
-    """
+    """An image with things lying over it, uint8 (h, w) or (h, w, 3)."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     stock = _cutouts.cutouts(sources)
     shown = np.ascontiguousarray(value).copy()
@@ -84,7 +73,7 @@ def _draw(stock: tuple[_cutouts.Cutout, ...], shape: tuple[int, ...], rng: Rando
 
 
 def _fitting(hidden: NDArray[np.bool_], thing: _Thing, wanted: int) -> int:
-    """Return the side, 0 to the thing's, with which the pixels hidden come nearest to `wanted`."""
+    """The side, 0 to the thing's, with which the pixels hidden come nearest to `wanted`."""
     low, high = 0, thing.side  # too little; too much
     while high - low > 1:
         middle = (low + high) // 2
@@ -97,7 +86,7 @@ def _fitting(hidden: NDArray[np.bool_], thing: _Thing, wanted: int) -> int:
 
 
 def _hidden(hidden: NDArray[np.bool_], thing: _Thing, side: int) -> int:
-    """Return how many pixels are hidden with the thing, its longer side made `side` pixels."""
+    """Number of pixels that the thing hides if its longer side has `side` pixels."""
     count = int(np.count_nonzero(hidden))
     if side == 0:
         return count
@@ -123,7 +112,7 @@ Slices = tuple[slice, slice]
 
 
 def _overlap(size: tuple[int, ...], thing: _Thing, shape: tuple[int, ...]) -> tuple[Slices, Slices]:
-    """Return where a thing of `size` lies in the image, and which part of it does."""
+    """Slices of the image that a thing of `size` covers, and the slices of the thing inside the image."""
     place, part = [], []
     for middle, own, whole in zip((thing.down, thing.right), size, shape, strict=True):
         start = (middle - own + 1) // 2

@@ -28,11 +28,7 @@ LIKE = {
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text as a poor reader of print would give it.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text as a poor reader of print would give it."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     parts = PATTERN.split(value)  # what is between, then what can be confused, in turn
     count = len(parts) // 2

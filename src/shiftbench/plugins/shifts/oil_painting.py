@@ -21,18 +21,7 @@ PARAMS: dict[str, object] = {"stroke": 5, "near": 36}
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 5, near: int = 36
 ) -> NDArray[np.uint8]:
-    """Return an image as a painting, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: not used.
-        stroke: half the width of a stroke, in pixels of an image of 128 px.
-        near: difference of colours that one stroke covers, in grey levels.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image as a painting, uint8 (h, w) or (h, w, 3)."""
     part = _renditions.share(__name__, severity)
     image = _renditions.colour(value)
     radius = min(_renditions.pixels(stroke, value.shape), 12)  # cost grows with its square

@@ -24,17 +24,9 @@ PARAMS: dict[str, object] = {"grid": 8}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid: int = 8) -> NDArray[np.uint8]:
-    """Return an image with some patches exchanged, uint8 (h, w) or (h, w, 3).
+    """An image with some patches exchanged, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        grid: patches per side; not more than the image has pixels.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: a grid below 1.
+    `grid`: patches per side; not more than the image has pixels.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     (rows, columns), (tall, wide) = cells(value.shape, grid)
@@ -53,7 +45,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, grid:
 
 
 def cells(shape: tuple[int, ...], grid: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the patches per side (down, across) and the pixels of a patch (tall, wide).
+    """The patches per side (down, across) and the pixels of a patch (tall, wide).
 
     Raises:
         ParamsError: a grid below 1.

@@ -28,11 +28,7 @@ ONE = 1 << BITS
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image behind haze, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image behind haze, uint8 (h, w) or (h, w, 3)."""
     (opacity,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
     slopes = gradients(rng.words16(2 * LATTICE))
@@ -48,7 +44,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def gradients(drawn: NDArray[np.uint16]) -> NDArray[np.int32]:
-    """Return 256 directions (down, right), int32 (2, 256) of length `ONE`: points of a square, normalised."""
+    """256 directions (down, right), int32 (2, 256) of length `ONE`: points of a square, normalised."""
     points = (drawn.reshape(LATTICE, 2).T >> 7).astype(np.float64) - 256
     length = np.sqrt(points[0] * points[0] + points[1] * points[1])
     made: NDArray[np.int32] = np.rint(points * ONE / np.maximum(length, 1)).astype(np.int32)
@@ -56,7 +52,7 @@ def gradients(drawn: NDArray[np.uint16]) -> NDArray[np.int32]:
 
 
 def places(count: int, side: int, octave: int) -> NDArray[np.int32]:
-    """Return the cell of each row (column) on an octave's lattice, the place in it and its blend; int32 (3, count).
+    """The cell of each row (column) on an octave's lattice, the place in it and its blend; int32 (3, count).
 
     A cell is 0 to 255; place and blend are 14-bit fixed point.
     """
@@ -67,7 +63,7 @@ def places(count: int, side: int, octave: int) -> NDArray[np.int32]:
 
 
 def shares(opacity: float) -> tuple[int, int]:
-    """Return the weights of the image and of white, in 65,536ths."""
+    """The weights of the image and of white, in 65,536ths."""
     white = round(opacity * (1 << 16))
     return (1 << 16) - white, white * 255
 

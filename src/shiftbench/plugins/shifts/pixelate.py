@@ -30,18 +30,7 @@ Grid = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int32], NDArray[
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, enlarge: str = "box") -> NDArray[np.uint8]:
-    """Return a pixelated copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        enlarge: `box` or `nearest`; they differ where a middle lies on a border.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: another way to enlarge.
-    """
+    """A pixelated copy of an image, uint8 (h, w) or (h, w, 3)."""
     if enlarge not in ENLARGE:
         raise ParamsError(f"pixelate: enlarge is {enlarge!r}; {near(enlarge, ENLARGE)}")
     (share,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
@@ -58,7 +47,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, enlar
 
 @lru_cache(maxsize=256)
 def grid(side: int, share: float, channels: int = 1, enlarge: str = "box") -> Grid:
-    """Return (starts, ends, weights, shown) of the small pixels along one side of an image.
+    """(starts, ends, weights, shown) of the small pixels along one side of an image.
 
     Args:
         side: pixels of the image.
@@ -84,7 +73,7 @@ def grid(side: int, share: float, channels: int = 1, enlarge: str = "box") -> Gr
 
 
 def _nearest(side: int, small: int) -> NDArray[np.int64]:
-    """Return which small pixel each one shows: places added up one after the other, in double precision."""
+    """The small pixel that each one shows: places added up one after the other, in double precision."""
     steps = np.full(side, small / side)
     steps[0] /= 2
     return np.cumsum(steps).astype(np.int64)

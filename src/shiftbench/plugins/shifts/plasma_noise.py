@@ -27,11 +27,7 @@ FULL = 64  # grey levels
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image mixed with swirls, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image mixed with swirls, uint8 (h, w) or (h, w, 3)."""
     (amount,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
     pixel, rounds, colours = swirl(rng.words16(4).tolist(), min(height, width))
@@ -45,7 +41,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def swirl(drawn: list[int], side: int) -> tuple[np.float32, NDArray[np.float32], NDArray[np.float32]]:
-    """Return the parameters of the swirls; lengths and angles in turns.
+    """The parameters of the swirls; lengths and angles in turns.
 
     Returns:
         what one pixel is; float32 (rounds, 4) of each round: frequency, phases of both directions, reach;

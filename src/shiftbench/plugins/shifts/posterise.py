@@ -21,16 +21,12 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a copy of an image with few grey levels, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A copy of an image with few grey levels, uint8 (h, w) or (h, w, 3)."""
     (step,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     return np.asarray(cv2.LUT(value, table(step)), dtype=np.uint8).reshape(value.shape)
 
 
 def table(step: float) -> NDArray[np.uint8]:
-    """Return what becomes of each of the 256 grey levels."""
+    """New value of each of the 256 grey levels."""
     nearest = np.rint(np.rint(np.arange(256) / step) * step)
     return np.minimum(nearest, 255).astype(np.uint8)

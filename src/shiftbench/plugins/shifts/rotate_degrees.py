@@ -25,18 +25,9 @@ PARAMS: dict[str, object] = {"border": "constant", "fill": 0}
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, border: str = "constant", fill: int = 0
 ) -> NDArray[np.uint8]:
-    """Return a turned copy of an image, uint8 (h, w) or (h, w, 3).
+    """A turned copy of an image, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: degrees, 0 to 180.
-        rng: not used.
-        border: what lies outside: `reflect`, `replicate` or `constant`.
-        fill: grey level of what lies outside under `constant`.
-
-    Raises:
-        RangeError: severity outside 0 to 180.
-        ParamsError: an option outside what is allowed.
+    `fill`: grey level of what lies outside under `constant`.
     """
     _levels.check(__name__, severity, RANGE)
     outside = _geometry.checked(__name__, border, fill)

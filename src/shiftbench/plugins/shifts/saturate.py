@@ -33,18 +33,7 @@ BITS = 16  # fractional bits of a factor
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published"
 ) -> NDArray[np.uint8]:
-    """Return a copy of an image with other saturation, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: not used.
-        profile: `published` or `continuous`.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile.
-    """
+    """A copy of an image with other saturation, uint8 (h, w) or (h, w, 3)."""
     factor, summand = constants(severity, profile)
     if value.ndim == 2:
         return value.copy()
@@ -55,7 +44,7 @@ def apply(
 
 
 def constants(severity: float, profile: str) -> tuple[float, ...]:
-    """Return (factor, summand) of a profile at a severity."""
+    """(factor, summand) of a profile at a severity."""
     if profile == "published":
         return _levels.published(__name__, LEVELS, severity, zero=(1.0, 0.0))
     if profile == "continuous":
@@ -65,7 +54,7 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 
 @lru_cache(maxsize=32)
 def table(factor: float, summand: float) -> NDArray[np.int32]:
-    """Return int32 (256, 256) in 65,536ths: by what a distance to the brightest channel is multiplied.
+    """Int32 (256, 256) in 65,536ths: by what a distance to the brightest channel is multiplied.
 
     Index: brightest channel, then its distance to the darkest one. In column 0 (grey) it is instead how
     far green and blue fall.

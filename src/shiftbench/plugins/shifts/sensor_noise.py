@@ -56,11 +56,7 @@ class Camera(NamedTuple):
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A noisy copy of an image, uint8 (h, w) or (h, w, 3)."""
     (shot,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     noisy = np.array(value, order="C")
     if shot > 0:
@@ -71,7 +67,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 @lru_cache(maxsize=16)
 def camera(shot: float) -> Camera:
-    """Return the tables of a camera with the variance `shot` x y of its photons."""
+    """The tables of a camera with the variance `shot` x y of its photons."""
     shot = max(shot, LEAST)
     rates = [linear / (1 << 24) / shot for linear in _linear()]
     few = [poisson_table(rate) if rate < MANY else np.empty(0, np.int64) for rate in rates]
@@ -90,7 +86,7 @@ def camera(shot: float) -> Camera:
 
 @lru_cache(maxsize=1)
 def _linear() -> list[int]:
-    """Return the light of each grey level in 2**24ths of white: sRGB's curve (IEC 61966-2-1)."""
+    """The light of each grey level in 2**24ths of white: sRGB's curve (IEC 61966-2-1)."""
     levels = [level / 255 for level in range(256)]
     light = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in levels]
     return [round(amount * (1 << 24)) for amount in light]
@@ -98,7 +94,7 @@ def _linear() -> list[int]:
 
 @lru_cache(maxsize=1)
 def developed() -> NDArray[np.uint8]:
-    """Return the grey level of each raw value, by sRGB's curve."""
+    """The grey level of each raw value, by sRGB's curve."""
     raw = [value / WHITE for value in range(WHITE + 1)]
     shown = [12.92 * v if v <= 0.0031308 else 1.055 * v ** (1 / 2.4) - 0.055 for v in raw]
     return np.array([round(255 * level) for level in shown], dtype=np.uint8)

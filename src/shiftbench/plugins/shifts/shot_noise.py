@@ -26,11 +26,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A noisy copy of an image, uint8 (h, w) or (h, w, 3)."""
     (photons,) = _levels.at(__name__, LEVELS, severity, zero=LEVELS[1])
     guide, ends, greys = tables(photons, min(severity, 1.0))
     pixels = np.ascontiguousarray(value)
@@ -42,7 +38,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 @lru_cache(maxsize=32)
 def tables(photons: float, share: float) -> tuple[NDArray[np.uint16], NDArray[np.int32], NDArray[np.uint8]]:
-    """Return (guide, ends, greys) for the counts of all 256 grey levels, one after the other.
+    """(guide, ends, greys) for the counts of all 256 grey levels, one after the other.
 
     Args:
         photons: expected at white.

@@ -27,11 +27,7 @@ FULL = 196  # grey levels
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with a wave over it, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image with a wave over it, uint8 (h, w) or (h, w, 3)."""
     (amplitude,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     height, width = value.shape[:2]
     down, right, phase = wave(rng.words16(4).tolist(), min(height, width))
@@ -42,7 +38,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def wave(drawn: list[int], side: int) -> tuple[int, int, int]:
-    """Return phase per row, per column and at the first pixel, in 2**32 parts of a turn."""
+    """Phase per row, per column and at the first pixel, in 2**32 parts of a turn."""
     larger, smaller, swapped, phase = drawn
     larger = (2 * larger + 1 - (1 << 16)) << 15  # up to half a turn, of either sign
     smaller = larger * (2 * smaller + 1 - (1 << 16)) >> 16
@@ -53,7 +49,7 @@ def wave(drawn: list[int], side: int) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=64)
 def heights(amplitude: float) -> NDArray[np.int16]:
-    """Return a wave's whole grey levels at the phases of the sine table."""
+    """A wave's whole grey levels at the phases of the sine table."""
     levels = np.rint(_sines.table() * (amplitude / _sines.ONE))
     table: NDArray[np.int16] = levels.astype(np.int16)
     table.flags.writeable = False

@@ -56,19 +56,7 @@ SHARES = 1 << 15
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
 ) -> NDArray[np.uint8]:
-    """Return a snowy copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: the sample's random stream.
-        profile: `published` or `continuous`.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile or scale.
-    """
+    """A snowy copy of an image, uint8 (h, w) or (h, w, 3)."""
     *flakes, keep = constants(severity, profile)
     if severity == 0:
         return value.copy()
@@ -86,7 +74,7 @@ def apply(
 
 
 def constants(severity: float, profile: str) -> tuple[float, ...]:
-    """Return the seven constants of a profile at a severity."""
+    """The seven constants of a profile at a severity."""
     if profile == "published":
         return _levels.published(__name__, LEVELS, severity, zero=NOTHING)
     if profile == "continuous":
@@ -97,7 +85,7 @@ def constants(severity: float, profile: str) -> tuple[float, ...]:
 def fallen(
     shape: tuple[int, ...], flakes: tuple[float, ...], smallest: float, rng: RandomStream, scale: str = "image"
 ) -> NDArray[np.uint8]:
-    """Return the layer of smeared flakes and itself turned by 180 degrees, added, uint8 (h, w)."""
+    """The layer of smeared flakes and itself turned by 180 degrees, added, uint8 (h, w)."""
     mean, deviation, zoom, threshold, radius, sigma = flakes
     fine, height, width = lattice(shape, scale)
     pixel = _levels.scale((height, width), scale)
@@ -120,7 +108,7 @@ def _middle(field: NDArray[np.int16], rows: int, columns: int) -> NDArray[np.int
 
 @lru_cache(maxsize=64)
 def places(side: int, spacing: float) -> tuple[NDArray[np.int32], int]:
-    """Return between which points of the field each pixel lies, and how many points there are.
+    """Between which points of the field each pixel lies, and how many points there are.
 
     As in the original: ceil(side / spacing) points are drawn over that many spacings, end to end, of
     which the middle `side` pixels are kept.
@@ -138,7 +126,7 @@ def places(side: int, spacing: float) -> tuple[NDArray[np.int32], int]:
 
 
 def grey_levels(mean: float, deviation: float, threshold: float) -> NDArray[np.int32]:
-    """Return what 0 of the field is, what 1 adds, and where flakes begin.
+    """Grey level at 0 of the field, the increase at 1, and the threshold of flakes.
 
     In 2**20ths of a grey level; what 1 adds is in 2**6ths, for a field in 2**14ths.
     """
@@ -147,7 +135,7 @@ def grey_levels(mean: float, deviation: float, threshold: float) -> NDArray[np.i
 
 
 def smear(flat: NDArray[np.uint8], turn: float, radius: float, sigma: float, parts: int) -> NDArray[np.uint8]:
-    """Return the layer smeared downwards, along a line turned by -45 to 45 degrees."""
+    """The layer smeared downwards, along a line turned by -45 to 45 degrees."""
     weights = kernel(2 * radius, sigma, parts)
     reach = len(weights) - 1
     along = line(turn, reach)  # from left to right; a quarter turn makes it fall

@@ -25,11 +25,7 @@ STARS = 5
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image with stars, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """An image with stars, uint8 (h, w) or (h, w, 3)."""
     radius, shortest = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     height, width = value.shape[:2]
     pixel = _levels.scale(value.shape)

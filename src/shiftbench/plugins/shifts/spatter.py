@@ -70,19 +70,7 @@ EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, profile: str = "published", scale: str = "image"
 ) -> NDArray[np.uint8]:
-    """Return a spattered copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Args:
-        value: the image.
-        severity: 0 to 5, a whole number where the profile is `published`.
-        rng: the sample's random stream.
-        profile: `published` or `continuous`.
-        scale: `image`: sizes grow with the image; `none`: as published.
-
-    Raises:
-        RangeError: severity outside 0 to 5, or between two published levels.
-        ParamsError: no such profile or scale.
-    """
+    """A spattered copy of an image, uint8 (h, w) or (h, w, 3)."""
     drops, splashes = liquids(severity, profile)
     fine, height, width = lattice(value.shape, scale)
     pixel = max(_levels.scale((height, width), scale), FINEST)
@@ -99,7 +87,7 @@ def apply(
 
 
 def liquids(severity: float, profile: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the five constants of water and of mud, without any where there is none."""
+    """The five constants of water and of mud, without any where there is none."""
     if profile == "published":
         constants = _levels.published(__name__, LEVELS, severity, zero=(0.0,) * 5)
         if severity == 0:
@@ -113,7 +101,7 @@ def liquids(severity: float, profile: str) -> tuple[tuple[float, ...], tuple[flo
 
 
 def water(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> NDArray[np.uint8]:
-    """Return how strongly drops shine, uint8 of the field's shape, 255 at the most."""
+    """Brightness of drops, uint8 of the field's shape, 255 at the most."""
     liquid = thresholded(field, form, pixel)
     relief = np.empty_like(liquid)
     near = distances(canny(liquid, *EDGE), round(FAR * pixel * 65536))
@@ -126,7 +114,7 @@ def water(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> ND
 
 
 def mud(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> NDArray[np.uint8]:
-    """Return how opaque splashes are, uint8 of the field's shape."""
+    """Opacity of splashes, uint8 of the field's shape."""
     *ground, edge = form
     splashed = thresholded(field, tuple(ground), pixel) > 0
     soft = blurred(splashed * np.int16(NORMAL_ONE), edge * pixel)
@@ -136,14 +124,14 @@ def mud(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> NDAr
 
 
 def thresholded(field: NDArray[np.int16], form: tuple[float, ...], pixel: float) -> NDArray[np.uint8]:
-    """Return the blurred field as grey levels, truncated, 0 below the threshold."""
+    """The blurred field as grey levels, truncated, 0 below the threshold."""
     liquid = np.empty(field.shape, dtype=np.uint8)
     _map(blurred(field, form[2] * pixel), ground(form, pixel), liquid)
     return liquid
 
 
 def ground(form: tuple[float, ...], pixel: float) -> NDArray[np.int32]:
-    """Return what 0 of a blurred field is, what 1 adds, and where liquid begins.
+    """Level at 0 of a blurred field, the increase at 1, and the threshold of liquid.
 
     In 2**20ths of a grey level; what 1 adds is in 2**6ths, for a field in 2**14ths.
     """
@@ -155,7 +143,7 @@ def ground(form: tuple[float, ...], pixel: float) -> NDArray[np.int32]:
 
 @lru_cache(maxsize=64)
 def left(sigma: float) -> float:
-    """Return what blur of white noise leaves of its deviation."""
+    """Share of the deviation of white noise that remains after blur."""
     weights = gaussian(sigma).astype(np.int64)
     squares = 2 * int((weights * weights).sum()) - int(weights[0]) ** 2
     return squares / BLUR_ONE**2
@@ -164,7 +152,7 @@ def left(sigma: float) -> float:
 def laid(
     image: NDArray[np.uint8], layer: NDArray[np.uint8], colour: tuple[int, int, int], strength: float, *, cover: bool
 ) -> NDArray[np.uint8]:
-    """Return an image plus `strength` of the layer in a colour, which also hides what is under it if it covers."""
+    """An image plus `strength` of the layer in a colour, which also hides what is under it if it covers."""
     if image.ndim == 3:
         layer = np.asarray(cv2.merge([layer] * 3), dtype=np.uint8)
     rows = np.tile(shares(colour, strength, image.ndim), image.shape[1])
@@ -175,7 +163,7 @@ def laid(
 
 
 def shares(colour: tuple[int, int, int], strength: float, axes: int) -> NDArray[np.int32]:
-    """Return what 1 / 255 of a layer adds to each channel (grey for 2 axes): 65,536ths of a level."""
+    """Change of each channel (grey for 2 axes) by 1 / 255 of a layer: 65,536ths of a level."""
     red, green, blue = colour
     tones = colour if axes == 3 else (0.2989 * red + 0.587 * green + 0.114 * blue,)
     return np.array([round(strength * tone * 65536 / 255) for tone in tones], dtype=np.int32)
@@ -197,10 +185,8 @@ def _map(soft: NDArray[np.int32], levels: NDArray[np.int32], liquid: NDArray[np.
 def _flatten(near: NDArray[np.int32], share: np.int32, relief: NDArray[np.uint8]) -> None:
     """Fill `relief`: means of 3 x 3 distances in pixels of a 224 px image, truncated.
 
-    Args:
-        near: as `distances` makes it; its frame is overwritten (mirrored without the edge).
-        share: 4,096ths of a reference pixel that 64 pixels are.
-        relief: uint8 (h, w).
+    `near`: as `distances` makes it; its frame is overwritten (mirrored without the edge).
+    `share`: 4,096ths of a reference pixel that 64 pixels are.
     """
     height, width = relief.shape
     near[1], near[height + 2] = near[min(3, height + 1)], near[max(height, 2)]

@@ -24,11 +24,7 @@ BITS = 13  # fractional bits of a factor: -1.6 to 3.6 fits 16 bits
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a noisy copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A noisy copy of an image, uint8 (h, w) or (h, w, 3)."""
     (deviation,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     pixels = np.ascontiguousarray(value)
     noisy = np.empty_like(pixels)
@@ -39,7 +35,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 @lru_cache(maxsize=32)
 def factors(deviation: float) -> NDArray[np.int16]:
-    """Return the factor for each 16-bit word, int16 in 8,192ths."""
+    """The factor for each 16-bit word, int16 in 8,192ths."""
     noise = normal_table() * (deviation / (1 << NORMAL_BITS))
     table: NDArray[np.int16] = np.rint((1 + noise) * (1 << BITS)).astype(np.int16)
     return table

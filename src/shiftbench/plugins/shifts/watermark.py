@@ -72,18 +72,10 @@ LETTERS = {  # the rows of a letter from above, five points each, the left one f
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, text: str = "SAMPLE", fill: int = 255
 ) -> NDArray[np.uint8]:
-    """Return an image with a watermark, uint8 (h, w) or (h, w, 3).
+    """An image with a watermark, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-        text: what is printed: letters A to Z, digits and blanks, 1 to 100 of them.
-        fill: grey level of the print, 0 to 255.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-        ParamsError: an option outside what is allowed.
+    `text`: what is printed: letters A to Z, digits and blanks, 1 to 100 of them.
+    `fill`: grey level of the print, 0 to 255.
     """
     opacity, tall = _levels.at(__name__, LEVELS, severity, zero=ZERO)
     check(text, fill)
@@ -111,7 +103,7 @@ def check(text: str, fill: int) -> None:
 
 
 def sampling(tall: float) -> tuple[int, int, int]:
-    """Return what a print of letters `tall` pixels high needs.
+    """Sampling of a print of letters `tall` pixels high.
 
     These are the way from one sample to the next along a row of print and across it, in 65,536ths of a
     point, and the samples per pixel and side.
@@ -124,7 +116,7 @@ def sampling(tall: float) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=16)
 def pattern(text: str) -> NDArray[np.uint8]:
-    """Return two rows of print, the lower one moved by half: points that are 1, sides powers of two."""
+    """Two rows of print, the lower one moved by half: points that are 1, sides powers of two."""
     word = np.concatenate([_letter(letter) for letter in text], axis=1)
     side = 1 << (word.shape[1] + WIDE).bit_length()
     rows = np.zeros((2 * PITCH, side), dtype=np.uint8)
@@ -135,7 +127,7 @@ def pattern(text: str) -> NDArray[np.uint8]:
 
 
 def _letter(letter: str) -> NDArray[np.uint8]:
-    """Return the points of one letter and the gap behind it, uint8 (7, 6)."""
+    """The points of one letter and the gap behind it, uint8 (7, 6)."""
     rows = np.array([int(row, 16) for row in LETTERS[letter].split()])
     points = (rows[:, None] >> np.arange(WIDE - 1, -1, -1)) & 1
     return np.pad(points, ((0, 0), (0, 1))).astype(np.uint8)

@@ -22,11 +22,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text with gaps removed and spaces added; other characters stay, in their order.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with gaps removed and spaces added; other characters stay, in their order."""
     removed, added = _levels.at(__name__, LEVELS, severity, zero=(0.0, 0.0))
     typed = _texts.units(value)
     shape = _texts.shape(typed)

@@ -21,11 +21,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text without some of its words; a word goes with the space before it.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text without some of its words; a word goes with the space before it."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     parts = re.split(r"(\S+)", value)
     gaps, spoken = parts[::2], parts[1::2]

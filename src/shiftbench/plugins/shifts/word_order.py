@@ -22,11 +22,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a text with words in each other's places.
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A text with words in each other's places."""
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     parts = re.split(r"(\S+)", value)  # spaces and words in turn
     count = len(parts) // 2

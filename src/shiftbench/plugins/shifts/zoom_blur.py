@@ -29,11 +29,7 @@ ONE = 16  # parts of a pixel
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
-
-    Raises:
-        RangeError: severity outside 0 to 5.
-    """
+    """A blurred copy of an image, uint8 (h, w) or (h, w, 3)."""
     _levels.check(__name__, severity)
     height, width = value.shape[:2]
     sets = zooms(severity)
@@ -45,7 +41,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def zooms(severity: float) -> tuple[tuple[float, tuple[float, ...]], ...]:
-    """Return the zooms above 1 as (share, zooms), of the level below and of that above.
+    """The zooms above 1 as (share, zooms), of the level below and of that above.
 
     Both are spread over the same reach, which grows evenly with severity.
     """
@@ -60,13 +56,13 @@ def zooms(severity: float) -> tuple[tuple[float, tuple[float, ...]], ...]:
 
 
 def _published(level: int) -> tuple[float, ...]:
-    """Return the zooms of a level without the 1 that is the first; floats as `np.arange` makes them."""
+    """The zooms of a level without the 1 that is the first; floats as `np.arange` makes them."""
     step, count = LEVELS[level]
     return tuple(1 + k * ((1 + step) - 1) for k in range(1, int(count)))
 
 
 def shares(sets: tuple[tuple[float, tuple[float, ...]], ...]) -> NDArray[np.uint64]:
-    """Return the weights of the image and of a zoom of either set; with each zoom's they sum to 2**24.
+    """The weights of the image and of a zoom of either set; with each zoom's they sum to 2**24.
 
     The published mean has the image twice: as the first zoom, and once more.
     """
@@ -77,7 +73,7 @@ def shares(sets: tuple[tuple[float, tuple[float, ...]], ...]) -> NDArray[np.uint
 
 @lru_cache(maxsize=64)
 def places(size: int, sets: tuple[tuple[float, tuple[float, ...]], ...]) -> NDArray[np.uint32]:
-    """Return where each zoom reads along a side, uint32 (zooms, size) in 16ths of a pixel."""
+    """Positions that each zoom reads along a side, uint32 (zooms, size) in 16ths of a pixel."""
     found = []
     for zoom in (zoom for _, zoomed in sets for zoom in zoomed):
         crop = math.ceil(size / zoom)
@@ -90,7 +86,7 @@ def places(size: int, sets: tuple[tuple[float, tuple[float, ...]], ...]) -> NDAr
 
 
 def _packed(layers: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return pixels as one word each: a channel has 21 bits, 8 of them used."""
+    """Pixels as one word each: a channel has 21 bits, 8 of them used."""
     packed = layers[..., 0].astype(np.uint64)
     for channel in range(1, layers.shape[2]):
         packed |= layers[..., channel].astype(np.uint64) << np.uint64(21 * channel)

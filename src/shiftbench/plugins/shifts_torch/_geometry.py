@@ -6,7 +6,7 @@ from shiftbench.plugins.shifts import _warp
 
 
 def warp(images: torch.Tensor, map_x: torch.Tensor, map_y: torch.Tensor, border: str, fill: int) -> torch.Tensor:
-    """Return images uint8 (n, c, h, w) read at places int64 (n, h, w) in 256ths, as the CPU's warp."""
+    """Images uint8 (n, c, h, w) read at places int64 (n, h, w) in 256ths, as the CPU's warp."""
     count, channels, height, width = images.shape
     if border == "constant":
         images = torch.nn.functional.pad(images, (2, 2, 2, 2), value=fill)
@@ -24,7 +24,7 @@ def warp(images: torch.Tensor, map_x: torch.Tensor, map_y: torch.Tensor, border:
 
 
 def _split(places: torch.Tensor, size: int, border: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return whole pixels, inside the image (or its frame of fill), and the 256ths beyond them."""
+    """Whole pixels, inside the image (or its frame of fill), and the 256ths beyond them."""
     if border == "reflect":
         turn = 2 * size * _warp.ONE
         around = (places + _warp.ONE // 2).abs() % turn
@@ -42,12 +42,12 @@ def _next(whole: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def centred(size: int, device: torch.device) -> torch.Tensor:
-    """Return twice the distance of each pixel from a side's middle, int64."""
+    """Twice the distance of each pixel from a side's middle, int64."""
     return 2 * torch.arange(size, device=device) - (size - 1)
 
 
 def affine(images: torch.Tensor, matrices: torch.Tensor, border: str, fill: int) -> torch.Tensor:
-    """Return images read through `matrices` int64 (n, 2, 2), 65,536ths, about their middles."""
+    """Images read through `matrices` int64 (n, 2, 2), 65,536ths, about their middles."""
     height, width = images.shape[2:]
     across = centred(width, images.device)
     down = centred(height, images.device)[:, None]

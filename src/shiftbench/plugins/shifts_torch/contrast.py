@@ -10,7 +10,7 @@ TOLERANCE = (0, 0)
 
 
 def apply(images: torch.Tensor, severity: float, rng: RandomStream) -> torch.Tensor:
-    """Return copies of images with less contrast, uint8 (n, c, h, w)."""
+    """Copies of images with less contrast, uint8 (n, c, h, w)."""
     (factor,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=1.0)
     pixels = images.flatten(2).long()
     means = (pixels.sum(dim=2).double() / pixels.shape[2])[..., None]

@@ -13,7 +13,7 @@ RISE, SMOOTH = (-1, -2, 0, 2, 1), (1, 4, 6, 4, 1)
 
 
 def apply(images: torch.Tensor, severity: float, rng: RandomStream) -> torch.Tensor:
-    """Return images mixed with drawings of their edges, uint8 (n, c, h, w)."""
+    """Images mixed with drawings of their edges, uint8 (n, c, h, w)."""
     (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)
     part = round(256 * share)
     light = _grey(images)
@@ -26,7 +26,7 @@ def apply(images: torch.Tensor, severity: float, rng: RandomStream) -> torch.Ten
 
 
 def _filtered(values: torch.Tensor, taps: tuple[int, ...], axis: int) -> torch.Tensor:
-    """Return values int32 (n, h, w) filtered by five taps along an axis; edges are repeated."""
+    """Values int32 (n, h, w) filtered by five taps along an axis; edges are repeated."""
     size = values.shape[axis]
     places = torch.arange(-2, size + 2, device=values.device).clamp(0, size - 1)
     framed = values.index_select(axis, places)
@@ -37,7 +37,7 @@ def _filtered(values: torch.Tensor, taps: tuple[int, ...], axis: int) -> torch.T
 
 
 def _grey(images: torch.Tensor) -> torch.Tensor:
-    """Return images uint8 (n, c, h, w) as grey ones, int32 (n, h, w), 0 to 255."""
+    """Images uint8 (n, c, h, w) as grey ones, int32 (n, h, w), 0 to 255."""
     if images.shape[1] == 1:
         return images[:, 0].int()
     red, green, blue = images.int().unbind(1)

@@ -12,7 +12,7 @@ TOLERANCE = (0, 0)
 def apply(
     images: torch.Tensor, severity: float, rng: RandomStream, *, reference: cpu.Counts | None = None
 ) -> torch.Tensor:
-    """Return copies of images with other grey levels, uint8 (n, c, h, w)."""
+    """Copies of images with other grey levels, uint8 (n, c, h, w)."""
     (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)
     wanted = torch.from_numpy(cpu.reference_counts(reference, images.shape[1]).copy())
     pixels = images.flatten(2).long()
@@ -24,7 +24,7 @@ def apply(
 
 
 def _blended(counts: torch.Tensor, wanted: torch.Tensor, share: float) -> torch.Tensor:
-    """Return what becomes of each grey level, uint8 (n, c, 256)."""
+    """New value of each grey level, uint8 (n, c, 256)."""
     below = counts.cumsum(2)
     ranks = (2 * below - counts) * wanted.sum(1)[None, :, None]
     ends = wanted.cumsum(1)[None] * (2 * below[..., -1:])

@@ -12,7 +12,7 @@ TOLERANCE = (0.0, 0.0)
 def apply(
     images: torch.Tensor, severity: float, rng: RandomStream, *, kind: str = "patches", grid: int = 14, fill: int = 128
 ) -> torch.Tensor:
-    """Return images with a share of each hidden, uint8 (n, c, h, w)."""
+    """Images with a share of each hidden, uint8 (n, c, h, w)."""
     (share,) = _levels.at(cpu.__name__, cpu.LEVELS, severity, zero=0.0)
     cpu.check(kind, grid, fill)
     height, width = images.shape[-2:]
@@ -30,7 +30,7 @@ def _patches(cells: tuple[int, int], share: float, rng: RandomStream) -> torch.T
 
 
 def _bars(cells: tuple[int, int], share: float, rng: RandomStream) -> torch.Tensor:
-    """Return bool (n, *cells): columns of about half of the samples are hidden, rows of the others."""
+    """Bool (n, *cells): columns of about half of the samples are hidden, rows of the others."""
     upright = rng.uniform() < 0.5
     drawn = rng.raw(max(cells))
     rows, columns = (_chosen(drawn[:, :count], share) for count in cells)
@@ -38,7 +38,7 @@ def _bars(cells: tuple[int, int], share: float, rng: RandomStream) -> torch.Tens
 
 
 def _chosen(drawn: torch.Tensor, share: float) -> torch.Tensor:
-    """Return bool (n, count): a share of each row, those of the smallest words."""
+    """Bool (n, count): a share of each row, those of the smallest words."""
     unsigned = drawn ^ (-1 << 63)  # order as if they were unsigned
     places = torch.argsort(unsigned, dim=1, stable=True)[:, : round(share * drawn.shape[1])]
     return torch.zeros_like(drawn, dtype=torch.bool).scatter_(1, places, value=True)

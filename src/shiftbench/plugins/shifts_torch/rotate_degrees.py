@@ -13,7 +13,7 @@ TOLERANCE = (0, 0)
 def apply(
     images: torch.Tensor, severity: float, rng: RandomStream, *, border: str = "constant", fill: int = 0
 ) -> torch.Tensor:
-    """Return turned copies of images, uint8 (n, c, h, w)."""
+    """Turned copies of images, uint8 (n, c, h, w)."""
     _levels.check(__name__, severity, options.DEGREES)
     options.checked(__name__, border, fill)
     matrix = torch.tensor([rotate.matrix(severity, 1)], device=images.device)

@@ -20,7 +20,7 @@ RISK_LIMIT = NLL_LIMIT
 
 
 def form(task: str, about: str, risk: str, unit: str) -> Format:
-    """Return the record format of a task, with what its risk is and the risk's unit."""
+    """The record format of a task, with what its risk is and the risk's unit."""
     return Format(
         f"records/{task}",
         f"One row per task of an evaluation artifact: {about}.",
@@ -40,22 +40,17 @@ def form(task: str, about: str, risk: str, unit: str) -> Format:
 
 
 def identifier(sample: Sample) -> list[float] | None:
-    """Return the task's place in its distribution, if it says so."""
+    """The task's place in its distribution, if it says so."""
     found: list[float] | None = (sample.fields.get("meta") or {}).get("identifier")
     return found
 
 
 def rows(samples: list[Sample], risks: list[float], outputs: dict[str, np.ndarray], form: Format) -> pa.Table:
-    """Return one record per task, in their order.
+    """One record per task, in their order.
 
-    Args:
-        samples: n tasks.
-        risks: of each.
-        outputs: `predicted_risk` float (n,) or absent.
-        form: from `form`.
-
-    Raises:
-        ModelError: as many predicted risks as tasks were expected.
+    `risks`: of each.
+    `outputs`: `predicted_risk` float (n,) or absent.
+    `form`: from `form`.
     """
     columns = {
         "key": [sample.key for sample in samples],

@@ -13,11 +13,7 @@ from shiftbench.plugins.tasks import _classified
 
 
 def check(outputs: Mapping[str, np.ndarray], names: Sequence[str], samples: Sequence[Sample], who: str) -> None:
-    """Refuse outputs that lack one of the names, or have another number of entries than there are samples.
-
-    Raises:
-        ModelError: tells what `who`, such as "a detector", gives.
-    """
+    """Refuse outputs that lack one of the names, or have another number of entries than there are samples."""
     if any(name not in outputs or len(outputs[name]) != len(samples) for name in names):
         told = f"{', '.join(names[:-1])} and {names[-1]}"
         raise ModelError(
@@ -27,7 +23,7 @@ def check(outputs: Mapping[str, np.ndarray], names: Sequence[str], samples: Sequ
 
 
 def table(form: Format, samples: Sequence[Sample], rows: Sequence[Mapping[str, Any]], **columns: Any) -> pa.Table:
-    """Return the records of samples, in their order.
+    """The records of samples, in their order.
 
     Args:
         form: of the records.

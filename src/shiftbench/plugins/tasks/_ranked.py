@@ -10,7 +10,7 @@ DEPTH = 10
 
 
 def measures(ranked: Sequence[str], judged: Mapping[str, int]) -> dict[str, float]:
-    """Return all measures of one ranked list, each 0 to 1.
+    """All measures of one ranked list, each 0 to 1.
 
     Args:
         ranked: documents, best first, each once.
@@ -26,12 +26,12 @@ def measures(ranked: Sequence[str], judged: Mapping[str, int]) -> dict[str, floa
 
 
 def relevant(judged: Mapping[str, int]) -> int:
-    """Return the number of relevant documents."""
+    """The number of relevant documents."""
     return sum(grade > 0 for grade in judged.values())
 
 
 def average_precision(ranked: Sequence[str], judged: Mapping[str, int]) -> float:
-    """Return the mean over relevant documents of the precision where each stands, 0 where it is not in the list."""
+    """The mean over relevant documents of the precision where each stands, 0 where it is not in the list."""
     found, total = 0, 0.0
     for rank, document in enumerate(ranked, 1):
         if judged.get(document, 0) > 0:
@@ -41,7 +41,7 @@ def average_precision(ranked: Sequence[str], judged: Mapping[str, int]) -> float
 
 
 def ndcg(ranked: Sequence[str], judged: Mapping[str, int], depth: int = DEPTH) -> float:
-    """Return sum grade / log2(rank + 1) over the first ranks, as a share of the best possible.
+    """Sum grade / log2(rank + 1) over the first ranks, as a share of the best possible.
 
     Source: Jarvelin and Kekalainen 2002, TOIS 20(4); gain is the grade, as in trec_eval.
     """
@@ -55,14 +55,14 @@ def _discounted(gains: Sequence[int]) -> float:
 
 
 def reciprocal_rank(ranked: Sequence[str], judged: Mapping[str, int], depth: int = DEPTH) -> float:
-    """Return 1 / rank of the first relevant document, 0 where the first ranks have none."""
+    """1 / rank of the first relevant document, 0 where the first ranks have none."""
     ranks = (rank for rank, one in enumerate(ranked[:depth], 1) if judged.get(one, 0) > 0)
     first = next(ranks, None)
     return 1 / first if first else 0.0
 
 
 def bpref(ranked: Sequence[str], judged: Mapping[str, int]) -> float:
-    """Return how seldom judged non-relevant documents stand before relevant ones; the unjudged are passed over.
+    """Binary preference: how seldom judged non-relevant documents rank above relevant ones; ignores the unjudged.
 
     Source: Buckley and Voorhees, SIGIR 2004, as in trec_eval: (1/R) sum_r (1 - min(above r, R) / min(R, N)).
     """
@@ -81,6 +81,6 @@ def bpref(ranked: Sequence[str], judged: Mapping[str, int]) -> float:
 
 
 def share_judged(ranked: Sequence[str], judged: Mapping[str, int], depth: int = DEPTH) -> float:
-    """Return the share of the first ranks that are judged."""
+    """The share of the first ranks that are judged."""
     first = ranked[:depth]
     return sum(document in judged for document in first) / len(first)

@@ -58,7 +58,7 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, whatever the outputs mode."""
     return RECORDS.arrow
 
 
@@ -68,23 +68,16 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a clip: the beginning of its sound, and what is said."""
+    """Preview of a clip: the beginning of its sound, and the spoken text."""
     row = _shown.shown(sample)
     row.pop("label")
     return row
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per clip, in their order.
+    """One record per clip, in their order.
 
-    Args:
-        samples: n clips.
-        outputs: `motion`, `sync`, or both; see above.
-        space: has no classes.
-        outputs_mode: makes no difference.
-
-    Raises:
-        ModelError: neither is given, or one of another shape, or with a number that is not finite; names the sample.
+    `outputs`: `motion`, `sync`, or both; see above.
     """
     known = [name for name in ("motion", "sync") if name in outputs]
     if not known or any(len(outputs[name]) != len(samples) for name in known):

@@ -67,11 +67,7 @@ OPTIONAL = (*("ood_scores", "filter_ranks_e9", "filters", "filters_at_recall"), 
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, the same for any number of classes and either mode of outputs.
-
-    Raises:
-        ParamsError: another mode.
-    """
+    """The record schema, the same for any number of classes and either mode of outputs."""
     _classified.form(outputs)
     return RECORDS.arrow
 
@@ -82,23 +78,16 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: the image, and `boxes`, each x, y, w, h and its label."""
+    """Preview of a sample: the image, and `boxes`, each x, y, w, h and its label."""
     found = [[*box["box"], box["label"]] for box in sample.fields["boxes"]]
     return {**_shown.shown(sample), "boxes": found}
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per image, in the order of the samples.
+    """One record per image, in the order of the samples.
 
-    Args:
-        samples: n samples with `image` and `boxes`; `meta` may hold `group` and `cluster`.
-        outputs: `boxes`, `scores` and `classes`, object arrays (n,); see above.
-        space: the dataset's classes in the model's.
-        outputs_mode: `full` or `top20`, which is the same here.
-
-    Raises:
-        ModelError: an output is missing, has another shape, or holds what is no box, score or class; names the sample.
-        RangeError: a label that the dataset does not have; names the sample.
+    `samples`: n samples with `image` and `boxes`; `meta` may hold `group` and `cluster`.
+    `outputs`: `boxes`, `scores` and `classes`, object arrays (n,); see above.
     """
     _classified.form(outputs_mode)
     _per_image.check(outputs, ("boxes", "scores", "classes"), samples, "a detector")
@@ -108,7 +97,7 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 
 
 def _optional(name: str, samples: list[Sample], outputs: dict[str, np.ndarray]) -> list[NDArray[Any] | None]:
-    """Return what a method says of the boxes of each image, flat; None where it says nothing."""
+    """A method's output for the boxes of each image, flat; None without such an output."""
     if name not in outputs:
         return [None] * len(samples)
     found: list[NDArray[Any] | None] = []
@@ -145,7 +134,7 @@ def _row(sample: Sample, at: int, outputs: dict[str, np.ndarray], space: LabelSp
 def _predicted(
     key: str, at: int, outputs: dict[str, np.ndarray], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Return the boxes (k, 4), scores (k,) and classes (k,) of one image, or say what is wrong with them."""
+    """The boxes (k, 4), scores (k,) and classes (k,) of one image, or say what is wrong with them."""
     boxes = np.asarray(outputs["boxes"][at], dtype=np.float32).reshape(-1, 4)
     scores = np.asarray(outputs["scores"][at], dtype=np.float32).reshape(-1)
     classes = np.asarray(outputs["classes"][at]).astype(np.int64).reshape(-1)

@@ -42,17 +42,12 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, whatever the outputs mode."""
     return RECORDS.arrow
 
 
 def check(sample: Sample, classes: list[str]) -> None:
-    """Refuse a task whose pictures are no pictures, or whose labels name no class of it.
-
-    Raises:
-        DataError: other arrays than the module says, pictures of two sizes, or a class that the support does not show;
-            names the sample.
-    """
+    """Refuse a task whose pictures are no pictures, or whose labels name no class of it."""
     for name in ("support", "query"):
         _check_pictures(sample, name)
         _check_labels(sample, name)
@@ -87,7 +82,7 @@ def _check_labels(sample: Sample, name: str) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: its support as one picture, a class in a row, and its identifier."""
+    """Preview of a sample: its support as one picture, a row for each class, and its identifier."""
     pictures, labels = sample.fields["support"], sample.fields["support_labels"]
     rows = [np.concatenate(list(pictures[labels == label]), axis=1) for label in np.unique(labels)]
     width = max(row.shape[1] for row in rows)
@@ -98,22 +93,16 @@ def shown(sample: Sample) -> dict[str, Any]:
 
 
 def _widened(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """Return a row of pictures, black where a class has fewer."""
+    """A row of pictures, black where a class has fewer."""
     free = [(0, 0), (0, width - row.shape[1])] + [(0, 0)] * (row.ndim - 2)
     return np.pad(row, free)
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per task, in their order.
+    """One record per task, in their order.
 
-    Args:
-        samples: n tasks, with as many query pictures and classes each as the model answers.
-        outputs: `logits` float (n, q, c); `predicted_risk` float (n,) or absent.
-        space: has no classes: each task has its own.
-        outputs_mode: makes no difference.
-
-    Raises:
-        ModelError: other outputs than that, or some that are not finite; names the sample.
+    `samples`: n tasks, with as many query pictures and classes each as the model answers.
+    `outputs`: `logits` float (n, q, c); `predicted_risk` float (n,) or absent.
     """
     found = outputs.get("logits")
     if found is None or len(found) != len(samples):

@@ -31,16 +31,12 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, whatever the outputs mode."""
     return RECORDS.arrow
 
 
 def check(sample: Sample, classes: list[str]) -> None:
-    """Refuse a task whose points are no points.
-
-    Raises:
-        DataError: other arrays than the module says, or of two widths, or not finite; names the sample.
-    """
+    """Refuse a task whose points are no points."""
     for name in REQUIRED:
         points = sample.fields[name]
         right = isinstance(points, np.ndarray) and points.dtype == np.float32 and points.ndim == 2
@@ -58,23 +54,17 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: its identifier and its support points, in words."""
+    """Preview of a sample: its identifier and its support points, in words."""
     points = [" ".join(f"{value:.3g}" for value in row) for row in sample.fields["support"].tolist()]
     numbers = ", ".join(f"{value:.3g}" for value in _episodes.identifier(sample) or ())
     return {"label": None, "text": "\n".join([f"identifier: {numbers}", "support:", *points])}
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per task, in their order.
+    """One record per task, in their order.
 
-    Args:
-        samples: n tasks, with as many query points each as the model answers.
-        outputs: `predictions` float (n, q); `predicted_risk` float (n,) or absent.
-        space: has no classes.
-        outputs_mode: makes no difference.
-
-    Raises:
-        ModelError: other outputs than that, or some that are not finite; names the sample.
+    `samples`: n tasks, with as many query points each as the model answers.
+    `outputs`: `predictions` float (n, q); `predicted_risk` float (n,) or absent.
     """
     risks = [_risk(*pair) for pair in zip(samples, _predictions(samples, outputs), strict=True)]
     return _episodes.rows(samples, risks, outputs, RECORDS)

@@ -60,11 +60,7 @@ FORMATS = tuple(_FORMS.values())
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema for `outputs` `full` or `top20` (the same for any number of classes).
-
-    Raises:
-        ParamsError: another mode.
-    """
+    """The record schema for `outputs` `full` or `top20` (the same for any number of classes)."""
     return _form(outputs).arrow
 
 
@@ -75,12 +71,7 @@ def _form(outputs: str) -> Format:
 
 
 def check(sample: Sample, classes: list[str]) -> None:
-    """Refuse a label that no class has, and a mask that is missing, needless, empty or of another size.
-
-    Raises:
-        RangeError: the label.
-        DataError: the mask; names the sample.
-    """
+    """Refuse a label that no class has, and a mask that is missing, needless, empty or of another size."""
     _classified.check(sample, classes)
     mask = sample.fields.get("mask")
     if TAMPERED in classes:
@@ -103,13 +94,13 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: the image, and `areas`, the tampered pixels as rectangles."""
+    """Preview of a sample: the image, and `areas`, the tampered pixels as rectangles."""
     row = _shown.shown(sample)
     return row | {"areas": areas(sample.fields["mask"])} if "mask" in sample.fields else row
 
 
 def areas(mask: NDArray[np.uint8]) -> list[list[int]]:
-    """Return rectangles x, y, w, h that hold the marked pixels of a mask and no others, in order of y and x.
+    """Rectangles x, y, w, h that hold the marked pixels of a mask and no others, in order of y and x.
 
     Example:
         >>> areas(np.array([[0, 255, 255, 0, 255], [0, 255, 255, 0, 0]], np.uint8))
@@ -130,17 +121,10 @@ def areas(mask: NDArray[np.uint8]) -> list[list[int]]:
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per sample, in the order of the samples.
+    """One record per sample, in the order of the samples.
 
-    Args:
-        samples: n samples with a `label`; `meta` may hold `group` and `cluster`.
-        outputs: `logits` float (n, C), maybe `masks`, object (n,); see above.
-        space: the dataset's classes in the model's.
-        outputs_mode: `full` or `top20`.
-
-    Raises:
-        ModelError: logits of another shape, or not finite; a mask of another size than its image; names the sample.
-        RangeError: a label that the dataset does not have; names the sample.
+    `samples`: n samples with a `label`; `meta` may hold `group` and `cluster`.
+    `outputs`: `logits` float (n, C), maybe `masks`, object (n,); see above.
     """
     form = _form(outputs_mode)
     told = _classified.rows(samples, outputs, space, outputs_mode)
@@ -152,7 +136,7 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 
 
 def _log_odds(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace) -> list[int | None]:
-    """Return log P(not real) - log P(real) over the classes that can occur, in billionths."""
+    """Log P(not real) - log P(real) over the classes that can occur, in billionths."""
     names = [space.model_classes[at] for at in space.allowed]
     if REAL not in names or len(names) < 2:
         return [None] * len(samples)
@@ -177,7 +161,7 @@ def _called(told: pa.Table, space: LabelSpace) -> list[bool | None]:
 
 
 def _pixels(samples: list[Sample], outputs: dict[str, np.ndarray]) -> dict[str, list[int | None]]:
-    """Return the three counts of pixels of each sample, None where there is no mask on a side."""
+    """The three counts of pixels of each sample, None where there is no mask on a side."""
     found: dict[str, list[int | None]] = {"mask_hit": [], "mask_false": [], "mask_missed": []}
     masks = outputs.get("masks")
     if masks is not None and len(masks) != len(samples):
@@ -193,7 +177,7 @@ def _pixels(samples: list[Sample], outputs: dict[str, np.ndarray]) -> dict[str, 
 
 
 def _marked(sample: Sample, mask: Any) -> NDArray[np.bool_]:
-    """Return which pixels a model calls tampered."""
+    """Pixels that a model predicts as tampered."""
     given, shape = np.asarray(mask), sample.fields["image"].shape[:2]
     if given.shape != shape:
         raise ModelError(f"sample {sample.key!r}: the mask is {given.shape}; expected {shape}, in pixels of the image")

@@ -66,7 +66,7 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, whatever the outputs mode."""
     return RECORDS.arrow
 
 
@@ -76,22 +76,15 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: its prompt."""
+    """Preview of a sample: its prompt."""
     return _shown.shown(sample)
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per prompt, in their order.
+    """One record per prompt, in their order.
 
-    Args:
-        samples: n prompts.
-        outputs: `completions`, object (n,) of sequences of str, all of one length; likewise `statistics`, of
-            TokenStatistics, and `judge`, of str, if they are there; `answer_after`, object (n,) of str, likewise.
-        space: has no classes.
-        outputs_mode: makes no difference.
-
-    Raises:
-        ModelError: other outputs than that; names the sample.
+    `outputs`: `completions`, object (n,) of sequences of str, all of one length; likewise `statistics`, of
+    TokenStatistics, and `judge`, of str, if they are there; `answer_after`, object (n,) of str, likewise.
     """
     texts = _completions.checked(samples, outputs)
     said = _beside("judge", samples, outputs, texts)
@@ -115,7 +108,7 @@ def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpac
 def _beside(
     name: str, samples: list[Sample], outputs: dict[str, np.ndarray], texts: list[list[str]]
 ) -> list[Sequence[Any] | None]:
-    """Return what a model gives beside its completions, None for each sample where it does not."""
+    """Another output of a model in addition to its completions; None for each sample without it."""
     if name not in outputs:
         return [None] * len(samples)
     found = list(outputs[name])
@@ -155,7 +148,7 @@ def _of_tokens(samples: list[Sample], given: list[Sequence[TokenStatistics] | No
 
 
 def _numbers(one: TokenStatistics, sample: Sample) -> tuple[int | bool, ...]:
-    """Return the values of `_OF_TOKENS` of one completion."""
+    """The values of `_OF_TOKENS` of one completion."""
     length = len(one.entropies)
     inside = one.closing is None or 0 <= one.closing < length
     if len(one.log_probabilities) != length or not inside or not length:

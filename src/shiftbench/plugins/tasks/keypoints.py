@@ -71,11 +71,7 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, the same for any number of joints and either mode of outputs.
-
-    Raises:
-        ParamsError: another mode.
-    """
+    """The record schema, the same for any number of joints and either mode of outputs."""
     _classified.form(outputs)
     return RECORDS.arrow
 
@@ -86,22 +82,16 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: the image, and `poses`, of each person x, y, v of its joints."""
+    """Preview of a sample: the image, and `poses`, of each person x, y, v of its joints."""
     found = [[list(joint) for joint in pose["joints"]] for pose in sample.fields["poses"]]
     return {**_shown.shown(sample), "poses": found}
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per image, in the order of the samples.
+    """One record per image, in the order of the samples.
 
-    Args:
-        samples: n samples with `image` and `poses`; `meta` may hold `group` and `cluster`.
-        outputs: `joints` and `scores`, object arrays (n,), maybe `joints3d`; see above.
-        space: the dataset's joints in the model's.
-        outputs_mode: `full` or `top20`, which is the same here.
-
-    Raises:
-        ModelError: an output is missing, has another shape, or is not finite; names the sample.
+    `samples`: n samples with `image` and `poses`; `meta` may hold `group` and `cluster`.
+    `outputs`: `joints` and `scores`, object arrays (n,), maybe `joints3d`; see above.
     """
     _classified.form(outputs_mode)
     _per_image.check(outputs, ("joints", "scores"), samples, "a model of keypoints")
@@ -126,7 +116,7 @@ class Predicted(NamedTuple):
 
 
 def _predicted(key: str, at: int, outputs: dict[str, np.ndarray], space: LabelSpace) -> Predicted:
-    """Return what is predicted of one image, in the dataset's joints, or say what is wrong with it."""
+    """Prediction for one image, in the data set's joints, checked."""
     count = len(space.model_classes)
     scores = np.asarray(outputs["scores"][at], dtype=np.float32).reshape(-1)
     known = space.to_model >= 0
@@ -188,7 +178,7 @@ def _row(sample: Sample, found: Predicted, space: LabelSpace) -> dict[str, Any]:
 
 
 def _oks(found: Predicted, true: kept.Arrays, names: Sequence[str]) -> Floats:
-    """Return the similarity (p, g) over the joints that have a sigma and that the model has."""
+    """The similarity (p, g) over the joints that have a sigma and that the model has."""
     has = np.array([name in skeletons.SIGMAS for name in names]) & found.known
     sigmas = np.array([skeletons.SIGMAS.get(name, 0.0) for name in names])[has]
     return pose_errors.oks(found.joints[:, has, :2], true.joints[:, has], true.areas, true.xywh, sigmas)
@@ -197,7 +187,7 @@ def _oks(found: Predicted, true: kept.Arrays, names: Sequence[str]) -> Floats:
 def _errors(
     found: Predicted, true: kept.Arrays, counted: Floats, similarity: Floats, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the columns of errors of each true person, against the prediction that fits it best."""
+    """The columns of errors of each true person, against the prediction that fits it best."""
     limbs = np.array([name in skeletons.LIMB_JOINTS for name in names])
     columns: dict[str, list[int]] = {
         name: [] for name in ("oks_e9", "errors_e9", "limb_errors_e9", "mpjpe_e9", "pa_mpjpe_e9")
@@ -215,7 +205,7 @@ def _errors(
 
 
 def _by_torso(found: Floats | None, true: Floats, names: Sequence[str]) -> Floats:
-    """Return the distance of each joint in torsos, `MISSED` at most, float64 (K,); -1 where there is none."""
+    """The distance of each joint in torsos, `MISSED` at most, float64 (K,); -1 where there is none."""
     length = pose_errors.torso(true, names)
     if found is None:
         apart = np.full(len(true), MISSED)
@@ -225,7 +215,7 @@ def _by_torso(found: Floats | None, true: Floats, names: Sequence[str]) -> Float
 
 
 def _in_space(found: Predicted, best: int, true: Floats, names: Sequence[str]) -> dict[str, int]:
-    """Return both errors in space, over the joints that the model has; -1 where a side has no joints in space."""
+    """Both errors in space, over the joints that the model has; -1 where a side has no joints in space."""
     if found.joints3d is None or best < 0 or not np.isfinite(true).all() or not found.known.any():
         return {"mpjpe_e9": -1, "pa_mpjpe_e9": -1}
     own = [name for name, known in zip(names, found.known, strict=True) if known]

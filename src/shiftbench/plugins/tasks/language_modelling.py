@@ -38,7 +38,7 @@ FORMATS = (RECORDS,)
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, whatever the outputs mode."""
+    """The record schema, whatever the outputs mode."""
     return RECORDS.arrow
 
 
@@ -47,21 +47,14 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample; see `_shown.shown`."""
+    """Preview of a sample; see `_shown.shown`."""
     return _shown.shown(sample)
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per text, in their order.
+    """One record per text, in their order.
 
-    Args:
-        samples: n texts.
-        outputs: `nll` float (n,), `tokens` int (n,).
-        space: has no classes.
-        outputs_mode: makes no difference.
-
-    Raises:
-        ModelError: other outputs than that, or a text whose tokens are impossible; names the sample.
+    `outputs`: `nll` float (n,), `tokens` int (n,).
     """
     for name in OUTPUTS:
         if name not in outputs or outputs[name].shape != (len(samples),):

@@ -78,11 +78,7 @@ FORMATS = (RANKED,)
 
 
 def check(sample: Sample, classes: list[str]) -> None:
-    """Refuse what is neither a query with judgements nor a document.
-
-    Raises:
-        DataError: names the sample and what it lacks.
-    """
+    """Refuse what is neither a query with judgements nor a document."""
     if "id" in sample.fields:
         return
     judged = sample.fields.get("judged")
@@ -97,7 +93,7 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds: the query, with the documents that are changed for it, or a document."""
+    """Preview: the query, with the documents that are changed for it, or a document."""
     changed = sample.fields.get("documents") or {}
     parts = [sample.fields.get("title", ""), sample.fields["text"]]
     parts += [". ".join(document) for document in changed.values()]
@@ -105,24 +101,15 @@ def shown(sample: Sample) -> dict[str, Any]:
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema, the same for all `outputs`."""
+    """The record schema, the same for all `outputs`."""
     return RANKED.arrow
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per query, in their order.
+    """One record per query, in their order.
 
-    Args:
-        samples: n queries.
-        outputs: object arrays (n,): `documents` (a list of str each, best first) and `scores` (as many numbers); of
-        models
-            that say where changed documents stood, `targets`, `before` and `after` (lists of equal length).
-        space: not looked at.
-        outputs_mode: `full` keeps 100 documents of each list, `top20` 20; measures are of the whole.
-
-    Raises:
-        DataError: a sample is no query.
-        ModelError: no documents or scores, a list with nothing, with a document twice, or with scores that do not fall.
+    `outputs`: object arrays (n,): `documents` (a list of str each, best first) and `scores` (as many numbers); of
+    models that say where changed documents stood, `targets`, `before` and `after` (lists of equal length).
     """
     lacking = [name for name in ("documents", "scores") if name not in outputs]
     if lacking:

@@ -16,11 +16,7 @@ METRICS = _classified.METRICS
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema for `outputs` `full` or `top20` (the same for any number of classes).
-
-    Raises:
-        ParamsError: another mode.
-    """
+    """The record schema for `outputs` `full` or `top20` (the same for any number of classes)."""
     return _classified.form(outputs).arrow
 
 
@@ -30,10 +26,10 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample; see `_shown.shown`."""
+    """Preview of a sample; see `_shown.shown`."""
     return _shown.shown(sample)
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per sample, in their order; see `_classified.rows`."""
+    """One record per sample, in their order; see `_classified.rows`."""
     return _classified.rows(samples, outputs, space, outputs_mode)

@@ -22,31 +22,22 @@ METRICS = _classified.METRICS
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema for `outputs` `full` or `top20` (the same for any number of answers).
-
-    Raises:
-        ParamsError: another mode.
-    """
+    """The record schema for `outputs` `full` or `top20` (the same for any number of answers)."""
     return _classified.form(outputs).arrow
 
 
 def check(sample: Sample, classes: list[str]) -> None:
-    """Refuse a sample that asks nothing, or whose answer is none of the list.
-
-    Raises:
-        DataError: the question is empty; names the sample.
-        RangeError: a label that no answer has; names the sample.
-    """
+    """Refuse a sample that asks nothing, or whose answer is none of the list."""
     if not sample.fields["text"].strip():
         raise DataError(f"{sample.key}: the question is empty; expected a text about the image")
     _classified.check(sample, classes)
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample, the image and the question; see `_shown.shown`."""
+    """Preview of a sample, the image and the question; see `_shown.shown`."""
     return _shown.shown(sample)
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per sample, in their order; see `_classified.rows`."""
+    """One record per sample, in their order; see `_classified.rows`."""
     return _classified.rows(samples, outputs, space, outputs_mode)

@@ -52,7 +52,7 @@ class Adversary:
         self.random_start, self.best, self.model = params["random_start"], params["best"], model
 
     def region(self, batch: npt.NDArray[Any], device: torch.device) -> _ascent.Region:
-        """Return where attacked inputs may lie, for prepared inputs (n, channels, h, w)."""
+        """Region of allowed attacks, for prepared inputs (n, channels, h, w)."""
         clean = torch.from_numpy(np.ascontiguousarray(batch)).to(device).float()
         black, white = (end.to(device) for end in limits(self.model, batch))
         return _ascent.Region(clean, self.eps, self.norm, black, white, white - black)
@@ -60,7 +60,7 @@ class Adversary:
     def __call__(
         self, net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, words: RandomStream
     ) -> torch.Tensor:
-        """Return attacked inputs, float32 like the batch, on the net's device.
+        """Attacked inputs, float32 like the batch, on the net's device.
 
         The net is attacked in evaluation mode, so that normalisation layers see no step of the attack, and is put back
         into its mode; its parameters keep their gradients.

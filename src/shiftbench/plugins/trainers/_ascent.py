@@ -57,7 +57,7 @@ class Region:
             raise ParamsError(f"the radius of a ball is {self.radius}; expected 0 or more")
 
     def project(self, points: torch.Tensor) -> torch.Tensor:
-        """Return points of the ball, then of the box; the nearest in L-infinity, in L2 where the box is not met."""
+        """Points of the ball, then of the box; the nearest in L-infinity, in L2 where the box is not met."""
         away = points - self.centre
         if self.norm == "linf":
             reach = self.radius * torch.as_tensor(self.scale).to(away)
@@ -72,7 +72,7 @@ class Region:
         return inside
 
     def steepest(self, gradient: torch.Tensor) -> torch.Tensor:
-        """Return the move of length 1, in units of `scale`, that a linear function rises most along; (n, ...)."""
+        """The move of length 1, in units of `scale`, that a linear function rises most along; (n, ...)."""
         unit = torch.as_tensor(self.scale).to(gradient)
         if self.norm == "linf":
             return unit * gradient.sign()
@@ -80,13 +80,13 @@ class Region:
         return unit * inside / self._lengths(inside).clamp(min=1e-12)
 
     def uniform(self, words: RandomStream) -> torch.Tensor:
-        """Return a random start: uniform in an L-infinity ball, on the border of one in L2; one word per coordinate."""
+        """A random start: uniform in an L-infinity ball, on the border of one in L2; one word per coordinate."""
         if self.norm == "linf":
             return self.project(self.centre + self.radius * self._unit() * self._drawn(words))
         return self.border(words)
 
     def border(self, words: RandomStream) -> torch.Tensor:
-        """Return a random start on the ball's border, as Auto-PGD begins; one word per coordinate."""
+        """A random start on the ball's border, as Auto-PGD begins; one word per coordinate."""
         move = self._drawn(words)
         length = move.abs().flatten(1).amax(1) if self.norm == "linf" else move.flatten(1).norm(dim=1)
         move = move / length.reshape(-1, *[1] * (move.ndim - 1)).clamp(min=1e-12)
@@ -106,13 +106,13 @@ class Region:
 
     @staticmethod
     def _lengths(move: torch.Tensor) -> torch.Tensor:
-        """Return the L2 lengths of rows, (n, 1, ...)."""
+        """The L2 lengths of rows, (n, 1, ...)."""
         lengths: torch.Tensor = move.flatten(1).norm(dim=1)
         return lengths.reshape(-1, *[1] * (move.ndim - 1))
 
 
 def graded(objective: Objective, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return values (n,) and their gradients (n, ...); nothing else that requires a gradient gets one."""
+    """Values (n,) and their gradients (n, ...); nothing else that requires a gradient gets one."""
     at = points.detach().requires_grad_()
     with torch.enable_grad():
         values = objective(at)
@@ -129,7 +129,7 @@ def pgd(
     *,
     best: bool = True,
 ) -> torch.Tensor:
-    """Return where projected gradient ascent found the highest value of each row, (n, ...).
+    """Projected gradient ascent: the point of the highest value of each row, (n, ...).
 
     Args:
         objective: what is maximised.
@@ -171,7 +171,7 @@ class Kept:
 
 
 def checkpoints(steps: int, rule: str = "paper") -> list[int]:
-    """Return the numbers of steps after which Auto-PGD looks back, rising, none after `steps`.
+    """The numbers of steps after which Auto-PGD looks back, rising, none after `steps`.
 
     Source: section 3.2: ceil(p_j N), p_1 = 0.22 and p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06).
 
@@ -200,7 +200,7 @@ def checkpoints(steps: int, rule: str = "paper") -> list[int]:
 def apgd(
     objective: Objective, region: Region, steps: int, start: torch.Tensor | None = None, *, rule: str = "paper"
 ) -> torch.Tensor:
-    """Return where Auto-PGD found the highest value of each row, (n, ...).
+    """Auto-PGD: the point of the highest value of each row, (n, ...).
 
     The step begins at twice the radius. At a checkpoint it is halved, and the row goes on from its best point, where
     fewer than 0.75 of the steps since the last one rose, or where neither step nor highest value has changed since.

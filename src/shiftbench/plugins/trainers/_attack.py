@@ -42,7 +42,7 @@ class Attack:
     def __call__(
         self, net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        """Return attacked inputs, float32 like the batch, on the net's device.
+        """Attacked inputs, float32 like the batch, on the net's device.
 
         The net is attacked in evaluation mode, so that statistics of normalisation layers see no step of the attack,
         and is put back into its mode. The start is uniform in the ball.
@@ -73,7 +73,7 @@ class Attack:
 
 
 def limits(model: Any, batch: npt.NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what black and white are in a net's input, float32 (1 or channels, 1, 1).
+    """Black and white in a network's input, float32 (1 or channels, 1, 1).
 
     Args:
         model: plugin of the family `models`.

@@ -42,7 +42,7 @@ def apply(images: Images, operation: npt.NDArray[np.int64], level: Floats, sign:
 
 
 def tables(images: Images, name: str, level: Floats) -> npt.NDArray[np.uint8]:
-    """Return lookup tables uint8 (n, channels, 256) of a value operation."""
+    """Lookup tables uint8 (n, channels, 256) of a value operation."""
     count, channels = images.shape[:2]
     values = np.arange(256)
     if name == "posterize":
@@ -91,7 +91,7 @@ def _map_values(images: Images, table: npt.NDArray[np.uint8]) -> Images:
 
 
 def affine(operation: npt.NDArray[np.int64], level: Floats, sign: Floats, shape: tuple[int, ...]) -> Floats:
-    """Return (n, 2, 3): input position = A (x, y, 1), in pixels, as Pillow's `Image.transform`."""
+    """(n, 2, 3): input position = A (x, y, 1), in pixels, as Pillow's `Image.transform`."""
     height, width = shape
     matrices = np.tile(np.array([[1.0, 0, 0], [0, 1.0, 0]]), (len(level), 1, 1))
     name = np.array(OPERATIONS)[operation]
@@ -115,7 +115,7 @@ def _rotation(degrees: Floats, height: int, width: int) -> Floats:
 
 
 def warp(images: Images, matrices: Floats) -> Images:
-    """Return the images under an affine map each: bilinear, black outside, truncated to uint8."""
+    """The images under an affine map each: bilinear, black outside, truncated to uint8."""
     height, width = images.shape[2:]
     maps = torch.from_numpy(matrices)[..., None, None]
     x = torch.arange(width, dtype=torch.float64) + 0.5

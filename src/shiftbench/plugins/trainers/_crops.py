@@ -63,7 +63,7 @@ def check(crops: Mapping[str, Any] | None, prepared: npt.NDArray[Any]) -> None:
 
 
 def drawn(samples: Sequence[Sample], rng: RandomStream, crops: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
-    """Return a random crop of each picture, uint8 (n, 3, size, size).
+    """A random crop of each picture, uint8 (n, 3, size, size).
 
     Args:
         samples: with `image` uint8 (h, w) or (h, w, 3), of any size.

@@ -18,12 +18,12 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def follower(net: Net) -> Net:
-    """Return a copy that takes no gradient."""
+    """A copy that takes no gradient."""
     return copy.deepcopy(net).requires_grad_(requires_grad=False)
 
 
 def momentum(update: int, steps: int, first: float, last: float) -> float:
-    """Return m of an update, from `first` to `last`.
+    """M of an update, from `first` to `last`.
 
     Example:
         >>> momentum(0, 100, 0.99, 1.0), round(momentum(50, 100, 0.99, 1.0), 4)

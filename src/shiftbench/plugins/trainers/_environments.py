@@ -59,23 +59,23 @@ class Environments:
         self.home = tuple(rows if home is None else home)
 
     def pooled(self) -> Environments:
-        """Return the same samples as one group."""
+        """The same samples as one group."""
         return self.regrouped({"all": np.concatenate(list(self.rows.values()))})
 
     def regrouped(self, rows: Mapping[str, Rows]) -> Environments:
-        """Return the same samples in other groups; one without samples is left out."""
+        """The same samples in other groups; one without samples is left out."""
         kept = {name: one for name, one in rows.items() if len(one)}
         return Environments(self.inputs, self.labels, kept, self.home)
 
     def part(self, name: str, rows: Rows, net: torch.nn.Module) -> Part:
-        """Return what a net is shown of rows, on its device."""
+        """Network input for rows, on the network's device."""
         device = next(net.parameters()).device
         labels = self.labels[torch.from_numpy(rows)].to(device)
         return Part(name, nets.to_inputs(self.inputs[rows], device), labels)
 
 
 def read(job: TrainJob, split: str = "train") -> Environments:
-    """Return a split by environment; of `train`, where `per_environment` is set, the part of the job's seed.
+    """A split by environment; of `train`, where `per_environment` is set, the part of the job's seed.
 
     Raises:
         DataError: a sample states no environment, or an environment has fewer than are asked for.
@@ -112,7 +112,7 @@ def _environment(sample: Sample) -> str:
 
 
 def _part(job: TrainJob, name: str, rows: Rows, wanted: int) -> Rows:
-    """Return so many rows of one environment, drawn by the seed."""
+    """So many rows of one environment, drawn by the seed."""
     if len(rows) < wanted:
         raise DataError(f"{job.dataset}: environment {name} has {len(rows)} samples, per_environment asks for {wanted}")
     order = RandomStream(job.seed, "per_environment", job.dataset, name).choice(len(rows))
@@ -149,7 +149,7 @@ def _passes(job: TrainJob, name: str, rows: Rows, size: int, purpose: str) -> It
 
 
 def accuracies(net: torch.nn.Module, envs: Environments, batch: int = 1024) -> dict[str, float]:
-    """Return the share of right answers in each environment; the net is left in evaluation mode."""
+    """The share of right answers in each environment; the net is left in evaluation mode."""
     return {
         name: float((answers(net, envs, rows, batch) == envs.labels[rows]).float().mean())
         for name, rows in envs.rows.items()
@@ -157,7 +157,7 @@ def accuracies(net: torch.nn.Module, envs: Environments, batch: int = 1024) -> d
 
 
 def answers(net: torch.nn.Module, envs: Environments, rows: Rows, batch: int = 1024) -> torch.Tensor:
-    """Return the net's answers to rows, int64 (n,) on the CPU; the net is left in evaluation mode."""
+    """The net's answers to rows, int64 (n,) on the CPU; the net is left in evaluation mode."""
     net.eval()
     with torch.inference_mode():
         found = [

@@ -29,14 +29,14 @@ OPTIONS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights to start from, the train and val shards, and the outliers'."""
+    """The weights to start from, the train and val shards, and the outliers'."""
     return [*finetune.needs(params), *_outliers.needs(params)]
 
 
 def both(
     net: nn.Module, batch: npt.NDArray[Any], outliers: _outliers.Outliers, rng: RandomStream, params: Mapping[str, Any]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the logits of a batch and of freshly drawn outliers, in one forward pass.
+    """The logits of a batch and of freshly drawn outliers, in one forward pass.
 
     Args:
         net: in training mode.

@@ -59,19 +59,14 @@ ZERO_VARIANCE = ("keep", "skip", "resample")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights that it begins with, and the train shards."""
+    """The weights that it begins with, and the train shards."""
     seed = params["seed"] if params["start_seed"] is None else params["start_seed"]
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], seed)
     return [start, refs.shards(params["dataset"], "train")]
 
 
 def train(job: TrainJob, reward: _rollouts.Reward) -> nets.State:
-    """Return the state dict after the last update.
-
-    Raises:
-        ParamsError: an option out of range.
-        ModelError: the model is no policy, or an update is not finite.
-    """
+    """The state dict after the last update."""
     params = checked(job)
     policy = _begin(job)
     reference = copy.deepcopy(policy).requires_grad_(requires_grad=False)
@@ -87,7 +82,7 @@ def train(job: TrainJob, reward: _rollouts.Reward) -> nets.State:
 
 
 def checked(job: TrainJob) -> Mapping[str, Any]:
-    """Return the options.
+    """The options.
 
     Raises:
         ParamsError: names the one that is out of range.

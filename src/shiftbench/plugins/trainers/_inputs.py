@@ -23,7 +23,7 @@ Samples = list[Sample] | shards.Lookup
 
 
 def of_folder(folder: Path, prepare: Prepare) -> Samples:
-    """Return the samples of a folder of shards: all of them where they are few, else what reads them one by one.
+    """The samples of a folder of shards: all of them where they are few, else what reads them one by one.
 
     Args:
         folder: holds manifest.json.
@@ -53,15 +53,15 @@ class Inputs:
             self._held = prepare(samples)
 
     def __len__(self) -> int:
-        """Return n."""
+        """N."""
         return len(self._samples)
 
     def __getitem__(self, rows: Rows) -> npt.NDArray[Any]:
-        """Return rows as the model prepares them."""
+        """Rows as the model prepares them."""
         return self._prepare(self._of(rows)) if self._held is None else self._held[rows]
 
     def seen(self, rows: npt.NDArray[np.int64], rng: RandomStream) -> npt.NDArray[Any]:
-        """Return rows as training sees them: cut anew, by the first words of the step, where `crops` says how."""
+        """Rows as training sees them: cut anew, by the first words of the step, where `crops` says how."""
         return _crops.drawn(self._of(rows), rng, self._crops) if self._crops else self[rows]
 
     def _of(self, rows: Rows) -> list[Sample]:

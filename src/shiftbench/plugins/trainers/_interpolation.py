@@ -35,7 +35,7 @@ _AT_ONCE = 32
 
 
 def named(who: str, params: Mapping[str, Any]) -> Ref:
-    """Return weights by `TRAINER`, of the same dataset and model, or `DATASET/MODEL-TRAINER`; of the same seed.
+    """Weights by `TRAINER`, of the same dataset and model, or `DATASET/MODEL-TRAINER`; of the same seed.
 
     A name that ends in `-sN` is of that seed.
     """
@@ -65,7 +65,7 @@ def check(first: State, second: State, where: str) -> None:
 def mixed(
     first: State, second: State, a: float, only: Collection[str] | None = None, elsewhere: State | None = None
 ) -> State:
-    """Return (1 - a) first + a second.
+    """(1 - a) first + a second.
 
     Args:
         first: at a = 0.
@@ -87,7 +87,7 @@ def mixed(
 
 
 def layers(state: State, names: Iterable[str], unit: str = "block") -> dict[str, tuple[str, ...]]:
-    """Return the layers of a net, in its order: name -> names of its tensors.
+    """The layers of a net, in its order: name -> names of its tensors.
 
     Args:
         state: of the net.
@@ -120,7 +120,7 @@ def layers(state: State, names: Iterable[str], unit: str = "block") -> dict[str,
 def sparse(
     state: State, names: Iterable[str], share: float, words: RandomStream, towards: State | None = None
 ) -> State:
-    """Return a net of which some weights, drawn one by one, are set to zero, or to those of another net.
+    """A net of which some weights, drawn one by one, are set to zero, or to those of another net.
 
     Args:
         state: of the net.
@@ -144,7 +144,7 @@ def sparse(
 
 
 def fisher_weighted(first: State, second: State, a: float, fishers: tuple[State, State], floor: float = FLOOR) -> State:
-    """Return (c_0 first + c_1 second) / (c_0 + c_1), c_0 = (1 - a) F_0, c_1 = a F_1; without information F is 1.
+    """(c_0 first + c_1 second) / (c_0 + c_1), c_0 = (1 - a) F_0, c_1 = a F_1; without information F is 1.
 
     Args:
         first: at a = 0.
@@ -162,7 +162,7 @@ def fisher_weighted(first: State, second: State, a: float, fishers: tuple[State,
 
 
 def fisher(net: nn.Module, state: State, inputs: torch.Tensor, words: RandomStream) -> State:
-    """Return the diagonal Fisher information of a net's parameters: squared gradients of log p(y), y drawn from p.
+    """The diagonal Fisher information of a net's parameters: squared gradients of log p(y), y drawn from p.
 
     Args:
         net: the architecture, in evaluation mode.
@@ -189,13 +189,13 @@ def fisher(net: nn.Module, state: State, inputs: torch.Tensor, words: RandomStre
 
 
 def normalised(net: nn.Module) -> bool:
-    """Tell whether a net has batch normalisation."""
+    """Whether a network has batch normalisation."""
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in net.modules())
 
 
 @torch.no_grad()
 def recomputed(net: nn.Module, state: State, inputs: torch.Tensor, batch: int = 64) -> State:
-    """Return a state whose running statistics are means over batches of `inputs` (n, ...), by its own weights."""
+    """A state whose running statistics are means over batches of `inputs` (n, ...), by its own weights."""
     own = copy.deepcopy(net)
     own.load_state_dict(state)
     own.eval()

@@ -16,7 +16,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def jitter(images: torch.Tensor, rng: RandomStream, strength: Sequence[float], share: float) -> torch.Tensor:
-    """Return jittered images.
+    """Jittered images.
 
     Args:
         images: float32 (n, 1 or 3, h, w), 0 to 255; grey ones are given brightness and contrast alone.
@@ -41,22 +41,22 @@ def jitter(images: torch.Tensor, rng: RandomStream, strength: Sequence[float], s
 
 
 def brightness(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Return images (n, c, h, w) times 1 + amount (n, 1, 1, 1)."""
+    """Images (n, c, h, w) times 1 + amount (n, 1, 1, 1)."""
     return (images * (1 + amount).clamp(min=0)).clamp(0, 255)
 
 
 def contrast(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Return images whose distance to their mean grey is multiplied by 1 + amount."""
+    """Images whose distance to their mean grey is multiplied by 1 + amount."""
     return _from(grey(images).mean(dim=(1, 2, 3), keepdim=True), images, amount)
 
 
 def saturation(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Return colour images whose distance to their own grey is multiplied by 1 + amount."""
+    """Colour images whose distance to their own grey is multiplied by 1 + amount."""
     return _from(grey(images), images, amount)
 
 
 def hue(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Return colour images turned by `amount` of the colour circle, in HSV."""
+    """Colour images turned by `amount` of the colour circle, in HSV."""
     red, green, blue = images.unbind(1)
     high, low = images.max(1).values, images.min(1).values
     spread = high - low
@@ -71,7 +71,7 @@ def hue(images: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:
-    """Return luma (n, 1, h, w); grey images are their own."""
+    """Luma (n, 1, h, w); grey images are their own."""
     if images.shape[1] == 1:
         return images
     weights = torch.tensor(LUMA, dtype=images.dtype, device=images.device)
@@ -83,7 +83,7 @@ def _from(origin: torch.Tensor, images: torch.Tensor, amount: torch.Tensor) -> t
 
 
 def _from_hsv(angle: torch.Tensor, spread: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Return RGB: each channel is `high` less the part of `spread` that its place on the circle takes away."""
+    """RGB: each channel is `high` less the part of `spread` that its place on the circle takes away."""
     channels = []
     for start in (5, 3, 1):
         place = (start + angle * 6) % 6

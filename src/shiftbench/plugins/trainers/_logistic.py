@@ -19,7 +19,7 @@ NEVER = -100.0
 def fit(
     features: Any, labels: npt.NDArray[np.int64], classes: int, c: float, *, balanced: bool, threads: int
 ) -> tuple[Floats, Floats]:
-    """Return weight (classes, d) and bias (classes,).
+    """Weight (classes, d) and bias (classes,).
 
     Args:
         features: float (n, d), dense or sparse.
@@ -51,7 +51,7 @@ def choose(
     grid: Sequence[float],
     threads: int,
 ) -> tuple[Floats, Floats, float]:
-    """Return weight, bias and the penalty of `grid` with the least negative log-likelihood on `val`.
+    """Weight, bias and the penalty of `grid` with the least negative log-likelihood on `val`.
 
     Features are standardised by the training set; the result takes them as they are.
     """
@@ -69,6 +69,6 @@ def choose(
 
 
 def nll(logits: Floats, labels: npt.NDArray[np.int64]) -> float:
-    """Return the mean negative log-likelihood, in nats."""
+    """The mean negative log-likelihood, in nats."""
     own = logits[np.arange(len(labels)), labels]
     return float((logsumexp(logits, axis=1) - own).mean())

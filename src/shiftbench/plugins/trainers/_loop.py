@@ -48,14 +48,14 @@ def fresh_net(job: TrainJob) -> torch.nn.Module:
 
 
 def data(job: TrainJob, split: str) -> tuple[npt.NDArray[Any], torch.Tensor]:
-    """Return the prepared inputs of a split, all in memory, and its labels int64 (n,)."""
+    """The prepared inputs of a split, all in memory, and its labels int64 (n,)."""
     samples = job.samples(split)
     inputs = nets.prepare(job.plugin, samples, job.model_params)
     return inputs, _labels(samples)
 
 
 def inputs(job: TrainJob, split: str) -> tuple[Inputs, torch.Tensor]:
-    """Return the inputs of a split, read when they are asked for where they are many, and its labels int64 (n,)."""
+    """The inputs of a split, read when they are asked for where they are many, and its labels int64 (n,)."""
     if job.folder is None:
         given = job.samples(split)
         return prepared(job, given), _labels(given)
@@ -66,12 +66,12 @@ def inputs(job: TrainJob, split: str) -> tuple[Inputs, torch.Tensor]:
 
 
 def count(job: TrainJob, split: str) -> int:
-    """Return how many samples a split has."""
+    """Number of samples of a split."""
     return len(job.samples(split) if job.folder is None else shards.Lookup(job.folder(split)))
 
 
 def prepared(job: TrainJob, samples: _inputs.Samples | Path) -> Inputs:
-    """Return the inputs of samples, or of those in a folder of shards, for the job's model and its option `crops`.
+    """The inputs of samples, or of those in a folder of shards, for the job's model and its option `crops`.
 
     Raises:
         ParamsError: crops that do not fit the model.
@@ -93,7 +93,7 @@ def _labels(samples: Iterable[Sample]) -> torch.Tensor:
 
 
 def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
-    """Return the optimiser that the option `optimizer` names, over what learns in the net; `lr`, `weight_decay`."""
+    """The optimiser that the option `optimizer` names, over what learns in the net; `lr`, `weight_decay`."""
     module = registry.find("optimizers", job.optimizer["use"])
     params = job.params
     made: torch.optim.Optimizer = module.make(net, params["lr"], params["weight_decay"], job.optimizer["options"])
@@ -103,7 +103,7 @@ def optimiser(job: TrainJob, net: torch.nn.Module) -> torch.optim.Optimizer:
 def schedule(
     update: torch.optim.Optimizer, name: str, steps: int, warmup: float = 0.0
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return how rates go over `steps` steps; each group of the optimiser has its own rate, which is the highest.
+    """Learning rate schedule over `steps` steps; each optimiser group's own rate is the highest.
 
     `one_cycle`: up for 30%, down to nearly 0. `cosine`: down to 0. `warmup_cosine`: up from 0 for the share `warmup` of
     the steps, then down to a thousandth. `joined_cosine`: a cosine from the first step on, down to a thousandth, that a
@@ -206,7 +206,7 @@ def _words(job: TrainJob, epoch: int, step: int | str) -> RandomStream:
 
 
 def accuracy(net: torch.nn.Module, inputs: npt.NDArray[Any] | Inputs, labels: torch.Tensor, batch: int = 256) -> float:
-    """Return the share of rows whose largest logit is the label; NaN when there is no row."""
+    """The share of rows whose largest logit is the label; NaN when there is no row."""
     if not len(labels):
         return float("nan")
     device = next(net.parameters()).device
@@ -220,5 +220,5 @@ def accuracy(net: torch.nn.Module, inputs: npt.NDArray[Any] | Inputs, labels: to
 
 
 def tensor(batch: npt.NDArray[Any], net: torch.nn.Module) -> Any:
-    """Return a prepared batch as a net takes it (`nets.to_inputs`), on the net's device."""
+    """A prepared batch as a net takes it (`nets.to_inputs`), on the net's device."""
     return nets.to_inputs(batch, next(net.parameters()).device)

@@ -30,7 +30,7 @@ class Box:
 
 
 def beta(rng: RandomStream, a: float, b: float) -> float:
-    """Return one draw from Beta(a, b), in [0, 1]: the inverse distribution function of the next word (16 bits).
+    """One draw from Beta(a, b), in [0, 1]: the inverse distribution function of the next word (16 bits).
 
     Example:
         >>> beta(RandomStream(0, "shift", "dataset", "key"), 1.0, 1.0) == float(
@@ -42,12 +42,12 @@ def beta(rng: RandomStream, a: float, b: float) -> float:
 
 
 def mixup(images: torch.Tensor, others: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
-    """Return `share` x images + (1 - share) x others, float32; a share per image is (n, 1, 1, 1)."""
+    """`share` x images + (1 - share) x others, float32; a share per image is (n, 1, 1, 1)."""
     return share * images.float() + (1.0 - share) * others.float()
 
 
 def box(rng: RandomStream, height: int, width: int, share: float) -> Box:
-    """Return the box that leaves about `share` of an image: its sides are sqrt(1 - share) of the image's."""
+    """The box that leaves about `share` of an image: its sides are sqrt(1 - share) of the image's."""
     ratio = math.sqrt(1.0 - share)
     half = int(height * ratio) // 2, int(width * ratio) // 2
     centre = int(rng.integers(0, height, 1)[0]), int(rng.integers(0, width, 1)[0])
@@ -57,7 +57,7 @@ def box(rng: RandomStream, height: int, width: int, share: float) -> Box:
 
 
 def cutmix(images: torch.Tensor, others: torch.Tensor, where: Box) -> tuple[torch.Tensor, float]:
-    """Return the images with the box of the others pasted in, and the share of their pixels that is left.
+    """The images with the box of the others pasted in, and the share of their pixels that is left.
 
     Args:
         images: (n, channels, height, width).
@@ -71,6 +71,6 @@ def cutmix(images: torch.Tensor, others: torch.Tensor, where: Box) -> tuple[torc
 
 
 def with_uniform(labels: torch.Tensor, classes: int, share: float) -> torch.Tensor:
-    """Return the targets of images that are mixed with outliers: share x onehot(label) + (1 - share) / classes."""
+    """The targets of images that are mixed with outliers: share x onehot(label) + (1 - share) / classes."""
     hot = torch.nn.functional.one_hot(labels, classes).float()
     return share * hot + (1.0 - share) / classes

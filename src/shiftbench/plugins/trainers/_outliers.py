@@ -38,18 +38,14 @@ class Outliers:
     rows: npt.NDArray[np.int64] | None = None
 
     def draw(self, rng: RandomStream, count: int) -> npt.NDArray[Any]:
-        """Return `count` of them, each drawn from all, by the next words."""
+        """`count` of them, each drawn from all, by the next words."""
         if self.rows is None:
             return self.inputs.seen(rng.integers(0, len(self.inputs), count), rng)
         return self.inputs.seen(self.rows[rng.integers(0, len(self.rows), count)], rng)
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train shards of the dataset that the option `outliers` names.
-
-    Raises:
-        ParamsError: it names none, or the dataset that is learnt from.
-    """
+    """The train shards of the dataset that the option `outliers` names."""
     if params["outliers"] in ("", params["dataset"]):
         raise ParamsError(
             f"outliers = {params['outliers']!r}: name a dataset other than the one that is learnt from "
@@ -59,7 +55,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def load(job: TrainJob) -> Outliers:
-    """Return the outliers, for the job's model.
+    """The outliers, for the job's model.
 
     Raises:
         DataError: there is none.

@@ -46,11 +46,11 @@ class Environment(NamedTuple):
     features: torch.Tensor
 
     def risk(self) -> torch.Tensor:
-        """Return the mean cross-entropy, in nats."""
+        """The mean cross-entropy, in nats."""
         return F.cross_entropy(self.logits, self.labels)
 
     def residual(self) -> torch.Tensor:
-        """Return softmax minus the label, (n, classes): the gradient of each sample's risk by its logits."""
+        """Softmax minus the label, (n, classes): the gradient of each sample's risk by its logits."""
         return self.logits.softmax(1) - F.one_hot(self.labels, self.logits.shape[1])
 
 
@@ -75,12 +75,12 @@ Penalty = Callable[[Several, torch.Tensor, Options], torch.Tensor]
 
 
 def none(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return 0."""
+    """0."""
     return torch.zeros((), device=risks.device)
 
 
 def irmv1(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return the mean over environments of the squared gradient by a scale of the logits.
+    """The mean over environments of the squared gradient by a scale of the logits.
 
     Example:
         >>> logits, labels = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
@@ -99,17 +99,17 @@ def irmv1(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
 
 
 def vrex(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return the unbiased variance of the risks; of two, half of their squared difference."""
+    """The unbiased variance of the risks; of two, half of their squared difference."""
     return risks.var()
 
 
 def spectral_decoupling(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return the sum over environments of the mean squared length of the logits."""
+    """The sum over environments of the mean squared length of the logits."""
     return torch.stack([env.logits.square().sum(1).mean() for env in envs]).sum()
 
 
 def iga(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return the summed squared distance of each environment's gradient from their mean."""
+    """The summed squared distance of each environment's gradient from their mean."""
     grads = []
     for risk in risks:
         parts = torch.autograd.grad(risk, list(options.learnt), create_graph=True)
@@ -119,7 +119,7 @@ def iga(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
 
 
 def fishr(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return the summed squared distance of each environment's second moment of head gradients from their mean."""
+    """The summed squared distance of each environment's second moment of head gradients from their mean."""
     free = getattr(options.head, "free", None)
     moments = []
     for env in envs:
@@ -132,12 +132,12 @@ def fishr(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
 
 
 def clove(envs: Several, risks: torch.Tensor, options: Options) -> torch.Tensor:
-    """Return the summed calibration errors of the top label's confidence."""
+    """The summed calibration errors of the top label's confidence."""
     return torch.stack([calibration(env, options.kernel) for env in envs]).sum()
 
 
 def calibration(env: Environment, kernel: float) -> torch.Tensor:
-    """Return (1/m^2) sum_ij (c_i - r_i) (c_j - r_j) exp(-|r_i - r_j| / kernel), r confidence, c whether it is right."""
+    """(1/m^2) sum_ij (c_i - r_i) (c_j - r_j) exp(-|r_i - r_j| / kernel), r confidence, c whether it is right."""
     confidence, answer = env.logits.softmax(1).max(1)
     gap = (answer == env.labels).float() - confidence
     near_by = (-(confidence[:, None] - confidence).abs() / kernel).exp()
@@ -152,7 +152,7 @@ MEANS = ("none", "irmv1")
 
 
 def find(name: str) -> Penalty:
-    """Return a penalty by its name.
+    """A penalty by its name.
 
     Raises:
         ParamsError: none of that name.

@@ -21,7 +21,7 @@ NORMS = ("sequence", "token", "constant")
 
 
 def advantages(rewards: torch.Tensor, *, by_std: bool = True) -> torch.Tensor:
-    """Return the advantages of responses, (prompts, group).
+    """The advantages of responses, (prompts, group).
 
     Args:
         rewards: (prompts, group), of 2 responses at least to each prompt.
@@ -32,12 +32,12 @@ def advantages(rewards: torch.Tensor, *, by_std: bool = True) -> torch.Tensor:
 
 
 def telling(rewards: torch.Tensor) -> torch.Tensor:
-    """Return which groups' rewards (prompts, group) vary, bool (prompts,)."""
+    """Whether the rewards (prompts, group) of each group vary, bool (prompts,)."""
     return rewards.std(1) >= NO_VARIANCE
 
 
 def objective(new: torch.Tensor, old: torch.Tensor, advantage: torch.Tensor, clip: float) -> torch.Tensor:
-    """Return what is maximised at each token, (n, t).
+    """The maximised objective at each token, (n, t).
 
     Args:
         new: log-probabilities of the tokens under the policy that learns, (n, t).
@@ -50,13 +50,13 @@ def objective(new: torch.Tensor, old: torch.Tensor, advantage: torch.Tensor, cli
 
 
 def divergence(new: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Return the estimate of KL(policy || reference) at each token, (n, t), never negative."""
+    """The estimate of KL(policy || reference) at each token, (n, t), never negative."""
     log_ratio = reference - new
     return log_ratio.exp() - log_ratio - 1
 
 
 def reduced(values: torch.Tensor, inside: torch.Tensor, norm: str, most: int) -> torch.Tensor:
-    """Return the mean of a quantity of tokens over responses, a scalar.
+    """The mean of a quantity of tokens over responses, a scalar.
 
     Args:
         values: (n, t).

@@ -31,12 +31,12 @@ class Projected(nn.Module):
         self.projection = nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the projected features."""
+        """The projected features."""
         return F.normalize(self.projection(self.inner.features(x)), dim=1)
 
 
 def places(job: TrainJob, net: Any, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return where the samples of a split lie, (n, width), and their labels, on the CPU; nothing is augmented."""
+    """Projections of a split's samples, (n, width), and their labels, on the CPU; without augmentation."""
     found, labels = _seen(job, net, net, split)
     return torch.from_numpy(found), labels
 
@@ -44,7 +44,7 @@ def places(job: TrainJob, net: Any, split: str) -> tuple[torch.Tensor, torch.Ten
 def accuracy(
     net: nn.Module, classify: Callable[[torch.Tensor], torch.Tensor], inputs: npt.NDArray[Any], labels: torch.Tensor
 ) -> float:
-    """Return the share of rows that are classified as their label by where they lie; NaN when there is no row."""
+    """The share of rows that are classified as their label by where they lie; NaN when there is no row."""
     if not len(labels):
         return float("nan")
     guesses = [classify(z).cpu() for z in _batches(net, net, inputs)]
@@ -52,7 +52,7 @@ def accuracy(
 
 
 def probed(job: TrainJob, net: Any, grid: Sequence[float]) -> nets.State:
-    """Return the net's state dict with a linear probe of its features as head; logs `c` and `probe_accuracy`."""
+    """The net's state dict with a linear probe of its features as head; logs `c` and `probe_accuracy`."""
     (known, labels), (held, asked) = (_seen(job, net, net.features, s) for s in ("train", "val"))
     train, val = ((known.astype(np.float64), labels.numpy()), (held.astype(np.float64), asked.numpy()))
     weight, bias, c = _logistic.choose(train, val, len(job.classes), grid, job.threads)

@@ -29,7 +29,7 @@ class Prompts:
         self._ends = np.cumsum(sizes) / sizes.sum()
 
     def drawn(self, count: int, rng: RandomStream) -> list[Sample]:
-        """Return samples of one length, none twice unless it has fewer than `count`."""
+        """Samples of one length, none twice unless it has fewer than `count`."""
         part = float(rng.raw(1)[0] >> np.uint64(11)) / 2**53
         samples = self._lengths[int(np.searchsorted(self._ends, part, side="right"))]
         order = rng.choice(len(samples)).tolist()

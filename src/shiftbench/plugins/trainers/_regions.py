@@ -69,7 +69,7 @@ class Region:
 
     @classmethod
     def around(cls, centre: Floats, half: float, limits: Limits) -> Region:
-        """Return the box of `half` to both sides of a centre, cut off at the limits.
+        """The box of `half` to both sides of a centre, cut off at the limits.
 
         Raises:
             RangeError: the centre lies outside of the limits.
@@ -84,7 +84,7 @@ class Region:
         return float(np.linalg.norm(self.high - self.low))
 
     def widened(self, by: float | Floats, limits: Limits) -> Region:
-        """Return the box, wider on each side, cut off at the limits.
+        """The box, wider on each side, cut off at the limits.
 
         Args:
             by: on all sides, or float64 (2, d), on the upper ones and on the lower ones.
@@ -95,7 +95,7 @@ class Region:
         return Region(self.centre, np.maximum(self.low - down, limits.low), high)
 
     def drawn(self, words: RandomStream, count: int) -> Floats:
-        """Return points, uniform in the box, float64 (count, d)."""
+        """Points, uniform in the box, float64 (count, d)."""
         shares = words.uniform((count, len(self.centre))).astype(np.float64)
         return np.minimum(self.low + shares * (self.high - self.low), self.high)
 
@@ -109,7 +109,7 @@ class Width(NamedTuple):
     wide: float = 0.05
 
     def at(self, error: float) -> float:
-        """Return the width of the shell."""
+        """The width of the shell."""
         share = min(1.0, max(0.0, (error - self.slow) / (self.fast - self.slow)))
         return self.narrow + share * (self.wide - self.narrow)
 
@@ -148,7 +148,7 @@ class Step(NamedTuple):
 def grow(
     region: Region, errors: Errors, prior: Prior, how: Growth, first: float, words: RandomStream
 ) -> tuple[Region, list[Step]]:
-    """Return the grown region, and what each iteration did.
+    """The grown region, and what each iteration did.
 
     Args:
         region: where it begins, within the limits.
@@ -181,7 +181,7 @@ def grow(
 
 
 def _choice(odds: Floats, count: int, words: RandomStream) -> NDArray[np.int64]:
-    """Return faces, drawn one after the other without replacement in proportion to the odds, int64 (count,)."""
+    """Faces, drawn one after the other without replacement in proportion to the odds, int64 (count,)."""
     left, found = odds.copy(), []
     for word in words.uniform(count):
         sums = left.cumsum()
@@ -191,7 +191,7 @@ def _choice(odds: Floats, count: int, words: RandomStream) -> NDArray[np.int64]:
 
 
 def _shell(region: Region, face: int, width: float, count: int, limits: Limits, words: RandomStream) -> Floats:
-    """Return points beside a face, float64 (count, d): face f < d is the upper one of coordinate f, d + f the lower."""
+    """Points beside a face, float64 (count, d): face f < d is the upper one of coordinate f, d + f the lower."""
     dims = len(region.centre)
     points, axis = region.drawn(words, count), face % dims
     apart = width * words.uniform(count).astype(np.float64)
@@ -203,5 +203,5 @@ def _shell(region: Region, face: int, width: float, count: int, limits: Limits, 
 
 
 def _ended(region: Region, limits: Limits) -> NDArray[np.bool_]:
-    """Return which faces are at a limit, bool (2 d,)."""
+    """Whether each face is at a limit, bool (2 d,)."""
     return np.concatenate([region.high >= limits.high, region.low <= limits.low])

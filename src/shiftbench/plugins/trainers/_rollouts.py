@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
 
 def batch(job: TrainJob, policy: Any, prompts: Prompts, reward: Reward, number: int) -> Batch:
-    """Return the batch of an update, without the groups that tell nothing where they are not kept."""
+    """The batch of an update, without the groups that tell nothing where they are not kept."""
     params, way = job.params, job.params["zero_variance"]
     rng = RandomStream(job.seed, "prompts", job.dataset, f"{number}")
     drawn = prompts.drawn(params["prompts"] * (TRIES if way == "resample" else 1), rng)
@@ -91,7 +91,7 @@ def _rolled(job: TrainJob, policy: Any, samples: list[Sample], reward: Reward, w
 
 
 def _joined(batches: list[Batch], most: int, job: TrainJob) -> Batch:
-    """Return batches as one of `most` responses at most; short responses are filled up behind their end."""
+    """Batches as one of `most` responses at most; short responses are filled up behind their end."""
     if len(batches) == 1:
         return batches[0]
     length = max(one.responses.tokens.shape[1] for one in batches)
@@ -111,7 +111,7 @@ def _joined(batches: list[Batch], most: int, job: TrainJob) -> Batch:
 
 
 def log_probabilities(policy: Any, prompts: torch.Tensor, responses: Responses, temperature: float) -> torch.Tensor:
-    """Return the log-probability of each token of responses as it is sampled, in one pass, (n, t).
+    """The log-probability of each token of responses as it is sampled, in one pass, (n, t).
 
     Args:
         policy: reads the responses.

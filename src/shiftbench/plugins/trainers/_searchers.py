@@ -35,13 +35,13 @@ class Searcher(Protocol):
     """Asks for points and is told errors, in turn."""
 
     def ask(self) -> Floats:
-        """Return the next point, float64 (d,)."""
+        """The next point, float64 (d,)."""
 
     def tell(self, point: Floats, error: float) -> None:
         """Take the error at the point that was asked for last."""
 
     def found(self) -> Floats:
-        """Return where the model errs most, as far as is known, float64 (d,)."""
+        """Point of the largest error so far, float64 (d,)."""
 
 
 class Policy(NamedTuple):
@@ -86,11 +86,11 @@ class Reinforce:
         self.steps = 0
 
     def found(self) -> Floats:
-        """Return the mean."""
+        """The mean."""
         return np.clip(self.layer.sum(axis=0), -self.limit, self.limit)  # type: ignore[no-any-return] # of clip
 
     def ask(self) -> Floats:
-        """Return a point of the Gaussian."""
+        """A point of the Gaussian."""
         noise = self.words.normal(self.layer.shape[1]).astype(np.float64)
         return self.found() + self.how.std * noise
 
@@ -122,7 +122,7 @@ class _Worst:
         self._worst, self._error = np.zeros(dims), -np.inf
 
     def found(self) -> Floats:
-        """Return the point with the largest error, the first of equal ones; before any was told, 0."""
+        """The point with the largest error, the first of equal ones; before any was told, 0."""
         return self._worst.copy()
 
     def _remember(self, point: Floats, error: float) -> None:
@@ -144,7 +144,7 @@ class Random(_Worst):
         self.dims, self.words, self.limit = dims, words, limit
 
     def ask(self) -> Floats:
-        """Return a point of the prior."""
+        """A point of the prior."""
         return np.clip(self.words.normal(self.dims).astype(np.float64), -self.limit, self.limit)
 
     def tell(self, point: Floats, error: float) -> None:
@@ -183,7 +183,7 @@ class CmaEs(_Worst):
         self._errors: list[float] = []
 
     def ask(self) -> Floats:
-        """Return the next point of the generation."""
+        """The next point of the generation."""
         if not self._asked:
             self._asked = [np.asarray(point) for point in self._strategy.ask()]
         return self._asked[len(self._errors)].copy()
@@ -213,7 +213,7 @@ SEARCHERS: dict[str, Callable[..., Searcher]] = {"reinforce": Reinforce, "random
 
 
 def searcher(name: str, dims: int, words: RandomStream, limit: float) -> Searcher:
-    """Return a searcher by its name.
+    """A searcher by its name.
 
     Raises:
         ParamsError: there is none of that name.
@@ -243,7 +243,7 @@ def search(
 
 
 def replayed(one: Searcher, errors: Sequence[float]) -> Searcher:
-    """Return a new searcher after it was told the errors of an earlier one: it goes on where that one stopped."""
+    """A new searcher after it was told the errors of an earlier one: it goes on where that one stopped."""
     for error in errors:
         one.tell(one.ask(), error)
     return one

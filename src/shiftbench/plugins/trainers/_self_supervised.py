@@ -43,7 +43,7 @@ class Prototypes(nn.Module):
         self.lengths = nn.Parameter(torch.ones(count), requires_grad=scaled)
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, count)."""
+        """Logits (n, count)."""
         return (F.normalize(points, dim=1) @ F.normalize(self.directions, dim=1).T) * self.lengths
 
 
@@ -54,7 +54,7 @@ def layers(
     *,
     bias: bool = True,
 ) -> nn.Sequential:
-    """Return linear layers of these widths, with what stands between two of them and after the last."""
+    """Linear layers of these widths, with what stands between two of them and after the last."""
     found: list[nn.Module] = []
     for before, after in zip(widths, widths[1:], strict=False):  # noqa: RUF007
         found += between(before) if found else []
@@ -71,7 +71,7 @@ def _normed(width: int) -> list[nn.Module]:
 
 
 def projector(features: int, options: Mapping[str, Any]) -> nn.Module:
-    """Return a method's projector; options `method`, `hidden`, `projection` and, of dino, `prototypes`."""
+    """A method's projector; options `method`, `hidden`, `projection` and, of dino, `prototypes`."""
     method, hidden, out = options["method"], options["hidden"], options["projection"]
     if method in ("simclr", "ressl"):
         return layers((features, hidden, out), _plain)
@@ -101,7 +101,7 @@ class Encoder(nn.Module):
         self.projector: Any = projector(net.head.in_features, options)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return projections (n, projection), or logits of prototypes (n, prototypes)."""
+        """Projections (n, projection), or logits of prototypes (n, prototypes)."""
         projected: torch.Tensor = self.projector(self.net.features(x))
         return projected
 
@@ -135,7 +135,7 @@ class Learner(nn.Module):
         self.register_buffer("centre", torch.zeros(options["prototypes"]))
 
     def loss(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """Return the loss of a step on two views; before all but the first the target follows."""
+        """The loss of a step on two views; before all but the first the target follows."""
         if self.target is not None and self.step:
             first, last = self.options["momentum"]
             m = _ema.momentum(self.step - 1, self.steps, first, last)
@@ -214,7 +214,7 @@ class Learner(nn.Module):
 
 
 def teacher_temperature(epoch: int, given: tuple[float, float, int]) -> float:
-    """Return DINO's temperature of the teacher in an epoch: from the first to the second over so many epochs.
+    """DINO's temperature of the teacher in an epoch: from the first to the second over so many epochs.
 
     Example:
         >>> [round(teacher_temperature(epoch, (0.04, 0.07, 4)), 2) for epoch in (0, 1, 3, 9)]

@@ -29,7 +29,7 @@ def fit(  # noqa: PLR0913 - a training
     lr: float,
     device: str = "cpu",
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return weight float32 (classes, d) and bias (classes,) after the last epoch, from zeros.
+    """Weight float32 (classes, d) and bias (classes,) after the last epoch, from zeros.
 
     Cross-entropy of a linear head is convex, so that where it begins decides nothing but the first steps.
 

@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, those of the extra images, and the weights to begin with."""
+    """The train and val shards, those of the extra images, and the weights to begin with."""
     found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     if params.get("extra"):
         found.append(refs.shards(params["extra"], "train"))
@@ -39,7 +39,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def begun(job: TrainJob) -> torch.nn.Module:
-    """Return the job's net, with the weights of `start` where it names some."""
+    """The job's net, with the weights of `start` where it names some."""
     net = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
         if ref.kind == "checkpoints":
@@ -48,7 +48,7 @@ def begun(job: TrainJob) -> torch.nn.Module:
 
 
 def extra(job: TrainJob) -> Path | None:
-    """Return the folder of shards of the extra images; None without them.
+    """The folder of shards of the extra images; None without them.
 
     Raises:
         ParamsError: `extra_share` is no share.

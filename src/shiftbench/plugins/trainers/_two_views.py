@@ -37,7 +37,7 @@ Rule = Mapping[str, Any]
 
 
 def rules(views: Sequence[Rule]) -> tuple[Rule, Rule]:
-    """Return the rule of each view, with what it does not say.
+    """The rule of each view, with what it does not say.
 
     Raises:
         ParamsError: neither one rule nor two, or an unknown option.
@@ -52,7 +52,7 @@ def rules(views: Sequence[Rule]) -> tuple[Rule, Rule]:
 
 
 def view(images: torch.Tensor, rng: RandomStream, rule: Rule) -> torch.Tensor:
-    """Return one random view of each image, uint8 (n, 1 or 3, h, w), on the device where they are."""
+    """One random view of each image, uint8 (n, 1 or 3, h, w), on the device where they are."""
     seen = _views.augment(images, rng, rule)
     if rule["blur_share"]:
         met = rng.uniform(len(seen)) < rule["blur_share"]
@@ -68,7 +68,7 @@ def view(images: torch.Tensor, rng: RandomStream, rule: Rule) -> torch.Tensor:
 
 
 def blurred(images: torch.Tensor, deviations: npt.NDArray[np.float32], largest: float) -> torch.Tensor:
-    """Return images, each under a Gaussian of its own; edges are repeated.
+    """Images, each under a Gaussian of its own; edges are repeated.
 
     Args:
         images: uint8 (n, c, h, w).

@@ -37,7 +37,7 @@ TRIES = 10
 def two_views(
     batch: npt.NDArray[np.uint8], rng: RandomStream, options: Mapping[str, Any]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return two random views of each image.
+    """Two random views of each image.
 
     Args:
         batch: uint8 (n, 1 or 3, h, w).
@@ -52,7 +52,7 @@ def two_views(
 
 
 def augment(images: torch.Tensor, rng: RandomStream, options: Mapping[str, Any]) -> torch.Tensor:
-    """Return one random view of each image, uint8 (n, 1 or 3, h, w), on the device where they are."""
+    """One random view of each image, uint8 (n, 1 or 3, h, w), on the device where they are."""
     count = len(images)
     boxes = crops(rng, count, (images.shape[2], images.shape[3]), options["crop"])
     mirrored = (rng.uniform(count) < 0.5) & bool(options["flip"])
@@ -70,7 +70,7 @@ def crops(
     size: tuple[int | npt.NDArray[np.int64], int | npt.NDArray[np.int64]],
     share: tuple[float, float],
 ) -> npt.NDArray[np.int64]:
-    """Return boxes int64 (n, 4): top, left, height, width, each within an image of `size` (of all, or of each).
+    """Boxes int64 (n, 4): top, left, height, width, each within an image of `size` (of all, or of each).
 
     Area and aspect (its logarithm) are uniform; the first of ten draws that fits is taken, else the whole image.
     """
@@ -90,7 +90,7 @@ def crops(
 
 
 def resized(images: torch.Tensor, boxes: npt.NDArray[np.int64], mirrored: npt.NDArray[np.bool_]) -> torch.Tensor:
-    """Return crops at the images' size, float32 in 0..255: bilinear, nothing from outside of a box."""
+    """Crops at the images' size, float32 in 0..255: bilinear, nothing from outside of a box."""
     height, width = images.shape[2:]
     top, left, tall, wide = boxes.T.astype(np.float64)
     down = _positions(top, tall, height)
@@ -105,7 +105,7 @@ def resized(images: torch.Tensor, boxes: npt.NDArray[np.int64], mirrored: npt.ND
 
 
 def _positions(start: npt.NDArray[np.float64], length: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
-    """Return where the `size` pixels of each output lie in the input, float64 (n, size)."""
+    """Input positions of the `size` pixels of each output, float64 (n, size)."""
     inner = (np.arange(size) + 0.5) * length[:, None] / size - 0.5
     placed: npt.NDArray[np.float64] = start[:, None] + np.clip(inner, 0, length[:, None] - 1)
     return placed

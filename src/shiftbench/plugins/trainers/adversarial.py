@@ -30,12 +30,7 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
-
-    Raises:
-        ModelError: the model is given floats, and its file does not say in which range.
-        ParamsError: norm, eps, steps or step is out of range.
-    """
+    """The state dict after the last epoch."""
     adversary = _adversary.Adversary(job.plugin, job.params)
 
     def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:

@@ -33,7 +33,7 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
 
     def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         batch = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
@@ -47,7 +47,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def mix(batch: npt.NDArray[np.uint8], rng: RandomStream, params: Any) -> npt.NDArray[np.float32]:
-    """Return one augmented view of each image (algorithm 1).
+    """One augmented view of each image (algorithm 1).
 
     Args:
         batch: uint8 (n, channels, h, w).

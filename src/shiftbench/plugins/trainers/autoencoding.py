@@ -22,11 +22,7 @@ PARAMS: dict[str, object] = {"epochs": 6, "batch_size": 128, "optimizer": "adamw
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
-
-    Raises:
-        ModelError: the model has no `decode`.
-    """
+    """The state dict after the last epoch."""
     net = _loop.fresh_net(job)
     if not hasattr(net, "decode"):
         raise ModelError(f"model {job.model!r} makes no images of its code; autoencoding needs one")
@@ -34,7 +30,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-    """Return the mean over the batch of the squared error of an image, and the head's cross-entropy."""
+    """The mean over the batch of the squared error of an image, and the head's cross-entropy."""
     seen = _loop.tensor(batch, net).float()
     code = net.features(seen)
     error: torch.Tensor = ((net.decode(code) - seen) / 255).square().flatten(1).sum(1).mean()

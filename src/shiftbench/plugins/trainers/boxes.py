@@ -51,17 +51,12 @@ Images = list[Sample] | shards.Lookup
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, those of the extra images, and the weights to begin with."""
+    """The train and val shards, those of the extra images, and the weights to begin with."""
     return _steps.needs(params)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
-
-    Raises:
-        ModelError: the model is no detector that can be trained.
-        ParamsError: an option outside what is allowed.
-    """
+    """The state dict after the last step."""
     params = job.params
     if params["augmentation"] not in AUGMENTATIONS:
         raise ParamsError(
@@ -109,12 +104,12 @@ def _prepared(job: TrainJob, samples: Sequence[Sample]) -> tuple[Pixels, list[Tr
 
 
 def _first(samples: Images, count: int) -> Images:
-    """Return the first so many images, in memory; 0: all as they are."""
+    """The first so many images, in memory; 0: all as they are."""
     return [samples[at] for at in range(min(count, len(samples)))] if count else samples
 
 
 def _split(job: TrainJob, split: str) -> Images:
-    """Return the images of a split of the dataset."""
+    """The images of a split of the dataset."""
     if job.params["in_memory"]:
         return job.samples(split)
     return next(
@@ -125,7 +120,7 @@ def _split(job: TrainJob, split: str) -> Images:
 
 
 def _extra(job: TrainJob) -> Images:
-    """Return the images of the other dataset; none without it."""
+    """The images of the other dataset; none without it."""
     folder = _steps.extra(job)
     if folder is None:
         return []
@@ -140,7 +135,7 @@ def _extra(job: TrainJob) -> Images:
 def augmented(
     images: Pixels, truths: Sequence[Truth], rng: RandomStream, params: Mapping[str, Any]
 ) -> tuple[Pixels, list[Truth]]:
-    """Return images uint8 (n, 3, h, w), every second one mirrored with its boxes, recoloured as `augmentation` says.
+    """Images uint8 (n, 3, h, w), every second one mirrored with its boxes, recoloured as `augmentation` says.
 
     `jitter` multiplies each channel by 0.6 to 1.4; `edge_mix` blends with the negative of the edges by 0 to 1.
     """
@@ -165,7 +160,7 @@ def _mirror(boxes: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def edges(images: Pixels) -> npt.NDArray[np.float32]:
-    """Return dark edges on white, float32 (n, 3, h, w), of the mean of the channels: 255 less 4 times the gradient."""
+    """Dark edges on white, float32 (n, 3, h, w), of the mean of the channels: 255 less 4 times the gradient."""
     grey = images.astype(np.float32).mean(axis=1)
     steps = np.zeros_like(grey)
     steps[:, :, 1:] += np.abs(np.diff(grey, axis=2))

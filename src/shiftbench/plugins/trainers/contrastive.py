@@ -38,16 +38,12 @@ READS_SOURCES = True  # the text tower's
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards; the text tower's originals are the model's `needs`."""
+    """The train and val shards; the text tower's originals are the model's `needs`."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
-
-    Raises:
-        ModelError: the model has no text tower.
-    """
+    """The state dict after the last epoch."""
     if not hasattr(job.plugin, "texts"):
         raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
     net: Any = _loop.fresh_net(job)

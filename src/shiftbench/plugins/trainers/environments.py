@@ -75,22 +75,17 @@ State = dict[str, torch.Tensor]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights to begin with."""
+    """The train and val shards, and the weights to begin with."""
     return _steps.needs(params)
 
 
 def train(job: TrainJob) -> State:
-    """Return the state dict that `keep` says.
-
-    Raises:
-        ParamsError: an option that is none of those known.
-        DataError: a sample without environment.
-    """
+    """The state dict that `keep` says."""
     return fitted(job, _steps.begun(job), _environments.read(job))
 
 
 def fitted(job: TrainJob, net: nn.Module, envs: Environments, purpose: str = "order") -> State:
-    """Return the state of a net after the job's steps on environments.
+    """The state of a net after the job's steps on environments.
 
     Args:
         job: its options are those above.
@@ -160,7 +155,7 @@ class Seen:
         self._features: torch.Tensor | None = None
 
     def __call__(self, batch: Batch) -> list[Environment]:
-        """Return an environment for each part of a batch; the net sees all of them together."""
+        """An environment for each part of a batch; the net sees all of them together."""
         if self._inputs is None or not self.whole:
             self._inputs = torch.cat([part.inputs for part in batch])
             self._features = None
@@ -199,7 +194,7 @@ class Loss:
         self._last: tuple[Sequence[str], torch.Tensor, torch.Tensor | None] = ((), torch.zeros(0), None)
 
     def __call__(self, names: Sequence[str], envs: Sequence[Environment], step: int) -> torch.Tensor:
-        """Return the loss; `step` counts from 0."""
+        """The loss; `step` counts from 0."""
         params, risks = self.params, torch.stack([env.risk() for env in envs])
         self._last = names, risks.detach(), None
         l2 = params["l2"] * sum(parameter.square().sum() for parameter in self.decayed)
@@ -217,7 +212,7 @@ class Loss:
         return loss / params["after_warmup"] if 0 < params["warmup"] <= step else loss
 
     def last(self) -> dict[str, float]:
-        """Return the risk of each environment (`risk_NAME`) and the penalty, of the last step."""
+        """The risk of each environment (`risk_NAME`) and the penalty, of the last step."""
         names, risks, penalty = self._last
         found = {f"risk_{name}": risk for name, risk in zip(names, risks.tolist(), strict=True)}
         return found if penalty is None else {**found, "penalty": penalty.item()}
@@ -279,5 +274,5 @@ class Kept:
             self.best = value, {name: one.clone() for name, one in net.state_dict().items()}
 
     def state(self, net: nn.Module) -> State:
-        """Return what is kept."""
+        """Tensors that are kept."""
         return dict(net.state_dict()) if self.best is None else self.best[1]

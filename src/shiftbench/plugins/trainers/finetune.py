@@ -42,17 +42,13 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the probed weights of the same seed, and the train and val shards."""
+    """The probed weights of the same seed, and the train and val shards."""
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     return [start, *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch.
-
-    Raises:
-        ModelError: the model is a black box.
-    """
+    """The state dict after the last epoch."""
     net = begin(job)
     freeze(net, job.params["trained"])
 
@@ -64,7 +60,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def begin(job: TrainJob) -> nn.Module:
-    """Return the job's net with the weights that it starts from.
+    """The job's net with the weights that it starts from.
 
     Raises:
         ModelError: the model is a black box.
@@ -78,7 +74,7 @@ def begin(job: TrainJob) -> nn.Module:
 
 
 def mode(statistics: str) -> Callable[[nn.Module], object]:
-    """Return what puts a net in training mode, its running statistics `kept` or `learnt`.
+    """Function that puts a network in training mode, with its running statistics `kept` or `learnt`.
 
     Raises:
         ParamsError: another word.

@@ -26,16 +26,12 @@ READS_SOURCES = True  # the model's own `needs`
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: what the model needs is added by the plan."""
+    """Nothing: what the model needs is added by the plan."""
     return []
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return a state dict, or the fingerprint of a black box.
-
-    Raises:
-        ModelError: the file is missing or does not fit, or nothing says where the model is.
-    """
+    """A state dict, or the fingerprint of a black box."""
     if job.params["path"]:
         return _from_file(job, Path(job.params["path"]))
     if hasattr(job.plugin, "pretrained"):

@@ -18,7 +18,7 @@ needs = _grpo.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last update."""
+    """The state dict after the last update."""
     params = job.params
 
     def reward(rollout: Rollout) -> dict[str, np.ndarray]:
@@ -29,6 +29,6 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def correct(rollout: Rollout) -> np.ndarray:
-    """Return which responses are right, bool (n,)."""
+    """Whether each response is correct, bool (n,)."""
     pairs = zip(rollout.texts, rollout.samples, strict=True)
     return np.array([graders.correct(text, sample.fields["meta"]) for text, sample in pairs])

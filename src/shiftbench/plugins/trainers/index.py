@@ -19,16 +19,12 @@ READS_SOURCES = True  # the encoder's
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the collections are what the model needs."""
+    """Nothing: the collections are what the model needs."""
     return []
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `documents.COLLECTION`, their number, and the model's own tensors.
-
-    Raises:
-        ParamsError: the model names no collection.
-    """
+    """`documents.COLLECTION`, their number, and the model's own tensors."""
     known = Collections(job.inputs, job.model_params)
     sizes = {f"documents.{name}": torch.tensor([len(known[name].ids)]) for name in known.names()}
     if not hasattr(job.plugin, "index"):

@@ -50,24 +50,19 @@ Head = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the pretrained weights, and the train and val shards."""
+    """The pretrained weights, and the train and val shards."""
     return [start_of(params), *(refs.shards(params["dataset"], split) for split in ("train", "val"))]
 
 
 def start_of(params: Mapping[str, Any]) -> Ref:
-    """Return the weights that are probed."""
+    """The weights that are probed."""
     seed = params["seed"] if params["same_seed"] else 0
     learnt_from = str(params["learnt_from"]).format(dataset=params["dataset"])
     return refs.checkpoint(learnt_from, params["model"], params["start"], seed)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the pretrained state dict with a new head (a black box: the head alone).
-
-    Raises:
-        ModelError: the model gives no features, or a split is empty.
-        ParamsError: no such solver, or the grid `c` is empty.
-    """
+    """The pretrained state dict with a new head (a black box: the head alone)."""
     if job.params["solver"] not in SOLVERS:
         raise ParamsError(f"linear_probe: solver is {job.params['solver']!r}; {near(job.params['solver'], SOLVERS)}")
     if not job.params["c"]:
@@ -94,7 +89,7 @@ def _solved(job: TrainJob, known: Rows, held: Rows) -> Head:
 
 
 def _descended(job: TrainJob, known: Rows, _held: Rows) -> Head:
-    """Return the head after the last epoch; val is looked at by nobody."""
+    """The head after the last epoch; val is looked at by nobody."""
     params = job.params
     words = (job.seed, job.trainer, job.dataset)
     return _sgd_head.fit(
@@ -104,7 +99,7 @@ def _descended(job: TrainJob, known: Rows, _held: Rows) -> Head:
 
 
 def features(job: TrainJob, predictor: nets.Predictor, split: str) -> Rows:
-    """Return features (n, d) and labels (n,) of a split; its images are read a batch at a time."""
+    """Features (n, d) and labels (n,) of a split; its images are read a batch at a time."""
     parts: list[Any] = []
     labels: list[int] = []
     samples = shards.read(job.folder(split)) if job.folder else job.samples(split)

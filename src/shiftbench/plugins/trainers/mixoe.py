@@ -50,7 +50,7 @@ class Recipe:
 
 
 def recipe(params: Mapping[str, Any]) -> Recipe:
-    """Return the preset with the options that are given laid over it.
+    """The preset with the options that are given laid over it.
 
     Raises:
         ParamsError: no such preset or mix.
@@ -67,7 +67,7 @@ def recipe(params: Mapping[str, Any]) -> Recipe:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
     outliers, chosen, shares = _outliers.load(job), recipe(job.params), []
     shift, flip = job.params["shift"], job.params["flip"]
 
@@ -84,7 +84,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def mix(images: torch.Tensor, outliers: torch.Tensor, rng: RandomStream, chosen: Recipe) -> tuple[torch.Tensor, float]:
-    """Return the mixed images, and the share of the ID images in them.
+    """The mixed images, and the share of the ID images in them.
 
     Args:
         images: (n, channels, height, width).
@@ -102,7 +102,7 @@ def mix(images: torch.Tensor, outliers: torch.Tensor, rng: RandomStream, chosen:
 def objective(
     known: torch.Tensor, mixed: torch.Tensor, labels: torch.Tensor, share: float, weight: float
 ) -> torch.Tensor:
-    """Return cross-entropy of ID images plus `weight` x soft cross-entropy of mixed ones.
+    """Cross-entropy of ID images plus `weight` x soft cross-entropy of mixed ones.
 
     Args:
         known: logits of the ID images, (n, classes).

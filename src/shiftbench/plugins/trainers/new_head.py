@@ -23,16 +23,12 @@ PARAMS: dict[str, object] = {"learnt_from": "imagenet", "start": "pretrained"}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the pretrained weights."""
+    """The pretrained weights."""
     return [refs.checkpoint(params["learnt_from"], params["model"], params["start"], 0)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the pretrained state dict with the head of a fresh net.
-
-    Raises:
-        ModelError: the model is a black box, or of another architecture than the weights.
-    """
+    """The pretrained state dict with the head of a fresh net."""
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box; its head cannot be made anew")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]

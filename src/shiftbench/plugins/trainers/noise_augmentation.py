@@ -31,11 +31,7 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch; `sigma` is a share of white.
-
-    Raises:
-        ModelError: the model is given floats, and its file does not say in which range.
-    """
+    """The state dict after the last epoch; `sigma` is a share of white."""
 
     def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
@@ -48,7 +44,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def noise(batch: npt.NDArray[Any], rng: RandomStream, sigma: Any) -> npt.NDArray[np.float32]:
-    """Return the images with normal noise of a deviation uniform in 0 to sigma each, float32, not clipped."""
+    """The images with normal noise of a deviation uniform in 0 to sigma each, float32, not clipped."""
     each = rng.uniform((len(batch),) + (1,) * (batch.ndim - 1))
     noisy: npt.NDArray[np.float32] = batch + each * sigma * rng.normal(batch.shape)
     return noisy.astype(np.float32)

@@ -67,17 +67,12 @@ class Batch(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, those of the extra persons, and the weights to begin with."""
+    """The train and val shards, those of the extra persons, and the weights to begin with."""
     return _steps.needs(params)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
-
-    Raises:
-        ModelError: the model has no heatmaps, or should reconstruct and cannot.
-        ParamsError: an option outside what is allowed.
-    """
+    """The state dict after the last step."""
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be trained on joints")
     net: Any = _steps.begun(job)
@@ -105,7 +100,7 @@ def _drawn(job: TrainJob, net: Any, device: torch.device) -> Iterator[Batch]:
 
 
 def loss(net: Any, batch: Batch, reconstruction: float) -> torch.Tensor:
-    """Return the loss of a batch: that of the heatmaps, and `reconstruction` times that of the latents."""
+    """The loss of a batch: that of the heatmaps, and `reconstruction` times that of the latents."""
     apart = (net.heatmaps(batch.seen) - batch.maps) ** 2
     value: torch.Tensor = (apart * batch.weights[..., None, None]).mean()
     if reconstruction:
@@ -126,7 +121,7 @@ def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
 
 
 def people(samples: Sequence[Sample]) -> list[Person]:
-    """Return each person of some samples that has a labelled joint and is no crowd."""
+    """Each person of some samples that has a labelled joint and is no crowd."""
     return [
         (sample, pose)
         for sample in samples
@@ -147,7 +142,7 @@ def _batches(job: TrainJob) -> Iterator[list[Person]]:
 def batch_of(
     net: Any, persons: Sequence[Person], job: TrainJob, rng: RandomStream | None, device: torch.device
 ) -> Batch:
-    """Return a batch of persons; `rng` draws what is changed in each, None: nothing is."""
+    """A batch of persons; `rng` draws what is changed in each, None: nothing is."""
     names, middle = job.plugin.names(job.model_params), job.model_params["middle"]
     found: list[tuple[Any, ...]] = []
     for sample, pose in persons:
@@ -195,7 +190,7 @@ def _recoloured(image: Pixels, words: Sequence[float], jitter: float) -> Pixels:
 
 
 def _damaged(image: Pixels, words: Sequence[float], *, hole: bool) -> Pixels:
-    """Return an image blurred or smoothed, seldom, and with a hole."""
+    """An image blurred or smoothed, seldom, and with a hole."""
     found: Any = image
     if words[8] < 0.1:
         found = cv2.blur(found, (3, 3))

@@ -64,7 +64,7 @@ TRAINED = ("encoder", "all")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights to begin with, their records on the target, its shards, those held out, and val."""
+    """The weights to begin with, their records on the target, its shards, those held out, and val."""
     split = params["split"]
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     found = [
@@ -77,13 +77,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch; `kept`, `pseudo_loss` and `val_accuracy` are logged.
-
-    Raises:
-        DataError: the target has samples of a set that is held out, or none above the confidence.
-        ModelError: the model is a black box.
-        ParamsError: `trained` or `statistics` is another word.
-    """
+    """The state dict after the last epoch; `kept`, `pseudo_loss` and `val_accuracy` are logged."""
     mode = finetune.mode(job.params["statistics"])
     net = finetune.begin(job)
     if job.params["trained"] not in TRAINED:
@@ -98,7 +92,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
-    """Return which of the target's samples are learnt from, int64 (n,), and the pseudo-labels of all, int64 (N,).
+    """Positions of the target's samples to learn from, int64 (n,), and the pseudo-labels of all, int64 (N,).
 
     Raises:
         DataError: none is as confident as asked, the records are not of the target, or some of it are held out.
@@ -120,7 +114,7 @@ def labelled(job: TrainJob) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
 
 
 def classes(job: TrainJob, folder: Path) -> npt.NDArray[np.int64]:
-    """Return the classes of the model that the target has, ascending, int64 (A,)."""
+    """The classes of the model that the target has, ascending, int64 (A,)."""
     own = tuple(shards.manifest(folder)["classes"])
     return LabelSpace(tuple(job.classes), own).allowed.astype(np.int64)
 
@@ -146,12 +140,12 @@ def refuse_held_out(job: TrainJob, keys: set[str]) -> None:
 
 
 def _kept_apart(start: Ref, name: str, split: str) -> Ref:
-    """Return the records that hold the keys of a set that is held out."""
+    """The records that hold the keys of a set that is held out."""
     return refs.records(start, "plain", f"{name}/{split}/identity", "0")
 
 
 def _target(start: Ref, params: Mapping[str, Any], dataset: str) -> tuple[Ref, Ref]:
-    """Return what a method said of the target, and the target's images."""
+    """A method's records of the target, and the target's images."""
     name, split, shift = params["target"] or dataset, params["split"], params["shift"]
     step = refs.number(params["severity"])
     said = refs.records(start, params["method"], f"{name}/{split}/{shift}", step)
@@ -163,12 +157,12 @@ def _start(job: TrainJob) -> Ref:
 
 
 def _folder(job: TrainJob, images: Ref) -> Path:
-    """Return where shards lie, which may be those that are not passed on."""
+    """Folder of shards, which may be those that are not passed on."""
     return next(path.parent for ref, path in job.inputs.items() if (ref.kind, ref.name) == (images.kind, images.name))
 
 
 def rate(step: int, steps: int, floor: float) -> float:
-    """Return the rate at a step, as a share of the highest: a cosine from 1 down to `floor`.
+    """The rate at a step, as a share of the highest: a cosine from 1 down to `floor`.
 
     Example:
         >>> [round(rate(step, 4, 0.1), 3) for step in range(5)]

@@ -17,10 +17,10 @@ PARAMS: dict[str, object] = {}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: no image is looked at."""
+    """Nothing: no image is looked at."""
     return []
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of a fresh net."""
+    """The state dict of a fresh net."""
     return dict(_loop.fresh_net(job).state_dict())

@@ -33,16 +33,12 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the net."""
+    """The weights of the net."""
     return [linear_probe.start_of(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the net's state dict under the released head.
-
-    Raises:
-        ModelError: the file holds other tensors, or does not fit the classes or the net.
-    """
+    """The net's state dict under the released head."""
     file = Path(job.params["path"])
     found = nets.read_state(file)
     names = [job.params["weight"], job.params["bias"]]

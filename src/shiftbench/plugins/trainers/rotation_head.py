@@ -38,23 +38,23 @@ class Turned(nn.Module):
         self.turns = nn.Linear(net.get_submodule("head").in_features, TURNS)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the net's logits."""
+        """The net's logits."""
         logits: torch.Tensor = self.net(x)
         return logits
 
     def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the logits of x, and those of the turns of x at all four, in the order of `turned`."""
+        """The logits of x, and those of the turns of x at all four, in the order of `turned`."""
         features = self.net.features(turned(x))  # type: ignore[operator]
         return self.net.head(features[: len(x)]), self.turns(features)  # type: ignore[operator]
 
 
 def turned(images: torch.Tensor) -> torch.Tensor:
-    """Return the images (n, c, side, side) turned by 0, 90, 180 and 270 degrees, (4 n, c, side, side)."""
+    """The images (n, c, side, side) turned by 0, 90, 180 and 270 degrees, (4 n, c, side, side)."""
     return torch.cat([torch.rot90(images, turns, (-2, -1)) for turns in range(TURNS)])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the net after the last epoch, without the second head."""
+    """The state dict of the net after the last epoch, without the second head."""
     start = finetune.begin(job)
     torch.manual_seed(rng.derive(job.seed, job.model, "turns"))
     net = Turned(start)

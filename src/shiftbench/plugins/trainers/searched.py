@@ -37,25 +37,19 @@ PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "bat
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the candidates, ID val and validation OOD."""
+    """The candidates, ID val and validation OOD."""
     candidates = [refs.checkpoint(params["dataset"], params["model"], name, params["seed"]) for name in params["among"]]
     sets = [params["dataset"], *params["val_ood"]]
     return [*candidates, *(refs.shards(name, "val") for name in sets)]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the detector that tells the sets apart."""
+    """The detector that tells the sets apart."""
     return [("detectors", params["detector"])]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the best candidate.
-
-    Raises:
-        ParamsError: no candidates or no sets, or a detector that needs more than logits.
-        ModelError: the model is a black box.
-        DataError: a set is empty.
-    """
+    """The state dict of the best candidate."""
     detector = _detector(job)
     files = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     sets = {ref.parts[0]: _samples(path) for ref, path in job.inputs.items() if ref.kind == "shards"}
@@ -90,7 +84,7 @@ def _samples(manifest: Path) -> list[Sample]:
 
 
 def _separation(job: TrainJob, detector: Any, weights: Path, inside: list[Sample], sets: list[list[Sample]]) -> float:
-    """Return the mean over the OOD sets of the AUROC against ID val."""
+    """The mean over the OOD sets of the AUROC against ID val."""
     net: torch.nn.Module = job.plugin.build(job.model_params, len(job.classes))
     nets.load_into(net, nets.read_state(weights), weights)
     predictor = nets.TorchPredictor(net, job.plugin, job.model_params, job.device)

@@ -75,11 +75,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights to begin with.
-
-    Raises:
-        ParamsError: one of `learnt_from` and `start` is given alone.
-    """
+    """The train and val shards, and the weights to begin with."""
     found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     learnt_from, start = params["learnt_from"], params["start"]
     if bool(learnt_from) != bool(start):
@@ -88,11 +84,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch, without what was learnt besides.
-
-    Raises:
-        ParamsError: no such method, or views that are none.
-    """
+    """The state dict after the last epoch, without what was learnt besides."""
     rules = _two_views.rules(job.params["views"])
     per_epoch = -(-_loop.count(job, "train") // job.params["batch_size"])
     learner = Learner(begun(job), job.params, job.params["epochs"] * per_epoch, per_epoch)
@@ -127,7 +119,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def begun(job: TrainJob) -> torch.nn.Module:
-    """Return the job's net, with the weights of `start`, but for their head, where it names some."""
+    """The job's net, with the weights of `start`, but for their head, where it names some."""
     net = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
         if ref.kind == "checkpoints":
@@ -137,7 +129,7 @@ def begun(job: TrainJob) -> torch.nn.Module:
 
 
 def spread(points: torch.Tensor) -> float:
-    """Return how far points of length 1, (n, d), are from one point: 0 where all are it, about 1 all over the sphere.
+    """Spread of points of length 1, (n, d): 0 if all are one point, about 1 if they cover the sphere.
 
     Example:
         >>> spread(torch.tensor([[1.0, 0.0], [1.0, 0.0]]))

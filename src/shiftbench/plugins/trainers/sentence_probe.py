@@ -24,17 +24,12 @@ PARAMS: dict[str, object] = {"c": [0.1, 1.0, 10.0], "most": None}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards; the encoder is the model's need, and added by the plan."""
+    """The train and val shards; the encoder is the model's need, and added by the plan."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `head.weight` float32 (classes, 384) and `head.bias`.
-
-    Raises:
-        ModelError: the model is not `minilm`.
-        ParamsError: the grid `c` is empty.
-    """
+    """`head.weight` float32 (classes, 384) and `head.bias`."""
     source = refs.sources(_sentences.SOURCE)
     if source not in job.inputs:
         raise ModelError(f"sentence_probe trains the model `minilm`, not {job.model!r}")

@@ -37,12 +37,7 @@ AT_ONCE = 256
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
-
-    Raises:
-        ModelError: the model does not write token by token.
-        DataError: a sample has no completions.
-    """
+    """The state dict after the last step."""
     if not hasattr(job.plugin, "closing"):
         raise ModelError(f"sft trains models that write token by token; {job.model!r} is none")
     params, prompts = job.params, Prompts(job)
@@ -78,7 +73,7 @@ def _of(sample: Sample) -> list[str]:
 
 
 def _loss(job: TrainJob, net: Any, samples: list[Sample], texts: list[str]) -> torch.Tensor:
-    """Return the mean cross-entropy over the tokens of texts, their ends included."""
+    """The mean cross-entropy over the tokens of texts, their ends included."""
     model, options = job.plugin, job.model_params
     device = next(net.parameters()).device
     rows = [[*model.encoded(text, options), model.end(options)] for text in texts]
@@ -92,7 +87,7 @@ def _loss(job: TrainJob, net: Any, samples: list[Sample], texts: list[str]) -> t
 
 @torch.no_grad()
 def _on_val(job: TrainJob, net: Any) -> float:
-    """Return the mean over all completions of val of their loss; NaN where there are none."""
+    """The mean over all completions of val of their loss; NaN where there are none."""
     samples, total, count = job.samples("val"), 0.0, 0
     for places in job.plugin.of_one_length(samples, job.model_params):
         pairs = [(samples[at], text) for at in places for text in _of(samples[at])]

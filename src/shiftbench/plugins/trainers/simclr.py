@@ -35,7 +35,7 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch, without the projection."""
+    """The state dict after the last epoch, without the projection."""
     net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
 
     def both(net: nn.Module, batch: npt.NDArray[Any], rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor]:

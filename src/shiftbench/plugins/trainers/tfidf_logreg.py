@@ -16,11 +16,7 @@ PARAMS: dict[str, object] = {"c": 5.0}
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `idf` float64 (columns,), `head.weight` (classes, columns) and `head.bias` float64.
-
-    Raises:
-        ModelError: the model is not `tfidf`.
-    """
+    """`idf` float64 (columns,), `head.weight` (classes, columns) and `head.bias` float64."""
     if "columns" not in job.model_params:
         raise ModelError(f"tfidf_logreg trains the model `tfidf`, not {job.model!r}")
     columns, ngrams = job.model_params["columns"], job.model_params["ngrams"]

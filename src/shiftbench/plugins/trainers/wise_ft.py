@@ -28,17 +28,13 @@ PARAMS: dict[str, object] = {"start": "zero_shot", "tuned": "finetune", "a": 0.5
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights at both ends."""
+    """The weights at both ends."""
     found = [_interpolation.named(params[end], params) for end in ("start", "tuned")]
     return list(dict.fromkeys(found))
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the mixture.
-
-    Raises:
-        ModelError: the ends are of two architectures, or of other running statistics.
-    """
+    """The mixture."""
     context = {**job.params, "dataset": job.dataset, "model": job.model, "seed": job.seed}
     files = {ref.name: path for ref, path in job.inputs.items() if ref.kind == "checkpoints"}
     first, second = (

@@ -40,18 +40,13 @@ READS_SOURCES = True  # the text tower's
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the dual encoder."""
+    """The weights of the dual encoder."""
     seed = params["seed"] if params["same_seed"] else 0
     return [refs.checkpoint(params["learnt_from"], params["model"], params["start"], seed)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the dual encoder's state dict under a head made of names.
-
-    Raises:
-        ModelError: the model has no text tower, or no curated names of these classes.
-        ParamsError: `names` is neither, or `template` is no prompt and no set of prompts.
-    """
+    """The dual encoder's state dict under a head made of names."""
     if job.params["names"] not in NAMES:
         raise ParamsError(f"zero_shot: names is {job.params['names']!r}; {near(job.params['names'], NAMES)}")
     if not hasattr(job.plugin, "texts"):
@@ -68,7 +63,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def _told(job: TrainJob, net: Any, classes: Sequence[str]) -> torch.Tensor:
-    """Return the text tower's vectors of the names, (classes, d): of one prompt, or means of directions of several."""
+    """The text tower's vectors of the names, (classes, d): of one prompt, or means of directions of several."""
     each: list[torch.Tensor] = [
         job.plugin.texts(net, _pairs.prompts(classes, template), job.model_params, job.inputs)
         for template in _templates.of(job.params["template"])
