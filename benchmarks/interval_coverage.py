@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from shiftbench.plugins.metrics import ece
+from shiftbench.plugins.metrics.probabilities import ece
 from shiftbench.statistics import bootstrap, claims, expressions, intervals, thresholds
 from shiftbench.statistics.contributions import Contributions, weighted
 from shiftbench.statistics.statements import Claim

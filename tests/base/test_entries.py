@@ -45,10 +45,11 @@ def write(home: Path, family: str, **entries: Any) -> None:
 def test_each_of_ours_is_a_file_but_for_its_options(family: str, name: str) -> None:
     found = registry.find(family, name)
     written = yaml.safe_load((registry.PACKAGE / "plugins" / family / "entries.yaml").read_text())[name]
-    file = registry.PACKAGE / "plugins" / family / f"{written['use']}.py"
-    assert registry.file(family, name) == file == Path(str(found.__file__))
+    where = registry.locate(family, name)
+    assert where.file == registry.file(family, name) == Path(str(found.__file__))
+    assert written["use"] == (where.name or where.file.stem)
     assert name in registry.names(family)
-    assert not file.with_stem(name).exists()
+    assert not where.file.with_stem(name).exists()
     options = {key: value for key, value in written.items() if key not in ("about", "use")}
     assert options.items() <= found.PARAMS.items()
     assert (found.__doc__ or "").startswith(written["about"].strip())

@@ -13,7 +13,7 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.data import boxes, shards, splits
 from shiftbench.plugins.datasets import pooled
-from shiftbench.plugins.metrics import accuracy_drop_relative
+from shiftbench.plugins.metrics.severity import accuracy_drop_relative
 from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.rwds.datasets import _tiles, _zones, rwds, zone_scenes

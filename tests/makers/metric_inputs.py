@@ -12,6 +12,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows
+from shiftbench.statistics.thresholds import Sides
 
 N = 300
 CLASSES = tuple("abcde")
@@ -115,7 +116,7 @@ def scores() -> tuple[np.ndarray, np.ndarray]:
 
 def detect(metric: ModuleType, inside: np.ndarray, outside: np.ndarray, *weights: np.ndarray) -> np.ndarray:
     sides = weights or [np.ones((len(side), 1), dtype=np.uint8) for side in (inside, outside)]
-    found: np.ndarray = metric.compute(inside, outside, *sides, **metric.PARAMS)
+    found: np.ndarray = metric.compute(Sides.of_ood(inside, outside, *sides), **metric.PARAMS)
     return found
 
 

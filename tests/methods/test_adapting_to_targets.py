@@ -12,7 +12,7 @@ from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
-from shiftbench.plugins.losses import generalised_cross_entropy
+from shiftbench.plugins.losses.classification import generalised_cross_entropy
 from shiftbench.plugins.methods import _targets, bn_adapt
 
 
@@ -70,7 +70,7 @@ def test_robust_cross_entropy_is_of_the_predicted_class() -> None:
     largest = logits.softmax(1).amax(1)
     for q in (0.8, 1.0):
         expected = ((1 - largest**q) / q).mean()
-        torch.testing.assert_close(generalised_cross_entropy.loss(logits, q), expected)
+        torch.testing.assert_close(generalised_cross_entropy(logits, q), expected)
 
 
 def test_a_net_without_batch_normalisation_is_refused() -> None:

@@ -133,7 +133,7 @@ def test_the_search_by_ece_is_brute_force() -> None:
 
 
 def _metric(table: pa.Table) -> float:
-    from shiftbench.plugins.metrics import ece
+    from shiftbench.plugins.metrics.probabilities import ece
     from shiftbench.statistics.contributions import weighted
     from shiftbench.statistics.rows import Rows as Columns
 

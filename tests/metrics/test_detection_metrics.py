@@ -9,6 +9,7 @@ from sklearn import metrics as peer
 from makers.metric_inputs import aupr, detect, fpr, poisson, scores
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
+from shiftbench.statistics.thresholds import Sides
 
 # Ties, the same scores on both sides, constant scores, one sample a side, fewer samples than a twentieth needs.
 SETS = (
@@ -63,7 +64,7 @@ def test_rules_of_the_false_positive_rate(rule: Any) -> None:
         for draw in range(20):
             some, others = (np.repeat(side, w[:, draw]) for side, w in zip((inside, outside), weights, strict=True))
             for name, sides in (("fpr95", (others, some)), ("fpr95_idpos", (-some, -others))):
-                found = registry.find("metrics", name).compute(inside, outside, *weights, **options)
+                found = registry.find("metrics", name).compute(Sides.of_ood(inside, outside, *weights), **options)
                 expected = rule(*sides) if len(some) and len(others) else np.nan
                 assert found[draw] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
@@ -72,16 +73,16 @@ def test_rules_are_checked() -> None:
     metric = registry.find("metrics", "fpr95")
     ones = np.ones((3, 1), dtype=np.uint8)
     with pytest.raises(ParamsError, match="'neerest' .did you mean nearest"):
-        metric.compute(np.ones(3), np.ones(3), ones, ones, rule="neerest")
+        metric.compute(Sides.of_ood(np.ones(3), np.ones(3), ones, ones), rule="neerest")
     with pytest.raises(ParamsError, match="tpr: expected a rate in"):
-        metric.compute(np.ones(3), np.ones(3), ones, ones, tpr=95)
+        metric.compute(Sides.of_ood(np.ones(3), np.ones(3), ones, ones), tpr=95)
 
 
 def test_false_positive_rates_of_twenty_samples_by_hand() -> None:
     inside, outside = np.array([0.0, 1, 2, 3, 4, 5, 6, 7, 8, 20]), np.arange(3.0, 23.0, 2)
     found = {
         (name, rule): registry.find("metrics", name).compute(
-            inside, outside, *[np.ones((10, 1), dtype=np.uint8)] * 2, tpr=tpr, rule=rule
+            Sides.of_ood(inside, outside, *[np.ones((10, 1), dtype=np.uint8)] * 2), tpr=tpr, rule=rule
         )[0]
         for name in ("fpr95", "fpr95_idpos")
         for rule, tpr in (("first", 0.95), ("nearest", 0.84), ("percentile", 0.95))

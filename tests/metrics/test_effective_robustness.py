@@ -73,7 +73,7 @@ def test_one_severity_of_several() -> None:
 
 
 def test_the_rank_of_severity() -> None:
-    from shiftbench.plugins.metrics import severity_rank
+    from shiftbench.plugins.metrics.severity import severity_rank
 
     rows = both("coco/a", 0.4, 0.1)
     rows += [row("coco/a", value, "cartoon", level) for level, value in ((1.0, 0.3), (3.0, 0.35))]

@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn import metrics as peer
 
 from makers.metric_inputs import poisson, records
-from shiftbench.plugins.metrics import macro_auroc
+from shiftbench.plugins.metrics.classification import macro_auroc
 from shiftbench.statistics.rows import Rows
 
 

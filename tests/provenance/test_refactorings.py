@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from makers import refactorings
+from shiftbench.base.registry import Location
 from shiftbench.provenance import code_digest, source_facts
 
 STEPS = 60
@@ -18,7 +19,7 @@ PLUGINS = (
     "train trainers/grpo",
     "evaluate methods/bn_adapt",
     "score detectors/gram",
-    "aggregate metrics/auroc",
+    "aggregate metrics/ood_detection:auroc",
 )
 
 
@@ -35,13 +36,18 @@ def recipes(home: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for name in PLUGINS:
         stage, _, plugin = name.partition(" ")
-        roots = [home / f"workflow/stages/{stage}.py", home / f"plugins/{plugin}.py"]
+        roots = [home / f"workflow/stages/{stage}.py", root(home, plugin)]
         found[name] = code_digest.of(roots).recipe()
     return found
 
 
+def root(home: Path, plugin: str) -> Location:
+    file, _, function = plugin.partition(":")
+    return Location(home / f"plugins/{file}.py", function)
+
+
 def reached(home: Path) -> list[Path]:
-    tables = (code_digest.of([home / f"plugins/{name.partition(' ')[2]}.py"]).table for name in PLUGINS)
+    tables = (code_digest.of([root(home, name.partition(" ")[2])]).table for name in PLUGINS)
     names = {name for table in tables for name in table if name.endswith(".py")}
     return sorted(code_digest.locate(name) for name in names)
 

@@ -204,7 +204,7 @@ def test_corruption_errors_by_hand(benchmark: list[CellRows]) -> None:
 
 
 def test_alexnet_has_corruption_errors_of_one(benchmark: list[CellRows]) -> None:
-    from shiftbench.plugins.metrics import _corruption, mce, relative_mce
+    from shiftbench.plugins.metrics.severity import ALEXNET, LEVELS, mce, relative_mce
     from shiftbench.statistics.rows import Row
 
     def published(shift: str, severity: float, error: float) -> Row:
@@ -213,8 +213,8 @@ def test_alexnet_has_corruption_errors_of_one(benchmark: list[CellRows]) -> None
                    None, "error", error, np.full(2, error), 50_000, None, "key")  # fmt: skip
 
     rows = [published("identity", 0.0, 0.435)]
-    for shift, error in _corruption.ALEXNET.items():
-        rows += [published(shift, level, error) for level in _corruption.LEVELS]
+    for shift, error in ALEXNET.items():
+        rows += [published(shift, level, error) for level in LEVELS]
     for metric in (mce, relative_mce):
         found = metric.compute(rows, normaliser="alexnet", shifts=None, of="error")
         assert [one.value for one in found] == pytest.approx([1.0] * 16)

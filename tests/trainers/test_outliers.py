@@ -14,7 +14,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
-from shiftbench.plugins.losses import energy_hinge
+from shiftbench.plugins.losses.outliers import energy_hinge
 from shiftbench.plugins.trainers import _mixing, _outliers, finetune, rotation_head
 from shiftbench.systems.mixoe.trainers import outlier_mining
 from shiftbench.workflow.stages.train import train_weights
@@ -108,7 +108,7 @@ def test_energy_hinges_are_what_the_paper_writes_one_by_one() -> None:
     inside = [max(0.0, -np.log(np.exp(row).sum()) + 1.5) ** 2 for row in known.double().numpy()]
     outside = [max(0.0, -1.0 + np.log(np.exp(row).sum())) ** 2 for row in unknown.double().numpy()]
     expected = np.mean(inside) + np.mean(outside)
-    assert energy_hinge.loss(known, unknown, -1.5, -1.0).item() == pytest.approx(expected, rel=1e-5)
+    assert energy_hinge(known, unknown, -1.5, -1.0).item() == pytest.approx(expected, rel=1e-5)
 
 
 def logits(state: nets.State, inputs: Any) -> torch.Tensor:

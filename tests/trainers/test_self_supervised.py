@@ -18,7 +18,17 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import checkpoint
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
-from shiftbench.plugins.losses import barlow_twins, byol, dino, moco_v3, nnclr, nt_xent, ressl, vicreg
+from shiftbench.plugins.losses.self_supervised import (
+    barlow_twins,
+    byol,
+    dino,
+    moco_v3,
+    nearest_neighbours,
+    nnclr,
+    nt_xent,
+    ressl,
+    vicreg,
+)
 from shiftbench.plugins.trainers import _ema, _self_supervised, _two_views, self_supervised
 from shiftbench.plugins.trainers._queue import Queue
 from shiftbench.plugins.trainers._self_supervised import METHODS, Learner
@@ -91,23 +101,20 @@ def t(rows: Rows) -> torch.Tensor:
 
 def test_losses_are_the_released_ones() -> None:
     found = {
-        "simclr": (nt_xent.loss(t(A), t(B), 0.2), published_simclr(A, B, 0.2)),
-        "moco_v3": (moco_v3.loss(t(A), t(B), 0.2), 0.4 * published_query(A, B)),
-        "byol": (byol.loss(t(A), t(B)), published_byol(A, B)),
-        "nnclr": (nnclr.loss(t(A), t(B), 0.2), published_query(A, B)),
+        "simclr": (nt_xent(t(A), t(B), 0.2), published_simclr(A, B, 0.2)),
+        "moco_v3": (moco_v3(t(A), t(B), 0.2), 0.4 * published_query(A, B)),
+        "byol": (byol(t(A), t(B)), published_byol(A, B)),
+        "nnclr": (nnclr(t(A), t(B), 0.2), published_query(A, B)),
         "dino": (
-            dino.loss((t(A), t(B)), (t(K), t(A)), t(B[0]), student_t=0.1, teacher_t=0.05),
+            dino((t(A), t(B)), (t(K), t(A)), t(B[0]), student_t=0.1, teacher_t=0.05),
             published_dino([A, B], [K, A], B[0], 0.05),
         ),
         "ressl": (
-            ressl.loss(t(units(A)), t(units(B)), t(BANK), student_t=0.1, teacher_t=0.04),
+            ressl(t(units(A)), t(units(B)), t(BANK), student_t=0.1, teacher_t=0.04),
             published_ressl(units(A), units(B), BANK),
         ),
-        "vicreg": (vicreg.loss(t(A / 8), t(B / 8), (25, 25, 1)), published_vicreg(A, B)),
-        "barlow_twins": (
-            barlow_twins.loss(t(A), t(B), redundancy=0.0051, scale=0.1),
-            published_barlow(A, B, 0.0051, 0.1),
-        ),
+        "vicreg": (vicreg(t(A / 8), t(B / 8), (25, 25, 1)), published_vicreg(A, B)),
+        "barlow_twins": (barlow_twins(t(A), t(B), redundancy=0.0051, scale=0.1), published_barlow(A, B, 0.0051, 0.1)),
     }
     assert set(found) == set(METHODS)
     for name, (ours, theirs) in found.items():
@@ -117,17 +124,17 @@ def test_losses_are_the_released_ones() -> None:
 
 def test_targets_are_constants_and_neighbours_the_nearest() -> None:
     for loss in (
-        lambda q, k: moco_v3.loss(q, k, 0.2),
-        byol.loss,
-        lambda q, k: ressl.loss(q, k, t(BANK), student_t=0.1, teacher_t=0.04),
-        lambda q, k: dino.loss((q, q), (k, k), t(B[0]), student_t=0.1, teacher_t=0.04),
+        lambda q, k: moco_v3(q, k, 0.2),
+        byol,
+        lambda q, k: ressl(q, k, t(BANK), student_t=0.1, teacher_t=0.04),
+        lambda q, k: dino((q, q), (k, k), t(B[0]), student_t=0.1, teacher_t=0.04),
     ):
         given, asked = t(units(A)).requires_grad_(), t(units(B)).requires_grad_()
         loss(given, asked).backward()
         assert asked.grad is None
         assert given.grad.abs().max() > 0
     best = [max(range(9), key=lambda m: float(row @ BANK[m])) for row in A]
-    assert np.array_equal(nnclr.nearest(t(A), t(BANK)), BANK[best])
+    assert np.array_equal(nearest_neighbours(t(A), t(BANK)), BANK[best])
 
 
 def test_a_queue_forgets_the_oldest_and_a_batch_may_pass_its_end() -> None:

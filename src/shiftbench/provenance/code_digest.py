@@ -24,6 +24,7 @@ from typing import Any
 
 from shiftbench.base import registry
 from shiftbench.base.errors import PluginError
+from shiftbench.base.registry.declared import Location
 from shiftbench.base.registry.entries import FILE
 from shiftbench.provenance import definitions, import_effects
 from shiftbench.provenance.definitions import Definition, Text
@@ -36,7 +37,7 @@ _SHOWN = 8
 NOT_COUNTED = (
     "__init__ base.files base.library_imports base.progress base.registry "
     "audit cli provenance release workflow.engine workflow.plan workflow.storage workflow.tools "
-    "data.pins data.places data.row_digests evaluation.batch_sensitivity evaluation.devices "
+    "data.pins data.places data.row_digests evaluation.batch_sensitivity evaluation.devices plugins.declare "
     "workflow.stages.verbs"
 ).split()
 """What decides which jobs run, where, and how they are told, never the bytes of an output: modules and packages."""
@@ -51,7 +52,7 @@ class Code:
     """The code that decides an output.
 
     Attributes:
-        roots: files that it begins at: a stage's and plugins'.
+        roots: files and functions that it begins at: a stage's and plugins', as `spell_root` names them.
         table: {file: {definition: digest}}, and {asset: digest}, for readers.
         linked: one digest of all, without names and places (32 hexadecimal digits).
         files: what is read of it: all that is imported, and the assets.
@@ -67,15 +68,16 @@ class Code:
         return {"roots": list(self.roots), "code": self.table, "linked": self.linked}
 
 
-def of(files: Iterable[Path]) -> Code:
-    """Return the code of jobs that begin at some files.
+def of(roots: Iterable[Path | Location]) -> Code:
+    """Return the code of jobs that begin at some files, or at functions in files.
 
     Raises:
         PluginError: a file, or an asset that one names, is not there.
     """
-    roots = tuple(_audited(path) for path in files)
+    whole = (Location(one) if isinstance(one, Path) else one for one in roots)
+    located = tuple(Location(_audited(one.file), one.name) for one in whole)
     with _ONE_AT_A_TIME:
-        return _linker().code(roots)
+        return _linker().code(located)
 
 
 def named(code: Mapping[str, Mapping[str, str] | str]) -> Iterator[tuple[str, str]]:
@@ -100,7 +102,7 @@ def files_of(recipes: Iterable[Mapping[str, Any]]) -> list[Path]:
         PluginError: one is not there.
     """
     roots = {tuple(one.get("roots", ())) for one in recipes}
-    found = (of(map(locate, names)).files for names in roots if names)
+    found = (of(map(locate_root, names)).files for names in roots if names)
     return sorted(frozenset().union(*found))
 
 
@@ -112,7 +114,7 @@ def changed(recipe: Mapping[str, Any]) -> list[str]:
     """
     if not recipe.get("roots"):
         return []
-    now = of(map(locate, recipe["roots"])).recipe()
+    now = of(map(locate_root, recipe["roots"])).recipe()
     return [line.rpartition(" ")[0] for line in told(recipe, now)]
 
 
@@ -188,6 +190,17 @@ def locate(name: str) -> Path:
         if folder.name == top:
             return folder.parent / name
     raise PluginError(f"{name} lies in no folder under `plugins:`")
+
+
+def spell_root(root: Location) -> str:
+    """Name where a job's code begins: `shiftbench/plugins/shifts/fog.py`, or with a function, `...py:auroc`."""
+    return f"{spell(root.file)}:{root.name}" if root.name else spell(root.file)
+
+
+def locate_root(name: str) -> Location:
+    """Inverse of `spell_root`."""
+    file, _, function = name.partition(":")
+    return Location(locate(file), function)
 
 
 def digest(path: Path) -> str:
@@ -382,7 +395,7 @@ class _Linker:
         self._files: dict[Path, File] = {}
         self._modules: dict[str, File | None] = {}
         self._marks: dict[str, tuple[int, int] | None] = {}
-        self._done: dict[tuple[Path, ...], Code] = {}
+        self._done: dict[tuple[Location, ...], Code] = {}
         self._imports: dict[Path, tuple[File, ...]] = {}
         self._acts: dict[File, list[Node]] = {}
         self._spans: dict[File, list[Span]] = {}
@@ -554,20 +567,34 @@ class _Linker:
         """
         family, _, name = text.partition("/")
         if name:
-            return [self._plugin(text, parts).interface]
+            return [self._plugin(text, parts)]
         says = "uses" in file.by_name or "uses" in file.text.aliases
         if says or file.path.parent.name not in registry.FAMILIES:
             return []
-        return [self._plugin(f"{family}/{one}", parts).interface for one in registry.names(family)]
+        return [self._plugin(f"{family}/{one}", parts) for one in registry.names(family)]
 
-    def _plugin(self, text: str, parts: list[str]) -> File:
-        """Return the file of a plugin, and add the options of an entry to what counts."""
+    def _plugin(self, text: str, parts: list[str]) -> Node:
+        """Return what a plugin offers, and add the options of an entry to what counts."""
         family, name = text.split("/")
         found = registry.entry(family, name)
         if found is not None:
             self._marks[str(found.home / FILE)] = _mark(str(found.home / FILE))
             parts.append(repr(sorted(found.options.items())))
-        return self.file(_audited(registry.file(family, name)))
+        location = registry.locate(family, name)
+        return self._root(Location(_audited(location.file), location.name))
+
+    def _root(self, root: Location) -> Node:
+        """Return what a job begins at: a function that is a plugin, or what a file offers.
+
+        Raises:
+            PluginError: the file has no such function.
+        """
+        file = self.file(root.file)
+        if not root.name:
+            return file.interface
+        if root.name not in file.by_name:
+            raise PluginError(f"{file.name} has no {root.name}; a plugin of that name was there")
+        return file.by_name[root.name]
 
     def _told_of(self, text: str) -> list[File]:
         """Return the modules that a text names: one, or all of a package whose name it begins with."""
@@ -687,18 +714,18 @@ class _Linker:
 
     # ------------------------------------------------------------------ a job
 
-    def code(self, roots: tuple[Path, ...]) -> Code:
-        """Return the code of jobs that begin at some files."""
+    def code(self, roots: tuple[Location, ...]) -> Code:
+        """Return the code of jobs that begin at some files or functions."""
         if roots not in self._done:
             self._done[roots] = self._code(roots)
         return self._done[roots]
 
-    def _code(self, roots: tuple[Path, ...], *, noted: bool = False) -> Code:
-        begin = [*(self.file(path).interface for path in roots), *self._given(roots)]
+    def _code(self, roots: tuple[Location, ...], *, noted: bool = False) -> Code:
+        begin = [*map(self._root, roots), *self._given(roots)]
         main = self._walk(begin, {}, noted=noted)
         nodes, files = dict(main), dict[File, None]()
         walks: dict[File, dict[Node, int]] = {}
-        queue: list[File | Node] = [*map(self.file, roots), *nodes]
+        queue: list[File | Node] = [*(self.file(root.file) for root in roots), *nodes]
         for one in queue:  # which grows meanwhile
             for first in (one,) if isinstance(one, File) else (one.file, *one.lazy):
                 for file in self.imports(first):
@@ -723,7 +750,7 @@ class _Linker:
         table = _table(nodes, told)
         table |= {spell(path): known for path, known in assets.items()}
         read = frozenset((*(file.path for file in files), *assets))
-        return Code(tuple(map(spell, roots)), dict(sorted(table.items())), linked, read)
+        return Code(tuple(map(spell_root, roots)), dict(sorted(table.items())), linked, read)
 
     def _effects(
         self, walks: dict[File, dict[Node, int]], main: dict[Node, int], told: Sequence[int], *, noted: bool
@@ -771,7 +798,7 @@ class _Linker:
             self._touches[node] = {*own, *reached, *libraries}
         return self._touches[node]
 
-    def _given(self, roots: tuple[Path, ...]) -> list[Node]:
+    def _given(self, roots: tuple[Location, ...]) -> list[Node]:
         """Return what each job of ours reaches."""
         files = [(self.module(f"{self.homes[0].name}.{place}"), name) for place, name in GIVEN]
         return [file.by_name[name] for file, name in files if roots and file and name in file.by_name]

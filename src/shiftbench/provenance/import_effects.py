@@ -42,6 +42,8 @@ _KEEPERS = frozenset(
     "pydantic.Field".split()
 )
 """What keeps a function that it gets, and does not call it."""
+_DECLARES = "shiftbench.plugins.declare."
+"""Likewise, decorators that make a function a plugin."""
 _MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
 
 
@@ -99,7 +101,7 @@ class Calls:
         yield called
         if any(one.arg in ("out", "inplace") for one in node.keywords):
             yield "?stores"
-        if called not in _KEEPERS:
+        if called not in _KEEPERS and not called.startswith(_DECLARES):
             for one in (*node.args, *(keyword.value for keyword in node.keywords)):
                 if isinstance(one, ast.Lambda):
                     yield from self.of(one.body)

@@ -61,6 +61,7 @@ class Watch:
     """
 
     def __init__(self, allowed: Iterable[str], code: Iterable[Path] = ()) -> None:
+        registry.scan()
         packages = (registry.PACKAGE, registry.PACKAGE.resolve())
         # Beside it one note of its installer: libraries ask every package on the path for entry points.
         asked = "shiftbench-*.dist-info/entry_points.txt"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
-from shiftbench.plugins.metrics._corruption import ALEXNET
+from shiftbench.plugins.metrics.severity import ALEXNET
 from shiftbench.report.cells import Cell
 from shiftbench.report.measures import Entry, Measure, spell
 from shiftbench.statistics import intervals

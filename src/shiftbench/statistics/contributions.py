@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
 from shiftbench.base.errors import RangeError
+from shiftbench.data.formats import E9
 from shiftbench.statistics import digit_sums
 from shiftbench.statistics.bootstrap import MAX_WEIGHT
 from shiftbench.statistics.digit_sums import Column
@@ -56,6 +57,16 @@ def ratio(numerator: Ints | Floats, denominator: Ints | Floats) -> Floats:
     result = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator != 0)
     return result
+
+
+def mean(sums: Sums, **_: object) -> Floats:
+    """Mean of the first quantity over the samples that count, float64 (k,); NaN if nothing counts."""
+    return ratio(sums.sums[0], sums.count)
+
+
+def mean_e9(sums: Sums, **_: object) -> Floats:
+    """Mean of the first quantity, which is in billionths, float64 (k,); NaN if nothing counts."""
+    return ratio(sums.sums[0], sums.count * E9)
 
 
 def weighted(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list[Sums]:

@@ -17,7 +17,7 @@ from shiftbench.statistics import scored_cells
 from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, each, new_row
 from shiftbench.statistics.rows import Floats, Row
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM, Family
-from shiftbench.statistics.thresholds import Weights
+from shiftbench.statistics.thresholds import Sides, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ def _side(benchmark: BenchmarkRows, cells: list[CellRows], reference: str) -> _S
 
 def _against(benchmark: BenchmarkRows, side: _Side, cell: CellRows) -> list[Row]:
     ood = scored_cells.read(benchmark, cell)
-    weights = ood.weights(benchmark)
+    sides = Sides.of_ood(side.scores, ood.scores, side.weights, ood.weights(benchmark))
     rows = []
     for metric in benchmark.detection:
-        values = metric.module.compute(side.scores, ood.scores, side.weights, weights, **metric.params)
+        values = metric.module.compute(sides, **metric.params)
         n = len(side.scores) + len(ood.scores)
         row = new_row(cell, metric.name, values, n, ood.samples)
         basis = (*side.basis, ood.samples.number)

@@ -9,6 +9,8 @@ The positive side here is the one with the higher scores: OOD, or with scores tu
 lies at or above it.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +41,15 @@ class Sides:
     negative: Floats
     positive_weights: Weights
     negative_weights: Weights
+
+    @classmethod
+    def of_ood(cls, id: Floats, ood: Floats, id_weights: Weights, ood_weights: Weights) -> Sides:
+        """OOD samples as the positive side, in-distribution (ID) samples as the negative side."""
+        return cls(ood, id, ood_weights, id_weights)
+
+    def flipped(self) -> Sides:
+        """The other side as the positive one; scores change their sign."""
+        return Sides(-self.negative, -self.positive, self.negative_weights, self.positive_weights)
 
     @property
     def walk(self) -> tuple[Ints, Flags, Weights, Weights]:

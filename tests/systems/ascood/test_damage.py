@@ -15,7 +15,7 @@ from makers.small_nets import batch, small_net
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
-from shiftbench.plugins.losses import uniform
+from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.ascood.models import standardised
 from shiftbench.systems.ascood.trainers import _attribution, ascood
@@ -133,7 +133,7 @@ def test_alpha_is_the_released_one_in_each_epoch() -> None:
     twin = _loop.fresh_net(job)
     views = _attribution.damaged(twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0})
     logits = twin.train()(torch.cat([still, views.images])).detach()
-    expected = nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform.loss(logits[4:]) - math.log(4)
+    expected = nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform(logits[4:]) - math.log(4)
     assert loss(net, inputs[:4], labels[:4], words()).item() == pytest.approx(expected.item(), abs=1e-5)
 
 

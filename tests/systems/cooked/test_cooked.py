@@ -19,7 +19,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import schema, splits
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors._rows import Known, Rows
-from shiftbench.plugins.losses import info_nce
+from shiftbench.plugins.losses.self_supervised import info_nce
 from shiftbench.plugins.methods import mean_probability
 from shiftbench.plugins.models import _pairs, _sentences
 from shiftbench.plugins.tasks import LabelSpace, classification
@@ -126,7 +126,7 @@ def test_info_nce_by_hand() -> None:
         total -= np.log(np.exp(scale * cosine[i][i]) / sum(np.exp(scale * c) for c in cosine[i]))
         column = [row[i] for row in cosine]
         total -= np.log(np.exp(scale * cosine[i][i]) / sum(np.exp(scale * c) for c in column))
-    found = info_nce.loss(torch.tensor(one), torch.tensor(other), torch.tensor(scale))
+    found = info_nce(torch.tensor(one), torch.tensor(other), torch.tensor(scale))
     assert found.item() == pytest.approx(total / 8)
 
 

@@ -16,7 +16,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.source_files import kept
 from shiftbench.evaluation import nets
-from shiftbench.plugins.metrics import accuracy_drop_relative, flip_rate
+from shiftbench.plugins.metrics.severity import accuracy_drop_relative, flip_rate
 from shiftbench.plugins.shifts import _masks, _scikit_photos
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath

@@ -13,7 +13,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import logit_distillation
+from shiftbench.plugins.losses.classification import logit_distillation
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.models import modular_vit
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end, module_distillation
@@ -84,7 +84,7 @@ def test_a_student_that_is_its_teacher_has_its_logits_and_no_divergence(shop: Sh
             for one in (student.run(tokens, pair, pair + 1), teacher.through(tokens, pair, pair))
         )
         assert torch.equal(told, taught)
-        assert logit_distillation.loss(told, taught).item() == pytest.approx(0, abs=1e-7)
+        assert logit_distillation(told, taught).item() == pytest.approx(0, abs=1e-7)
 
 
 def test_a_step_moves_all_of_one_student_and_nothing_else(shop: Shop) -> None:

@@ -20,8 +20,10 @@ from shiftbench.data import schema, shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement
 from shiftbench.plugins.datasets import webvision
-from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.losses.classification import cross_entropy
+from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import mixoe
+from shiftbench.statistics.thresholds import Sides
 from shiftbench.systems.mixoe.datasets import fine_grained
 from shiftbench.systems.mixoe.metrics import equal_sized
 from shiftbench.workflow.plan import scales
@@ -53,11 +55,11 @@ def test_the_loss_is_the_paper_s_image_by_image() -> None:
 @pytest.mark.parametrize("weight", [0.5, 5.0])
 def test_the_ends_are_cross_entropy_and_outlier_exposure(weight: float) -> None:
     known, others, labels = torch.randn(6, 4), torch.randn(6, 4), torch.arange(6) % 4
-    ce = cross_entropy.loss(known, labels)
+    ce = cross_entropy(known, labels)
     whole = mixoe.objective(known, known, labels, 1.0, weight)
     assert whole.item() == pytest.approx((1 + weight) * ce.item(), rel=1e-6)
     none = mixoe.objective(known, others, labels, 0.0, weight)
-    assert none.item() == pytest.approx((ce + weight * uniform.loss(others)).item(), rel=1e-6)
+    assert none.item() == pytest.approx((ce + weight * uniform(others)).item(), rel=1e-6)
 
 
 def test_presets_are_the_paper_s_and_openood_s_and_options_go_over_them() -> None:
@@ -195,12 +197,12 @@ def test_equal_sizes_are_the_authors_ten_draws() -> None:
     ones = np.ones((90, 1), np.uint8), np.ones((40, 1), np.uint8)
     mixed = scores.permutation(known), scores.permutation(unknown)
     for sides in ((known, unknown), mixed):
-        area = equal_sized.compute(*sides, *ones)[0]
+        area = equal_sized.compute(Sides.of_ood(*sides, *ones))[0]
         assert area == pytest.approx(np.mean(areas), abs=1e-12)
-    tnr = equal_sized.compute(known, unknown, *ones, of="tnr95")[0]
+    tnr = equal_sized.compute(Sides.of_ood(known, unknown, *ones), of="tnr95")[0]
     assert tnr == pytest.approx(np.mean(rejected), abs=1e-12)
     with pytest.raises(ParamsError, match="of = 'auc'; did you mean auroc"):
-        equal_sized.compute(known, unknown, *ones, of="auc")
+        equal_sized.compute(Sides.of_ood(known, unknown, *ones), of="auc")
 
 
 # --- the four sets, and the outliers -----------------------------------------------------------

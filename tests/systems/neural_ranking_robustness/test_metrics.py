@@ -10,7 +10,7 @@ import pytest
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
-from shiftbench.plugins.metrics import _lists
+from shiftbench.plugins.metrics import ranked_lists
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.neural_ranking_robustness.metrics import by_task, order_reversal, relative_change, unseen_type
@@ -46,13 +46,12 @@ def test_what_attacks_do_to_documents() -> None:
 
 def test_distances_of_lists() -> None:
     # Of the pairs ab, ac, bc of both lists, b and c have changed places.
-    assert _lists.kendall_distance(["a", "b", "c", "x"], ["y", "a", "c", "b"]) == pytest.approx(1 / 3)
-    assert _lists.kendall_distance(["a"], ["b"]) == 0
+    assert ranked_lists.reversed_pairs(["a", "b", "c", "x"], ["y", "a", "c", "b"]) == pytest.approx(1 / 3)
+    assert ranked_lists.reversed_pairs(["a"], ["b"]) == 0
     # p = 0.5, depth 3: overlaps 0/1, 2/2, 2/3 with weights 1, 1/2, 1/4, which add up to 7/4.
-    rbo = _lists.rank_biased_overlap(["a", "b", "c"], ["b", "a", "d"], 0.5)
+    rbo = ranked_lists.overlap(["a", "b", "c"], ["b", "a", "d"], 0.5)
     assert rbo == pytest.approx((0.5 + 0.25 * 2 / 3) / 1.75)
-    assert _lists.rank_biased_overlap(["a", "b"], ["a", "b"], 0.9) == 1
-    assert (_lists.top_change(["a", "b"], ["b", "a"]), _lists.top_change(["a"], ["a"])) == (1, 0)
+    assert ranked_lists.overlap(["a", "b"], ["a", "b"], 0.9) == 1
 
 
 def test_lists_are_compared_with_the_clean_one() -> None:

@@ -18,7 +18,7 @@ from shiftbench.data import shards, splits
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement
 from shiftbench.plugins.datasets import _nouns
-from shiftbench.plugins.losses import nt_xent
+from shiftbench.plugins.losses.self_supervised import nt_xent
 from shiftbench.systems.pt_ood.datasets import _concepts
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan import plan as plans
@@ -37,7 +37,7 @@ def test_nt_xent_by_hand() -> None:
     for i in range(10):
         weights = [np.exp(views[i] @ views[k] / 0.2) for k in range(10) if k != i]
         terms.append(-np.log(np.exp(views[i] @ views[(i + 5) % 10] / 0.2) / sum(weights)))
-    found = nt_xent.loss(torch.tensor(one), torch.tensor(other), 0.2)
+    found = nt_xent(torch.tensor(one), torch.tensor(other), 0.2)
     assert found.item() == pytest.approx(np.mean(terms))
 
 

@@ -19,7 +19,8 @@ from shiftbench.base.refs import checkpoint
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.detectors import mds
 from shiftbench.plugins.detectors._rows import Known, Rows
-from shiftbench.plugins.metrics import aupr_in, aupr_out
+from shiftbench.plugins.metrics.ood_detection import aupr_in, aupr_out
+from shiftbench.statistics.thresholds import Sides
 from shiftbench.systems.ssl_medmnist.detectors import mds_ridge
 from shiftbench.systems.ssl_medmnist.trainers import _fractions, _grid_head, frozen_head
 from shiftbench.workflow.stages.train import train_weights
@@ -190,8 +191,8 @@ def test_aupr_out_takes_ood_for_positive_which_the_released_number_does_not() ->
     confidence = np.concatenate([-known, -unknown])
     known_is_1 = np.repeat([1, 0], [200, 20])
     ones = (np.ones((200, 1), np.uint8), np.ones((20, 1), np.uint8))
-    inside = aupr_in.compute(known, unknown, *ones)[0]
-    outside = aupr_out.compute(known, unknown, *ones)[0]
+    inside = aupr_in(Sides.of_ood(known, unknown, *ones))[0]
+    outside = aupr_out(Sides.of_ood(known, unknown, *ones))[0]
     assert inside == pytest.approx(peer.average_precision_score(known_is_1, confidence), abs=0.01)
     assert outside == pytest.approx(peer.average_precision_score(1 - known_is_1, -confidence), abs=0.03)
     released = peer.average_precision_score(known_is_1, -confidence)  # labels are not turned round

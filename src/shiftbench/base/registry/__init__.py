@@ -1,10 +1,11 @@
-"""Finds plugins by name: a name is a file, or an entry of a file.
+"""Finds plugins by name: a name is a file, a decorated function in a file, or a variant in `entries.yaml`.
 
 `find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a
-published system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. Nothing is registered: a
-new file is found by existing, and a name is unique over all homes. What differs from another file by options
-alone is an entry in the folder's `entries.yaml`. Files whose name begins with an underscore are helpers shared by
-their neighbours, not plugins. `fog+contrast` is made of fog and contrast, by the family's `_composed.py` (shifts
+published system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. A new file is found by
+existing, and a name is unique over all homes. Small plugins of one theme share a file, in which each is a function
+under a decorator of `plugins.declare` (`declared`); such a file's name is no plugin's. What differs from another plugin
+by options alone is a line in the folder's `entries.yaml`. Files whose name begins with an underscore are helpers shared
+by their neighbours, not plugins. `fog+contrast` is made of fog and contrast, by the family's `_composed.py` (shifts
 have one).
 
 Every home is a package: a plugin in the folder `mine` imports its helper by `from mine.shifts import _stripes`.
@@ -23,8 +24,10 @@ from types import CodeType, ModuleType
 from typing import ClassVar
 
 from shiftbench.base.errors import NotRunError, PluginError, near
-from shiftbench.base.registry import as_written, entries
+from shiftbench.base.registry import as_written, declared, entries
 from shiftbench.base.registry.as_written import Unrun
+from shiftbench.base.registry.declared import Location as Location
+from shiftbench.base.registry.declared import location as location
 from shiftbench.base.registry.entries import Entry
 
 PACKAGE = Path(__file__).parents[2]
@@ -85,13 +88,22 @@ def folders(family: str) -> list[Path]:
 
 
 def file(family: str, name: str) -> Path:
-    """Return the plugin's source file; of an entry that of the file which it uses.
+    """Return the file in which a plugin is written; of a variant that of the plugin which it uses.
 
     Raises:
         PluginError: nothing of that name in any home, or more than one.
     """
+    return locate(family, name).file
+
+
+def locate(family: str, name: str) -> Location:
+    """Return where a plugin is written; of a variant where the plugin is written which it uses.
+
+    Raises:
+        PluginError: as `file`.
+    """
     if JOIN in name:
-        return Path(str(find(family, name).__file__))
+        return Location(Path(str(find(family, name).__file__)))
     home, found = _found(family, name)
     return _used(family, home, found)[1] if isinstance(found, Entry) else found
 
@@ -107,9 +119,9 @@ def entry(family: str, name: str) -> Entry | None:
 
 
 def names(family: str) -> list[str]:
-    """Return the names of all plugins of a family, sorted: files, and entries of files."""
+    """Return the names of all plugins of a family, sorted."""
     yours = (name for home in _yours() for name in _listed(home, family))
-    return sorted({*packaged_names(family), *yours})
+    return sorted(name for name in {*packaged_names(family), *yours} if not name.startswith("_"))
 
 
 def find(family: str, name: str) -> ModuleType:
@@ -132,7 +144,7 @@ def read(family: str, name: str) -> ModuleType:
     return _find(family, name, _read)
 
 
-def _find(family: str, name: str, bring: Callable[[str, Home, Path], ModuleType]) -> ModuleType:
+def _find(family: str, name: str, bring: Callable[[str, Home, Location], ModuleType]) -> ModuleType:
     if JOIN in name:
         return _compose(family, name)
     home, found = _found(family, name)
@@ -162,9 +174,9 @@ def defines(module: ModuleType, name: str) -> bool:
         return True
 
 
-def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
+def _found(family: str, name: str) -> tuple[Home, Location | Entry]:
     """Return the one file or entry that has a name, and where."""
-    hits: list[tuple[Home, Path | Entry]] = [*packaged_names(family).get(name, ())]
+    hits: list[tuple[Home, Location | Entry]] = [*packaged_names(family).get(name, ())]
     for home in _yours():
         hits += [(home, found) for found in _listed(home, family).get(name, ())]
     if not hits or name.startswith("_"):
@@ -174,32 +186,43 @@ def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
             f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
         )
     if len(hits) > 1:
-        only_files = all(isinstance(hit, Path) for _, hit in hits)
+        only_files = all(isinstance(hit, Location) for _, hit in hits)
         what = "two files" if only_files else "a file and an entry, or two entries,"
-        places = [hit.where if isinstance(hit, Entry) else str(hit) for _, hit in hits]
+        places = [hit.where if isinstance(hit, Entry) else str(hit.file) for _, hit in hits]
         raise PluginError(f"{what} for {family} {name!r}: {' and '.join(places)}; rename yours")
     return hits[0]
 
 
-def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Path]:
-    """Return the file that an entry uses, and where: a plugin's, or a helper's beside the entry."""
-    beside = entry.use.startswith("_")
-    for place in (home,) if beside else homes():
+def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Location]:
+    """Return the plugin that a variant uses, and where: any plugin, or a helper in the variant's folder."""
+    is_helper = entry.use.startswith("_")
+    for place in (home,) if is_helper else homes():
         path = place.folder / family / f"{entry.use}.py"
-        if path.is_file():
-            return place, path
+        if path.is_file() and not declared.names(path):
+            return place, Location(path)
+        for hit in _listed(place, family).get(entry.use, ()):
+            if isinstance(hit, Location):
+                return place, hit
     if entry.use in names(family):
         raise PluginError(f"{entry.where}.use = {entry.use!r} is an entry itself; name its file")
-    places = [entry.home] if beside else folders(family)
-    pattern = "_*.py" if beside else "*.py"
-    known = [path.stem for folder in places for path in folder.glob(pattern)]
+    helpers = [path.stem for path in entry.home.glob("_*.py")]
+    functions = [name for name in _listed(home, family) if name.startswith("_")]
+    known = [*helpers, *functions] if is_helper else names(family)
     raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {near(entry.use, known)}")
 
 
-def _read(family: str, home: Home, path: Path) -> ModuleType:
-    name = f"{home.package}.{family}.{path.stem}"
+def _read(family: str, home: Home, where: Location) -> ModuleType:
+    name = f"{home.package}.{family}.{where.file.stem}"
     part = as_written.read(name, _families()) if home in packaged() else None
-    return part or _import(family, home, path)
+    return _import(family, home, where) if part is None else _in(part, where)
+
+
+def _in(module: ModuleType, where: Location) -> ModuleType:
+    """Return the plugin of a name in a module that declares several."""
+    if not where.name:
+        return module
+    plugin = getattr(module, where.name)
+    return plugin if isinstance(plugin, ModuleType) else declared.Plugin(plugin, {"loss": plugin})
 
 
 @functools.cache
@@ -207,16 +230,17 @@ def _families() -> frozenset[str]:
     return frozenset(f"{home.package}.{family}" for home in packaged() for family in FAMILIES)
 
 
-def _import(family: str, home: Home, path: Path) -> ModuleType:
+def _import(family: str, home: Home, where: Location) -> ModuleType:
+    name = f"{home.package}.{family}.{where.file.stem}"
     if home in packaged():
-        return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+        return _in(importlib.import_module(name), where)
     if Folders.only_read:
-        return Unrun(f"{home.package}.{family}.{path.stem}", path)
+        return Unrun(name, where.file, where.name)
     _open(home)
     try:
-        return importlib.import_module(f"{home.package}.{family}.{path.stem}")
+        return _in(importlib.import_module(name), where)
     except Exception as error:
-        raise PluginError(f"{path} cannot be imported: {error!r}") from error
+        raise PluginError(f"{where.file} cannot be imported: {error!r}") from error
 
 
 def _yours() -> Iterator[Home]:
@@ -224,26 +248,40 @@ def _yours() -> Iterator[Home]:
 
 
 @functools.cache
-def packaged_names(family: str) -> dict[str, list[tuple[Home, Path | Entry]]]:
+def packaged_names(family: str) -> dict[str, list[tuple[Home, Location | Entry]]]:
     """Return what stands under each name; more than one is an error of whoever added the second."""
-    found: dict[str, list[tuple[Home, Path | Entry]]] = {}
+    found: dict[str, list[tuple[Home, Location | Entry]]] = {}
     for home in packaged():
         for name, hits in _listed(home, family).items():
             found.setdefault(name, []).extend((home, hit) for hit in hits)
     return found
 
 
-def _listed(home: Home, family: str) -> dict[str, list[Path | Entry]]:
-    """Return what one home has of a family, by name."""
+DECLARED = frozenset({"metrics", "losses"})
+"""Types of which a file may declare several plugins."""
+
+
+def scan() -> None:
+    """Read the names that files declare. A job does so before it is watched, and opens no neighbour of its plugin."""
+    for family in DECLARED:
+        names(family)
+
+
+def _listed(home: Home, family: str) -> dict[str, list[Location | Entry]]:
+    """Return what one home has of a family, by name; functions that only variants use have an underscore."""
     folder = home.folder / family
     if not folder.is_dir():
         return {}
-    files = os.listdir(folder)  # noqa: PTH208  # faster than `glob`, of hundreds of folders
-    own = (file for file in files if file.endswith(".py") and not file.startswith("_"))
-    found: dict[str, list[Path | Entry]] = {file[: -len(".py")]: [folder / file] for file in own}
+    listed: dict[str, list[Location | Entry]] = {}
+    for name in os.listdir(folder):  # noqa: PTH208  # faster than `glob`, of hundreds of folders
+        if name.endswith(".py") and not name.startswith("_"):
+            file = folder / name
+            functions = declared.names(file) if family in DECLARED else ()
+            for plugin in functions or (file.stem,):
+                listed.setdefault(plugin, []).append(Location(file, plugin if functions else ""))
     for name, entry in entries.read(folder).items():
-        found.setdefault(name, []).append(entry)
-    return found
+        listed.setdefault(name, []).append(entry)
+    return listed
 
 
 def _compose(family: str, name: str) -> ModuleType:

@@ -1,7 +1,8 @@
 """Modules as their text says: a plan asks hundreds of plugins for their constants, and does without what they import.
 
 `Unrun` runs nothing, for checkouts that are not trusted. `Text` runs what is asked for, with the statements that it
-depends on: `PARAMS` and `needs` of a trainer are there without torch.
+depends on: `PARAMS` and `needs` of a trainer are there without torch. Of a function that is a plugin (`declared`) the
+decorator and the defaults are run, without what its body uses.
 """
 
 import __future__
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from shiftbench.base.errors import NotRunError
+from shiftbench.base.registry.declared import is_declared
 
 _NAMES = "__names__"
 """Of a module that is read in part: the names that its text binds."""
@@ -35,16 +37,37 @@ class Unrun(ModuleType):
     Args:
         name: of the module.
         file: its source.
+        plugin: the function in it that is the plugin; empty: the module is. Of a function the options are literals.
 
     Raises:
         NotRunError: an attribute is asked for that only running the file would give.
     """
 
-    def __init__(self, name: str, file: Path) -> None:
+    def __init__(self, name: str, file: Path, plugin: str = "") -> None:
         tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-        super().__init__(name, ast.get_docstring(tree))
+        functions = (one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == plugin)
+        function = next(functions, None)
+        super().__init__(f"{name}.{plugin}" if function else name, ast.get_docstring(function or tree))
         self.__file__ = str(file)
-        self.__dict__["_computed"] = frozenset(self._read(tree))
+        self.__dict__["_computed"] = frozenset(self._read(tree) if function is None else self._declared(function))
+
+    def _declared(self, function: ast.FunctionDef) -> Iterator[str]:
+        """Take over options that are literals; yield the names of what the decorator makes."""
+        positional = function.args.args[len(function.args.args) - len(function.args.defaults) :]
+        pairs = [*zip(positional, function.args.defaults, strict=True)]
+        pairs += [
+            (key, value)
+            for key, value in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+            if value
+        ]
+        options = {}
+        for parameter, default in pairs:
+            try:
+                options[parameter.arg] = ast.literal_eval(default)
+            except (ValueError, TypeError):
+                yield "PARAMS"
+        self.PARAMS = options
+        yield from "KIND COLUMNS UNIT RANGE HIGHER_IS_BETTER BIASED facts sources reduce finish compute loss".split()
 
     def _read(self, tree: ast.Module) -> Iterator[str]:
         """Take over what is written as a literal; yield the names of what is computed."""
@@ -87,7 +110,7 @@ class Text:
         self.packages = packages
         self._binding: dict[str, list[ast.stmt]] = {}
         self._done: set[ast.stmt] = set()
-        for statement in itertools.chain.from_iterable(map(_single, tree.body)):
+        for statement in itertools.chain.from_iterable(map(_single, map(_head, tree.body))):
             for bound in set(_bound(statement)):
                 self._binding.setdefault(bound, []).append(statement)
         self.module = ModuleType(name, ast.get_docstring(tree, clean=False))
@@ -167,6 +190,18 @@ def _read(name: str, packages: frozenset[str]) -> ModuleType | None:
     (folder, *_) = importlib.import_module(package).__path__
     file = Path(folder, f"{stem}.py")
     return Text(name, file, packages).module if file.is_file() else None
+
+
+_NO_BODY = ast.parse("raise NotImplementedError('this plugin was read, not imported: use registry.find')").body
+
+
+def _head(statement: ast.stmt) -> ast.stmt:
+    """Return a statement; of a function that is a plugin its head and docstring, without its body."""
+    if not isinstance(statement, ast.FunctionDef) or not is_declared(statement):
+        return statement
+    docstring = statement.body[:1] if ast.get_docstring(statement) is not None else []
+    statement.body = [*docstring, *_NO_BODY]
+    return statement
 
 
 def _single(statement: ast.stmt) -> list[ast.stmt]:

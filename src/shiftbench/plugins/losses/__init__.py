@@ -1,1 +1,1 @@
-"""Loss functions, imported by the trainers that use them; one file each."""
+"""Loss functions, by theme; trainers import those that they use."""

@@ -15,7 +15,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import training_log
 from shiftbench.evaluation import nets
-from shiftbench.plugins.losses import uniform
+from shiftbench.plugins.losses.outliers import uniform
 
 State = dict[str, torch.Tensor]
 
@@ -106,7 +106,7 @@ def known_and_outliers(logits: torch.Tensor, labels: torch.Tensor, weight: float
     if known.any():
         parts.append(F.cross_entropy(logits[known], labels[known]))
     if not known.all():
-        parts.append(weight * uniform.loss(logits[~known]))
+        parts.append(weight * uniform(logits[~known]))
     return torch.stack(parts).sum()
 
 

@@ -19,7 +19,7 @@ import torch
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
-from shiftbench.plugins.losses import generalised_cross_entropy
+from shiftbench.plugins.losses.classification import generalised_cross_entropy
 from shiftbench.plugins.methods import _targets, bn_adapt
 
 SEES = "sample"
@@ -84,7 +84,7 @@ def learn(
         for start in range(0, len(order) - size + 1, size):
             batch = nets.to_inputs(shown[order[start : start + size]], device)
             optimizer.zero_grad()
-            generalised_cross_entropy.loss(net(batch), params["q"]).backward()
+            generalised_cross_entropy(net(batch), params["q"]).backward()
             optimizer.step()
     optimizer.zero_grad()
     net.eval()

@@ -21,7 +21,7 @@ import numpy as np
 
 from shiftbench.base.errors import ParamsError, near
 from shiftbench.base.refs import without_seed
-from shiftbench.plugins.metrics import accuracy_drop
+from shiftbench.plugins.metrics.severity import accuracy_drop
 from shiftbench.statistics.rows import Floats, Row
 
 KIND = "curve"
@@ -87,7 +87,7 @@ def _pairs(rows: list[Row], of: str) -> list[Pair]:
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }
     found = []
-    for drop in accuracy_drop.compute(rows, of):
+    for drop in accuracy_drop(rows, of):
         own = clean[_who(drop), str(drop.reference)]
         found.append((own, drop.derived([own, drop], own.all - drop.all)))
     return found

@@ -26,7 +26,7 @@ from torch import nn
 from shiftbench.base.errors import ParamsError, near
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
-from shiftbench.plugins.losses import penalty_focal, sigmoid_focal
+from shiftbench.plugins.losses.classification import penalty_focal, sigmoid_focal
 from shiftbench.plugins.models import _boxes, _cells
 from shiftbench.plugins.models._boxes import Found, Truth
 
@@ -88,12 +88,12 @@ class CentrePoints(nn.Module):
         size = (logits.shape[2], logits.shape[3])
         if self.centred:
             heat = _cells.heat(truths, self.classes, size, STRIDE).to(logits.device)
-            return penalty_focal.loss(logits, heat) + self._at_centres(values, truths, size)
+            return penalty_focal(logits, heat) + self._at_centres(values, truths, size)
         labels, sides = (part.to(logits.device) for part in _cells.near(truths, size, STRIDE))
         positive = labels[:, None] == torch.arange(self.classes, device=labels.device)[:, None, None]
         own = labels >= 0
         apart = F.smooth_l1_loss(values, sides, reduction="none", beta=0.1).sum(dim=1)
-        return sigmoid_focal.loss(logits, positive) + (apart * own).sum() / own.sum().clamp(min=1)
+        return sigmoid_focal(logits, positive) + (apart * own).sum() / own.sum().clamp(min=1)
 
     def _at_centres(self, values: torch.Tensor, truths: Sequence[Truth], size: tuple[int, int]) -> torch.Tensor:
         found, wanted = [], []

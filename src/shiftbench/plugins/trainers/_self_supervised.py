@@ -21,7 +21,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench.base.errors import ParamsError, near
-from shiftbench.plugins.losses import barlow_twins, byol, dino, moco_v3, nnclr, nt_xent, ressl, vicreg
+from shiftbench.plugins.losses.self_supervised import (
+    barlow_twins,
+    byol,
+    dino,
+    moco_v3,
+    nearest_neighbours,
+    nnclr,
+    nt_xent,
+    ressl,
+    vicreg,
+)
 from shiftbench.plugins.trainers import _ema
 from shiftbench.plugins.trainers._queue import Queue
 
@@ -164,21 +174,21 @@ class Learner(nn.Module):
         return self.predictor(first), self.predictor(second)
 
     def _simclr(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        return nt_xent.loss(*self._both(one, other), self.options["temperature"])
+        return nt_xent(*self._both(one, other), self.options["temperature"])
 
     def _moco_v3(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         queries, keys = self._predicted(one, other), self._targets(one, other)
         t = self.options["temperature"]
-        return moco_v3.loss(queries[0], keys[1], t) + moco_v3.loss(queries[1], keys[0], t)
+        return moco_v3(queries[0], keys[1], t) + moco_v3(queries[1], keys[0], t)
 
     def _byol(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         predictions, targets = self._predicted(one, other), self._targets(one, other)
-        return byol.loss(predictions[0], targets[1]) + byol.loss(predictions[1], targets[0])
+        return byol(predictions[0], targets[1]) + byol(predictions[1], targets[0])
 
     def _dino(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         student, teacher = self._both(one, other), self._targets(one, other)
         t = teacher_temperature(self.step // self.per_epoch, self.options["teacher_t"])
-        found = dino.loss(student, teacher, self.centre, student_t=STUDENT_T, teacher_t=t)
+        found = dino(student, teacher, self.centre, student_t=STUDENT_T, teacher_t=t)
         self.centre.mul_(CENTRE_M).add_(torch.cat(teacher).mean(0), alpha=1 - CENTRE_M)
         return found
 
@@ -189,7 +199,7 @@ class Learner(nn.Module):
             targets = F.normalize(self.target(other), dim=1)
         student, teacher = self.options["temperatures"]
         points = self.queue.points.clone()
-        found = ressl.loss(views, targets, points, student_t=student, teacher_t=teacher)
+        found = ressl(views, targets, points, student_t=student, teacher_t=teacher)
         self.queue.add(targets)
         return found
 
@@ -197,20 +207,20 @@ class Learner(nn.Module):
         assert self.predictor is not None and self.queue is not None  # noqa: S101, PT018 - of this method
         projected = self._both(one, other)
         first, second = (F.normalize(view.detach(), dim=1) for view in projected)
-        near_first = nnclr.nearest(first, self.queue.points)
-        near_second = nnclr.nearest(second, self.queue.points)
+        near_first = nearest_neighbours(first, self.queue.points)
+        near_second = nearest_neighbours(second, self.queue.points)
         t = self.options["temperature"]
-        forth = nnclr.loss(near_first, self.predictor(projected[1]), t)
-        back = nnclr.loss(near_second, self.predictor(projected[0]), t)
+        forth = nnclr(near_first, self.predictor(projected[1]), t)
+        back = nnclr(near_second, self.predictor(projected[0]), t)
         self.queue.add(first)
         return (forth + back) / 2
 
     def _vicreg(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        return vicreg.loss(*self._both(one, other), self.options["weights"])
+        return vicreg(*self._both(one, other), self.options["weights"])
 
     def _barlow_twins(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         redundancy, scale = self.options["redundancy"], self.options["scale"]
-        return barlow_twins.loss(*self._both(one, other), redundancy=redundancy, scale=scale)
+        return barlow_twins(*self._both(one, other), redundancy=redundancy, scale=scale)
 
 
 def teacher_temperature(epoch: int, given: tuple[float, float, int]) -> float:

@@ -14,7 +14,7 @@ import torch
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _adversary, _loop, erm
 
 TASKS = ("classification",)
@@ -36,6 +36,6 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         attacked = adversary(net, seen, labels, rng)
-        return cross_entropy.loss(net(attacked), labels, job.params["smoothing"])
+        return cross_entropy(net(attacked), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())

@@ -13,7 +13,7 @@ import torch
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy, jensen_shannon
+from shiftbench.plugins.losses.classification import cross_entropy, jensen_shannon
 from shiftbench.plugins.trainers import _augment, _loop, erm
 
 TASKS = ("classification",)
@@ -39,9 +39,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         batch = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         views = [batch.astype(np.float32), mix(batch, rng, job.params), mix(batch, rng, job.params)]
         logits = net(_loop.tensor(np.concatenate(views), net)).chunk(3)
-        agree = jensen_shannon.loss(logits)
+        agree = jensen_shannon(logits)
         weight: float = job.params["jsd_weight"]
-        return cross_entropy.loss(logits[0], labels) + weight * agree
+        return cross_entropy(logits[0], labels) + weight * agree
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 

@@ -14,7 +14,7 @@ import torch
 from shiftbench.base.errors import ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification",)
@@ -34,4 +34,4 @@ def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStr
     seen = _loop.tensor(batch, net).float()
     code = net.features(seen)
     error: torch.Tensor = ((net.decode(code) - seen) / 255).square().flatten(1).sum(1).mean()
-    return error + cross_entropy.loss(net.head(code.detach()), labels)
+    return error + cross_entropy(net.head(code.detach()), labels)

@@ -19,7 +19,7 @@ from shiftbench.base.errors import ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import info_nce
+from shiftbench.plugins.losses.self_supervised import info_nce
 from shiftbench.plugins.models import _pairs
 from shiftbench.plugins.trainers import _loop, erm
 
@@ -52,7 +52,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         told = job.plugin.texts(net, named, job.model_params, job.inputs)[labels]
-        return info_nce.loss(net.image(_loop.tensor(seen, net)), told, net.scale)
+        return info_nce(net.image(_loop.tensor(seen, net)), told, net.scale)
 
     def named_head() -> dict[str, torch.Tensor]:
         with torch.no_grad():

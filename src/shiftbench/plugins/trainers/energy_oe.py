@@ -15,7 +15,8 @@ from torch import nn
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy, energy_hinge
+from shiftbench.plugins.losses.classification import cross_entropy
+from shiftbench.plugins.losses.outliers import energy_hinge
 from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
@@ -35,9 +36,9 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         known, unknown = _exposure.both(net, batch, outliers, rng, params)
-        hinges = energy_hinge.loss(known, unknown, params["margin_in"], params["margin_out"])
+        hinges = energy_hinge(known, unknown, params["margin_in"], params["margin_out"])
         weight: float = params["weight"]
-        return cross_entropy.loss(known, labels) + weight * hinges
+        return cross_entropy(known, labels) + weight * hinges
 
     mode = finetune.mode(params["statistics"])
     return dict(_loop.fit(job, finetune.begin(job), loss, mode).state_dict())

@@ -12,7 +12,7 @@ import torch
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification", "text_classification", "visual_question")
@@ -35,7 +35,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+        return cross_entropy(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 

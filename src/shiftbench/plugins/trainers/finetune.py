@@ -20,7 +20,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop, erm
 
 TASKS = ("classification", "text_classification")
@@ -54,7 +54,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+        return cross_entropy(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, net, loss, mode(job.params["statistics"])).state_dict())
 

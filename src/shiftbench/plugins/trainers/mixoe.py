@@ -29,7 +29,7 @@ from torch import nn
 from shiftbench.base.errors import ParamsError, near
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy, soft_cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy, soft_cross_entropy
 from shiftbench.plugins.trainers import _exposure, _loop, _mixing, _outliers, erm, finetune
 
 MIXES = ("mixup", "cutmix")
@@ -112,4 +112,4 @@ def objective(
         weight: of the second term.
     """
     targets = _mixing.with_uniform(labels, known.shape[1], share)
-    return cross_entropy.loss(known, labels) + weight * soft_cross_entropy.loss(mixed, targets)
+    return cross_entropy(known, labels) + weight * soft_cross_entropy(mixed, targets)

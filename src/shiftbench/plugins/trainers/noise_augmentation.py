@@ -13,7 +13,7 @@ import torch
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _attack, _loop, erm
 
 TASKS = ("classification",)
@@ -38,7 +38,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         black, white = (end.numpy() for end in _attack.limits(job.plugin, seen))
         noisy = noise(seen, rng, job.params["sigma"] * (white - black))
         logits = net(_loop.tensor(np.clip(noisy, black, white), net))
-        return cross_entropy.loss(logits, labels, job.params["smoothing"])
+        return cross_entropy(logits, labels, job.params["smoothing"])
 
     return dict(_loop.fit(job, _loop.fresh_net(job), loss).state_dict())
 

@@ -36,7 +36,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.data import formats, schema, shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.plugins.trainers import _loop, finetune
 
@@ -195,7 +195,7 @@ def _fit(
         for some in np.array_split(rows[words.choice(len(rows))], steps):
             logits = net(_loop.tensor(known.seen(some, words), net)) * params["factor"]
             own = logits[:, allowed.to(logits.device)]
-            loss = cross_entropy.loss(own, labels[some].to(own.device))
+            loss = cross_entropy(own, labels[some].to(own.device))
             update.zero_grad()
             loss.backward()
             update.step()

@@ -17,7 +17,7 @@ from torch import nn
 from shiftbench.base import rng
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _exposure, _loop, erm, finetune
 
 TASKS = ("classification",)
@@ -64,7 +64,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
         logits, turns = net.both(_loop.tensor(seen, net))
         truth = torch.arange(TURNS, device=turns.device).repeat_interleave(len(batch))
-        return cross_entropy.loss(logits, labels) + weight * cross_entropy.loss(turns, truth)
+        return cross_entropy(logits, labels) + weight * cross_entropy(turns, truth)
 
     _loop.fit(job, net, loss, finetune.mode(job.params["statistics"]))
     return dict(net.net.state_dict())

@@ -30,7 +30,8 @@ from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.detectors._rows import Rows
-from shiftbench.plugins.metrics import auroc
+from shiftbench.plugins.metrics.ood_detection import auroc
+from shiftbench.statistics.thresholds import Sides
 
 TASKS = ("classification", "modalities")
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
@@ -101,5 +102,5 @@ def _separation(job: TrainJob, detector: Any, weights: Path, inside: list[Sample
     for samples in sets:
         high = scores(samples)
         ones = [np.ones((len(side), 1), np.uint8) for side in (low, high)]
-        areas.append(float(auroc.compute(low, high, *ones)[0]))
+        areas.append(float(auroc(Sides.of_ood(low, high, *ones))[0]))
     return float(np.mean(areas))

@@ -17,7 +17,7 @@ from torch import nn
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import nt_xent
+from shiftbench.plugins.losses.self_supervised import nt_xent
 from shiftbench.plugins.trainers import _loop, _projected, _views
 
 TASKS = ("classification",)
@@ -45,7 +45,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         one, other = both(net, batch, rng)
-        return nt_xent.loss(one, other, job.params["temperature"])
+        return nt_xent(one, other, job.params["temperature"])
 
     inputs, _ = _loop.data(job, "val")
     held = inputs[: job.params["batch_size"]]

@@ -19,6 +19,7 @@ from shiftbench.base import refs
 from shiftbench.base.errors import ParamsError, PluginError, near
 from shiftbench.base.files import writable, write_bytes
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import Location
 from shiftbench.provenance import code_digest, recipe, trust
 from shiftbench.provenance.receipts import is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
@@ -259,7 +260,7 @@ def _of(key: str) -> Iterator[None]:
 
 
 @functools.cache
-def _code(files: tuple[Path, ...]) -> tuple[dict[str, Any], str]:
+def _code(files: tuple[Location, ...]) -> tuple[dict[str, Any], str]:
     """Return what a recipe has of its code, and the text of what counts of it."""
     found = code_digest.of(files).recipe()
     return found, recipe.code_text(found["code"])

@@ -1,9 +1,9 @@
 """A recipe spec: what decides one output, before what is upstream and the digests of the code are in it."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import Location
 from shiftbench.workflow.plan.resolved_plugin import Content
 
 
@@ -14,9 +14,9 @@ class RecipeSpec:
     Attributes:
         content: its part of the recipe.
         inputs: what it is made from.
-        code: source files whose definitions, with all that they use, belong into the recipe.
+        code: files and functions whose definitions, with all that they use, belong into the recipe.
     """
 
     content: Content
     inputs: list[Ref]
-    code: tuple[Path, ...] = ()
+    code: tuple[Location, ...] = ()

@@ -208,7 +208,7 @@ class RecipeSpecs:
         outputs = self.params.evaluate.outputs
         inputs = [ref for record in records for ref in detector_plan.rows_of(record, asked.module, outputs)]
         inputs += detector.needs
-        code = resolved_plugin.files(detector.modules)
+        code = list(map(registry.location, detector.modules))
         if {"head", "net"} & set(asked.module.NEEDS):
             inputs.append(asked.checkpoint)
         if "net" in asked.module.NEEDS:
@@ -233,7 +233,7 @@ class RecipeSpecs:
         }
         inputs = [place.data for place in places.values()]
         inputs += resolved_plugin.read_again(model)
-        return RecipeSpec(content, inputs, tuple(resolved_plugin.files(model.modules)))
+        return RecipeSpec(content, inputs, tuple(map(registry.location, model.modules)))
 
     def overlaps(self, ref: Ref) -> RecipeSpec:
         """Overlaps: which samples two sets of a benchmark share; those that detection compares may share none."""

@@ -1,14 +1,13 @@
 """Plugins as params ask for them: file, options, what they need, and the source files that decide what they do."""
 
-import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
+from shiftbench.base.registry import Location
 from shiftbench.data import pins
 from shiftbench.provenance import code_digest
 from shiftbench.workflow.plan.params import Params
@@ -83,17 +82,18 @@ def _nothing(_: Content) -> list[Any]:
     return []
 
 
-def code_of(stage: str, *used: Used) -> tuple[Path, ...]:
-    """Return the source files of a stage and of the plugins that it uses."""
-    return (code_digest.stage(stage), *files(module for one in used for module in one.modules))
+def code_of(stage: str, *used: Used) -> tuple[Location, ...]:
+    """Return where a stage is written, and the plugins that it uses."""
+    modules = (module for one in used for module in one.modules)
+    return (Location(code_digest.stage(stage)), *map(registry.location, modules))
 
 
-def code_in_torch(shift: Used) -> tuple[Path, ...]:
+def code_in_torch(shift: Used) -> tuple[Location, ...]:
     """Return the source files that apply a shift in torch; only the caller where it has no torch implementation."""
     from shiftbench.evaluation.apply_shift import TORCH
 
     name, caller = name_in_torch(shift), code_digest.stage("evaluation.apply_torch")
-    return (caller, *([registry.file(TORCH, name)] if name else []))
+    return (Location(caller), *([registry.locate(TORCH, name)] if name else []))
 
 
 def name_in_torch(shift: Used) -> str | None:
@@ -101,14 +101,6 @@ def name_in_torch(shift: Used) -> str | None:
     from shiftbench.evaluation import apply_shift  # imports NumPy, which most plans do without
 
     return apply_shift.name_in_torch(shift.module)
-
-
-def files(modules: Iterable[ModuleType]) -> list[Path]:
-    """Return the source files of modules."""
-    return [_file(str(module.__file__)) for module in modules]
-
-
-_file = functools.cache(Path)
 
 
 def plain(options: Content) -> Content:

@@ -18,10 +18,11 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.files import scratch
 from shiftbench.data import formats, schema
 from shiftbench.plugins.detectors._rows import Rows
-from shiftbench.plugins.metrics import auroc
+from shiftbench.plugins.metrics.ood_detection import auroc
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.statistics import search_tables
+from shiftbench.statistics.thresholds import Sides
 from shiftbench.workflow.stages.detector_context import DetectorContext
 from shiftbench.workflow.stages.score import scored
 
@@ -53,7 +54,7 @@ def separation(detector: ModuleType, options: dict[str, Any], state: Any, clean:
     for rows in ood:
         outside = scored(detector, options, rows, state).column("score").to_numpy()
         ones = [np.ones((len(scores), 1), np.uint8) for scores in (inside, outside)]
-        areas.append(float(auroc.compute(inside, outside, *ones)[0]))
+        areas.append(float(auroc(Sides.of_ood(inside, outside, *ones))[0]))
     return float(np.mean(areas))
 
 

@@ -30,7 +30,8 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.losses.classification import cross_entropy
+from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _attack, _loop, erm
 from shiftbench.systems.ascood.trainers import _attribution
 
@@ -125,14 +126,14 @@ class Loss:
         scale = _attribution.Scale.of((ends[0], ends[1]), params["mean"], params["std"])
         views = _attribution.damaged(net, x, labels, rng, scale, {**params, "alpha": self.alpha})
         clean, outlying = net(torch.cat([x, views.images])).chunk(2)
-        told = cross_entropy.loss(clean, labels, params["smoothing"])
+        told = cross_entropy(clean, labels, params["smoothing"])
         total: Tensor = told + params["weight"] * self.outliers(net, clean, outlying)
         return total
 
     def outliers(self, net: nn.Module, clean: Tensor, outlying: Tensor) -> Tensor:
         """Return KL(uniform || softmax) of the damaged images, or how badly energies tell them from clean ones."""
         if self.params["kl"]:
-            return uniform.loss(outlying) - math.log(outlying.shape[1])
+            return uniform(outlying) - math.log(outlying.shape[1])
         energies = torch.cat([clean, outlying]).logsumexp(1, keepdim=True)
         damaged = torch.arange(2, device=clean.device).repeat_interleave(len(clean))
-        return cross_entropy.loss(net.get_submodule(JUDGE)(energies), damaged)
+        return cross_entropy(net.get_submodule(JUDGE)(energies), damaged)

@@ -24,7 +24,7 @@ from shiftbench.base import rng as words
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import soft_cross_entropy
+from shiftbench.plugins.losses.classification import soft_cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe, end_to_end
 
@@ -84,7 +84,7 @@ def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
         images, targets = _recipe.mixed(job.params, net, batch, labels, len(job.classes), rng)
         (tokens,) = memo(batch, images)
         logits = behind(meta, net.run(tokens, module, module + 1), module)  # type: ignore[operator]
-        return soft_cross_entropy.loss(logits, targets)
+        return soft_cross_entropy(logits, targets)
 
     between = _recipe.bounded(job.params)
     _modules.fit(own, net, module, loss, hybrid, between=between)

@@ -26,7 +26,7 @@ from shiftbench.base import rng as words
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import logit_distillation, soft_cross_entropy
+from shiftbench.plugins.losses.classification import logit_distillation, soft_cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe
 
@@ -70,14 +70,14 @@ def whole(job: TrainJob, net: nn.Module, teacher: nn.Module | None = None) -> nn
     def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
         told = net(images)
-        value = soft_cross_entropy.loss(told, targets)
+        value = soft_cross_entropy(told, targets)
         if hasattr(net, "penalty"):
             value = value + params["penalty"] * net.penalty()  # type: ignore[operator]
         if teacher is None:
             return value
         with torch.no_grad():
             taught = teacher(images)
-        more = logit_distillation.loss(told, taught, params["tau"], params["kl_reduction"])
+        more = logit_distillation(told, taught, params["tau"], params["kl_reduction"])
         return (1 - params["alpha"]) * value + params["alpha"] * more  # type: ignore[no-any-return]
 
     return _loop.fit(job, net, loss, between=_recipe.bounded(params))

@@ -31,7 +31,7 @@ from shiftbench.base.errors import ParamsError, near
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import logit_distillation, soft_cross_entropy
+from shiftbench.plugins.losses.classification import logit_distillation, soft_cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe
 from shiftbench.systems.m2mkd.trainers.deep_incubation import before, behind
@@ -107,5 +107,5 @@ def combined(
 ) -> torch.Tensor:
     """Return (1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
     alpha = params["alpha"]
-    more = logit_distillation.loss(logits, taught, params["tau"], params["kl_reduction"])
-    return (1 - alpha) * soft_cross_entropy.loss(logits, targets) + alpha * more  # type: ignore[no-any-return]
+    more = logit_distillation(logits, taught, params["tau"], params["kl_reduction"])
+    return (1 - alpha) * soft_cross_entropy(logits, targets) + alpha * more  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base.errors import ParamsError
-from shiftbench.plugins.metrics._of_images import flat
+from shiftbench.plugins.metrics.boxes_and_masks import flat
 from shiftbench.statistics.rows import Ints, Rows
 
 COLUMNS = ("scores", "filters", "filters_at_recall")

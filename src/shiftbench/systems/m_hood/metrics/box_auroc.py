@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.data.formats import E9
-from shiftbench.plugins.metrics import _of_images
+from shiftbench.plugins.metrics import boxes_and_masks
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -32,11 +32,12 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or no such filter.
     """
-    images, _ = _of_images.flat(rows.table, "scores")
+    images, _ = boxes_and_masks.flat(rows.table, "scores")
     those = _boxed.counted(rows, {**params, "filter": 0, "at_recall": False})
     ranks = _boxed.ranks(rows, params["filter"])
     return Contributions(
-        rows.counting, tuple(_of_images.per_image(rows, images, x.astype(np.int64)) for x in (ranks * those, those))
+        rows.counting,
+        tuple(boxes_and_masks.per_image(rows, images, x.astype(np.int64)) for x in (ranks * those, those)),
     )
 
 

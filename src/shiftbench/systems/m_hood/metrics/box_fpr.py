@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.plugins.metrics import _of_images
+from shiftbench.plugins.metrics import boxes_and_masks
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -31,12 +31,12 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or records without filters.
     """
-    images, _ = _of_images.flat(rows.table, "scores")
+    images, _ = boxes_and_masks.flat(rows.table, "scores")
     passed, confident = (
         _boxed.counted(rows, {**params, "filter": number, "at_recall": False}) for number in (params["filter"], 0)
     )
     return Contributions(
-        rows.counting, tuple(_of_images.per_image(rows, images, x.astype(np.int64)) for x in (passed, confident))
+        rows.counting, tuple(boxes_and_masks.per_image(rows, images, x.astype(np.int64)) for x in (passed, confident))
     )
 
 

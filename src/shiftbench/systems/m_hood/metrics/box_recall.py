@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.base.errors import ParamsError, near
-from shiftbench.plugins.metrics import _of_images
+from shiftbench.plugins.metrics import boxes_and_masks
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
@@ -36,15 +36,15 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     if params["area"] not in box_matching.AREAS:
         raise ParamsError(f"area: {params['area']!r} ({near(params['area'], box_matching.AREAS)})")
     place = box_matching.bit(params["area"], 0)
-    images, _ = _of_images.flat(rows.table, "scores")
-    matched, ignored = (_of_images.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored"))
+    images, _ = boxes_and_masks.flat(rows.table, "scores")
+    matched, ignored = (boxes_and_masks.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored"))
     right = (matched & ~ignored) >> place & 1
-    found = _of_images.per_image(rows, images, right * _boxed.counted(rows, params))
-    own, classes = _of_images.flat(rows.table, "true_classes")
-    areas, crowd = (_of_images.flat(rows.table, name)[1] for name in ("true_areas", "true_crowd"))
+    found = boxes_and_masks.per_image(rows, images, right * _boxed.counted(rows, params))
+    own, classes = boxes_and_masks.flat(rows.table, "true_classes")
+    areas, crowd = (boxes_and_masks.flat(rows.table, name)[1] for name in ("true_areas", "true_crowd"))
     low, high = box_matching.AREAS[params["area"]]
     those = (classes >= 0) & ~crowd.astype(bool) & (areas >= low) & (areas <= high)
-    return Contributions(rows.counting, (found, _of_images.per_image(rows, own, those.astype(np.int64))))
+    return Contributions(rows.counting, (found, boxes_and_masks.per_image(rows, own, those.astype(np.int64))))
 
 
 def finish(sums: Sums, **params: Any) -> Floats:

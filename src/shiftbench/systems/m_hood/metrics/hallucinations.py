@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.plugins.metrics import _of_images
+from shiftbench.plugins.metrics import boxes_and_masks
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 from shiftbench.systems.m_hood.metrics import _boxed
@@ -32,12 +32,12 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
     Raises:
         ParamsError: an option out of range, or records without filters.
     """
-    images, _ = _of_images.flat(rows.table, "scores")
-    found = _of_images.per_image(rows, images, _boxed.counted(rows, params).astype(np.int64))
+    images, _ = boxes_and_masks.flat(rows.table, "scores")
+    found = boxes_and_masks.per_image(rows, images, _boxed.counted(rows, params).astype(np.int64))
     count = rows.counting
     if params["clean"]:
-        own, classes = _of_images.flat(rows.table, "true_classes")
-        count = count * (_of_images.per_image(rows, own, (classes >= 0).astype(np.int64)) == 0)
+        own, classes = boxes_and_masks.flat(rows.table, "true_classes")
+        count = count * (boxes_and_masks.per_image(rows, own, (classes >= 0).astype(np.int64)) == 0)
     return Contributions(count, (found * count,))
 
 

@@ -12,11 +12,11 @@ import random  # noqa: TID251 - the authors' own draws
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shiftbench.base.errors import ParamsError, near
-from shiftbench.plugins.metrics import aupr_in, auroc, fpr95_idpos
-from shiftbench.statistics.rows import Floats
+from shiftbench.statistics import thresholds
+from shiftbench.statistics.rows import Floats, Ints
+from shiftbench.statistics.thresholds import Sides
 
 KIND = "detection"
 PARAMS: dict[str, object] = {"of": "auroc", "draws": 10}
@@ -24,27 +24,29 @@ UNIT = "share"
 RANGE = (0.0, 1.0)
 HIGHER_IS_BETTER = True
 MEASURES = ("auroc", "aupr_in", "tnr95")
-Weights = NDArray[np.uint8]
 
 
-def compute(
-    id: Floats, ood: Floats, id_weights: Weights, ood_weights: Weights, of: str = "auroc", draws: int = 10
-) -> Floats:
-    """Return the mean for each bootstrap draw, float64 (k,), from scores and weights uint8 (n, k), (m, k).
+def compute(sides: Sides, of: str = "auroc", draws: int = 10) -> Floats:
+    """Mean over the authors' draws, for each bootstrap resample, float64 (k,).
 
     Raises:
         ParamsError: no such measure.
     """
     if of not in MEASURES:
         raise ParamsError(f"equal_sized: of = {of!r}; {near(of, MEASURES)}")
-    first, second = np.argsort(id, kind="stable"), np.argsort(ood, kind="stable")
-    id, ood, id_weights, ood_weights = (id[first], ood[second], id_weights[first], ood_weights[second])
-    values = [
-        _measured(of, id[rows], ood[others], id_weights[rows], ood_weights[others])
-        for rows, others in equal(len(id), len(ood), draws)
-    ]
+    first, second = np.argsort(sides.negative, kind="stable"), np.argsort(sides.positive, kind="stable")
+    values = [_measured(of, _rows(sides, second[ood], first[id])) for id, ood in equal(len(first), len(second), draws)]
     mean: Floats = np.mean(values, axis=0)
     return mean
+
+
+def _rows(sides: Sides, positive: Ints, negative: Ints) -> Sides:
+    return Sides(
+        sides.positive[positive],
+        sides.negative[negative],
+        sides.positive_weights[positive],
+        sides.negative_weights[negative],
+    )
 
 
 def equal(known: int, unknown: int, draws: int) -> Iterator[tuple[list[int], list[int]]]:
@@ -54,9 +56,7 @@ def equal(known: int, unknown: int, draws: int) -> Iterator[tuple[list[int], lis
         yield words.sample(range(known), size), words.sample(range(unknown), size)
 
 
-def _measured(of: str, id: Floats, ood: Floats, id_weights: Weights, ood_weights: Weights) -> Floats:
-    sides = (id, ood, id_weights, ood_weights)
+def _measured(of: str, sides: Sides) -> Floats:
     if of == "tnr95":
-        return 1 - fpr95_idpos.compute(*sides, rule="nearest")
-    area: Floats = (auroc if of == "auroc" else aupr_in).compute(*sides)
-    return area
+        return 1 - thresholds.false_positive_rate(sides.flipped(), 0.95, "nearest")  # of `fpr95_idpos`
+    return thresholds.roc_area(sides) if of == "auroc" else thresholds.pr_area(sides.flipped())

@@ -18,7 +18,8 @@ from torch import nn
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy, uniform
+from shiftbench.plugins.losses.classification import cross_entropy
+from shiftbench.plugins.losses.outliers import uniform
 from shiftbench.plugins.trainers import _exposure, _loop, _outliers, finetune
 
 TASKS = ("classification",)
@@ -42,7 +43,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         known, unknown = _exposure.both(net, batch, mined[-1], rng, job.params)
         weight: float = job.params["weight"]
-        return cross_entropy.loss(known, labels) + weight * uniform.loss(unknown)
+        return cross_entropy(known, labels) + weight * uniform(unknown)
 
     return dict(_loop.fit(job, finetune.begin(job), loss, mine).state_dict())
 

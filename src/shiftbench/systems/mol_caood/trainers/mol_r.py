@@ -29,7 +29,8 @@ from shiftbench.base.errors import ParamsError, near
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy, energy_hinge
+from shiftbench.plugins.losses.classification import cross_entropy
+from shiftbench.plugins.losses.outliers import energy_hinge
 from shiftbench.plugins.methods import _adapting
 from shiftbench.plugins.trainers import _loop, _outliers
 from shiftbench.systems.mol_caood.trainers import _drift
@@ -149,6 +150,6 @@ class Task:
             return _adapting.known_and_outliers(logits, told, params["weight"])
         known, unknown = logits[told >= 0], logits[told < 0]
         margins = params["margin_in"], params["margin_out"]
-        hinge = energy_hinge.loss(known, unknown, *margins)
+        hinge = energy_hinge(known, unknown, *margins)
         weight: float = params["weight"]
-        return cross_entropy.loss(known, told[told >= 0]) + weight * hinge
+        return cross_entropy(known, told[told >= 0]) + weight * hinge

@@ -31,7 +31,7 @@ from torch import nn
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
 from shiftbench.systems.multiood.models import _released
@@ -140,7 +140,7 @@ def classified(
     joint: torch.Tensor, alone: list[torch.Tensor], labels: torch.Tensor, logit_norm: float = 0.0
 ) -> torch.Tensor:
     """Return the mean cross-entropy of the joint logits and of those of the modalities, each (n, classes)."""
-    each = [cross_entropy.loss(_scaled(logits, logit_norm), labels) for logits in (joint, *alone)]
+    each = [cross_entropy(_scaled(logits, logit_norm), labels) for logits in (joint, *alone)]
     return torch.stack(each).sum() / len(each) if alone else each[0]
 
 

@@ -9,7 +9,7 @@ taken over systems for one query. A query's value is rounded to a millionth befo
 result by 2e-6 at most.
 """
 
-from shiftbench.plugins.metrics import _queries
+from shiftbench.plugins.metrics import ranked_lists
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 
@@ -23,10 +23,10 @@ HIGHER_IS_BETTER = False
 
 def reduce(rows: Rows) -> Contributions:
     """Each query adds its measure and the square of it."""
-    return _queries.square_of(rows, COLUMNS[0])
+    return ranked_lists.square_of(rows, COLUMNS[0])
 
 
 def finish(sums: Sums) -> Floats:
     """Return the variance; float64 (k,)."""
-    mean, variance = _queries.variance(sums)
+    mean, variance = ranked_lists.variance(sums)
     return ratio(variance, mean * mean)

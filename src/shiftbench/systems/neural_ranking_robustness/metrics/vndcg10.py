@@ -5,7 +5,7 @@ which moves the result by 2e-6 at most. Source: Wu et al., "Are Neural Ranking M
 https://arxiv.org/abs/2108.05018.
 """
 
-from shiftbench.plugins.metrics import _queries
+from shiftbench.plugins.metrics import ranked_lists
 from shiftbench.statistics.contributions import Contributions, Sums
 from shiftbench.statistics.rows import Floats, Rows
 
@@ -19,9 +19,9 @@ HIGHER_IS_BETTER = False
 
 def reduce(rows: Rows) -> Contributions:
     """Each query adds its measure and the square of it."""
-    return _queries.square_of(rows, COLUMNS[0])
+    return ranked_lists.square_of(rows, COLUMNS[0])
 
 
 def finish(sums: Sums) -> Floats:
     """Return the variance; float64 (k,)."""
-    return _queries.variance(sums)[1]
+    return ranked_lists.variance(sums)[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.plugins.metrics import _executed
+from shiftbench.plugins.metrics import generated_text
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -26,7 +26,7 @@ HIGHER_IS_BETTER = True
 def reduce(path: SeverityPath, **_: Any) -> Contributions:
     """Each prompt adds how many of its versions differ from it."""
     clean, *shifted = path.rows
-    differ = np.sum([_executed.differs(clean, rows) for rows in shifted], axis=0)
+    differ = np.sum([generated_text.differs(clean, rows) for rows in shifted], axis=0)
     return Contributions(clean.counting, (differ * clean.counting,))
 
 

@@ -10,7 +10,7 @@ group, over all of its shifts and seeds at once; `changed`: only prompts that on
 
 from typing import Any
 
-from shiftbench.plugins.metrics import _executed
+from shiftbench.plugins.metrics import generated_text
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -24,9 +24,9 @@ HIGHER_IS_BETTER = False
 
 def reduce(path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any) -> Contributions:
     """Each prompt adds, in billionths, its pass@k on the clean prompt and what is lost of it."""
-    found = _executed.verdicts(path, seeds, changed=changed)
-    clean = _executed.at_k(found.clean, k)
-    robust = _executed.at_k(found.best if best else found.worst, k)
+    found = generated_text.verdicts(path, seeds, changed=changed)
+    clean = generated_text.at_k(found.clean, k)
+    robust = generated_text.at_k(found.best if best else found.worst, k)
     return Contributions(found.counting, (clean * found.counting, (clean - robust) * found.counting))
 
 

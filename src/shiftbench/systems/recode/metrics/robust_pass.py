@@ -11,7 +11,7 @@ group, over all of its shifts and seeds at once; `changed`: only prompts that on
 from typing import Any
 
 from shiftbench.data.formats import E9
-from shiftbench.plugins.metrics import _executed
+from shiftbench.plugins.metrics import generated_text
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -25,8 +25,8 @@ HIGHER_IS_BETTER = True
 
 def reduce(path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any) -> Contributions:
     """Each prompt adds its robust pass@k in billionths."""
-    found = _executed.verdicts(path, seeds, changed=changed)
-    value = _executed.at_k(found.best if best else found.worst, k)
+    found = generated_text.verdicts(path, seeds, changed=changed)
+    value = generated_text.at_k(found.best if best else found.worst, k)
     return Contributions(found.counting, (value * found.counting,))
 
 

@@ -14,7 +14,7 @@ group, over all of its shifts and seeds at once; `changed`: only prompts that on
 from typing import Any
 
 from shiftbench.data.formats import E9
-from shiftbench.plugins.metrics import _executed
+from shiftbench.plugins.metrics import generated_text
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, SeverityPath
 
@@ -28,10 +28,10 @@ HIGHER_IS_BETTER = False
 
 def reduce(path: SeverityPath, *, k: int, seeds: int, best: bool, changed: bool, **_: Any) -> Contributions:
     """Each prompt adds, in billionths, the two terms that a change of verdicts makes."""
-    found = _executed.verdicts(path, seeds, changed=changed)
+    found = generated_text.verdicts(path, seeds, changed=changed)
     lost = found.clean & ~(found.best if best else found.worst)
     won = ~found.clean & (found.worst if best else found.best)
-    value = _executed.at_k(lost, k) + _executed.at_k(won, k)
+    value = generated_text.at_k(lost, k) + generated_text.at_k(won, k)
     return Contributions(found.counting, (value * found.counting,))
 
 

@@ -24,7 +24,7 @@ from shiftbench.base.errors import DataError, ParamsError, near
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _environments, _loop
 from shiftbench.systems.rfc_bonsai.trainers import _rounds
 
@@ -66,7 +66,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         update.train()
         features, first = nets.both(net, inputs)
         said = [first, *(head(features) for head in heads[1:])]
-        loss = torch.stack([cross_entropy.loss(one, wanted[:, k]) for k, one in enumerate(said)])
+        loss = torch.stack([cross_entropy(one, wanted[:, k]) for k, one in enumerate(said)])
         total = loss.mean() + job.params["l2"] * sum(p.square().sum() for p in update.parameters())
         optimiser.zero_grad()
         total.backward()

@@ -19,7 +19,7 @@ from torch import nn
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification", "text_classification")
@@ -47,7 +47,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     checked(job.params)
 
     def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        return cross_entropy.loss(net(_loop.tensor(batch, net)), labels)
+        return cross_entropy(net(_loop.tensor(batch, net)), labels)
 
     net = _loop.fresh_net(job)
     return dict(_loop.fit(job, net, loss, between=corruption(job)).state_dict())

@@ -8,7 +8,7 @@ Source: H beside the performance drop (`accuracy_drop_relative`) in RWDS, arXiv:
 comes first by our convention.
 """
 
-from shiftbench.plugins.metrics import accuracy_drop
+from shiftbench.plugins.metrics.severity import accuracy_drop
 from shiftbench.statistics.contributions import ratio
 from shiftbench.statistics.rows import Row
 
@@ -21,7 +21,7 @@ HIGHER_IS_BETTER = True
 
 def sources(params: dict[str, object]) -> tuple[str, ...]:
     """Return the metrics whose rows are needed."""
-    return accuracy_drop.sources(params)
+    return (str(params["of"]),)
 
 
 def compute(rows: list[Row], of: str) -> list[Row]:
@@ -36,7 +36,7 @@ def compute(rows: list[Row], of: str) -> list[Row]:
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }
     found = []
-    for drop in accuracy_drop.compute(rows, of):
+    for drop in accuracy_drop(rows, of):
         own = clean[_who(drop), str(drop.reference)]
         shifted = own - drop.all
         found.append(drop.derived([drop], ratio(2 * own * shifted, own + shifted)))

@@ -32,7 +32,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import soft_cross_entropy
+from shiftbench.plugins.losses.classification import soft_cross_entropy
 from shiftbench.plugins.trainers import _loop, erm
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences
 
@@ -154,7 +154,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         if not counts.any():
             nothing: torch.Tensor = logits.sum() * 0
             return nothing
-        return soft_cross_entropy.loss(logits[counts.to(logits.device)], wanted[rows.cpu()][counts].to(logits.device))
+        return soft_cross_entropy(logits[counts.to(logits.device)], wanted[rows.cpu()][counts].to(logits.device))
 
     numbered = replace(job, samples=_numbered(job, samples), folder=None)
     validate = _validate(job, curriculum, len(samples))

@@ -12,7 +12,7 @@ import torch
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop, erm
 from shiftbench.systems.safe_reliable_ai_thesis.trainers import _watching
 
@@ -25,7 +25,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     def loss(net: torch.nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         seen = erm.move(batch, rng, job.params["shift"], flip=job.params["flip"])
-        return cross_entropy.loss(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
+        return cross_entropy(net(_loop.tensor(seen, net)), labels, job.params["smoothing"])
 
     net = _loop.fit(job, _loop.fresh_net(job), loss, validate=_watching.watch(job))
     return dict(net.state_dict())

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.models import _images
 from shiftbench.plugins.tasks import forgery as task
 from shiftbench.plugins.trainers import _loop, _steps
@@ -58,7 +58,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     def loss(places: list[int]) -> torch.Tensor:
         batch = Known(*(part[places].to(next(net.parameters()).device) for part in known))
         features, marks = _seen(net, batch.images)
-        total: torch.Tensor = cross_entropy.loss(net.head(features), batch.labels)
+        total: torch.Tensor = cross_entropy(net.head(features), batch.labels)
         if marks is not None:
             masks = mask_loss(marks, batch.masks, batch.masked, params["marked"])
             total = total + params["mask_share"] * masks

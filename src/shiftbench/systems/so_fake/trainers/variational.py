@@ -17,7 +17,7 @@ import torch
 from shiftbench.base.errors import ModelError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 
 TASKS = ("classification",)
@@ -51,7 +51,7 @@ def loss(net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStr
     decoded = net.decode(mean + (log_variance / 2).exp() * noise)
     error: torch.Tensor = ((decoded - seen) / 255).square().flatten(1).sum(1).mean()
     pulled = divergence(mean, log_variance).mean()
-    return error + beta * pulled + cross_entropy.loss(net.head(mean.detach()), labels)
+    return error + beta * pulled + cross_entropy(net.head(mean.detach()), labels)
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ import torch
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.losses import cross_entropy
+from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop, _steps, erm
 from shiftbench.systems.successful_interpolation.trainers import _mixture
 
@@ -57,7 +57,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         words = RandomStream(job.seed, job.trainer, job.dataset, f"step/{next(number)}")
         seen = augmented(known[rows], words, job)
         device = next(net.parameters()).device
-        return cross_entropy.loss(net(seen.to(device)), labels[rows].to(device), 0.0)
+        return cross_entropy(net(seen.to(device)), labels[rows].to(device), 0.0)
 
     _steps.fit(job, net, _steps.mixed(job, range(len(labels)), ()), loss, logged=100)
     held, right = _loop.data(job, "val")

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from shiftbench.base.rng import RandomStream
-from shiftbench.plugins.losses import generalised_cross_entropy
+from shiftbench.plugins.losses.classification import generalised_cross_entropy
 from shiftbench.systems.ugt_compnets.methods import _scoring
 from shiftbench.systems.ugt_compnets.methods._scoring import Head
 
@@ -32,7 +32,7 @@ def loss(features: torch.Tensor, labels: torch.Tensor, head: Head, params: Mappi
     """
     seen = _scoring.cosines(features, F.normalize(head.mu, dim=1))
     scores = _scoring.scores(seen, head)
-    robust = generalised_cross_entropy.loss(params["factor"] * scores, params["q"])
+    robust = generalised_cross_entropy(params["factor"] * scores, params["q"])
     parts = (1 - seen.amax(1)).mean()
     own = scores.gather(1, labels[:, None]).mean()
     total: torch.Tensor = robust + params["part_weight"] * parts - params["score_weight"] * own

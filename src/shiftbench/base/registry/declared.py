@@ -1,0 +1,81 @@
+"""Plugins that are functions: several of one theme stand in one file, each under a decorator of `plugins.declare`.
+
+    @declare.sample_metric(columns=("correct",), finish=mean, higher_is_better=True)
+    def accuracy(rows):
+        ...
+
+`registry.find("metrics", "accuracy")` gives the `Plugin` that the decorator makes. It has what a plugin's own file has:
+constants, functions, `PARAMS` (parameters with a default), a docstring. Files are searched for decorated functions by
+their text, so that nothing is imported to know the names.
+"""
+
+import ast
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+MODULE = "declare"
+_DECORATED = re.compile(rf"^@{MODULE}\.\w+\b.*?^def (\w+)\(", re.MULTILINE | re.DOTALL)
+
+
+class Location(NamedTuple):
+    """Where a plugin is written: a file, and the function in it; an empty name means the whole file."""
+
+    file: Path
+    name: str = ""
+
+
+class Plugin(ModuleType):
+    """A decorated function with the attributes of a plugin's file.
+
+    Args:
+        function: the decorated function. Its parameters with a default are the options, `PARAMS`.
+        attributes: constants and functions of the plugin; None means that it has none of that name.
+    """
+
+    def __init__(self, function: Callable[..., Any], attributes: Mapping[str, object]) -> None:
+        super().__init__(f"{function.__module__}.{function.__name__}", function.__doc__)
+        self.__file__ = function.__globals__["__file__"]
+        self.function = function
+        self.PARAMS = _options(function)
+        vars(self).update({name: value for name, value in attributes.items() if value is not None})
+
+    def __call__(self, *values: Any, **options: Any) -> Any:
+        """Call the function."""
+        return self.function(*values, **options)
+
+
+def _options(function: Callable[..., Any]) -> dict[str, object]:
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
+
+
+def names(file: Path) -> tuple[str, ...]:
+    """Names of the plugins that a file declares, in the order of its text; none if the file is a plugin itself."""
+    stat = file.stat()
+    return _names(file, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.cache
+def _names(file: Path, _mtime: int, _size: int) -> tuple[str, ...]:
+    return tuple(_DECORATED.findall(file.read_text(encoding="utf-8")))
+
+
+def location(module: ModuleType) -> Location:
+    """Where a plugin is written that `registry.find` returned."""
+    function = vars(module).get("function")
+    return Location(_path(str(module.__file__)), function.__name__ if inspect.isfunction(function) else "")
+
+
+_path = functools.cache(Path)
+
+
+def is_declared(node: ast.stmt) -> bool:
+    """Whether a statement is a function under a decorator of `plugins.declare`."""
+    return isinstance(node, ast.FunctionDef) and any(
+        ast.unparse(one).startswith(f"{MODULE}.") for one in node.decorator_list
+    )

@@ -1,0 +1,158 @@
+"""Plugins that are functions: found by name, read without their imports, and digested one by one."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shiftbench.base import registry
+from shiftbench.base.errors import NotRunError, PluginError
+from shiftbench.base.registry import declared
+from shiftbench.provenance import code_digest
+
+METRICS = """
+import math
+from shiftbench.plugins import declare
+from shiftbench.statistics.contributions import Contributions, mean
+
+SIZE = 3
+
+def double(values):
+    return 2 * values
+
+@declare.sample_metric(columns=("correct",), finish=mean, higher_is_better=True)
+def first(rows, part: float = 0.5):
+    '''The first. Source: ours.'''
+    return Contributions(rows.counting, (double(rows.column("correct")),))
+
+@declare.sample_metric(columns=("correct",), finish=mean, higher_is_better=False)
+def second(rows, size: int = SIZE):
+    '''The second. Source: ours.'''
+    return Contributions(rows.counting, (rows.column("correct") * size,))
+
+@declare.sample_metric(columns=("correct",), finish=mean, higher_is_better=False)
+def _third(rows, size: int = 1):
+    '''Used by variants alone.'''
+    return Contributions(rows.counting)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine" / "metrics" / "themed.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(METRICS)
+    registry.Folders.use((tmp_path / "mine",))
+    return path
+
+
+def digests(file: Path) -> dict[str, str]:
+    code_digest.forget()
+    return {name: code_digest.of([registry.Location(file, name)]).linked for name in ("first", "second")}
+
+
+def test_each_function_is_a_plugin_and_the_file_is_none(file: Path) -> None:
+    names = registry.names("metrics")
+    assert {"first", "second"} <= set(names)
+    assert not {"themed", "_third", "double"} & set(names)
+    plugin = registry.find("metrics", "first")
+    assert (plugin.KIND, plugin.COLUMNS, plugin.HIGHER_IS_BETTER) == ("sample", ("correct",), True)
+    assert plugin.PARAMS == {"part": 0.5}
+    assert registry.about(plugin) == "The first. Source: ours."
+    assert registry.called(plugin) == "first"
+    assert registry.locate("metrics", "first") == registry.location(plugin) == (file, "first")
+    assert registry.find("metrics", "second").PARAMS == {"size": 3}
+
+
+def test_a_variant_may_use_a_function(file: Path) -> None:
+    file.with_name("entries.yaml").write_text(
+        "big: {about: Big. Source ours., use: second, size: 9}\nhidden: {about: Hidden., use: _third, size: 4}\n"
+        "wrong: {about: Wrong., use: secnd}\n"
+    )
+    assert registry.find("metrics", "big").PARAMS == {"size": 9}
+    assert registry.find("metrics", "hidden").PARAMS == {"size": 4}
+    assert registry.locate("metrics", "hidden") == (file, "_third")
+    with pytest.raises(PluginError, match="secnd.*second"):
+        registry.find("metrics", "wrong")
+    with pytest.raises(PluginError, match="no metrics named '_third'"):
+        registry.find("metrics", "_third")
+
+
+def test_two_of_one_name_are_refused(file: Path) -> None:
+    file.with_name("first.py").write_text("KIND = 'sample'\n")
+    with pytest.raises(PluginError, match=r"two files for metrics 'first': .*themed.py and .*first.py|first.py and"):
+        registry.find("metrics", "first")
+
+
+CHANGES = [
+    ('rows.column("correct") * size', 'rows.column("correct") + size', {"second"}),
+    ("2 * values", "3 * values", {"first"}),
+    ("SIZE = 3", "SIZE = 4", {"second"}),
+    ("part: float = 0.5", "part: float = 0.6", {"first"}),
+    ("higher_is_better=True", "higher_is_better=False", {"first"}),
+    ("'''The first. Source: ours.'''", "'''The first, told otherwise. Source: ours.'''", set()),
+    ("double", "twice", set()),
+    ("def _third(rows, size: int = 1)", "def _third(rows, size: int = 2)", set()),
+    ("import math\n", "import math\nimport sys\n", set()),
+    ("SIZE = 3\n", "SIZE = 3\nprint()\n", {"first", "second"}),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "moved"), CHANGES)
+def test_a_change_moves_the_digests_of_the_plugins_that_it_reaches(
+    file: Path, old: str, new: str, moved: set[str]
+) -> None:
+    before = digests(file)
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    after = digests(file)
+    assert {name for name in before if before[name] != after[name]} == moved
+
+
+def test_a_function_that_is_gone_is_an_error(file: Path) -> None:
+    with pytest.raises(PluginError, match=r"mine/metrics/themed.py has no gone"):
+        code_digest.of([registry.Location(file, "gone")])
+
+
+def test_of_an_untrusted_file_options_are_read_and_nothing_runs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(METRICS.replace("SIZE = 3", "SIZE = 3\nraise SystemExit"))
+    monkeypatch.setattr(registry.Folders, "only_read", True)
+    plugin = registry.find("metrics", "first")
+    assert plugin.PARAMS == {"part": 0.5}
+    with pytest.raises(NotRunError, match="KIND of .*themed.py"):
+        _ = plugin.KIND
+
+
+@pytest.mark.parametrize("plugin_type", sorted(registry.DECLARED))
+def test_names_by_text_are_those_of_the_syntax_tree(plugin_type: str) -> None:
+    several = 0
+    for folder in registry.folders(plugin_type):
+        for path in folder.glob("*.py"):
+            tree = ast.parse(path.read_text())
+            expected = tuple(one.name for one in tree.body if declared.is_declared(one))
+            assert declared.names(path) == expected
+            several += len(expected) > 1
+    assert several
+
+
+def test_reading_a_plugin_imports_none_of_what_its_body_uses() -> None:
+    program = (
+        "import sys; from shiftbench.base import registry\n"
+        "for name in registry.packaged_names('losses'): registry.read('losses', name)\n"
+        "print('torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
+def test_a_plugin_that_was_only_read_cannot_be_called() -> None:
+    program = (
+        "from shiftbench.base import registry\n"
+        "try: registry.read('metrics', 'auroc')(None)\n"
+        "except NotImplementedError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "use registry.find" in said.stdout
