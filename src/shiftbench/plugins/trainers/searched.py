@@ -32,6 +32,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.metrics import auroc
 
+TITLE = "search"
 TASKS = ("classification", "modalities")
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
 
