@@ -21,10 +21,10 @@ def view(chapter: Chapter, key: str) -> View:
 def test_detectors_stand_against_each_group_and_its_sets() -> None:
     chapter = unknown()
     found = view(chapter, "auroc")
-    assert [(c.group, c.title) for c in found.columns] == [
-        ("near", "unknown"),  # a group of one set has no mean of its own
+    assert [(c.group, c.heading) for c in found.columns] == [
+        ("near", "Unknown"),  # a group of one set has no mean of its own
         ("far", "mean"),
-        ("far", "mnist"),
+        ("far", "MNIST"),
         ("far", "<b>noise</b>"),
     ]
     who = ("known/convnet-erm", "plain", "vim")
