@@ -328,6 +328,14 @@ def test_what_a_plugin_declares_to_the_plan_alone_is_not_seen(home: Path) -> Non
     assert digest(write(home, PLUGIN, declared)) != digest(write(home, PLUGIN, source))
 
 
+def test_a_title_is_not_seen_unless_it_is_read_or_computed(home: Path) -> None:
+    source = "def apply():\n    return 1\n"
+    titled = source + 'TITLE = "Mine"\n'
+    assert digest(write(home, PLUGIN, titled)) == digest(write(home, PLUGIN, source))
+    for seen in (titled + "def reads():\n    return TITLE\n", source + 'TITLE = str("Mine")\n'):
+        assert digest(write(home, PLUGIN, seen)) != digest(write(home, PLUGIN, seen.replace("Mine", "Yours")))
+
+
 def test_digest_is_the_same_on_every_python(home: Path) -> None:
     """The golden digest is checked on the Python that runs the tests, and on others that are here."""
     plugin = planted(home)

@@ -86,7 +86,7 @@ def test_the_page_says_what_was_run_and_what_was_left_out(html: str) -> None:
     for text in (
         "npm pack animal-shape",
         "Xiao et al. 2017",
-        "gaussian noise, fog, contrast",
+        "Gaussian noise, Fog, Contrast",
         "40 bootstrap resamples",
     ):
         assert text in html

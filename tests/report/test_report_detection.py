@@ -21,10 +21,10 @@ def view(chapter: Chapter, key: str) -> View:
 def test_detectors_stand_against_each_group_and_its_sets() -> None:
     chapter = unknown()
     found = view(chapter, "auroc")
-    assert [(c.group, c.title) for c in found.columns] == [
-        ("near", "unknown"),  # a group of one set has no mean of its own
+    assert [(c.group, c.heading) for c in found.columns] == [
+        ("near", "Unknown"),  # a group of one set has no mean of its own
         ("far", "mean"),
-        ("far", "mnist"),
+        ("far", "MNIST"),
         ("far", "<b>noise</b>"),
     ]
     who = ("known/convnet-erm", "plain", "vim")
@@ -65,7 +65,7 @@ def test_a_cell_without_a_value_says_how_many_samples_either_side_has() -> None:
 
 def test_failure_detection_is_a_table_of_the_clean_set() -> None:
     found = view(unknown(), "aurc-failure-detection")
-    assert [column.title for column in found.columns] == ["known"]
+    assert [column.title for column in found.columns] == ["Known"]
     assert found.sides(2000) == "n = 2,000"
     assert [who[2] for who in found.rows] == ["vim", "knn", "msp", "odin"]  # lower is better
 
@@ -78,9 +78,9 @@ def test_sets_without_groups_and_tables_without_comparisons_still_make_a_table()
         chapter.tables,
         chapter.about,
     )
-    assert [(c.group, c.title) for c in view(chapter, "auroc").columns] == [("", "mnist"), ("", "animal_shape")]
+    assert [(c.group, c.title) for c in view(chapter, "auroc").columns] == [("", "MNIST"), ("", "Animal shape")]
     assert not detector_panels(chapter)
-    assert (chapter.ood, chapter.searches, chapter.proof) == ("mnist, animal_shape", [], "")
+    assert (chapter.ood, chapter.searches, chapter.proof) == ("MNIST, Animal shape", [], "")
     assert "OOD-sets-auroc-msp" in {column.key for column in chapter.columns}
 
 
@@ -121,7 +121,7 @@ def test_scores_are_drawn_from_their_table_by_detector_and_set() -> None:
     assert curves.keys() == bars.keys() == {f"{d}|{s}" for d in range(4) for s in range(3)}
     line = curves["3|1"]["series"][1]
     assert (line["x"][0], line["y"][0], line["x"][-1], line["y"][-1]) == (0, 0, 100, 100)
-    assert curves["3|1"]["title"].startswith("ViM, mnist: AUROC 9")
+    assert curves["3|1"]["title"].startswith("ViM, MNIST: AUROC 9")
     assert [sum(side["y"]) for side in bars["3|1"]["series"]] == pytest.approx([100, 100], abs=1)
 
 

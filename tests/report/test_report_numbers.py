@@ -168,7 +168,7 @@ def test_who_gives_classes_without_probabilities_has_no_calibration_error() -> N
         assert column(found, key).entries[who].value is None
         assert column(found, key).entries[other].value is not None
     assert column(found, "clean-accuracy").entries[who].value is not None
-    assert found.uncertain == ["vit-erm"]
+    assert found.uncertain == ["ViT"]
     assert chapter.uncertain == []
 
 
@@ -207,9 +207,9 @@ def test_what_another_report_left_beside_the_page_goes(made: Path, tmp_path: Pat
 
 def test_curves_start_at_the_clean_set_and_follow_the_order_of_params() -> None:
     curves = next(panel for panel in panels(clothes()) if panel.kind == "curves")
-    assert [plot.alt.rpartition(": ")[2] for plot in curves.plots] == ["gaussian noise", "fog", "contrast"]
+    assert [plot.alt.rpartition(": ")[2] for plot in curves.plots] == ["Gaussian noise", "Fog", "Contrast"]
     figure = curves.figures[curves.plots[0].id]["accuracy"]
-    line = next(one for one in figure["series"] if one["name"] == "convnet-erm")
+    line = next(one for one in figure["series"] if one["key"] == "convnet-erm")
     assert line["x"] == figure["x"]["ticks"] == [0, 1, 3, 5]
     assert line["y"][0] == pytest.approx(90.4)
     assert [len(ends) for ends in line["y_ends"]] == [4, 4]

@@ -28,7 +28,7 @@ from shiftbench.base.registry.declared import Location
 from shiftbench.base.registry.entries import FILE
 from shiftbench.provenance import definitions, import_effects
 from shiftbench.provenance.definitions import Definition, Text
-from shiftbench.provenance.source_facts import DECLARATION, DECLARING, Home, text_of
+from shiftbench.provenance.source_facts import DECLARATION, DECLARING, TITLE, Home, text_of
 
 PACKAGE = registry.PACKAGE
 _SHOWN = 8
@@ -471,7 +471,8 @@ class _Linker:
         if not node.linked:
             node.linked = True
             if node is node.file.whole:
-                self._link_names(node, sorted({*node.file.by_name, *node.file.text.aliases}))
+                title = {TITLE} if self._is_declared(node.file, TITLE) else set()
+                self._link_names(node, sorted({*node.file.by_name, *node.file.text.aliases} - title))
                 node.targets += [one for one in node.file.nodes if not one.names]
                 node.targets += self._below(node.file)
             elif node is node.file.interface:
@@ -513,18 +514,19 @@ class _Linker:
         """Return the public names of a file, and what it imports for others."""
         read = any(f".{DECLARATION}" in node.definition.uses for node in file.nodes)
         declares = file.path.parent.name in DECLARING and not read
-        told = {"ASSETS", *([DECLARATION] if declares and self._is_declared(file) else [])}
-        names = [name for name in file.by_name if _is_public(name) and name not in told]
+        declarations = (TITLE, DECLARATION) if declares else (TITLE,)
+        unused = {"ASSETS", *(name for name in declarations if self._is_declared(file, name))}
+        names = [name for name in file.by_name if _is_public(name) and name not in unused]
         for name, dotted in file.text.aliases.items():
             if _is_public(name) and name not in file.used and dotted in file.text.imports:
                 _, target = self._absolute(dotted)
                 names += [name] if target is not None and target.definition is not NOTHING else []
         return sorted(names)
 
-    def _is_declared(self, file: File) -> bool:
-        """Tell whether a plugin's tasks are written as they are: one name, whose value uses and calls nothing."""
-        node = file.by_name.get(DECLARATION)
-        return node is not None and node.names == (DECLARATION,) and "plain" in node.definition.traits
+    def _is_declared(self, file: File, name: str) -> bool:
+        """Whether a constant is written as it is: one name, whose value uses and calls nothing."""
+        node = file.by_name.get(name)
+        return node is not None and node.names == (name,) and "plain" in node.definition.traits
 
     def _link_uses(self, node: Node) -> None:
         own, parts = node.definition, [node.definition.meaning]

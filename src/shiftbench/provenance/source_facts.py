@@ -36,6 +36,8 @@ class Home:
 
 DECLARATION, DECLARING = "TASKS", ("trainers", "methods")
 """What plugins of some families declare to the plan alone; it counts where the plugin itself reads it."""
+TITLE = "TITLE"
+"""What pages call a plugin: display only, so it counts only where the plugin itself reads it."""
 
 _OURS = (__file__, definitions.__file__, import_effects.__file__, module_names.__file__)
 _VERSION = hashlib.sha256(b"".join(Path(one).read_bytes() for one in _OURS)).hexdigest()[:32]

@@ -13,14 +13,15 @@ from shiftbench.report import samples
 from shiftbench.report.cells import Cell
 from shiftbench.report.figures import Style
 from shiftbench.report.leaderboard import FIFTEEN, Column, Places, Tables, Who, certain, columns
-from shiftbench.report.measures import Measure, spell
+from shiftbench.report.measures import Measure
 from shiftbench.report.ood import Detection
 from shiftbench.report.searches import Search, proof, searches
+from shiftbench.report.titles import CLEAN, NONE, Titles
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a leaderboard: the mean over training seeds, and each seed below it."""
+    """One line of a leaderboard: the mean over training seeds, and each seed below it; `label`: its name in links."""
 
     who: Who
     label: str
@@ -29,31 +30,64 @@ class Row:
 
 @dataclass
 class Chapter:
-    """One benchmark: what was run, and what the report shows of it; `sampled`: whether a page shows its samples."""
+    """One benchmark: what was run, and what the report shows of it.
+
+    Attributes:
+        name: of the benchmark.
+        params: the benchmark, as params says.
+        tables: what aggregate made.
+        about: what is known about metrics by name.
+        sampled: whether a page shows its samples.
+        titles: of all that the benchmark names.
+        places: the rows of `tables`, sorted.
+        columns: of the leaderboard.
+        detection: of OOD sets.
+        labels: name of each model with its method, in links and ids: `convnet-erm + tent`.
+        models: title of each model with its method: `ConvNet + TENT`.
+        styles: how models are drawn, by label.
+    """
 
     name: str
     params: Mapping[str, Any]
     tables: Tables
     about: Mapping[str, Mapping[str, Any]]
     sampled: bool = False
+    titles: Titles = NONE
     places: Places = field(init=False)
     columns: list[Column] = field(init=False)
     detection: Detection = field(init=False)
     labels: dict[Who, str] = field(init=False)
+    models: dict[Who, str] = field(init=False)
     styles: dict[str, Style] = field(init=False)
 
     def __post_init__(self) -> None:
         self.places = Places.of(self.tables, self.params["dataset"], self.params["split"])
         self.columns = columns(self.tables, self.places, self.about)
-        self.detection = Detection(self.params, self.tables, self.places, self.about)
+        self.detection = Detection(self.params, self.tables, self.places, self.about, self.titles)
         everyone = sorted({who for column in self.columns for who in column.entries} | set(self.places.who))
         self.labels = {who: self._label(*who) for who in everyone}
-        self.styles = Style.of([self.labels[who] for who in self.places.who])
+        self.models = self.titles.models(everyone, self.params["dataset"])
+        self.styles = Style.of({self.labels[who]: self.models[who] for who in self.places.who})
 
-    def _label(self, weights: str, method: str) -> str:
-        short = weights.removeprefix(f"{self.params['dataset']}/")
-        bare = self.params["methods"] == ["plain"] and method == "plain"  # weights may name others
+    def _label(self, model: str, method: str) -> str:
+        short = model.removeprefix(f"{self.params['dataset']}/")
+        bare = self.params["methods"] == ["plain"] and method == "plain"  # models may name others
         return short if bare else f"{short} + {method}"
+
+    @property
+    def title(self) -> str:
+        """Title of the benchmark."""
+        return self.titles.of("benchmarks", self.name)
+
+    @property
+    def dataset(self) -> str:
+        """Title of the benchmark's data set."""
+        return self.titles.of("datasets", self.params["dataset"])
+
+    def column_title(self, column: Column) -> str:
+        """Title of a metric, with the detector's where there is one."""
+        parts = [column.measure.title]
+        return " ".join([*parts, self.titles.of("detectors", column.detector)] if column.detector else parts)
 
     # ------------------------------------------------------------------ what was run
 
@@ -77,13 +111,27 @@ class Chapter:
     @property
     def ood(self) -> str:
         """The OOD sets, with their groups where there are some."""
-        groups = self.detection.groups.items()
-        return "; ".join((f"{group}: " if group else "") + ", ".join(sets) for group, sets in groups)
+        titles = {
+            group: ", ".join(self.titles.of("datasets", name) for name in sets)
+            for group, sets in self.detection.groups.items()
+        }
+        return "; ".join(f"{group}: {sets}" if group else sets for group, sets in titles.items())
+
+    @property
+    def val_ood(self) -> list[str]:
+        """The validation OOD sets; what follows a slash is the split."""
+        sets = (name.partition("/") for name in self.params["val_ood"])
+        return [self.titles.of("datasets", name) + slash + split for name, slash, split in sets]
+
+    @property
+    def shifts(self) -> list[str]:
+        """Titles of the shifts."""
+        return [self.titles.of("shifts", name) for name in self.params["shifts"]]
 
     @property
     def names(self) -> list[str]:
-        """What is compared: means over seeds, and weights without a seed."""
-        return [self.labels[who] for who in self.places.who]
+        """Titles of what is compared: means over seeds, and models without a seed."""
+        return [self.models[who] for who in self.places.who]
 
     @property
     def rows(self) -> list[Row]:
@@ -161,13 +209,13 @@ class Chapter:
     def means(self) -> list[tuple[str, str]]:
         """What the columns that are means are over, by their group, in words."""
         found = {column.group: column for column in self.columns if column.positions > 1}
-        told = [(group, _over(column.cells)) for group, column in found.items()]
-        return [(group, over.partition(":")[0] if group == FIFTEEN else over) for group, over in told]
+        texts = [(group, _over(column.cells, self.titles)) for group, column in found.items()]
+        return [(group, over.partition(":")[0] if group == FIFTEEN else over) for group, over in texts]
 
     @property
     def uncertain(self) -> list[str]:
         """Who gives classes without probabilities, so that its calibration is not defined."""
-        return [self.labels[who] for who in self.places.who if who in certain(self.tables)]
+        return [self.models[who] for who in self.places.who if who in certain(self.tables)]
 
     @property
     def leaders(self) -> list[Column]:
@@ -180,15 +228,18 @@ class Chapter:
         ][:4]
 
 
-def _over(cells: Sequence[Cell]) -> str:
+def _over(cells: Sequence[Cell], titles: Titles) -> str:
     """Say which sets a mean is over; with severities, that each shift has."""
     levels = sorted({severity for *_, severity in cells if severity is not None})
-    shifts = list(dict.fromkeys(spell(shift) for _, _, shift, _ in cells if shift is not None))
-    if not levels or shifts == ["identity"]:
-        names = [dataset if shift == "identity" else spell(str(shift)) for dataset, _, shift, _ in cells]
+    shifts = list(dict.fromkeys(shift for _, _, shift, _ in cells if shift is not None))
+    if not levels or shifts == [CLEAN]:
+        names = [
+            titles.of("datasets", dataset) if shift == CLEAN else titles.of("shifts", str(shift))
+            for dataset, _, shift, _ in cells
+        ]
         return ends(dict.fromkeys(names))
     at = f"at severities {ends(f'{level:g}' for level in levels)}, {len(cells)} sets"
-    return f"{len(shifts)} shifts {at}: {', '.join(shifts)}"
+    return f"{len(shifts)} shifts {at}: {', '.join(titles.of('shifts', name) for name in shifts)}"
 
 
 def _spans(found: Sequence[Column]) -> list[tuple[str, int]]:

@@ -8,7 +8,6 @@ from shiftbench.report import figures
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.figures import Figure
 from shiftbench.report.leaderboard import Who
-from shiftbench.report.measures import spell
 from shiftbench.report.panels import Ask, Panel, Shots, panel
 
 _LEAD = "auroc"
@@ -33,7 +32,7 @@ def _groups(chapter: Chapter) -> Panel:
         one, two = (firsts[name] for name in axes)
         for weights in chapter.places.who:
             pairs = [
-                (chapter.detection.styles[spell(who[2])], one.entries[who], two.entries[who])
+                (chapter.detection.styles[who[2]], one.entries[who], two.entries[who])
                 for who in view.rows
                 if who[:2] == weights and who in one.entries and who in two.entries
             ]
@@ -43,7 +42,7 @@ def _groups(chapter: Chapter) -> Panel:
     note = (
         "One point per detector: the mean over the OOD sets of either group, with 95% intervals; up and right is good."
     )
-    ask = Ask("model", tuple((label, label) for label in drawn))
+    ask = Ask("model", tuple((label, chapter.styles[label].title) for label in drawn))
     made = panel(chapter, "groups", (title, note), [ask], {"AUROC": drawn} if drawn else {})
     return replace(made, legend=tuple(chapter.detection.styles.values()))
 
@@ -57,9 +56,9 @@ def _scores(chapter: Chapter) -> Panel:
     detectors = [name for name in chapter.detection.detectors if name in {who[2] for who, _ in shown}]
     sets = [name for name in _sets(chapter) if name in {dataset for _, dataset in shown}]
     asks = [
-        _ask("detector", [spell(name) for name in detectors]),
-        _ask("model", [chapter.labels.get(who, who[0]) for who in weights]),
-        _ask("OOD set", sets),
+        _ask("detector", [chapter.titles.of("detectors", name) for name in detectors]),
+        _ask("model", [chapter.models.get(who, who[0]) for who in weights]),
+        _ask("OOD set", [chapter.titles.of("datasets", name) for name in sets]),
     ]
     curves: dict[str, Figure] = {}
     bars: dict[str, Figure] = {}
@@ -68,7 +67,7 @@ def _scores(chapter: Chapter) -> Panel:
         # A selector with one choice is not on the page, and no part of the choice.
         parts = [str(number) for number, ask in zip(at, asks, strict=True) if len(ask.choices) > 1]
         choice = "|".join(parts) or "0"
-        name = f"{spell(who[2])}, {dataset}"
+        name = f"{chapter.titles.of('detectors', who[2])}, {chapter.titles.of('datasets', dataset)}"
         _, false, true = kinds["roc"]
         curve = figures.roc(name + _area(chapter, who, dataset), [0, *false[::-1]], [0, *true[::-1]])
         curves[choice], bars[choice] = curve, figures.histogram(name, *kinds["histogram"])
@@ -121,7 +120,7 @@ def _risks(chapter: Chapter) -> Panel:
     lines = _curves(chapter)
     for weights in chapter.places.who:
         own = [
-            (chapter.detection.styles[spell(name)], *lines[*weights, name])
+            (chapter.detection.styles[name], *lines[*weights, name])
             for name in chapter.detection.detectors
             if (*weights, name) in lines
         ]
@@ -131,7 +130,7 @@ def _risks(chapter: Chapter) -> Panel:
         "Failure detection on the clean set: the share of wrong predictions among the samples that a detector "
         "trusts most. Means over training seeds."
     )
-    ask = Ask("model", tuple((label, label) for label in drawn))
+    ask = Ask("model", tuple((label, chapter.styles[label].title) for label in drawn))
     shots = {"clean set": drawn} if drawn else {}
     made = panel(chapter, "risks", ("Risk and coverage", note), [ask], shots)
     return replace(made, legend=tuple(chapter.detection.styles.values()))

@@ -7,7 +7,8 @@ where the names of the series stand in it.
   if `range` does not say it, and `ticks` with their `names` stand where round numbers would.
 - A series has a `kind` (`line`, `points`, `bars` or `rule`, a thin line to compare with), `x` and `y` (null: a gap;
   of bars of equal width `x0` and `dx` instead of `x`), intervals `x_ends` and `y_ends` (lower ends, upper ends),
-  samples `n`, and how it looks: `name`, `colour`, `dash`, `symbol`.
+  samples `n`, and how it looks: `name` (what readers see), `colour`, `dash`, `symbol`; its `key` names it in the
+  legend's buttons, which hide it.
 
 A weights' colour, dash and marker follow from its place in the list of the benchmark, the same in
 every figure. Text and grid colours are set by the page. Names are data and become text, whatever they hold.
@@ -42,9 +43,10 @@ SYMBOLS = {  # as SVG paths around (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one weights is drawn everywhere."""
+    """How one model is drawn everywhere; `name`: in ids, `title`: for readers."""
 
-    label: str
+    name: str
+    title: str
     colour: str
     dash: str
     symbol: str
@@ -60,11 +62,11 @@ class Style:
         return DASHES[self.dash]
 
     @classmethod
-    def of(cls, labels: Sequence[str]) -> dict[str, Style]:
-        """Give each label a style; after eight the hues come again with another dash."""
+    def of(cls, titles: Mapping[str, str]) -> dict[str, Style]:
+        """Style of each name, which is given with its title; after eight the hues come again with another dash."""
         return {
-            label: cls(label, COLOURS[i % 8], list(DASHES)[i // 8 % 4], list(SYMBOLS)[(i + i // 8) % 8])
-            for i, label in enumerate(labels)
+            name: cls(name, title, COLOURS[i % 8], list(DASHES)[i // 8 % 4], list(SYMBOLS)[(i + i // 8) % 8])
+            for i, (name, title) in enumerate(titles.items())
         }
 
 
@@ -181,14 +183,15 @@ def reliability(rows: Sequence[tuple[int, int, float]], style: Style, count: int
     bars |= {"dx": round(60 / count, 2), "name": "share of samples", "n": counts}
     line = _series("line", style, confidence, accuracy) | {"n": counts}
     drawn = [_rule([0, 100], [0, 100]), bars, line]
-    return _figure(style.label, _shares("confidence, %"), _shares("accuracy, %"), drawn, 300)
+    return _figure(style.title, _shares("confidence, %"), _shares("accuracy, %"), drawn, 300)
 
 
 # ---------------------------------------------------------------------------------------- parts
 
 
 def _series(kind: str, style: Style, x: Sequence[float | None], y: Sequence[float | None]) -> dict[str, Any]:
-    look = {"name": style.label, "colour": style.colour, "dash": style.dash, "symbol": style.symbol}
+    look = {"key": style.name, "name": style.title}
+    look |= {"colour": style.colour, "dash": style.dash, "symbol": style.symbol}
     return {"kind": kind, **look, "x": x, "y": y}
 
 

@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from shiftbench.report.chapters import ends
 from shiftbench.report.links import linked, slug
-from shiftbench.report.measures import DASH, spell
+from shiftbench.report.measures import DASH
+from shiftbench.report.titles import spell
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -20,7 +20,7 @@ from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
 from shiftbench.plugins.metrics.severity import ALEXNET
 from shiftbench.report.cells import Cell
-from shiftbench.report.measures import Entry, Measure, spell
+from shiftbench.report.measures import Entry, Measure
 from shiftbench.statistics import intervals
 from shiftbench.statistics.intervals import MANY_UNITS, Units
 from shiftbench.statistics.scored_cells import FULL_SPECTRUM
@@ -108,11 +108,6 @@ class Column:
     differences: list[Difference] = field(default_factory=list)
     best: frozenset[Who] = frozenset()
     tied: frozenset[Who] = frozenset()
-
-    @property
-    def title(self) -> str:
-        """The metric's name, with the detector's where there is one."""
-        return f"{self.measure.title} {spell(self.detector)}" if self.detector else self.measure.title
 
     @property
     def n(self) -> int | None:

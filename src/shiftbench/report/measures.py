@@ -8,32 +8,13 @@ from math import isfinite
 from typing import Any
 
 from shiftbench.base import registry
+from shiftbench.report.titles import spell
 from shiftbench.statistics.interval_kind import interval_kind
 
 DASH = "\N{EN DASH}"  # printed where a value is missing
 _MINUS = "\N{MINUS SIGN}"
 PERCENT = ("share", "probability")
 _BORROWED = "that of the metric"  # of the metric that the option `of` names
-_SPELLED = {
-    "adascale": "AdaSCALE", "ash_b": "ASH-B", "ash_p": "ASH-P", "ash_s": "ASH-S", "aupr": "AUPR", "auc": "AUC",
-    "aurc": "AURC", "auroc": "AUROC",
-    "dice": "DICE", "eaurc": "E-AURC", "ece": "ECE", "fdbd": "fDBD", "fpr95": "FPR95", "gen": "GEN",
-    "gradnorm": "GradNorm", "idpos": "(ID positive)", "iodin": "i-ODIN", "jpeg": "JPEG", "kl": "KL", "knn": "KNN",
-    "max_logit": "MaxLogit", "mce": "mCE", "mcm": "MCM", "mds": "MDS", "msp": "MSP", "nci": "NCI", "nll": "NLL",
-    "nnguide": "NNGuide",
-    "odin": "ODIN", "ood": "OOD", "openmax": "OpenMax", "rankfeat": "RankFeat", "react": "ReAct", "rmds": "RMDS",
-    "she": "SHE", "vim": "ViM", "vra": "VRA",
-}  # fmt: skip
-
-
-def spell(name: str) -> str:
-    """Spell a name for reading: `relative_mce` becomes `relative mCE`.
-
-    Example:
-        >>> spell("relative_mce"), spell("jpeg_compression")
-        ('relative mCE', 'JPEG compression')
-    """
-    return _SPELLED.get(name) or " ".join(_SPELLED.get(word, word) for word in name.split("_"))
 
 
 def _plugin(name: str) -> dict[str, Any]:
@@ -46,6 +27,7 @@ def _plugin(name: str) -> dict[str, Any]:
         "kind": interval_kind(module),
         "meaning": registry.about(module),
         "options": {key: value for key, value in module.PARAMS.items() if value is not None},
+        "title": registry.title(module) or "",
     }
 
 
@@ -86,6 +68,7 @@ class Measure:
         meaning: one sentence.
         options: what params.yaml says of it.
         kind: of its intervals, see `interval_kind`.
+        stated: its title, where params.yaml or the metric state one.
     """
 
     name: str
@@ -94,20 +77,21 @@ class Measure:
     meaning: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     kind: str = "draws"
+    stated: str = ""
 
     @classmethod
     def of(cls, name: str, about: Mapping[str, Mapping[str, Any]]) -> Measure:
         """Describe a metric from the recipe, else from the plugin of that name, else by its name alone."""
-        known = about[name] if name in about else _plugin(name)
-        found = cls(name, **known)
-        if found.unit != _BORROWED:
-            return found
-        return replace(found, unit=cls.of(str(found.options.get("of")), about).unit)
+        known = dict(about[name] if name in about else _plugin(name))
+        measure = cls(name, stated=known.pop("title", ""), **known)
+        if measure.unit != _BORROWED:
+            return measure
+        return replace(measure, unit=cls.of(str(measure.options.get("of")), about).unit)
 
     @property
     def title(self) -> str:
-        """The name, spelled for reading."""
-        return spell(self.name)
+        """The name for reading, in lower case where it is no acronym: it is read within sentences."""
+        return self.stated or spell(self.name)
 
     @property
     def percent(self) -> bool:

@@ -14,7 +14,8 @@ import polars as pl
 
 from shiftbench.report.figures import Style
 from shiftbench.report.leaderboard import Places, Tables, Who
-from shiftbench.report.measures import Entry, Measure, spell
+from shiftbench.report.measures import Entry, Measure
+from shiftbench.report.titles import NONE, Titles
 
 LEVEL = 0.05  # of Holm's corrected p-value
 LEAD = ("auroc", "fpr95")
@@ -28,6 +29,7 @@ class Against:
 
     Attributes:
         name: of the set; of a group, where it is its mean.
+        title: of the set.
         group: that it belongs to, empty where there are none.
         positions: how many sets it averages.
         entries: by weights, method and detector.
@@ -36,6 +38,7 @@ class Against:
     """
 
     name: str
+    title: str
     group: str
     positions: int
     entries: dict[Who, Entry]
@@ -43,9 +46,9 @@ class Against:
     tied: frozenset[Who] = frozenset()
 
     @property
-    def title(self) -> str:
+    def heading(self) -> str:
         """What the heading says."""
-        return "mean" if self.positions > 1 else self.name
+        return "mean" if self.positions > 1 else self.title
 
     @property
     def n(self) -> int | None:
@@ -103,12 +106,17 @@ class Detection:
         tables: what aggregate made.
         places: the rows of `tables`, sorted.
         about: what is known about metrics by name.
+        titles: of all that the benchmark names.
+        detectors: names, in the order of params.
+        styles: how detectors are drawn, by name.
+        views: the tables.
     """
 
     params: Mapping[str, Any]
     tables: Tables
     places: Places
     about: Mapping[str, Mapping[str, Any]]
+    titles: Titles = NONE
     detectors: list[str] = field(init=False)
     styles: dict[str, Style] = field(init=False)
     views: list[View] = field(init=False)
@@ -118,7 +126,7 @@ class Detection:
         asked = [name for name in self.params["detectors"] if (scored["detector"] == name).any()]
         rest = sorted(set(scored["detector"].unique().to_list()) - set(asked))
         self.detectors = [*asked, *rest]
-        self.styles = Style.of([spell(name) for name in self.detectors])
+        self.styles = Style.of({name: self.titles.of("detectors", name) for name in self.detectors})
         self.views = [view for view in self._views() if view.columns]
 
     @property
@@ -173,7 +181,14 @@ class Detection:
         marks = self._marks(rows)
         sets = {"": [self.params["dataset"]]} if failure else self.groups
         columns = [
-            Against(name, group, positions, entries, *_marked(marks.get(name, {}), entries))
+            Against(
+                name,
+                self.titles.of("datasets", name),
+                group,
+                positions,
+                entries,
+                *_marked(marks.get(name, {}), entries),
+            )
             for group, names in sets.items()
             for name, positions in _columns(group, names)
             if (entries := own.get(name, {}))

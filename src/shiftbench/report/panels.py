@@ -10,7 +10,8 @@ from shiftbench.report import figures
 from shiftbench.report.chapters import Chapter
 from shiftbench.report.figures import Figure, Line, Style
 from shiftbench.report.leaderboard import Column, Who
-from shiftbench.report.measures import Entry, Measure, spell
+from shiftbench.report.measures import Entry, Measure
+from shiftbench.report.titles import Titles
 from shiftbench.statistics.reliability import BINS
 
 Shots = dict[str, dict[str, Figure]]  # what is shown -> what is chosen -> figure
@@ -74,18 +75,22 @@ def _curves(chapter: Chapter) -> Panel:
     for name in _asked(chapter, levels):
         own = levels.filter(pl.col("shift") == name)["severity"]
         at: dict[_Position, float] = {("identity", 0.0): 0.0} | {(name, level): level for level in own}
-        shots[spell(name)] = {
-            measure.name: figures.curves(_lines(chapter, cells, measure, at), measure, spell(name))
+        title = chapter.titles.of("shifts", name)
+        shots[name] = {
+            measure.name: figures.curves(_lines(chapter, cells, measure, at), measure, title)
             for measure in chapter.measures
         }
     note = "Severity 0 is the clean set. Bands are 95% intervals over resampled samples."
-    return panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots)
+    titles = {name: chapter.titles.of("shifts", name) for name in shots}
+    return panel(chapter, "curves", ("Severity curves", note), [_metrics(chapter)], shots, titles)
 
 
 def _domains(chapter: Chapter) -> Panel:
     cells = _cells(pl.concat([chapter.places.domains, chapter.places.clean]))
     shifts = _asked(chapter, chapter.places.domains)
-    at: dict[_Position, str] = {("identity", 0.0): _CLEAN} | {(name, 0.0): spell(name) for name in shifts}
+    at: dict[_Position, str] = {("identity", 0.0): _CLEAN} | {
+        (name, 0.0): chapter.titles.of("shifts", name) for name in shifts
+    }
     drawn = {
         measure.name: figures.points(_lines(chapter, cells, measure, at), measure, "") for measure in chapter.measures
     }
@@ -164,7 +169,8 @@ def _reliability(chapter: Chapter) -> Panel:
         "right. Bars: the share of samples."
     )
     ask = Ask("data", tuple((name, name) for name in ordered))
-    return replace(panel(chapter, "reliability", ("Reliability", note), [ask], shots), legend=())
+    titles = {label: chapter.styles[label].title for label in shots}
+    return replace(panel(chapter, "reliability", ("Reliability", note), [ask], shots, titles), legend=())
 
 
 def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
@@ -174,7 +180,8 @@ def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
         return {}
     cell = pl.struct("reference", "shift", "severity")
     named = table.filter(pl.col("step").is_null(), pl.col("split") == chapter.params["split"]).with_columns(
-        pl.col("model").replace(chapter.families), condition=cell.map_elements(_condition, return_dtype=pl.String)
+        pl.col("model").replace(chapter.families),
+        condition=cell.map_elements(lambda one: _condition(one, chapter.titles), return_dtype=pl.String),
     )
     place = ("model", "method", "condition", "bin")
     sums = named.group_by(place).agg(pl.col("n", "correct", "confidence_e9").sum()).sort(place)
@@ -185,17 +192,34 @@ def _pooled(chapter: Chapter) -> dict[Who, dict[str, _Bins]]:
     return {who: bins for who, bins in pooled.items() if bins}  # of other tasks there are none
 
 
-def _condition(cell: Mapping[str, Any]) -> str:
+def _condition(cell: Mapping[str, Any], titles: Titles) -> str:
     if cell["reference"] is None:
         return _CLEAN
     if cell["severity"] is None:
-        return spell(cell["shift"])
+        return titles.of("shifts", cell["shift"])
     return f"{_ALL} at severity {cell['severity']:g}"
 
 
-def panel(chapter: Chapter, kind: str, head: tuple[str, str], asks: Iterable[Ask], shots: Shots) -> Panel:
-    """Give every figure its place; `head` is title and note. What can be hidden are the chapter's weights."""
+def panel(
+    chapter: Chapter,
+    kind: str,
+    head: tuple[str, str],
+    asks: Iterable[Ask],
+    shots: Shots,
+    titles: Mapping[str, str] | None = None,
+) -> Panel:
+    """Give every figure its place.
+
+    Args:
+        chapter: its models can be hidden.
+        kind: what is shown.
+        head: title and note.
+        asks: the selectors; those with one choice are left out.
+        shots: the figures.
+        titles: of what is shown, where its name is not its title.
+    """
     title, note = head
+    titles = titles or {}
     ids = {name: f"plot-{chapter.name}-{kind}-{number}" for number, name in enumerate(shots)}
     return Panel(
         f"{kind}-{chapter.name}",
@@ -203,7 +227,7 @@ def panel(chapter: Chapter, kind: str, head: tuple[str, str], asks: Iterable[Ask
         title,
         note,
         tuple(ask for ask in asks if len(ask.choices) > 1),
-        tuple(Plot(ids[name], f"{title} of benchmark {chapter.name}: {name}") for name in shots),
+        tuple(Plot(ids[name], f"{title} of benchmark {chapter.title}: {titles.get(name, name)}") for name in shots),
         {ids[name]: by_choice for name, by_choice in shots.items()},
         tuple(chapter.styles.values()),
     )

@@ -120,7 +120,7 @@ class System:
         place = f"figure-{at}"
         colours = _in_order([row["colour"] or "" for row in rows], figure["labels"])
         names = list(dict.fromkeys(_label(colour, figure) for colour in colours))
-        styles = Style.of(names)
+        styles = Style.of({name: name for name in names})
         drawn = _draw(figure, rows, styles, self._measure(figure))
         alt = f"{figure['title']}: {', '.join(filter(None, styles)) or 'values'}"
         legend = tuple(styles.values()) if any(names) else ()

@@ -166,6 +166,21 @@ def about(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().partition("\n")[0]
 
 
+def title(module: ModuleType) -> str | None:
+    """Return the title that a plugin states as `TITLE`, or its variant as `title:`; None: it states no title.
+
+    Raises:
+        PluginError: the title is not a text, or it is empty.
+    """
+    variant: Entry | None = getattr(module, "ENTRY", None) if defines(module, "ENTRY") else None
+    if variant is not None:
+        return variant.title
+    stated: object = getattr(module, "TITLE", None)
+    if stated is None or (isinstance(stated, str) and stated.strip()):
+        return stated
+    raise PluginError(f"{module.__file__}: TITLE = {stated!r}; expected a text that is not empty")
+
+
 def defines(module: ModuleType, name: str) -> bool:
     """Tell whether a plugin has an attribute, whether or not it was run, or may be."""
     try:

@@ -32,6 +32,7 @@ class Entry:
         about: what it is; its first line stands in lists.
         options: those that differ from the file's defaults.
         home: the folder that holds `entries.yaml`.
+        title: how pages write its name; None: as it follows from the name.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry:
     about: str
     options: Mapping[str, Any]
     home: Path
+    title: str | None = None
 
     @property
     def where(self) -> str:
@@ -84,7 +86,10 @@ def _entry(name: object, given: object, home: Path) -> Entry:
                 f"{home / FILE}: {name}.{key} = {text!r}; expected a text: an entry names the file that it uses "
                 "(`use`) and says what it is (`about`)"
             )
-    return Entry(name, str(texts["use"]), str(texts["about"]).strip(), options, home)
+    title = options.pop("title", None)
+    if title is not None and not (isinstance(title, str) and title.strip()):
+        raise PluginError(f"{home / FILE}: {name}.title = {title!r}; expected a text that is not empty")
+    return Entry(name, str(texts["use"]), str(texts["about"]).strip(), options, home, title)
 
 
 def view(entry: Entry, module: ModuleType) -> ModuleType:

@@ -15,6 +15,7 @@ import numpy as np
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._arrays import first_of_each, image_samples, unpickle
 
+TITLE = "Animal-Shape"
 TASK = "classification"
 CLASSES = ("bear", "bird", "cat", "cow", "dog", "elephant", "giraffe", "horse", "sheep", "zebra")
 NATIVE = ("all",)

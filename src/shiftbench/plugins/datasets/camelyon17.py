@@ -24,6 +24,7 @@ from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, Ra
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import read_array
 
+TITLE = "Camelyon17-WILDS"
 TASK = "classification"
 CLASSES = ("normal", "tumor")
 NATIVE = ("train", "val", "test")

@@ -22,6 +22,7 @@ from shiftbench.data.skeletons import COCO_17
 from shiftbench.plugins.datasets import _bodies
 from shiftbench.plugins.shifts import _scikit_photos
 
+TITLE = "Capsule bodies on photos"
 TASK = "keypoints"
 CLASSES = COCO_17
 NATIVE = ("train", "test")

@@ -30,6 +30,7 @@ from shiftbench.data.boxes import Box
 from shiftbench.plugins.datasets._pictures import read_array
 from shiftbench.plugins.models._images import to_colour
 
+TITLE = "Images with COCO boxes"
 TASK = "detection"
 NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ from shiftbench.plugins.datasets import coco_json
 from shiftbench.plugins.datasets._pictures import read_array
 from shiftbench.plugins.models._images import to_colour
 
+TITLE = "Persons with COCO keypoints"
 TASK = "keypoints"
 NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()

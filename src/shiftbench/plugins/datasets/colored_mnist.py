@@ -32,6 +32,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _idx, mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 
+TITLE = "ColoredMNIST"
 TASK = "classification"
 CLASSES = ("five_or_more", "below_five")
 NATIVE = ("train", "val", "test")

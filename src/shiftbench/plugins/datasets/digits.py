@@ -19,6 +19,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._arrays import check_file, image_samples
 
+TITLE = "scikit-learn digits"
 TASK = "classification"
 CLASSES = tuple("0123456789")
 NATIVE = ("all",)

@@ -10,6 +10,7 @@ from typing import Any
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _idx
 
+TITLE = "Fashion-MNIST"
 TASK = "classification"
 CLASSES = ("t_shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle_boot")
 NATIVE = ("train", "test")

@@ -20,6 +20,7 @@ from typing import Any
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _held_out, fashion_mnist
 
+TITLE = "Fashion-MNIST, some classes"
 TASK = fashion_mnist.TASK
 NATIVE = fashion_mnist.NATIVE
 SOURCES = fashion_mnist.SOURCES

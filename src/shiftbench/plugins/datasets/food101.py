@@ -17,6 +17,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _official
 
+TITLE = "Food-101"
 TASK = "classification"
 NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import class_samples, list_classes, square
 
+TITLE = "ImageNet-1k"
 TASK = "classification"
 NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _held_out, mnist
 
+TITLE = "MNIST, some digits"
 TASK = mnist.TASK
 NATIVE = mnist.NATIVE
 SOURCES = mnist.SOURCES

@@ -15,6 +15,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._arrays import image_samples
 from shiftbench.plugins.datasets._pictures import read_array
 
+TITLE = "OpenCV digits"
 TASK = "classification"
 CLASSES = tuple("0123456789")
 NATIVE = ("all",)

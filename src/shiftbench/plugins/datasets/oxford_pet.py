@@ -18,6 +18,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _official
 
+TITLE = "Oxford-IIIT Pet"
 TASK = "classification"
 NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from shiftbench.data.boxes import Box
 from shiftbench.plugins.models._coco import CLASSES as COCO
 from shiftbench.plugins.shifts import _scikit_photos
 
+TITLE = "scikit-image photos with boxes"
 TASK = "detection"
 CLASSES = COCO
 NATIVE = ("test",)

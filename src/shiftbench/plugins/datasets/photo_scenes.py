@@ -22,6 +22,7 @@ from shiftbench.plugins.datasets import _scenes, fashion_mnist
 from shiftbench.plugins.datasets._arrays import read_idx
 from shiftbench.plugins.shifts import _scikit_photos
 
+TITLE = "Clothes on photos"
 TASK = "detection"
 NATIVE = fashion_mnist.NATIVE
 SOURCES = (*fashion_mnist.SOURCES, _scikit_photos.SOURCE)

@@ -15,6 +15,7 @@ from typing import Any
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _collections, _trec
 
+TITLE = "TREC queries"
 TASK = "ranking"
 CLASSES: tuple[str, ...] = ()
 NATIVE = ("train", "val", "test")

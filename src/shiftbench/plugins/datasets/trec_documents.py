@@ -10,6 +10,7 @@ from typing import Any
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _collections, _trec
 
+TITLE = "TREC documents"
 TASK = "ranking"
 CLASSES: tuple[str, ...] = ()
 NATIVE = ("test",)

@@ -21,6 +21,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import pins
 from shiftbench.plugins.datasets._pictures import read_upright
 
+TITLE = "WebDataset shards"
 TASK = "classification"
 NATIVE = ("all",)
 SOURCES: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from shiftbench.base.errors import DataError, ParamsError, near
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import class_samples
 
+TITLE = "WebVision 1.0"
 TASK = "classification"
 NATIVE = ("all",)
 SOURCES: tuple[str, ...] = ()

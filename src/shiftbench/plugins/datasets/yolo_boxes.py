@@ -26,6 +26,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array
 from shiftbench.plugins.models._images import to_colour
 
+TITLE = "Images with YOLO boxes"
 TASK = "detection"
 NATIVE = ("train", "test")
 SOURCES: tuple[str, ...] = ()

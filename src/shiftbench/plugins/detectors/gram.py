@@ -28,6 +28,9 @@ from numpy.typing import NDArray
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "Gram matrices"
+
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

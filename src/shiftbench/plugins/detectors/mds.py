@@ -26,6 +26,7 @@ from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._mahalanobis import Gaussians, gaussians
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "Mahalanobis distance"
 NEEDS = ("features",)
 FIT = ("train",)
 PARAMS: dict[str, object] = {"tolerance": None}

@@ -32,6 +32,9 @@ from shiftbench.base.errors import DataError
 from shiftbench.plugins.detectors import _blocks
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "Mahalanobis ensemble"
+
+
 if TYPE_CHECKING:
     from torch import Tensor
 

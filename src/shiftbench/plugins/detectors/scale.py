@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shiftbench.plugins.detectors._activations import energies, finite, inflation, largest
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "SCALE"
 NEEDS = ("features", "head")
 PARAMS: dict[str, object] = {"percentile": 85.0}
 GRID: dict[str, list[object]] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}

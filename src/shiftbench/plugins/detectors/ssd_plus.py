@@ -26,6 +26,7 @@ from shiftbench.plugins.detectors import _blocks, _statistics
 from shiftbench.plugins.detectors._mahalanobis import OPENOOD, Gaussians, gaussians, rounding
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "SSD+"
 NEEDS = ("features",)
 FIT = ("train",)
 PARAMS: dict[str, object] = {"quirk": False, "tolerance": None}

@@ -23,6 +23,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.plugins.detectors._blocks import confidences, logits
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "Temperature scaling"
 NEEDS = ("logits",)
 FIT = ("val",)
 PARAMS: dict[str, object] = {}

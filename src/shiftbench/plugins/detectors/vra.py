@@ -17,6 +17,7 @@ from shiftbench.base.errors import ParamsError, near
 from shiftbench.plugins.detectors._activations import checked, energies, finite, percentiles
 from shiftbench.plugins.detectors._rows import Known, Rows
 
+TITLE = "VRA-P"
 NEEDS = ("features", "head")
 FIT = ("val",)
 PARAMS: dict[str, object] = {"percentile_high": 90.0, "percentile_low": 10.0, "low": "zero"}

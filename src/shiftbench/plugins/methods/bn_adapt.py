@@ -23,6 +23,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.methods import _targets
 
+TITLE = "BatchNorm adaptation"
 SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)

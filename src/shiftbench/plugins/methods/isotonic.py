@@ -20,6 +20,7 @@ from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.methods import _recalibrating
 from shiftbench.plugins.methods._recalibrating import Logits, Recalibrated
 
+TITLE = "isotonic calibration"
 SEES = "sample"
 TASKS = ("classification", "text_classification", "visual_question")
 PARAMS: dict[str, object] = {}

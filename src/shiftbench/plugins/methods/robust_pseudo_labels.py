@@ -22,6 +22,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.classification import generalised_cross_entropy
 from shiftbench.plugins.methods import _targets, bn_adapt
 
+TITLE = "robust pseudo-labels"
 SEES = "sample"
 NEEDS = ("net",)
 TASKS = ("classification",)

@@ -26,6 +26,7 @@ from shiftbench.data.skeletons import BLAZEPOSE_33
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _given, _heatmaps, _tflite
 
+TITLE = "BlazePose"
 TASK = "keypoints"
 CITATION = "Bazarevsky et al., BlazePose, 2020, arXiv:2006.10204"
 PARAMS: dict[str, object] = {"padding": 1.25, "presence": 0.5, "middle": 0.5}

@@ -17,6 +17,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxed_graph, _graphs
 from shiftbench.plugins.models._boxes import Found
 
+TITLE = "CenterNet"
 TASK = "detection"
 CITATION = "Zhou, Wang and Kraehenbuehl, Objects as Points, 2019, arXiv:1904.07850"
 PARAMS: dict[str, object] = {"threshold": 0.05}

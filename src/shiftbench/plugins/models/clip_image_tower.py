@@ -19,6 +19,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _given, onnx
 
+TITLE = "CLIP ViT-B/16"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 CITATION = "Radford et al., Learning Transferable Visual Models, ICML 2021, arXiv:2103.00020"

@@ -28,6 +28,7 @@ from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.models import _images, clip_image_tower
 
+TITLE = "CLIP vision transformer"
 TASK = "classification"
 PARAMS: dict[str, object] = {"width": 768, "depth": 12, "heads": 12, "patch": 32, "out": 512, "size": 224, "path": ""}
 

@@ -25,6 +25,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes
 from shiftbench.plugins.models._boxes import Found, Truth
 
+TITLE = "Faster R-CNN"
 TASK = "detection"
 PARAMS: dict[str, object] = {"backbone": "mobilenet_v3_large_320", "size": 320, "top": 100, "threshold": 0.05}
 BACKBONES = {

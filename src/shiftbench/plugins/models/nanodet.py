@@ -19,6 +19,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxed_graph, _graphs
 from shiftbench.plugins.models._boxes import Found
 
+TITLE = "NanoDet"
 TASK = "detection"
 CITATION = "Lyu, NanoDet-Plus, 2021, https://github.com/RangiLyu/nanodet"
 PARAMS: dict[str, object] = {"threshold": 0.05}

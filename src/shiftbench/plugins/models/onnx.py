@@ -16,6 +16,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _foreign, _given, _optional
 
+TITLE = "ONNX graph"
 TASK = "classification"
 PARAMS: dict[str, object] = {
     "path": "",

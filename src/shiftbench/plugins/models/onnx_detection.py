@@ -24,6 +24,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _given, onnx
 from shiftbench.plugins.models._boxes import Found
 
+TITLE = "ONNX detector"
 TASK = "detection"
 PARAMS: dict[str, object] = {
     "path": "",

@@ -25,6 +25,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _pairs, _pretrained
 
+TITLE = "OpenCLIP"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 PARAMS: dict[str, object] = {

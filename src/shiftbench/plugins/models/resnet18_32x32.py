@@ -18,6 +18,7 @@ from torch import nn
 
 from shiftbench.plugins.models import _resnet
 
+TITLE = "ResNet-18 (32 px)"
 TASK = "classification"
 PARAMS: dict[str, object] = {**_resnet.CIFAR10, "norm": "batch", "depths": [2, 2, 2, 2]}
 prepare_batch = _resnet.prepare_batch

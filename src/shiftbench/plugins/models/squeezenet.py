@@ -25,6 +25,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _pretrained
 
+TITLE = "SqueezeNet 1.1"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 CITATION = "Iandola et al., SqueezeNet, 2016, arXiv:1602.07360"

@@ -23,6 +23,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _optional, _pretrained
 
+TITLE = "timm model"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 POOLS: dict[str, dict[str, object]] = {

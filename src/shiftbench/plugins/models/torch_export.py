@@ -26,6 +26,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _foreign, _given, _trust
 
+TITLE = "torch.export program"
 TASK = "classification"
 RUNS_CODE = "a file of torch.export can run Python when it is loaded"
 PARAMS: dict[str, object] = {

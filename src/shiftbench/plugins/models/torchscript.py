@@ -16,6 +16,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _foreign, _given, _trust
 
+TITLE = "TorchScript module"
 TASK = "classification"
 RUNS_CODE = "a TorchScript file can read and write files of yours while it runs"
 PARAMS: dict[str, object] = {

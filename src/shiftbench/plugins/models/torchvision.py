@@ -19,6 +19,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _pretrained
 
+TITLE = "torchvision model"
 TASK = "classification"
 PRETRAINED_ON = "imagenet"
 PARAMS: dict[str, object] = {

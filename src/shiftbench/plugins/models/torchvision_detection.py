@@ -22,6 +22,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _coco, _images
 from shiftbench.plugins.models._boxes import Found, Truth
 
+TITLE = "torchvision detector"
 TASK = "detection"
 PRETRAINED_ON = "coco"
 PARAMS: dict[str, object] = {"name": "fasterrcnn_resnet50_fpn", "weights": "", "size": 128, "min_size": 0}

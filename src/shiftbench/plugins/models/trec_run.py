@@ -15,6 +15,7 @@ from shiftbench.data import trec
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _given, _rankers
 
+TITLE = "TREC run"
 TASK = "ranking"
 REEVALUABLE = False
 PARAMS: dict[str, object] = {"path": ""}

@@ -17,6 +17,7 @@ from shiftbench.data import audio
 from shiftbench.data.audio import Wave
 from shiftbench.plugins.shifts import _levels
 
+TITLE = "Audio: band limit"
 FIELD = "audio"
 LEVELS = {1: 6000.0, 2: 4500.0, 3: 3400.0, 4: 2000.0, 5: 1000.0}
 RANGE = _levels.RANGE

@@ -15,6 +15,7 @@ from shiftbench.data import audio
 from shiftbench.data.audio import Wave
 from shiftbench.plugins.shifts import _levels
 
+TITLE = "Audio: gain"
 FIELD = "audio"
 LEVELS = {1: 0.5011872336, 2: 0.2511886432, 3: 0.1258925412, 4: 0.0630957344, 5: 0.0316227766}
 RANGE = _levels.RANGE

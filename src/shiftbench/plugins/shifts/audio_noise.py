@@ -15,6 +15,7 @@ from shiftbench.data import audio
 from shiftbench.data.audio import Wave
 from shiftbench.plugins.shifts import _levels
 
+TITLE = "Audio: noise"
 FIELD = "audio"
 LEVELS = {1: 0.1, 2: 0.1778279410, 3: 0.3162277660, 4: 0.5623413252, 5: 1.0}
 RANGE = _levels.RANGE

@@ -17,6 +17,7 @@ from shiftbench.data import audio
 from shiftbench.data.audio import Wave
 from shiftbench.plugins.shifts import _levels
 
+TITLE = "Audio: pitch"
 FIELD = "audio"
 LEVELS = {1: 1.122462048, 2: 1.259921050, 3: 1.414213562, 4: 1.587401052, 5: 1.781797436}
 RANGE = _levels.RANGE

@@ -21,6 +21,7 @@ from shiftbench.data import audio
 from shiftbench.data.audio import Wave
 from shiftbench.plugins.shifts import _levels
 
+TITLE = "Audio: reverberation"
 FIELD = "audio"
 LEVELS = {1: (0.2, 0.15), 2: (0.4, 0.25), 3: (0.6, 0.35), 4: (0.8, 0.45), 5: (1.0, 0.6)}
 RANGE = _levels.RANGE

@@ -16,6 +16,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
 from shiftbench.plugins.shifts import _levels
 
+TITLE = "Audio: speed"
 FIELD = None
 TASK = "audio_visual"
 LEVELS = {1: 1.1, 2: 1.2, 3: 1.3, 4: 1.4, 5: 1.5}

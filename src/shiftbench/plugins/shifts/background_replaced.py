@@ -25,6 +25,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.shifts import _backgrounds, _levels, _masks
 
+TITLE = "Replaced background"
 FIELD = None
 LEVELS = {1: 0.2, 2: 0.4, 3: 0.6, 4: 0.8, 5: 1.0}
 RANGE = _levels.RANGE

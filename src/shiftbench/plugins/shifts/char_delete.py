@@ -12,6 +12,7 @@ Takes one 16-bit word, then one raw word per letter that may be dropped.
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels, _texts
 
+TITLE = "Deleted characters"
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE

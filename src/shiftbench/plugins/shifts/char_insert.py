@@ -14,6 +14,7 @@ Takes one 16-bit word, one raw word per letter behind which one may come, then o
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels, _texts
 
+TITLE = "Inserted characters"
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE

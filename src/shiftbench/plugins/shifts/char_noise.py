@@ -13,6 +13,7 @@ Takes raw words: one per letter (which come first), then two 16-bit words per le
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels, _texts
 
+TITLE = "Character noise"
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE

@@ -17,6 +17,7 @@ from itertools import pairwise
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels, _texts
 
+TITLE = "Swapped characters"
 FIELD = "text"
 LEVELS = {1: 0.05, 2: 0.1, 3: 0.15, 4: 0.2, 5: 0.25}
 RANGE = _levels.RANGE

@@ -18,6 +18,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels, _sines
 from shiftbench.plugins.shifts._polar import polar
 
+TITLE = "Concentric sine waves"
 FIELD = "image"
 LEVELS = {1: 0.3, 2: 0.5, 3: 0.8, 4: 0.9, 5: 1.0}
 RANGE = _levels.RANGE

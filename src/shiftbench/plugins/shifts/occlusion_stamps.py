@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _cutouts, _levels, _masks
 
+TITLE = "Occlusion by stamps"
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 RANGE = _levels.RANGE

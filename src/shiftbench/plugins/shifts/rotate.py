@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _geometry, _levels
 
+TITLE = "Rotation"
 FIELD = "image"
 MOVES = True
 LEVELS = {1: 6.0, 2: 12.0, 3: 18.0, 4: 24.0, 5: 30.0}

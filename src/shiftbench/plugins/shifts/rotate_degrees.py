@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _geometry, _levels, rotate
 
+TITLE = "Rotation in degrees"
 FIELD = "image"
 MOVES = True
 LEVELS: dict[int, float] = {}

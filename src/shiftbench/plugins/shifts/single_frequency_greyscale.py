@@ -19,6 +19,7 @@ from shiftbench.base.compiled import compiled
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels, _sines
 
+TITLE = "Single-frequency greyscale"
 FIELD = "image"
 LEVELS = {1: 0.1, 2: 0.15, 3: 0.2, 4: 0.45, 5: 0.5}
 RANGE = _levels.RANGE

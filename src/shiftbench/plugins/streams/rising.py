@@ -7,6 +7,7 @@ from typing import Any
 
 from shiftbench.plugins.streams._steps import Step
 
+TITLE = "Rising severity"
 PARAMS: dict[str, object] = {
     "dataset": "fashion_mnist",
     "split": "test",

@@ -17,6 +17,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _adversary, _loop, erm
 
+TITLE = "adversarial training"
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     **erm.PARAMS,

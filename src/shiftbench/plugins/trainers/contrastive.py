@@ -23,6 +23,7 @@ from shiftbench.plugins.losses.self_supervised import info_nce
 from shiftbench.plugins.models import _pairs
 from shiftbench.plugins.trainers import _loop, erm
 
+TITLE = "InfoNCE"
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 12,

@@ -23,6 +23,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop, erm
 
+TITLE = "fine-tuning"
 TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
     "start": "linear_probe",

@@ -16,6 +16,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _attack, _loop, erm
 
+TITLE = "PGD training"
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "epochs": 12,

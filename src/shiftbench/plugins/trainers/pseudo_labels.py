@@ -40,6 +40,7 @@ from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.plugins.trainers import _loop, finetune
 
+TITLE = "pseudo-labels"
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "start": "erm",

@@ -13,6 +13,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
 
+TITLE = "random initialisation"
 PARAMS: dict[str, object] = {}
 
 

@@ -33,6 +33,7 @@ from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.metrics.ood_detection import auroc
 from shiftbench.statistics.thresholds import Sides
 
+TITLE = "search"
 TASKS = ("classification", "modalities")
 PARAMS: dict[str, object] = {"among": [], "val_ood": [], "detector": "msp", "batch_size": 256}
 

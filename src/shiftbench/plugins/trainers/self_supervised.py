@@ -44,6 +44,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _two_views
 from shiftbench.plugins.trainers._self_supervised import Learner
 
+TITLE = "self-supervision"
 TASKS = ("classification",)
 STRONG: dict[str, object] = {"crop": [0.08, 1.0], "jitter": [0.4, 0.4, 0.2, 0.1]}
 PARAMS: dict[str, object] = {

@@ -17,6 +17,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _sentences, minilm, tfidf
 from shiftbench.plugins.trainers import _logistic
 
+TITLE = "logistic regression"
 READS_SOURCES = True
 TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"c": [0.1, 1.0, 10.0], "most": None}

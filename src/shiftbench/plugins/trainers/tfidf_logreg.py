@@ -11,6 +11,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _tfidf, tfidf
 from shiftbench.plugins.trainers import _logistic
 
+TITLE = "logistic regression"
 TASKS = ("text_classification",)
 PARAMS: dict[str, object] = {"c": 5.0}
 

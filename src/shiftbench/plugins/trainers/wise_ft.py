@@ -24,6 +24,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _interpolation
 
+TITLE = "WiSE-FT"
 PARAMS: dict[str, object] = {"start": "zero_shot", "tuned": "finetune", "a": 0.5}
 
 

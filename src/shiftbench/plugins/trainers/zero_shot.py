@@ -26,6 +26,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _pairs, _templates
 
+TITLE = "zero-shot"
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
     "learnt_from": "fashion_mnist",

@@ -76,6 +76,15 @@ def _shift_and_severity(text: str | None) -> str | None:
     return text
 
 
+def _some_text(title: str | None) -> str | None:
+    """Refuse a title of white space."""
+    if title is not None and not title.strip():
+        raise ValueError("expected a text that is not empty")
+    return title
+
+
+Title = Annotated[Annotated[str, Field(strict=True)] | None, AfterValidator(_some_text)]
+"""How pages write a name. No recipe but a page's has it."""
 Flag = Annotated[bool, Field(strict=True)]
 """True or false; a text that says so is none."""
 
@@ -90,6 +99,9 @@ class Component(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     use: Joined | None = Field(None, description="plugin file or entry; default: the key itself")
+    title: Title = Field(
+        None, description="how pages write the name; default: as its plugin says, or made from the name"
+    )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -193,6 +205,7 @@ class Models(_Strict):
 class Benchmark(_Strict):
     """What is compared with what: models under methods on a dataset, its shifts and OOD sets."""
 
+    title: Title = Field(None, description="how pages write the name; default: made from the name")
     dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
     split: Literal["train", "val", "test"] = Field("test", description="evaluated")
     models: Annotated[tuple[Models, ...], _Some]

@@ -26,7 +26,7 @@ def check_plugins(where: str, params: Params) -> None:
         for name in getattr(params, family):
             _check_component(where, params, family, name)
     for benchmark_name, benchmark in params.benchmarks.items():
-        for family, key, name in _asked(benchmark):
+        for family, key, name in asked(benchmark):
             try:
                 registry.file(family, params.use(family, name))
             except ParamsError as error:
@@ -38,8 +38,8 @@ def check_plugins(where: str, params: Params) -> None:
                 ) from error
 
 
-def _asked(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
-    """Yield what a benchmark names: family, key, name."""
+def asked(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
+    """Yield the plugins that a benchmark names: plugin type, key, name."""
     for key, name in params_pairs.datasets(benchmark):
         yield "datasets", key, name
     for number, spec in enumerate(benchmark.models):

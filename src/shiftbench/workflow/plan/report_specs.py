@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.statistics.interval_kind import interval_kind
-from shiftbench.workflow.plan import cards, resolved_plugin
+from shiftbench.workflow.plan import cards, resolved_plugin, titles
 from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.recipe_spec import RecipeSpec
@@ -34,11 +34,14 @@ class ReportSpecs:
         shown = {place.preview for place in self.points.all() if self.points.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
         content = {
-            "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in benchmarks.items()},
+            "benchmarks": {
+                name: benchmark.model_dump(mode="json", exclude={"title"}) for name, benchmark in benchmarks.items()
+            },
             "datasets": {name: self._about(name) for name in sorted({p.parts[0] for p in shown})},
             "metrics": {name: self._measure(name) for name in self._named_metrics()},
             "unavailable": [asdict(original) for original in self.unavailable_sources],
             "samples": [page.parts[1] for page in self.pages()],
+            "titles": titles.of_benchmarks(self.params, list(benchmarks), {p.parts[0] for p in shown}),
         }
         tables = [Ref("tables", name) for name in benchmarks]
         if self.params.system:
@@ -64,7 +67,11 @@ class ReportSpecs:
     def samples_page(self, ref: Ref) -> RecipeSpec:
         """The page that shows the samples of a benchmark."""
         _, name, _ = ref.parts
-        content = {"clean": self.params.benchmarks[name].dataset, "shows": self._shows(name)}
+        content = {
+            "clean": self.params.benchmarks[name].dataset,
+            "shows": self._shows(name),
+            "titles": titles.of_benchmarks(self.params, [name], {row["dataset"] for row in self._sampled(name)}),
+        }
         return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
 
     def samples(self, ref: Ref) -> RecipeSpec:
@@ -160,6 +167,7 @@ class ReportSpecs:
             "kind": interval_kind(module),
             "meaning": registry.about(module),
             "options": resolved_plugin.plain(self.params.options("metrics", name)),
+            "title": titles.stated(self.params, "metrics", name) or "",
         }
 
     def _about(self, dataset: str) -> Content:

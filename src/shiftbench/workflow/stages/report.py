@@ -40,6 +40,7 @@ from shiftbench.report.leaderboard import Tables
 from shiftbench.report.measures import Measure
 from shiftbench.report.panels import panels
 from shiftbench.report.system import System
+from shiftbench.report.titles import Titles
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE
 from shiftbench.statistics.reliability import RELIABILITY
 from shiftbench.statistics.score_curves import ROC
@@ -118,6 +119,7 @@ def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
         _tables(run, artifact, ref),
         about,
         ref.name in artifact.recipe.get("samples", ()),
+        Titles(artifact.recipe.get("titles", {})),
     )
 
 
@@ -194,6 +196,7 @@ def page(
             detectors=detectors,
             corrupted={chapter.name: corruptions(chapter) for chapter in chapters},
             boards=boards,
+            titles=Titles(artifact.recipe.get("titles", {})),
             skipped=left_out,
             measures=_measures(chapters),
             datasets=artifact.recipe["datasets"],

@@ -5,12 +5,15 @@ from what stage `samples` or `completions` chose: where its design changes, neit
 """
 
 import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from markupsafe import Markup
 
 from shiftbench.base.files import scratch
 from shiftbench.provenance.recipe import Artifact, Run
 from shiftbench.report import html
+from shiftbench.report.titles import JOIN, PLAIN, Titles
 
 ASSETS = (
     "../../report/templates/page.html",
@@ -36,18 +39,34 @@ def run(run: Run, artifact: Artifact) -> None:
         run.commit(artifact, {output.name: temporary})
 
 
-def page(artifact: Artifact, content: object) -> str:
+def page(artifact: Artifact, content: Mapping[str, Any]) -> str:
     """Return the page's HTML; `content`: what its script reads, see report.samples and report.completions."""
+    titles = Titles(artifact.recipe.get("titles", {}))
+    benchmark, dataset = artifact.ref.parts[1], artifact.recipe["clean"]
+    choices = {"titles": _choices(content["rows"], dataset, titles)}
     shows = artifact.recipe["shows"]
     behind = html.TEMPLATES / "behind"
     scripts = (behind / "chooser.js", behind / shows / "shown.js")
     script = Markup("".join(file.read_text() for file in scripts))
     template = html.environment(f"behind/{shows}", "behind").get_template("index.html")
     return template.render(
-        benchmark=artifact.ref.parts[1],
-        dataset=artifact.recipe["clean"],
+        benchmark=benchmark,
+        title=titles.of("benchmarks", benchmark),
+        dataset=titles.of("datasets", dataset),
         style=html.style(),
         script=script,
         policy=html.policy([script]),
-        content=html.embedded(content),
+        content=html.embedded({**content, **choices}),
     )
+
+
+def _choices(rows: Iterable[Mapping[str, Any]], dataset: str, titles: Titles) -> dict[str, dict[str, str]]:
+    """Titles of the choices of both selectors, `model` and `set`, by their values."""
+    labels = {row["who"]: row["who"].partition(f" {JOIN} ") for row in rows}
+    models = {label: (model, method or PLAIN) for label, (model, _, method) in labels.items()}
+    model_titles = titles.models(models.values(), dataset)
+    sets = {row["set"]: row["set"].partition("/") for row in rows}
+    return {
+        "model": {label: model_titles[who] for label, who in models.items()},
+        "set": {name: titles.samples(dataset, shift) for name, (dataset, _, shift) in sets.items()},
+    }

@@ -16,12 +16,12 @@ function panel(parent, row) { // one severity of a set; returns where its kinds 
   return element(section, "div", undefined, { class: "kinds" });
 }
 
-function choose(rows, level) { // `level(parent, row)` shows a row
+function choose({ rows, titles }, level) { // `level(parent, row)` shows a row
   const [model, set] = ["model", "set"].map((id) => document.getElementById(id));
   const shown = document.getElementById("shown");
 
   function offer(select, values) {
-    for (const value of new Set(values)) element(select, "option", value.replace(/_/g, select === set ? " " : "_"), { value });
+    for (const value of new Set(values)) element(select, "option", titles[select.id][value] ?? value, { value, title: value });
   }
   offer(model, rows.map((row) => row.who));
   offer(set, rows.map((row) => row.set));

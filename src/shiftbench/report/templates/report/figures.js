@@ -185,11 +185,11 @@ const Figures = (() => {
     svg.addEventListener("pointerleave", hide);
   }
 
-  /* Draw `figure` into `place`; `given`: dashes and symbols by name; `hidden`: names that are left out. */
+  /* Draw `figure` into `place`; `given`: dashes and symbols by name; `hidden`: keys that are left out. */
   function draw(place, figure, given, hidden) {
     const width = Math.max(240, place.clientWidth || 360), height = figure.height;
     const sizes = { left: room(figure, width), right: width - MARGIN.right, top: figure.title ? MARGIN.top : 10, bottom: height - MARGIN.bottom };
-    const series = figure.series.filter((one) => !hidden.has(one.name));
+    const series = figure.series.filter((one) => !hidden.has(one.key ?? one.name));
     const base = figure.series.some((one) => one.kind === "bars") ? 0 : undefined;
     const x = scaled(figure.x, span(figure.x, values(series, "x")), sizes.left, sizes.right, Math.max(3, (sizes.right - sizes.left) / 70));
     const y = scaled(figure.y, span(figure.y, values(series, "y"), base), sizes.bottom, sizes.top, Math.max(3, (sizes.bottom - sizes.top) / 34));

@@ -23,7 +23,7 @@
     if (plot.hidden) return;
     const series = Figures.draw(plot, shots[wanted], given, hidden(plot));
     plot.dataset.choice = wanted;
-    plot.dataset.shown = JSON.stringify(series.map((one) => one.name ?? ""));
+    plot.dataset.shown = JSON.stringify(series.map((one) => one.key ?? one.name ?? ""));
   }
 
   const plots = all(".plot");
@@ -101,7 +101,7 @@
   function search(field) { // rows whose names hold all words
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const body of all("tbody", document.getElementById(field.dataset.search))) {
-      const text = all(".name", body).map((cell) => cell.textContent).join(" ").toLowerCase();
+      const text = all(".name", body).map((cell) => `${cell.textContent} ${cell.dataset.name ?? ""}`).join(" ").toLowerCase();
       body.classList.toggle("unfound", !words.every((word) => text.includes(word)));
     }
   }

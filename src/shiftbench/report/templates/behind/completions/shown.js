@@ -23,7 +23,7 @@
     element(caption, "code", prompt.key);
   }
 
-  choose(content.rows, (parent, row) => {
+  choose(content, (parent, row) => {
     const kinds = panel(parent, row);
     ["right", "wrong"].forEach((kind, number) => {
       const group = element(kinds, "div");

@@ -24,7 +24,7 @@
     return { right: `right: ${right}`, wrong: `wrong: ${wrong}`, sure, unsure: "least confident" }[kind];
   }
 
-  choose(content.rows, (parent, row) => {
+  choose(content, (parent, row) => {
     const kinds = panel(parent, row);
     for (const kind of KINDS) {
       const own = row.kinds[kind] ?? [];
