@@ -13,9 +13,9 @@ import polars as pl
 
 from shiftbench.audit import outside, published_numbers
 from shiftbench.audit.evidence.file_digests import Digests
-from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.audit.finding import Finding, Result, Verdict, some
 from shiftbench.base import registry
+from shiftbench.base.files import read_object
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.provenance import recipe

@@ -82,7 +82,7 @@ class _LookedAt(NamedTuple):
 
 def _looked_at(folder: Path, scale: str | None, there: Published) -> _LookedAt:
     from shiftbench.audit import outside, run
-    from shiftbench.audit.recompute import boards
+    from shiftbench.audit.recompute import rerun
     from shiftbench.provenance import code_digest, table_trial
     from shiftbench.release import published, submission
 
@@ -93,7 +93,7 @@ def _looked_at(folder: Path, scale: str | None, there: Published) -> _LookedAt:
         unlike = submission.unlike(planned, root, there)
         file = root / published.LEADERBOARD
         try:
-            board: bytes | DataError = boards.made(planned, root)
+            board: bytes | DataError = rerun.leaderboard(planned, root)
         except DataError as error:
             board = error
         return _LookedAt(done, unlike, board, file.read_bytes() if file.is_file() else b"")

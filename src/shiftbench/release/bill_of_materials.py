@@ -84,18 +84,19 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
 
 def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Node]:
     """Yield each package in each version that the lock or a run file states, with who states it."""
-    hashes, locked = _pins(home / _HASHES), _pins(home / _LOCK)
+    hashes, locked = pins(home / _HASHES), pins(home / _LOCK)
     ran = _installed(root, content)
     for pin in locked.keys() | ran:
-        who = [name for name, pins in {_LOCK: locked, "run files": ran}.items() if pin in pins]
+        who = [name for name, stated in {_LOCK: locked, "run files": ran}.items() if pin in stated]
         yield _package(*pin, who, hashes.get(pin, []))
 
 
-def _pins(file: Path) -> dict[Pin, list[str]]:
+def pins(file: Path) -> dict[Pin, list[str]]:
     """Return the sha256 of each pinned package's files, as a requirements file has them; nothing without a file."""
     text = file.read_text() if file.is_file() else ""
     return {
-        (_normal(name), version): re.findall(r"[0-9a-f]{64}", hashes) for name, version, hashes in _PIN.findall(text)
+        (normal_name(name), version): re.findall(r"[0-9a-f]{64}", hashes)
+        for name, version, hashes in _PIN.findall(text)
     }
 
 
@@ -103,11 +104,11 @@ def _installed(root: Path, content: manifest.Content) -> set[Pin]:
     """Return the packages by which the released outputs were made, as their run files name them."""
     files = (root / e["path"] for e in content["volatile"]["files"] if e["path"] != manifest.DVC)
     runs = (from_json(file.read_bytes()) for file in files)
-    pins = (pin for run in runs for pin in run["environment"]["packages"].items())
-    return {(_normal(name), version) for name, version in pins}
+    stated = (pin for run in runs for pin in run["environment"]["packages"].items())
+    return {(normal_name(name), version) for name, version in stated}
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     """Return a package's name as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 

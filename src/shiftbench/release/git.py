@@ -31,12 +31,6 @@ def show(home: Path, revision: str, path: str) -> bytes | None:
     return git.ask("cat-file", "blob", "--end-of-options", f"{revision}:./{path}", home=home)
 
 
-def knows(home: Path, revision: str) -> bool:
-    """Tell whether a commit is here."""
-    asked = ("cat-file", "-e", "--end-of-options", f"{revision}^{{commit}}")
-    return git.ask(*asked, home=home) is not None
-
-
 def config(home: Path, key: str) -> str | None:
     """Return a setting of git; None where it is not set."""
     said = git.ask("config", "--get", key, home=home)

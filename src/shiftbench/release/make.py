@@ -9,7 +9,6 @@ from shiftbench.base.errors import DataError, ParamsError, StaleError
 from shiftbench.base.files import scratch_folder, sha256, write_bytes
 from shiftbench.provenance import recipe
 from shiftbench.release import bill_of_materials, crate, croissant, git, manifest, signing, statement
-from shiftbench.release.text import lined
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.storage import pull
 
@@ -85,7 +84,7 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
 
 
 def _write(file: Path, content: manifest.Content) -> None:
-    write_bytes(file, lined(content))
+    write_bytes(file, manifest.lined(content))
 
 
 def _check_name(home: Path, name: str) -> None:

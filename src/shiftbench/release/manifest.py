@@ -299,3 +299,15 @@ def _withheld(plan: Plan, root: Path) -> Iterable[Artefact]:
                     f"({artifact.ref.path} read {digest}); make them again from the same ones"
                 )
     return found.values()
+
+
+def lined(content: dict[str, Any]) -> bytes:
+    """Write a document as JSON: keys are sorted, each element of a list has a line, which keeps diffs legible."""
+    parts = [f"{canonical(key)}:{_lined_value(value)}" for key, value in sorted(content.items())]
+    return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
+
+
+def _lined_value(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return canonical(value)
+    return "[\n" + ",\n".join(f" {canonical(element)}" for element in value) + "\n]"

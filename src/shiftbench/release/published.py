@@ -24,7 +24,6 @@ from shiftbench.base.errors import DataError, ParamsError, near
 from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below, write_bytes
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
-from shiftbench.release.text import lined
 from shiftbench.workflow.plan import estimate
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.scales import PLAIN, PUBLISHED, published
@@ -116,9 +115,9 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     target = published(scale, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
-        _pack({**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
+        _pack({**texts, manifest.FILE: manifest.lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
         about = _about(root, kept, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
-        write_bytes(scratch / ABOUT, lined(about))
+        write_bytes(scratch / ABOUT, manifest.lined(about))
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
         write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
@@ -246,7 +245,7 @@ def read(home: Path, scale: str | None) -> Published:
         table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
         texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
         lean = from_json(texts.pop(manifest.FILE))
-        content = manifest.parsed(lined(_filled(lean, texts)), place / EVIDENCE)
+        content = manifest.parsed(manifest.lined(_filled(lean, texts)), place / EVIDENCE)
         flaw = _flaw(place, about, content, texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
         flaw = f"{type(error).__name__}: {error}"

@@ -26,7 +26,6 @@ from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.release import git, make, manifest
 from shiftbench.release.published import Published
-from shiftbench.release.text import lined
 from shiftbench.workflow.plan.plan import Plan
 
 FORMAT = "shiftbench-submission/1"
@@ -68,7 +67,7 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     names = _named(plan, root, home)
     with scratch(target) as temporary:
         with gzip.GzipFile(temporary, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-            _add(archive, ABOUT, lined(stated))
+            _add(archive, ABOUT, manifest.lined(stated))
             for name, file in sorted(names.items()):
                 _add(archive, name, file.read_bytes())
         temporary.replace(target)
@@ -238,7 +237,7 @@ def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
     """Keep what the leaderboard shows of a submission, in place of an earlier one of its name; returns the folder."""
     folder = home / ACCEPTED / str(about["name"])
     trust.refuse_links(folder, home=home)
-    write_bytes(folder / ABOUT, lined(about))
+    write_bytes(folder / ABOUT, manifest.lined(about))
     write_bytes(folder / BOARD, board)
     return folder
 

@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shiftbench.base.errors import DataError
-from shiftbench.base.files import from_json, sha256, shortened
-from shiftbench.provenance.git import yours
+from shiftbench.base.files import from_json, read_object, sha256, shortened
+from shiftbench.provenance.git import is_known, yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
 from shiftbench.workflow.plan import scales
@@ -193,10 +192,10 @@ def _is_in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> 
 def _kind(artefact: Artefact, root: Path, home: Path, content: manifest.Content) -> str:
     """Tell other bytes of the same recipe (`artefact`) from an output that was made by another one since."""
     if artefact.stage == manifest.REPOSITORY:
-        return "artefact" if git.knows(home, content["volatile"]["commit"]) else "missing"
+        return "artefact" if is_known(content["volatile"]["commit"], home) else "missing"
     for entry in content["artefacts"]:
         if entry["kind"] == "receipt" and entry.get("fingerprint") == artefact.fingerprint:
-            now = _json(root / entry["path"]).get("fingerprint", artefact.fingerprint)
+            now = (read_object(root / entry["path"]) or {}).get("fingerprint", artefact.fingerprint)
             return "artefact" if now == artefact.fingerprint else "moved"
     return "artefact"
 
@@ -268,11 +267,3 @@ def verdicts(home: Path, name: str, signers: Path | None = None) -> list[tuple[s
         for signature in statement.SIGNATURES
         if (folder / signature).is_file()
     ]
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = from_json(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -20,7 +20,7 @@ from shiftbench.audit import published_numbers
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.recompute import metric_rows, stages
+from shiftbench.audit.recompute import metric_rows, rerun
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError, ShiftbenchError
 from shiftbench.base.refs import Ref
@@ -38,7 +38,7 @@ _KEY = list(formats.METRICS.key)
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compute each benchmark twice."""
     for ref, _, receipt in (*case.of("tables"), *case.of("claims")):
-        missing = stages.missing(case, ref)
+        missing = rerun.missing(case, ref)
         if missing:
             why = f"the {ref.kind} were not computed again: {len(missing)} of their inputs are not here"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
@@ -102,7 +102,7 @@ def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.V
 
 
 def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    run = stages.Again(case, ref)
+    run = rerun.Rerun(case, ref)
     verbs.aggregate(run, [run.artifact])
     findings, other = run.compared(case, receipt["made"])
     yield from findings
@@ -118,7 +118,7 @@ def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Findi
 def _unlike(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
     """Yield each artifact that differs between a table and the one that was made again."""
     form, ref = table_files.TABLES[here.name], again.ref
-    other = stages.by_other_code(again)
+    other = rerun.by_other_code(again)
     place = here.relative_to(case.root).as_posix()
     found = table_files.safe_read(here, ref.kind)
     if isinstance(found, str):

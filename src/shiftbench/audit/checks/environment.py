@@ -11,16 +11,15 @@ versions, and results of several environments, are noted: `rebuild` and `reevalu
 import datetime
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import environment
+from shiftbench.release import bill_of_materials
 
 NUMBER, LEVEL = "A6", 0
 _RUN = ("environment", "commit", "dirty", "finished", "seconds", "determinism")
@@ -40,7 +39,7 @@ Run = dict[str, Any]
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look at each run file: is it complete, and are its packages those of the lock?"""
-    locked = versions(environment.LOCK)
+    locked = dict(bill_of_materials.pins(environment.LOCK).keys())
     runs = {ref: run for ref in case.complete if (run := case.run_file(ref))}  # `chain` tells of others
     wrong = [one for ref, run in runs.items() for one in (*_complete(ref, run), *_versions(ref, run, locked))]
     yield from case.grouped(wrong)
@@ -48,18 +47,6 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield from _locks(runs.values())
     yield from _points(runs.values())
     yield from _startup(runs.values())
-
-
-def versions(lock: Path) -> dict[str, str]:
-    """Return the locked version of each package by its normalised name; empty without a lock."""
-    if not lock.is_file():
-        return {}
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE)
-    return {_normal(name): version for name, version in pins}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _around(run: Run) -> Run:
@@ -109,7 +96,7 @@ def _is_date(text: object) -> bool:
 
 def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
     for name, version in (_around(run).get("packages") or {}).items():
-        wanted = locked.get(_normal(name))
+        wanted = locked.get(bill_of_materials.normal_name(name))
         if wanted not in (None, version):
             why = f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
             told = {"expected": f"{name} {wanted}", "found": f"{name} {version}"}

@@ -22,7 +22,7 @@ from pyarrow import ArrowException
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import judged_again, printed_intervals
 from shiftbench.audit.finding import Finding, Note, Verdict, some
-from shiftbench.audit.recompute import stages
+from shiftbench.audit.recompute import rerun
 from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import report
@@ -43,12 +43,12 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Make each report again."""
     outputs = [one for one in case.of("report") if one[0].name == "index"]  # others show samples
     for ref, _, receipt in outputs:
-        missing = [need for need in stages.missing(case, ref) if not need.local]
+        missing = [need for need in rerun.missing(case, ref) if not need.local]
         if missing:
             why = f"the report was not made again: {len(missing)} of its inputs are not here"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
-        run = stages.Again(case, ref)
+        run = rerun.Rerun(case, ref)
         report.run(run, [run.artifact])
         findings, other = run.compared(case, receipt["made"])
         yield from findings
@@ -107,7 +107,7 @@ def _spelled(judgement: tuple[object, ...]) -> str:
 
 
 def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:
-    why = "a printed figure is not what the tables give" + stages.by_other_code(artifact)
+    why = "a printed figure is not what the tables give" + rerun.by_other_code(artifact)
     place = here.relative_to(case.root).as_posix()
     try:
         told = list(figures(here, made))

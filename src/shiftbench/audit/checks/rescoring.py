@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.recompute import search_effect, stages
+from shiftbench.audit.recompute import rerun, search_effect
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError, ShiftbenchError
 from shiftbench.base.refs import Ref
@@ -36,7 +36,7 @@ from shiftbench.workflow.stages.detector_context import DetectorContext
 NUMBER, LEVEL = "A32", 3
 _APART, _OF_NET = 1e-6, 1e-3
 _EACH, _SEARCHES = 16, 4
-_Look = Callable[[Case, Artifact, stages.Again], Iterator[Finding]]
+_Look = Callable[[Case, Artifact, rerun.Rerun], Iterator[Finding]]
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -93,12 +93,12 @@ def _draw(case: Case, what: str, groups: list[list[Ref]], count: int) -> Iterato
 
 def _guarded(case: Case, ref: Ref, look: _Look) -> Iterator[Finding]:
     """Yield what a look finds; what is not here, or cannot be computed, is a finding, too."""
-    missing = stages.missing(case, ref)
+    missing = rerun.missing(case, ref)
     if missing:
         yield case.incomplete(ref, f"it was not computed again: {missing[0].path} is not here")
         return
     try:
-        run = stages.Again(case, ref)
+        run = rerun.Rerun(case, ref)
         yield from look(case, run.artifact, run)
     except NotRunError as error:
         yield case.incomplete(ref, str(error))
@@ -106,7 +106,7 @@ def _guarded(case: Case, ref: Ref, look: _Look) -> Iterator[Finding]:
         yield case.failed(ref, f"it cannot be computed any more: {error}")
 
 
-def _scored(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
+def _scored(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Finding]:
     context, spec = DetectorContext(run, "cpu"), artifact.recipe
     detector = registry.find("detectors", spec["detector"]["use"])
     options = {**spec["detector"]["options"], **scoring.chosen_options(run, artifact)}
@@ -125,12 +125,12 @@ def _scored(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Findi
     if apart.any():
         at = int(np.argmax(apart))
         why = f"fitted and scored again, {int(apart.sum())} of {len(made)} scores are others"
-        why += stages.by_other_code(artifact)
+        why += rerun.by_other_code(artifact)
         told = {"expected": repr(float(made[at])), "found": repr(float(found[at]))}
         yield case.failed(artifact.ref, why, sample=keys[at].as_py(), **told)
 
 
-def _hidden(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
+def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Finding]:
     """Score rows with hidden names and labels in a drawn order: a score follows from what the net gives alone."""
     context, spec = DetectorContext(run, "cpu"), artifact.recipe
     detector = registry.find("detectors", spec["detector"]["use"])
@@ -172,7 +172,7 @@ def _anonymous(rows: Rows, order: NDArray[np.int64]) -> Rows:
     )
 
 
-def _searched(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Finding]:
+def _searched(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Finding]:
     context, spec = DetectorContext(run, "cpu"), artifact.recipe
     detector = registry.find("detectors", spec["detector"]["use"])
     clean = context.rows(artifact, spec["id"])
@@ -186,7 +186,7 @@ def _searched(case: Case, artifact: Artifact, run: stages.Again) -> Iterator[Fin
         made = detector_search.separation(detector, options, state, clean, ood)
         if abs(made - row["auroc"]) > _APART:
             why = f"the AUROC of point {row['number']} does not follow from records and features"
-            why += stages.by_other_code(artifact)
+            why += rerun.by_other_code(artifact)
             told = {"expected": repr(made), "found": repr(row["auroc"])}
             yield case.failed(artifact.ref, why, sample=row["options"], **told)
             return

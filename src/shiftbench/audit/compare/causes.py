@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from shiftbench.audit.compare import rounding
-from shiftbench.audit.evidence.json_files import read_object
+import polars as pl
+
+from shiftbench.base.files import read_object
 from shiftbench.provenance import code_digest, recipe
 
 Kind = Literal["params", "code", "data", "checkpoints", "environment", "missing", "unexplained"]
@@ -23,6 +24,8 @@ _NOTED = ("device", "batch_size", "determinism")
 ANEW = "other bytes from the same recipe and the same inputs"
 """Of data and weights that were made twice; why is another cause of the same path, if any is known."""
 MORE = "the recipe and all inputs are equal, and it moved by more than rounding: no environment does that"
+ROUNDING = 1e-9
+"""Difference of a number that the order of additions, which kernels choose, can make."""
 _WHOLE = {"fingerprint", "recipe", "made", "consumed"}
 
 Receipt = dict[str, Any]
@@ -181,10 +184,32 @@ class Walk:
         folders = [(side.root / path).parent for side in (self.here, self.there)]
         names = {Path(path).name, *(file.name for file in folders[0].glob("*.parquet"))}
         return path.endswith(".parquet") and all(
-            rounding.same(folders[0] / name, folders[1] / name)
+            _is_rounding(folders[0] / name, folders[1] / name)
             for name in names
             if name == Path(path).name or (folders[1] / name).is_file()
         )
+
+
+def _is_rounding(here: Path, there: Path) -> bool:
+    """Whether two Parquet files have equal rows, but for `ROUNDING`; unreadable or other columns: no."""
+    try:
+        frames = [pl.read_parquet(file) for file in (here, there)]
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    one, two = frames
+    if one.schema != two.schema or one.height != two.height:
+        return False
+    return all(_is_near(one[name], two[name]) for name in one.columns)
+
+
+def _is_near(one: pl.Series, two: pl.Series) -> bool:
+    if isinstance(one.dtype, pl.List):
+        same = one.list.len().eq_missing(two.list.len()).all()
+        return bool(same) and _is_near(one.explode(), two.explode())
+    if not one.dtype.is_float():
+        return bool(one.eq_missing(two).all())
+    near = ((one - two).abs() <= ROUNDING) | one.eq_missing(two)
+    return bool(near.fill_null(value=False).all())
 
 
 def circumstances(run: Receipt) -> Receipt:

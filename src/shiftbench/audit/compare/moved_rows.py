@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shiftbench.audit.compare.causes import Cause, Kind
-from shiftbench.audit.compare.rounding import ROUNDING
+from shiftbench.audit.compare.causes import ROUNDING, Cause, Kind
 from shiftbench.base.errors import DataError
 from shiftbench.data import formats
 from shiftbench.statistics import bootstrap

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shiftbench.base.errors import DataError
 from shiftbench.provenance.git import ask as ask
+from shiftbench.provenance.git import is_known as is_known
 from shiftbench.provenance.git import says as says
 
 _LINK, _FOLDER, _MODULE = "120000", "40000", "160000"
@@ -164,11 +165,6 @@ def _lines(*words: str) -> list[str]:
 def is_shallow() -> bool:
     """Tell whether the history was cut when it was cloned."""
     return says("rev-parse", "--is-shallow-repository") == "true"
-
-
-def is_known(commit: str) -> bool:
-    """Tell whether a commit is here."""
-    return ask("cat-file", "-e", "--end-of-options", f"{commit}^{{commit}}") is not None
 
 
 def is_ancestor(commit: str) -> bool:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence.json_files import read_object
+from shiftbench.base.files import read_object
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.data.shards import Entry

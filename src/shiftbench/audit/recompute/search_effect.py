@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.recompute import stages
+from shiftbench.audit.recompute import rerun
 from shiftbench.base import registry
 from shiftbench.base.refs import Ref
 from shiftbench.provenance.recipe import Artifact
@@ -29,7 +29,7 @@ def differ(case: Case, ref: Ref, points: list[str]) -> bool:
     Raises:
         ShiftbenchError, OSError: the detector cannot be used on what is here.
     """
-    artifact, context = case.plan.artifacts[ref], DetectorContext(stages.Again(case, ref), "cpu")
+    artifact, context = case.plan.artifacts[ref], DetectorContext(rerun.Rerun(case, ref), "cpu")
     spec = artifact.recipe
     detector = registry.find("detectors", spec["detector"]["use"])
     rows = context.rows(artifact, spec["id"])

@@ -7,9 +7,7 @@ and features go to files beside the answers.
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import pyarrow as pa
 import torch
 
 from shiftbench.audit.reproduce import probes
-from shiftbench.audit.reproduce.worker import Answer, Make, Task, in_fork, pick, read_spec, watched, write_answers
+from shiftbench.audit.reproduce.worker import Answer, Task, in_fork, pick, serve, watched
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
@@ -217,12 +215,5 @@ def caching(visit: Visit, predictor: Predictor, artifact: Artifact) -> dict[str,
     return {**measured, "net": isinstance(predictor, nets.TorchPredictor)}
 
 
-def main(file: Path, do: Make = make) -> None:
-    """Read a specification, write the answers beside it."""
-    spec = read_spec(file)
-    importlib.import_module("shiftbench.evaluation.onthefly")  # before the forks: it is slow to import
-    write_answers(file, [in_fork(do, task, file.parent) for task in spec["tasks"]])
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(lambda tasks, out, _: [in_fork(make, task, out) for task in tasks])

@@ -6,12 +6,11 @@ A task names a recipe file, what is to be made of it, and the digests that are e
 import contextlib
 import hashlib
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.audit.reproduce.worker import Answer, Task, guarded, in_fork, pick, read_spec, watched, write_answers
+from shiftbench.audit.reproduce.worker import Answer, Task, guarded, in_fork, pick, serve, watched
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -128,19 +127,13 @@ def _list_backwards() -> None:
     module.scandir = Backwards
 
 
-def answers(tasks: list[Task], out: Path) -> list[Answer]:
-    """Do all tasks: those that must be first and only ones before the others."""
+def answers(tasks: list[Task], out: Path, number: int) -> list[Answer]:
+    """Do all tasks in a varied environment: those that must run alone in forks, before the others."""
+    _vary(number)
     first = sorted(range(len(tasks)), key=lambda i: not tasks[i].get("alone"))
     done = {i: (in_fork if tasks[i].get("alone") else guarded)(make, tasks[i], out) for i in first}
     return [done[i] for i in range(len(tasks))]
 
 
-def main(file: Path) -> None:
-    """Read a specification, write the answers beside it."""
-    spec = read_spec(file)
-    _vary(spec["number"])
-    write_answers(file, answers(spec["tasks"], file.parent))
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(answers)

@@ -1,7 +1,7 @@
-"""What both workers share: tasks in, answers out, each in a process that shares nothing with the auditor.
+"""Code that the three workers share: read tasks, do them, write answers.
 
-A worker is started by `isolation.py` as `python -m MODULE SPEC`. SPEC is JSON: `tasks`, `plugins` (folders) and
-`number` (of the process). Its answers go to a JSON file beside it; bytes that are compared lie beside that.
+`isolation.py` starts a worker as `python -m MODULE SPEC`. SPEC is a JSON file with `tasks`, `plugins` (folders) and
+`number` (of the process). The answers go to a JSON file next to it, and bytes to compare into the same folder.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,18 @@ Make = Callable[[Task, Path], Answer]
 """Does a task; the path is a folder for bytes."""
 
 
-def read_spec(file: Path) -> dict[str, Any]:
-    """Return a specification, with its plugin folders in use; keep memory as jobs do."""
+def serve(answers: Callable[[list[Task], Path, int], list[Answer]]) -> None:
+    """Run this process as a worker: read the specification, write the answers and the environment.
+
+    Args:
+        answers: does the tasks; its other arguments are the folder for bytes and the number of the process.
+    """
+    file = Path(sys.argv[1])
     memory.keep_freed()
     spec: dict[str, Any] = json.loads(file.read_text())
     registry.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
-    return spec
-
-
-def write_answers(file: Path, answers: list[Answer]) -> None:
-    """Write the answers of a specification beside it, with the environment they were made in."""
-    content = {"environment": environment.describe(), "answers": answers}
+    done = answers(spec["tasks"], file.parent, spec["number"])
+    content = {"environment": environment.describe(), "answers": done}
     file.with_suffix(".answers").write_text(json.dumps(content))
 
 

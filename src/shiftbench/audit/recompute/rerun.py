@@ -1,22 +1,30 @@
-"""A stage at work again: from the recipe of a receipt and the audited inputs, into a folder of the audit."""
+"""Stages run again in this process: with the recipe of a receipt and the audited inputs, into a folder of the audit."""
 
+import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import PolarsError
+from pyarrow import ArrowException
+
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding
-from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import code_digest
 from shiftbench.provenance.recipe import Artifact, Job, Run
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.report_specs import INDEX
 
+BOARD = "leaderboard.csv"
 Pair = tuple[Path, Path]
 """A file as it lies there, and as it was made again."""
 
 
-class Again(Run):
+class Rerun(Run):
     """A run that reads what is audited and writes elsewhere; it leaves no receipt.
 
     Args:
@@ -98,3 +106,25 @@ def by_other_code(artifact: Artifact) -> str:
     except ShiftbenchError as error:
         changed = [str(error)]  # gone
     return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""
+
+
+def leaderboard(plan: Plan, root: Path) -> bytes:
+    """Leaderboard (`BOARD`) that the report stage makes of the tables below an output root.
+
+    Previews are left out, which a submission does not have.
+
+    Raises:
+        DataError: a table is missing, or the report cannot be made of the tables.
+    """
+    from shiftbench.workflow.stages import report
+
+    planned = plan.artifacts[INDEX]
+    inputs = tuple(ref for ref in planned.inputs if ref.kind != "previews")
+    with tempfile.TemporaryDirectory(prefix="shiftbench-board-") as scratch:
+        case = Case(plan, root, level=1, count=1, seed="", today="", scratch=Path(scratch))
+        run = Rerun(case, INDEX, replace(planned, inputs=inputs))
+        try:
+            report.run(run, [run.artifact])
+        except (ShiftbenchError, OSError, LookupError, TypeError, ValueError, ArrowException, PolarsError) as error:
+            raise DataError(f"its leaderboard cannot be made from its tables: {error}") from error
+        return run.made[BOARD].read_bytes()
