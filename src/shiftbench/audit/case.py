@@ -104,13 +104,13 @@ class Case:
 
     def state(self, ref: Ref) -> State:
         """Return the state of an output."""
-        output = (self.root / ref.path).exists()
-        told = recipe.receipt_path(self.root, ref).exists()
-        if output and self.receipt(ref):
+        has_output = (self.root / ref.path).exists()
+        has_receipt = recipe.receipt_path(self.root, ref).exists()
+        if has_output and self.receipt(ref):
             return "complete"
-        if told and not output:
+        if has_receipt and not has_output:
             return "no output"
-        return "no receipt" if output or told else "absent"
+        return "no receipt" if has_output or has_receipt else "absent"
 
     @functools.cached_property
     def complete(self) -> dict[Ref, Artifact]:
@@ -162,23 +162,23 @@ class Case:
 
     def downstream(self, ref: Ref) -> set[Ref]:
         """Return an output and all that is made from it."""
-        found, todo = {ref}, [ref]
+        refs, todo = {ref}, [ref]
         while todo:
-            new = [child for child in self._below.get(todo.pop(), ()) if child not in found]
-            found.update(new)
+            new = [child for child in self._below.get(todo.pop(), ()) if child not in refs]
+            refs.update(new)
             todo += new
-        return found
+        return refs
 
     @functools.cached_property
     def metrics(self) -> dict[str, pl.DataFrame]:
         """The metric rows of each benchmark whose table can be read."""
-        found = {}
+        tables = {}
         for name in self.plan.benchmarks:
             try:
-                found[name] = pl.read_parquet(self.root / Ref("tables", name).path)
+                tables[name] = pl.read_parquet(self.root / Ref("tables", name).path)
             except (OSError, pl.exceptions.PolarsError):
                 continue
-        return found
+        return tables
 
     def numbers(self, *refs: Ref) -> tuple[str, ...]:
         """Spell the published numbers that rest on some outputs, those that rest on them directly first."""
@@ -217,10 +217,10 @@ class Case:
         """Make a finding: evidence names bytes that are not here."""
         return self.finding("incomplete", ref, why, **more)
 
-    def expect(self, ref: Ref | str, why: str, expected: object, found: object, **more: Any) -> Iterator[Finding]:
+    def expect(self, ref: Ref | str, why: str, expected: object, actual: object, **more: Any) -> Iterator[Finding]:
         """Yield a failed finding where what is found is not what is expected."""
-        if found != expected:
-            yield self.failed(ref, why, expected=str(expected), found=str(found), **more)
+        if actual != expected:
+            yield self.failed(ref, why, expected=str(expected), found=str(actual), **more)
 
     def grouped(self, wrong: Iterable[Wrong]) -> Iterator[Finding]:
         """Yield one failed finding per reason, about the first output of it, that names some others.

@@ -39,6 +39,6 @@ def spell(row: dict[str, Any]) -> str:
     severity = row["severity"]
     level = "" if severity is None else f"/{np.format_float_positional(severity, trim='-')}"
     place = "/".join(filter(None, (row["dataset"], row["split"], row["shift"]))) + level
-    who = " ".join(filter(None, (row["model"].rpartition("/")[2], row["detector"])))
+    evaluation = " ".join(filter(None, (row["model"].rpartition("/")[2], row["detector"])))
     value = "undefined" if row["value"] is None else f"{row['value']:.6g}"
-    return f"{row['benchmark']}: {row['metric']} of {who} on {place} = {value}"
+    return f"{row['benchmark']}: {row['metric']} of {evaluation} on {place} = {value}"

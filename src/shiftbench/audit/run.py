@@ -95,7 +95,7 @@ class AuditRequest:
 def run(
     plan: Plan,
     root: Path,
-    asked: AuditRequest = AuditRequest(),
+    request: AuditRequest = AuditRequest(),
     package: Path = registry.PACKAGE,
     pages: Pages | None = None,
 ) -> Audit:
@@ -104,42 +104,42 @@ def run(
     Args:
         plan: of the checkout.
         root: where its outputs are.
-        asked: how deep to look, and at what.
+        request: how deep to look, and at what.
         package: that made them: the auditor's own, or the checkout's (`outside.looking_at`).
         pages: as `Case` has it; default: no page of the repository is compared.
     """
-    seed = asked.seed or fresh_seed()
+    seed = request.seed or fresh_seed()
     with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
-        place = Path(scratch)
-        case = Case(plan, root, asked.level, asked.count, seed, asked.date, place, bool(asked.seed), package, pages)
-        for module in track(chosen(asked.only), "audit"):
-            wanted = not case.stopped and (bool(asked.only) or asked.level >= module.LEVEL)
-            case.results.append(_result(module, case, wanted=wanted))
+        place, is_repeated = Path(scratch), bool(request.seed)
+        case = Case(plan, root, request.level, request.count, seed, request.date, place, is_repeated, package, pages)
+        for module in track(chosen(request.only), "audit"):
+            is_due = not case.stopped and (bool(request.only) or request.level >= module.LEVEL)
+            case.results.append(_result(module, case, is_due=is_due))
     return _audit(case.results, _about(case))
 
 
 _UNPLANNED = "nothing can be planned, so nothing was checked"
 
 
-def unplanned(error: ParamsError, asked: AuditRequest) -> Audit:
+def unplanned(error: ParamsError, request: AuditRequest) -> Audit:
     """Return the audit of a checkout that cannot be planned, so that nothing else can be looked at.
 
     That fails where params are wrong; where a plan needs code that an auditor from outside does not run, it is
     incomplete.
     """
-    told: Verdict = "incomplete" if isinstance(error, NotRunError) else "failed"
+    plan_verdict: Verdict = "incomplete" if isinstance(error, NotRunError) else "failed"
     results = []
-    for module in chosen(asked.only):
+    for module in chosen(request.only):
         head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
-        verdict: Verdict = told if module.NUMBER == "A4" else "incomplete"
+        verdict: Verdict = plan_verdict if module.NUMBER == "A4" else "incomplete"
         why = str(error) if module.NUMBER == "A4" else _UNPLANNED
         results.append(Result(*head, verdict, (Finding(verdict, "params.yaml", why),)))
     about = {
-        "date": asked.date,
-        "seed": asked.seed or "",
-        "given": bool(asked.seed),
-        "level": asked.level,
-        "count": asked.count,
+        "date": request.date,
+        "seed": request.seed or "",
+        "given": bool(request.seed),
+        "level": request.level,
+        "count": request.count,
     }
     return _audit(results, {**about, "seconds": 0.0, "planned": 0, "here": 0})
 
@@ -168,23 +168,23 @@ def _about(case: Case) -> dict[str, Any]:
 
 def _checkout(case: Case) -> dict[str, Any]:
     """Return what is audited: the commit, and how many modules are others than the auditor's."""
-    found: dict[str, Any] = {"commit": git_state.says("rev-parse", "--verify", "HEAD")}
+    facts: dict[str, Any] = {"commit": git_state.says("rev-parse", "--verify", "HEAD")}
     if case.outside:
-        found["modules unlike the auditor's"] = len(case.unlike)
-    return found
+        facts["modules unlike the auditor's"] = len(case.unlike)
+    return facts
 
 
-def _result(module: ModuleType, case: Case, *, wanted: bool) -> Result:
+def _result(module: ModuleType, case: Case, *, is_due: bool) -> Result:
     head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
-    if not wanted:
+    if not is_due:
         why = case.stopped or f"a check of level {module.LEVEL}"
         return Result(*head, "not run", notes=(why,))
     started = time.time()
-    said = _said(module, case)
-    findings = tuple(one for one in said if isinstance(one, Finding))
-    notes = tuple(one.text for one in said if isinstance(one, Note))
+    results = _findings(module, case)
+    findings = tuple(one for one in results if isinstance(one, Finding))
+    notes = tuple(one.text for one in results if isinstance(one, Note))
     verdict = worst(finding.verdict for finding in findings)
-    limits = tuple(one.text for one in said if isinstance(one, Note) and one.limits)
+    limits = tuple(one.text for one in results if isinstance(one, Note) and one.limits)
     return Result(*head, verdict, findings, notes, round(time.time() - started, 3), limits)
 
 
@@ -192,23 +192,23 @@ def _title(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().partition("\n")[0]
 
 
-def _said(module: ModuleType, case: Case) -> list[Finding | Note]:
+def _findings(module: ModuleType, case: Case) -> list[Finding | Note]:
     """Run a check. Evidence that cannot even be read is a finding, not a crash of the auditor."""
-    said: list[Finding | Note] = []
+    results: list[Finding | Note] = []
     try:
         for one in module.check(case):
-            said.append(one)  # noqa: PERF402 - what was said before it broke is kept
+            results.append(one)  # noqa: PERF402 - what was said before it broke is kept
     except (NotRunError, UntrustedError) as error:
-        said.append(Finding("incomplete", name_of(module), str(error)))
+        results.append(Finding("incomplete", name_of(module), str(error)))
     except ShiftbenchError as error:
-        said.append(_broken(module, case, error))
+        results.append(_error_finding(module, case, error))
     except Exception as error:  # noqa: BLE001 - foreign bytes raise what they like
         kind = type(error).__name__
-        said.append(Finding("failed", name_of(module), f"the evidence cannot be read: {kind}: {error}"))
-    return said or [Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")]
+        results.append(Finding("failed", name_of(module), f"the evidence cannot be read: {kind}: {error}"))
+    return results or [Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")]
 
 
-def _broken(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
+def _error_finding(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
     """Return what it means that a check broke: of another version's code, that its own auditor is needed."""
     if module.LEVEL < _RUNS or not case.unlike:
         return Finding("failed", name_of(module), str(error))

@@ -66,11 +66,11 @@ def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -
         level: that was asked for.
         inside: whether the auditor comes with what it audits.
     """
-    return [asdict(_told(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
+    return [asdict(_table(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
 
 
-def _told(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:
-    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _placed(f)]
+def _table(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:
+    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _has_place(f)]
     verdict = worst(finding.verdict for _, finding in touching)
     checks = tuple(dict.fromkeys(number for number, _ in touching))
     reached = _reached(results, level)
@@ -120,7 +120,7 @@ def _asks(plan: Plan, name: str) -> bool:
     return False
 
 
-def _placed(finding: Finding) -> bool:
+def _has_place(finding: Finding) -> bool:
     return bool(finding.numbers)
 
 
@@ -150,11 +150,11 @@ def lines(table: dict[str, Any]) -> list[str]:
     """Return what is said of a table, a line each."""
     return [
         f"Table {table['name']}: {table['says']}.",
-        *_listed("Not looked at", table["not_looked_at"]),
-        *_listed("You still believe", table["believed"]),
+        *_line("Not looked at", table["not_looked_at"]),
+        *_line("You still believe", table["believed"]),
     ]
 
 
-def _listed(head: str, whats: Iterable[str]) -> list[str]:
-    told = "; ".join(whats)
-    return [f"{head}: {told}."] if told else []
+def _line(head: str, parts: Iterable[str]) -> list[str]:
+    items = "; ".join(parts)
+    return [f"{head}: {items}."] if items else []

@@ -50,7 +50,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
     components = [*_packages(root, home, content), *_sources(plan, models), *_models(models, content)]
     components.sort(key=lambda component: str(component["bom-ref"]))
     tool = {"type": "application", "name": "shiftbench"}
-    found: Node = {
+    bill: Node = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
@@ -76,7 +76,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
         # what torch's build brings (CUDA's libraries, Triton) and what the system does are not known here
         "compositions": [{"aggregate": "incomplete", "assemblies": [_RELEASE]}],
     }  # fmt: skip
-    return found | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, canonical(found)).urn}
+    return bill | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, canonical(bill)).urn}
 
 
 # --- packages ------------------------------------------------------------------------------------
@@ -87,8 +87,8 @@ def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Nod
     hashes, locked = pins(home / _HASHES), pins(home / _LOCK)
     ran = _installed(root, content)
     for pin in locked.keys() | ran:
-        who = [name for name, stated in {_LOCK: locked, "run files": ran}.items() if pin in stated]
-        yield _package(*pin, who, hashes.get(pin, []))
+        sources = [name for name, stated in {_LOCK: locked, "run files": ran}.items() if pin in stated]
+        yield _package(*pin, sources, hashes.get(pin, []))
 
 
 def pins(file: Path) -> dict[Pin, list[str]]:
@@ -113,12 +113,12 @@ def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node:
+def _package(name: str, version: str, sources: list[str], hashes: list[str]) -> Node:
     about: Node = {
         "bom-ref": f"{name}=={version}",
         "name": name,
         "version": version,
-        "properties": [_property("stated-by", by) for by in who],
+        "properties": [_property("stated-by", source) for source in sources],
     }
     if name == "shiftbench":  # that of the commit, whatever an index may have under this name
         return about | {"type": "application"}

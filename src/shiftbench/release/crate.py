@@ -212,5 +212,5 @@ def _tools(workflow: str) -> list[Node]:
 
 def _several(name: str, nodes: Iterable[Node]) -> Node:
     """Return a property with its references; RO-Crate has a single one without brackets, and none not at all."""
-    found = list(nodes)
-    return {name: found if len(found) > 1 else found[0]} if found else {}
+    identifiers = list(nodes)
+    return {name: identifiers if len(identifiers) > 1 else identifiers[0]} if identifiers else {}

@@ -78,8 +78,8 @@ def _folder(artifact: Artifact, root: Path, up: str) -> tuple[list[Node], list[N
     ]
     index = _file(f"{name}/index.parquet", f"{place}/index.parquet", "application/vnd.apache.parquet", about["index"])
     payload = next(field for field in about["fields"] if field in ("image", "audio", "text"))
-    wanted = (payload, "label") if "label" in about["fields"] else (payload,)
-    sets = [_members(name, field, about["fields"], tars) for field in wanted]
+    fields = (payload, "label") if "label" in about["fields"] else (payload,)
+    sets = [_members(name, field, about["fields"], tars) for field in fields]
     return [*tars, index, *sets], _records(name, payload, about["fields"], _provenance(artifact, root))
 
 

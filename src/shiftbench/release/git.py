@@ -33,5 +33,5 @@ def show(home: Path, revision: str, path: str) -> bytes | None:
 
 def config(home: Path, key: str) -> str | None:
     """Return a setting of git; None where it is not set."""
-    said = git.ask("config", "--get", key, home=home)
-    return said.decode().strip() if said else None
+    output = git.ask("config", "--get", key, home=home)
+    return output.decode().strip() if output else None

@@ -25,7 +25,7 @@ class Request:
     key: signing.Key | None
 
 
-def when(stated: str | None) -> str:
+def release_time(stated: str | None) -> str:
     """Return the time of a release: the one stated, SOURCE_DATE_EPOCH, or now; UTC, in seconds.
 
     Raises:
@@ -139,5 +139,5 @@ def check_outputs(plan: Plan, root: Path) -> None:
 
 
 def _listed(lines: list[str]) -> str:
-    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
+    rest = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *rest])

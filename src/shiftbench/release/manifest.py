@@ -113,21 +113,21 @@ def parsed(data: bytes, file: Path) -> Content:
 def _flaw(content: Content) -> str | None:
     """Return what in a manifest would lead its reader elsewhere: each word in it becomes a path or a word of git's."""
     scale, before = content["scale"], content["previous"]
-    named = [
+    facts = [
         ("name", content["name"], is_name(content["name"])),
         ("scale", scale, scale is None or stays_below(scale)),
         ("previous", before, before is None or _is_hex(before, 64)),
         ("root", content["root"], _is_hex(content["root"], 64)),
     ]
     commit = content["volatile"]["commit"]
-    named.append(("commit", commit, _is_hex(commit, 40) or _is_hex(commit, 64)))
+    facts.append(("commit", commit, _is_hex(commit, 40) or _is_hex(commit, 64)))
     entries, files = content["artefacts"], content["volatile"]["files"]
-    named += [("list", type(one), isinstance(one, list)) for one in (entries, files)]
+    facts += [("list", type(one), isinstance(one, list)) for one in (entries, files)]
     for entry in [*entries, *files]:
-        named.append(("path", entry["path"], stays_below(entry["path"])))
-        named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
-        named += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
-    return next((f"{key} {shortened(repr(value))}" for key, value, right in named if not right), None)
+        facts.append(("path", entry["path"], stays_below(entry["path"])))
+        facts.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
+        facts += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
+    return next((f"{key} {shortened(repr(value))}" for key, value, is_valid in facts if not is_valid), None)
 
 
 def is_name(name: object) -> bool:
@@ -248,14 +248,14 @@ def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefa
     Raises:
         DataError: two receipts consumed different bytes under one name.
     """
-    found = [artefact for artifact in released(plan) for artefact in _of_cell(root, artifact)]
+    artefacts_here = [artefact for artifact in released(plan) for artefact in _of_cell(root, artifact)]
     tracked = {"params.yaml": "params", **dict.fromkeys(LOCKS, "lock")}
     if scale:
         tracked[f"params/{scale}.yaml"] = "params"
     for path, kind in tracked.items():
         if (home / path).is_file():
-            found.append(_of_file(home / path, path, kind, REPOSITORY))
-    return sorted([*found, *_withheld(plan, root)], key=lambda artefact: artefact.path)
+            artefacts_here.append(_of_file(home / path, path, kind, REPOSITORY))
+    return sorted([*artefacts_here, *_withheld(plan, root)], key=lambda artefact: artefact.path)
 
 
 def volatile(plan: Plan, root: Path, home: Path) -> list[Content]:
@@ -286,19 +286,19 @@ def _of_file(file: Path, path: str, kind: str, stage: str, by: str | None = None
 
 def _withheld(plan: Plan, root: Path) -> Iterable[Artefact]:
     """Return what is not passed on, as what is passed on consumed it."""
-    found: dict[str, Artefact] = {}
+    artefacts_here: dict[str, Artefact] = {}
     for artifact in released(plan):
         consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
         for ref in filter(is_withheld, artifact.inputs):
             digest = consumed.get(ref.path)
             stage = plan.artifacts[ref].recipe["verb"]
             artefact = Artefact(ref.path, str(digest), ref.kind, stage, withheld=True)
-            if digest is None or found.setdefault(ref.path, artefact) != artefact:
+            if digest is None or artefacts_here.setdefault(ref.path, artefact) != artefact:
                 raise DataError(
                     f"{ref.path}: the outputs made from it read other bytes "
                     f"({artifact.ref.path} read {digest}); make them again from the same ones"
                 )
-    return found.values()
+    return artefacts_here.values()
 
 
 def lined(content: dict[str, Any]) -> bytes:

@@ -44,11 +44,11 @@ def proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return [*proof(leaves[half:], index - half), root(leaves[:half])]
 
 
-def holds(found: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes) -> bool:
+def holds(hashed: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes) -> bool:
     """Tell whether a proof leads from a hashed leaf to a root.
 
     Args:
-        found: the hashed leaf.
+        hashed: the hashed leaf.
         index: where it stands among the leaves.
         size: how many leaves there are.
         path: the proof, lowest first.
@@ -61,13 +61,13 @@ def holds(found: bytes, index: int, size: int, path: Sequence[bytes], expected: 
         if last == 0:
             return False  # the proof is too long
         if index % 2 or index == last:
-            found = node(other, found)
+            hashed = node(other, hashed)
             while index % 2 == 0 and index:  # a leaf at the right edge has no neighbour on these levels
                 index, last = index // 2, last // 2
         else:
-            found = node(found, other)
+            hashed = node(hashed, other)
         index, last = index // 2, last // 2
-    return last == 0 and found == expected
+    return last == 0 and hashed == expected
 
 
 def _half(size: int) -> int:

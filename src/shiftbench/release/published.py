@@ -64,10 +64,10 @@ class Published:
         """Return what was made and is passed on: the digests of the files of each output, both by path."""
         entries = manifest.artefacts(self.manifest)
         receipts = [entry.path for entry in entries if entry.kind == "receipt"]
-        return {path.removesuffix(_RECEIPT): _made(path, self.texts[path]) for path in receipts}
+        return {path.removesuffix(_RECEIPT): _stated_digests(path, self.texts[path]) for path in receipts}
 
 
-def _made(receipt: str, text: str) -> dict[str, str]:
+def _stated_digests(receipt: str, text: str) -> dict[str, str]:
     """Return the digests of the files that a receipt states, by path."""
     place = PurePosixPath(receipt).parent
     return {(place / name).as_posix(): digest for name, digest in from_json(text)["made"].items()}
@@ -76,8 +76,8 @@ def _made(receipt: str, text: str) -> dict[str, str]:
 def scales(home: Path) -> list[str | None]:
     """Return the scales of which something is published, params.yaml first, then sorted."""
     top = home / PUBLISHED
-    found = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
-    return [None if name == PLAIN else name for name in sorted(found, key=_default_first)]
+    names = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
+    return [None if name == PLAIN else name for name in sorted(names, key=_default_first)]
 
 
 def _default_first(name: str) -> tuple[bool, str]:
@@ -111,7 +111,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     make.check_outputs(plan, root)
     name = (scale or PLAIN).replace("/", "-")
     content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
-    texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
+    texts, kept = dict(_evidence(plan, root)), _published_files(plan, root)
     target = published(scale, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
@@ -157,7 +157,7 @@ def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
                 yield file.relative_to(root).as_posix(), file.read_text()
 
 
-def _kept(plan: Plan, root: Path) -> list[str]:
+def _published_files(plan: Plan, root: Path) -> list[str]:
     """Return the files that are published whole: metric rows, verdicts with replicates, a benchmark's leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
     judged = [PurePosixPath(ref.path) for ref in plan.artifacts if ref.kind == "claims"]
@@ -192,24 +192,25 @@ def _mapped(content: manifest.Content, change: Callable[[manifest.Content], mani
 
 def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
     """Return digests of receipts, run files and outputs, and fingerprints of what has one, by path."""
-    found: dict[str, manifest.Content] = {path: {"sha256": _digest(text)} for path, text in texts.items()}
+    derived: dict[str, manifest.Content] = {path: {"sha256": _digest(text)} for path, text in texts.items()}
     for path in [path for path in texts if path.endswith(_RECEIPT)]:
-        by = {"fingerprint": from_json(texts[path])["fingerprint"]}
-        found[path] |= by
-        found |= {one: {"sha256": digest, **by} for one, digest in _made(path, texts[path]).items()}
-    return found
+        mark = {"fingerprint": from_json(texts[path])["fingerprint"]}
+        derived[path] |= mark
+        digests = _stated_digests(path, texts[path])
+        derived |= {file: {"sha256": digest, **mark} for file, digest in digests.items()}
+    return derived
 
 
 def _environments(texts: dict[str, str]) -> list[manifest.Content]:
     """Return each environment that something was made in, with how many outputs were, most first."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for path, text in texts.items():
         if path.endswith(".run.json"):
             run = from_json(text)
-            around = recipe.canonical({**run.get("environment", {}), "commit": run.get("commit")})
-            found[around] = found.get(around, 0) + 1
-    ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [{"outputs": count, **json.loads(around)} for around, count in ranked]
+            environment = recipe.canonical({**run.get("environment", {}), "commit": run.get("commit")})
+            counts[environment] = counts.get(environment, 0) + 1
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"outputs": count, **json.loads(environment)} for environment, count in ranked]
 
 
 def _pack(texts: dict[str, str], file: Path) -> None:
@@ -264,14 +265,14 @@ def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts
         return "the Merkle root is not that of the manifest"
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     receipts = [entry["path"] for entry in content["artefacts"] if entry["kind"] == "receipt"]
-    stated = {path: digest for one in receipts for path, digest in _made(one, texts[one]).items()}
+    stated = {path: digest for one in receipts for path, digest in _stated_digests(one, texts[one]).items()}
     outside = [path for path in stated if not stays_below(path)]
     if outside:
         return f"a receipt names {outside[0]!r}, which leads outside"
     files = {path: place / path for path in stated if (place / path).is_file()}
-    found = {path: _digest(texts[path]) for path in receipts}
-    found |= {path: sha256(file) for path, file in files.items()}
-    wrong = [path for path, digest in {**stated, **found}.items() if digests.get(path) != digest]
+    digests_here = {path: _digest(texts[path]) for path in receipts}
+    digests_here |= {path: sha256(file) for path, file in files.items()}
+    wrong = [path for path, digest in {**stated, **digests_here}.items() if digests.get(path) != digest]
     return f"{wrong[0]} is another" if wrong else None
 
 

@@ -35,15 +35,15 @@ class Verdict:
     words: str
 
 
-def key_of(home: Path, asked: str | None) -> Key | None:
+def key_of(home: Path, requested: str | None) -> Key | None:
     """Return the key to sign with: the one asked for, else git's `user.signingkey`, else None.
 
     Args:
         home: the repository.
-        asked: a file with an SSH key, or the id of a GPG key.
+        requested: a file with an SSH key, or the id of a GPG key.
     """
-    if asked:
-        return Key("ssh" if Path(asked).expanduser().is_file() else "gpg", asked)
+    if requested:
+        return Key("ssh" if Path(requested).expanduser().is_file() else "gpg", requested)
     value = git.config(home, "user.signingkey")
     if not value:
         return None
@@ -60,7 +60,7 @@ def sign(file: Path, key: Key) -> Path:
     if key.kind == "gpg":
         output = file.with_name(f"{file.name}.asc")
         command = ["gpg", "--batch", "--yes", "--armor", "--local-user", key.value]
-        _done([*command, "--output", str(output), "--detach-sign", str(file)])
+        _run([*command, "--output", str(output), "--detach-sign", str(file)])
         return output
     with tempfile.TemporaryDirectory() as folder:
         literal = key.value.removeprefix("key::")
@@ -68,7 +68,7 @@ def sign(file: Path, key: Key) -> Path:
         if literal.startswith(("ssh-", "ecdsa-", "sk-")):  # as git allows: the agent has the key
             Path(folder, "key.pub").write_text(literal + "\n")
             where, agent = f"{folder}/key.pub", ["-U"]
-        _done(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", where, *agent, str(file)])
+        _run(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", where, *agent, str(file)])
     return file.with_name(f"{file.name}.sig")
 
 
@@ -91,12 +91,12 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
         if not signers.is_file():
             raise ParamsError(f"no file of signers {signers}; ssh-keygen(1), ALLOWED SIGNERS, has its format")
         signers = signers.absolute()
-        found = _call(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
-        if found.returncode:
+        principals = _call(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
+        if principals.returncode:
             sound = _call(command, file)
             return Verdict("bad", _words(sound) if sound.returncode else f"its key is not in {signers}")
-        who = found.stdout.splitlines()[0]
-        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", who, *command[3:]]
+        principal = principals.stdout.splitlines()[0]
+        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", principal, *command[3:]]
     done = _call(command, file)
     return Verdict("bad" if done.returncode else "good", _words(done))
 
@@ -114,7 +114,7 @@ def _words(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
-def _done(command: list[str]) -> None:
+def _run(command: list[str]) -> None:
     done = _call(command)
     if done.returncode:
         raise DataError(
@@ -124,17 +124,17 @@ def _done(command: list[str]) -> None:
 
 
 def _call(command: list[str], stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
-    given = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
+    content = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
     try:
         done = subprocess.run(
             command,
             cwd=child_environment.NOWHERE,
             env=child_environment.build(child_environment.LIBRARIES),
-            input=given,
+            input=content,
             capture_output=True,
             check=False,
         )
     except FileNotFoundError:
         raise DataError(f"{command[0]} is not installed; Debian has it in openssh-client or gnupg") from None
-    out, err = (said.decode(errors="replace") for said in (done.stdout, done.stderr))
+    out, err = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(command, done.returncode, out, err)

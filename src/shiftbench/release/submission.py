@@ -64,7 +64,7 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
     content = manifest.of(plan, root, home, head)
     stated = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
-    names = _named(plan, root, home)
+    names = _files_by_name(plan, root, home)
     with scratch(target) as temporary:
         with gzip.GzipFile(temporary, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
             _add(archive, ABOUT, manifest.lined(stated))
@@ -74,7 +74,7 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
     return len(names) + 1
 
 
-def _named(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
+def _files_by_name(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
     """Return the files that are sent, by name.
 
     Raises:
@@ -213,8 +213,8 @@ def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
     outputs = {path: made for path, made in there.outputs().items() if path.startswith("data/")}
     receipts = {ref.path: recipe.receipt(root, ref) or {} for ref in plan.artifacts}
     shards = {ref.path for ref in plan.artifacts if ref.kind == "shards" and not ref.local}
-    found = {path: _digests(path, receipts[path].get("made", {})) for path in shards}
-    other = [path for path in outputs.keys() | found.keys() if found.get(path) != outputs.get(path)]
+    digests_here = {path: _digests(path, receipts[path].get("made", {})) for path in shards}
+    other = [path for path in outputs.keys() | digests_here.keys() if digests_here.get(path) != outputs.get(path)]
     for path in sorted(ref.path for ref in plan.artifacts if ref.kind == "tables"):
         text = there.texts.get(f"{path}.receipt.json")
         if text is None or _rules(receipts[path]) != _rules(from_json(text)):

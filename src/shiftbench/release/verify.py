@@ -56,8 +56,8 @@ class Problem:
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        path, expected, found = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
-        return f"{path}: {self.meaning} (expected {expected}, found {found})"
+        path, expected, actual = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
+        return f"{path}: {self.meaning} (expected {expected}, found {actual})"
 
 
 def verify(
@@ -102,10 +102,10 @@ def tampered(home: Path, name: str) -> Iterator[Problem]:
     if isinstance(content, Problem):
         yield content
         return
-    path = _own(name)
-    found = manifest.root_of(content)
-    if found != content["root"]:
-        yield Problem("manifest", path, f"root {content['root']}", f"root {found}")
+    path = _path_of(name)
+    root = manifest.root_of(content)
+    if root != content["root"]:
+        yield Problem("manifest", path, f"root {content['root']}", f"root {root}")
     if content["name"] != name:
         yield Problem("manifest", path, f"name {name}", f"name {content['name']}")
     paths = Counter(entry["path"] for entry in content["artefacts"])
@@ -130,7 +130,7 @@ def attested(home: Path, name: str, signers: Path | None = None) -> Iterator[Pro
     yield from _signature(home, name, signers)
 
 
-def _own(name: str, file: str = manifest.FILE) -> str:
+def _path_of(name: str, file: str = manifest.FILE) -> str:
     """Return the path of a file of a release, relative to the repository."""
     return f"{manifest.FOLDER}/{name}/{file}"
 
@@ -139,7 +139,7 @@ def _read(home: Path, name: str) -> manifest.Content | Problem:
     try:
         return manifest.read(home, name)
     except DataError as error:
-        return Problem("manifest", _own(name), manifest.FORMAT, str(error))
+        return Problem("manifest", _path_of(name), manifest.FORMAT, str(error))
 
 
 def _chain(home: Path, content: manifest.Content) -> Iterator[Problem]:
@@ -148,11 +148,11 @@ def _chain(home: Path, content: manifest.Content) -> Iterator[Problem]:
     if before is None:
         return
     others = (_read(home, name) for name in manifest.names(home))
-    found = [other for other in others if not isinstance(other, Problem) and other["root"] == before]
-    if not found:
-        yield Problem("chain", _own(content["name"]), f"root {before}", "no release with this root")
-    elif manifest.root_of(found[0]) != before:
-        yield Problem("chain", _own(found[0]["name"]), f"root {before}", "another root")
+    matches = [other for other in others if not isinstance(other, Problem) and other["root"] == before]
+    if not matches:
+        yield Problem("chain", _path_of(content["name"]), f"root {before}", "no release with this root")
+    elif manifest.root_of(matches[0]) != before:
+        yield Problem("chain", _path_of(matches[0]["name"]), f"root {before}", "another root")
 
 
 def _artefact(
@@ -163,14 +163,14 @@ def _artefact(
         return _absent(artefact, home, content)
     size = file.stat().st_size
     if artefact.size is not None and size != artefact.size:
-        expected, found = f"{artefact.size} bytes", f"{size} bytes"
+        expected, actual = f"{artefact.size} bytes", f"{size} bytes"
     elif largest is not None and size > largest:
         return None
     else:
-        expected, found = artefact.sha256, sha256(file)
-    if expected == found or _is_in_commit(artefact, home, content):
+        expected, actual = artefact.sha256, sha256(file)
+    if expected == actual or _is_in_commit(artefact, home, content):
         return None
-    return Problem(_kind(artefact, root, home, content), artefact.path, expected, found)
+    return Problem(_kind(artefact, root, home, content), artefact.path, expected, actual)
 
 
 def _absent(artefact: Artefact, home: Path, content: manifest.Content) -> Problem | None:
@@ -206,21 +206,21 @@ def runs(root: Path, content: manifest.Content) -> Iterator[Problem]:
         file = root / entry["path"]
         if entry["path"] == manifest.DVC:
             continue  # git has it, and it moves with every `dvc repro`
-        if file.is_file() and (found := sha256(file)) != entry["sha256"]:
-            yield Problem("run", entry["path"], entry["sha256"], found)
+        if file.is_file() and (digest := sha256(file)) != entry["sha256"]:
+            yield Problem("run", entry["path"], entry["sha256"], digest)
 
 
 def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Problem]:
     """Yield where the statement's subjects differ from the manifest and the release's files."""
     file = manifest.folder(home, name) / statement.FILE
-    path = _own(name, statement.FILE)
+    path = _path_of(name, statement.FILE)
     try:
-        said = from_json(file.read_bytes())
-        stated = {str(one["name"]): one["digest"]["sha256"] for one in said["subject"]}
-        build = said["predicate"]["buildDefinition"]
+        document = from_json(file.read_bytes())
+        digests = {str(one["name"]): one["digest"]["sha256"] for one in document["subject"]}
+        build = document["predicate"]["buildDefinition"]
         facts = {
-            "type": said["_type"],
-            "predicate type": said["predicateType"],
+            "type": document["_type"],
+            "predicate type": document["predicateType"],
             "root": build["internalParameters"]["root"],
             "previous": build["internalParameters"]["previous"],
             "release": build["externalParameters"]["release"],
@@ -229,7 +229,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
     except (OSError, ValueError, LookupError, TypeError) as error:
         yield Problem("statement", path, "an in-toto statement", type(error).__name__)
         return
-    wanted = {
+    expected_facts = {
         "type": statement.TYPE,
         "predicate type": statement.PREDICATE,
         "root": content["root"],
@@ -237,24 +237,24 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
         "release": name,
         "commit": content["volatile"]["commit"],
     }
-    for fact, value in wanted.items():
+    for fact, value in expected_facts.items():
         if facts[fact] != value:
             yield Problem("statement", path, f"{fact} {value}", f"{fact} {facts[fact]}")
     actual = statement.subjects(content, statement.own_files(home, name))
-    for subject in sorted(stated.keys() | actual.keys()):
-        if stated.get(subject) != actual.get(subject):
-            expected = stated.get(subject, "no such subject")
+    for subject in sorted(digests.keys() | actual.keys()):
+        if digests.get(subject) != actual.get(subject):
+            expected = digests.get(subject, "no such subject")
             yield Problem("statement", subject, expected, actual.get(subject, "no such file"))
 
 
 def _signature(home: Path, name: str, signers: Path | None) -> Iterator[Problem]:
     """Yield what is wrong with the signatures; a release without one is unsigned, which contradicts only `signers`."""
     if signers and not (manifest.folder(home, name) / statement.SSH).is_file():
-        yield Problem("unsigned", _own(name, statement.SSH), f"signed by one of {signers}", "no file")
+        yield Problem("unsigned", _path_of(name, statement.SSH), f"signed by one of {signers}", "no file")
     for signature, verdict in verdicts(home, name, signers):
         if verdict.state != "good":
             kind = "key" if verdict.state == "unknown" else "signature"
-            yield Problem(kind, _own(name, signature), "a good signature", verdict.words)
+            yield Problem(kind, _path_of(name, signature), "a good signature", verdict.words)
 
 
 def verdicts(home: Path, name: str, signers: Path | None = None) -> list[tuple[str, signing.Verdict]]:

@@ -54,30 +54,32 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    said = list(_made_again(case, ref, receipt))
-    yield from said
+    results = list(_stage_again(case, ref, receipt))
+    yield from results
     if ref.kind == "claims":
         return
-    named = {finding.sample for finding in said if isinstance(finding, Finding)}
-    yield from _anew(case, ref, receipt["recipe"], named)
+    named = {finding.sample for finding in results if isinstance(finding, Finding)}
+    yield from _second_implementation(case, ref, receipt["recipe"], named)
 
 
 # ------------------------------------------------------------------ by other code
 
 
-def _anew(case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]) -> Iterator[Finding | Note]:
-    found = table_files.safe_read(case.root / ref.path, "tables")
-    if isinstance(found, str):
+def _second_implementation(
+    case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]
+) -> Iterator[Finding | Note]:
+    content = table_files.safe_read(case.root / ref.path, "tables")
+    if isinstance(content, str):
         return  # a finding of `rows`
-    table = table_files.frame_of(found[0])
+    table = table_files.frame_of(content[0])
     second = metric_rows.Second(case.root, spec)
     rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
     curves = {name for name, about in spec["metrics"].items() if registry.find("metrics", about["use"]).KIND == "curve"}
-    anew = dict(second.values(_KEY))
+    values = dict(second.values(_KEY))
     made = case.scratch / "again" / ref.path  # a seed that was edited spoils no mean
     seeds = table_files.frame_of(table_files.read(made, "tables")[0]) if made.is_file() else table
-    anew |= dict(metric_rows.means(seeds, _KEY, curves, anew))
-    for key, (value, n) in anew.items():
+    values |= dict(metric_rows.means(seeds, _KEY, curves, values))
+    for key, (value, n) in values.items():
         row, place = rows.get(key), table_files.spell(key)
         if place in named:
             continue  # the stage said so
@@ -86,50 +88,50 @@ def _anew(case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]) ->
             yield case.failed(ref, why, sample=place, expected=str(value))
         elif (row["value"], row["n"]) != (value, n):
             yield _other_value(ref, row, place, (value, n))
-    done = f"{len(anew)} of {len(table)} metric rows computed anew"
+    done = f"{len(values)} of {len(table)} metric rows computed anew"
     yield Note(f"{ref.name}: {done} by a second implementation")
 
 
 def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.Value) -> Finding:
     why = "the value does not follow from the rows (second implementation)"
     expected = f"{value[0]!r} of n = {value[1]}"
-    found = f"{row['value']!r} of n = {row['n']}"
+    actual = f"{row['value']!r} of n = {row['n']}"
     numbers = (published_numbers.spell(row),)
-    return Finding("failed", ref.path, why, sample=place, expected=expected, found=found, numbers=numbers)
+    return Finding("failed", ref.path, why, sample=place, expected=expected, found=actual, numbers=numbers)
 
 
 # ------------------------------------------------------------------ by the stage
 
 
-def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
+def _stage_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     run = rerun.Rerun(case, ref)
     verbs.aggregate(run, [run.artifact])
     findings, other = run.compared(case, receipt["made"])
     yield from findings
     equal = 0
     for here, made in other:
-        differ = list(_unlike(case, run.artifact, here, made))
+        differ = list(_differences(case, run.artifact, here, made))
         equal += not differ
         yield from differ
     writer = f"; {equal} are equal in every artifact and were written by another Parquet writer"
     yield Note(f"{ref.name}: {len(run.made)} tables made again from the rows{writer if equal else ''}")
 
 
-def _unlike(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
+def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
     """Yield each artifact that differs between a table and the one that was made again."""
     form, ref = table_files.TABLES[here.name], again.ref
     other = rerun.by_other_code(again)
     place = here.relative_to(case.root).as_posix()
-    found = table_files.safe_read(here, ref.kind)
-    if isinstance(found, str):
-        yield case.failed(ref, found, file=place)
+    content = table_files.safe_read(here, ref.kind)
+    if isinstance(content, str):
+        yield case.failed(ref, content, file=place)
         return
-    one, two = (table_files.frame_of(found[0]), table_files.frame_of(table_files.read(made, ref.kind)[0]))
+    one, two = (table_files.frame_of(content[0]), table_files.frame_of(table_files.read(made, ref.kind)[0]))
     differ = list(artifacts(one, two, form))
-    for key, column, expected, seen, row in differ[:_CELLS]:
+    for key, column, expected, actual, row in differ[:_CELLS]:
         why = f"{column} is not what the rows give{other}"
         numbers = (published_numbers.spell(row),) if form is formats.METRICS and row else ()
-        yield Finding("failed", place, why, sample=key, expected=expected, found=seen, numbers=numbers)
+        yield Finding("failed", place, why, sample=key, expected=expected, found=actual, numbers=numbers)
     if len(differ) > _CELLS:
         yield case.failed(ref, f"{len(differ) - _CELLS} more artifacts are not what the rows give", file=place)
 
@@ -150,13 +152,14 @@ def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator
     rows = {tuple(row[name] for name in keys): row for row in found.iter_rows(named=True)}
     for row in made.iter_rows(named=True):
         key = tuple(row[name] for name in keys)
-        seen = rows.pop(key, None)
-        if seen is None:
+        row_here = rows.pop(key, None)
+        if row_here is None:
             yield table_files.spell(key), "the row", "a row", "none", None
             continue
         for name, value in row.items():
-            if not _same(value, seen[name]):
-                yield (table_files.spell(key), name, _short(value, seen[name]), _short(seen[name], value), seen)
+            actual = row_here[name]
+            if not _same(value, actual):
+                yield table_files.spell(key), name, _short(value, actual), _short(actual, value), row_here
     for key, row in rows.items():
         yield table_files.spell(key), "the row", "none", "a row", row
 

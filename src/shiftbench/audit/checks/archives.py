@@ -58,11 +58,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from _index(case, ref)
         for name in manifest["tars"]:
             inside = [entry for entry in entries if entry.tar == name]
-            found = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
+            findings = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
             tars, members = tars + 1, members + len(inside)
-            yield from found
+            yield from findings
     yield Note(f"{tars} tars with {members} samples in canonical form, but for the findings")
-    yield from _made(case)
+    yield from _stated_files(case)
     yield from _cards(case)
     yield from _store(case)
 
@@ -91,10 +91,10 @@ def _order(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
 def _index(case: Case, ref: Ref) -> Iterator[Finding]:
     """Check that an index is its columns and nothing else: in metadata anything could stand."""
     file = case.folder(ref) / shards.INDEX
-    found = pq.read_metadata(file).metadata or {}
-    if found:
+    metadata = pq.read_metadata(file).metadata or {}
+    if metadata:
         why = "the index holds metadata, which no stage writes"
-        place, names = file.relative_to(case.root).as_posix(), b", ".join(sorted(found))
+        place, names = file.relative_to(case.root).as_posix(), b", ".join(sorted(metadata))
         yield case.failed(ref, why, file=place, expected="none", found=names.decode(errors="replace"))
 
 
@@ -127,8 +127,8 @@ def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple
             return entry.key, why
         at = end
     if data[at : at + len(END)] != END:
-        found = name_of(data[at : at + BLOCK])
-        return None, f"behind its last sample stands {found!r} instead of two empty blocks"
+        name = name_of(data[at : at + BLOCK])
+        return None, f"behind its last sample stands {name!r} instead of two empty blocks"
     if len(data) != at + len(END):
         return None, f"{len(data) - at - len(END)} bytes stand behind its end"
     return None
@@ -158,7 +158,7 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
 # ------------------------------------------------------------------ the store
 
 
-def _made(case: Case) -> Iterator[Finding]:
+def _stated_files(case: Case) -> Iterator[Finding]:
     """Check that receipts state the files that such an output has: a file more could be anything."""
     for ref, _, receipt in case.of():
         made = set(receipt["made"])
@@ -170,8 +170,8 @@ def _made(case: Case) -> Iterator[Finding]:
         if ref.kind not in _COMPARED and made != usual:
             why = "its receipt names other files than such an output has"
             file = f"{ref.path}.receipt.json"
-            found = ", ".join(sorted(made))
-            yield case.failed(ref, why, file=file, expected=", ".join(sorted(usual)), found=found)
+            names = ", ".join(sorted(made))
+            yield case.failed(ref, why, file=file, expected=", ".join(sorted(usual)), found=names)
 
 
 def _cards(case: Case) -> Iterator[Finding]:
@@ -250,7 +250,7 @@ def _target(link: Path) -> Path:
 
 def _links(case: Case) -> dict[Path, Path]:
     try:
-        found = dvc_store.links(dvc_store.home_of(case.root))
+        links = dvc_store.links(dvc_store.home_of(case.root))
     except (DataError, ValueError, KeyError, TypeError):  # nothing recorded, or a damaged listing
         return {}
-    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in found.items()}
+    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in links.items()}

@@ -21,12 +21,12 @@ NUMBER, LEVEL = "A29", 1
 def check(case: Case) -> Iterator[Finding | Note]:
     """Ask each remote what it holds."""
     try:
-        asked = doctor.remotes_held(case.root)
+        remotes = doctor.remotes_held(case.root)
     except DataError as error:  # no DVC, or nothing recorded
         yield Note(f"no remote was asked: {error}")
         return
-    alive = [one for one in asked if one["error"] is None]
-    for one in asked:
+    alive = [one for one in remotes if one["error"] is None]
+    for one in remotes:
         if one["error"] is not None:
             yield Note(f"remote {one['name']} ({one['url']}) does not serve: {one['error']}")
         for line in one.get("wrong", ()):
@@ -36,7 +36,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield case.incomplete("dvc.lock", why)
         return
     yield from _missing(case, alive)
-    yield _told(alive)
+    yield _note(alive)
 
 
 def _missing(case: Case, alive: list[dict[str, Any]]) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def _file(line: str) -> str:
     return line.partition(":")[0]
 
 
-def _told(alive: list[dict[str, Any]]) -> Note:
+def _note(alive: list[dict[str, Any]]) -> Note:
     held = "; ".join(f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive)
     places = len({one["url"] for one in alive})
     return Note(held if places > 1 else f"{held}; one place alone: a second mirror is missing")

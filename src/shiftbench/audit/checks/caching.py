@@ -29,26 +29,26 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _files(case: Case, group: Group) -> Iterator[Finding]:
-    for found in group.answer["undeclared"]:
-        why = f"evaluation {found}, which no recipe names"
-        yield case.failed(group.first.ref, why, found=found)
+    for event in group.answer["undeclared"]:
+        why = f"evaluation {event}, which no recipe names"
+        yield case.failed(group.first.ref, why, found=event)
 
 
 def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
-    found, name = group.answer["caching"], group.job.name
-    if not found["size"]:
+    measured, name = group.answer["caching"], group.job.name
+    if not measured["size"]:
         yield Note(f"{name}: too few samples to repeat some")
         return
-    new, repeated = found["calls"]["new"], found["calls"]["repeated"]
+    new, repeated = measured["calls"]["new"], measured["calls"]["repeated"]
     first, again = max(zip(new, repeated, strict=True), key=lambda pair: abs(pair[0] - pair[1]))
-    said = f"{first} calls of torch modules for a new batch of {found['size']}, {again} for it again"
+    text = f"{first} calls of torch modules for a new batch of {measured['size']}, {again} for it again"
     if first != again:
         why = "a batch that was seen before is not computed like a new one"
-        yield case.failed(group.first.ref, why, expected=f"{first} calls", found=said)
-    elif found["net"] and not min(new):
+        yield case.failed(group.first.ref, why, expected=f"{first} calls", found=text)
+    elif measured["net"] and not min(new):
         why = "a net gives outputs without computing them"
-        yield case.failed(group.first.ref, why, expected="calls of its modules", found=said)
-    yield Note(f"{name}: {said}; {_times(found['seconds'])}")
+        yield case.failed(group.first.ref, why, expected="calls of its modules", found=text)
+    yield Note(f"{name}: {text}; {_times(measured['seconds'])}")
 
 
 def _times(seconds: dict[str, list[float]]) -> str:

@@ -69,12 +69,12 @@ _BROKEN = {
 def _links(case: Case) -> list[Ref]:
     """Return the tables, the report and all that they are made from, in plan order."""
     todo = [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")]
-    found = set(todo)
+    refs = set(todo)
     while todo:
-        new = set(case.plan.artifacts[todo.pop()].inputs) - found
-        found |= new
+        new = set(case.plan.artifacts[todo.pop()].inputs) - refs
+        refs |= new
         todo += new
-    return [ref for ref in case.plan.artifacts if ref in found]
+    return [ref for ref in case.plan.artifacts if ref in refs]
 
 
 def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
@@ -125,7 +125,7 @@ def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
 
 def _figures(case: Case) -> Iterator[Finding]:
     """Yield the figures of tables and report that belong to nothing planned."""
-    known = {(name, who) for name in case.plan.benchmarks for who in _who(case, name)}
+    known = {(name, model) for name in case.plan.benchmarks for model in _models(case, name)}
     for name, table in case.metrics.items():
         printed = set(table.select("benchmark", "model").unique().iter_rows())
         yield from _foreign(case, Ref("tables", name), Ref("tables", name).path, printed - known)
@@ -142,7 +142,7 @@ def _figures(case: Case) -> Iterator[Finding]:
         yield from _foreign(case, report, str(folder / summary.name), {(name, "") for name in others})
 
 
-def _who(case: Case, benchmark: str) -> set[str]:
+def _models(case: Case, benchmark: str) -> set[str]:
     """Return the weights of a benchmark, and the names of means over their training seeds; also what analyses name."""
     rows = case.plan.rows(case.plan.benchmarks[benchmark])
     names = {row["model"] for row in rows} | case.observed(benchmark, "model")

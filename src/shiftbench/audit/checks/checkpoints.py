@@ -43,11 +43,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
         try:
             weight_files.header(file)
             stated = weight_files.metadata(file)
-            yield from _stated(case, ref, receipt, stated)
+            yield from _metadata(case, ref, receipt, stated)
             classes = _classes(case, ref, artifact)
             unmatched += classes is None
-            yield from _learnt(case, ref, stated, classes)
-            broken, count = _broken(file)
+            yield from _classes_agree(case, ref, stated, classes)
+            broken, count = _infinite_tensor(file)
             tensors += count
             yield from _copied(case, ref, artifact, contents)
         except (DataError, SafetensorError) as error:
@@ -67,11 +67,11 @@ def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[
     first, other = contents.setdefault(weight_files.content(case.root / ref.path), (ref, artifact))
     if artifact.recipe.get("seed") != other.recipe.get("seed"):
         why = f"its tensors are those of {first.name}, which was trained from another seed: one is a copy of the other"
-        told = {"expected": "other tensors", "found": "equal tensors"}
-        yield case.failed(ref, why, **told)
+        details = {"expected": "other tensors", "found": "equal tensors"}
+        yield case.failed(ref, why, **details)
 
 
-def _stated(case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, str]) -> Iterator[Finding]:
+def _metadata(case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, str]) -> Iterator[Finding]:
     for name, expected in (("name", ref.name), ("fingerprint", receipt["fingerprint"])):
         why = f"the weights are others': their {name} is not that of the receipt"
         yield from case.expect(ref, why, expected, stated.get(name))
@@ -86,18 +86,18 @@ def _classes(case: Case, ref: Ref, artifact: Artifact) -> list[str] | None:
     return None
 
 
-def _learnt(case: Case, ref: Ref, stated: dict[str, str], classes: list[str] | None) -> Iterator[Finding]:
+def _classes_agree(case: Case, ref: Ref, stated: dict[str, str], classes: list[str] | None) -> Iterator[Finding]:
     try:
-        found = json.loads(stated["classes"])
+        classes_here = json.loads(stated["classes"])
     except (KeyError, ValueError):
         yield case.failed(ref, "the weights do not state their classes", found=str(stated.get("classes")))
         return
-    if classes is not None and found != classes:
+    if classes is not None and classes_here != classes:
         why = "the weights' classes are not those of their training data, or in another order"
-        yield case.failed(ref, why, expected=some(classes, 12), found=some(found, 12))
+        yield case.failed(ref, why, expected=some(classes, 12), found=some(classes_here, 12))
 
 
-def _broken(file: Path) -> tuple[str | None, int]:
+def _infinite_tensor(file: Path) -> tuple[str | None, int]:
     """Return the name of the first tensor that is not finite, and how many there are."""
     with safe_open(file, framework="np") as opened:
         opened.keys()  # the library looks whether offsets and shapes agree
@@ -107,12 +107,12 @@ def _broken(file: Path) -> tuple[str | None, int]:
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
     file = training_log.beside(case.root / ref.path)
-    found = _read(file)
+    content = _read(file)
     place = f"{ref.path}.log.parquet"
-    if isinstance(found, str):
-        yield case.failed(ref, found, file=place)
+    if isinstance(content, str):
+        yield case.failed(ref, content, file=place)
         return
-    last, known = _last(found[0]), seen(case, ref, artifact)
+    last, known = _last(content[0]), seen(case, ref, artifact)
     if last is not None and known is not None and abs(last - known[0]) > _POINTS:
         why = "the last accuracy in the log of the training is not that of the records of the validation split"
         yield case.failed(ref, why, file=place, expected=f"{known[0]:.4f}", found=f"{last:.4f}")
@@ -126,8 +126,8 @@ def _read(file: Path) -> Any:
 
 def logged(file: Path) -> float | None:
     """Return the last `val_accuracy` of a log; None: the log cannot be read, or has none or several."""
-    found = _read(file)
-    return None if isinstance(found, str) else _last(found[0])
+    content = _read(file)
+    return None if isinstance(content, str) else _last(content[0])
 
 
 def _last(log: pa.Table) -> float | None:
@@ -148,10 +148,10 @@ def seen(case: Case, ref: Ref, artifact: Artifact) -> tuple[float, int] | None:
     records = Ref("records", f"{ref.name}/plain/{dataset}/val/{shift}")
     if records not in case.complete:
         return None
-    found = table_files.safe_read(case.root / records.path, "records")
-    if isinstance(found, str) or "correct" not in found[0].column_names:
+    content = table_files.safe_read(case.root / records.path, "records")
+    if isinstance(content, str) or "correct" not in content[0].column_names:
         return None
-    right = found[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
+    right = content[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
     return (float(right.mean()), len(right)) if len(right) else None
 
 

@@ -40,8 +40,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
     _link_own(case, home)
     done = _run(home, scale)
     yield from _compare(case, home / case.plan.params.root, done)
-    said = f" --config {scale}" if scale else ""
-    yield Note(f"a clone of HEAD was run{said}; it ended with exit code {done.returncode}")
+    options = f" --config {scale}" if scale else ""
+    yield Note(f"a clone of HEAD was run{options}; it ended with exit code {done.returncode}")
 
 
 def _clone(home: Path) -> str:
@@ -128,11 +128,11 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
             counts["equal"] += 1
         else:
             counts["other"] += 1
-            yield _other(case, ref, here["made"], there["made"])
+            yield _difference(case, ref, here["made"], there["made"])
     yield Note(", ".join(f"{count} outputs {name}" for name, count in counts.items()))
 
 
-def _other(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
+def _difference(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
     """Return the finding about an output that came out otherwise."""
     names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     then = (case.run_file(ref) or {}).get("environment")

@@ -82,22 +82,22 @@ def _declared_classes(case: Case, dataset: str) -> list[str] | None:
     return None if names is None else list(names)
 
 
-def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | None, whose: str) -> Iterator[Finding]:
+def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | None, owner: str) -> Iterator[Finding]:
     if expected is not None and stated != expected:
-        why = f"the classes, or their order, are not {whose}"
+        why = f"the classes, or their order, are not {owner}"
         yield case.failed(ref, why, expected=_short(expected), found=_short(stated))
 
 
-def _subset(case: Case, ref: Ref, about: dict[str, Any], asked: object) -> Iterator[Finding]:
+def _subset(case: Case, ref: Ref, about: dict[str, Any], limit: object) -> Iterator[Finding]:
     kept = about.get("samples", 0) + len(about.get("skipped", ()))
-    if isinstance(asked, int) and kept > asked:
-        yield case.failed(ref, "more samples than params ask for", expected=str(asked), found=str(kept))
+    if isinstance(limit, int) and kept > limit:
+        yield case.failed(ref, "more samples than params ask for", expected=str(limit), found=str(kept))
 
 
-def _partner(case: Case, ref: Ref, own: pa.Array, clean: Ref) -> Iterator[Finding]:
+def _partner(case: Case, ref: Ref, keys: pa.Array, clean: Ref) -> Iterator[Finding]:
     if clean in case.complete:
-        theirs = shard_folders.keys(case, clean)
-        yield from _same(case, ref, own, theirs, f"its clean partner {clean.name}")
+        clean_keys = shard_folders.keys(case, clean)
+        yield from _same_keys(case, ref, keys, clean_keys, f"its clean partner {clean.name}")
 
 
 def _count(case: Case, ref: Ref, about: dict[str, Any], own: pa.Array) -> Iterator[Finding]:
@@ -118,11 +118,11 @@ def _index_of(ref: Ref) -> str:
 def _fewer(case: Case) -> Iterator[Note]:
     """Note the datasets that have fewer samples than the subset: whether all of them, only a rebuild can tell."""
     for ref, _, receipt in case.of("shards"):
-        asked, about = receipt["recipe"].get("subset"), shard_folders.stated(case, ref)
+        limit, about = receipt["recipe"].get("subset"), shard_folders.stated(case, ref)
         skipped = len(about.get("skipped", ()))
         kept = about.get("samples", 0) + skipped
-        if isinstance(asked, int) and kept < asked:
-            yield Note(f"{ref.name} has {kept} samples where params ask for up to {asked}")
+        if isinstance(limit, int) and kept < limit:
+            yield Note(f"{ref.name} has {kept} samples where params ask for up to {limit}")
         if skipped:
             yield Note(f"{ref.name}: {skipped} samples could not be read and were skipped, as params allow")
 
@@ -132,19 +132,19 @@ def _fewer(case: Case) -> Iterator[Note]:
 
 def _samples(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     """Compare the rows of an output with the samples that it is about."""
-    name, wanted = _wanted(case, ref, content)
-    if wanted is None:
+    name, expected = _expected_keys(case, ref, content)
+    if expected is None:
         return  # `chain` tells what is not here
     file = case.root / ref.path
     if ref.kind == "features":
         rows = int(np.load(file, mmap_mode="r").shape[0])
         why = f"it has other samples than {name}"
-        yield from case.expect(ref, why, f"{len(wanted)} rows", f"{rows} rows")
+        yield from case.expect(ref, why, f"{len(expected)} rows", f"{rows} rows")
         return
-    yield from _same(case, ref, shard_folders.keys_of(file), wanted, name)
+    yield from _same_keys(case, ref, shard_folders.keys_of(file), expected, name)
 
 
-def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Array | None]:
+def _expected_keys(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Array | None]:
     """Return what an output is about, and the keys there; None where that is not here."""
     if ref.kind == "scores":
         of = refs.records_of(ref)
@@ -160,19 +160,19 @@ def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Arra
     return f"the shards {data.name}", keys
 
 
-def _same(case: Case, ref: Ref, own: pa.Array, wanted: pa.Array, name: str) -> Iterator[Finding]:
+def _same_keys(case: Case, ref: Ref, keys: pa.Array, expected: pa.Array, name: str) -> Iterator[Finding]:
     """Compare keys, first in order, which is quick, then as sets."""
-    if own.equals(wanted):
+    if keys.equals(expected):
         return
-    again = shard_folders.repeated(own)
+    again = shard_folders.repeated(keys)
     if again is not None:
         yield case.failed(ref, "two rows have one key", sample=again)
-    missing, extra = shard_folders.missing(wanted, own), shard_folders.missing(own, wanted)
-    for keys, what in ((missing, "lacks samples of"), (extra, "has samples that are not in")):
-        if len(keys):
+    missing, extra = shard_folders.missing(expected, keys), shard_folders.missing(keys, expected)
+    for differing, what in ((missing, "lacks samples of"), (extra, "has samples that are not in")):
+        if len(differing):
             why = f"it {what} {name}; {_CURE}"
-            expected, found = f"{len(wanted)} samples", f"{len(own)}; {len(keys)} differ"
-            yield case.failed(ref, why, sample=keys[0].as_py(), expected=expected, found=found)
+            sides = {"expected": f"{len(expected)} samples", "found": f"{len(keys)}; {len(differing)} differ"}
+            yield case.failed(ref, why, sample=differing[0].as_py(), **sides)
 
 
 # ------------------------------------------------------------------------------ weights, tables

@@ -42,8 +42,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Read everything, then compare."""
     stated = [*_receipts(case), *_manifests(case), *_source_files(case)]
     objects = _objects(case)
-    wanted = {one.file: ("sha256",) for one in stated}
-    case.digests.read(wanted | dict.fromkeys(objects, ("md5", "sha256")))
+    kinds = {one.file: ("sha256",) for one in stated}
+    case.digests.read(kinds | dict.fromkeys(objects, ("md5", "sha256")))
     yield from _compared(case, stated)
     yield from _undeclared(case)
     yield from _pinned(case)
@@ -84,32 +84,32 @@ def _source_files(case: Case) -> Iterator[Stated]:
 
 
 def _compared(case: Case, stated: list[Stated]) -> Iterator[Finding]:
-    told: set[tuple[Path, str]] = set()
+    reported: set[tuple[Path, str]] = set()
     for one in stated:
-        found = case.digests.of(one.file)
-        if found == one.sha256 or (one.file, one.sha256) in told:
+        actual = case.digests.of(one.file)
+        if actual == one.sha256 or (one.file, one.sha256) in reported:
             continue
-        told.add((one.file, one.sha256))
-        if found is None:
+        reported.add((one.file, one.sha256))
+        if actual is None:
             why = f"{one.by} names it, and it is not here; `shiftbench pull` or `shiftbench repair` brings it"
             file = _name(case, one.file)
             yield case.incomplete(one.ref, why, file=file, expected=one.sha256)
         else:
-            yield from _other_bytes(case, one, found)
+            yield from _other_bytes(case, one, actual)
 
 
-def _other_bytes(case: Case, one: Stated, found: str) -> Iterator[Finding]:
+def _other_bytes(case: Case, one: Stated, actual: str) -> Iterator[Finding]:
     file = _name(case, one.file)
     keys = _damaged(one.ref, one.file, case) if one.file.suffix == ".tar" else []
     case.mismatches.append((one.ref, file, tuple(keys) or None))
     why = f"its bytes are not those that {one.by} states; `shiftbench repair {file}` makes them again"
-    digests = {"expected": one.sha256, "found": found}
+    digests = {"expected": one.sha256, "found": actual}
     if not keys:
-        told = explain(case, one.ref, file)
-        yield case.failed(one.ref, why, file=file, explanation=told, **digests)
+        explanation = explain(case, one.ref, file)
+        yield case.failed(one.ref, why, file=file, explanation=explanation, **digests)
     for key in keys[:_SAMPLES]:
-        told = explain(case, one.ref, file, key)
-        yield case.failed(one.ref, why, file=file, sample=key, explanation=told, **digests)
+        explanation = explain(case, one.ref, file, key)
+        yield case.failed(one.ref, why, file=file, sample=key, explanation=explanation, **digests)
     if len(keys) > _SAMPLES:
         more = f"{len(keys) - _SAMPLES} more of its samples are damaged"
         yield case.failed(one.ref, more, file=file, **digests)
@@ -137,7 +137,7 @@ def _undeclared(case: Case) -> Iterator[Finding]:
     for ref, _, _ in case.of("sources"):
         source, folder = source_files.load_source(ref.name), case.folder(ref)
         names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))]
-        found = {
+        digests = {
             name: digest
             for name in names
             if source.wants(name)
@@ -145,13 +145,14 @@ def _undeclared(case: Case) -> Iterator[Finding]:
             and (digest := case.digests.of(folder / name))
         }
         for name, declared in source.files.items():
-            if found.get(name, declared.sha256) != declared.sha256:
+            if digests.get(name, declared.sha256) != declared.sha256:
                 why = f"it is not the source file that sources/{ref.name}.yaml declares; fetch it again"
                 file = _name(case, folder / name)
-                yield case.failed(ref, why, file=file, expected=declared.sha256, found=found[name])
-        if source.tree and source_files.tree_digest(found.items()) != source.tree.sha256:
-            why = f"the {len(found)} source files are not those that sources/{ref.name}.yaml declares; fetch them again"
-            digest = source_files.tree_digest(found.items())
+                yield case.failed(ref, why, file=file, expected=declared.sha256, found=digests[name])
+        if source.tree and source_files.tree_digest(digests.items()) != source.tree.sha256:
+            whole = f"the {len(digests)} source files"
+            why = f"{whole} are not those that sources/{ref.name}.yaml declares; fetch them again"
+            digest = source_files.tree_digest(digests.items())
             yield case.failed(ref, why, expected=source.tree.sha256, found=digest)
 
 
@@ -171,13 +172,13 @@ def _pinned(case: Case) -> Iterator[Finding | Note]:
 
 
 def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator[Finding]:
-    found = case.digests.of(file)
-    if found is None:
+    actual = case.digests.of(file)
+    if actual is None:
         why = f"{pins.LOCK} names it, and it is not here; bring it back"
         yield case.incomplete(ref, why, file=name, expected=expected)
-    elif found != expected:
+    elif actual != expected:
         why = f"it is not the file that {pins.LOCK} states; bring that back, or pin this one and run again"
-        yield case.failed(ref, why, file=name, expected=expected, found=found)
+        yield case.failed(ref, why, file=name, expected=expected, found=actual)
 
 
 # ------------------------------------------------------------------ the DVC cache
@@ -190,18 +191,18 @@ def _objects(case: Case) -> dict[Path, str | None]:
         outputs, cache = dvc_store.outputs(home), dvc_store.cache_of(home)
     except DataError:
         return {}
-    found: dict[Path, str | None] = {}
+    files: dict[Path, str | None] = {}
     for output in outputs:
-        kept = cache / dvc_store.place(output.oid)
-        listing = kept.read_bytes() if output.is_folder and kept.is_file() else None
+        object_file = cache / dvc_store.place(output.oid)
+        listing = object_file.read_bytes() if output.is_folder and object_file.is_file() else None
         if output.is_folder and listing is None:
             continue
-        files = _listed(output, listing)
-        found |= {cache / dvc_store.place(oid): path for path, oid in files.items()}
+        members = _members(output, listing)
+        files |= {cache / dvc_store.place(oid): path for path, oid in members.items()}
         if output.is_folder:
-            found[kept] = None
+            files[object_file] = None
     root = case.root.resolve()
-    return {file: _below(root, home / path) if path else None for file, path in found.items() if file.is_file()}
+    return {file: _below(root, home / path) if path else None for file, path in files.items() if file.is_file()}
 
 
 def _below(root: Path, file: Path) -> str | None:
@@ -209,7 +210,7 @@ def _below(root: Path, file: Path) -> str | None:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
-def _listed(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
+def _members(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
     try:
         return output.files(listing)
     except (ValueError, KeyError, TypeError):
@@ -228,8 +229,8 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
         ref, digest = stated.get(path or "", (None, None))
         if md5 != name:
             why = f"the object of {path or 'a listing'} in the DVC cache is damaged; remove it and `shiftbench pull`"
-            told = {"file": str(file), "expected": name, "found": str(md5)}
-            yield case.failed(ref or str(file), why, **told)
+            details = {"file": str(file), "expected": name, "found": str(md5)}
+            yield case.failed(ref or str(file), why, **details)
         elif digest and ref and case.digests.of(file) != digest:
             why = "dvc.lock records other bytes than its receipt states; `make record` records these"
             found = str(case.digests.of(file))

@@ -49,19 +49,19 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield from _startup(runs.values())
 
 
-def _around(run: Run) -> Run:
+def _environment_of(run: Run) -> Run:
     """Return the environment of a run file; empty where there is none."""
-    found = run.get("environment")
-    return found if isinstance(found, dict) else {}
+    stated = run.get("environment")
+    return stated if isinstance(stated, dict) else {}
 
 
 def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
     missing = [key for key in _RUN if key not in run]
-    missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _around(run)]
+    missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _environment_of(run)]
     if ref.kind in ("records", "features"):
         missing += [key for key in _OF_RECORDS if key not in run]
     if str(run.get("device", "")).startswith("cuda"):
-        missing += [f"environment.{key}" for key in _GPU if key not in _around(run)]
+        missing += [f"environment.{key}" for key in _GPU if key not in _environment_of(run)]
     file = f"{ref.path}.run.json"
     if missing:
         why = f"the run file does not tell {', '.join(missing[:_SHOWN])}; run again, or restore it"
@@ -69,18 +69,18 @@ def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
     elif not _is_date(run["finished"]):
         why = "the run file does not tell when it was finished"
         yield ref, why, {"file": file, "expected": "an ISO date", "found": str(run["finished"])}
-    for kernels, lacking in _impossible(_around(run)):
+    for kernels, lacking in _impossible(_environment_of(run)):
         why = "the run file contradicts itself: its kernels need CPU features that it does not name"
         yield ref, why, {"file": file, "expected": lacking, "found": kernels}
 
 
-def _impossible(around: Run) -> Iterator[tuple[str, str]]:
+def _impossible(stated: Run) -> Iterator[tuple[str, str]]:
     """Yield kernels that the stated CPU features cannot run, with the features that are missing."""
-    named = around.get("cpu_features")
-    if "NPY_DISABLE_CPU_FEATURES" in (around.get("variables") or {}):
+    named = stated.get("cpu_features")
+    if "NPY_DISABLE_CPU_FEATURES" in (stated.get("variables") or {}):
         return  # NumPy was told to name fewer
     features = set(named) if isinstance(named, list) else set()
-    chosen = f"{around.get('torch_cpu')}, {around.get('blas_core')}".split(", ")
+    chosen = f"{stated.get('torch_cpu')}, {stated.get('blas_core')}".split(", ")
     for kernels, needed in _NEEDS.items():
         lacking = [name for name in needed if name not in features]
         if kernels in chosen and lacking:
@@ -95,12 +95,12 @@ def _is_date(text: object) -> bool:
 
 
 def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
-    for name, version in (_around(run).get("packages") or {}).items():
-        wanted = locked.get(bill_of_materials.normal_name(name))
-        if wanted not in (None, version):
-            why = f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
-            told = {"expected": f"{name} {wanted}", "found": f"{name} {version}"}
-            yield ref, why, {"file": f"{ref.path}.run.json", **told}
+    for name, version in (_environment_of(run).get("packages") or {}).items():
+        locked_version = locked.get(bill_of_materials.normal_name(name))
+        if locked_version not in (None, version):
+            why = f"a library differs from the lock: {name} {version} made it, the lock says {locked_version}"
+            details = {"expected": f"{name} {locked_version}", "found": f"{name} {version}"}
+            yield ref, why, {"file": f"{ref.path}.run.json", **details}
 
 
 def _locks(runs: Collection[Run]) -> Iterator[Note]:
@@ -108,38 +108,37 @@ def _locks(runs: Collection[Run]) -> Iterator[Note]:
         yield Note(f"there is no {environment.LOCK} here, so versions were compared with nothing")
         return
     here = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest()
-    others = sum(_around(run).get("lock") not in (None, here) for run in runs)
+    others = sum(_environment_of(run).get("lock") not in (None, here) for run in runs)
     if others:
         yield Note(f"{others} outputs were made under another lock than the one here")
 
 
 def _startup(runs: Collection[Run]) -> Iterator[Note]:
     """Note what Python loaded before the program, where run files state it; where not, that it is unknown."""
-    stated = [around["startup"] for run in runs if "startup" in (around := _around(run))]
-    unknown = len(runs) - len(stated)
+    startups = [facts["startup"] for run in runs if "startup" in (facts := _environment_of(run))]
+    unknown = len(runs) - len(startups)
     if unknown:
         yield Note(
             f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set", limits=True
         )
-    names = Counter(name for one in stated if isinstance(one, dict) for name in one if name != "pth")
+    names = Counter(name for one in startups if isinstance(one, dict) for name in one if name != "pth")
     if names:
-        told = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
+        summary = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
         yield Note(
-            f"made where more than the installed packages was on Python's path or preloaded: {told}", limits=True
+            f"made where more than the installed packages was on Python's path or preloaded: {summary}", limits=True
         )
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:
     """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
     kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
-    places = Counter(json.dumps([_around(run).get(key) for key in kept], sort_keys=True) for run in runs)
+    places = Counter(json.dumps([_environment_of(run).get(key) for key in kept], sort_keys=True) for run in runs)
     values = [json.loads(text) for text in places]
-    differ = [
-        key for key, found in zip(kept, zip(*values, strict=True), strict=False) if found.count(found[0]) < len(found)
-    ]
+    columns = zip(kept, zip(*values, strict=True), strict=False)
+    differ = [key for key, column in columns if column.count(column[0]) < len(column)]
     if len(places) > 1:
         counts = ", ".join(str(number) for number in places.values())
         yield Note(f"{len(places)} environments made {counts} outputs; they differ in {', '.join(differ)}")
-    gpus = sorted({str(_around(run)["gpu"]) for run in runs if "gpu" in _around(run)})
+    gpus = sorted({str(_environment_of(run)["gpu"]) for run in runs if "gpu" in _environment_of(run)})
     if gpus:
         yield Note(f"computed on {', '.join(gpus)}")

@@ -19,11 +19,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Explain each mismatch that other checks found."""
     for ref, file, keys in case.mismatches:
         for key in keys or (None,):
-            told = explain(case, ref, file, key)
-            if "unexplained" in told:
-                yield case.failed(ref, told["unexplained"], file=file, sample=key)
+            explanation = explain(case, ref, file, key)
+            if "unexplained" in explanation:
+                yield case.failed(ref, explanation["unexplained"], file=file, sample=key)
             else:
                 place = f"{file}: sample {key!r}" if key else file
-                yield Note(f"{place}: " + "; ".join(f"{name} {told[name]}" for name in told))
+                yield Note(f"{place}: " + "; ".join(f"{name} {explanation[name]}" for name in explanation))
     if not case.mismatches:
         yield Note("no check found other bytes than the recorded ones, so there is nothing to explain")

@@ -26,13 +26,13 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for group in inexact:
         verdict, why = judge(case, group)
         ref = next(one.artifact.ref for one in group.comparisons if one.other)
-        found = accuracy([one for one in group.comparisons if one.other])
+        compared = accuracy([one for one in group.comparisons if one.other])
         yield case.finding(
             verdict,
             ref,
             f"{group.job.name} did not come out exactly: {why}",
-            expected=f"{found.then} of {found.known} right",
-            found=f"{found.now} of {found.known} right",
+            expected=f"{compared.then} of {compared.known} right",
+            found=f"{compared.now} of {compared.known} right",
         )
     exact = sum(group.exact for group in done.groups)
     yield Note(f"{exact} of {len(done.groups)} (weights, method) are exact and need no fallback")

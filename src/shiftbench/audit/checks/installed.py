@@ -27,10 +27,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
     stated = {file: (name, digest) for name in PACKAGES for file, digest in _files(name)}
     case.digests.read(dict.fromkeys(stated, ("sha256",)))
     for file, (name, digest) in stated.items():
-        found = case.digests.of(file)
-        if found != digest:
+        actual = case.digests.of(file)
+        if actual != digest:
             why = f"this file of {name} is not the one that its publisher built; `pip install --force-reinstall {name}`"
-            yield case.failed(str(file), why, expected=digest, found=str(found or "no such file"))
+            yield case.failed(str(file), why, expected=digest, found=str(actual or "no such file"))
     for name in PACKAGES:
         for module, place in installed.imported_from_elsewhere(name):
             why = f"`import {module}` takes this file, which {name} did not install; remove it from the path"

@@ -68,19 +68,19 @@ def _shards(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     stated = case.plan.params.options("datasets", dataset).get("licence") or module.LICENCE
     yield from _licence(case, ref, about, stated, f"dataset {dataset}")
     entry = case.plan.params.component("datasets", dataset)
-    given = entry.redistribute if isinstance(entry, Dataset) else None
-    allowed = module.REDISTRIBUTE if given is None else given
+    override = entry.redistribute if isinstance(entry, Dataset) else None
+    allowed = module.REDISTRIBUTE if override is None else override
     why = f"whether it may be passed on is not what dataset {dataset} says"
     yield from case.expect(ref, why, allowed, about.get("redistribute"))
 
 
-def _licence(case: Case, ref: Ref, about: dict[str, Any], stated: str, who: str) -> Iterator[Finding]:
-    found = str(about.get("licence") or "").strip()
-    if not found:
+def _licence(case: Case, ref: Ref, about: dict[str, Any], stated: str, source: str) -> Iterator[Finding]:
+    actual = str(about.get("licence") or "").strip()
+    if not actual:
         yield case.failed(ref, "the manifest states no licence", expected=stated, found="nothing")
     else:
-        why = f"the licence is not the one that {who} states"
-        yield from case.expect(ref, why, stated.strip(), found)
+        why = f"the licence is not the one that {source} states"
+        yield from case.expect(ref, why, stated.strip(), actual)
 
 
 def _strays(case: Case) -> Iterator[Finding]:
@@ -114,8 +114,8 @@ def _outs(file: Path) -> list[str]:
         content = yaml.safe_load(file.read_text()) if file.is_file() else {}
     except yaml.YAMLError:
         return []
-    found: list[str] = []
+    outs: list[str] = []
     for stage in (content or {}).get("stages", {}).values():
         for out in stage.get("outs", ()):
-            found += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
-    return found
+            outs += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
+    return outs

@@ -15,7 +15,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, near
 
 NUMBER, LEVEL = "A4", 0
-_FAMILIES = {
+_PLUGIN_TYPES = {
     "dataset": "datasets",
     "shift": "shifts",
     "model": "models",
@@ -23,7 +23,7 @@ _FAMILIES = {
     "method": "methods",
     "detector": "detectors",
 }
-"""Key of a recipe -> family of the plugin that it holds."""
+"""Key of a recipe -> plugin type of the plugin that the key names."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -33,29 +33,29 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for ref, _, receipt in case.of():
         content = receipt["recipe"]
         file = {"file": f"{ref.path}.receipt.json"}
-        for family, used in _used(content):
+        for plugin_type, used in _used(content):
             options += len(used.get("options", {}))
-            wrong += [(ref, why, {**file}) for why in _unknown(family, used)]
-        wrong += [(ref, why, {**file, **told}) for why, told in _severity(content)]
+            wrong += [(ref, why, {**file}) for why in _unknown(plugin_type, used)]
+        wrong += [(ref, why, {**file, **details}) for why, details in _severity(content)]
     yield from case.grouped(wrong)
     yield Note(f"params.yaml is well-formed; {options} options in {len(case.complete)} recipes are known")
 
 
 def _used(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the plugins that a recipe holds, each with its family."""
-    found = [(family, content[key]) for key, family in _FAMILIES.items() if isinstance(content.get(key), dict)]
+    """Return the plugins that a recipe holds, each with its plugin type."""
+    plugins = [(kind, content[key]) for key, kind in _PLUGIN_TYPES.items() if isinstance(content.get(key), dict)]
     metrics = content.get("metrics") if "benchmark" in content else None
-    return found + [("metrics", used) for used in (metrics or {}).values()]
+    return plugins + [("metrics", used) for used in (metrics or {}).values()]
 
 
-def _unknown(family: str, used: dict[str, Any]) -> list[str]:
+def _unknown(plugin_type: str, used: dict[str, Any]) -> list[str]:
     try:
-        module = registry.find(family, str(used.get("use")))
+        module = registry.find(plugin_type, str(used.get("use")))
     except ParamsError as error:
         return [f"its recipe names a plugin that does not exist: {error}"]
     known = set(getattr(module, "PARAMS", {}))
     return [
-        f"its recipe gives {family}.{used['use']} the option {option!r}, which is unknown; {near(option, known)}"
+        f"its recipe gives {plugin_type}.{used['use']} the option {option!r}, which is unknown; {near(option, known)}"
         for option in sorted(used.get("options", {}).keys() - known)
     ]
 

@@ -61,21 +61,21 @@ def _drawn(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
 
 def _decoded(case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry]) -> Iterator[Finding]:
     fields = {extension: name for name, extension in manifest["fields"].items()}
-    told = 0
+    count = 0
     for entry in drawn:
         tar = case.folder(ref) / entry.tar
-        found = _pixels(packed(tar, entry), entry.key, fields)
-        if found == entry.pixels:
+        actual = _pixels(packed(tar, entry), entry.key, fields)
+        if actual == entry.pixels:
             continue
-        told += 1
-        if told <= _FINDINGS:
+        count += 1
+        if count <= _FINDINGS:
             file = tar.relative_to(case.root).as_posix()
             why = "it does not decode to the recorded pixels: the data are other ones, not only their encoding"
-            place = {"file": file, "sample": entry.key, "expected": entry.pixels, "found": found}
+            place = {"file": file, "sample": entry.key, "expected": entry.pixels, "found": actual}
             explanation = explain(case, ref, file, entry.key)
             yield case.failed(ref, why, explanation=explanation, **place)
-    if told > _FINDINGS:
-        yield case.failed(ref, f"{told - _FINDINGS} more samples do not decode to the recorded pixels")
+    if count > _FINDINGS:
+        yield case.failed(ref, f"{count - _FINDINGS} more samples do not decode to the recorded pixels")
 
 
 def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:

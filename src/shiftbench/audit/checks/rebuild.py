@@ -59,8 +59,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
 def task(case: Case, folder: Folder) -> Task:
     """Return what of a folder is made again: all of a small one, else what is drawn, in another order."""
     count = len(folder.entries)
-    wanted = count if count <= WHOLE else case.count
-    drawn = case.draw(folder.ref.path, count, wanted)
+    limit = count if count <= WHOLE else case.count
+    drawn = case.draw(folder.ref.path, count, limit)
     order = RandomStream(0, "audit", "order", folder.ref.path).choice(len(drawn), len(drawn))
     return Task(folder.artifact, folder, expected(folder.entries[drawn[int(i)]] for i in order))
 
@@ -68,9 +68,9 @@ def task(case: Case, folder: Folder) -> Task:
 def _undeclared(tasks: list[Task]) -> Iterator[Wrong]:
     """Yield what is opened or runs while outputs are made again, and that no recipe names."""
     for done in tasks:
-        for found in done.answer.get("undeclared", ()):
-            why = f"making it {found}, which no recipe names; name a file in ASSETS, or pin it"
-            yield done.ref, why, {"found": found}
+        for event in done.answer.get("undeclared", ()):
+            why = f"making it {event}, which no recipe names; name a file in ASSETS, or pin it"
+            yield done.ref, why, {"found": event}
 
 
 def _whole(case: Case, done: Task) -> Iterator[Finding]:
@@ -86,9 +86,9 @@ def _whole(case: Case, done: Task) -> Iterator[Finding]:
         about = {**shards.manifest(clean), "skipped": []}
         made = [entry.key for entry in shards.index(clean)]
     if made != keys:
-        apart = sorted(set(made) ^ set(keys))
-        why, first = "it does not hold the samples that the recipe gives", next(iter(apart), None)
-        counts = {"expected": f"{len(made)} samples", "found": f"{len(keys)}, {len(apart)} apart"}
+        differing = sorted(set(made) ^ set(keys))
+        why, first = "it does not hold the samples that the recipe gives", next(iter(differing), None)
+        counts = {"expected": f"{len(made)} samples", "found": f"{len(keys)}, {len(differing)} apart"}
         yield case.failed(done.ref, why, sample=first, **counts)
     place = ShardsName.of(done.ref)._asdict()
     for name, value in {**{fact: about.get(fact) for fact in _FACTS}, **place}.items():

@@ -24,9 +24,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Compare the recipe in each receipt with the planned one."""
     wrong = list(_stale(case))
     if case.unlike and wrong:
-        (ref, why, told), count = wrong[0], len(wrong)
+        (ref, why, details), count = wrong[0], len(wrong)
         other = f"{len(case.unlike)} modules are of another version than this auditor: {some(case.unlike)}"
-        yield case.incomplete(ref, f"{count} recipes are not those that this auditor plans ({why}); {other}", **told)
+        yield case.incomplete(ref, f"{count} recipes are not those that this auditor plans ({why}); {other}", **details)
     else:
         yield from case.grouped(wrong)
     yield Note(f"{len(case.complete) - len(wrong)} of {len(case.complete)} outputs would not be made again")
@@ -36,8 +36,8 @@ def _stale(case: Case) -> Iterator[Wrong]:
     for ref, artifact, receipt in case.of():
         if receipt["fingerprint"] != artifact.fingerprint:
             now, then = artifact.fingerprint[:16], recipe.fingerprint(receipt["recipe"])[:16]
-            told = {"expected": f"recipe {now}", "found": f"recipe {then}"}
-            yield ref, f"{_changed(receipt['recipe'], artifact)}; {_CURE}", told
+            details = {"expected": f"recipe {now}", "found": f"recipe {then}"}
+            yield ref, f"{_changed(receipt['recipe'], artifact)}; {_CURE}", details
 
 
 def _changed(old: dict[str, Any], artifact: Artifact) -> str:
@@ -45,6 +45,6 @@ def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     lines = recipe.changes(old, artifact.recipe)
     code = code_digest.told(old, artifact.recipe)
     options = [line for line in lines if not line.startswith(("code: ", "upstream."))]
-    said = [f"recipe changed: {line}" for line in options[:_SHOWN]]
-    said += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
-    return "; ".join(said) or "it was made from outputs that are stale themselves"
+    reasons = [f"recipe changed: {line}" for line in options[:_SHOWN]]
+    reasons += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
+    return "; ".join(reasons) or "it was made from outputs that are stale themselves"

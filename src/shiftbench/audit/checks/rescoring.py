@@ -116,18 +116,18 @@ def _scored(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     content = table_files.safe_read(case.root / artifact.ref.path, "scores")
     if isinstance(content, str):
         return  # a finding of `rows`
-    keys, found = content[0].column("key"), content[0].column("score").to_numpy()
+    keys, recorded = content[0].column("key"), content[0].column("score").to_numpy()
     if keys.to_pylist() != table.column("key").to_pylist():
         return  # a finding of `rows`
     share = _APART if search_effect.is_cheap(artifact) else _OF_NET
     room = share * float(np.ptp(made)) + 1e-9 * float(1 + np.abs(made).max()) if len(made) else 0.0
-    apart = np.abs(made - found) > room
-    if apart.any():
-        at = int(np.argmax(apart))
-        why = f"fitted and scored again, {int(apart.sum())} of {len(made)} scores are others"
+    differs = np.abs(made - recorded) > room
+    if differs.any():
+        at = int(np.argmax(differs))
+        why = f"fitted and scored again, {int(differs.sum())} of {len(made)} scores are others"
         why += rerun.by_other_code(artifact)
-        told = {"expected": repr(float(made[at])), "found": repr(float(found[at]))}
-        yield case.failed(artifact.ref, why, sample=keys[at].as_py(), **told)
+        details = {"expected": repr(float(made[at])), "found": repr(float(recorded[at]))}
+        yield case.failed(artifact.ref, why, sample=keys[at].as_py(), **details)
 
 
 def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Finding]:
@@ -140,14 +140,14 @@ def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     order = np.array(_permutation(case, artifact.ref.name, len(rows)), dtype=np.int64)
     known = scoring.scored(detector, options, rows, state).column("score").to_numpy()
     blind = scoring.scored(detector, options, _anonymous(rows, order), state)
-    apart = np.abs(blind.column("score").to_numpy() - known[order])
+    differences = np.abs(blind.column("score").to_numpy() - known[order])
     room = _OF_NET * float(np.ptp(known)) + 1e-9 if len(known) else 0.0
-    if (apart > room).any():
-        at = int(np.argmax(apart))
-        count = int((apart > room).sum())
+    if (differences > room).any():
+        at = int(np.argmax(differences))
+        count = int((differences > room).sum())
         why = f"{count} of {len(known)} scores are others where names and labels are hidden and the order is another"
-        told = {"expected": repr(float(known[order][at])), "found": repr(float(known[order][at] - apart[at]))}
-        yield case.failed(artifact.ref, why, sample=rows.keys[int(order[at])], **told)
+        details = {"expected": repr(float(known[order][at])), "found": repr(float(known[order][at] - differences[at]))}
+        yield case.failed(artifact.ref, why, sample=rows.keys[int(order[at])], **details)
 
 
 def _permutation(case: Case, name: str, count: int) -> list[int]:
@@ -187,6 +187,6 @@ def _searched(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Find
         if abs(made - row["auroc"]) > _APART:
             why = f"the AUROC of point {row['number']} does not follow from records and features"
             why += rerun.by_other_code(artifact)
-            told = {"expected": repr(made), "found": repr(row["auroc"])}
-            yield case.failed(artifact.ref, why, sample=row["options"], **told)
+            details = {"expected": repr(made), "found": repr(row["auroc"])}
+            yield case.failed(artifact.ref, why, sample=row["options"], **details)
             return

@@ -197,11 +197,11 @@ class _Look:
             yield self.case.failed(ref, f"the scores cannot be computed again: {error}")
             return
         expected, stated = (one.column("score").to_numpy() for one in (again, table))
-        apart = ~(np.abs(expected - stated) <= _CLOSE * (1 + np.abs(expected)))
+        differs = ~(np.abs(expected - stated) <= _CLOSE * (1 + np.abs(expected)))
         self.counts["scores computed again"] += len(stated)
-        if apart.any():
-            at = int(np.argmax(apart))
-            why = f"{int(apart.sum())} of {len(stated)} scores do not follow from the logits"
+        if differs.any():
+            at = int(np.argmax(differs))
+            why = f"{int(differs.sum())} of {len(stated)} scores do not follow from the logits"
             values = {"expected": repr(float(expected[at])), "found": repr(float(stated[at]))}
             yield self.case.failed(ref, why, sample=table.column("key")[at].as_py(), **values)
 

@@ -45,8 +45,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
         dated += bool(finished)
         if _after(finished, case.today):
             why = "it was finished after this audit, by its clock: the seed could be known when it was made"
-            told = {"expected": f"until {case.today}", "found": finished}
-            yield case.failed(ref, why, file=f"{ref.path}.run.json", **told)
+            details = {"expected": f"until {case.today}", "found": finished}
+            yield case.failed(ref, why, file=f"{ref.path}.run.json", **details)
     yield Note(f"{dated} outputs were finished before this audit" if dated else "nothing was made yet")
     if case.given:
         yield Note("the seed was given by hand; it may have been known when the results were made", limits=True)

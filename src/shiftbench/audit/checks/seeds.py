@@ -36,22 +36,22 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for ref, _, receipt in case.of():
         content = receipt["recipe"]
         seeds += "seed" in content
-        wrong += _stated(case, ref, content)
+        wrong += _facts_wrong(case, ref, content)
         for name in content.get("code", {}):
             users.setdefault(name, ref)
     yield from case.grouped(wrong)
     files = [name for name in users if name.endswith(".py")]
     for name in files:
-        yield from _drawn(case, name, users[name])
+        yield from _unseeded_calls(case, name, users[name])
     yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random words by key only")
 
 
-def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
-    for name, (expected, found) in _facts(case, ref, content).items():
-        if expected != found:
+def _facts_wrong(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
+    for name, (expected, actual) in _facts(case, ref, content).items():
+        if expected != actual:
             why = f"its {name} is not what params and its name say, so other random words were drawn"
-            told = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(found)}
-            yield ref, why, told
+            details = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(actual)}
+            yield ref, why, details
 
 
 def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -75,7 +75,7 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
     return facts
 
 
-def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
+def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
         file = code_digest.locate(name)
     except PluginError:
@@ -83,7 +83,7 @@ def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     if not file.is_file():
         return
     training = file.parent.name in random_calls.TRAINING
-    for line, call in _randoms(file, file.stat().st_mtime_ns, training=training):
+    for line, call in _calls(file, file.stat().st_mtime_ns, training=training):
         if (name, call) in DECIDES_NOTHING:
             continue
         why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's stream"
@@ -91,5 +91,5 @@ def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
 
 
 @functools.cache
-def _randoms(file: Any, _mtime: int, *, training: bool) -> list[tuple[int, str]]:
+def _calls(file: Any, _mtime: int, *, training: bool) -> list[tuple[int, str]]:
     return list(random_calls.found(file, training=training))

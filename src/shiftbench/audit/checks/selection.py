@@ -63,13 +63,15 @@ def _near(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
     for one, other, _ in pairs:
         tested = [ref for ref in (one, other) if ref.parts[1] == "test"]
         learned = [ref for ref in (one, other) if ref.parts[1] == "train"]
-        found = images.near(learned[0], tested[0]) if learned and tested else None
-        if found is None:
+        comparison = images.near(learned[0], tested[0]) if learned and tested else None
+        if comparison is None:
             continue
-        of, compared, count, pairs_found = found
-        nearest = "; ".join(f"{a} and {b} ({apart:.2g} of 255 apart)" for apart, a, b in pairs_found)
-        told = f"{count} of {compared} images of {tested[0].name} are nearly equal to one of {of} of {learned[0].name}"
-        yield Note(f"{told}{f': {nearest}' if nearest else ''}", limits=count > 0)
+        total, compared, count, nearest = comparison
+        listing = "; ".join(f"{a} and {b} ({distance:.2g} of 255 apart)" for distance, a, b in nearest)
+        text = (
+            f"{count} of {compared} images of {tested[0].name} are nearly equal to one of {total} of {learned[0].name}"
+        )
+        yield Note(f"{text}{f': {listing}' if listing else ''}", limits=count > 0)
 
 
 # ---------------------------------------------------------------------------------- searches
@@ -93,8 +95,8 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
     """Return the (dataset, split) that the benchmarks behind a search test."""
-    asked = detector_plan.asked(case.plan.params, case.plan._points, ref)
-    benchmarks = [case.plan.params.benchmarks[name] for name in asked.benchmarks]
+    detector = detector_plan.asked(case.plan.params, case.plan._points, ref)
+    benchmarks = [case.plan.params.benchmarks[name] for name in detector.benchmarks]
     return {(name, one.split) for one in benchmarks for name in (one.dataset, *one.ood_groups)}
 
 
@@ -102,10 +104,10 @@ def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | 
     """Look at what each point of the grid gave, and which was chosen."""
     rows = schema.read(case.root / ref.path, form=formats.SEARCHES).to_pylist()
     points = [recipe.canonical(point) for point in detector_search.grid_points(receipt["recipe"].get("grid", {}))]
-    found = [row["options"] for row in rows]
-    if found != points:
+    options = [row["options"] for row in rows]
+    if options != points:
         why = "the points that were tried are not those of the grid"
-        yield case.failed(ref, why, expected=some(points), found=some(found))
+        yield case.failed(ref, why, expected=some(points), found=some(options))
     fit = [row for row in rows if row["auroc"] is not None]
     best = max(fit, key=lambda row: row["auroc"], default=None)  # the first of equals
     chosen = [row["options"] for row in rows if row["chosen"]]
@@ -164,8 +166,8 @@ def _searched(case: Case, records: str) -> Ref:
 def _known_outliers(case: Case) -> Iterator[Finding]:
     """Look for OOD sets that weights learnt from: their classes are not unknown, whatever the split."""
     for name, benchmark in case.plan.benchmarks.items():
-        learnt = {place.parts[0] for place in planned_sets.learnt(case, name)} - {benchmark.dataset}
-        for dataset in sorted(learnt & benchmark.ood_groups.keys()):
+        trained_on = {place.parts[0] for place in planned_sets.learnt(case, name)} - {benchmark.dataset}
+        for dataset in sorted(trained_on & benchmark.ood_groups.keys()):
             why = (
                 f"weights of benchmark {name} learnt from {dataset}, which is tested as unknown: drop it from `ood`, "
                 "or let them learn from another set"
@@ -191,8 +193,8 @@ def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
             rows = shard_folders.index(case, two)
             key = rows.column("key")[rows.column(column).to_pylist().index(shared[0].as_py())].as_py()
             why = f"{roles} share {len(shared)} sample(s) by {what}: take them out of {one.name} or of {two.name}"
-            found = f"{len(shared)} of {len(rows)} are also in {one.name}"
-            yield case.failed(two, why, sample=key, expected="none", found=found)
+            actual = f"{len(shared)} of {len(rows)} are also in {one.name}"
+            yield case.failed(two, why, sample=key, expected="none", found=actual)
             return
 
 
@@ -212,8 +214,8 @@ def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     for row in rows:
         if row["disjoint"] and (row["shared_keys"] or row["shared_contents"]):
             why = f"{row['set_a']} and {row['set_b']} share samples and must not"
-            found = f"{row['shared_keys']} by key, {row['shared_contents']} by content"
-            yield case.failed(ref, why, expected="none", found=found)
+            actual = f"{row['shared_keys']} by key, {row['shared_contents']} by content"
+            yield case.failed(ref, why, expected="none", found=actual)
         for name, stated in ((row["set_a"], row["n_a"]), (row["set_b"], row["n_b"])):
             place = case.plan._points.resolve(Ref("shards", name))
             there = len(shard_folders.index(case, place)) if place in case.complete else stated

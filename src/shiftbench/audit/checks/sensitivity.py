@@ -34,25 +34,25 @@ def check(case: Case) -> Iterator[Finding | Note]:
 def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
     name, ref = group.job.name, group.first.ref
     recorded = (case.run_file(ref) or {}).get("sensitivity")
-    found = group.answer["sensitivity"]
+    measured = group.answer["sensitivity"]
     if not isinstance(recorded, dict) or "batch" not in recorded:
         why = "the run file states no sensitivity; nobody can tell what a last digit is worth"
         yield case.failed(ref, why, file=f"{ref.path}.run.json")
         return
-    if not recorded["batch"] or not found["batch"]:
-        reason = recorded.get("reason") or found.get("reason")
+    if not recorded["batch"] or not measured["batch"]:
+        reason = recorded.get("reason") or measured.get("reason")
         yield Note(f"{name}: sensitivity cannot be measured: {reason}")
         return
-    here, then = found["batch"], recorded["batch"]
-    if _other(case, group, here, then):
+    here, then = measured["batch"], recorded["batch"]
+    if _differs(case, group, here, then):
         why = "outputs move otherwise with the batch size than recorded"
         file = f"{ref.path}.run.json"
-        yield case.failed(ref, why, file=file, expected=_spelled(here), found=_spelled(then))
-    device = f"; to another device {_spelled(found['device'])}" if "device" in found else ""
-    yield Note(f"{name}: {_spelled(here)}, recorded {_spelled(then)}{device}")
+        yield case.failed(ref, why, file=file, expected=_text(here), found=_text(then))
+    device = f"; to another device {_text(measured['device'])}" if "device" in measured else ""
+    yield Note(f"{name}: {_text(here)}, recorded {_text(then)}{device}")
 
 
-def _other(case: Case, group: Group, here: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+def _differs(case: Case, group: Group, here: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
     """Tell whether what is measured is not what is recorded; elsewhere, one of 16 may lie on the edge and flip."""
     same_samples = group.first.ref.name == group.job.artifacts[0].ref.name
     if same_samples and str(group.answer.get("device")) == "cpu" and not reasons(case, group):
@@ -61,5 +61,5 @@ def _other(case: Case, group: Group, here: Mapping[str, Any], then: Mapping[str,
     return bool(high > max(FLOOR, FACTOR * low))
 
 
-def _spelled(found: Mapping[str, Any]) -> str:
-    return f"{found['flip_rate']:.2%} flips, largest difference {found['largest']:.2g}"
+def _text(measured: Mapping[str, Any]) -> str:
+    return f"{measured['flip_rate']:.2%} flips, largest difference {measured['largest']:.2g}"

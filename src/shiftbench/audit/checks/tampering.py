@@ -71,9 +71,9 @@ def _changed(case: Case, newest: manifest.Content, problems: list[Problem]) -> I
     refs = {ref.path: ref for ref in case.plan.artifacts}
     for problem in problems:
         ref = refs.get(outputs.get(made_by[problem.path], problem.path))
-        told = {"expected": problem.expected, "found": problem.found}
+        digests = {"expected": problem.expected, "found": problem.found}
         why = f"{problem.meaning} ({newest['name']})"
         if ref is None:
-            yield case.failed(problem.path, why, **told)
+            yield case.failed(problem.path, why, **digests)
         else:
-            yield case.failed(ref, why, file=problem.path, **told)
+            yield case.failed(ref, why, file=problem.path, **digests)

@@ -151,9 +151,9 @@ def _compared(case: Case, checkout: IsolatedCheckout, net: _Net) -> Iterator[Fin
     if "error" in net.answer:
         yield case.failed(net.ref, f"it cannot be trained any more: {net.answer['error']}")
         return
-    for found in net.answer["undeclared"]:
-        why = f"training it {found}, which no recipe names; name a file in ASSETS, or pin it"
-        yield case.failed(net.ref, why, found=found)
+    for event in net.answer["undeclared"]:
+        why = f"training it {event}, which no recipe names; name a file in ASSETS, or pin it"
+        yield case.failed(net.ref, why, found=event)
     stated = (case.receipt(net.ref) or {})["made"]
     weights = checkout.root / net.ref.path
     made = {file.name: sha256(file) for file in (training_log.beside(weights), weights)}
@@ -178,40 +178,40 @@ def _judged(case: Case, checkout: IsolatedCheckout, net: _Net) -> tuple[Verdict,
     reasons = environments.reasons(run.get("environment"), net.environment)
     if not reasons:
         return "failed", "nothing in the environment differs from the run's"
-    told = "; ".join(reasons)
+    explanation = "; ".join(reasons)
     flaw = _other_accuracy(case, checkout, net)
     if flaw:
-        return "failed", f"{flaw}, more than explains: {told}"
-    there, here = (weight_files.tensors(root / net.ref.path) for root in (case.root, checkout.root))
-    apart = weight_files.apart(there, here)
-    if apart is None:
-        return ("failed", f"its tensors have other names or shapes, which no environment explains: {told}")
-    room = _room(checkout, net, here)
-    if apart <= room:
-        return ("statistical", f"weights differ by {apart:.2g}, {room:.2g} is possible; what differs: {told}")
-    why = f"a weight is apart by {apart:.3g}, where {room:.3g} was measured to be possible"
+        return "failed", f"{flaw}, more than explains: {explanation}"
+    recorded, retrained = (weight_files.tensors(root / net.ref.path) for root in (case.root, checkout.root))
+    difference = weight_files.apart(recorded, retrained)
+    if difference is None:
+        return "failed", f"its tensors have other names or shapes, which no environment explains: {explanation}"
+    room = _room(checkout, net, retrained)
+    if difference <= room:
+        return "statistical", f"weights differ by {difference:.2g}, {room:.2g} is possible; what differs: {explanation}"
+    why = f"a weight is apart by {difference:.3g}, where {room:.3g} was measured to be possible"
     if any(environments.is_software(reason) for reason in reasons):
-        return "incomplete", f"{why}; audit with the libraries of the run: {told}"
-    return "failed", f"{why}, more than explains: {told}"
+        return "incomplete", f"{why}; audit with the libraries of the run: {explanation}"
+    return "failed", f"{why}, more than explains: {explanation}"
 
 
-def _room(checkout: IsolatedCheckout, net: _Net, here: weight_files.Tensors) -> float:
+def _room(checkout: IsolatedCheckout, net: _Net, retrained: weight_files.Tensors) -> float:
     """Return by how much another CPU may move a weight: measured here, by other kernels."""
     again = _Net(artifact=net.artifact)
     _train(checkout, again, 10 * _SECONDS, **_KERNELS)
-    there = {} if again.late or "error" in again.answer else weight_files.tensors(checkout.root / net.ref.path)
-    moved = weight_files.apart(there, here) or 0.0
-    return max(FACTOR * moved, UNITS["float32"] * max(1.0, weight_files.largest(here)))
+    other = {} if again.late or "error" in again.answer else weight_files.tensors(checkout.root / net.ref.path)
+    difference = weight_files.apart(other, retrained) or 0.0
+    return max(FACTOR * difference, UNITS["float32"] * max(1.0, weight_files.largest(retrained)))
 
 
 def _other_accuracy(case: Case, checkout: IsolatedCheckout, net: _Net) -> str:
     """Return that the net trained again has another accuracy than the recorded one; empty: it has not."""
     log = training_log.beside(checkout.root / net.ref.path)
-    logged, seen = checkpoints.logged(log), checkpoints.seen(case, net.ref, net.artifact)
-    if logged is None or seen is None:
+    last, recorded = checkpoints.logged(log), checkpoints.seen(case, net.ref, net.artifact)
+    if last is None or recorded is None:
         return ""
-    accuracy, samples = seen
+    accuracy, samples = recorded
     room = max(_POINTS, _ERRORS * math.sqrt(0.5 / samples))
-    if abs(logged - accuracy) <= room:
+    if abs(last - accuracy) <= room:
         return ""
-    return f"its accuracy is {logged:.4f} when trained again, and {accuracy:.4f} in the records"
+    return f"its accuracy is {last:.4f} when trained again, and {accuracy:.4f} in the records"

@@ -92,16 +92,16 @@ def ordered(causes: Iterable[Cause]) -> tuple[Cause, ...]:
     return tuple(sorted(dict.fromkeys(causes), key=lambda cause: (cause.order, cause.path)))
 
 
-def own(path: str, here: Receipt, there: Receipt) -> list[Cause]:
+def recipe_causes(path: str, here: Receipt, there: Receipt) -> list[Cause]:
     """Return what two recipes of an output differ in, inputs apart; one cause per kind."""
-    found: dict[Kind, list[str]] = {}
+    differences: dict[Kind, list[str]] = {}
     for key in sorted((here.keys() | there.keys()) - {"upstream", "code", "linked", "roots"}):
         for line in recipe.differences(there.get(key), here.get(key), key):
-            found.setdefault(_kind_of_difference(line), []).append(line)
+            differences.setdefault(_kind_of_difference(line), []).append(line)
     changed = code_digest.told(there, here)
     if changed:
-        found["code"] = changed
-    return [Cause(kind, path, "; ".join(lines)) for kind, lines in found.items()]
+        differences["code"] = changed
+    return [Cause(kind, path, "; ".join(lines)) for kind, lines in differences.items()]
 
 
 def _kind_of_difference(line: str) -> Kind:
@@ -126,14 +126,14 @@ class Walk:
 
         An input with equal bytes moved nothing, whatever its recipe says.
         """
-        found: list[Cause] = []
+        causes: list[Cause] = []
         for path in sorted(paths):
             links = _link(here, path), _link(there, path)
             if links[0][0] != links[1][0]:
-                found += self.of(path, *links)
-        return found
+                causes += self.causes(path, *links)
+        return causes
 
-    def of(self, path: str, here: Link, there: Link) -> tuple[Cause, ...]:
+    def causes(self, path: str, here: Link, there: Link) -> tuple[Cause, ...]:
         """Return the causes of an output's other bytes; `here` and `there` are as it was consumed."""
         key = path, here, there
         if key not in self._known:
@@ -150,34 +150,35 @@ class Walk:
                 what = f"the receipt in {side.label} was edited: its fingerprint is not its recipe's"
                 return [Cause("unexplained", path, what)]
             receipts.append(receipt)
-        mine, theirs = receipts
-        shared = mine["consumed"].keys() & theirs["consumed"].keys()
-        found = self.inputs(shared, mine, theirs) + own(path, mine["recipe"], theirs["recipe"])
-        return found or self.otherwise(path)
+        receipt_here, receipt_there = receipts
+        shared = receipt_here["consumed"].keys() & receipt_there["consumed"].keys()
+        causes = self.inputs(shared, receipt_here, receipt_there)
+        causes += recipe_causes(path, receipt_here["recipe"], receipt_there["recipe"])
+        return causes or self.same_recipe_causes(path)
 
-    def otherwise(self, path: str) -> list[Cause]:
+    def same_recipe_causes(self, path: str) -> list[Cause]:
         """Return the causes where recipes and inputs are equal and bytes are not.
 
         What follows from its inputs by arithmetic alone (`_DERIVED`) another environment moves by rounding only.
         """
         if kind_of(path) in _DERIVED and not self._rounded(path):
             return [Cause("unexplained", path, MORE)]
-        return self.around(path)
+        return self.environment_causes(path)
 
-    def around(self, path: str) -> list[Cause]:
+    def environment_causes(self, path: str) -> list[Cause]:
         """Return what of the environments, as two run files state them, can have made other bytes."""
         runs = self.here.run_file(path), self.there.run_file(path)
         named = _BY_KIND.get(kind_of(path))
-        found = []
+        causes = []
         if named:
-            found.append(Cause(named, path, ANEW))
+            causes.append(Cause(named, path, ANEW))
         if runs[0] and runs[1]:
-            changed = recipe.differences(circumstances(runs[1]), circumstances(runs[0]))
-            found += [Cause("environment", path, "; ".join(changed))] if changed else []
-        elif not found:
+            changed = recipe.differences(run_environment(runs[1]), run_environment(runs[0]))
+            causes += [Cause("environment", path, "; ".join(changed))] if changed else []
+        elif not causes:
             return [Cause("missing", path, "no run file says in which environment it was made")]
         what = "the same recipe, inputs and environment gave other bytes"
-        return found or [Cause("unexplained", path, what)]
+        return causes or [Cause("unexplained", path, what)]
 
     def _rounded(self, path: str) -> bool:
         """Tell whether the tables of an output, as far as both runs have them here, differ by rounding alone."""
@@ -196,10 +197,10 @@ def _is_rounding(here: Path, there: Path) -> bool:
         frames = [pl.read_parquet(file) for file in (here, there)]
     except (OSError, pl.exceptions.PolarsError):
         return False
-    one, two = frames
-    if one.schema != two.schema or one.height != two.height:
+    left, right = frames
+    if left.schema != right.schema or left.height != right.height:
         return False
-    return all(_is_near(one[name], two[name]) for name in one.columns)
+    return all(_is_near(left[name], right[name]) for name in left.columns)
 
 
 def _is_near(one: pl.Series, two: pl.Series) -> bool:
@@ -212,16 +213,16 @@ def _is_near(one: pl.Series, two: pl.Series) -> bool:
     return bool(near.fill_null(value=False).all())
 
 
-def circumstances(run: Receipt) -> Receipt:
+def run_environment(run: Receipt) -> Receipt:
     """Return what a run file states that may change bytes.
 
     Not that of the package itself: recipes have its code, and as it is installed for a checkout it names the folder.
     """
-    around = _mapping(run.get("environment"))
-    kept = {name: value for name, value in around.items() if name not in _ELSEWHERE}
-    wheels = _mapping(kept.pop("installed", None))
-    kept["installed"] = {name: one for name, one in wheels.items() if name != "shiftbench"}
-    return {**kept, **{name: run[name] for name in _NOTED if name in run}}
+    environment = _mapping(run.get("environment"))
+    facts = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
+    wheels = _mapping(facts.pop("installed", None))
+    facts["installed"] = {name: one for name, one in wheels.items() if name != "shiftbench"}
+    return {**facts, **{name: run[name] for name in _NOTED if name in run}}
 
 
 def _mapping(value: Any) -> Receipt:

@@ -53,7 +53,7 @@ class Stands:
     @property
     def verdict(self) -> Verdict:
         """`exact`: all bytes; `statistical`: explained; `incomplete`: something is not here; `failed`: unexplained."""
-        kinds = {cause.kind for found in self.other.values() for cause in found}
+        kinds = {cause.kind for causes in self.other.values() for cause in causes}
         verdicts: list[Verdict] = [self.numbers.verdict]
         if "unexplained" in kinds:
             verdicts.append("failed")
@@ -78,13 +78,13 @@ class Stands:
     @property
     def because(self) -> list[str]:
         """Kinds of the causes, the most frequent first."""
-        found = [cause.kind for of_one in self.other.values() for cause in of_one]
-        found += [cause.kind for one in self.numbers.moved for cause in one.causes]
-        return [kind for kind, _ in Counter(found).most_common()]
+        kinds = [cause.kind for of_one in self.other.values() for cause in of_one]
+        kinds += [cause.kind for one in self.numbers.moved for cause in one.causes]
+        return [kind for kind, _ in Counter(kinds).most_common()]
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
-        other = {path: [asdict(one) for one in found] for path, found in self.other.items()}
+        other = {path: [asdict(one) for one in causes] for path, causes in self.other.items()}
         return {
             "scale": self.scale,
             "verdict": self.verdict,
@@ -108,13 +108,13 @@ def stands(root: Path, there: Published) -> Stands:
     """
     walk = Walk(Side(root, "this run"), side(there))
     outputs = there.outputs()
-    found = {path: _found(root, made) for path, made in outputs.items()}
+    digests = {path: _digests(root, made) for path, made in outputs.items()}
     other = {
-        path: _causes(walk, path, found[path])
+        path: _causes(walk, path, digests[path])
         for path, made in outputs.items()
-        if found[path].keys() == made.keys() and found[path] != made
+        if digests[path].keys() == made.keys() and digests[path] != made
     }
-    missing = tuple(path for path, made in outputs.items() if found[path].keys() != made.keys())
+    missing = tuple(path for path, made in outputs.items() if digests[path].keys() != made.keys())
     numbers = runs.compare(walk.here, walk.there)
     published, here = _verdicts(there.root), _verdicts(root)
     changed = {
@@ -132,31 +132,31 @@ def _is_by_file(receipt: str) -> bool:
     return bool(stated.get("code")) and "roots" not in stated
 
 
-def _found(root: Path, made: Mapping[str, str]) -> dict[str, str]:
+def _digests(root: Path, made: Mapping[str, str]) -> dict[str, str]:
     """Return the digests of those files of an output that are here, by path."""
     return {path: sha256(root / path) for path in made if (root / path).is_file()}
 
 
-def _causes(walk: Walk, path: str, found: Mapping[str, str]) -> tuple[Cause, ...]:
+def _causes(walk: Walk, path: str, actual: Mapping[str, str]) -> tuple[Cause, ...]:
     """Return why an output has other bytes here."""
-    mine, theirs = walk.here.receipt(path), walk.there.receipt(path)
-    if mine is None or theirs is None:
+    receipt_here, receipt_there = walk.here.receipt(path), walk.there.receipt(path)
+    if receipt_here is None or receipt_there is None:
         return (Cause("missing", path, "no receipt here says how it was made"),)
     place = PurePosixPath(path).parent
-    stated = {(place / name).as_posix(): digest for name, digest in mine["made"].items()}
-    if stated != found:
+    stated = {(place / name).as_posix(): digest for name, digest in receipt_here["made"].items()}
+    if stated != actual:
         what = "its bytes are not those that its receipt states: damaged, or edited"
         return (Cause("unexplained", path, what),)
     name = PurePosixPath(path).name
-    links = [(one["made"].get(name), one["fingerprint"]) for one in (mine, theirs)]
-    causes = walk.of(path, links[0], links[1])
-    around = {cause.path for cause in causes if cause.kind == "environment"}
-    return tuple(_accounted(cause, around) for cause in causes)
+    links = [(one["made"].get(name), one["fingerprint"]) for one in (receipt_here, receipt_there)]
+    causes = walk.causes(path, links[0], links[1])
+    explained = {cause.path for cause in causes if cause.kind == "environment"}
+    return tuple(_unexcused(cause, explained) for cause in causes)
 
 
-def _accounted(cause: Cause, around: set[str]) -> Cause:
+def _unexcused(cause: Cause, explained: set[str]) -> Cause:
     """Return a cause; data or weights that came out otherwise are explained by nothing but another environment."""
-    if cause.what == ANEW and cause.path not in around:
+    if cause.what == ANEW and cause.path not in explained:
         return replace(cause, kind="unexplained")
     return cause
 

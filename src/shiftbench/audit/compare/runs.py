@@ -121,9 +121,9 @@ def compare(here: Side, there: Side) -> Comparison:
         path = Ref("tables", name).path
         files = [side.root / path for side in (here, there)]
         receipts = [side.receipt(path) for side in (here, there)]
-        count, found = moved_rows.rows(*files, paired=_share_draws(*receipts))
+        count, changed = moved_rows.rows(*files, paired=_share_draws(*receipts))
         table = Table(path, walk, *receipts)
-        moved += [replace(one, causes=table.causes(one)) for one in found]
+        moved += [replace(one, causes=table.causes(one)) for one in changed]
         rows += count
     about = {"here": _about(here, benchmarks[0]), "there": _about(there, benchmarks[1])}
     return Comparison(here.label, there.label, rows, tuple(moved), about)
@@ -131,10 +131,10 @@ def compare(here: Side, there: Side) -> Comparison:
 
 def _benchmarks(side: Side) -> set[str]:
     tables = side.root / "results/tables"
-    found = {file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")}
-    if not found:
+    names = {file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")}
+    if not names:
         raise DataError(f"{side.label} has no results: no {tables}/BENCHMARK/metrics.parquet is there")
-    return found
+    return names
 
 
 def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
@@ -142,9 +142,9 @@ def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
 
 
 def _about(side: Side, benchmarks: set[str]) -> dict[str, Any]:
-    found = {}
+    about = {}
     for name in sorted(benchmarks):
         run = side.run_file(Ref("tables", name).path) or {}
         kept = {key: run.get(key) for key in ("commit", "dirty", "finished")}
-        found[name] = {**kept, "environment": causes.circumstances(run)}
-    return found
+        about[name] = {**kept, "environment": causes.run_environment(run)}
+    return about

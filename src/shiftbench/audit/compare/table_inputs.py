@@ -35,13 +35,13 @@ class Table:
         if self.here is None or self.there is None:
             return (self._without_receipt(),)
         artifacts = [_entering(found, row, self._relative_to(row)) for found in self._cells]
-        mine, theirs = ({path for artifact in found for path in _paths(artifact)} for found in artifacts)
+        paths_here, paths_there = ({path for artifact in found for path in _paths(artifact)} for found in artifacts)
         found = []
         if row.here and row.there:
-            shared = (mine | theirs) & self.here["consumed"].keys() & self.there["consumed"].keys()
+            shared = (paths_here | paths_there) & self.here["consumed"].keys() & self.there["consumed"].keys()
             found += self.walk.inputs(shared, self.here, self.there)
-        parts = _part(self.here, row, mine - theirs), _part(self.there, row, theirs - mine)
-        found += causes.own(self.path, *parts)
+        parts = _part(self.here, row, paths_here - paths_there), _part(self.there, row, paths_there - paths_here)
+        found += causes.recipe_causes(self.path, *parts)
         if not found:
             found = self._unfounded(row)
         if row.contradicted:
@@ -52,7 +52,7 @@ class Table:
         """Return why a row moved all of whose inputs are equal: an environment moves it by rounding alone."""
         if row.tolerance != "rounding":
             return [Cause("unexplained", self.path, causes.MORE)]
-        return self.walk.around(self.path)
+        return self.walk.environment_causes(self.path)
 
     def _relative_to(self, row: Moved) -> list[str]:
         """Return the weights that the row's metric is relative to, in either run."""
@@ -101,11 +101,11 @@ def _part(receipt: Receipt, row: Moved, rows: set[str]) -> Receipt:
 
 def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
     """Return the artifacts of a benchmark by (weights or their mean over seeds, method, detector)."""
-    found: dict[tuple[Any, ...], list[Receipt]] = {}
+    evaluations: dict[tuple[Any, ...], list[Receipt]] = {}
     for artifact in (receipt or {}).get("recipe", {}).get("rows", ()):
         for name in {artifact["model"], artifact["model"].rsplit("-s", 1)[0]}:
-            found.setdefault((name, artifact["method"], artifact["detector"]), []).append(artifact)
-    return found
+            evaluations.setdefault((name, artifact["method"], artifact["detector"]), []).append(artifact)
+    return evaluations
 
 
 def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]) -> list[Receipt]:
@@ -117,13 +117,13 @@ def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relat
     if row.key["shift"] == FULL_SPECTRUM:
         return own
     known = {name: {artifact[name] for artifact in own} for name in ("dataset", "split", "shift")}
-    asked = {name: row.key[name] for name in known if row.key[name] in known[name]}
+    fixed = {name: row.key[name] for name in known if row.key[name] in known[name]}
     severity = row.key["severity"]
     return [
         artifact
         for artifact in own
         if _place(artifact) == row.key["reference"]
-        or (all(artifact[name] == value for name, value in asked.items()) and severity in (None, artifact["severity"]))
+        or (all(artifact[name] == value for name, value in fixed.items()) and severity in (None, artifact["severity"]))
     ]
 
 

@@ -42,18 +42,18 @@ def is_software(reason: str) -> bool:
 def _facts(then: Environment, now: Environment, names: Collection[str]) -> Iterator[str]:
     for name in names:
         unknown = then.get(name) if name in _WHERE_KNOWN else "none"
-        found = now.get(name, unknown)
-        if name in then and then[name] != found:
-            yield _difference(name, then[name], found)
+        value = now.get(name, unknown)
+        if name in then and then[name] != value:
+            yield _difference(name, then[name], value)
 
 
 def _difference(name: str, then: Any, now: Any) -> str:
     if isinstance(then, list) and isinstance(now, list):  # CPU features, of which there are many
         return f"{name}: {', '.join(sorted(set(then) ^ set(now)))} only on one of them"
     if isinstance(then, dict) and isinstance(now, dict):
-        apart = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-        told = (f"{key} {then.get(key, 'unset')} -> {now.get(key, 'unset')}" for key in apart)
-        return f"{name}: {', '.join(told)}"
+        keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+        changes = (f"{key} {then.get(key, 'unset')} -> {now.get(key, 'unset')}" for key in keys)
+        return f"{name}: {', '.join(changes)}"
     return f"{name} {then} -> {now}"
 
 

@@ -43,16 +43,16 @@ class Tracked:
     @property
     def same(self) -> bool:
         """Whether what lies there is the blob of HEAD."""
-        found = self.bytes()
-        return found is not None and _hash("blob", found, len(self.oid)) == self.oid
+        content = self.bytes()
+        return content is not None and _hash("blob", content, len(self.oid)) == self.oid
 
     @property
     def same_lines(self) -> bool:
         """Whether what lies there is the blob of HEAD but for the ends of its lines."""
-        found = self.bytes()
-        if not found or not self.oid:
+        content = self.bytes()
+        if not content or not self.oid:
             return False
-        return _hash("blob", found.replace(b"\r\n", b"\n"), len(self.oid)) == self.oid
+        return _hash("blob", content.replace(b"\r\n", b"\n"), len(self.oid)) == self.oid
 
 
 def top() -> Path:
@@ -92,10 +92,10 @@ def links() -> list[Tracked]:
 
 def rewritten() -> list[str]:
     """Return what tells git to read other objects than a commit names: replacements and grafts."""
-    found = (says("for-each-ref", "--format=%(refname)", "refs/replace/") or "").splitlines()
+    replacements = (says("for-each-ref", "--format=%(refname)", "refs/replace/") or "").splitlines()
     shared = says("rev-parse", "--path-format=absolute", "--git-common-dir")
     grafts = Path(shared or ".git") / "info" / "grafts"
-    return [*found, *([str(grafts)] if grafts.is_file() else [])]
+    return [*replacements, *([str(grafts)] if grafts.is_file() else [])]
 
 
 def _files() -> Iterator[Tracked]:
@@ -132,20 +132,20 @@ def _objects(oids: Iterable[str]) -> dict[str, bytes]:
     Raises:
         DataError: one is not here, or is not what its name says.
     """
-    wanted = list(oids)
-    said = ask("cat-file", "--batch", given="".join(f"{oid}\n" for oid in wanted).encode()) or b""
-    found, at = {}, 0
-    for oid in wanted:
-        end = said.find(b"\n", at)
-        kind, _, size = said[at:end].decode().partition(" ")[2].partition(" ")
+    names = list(oids)
+    output = ask("cat-file", "--batch", given="".join(f"{oid}\n" for oid in names).encode()) or b""
+    contents, at = {}, 0
+    for oid in names:
+        end = output.find(b"\n", at)
+        kind, _, size = output[at:end].decode().partition(" ")[2].partition(" ")
         if not size.isdigit():
             raise DataError(f"git has no object {oid}; `git fsck` tells what is damaged")
         at = end + 1 + int(size)
-        found[oid] = said[end + 1 : at]
+        contents[oid] = output[end + 1 : at]
         at += 1
-        if _hash(kind, found[oid], len(oid)) != oid:
+        if _hash(kind, contents[oid], len(oid)) != oid:
             raise DataError(f"git's object {oid} holds other bytes than its name says; clone anew")
-    return found
+    return contents
 
 
 def _hash(kind: str, content: bytes, length: int) -> str:
@@ -158,8 +158,8 @@ def _hash(kind: str, content: bytes, length: int) -> str:
 
 def _lines(*words: str) -> list[str]:
     """Return what git lists of the whole repository."""
-    said = ask(*words, "-z", home=top()) or b""
-    return [os.fsdecode(line) for line in said.split(b"\0") if line]
+    output = ask(*words, "-z", home=top()) or b""
+    return [os.fsdecode(line) for line in output.split(b"\0") if line]
 
 
 def is_shallow() -> bool:

@@ -52,14 +52,14 @@ def _of_system(there: published.Published, ref: Ref) -> Iterator[Verdict]:
     for row in stated:
         if row["verdict"] == "not evaluable":
             known.setdefault(row["claim"], Evidence({}, None, row["reason"] or ""))
-    given = {
+    judged = {
         (row["claim"], row["part"]): _judgement(row)
         for row in judge_claims.again(claims, known, spec["scale"], spec["card"]["looks"])
     }
     for row in stated:
         key = row["claim"], row["part"]
-        yield Verdict(file, "/".join(filter(None, key)), _judgement(row), given.pop(key, ()))
-    for (claim, part), one in given.items():
+        yield Verdict(file, "/".join(filter(None, key)), _judgement(row), judged.pop(key, ()))
+    for (claim, part), one in judged.items():
         yield Verdict(file, "/".join(filter(None, (str(claim), part))), (), one)  # type: ignore[arg-type]
 
 

@@ -41,10 +41,10 @@ class Images:
             return None
         square = (one[1] ** 2).sum(1)[None] + (two[1] ** 2).sum(1)[:, None] - 2 * two[1] @ one[1].T
         at = square.argmin(1)
-        apart = np.abs(two[1] - one[1][at]).mean(1)
-        order = np.argsort(apart, kind="stable")[:3]
-        pairs = [(float(apart[i]), two[0][i], one[0][at[i]]) for i in order if apart[i] <= NEAR]
-        return len(one[0]), len(two[0]), int((apart <= NEAR).sum()), pairs
+        distances = np.abs(two[1] - one[1][at]).mean(1)
+        order = np.argsort(distances, kind="stable")[:3]
+        pairs = [(float(distances[i]), two[0][i], one[0][at[i]]) for i in order if distances[i] <= NEAR]
+        return len(one[0]), len(two[0]), int((distances <= NEAR).sum()), pairs
 
     def _thumbs(self, ref: Ref, most: int) -> Thumbs | None:
         if (ref, most) not in self._known:
@@ -60,16 +60,16 @@ class Images:
         if not about or not entries or "image" not in about["fields"]:
             return None
         drawn = self.case.draw(f"near-duplicates of {ref.name}", len(entries), most)
-        wanted: Container[str] = {entries[at].key for at in drawn}
-        keys, found = [], []
-        for sample in shards.read(self.case.folder(ref), ("image",), wanted):
+        drawn_keys: Container[str] = {entries[at].key for at in drawn}
+        keys, thumbs = [], []
+        for sample in shards.read(self.case.folder(ref), ("image",), drawn_keys):
             image = np.asarray(sample.fields["image"])
             if max(image.shape[:2]) > _LONGEST:
                 step = -(-max(image.shape[:2]) // _LONGEST)
                 image = image[::step, ::step]
             keys.append(sample.key)
-            found.append(_thumb(image))
-        return (keys, np.stack(found)) if found else None
+            thumbs.append(_thumb(image))
+        return (keys, np.stack(thumbs)) if thumbs else None
 
 
 def _thumb(image: NDArray[np.uint8]) -> NDArray[np.float32]:

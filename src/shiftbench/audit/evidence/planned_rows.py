@@ -18,51 +18,51 @@ _REQUIRED = {"sample": (False, False), "resampled": (False, False), "detection":
 
 def required(plan: Plan, benchmark: str) -> set[Place]:
     """Return the rows that a table must have, as values of COLUMNS."""
-    asked = plan.benchmarks[benchmark]
-    names = asked.metrics if asked.metrics is not None else tuple(plan.params.metrics)
+    requested = plan.benchmarks[benchmark]
+    names = requested.metrics if requested.metrics is not None else tuple(plan.params.metrics)
     kinds = {name: registry.find("metrics", plan.params.use("metrics", name)).KIND for name in names}
     return {
         (*_place(row), name)
-        for row in plan.rows(asked)
+        for row in plan.rows(requested)
         for name, kind in kinds.items()
         if _REQUIRED.get(kind) == (row["detector"] is not None, row["ood"])
     }
 
 
-def foreign(plan: Plan, benchmark: str, found: set[Place], observed: set[str]) -> Iterator[Place]:
+def foreign(plan: Plan, benchmark: str, rows_here: set[Place], observed: set[str]) -> Iterator[Place]:
     """Yield the rows of a table that are of no planned position, weights, detector or metric.
 
     Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities; and metrics that
     the benchmark's analyses observed, wherever they say, with what is derived from these.
     """
-    asked = plan.benchmarks[benchmark]
-    rows = plan.rows(asked)
-    names = set(asked.metrics if asked.metrics is not None else plan.params.metrics)
-    who = {(row["model"], row["method"], row["detector"]) for row in rows}
-    who |= {(weights.rsplit("-s", 1)[0], *rest) for weights, *rest in who}
+    requested = plan.benchmarks[benchmark]
+    rows = plan.rows(requested)
+    names = set(requested.metrics if requested.metrics is not None else plan.params.metrics)
+    evaluated = {(row["model"], row["method"], row["detector"]) for row in rows}
+    evaluated |= {(weights.rsplit("-s", 1)[0], *rest) for weights, *rest in evaluated}
     positions = {_place(row)[_DATASET:] for row in rows}
     curves = {(*position[:3], None, None) for position in positions}
     means = {(*position[:2], None, None, None) for position in positions}
     means |= {(*position[:2], FULL_SPECTRUM, None, None) for position in positions}
-    groups = {group for group in asked.ood_groups.values() if group}
+    groups = {group for group in requested.ood_groups.values() if group}
     steps = {None, *(position[-1] for position in positions)}
-    means |= {(group, asked.split, None, None, step) for group in groups for step in steps}
+    means |= {(group, requested.split, None, None, step) for group in groups for step in steps}
     places = positions | curves | means
-    beyond = _derived(plan, names, observed - names)
-    for place in found:
-        if place[-1] in beyond:
+    observed_metrics = _derived(plan, names, observed - names)
+    for place in rows_here:
+        if place[-1] in observed_metrics:
             continue
-        if place[:_DATASET] not in who or place[_DATASET:-1] not in places or place[-1] not in names:
+        if place[:_DATASET] not in evaluated or place[_DATASET:-1] not in places or place[-1] not in names:
             yield place
 
 
 def _derived(plan: Plan, names: set[str], observed: set[str]) -> set[str]:
     """Return what was observed, with the metrics that are derived from it, from these, and so on."""
-    found, before = observed, set[str]()
-    while found != before:
-        before = found
-        found = found | {name for name in names if not found.isdisjoint(_sources(plan, name))}
-    return found
+    derived, before = observed, set[str]()
+    while derived != before:
+        before = derived
+        derived = derived | {name for name in names if not derived.isdisjoint(_sources(plan, name))}
+    return derived
 
 
 def _sources(plan: Plan, metric: str) -> tuple[str, ...]:

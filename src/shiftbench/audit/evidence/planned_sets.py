@@ -18,10 +18,10 @@ def must_be_disjoint(case: Case) -> list[Pair]:
     parts: dict[tuple[Ref, Ref], str] = {}
     for name, benchmark in case.plan.benchmarks.items():
         if benchmark.ood_groups or benchmark.val_sets:
-            for pair, roles in _compared(case, benchmark):
+            for pair, roles in _detection_pairs(case, benchmark):
                 parts.setdefault(pair, f"{roles} of benchmark {name}")
         for stream in benchmark.streams:
-            for pair in _shown(case, stream):
+            for pair in _stream_pairs(case, stream):
                 parts.setdefault(pair, f"support and tested of stream {stream}")
         for place in _tested(case, name):
             for source in learnt(case, name):
@@ -29,7 +29,7 @@ def must_be_disjoint(case: Case) -> list[Pair]:
     return [(*pair, why) for pair, why in parts.items()]
 
 
-def _compared(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[Ref, Ref], str]]:
+def _detection_pairs(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[Ref, Ref], str]]:
     """Yield the sets that detection compares and their roles."""
     sets = detector_plan.sets(benchmark, case.plan.params)
     for (role, *one), (other, *two) in itertools.combinations(sets, 2):
@@ -37,7 +37,7 @@ def _compared(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[Ref, Ref
             yield (clean_set(case, *one), clean_set(case, *two)), f"{role} and {other}"
 
 
-def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
+def _stream_pairs(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
     """Yield each set that a stream shows to methods, beside each that it tests."""
     walked = case.plan._points.walk(stream)
     shown = {one.data.parts[:2] for place in walked for one in place.support}
@@ -53,11 +53,11 @@ def clean_set(case: Case, dataset: str, split: str) -> Ref:
 
 def _tested(case: Case, benchmark: str) -> set[Ref]:
     """Return the clean set and the domain shifts that a benchmark tests; a shift keeps the keys of its clean set."""
-    asked = case.plan.benchmarks[benchmark]
+    requested = case.plan.benchmarks[benchmark]
     places = {
         position.data
-        for position in case.plan.evaluation_points(asked)
-        if position.split == asked.split and "/" in position.stream and position.dataset == asked.dataset
+        for position in case.plan.evaluation_points(requested)
+        if position.split == requested.split and "/" in position.stream and position.dataset == requested.dataset
     }
     return {place for place in places if place.parts[2] == "identity"}
 

@@ -36,12 +36,12 @@ def without_row(text: str, rows: NDArray[np.float64]) -> Iterator[tuple[str, boo
     """Yield each interval of a text, and whether no row gives it."""
     scaled = np.concatenate([_in(rows, scale) for scale in _SCALES])
     scaled = scaled[np.argsort(scaled[:, 0], kind="stable")]
-    for found in _INTERVAL.finditer(text):
-        wanted = [float(part.replace("−", "-")) for part in found.groups()]  # noqa: RUF001
-        half = [0.5 * 10.0 ** -len(part.partition(".")[2]) + 1e-9 for part in found.groups()]
-        first, last = np.searchsorted(scaled[:, 0], [wanted[0] - half[0], wanted[0] + half[0]])
-        near = np.abs(scaled[first:last] - wanted) <= half
-        yield found[0], not near.all(1).any()
+    for match in _INTERVAL.finditer(text):
+        numbers = [float(part.replace("−", "-")) for part in match.groups()]  # noqa: RUF001
+        half = [0.5 * 10.0 ** -len(part.partition(".")[2]) + 1e-9 for part in match.groups()]
+        first, last = np.searchsorted(scaled[:, 0], [numbers[0] - half[0], numbers[0] + half[0]])
+        is_near = np.abs(scaled[first:last] - numbers) <= half
+        yield match[0], not is_near.all(1).any()
 
 
 def _in(rows: NDArray[np.float64], scale: float) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ _NEVER = frozenset(
 )
 
 
-def found(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
+def calls(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
     """Yield (line, name) of each call that draws from a global or an unseeded generator.
 
     Args:
@@ -69,16 +69,16 @@ def _is_global(name: str, call: ast.Call) -> bool:
     if name in _NEVER or module == "secrets":
         return True
     if module == "numpy.random":
-        return last not in _SEEDED or not _seeded(call)
+        return last not in _SEEDED or not _is_seeded(call)
     if module == "random":
-        return last != "Random" or not _seeded(call)
+        return last != "Random" or not _is_seeded(call)
     return False
 
 
-def _seeded(call: ast.Call) -> bool:
+def _is_seeded(call: ast.Call) -> bool:
     """Tell whether a generator is given something to begin from."""
-    given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in given)
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in arguments)
 
 
 def _is_torch(name: str | None, call: ast.Call) -> bool:

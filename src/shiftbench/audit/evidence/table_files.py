@@ -94,11 +94,11 @@ def wrong(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: s
         )
     if stated != fingerprint:
         yield "it was written under another recipe than its receipt states", fingerprint, stated
-    for name, told, true in statistics_wrong(file):
-        yield f"its Parquet statistics of {name} are not those of its values", true, told
-    found = row_digests.of(file)
-    if found != digest:
-        yield "its rows are not those that its receipt states", str(digest), found
+    for name, stated_range, actual_range in statistics_wrong(file):
+        yield f"its Parquet statistics of {name} are not those of its values", actual_range, stated_range
+    rows_digest = row_digests.of(file)
+    if rows_digest != digest:
+        yield "its rows are not those that its receipt states", str(digest), rows_digest
     frame = frame_of(table)
     yield from _keys(frame, form)
     for column in form.columns:
@@ -152,19 +152,20 @@ def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) 
     if values.null_count() and not column.nullable:
         row = key.filter(values.is_null()).row(0)
         yield f"{column.name} is null", "a value", spell(row)
-    bad = _not_a_number(values, finite=finite)
-    if bad is not None and bad.any():
-        row = key.filter(bad).row(0)
-        yield (f"{column.name} is not a number or not finite in {int(bad.sum())} rows", "a number or null", spell(row))
+    is_bad = _not_a_number(values, finite=finite)
+    if is_bad is not None and is_bad.any():
+        row = key.filter(is_bad).row(0)
+        why = f"{column.name} is not a number or not finite in {int(is_bad.sum())} rows"
+        yield why, "a number or null", spell(row)
     if column.low is None:
         return
-    outside = values < column.low
+    is_outside = values < column.low
     if column.high is not None:
-        outside |= values > column.high
-    outside = outside.fill_null(value=False)
-    if outside.any():
-        row, found = key.filter(outside).row(0), values.filter(outside)[0]
-        yield f"{column.name} of {spell(row)} is out of range", column.range, str(found)
+        is_outside |= values > column.high
+    is_outside = is_outside.fill_null(value=False)
+    if is_outside.any():
+        row, value = key.filter(is_outside).row(0), values.filter(is_outside)[0]
+        yield f"{column.name} of {spell(row)} is out of range", column.range, str(value)
 
 
 def _not_a_number(values: pl.Series, *, finite: bool) -> pl.Series | None:
@@ -191,8 +192,8 @@ def safe_read(file: Path, kind: str) -> tuple[pa.Table, Format] | str:
 def array_wrong(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:
     """Yield what is wrong with an array of one row per record, as arguments of a finding."""
     if values.dtype != np.float32 or values.ndim != 2:
-        found = f"{values.dtype} {values.shape}"
-        yield {"why": "it holds other numbers than expected", "expected": "float32 (n, d)", "found": found}
+        actual = f"{values.dtype} {values.shape}"
+        yield {"why": "it holds other numbers than expected", "expected": "float32 (n, d)", "found": actual}
     elif not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values).all(axis=1)))
         yield {"why": "not all of its numbers are finite", "found": f"row {at}"}

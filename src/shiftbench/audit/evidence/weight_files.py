@@ -43,17 +43,17 @@ def metadata(file: Path) -> dict[str, str]:
     Raises:
         DataError: it is no safetensors file.
     """
-    found = header(file).get("__metadata__")
-    return found if isinstance(found, dict) else {}
+    content = header(file).get("__metadata__")
+    return content if isinstance(content, dict) else {}
 
 
 def classes(file: Path) -> list[str] | None:
     """Return the class names in the order of the logits; None: not there, no weights, or it states none."""
     try:
-        found = files.from_json(metadata(file)["classes"])
+        names = files.from_json(metadata(file)["classes"])
     except (OSError, DataError, KeyError, AttributeError, ValueError):
         return None
-    return found if isinstance(found, list) else None
+    return names if isinstance(names, list) else None
 
 
 Tensors = dict[str, NDArray[Any]]

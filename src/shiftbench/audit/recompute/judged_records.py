@@ -58,7 +58,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
     folder = case.folder(ref)
     if not all((folder / tar).is_file() for tar in manifest["tars"]):
         return Truth(manifest["classes"], keys, None, None)
-    wanted = {manifest["fields"].get(name) for name in ("label", "meta")}
+    extensions = {manifest["fields"].get(name) for name in ("label", "meta")}
     labels: list[int] = []
     metas: dict[str, dict[str, Any]] = {}
     for tar in manifest["tars"]:
@@ -67,7 +67,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
             continue
         with (folder / tar).open("rb") as stream, _mapped(stream.fileno()) as data:
             for entry in inside:
-                fields = _fields(data, entry, wanted)
+                fields = _fields(data, entry, extensions)
                 labels.append(int(fields.get("cls", b"-1")))
                 meta = json.loads(fields.get("json", b"null")) or {}
                 if "group" in meta or "cluster" in meta:
@@ -79,12 +79,12 @@ def _mapped(handle: int) -> mmap.mmap:
     return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
 
 
-def _fields(data: mmap.mmap, entry: Entry, wanted: set[str | None]) -> dict[str, bytes]:
+def _fields(data: mmap.mmap, entry: Entry, extensions: set[str | None]) -> dict[str, bytes]:
     """Return the bytes of some fields of a sample by their extension."""
-    named = (
+    members = (
         (header.name[len(entry.key) + 1 :], header) for header in headers(data, entry.offset, entry.offset + entry.size)
     )
-    return {name: data[header.start : header.end] for name, header in named if name in wanted}
+    return {name: data[header.start : header.end] for name, header in members if name in extensions}
 
 
 # ------------------------------------------------------------------ classes
@@ -197,10 +197,10 @@ def metas_wrong(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterato
         column = table.column(name)
         if column.null_count == len(column) and not metas:
             continue
-        for key, found in zip(table.column("key").to_pylist(), column.to_pylist(), strict=True):
+        for key, actual in zip(table.column("key").to_pylist(), column.to_pylist(), strict=True):
             expected = metas.get(key, {}).get(name)
-            if expected != found:
-                yield key, name, str(expected), str(found)
+            if expected != actual:
+                yield key, name, str(expected), str(actual)
                 break
 
 
@@ -227,19 +227,19 @@ def _exact(
     name: str,
     expected: NDArray[Any],
     known: NDArray[np.bool_] | None,
-    found: NDArray[Any] | None = None,
+    actual: NDArray[Any] | None = None,
 ) -> Iterator[Wrong]:
-    given, present = _column(table, name) if found is None else (found, np.ones(len(table), bool))
-    yield from _first(table, name, expected, given, (given != expected), (present, known))
+    values, present = _column(table, name) if actual is None else (actual, np.ones(len(table), bool))
+    yield from _first(table, name, expected, values, (values != expected), (present, known))
 
 
 def _close(
     table: pa.Table, name: str, expected: NDArray[np.float64], known: NDArray[np.bool_] | None
 ) -> Iterator[Wrong]:
-    given, present = _column(table, name)
+    values, present = _column(table, name)
     units = np.rint(expected * UNIT)
-    apart = np.abs(given - units) > TOLERANCE  # both are finite
-    yield from _first(table, name, units.astype(np.int64), given, apart, (present, known))
+    differs = np.abs(values - units) > TOLERANCE  # both are finite
+    yield from _first(table, name, units.astype(np.int64), values, differs, (present, known))
 
 
 def _column(table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -252,17 +252,17 @@ def _first(
     table: pa.Table,
     name: str,
     expected: NDArray[Any],
-    given: NDArray[Any],
-    apart: NDArray[np.bool_],
+    values: NDArray[Any],
+    differs: NDArray[np.bool_],
     nulls: tuple[NDArray[np.bool_], NDArray[np.bool_] | None],
 ) -> Iterator[Wrong]:
     """Yield the first row that differs, or is null where it should not be, or the other way round."""
     present, known = nulls
     known = np.ones(len(table), dtype=bool) if known is None else known
-    bad = (apart & present & known) | (present != known)
+    bad = (differs & present & known) | (present != known)
     if bad.any():
         at = int(np.argmax(bad))
         more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-        wanted = str(expected[at]) if known[at] else "null"
-        shown = str(given[at]) if present[at] else "null"
-        yield table.column("key")[at].as_py(), name, wanted, shown + more
+        expected_text = str(expected[at]) if known[at] else "null"
+        actual_text = str(values[at]) if present[at] else "null"
+        yield table.column("key")[at].as_py(), name, expected_text, actual_text + more

@@ -71,7 +71,7 @@ class Rerun(Run):
         Returns:
             Findings about files that only one of both has; pairs of files with other bytes.
         """
-        findings, other = list[Finding](), list[Pair]()
+        findings, differing = list[Finding](), list[Pair]()
         for name in sorted(self.made.keys() | set(stated)):
             here, made = case.folder(self.artifact.ref) / name, self.made.get(name)
             place = here.relative_to(case.root).as_posix()
@@ -80,8 +80,8 @@ class Rerun(Run):
             elif not here.is_file():
                 findings.append(case.incomplete(self.artifact.ref, "it is not here", file=place))
             elif here.read_bytes() != made.read_bytes():
-                other.append((here, made))
-        return findings, other
+                differing.append((here, made))
+        return findings, differing
 
 
 def _recorded(case: Case, ref: Ref) -> Artifact:

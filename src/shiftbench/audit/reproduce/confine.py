@@ -30,9 +30,9 @@ def restrict(kernel: dict[str, Any], rules: dict[str, list[str]]) -> None:
     """
     call, version = kernel["call"], kernel["landlock_version"]()
     every = (1 << _KNOWN.get(version, _MOST)) - 1
-    asked = struct.pack("<QQQ", every, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    attributes = struct.pack("<QQQ", every, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = call("landlock_create", ctypes.create_string_buffer(asked), size, 0)
+    ruleset = call("landlock_create", ctypes.create_string_buffer(attributes), size, 0)
     rights = {"readable": _EXECUTE | _READ | _LIST, "listed": _LIST, "devices": _WRITE | _READ, "writable": every}
     for kind, paths in rules.items():
         for path in paths:

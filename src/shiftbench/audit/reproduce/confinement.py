@@ -87,16 +87,16 @@ def _code(case: Case) -> tuple[Path, ...]:
     Data that lies beside the sources and that nobody names is not among them.
     """
     known = git_state.tracked()
-    found = [file for place in (case.package, registry.PACKAGE / "audit") for file in _files(place)]
+    files = [file for place in (case.package, registry.PACKAGE / "audit") for file in _files(place)]
     if case.package.resolve().is_relative_to(git_state.top()) and known:
-        found = [file for file in found if file in known or not file.is_relative_to(git_state.top())]
+        files = [file for file in files if file in known or not file.is_relative_to(git_state.top())]
     for folder in registry.Folders.extra:
         for file in _files(folder.resolve()):
             card = file.parent.name == "sources" and file.suffix == ".yaml"
             if card or file.name in (entries.FILE, "__init__.py"):
-                found.append(file)
+                files.append(file)
     named = code_digest.files_of(artifact.recipe for artifact in case.plan.artifacts.values())
-    return (*found, *(file.resolve() for file in named))
+    return (*files, *(file.resolve() for file in named))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -189,28 +189,28 @@ def _comparisons(case: Case, group: Group) -> Iterator[Comparison]:
         artifact = artifacts["records", visit["name"]]
         made = schema.read(Path(visit["rows"]))
         try:
-            found = schema.read(case.root / artifact.ref.path)
+            recorded = schema.read(case.root / artifact.ref.path)
         except (ShiftbenchError, OSError, pa.ArrowException) as error:
             yield Comparison(artifact, 0, ["the table"], [f"that it cannot be read: {error}"])
             continue
-        told = row_comparison.rows(artifact, found, made)
+        comparison = row_comparison.rows(artifact, recorded, made)
         kept = artifacts.get(("features", visit["name"]))
-        if kept and not told.hard:
+        if kept and not comparison.hard:
             file = case.root / kept.ref.path
             for part, name in (("features", file.name), ("logits", f"{file.stem}.logits.npy")):
                 if part in visit and file.with_name(name).is_file():
                     again = Path(visit[part])
-                    row_comparison.arrays(told, file.with_name(name), again, part, found, made)
-        yield told
+                    row_comparison.arrays(comparison, file.with_name(name), again, part, recorded, made)
+        yield comparison
 
 
 def reasons(case: Case, group: Group) -> list[str]:
     """List what of the environment and of the device differs from the run's."""
-    found: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for artifact in [one.artifact for one in group.comparisons] or [group.first]:
         run = case.run_file(artifact.ref) or {}
-        found |= dict.fromkeys(environments.reasons(run.get("environment"), group.environment))
+        lines |= dict.fromkeys(environments.reasons(run.get("environment"), group.environment))
         then, now = str(run.get("device") or "cpu"), str(group.answer.get("device"))
         if then.partition(":")[0] != now.partition(":")[0]:
-            found[f"device {then} -> {now}"] = None
-    return list(found)
+            lines[f"device {then} -> {now}"] = None
+    return list(lines)

@@ -129,17 +129,17 @@ def _visit(
     spec, folder = artifact.recipe, evaluate._folder(visit.run, artifact)
     walk.enter(artifact, folder)
     evaluate.place(predictor, visit.run, artifact)
-    wanted = set(task["batches"].get(artifact.ref.name, ()))
+    drawn = set(task["batches"].get(artifact.ref.name, ()))
     size = task["sizes"].get(artifact.ref.name) or spec["batch_size"]
     again = _Batches(visit, predictor, artifact, size)
     entries = shards.index(folder)
     tables, features = [], []
     for number in range(-(-len(entries) // spec["batch_size"])):
-        if number not in wanted and not visit.adapts:
+        if number not in drawn and not visit.adapts:
             continue
         piece = entries[number * spec["batch_size"] : (number + 1) * spec["batch_size"]]
         table, outputs = again(list(pick(folder, piece)))
-        if number in wanted:
+        if number in drawn:
             tables.append(table)
             features.append(outputs)
     if not tables:

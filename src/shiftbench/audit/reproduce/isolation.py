@@ -108,17 +108,17 @@ class IsolatedCheckout:
 
     def _bring(self, ref: Ref) -> bool:
         if ref.kind == "sources":
-            found = self._source_folder(ref)
+            original = self._source_folder(ref)
         else:
             here = self.case.root / ref.path
-            found = (here.parent if ref.owns_folder else here) if here.is_file() else None
-        if found is None:
+            original = (here.parent if ref.owns_folder else here) if here.is_file() else None
+        if original is None:
             return False
         place = self.root / ref.path
-        _link(found.absolute(), place.parent if ref.owns_folder else place)
-        self._places[ref] = [found]
+        _link(original.absolute(), place.parent if ref.owns_folder else place)
+        self._places[ref] = [original]
         if ref.kind == "checkpoints":
-            log = training_log.beside(found.absolute())
+            log = training_log.beside(original.absolute())
             _link(log, training_log.beside(place))
             self._places[ref].append(log)
         return True
@@ -164,13 +164,13 @@ class IsolatedCheckout:
         Raises:
             DataError: a process ended without answers; says what it said.
         """
-        dealt = [hand for hand in hands if hand]
+        groups = [hand for hand in hands if hand]
         started = [
             self._start(worker, hand, list(map(task, hand)), number, variables, varied=varied)
-            for number, hand in enumerate(dealt)
+            for number, hand in enumerate(groups)
         ]
-        said = _finish([process for process, _ in started], seconds)
-        for hand, (_, file), text in zip(dealt, started, said, strict=True):
+        outputs = _finish([process for process, _ in started], seconds)
+        for hand, (_, file), text in zip(groups, started, outputs, strict=True):
             if text is None:
                 for work in hand:
                     work.late = True
@@ -273,9 +273,9 @@ def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None
             process.kill()
 
 
-def _read_answers(worker: str, file: Path, said: str) -> dict[str, Any]:
+def _read_answers(worker: str, file: Path, output: str) -> dict[str, Any]:
     if not file.is_file():
-        raise DataError(f"{worker} ended without an answer; it said: {said.strip()[-_SAID:]}")
+        raise DataError(f"{worker} ended without an answer; it said: {output.strip()[-_SAID:]}")
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 

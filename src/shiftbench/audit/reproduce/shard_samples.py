@@ -186,7 +186,7 @@ def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Fi
     """Yield the samples that are others, those that cannot be forgiven first."""
     at = {entry.key: entry for entry in folder.entries}
     differ = [(*_verdict(case, task, at[one["key"]], one["found"]), one) for one in task.answer["differ"]]
-    for verdict, why, one in sorted(differ, key=lambda told: told[0])[:SHOWN]:
+    for verdict, why, one in sorted(differ, key=lambda difference: difference[0])[:SHOWN]:
         entry = at[one["key"]]
         file = case.folder(task.ref).joinpath(entry.tar).relative_to(case.root).as_posix()
         packed = byte_differences.remade_sample(case, task.ref, entry.key)
@@ -227,10 +227,10 @@ def _shown(case: Case, task: Task, what: str) -> Iterator[Finding]:
         yield case.failed(task.ref, f"the preview cannot be read: {error!r}")
         return
     keys = task.expected or made.keys() | stated.keys()
-    wrong = [key for key in sorted(keys) if made.get(key) != stated.get(key)]
-    if wrong:
+    differing = [key for key in sorted(keys) if made.get(key) != stated.get(key)]
+    if differing:
         case.mismatches.append((task.ref, task.ref.path, None))
-    for key in wrong[:SHOWN]:
+    for key in differing[:SHOWN]:
         yield case.failed(
             task.ref,
             f"{what}, it is another golden sample",

@@ -71,11 +71,11 @@ def _different(samples: Iterable[Sample], about: dict[str, Any], task: Task, out
     fields = registry.find("tasks", about["task"]).FIELDS
     for sample in samples:
         data = shards.pack(sample, fields)
-        found = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
-        if found != task["expected"][sample.key]:
+        digests = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
+        if digests != task["expected"][sample.key]:
             file = out / hashlib.sha256(f"{task['recipe']} {sample.key}".encode()).hexdigest()
             file.write_bytes(data)
-            yield {"key": sample.key, "found": found, "file": str(file)}
+            yield {"key": sample.key, "found": digests, "file": str(file)}
 
 
 def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:

@@ -87,22 +87,22 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
     hard = sorted({name for one in wrong for name in one.hard})
     if hard:
         return "failed", f"no environment changes {', '.join(hard)}"
-    told = "; ".join(reasons(case, group))
-    if not told:
+    explanation = "; ".join(reasons(case, group))
+    if not explanation:
         return "failed", "nothing in the environment differs from the run's"
-    found = accuracy(wrong)
-    if not found.holds:
-        return "failed", f"{found}, more than explains: {told}"
+    compared = accuracy(wrong)
+    if not compared.holds:
+        return "failed", f"{compared}, more than explains: {explanation}"
     for one in wrong:
         if one.largest > allowed(group, one):
-            return _moved(group, one, told)
-    return "statistical", f"{found}; what differs: {told}"
+            return _moved(group, one, explanation)
+    return "statistical", f"{compared}; what differs: {explanation}"
 
 
-def _moved(group: Group, one: Comparison, told: str) -> tuple[Verdict, str]:
+def _moved(group: Group, one: Comparison, explanation: str) -> tuple[Verdict, str]:
     """Return what it is worth that a score moved by more than what was measured here explains."""
     why = f"a score moved by {one.largest:.3g}, where {allowed(group, one):.3g} was measured to be possible"
     tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
-    if "device " in told and one.largest <= tolerance:
-        return "incomplete", f"{why}; audit on such a device: {told}"
-    return "failed", f"{why}, more than explains: {told}"
+    if "device " in explanation and one.largest <= tolerance:
+        return "incomplete", f"{why}; audit on such a device: {explanation}"
+    return "failed", f"{why}, more than explains: {explanation}"

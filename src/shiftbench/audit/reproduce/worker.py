@@ -88,7 +88,7 @@ def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
     Raises:
         ChecksumError: a sample's bytes are not those of the index.
     """
-    wanted = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
+    names = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
     for tar, group in itertools.groupby(entries, key=lambda entry: entry.tar):
         with (folder / tar).open("rb") as stream:
             for entry in group:
@@ -96,4 +96,4 @@ def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
                 data = stream.read(entry.size)
                 if hashlib.sha256(data).hexdigest() != entry.sha256:
                     raise ChecksumError(f"{folder / tar}: sample {entry.key!r} is damaged")
-                yield Sample(entry.key, shards._unpack(memoryview(data), entry.key, wanted))
+                yield Sample(entry.key, shards._unpack(memoryview(data), entry.key, names))
