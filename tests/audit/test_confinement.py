@@ -14,7 +14,7 @@ from shiftbench.audit.reproduce import confine, confinement, isolation
 from shiftbench.evaluation.sandbox import kernel
 from shiftbench.provenance import child_environment
 
-pytestmark = pytest.mark.skipif(bool(confinement.lacking()), reason=confinement.lacking())
+pytestmark = pytest.mark.skipif(bool(confinement.missing_support()), reason=confinement.missing_support())
 
 TRIES = """
 import ctypes, json, mmap, os, subprocess, sys

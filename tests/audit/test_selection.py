@@ -7,7 +7,7 @@ import pytest
 
 from makers import forgeries
 from makers.made_benchmark import Made
-from shiftbench.audit.recompute import search_effect
+from shiftbench.audit.recompute import detector_scores
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
@@ -74,8 +74,8 @@ def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(mad
 def test_scores_tell_whether_options_do_anything(made):
     ref = made.one("searches", "s0")
     case = made.case()
-    assert search_effect.differ(case, ref, ['{"gamma":0.1}', '{"gamma":0.5}'])
-    assert not search_effect.differ(case, ref, ['{"gamma":0.1}', '{"gamma":0.1}'])
+    assert detector_scores.has_effect(case, ref, ['{"gamma":0.1}', '{"gamma":0.5}'])
+    assert not detector_scores.has_effect(case, ref, ['{"gamma":0.1}', '{"gamma":0.1}'])
 
 
 @pytest.mark.parametrize("by", ["key", "content"])

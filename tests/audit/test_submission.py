@@ -189,14 +189,14 @@ def test_a_part_of_the_data_or_another_rule_is_told(published, archive, tmp_path
         refs = plan.artifacts
         left = next(ref for ref in refs if ref.kind == "shards" and "gaussian" in ref.name)
         part: Any = SimpleNamespace(artifacts={ref: refs[ref] for ref in refs if ref != left})
-        assert submission.unlike(part, tmp_path / "there", there) == [left.path]
+        assert submission.incomparable_outputs(part, tmp_path / "there", there) == [left.path]
         return
     receipt = next((tmp_path / "there/results/tables").rglob("*.receipt.json"))
     content = json.loads(receipt.read_text())
     content["recipe"]["draws"] += 1
     receipt.write_text(json.dumps(content))
     table = receipt.relative_to(tmp_path / "there").as_posix().removesuffix(".receipt.json")
-    assert submission.unlike(plan, tmp_path / "there", there) == [table]
+    assert submission.incomparable_outputs(plan, tmp_path / "there", there) == [table]
 
 
 def test_a_scale_that_leads_elsewhere_is_refused(tmp_path):
@@ -216,7 +216,7 @@ def test_hostile_json_is_no_submission_no_manifest_and_no_list_of_pins(tmp_path,
     with pytest.raises(DataError, match="no submission"):
         submission.read(tmp_path)
     with pytest.raises(DataError, match="not a manifest"):
-        manifest.parsed(data, tmp_path)
+        manifest.parse(data, tmp_path)
     with pytest.raises(DataError, match="no list of pinned files"):
         pins.is_pinned("a")
 

@@ -69,7 +69,7 @@ def test_findings_are_told_with_the_table_that_they_touch() -> None:
     )
     result = Result("A1", "one", 0, "", "failed", (ours, both, theirs, whole), limits=("short",))
     done = Audit("failed", (result,), {"tables": [{"name": "x"}, {"name": "y"}]})
-    told = [[finding.file for _, finding in found] for _, found in summary.by_table(done)]
+    told = [[finding.file for _, finding in found] for _, found in summary.findings_by_table(done)]
     assert told == [["a", "b"], ["c"], ["d"]]
     assert summary.limits(done) == ["A1 short"]
 

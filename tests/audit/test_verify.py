@@ -22,7 +22,7 @@ from makers.faults import ACCURACY
 from makers.made_benchmark import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
-from shiftbench.audit.compare.published import Stands
+from shiftbench.audit.compare.published import PublishedComparison
 from shiftbench.base.errors import DataError, ParamsError, StaleError
 from shiftbench.base.refs import Ref
 from shiftbench.cli import publishing
@@ -49,8 +49,8 @@ def there(published: Made) -> Published:
     return releases.read(published.root, None)
 
 
-def verified(made: Made, there: Published) -> Stands:
-    return comparing.stands(made.root, there)
+def verified(made: Made, there: Published) -> PublishedComparison:
+    return comparing.compare(made.root, there)
 
 
 def test_what_is_published_is_equal_to_itself(published, there):

@@ -81,7 +81,7 @@ class Made:
         try:
             return run.run(self.plan(), self.root, wanted)
         except ParamsError as error:
-            return run.unplanned(error, wanted)
+            return run.audit_without_plan(error, wanted)
 
     def folder(self, ref: Ref) -> Path:
         """Return the folder that an output lies in."""

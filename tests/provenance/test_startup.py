@@ -35,7 +35,7 @@ def test_variables_modules_and_files_that_run_code_are_named(tmp_path: Path, mon
 
 def test_it_is_no_cause_and_no_reason() -> None:
     here, there = ({"environment": {"python": "3", "startup": one}} for one in ({}, {"LD_PRELOAD": True}))
-    assert causes.circumstances(here) == causes.circumstances(there)
+    assert causes.run_environment(here) == causes.run_environment(there)
     assert environments.reasons(here["environment"], there["environment"]) == []
 
 

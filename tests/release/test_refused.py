@@ -26,7 +26,7 @@ def unreleased(author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def release(name: str = "1.0", created: str | None = None) -> None:
         planned, root = plans.load()
         home = Path()
-        make.make(planned, root, home, make.Request(name, None, make.when(created), None))
+        make.make(planned, root, home, make.Request(name, None, make.release_time(created), None))
 
     return release
 

@@ -1,4 +1,4 @@
-"""Run the checks of the levels asked for, one after the other, into an audit; a check that breaks is a finding."""
+"""Runs the checks of an audit one after the other; an error in a check is a finding."""
 
 import datetime
 import importlib
@@ -28,26 +28,26 @@ LEVELS = range(5)
 _RUNS = 2
 """From this level on, code of the checkout is run."""
 LAST = ("sampling", "verdict")
-"""Checks of the audit itself, which look back at what the others did."""
+"""Checks of the audit itself, which run last."""
 
 
 def checks() -> list[ModuleType]:
-    """Return all checks, in the order of their numbers; those that look back come last."""
+    """All checks, in the order of their numbers; those of the audit itself come last."""
     names = [module.name for module in pkgutil.iter_modules(folder.__path__)]
     modules = [importlib.import_module(f"{folder.__name__}.{name}") for name in names]
     return sorted(modules, key=lambda module: (name_of(module) in LAST, int(module.NUMBER[1:])))
 
 
 def name_of(check: ModuleType) -> str:
-    """Return the name of a check: that of its file."""
+    """Name of a check, which is that of its file."""
     return check.__name__.rpartition(".")[2]
 
 
-def chosen(only: Sequence[str]) -> list[ModuleType]:
-    """Return the checks of some names or numbers (`digests`, `A10`); all where none is given.
+def select_checks(only: Sequence[str]) -> list[ModuleType]:
+    """Checks with some names or numbers (`digests`, `A10`); all if there are none.
 
     Raises:
-        ParamsError: there is none of that name.
+        ParamsError: no check has such a name.
     """
     known = checks()
     by_name = {key: check for check in known for key in (name_of(check), check.NUMBER)}
@@ -60,13 +60,13 @@ def chosen(only: Sequence[str]) -> list[ModuleType]:
 
 @dataclass(frozen=True, slots=True)
 class AuditRequest:
-    """What an audit is asked for.
+    """The options of an audit.
 
     Attributes:
         level: 0 to 4; the checks of all levels up to it are run.
         only: names or numbers of checks, whatever their level; default: all.
-        count: how much is drawn (see `Case`).
-        seed: what draws follow from, to repeat an audit; default: entropy of this one (`case.fresh_seed`).
+        count: how many samples are drawn (see `Case`).
+        seed: of an audit that is repeated; default: new entropy (`case.fresh_seed`).
         today: ISO date; default: today, in UTC.
     """
 
@@ -77,14 +77,14 @@ class AuditRequest:
     today: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what does not exist.
+        """Check that level and checks exist.
 
         Raises:
             ParamsError: no such level or check.
         """
         if self.level not in LEVELS:
             raise ParamsError(f"no level {self.level}; the levels are 0 to {LEVELS[-1]}")
-        chosen(self.only)
+        select_checks(self.only)
 
     @property
     def date(self) -> str:
@@ -99,20 +99,20 @@ def run(
     package: Path = registry.PACKAGE,
     pages: Pages | None = None,
 ) -> Audit:
-    """Audit what a plan made below an output root.
+    """Audit the outputs of a plan.
 
     Args:
         plan: of the checkout.
-        root: where its outputs are.
-        request: how deep to look, and at what.
-        package: that made them: the auditor's own, or the checkout's (`outside.looking_at`).
+        root: its output root.
+        request: level, checks and draws.
+        package: that made the outputs: the auditor's own, or the checkout's (`outside.enter`).
         pages: as `Case` has it; default: no page of the repository is compared.
     """
     seed = request.seed or fresh_seed()
     with tempfile.TemporaryDirectory(prefix="shiftbench-audit-") as scratch:
         place, is_repeated = Path(scratch), bool(request.seed)
         case = Case(plan, root, request.level, request.count, seed, request.date, place, is_repeated, package, pages)
-        for module in track(chosen(request.only), "audit"):
+        for module in track(select_checks(request.only), "audit"):
             is_due = not case.stopped and (bool(request.only) or request.level >= module.LEVEL)
             case.results.append(_result(module, case, is_due=is_due))
     return _audit(case.results, _about(case))
@@ -121,15 +121,15 @@ def run(
 _UNPLANNED = "nothing can be planned, so nothing was checked"
 
 
-def unplanned(error: ParamsError, request: AuditRequest) -> Audit:
-    """Return the audit of a checkout that cannot be planned, so that nothing else can be looked at.
+def audit_without_plan(error: ParamsError, request: AuditRequest) -> Audit:
+    """Audit of a checkout that cannot be planned, so that nothing else can be checked.
 
-    That fails where params are wrong; where a plan needs code that an auditor from outside does not run, it is
+    It fails if params are wrong. If a plan needs code that an auditor from outside does not run, it is
     incomplete.
     """
     plan_verdict: Verdict = "incomplete" if isinstance(error, NotRunError) else "failed"
     results = []
-    for module in chosen(request.only):
+    for module in select_checks(request.only):
         head = (module.NUMBER, name_of(module), module.LEVEL, _title(module))
         verdict: Verdict = plan_verdict if module.NUMBER == "A4" else "incomplete"
         why = str(error) if module.NUMBER == "A4" else _UNPLANNED
@@ -155,7 +155,7 @@ def _about(case: Case) -> dict[str, Any]:
         "tables": summary.tables(case.plan, case.results, case.level, inside=inside),
         "date": case.today,
         "seed": case.seed,
-        "given": case.given,
+        "given": case.is_repeated,
         "level": case.level,
         "count": case.count,
         "seconds": round(time.time() - case.started, 3),
@@ -167,10 +167,10 @@ def _about(case: Case) -> dict[str, Any]:
 
 
 def _checkout(case: Case) -> dict[str, Any]:
-    """Return what is audited: the commit, and how many modules are others than the auditor's."""
+    """Commit of the checkout, and the number of modules that differ from the auditor's."""
     facts: dict[str, Any] = {"commit": git_state.says("rev-parse", "--verify", "HEAD")}
     if case.outside:
-        facts["modules unlike the auditor's"] = len(case.unlike)
+        facts["modules unlike the auditor's"] = len(case.differing_modules)
     return facts
 
 
@@ -193,7 +193,7 @@ def _title(module: ModuleType) -> str:
 
 
 def _findings(module: ModuleType, case: Case) -> list[Finding | Note]:
-    """Run a check. Evidence that cannot even be read is a finding, not a crash of the auditor."""
+    """Run a check. Unreadable evidence is a finding, not a crash of the auditor."""
     results: list[Finding | Note] = []
     try:
         for one in module.check(case):
@@ -209,8 +209,8 @@ def _findings(module: ModuleType, case: Case) -> list[Finding | Note]:
 
 
 def _error_finding(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
-    """Return what it means that a check broke: of another version's code, that its own auditor is needed."""
-    if module.LEVEL < _RUNS or not case.unlike:
+    """Finding about an error in a check; if the code is of another version, its own auditor is needed."""
+    if module.LEVEL < _RUNS or not case.differing_modules:
         return Finding("failed", name_of(module), str(error))
     why = f"the code of this checkout is of another version than this auditor, which cannot run it: {error}"
     return Finding("incomplete", name_of(module), why)

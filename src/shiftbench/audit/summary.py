@@ -1,6 +1,6 @@
-"""What a reviewer needs, per table: what its numbers follow from, what was not looked at, what has to be believed.
+"""Summary of an audit per table: what its numbers follow from, what was not checked, what a reader must trust.
 
-Terminal, page and JSON say the same sentences, which stand in `about.tables` of an audit.
+Terminal, page and JSON print the same sentences, from `about.tables` of an audit.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,13 +38,13 @@ _OWN = "this auditor, which comes with the checkout"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an audit says of one table.
+class TableSummary:
+    """The result of an audit for one table.
 
     Attributes:
         name: of the benchmark.
         verdict: the worst of the findings that touch it, and of those of the whole checkout.
-        says: one sentence.
+        says: the result in one sentence.
         not_looked_at, believed: what the sentence leaves open.
         checks: numbers of the checks whose findings touch it.
     """
@@ -58,25 +58,25 @@ class Told:
 
 
 def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -> list[dict[str, Any]]:
-    """Return what an audit says of each table, for JSON.
+    """Results of an audit for each table, as JSON.
 
     Args:
         plan: of the checkout.
-        results: of all checks that were asked for.
-        level: that was asked for.
-        inside: whether the auditor comes with what it audits.
+        results: of all requested checks.
+        level: the requested level.
+        inside: whether the auditor is part of the checkout.
     """
     return [asdict(_table(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
 
 
-def _table(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:
+def _table(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> TableSummary:
     touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _has_place(f)]
     verdict = worst(finding.verdict for _, finding in touching)
     checks = tuple(dict.fromkeys(number for number, _ in touching))
     reached = _reached(results, level)
     believed = [*_BELIEVED, *([_RECORDED] if _asks(plan, name) else []), *([_OWN] if inside else [])]
     open_ = tuple(what for above, what in _NOT_LOOKED_AT if above > reached)
-    return Told(name, verdict, _sentence(results, reached, verdict, touching), open_, tuple(believed), checks)
+    return TableSummary(name, verdict, _sentence(results, reached, verdict, touching), open_, tuple(believed), checks)
 
 
 def _sentence(
@@ -99,14 +99,14 @@ def _sentence(
 
 
 def _reached(results: Sequence[Result], level: int) -> int:
-    """Return the level down to which a table was looked at; -1: some checks alone were asked for."""
+    """Level of the checks that ran; -1: only some checks were requested."""
     done = {result.number for result in results if result.verdict != "not run"}
     needed = {*_AGREE, *(_FOLLOW if level else ())}
     return level if done >= needed else -1
 
 
 def _asks(plan: Plan, name: str) -> bool:
-    """Tell whether recorded answers of a language model enter a table."""
+    """Whether recorded answers of a language model enter a table."""
     needs, seen = [Ref("tables", name)], set[Ref]()
     while needs:
         ref = needs.pop()
@@ -128,10 +128,10 @@ def _touches(finding: Finding, name: str) -> bool:
     return any(number.startswith(f"{name}: ") for number in finding.numbers)
 
 
-def by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Result, Finding]]]]:
+def findings_by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Result, Finding]]]]:
     """Yield each table with the findings that touch it; last, under None, those of the whole checkout.
 
-    A finding that touches several tables is told with the first of them.
+    A finding that touches several tables is given with the first one.
     """
     left = [(result, finding) for result in done.results for finding in result.findings]
     for table in done.about.get("tables", ()):
@@ -142,12 +142,12 @@ def by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Re
 
 
 def limits(done: Audit) -> list[str]:
-    """Return the notes that limit the verdict, each with the number of its check."""
+    """Notes that limit the verdict, each with the number of its check."""
     return [f"{result.number} {note}" for result in done.results for note in result.limits]
 
 
 def lines(table: dict[str, Any]) -> list[str]:
-    """Return what is said of a table, a line each."""
+    """Sentences about a table, a line each."""
     return [
         f"Table {table['name']}: {table['says']}.",
         *_line("Not looked at", table["not_looked_at"]),

@@ -1,9 +1,9 @@
-"""What a release rests on, as a CycloneDX bill of materials: packages, originals, weights that others trained.
+"""CycloneDX bill of materials of a release: packages, originals, and checkpoints that others trained.
 
-Source: CycloneDX 1.6 (ECMA-424). Packages are the pins of `requirements.lock` and what the run files say was installed:
-torch and torchvision are in no lock, and whoever ran with another version than the lock's has both here. Which of a
-package's files pip took nobody wrote down, so the hashes of `requirements.hashes` stand at its distribution and not at
-the package. Nothing here is asked of the machine that releases.
+Source: CycloneDX 1.6 (ECMA-424). Packages are the pins of `requirements.lock` and those that the run files name:
+torch and torchvision are in no lock, and a run with another version than the lock's gives two entries. Nobody
+recorded which of a package's files pip took, so that the hashes of `requirements.hashes` are at the distribution and
+not at the package. Nothing depends on the machine that makes the release.
 """
 
 import importlib.metadata
@@ -24,7 +24,7 @@ from shiftbench.workflow.plan.plan import Plan
 
 FILE = "sbom.cdx.json"
 MODEL = "machine-learning-model"
-"""Type of the components that are weights; their reference is the path of an artefact."""
+"""Type of checkpoints among the components; their reference is the path of an artefact."""
 Node = dict[str, Any]
 Pin = tuple[str, str]
 """Name and version of a package."""
@@ -32,13 +32,13 @@ _RELEASE = "release"
 _LOCK, _HASHES = "requirements.lock", "requirements.hashes"
 _PIN = re.compile(r"^([\w.-]+)==(\S+)((?:\s*\\\n\s+--hash=sha256:[0-9a-f]{64})*)", re.MULTILINE)
 _SPDX = ("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT")
-"""Licences that are stated as identifiers of SPDX; others by name, in the words of the source's file."""
+"""Licences that are written as SPDX identifiers; others are written as in the source's file."""
 _PURL = {"apt": "deb/debian", "npm": "npm", "pypi": "pypi"}
 """Client -> type of its package URLs."""
 
 
 def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> Node:
-    """Return the bill of materials; its serial number follows from all else in it.
+    """Bill of materials; its serial number follows from its other content.
 
     Args:
         plan: what was released.
@@ -83,7 +83,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
 
 
 def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Node]:
-    """Yield each package in each version that the lock or a run file states, with who states it."""
+    """Yield each package in each version that the lock or a run file states, with the source of the statement."""
     hashes, locked = pins(home / _HASHES), pins(home / _LOCK)
     ran = _installed(root, content)
     for pin in locked.keys() | ran:
@@ -92,7 +92,7 @@ def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Nod
 
 
 def pins(file: Path) -> dict[Pin, list[str]]:
-    """Return the sha256 of each pinned package's files, as a requirements file has them; nothing without a file."""
+    """Pinned packages of a requirements file, each with the sha256 of its files; empty without a file."""
     text = file.read_text() if file.is_file() else ""
     return {
         (normal_name(name), version): re.findall(r"[0-9a-f]{64}", hashes)
@@ -101,7 +101,7 @@ def pins(file: Path) -> dict[Pin, list[str]]:
 
 
 def _installed(root: Path, content: manifest.Content) -> set[Pin]:
-    """Return the packages by which the released outputs were made, as their run files name them."""
+    """Packages that made the released outputs, by their run files."""
     files = (root / e["path"] for e in content["volatile"]["files"] if e["path"] != manifest.DVC)
     runs = (from_json(file.read_bytes()) for file in files)
     stated = (pin for run in runs for pin in run["environment"]["packages"].items())
@@ -109,7 +109,7 @@ def _installed(root: Path, content: manifest.Content) -> set[Pin]:
 
 
 def normal_name(name: str) -> str:
-    """Return a package's name as indexes compare it (PEP 503)."""
+    """A package's name as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -133,12 +133,12 @@ def _package(name: str, version: str, sources: list[str], hashes: list[str]) -> 
 
 
 def _is_brought(artifact: Artifact) -> bool:
-    """Tell whether weights come from others: nothing was trained on."""
+    """Whether others trained a checkpoint: it has no training data."""
     return artifact.ref.kind == "checkpoints" and all(ref.kind == "sources" for ref in artifact.inputs)
 
 
 def _models(models: list[Artifact], content: manifest.Content) -> Iterator[Node]:
-    """Yield the weights that others trained, with the licences of what they were taken from."""
+    """Yield the checkpoints that others trained, with the licences of their sources."""
     known = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     for artifact in models:
         licences = [source_files.load_source(ref.name).licence for ref in artifact.inputs]
@@ -191,7 +191,7 @@ def _of_provider(provider: Provider) -> str:
 
 
 def _purl(kind: str, name: str, version: str) -> str:
-    """Return a package URL (github.com/package-url/purl-spec)."""
+    """A package URL (github.com/package-url/purl-spec)."""
     return f"pkg:{kind}/{quote(name)}@{quote(version, safe=':')}"
 
 

@@ -1,4 +1,4 @@
-"""Making a release: refused unless everything planned is here, fresh and as recorded, in a clean tree."""
+"""Makes a release: refused unless all planned outputs are here, fresh and undamaged, in a clean tree."""
 
 import os
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a release is called, which overlay it is of, when it is made, and who signs."""
+    """Name, configuration, time and signing key of a release."""
 
     name: str
     scale: str | None
@@ -26,7 +26,7 @@ class Request:
 
 
 def release_time(stated: str | None) -> str:
-    """Return the time of a release: the one stated, SOURCE_DATE_EPOCH, or now; UTC, in seconds.
+    """Time of a release: the stated one, SOURCE_DATE_EPOCH, or now; UTC, in seconds.
 
     Raises:
         ParamsError: it is no time.
@@ -49,7 +49,7 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     """Write the folder of a release, whole or not at all; returns its manifest.
 
     Raises:
-        ParamsError: the name is taken or is none.
+        ParamsError: the name is taken or not valid.
         StaleError: the tree is dirty, or an output is stale.
         DataError: an output is missing or damaged, there is no commit, or signing failed.
     """
@@ -60,7 +60,7 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     before = manifest.newest(home)
     previous = before["root"] if before else None
     head = manifest.Head(request.name, request.scale, previous, request.created, commit)
-    content = manifest.of(plan, root, home, head)
+    content = manifest.build(plan, root, home, head)
     target = manifest.folder(home, request.name)
     with scratch_folder(target) as folder:
         _write(folder / manifest.FILE, content)
@@ -102,10 +102,10 @@ def check_tree(home: Path, but: str | None = None) -> None:
 
     Args:
         home: the checkout.
-        but: what begins with this may differ.
+        but: prefix of the files that may differ.
 
     Raises:
-        StaleError: it differs.
+        StaleError: a file differs.
     """
     files = [file for file in git.dirty(home) if but is None or not file.startswith(but)]
     if files:
@@ -116,7 +116,7 @@ def check_tree(home: Path, but: str | None = None) -> None:
 
 
 def check_outputs(plan: Plan, root: Path) -> None:
-    """Refuse what is stale, missing, or other than its receipt says.
+    """Refuse outputs that are stale, missing, or different from their receipt.
 
     Raises:
         StaleError: an output is stale.
@@ -127,7 +127,7 @@ def check_outputs(plan: Plan, root: Path) -> None:
     stale = [f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")]
     if stale:
         raise StaleError(f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}")
-    released = manifest.released(plan)
+    released = manifest.released_artifacts(plan)
     missing = [artifact.ref.path for artifact in released if states[artifact.ref.path] == "missing"]
     if missing:
         raise DataError(

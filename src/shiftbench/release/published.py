@@ -1,13 +1,13 @@
-"""`published/`: what the authors of a repository got, in git, so that others can hold theirs beside it.
+"""`published/`: the authors' results, in git, so that others can compare theirs.
 
-outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.json.gz, results/{tables,claims}/**}
+outputs of a configuration -> published/NAME/{about.json, evidence.parquet, seconds.json.gz, results/{tables,claims}/**}
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte, and the replicates that claims were judged from, so that anyone can
-judge again. Of everything else there is the evidence: receipts and run files as they are, and the manifest without the
-digests that follow from these; `about.json` states its Merkle root and the evidence's digest. It is one column of text
-in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for those who
-plan them again.
+judge again. For other outputs there is evidence: receipts and run files as they are, and the manifest without the
+digests that follow from these; `about.json` states its Merkle root and the evidence's digest. The evidence is one
+column of text in one page, so that similar recipes compress well. `seconds.json.gz` has the times of jobs, for people
+who plan them again.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "
 REPLICATES = "claim_replicates.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
 _LARGEST = 1 << 20
-"""Bytes that about.json may have; those of this project have 7,000."""
+"""Largest size of about.json in bytes; those of this project have 7,000."""
 _ABOUT = {*"format scale root evidence commit created files rows claims environment".split()}
 _COLUMNS = pa.schema([("path", pa.string()), ("text", pa.string())])
 _WHOLE = 1 << 30
@@ -44,12 +44,12 @@ _RECEIPT = ".receipt.json"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published of one scale.
+    """The published results of one configuration.
 
     Attributes:
         scale: as in `plan.scales`; None is params.yaml.
         root: its folder, laid out as an output root.
-        about: what about.json states: commit, time, environment, Merkle root, and how much there is.
+        about: content of about.json: commit, time, environment, Merkle root, and counts.
         manifest: as in `release.manifest`.
         texts: receipts and run files by path.
     """
@@ -61,20 +61,20 @@ class Published:
     texts: dict[str, str]
 
     def outputs(self) -> dict[str, dict[str, str]]:
-        """Return what was made and is passed on: the digests of the files of each output, both by path."""
+        """Digests of the files of each shared output, both by path."""
         entries = manifest.artefacts(self.manifest)
         receipts = [entry.path for entry in entries if entry.kind == "receipt"]
         return {path.removesuffix(_RECEIPT): _stated_digests(path, self.texts[path]) for path in receipts}
 
 
 def _stated_digests(receipt: str, text: str) -> dict[str, str]:
-    """Return the digests of the files that a receipt states, by path."""
+    """Digests of the files that a receipt states, by path."""
     place = PurePosixPath(receipt).parent
     return {(place / name).as_posix(): digest for name, digest in from_json(text)["made"].items()}
 
 
 def scales(home: Path) -> list[str | None]:
-    """Return the scales of which something is published, params.yaml first, then sorted."""
+    """Configurations with published results, params.yaml first, then sorted."""
     top = home / PUBLISHED
     names = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
     return [None if name == PLAIN else name for name in sorted(names, key=_default_first)]
@@ -85,23 +85,23 @@ def _default_first(name: str) -> tuple[bool, str]:
 
 
 def check_tree(home: Path) -> None:
-    """Refuse a tree that differs from the commit, in other files than what is published.
+    """Refuse a tree that differs from the commit outside of published/.
 
     Raises:
-        StaleError: it does.
+        StaleError: a file differs.
     """
     make.check_tree(home, but=f"{PUBLISHED}/")
 
 
 def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -> Published:
-    """Publish what was made of a scale; what was published before is replaced.
+    """Publish the results of a configuration; earlier ones are replaced.
 
     Args:
-        plan: of the scale.
+        plan: of the configuration.
         root: its output root.
         home: the checkout.
         scale: its name.
-        created: time to state, as `make.when` gives it.
+        created: time to state, as `make.release_time` gives it.
 
     Raises:
         StaleError: an output is stale.
@@ -110,7 +110,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     commit = git.commit(home)
     make.check_outputs(plan, root)
     name = (scale or PLAIN).replace("/", "-")
-    content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
+    content = manifest.build(plan, root, home, manifest.Head(name, scale, None, created, commit))
     texts, kept = dict(_evidence(plan, root)), _published_files(plan, root)
     target = published(scale, home)
     trust.refuse_links(target, home=home)
@@ -141,7 +141,7 @@ def _about(root: Path, kept: list[str], content: manifest.Content, texts: dict[s
 
 
 def _replace(scratch: Path, target: Path) -> None:
-    """Put what was written in place, what says so last; what else lies there, such as a dvc.yaml, stays."""
+    """Put the written files in place, about.json last; other files, such as a dvc.yaml, stay."""
     target.mkdir(parents=True, exist_ok=True)
     (target / ABOUT).unlink(missing_ok=True)
     shutil.rmtree(target / RESULTS, ignore_errors=True)
@@ -150,7 +150,7 @@ def _replace(scratch: Path, target: Path) -> None:
 
 
 def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
-    """Yield receipts and run files of all that was made, also of what is not passed on, and of features."""
+    """Yield receipts and run files of all outputs, including features and those that are not shared."""
     for ref in sorted(plan.artifacts):
         for file in (recipe.receipt_path(root, ref), recipe.run_path(root, ref)):
             if file.is_file():
@@ -158,7 +158,7 @@ def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _published_files(plan: Plan, root: Path) -> list[str]:
-    """Return the files that are published whole: metric rows, verdicts with replicates, a benchmark's leaderboard."""
+    """Files that are published whole: metric rows, verdicts with replicates, a benchmark's leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
     judged = [PurePosixPath(ref.path) for ref in plan.artifacts if ref.kind == "claims"]
     replicates = [path.with_name(REPLICATES).as_posix() for path in judged]
@@ -167,7 +167,7 @@ def _published_files(plan: Plan, root: Path) -> list[str]:
 
 
 def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
-    """Return a manifest without what follows from receipts and run files: most digests and fingerprints."""
+    """A manifest without the digests and fingerprints that follow from receipts and run files."""
     known = _derived(texts)
 
     def lean(entry: manifest.Content) -> manifest.Content:
@@ -178,7 +178,7 @@ def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Conte
 
 
 def _filled(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
-    """Return the whole manifest."""
+    """Complete manifest."""
     known = _derived(texts)
     return _mapped(content, lambda entry: {**known.get(entry["path"], {}), **entry})
 
@@ -191,7 +191,7 @@ def _mapped(content: manifest.Content, change: Callable[[manifest.Content], mani
 
 
 def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
-    """Return digests of receipts, run files and outputs, and fingerprints of what has one, by path."""
+    """Digests and fingerprints that follow from receipts and run files, by path."""
     derived: dict[str, manifest.Content] = {path: {"sha256": _digest(text)} for path, text in texts.items()}
     for path in [path for path in texts if path.endswith(_RECEIPT)]:
         mark = {"fingerprint": from_json(texts[path])["fingerprint"]}
@@ -202,7 +202,7 @@ def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
 
 
 def _environments(texts: dict[str, str]) -> list[manifest.Content]:
-    """Return each environment that something was made in, with how many outputs were, most first."""
+    """Environments of the outputs, each with its number of outputs, most first."""
     counts: dict[str, int] = {}
     for path, text in texts.items():
         if path.endswith(".run.json"):
@@ -229,10 +229,10 @@ def _pack(texts: dict[str, str], file: Path) -> None:
 
 
 def read(home: Path, scale: str | None) -> Published:
-    """Read what is published of a scale, and check that it is whole.
+    """Read the published results of a configuration, and check that they are complete.
 
     Raises:
-        ParamsError: nothing is published of it.
+        ParamsError: nothing is published for it.
         DataError: a file is missing or damaged, or does not belong to the others.
     """
     place = published(scale, home)
@@ -246,7 +246,7 @@ def read(home: Path, scale: str | None) -> Published:
         table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
         texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
         lean = from_json(texts.pop(manifest.FILE))
-        content = manifest.parsed(manifest.lined(_filled(lean, texts)), place / EVIDENCE)
+        content = manifest.parse(manifest.lined(_filled(lean, texts)), place / EVIDENCE)
         flaw = _flaw(place, about, content, texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
         flaw = f"{type(error).__name__}: {error}"
@@ -256,7 +256,7 @@ def read(home: Path, scale: str | None) -> Published:
 
 
 def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts: dict[str, str]) -> str | None:
-    """Return what is wrong in what is published, None: nothing."""
+    """First flaw of published results; None: there is none."""
     if about["format"] != FORMAT or not about.keys() >= _ABOUT:
         return f"{ABOUT} is not of format {FORMAT}"
     if about["evidence"] != sha256(place / EVIDENCE):

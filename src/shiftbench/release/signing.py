@@ -1,7 +1,7 @@
-"""Signatures by the keys that people have: SSH (`ssh-keygen -Y`) or GPG, detached, beside what is signed.
+"""Detached signatures by SSH keys (`ssh-keygen -Y`) or GPG keys, next to the signed file.
 
 Source: the SSHSIG format (PROTOCOL.sshsig of OpenSSH), with the namespace `shiftbench`; RFC 9580 for GPG.
-Whose key it is, no signature tells: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
+A signature does not tell whose key it is: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ from shiftbench.release import git
 NAMESPACE = "shiftbench"
 _STATUS = "[GNUPG:] "
 _GONE = {"REVKEYSIG", "EXPSIG"}
-"""What GPG states of a sound signature whose key was revoked, or whose own time is over; it succeeds all the same."""
+"""States in which GPG succeeds although the key was revoked or the signature has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a signature is worth: `good`, `bad`, or `unknown` (its key is not here), and the tool's words."""
+    """Verdict on a signature: `good`, `bad`, or `unknown` (its key is not here), and the tool's message."""
 
     state: str
     words: str
 
 
 def key_of(home: Path, requested: str | None) -> Key | None:
-    """Return the key to sign with: the one asked for, else git's `user.signingkey`, else None.
+    """Key to sign with: the requested one, else git's `user.signingkey`, else None.
 
     Args:
         home: the repository.
@@ -51,7 +51,7 @@ def key_of(home: Path, requested: str | None) -> Key | None:
 
 
 def sign(file: Path, key: Key) -> Path:
-    """Sign a file; returns the signature beside it (`.sig` by SSH, `.asc` by GPG).
+    """Sign a file; gives the signature next to it (`.sig` by SSH, `.asc` by GPG).
 
     Raises:
         DataError: the tool is missing or refuses.
@@ -76,9 +76,9 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
     """Check a signature with the tool that made it.
 
     Args:
-        file: what is signed.
+        file: the signed file.
         signature: `.sig` or `.asc`.
-        signers: ssh-keygen's allowed_signers; without it, an SSH signature is good for whatever key made it.
+        signers: ssh-keygen's allowed_signers; without it, an SSH signature of any key is good.
 
     Raises:
         ParamsError: there is no such file of signers.

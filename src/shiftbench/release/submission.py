@@ -1,10 +1,10 @@
-"""Submissions: what somebody's run gave, in one archive that a maintainer can audit and show.
+"""Submissions: the results of somebody's run, in one archive that a maintainer can audit and show.
 
-a checkout that was run -> NAME.tar.gz -> unpacked: a checkout without tars, nets and originals -> `shiftbench audit`
+a checkout with results -> NAME.tar.gz -> a checkout without tars, checkpoints and originals -> `shiftbench audit`
 
 An archive holds params, locks and plugins as git has them, and of each output its receipt, its run file and its bytes,
-but those of shards' tars, weights, originals, features and previews, which the receipts name by their digests. Rows are
-there, so that tables follow from them; data are the published ones where the digests say so (`shards`).
+but not those of tars, checkpoints, originals, features and previews, which the receipts name by their digests. Rows are
+included, so that tables follow from them. Data are the published ones if the digests are equal (`shards`).
 """
 
 import csv
@@ -32,18 +32,18 @@ FORMAT = "shiftbench-submission/1"
 ABOUT, BOARD = "submission.json", "leaderboard.csv"
 ACCEPTED = Path("published/submissions")
 LARGEST = 8 << 30
-"""Bytes that an archive may unpack to."""
+"""Largest unpacked size of an archive in bytes."""
 _MEMBERS = 200_000
-"""Files that it may have."""
+"""Largest number of files in an archive."""
 _KEYS = {"format", "name", "scale", "root", "commit", "created"}
 _BEFORE = {"campaign": "benchmark", "weights": "model"}
-"""Columns of 0.1, in leaderboards that were published then."""
+"""Column names of version 0.1, in leaderboards that were published then -> names now."""
 _LEFT_OUT = {"sources", "features", "previews", "checkpoints"}
 _OF_THE_PROJECT = ("src/", "tests/", "docs/", "benchmarks/", "published/", ".github/", ".ci/")
 
 
 def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Path) -> int:
-    """Write the archive of a run, the same bytes for the same run; returns how many files are in it.
+    """Write the archive of a run, with the same bytes for the same run; gives the number of its files.
 
     Args:
         plan: of the run.
@@ -53,7 +53,7 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
         target: the archive.
 
     Raises:
-        ParamsError: a name that is none.
+        ParamsError: the name is not valid.
         StaleError: an output is stale.
         DataError: an output is missing or damaged, a file is a link or lies outside of the checkout, there is no
             commit, or the archive cannot be written.
@@ -62,7 +62,7 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
         raise ParamsError(f"{about['name']!r} is no name for a submission: letters, digits, `.`, `_` and `-` only")
     make.check_outputs(plan, root)
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
-    content = manifest.of(plan, root, home, head)
+    content = manifest.build(plan, root, home, head)
     stated = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
     names = _files_by_name(plan, root, home)
     with scratch(target) as temporary:
@@ -75,10 +75,10 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
 
 
 def _files_by_name(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
-    """Return the files that are sent, by name.
+    """Files that are sent, by name.
 
     Raises:
-        DataError: one is a link, lies behind one or is none: what it leads to is nobody's business.
+        DataError: one is no plain file, or is behind a link, which could lead to private files.
     """
     top = home.resolve()
     here = top / root
@@ -122,21 +122,21 @@ def _bytes(artifact: Artifact, root: Path) -> Iterator[str]:
 
 
 def leaves_out(ref: Ref) -> bool:
-    """Tell whether an output is known by its receipt alone."""
+    """Whether only the receipt of an output is sent."""
     return ref.local or ref.kind in _LEFT_OUT
 
 
 def _tracked(home: Path) -> Iterator[str]:
-    """Yield what git tracks of the user's: params, locks, plugins."""
+    """Yield the user's files that git tracks: params, locks, plugins."""
     listed = (repository.says("ls-files", "-z", home=home) or "").split("\0")
     return (path for path in listed if path and not path.startswith(_OF_THE_PROJECT))
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, Any]:
-    """Unpack an archive of a stranger into an empty folder; returns what it says of itself.
+    """Unpack an untrusted archive into an empty folder; gives its description.
 
     Raises:
-        DataError: it is none of this format, has too many bytes, or members that are no plain files below the folder.
+        DataError: it has another format, too many bytes, or members that are no plain files in the folder.
     """
     try:
         with gzip.open(archive) as packed:
@@ -147,7 +147,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
 
 
 def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
-    """Write the members one after another; what they say of themselves is believed up to limits."""
+    """Write the members one after another, within limits."""
     total = 0
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as opened:
         for count, member in enumerate(opened):
@@ -168,7 +168,7 @@ def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
 
 
 def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
-    """Write the bytes of a plain file, or make a folder: no mode, owner or time of the archive's.
+    """Write the bytes of a plain file, or make a folder, without mode, owner or time of the archive.
 
     `extractall` has a filter for that from Python 3.11.4 on.
     """
@@ -182,10 +182,10 @@ def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> Non
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what a submission says of itself.
+    """Description of a submission (`ABOUT`).
 
     Raises:
-        DataError: it is none of this format.
+        DataError: it has another format.
     """
     try:
         about: dict[str, Any] = from_json((folder / ABOUT).read_bytes())
@@ -199,16 +199,16 @@ def read(folder: Path) -> dict[str, Any]:
     return about
 
 
-def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
-    """Return the shards and tables of a submission that cannot be held beside the published ones, sorted.
+def incomparable_outputs(plan: Plan, root: Path, there: Published) -> list[str]:
+    """Shards and tables of a submission that cannot be compared with the published ones, sorted.
 
-    Shards are the same set with the same bytes, since a mean over fewer or easier ones is another number; tables have
-    the same metrics, draws and seed.
+    Comparable shards are the same set with the same bytes, since a mean over fewer or easier samples is another number.
+    Comparable tables have the same metrics, resamples and seed.
 
     Args:
         plan: of the submission.
         root: its output root.
-        there: what is published of its scale.
+        there: the published results of its configuration.
     """
     outputs = {path: made for path, made in there.outputs().items() if path.startswith("data/")}
     receipts = {ref.path: recipe.receipt(root, ref) or {} for ref in plan.artifacts}
@@ -223,7 +223,7 @@ def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
 
 
 def _rules(receipt: dict[str, Any]) -> list[Any]:
-    """Return what of a table's recipe says how numbers are computed, whatever they are of."""
+    """Part of a table's recipe that decides how numbers are computed."""
     made_by = receipt.get("recipe", {})
     return [made_by.get(name) for name in ("task", "metrics", "draws", "seed")]
 
@@ -234,7 +234,7 @@ def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
 
 
 def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
-    """Keep what the leaderboard shows of a submission, in place of an earlier one of its name; returns the folder."""
+    """Keep what the leaderboard shows of a submission, instead of an earlier one of its name; gives the folder."""
     folder = home / ACCEPTED / str(about["name"])
     trust.refuse_links(folder, home=home)
     write_bytes(folder / ABOUT, manifest.lined(about))
@@ -242,14 +242,14 @@ def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
     return folder
 
 
-def accepted(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
-    """Return what is kept of submissions, sorted by name: what each says of itself, and the rows of its leaderboard."""
+def accepted_submissions(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
+    """Kept submissions, sorted by name: description, and rows of the leaderboard."""
     folders = sorted(file.parent for file in (home / ACCEPTED).glob(f"*/{ABOUT}"))
     return [(read(one), board(one / BOARD)) for one in folders]
 
 
 def board(file: Path) -> list[dict[str, str]]:
-    """Return the rows of a leaderboard's CSV; a name in it may have ends of lines."""
+    """Rows of a leaderboard's CSV; names may contain line ends."""
     with file.open(newline="") as lines:
         rows = csv.DictReader(lines)
         return [{_BEFORE.get(name, name): value for name, value in row.items()} for row in rows]

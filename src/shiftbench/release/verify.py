@@ -1,7 +1,7 @@
-"""Checking a release: its manifest, its chain, the artefacts that are here, its statement, its signature.
+"""Checks of a release: its manifest, its chain, the artefacts that are here, its statement, its signature.
 
-Whoever edits a file is met by the digest in the manifest; whoever edits the manifest by its root and by the
-statement; whoever edits all three by the signature, and by the next release, which names the root of this one.
+The digest in the manifest detects an edited file. The Merkle root and the statement detect an edited manifest. The
+signature detects edits of all three, and so does the next release, which names the root of this one.
 Without a signature, and without a copy of a root elsewhere, the whole chain can be forged.
 """
 
@@ -32,13 +32,13 @@ _MEANINGS = {
 }
 
 _SHOWN = 400
-"""Characters that a problem repeats of a path or a fact."""
+"""Largest number of characters of a path or a fact in a problem."""
 _VERDICTS = {"missing": "incomplete", "moved": "incomplete", "key": "incomplete", "run": "exact"}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a release: a kind of `_MEANINGS`, where, and two digests or facts."""
+    """A flaw of a release: its kind (a key of `_MEANINGS`), its path, and two digests or facts."""
 
     kind: str
     path: str
@@ -47,12 +47,12 @@ class Problem:
 
     @property
     def verdict(self) -> str:
-        """`failed`: contradicted; `incomplete`: the released bytes are not here; `exact`: worth knowing only."""
+        """`failed`: contradicted; `incomplete`: the released bytes are not here; `exact`: only worth noting."""
         return _VERDICTS.get(self.kind, "failed")
 
     @property
     def meaning(self) -> str:
-        """What is wrong, in words."""
+        """The flaw in words."""
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
@@ -63,15 +63,15 @@ class Problem:
 def verify(
     root: Path, home: Path, name: str, *, largest: int | None = None, signers: Path | None = None
 ) -> list[Problem]:
-    """Return what is wrong with a release; empty when all of it is here and as it was.
+    """Problems of a release; empty if all of it is here and unchanged.
 
     Args:
         root: the output root.
         home: the repository.
         name: of the release.
-        largest: of files above so many bytes, only the size is compared; default: all are read.
-        signers: ssh-keygen's allowed_signers, one of whom must have signed; default: `gpg.ssh.allowedSignersFile` of
-            the user's git (not of the repository's, which comes from whom it would prove), where it is set.
+        largest: for files above this number of bytes, only the size is compared; default: all are read.
+        signers: ssh-keygen's allowed_signers, one of whom must have signed; default: `gpg.ssh.allowedSignersFile` in
+            the user's git settings, never in those of the repository.
 
     Raises:
         ParamsError: there is no such release, or no such file of signers.
@@ -80,15 +80,15 @@ def verify(
     if isinstance(content, Problem):
         return [content]
     return [
-        *tampered(home, name),
-        *artefacts(root, home, content, largest),
-        *runs(root, content),
-        *attested(home, name, signers),
+        *chain_problems(home, name),
+        *artefact_problems(root, home, content, largest),
+        *run_file_problems(root, content),
+        *attestation_problems(home, name, signers),
     ]
 
 
 def output_root(home: Path, scale: str | None) -> Path:
-    """Return the output root of a scale.
+    """Output root of a configuration.
 
     Raises:
         ParamsError: there is no params.yaml, or it is wrong.
@@ -96,8 +96,8 @@ def output_root(home: Path, scale: str | None) -> Path:
     return home / scales.load(scale, home).root
 
 
-def tampered(home: Path, name: str) -> Iterator[Problem]:
-    """Yield what is wrong with the manifest of a release, and with its place in the chain."""
+def chain_problems(home: Path, name: str) -> Iterator[Problem]:
+    """Yield problems of a release's manifest and of its place in the chain."""
     content = _read(home, name)
     if isinstance(content, Problem):
         yield content
@@ -114,16 +114,18 @@ def tampered(home: Path, name: str) -> Iterator[Problem]:
     yield from _chain(home, content)
 
 
-def artefacts(root: Path, home: Path, content: manifest.Content, largest: int | None = None) -> Iterator[Problem]:
-    """Yield the artefacts that are other than released or not here; arguments as `verify`."""
+def artefact_problems(
+    root: Path, home: Path, content: manifest.Content, largest: int | None = None
+) -> Iterator[Problem]:
+    """Yield the artefacts that differ from the release or are not here; arguments as `verify`."""
     for artefact in manifest.artefacts(content):
         problem = _artefact(artefact, root, home, content, largest)
         if problem:
             yield problem
 
 
-def attested(home: Path, name: str, signers: Path | None = None) -> Iterator[Problem]:
-    """Yield where statement and signatures of a release do not hold; arguments as `verify`."""
+def attestation_problems(home: Path, name: str, signers: Path | None = None) -> Iterator[Problem]:
+    """Yield problems of a release's statement and signatures; arguments as `verify`."""
     content = _read(home, name)
     if not isinstance(content, Problem):
         yield from _statement(home, content, name)
@@ -131,7 +133,7 @@ def attested(home: Path, name: str, signers: Path | None = None) -> Iterator[Pro
 
 
 def _path_of(name: str, file: str = manifest.FILE) -> str:
-    """Return the path of a file of a release, relative to the repository."""
+    """Path of a file of a release, relative to the repository."""
     return f"{manifest.FOLDER}/{name}/{file}"
 
 
@@ -143,7 +145,7 @@ def _read(home: Path, name: str) -> manifest.Content | Problem:
 
 
 def _chain(home: Path, content: manifest.Content) -> Iterator[Problem]:
-    """Yield that the release before is not here, or is not what it was."""
+    """Yield a problem if the previous release is not here or was changed."""
     before = content["previous"]
     if before is None:
         return
@@ -180,7 +182,7 @@ def _absent(artefact: Artefact, home: Path, content: manifest.Content) -> Proble
 
 
 def _is_in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> bool:
-    """Tell whether a tracked file has the released bytes in the release's commit: the tree may have moved on."""
+    """Whether a tracked file has the released bytes in the release's commit; the tree may be newer."""
     if artefact.stage != manifest.REPOSITORY:
         return False
     data = git.show(home, content["volatile"]["commit"], artefact.path)
@@ -190,7 +192,7 @@ def _is_in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> 
 
 
 def _kind(artefact: Artefact, root: Path, home: Path, content: manifest.Content) -> str:
-    """Tell other bytes of the same recipe (`artefact`) from an output that was made by another one since."""
+    """Kind of a difference: other bytes of the same recipe (`artefact`), or an output of a later recipe (`moved`)."""
     if artefact.stage == manifest.REPOSITORY:
         return "artefact" if is_known(content["volatile"]["commit"], home) else "missing"
     for entry in content["artefacts"]:
@@ -200,8 +202,8 @@ def _kind(artefact: Artefact, root: Path, home: Path, content: manifest.Content)
     return "artefact"
 
 
-def runs(root: Path, content: manifest.Content) -> Iterator[Problem]:
-    """Yield run files that are others than at the release; one that is not here is not missed."""
+def run_file_problems(root: Path, content: manifest.Content) -> Iterator[Problem]:
+    """Yield run files that differ from the release; missing ones are no problem."""
     for entry in content["volatile"]["files"]:
         file = root / entry["path"]
         if entry["path"] == manifest.DVC:
@@ -211,7 +213,7 @@ def runs(root: Path, content: manifest.Content) -> Iterator[Problem]:
 
 
 def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Problem]:
-    """Yield where the statement's subjects differ from the manifest and the release's files."""
+    """Yield differences between the statement and the manifest or the release's files."""
     file = manifest.folder(home, name) / statement.FILE
     path = _path_of(name, statement.FILE)
     try:
@@ -248,7 +250,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
 
 
 def _signature(home: Path, name: str, signers: Path | None) -> Iterator[Problem]:
-    """Yield what is wrong with the signatures; a release without one is unsigned, which contradicts only `signers`."""
+    """Yield problems of the signatures; an unsigned release is a problem only with `signers`."""
     if signers and not (manifest.folder(home, name) / statement.SSH).is_file():
         yield Problem("unsigned", _path_of(name, statement.SSH), f"signed by one of {signers}", "no file")
     for signature, verdict in verdicts(home, name, signers):
@@ -258,7 +260,7 @@ def _signature(home: Path, name: str, signers: Path | None) -> Iterator[Problem]
 
 
 def verdicts(home: Path, name: str, signers: Path | None = None) -> list[tuple[str, signing.Verdict]]:
-    """Return each signature of a release with its verdict; none where it is unsigned."""
+    """Signatures of a release with their verdicts; empty if it is unsigned."""
     folder = manifest.folder(home, name)
     configured = yours("gpg.ssh.allowedSignersFile")
     known = signers or (Path(configured).expanduser() if configured else None)

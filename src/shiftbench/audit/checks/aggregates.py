@@ -1,11 +1,12 @@
-"""The tables follow from the rows: by a second implementation, and by the stage itself, cell by cell.
+"""The tables follow from the rows: a second implementation and the stage itself give every cell again.
 
-Pass rule: n, accuracy, error, nll, brier, auroc and fpr95 of each row, and means over training seeds, computed anew by
-other code (`recompute/metric_rows.py`), equal the table to the last bit, since all sums are integers; then the stage
-makes all tables again from the rows, with the recipe of the receipt, and every cell of every table is equal: intervals,
-replicates, differences, comparisons, curves. Each cell that differs is named by its row. Other bytes with equal cells
-mean another Parquet writer. Limits: metrics that only the stage knows have no second implementation: equal code repeats
-a mistake.
+Pass rule: other code (`recompute/metric_rows.py`) computes n, accuracy, error, nll, brier, auroc and fpr95 of each row,
+and means over training seeds. All sums are integers, so the values equal the table to the last bit. Then the stage
+makes all tables again from the rows, with the recipe of the receipt. Every cell of every table is equal: intervals,
+replicates, differences, comparisons, curves. A finding names the row of each cell that differs. Other bytes with equal
+cells mean another Parquet writer.
+
+Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
 """
 
 from collections.abc import Iterator
@@ -37,8 +38,8 @@ _KEY = list(formats.METRICS.key)
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compute each benchmark twice."""
-    for ref, _, receipt in (*case.of("tables"), *case.of("claims")):
-        missing = rerun.missing(case, ref)
+    for ref, _, receipt in (*case.outputs("tables"), *case.outputs("claims")):
+        missing = rerun.missing_inputs(case, ref)
         if missing:
             why = f"the {ref.kind} were not computed again: {len(missing)} of their inputs are not here"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
@@ -49,7 +50,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield case.incomplete(ref, str(error))
         except _UNUSABLE as error:
             yield case.failed(ref, f"nothing can be computed from these rows: {error}")
-    if not any(True for _ in case.of("tables")):
+    if not any(True for _ in case.outputs("tables")):
         yield Note("no tables are here, so there is nothing to compute again")
 
 
@@ -106,7 +107,7 @@ def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.V
 def _stage_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
     run = rerun.Rerun(case, ref)
     verbs.aggregate(run, [run.artifact])
-    findings, other = run.compared(case, receipt["made"])
+    findings, other = run.compare(case, receipt["made"])
     yield from findings
     equal = 0
     for here, made in other:
@@ -118,9 +119,9 @@ def _stage_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Find
 
 
 def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
-    """Yield each artifact that differs between a table and the one that was made again."""
+    """Yield a finding for each cell that differs between a table and the one that was made again."""
     form, ref = table_files.TABLES[here.name], again.ref
-    other = rerun.by_other_code(again)
+    other = rerun.code_change_note(again)
     place = here.relative_to(case.root).as_posix()
     content = table_files.safe_read(here, ref.kind)
     if isinstance(content, str):
@@ -137,15 +138,15 @@ def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> 
 
 
 Artifact = tuple[str, str, str, str, dict[str, Any] | None]
-"""Key of the row, column, expected, found, and the row that was found."""
+"""Key of the row, column, expected value, actual value, and the actual row."""
 
 
 def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[Artifact]:
-    """Yield each artifact in which two tables differ; rows meet by key.
+    """Yield each cell in which two tables differ; rows are matched by key.
 
     Args:
-        found: as it lies there.
-        made: as it was made again.
+        found: the table of the run.
+        made: the table that was made again.
         form: the format of both.
     """
     keys = list(form.key)
@@ -169,7 +170,7 @@ def _same(one: Any, two: Any) -> bool:
 
 
 def _short(value: Any, other: Any) -> str:
-    """Spell a value; of lists the first element that differs."""
+    """A value in words; of a list the first element that differs."""
     if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
         at = next(i for i, (one, two) in enumerate(zip(value, other, strict=True)) if one != two)
         return f"[{at}] {value[at]!r}"

@@ -1,12 +1,13 @@
-"""Tars are in canonical form, and folders hold nothing that no receipt names.
+"""Tars are in canonical form, and folders of outputs contain only files that a receipt names.
 
-Pass rule: a tar holds the samples of the index in key order, back to back from byte 0, each with the task's fields in
-order under ustar headers with mtime 0, owner 0 and mode 0644, zeros as padding, two zero blocks at the end and nothing
-behind; so no member can hide, and no time of writing shows. Everywhere below the store (shards, weights, results)
-each file belongs to a planned output, no name is hidden, and what is not a plain file is a symbolic link that DVC made
-(`cache.type` allows them, and it leads to the object that dvc.lock records of this path). Indexes hold no metadata
-beside their columns, and what the card of a folder of shards tells other readers, where there is one, follows from its
-manifest. Only headers, padding and names are looked at here; the bytes between are those of `digests`.
+Pass rule: a tar contains the samples of the index in key order, back to back from byte 0, each with the task's fields
+in order. Headers are ustar with mtime 0, owner 0 and mode 0644. Padding is zeros, two zero blocks are the end, and
+nothing follows them. So no member can hide, and no time of writing shows. In the store (shards, checkpoints, results),
+each file belongs to a planned output, and no name is hidden. Each file is a plain file or a symbolic link that DVC made
+(`cache.type` allows links), which leads to the object that dvc.lock records for this path. An index has no metadata in
+addition to its columns. The card of a folder of shards, if there is one, follows from the manifest.
+
+Limits: only headers, padding and names are checked here; `digests` checks the bytes between.
 """
 
 import mmap
@@ -47,9 +48,9 @@ _COMPARED = ("tables", "claims", "report")
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Walk all tars, then all folders."""
+    """Check all tars, then all folders."""
     tars = members = 0
-    for ref, _, _ in case.of("shards"):
+    for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
         if manifest is None or entries is None:
             yield case.failed(ref, "its manifest or its index cannot be read; `shiftbench repair` makes it again")
@@ -89,7 +90,7 @@ def _order(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
 
 
 def _index(case: Case, ref: Ref) -> Iterator[Finding]:
-    """Check that an index is its columns and nothing else: in metadata anything could stand."""
+    """Check that an index has columns only: its metadata could contain anything."""
     file = case.folder(ref) / shards.INDEX
     metadata = pq.read_metadata(file).metadata or {}
     if metadata:
@@ -116,7 +117,7 @@ def _tar(case: Case, ref: Ref, tar: Path, entries: list[Entry], fields: dict[str
 
 
 def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple[str | None, str] | None:
-    """Return the first sample that is not in canonical form, and why; None where all are."""
+    """First sample that is not in canonical form, and why; None where all are."""
     at = 0
     for entry in entries:
         if entry.offset != at:
@@ -135,7 +136,7 @@ def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple
 
 
 def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str]) -> str | None:
-    """Return what is not canonical about one sample; None: nothing."""
+    """First part of a sample that is not canonical; None: all of it is."""
     last = -1
     try:
         for header in headers(data, at, end):
@@ -159,8 +160,8 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
 
 
 def _stated_files(case: Case) -> Iterator[Finding]:
-    """Check that receipts state the files that such an output has: a file more could be anything."""
-    for ref, _, receipt in case.of():
+    """Check that receipts state exactly the files of such an output: another file could contain anything."""
+    for ref, _, receipt in case.outputs():
         made = set(receipt["made"])
         path = Path(ref.path)
         usual = {name.format(path.name, path.stem) for name in _MADE.get(ref.kind, ("{0}",))}
@@ -176,7 +177,7 @@ def _stated_files(case: Case) -> Iterator[Finding]:
 
 def _cards(case: Case) -> Iterator[Finding]:
     """Compare the cards of folders of shards with what follows from the manifests."""
-    for ref, _, receipt in case.of("shards"):
+    for ref, _, receipt in case.outputs("shards"):
         file, about = case.folder(ref) / CARD, shard_folders.manifest(case, ref)
         if CARD not in receipt["made"] or about is None or not file.is_file():
             continue
@@ -190,7 +191,7 @@ def _cards(case: Case) -> Iterator[Finding]:
 
 
 def _store(case: Case) -> Iterator[Finding | Note]:
-    """Look at every name below the store."""
+    """Check every name in the store."""
     owned = _owned(case)
     links = _links(case)
     count = 0
@@ -208,7 +209,7 @@ def _store(case: Case) -> Iterator[Finding | Note]:
 
 
 def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
-    """Yield the folders above an output that are links: what lies there, another run may have made, or nobody."""
+    """Yield the folders above an output that are links: another run may have made their contents."""
     for place in (Path(out), *Path(out).parents[:-1]):
         link = case.root / place
         if link.is_symlink() and place.parts[0] != "data":
@@ -217,7 +218,7 @@ def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
 
 
 def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> str | None:
-    """Return what is wrong with a file of the store; None: nothing."""
+    """Flaw of a file of the store; None: it has none."""
     kind = path.lstat().st_mode
     if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
         return f"a symbolic link to {path.readlink()}, which DVC did not make: its bytes may be any"
@@ -233,7 +234,7 @@ def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> s
 
 
 def _owned(case: Case) -> set[str]:
-    """Return the names that planned outputs may have: what receipts say was made, receipts and run files."""
+    """Names that planned outputs may have: what receipts say was made, receipts and run files."""
     names = set()
     for ref in case.plan.artifacts:
         folder = Path(ref.path).parent.as_posix()
@@ -244,7 +245,7 @@ def _owned(case: Case) -> set[str]:
 
 
 def _target(link: Path) -> Path:
-    """Return where a symbolic link leads, one step."""
+    """Target of a symbolic link, one step."""
     return Path(os.path.normpath(link.absolute().parent / link.readlink()))
 
 

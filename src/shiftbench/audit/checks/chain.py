@@ -1,11 +1,12 @@
 """Every published number has its evidence, from its row down to the original bytes.
 
-Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and to weights that it
-names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds `code`
-and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the check
-incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never pushed;
-so does what DVC has recorded and was not pulled, and what `shiftbench submit` leaves out. Whether bytes are those of
-the receipts is not asked here.
+Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and one of its models.
+The report, the tables and all their inputs have an output, a receipt whose recipe holds `code` and `upstream`, and a
+run file. A missing link is a failure, never a skip. The check is incomplete if an output is wholly absent: a partial
+clone lacks shards, a licence may forbid sharing, and source files are never pushed. It is also incomplete if DVC has
+recorded an output that was not pulled, or if `shiftbench submit` left it out.
+
+Limits: other checks compare the bytes with the receipts.
 """
 
 import csv
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import from_json
@@ -31,7 +32,7 @@ _CURES = {
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Walk from each number to what it was made from."""
+    """Follow each number to the outputs that it was made from."""
     links = _links(case)
     if not any(case.state(ref) != "absent" for ref in links):
         why = "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did"
@@ -40,7 +41,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         return
     yield from _absent(case, [ref for ref in links if case.state(ref) == "absent"])
     recorded = functools.cache(lambda: _recorded(case.root))
-    wrong, left = list[Wrong](), list[Ref]()
+    wrong, left = list[Flaw](), list[Ref]()
     submitted = Path(submission.ABOUT).is_file()
     for ref in links:
         if case.state(ref) == "complete":
@@ -67,7 +68,7 @@ _BROKEN = {
 
 
 def _links(case: Case) -> list[Ref]:
-    """Return the tables, the report and all that they are made from, in plan order."""
+    """Tables, the report and all their inputs, in plan order."""
     todo = [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")]
     refs = set(todo)
     while todo:
@@ -78,7 +79,7 @@ def _links(case: Case) -> list[Ref]:
 
 
 def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
-    """Yield one finding per folder of what is not here: a partial clone lacks thousands of outputs."""
+    """Yield one finding per folder of missing outputs: a partial clone lacks thousands."""
     groups: dict[tuple[str, str, bool], list[Ref]] = {}
     for ref in refs:
         groups.setdefault((ref.kind, ref.parts[0], ref.local), []).append(ref)
@@ -91,14 +92,14 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
 
 
 def _home(refs: list[Ref]) -> str:
-    """Return the folder that holds what some refs name; of one, its path."""
+    """Common folder of some outputs; of one output, its path."""
     if len(refs) == 1:
         return refs[0].path
     return os.path.commonpath([PurePosixPath(ref.path).parent for ref in refs])
 
 
 def _recorded(root: Path) -> set[Path]:
-    """Return the files that DVC has recorded, as far as their listings are here."""
+    """Files that DVC has recorded, as far as their listings are here."""
     try:
         home = dvc_store.home_of(root)
         return {home / path for path in dvc_store.paths(home)}
@@ -106,7 +107,7 @@ def _recorded(root: Path) -> set[Path]:
         return set()
 
 
-def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
+def _complete(case: Case, ref: Ref) -> Iterator[Flaw]:
     receipt = case.receipt(ref) or {}
     file = {"file": f"{ref.path}.receipt.json"}
     missing = [name for name in _LINKS if name not in receipt["recipe"]]
@@ -124,7 +125,7 @@ def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
 
 
 def _figures(case: Case) -> Iterator[Finding]:
-    """Yield the figures of tables and report that belong to nothing planned."""
+    """Yield the figures of tables and report that no plan contains."""
     known = {(name, model) for name in case.plan.benchmarks for model in _models(case, name)}
     for name, table in case.metrics.items():
         printed = set(table.select("benchmark", "model").unique().iter_rows())
@@ -143,7 +144,7 @@ def _figures(case: Case) -> Iterator[Finding]:
 
 
 def _models(case: Case, benchmark: str) -> set[str]:
-    """Return the weights of a benchmark, and the names of means over their training seeds; also what analyses name."""
+    """Models of a benchmark, names of means over their training seeds, and models that analyses name."""
     rows = case.plan.rows(case.plan.benchmarks[benchmark])
     names = {row["model"] for row in rows} | case.observed(benchmark, "model")
     return names | {name.rsplit("-s", 1)[0] for name in names}

@@ -1,48 +1,43 @@
-"""Weights are tensors and nothing else, and are those that their receipt and their training data name.
+"""Checkpoints contain tensors only, and belong to their receipt and their training data.
 
-Pass rule: the file is safetensors (anything else, a pickle for example, is not opened, since loading it could run
-code); its metadata hold the name and the fingerprint of the receipt, and the classes of the shards that were learnt
-from, in their order; every tensor is finite; nets that were trained here from different seeds have different tensors;
-the log beside it is a readable table, whose last `val_accuracy` is that of the records of the validation split, where
-these are kept, within 5 points (not of trainers that measure it by something else than the net's own predictions).
-Its digest is checked by `digests`. Weights of black boxes (`predictions`, `callable`, ONNX) hold the sha256 of the
-user's file, which `digests` checks as a pinned file. Limits: that training gives these tensors is asked by `training`
-of a drawn net, at level 4 of all.
+Pass rule: the file is safetensors. Anything else, for example a pickle, is not opened, since loading it could run code.
+The metadata have the name and the fingerprint of the receipt, and the classes of the training shards in their order.
+Every tensor is finite. Models that were trained here from different seeds have different tensors. The training log is a
+readable table. Its last `val_accuracy` is within 5 points of that of the records of the validation split, if these are
+kept and the trainer measures it by the model's own predictions. The checkpoint of a black box (`predictions`,
+`callable`, ONNX) has the sha256 of the user's file. `digests` checks the digests of checkpoints and of pinned files.
+
+Limits: `training` checks for a drawn model that training gives these tensors, level 4 for all models.
 """
 
-import ast
-import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from safetensors import SafetensorError, safe_open
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import shard_folders, table_files, weight_files
+from shiftbench.audit.evidence import checkpoint_files, shard_folders, training_logs
 from shiftbench.audit.finding import Finding, Note, some
-from shiftbench.base import registry
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.data import training_log
 from shiftbench.provenance.recipe import Artifact
 
 NUMBER, LEVEL = "A16", 1
-_LOGGED, _POINTS = "val_accuracy", 0.05
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Open each file as tensors."""
     files = tensors = unmatched = 0
     contents: dict[str, tuple[Ref, Artifact]] = {}
-    for ref, artifact, receipt in case.of("checkpoints"):
+    for ref, artifact, receipt in case.outputs("checkpoints"):
         files += 1
         file = case.root / ref.path
         try:
-            weight_files.header(file)
-            stated = weight_files.metadata(file)
+            checkpoint_files.header(file)
+            stated = checkpoint_files.metadata(file)
             yield from _metadata(case, ref, receipt, stated)
             classes = _classes(case, ref, artifact)
             unmatched += classes is None
@@ -61,10 +56,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]) -> Iterator[Finding]:
-    """Yield that a net has the tensors of one that was trained from another seed."""
+    """Yield a finding if a model has the tensors of one that was trained from another seed."""
     if not any(need.kind == "shards" for need in artifact.inputs):
         return  # it was not trained here
-    first, other = contents.setdefault(weight_files.content(case.root / ref.path), (ref, artifact))
+    first, other = contents.setdefault(checkpoint_files.content(case.root / ref.path), (ref, artifact))
     if artifact.recipe.get("seed") != other.recipe.get("seed"):
         why = f"its tensors are those of {first.name}, which was trained from another seed: one is a copy of the other"
         details = {"expected": "other tensors", "found": "equal tensors"}
@@ -78,7 +73,7 @@ def _metadata(case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, s
 
 
 def _classes(case: Case, ref: Ref, artifact: Artifact) -> list[str] | None:
-    """Return the classes of the shards that the weights learnt from; None where there are none here."""
+    """Classes of the shards that a model was trained on; None if these are not here."""
     for need in artifact.inputs:
         if need.kind == "shards" and need.parts[0] == ref.parts[0] and need in case.complete:
             manifest = shard_folders.manifest(case, need)
@@ -98,63 +93,21 @@ def _classes_agree(case: Case, ref: Ref, stated: dict[str, str], classes: list[s
 
 
 def _infinite_tensor(file: Path) -> tuple[str | None, int]:
-    """Return the name of the first tensor that is not finite, and how many there are."""
+    """Name of the first tensor that is not finite, and how many there are."""
     with safe_open(file, framework="np") as opened:
         opened.keys()  # the library looks whether offsets and shapes agree
-    tensors = list(weight_files.finite(file))
+    tensors = list(checkpoint_files.finite(file))
     return next((name for name, whole in tensors if not whole), None), len(tensors)
 
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
     file = training_log.beside(case.root / ref.path)
-    content = _read(file)
+    log = training_logs.read(file)
     place = f"{ref.path}.log.parquet"
-    if isinstance(content, str):
-        yield case.failed(ref, content, file=place)
+    if isinstance(log, str):
+        yield case.failed(ref, log, file=place)
         return
-    last, known = _last(content[0]), seen(case, ref, artifact)
-    if last is not None and known is not None and abs(last - known[0]) > _POINTS:
+    last, known = training_logs.last_accuracy(log), training_logs.recorded_accuracy(case, ref, artifact)
+    if last is not None and known is not None and abs(last - known[0]) > training_logs.POINTS:
         why = "the last accuracy in the log of the training is not that of the records of the validation split"
         yield case.failed(ref, why, file=place, expected=f"{known[0]:.4f}", found=f"{last:.4f}")
-
-
-def _read(file: Path) -> Any:
-    if not file.is_file():
-        return "the log of the training is not here"
-    return table_files.safe_read(file, "checkpoints")
-
-
-def logged(file: Path) -> float | None:
-    """Return the last `val_accuracy` of a log; None: the log cannot be read, or has none or several."""
-    content = _read(file)
-    return None if isinstance(content, str) else _last(content[0])
-
-
-def _last(log: pa.Table) -> float | None:
-    """Return the last `val_accuracy` of a log; None: it has none, or one for each of several tasks."""
-    rows = [row for row in log.to_pylist() if str(row["name"]).startswith(_LOGGED)]
-    if not rows or any(row["name"] != _LOGGED for row in rows):
-        return None
-    return float(max(rows, key=lambda row: row["step"])["value"])
-
-
-def seen(case: Case, ref: Ref, artifact: Artifact) -> tuple[float, int] | None:
-    """Return the accuracy of the records that the trainer validates on, and how many they are; None: there are none."""
-    trainer = registry.file("trainers", artifact.recipe["trainer"]["use"])
-    if any(isinstance(n, ast.keyword) and n.arg == "validate" for n in ast.walk(_parsed(trainer))):
-        return None
-    shift = artifact.recipe.get("train_on", "identity/0")
-    dataset = ref.parts[0]
-    records = Ref("records", f"{ref.name}/plain/{dataset}/val/{shift}")
-    if records not in case.complete:
-        return None
-    content = table_files.safe_read(case.root / records.path, "records")
-    if isinstance(content, str) or "correct" not in content[0].column_names:
-        return None
-    right = content[0].column("correct").drop_null().to_numpy(zero_copy_only=False)
-    return (float(right.mean()), len(right)) if len(right) else None
-
-
-@functools.cache
-def _parsed(file: Path) -> ast.AST:
-    return ast.parse(file.read_text(encoding="utf-8"))

@@ -1,10 +1,11 @@
-"""Everything comes out again in a fresh clone, with empty caches, from the source files on.
+"""A run in a fresh clone, with empty caches, makes everything again from the source files on.
 
-Pass rule: HEAD is cloned into an empty folder and run with the same params; a home, caches and outputs are not there.
-What is made of each output has the digests of the receipts here. Weights that are trained on another CPU or by other
-libraries, and what is made from them, may differ: statistical, with the reason. A source file that nobody serves leaves
-incomplete what is made from it; files of the user's own are linked, where they are. Limits: it takes as long as the
-run; it is the same machine.
+Pass rule: HEAD is cloned into an empty folder and run with the same params, without the user's home, caches and
+outputs. The files of each output have the digests of the receipts here. Checkpoints that are trained on another CPU or
+with other libraries, and outputs that are made from them, may differ: statistical, with the reason. A source file that
+no provider serves leaves its outputs incomplete. The user's own files are linked.
+
+Limits: it takes as long as the run, and it is the same machine.
 """
 
 import contextlib
@@ -45,7 +46,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _clone(home: Path) -> str:
-    """Clone the repository of this folder; return what went wrong."""
+    """Clone the repository of this folder; gives the error, empty if there is none."""
     try:
         done = subprocess.run(
             ["git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(home)],
@@ -61,7 +62,7 @@ def _clone(home: Path) -> str:
 
 
 def _scale(case: Case) -> str | None:
-    """Return the overlay that gives the audited params; None: params.yaml alone."""
+    """Configuration that gives the audited params; None: params.yaml alone."""
     asked = case.plan.params.system
     if asked:
         return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
@@ -74,7 +75,7 @@ def _scale(case: Case) -> str | None:
 
 
 def _link_own(case: Case, home: Path) -> None:
-    """Link what is the user's own and in no repository."""
+    """Link the user's own files, which are in no repository."""
     own = [file for one in unavailable.yours(case.plan) for file in one.files]
     own += [Path(folder).expanduser() for folder in case.plan.params.fetch.folders]
     for path in own:
@@ -133,7 +134,7 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
 
 
 def _difference(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
-    """Return the finding about an output that came out otherwise."""
+    """Finding about an output that has other bytes in the clone."""
     names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     then = (case.run_file(ref) or {}).get("environment")
     reasons = environments.reasons(then, environment.describe())

@@ -1,9 +1,10 @@
-"""Every digest that went in is the one that its producer recorded, and every receipt agrees with itself.
+"""Every consumed digest is the one that its producer recorded, and every receipt agrees with itself.
 
-Pass rule: the fingerprint of a receipt is the sha256 of its recipe; the recipe is of this output; `consumed` holds
-exactly the inputs that the recipe names upstream, each with the digest and the fingerprint that the input's own receipt
-states. A receipt holds no field beside those that stages write, in which anything could stand. An input that is not
-here leaves the check incomplete. No bytes of outputs are read.
+Pass rule: the fingerprint of a receipt is the sha256 of its recipe, and the recipe is of this output. `consumed` has
+exactly the inputs that the recipe names upstream, each with the digest and the fingerprint of the input's own receipt.
+A receipt has only fields that stages write. A missing input leaves the check incomplete.
+
+Limits: no bytes of outputs are read.
 """
 
 from collections.abc import Iterator
@@ -18,13 +19,13 @@ from shiftbench.provenance.recipe import Artifact
 NUMBER, LEVEL = "A3", 0
 _FIELDS = {"fingerprint", "recipe", "made", "rows", "consumed", "facts"}
 _FACTS = {"records": {"pixels"}, "features": {"pixels"}, "searches": {"effect"}}
-"""What receipts state of an output beside its digests, by its kind."""
+"""Facts that receipts state in addition to digests, by kind of output."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare each receipt with itself and with those of its inputs."""
     links = 0
-    for ref, artifact, receipt in case.of():
+    for ref, artifact, receipt in case.outputs():
         yield from _receipt(case, ref, receipt)
         yield from _inputs(case, ref, artifact, receipt)
         links += len(receipt["consumed"])

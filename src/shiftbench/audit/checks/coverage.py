@@ -1,12 +1,13 @@
-"""Each set has exactly the samples, classes and artifacts that are planned: none twice, none missing, none besides.
+"""Each output has exactly the planned samples, classes and rows.
 
-Pass rule: the manifest of shards is of the dataset, split, shift and severity of its path, its classes are the
-dataset's in their order, and its count is that of the index and at most the subset that params ask for, with those
-that were skipped; keys are unique; shifted shards have the keys of their clean partner; records, features and scores
-have the keys of the shards that they are about; weights name the classes of what they learnt from. Each table has a
-row for every planned weights, method, position and sample or detection metric, and no row of anything else. Indexes
-and key columns are read, no sample: whether an image is the right one is asked at deeper levels, and whether a
-dataset that is smaller than the subset lost a sample, by `rebuild`.
+Pass rule: the manifest of shards has the dataset, split, shift and severity of its path. Its classes are those of the
+dataset, in their order. Its count is that of the index, and with the skipped samples at most the subset of params. Keys
+are unique. Shifted shards have the keys of their clean partner. Records, features and scores have the keys of their
+shards. Checkpoints name the classes of their training data. Each table has a row for every planned model, method,
+condition and sample or detection metric, and no other row.
+
+Limits: indexes and key columns are read, no samples; deeper levels check these. Only `rebuild` can tell whether a
+dataset that is smaller than the subset lost a sample.
 """
 
 import json
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import planned_rows, shard_folders, weight_files
+from shiftbench.audit.evidence import checkpoint_files, planned_rows, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
@@ -30,10 +31,10 @@ _CURE = "make it again, or pull it"
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare what is there with what is planned."""
+    """Compare the outputs with the plan."""
     seen = dict.fromkeys(("shards", "records", "features", "scores", "checkpoints", "tables"), 0)
     of = {"shards": _shards, "checkpoints": _weights, "tables": _table}
-    for ref, _, receipt in case.of(*seen):
+    for ref, _, receipt in case.outputs(*seen):
         seen[ref.kind] += 1
         try:
             yield from of.get(ref.kind, _samples)(case, ref, receipt["recipe"])
@@ -48,7 +49,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
-    about = shard_folders.stated(case, ref)
+    about = shard_folders.raw_manifest(case, ref)
     dataset, split, shift, _ = planned = ShardsName.of(ref)
     for name, value in planned._asdict().items():
         yield from case.expect(ref, f"the manifest is of another {name}", value, about.get(name))
@@ -64,16 +65,16 @@ def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _classes(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
-    """Compare classes with the dataset's, where its file or its options alone name them, else with its clean shards."""
+    """Compare classes with those that the dataset's file declares, else with those of its clean shards."""
     declared = _declared_classes(case, ref.parts[0])
     clean = case.plan.want(refs.shards(ref.parts[0], ref.parts[1]))
     if declared is None and clean in case.complete:
-        declared = shard_folders.stated(case, clean).get("classes")
+        declared = shard_folders.raw_manifest(case, clean).get("classes")
     yield from _same_classes(case, ref, about.get("classes"), declared, "the dataset's")
 
 
 def _declared_classes(case: Case, dataset: str) -> list[str] | None:
-    """Return the classes that a dataset's file names; None: it is no dataset, or its data name them (`classes`)."""
+    """Classes that a dataset's file declares; None: it is no dataset, or its data give the classes (`classes`)."""
     try:
         module = registry.find("datasets", case.plan.params.use("datasets", dataset))
     except ParamsError:
@@ -101,7 +102,7 @@ def _partner(case: Case, ref: Ref, keys: pa.Array, clean: Ref) -> Iterator[Findi
 
 
 def _count(case: Case, ref: Ref, about: dict[str, Any], own: pa.Array) -> Iterator[Finding]:
-    again = shard_folders.repeated(own)
+    again = shard_folders.repeated_value(own)
     if again is not None:
         yield case.failed(ref, "two samples have one key", sample=again, file=_index_of(ref))
     in_tars = sum(tar["samples"] for tar in about["tars"].values())
@@ -116,9 +117,9 @@ def _index_of(ref: Ref) -> str:
 
 
 def _fewer(case: Case) -> Iterator[Note]:
-    """Note the datasets that have fewer samples than the subset: whether all of them, only a rebuild can tell."""
-    for ref, _, receipt in case.of("shards"):
-        limit, about = receipt["recipe"].get("subset"), shard_folders.stated(case, ref)
+    """Note the datasets with fewer samples than the subset; only a rebuild can tell whether they are complete."""
+    for ref, _, receipt in case.outputs("shards"):
+        limit, about = receipt["recipe"].get("subset"), shard_folders.raw_manifest(case, ref)
         skipped = len(about.get("skipped", ()))
         kept = about.get("samples", 0) + skipped
         if isinstance(limit, int) and kept < limit:
@@ -145,7 +146,7 @@ def _samples(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]
 
 
 def _expected_keys(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Array | None]:
-    """Return what an output is about, and the keys there; None where that is not here."""
+    """Name of the samples that an output is about, and their keys; None if these are not here."""
     if ref.kind == "scores":
         of = refs.records_of(ref)
         return f"the records {of.name}", shard_folders.keys_of(case.root / of.path) if of in case.complete else None
@@ -164,10 +165,10 @@ def _same_keys(case: Case, ref: Ref, keys: pa.Array, expected: pa.Array, name: s
     """Compare keys, first in order, which is quick, then as sets."""
     if keys.equals(expected):
         return
-    again = shard_folders.repeated(keys)
+    again = shard_folders.repeated_value(keys)
     if again is not None:
         yield case.failed(ref, "two rows have one key", sample=again)
-    missing, extra = shard_folders.missing(expected, keys), shard_folders.missing(keys, expected)
+    missing, extra = shard_folders.difference(expected, keys), shard_folders.difference(keys, expected)
     for differing, what in ((missing, "lacks samples of"), (extra, "has samples that are not in")):
         if len(differing):
             why = f"it {what} {name}; {_CURE}"
@@ -179,15 +180,15 @@ def _same_keys(case: Case, ref: Ref, keys: pa.Array, expected: pa.Array, name: s
 
 
 def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
-    """Compare the classes that weights name with those of what they learnt from, order included."""
-    stated = json.loads(weight_files.metadata(case.root / ref.path)["classes"])
+    """Compare the classes in a checkpoint with those of its training data, including their order."""
+    stated = json.loads(checkpoint_files.metadata(case.root / ref.path)["classes"])
     dataset = ref.parts[0]
     inputs = case.plan.artifacts[ref].inputs
     learnt = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
     here = next((need for need in learnt if need in case.complete), None)
     expected = _declared_classes(case, dataset)
     if here is not None:
-        expected = shard_folders.stated(case, here).get("classes")
+        expected = shard_folders.raw_manifest(case, here).get("classes")
     yield from _same_classes(case, ref, stated, expected, f"those of {dataset}")
 
 

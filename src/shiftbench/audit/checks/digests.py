@@ -1,10 +1,11 @@
-"""Every file has the sha256 that the evidence states: shards, records, weights, tables, report, sources, pins, cache.
+"""Every file has the sha256 that the evidence states: outputs, source files, pinned files, DVC's cache.
 
-Pass rule: each file that a receipt names, each tar and index that a manifest names, each source file that its manifest
-and its declaration in sources/ name, and each pinned file has the recorded sha256; each object of the DVC cache that
-dvc.lock names has the md5 that is its name, and is the file that the receipt states. A damaged tar is followed to the
-sample. All bytes are read, each once; time stamps, sizes and DVC's state are not believed. Limits: that digests and
-bytes agree does not say that the bytes came from the recipe; levels 2 and 3 ask that. Remotes are not read here.
+Pass rule: these files have the recorded sha256: each file of a receipt, each tar and index of a manifest, each source
+file of its manifest and of its declaration in sources/, and each pinned file. Each object of the DVC cache that
+dvc.lock names has the md5 of its name, and is the file that the receipt states. A finding names the damaged samples of
+a tar. All bytes are read, each once. Time stamps, sizes and DVC's state are not used.
+
+Limits: equal digests do not prove that the recipe gives these bytes; levels 2 and 3 check that. Remotes are not read.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ _UNVERSIONED = ("features", "sources")  # a cache, and what others keep: absent 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A file, the sha256 that it should have, and who says so."""
+    """A file, the sha256 that is stated for it, and the source of that statement."""
 
     ref: Ref
     file: Path
@@ -56,13 +57,13 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _receipts(case: Case) -> Iterator[Stated]:
-    for ref, _, receipt in case.of():
+    for ref, _, receipt in case.outputs():
         for name, digest in receipt["made"].items():
             yield Stated(ref, case.folder(ref) / name, digest, "its receipt")
 
 
 def _manifests(case: Case) -> Iterator[Stated]:
-    for ref, _, _ in case.of("shards"):
+    for ref, _, _ in case.outputs("shards"):
         folder, manifest = case.folder(ref), shard_folders.manifest(case, ref)
         if manifest is None:
             continue  # its receipt has its digest
@@ -72,10 +73,10 @@ def _manifests(case: Case) -> Iterator[Stated]:
 
 
 def _source_files(case: Case) -> Iterator[Stated]:
-    for ref, _, _ in case.of("sources"):
+    for ref, _, _ in case.outputs("sources"):
         folder = case.folder(ref)
         # A damaged manifest states no files: its receipt has its digest.
-        files = shard_folders.stated(case, ref).get("files") or {}
+        files = shard_folders.raw_manifest(case, ref).get("files") or {}
         for name, facts in files.items():
             yield Stated(ref, folder / name, facts["sha256"], "the manifest")
 
@@ -116,7 +117,7 @@ def _other_bytes(case: Case, one: Stated, actual: str) -> Iterator[Finding]:
 
 
 def _damaged(ref: Ref, tar: Path, case: Case) -> list[str]:
-    """Return the keys of samples whose bytes are not those of the index."""
+    """Keys of samples whose bytes are not those of the index."""
     entries = shard_folders.entries(case, ref) or []  # a damaged index is a finding of its own
     return [
         entry.key
@@ -134,7 +135,7 @@ def _name(case: Case, file: Path) -> str:
 
 def _undeclared(case: Case) -> Iterator[Finding]:
     """Compare source files with what sources/NAME.yaml declares, whatever their manifest says."""
-    for ref, _, _ in case.of("sources"):
+    for ref, _, _ in case.outputs("sources"):
         source, folder = source_files.load_source(ref.name), case.folder(ref)
         names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))]
         digests = {
@@ -157,7 +158,7 @@ def _undeclared(case: Case) -> Iterator[Finding]:
 
 
 def _pinned(case: Case) -> Iterator[Finding | Note]:
-    """Compare a user's own files with sources.lock; unlike a run, believe no time stamp."""
+    """Compare the user's own files with sources.lock; unlike a run, without trusting time stamps."""
     lock: dict[str, Any] = json.loads(pins.LOCK.read_bytes()) if pins.LOCK.is_file() else {}
     pinned = {
         place: ref
@@ -185,7 +186,7 @@ def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator
 
 
 def _objects(case: Case) -> dict[Path, str | None]:
-    """Return the objects that dvc.lock names and that are in the cache here: the path of each one's file, if any."""
+    """Objects of dvc.lock that are in the cache here, each with the path of its file, if it has one."""
     try:
         home = dvc_store.home_of(case.root)
         outputs, cache = dvc_store.outputs(home), dvc_store.cache_of(home)
@@ -206,7 +207,7 @@ def _objects(case: Case) -> dict[Path, str | None]:
 
 
 def _below(root: Path, file: Path) -> str | None:
-    """Return a path relative to the output root; None: another root's, such as the default benchmark's."""
+    """Path relative to the output root; None: it belongs to another root, such as the default benchmark's."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
@@ -220,7 +221,7 @@ def _members(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
 def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | Note]:
     stated = {
         f"{Path(ref.path).parent.as_posix()}/{name}": (ref, digest)
-        for ref, _, receipt in case.of()
+        for ref, _, receipt in case.outputs()
         for name, digest in receipt["made"].items()
     }
     for file, path in objects.items():
@@ -245,7 +246,7 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
 
 
 def _absent(case: Case) -> Iterator[Finding]:
-    """Tell once per kind of what is planned and was not read."""
+    """Yield one finding per kind of planned outputs that are not here."""
     missing: dict[tuple[str, bool], list[Ref]] = {}
     for ref in case.plan.artifacts:
         if case.state(ref) == "absent" and ref.kind not in _UNVERSIONED:

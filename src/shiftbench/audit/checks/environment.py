@@ -1,11 +1,12 @@
-"""Each result tells in which environment it was made, and its libraries are those of the lock.
+"""Each result states its environment, and its libraries have the versions of the lock.
 
-Pass rule: each run file holds the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages,
-the lock's digest), commit, dirty files, when it was finished, seconds and determinism; those of records and features
-also device, batch size and sensitivity; whatever ran on a GPU, also the GPU, its driver, CUDA and cuDNN. The kernels
-that torch and BLAS have chosen are ones that the stated CPU features can run. Every package that the lock names had the
-locked version. torch and torchvision are ranges in pyproject.toml and are not compared. Another lock with the same
-versions, and results of several environments, are noted: `rebuild` and `reevaluation` tell whether that changes bytes.
+Pass rule: each run file has the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages, the
+lock's digest), the commit, changed files, the time of its end, seconds and determinism. Run files of records and
+features also have device, batch size and sensitivity. Run files of a GPU also have the GPU, its driver, CUDA and cuDNN.
+The stated CPU features can run the kernels that torch and BLAS chose. Every package of the lock had the locked version.
+
+Limits: torch and torchvision are ranges in pyproject.toml and are not compared. Two facts are notes: another lock with
+the same versions, and results of several environments. `rebuild` and `reevaluation` tell whether these change bytes.
 """
 
 import datetime
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import environment
@@ -38,7 +39,7 @@ Run = dict[str, Any]
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Look at each run file: is it complete, and are its packages those of the lock?"""
+    """Check that each run file is complete and that its packages are those of the lock."""
     locked = dict(bill_of_materials.pins(environment.LOCK).keys())
     runs = {ref: run for ref in case.complete if (run := case.run_file(ref))}  # `chain` tells of others
     wrong = [one for ref, run in runs.items() for one in (*_complete(ref, run), *_versions(ref, run, locked))]
@@ -50,12 +51,12 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _environment_of(run: Run) -> Run:
-    """Return the environment of a run file; empty where there is none."""
+    """Environment of a run file; empty where there is none."""
     stated = run.get("environment")
     return stated if isinstance(stated, dict) else {}
 
 
-def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
+def _complete(ref: Ref, run: Run) -> Iterator[Flaw]:
     missing = [key for key in _RUN if key not in run]
     missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _environment_of(run)]
     if ref.kind in ("records", "features"):
@@ -94,7 +95,7 @@ def _is_date(text: object) -> bool:
         return False
 
 
-def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
+def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Flaw]:
     for name, version in (_environment_of(run).get("packages") or {}).items():
         locked_version = locked.get(bill_of_materials.normal_name(name))
         if locked_version not in (None, version):
@@ -114,7 +115,7 @@ def _locks(runs: Collection[Run]) -> Iterator[Note]:
 
 
 def _startup(runs: Collection[Run]) -> Iterator[Note]:
-    """Note what Python loaded before the program, where run files state it; where not, that it is unknown."""
+    """Note what Python loaded before the program, or that a run file does not state it."""
     startups = [facts["startup"] for run in runs if "startup" in (facts := _environment_of(run))]
     unknown = len(runs) - len(startups)
     if unknown:
@@ -130,7 +131,7 @@ def _startup(runs: Collection[Run]) -> Iterator[Note]:
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:
-    """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
+    """Note the environments of results, if there are several; the number of cores may differ."""
     kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
     places = Counter(json.dumps([_environment_of(run).get(key) for key in kept], sort_keys=True) for run in runs)
     values = [json.loads(text) for text in places]

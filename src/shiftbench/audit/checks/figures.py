@@ -1,12 +1,14 @@
-"""Every printed figure is what the tables give: the page and the files beside it are made again and compared.
+"""Every printed figure follows from the tables: the report is made again and compared.
 
-Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and what is in metrics/ again from
-the tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs
-is named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
-differs. Tables hold all digits, so that nothing is ranked by what was rounded. Where the checkout holds published/,
-docs/leaderboard.html and the systems' pages are what it gives, each published verdict is what the published replicates
-give, and intervals of README.md and docs/results.md that no published row has are named. Limits: other pages, numbers
-without an interval and exchanged ones are not compared; that tables follow from rows is asked by `aggregates`.
+Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and metrics/ again from the tables,
+with the recipe of the receipt. Each file has the same bytes. A finding names each figure that differs: by its place in
+JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding. If the
+checkout has published/, three more things are compared. docs/leaderboard.html and the pages of systems follow from it.
+Each published verdict follows from the published replicates. Intervals of README.md and docs/results.md that no
+published row has are noted.
+
+Limits: other pages, numbers without an interval and exchanged numbers are not compared; `aggregates` checks that tables
+follow from rows.
 """
 
 import csv
@@ -41,30 +43,30 @@ Figure = tuple[str, str, str]
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Make each report again."""
-    outputs = [one for one in case.of("report") if one[0].name == "index"]  # others show samples
+    outputs = [one for one in case.outputs("report") if one[0].name == "index"]  # others show samples
     for ref, _, receipt in outputs:
-        missing = [need for need in rerun.missing(case, ref) if not need.local]
+        missing = [need for need in rerun.missing_inputs(case, ref) if not need.local]
         if missing:
             why = f"the report was not made again: {len(missing)} of its inputs are not here"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         run = rerun.Rerun(case, ref)
         report.run(run, [run.artifact])
-        findings, other = run.compared(case, receipt["made"])
+        findings, other = run.compare(case, receipt["made"])
         yield from findings
         for here, made in other:
             yield from _differing(case, run.artifact, here, made)
         yield Note(f"{len(run.made)} files made again from {len(run.artifact.inputs)} tables, proofs and previews")
     if not outputs:
         yield Note("no report is here, so there is nothing to make again")
-    if case.pages and Path("published").is_dir() and not case.unlike:
+    if case.pages and Path("published").is_dir() and not case.differing_modules:
         yield from _documents(case.pages(Path()))
         yield from _written_by_hand()
         yield from _verdicts()
 
 
 def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
-    """Compare the pages of this repository that follow from published tables with what these give."""
+    """Compare the generated pages of this repository with those that the published tables give."""
     here = {name: Path(name).read_text() for name in pages if Path(name).is_file()}
     for name in [name for name in here if here[name] != pages[name]]:
         lines = (text.splitlines() for text in (pages[name], here[name]))
@@ -96,8 +98,8 @@ def _verdicts() -> Iterator[Finding | Note]:
         return
     why = "the published verdict is not what the published replicates give"
     for one in verdicts:
-        if one.stated != one.given:
-            sides = {"expected": _judgement_text(one.given), "found": _judgement_text(one.stated)}
+        if one.stated != one.judged:
+            sides = {"expected": _judgement_text(one.judged), "found": _judgement_text(one.stated)}
             yield Finding("failed", one.file.as_posix(), why, sample=one.claim, **sides)  # type: ignore[arg-type]
     yield Note(f"{len(verdicts)} published verdicts judged again from their replicates")
 
@@ -107,7 +109,7 @@ def _judgement_text(judgement: tuple[object, ...]) -> str:
 
 
 def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:
-    why = "a printed figure is not what the tables give" + rerun.by_other_code(artifact)
+    why = "a printed figure is not what the tables give" + rerun.code_change_note(artifact)
     place = here.relative_to(case.root).as_posix()
     try:
         differences = list(figures(here, made))
@@ -119,9 +121,9 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
     if len(differences) > _FIGURES:
         yield Finding("failed", place, f"{len(differences) - _FIGURES} more figures are not what the tables give")
     if not differences:
-        verdict: Verdict = "incomplete" if case.unlike else "failed"
+        verdict: Verdict = "incomplete" if case.differing_modules else "failed"
         why = "its figures are those of the tables, but they are written in other bytes"
-        cure = "the version of the checkout writes pages" if case.unlike else "`make run` writes it"
+        cure = "the version of the checkout writes pages" if case.differing_modules else "`make run` writes it"
         found = f"byte {_first(here, made)} differs first"
         yield Finding(verdict, place, f"{why}; {cure} again", found=found)
 
@@ -136,8 +138,8 @@ def figures(here: Path, made: Path) -> Iterator[Figure]:
     """Yield each figure in which two files differ.
 
     Args:
-        here: as it was printed.
-        made: as it was made again, of the same name.
+        here: the printed file.
+        made: the file that was made again, with the same name.
 
     Raises:
         ValueError: `here` is no JSON.
@@ -172,7 +174,7 @@ def _fields(here: Path, made: Path) -> Iterator[Figure]:
 
 
 def _text(page: str, remade: str) -> Iterator[Figure]:
-    """Yield numbers that differ, each with the words before it; else the first text that differs."""
+    """Yield numbers that differ, each with the words before it; if the texts differ, the first difference."""
     page, remade = _MACHINERY.sub("", page), _MACHINERY.sub("", remade)
     if page == remade:
         yield "its scripts, its styles or what it may load", "those of this version", "others"
@@ -193,13 +195,13 @@ def _text(page: str, remade: str) -> Iterator[Figure]:
 
 
 def _first_difference(one: str, two: str) -> tuple[str, str]:
-    """Return two texts from where they differ, shortened."""
+    """Two texts from where they differ, shortened."""
     pairs = enumerate(zip(one, two, strict=False))
     at = next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
     return one[at : at + _WORDS], two[at : at + _WORDS]
 
 
 def _words_before(parts: list[str], at: int) -> str:
-    """Return the words before part `at`, without tags."""
+    """Words before part `at`, without tags."""
     text = " ".join(parts[max(0, at - 8) : at])
     return " ".join(_TAGS.sub(" ", text).split())[-_WORDS:]

@@ -1,9 +1,9 @@
-"""Each dataset states its licence, and what may not be passed on lies where nothing is pushed from.
+"""Each dataset states its licence, and data that may not be shared are not pushed.
 
-Pass rule: the licence in each manifest of source files and shards is not empty, and is the one that the source's file
-or the dataset's plugin states; each source names its providers or a homepage, its digests, and whether it may be passed
-on. Shards that may not be passed on lie below data/local, which is below no output of DVC and not in git, and no
-manifest below data/shards forbids it. Source files are in data/sources, which is never pushed.
+Pass rule: the licence in each manifest of source files and shards is not empty, and is that of the source's file or of
+the dataset's plugin. Each source names its providers or a homepage, its digests, and whether it may be shared. Shards
+that may not be shared are in data/local, which is in no output of DVC and not in git. No manifest in data/shards
+forbids sharing. Source files are in data/sources, which is never pushed.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ _PRIVATE = ("data/local", "data/sources")
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare manifests with plugins and sources, then look at what is stored for others."""
+    """Compare manifests with plugins and sources, then check DVC's outputs and git."""
     seen = dict.fromkeys(("sources", "shards"), 0)
-    for ref, _, _ in case.of("sources"):
+    for ref, _, _ in case.outputs("sources"):
         seen["sources"] += 1
-        yield from _source(case, ref, shard_folders.stated(case, ref))
-    for ref, _, _ in case.of("shards"):
+        yield from _source(case, ref, shard_folders.raw_manifest(case, ref))
+    for ref, _, _ in case.outputs("shards"):
         seen["shards"] += 1
-        yield from _shards(case, ref, shard_folders.stated(case, ref))
+        yield from _shards(case, ref, shard_folders.raw_manifest(case, ref))
     yield from _strays(case)
     yield from _stored(case)
     yield Note(f"the licences of {seen['sources']} source files and {seen['shards']} folders of shards")
@@ -84,16 +84,16 @@ def _licence(case: Case, ref: Ref, about: dict[str, Any], stated: str, source: s
 
 
 def _strays(case: Case) -> Iterator[Finding]:
-    """Yield shards that forbid to be passed on and lie where DVC pushes from, planned or not."""
+    """Yield shards that may not be shared and are in a folder that DVC pushes, planned or not."""
     for manifest in sorted((case.root / "data/shards").glob("*/*/*/*/manifest.json")):
         ref = Ref("shards", manifest.parent.relative_to(case.root / "data/shards").as_posix())
-        if shard_folders.stated(case, ref).get("redistribute") is False:
+        if shard_folders.raw_manifest(case, ref).get("redistribute") is False:
             why = "its licence forbids to pass it on, and it lies where it is pushed from; it belongs into data/local"
             yield case.failed(ref.path, why, expected=f"data/local/{ref.name}", found=f"data/shards/{ref.name}")
 
 
 def _stored(case: Case) -> Iterator[Finding]:
-    """Yield outputs of DVC, and files of git, that hold what may not be passed on."""
+    """Yield outputs of DVC and files of git that may not be shared."""
     for file in (Path("dvc.yaml"), Path("dvc.lock")):
         for out in _outs(file):
             for home in _PRIVATE:
@@ -109,7 +109,7 @@ def _stored(case: Case) -> Iterator[Finding]:
 
 
 def _outs(file: Path) -> list[str]:
-    """Return the outputs that a DVC file names, relative to it."""
+    """Outputs that a DVC file names, relative to it."""
     try:
         content = yaml.safe_load(file.read_text()) if file.is_file() else {}
     except yaml.YAMLError:

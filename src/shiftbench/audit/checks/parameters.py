@@ -1,15 +1,16 @@
-"""Every parameter behind a result is known: to the schema of params.yaml, or to the plugin that is given it.
+"""Every parameter of a result is defined by the schema of params.yaml or by its plugin.
 
-Pass rule: params.yaml and its overlay are read strictly (an unknown key fails before any check is run); each option in
-the recipe of each receipt is one of its plugin's `PARAMS`; each severity lies within the shift's `RANGE`. Whether the
-values are those of today's params is asked by `reruns`.
+Pass rule: params.yaml and its configuration are read strictly: an unknown key fails before any check runs. Each option
+in the recipe of each receipt is in the `PARAMS` of its plugin. Each severity is in the `RANGE` of its shift.
+
+Limits: `reruns` compares the values with those of today's params.
 """
 
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, near
@@ -29,8 +30,8 @@ _PLUGIN_TYPES = {
 def check(case: Case) -> Iterator[Finding | Note]:
     """Look up each option of each recipe in its plugin."""
     options = 0
-    wrong: list[Wrong] = []
-    for ref, _, receipt in case.of():
+    wrong: list[Flaw] = []
+    for ref, _, receipt in case.outputs():
         content = receipt["recipe"]
         file = {"file": f"{ref.path}.receipt.json"}
         for plugin_type, used in _used(content):
@@ -42,7 +43,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _used(content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the plugins that a recipe holds, each with its plugin type."""
+    """Plugins that a recipe holds, each with its plugin type."""
     plugins = [(kind, content[key]) for key, kind in _PLUGIN_TYPES.items() if isinstance(content.get(key), dict)]
     metrics = content.get("metrics") if "benchmark" in content else None
     return plugins + [("metrics", used) for used in (metrics or {}).values()]

@@ -1,10 +1,11 @@
-"""Samples decode to the recorded pixels, whatever an image library does to the bytes of files.
+"""Samples decode to the recorded pixels, whichever image library encoded the files.
 
-Pass rule: the chain of the index's pixel digests is the manifest's `pixels`, which the receipts of all records that
-were made from these shards state, too; drawn samples of each folder, and all samples of a file with other bytes, decode
-to the pixel digests of the index. Right pixels in other bytes mean another encoder, not other data. Limits: samples
-that were neither drawn nor in a damaged file are not decoded here; records whose shift was applied while they read
-state the digest of pixels that are stored nowhere, which level 2 asks.
+Pass rule: the chain of the index's pixel digests is `pixels` in the manifest, and in the receipts of all records of
+these shards. Drawn samples of each folder, and all samples of a file with other bytes, decode to the pixel digests of
+the index. Correct pixels in other bytes mean another encoder, not other data.
+
+Limits: samples that were neither drawn nor in a damaged file are not decoded here. Records whose shift was applied
+while reading state the digest of pixels that are not stored; level 2 checks these.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Compare chains, then decode."""
     decoded = folders = 0
     chains: dict[str, str] = {}
-    for ref, _, _ in case.of("shards"):
+    for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
         if manifest is None or entries is None:
             continue  # a finding of `archives`
@@ -52,7 +53,7 @@ def _chain(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
 
 
 def _drawn(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
-    """Return the drawn samples, and all those of files whose bytes are not the recorded ones."""
+    """Drawn samples, and all samples of files with other bytes than the recorded ones."""
     at = set(case.draw(f"pixels/{ref.path}", len(entries), case.count))
     damaged = {file for of, file, _ in case.mismatches if of == ref}
     folder = case.folder(ref).relative_to(case.root).as_posix()
@@ -79,7 +80,7 @@ def _decoded(case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry])
 
 
 def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:
-    """Return the pixel digest of packed bytes, or why there is none."""
+    """Pixel digest of packed bytes, or why there is none."""
     try:
         parts = [(part.extension(key), part.data) for part in members(data)]
         values = {fields[name]: codecs.decode(name, body) for name, body in parts}
@@ -89,9 +90,9 @@ def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:
 
 
 def _evaluated(case: Case, chains: dict[str, str]) -> Iterator[Finding | Note]:
-    """Compare what records say of the pixels that were evaluated with the shards'."""
+    """Compare the pixel digests in receipts of records with those of the shards."""
     compared = reading = 0
-    for ref, _, receipt in case.of("records", "features"):
+    for ref, _, receipt in case.outputs("records", "features"):
         name = receipt["recipe"].get("data")
         stated = (receipt.get("facts") or {}).get("pixels")
         if "shift" in receipt["recipe"]:

@@ -1,11 +1,13 @@
-"""How far outputs move with the batch size and with the device is recorded, and comes out again.
+"""The recorded effect of batch size and device on outputs is measured again.
 
-Pass rule: each (weights, method) whose method sees one sample at a time has recorded the largest difference of a
-logit and the share of predictions that flip between batches of one and of the run's size. The same samples are
-predicted again; failed, where nothing is recorded, where in the same environment anything else comes out, or where in
-another one either difference is more than ten times the other and more than 0.001. Where there is a second device, the
-difference to it is told. Limits: 16 samples, as many as a run takes; a GPU gives other last digits each time, so there
-the rule is that of another environment.
+Pass rule: covers each (model, method) whose method sees one sample at a time. Recorded are the largest difference of a
+logit and the share of predictions that flip, between batches of one sample and of the run's size. The same samples are
+predicted again. The check fails if nothing is recorded, or if the values differ in the same environment. In another
+environment, it fails if one difference is more than ten times the other and more than 0.001. The difference to a second
+device is noted, if there is one.
+
+Limits: 16 samples, as in a run. A GPU gives other last digits each time, so that the rule of another environment
+applies there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,16 +15,16 @@ from typing import Any
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated, reasons
+from shiftbench.audit.reproduce.evaluated_batches import Group, evaluate_again, reasons
 
 NUMBER, LEVEL = "A21", 3
 FACTOR, FLOOR = 10, 1e-3
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare recorded sensitivity with what comes out again."""
-    done = evaluated(case)
-    groups = done.unbroken
+    """Compare the recorded sensitivity with a new measurement."""
+    done = evaluate_again(case)
+    groups = done.complete
     for group in groups:
         if group.sees != "sample":
             yield Note(f"{group.job.name}: its method looks beyond the sample; nothing is recorded")
@@ -53,7 +55,7 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
 
 
 def _differs(case: Case, group: Group, here: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
-    """Tell whether what is measured is not what is recorded; elsewhere, one of 16 may lie on the edge and flip."""
+    """Whether a measurement differs from the recorded one; in another environment, one of 16 samples may flip."""
     same_samples = group.first.ref.name == group.job.artifacts[0].ref.name
     if same_samples and str(group.answer.get("device")) == "cpu" and not reasons(case, group):
         return any(here[name] != then.get(name) for name in ("largest", "flip_rate"))

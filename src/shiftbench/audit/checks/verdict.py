@@ -1,8 +1,7 @@
-"""Every check came to a verdict, and the auditor's own environment is part of the audit.
+"""Every check came to a verdict, and the audit names its own environment.
 
-Pass rule: each check that was asked for is there once, with findings or a note of what it looked at, and a verdict
-that is the worst of its findings. What is installed here in another version than the lock says is noted, since a
-difference of bytes may come from it.
+Pass rule: each requested check has one result, with findings or a note of what was checked, and a verdict that is the
+worst of its findings. Installed versions that differ from the lock are noted, since they may change bytes.
 """
 
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ NUMBER, LEVEL = "A30", 0
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Look back at what the other checks did."""
+    """Check the results of the other checks."""
     for result in case.results:
         yield from _sound(case, result)
     done = [result for result in case.results if result.verdict != "not run"]

@@ -1,4 +1,4 @@
-"""Causes: why an output has other bytes in one run than in another, from the receipts upstream of it."""
+"""Causes of an output's other bytes in two runs, from the receipts upstream of it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from shiftbench.provenance import code_digest, recipe
 
 Kind = Literal["params", "code", "data", "checkpoints", "environment", "missing", "unexplained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""What a cause can be; the first five explain, `missing` cannot be told from what is here."""
+"""Kinds of causes; the first five explain a difference, `missing` means that evidence is missing."""
 _STAGES = (
     "sources shards previews checkpoints records features overlaps searches scores analyses tables claims samples "
     "report"
@@ -21,9 +21,9 @@ _BY_KIND: dict[str, Kind] = {"sources": "data", "shards": "data", "checkpoints":
 _DERIVED = ("tables", "claims", "report")
 _ELSEWHERE = ("system", "cores", "startup")  # no library chooses its code by them, or it excuses nothing
 _NOTED = ("device", "batch_size", "determinism")
-ANEW = "other bytes from the same recipe and the same inputs"
-"""Of data and weights that were made twice; why is another cause of the same path, if any is known."""
-MORE = "the recipe and all inputs are equal, and it moved by more than rounding: no environment does that"
+OTHER_BYTES = "other bytes from the same recipe and the same inputs"
+"""For data and checkpoints that were made twice; another cause of the same path gives the reason, if it is known."""
+BEYOND_ROUNDING = "the recipe and all inputs are equal, and it moved by more than rounding: no environment does that"
 ROUNDING = 1e-9
 """Difference of a number that the order of additions, which kernels choose, can make."""
 _WHOLE = {"fingerprint", "recipe", "made", "consumed"}
@@ -49,25 +49,25 @@ class Cause:
 
     @property
     def order(self) -> tuple[int, int]:
-        """How far upstream it is, then the kind."""
+        """Sorts by distance upstream, then by kind."""
         return _STAGES.index(kind_of(self.path)), KINDS.index(self.kind)
 
 
 @dataclass
 class Side:
-    """One of two runs: an output root, known by what lies there and by nothing else."""
+    """One of two runs: an output root and its files."""
 
     root: Path
     label: str
     _read: dict[str, Receipt | None] = field(default_factory=dict)
 
     def receipt(self, path: str) -> Receipt | None:
-        """Return the receipt of an output; None: not here, or not complete."""
+        """Receipt of an output; None: missing, or not complete."""
         content = self._json(f"{path}.receipt.json")
         return content if content and content.keys() >= _WHOLE else None
 
     def run_file(self, path: str) -> Receipt | None:
-        """Return the run file of an output; None: not here."""
+        """Run file of an output; None: missing."""
         return self._json(f"{path}.run.json")
 
     def _json(self, name: str) -> Receipt | None:
@@ -77,7 +77,7 @@ class Side:
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of an output by its path.
+    """Kind of an output by its path.
 
     Example:
         >>> kind_of("data/local/secret/all/fog/3/manifest.json"), kind_of("checkpoints/tiny/net-erm-s0.safetensors")
@@ -88,12 +88,12 @@ def kind_of(path: str) -> str:
 
 
 def ordered(causes: Iterable[Cause]) -> tuple[Cause, ...]:
-    """Return causes without repetition, those upstream first."""
+    """Causes without repetition, those upstream first."""
     return tuple(sorted(dict.fromkeys(causes), key=lambda cause: (cause.order, cause.path)))
 
 
 def recipe_causes(path: str, here: Receipt, there: Receipt) -> list[Cause]:
-    """Return what two recipes of an output differ in, inputs apart; one cause per kind."""
+    """Differences of two recipes of an output, without their inputs; one cause per kind."""
     differences: dict[Kind, list[str]] = {}
     for key in sorted((here.keys() | there.keys()) - {"upstream", "code", "linked", "roots"}):
         for line in recipe.differences(there.get(key), here.get(key), key):
@@ -115,14 +115,14 @@ def _kind_of_difference(line: str) -> Kind:
 
 @dataclass
 class Walk:
-    """Looks for causes along the receipts of two runs; what was found of an output is kept."""
+    """Looks for causes along the receipts of two runs; the causes of each output are kept."""
 
     here: Side
     there: Side
     _known: dict[tuple[str, Link, Link], tuple[Cause, ...]] = field(default_factory=dict)
 
     def inputs(self, paths: Iterable[str], here: Receipt, there: Receipt) -> list[Cause]:
-        """Return the causes behind those inputs of an output whose bytes differ.
+        """Causes behind those inputs of an output whose bytes differ.
 
         An input with equal bytes moved nothing, whatever its recipe says.
         """
@@ -134,7 +134,7 @@ class Walk:
         return causes
 
     def causes(self, path: str, here: Link, there: Link) -> tuple[Cause, ...]:
-        """Return the causes of an output's other bytes; `here` and `there` are as it was consumed."""
+        """Causes of an output's other bytes; `here` and `there` are as it was consumed."""
         key = path, here, there
         if key not in self._known:
             self._known[key] = ordered(self._look(path, here, there))
@@ -157,21 +157,21 @@ class Walk:
         return causes or self.same_recipe_causes(path)
 
     def same_recipe_causes(self, path: str) -> list[Cause]:
-        """Return the causes where recipes and inputs are equal and bytes are not.
+        """Causes where recipes and inputs are equal and bytes are not.
 
-        What follows from its inputs by arithmetic alone (`_DERIVED`) another environment moves by rounding only.
+        Another environment changes outputs that follow by arithmetic (`_DERIVED`) by rounding only.
         """
         if kind_of(path) in _DERIVED and not self._rounded(path):
-            return [Cause("unexplained", path, MORE)]
+            return [Cause("unexplained", path, BEYOND_ROUNDING)]
         return self.environment_causes(path)
 
     def environment_causes(self, path: str) -> list[Cause]:
-        """Return what of the environments, as two run files state them, can have made other bytes."""
+        """Differences of the environments, as two run files state them, that can change bytes."""
         runs = self.here.run_file(path), self.there.run_file(path)
         named = _BY_KIND.get(kind_of(path))
         causes = []
         if named:
-            causes.append(Cause(named, path, ANEW))
+            causes.append(Cause(named, path, OTHER_BYTES))
         if runs[0] and runs[1]:
             changed = recipe.differences(run_environment(runs[1]), run_environment(runs[0]))
             causes += [Cause("environment", path, "; ".join(changed))] if changed else []
@@ -181,7 +181,7 @@ class Walk:
         return causes or [Cause("unexplained", path, what)]
 
     def _rounded(self, path: str) -> bool:
-        """Tell whether the tables of an output, as far as both runs have them here, differ by rounding alone."""
+        """Whether the tables of an output that both runs have differ by rounding only."""
         folders = [(side.root / path).parent for side in (self.here, self.there)]
         names = {Path(path).name, *(file.name for file in folders[0].glob("*.parquet"))}
         return path.endswith(".parquet") and all(
@@ -192,7 +192,7 @@ class Walk:
 
 
 def _is_rounding(here: Path, there: Path) -> bool:
-    """Whether two Parquet files have equal rows, but for `ROUNDING`; unreadable or other columns: no."""
+    """Whether two Parquet files have equal rows up to `ROUNDING`; not if one is unreadable or has other columns."""
     try:
         frames = [pl.read_parquet(file) for file in (here, there)]
     except (OSError, pl.exceptions.PolarsError):
@@ -214,9 +214,9 @@ def _is_near(one: pl.Series, two: pl.Series) -> bool:
 
 
 def run_environment(run: Receipt) -> Receipt:
-    """Return what a run file states that may change bytes.
+    """Facts of a run file that may change bytes.
 
-    Not that of the package itself: recipes have its code, and as it is installed for a checkout it names the folder.
+    The package itself is left out: recipes have its code, and an editable installation names its folder.
     """
     environment = _mapping(run.get("environment"))
     facts = {name: value for name, value in environment.items() if name not in _ELSEWHERE}
@@ -239,7 +239,7 @@ def _link(consumer: Receipt, path: str) -> Link:
 
 
 def _untold(path: str, side: Side, here: Link, there: Link) -> Cause:
-    """Return the cause where a receipt is not here, or tells of other bytes than were consumed."""
+    """Cause of a missing receipt, or of one that states other bytes than were consumed."""
     kind = kind_of(path)
     if kind == "sources" or (here[1] == there[1] and kind in _BY_KIND):
         same = "same" if here[1] == there[1] else "another"

@@ -1,7 +1,7 @@
-"""Revision: the tables and the evidence of another git revision, put into a scratch folder.
+"""Tables and evidence of another git revision, copied into a scratch folder.
 
-What is needed follows from the receipts: the tables', then those of what the tables were made from, and so on. Files
-come out of this repository's DVC cache, or from its remotes; its work tree, index and dvc.lock are not touched.
+The receipts of the tables name the outputs that are needed, and the receipts of these name further ones. The files
+come from this repository's DVC cache or from its remotes. Its work tree, index and dvc.lock are not changed.
 """
 
 import shutil
@@ -22,7 +22,7 @@ _BESIDE = (".receipt.json", ".run.json")
 
 @contextmanager
 def checked_out(root: Path, revision: str) -> Iterator[Path]:
-    """Give an output root that holds the tables, receipts and run files of a revision; gone afterwards.
+    """A temporary output root with the tables, receipts and run files of a revision.
 
     Args:
         root: the output root of this checkout.
@@ -120,7 +120,7 @@ def _fetch(home: Path, paths: set[str]) -> list[Path]:
 
 
 def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
-    """Return where the cache keeps the files at or below some paths; None: a folder's listing is not here."""
+    """Objects in the cache of the files at or below some paths; None: the listing of a folder is not here."""
     cache, objects, paths = dvc_store.cache_of(home), dict[str, Path](), set(targets)
     for output in dvc_store.outputs(home):
         if not any(_is_under(target, {output.path}) for target in targets):

@@ -1,4 +1,4 @@
-"""Bytes that are not the recorded ones, explained: which member of which sample, which pixels, what else is other."""
+"""Explanation of bytes that differ from the recorded ones: which member of which sample, and which pixels."""
 
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,16 @@ SAME = "no library, codec or CPU feature differs from the run's: the bytes were 
 
 
 def explain(case: Case, ref: Ref, file: str, key: str | None = None) -> dict[str, Any]:
-    """Tell what is different about bytes that are not the recorded ones.
+    """Explain bytes that differ from the recorded ones.
 
     Args:
         case: what is audited.
         ref: the output that the bytes belong to.
         file: path relative to the output root.
-        key: of a sample, where the file is a tar.
+        key: of a sample, if the file is a tar.
 
     Returns:
-        What could be told by name, ready for a finding; `unexplained` where the bytes cannot be looked into.
+        The differences by name, for a finding; `unexplained` if the bytes cannot be read.
     """
     try:
         explanation = _sample(case, ref, file, key) if key else _file(case, ref, case.root / file)
@@ -39,7 +39,7 @@ def explain(case: Case, ref: Ref, file: str, key: str | None = None) -> dict[str
 
 
 def differing(case: Case, ref: Ref) -> str:
-    """Tell which libraries, codecs and CPU features differ between a run file and this machine."""
+    """Libraries, codecs and CPU features that differ between a run file and this machine, in words."""
     then = (case.run_file(ref) or {}).get("environment")
     if not then:
         return "the run file states none"
@@ -62,7 +62,7 @@ def _file(case: Case, ref: Ref, file: Path) -> dict[str, Any]:
 
 
 def remade_sample(case: Case, ref: Ref, key: str) -> Path:
-    """Return where the packed bytes of a sample lie that was made again."""
+    """File of the packed bytes of a sample that was made again."""
     return case.scratch / "rebuilt" / ref.kind / ref.name / f"{key}.packed"
 
 
@@ -78,14 +78,14 @@ def _sample(case: Case, ref: Ref, file: str, key: str) -> dict[str, Any]:
 
 
 def packed(tar: Path, entry: Entry) -> bytes:
-    """Return the bytes of a sample as they lie in a tar."""
+    """Bytes of a sample in a tar."""
     with tar.open("rb") as stream:
         stream.seek(entry.offset)
         return stream.read(entry.size)
 
 
 def _without_remade(actual: bytes, entry: Entry, fields: dict[str, str]) -> dict[str, Any]:
-    """Tell of a sample whose right bytes are not at hand."""
+    """Explain a sample that was not made again."""
     parts = members(actual)
     broken = [f"{part.name} ({why})" for part in parts if (why := _undecodable(part, entry.key))]
     if broken:
@@ -108,8 +108,8 @@ def compare(actual: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
     """Compare the packed bytes of a sample with those that were made again.
 
     Args:
-        actual: as they lie in the tar.
-        made: as they came out again.
+        actual: bytes in the tar.
+        made: bytes that were made again.
         offset: of the sample in its tar.
 
     Returns:

@@ -1,6 +1,6 @@
 """Digests of files: each file is read once, by as many threads as there are cores (hashlib lets them run at once).
 
-Neither time stamps nor sizes nor what DVC remembers are believed. Names of one inode (hard links, symbolic links into
+Time stamps, sizes and DVC's state are not used. Names of one inode (hard links, symbolic links into
 DVC's cache) are one file.
 """
 
@@ -20,11 +20,11 @@ Inode = tuple[int, int]
 
 @dataclass
 class Digests:
-    """What was read so far; `of` reads what was not.
+    """Digests of the files that were read so far; `of` reads further ones.
 
     Attributes:
-        threads: how many files are read at once.
-        bytes: that were read.
+        threads: number of files that are read at once.
+        bytes: number of bytes read.
     """
 
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -33,17 +33,17 @@ class Digests:
     _known: dict[tuple[Inode, str], str] = field(default_factory=dict)
 
     def of(self, file: Path, kind: str = "sha256") -> str | None:
-        """Return the `sha256` or `md5` of a file, hexadecimal; None: there is no such file."""
+        """`sha256` or `md5` of a file, hexadecimal; None: there is no such file."""
         if file not in self._inodes or (self._inodes[file], kind) not in self._known:
             self.read({file: (kind,)})
         inode = self._inodes[file]
         return None if inode is None else self._known[inode, kind]
 
     def read(self, kinds_of: Mapping[Path, Iterable[str]]) -> None:
-        """Read files that were not, several at once.
+        """Read files that were not read yet, several at once.
 
         Args:
-            kinds_of: which digests of which files.
+            kinds_of: file -> kinds of digests.
         """
         kinds_by_inode: dict[Inode, set[str]] = {}
         files: dict[Inode, tuple[Path, int]] = {}

@@ -1,4 +1,4 @@
-"""Which rows the table of a benchmark has to have, and which rows it may have besides."""
+"""Rows that the table of a benchmark must have, and rows that it may have."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +12,12 @@ COLUMNS = ("model", "method", "detector", "dataset", "split", "shift", "severity
 _SHIFT, _SEVERITY = COLUMNS.index("shift"), COLUMNS.index("severity")
 _DATASET = COLUMNS.index("dataset")
 _REQUIRED = {"sample": (False, False), "resampled": (False, False), "detection": (True, True)}
-"""Kind of a metric -> whether its rows have a detector, and whether they are of OOD sets. Rows of other kinds
-(failures, paths, curves) depend on what records hold; the second implementation in `aggregates` has them."""
+"""Kind of a metric -> whether its rows have a detector, and whether they are about OOD sets. Rows of other kinds
+(failures, paths, curves) depend on the records; the second implementation in `aggregates` has them."""
 
 
 def required(plan: Plan, benchmark: str) -> set[Place]:
-    """Return the rows that a table must have, as values of COLUMNS."""
+    """Rows that a table must have, as values of COLUMNS."""
     requested = plan.benchmarks[benchmark]
     names = requested.metrics if requested.metrics is not None else tuple(plan.params.metrics)
     kinds = {name: registry.find("metrics", plan.params.use("metrics", name)).KIND for name in names}
@@ -30,10 +30,10 @@ def required(plan: Plan, benchmark: str) -> set[Place]:
 
 
 def foreign(plan: Plan, benchmark: str, rows_here: set[Place], observed: set[str]) -> Iterator[Place]:
-    """Yield the rows of a table that are of no planned position, weights, detector or metric.
+    """Yield the rows of a table that have no planned condition, model, detector or metric.
 
-    Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities; and metrics that
-    the benchmark's analyses observed, wherever they say, with what is derived from these.
+    Allowed are means over training seeds, over OOD sets of a group, over shifts and over severities. Metrics that
+    the benchmark's analyses observed, and metrics that are derived from these, may have any row.
     """
     requested = plan.benchmarks[benchmark]
     rows = plan.rows(requested)
@@ -57,7 +57,7 @@ def foreign(plan: Plan, benchmark: str, rows_here: set[Place], observed: set[str
 
 
 def _derived(plan: Plan, names: set[str], observed: set[str]) -> set[str]:
-    """Return what was observed, with the metrics that are derived from it, from these, and so on."""
+    """Observed metrics, and all metrics that are derived from them."""
     derived, before = observed, set[str]()
     while derived != before:
         before = derived
@@ -66,7 +66,7 @@ def _derived(plan: Plan, names: set[str], observed: set[str]) -> set[str]:
 
 
 def _sources(plan: Plan, metric: str) -> tuple[str, ...]:
-    """Return the metrics that one is derived from; none of one that is made from records."""
+    """Metrics that a metric is derived from; empty if it is made from records."""
     module = registry.find("metrics", plan.params.use("metrics", metric))
     if not registry.defines(module, "sources"):
         return ()
@@ -80,7 +80,7 @@ def _place(row: dict[str, Any]) -> Place:
 
 
 def spell(place: Place) -> str:
-    """Return a row as a path, its metric first."""
+    """A row as a path, its metric first."""
     *parts, metric = place
     return f"{metric} of " + "/".join(
         f"{part:g}" if isinstance(part, float) else str(part) for part in parts if part is not None

@@ -1,6 +1,6 @@
-"""What holds of every table, whatever it says: its format, its order, its keys, nulls, ranges, and no NaN.
+"""Checks of any table: format, order, keys, nulls, ranges and NaN.
 
-A second look beside `schema`, which writes them: Polars instead of pyarrow, and on what lies there.
+A second implementation of what `schema` checks when it writes tables, with Polars instead of pyarrow.
 """
 
 from collections import Counter
@@ -44,16 +44,16 @@ _ALONE = {
     "analyses": formats.OBSERVATIONS,
 }
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
-"""Tables whose numbers may be infinite: a ratio to a net without errors."""
+"""Tables whose numbers may be infinite, such as a ratio to a model without errors."""
 _FINGERPRINT = b"shiftbench.fingerprint"
 _METADATA = {formats.NAME, b"shiftbench.version", _FINGERPRINT}
 """Keys of the metadata that `schema.write` writes."""
-Wrong = tuple[str, str, str]
-"""Why, what was expected, what was found."""
+Flaw = tuple[str, str, str]
+"""Reason, expected value, actual value."""
 
 
 def form_of(kind: str, name: str) -> Format | None:
-    """Return the format of a file; None: its own metadata says which format of records it is."""
+    """Format of a file; None: its own metadata names its format of records."""
     if kind in ("tables", "claims"):
         return TABLES.get(name)
     return formats.LOG if kind == "checkpoints" else _ALONE.get(kind)
@@ -63,7 +63,7 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     """Read a table of a kind of output.
 
     Raises:
-        SchemaError: it is not of the format that such an output has.
+        SchemaError: it does not have the format of such an output.
     """
     form = form_of(kind, file.name)
     if form is None:
@@ -74,15 +74,15 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     return schema.read(file, form=form), form
 
 
-def wrong(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Wrong]:
-    """Yield what is wrong with a table that has the right columns.
+def flaws(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Flaw]:
+    """Yield the flaws of a table that has the correct columns.
 
     Args:
-        file: where it lies.
-        table: what it holds.
-        form: what it should be.
+        file: its file.
+        table: its content.
+        form: its format.
         fingerprint: of the recipe, as the receipt states it.
-        digest: of its rows, likewise.
+        digest: of its rows, as the receipt states it.
     """
     facts = pq.read_metadata(file).metadata or {}
     stated = facts.get(_FINGERPRINT, b"").decode()
@@ -94,7 +94,7 @@ def wrong(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: s
         )
     if stated != fingerprint:
         yield "it was written under another recipe than its receipt states", fingerprint, stated
-    for name, stated_range, actual_range in statistics_wrong(file):
+    for name, stated_range, actual_range in statistics_flaws(file):
         yield f"its Parquet statistics of {name} are not those of its values", actual_range, stated_range
     rows_digest = row_digests.of(file)
     if rows_digest != digest:
@@ -105,8 +105,8 @@ def wrong(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: s
         yield from _values(frame, column, form, finite=file.name not in _UNDEFINED)
 
 
-def statistics_wrong(file: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield columns whose least and largest value, as readers skip rows by them, are others: name, stated, true."""
+def statistics_flaws(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield columns whose Parquet statistics, by which readers skip rows, are wrong: name, stated, actual."""
     with pq.ParquetFile(file) as parquet:
         for number in range(parquet.num_row_groups):
             group, table = parquet.metadata.row_group(number), parquet.read_row_group(number)
@@ -124,13 +124,13 @@ def statistics_wrong(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
-    """Return a table as a frame."""
+    """A table as a frame."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
     return frame
 
 
-def _keys(frame: pl.DataFrame, form: Format) -> Iterator[Wrong]:
+def _keys(frame: pl.DataFrame, form: Format) -> Iterator[Flaw]:
     keys = frame.select(form.key)
     twice = keys.filter(keys.is_duplicated())
     if len(twice):
@@ -142,11 +142,11 @@ def _keys(frame: pl.DataFrame, form: Format) -> Iterator[Wrong]:
 
 
 def spell(row: tuple[object, ...]) -> str:
-    """Spell a key."""
+    """A key in words."""
     return "/".join(str(part) for part in row if part is not None)
 
 
-def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) -> Iterator[Wrong]:
+def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) -> Iterator[Flaw]:
     values = frame[column.name]
     key = frame.select(form.key)
     if values.null_count() and not column.nullable:
@@ -169,7 +169,7 @@ def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) 
 
 
 def _not_a_number(values: pl.Series, *, finite: bool) -> pl.Series | None:
-    """Return which rows hold a float that may not be there, in lists as well."""
+    """Rows with a forbidden float, also in lists; None: there are none."""
     if isinstance(values.dtype, pl.List) and values.dtype.inner.is_float():
         flat = values.explode()
         bad = (~flat.is_finite() if finite else flat.is_nan()).fill_null(value=False)
@@ -182,15 +182,15 @@ def _not_a_number(values: pl.Series, *, finite: bool) -> pl.Series | None:
 
 
 def safe_read(file: Path, kind: str) -> tuple[pa.Table, Format] | str:
-    """Return as `read`, or why it cannot be read."""
+    """As `read`, or the reason why a file cannot be read."""
     try:
         return read(file, kind)
     except (ShiftbenchError, OSError, pa.ArrowException, UnicodeDecodeError) as error:
         return str(error)
 
 
-def array_wrong(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:
-    """Yield what is wrong with an array of one row per record, as arguments of a finding."""
+def array_flaws(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:
+    """Yield the flaws of an array of one row per record, as arguments of a finding."""
     if values.dtype != np.float32 or values.ndim != 2:
         actual = f"{values.dtype} {values.shape}"
         yield {"why": "it holds other numbers than expected", "expected": "float32 (n, d)", "found": actual}
@@ -202,8 +202,8 @@ def array_wrong(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict
         yield {"why": why, "expected": f"{len(records)} rows", "found": f"{len(values)} rows"}
 
 
-def keys_wrong(table: pa.Table, expected: list[str]) -> dict[str, Any] | None:
-    """Return what is wrong with the samples of a table: the first that is missing, twice there, or a stranger."""
+def key_flaw(table: pa.Table, expected: list[str]) -> dict[str, Any] | None:
+    """First missing, repeated or unknown sample of a table, as arguments of a finding; None: all are correct."""
     keys = table.column("key").to_pylist()
     if keys == expected:
         return None

@@ -1,7 +1,7 @@
-"""Metric rows computed a second time, straight from records and scores: Polars and NumPy, nothing of `metrics`.
+"""Metric rows computed a second time from records and scores, with Polars and NumPy and without `metrics`.
 
-Counts and sums are integers, so that values must be equal to the last bit. Covered: accuracy, error, nll and brier of
-artifacts and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
+Counts and sums are integers, so that values are equal to the last bit. Covered: accuracy, error, nll and brier of
+conditions and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
 """
 
 import functools
@@ -17,7 +17,7 @@ from shiftbench.base.refs import Ref, without_seed
 
 E9 = 1_000_000_000
 Value = tuple[float | None, int]
-"""A value (None: not defined) and how many samples count."""
+"""A value (None: not defined) and the number of samples."""
 Key = tuple[Any, ...]
 
 
@@ -42,7 +42,7 @@ class Second:
         return pl.read_parquet(file, columns=columns)
 
     def values(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
-        """Yield the key (values of `columns`) and the value of each row that is covered, but for means."""
+        """Yield the key (values of `columns`) and the value of each covered row, without means."""
         yield from self._cells(columns)
         yield from self._detection(columns)
 
@@ -138,7 +138,7 @@ def _divided(part: int, whole: int) -> float | None:
 
 
 def _separated(use: str, options: dict[str, Any], id: NDArray[np.float64], ood: NDArray[np.float64]) -> float | None:
-    """Return a detection metric of sorted ID and of OOD scores; None: not one that is computed here."""
+    """A detection metric of sorted ID scores and of OOD scores; None: it is not computed here."""
     if use == "auroc":
         return _area(id, ood)
     if use == "fpr95" and options.get("rule", "first") == "first":
@@ -147,7 +147,7 @@ def _separated(use: str, options: dict[str, Any], id: NDArray[np.float64], ood: 
 
 
 def _area(id: NDArray[np.float64], ood: NDArray[np.float64]) -> float:
-    """Return P(OOD > ID) + P(equal) / 2, by counting pairs."""
+    """P(OOD > ID) + P(equal) / 2, by counting pairs."""
     if not len(id) or not len(ood):
         return float("nan")
     below, upto = np.searchsorted(id, ood, "left"), np.searchsorted(id, ood, "right")
@@ -155,7 +155,7 @@ def _area(id: NDArray[np.float64], ood: NDArray[np.float64]) -> float:
 
 
 def _false_positives(id: NDArray[np.float64], ood: NDArray[np.float64], tpr: float) -> float:
-    """Return the share of ID at or above the highest threshold that finds `tpr` of the OOD samples."""
+    """Share of ID samples at or above the highest threshold that detects `tpr` of the OOD samples."""
     if not len(id) or not len(ood):
         return float("nan")
     falling = np.sort(ood)[::-1]
@@ -174,9 +174,9 @@ def means(
 
     Args:
         table: metric rows.
-        columns: that identify a row.
-        curves: metrics that are computed from means, not averaged themselves.
-        recomputed: rows that were computed anew, which count instead of those of the table.
+        columns: key of a row.
+        curves: metrics that are computed from means, and not averaged.
+        recomputed: rows that were computed again, which replace those of the table.
     """
     at, metric = columns.index("model"), columns.index("metric")
     seeded = table.filter(pl.col("seed").is_not_null())

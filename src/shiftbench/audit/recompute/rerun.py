@@ -21,19 +21,19 @@ from shiftbench.workflow.plan.report_specs import INDEX
 
 BOARD = "leaderboard.csv"
 Pair = tuple[Path, Path]
-"""A file as it lies there, and as it was made again."""
+"""A file of the run, and the file that was made again."""
 
 
 class Rerun(Run):
-    """A run that reads what is audited and writes elsewhere; it leaves no receipt.
+    """A run that reads the audited inputs and writes into the audit's folder, without receipts.
 
     Args:
         case: what is audited.
         ref: the output that is made again.
-        planned: it, as it is to be made; default: with the recipe that its receipt states.
+        planned: the artifact to make; default: the output with the recipe of its receipt.
 
     Attributes:
-        artifact: what is made again.
+        artifact: the output that is made again.
         made: the files that were made, by name.
     """
 
@@ -45,7 +45,7 @@ class Rerun(Run):
         self.made: dict[str, Path] = {}
 
     def path(self, ref: Ref) -> Path:
-        """Return where `ref` stands; what is made again stands in the audit's own folder."""
+        """Path of an output; the one that is made again is in the audit's folder."""
         return (self.scratch if ref == self.artifact.ref else self.root) / ref.path
 
     def commit(
@@ -61,15 +61,15 @@ class Rerun(Run):
             self.made[name].parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(self.made[name])
 
-    def compared(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
-        """Compare the files that were made with those that are audited, byte by byte.
+    def compare(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
+        """Compare the files that were made with the audited ones, byte by byte.
 
         Args:
             case: what is audited.
             stated: names of the files that the receipt states.
 
         Returns:
-            Findings about files that only one of both has; pairs of files with other bytes.
+            Findings about files that only one side has; pairs of files with different bytes.
         """
         findings, differing = list[Finding](), list[Pair]()
         for name in sorted(self.made.keys() | set(stated)):
@@ -85,7 +85,7 @@ class Rerun(Run):
 
 
 def _recorded(case: Case, ref: Ref) -> Artifact:
-    """Return an output with the recipe that its receipt states."""
+    """An output with the recipe that its receipt states."""
     recipe = (case.receipt(ref) or {})["recipe"]
     known = {planned.path: planned for planned in case.plan.artifacts}
     inputs = (known[path] for path in recipe.get("upstream", ()) if path in known)
@@ -94,13 +94,13 @@ def _recorded(case: Case, ref: Ref) -> Artifact:
     return Artifact.of(ref, recipe, tuple(sorted(inputs, key=lambda need: order.get(need, len(order)))))
 
 
-def missing(case: Case, ref: Ref) -> list[Ref]:
-    """Return the inputs of an output that are not here, so that it cannot be made again."""
+def missing_inputs(case: Case, ref: Ref) -> list[Ref]:
+    """Inputs of an output that are not here, so that it cannot be made again."""
     return [need for need in case.plan.artifacts[ref].inputs if case.state(need) != "complete"]
 
 
-def by_other_code(artifact: Artifact) -> str:
-    """Return words for a finding where a stage was made again by other code than its recipe names; empty if not."""
+def code_change_note(artifact: Artifact) -> str:
+    """A text for findings that names code that changed since the recipe was written; empty if none did."""
     try:
         changed = code_digest.changed(artifact.recipe)
     except ShiftbenchError as error:

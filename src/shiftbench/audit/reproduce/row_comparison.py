@@ -1,4 +1,4 @@
-"""Recorded rows beside those that came out again: which columns differ, by how much, and which predictions flip."""
+"""Comparison of recorded rows with those of a second evaluation: columns, differences and flipped predictions."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,24 +13,24 @@ from shiftbench.provenance.recipe import Artifact
 _GIVEN = ("label", "group", "cluster")
 """Columns that follow from the data, and that no environment changes."""
 _JUDGED = {"prediction", "correct"}
-"""Columns that follow from the scores: where no score is another one, no environment changes them."""
+"""Columns that follow from the scores: if no score differs, no environment changes them."""
 
 
 @dataclass
 class Comparison:
-    """The rows of some batches of one position, then and now.
+    """The rows of some batches of one condition, then and now.
 
     Attributes:
         artifact: the records.
-        samples: how many rows were compared.
+        samples: number of compared rows.
         other: columns that differ, or `features`, `logits`.
         hard: those of them that no environment changes.
         sample: key of the first row that differs.
-        largest: difference of a score.
+        largest: largest difference of a score.
         scale: the largest score.
         flips: predictions that differ.
-        known, right: samples with a label; those of them that were right then.
-        gained, lost: samples that are right only now, and only then.
+        known, right: samples with a label; those that were correct then.
+        gained, lost: samples that are correct only now, and only then.
     """
 
     artifact: Artifact
@@ -47,7 +47,7 @@ class Comparison:
     lost: int = 0
 
     def __str__(self) -> str:
-        """Return flips and the largest difference in a few words."""
+        """Flips and the largest difference in a few words."""
         share = self.flips / self.samples if self.samples else 0.0
         flips = f"{self.flips} of {self.samples} predictions flip ({share:.2%})"
         return f"{flips}, largest difference of a score {self.largest:.3g}"
@@ -60,7 +60,7 @@ class Comparison:
 
 
 def places(recorded: pa.Table, made: pa.Table) -> pa.Array:
-    """Return for each row that came out again where it is recorded; null where it is not."""
+    """Index of each new row among the recorded ones; null if it is not recorded."""
     return pc.index_in(made.column("key"), value_set=recorded.column("key")).combine_chunks()
 
 
@@ -69,8 +69,8 @@ def rows(artifact: Artifact, recorded: pa.Table, made: pa.Table) -> Comparison:
 
     Args:
         artifact: the records.
-        recorded: all rows that are recorded.
-        made: some of them, again.
+        recorded: all recorded rows.
+        made: some of these rows, evaluated again.
     """
     at = places(recorded, made)
     if at.null_count or not recorded.schema.equals(made.schema):
@@ -96,7 +96,7 @@ def rows(artifact: Artifact, recorded: pa.Table, made: pa.Table) -> Comparison:
 
 
 def _judged(comparison: Comparison, stated: pa.Table, made: pa.Table) -> None:
-    """Count flips, and what is right then and now; of a task whose answers are no labels, nothing."""
+    """Count flips and correct predictions, then and now; nothing if the task has no labels."""
     if not {"prediction", "correct"} <= set(stated.column_names):
         return
     flips = pc.not_equal(stated.column("prediction"), made.column("prediction"))
@@ -120,15 +120,15 @@ def _flat(column: pa.ChunkedArray) -> NDArray[np.float32]:
 
 
 def arrays(comparison: Comparison, file: Path, again: Path, part: str, recorded: pa.Table, made: pa.Table) -> None:
-    """Compare features or logits that are kept beside records.
+    """Compare kept features or logits.
 
     Args:
-        comparison: is added to.
-        file: the array as it is kept.
-        again: that of some rows, as it came out again.
+        comparison: gets the differences.
+        file: the kept array.
+        again: the array of some rows, evaluated again.
         part: `features` or `logits`.
         recorded: all rows, in the order of the array.
-        made: some rows, again.
+        made: some rows, evaluated again.
     """
     whole = np.load(file, mmap_mode="r", allow_pickle=False)
     now = np.load(again, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Which samples of which folders can be made again, by the recipes of this checkout, and how they compare."""
+"""Samples of shards that can be made again by the recipes of this checkout, and their comparison."""
 
 import json
 import os
@@ -38,12 +38,12 @@ class Folder:
 
 @dataclass
 class Task(Work):
-    """What is made again of one output, and what came of it.
+    """Samples of one output that are made again, and the result.
 
     Attributes:
-        of: the shards; None for previews.
-        expected: key -> sha256 and pixel digest, in the order of work; of previews the keys alone.
-        alone: in a process that has done nothing before and does nothing else.
+        of: the folder of shards; None for previews.
+        expected: key -> sha256 and pixel digest, in the order of work; for previews only the keys.
+        alone: whether in a process that does nothing else.
     """
 
     artifact: Artifact
@@ -63,7 +63,7 @@ class Task(Work):
 
     @property
     def work(self) -> float:
-        """About how much work it is: samples by their size, and reading all source files of clean shards."""
+        """Approximate work: samples by their size, and reading all source files for clean shards."""
         if self.of is None:
             return 1e5
         share = len(self.expected) / max(1, len(self.of.entries))
@@ -88,7 +88,7 @@ class Samples:
         self.checkout = IsolatedCheckout(self.case, self.name)
 
     def folders(self) -> Iterator[Folder]:
-        """Yield the planned folders of shards that are here with all that they are made from; note the others."""
+        """Yield the planned folders of shards that are here with all their inputs; note the others."""
         for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind == "shards":
                 folder = self._folder(ref, artifact)
@@ -109,8 +109,8 @@ class Samples:
             return None
 
     def _can(self, artifact: Artifact, entries: list[Entry]) -> bool:
-        """Tell whether everything that an artifact is made from is here; note what is not."""
-        missing = self.checkout.missing(artifact)
+        """Whether all inputs of an artifact are here; notes what is missing."""
+        missing = self.checkout.link_inputs(artifact)
         missing += [need for need in artifact.inputs if need not in missing and self._manifest_only(need)]
         if missing:
             names = ", ".join(need.path for need in missing)
@@ -126,14 +126,14 @@ class Samples:
         return True
 
     def _manifest_only(self, ref: Ref) -> bool:
-        """Tell whether of a folder of shards some tars are missing."""
+        """Whether some tars of a folder of shards are missing."""
         if ref.kind != "shards":
             return False
         place = self.case.folder(ref)
         return any(not (place / tar).is_file() for tar in shards.manifest(place)["tars"])
 
     def previews(self) -> Iterator[Artifact]:
-        """Yield the planned previews that are here with what they are made from; note the others."""
+        """Yield the planned previews that are here with their inputs; note the others."""
         for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind != "previews":
                 continue
@@ -145,7 +145,7 @@ class Samples:
                 self.problems.append(self.case.incomplete(ref, why))
 
     def make(self, tasks: list[Task]) -> None:
-        """Do the tasks, in as many processes as there are CPUs (at most two); each task has its answer then."""
+        """Do the tasks, in as many processes as there are CPUs (at most two); each task gets its answer."""
         hands: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
         for task in sorted(tasks, key=lambda task: -task.work):
             min(hands, key=lambda hand: sum(one.work for one in hand)).append(task)
@@ -157,21 +157,21 @@ class Samples:
 
 
 def forbidden(ref: Ref) -> str:
-    """Return why an output can be missing in a clone by right."""
+    """A text that says that a licence keeps an output out of clones; empty if none does."""
     return "; a licence forbids to pass it on" if ref.local else ""
 
 
 def expected(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """Return what samples must come to, in the order of work."""
+    """Expected digests of samples, in the order of work."""
     return {entry.key: [entry.sha256, entry.pixels] for entry in entries}
 
 
 def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
-    """Yield what is not as stated in the answer of a task.
+    """Yield findings about the answer of a task.
 
     Args:
         case: what is audited.
-        task: that was done.
+        task: a finished task.
         what: how the samples were made, in a few words.
     """
     if "error" in task.answer:
@@ -183,7 +183,7 @@ def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
 
 
 def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Finding]:
-    """Yield the samples that are others, those that cannot be forgiven first."""
+    """Yield the samples that differ, the failed ones first."""
     at = {entry.key: entry for entry in folder.entries}
     differ = [(*_verdict(case, task, at[one["key"]], one["found"]), one) for one in task.answer["differ"]]
     for verdict, why, one in sorted(differ, key=lambda difference: difference[0])[:SHOWN]:
@@ -207,7 +207,7 @@ def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Fi
 
 
 def _verdict(case: Case, task: Task, entry: Entry, made: list[str]) -> tuple[Verdict, str]:
-    """Tell what other bytes are worth: another encoder's, with the same values, are no other data."""
+    """Verdict on other bytes: bytes of another encoder with the same values are no other data."""
     if made[1] != entry.pixels:
         return "failed", "its values are not those that the recipe gives"
     run = case.run_file(task.ref) or {}

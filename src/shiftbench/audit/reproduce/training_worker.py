@@ -6,7 +6,7 @@ them.
 
 from pathlib import Path
 
-from shiftbench.audit.reproduce.worker import Answer, Task, guarded, serve, watched
+from shiftbench.audit.reproduce.worker import Answer, Task, answer_or_error, serve, watch
 from shiftbench.provenance.recipe import Run
 from shiftbench.workflow.stages import train
 
@@ -16,10 +16,10 @@ def make(task: Task, _: Path) -> Answer:
     run = Run(Path(task["recipe"]))
     for artifact in run.job.artifacts:
         run.path(artifact.ref).parent.mkdir(parents=True, exist_ok=True)
-    with watched(run) as undeclared:
+    with watch(run) as undeclared:
         train.run(run, list(run.job.artifacts))
     return {"undeclared": undeclared()}
 
 
 if __name__ == "__main__":
-    serve(lambda tasks, out, _: [guarded(make, task, out) for task in tasks])
+    serve(lambda tasks, out, _: [answer_or_error(make, task, out) for task in tasks])

@@ -45,11 +45,11 @@ def serve(answers: Callable[[list[Task], Path, int], list[Answer]]) -> None:
 
 
 @contextlib.contextmanager
-def watched(run: Run) -> Iterator[Callable[[], list[str]]]:
-    """Watch meanwhile what a job opens and which definitions run.
+def watch(run: Run) -> Iterator[Callable[[], list[str]]]:
+    """Watch the files that a job opens and the definitions that it runs.
 
     Yields:
-        What tells afterwards of which nothing is in the recipes: `opens FILE`, `runs FILE: DEFINITION`.
+        A function that lists those that no recipe names: `opens FILE`, `runs FILE: DEFINITION`.
     """
     with opened_files.watched(run.opens()) as files, ran.watched() as code:
         yield lambda: [
@@ -58,22 +58,22 @@ def watched(run: Run) -> Iterator[Callable[[], list[str]]]:
         ]
 
 
-def guarded(make: Make, task: Task, out: Path) -> Answer:
-    """Return what `make` answers, or its error: one task that breaks spoils no other."""
+def answer_or_error(make: Make, task: Task, out: Path) -> Answer:
+    """Answer of `make`, or its error, so that other tasks go on."""
     try:
         return make(task, out)
     except Exception as error:  # noqa: BLE001 - plugins and foreign bytes raise what they like
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def in_fork(make: Make, task: Task, out: Path) -> Answer:
-    """Return what `make` answers in a process that has done nothing before, and is gone afterwards."""
+def run_in_fork(make: Make, task: Task, out: Path) -> Answer:
+    """Answer of `make` in a new process that ends afterwards."""
     file = out / "fork.json"
     file.unlink(missing_ok=True)
     child = os.fork()
     if not child:
         with contextlib.suppress(BaseException):
-            file.write_text(json.dumps(guarded(make, task, out)))
+            file.write_text(json.dumps(answer_or_error(make, task, out)))
         os._exit(0)
     os.waitpid(child, 0)
     if not file.is_file():
@@ -83,7 +83,7 @@ def in_fork(make: Make, task: Task, out: Path) -> Answer:
 
 
 def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
-    """Yield some samples of a folder of shards, read from where they lie in their tars.
+    """Yield some samples of a folder of shards, read from their places in the tars.
 
     Raises:
         ChecksumError: a sample's bytes are not those of the index.

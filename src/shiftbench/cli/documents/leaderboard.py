@@ -58,7 +58,7 @@ def page(repository: Path) -> str:
     Raises:
         DataError: what is published is damaged.
     """
-    others = submission.accepted(repository)
+    others = submission.accepted_submissions(repository)
     benchmarks = [scale for scale in published.scales(repository) if not _is_system(scale)]
     found = [published.read(repository, scale) for scale in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")
