@@ -62,7 +62,7 @@ def test_an_original_that_nobody_serves_leaves_it_incomplete(made):
     done = subprocess.CompletedProcess([], 1, stdout="")
     (finding,) = (one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding))
     assert finding.verdict == "incomplete"
-    assert finding.why.startswith("nobody serves this source file any more")
+    assert finding.why.startswith("no provider serves this source file any more")
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def test_forged_shards_do_not_come_out_again(spoilt):
     forgiven = {(one.verdict, "pillow 12.0.0 -> " in one.why) for one in found.pop(place(SECRET))}
     assert forgiven == {("statistical", True)}
     assert {finding.verdict for findings in found.values() for finding in findings} == {"failed"}
-    assert found[place(VAL)][0].why.endswith("in the environment that it was made in")
+    assert found[place(VAL)][0].why.endswith("in the environment of the run")
     (one,) = found[place(NOISE3)]
     assert "1 of 784 pixels differ, by 64 at most" in str(one.explanation)
     assert any("accuracy of convnet-erm-s0 on tiny/test/gaussian_noise/3" in n for n in one.numbers)
@@ -109,7 +109,7 @@ def test_forged_shards_do_not_come_out_again(spoilt):
     assert "(60 of 60 samples)" in found[place(NOISE1)][0].why
     assert len(found[place(NOISE1)]) == shard_samples.SHOWN
     assert [finding.why for finding in found[place(OTHER)]] == [
-        "it does not hold the samples that the recipe gives",
+        "it does not have the samples that the recipe gives; make it again",
         "the manifest states another classes than the recipe gives",
     ]
     found, _ = split(alone.check(audited))

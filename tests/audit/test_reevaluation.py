@@ -75,7 +75,7 @@ def test_forged_results_do_not_come_out_again(made):
     }
     assert {finding.verdict for finding in found["A20"] + found["A22"]} == {"failed"}
     logits = by_file[records("identity/0").path]
-    assert "evaluated again, logits is other" in logits.why
+    assert "evaluated again, logits differs" in logits.why
     assert logits.sample
     assert any("accuracy of convnet-erm-s0 on tiny/test/identity" in n for n in logits.numbers)
     assert "no environment changes label" in by_file[records("contrast/3").path].why
@@ -119,7 +119,7 @@ def test_what_is_remembered_is_found(made):
     assert found["A20"] == []
     whys = {finding.why for finding in found["A23"]}
     assert f"evaluation opens {hidden}, which no recipe names" in whys
-    assert "a batch that was seen before is not computed like a new one" in whys
+    assert "a repeated batch is not computed like a new one: its outputs are cached" in whys
 
 
 WRITES = """
@@ -211,7 +211,7 @@ def _group(made, **moved: object):
         ({"largest": 0.2}, "failed", "a score moved by 0.2, where"),
         ({"largest": 2e-3, "flips": 2, "gained": 2}, "failed", "was measured to be possible"),
         ({"lost": 6}, "failed", "McNemar p = 0.031"),
-        ({"gained": 30, "lost": 60}, "failed", "more than explains"),
+        ({"gained": 30, "lost": 60}, "failed", "more than these explain"),
         ({"hard": ["label"]}, "failed", "no environment changes label"),
         ({"known": 0, "right": 0}, "statistical", "no sample has a label"),
     ],
@@ -249,7 +249,7 @@ def test_another_sensitivity_than_is_recorded_fails(made, here, elsewhere):
     first = evaluate_again(audited).groups[0]
     first.answer["sensitivity"]["batch"]["largest"] = here
     (finding,) = level3(audited)["A21"]
-    assert finding.why == "outputs move otherwise with the batch size than recorded"
+    assert finding.why == "the effect of the batch size on outputs is not the recorded one"
     assert finding.file == f"{first.first.ref.path}.run.json"
     first.environment["cpu_features"] = ["avx"]
     assert (len(level3(audited)["A21"]) == 1) == (elsewhere == "failed")

@@ -378,5 +378,5 @@ def test_a_torn_archive_is_refused(archive, tmp_path):
 
 
 def test_a_name_becomes_a_folder(published):
-    with pytest.raises(ParamsError, match="no name for a submission"):
+    with pytest.raises(ParamsError, match="no valid name for a submission"):
         submission.write(published.plan(), published.root, published.root, {**ABOUT, "name": "../a"}, Path("a"))

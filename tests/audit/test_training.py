@@ -32,7 +32,7 @@ def forged(made: Made, lie: str, by: float, name: str) -> None:
         def move(state: dict[str, Any], _: object) -> None:
             state[name].reshape(-1)[0] += by
 
-        forgeries.weights(made.root, ref, move)
+        forgeries.checkpoint(made.root, ref, move)
 
         def tell(run: dict[str, Any]) -> None:
             run["environment"] |= around
@@ -83,7 +83,7 @@ def test_what_other_kernels_move_is_statistical(made):
 def test_a_net_that_takes_too_long_is_named(made, monkeypatch):
     from shiftbench.audit.checks import training
 
-    monkeypatch.setattr(training, "_train", lambda _, net, *__: setattr(net, "late", True))
+    monkeypatch.setattr(training, "_train", lambda _, net, *__: setattr(net, "is_late", True))
     (finding,) = [one for one in training.check(made.case(level=3)) if isinstance(one, Finding)]
     assert (finding.verdict, finding.file in (ONE.path, TWO.path)) == ("incomplete", True)
 

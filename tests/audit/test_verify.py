@@ -267,7 +267,7 @@ def read_or_refused(home: Path) -> object:
     try:
         again = releases.read(home, None)
     except DataError as error:
-        if "take it from git again" not in str(error):
+        if "restore it from git" not in str(error):
             raise
         return None
     return again.manifest, again.texts

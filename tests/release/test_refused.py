@@ -71,7 +71,7 @@ def test_what_is_not_whole_is_refused_and_named(unreleased: Callable[..., None],
 
 
 def test_names_and_times_are_checked_and_nothing_is_written_twice(unreleased: Callable[..., None]) -> None:
-    with pytest.raises(ParamsError, match="no name for a release"):
+    with pytest.raises(ParamsError, match="no valid name for a release"):
         unreleased("../1.0")
     with pytest.raises(ParamsError, match="is no time"):
         unreleased(created="yesterday")
@@ -80,7 +80,7 @@ def test_names_and_times_are_checked_and_nothing_is_written_twice(unreleased: Ca
     assert any(one.withheld for one in manifest.artefacts(manifest.read(Path(), "1.0")))
     call("git", "add", "releases")
     commit()
-    with pytest.raises(ParamsError, match="not written again"):
+    with pytest.raises(ParamsError, match="never overwritten"):
         unreleased()
     with pytest.raises(ParamsError, match=r"no release '1.1'.*1\.0"):
         manifest.read(Path(), "1.1")

@@ -86,8 +86,8 @@ def badge(done: Audit) -> str:
 
 
 _MEANINGS = {
-    "exact": "All that was looked at is as stated.",
-    "statistical": "All that was looked at is as stated, or differs within a stated tolerance for the reason given.",
+    "exact": "All that was checked is as stated.",
+    "statistical": "All that was checked is as stated, or differs within a stated tolerance for a stated reason.",
     "incomplete": "Nothing contradicts, but evidence names bytes that are not here.",
     "failed": "Evidence is missing, or contradicts.",
 }

@@ -54,7 +54,7 @@ def select_checks(only: Sequence[str]) -> list[ModuleType]:
     for name in only:
         if name not in by_name:
             hint = near(name, [name_of(check) for check in known])
-            raise ParamsError(f"no check is called {name!r}; {hint}")
+            raise ParamsError(f"no check named {name!r}; {hint}")
     return [check for check in known if not only or {name_of(check), check.NUMBER} & set(only)]
 
 
@@ -118,7 +118,7 @@ def run(
     return _audit(case.results, _about(case))
 
 
-_UNPLANNED = "nothing can be planned, so nothing was checked"
+_UNPLANNED = "the checkout cannot be planned, so that nothing was checked"
 
 
 def audit_without_plan(error: ParamsError, request: AuditRequest) -> Audit:
@@ -205,14 +205,14 @@ def _findings(module: ModuleType, case: Case) -> list[Finding | Note]:
     except Exception as error:  # noqa: BLE001 - foreign bytes raise what they like
         kind = type(error).__name__
         results.append(Finding("failed", name_of(module), f"the evidence cannot be read: {kind}: {error}"))
-    return results or [Finding("failed", name_of(module), "the check said nothing; it must say what it looked at")]
+    return results or [Finding("failed", name_of(module), "the check yielded neither a finding nor a note")]
 
 
 def _error_finding(module: ModuleType, case: Case, error: ShiftbenchError) -> Finding:
     """Finding about an error in a check; if the code is of another version, its own auditor is needed."""
     if module.LEVEL < _RUNS or not case.differing_modules:
         return Finding("failed", name_of(module), str(error))
-    why = f"the code of this checkout is of another version than this auditor, which cannot run it: {error}"
+    why = f"the code of this checkout has another version than this auditor, which cannot run it: {error}"
     return Finding("incomplete", name_of(module), why)
 
 

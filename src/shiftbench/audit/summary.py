@@ -19,22 +19,22 @@ _SAYS = (
     "its receipts agree with this checkout; no number was computed again",
     "its numbers follow from the recorded predictions",
     "its numbers follow from the recorded predictions, and drawn shards from the source files",
-    "its numbers follow from the recorded predictions; these, shards and nets were made again as far as drawn",
+    "its numbers follow from the recorded predictions; drawn predictions, shards and models were made again",
     "all of it was made again from source files, params and code",
 )
 _NOT_LOOKED_AT = (
     (1, "whether the numbers follow from the recorded predictions (level 1, as long as reading them)"),
     (2, "whether the shards come from the source files (level 2, minutes)"),
-    (3, "whether the predictions come from these nets, and the nets from the training data (level 3, minutes)"),
+    (3, "whether the predictions come from these models, and the models from the training data (level 3, minutes)"),
     (4, "what was not drawn (level 4, as long as the run)"),
 )
 _BELIEVED = (
-    "that the source files are what they are called, and their labels right",
-    "the code of plugins and of the package, which somebody has to read",
-    "that nothing was run and left out",
+    "that the source files are authentic, and their labels correct",
+    "the code of plugins and of the package, which nobody has checked here",
+    "that no result was left out",
 )
-_RECORDED = "the recorded answers of language models, which nobody asks again"
-_OWN = "this auditor, which comes with the checkout"
+_RECORDED = "the recorded answers of language models, which are not asked again"
+_OWN = "this auditor, which is part of the checkout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ def _sentence(
         return f"{len(wrong)} finding{'s' if many else ''} {what} its numbers ({names})"
     if reached < 0:
         names = some((r.name for r in results), 4)
-        return f"only {names} looked at it; of its numbers as a whole nothing can be said"
-    reason = "" if verdict == "exact" else "; some differ within a stated tolerance, for a reason that is named"
+        return f"only {names} checked it; this says nothing about its numbers as a whole"
+    reason = "" if verdict == "exact" else "; some differ within a stated tolerance, for a stated reason"
     return f"{_SAYS[reached]}{reason}"
 
 

@@ -160,7 +160,7 @@ class _Crate:
             run: Node = from_json(file.read_bytes())
         except (FileNotFoundError, ValueError):
             raise DataError(
-                f"{file} is missing or no JSON: a release says where and when an output was made; "
+                f"{file} is missing or no JSON, and a release states where and when an output was made; "
                 "pull it again, or `shiftbench repair` the output"
             ) from None
         return run

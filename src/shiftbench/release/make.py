@@ -89,10 +89,10 @@ def _write(file: Path, content: manifest.Content) -> None:
 
 def _check_name(home: Path, name: str) -> None:
     if not manifest.is_name(name):
-        raise ParamsError(f"{name!r} is no name for a release: letters, digits, `.`, `_` and `-` only")
+        raise ParamsError(f"{name!r} is no valid name for a release; use letters, digits, `.`, `_` and `-` only")
     if manifest.folder(home, name).exists():
         raise ParamsError(
-            f"{manifest.folder(home, name)} is there, and a release is not written again; "
+            f"{manifest.folder(home, name)} exists, and a release is never overwritten; "
             "`--verify` checks it; choose another name for a new one"
         )
 
@@ -131,7 +131,8 @@ def check_outputs(plan: Plan, root: Path) -> None:
     missing = [artifact.ref.path for artifact in released if states[artifact.ref.path] == "missing"]
     if missing:
         raise DataError(
-            f"{len(missing)} output(s) are not here; `shiftbench pull` or `make run` brings them:\n{_listed(missing)}"
+            f"{len(missing)} output(s) are missing; `shiftbench pull` fetches them, `make run` makes them:\n"
+            f"{_listed(missing)}"
         )
     damaged = [line for artifact in released for line in pull.verify(root, artifact)]
     if damaged:

@@ -106,7 +106,7 @@ def parse(data: bytes, file: Path) -> Content:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         flaw = type(error).__name__
     if flaw:
-        raise DataError(f"{file} is not a manifest of format {FORMAT} ({flaw}); take it from git again")
+        raise DataError(f"{file} is not a manifest of format {FORMAT} ({flaw}); restore it from git")
     return content
 
 
@@ -196,7 +196,7 @@ def newest(home: Path) -> Content | None:
         raise DataError(
             f"{home / FOLDER} holds no single chain of releases "
             f"(newest: {', '.join(content['name'] for content in last) or 'none'}); "
-            "take the one that is missing from git again, or move the odd one away"
+            "restore the missing one from git, or move the odd one away"
         )
     return last[0] if last else None
 

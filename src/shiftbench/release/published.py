@@ -251,7 +251,7 @@ def read(home: Path, scale: str | None) -> Published:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
         flaw = f"{type(error).__name__}: {error}"
     if flaw:
-        raise DataError(f"{place} is not what was published ({flaw}); take it from git again")
+        raise DataError(f"{place} is not what was published ({flaw}); restore it from git")
     return Published(scale, place, about, content, texts)
 
 

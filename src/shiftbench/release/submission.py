@@ -59,7 +59,9 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
             commit, or the archive cannot be written.
     """
     if not manifest.is_name(about["name"]):
-        raise ParamsError(f"{about['name']!r} is no name for a submission: letters, digits, `.`, `_` and `-` only")
+        raise ParamsError(
+            f"{about['name']!r} is no valid name for a submission; use letters, digits, `.`, `_` and `-` only"
+        )
     make.check_outputs(plan, root)
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
     content = manifest.build(plan, root, home, head)
@@ -83,14 +85,14 @@ def _files_by_name(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
     top = home.resolve()
     here = top / root
     if not here.is_relative_to(top):
-        raise DataError(f"{root} lies outside of the checkout {top}; nothing was packed")
+        raise DataError(f"{root} is outside of the checkout {top}; nothing was packed")
     below = here.relative_to(top)
     names = {(below / path).as_posix(): here / path for path in _outputs(plan, root)}
     names |= {path: top / path for path in _tracked(home)}
     for name, file in sorted(names.items()):
         if not file.is_file() or not (file.resolve() == file or trust.is_stored(file, top)):
             raise DataError(
-                f"{name} is a link, lies behind one or is no file; nothing was packed. Put the file itself there, or "
+                f"{name} is a link, is behind one or is no file; nothing was packed. Put the file itself there, or "
                 "remove it from git"
             )
     return names
@@ -154,13 +156,13 @@ def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
             plain = (member.isfile() and not member.issparse()) or member.isdir()
             if not plain or not stays_below(member.name):
                 raise DataError(
-                    f"{archive} has {member.name!r}, which is no plain file below its folder; it is refused"
+                    f"{archive} has {member.name!r}, which is no plain file in its folder; the archive is refused"
                 )
             total += max(member.size, 0)
             if total > LARGEST or count >= _MEMBERS:
                 raise DataError(
-                    f"{archive} unpacks to {total} bytes in {count + 1} files or more; at most {LARGEST} in "
-                    f"{_MEMBERS} are taken"
+                    f"{archive} unpacks to {total} bytes in {count + 1} files or more; the limit is {LARGEST} bytes in "
+                    f"{_MEMBERS} files"
                 )
             stream.allowed = archives.HEADER + member.size
             _write(opened, member, folder / member.name)
@@ -195,7 +197,7 @@ def read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError):
         fits = False
     if not fits:
-        raise DataError(f"{folder / ABOUT} is not there, or not of format {FORMAT}: no submission")
+        raise DataError(f"{folder / ABOUT} is missing or not of format {FORMAT}, so that this is no submission")
     return about
 
 

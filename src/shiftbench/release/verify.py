@@ -20,15 +20,15 @@ from shiftbench.workflow.plan import scales
 
 _MEANINGS = {
     "manifest": "the manifest was edited",
-    "chain": "the release before it is not the one that it names",
-    "artefact": "other bytes than were released",
-    "moved": "made again since the release, by another recipe",
+    "chain": "the previous release is not the one that it names",
+    "artefact": "the bytes differ from the release",
+    "moved": "made again since the release, with another recipe",
     "missing": "not here",
-    "run": "the run file is another: edited, or the output was made again",
-    "statement": "the statement says otherwise",
-    "signature": "the signature does not hold",
+    "run": "the run file differs: it was edited, or the output was made again",
+    "statement": "the statement differs",
+    "signature": "the signature is not valid",
     "key": "the signature's key is not here",
-    "unsigned": "signers were asked for, and none signed",
+    "unsigned": "signers were requested, and none of them signed",
 }
 
 _SHOWN = 400

@@ -41,7 +41,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for ref, _, receipt in (*case.outputs("tables"), *case.outputs("claims")):
         missing = rerun.missing_inputs(case, ref)
         if missing:
-            why = f"the {ref.kind} were not computed again: {len(missing)} of their inputs are not here"
+            lack = f"{len(missing)} of their inputs are missing"
+            why = f"the {ref.kind} were not computed again: {lack}; `shiftbench pull` fetches them"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         try:
@@ -89,7 +90,7 @@ def _second_implementation(
             yield case.failed(ref, why, sample=place, expected=str(value))
         elif (row["value"], row["n"]) != (value, n):
             yield _other_value(ref, row, place, (value, n))
-    done = f"{len(values)} of {len(table)} metric rows computed anew"
+    done = f"{len(values)} of {len(table)} metric rows computed again"
     yield Note(f"{ref.name}: {done} by a second implementation")
 
 
@@ -114,7 +115,7 @@ def _stage_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Find
         differ = list(_differences(case, run.artifact, here, made))
         equal += not differ
         yield from differ
-    writer = f"; {equal} are equal in every artifact and were written by another Parquet writer"
+    writer = f"; {equal} are equal in every cell and were written by another Parquet writer"
     yield Note(f"{ref.name}: {len(run.made)} tables made again from the rows{writer if equal else ''}")
 
 
@@ -134,7 +135,7 @@ def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> 
         numbers = (published_numbers.spell(row),) if form is formats.METRICS and row else ()
         yield Finding("failed", place, why, sample=key, expected=expected, found=actual, numbers=numbers)
     if len(differ) > _CELLS:
-        yield case.failed(ref, f"{len(differ) - _CELLS} more artifacts are not what the rows give", file=place)
+        yield case.failed(ref, f"{len(differ) - _CELLS} more cells are not what the rows give", file=place)
 
 
 Artifact = tuple[str, str, str, str, dict[str, Any] | None]

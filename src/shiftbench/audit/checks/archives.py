@@ -62,7 +62,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             findings = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
             tars, members = tars + 1, members + len(inside)
             yield from findings
-    yield Note(f"{tars} tars with {members} samples in canonical form, but for the findings")
+    yield Note(f"{tars} tars with {members} samples checked for the canonical form")
     yield from _stated_files(case)
     yield from _cards(case)
     yield from _store(case)
@@ -79,13 +79,13 @@ def _order(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
             yield case.failed(ref, why, sample=two.key, expected=order, found=two.key)
             break
     if manifest["fields"] != registry.find("tasks", manifest["task"]).FIELDS:
-        why = "the manifest names other fields than the task has"
+        why = "the manifest names other fields than those of the task"
         yield case.failed(ref, why, found=str(manifest["fields"]))
     unknown = sorted({entry.tar for entry in entries} - manifest["tars"].keys())
     if unknown:
         yield case.failed(ref, f"the index names the tar {unknown[0]}, the manifest does not")
     if sorted(manifest["tars"]) != [shards.TAR.format(i) for i in range(len(manifest["tars"]))]:
-        why = "its tars are not numbered without a gap"
+        why = "the numbers of its tars have a gap"
         yield case.failed(ref, why, found=", ".join(sorted(manifest["tars"])[:4]))
 
 
@@ -129,9 +129,9 @@ def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple
         at = end
     if data[at : at + len(END)] != END:
         name = name_of(data[at : at + BLOCK])
-        return None, f"behind its last sample stands {name!r} instead of two empty blocks"
+        return None, f"its last sample is followed by {name!r} instead of two empty blocks"
     if len(data) != at + len(END):
-        return None, f"{len(data) - at - len(END)} bytes stand behind its end"
+        return None, f"{len(data) - at - len(END)} bytes follow its end"
     return None
 
 
@@ -145,15 +145,15 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
                 return f"the header of {header.name!r} at byte {at} {why}"
             stem, extension = header.name[: len(key) + 1], header.name[len(key) + 1 :]
             if stem != f"{key}." or extension not in extensions:
-                return f"the member {header.name!r} is none of the sample's"
+                return f"the member {header.name!r} does not belong to the sample"
             if extensions.index(extension) <= last:
                 return f"the member {header.name!r} is not in the order of fields, or twice"
             if data[header.end : header.next].strip(b"\0"):
-                return f"the padding behind {header.name!r} is not empty"
+                return f"the padding after {header.name!r} is not empty"
             last, at = extensions.index(extension), header.next
     except (ValueError, ShiftbenchError):
-        return f"at byte {at} stands no header"
-    return None if at == end else "its members end elsewhere than the index says"
+        return f"there is no header at byte {at}"
+    return None if at == end else "its members do not end where the index says"
 
 
 # ------------------------------------------------------------------ the store
@@ -186,7 +186,7 @@ def _cards(case: Case) -> Iterator[Finding]:
         except (KeyError, TypeError, AttributeError):
             continue  # no manifest that a stage writes, which `coverage` finds
         if not file.read_bytes().startswith(expected.encode()):
-            why = "what its card tells other readers is not what its manifest says"
+            why = "its card does not follow from its manifest; `shiftbench repair` makes it again"
             yield case.failed(ref, why, file=f"{Path(ref.path).parent}/{CARD}", expected=expected)
 
 
@@ -205,7 +205,7 @@ def _store(case: Case) -> Iterator[Finding | Note]:
                 why = _stray(Path(folder) / name, f"{below}/{name}", owned, links)
                 if why:
                     yield case.failed(f"{below}/{name}", why)
-    yield Note(f"{count} names in the store")
+    yield Note(f"{count} files in the store")
 
 
 def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
@@ -213,7 +213,7 @@ def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
     for place in (Path(out), *Path(out).parents[:-1]):
         link = case.root / place
         if link.is_symlink() and place.parts[0] != "data":
-            why = f"this folder of outputs is a symbolic link to {link.readlink()}: its files are another place's"
+            why = f"this folder of outputs is a symbolic link to {link.readlink()}: put a folder there"
             yield case.failed(place.as_posix(), why, expected="a folder", found="a symbolic link")
 
 
@@ -221,15 +221,15 @@ def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> s
     """Flaw of a file of the store; None: it has none."""
     kind = path.lstat().st_mode
     if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
-        return f"a symbolic link to {path.readlink()}, which DVC did not make: its bytes may be any"
+        return f"a symbolic link to {path.readlink()}, which DVC did not make: `shiftbench pull` restores it"
     if not stat.S_ISLNK(kind) and not stat.S_ISREG(kind):
-        return "no file: a pipe, a socket or a device, which gives other bytes to each reader"
+        return "no file: a pipe, a socket or a device, which gives other bytes to each reader; remove it"
     if name in owned or name in _OWN:
         return None
     if path.name.endswith(".part") or "/.part-" in name:
-        return "what a killed run left; `shiftbench doctor` lists such, and the next run removes it"
+        return "a part of a killed run; `shiftbench doctor` lists such files, and the next run removes them"
     if path.name.startswith("."):
-        return "a hidden file: nothing that is planned makes it, and what reads it is not recorded; remove it"
+        return "a hidden file that no planned output has; remove it"
     return "no planned output has this file; `shiftbench prune` moves it to .trash/"
 
 

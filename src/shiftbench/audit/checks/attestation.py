@@ -27,7 +27,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     home = Path()
     names = manifest.names(home)
     if not names:
-        yield Note("nothing was released, so nothing is attested")
+        yield Note("there is no release, so nothing is attested")
     for name in names:
         for problem in verify.attestation_problems(home, name):
             say = case.incomplete if problem.verdict == "incomplete" else case.failed

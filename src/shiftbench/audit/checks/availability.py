@@ -25,7 +25,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     try:
         remotes = doctor.remotes_held(case.root)
     except DataError as error:  # no DVC, or nothing recorded
-        yield Note(f"no remote was asked: {error}")
+        yield Note(f"no remote was checked: {error}")
         return
     alive = [one for one in remotes if one["error"] is None]
     for one in remotes:
@@ -34,7 +34,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         for line in one.get("wrong", ()):
             yield case.failed(_file(line), f"remote {one['name']} contradicts dvc.lock: {line}")
     if not alive:
-        why = "no remote answers, so nothing that it names can be had elsewhere; see `shiftbench doctor --remotes`"
+        why = "no remote answers, so that nobody can fetch the recorded files; see `shiftbench doctor --remotes`"
         yield case.incomplete("dvc.lock", why)
         return
     yield from _missing(case, alive)
@@ -56,4 +56,4 @@ def _file(line: str) -> str:
 def _note(alive: list[dict[str, Any]]) -> Note:
     held = "; ".join(f"{one['name']} has {one['there']} of {one['objects']} objects" for one in alive)
     places = len({one["url"] for one in alive})
-    return Note(held if places > 1 else f"{held}; one place alone: a second mirror is missing")
+    return Note(held if places > 1 else f"{held}; there is only one place: a second mirror is missing")

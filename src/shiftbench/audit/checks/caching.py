@@ -26,12 +26,12 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for group in groups:
         yield from _files(case, group)
         yield from _batches(case, group)
-    yield Note(f"{len(groups)} (weights, method) looked at")
+    yield Note(f"{len(groups)} (model, method) checked")
 
 
 def _files(case: Case, group: Group) -> Iterator[Finding]:
     for event in group.answer["undeclared"]:
-        why = f"evaluation {event}, which no recipe names"
+        why = f"evaluation {event}, which no recipe names; name a file in ASSETS, or pin it"
         yield case.failed(group.first.ref, why, found=event)
 
 
@@ -44,10 +44,10 @@ def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
     first, again = max(zip(new, repeated, strict=True), key=lambda pair: abs(pair[0] - pair[1]))
     text = f"{first} calls of torch modules for a new batch of {measured['size']}, {again} for it again"
     if first != again:
-        why = "a batch that was seen before is not computed like a new one"
+        why = "a repeated batch is not computed like a new one: its outputs are cached"
         yield case.failed(group.first.ref, why, expected=f"{first} calls", found=text)
     elif measured["net"] and not min(new):
-        why = "a net gives outputs without computing them"
+        why = "a network gives outputs without computing them: they are cached"
         yield case.failed(group.first.ref, why, expected="calls of its modules", found=text)
     yield Note(f"{name}: {text}; {_times(measured['seconds'])}")
 

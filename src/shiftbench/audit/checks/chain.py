@@ -26,7 +26,7 @@ from shiftbench.workflow.storage import dvc_store
 NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
 _CURES = {
-    "sources": "source files are not passed on; `snakemake sources` brings them from their providers",
+    "sources": "source files are not shared; `snakemake sources` fetches them from their providers",
     "features": "a cache that is not pulled unless asked for; `shiftbench pull features`",
 }
 
@@ -35,9 +35,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Follow each number to the outputs that it was made from."""
     links = _links(case)
     if not any(case.state(ref) != "absent" for ref in links):
-        why = "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did"
+        why = "there are no results yet: `make run` makes them, `shiftbench pull` fetches recorded ones"
         yield case.incomplete("results", why)
-        yield Note(f"{len(links)} outputs are planned, none is here")
+        yield Note(f"{len(links)} outputs are planned, none of them is here")
         return
     yield from _absent(case, [ref for ref in links if case.state(ref) == "absent"])
     recorded = functools.cache(lambda: _recorded(case.root))
@@ -53,7 +53,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         elif case.state(ref) != "absent":
             wrong.append((ref, _BROKEN[case.state(ref)], {}))
     if left:
-        why = f"{len(left)} outputs were not sent with this submission: data, nets, caches; their receipts were"
+        why = f"{len(left)} outputs are not in this submission (data, checkpoints, caches); their receipts are"
         yield case.incomplete(left[0], why)
     yield from case.grouped(wrong)
     figures = sum(map(len, case.metrics.values()))
@@ -62,8 +62,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 _BROKEN = {
-    "no output": "the receipt is here and the output is not, nor does dvc.lock name it",
-    "no receipt": "the output has no receipt, or one that is damaged: nobody can tell what it was made from",
+    "no output": "the output is missing, and dvc.lock does not name it; `make run` makes it again",
+    "no receipt": "its receipt is missing or damaged, so that its inputs are unknown; `make run` makes it again",
 }
 
 
@@ -85,8 +85,8 @@ def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
         groups.setdefault((ref.kind, ref.parts[0], ref.local), []).append(ref)
     for (kind, home, local), members in groups.items():
         planned = [ref for ref in case.plan.artifacts if (ref.kind, ref.parts[0]) == (kind, home)]
-        cure = _CURES.get(kind, "`shiftbench pull` brings them, `make run` makes what nobody did")
-        cure = "a licence forbids to pass it on; `snakemake shards` makes them" if local else cure
+        cure = _CURES.get(kind, "`shiftbench pull` fetches recorded ones, `make run` makes the others")
+        cure = "a licence forbids sharing; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
         yield case.incomplete(_home(members), why, expected=some(ref.name for ref in members), found="nothing there")
 
@@ -117,7 +117,7 @@ def _complete(case: Case, ref: Ref) -> Iterator[Flaw]:
     if Path(ref.path).name not in receipt["made"]:
         yield ref, "its receipt states no digest of it", {**file}
     if case.run_file(ref) is None:
-        why = "its run file is missing or damaged: nobody can tell where, when and from which commit it was made"
+        why = "its run file, with environment, time and commit, is missing or damaged; restore it, or run again"
         yield ref, why, {"file": f"{ref.path}.run.json"}
 
 
@@ -151,6 +151,7 @@ def _models(case: Case, benchmark: str) -> set[str]:
 
 
 def _foreign(case: Case, ref: Ref, file: str, extra: set[tuple[str, str]]) -> Iterator[Finding]:
-    for benchmark, weights in sorted(extra):
-        why = f"figures of {' '.join(filter(None, (benchmark, weights)))} are printed, which params do not ask for"
+    for benchmark, model in sorted(extra):
+        name = " ".join(filter(None, (benchmark, model)))
+        why = f"figures of {name} are printed, which params do not name; run again"
         yield case.failed(ref, why, file=file)

@@ -51,8 +51,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
         if broken:
             yield case.failed(ref, f"tensor {broken} is not finite")
         yield from _log(case, ref, artifact)
-    without = f"; of {unmatched} no shards with their classes are here or were learnt from" if unmatched else ""
-    yield Note(f"{files} weight files with {tensors} tensors{without}")
+    without = f"; for {unmatched}, no training shards with their classes are here" if unmatched else ""
+    yield Note(f"{files} checkpoints with {tensors} tensors{without}")
 
 
 def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[Ref, Artifact]]) -> Iterator[Finding]:
@@ -61,14 +61,14 @@ def _copied(case: Case, ref: Ref, artifact: Artifact, contents: dict[str, tuple[
         return  # it was not trained here
     first, other = contents.setdefault(checkpoint_files.content(case.root / ref.path), (ref, artifact))
     if artifact.recipe.get("seed") != other.recipe.get("seed"):
-        why = f"its tensors are those of {first.name}, which was trained from another seed: one is a copy of the other"
+        why = f"its tensors are those of {first.name}, which has another seed: one is a copy; train both again"
         details = {"expected": "other tensors", "found": "equal tensors"}
         yield case.failed(ref, why, **details)
 
 
 def _metadata(case: Case, ref: Ref, receipt: dict[str, Any], stated: dict[str, str]) -> Iterator[Finding]:
     for name, expected in (("name", ref.name), ("fingerprint", receipt["fingerprint"])):
-        why = f"the weights are others': their {name} is not that of the receipt"
+        why = f"this is another checkpoint: its {name} is not that of the receipt; pull or train it again"
         yield from case.expect(ref, why, expected, stated.get(name))
 
 
@@ -85,10 +85,11 @@ def _classes_agree(case: Case, ref: Ref, stated: dict[str, str], classes: list[s
     try:
         classes_here = json.loads(stated["classes"])
     except (KeyError, ValueError):
-        yield case.failed(ref, "the weights do not state their classes", found=str(stated.get("classes")))
+        why = "the checkpoint does not state its classes; train it again"
+        yield case.failed(ref, why, found=str(stated.get("classes")))
         return
     if classes is not None and classes_here != classes:
-        why = "the weights' classes are not those of their training data, or in another order"
+        why = "the checkpoint's classes differ from those of its training data, or in their order; train it again"
         yield case.failed(ref, why, expected=some(classes, 12), found=some(classes_here, 12))
 
 

@@ -117,7 +117,7 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
         if there is None and (ref.kind == "sources" or ref in not_made):
             not_made |= case.downstream(ref)
             if ref.kind == "sources":
-                why = "nobody serves this source file any more, so what is made from it was not made again"
+                why = "no provider serves this source file any more, so that outputs made from it were not made again"
                 yield case.incomplete(ref, why)
         elif there is None and ref.kind != "features":  # which are made where they are asked for
             why = "the clone did not make it"

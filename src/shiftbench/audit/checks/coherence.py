@@ -62,5 +62,5 @@ def _inputs(case: Case, ref: Ref, artifact: Artifact, receipt: dict[str, Any]) -
         why = f"it was made from other bytes of {need.path} than the receipt there states"
         yield from case.expect(ref, why, then, producer["made"].get(name), file=file)
         if need.path in upstream:
-            why = f"it was made from another recipe of {need.path} than the receipt there carries"
+            why = f"it was made from another recipe of {need.path} than the receipt there states"
             yield from case.expect(ref, why, upstream[need.path], producer["fingerprint"], file=file)

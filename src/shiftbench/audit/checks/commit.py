@@ -46,7 +46,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     head = git_state.says("rev-parse", "--verify", "HEAD")
     if head is None or not git_state.ask("ls-files", "--error-unmatch", "params.yaml"):
         why = (
-            "params.yaml is in no git commit, so nobody can tell which version this is; audit a clone, "
+            "params.yaml is in no git commit, so that the version is unknown; audit a clone, "
             "or commit it (a downloaded archive has no history)"
         )
         yield case.incomplete("params.yaml", why)
@@ -74,10 +74,10 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
     files, others = git_state.changed()
     ends = [file.name for file in files if file.same_lines]
     if ends:
-        case.stopped = "lines end otherwise here than in HEAD"
+        case.stopped = "line endings differ from HEAD"
         why = (
             f"{len(ends)} files have CRLF at their lines' ends and HEAD has LF (git's core.autocrlf, or an editor): "
-            "digests are of other bytes. `.gitattributes` with `* text=auto eol=lf`, then clone anew"
+            "all digests differ; commit `.gitattributes` with `* text=auto eol=lf`, then clone again"
         )
         yield case.failed(ends[0], why, expected="the bytes of HEAD", found=some(ends))
     for file in files:
@@ -123,7 +123,7 @@ def _links(case: Case) -> Iterator[Finding]:
         if _kind(case, link.path) is None or target in known:
             continue
         if target not in folders or not target.is_relative_to(git_state.top()):
-            why = "it decides results and is a link to what is in no commit; commit the file itself"
+            why = "it decides results and is a link to a file in no commit; commit the file itself"
             yield case.failed(link.name, why, expected="a file of HEAD", found=str(target))
 
 
@@ -142,7 +142,7 @@ def _importable(case: Case) -> Iterator[Finding]:
     for folder in (one for one in _homes(case) if one.is_relative_to(home)):
         for file in sorted(folder.rglob("*")):
             if file.suffix == ".pyc" and _is_unchecked(file):
-                why = "this bytecode says that nobody shall compare it with its source; remove it"
+                why = "this bytecode is marked as unchecked: Python never compares it with its source; remove it"
             elif file.name.endswith(_EXTENSIONS) and file not in known and file.is_file():
                 why = "an import takes this compiled module before any source, and it is in no commit; remove it"
             else:
@@ -161,7 +161,7 @@ def _bytecode(case: Case) -> Iterator[Finding]:
     sources = {file.resolve() for file in named if file.suffix == ".py"}
     sources |= {file.resolve() for file in (case.package / "audit").rglob("*.py")}
     for file in bytecode.forged(sources):
-        why = "this bytecode is not what its source gives, and Python would run it; remove it"
+        why = "this bytecode differs from its source, and Python would run it; remove it"
         yield case.failed(_relative(file), why)
 
 
@@ -224,12 +224,10 @@ def _outside(case: Case) -> Iterator[Finding | Note]:
     top = git_state.top()
     for folder in registry.Folders.extra:
         if not folder.resolve().is_relative_to(top):
-            why = "these plugins lie outside of the repository: they are in no commit, and nobody else has them"
+            why = "these plugins are outside of the repository, so that they are in no commit; move them into it"
             yield case.failed(str(folder), why, expected=f"a folder below {top}")
     if not case.package.resolve().is_relative_to(top):
-        yield Note(
-            f"{case.package} lies outside of this repository; its code is known by the digests in recipes", limits=True
-        )
+        yield Note(f"{case.package} is outside of this repository; recipes have the digests of its code", limits=True)
 
 
 # ------------------------------------------------------------------------------ the results
@@ -242,10 +240,11 @@ def _commits(case: Case, head: str) -> Iterator[Finding | Note]:
     first = {run.get("commit"): f"{ref.path}.run.json" for ref, run in reversed(runs.items())}
     for commit, count in counts.items():
         if commit is None:
-            why = f"{count} outputs were made where there was no git: no commit can be named"
+            why = f"{count} outputs were made without git, so that their commit is unknown"
             yield case.incomplete(first[None], why)
         elif not re.fullmatch(r"[0-9a-f]{40,64}", str(commit)):
-            yield case.failed(first[commit], "that is no commit", expected="a hexadecimal name", found=str(commit))
+            sides = {"expected": "a hexadecimal name", "found": str(commit)}
+            yield case.failed(first[commit], "the run file names no commit", **sides)
         elif commit != head:
             yield from _history(case, commit, count, first[commit])
     unclean = sum(bool(run.get("dirty")) for run in runs.values())
@@ -262,8 +261,8 @@ def _history(case: Case, commit: str, count: int, file: str) -> Iterator[Finding
         return
     if git_state.is_shallow():
         why = f"{count} outputs were made at a commit that this shallow clone does not show; `git fetch --unshallow`"
-        yield case.incomplete(file, why, expected=commit, found="a history that was cut")
+        yield case.incomplete(file, why, expected=commit, found="a shallow history")
         return
     known = "is not before HEAD" if git_state.is_known(commit) else "is not in this repository"
-    why = f"{count} outputs were made at a commit that {known}: their code is not this history's"
+    why = f"{count} outputs were made at a commit that {known}: their code is not in this history; run again"
     yield case.failed(file, why, expected="HEAD or a commit before it", found=commit)

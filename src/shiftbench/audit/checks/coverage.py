@@ -41,7 +41,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DataError) as error:
             why = f"its keys or facts cannot be read ({type(error).__name__}: {error}); {_CURE}"
             yield case.failed(ref, why)
-    yield Note(", ".join(f"{number} {kind}" for kind, number in seen.items()) + " were looked at")
+    yield Note(", ".join(f"{number} {kind}" for kind, number in seen.items()) + " were checked")
     yield from _fewer(case)
 
 
@@ -92,7 +92,8 @@ def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | No
 def _subset(case: Case, ref: Ref, about: dict[str, Any], limit: object) -> Iterator[Finding]:
     kept = about.get("samples", 0) + len(about.get("skipped", ()))
     if isinstance(limit, int) and kept > limit:
-        yield case.failed(ref, "more samples than params ask for", expected=str(limit), found=str(kept))
+        why = "there are more samples than params allow; make it again"
+        yield case.failed(ref, why, expected=str(limit), found=str(kept))
 
 
 def _partner(case: Case, ref: Ref, keys: pa.Array, clean: Ref) -> Iterator[Finding]:
@@ -123,7 +124,7 @@ def _fewer(case: Case) -> Iterator[Note]:
         skipped = len(about.get("skipped", ()))
         kept = about.get("samples", 0) + skipped
         if isinstance(limit, int) and kept < limit:
-            yield Note(f"{ref.name} has {kept} samples where params ask for up to {limit}")
+            yield Note(f"{ref.name} has {kept} samples, and params allow up to {limit}")
         if skipped:
             yield Note(f"{ref.name}: {skipped} samples could not be read and were skipped, as params allow")
 

@@ -92,7 +92,7 @@ def _compared(case: Case, stated: list[Stated]) -> Iterator[Finding]:
             continue
         reported.add((one.file, one.sha256))
         if actual is None:
-            why = f"{one.by} names it, and it is not here; `shiftbench pull` or `shiftbench repair` brings it"
+            why = f"{one.by} names it, and it is missing; `shiftbench pull` or `shiftbench repair` restores it"
             file = _name(case, one.file)
             yield case.incomplete(one.ref, why, file=file, expected=one.sha256)
         else:
@@ -103,7 +103,7 @@ def _other_bytes(case: Case, one: Stated, actual: str) -> Iterator[Finding]:
     file = _name(case, one.file)
     keys = _damaged(one.ref, one.file, case) if one.file.suffix == ".tar" else []
     case.mismatches.append((one.ref, file, tuple(keys) or None))
-    why = f"its bytes are not those that {one.by} states; `shiftbench repair {file}` makes them again"
+    why = f"its bytes differ from {one.by}; `shiftbench repair {file}` makes them again"
     digests = {"expected": one.sha256, "found": actual}
     if not keys:
         explanation = explain(case, one.ref, file)
@@ -175,10 +175,10 @@ def _pinned(case: Case) -> Iterator[Finding | Note]:
 def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator[Finding]:
     actual = case.digests.of(file)
     if actual is None:
-        why = f"{pins.LOCK} names it, and it is not here; bring it back"
+        why = f"{pins.LOCK} names it, and it is missing; restore it"
         yield case.incomplete(ref, why, file=name, expected=expected)
     elif actual != expected:
-        why = f"it is not the file that {pins.LOCK} states; bring that back, or pin this one and run again"
+        why = f"it is not the file that {pins.LOCK} states; restore that file, or pin this one and run again"
         yield case.failed(ref, why, file=name, expected=expected, found=actual)
 
 
@@ -239,7 +239,7 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
     if objects:
         yield Note(f"{len(objects)} objects of the DVC cache")
     else:
-        yield Note("the DVC cache was not looked at: nothing that dvc.lock names is in one here")
+        yield Note("the DVC cache was not checked: it has no object that dvc.lock names")
 
 
 # ------------------------------------------------------------------ what is not here
@@ -252,6 +252,6 @@ def _absent(case: Case) -> Iterator[Finding]:
         if case.state(ref) == "absent" and ref.kind not in _UNVERSIONED:
             missing.setdefault((ref.kind, ref.local), []).append(ref)
     for (kind, local), refs in missing.items():
-        cure = "a licence forbids to pass them on" if local else "`shiftbench pull` brings them"
-        why = f"{len(refs)} {kind} that are planned are not here, so their bytes were not read; {cure}"
+        cure = "a licence forbids sharing" if local else "`shiftbench pull` fetches them"
+        why = f"{len(refs)} {kind} that are planned are not here, so that their bytes were not read; {cure}"
         yield case.incomplete(refs[0], why)

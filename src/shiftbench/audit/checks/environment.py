@@ -65,13 +65,13 @@ def _complete(ref: Ref, run: Run) -> Iterator[Flaw]:
         missing += [f"environment.{key}" for key in _GPU if key not in _environment_of(run)]
     file = f"{ref.path}.run.json"
     if missing:
-        why = f"the run file does not tell {', '.join(missing[:_SHOWN])}; run again, or restore it"
+        why = f"the run file does not state {', '.join(missing[:_SHOWN])}; run again, or restore it"
         yield ref, why, {"file": file, "found": f"{len(missing)} facts are missing"}
     elif not _is_date(run["finished"]):
-        why = "the run file does not tell when it was finished"
+        why = "the run file does not state when the output was finished; run again, or restore it"
         yield ref, why, {"file": file, "expected": "an ISO date", "found": str(run["finished"])}
     for kernels, lacking in _impossible(_environment_of(run)):
-        why = "the run file contradicts itself: its kernels need CPU features that it does not name"
+        why = "the run file contradicts itself: its kernels need CPU features that it does not name; restore it"
         yield ref, why, {"file": file, "expected": lacking, "found": kernels}
 
 
@@ -106,7 +106,7 @@ def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Flaw]:
 
 def _locks(runs: Collection[Run]) -> Iterator[Note]:
     if not environment.LOCK.is_file():
-        yield Note(f"there is no {environment.LOCK} here, so versions were compared with nothing")
+        yield Note(f"there is no {environment.LOCK} here, so versions were not compared")
         return
     here = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest()
     others = sum(_environment_of(run).get("lock") not in (None, here) for run in runs)
@@ -120,14 +120,12 @@ def _startup(runs: Collection[Run]) -> Iterator[Note]:
     unknown = len(runs) - len(startups)
     if unknown:
         yield Note(
-            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set", limits=True
+            f"of {unknown} outputs it is unknown whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set", limits=True
         )
     names = Counter(name for one in startups if isinstance(one, dict) for name in one if name != "pth")
     if names:
         summary = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
-        yield Note(
-            f"made where more than the installed packages was on Python's path or preloaded: {summary}", limits=True
-        )
+        yield Note(f"made with more than the installed packages on Python's path or preloaded: {summary}", limits=True)
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:

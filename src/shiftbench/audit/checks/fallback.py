@@ -31,9 +31,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield case.finding(
             verdict,
             ref,
-            f"{group.job.name} did not come out exactly: {why}",
+            f"{group.job.name} is not exact: {why}",
             expected=f"{compared.then} of {compared.known} right",
             found=f"{compared.now} of {compared.known} right",
         )
     exact = sum(group.exact for group in done.groups)
-    yield Note(f"{exact} of {len(done.groups)} (weights, method) are exact and need no fallback")
+    yield Note(f"{exact} of {len(done.groups)} (model, method) are exact and need no fallback")

@@ -47,7 +47,8 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for ref, _, receipt in outputs:
         missing = [need for need in rerun.missing_inputs(case, ref) if not need.local]
         if missing:
-            why = f"the report was not made again: {len(missing)} of its inputs are not here"
+            lack = f"{len(missing)} of its inputs are missing"
+            why = f"the report was not made again: {lack}; `shiftbench pull` fetches them"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         run = rerun.Rerun(case, ref)

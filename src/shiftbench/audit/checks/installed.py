@@ -30,7 +30,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for file, (name, digest) in stated.items():
         actual = case.digests.of(file)
         if actual != digest:
-            why = f"this file of {name} is not the one that its publisher built; `pip install --force-reinstall {name}`"
+            why = f"this file of {name} differs from its wheel; `pip install --force-reinstall {name}`"
             yield case.failed(str(file), why, expected=digest, found=str(actual or "no such file"))
     for name in PACKAGES:
         for module, place in installed.imported_from_elsewhere(name):

@@ -46,7 +46,7 @@ def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
         yield case.failed(ref, f"its source file cannot be read: {error}")
         return
     yield from _licence(case, ref, about, source.licence, f"sources/{ref.name}.yaml")
-    why = f"whether it may be passed on is not what sources/{ref.name}.yaml says"
+    why = f"whether it may be shared is not what sources/{ref.name}.yaml says"
     yield from case.expect(ref, why, source.redistribute, about.get("redistribute"))
     stated = {name: facts.sha256 for name, facts in source.files.items()}
     files: dict[str, dict[str, Any]] = about.get("files") or {}
@@ -70,7 +70,7 @@ def _shards(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     entry = case.plan.params.component("datasets", dataset)
     override = entry.redistribute if isinstance(entry, Dataset) else None
     allowed = module.REDISTRIBUTE if override is None else override
-    why = f"whether it may be passed on is not what dataset {dataset} says"
+    why = f"whether it may be shared is not what dataset {dataset} says"
     yield from case.expect(ref, why, allowed, about.get("redistribute"))
 
 
@@ -88,7 +88,7 @@ def _strays(case: Case) -> Iterator[Finding]:
     for manifest in sorted((case.root / "data/shards").glob("*/*/*/*/manifest.json")):
         ref = Ref("shards", manifest.parent.relative_to(case.root / "data/shards").as_posix())
         if shard_folders.raw_manifest(case, ref).get("redistribute") is False:
-            why = "its licence forbids to pass it on, and it lies where it is pushed from; it belongs into data/local"
+            why = "its licence forbids sharing, and it is in a folder that DVC pushes; move it to data/local"
             yield case.failed(ref.path, why, expected=f"data/local/{ref.name}", found=f"data/shards/{ref.name}")
 
 
@@ -104,7 +104,7 @@ def _stored(case: Case) -> Iterator[Finding]:
     for home in _PRIVATE:
         tracked = (git_state.says("ls-files", "--", str(case.root / home)) or "").splitlines()
         if tracked:
-            why = f"git holds {len(tracked)} files below {home}, which may not be passed on; `git rm --cached` them"
+            why = f"git holds {len(tracked)} files below {home}, which may not be shared; `git rm --cached` them"
             yield case.failed(tracked[0], why)
 
 

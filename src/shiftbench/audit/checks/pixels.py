@@ -71,7 +71,7 @@ def _decoded(case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry])
         count += 1
         if count <= _FINDINGS:
             file = tar.relative_to(case.root).as_posix()
-            why = "it does not decode to the recorded pixels: the data are other ones, not only their encoding"
+            why = "it does not decode to the recorded pixels: the data differ, not only their encoding"
             place = {"file": file, "sample": entry.key, "expected": entry.pixels, "found": actual}
             explanation = explain(case, ref, file, entry.key)
             yield case.failed(ref, why, explanation=explanation, **place)
@@ -103,5 +103,5 @@ def _evaluated(case: Case, chains: dict[str, str]) -> Iterator[Finding | Note]:
             yield from case.expect(ref, why, chains[name], stated, file=f"{ref.path}.receipt.json")
     yield Note(
         f"{compared} receipts of records and features state the pixels of their shards; {reading} were shifted while "
-        "they were read, and are left to level 2"
+        "they were read, and level 2 checks them"
     )

@@ -88,7 +88,7 @@ def _whole(case: Case, done: Task) -> Iterator[Finding]:
         made = [entry.key for entry in shards.index(clean)]
     if made != keys:
         differing = sorted(set(made) ^ set(keys))
-        why, first = "it does not hold the samples that the recipe gives", next(iter(differing), None)
+        why, first = "it does not have the samples that the recipe gives; make it again", next(iter(differing), None)
         counts = {"expected": f"{len(made)} samples", "found": f"{len(keys)}, {len(differing)} apart"}
         yield case.failed(done.ref, why, sample=first, **counts)
     place = ShardsName.of(done.ref)._asdict()

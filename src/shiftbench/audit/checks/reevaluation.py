@@ -35,7 +35,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
     name = group.job.name
     if group.error:
-        why = f"it cannot be evaluated any more: {group.error}"
+        why = f"it cannot be evaluated again: {group.error}"
         yield case.failed(group.first.ref, why)
         return
     for one in group.comparisons:
@@ -44,7 +44,7 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
             yield case.finding(
                 verdict,
                 one.artifact.ref,
-                f"evaluated again, {', '.join(one.other)} is other: {why}",
+                f"evaluated again, {', '.join(one.other)} differs: {why}",
                 sample=one.sample,
                 expected="the recorded rows",
                 found=str(one),
@@ -52,4 +52,4 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
     samples = sum(one.samples for one in group.comparisons)
     batches = sum(map(len, group.batches.values()))
     exact = "all rows equal" if group.exact else "not all rows equal"
-    yield Note(f"{name}: {batches} batches of {len(group.comparisons)} positions, {samples} samples: {exact}")
+    yield Note(f"{name}: {batches} batches of {len(group.comparisons)} conditions, {samples} samples: {exact}")

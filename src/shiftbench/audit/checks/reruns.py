@@ -49,4 +49,4 @@ def _changed(old: dict[str, Any], artifact: Artifact) -> str:
     options = [line for line in lines if not line.startswith(("code: ", "upstream."))]
     reasons = [f"recipe changed: {line}" for line in options[:_SHOWN]]
     reasons += [f"code changed: {', '.join(code[:_SHOWN])}"] if code else []
-    return "; ".join(reasons) or "it was made from outputs that are stale themselves"
+    return "; ".join(reasons) or "its inputs are stale"

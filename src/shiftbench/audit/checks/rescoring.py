@@ -103,7 +103,7 @@ def _guarded(case: Case, ref: Ref, look: _Look) -> Iterator[Finding]:
     except NotRunError as error:
         yield case.incomplete(ref, str(error))
     except (ShiftbenchError, OSError, KeyError) as error:
-        yield case.failed(ref, f"it cannot be computed any more: {error}")
+        yield case.failed(ref, f"it cannot be computed again: {error}")
 
 
 def _scored(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Finding]:
@@ -121,7 +121,7 @@ def _scored(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     differs = np.abs(made - recorded) > room
     if differs.any():
         at = int(np.argmax(differs))
-        why = f"fitted and scored again, {int(differs.sum())} of {len(made)} scores are others"
+        why = f"fitted and scored again, {int(differs.sum())} of {len(made)} scores differ"
         why += rerun.code_change_note(artifact)
         details = {"expected": repr(float(made[at])), "found": repr(float(recorded[at]))}
         yield case.failed(artifact.ref, why, sample=keys[at].as_py(), **details)
@@ -140,7 +140,7 @@ def _hidden(case: Case, artifact: Artifact, run: rerun.Rerun) -> Iterator[Findin
     if (differences > room).any():
         at = int(np.argmax(differences))
         count = int((differences > room).sum())
-        why = f"{count} of {len(known)} scores are others where names and labels are hidden and the order is another"
+        why = f"{count} of {len(known)} scores differ if names and labels are hidden and the order changes"
         details = {"expected": repr(float(known[order][at])), "found": repr(float(known[order][at] - differences[at]))}
         yield case.failed(artifact.ref, why, sample=rows.keys[int(order[at])], **details)
 

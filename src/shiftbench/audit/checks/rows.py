@@ -52,7 +52,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from look.features(ref)
     yield from look.unjudged()
     counts = ", ".join(f"{count} {what}" for what, count in look.counts.items())
-    yield Note(counts or "nothing was made yet, so there are no rows")
+    yield Note(counts or "there are no results yet, so there are no rows")
 
 
 class _Look:
@@ -162,7 +162,7 @@ class _Look:
     def unjudged(self) -> Iterator[Finding]:
         """Yield the records that were not judged, because their shards or checkpoints are not here."""
         for ref, count in self._unjudged.items():
-            why = f"{count} files of records were not judged again: {ref.path} or its tars are not here or not whole"
+            why = f"{count} files of records were not judged again: {ref.path} or its tars are missing or incomplete"
             yield self.case.incomplete(ref, why)
 
     # -------------------------------------------------------------- scores
@@ -186,7 +186,7 @@ class _Look:
         """Compute the scores of a detector that needs logits only again."""
         detector = registry.find("detectors", spec["detector"]["use"])
         if tuple(detector.NEEDS) != ("logits",) or hasattr(detector, "FIT"):
-            self.counts["files of scores whose detector is fitted or sees the net"] += 1
+            self.counts["files of scores whose detector is fitted or sees the network"] += 1
             return
         options = {**detector.PARAMS, **spec["detector"]["options"], **self._searched(spec)}
         try:

@@ -44,13 +44,13 @@ def check(case: Case) -> Iterator[Finding | Note]:
         finished = str((case.run_file(ref) or {}).get("finished", ""))
         dated += bool(finished)
         if _after(finished, case.today):
-            why = "it was finished after this audit, by its clock: the seed could be known when it was made"
+            why = "it was finished after this audit, by its clock, so that the seed could be known when it was made"
             details = {"expected": f"until {case.today}", "found": finished}
             yield case.failed(ref, why, file=f"{ref.path}.run.json", **details)
-    yield Note(f"{dated} outputs were finished before this audit" if dated else "nothing was made yet")
+    yield Note(f"{dated} outputs were finished before this audit" if dated else "there are no results yet")
     if case.is_repeated:
-        yield Note("the seed was given by hand; it may have been known when the results were made", limits=True)
+        yield Note("the seed is that of `--seed`; it may have been known when the results were made", limits=True)
     else:
         yield Note("the seed is the auditor's own: entropy of this audit, which `--seed` repeats")
     odds = ", ".join(f"{chance(f, case.count):.0%} where {f:.0%} of them are wrong" for f in _SHARES)
-    yield Note(f"a draw of {case.count} meets a fault with a probability of {odds}")
+    yield Note(f"a draw of {case.count} detects a fault with a probability of {odds}")

@@ -45,13 +45,13 @@ def check(case: Case) -> Iterator[Finding | Note]:
     files = [name for name in users if name.endswith(".py")]
     for name in files:
         yield from _unseeded_calls(case, name, users[name])
-    yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random words by key only")
+    yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random numbers by key only")
 
 
 def _facts_wrong(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Flaw]:
     for name, (expected, actual) in _facts(case, ref, content).items():
         if expected != actual:
-            why = f"its {name} is not what params and its name say, so other random words were drawn"
+            why = f"its {name} is not what params and its name say, so that other random numbers were drawn"
             details = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(actual)}
             yield ref, why, details
 
@@ -88,8 +88,8 @@ def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     for line, call in _calls(file, file.stat().st_mtime_ns, training=training):
         if (name, call) in DECIDES_NOTHING:
             continue
-        why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's stream"
-        yield case.failed(user, why, file=name, expected="random words by key", found=call)
+        why = f"{call} at line {line} draws from a generator without a seed from params; use the sample's stream"
+        yield case.failed(user, why, file=name, expected="random numbers by key", found=call)
 
 
 @functools.cache

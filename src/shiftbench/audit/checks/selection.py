@@ -82,7 +82,7 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     missing = [name for name in ("grid", "id", "ood") if not content.get(name)]
     file = f"{ref.path}.receipt.json"
     if missing:
-        why = f"the search does not name its {' and its '.join(missing)}: nobody can tell how options were chosen"
+        why = f"the search does not name its {' and its '.join(missing)}: it is unknown how options were chosen"
         yield case.failed(ref, why, file=file)
         return
     tested = _tested(case, ref)
@@ -134,9 +134,10 @@ def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator
     same = f"all {len(fit)} points of {ref.name} give AUROC {fit[0]['auroc']:.6g}"
     artifact = case.plan.artifacts[ref]
     if not detector_scores.is_cheap(artifact):
-        yield Note(f"{same}; whether scores differ was not asked, since the detector sees the net again")
+        yield Note(f"{same}; whether scores differ was not checked, since the detector needs the network")
     elif not case.complete.keys() >= set(artifact.inputs):
-        yield case.incomplete(ref, "whether the search has any effect cannot be told without what it was made from")
+        why = "whether the search has any effect is unknown without its inputs; `shiftbench pull` fetches them"
+        yield case.incomplete(ref, why)
     elif detector_scores.has_effect(case, ref, [row["options"] for row in fit]):
         yield Note(f"{same}: they change scores, not which samples they tell apart")
     else:
@@ -169,8 +170,8 @@ def _known_outliers(case: Case) -> Iterator[Finding]:
         trained_on = {place.parts[0] for place in planned_sets.training_shards(case, name)} - {benchmark.dataset}
         for dataset in sorted(trained_on & benchmark.ood_groups.keys()):
             why = (
-                f"weights of benchmark {name} learnt from {dataset}, which is tested as unknown: drop it from `ood`, "
-                "or let them learn from another set"
+                f"models of benchmark {name} were trained on {dataset}, which is tested as unknown: drop it from "
+                "`ood`, or train them on another set"
             )
             yield case.failed(planned_sets.clean_set(case, dataset, benchmark.split), why)
 
@@ -180,12 +181,12 @@ def _declared(case: Case) -> Iterator[Note]:
     for name in case.plan.benchmarks:
         for ref in sorted(planned_sets.checkpoints_of(case, name)):
             if why := planned_sets.holds_tested(case, ref):
-                yield Note(f"{ref.name} of benchmark {name} holds what is tested: {why}", limits=True)
+                yield Note(f"{ref.name} of benchmark {name} contains tested data: {why}", limits=True)
 
 
 def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
     if one == two:
-        yield case.failed(two, f"one set plays two parts: {roles}")
+        yield case.failed(two, f"one set has two roles: {roles}")
         return
     for column, what in _COLUMNS.items():
         shared = _shared(case, one, two, column)

@@ -27,10 +27,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
     groups = done.complete
     for group in groups:
         if group.sees != "sample":
-            yield Note(f"{group.job.name}: its method looks beyond the sample; nothing is recorded")
+            yield Note(f"{group.job.name}: its method sees more than one sample; nothing is recorded")
         else:
             yield from _group(case, group)
-    yield Note(f"{len(groups)} (weights, method) looked at")
+    yield Note(f"{len(groups)} (model, method) checked")
 
 
 def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
@@ -38,7 +38,7 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
     recorded = (case.run_file(ref) or {}).get("sensitivity")
     measured = group.answer["sensitivity"]
     if not isinstance(recorded, dict) or "batch" not in recorded:
-        why = "the run file states no sensitivity; nobody can tell what a last digit is worth"
+        why = "the run file states no sensitivity to the batch size; run again"
         yield case.failed(ref, why, file=f"{ref.path}.run.json")
         return
     if not recorded["batch"] or not measured["batch"]:
@@ -47,7 +47,7 @@ def _group(case: Case, group: Group) -> Iterator[Finding | Note]:
         return
     here, then = measured["batch"], recorded["batch"]
     if _differs(case, group, here, then):
-        why = "outputs move otherwise with the batch size than recorded"
+        why = "the effect of the batch size on outputs is not the recorded one"
         file = f"{ref.path}.run.json"
         yield case.failed(ref, why, file=file, expected=_text(here), found=_text(then))
     device = f"; to another device {_text(measured['device'])}" if "device" in measured else ""

@@ -29,7 +29,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     home = Path()
     names = manifest.names(home)
     if not names:
-        yield Note("nothing was released: `shiftbench release NAME` makes changes evident")
+        yield Note("there is no release; `shiftbench release NAME` makes later changes evident")
         return
     broken = [problem for name in names for problem in verify.chain_problems(home, name)]
     for problem in broken:
@@ -53,7 +53,7 @@ def _artefacts(case: Case, home: Path, newest: manifest.Content) -> Iterator[Fin
     yield from _changed(case, newest, [p for p in problems if p.kind == "artefact"])
     missing = Counter(Path(p.path).parts[0] for p in problems if p.kind == "missing")
     for place, count in missing.items():
-        why = f"{count} files of release {newest['name']} are not here; `shiftbench pull` brings them"
+        why = f"{count} files of release {newest['name']} are not here; `shiftbench pull` fetches them"
         yield case.incomplete(place, why)
     moved = sum(p.kind == "moved" for p in problems)
     if moved:

@@ -83,10 +83,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
         if patience <= 0:
             break
     yield Note(
-        f"{done} of {len(nets)} cheap nets trained again, of {len(trained)} in all: one forged net of the cheap ones "
-        f"is met with probability {done / len(nets):.0%}"
+        f"{done} of {len(nets)} cheap models trained again, of {len(trained)} in all: one forged model of the "
+        f"cheap ones is detected with probability {done / len(nets):.0%}"
         if nets
-        else "no net that was trained on a CPU is here with what it was trained on",
+        else "no model that was trained on a CPU is here with its training data",
         limits=True,
     )
     yield confinement.note()
@@ -126,7 +126,7 @@ def _elsewhere(case: Case, nets: list[Artifact]) -> Iterator[Finding]:
     if nets:
         refs = [net.ref for net in nets]
         why = (
-            f"{len(refs)} nets were trained on a GPU, by their run files, and were not trained again: "
+            f"{len(refs)} models were trained on a GPU, by their run files, and were not trained again: "
             f"{some((ref.name for ref in refs), 8)}; level 4 on such a GPU trains them"
         )
         yield Finding("incomplete", refs[0].path, why, numbers=case.numbers(*refs))
@@ -151,7 +151,7 @@ def _cost(case: Case, artifact: Artifact) -> float:
 
 def _compared(case: Case, checkout: IsolatedCheckout, net: _Net) -> Iterator[Finding]:
     if "error" in net.answer:
-        yield case.failed(net.ref, f"it cannot be trained any more: {net.answer['error']}")
+        yield case.failed(net.ref, f"it cannot be trained again: {net.answer['error']}")
         return
     for event in net.answer["undeclared"]:
         why = f"training it {event}, which no recipe names; name a file in ASSETS, or pin it"
@@ -167,7 +167,7 @@ def _compared(case: Case, checkout: IsolatedCheckout, net: _Net) -> Iterator[Fin
         yield case.finding(
             verdict,
             net.ref,
-            f"trained again, {name} is another one: {why}",
+            f"trained again, {name} differs: {why}",
             file=Path(net.ref.path).with_name(name).as_posix(),
             expected=made[name],
             found=str(stated.get(name)),
@@ -183,7 +183,7 @@ def _judged(case: Case, checkout: IsolatedCheckout, net: _Net) -> tuple[Verdict,
     explanation = "; ".join(reasons)
     flaw = _other_accuracy(case, checkout, net)
     if flaw:
-        return "failed", f"{flaw}, more than explains: {explanation}"
+        return "failed", f"{flaw}, more than these explain: {explanation}"
     recorded, retrained = (checkpoint_files.tensors(root / net.ref.path) for root in (case.root, checkout.root))
     difference = checkpoint_files.largest_difference(recorded, retrained)
     if difference is None:
@@ -191,10 +191,10 @@ def _judged(case: Case, checkout: IsolatedCheckout, net: _Net) -> tuple[Verdict,
     room = _room(checkout, net, retrained)
     if difference <= room:
         return "statistical", f"weights differ by {difference:.2g}, {room:.2g} is possible; what differs: {explanation}"
-    why = f"a weight is apart by {difference:.3g}, where {room:.3g} was measured to be possible"
+    why = f"a weight differs by {difference:.3g}, and {room:.3g} was measured to be possible"
     if any(environments.is_software(reason) for reason in reasons):
         return "incomplete", f"{why}; audit with the libraries of the run: {explanation}"
-    return "failed", f"{why}, more than explains: {explanation}"
+    return "failed", f"{why}, more than these explain: {explanation}"
 
 
 def _room(checkout: IsolatedCheckout, net: _Net, retrained: checkpoint_files.Tensors) -> float:

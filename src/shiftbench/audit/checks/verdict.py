@@ -19,17 +19,17 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for result in case.results:
         yield from _sound(case, result)
     done = [result for result in case.results if result.verdict != "not run"]
-    yield Note(f"{len(done)} other checks were run, {len(case.results) - len(done)} are of deeper levels")
+    yield Note(f"{len(done)} other checks ran, {len(case.results) - len(done)} are of deeper levels")
     here = environment.describe()
     yield Note(f"audited with Python {here['python']} on {here['os']}, {here['cpu']}")
-    yield from (Note(f"here is not what is locked: {line}") for line in doctor.drift(environment.LOCK))
+    yield from (Note(f"this machine differs from the lock: {line}") for line in doctor.drift(environment.LOCK))
 
 
 def _sound(case: Case, result: Result) -> Iterator[Finding]:
     if result.verdict == "not run":
         return
     if not (result.findings or result.notes):
-        why = "the check said nothing: neither a finding nor what it looked at"
+        why = "the check yielded neither a finding nor a note"
         yield case.failed(result.name, why)
     stated = worst(finding.verdict for finding in result.findings)
     why = "the verdict is not the worst of the findings"

@@ -23,7 +23,7 @@ _ELSEWHERE = ("system", "cores", "startup")  # no library chooses its code by th
 _NOTED = ("device", "batch_size", "determinism")
 OTHER_BYTES = "other bytes from the same recipe and the same inputs"
 """For data and checkpoints that were made twice; another cause of the same path gives the reason, if it is known."""
-BEYOND_ROUNDING = "the recipe and all inputs are equal, and it moved by more than rounding: no environment does that"
+BEYOND_ROUNDING = "recipe and inputs are equal, and it moved by more than rounding, which no environment explains"
 ROUNDING = 1e-9
 """Difference of a number that the order of additions, which kernels choose, can make."""
 _WHOLE = {"fingerprint", "recipe", "made", "consumed"}
@@ -176,7 +176,7 @@ class Walk:
             changed = recipe.differences(run_environment(runs[1]), run_environment(runs[0]))
             causes += [Cause("environment", path, "; ".join(changed))] if changed else []
         elif not causes:
-            return [Cause("missing", path, "no run file says in which environment it was made")]
+            return [Cause("missing", path, "no run file states its environment")]
         what = "the same recipe, inputs and environment gave other bytes"
         return causes or [Cause("unexplained", path, what)]
 
@@ -245,5 +245,5 @@ def _untold(path: str, side: Side, here: Link, there: Link) -> Cause:
         same = "same" if here[1] == there[1] else "another"
         what = f"other bytes, by the {same} recipe; {side.label} has no receipt of them"
         return Cause(_BY_KIND[kind], path, what)
-    what = f"other bytes, and {side.label} has no receipt of them that could tell why"
+    what = f"other bytes, and {side.label} has no receipt of them, so that the cause is unknown"
     return Cause("missing", path, what)

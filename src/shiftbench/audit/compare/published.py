@@ -141,7 +141,7 @@ def _causes(walk: Walk, path: str, actual: Mapping[str, str]) -> tuple[Cause, ..
     """Causes of an output's other bytes here."""
     receipt_here, receipt_there = walk.here.receipt(path), walk.there.receipt(path)
     if receipt_here is None or receipt_there is None:
-        return (Cause("missing", path, "no receipt here says how it was made"),)
+        return (Cause("missing", path, "there is no receipt here"),)
     place = PurePosixPath(path).parent
     stated = {(place / name).as_posix(): digest for name, digest in receipt_here["made"].items()}
     if stated != actual:

@@ -116,7 +116,7 @@ def compare(actual: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
         First differing byte of the tar, members that differ, differing pixels and the largest difference.
     """
     if actual == made:
-        return {"bytes": "are those that are made again: the record of them is wrong"}
+        return {"bytes": "are equal to those that were made again: their record is wrong"}
     length = min(len(actual), len(made))
     unlike = np.flatnonzero(np.frombuffer(actual[:length], np.uint8) != np.frombuffer(made[:length], np.uint8))
     first = int(unlike[0]) if len(unlike) else length
@@ -126,7 +126,7 @@ def compare(actual: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
     for name in sorted(members_here.keys() | members_made.keys()):
         one, two = members_here.get(name), members_made.get(name)
         if one is None or two is None:
-            differences[name] = "is missing" if one is None else "is not one that is made"
+            differences[name] = "is missing" if one is None else "is an additional member"
         elif (one.head, one.data) != (two.head, two.data):
             differences[name] = _member_difference(one, two)
     return differences

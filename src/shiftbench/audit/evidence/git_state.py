@@ -144,7 +144,7 @@ def _objects(oids: Iterable[str]) -> dict[str, bytes]:
         contents[oid] = output[end + 1 : at]
         at += 1
         if _hash(kind, contents[oid], len(oid)) != oid:
-            raise DataError(f"git's object {oid} holds other bytes than its name says; clone anew")
+            raise DataError(f"git's object {oid} has other bytes than its name says; clone again")
     return contents
 
 

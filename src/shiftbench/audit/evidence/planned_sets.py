@@ -25,7 +25,7 @@ def must_be_disjoint(case: Case) -> list[Pair]:
                 parts.setdefault(pair, f"support and tested of stream {stream}")
         for place in _tested(case, name):
             for source in training_shards(case, name):
-                parts.setdefault((source, place), f"learnt and tested of benchmark {name}")
+                parts.setdefault((source, place), f"training and tested sets of benchmark {name}")
     return [(*pair, why) for pair, why in parts.items()]
 
 

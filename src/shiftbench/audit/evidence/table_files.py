@@ -88,7 +88,7 @@ def flaws(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: s
     stated = facts.get(_FINGERPRINT, b"").decode()
     if foreign := facts.keys() - _METADATA:
         yield (
-            "its metadata hold keys that no stage writes",
+            "its metadata have keys that no stage writes",
             spell(tuple(sorted(key.decode() for key in _METADATA))),
             spell(tuple(sorted(key.decode(errors="replace") for key in foreign))),
         )
@@ -193,12 +193,12 @@ def array_flaws(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict
     """Yield the flaws of an array of one row per record, as arguments of a finding."""
     if values.dtype != np.float32 or values.ndim != 2:
         actual = f"{values.dtype} {values.shape}"
-        yield {"why": "it holds other numbers than expected", "expected": "float32 (n, d)", "found": actual}
+        yield {"why": "it has other numbers than expected", "expected": "float32 (n, d)", "found": actual}
     elif not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values).all(axis=1)))
         yield {"why": "not all of its numbers are finite", "found": f"row {at}"}
     if records is not None and len(values) != len(records):
-        why = "it has not one row per record"
+        why = "it does not have one row per record"
         yield {"why": why, "expected": f"{len(records)} rows", "found": f"{len(values)} rows"}
 
 
@@ -212,7 +212,7 @@ def key_flaw(table: pa.Table, expected: list[str]) -> dict[str, Any] | None:
     if missing:
         return {"why": f"{len(missing)} samples have no row", "sample": missing[0], **counts}
     if extra:
-        return {"why": f"{len(extra)} rows are of no such sample", "sample": extra[0], **counts}
+        return {"why": f"{len(extra)} rows have no such sample", "sample": extra[0], **counts}
     twice = [key for key, count in Counter(keys).items() if count > 1]
     why = f"{len(twice)} samples have several rows" if twice else "the rows are in another order"
     return {"why": why, "sample": twice[0] if twice else None, **counts}

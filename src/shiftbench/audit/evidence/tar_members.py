@@ -78,7 +78,7 @@ def members(data: bytes | memoryview) -> list[Member]:
     parts = []
     for header in headers(data, 0, len(data)):
         if header.next > len(data):
-            raise DataError(f"the member {header.name!r} is longer than what is left")
+            raise DataError(f"the member {header.name!r} is longer than the rest of the file")
         body, padding = data[header.start : header.end], data[header.end : header.next]
         parts.append(Member(header.name, header.block, bytes(body), bytes(padding)))
     return parts

@@ -105,7 +105,7 @@ def code_change_note(artifact: Artifact) -> str:
         changed = code_digest.changed(artifact.recipe)
     except ShiftbenchError as error:
         changed = [str(error)]  # gone
-    return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""
+    return f" (but the code changed since: {', '.join(changed[:3])})" if changed else ""
 
 
 def leaderboard(plan: Plan, root: Path) -> bytes:

@@ -36,9 +36,9 @@ def missing_support() -> str:
 def note() -> Note:
     """Note on how workers are kept to their inputs here."""
     if missing_support():
-        why = "a hook on Python's open alone tells what was read to make outputs again, and libraries pass it by"
-        return Note(f"not locked in by the kernel: {why} ({missing_support()})", limits=True)
-    return Note("made again in processes that the kernel (Landlock) lets read nothing but their inputs")
+        why = "only a hook on Python's open watches what workers read, and libraries bypass it"
+        return Note(f"workers are not restricted by the kernel: {why} ({missing_support()})", limits=True)
+    return Note("made again in processes that the kernel (Landlock) limits to their inputs")
 
 
 def command(case: Case, words: list[str], folder: Path, home: Path, reads: Iterable[Path]) -> list[str]:

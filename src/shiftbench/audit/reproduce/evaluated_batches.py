@@ -113,7 +113,7 @@ def _group(case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Find
     if not here:
         return None
     if _method(here[0]).SEES == "stream" and len(here) < len(records):
-        why = "its method adapts from the beginning on, of which not everything is here"
+        why = "its method adapts along the stream, of which a part is missing; `shiftbench pull` fetches it"
         problems.append(case.incomplete(here[0].ref, why))
         return None
     places = [(artifact.ref.name, number) for artifact in here for number in range(_count(case, artifact))]
@@ -134,7 +134,7 @@ def _is_unavailable(case: Case, artifact: Artifact, checkout: IsolatedCheckout, 
     """Whether records or their inputs are not here; notes what is missing."""
     why = None
     if not (case.root / artifact.ref.path).is_file():
-        why = "these records are not here, so no batch of them was evaluated again"
+        why = "these records are missing, so that no batch was evaluated again; `shiftbench pull` fetches them"
     else:
         missing = [ref.path for ref in checkout.link_inputs(artifact)] or list(_tars(case, artifact))
         if missing:

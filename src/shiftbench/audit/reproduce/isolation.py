@@ -275,7 +275,7 @@ def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None
 
 def _read_answers(worker: str, file: Path, output: str) -> dict[str, Any]:
     if not file.is_file():
-        raise DataError(f"{worker} ended without an answer; it said: {output.strip()[-_SAID:]}")
+        raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_SAID:]}")
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 

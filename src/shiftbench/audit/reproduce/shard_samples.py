@@ -98,13 +98,13 @@ class Samples:
     def _folder(self, ref: Ref, artifact: Artifact) -> Folder | None:
         place = self.case.folder(ref)
         if not (place / shards.MANIFEST).is_file() or not (place / shards.INDEX).is_file():
-            why = "these shards are not here, so none of their samples was made again"
+            why = "these shards are missing, so that no sample was made again"
             self.problems.append(self.case.incomplete(ref, f"{why}{forbidden(ref)}"))
             return None
         try:
             return Folder(ref, artifact, shards.index(place), shards.manifest(place))
         except (DataError, ValueError, KeyError, OSError) as error:
-            why = f"its index cannot be read, so no sample can be compared: {error}"
+            why = f"its index cannot be read, so that no sample can be compared: {error}"
             self.problems.append(self.case.failed(ref, why))
             return None
 
@@ -141,7 +141,7 @@ class Samples:
                 if self._can(artifact, []):
                     yield artifact
             else:
-                why = f"this preview is not here, so it was not made again{forbidden(ref)}"
+                why = f"this preview is missing, so that it was not made again{forbidden(ref)}"
                 self.problems.append(self.case.incomplete(ref, why))
 
     def make(self, tasks: list[Task]) -> None:
@@ -158,7 +158,7 @@ class Samples:
 
 def forbidden(ref: Ref) -> str:
     """A text that says that a licence keeps an output out of clones; empty if none does."""
-    return "; a licence forbids to pass it on" if ref.local else ""
+    return "; a licence forbids sharing" if ref.local else ""
 
 
 def expected(entries: Iterable[Entry]) -> dict[str, list[str]]:
@@ -175,7 +175,7 @@ def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
         what: how the samples were made, in a few words.
     """
     if "error" in task.answer:
-        yield case.failed(task.ref, f"{what}, it cannot be made any more: {task.answer['error']}")
+        yield case.failed(task.ref, f"{what}, it gives an error: {task.answer['error']}")
     elif task.of is None:
         yield from _shown(case, task, what)
     else:
@@ -197,7 +197,7 @@ def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Fi
         yield case.finding(
             verdict,
             task.ref,
-            f"{what}, it is another sample{rest}: {why}",
+            f"{what}, the sample differs{rest}: {why}",
             file=file,
             sample=entry.key,
             expected=f"sha256 {one['found'][0]}, pixels {one['found'][1]}",
@@ -213,7 +213,7 @@ def _verdict(case: Case, task: Task, entry: Entry, made: list[str]) -> tuple[Ver
     run = case.run_file(task.ref) or {}
     reasons = environments.reasons(run.get("environment"), task.environment)
     if not reasons:
-        return "failed", "its bytes are others, in the environment that it was made in"
+        return "failed", "its bytes differ in the environment of the run"
     return "statistical", f"equal values in other bytes; what differs: {'; '.join(reasons)}"
 
 
@@ -233,7 +233,7 @@ def _shown(case: Case, task: Task, what: str) -> Iterator[Finding]:
     for key in differing[:SHOWN]:
         yield case.failed(
             task.ref,
-            f"{what}, it is another golden sample",
+            f"{what}, the golden sample differs",
             sample=key,
             expected=f"pixels {(made.get(key) or {}).get('pixels', 'none')}",
             found=f"pixels {(stated.get(key) or {}).get('pixels', 'none')}",

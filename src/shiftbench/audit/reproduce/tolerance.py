@@ -92,7 +92,7 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
         return "failed", "nothing in the environment differs from the run's"
     compared = accuracy(wrong)
     if not compared.holds:
-        return "failed", f"{compared}, more than explains: {explanation}"
+        return "failed", f"{compared}, more than these explain: {explanation}"
     for one in wrong:
         if one.largest > allowed(group, one):
             return _moved(group, one, explanation)
@@ -101,8 +101,8 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
 
 def _moved(group: Group, one: Comparison, explanation: str) -> tuple[Verdict, str]:
     """Verdict on a score that moved by more than the measurements explain."""
-    why = f"a score moved by {one.largest:.3g}, where {allowed(group, one):.3g} was measured to be possible"
+    why = f"a score moved by {one.largest:.3g}, and {allowed(group, one):.3g} was measured to be possible"
     tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
     if "device " in explanation and one.largest <= tolerance:
         return "incomplete", f"{why}; audit on such a device: {explanation}"
-    return "failed", f"{why}, more than explains: {explanation}"
+    return "failed", f"{why}, more than these explain: {explanation}"
