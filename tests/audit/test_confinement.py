@@ -129,7 +129,7 @@ def test_a_worker_reaches_its_inputs_alone(made: Made) -> None:
 
 
 def test_without_landlock_the_level_says_so(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confinement, "lacking", lambda: "the kernel has no Landlock")
+    monkeypatch.setattr(confinement, "missing_support", lambda: "the kernel has no Landlock")
     (result,) = made.audit("training", level=3).results
     assert any("not restricted by the kernel" in note for note in result.notes)
     words = ["python", "-c", "pass"]

@@ -53,7 +53,7 @@ REFUSED: dict[str, tuple[Callable[[], None], type[ShiftbenchError], str]] = {
         r"git does not know.*\n  mine.py",
     ),
     "a stale table": (stale, StaleError, r"tiny/metrics.parquet: recipe changed.*bins"),
-    "a missing record": (lambda: Path(RECORD).unlink(), DataError, rf"not here.*\n  {RECORD}"),
+    "a missing record": (lambda: Path(RECORD).unlink(), DataError, rf"are missing.*\n  {RECORD}"),
     "a damaged shard": (lambda: flip(Path(TAR)), StaleError, rf"bytes changed: {Path(TAR).name}"),
     "no git": (lambda: shutil.rmtree(".git"), DataError, "has no git commit"),
     "no Snakefile": (lambda: (Path("Snakefile").unlink(), commit()), DataError, "Snakefile is missing"),

@@ -150,7 +150,7 @@ def lines(table: dict[str, Any]) -> list[str]:
     """Sentences about a table, a line each."""
     return [
         f"Table {table['name']}: {table['says']}.",
-        *_line("Not looked at", table["not_looked_at"]),
+        *_line("Not checked", table["not_looked_at"]),
         *_line("You still believe", table["believed"]),
     ]
 

@@ -154,7 +154,7 @@ def _models(models: list[Artifact], content: manifest.Content) -> Iterator[Node]
 
 def _sources(plan: Plan, models: list[Artifact]) -> Iterator[Node]:
     """Yield the originals: title, licence, digests of the files, and the packages that hold them."""
-    weights = {ref for artifact in models for ref in artifact.inputs}
+    checkpoint_sources = {ref for artifact in models for ref in artifact.inputs}
     for ref in (ref for ref in plan.artifacts if ref.kind == "sources"):
         source = source_files.load_source(ref.name)
         places = [{"type": "website", "url": source.homepage}] if source.homepage else []
@@ -170,7 +170,7 @@ def _sources(plan: Plan, models: list[Artifact]) -> Iterator[Node]:
             "description": source.title,
             "licenses": [_licence(source.licence)],
             "externalReferences": places,
-            "data": [{"type": "other" if ref in weights else "dataset", "name": source.title}],
+            "data": [{"type": "other" if ref in checkpoint_sources else "dataset", "name": source.title}],
             "components": [
                 {"type": "file", "name": path, "hashes": [_hash(file.sha256)]}
                 for path, file in sorted(source.files.items())

@@ -111,7 +111,7 @@ def check_tree(home: Path, but: str | None = None) -> None:
     if files:
         raise StaleError(
             f"{len(files)} file(s) differ from the commit, or git does not know them; "
-            f"commit or remove them first:\n{_listed(files)}"
+            f"commit or remove them first:\n{_listing(files)}"
         )
 
 
@@ -126,19 +126,19 @@ def check_outputs(plan: Plan, root: Path) -> None:
     states = {artifact.ref.path: recipe.status(root, artifact) for artifact in artifacts}
     stale = [f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")]
     if stale:
-        raise StaleError(f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}")
+        raise StaleError(f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listing(stale)}")
     released = manifest.released_artifacts(plan)
     missing = [artifact.ref.path for artifact in released if states[artifact.ref.path] == "missing"]
     if missing:
         raise DataError(
             f"{len(missing)} output(s) are missing; `shiftbench pull` fetches them, `make run` makes them:\n"
-            f"{_listed(missing)}"
+            f"{_listing(missing)}"
         )
     damaged = [line for artifact in released for line in pull.verify(root, artifact)]
     if damaged:
-        raise DataError(f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}")
+        raise DataError(f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listing(damaged)}")
 
 
-def _listed(lines: list[str]) -> str:
+def _listing(lines: list[str]) -> str:
     rest = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *rest])

@@ -31,7 +31,7 @@ from shiftbench.provenance import recipe
 from shiftbench.workflow.stages import verbs
 
 NUMBER, LEVEL = "A14", 1
-_CELLS = 100  # artifacts of one table that are told one by one
+_CELLS = 100  # cells of one table that are named one by one
 _UNUSABLE = (ShiftbenchError, OSError, KeyError, ValueError, ArrowException, PolarsError)
 _KEY = list(formats.METRICS.key)
 
@@ -129,7 +129,7 @@ def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> 
         yield case.failed(ref, content, file=place)
         return
     one, two = (table_files.frame_of(content[0]), table_files.frame_of(table_files.read(made, ref.kind)[0]))
-    differ = list(artifacts(one, two, form))
+    differ = list(cell_differences(one, two, form))
     for key, column, expected, actual, row in differ[:_CELLS]:
         why = f"{column} is not what the rows give{other}"
         numbers = (published_numbers.spell(row),) if form is formats.METRICS and row else ()
@@ -138,20 +138,20 @@ def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> 
         yield case.failed(ref, f"{len(differ) - _CELLS} more cells are not what the rows give", file=place)
 
 
-Artifact = tuple[str, str, str, str, dict[str, Any] | None]
+CellDifference = tuple[str, str, str, str, dict[str, Any] | None]
 """Key of the row, column, expected value, actual value, and the actual row."""
 
 
-def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[Artifact]:
+def cell_differences(actual: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[CellDifference]:
     """Yield each cell in which two tables differ; rows are matched by key.
 
     Args:
-        found: the table of the run.
+        actual: the table of the run.
         made: the table that was made again.
         form: the format of both.
     """
     keys = list(form.key)
-    rows = {tuple(row[name] for name in keys): row for row in found.iter_rows(named=True)}
+    rows = {tuple(row[name] for name in keys): row for row in actual.iter_rows(named=True)}
     for row in made.iter_rows(named=True):
         key = tuple(row[name] for name in keys)
         row_here = rows.pop(key, None)
@@ -159,9 +159,10 @@ def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator
             yield table_files.spell(key), "the row", "a row", "none", None
             continue
         for name, value in row.items():
-            actual = row_here[name]
-            if not _same(value, actual):
-                yield table_files.spell(key), name, _short(value, actual), _short(actual, value), row_here
+            value_here = row_here[name]
+            if not _same(value, value_here):
+                texts = _short(value, value_here), _short(value_here, value)
+                yield table_files.spell(key), name, *texts, row_here
     for key, row in rows.items():
         yield table_files.spell(key), "the row", "none", "a row", row
 

@@ -192,7 +192,7 @@ def _cards(case: Case) -> Iterator[Finding]:
 
 def _store(case: Case) -> Iterator[Finding | Note]:
     """Check every name in the store."""
-    owned = _owned(case)
+    planned = _planned_names(case)
     links = _links(case)
     count = 0
     for out in sorted({out for outs in OUTS.values() for out in outs}):
@@ -202,7 +202,7 @@ def _store(case: Case) -> Iterator[Finding | Note]:
             linked = [name for name in names if (Path(folder) / name).is_symlink()]
             for name in sorted([*files, *linked]):
                 count += 1
-                why = _stray(Path(folder) / name, f"{below}/{name}", owned, links)
+                why = _stray(Path(folder) / name, f"{below}/{name}", planned, links)
                 if why:
                     yield case.failed(f"{below}/{name}", why)
     yield Note(f"{count} files in the store")
@@ -217,14 +217,14 @@ def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
             yield case.failed(place.as_posix(), why, expected="a folder", found="a symbolic link")
 
 
-def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> str | None:
+def _stray(path: Path, name: str, planned: set[str], links: dict[Path, Path]) -> str | None:
     """Flaw of a file of the store; None: it has none."""
     kind = path.lstat().st_mode
     if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
         return f"a symbolic link to {path.readlink()}, which DVC did not make: `shiftbench pull` restores it"
     if not stat.S_ISLNK(kind) and not stat.S_ISREG(kind):
         return "no file: a pipe, a socket or a device, which gives other bytes to each reader; remove it"
-    if name in owned or name in _OWN:
+    if name in planned or name in _OWN:
         return None
     if path.name.endswith(".part") or "/.part-" in name:
         return "a part of a killed run; `shiftbench doctor` lists such files, and the next run removes them"
@@ -233,7 +233,7 @@ def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> s
     return "no planned output has this file; `shiftbench prune` moves it to .trash/"
 
 
-def _owned(case: Case) -> set[str]:
+def _planned_names(case: Case) -> set[str]:
     """Names that planned outputs may have: what receipts say was made, receipts and run files."""
     names = set()
     for ref in case.plan.artifacts:

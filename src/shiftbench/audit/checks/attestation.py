@@ -49,7 +49,7 @@ def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator
         stated[f"croissant/{dataset}.json"] = _of_croissant(folder, dataset)
     for name, claims in stated.items():
         place = f"{manifest.FOLDER}/{content['name']}/{name}"
-        if not claims and name != bill_of_materials.FILE:  # which may well name no weights
+        if not claims and name != bill_of_materials.FILE:  # which may name no checkpoints
             yield case.failed(place, "a description is missing, or describes nothing")
         for path, digest in claims.items():
             if digest != digests.get(path):

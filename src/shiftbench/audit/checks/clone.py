@@ -37,11 +37,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
     if refused:
         yield case.incomplete(".git", f"there is nothing to clone: {refused}")
         return
-    scale = _scale(case)
+    configuration = _configuration(case)
     _link_own(case, home)
-    done = _run(home, scale)
+    done = _run(home, configuration)
     yield from _compare(case, home / case.plan.params.root, done)
-    options = f" --config {scale}" if scale else ""
+    options = f" --config {configuration}" if configuration else ""
     yield Note(f"a clone of HEAD was run{options}; it ended with exit code {done.returncode}")
 
 
@@ -61,14 +61,14 @@ def _clone(home: Path) -> str:
     return done.stderr.strip() or "git clone failed" if done.returncode else ""
 
 
-def _scale(case: Case) -> str | None:
+def _configuration(case: Case) -> str | None:
     """Configuration that gives the audited params; None: params.yaml alone."""
-    asked = case.plan.params.system
-    if asked:
-        return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
+    system = case.plan.params.system
+    if system:
+        return f"{scales.SYSTEMS}/{system.slug}/{system.scale}"
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
-        with contextlib.suppress(ParamsError):  # an overlay of other benchmarks than these
+        with contextlib.suppress(ParamsError):  # a configuration of other benchmarks than these
             if loading.load(base, file) == case.plan.params:
                 return file.stem
     return None
@@ -85,7 +85,7 @@ def _link_own(case: Case, home: Path) -> None:
             place.symlink_to(path.absolute())
 
 
-def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
+def _run(home: Path, configuration: str | None) -> subprocess.CompletedProcess[str]:
     """Run the benchmark of the clone by its own sources, with empty caches."""
     empty = home.parent / "home"
     empty.mkdir()
@@ -99,7 +99,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
     cores = str(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-P", "-m", "snakemake", "--cores", cores, "--keep-going"]
     return subprocess.run(
-        [*command, *scales.arguments(scale)],
+        [*command, *scales.arguments(configuration)],
         cwd=home,
         env=child_environment.build(INHERITED, own),
         stdout=subprocess.PIPE,

@@ -108,7 +108,7 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     listed = [folder / entries.FILE for family in registry.FAMILIES for folder in registry.folders(family)]
     params = [file.absolute() for file in scales.files(case.plan.scale)]
     for path in (*named, *listed, *params):
-        file = path.parent.resolve() / path.name  # a link is looked at as git stores it
+        file = path.parent.resolve() / path.name  # a link counts as git stores it
         if file.is_relative_to(home) and file not in known and file.is_file():
             why = "it decides results and is in no commit; commit it"
             yield case.failed(file.relative_to(home).as_posix(), why)

@@ -33,7 +33,7 @@ _CURE = "make it again, or pull it"
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare the outputs with the plan."""
     seen = dict.fromkeys(("shards", "records", "features", "scores", "checkpoints", "tables"), 0)
-    of = {"shards": _shards, "checkpoints": _weights, "tables": _table}
+    of = {"shards": _shards, "checkpoints": _checkpoint, "tables": _table}
     for ref, _, receipt in case.outputs(*seen):
         seen[ref.kind] += 1
         try:
@@ -109,8 +109,8 @@ def _count(case: Case, ref: Ref, about: dict[str, Any], own: pa.Array) -> Iterat
     in_tars = sum(tar["samples"] for tar in about["tars"].values())
     if {about["samples"], in_tars} != {len(own)}:
         why = "manifest, tars and index do not count the same samples"
-        found = f"{about['samples']} in the manifest, {in_tars} in tars"
-        yield case.failed(ref, why, expected=f"{len(own)} in the index", found=found)
+        actual = f"{about['samples']} in the manifest, {in_tars} in tars"
+        yield case.failed(ref, why, expected=f"{len(own)} in the index", found=actual)
 
 
 def _index_of(ref: Ref) -> str:
@@ -177,16 +177,16 @@ def _same_keys(case: Case, ref: Ref, keys: pa.Array, expected: pa.Array, name: s
             yield case.failed(ref, why, sample=differing[0].as_py(), **sides)
 
 
-# ------------------------------------------------------------------------------ weights, tables
+# ------------------------------------------------------------------------------ checkpoints, tables
 
 
-def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
+def _checkpoint(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
     """Compare the classes in a checkpoint with those of its training data, including their order."""
     stated = json.loads(checkpoint_files.metadata(case.root / ref.path)["classes"])
     dataset = ref.parts[0]
     inputs = case.plan.artifacts[ref].inputs
-    learnt = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
-    here = next((need for need in learnt if need in case.complete), None)
+    training_sets = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
+    here = next((need for need in training_sets if need in case.complete), None)
     expected = _declared_classes(case, dataset)
     if here is not None:
         expected = shard_folders.raw_manifest(case, here).get("classes")

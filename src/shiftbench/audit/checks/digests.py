@@ -25,7 +25,7 @@ from shiftbench.data import pins, places, shards, source_files
 from shiftbench.workflow.storage import dvc_store
 
 NUMBER, LEVEL = "A10", 1
-_SAMPLES = 20  # damaged samples of a tar that are told one by one
+_SAMPLES = 20  # damaged samples of a tar that are named one by one
 _UNVERSIONED = ("features", "sources")  # a cache, and what others keep: absent in every clone
 
 
@@ -45,7 +45,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     objects = _objects(case)
     kinds = {one.file: ("sha256",) for one in stated}
     case.digests.read(kinds | dict.fromkeys(objects, ("md5", "sha256")))
-    yield from _compared(case, stated)
+    yield from _compare(case, stated)
     yield from _undeclared(case)
     yield from _pinned(case)
     yield from _cache(case, objects)
@@ -84,7 +84,7 @@ def _source_files(case: Case) -> Iterator[Stated]:
 # ------------------------------------------------------------------ comparison
 
 
-def _compared(case: Case, stated: list[Stated]) -> Iterator[Finding]:
+def _compare(case: Case, stated: list[Stated]) -> Iterator[Finding]:
     reported: set[tuple[Path, str]] = set()
     for one in stated:
         actual = case.digests.of(one.file)
@@ -234,8 +234,8 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
             yield case.failed(ref or str(file), why, **details)
         elif digest and ref and case.digests.of(file) != digest:
             why = "dvc.lock records other bytes than its receipt states; `make record` records these"
-            found = str(case.digests.of(file))
-            yield case.failed(ref, why, file=str(path), expected=digest, found=found)
+            actual = str(case.digests.of(file))
+            yield case.failed(ref, why, file=str(path), expected=digest, found=actual)
     if objects:
         yield Note(f"{len(objects)} objects of the DVC cache")
     else:

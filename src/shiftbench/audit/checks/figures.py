@@ -30,7 +30,7 @@ from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import report
 
 NUMBER, LEVEL = "A15", 1
-_FIGURES = 50  # of one file that are told one by one
+_FIGURES = 50  # of one file that are named one by one
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 _TAGS = re.compile(r"<[^>]*>|\s+")
 _MACHINERY = re.compile(r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL)
@@ -117,16 +117,16 @@ def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterat
     except (ValueError, KeyError, csv.Error) as error:
         yield case.failed(place, f"it cannot be read: {error}")
         return
-    for where, expected, found in differences[:_FIGURES]:
-        yield Finding("failed", place, f"{why}: {where}", expected=expected, found=found)
+    for where, expected, actual in differences[:_FIGURES]:
+        yield Finding("failed", place, f"{why}: {where}", expected=expected, found=actual)
     if len(differences) > _FIGURES:
         yield Finding("failed", place, f"{len(differences) - _FIGURES} more figures are not what the tables give")
     if not differences:
         verdict: Verdict = "incomplete" if case.differing_modules else "failed"
         why = "its figures are those of the tables, but they are written in other bytes"
         cure = "the version of the checkout writes pages" if case.differing_modules else "`make run` writes it"
-        found = f"byte {_first(here, made)} differs first"
-        yield Finding(verdict, place, f"{why}; {cure} again", found=found)
+        actual = f"byte {_first(here, made)} differs first"
+        yield Finding(verdict, place, f"{why}; {cure} again", found=actual)
 
 
 def _first(here: Path, made: Path) -> int:

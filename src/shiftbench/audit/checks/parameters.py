@@ -67,7 +67,7 @@ def _severity(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         module: ModuleType = registry.find("shifts", str(content["shift"].get("use")))
     except ParamsError:
-        return  # told above
+        return  # a finding above
     low, high = getattr(module, "RANGE", (0.0, 5.0))
     if not low <= content["severity"] <= high:
         why = f"the severity lies outside the range of {content['shift']['use']}"

@@ -24,7 +24,7 @@ from shiftbench.data import codecs, shards
 from shiftbench.data.shards import Entry
 
 NUMBER, LEVEL = "A12", 1
-_FINDINGS = 20  # samples of a folder that are told one by one
+_FINDINGS = 20  # samples of a folder that are named one by one
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
@@ -37,7 +37,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
             continue  # a finding of `archives`
         chains[ref.name] = manifest["pixels"]
         yield from _chain(case, ref, manifest, entries)
-        drawn = [entry for entry in _drawn(case, ref, entries) if (case.folder(ref) / entry.tar).is_file()]
+        drawn = [entry for entry in _drawn_samples(case, ref, entries) if (case.folder(ref) / entry.tar).is_file()]
         yield from _decoded(case, ref, manifest, drawn)
         decoded, folders = decoded + len(drawn), folders + 1
     yield Note(f"{decoded} samples of {folders} folders decoded")
@@ -52,7 +52,7 @@ def _chain(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
     yield from case.expect(ref, why, f"{manifest['samples']} samples", f"{len(entries)} samples")
 
 
-def _drawn(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
+def _drawn_samples(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
     """Drawn samples, and all samples of files with other bytes than the recorded ones."""
     at = set(case.draw(f"pixels/{ref.path}", len(entries), case.count))
     damaged = {file for of, file, _ in case.mismatches if of == ref}

@@ -131,10 +131,10 @@ class _Look:
             self.counts["records judged by their answers"] += len(table)
             return
         dataset, name, *_ = ref.parts
-        weights = Ref("checkpoints", f"{dataset}/{name}")
-        classes = self.evidence.classes(weights)
+        checkpoint = Ref("checkpoints", f"{dataset}/{name}")
+        classes = self.evidence.classes(checkpoint)
         if classes is None:
-            self._unjudged[weights] += 1  # why, is a finding of `weights`
+            self._unjudged[checkpoint] += 1  # the reason is a finding of `checkpoints`
             return
         space = Space.of(classes, truth.classes)
         raw = np.array(truth.labels, dtype=np.int64)
@@ -156,7 +156,7 @@ class _Look:
         elif logits.shape != shape:
             expected, seen = (" x ".join(map(str, one)) for one in (shape, logits.shape))
             yield table.column("key")[0].as_py(), "logits", expected, seen
-        elif np.isfinite(logits).all():  # else told already
+        elif np.isfinite(logits).all():  # else a finding of the logits
             yield from judged_records.judge(table, labels, logits, space)
 
     def unjudged(self) -> Iterator[Finding]:
@@ -182,7 +182,7 @@ class _Look:
             logits = self.evidence.logits(of, records)
             yield from self._again(ref, spec, table, Rows(records, None, logits, name=of.path))
 
-    def _again(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
+    def _recompute(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
         """Compute the scores of a detector that needs logits only again."""
         detector = registry.find("detectors", spec["detector"]["use"])
         if tuple(detector.NEEDS) != ("logits",) or hasattr(detector, "FIT"):

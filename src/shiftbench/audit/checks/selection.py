@@ -53,11 +53,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for pair in here:
         yield from _disjoint(case, *pair)
     if case.level >= _READS:
-        yield from _near(case, here)
+        yield from _near_duplicates(case, here)
     yield Note(f"{searches} searches; {len(here)} of {len(pairs)} pairs of sets that must be disjoint are here")
 
 
-def _near(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
+def _near_duplicates(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
     """Note nearly equal images in training data and tested data."""
     images = near_duplicates.Images(case)
     for one, other, _ in pairs:

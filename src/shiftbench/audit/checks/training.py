@@ -42,7 +42,7 @@ _KERNELS = {
 
 
 @dataclass
-class _Net(Work):
+class _Model(Work):
     """A model that is trained again."""
 
     artifact: Artifact
@@ -63,43 +63,43 @@ def check(case: Case) -> Iterator[Finding | Note]:
     checkout = IsolatedCheckout(case, "trained")
     trained = _trained(case)
     yield from _elsewhere(case, [one for one in trained if not _on_cpu(case, one)])
-    nets = _cheap(case, [one for one in trained if _on_cpu(case, one)])
+    models = _cheap(case, [one for one in trained if _on_cpu(case, one)])
     patience, done = max(_SECONDS, time.time() - case.started), 0
-    for at in case.draw("training", len(nets), max(1, case.count // _EACH)):
-        net, started = _Net(artifact=nets[at]), time.time()
-        missing = checkout.link_inputs(net.artifact)
+    for at in case.draw("training", len(models), max(1, case.count // _EACH)):
+        model, started = _Model(artifact=models[at]), time.time()
+        missing = checkout.link_inputs(model.artifact)
         if missing:
             why = f"it could not be trained again: {missing[0].path} is not here"
-            yield case.incomplete(net.ref, why)
+            yield case.incomplete(model.ref, why)
             continue
-        _train(checkout, net, max(patience, _TIMES * _took(case, net.ref)))
+        _train(checkout, model, max(patience, _TIMES * _took(case, model.ref)))
         patience -= time.time() - started
-        if net.is_late:
+        if model.is_late:
             why = "it was drawn and not trained again: it takes longer than the rest; level 4 trains it"
-            yield case.incomplete(net.ref, why)
+            yield case.incomplete(model.ref, why)
             break
         done += 1
-        yield from _compared(case, checkout, net)
+        yield from _compare(case, checkout, model)
         if patience <= 0:
             break
     yield Note(
-        f"{done} of {len(nets)} cheap models trained again, of {len(trained)} in all: one forged model of the "
-        f"cheap ones is detected with probability {done / len(nets):.0%}"
-        if nets
+        f"{done} of {len(models)} cheap models trained again, of {len(trained)} in all: one forged model of the "
+        f"cheap ones is detected with probability {done / len(models):.0%}"
+        if models
         else "no model that was trained on a CPU is here with its training data",
         limits=True,
     )
     yield confinement.note()
 
 
-def _train(checkout: IsolatedCheckout, net: _Net, seconds: float, **kernels: str) -> None:
-    def task(net: _Net) -> dict[str, object]:
-        return {"recipe": checkout.job("train", net.ref.name, [net.artifact])}
+def _train(checkout: IsolatedCheckout, model: _Model, seconds: float, **kernels: str) -> None:
+    def task(model: _Model) -> dict[str, object]:
+        return {"recipe": checkout.job("train", model.ref.name, [model.artifact])}
 
-    checkout.do("training_worker", [[net]], task, varied=False, seconds=seconds, variables=kernels)
+    checkout.do("training_worker", [[model]], task, varied=False, seconds=seconds, variables=kernels)
 
 
-# ------------------------------------------------------------------ which nets
+# ------------------------------------------------------------------ which models
 
 
 def _trained(case: Case) -> list[Artifact]:
@@ -121,10 +121,10 @@ def _took(case: Case, ref: Ref) -> float:
     return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
-def _elsewhere(case: Case, nets: list[Artifact]) -> Iterator[Finding]:
+def _elsewhere(case: Case, models: list[Artifact]) -> Iterator[Finding]:
     """Name the models that are not trained again, since a GPU trained them by their run files."""
-    if nets:
-        refs = [net.ref for net in nets]
+    if models:
+        refs = [model.ref for model in models]
         why = (
             f"{len(refs)} models were trained on a GPU, by their run files, and were not trained again: "
             f"{some((ref.name for ref in refs), 8)}; level 4 on such a GPU trains them"
@@ -146,49 +146,49 @@ def _cost(case: Case, artifact: Artifact) -> float:
     return float((case.root / artifact.ref.path).stat().st_size * max(1, samples) * max(1, epochs))
 
 
-# ------------------------------------------------------------------ what other weights are worth
+# ------------------------------------------------------------------ verdict on other tensors
 
 
-def _compared(case: Case, checkout: IsolatedCheckout, net: _Net) -> Iterator[Finding]:
-    if "error" in net.answer:
-        yield case.failed(net.ref, f"it cannot be trained again: {net.answer['error']}")
+def _compare(case: Case, checkout: IsolatedCheckout, model: _Model) -> Iterator[Finding]:
+    if "error" in model.answer:
+        yield case.failed(model.ref, f"it cannot be trained again: {model.answer['error']}")
         return
-    for event in net.answer["undeclared"]:
+    for event in model.answer["undeclared"]:
         why = f"training it {event}, which no recipe names; name a file in ASSETS, or pin it"
-        yield case.failed(net.ref, why, found=event)
-    stated = (case.receipt(net.ref) or {})["made"]
-    weights = checkout.root / net.ref.path
-    made = {file.name: sha256(file) for file in (training_log.beside(weights), weights)}
+        yield case.failed(model.ref, why, found=event)
+    stated = (case.receipt(model.ref) or {})["made"]
+    checkpoint = checkout.root / model.ref.path
+    made = {file.name: sha256(file) for file in (training_log.beside(checkpoint), checkpoint)}
     other = [name for name, digest in made.items() if stated.get(name) != digest]
     if not other:
         return
-    verdict, why = _judged(case, checkout, net)
+    verdict, why = _judged(case, checkout, model)
     for name in other:
         yield case.finding(
             verdict,
-            net.ref,
+            model.ref,
             f"trained again, {name} differs: {why}",
-            file=Path(net.ref.path).with_name(name).as_posix(),
+            file=Path(model.ref.path).with_name(name).as_posix(),
             expected=made[name],
             found=str(stated.get(name)),
         )
 
 
-def _judged(case: Case, checkout: IsolatedCheckout, net: _Net) -> tuple[Verdict, str]:
+def _judged(case: Case, checkout: IsolatedCheckout, model: _Model) -> tuple[Verdict, str]:
     """Verdict on a model that is not exact, and why: the reason of a run file alone excuses nothing."""
-    run = case.run_file(net.ref) or {}
-    reasons = environments.reasons(run.get("environment"), net.environment)
+    run = case.run_file(model.ref) or {}
+    reasons = environments.reasons(run.get("environment"), model.environment)
     if not reasons:
         return "failed", "nothing in the environment differs from the run's"
     explanation = "; ".join(reasons)
-    flaw = _other_accuracy(case, checkout, net)
+    flaw = _other_accuracy(case, checkout, model)
     if flaw:
         return "failed", f"{flaw}, more than these explain: {explanation}"
-    recorded, retrained = (checkpoint_files.tensors(root / net.ref.path) for root in (case.root, checkout.root))
+    recorded, retrained = (checkpoint_files.tensors(root / model.ref.path) for root in (case.root, checkout.root))
     difference = checkpoint_files.largest_difference(recorded, retrained)
     if difference is None:
         return "failed", f"its tensors have other names or shapes, which no environment explains: {explanation}"
-    room = _room(checkout, net, retrained)
+    room = _room(checkout, model, retrained)
     if difference <= room:
         return "statistical", f"weights differ by {difference:.2g}, {room:.2g} is possible; what differs: {explanation}"
     why = f"a weight differs by {difference:.3g}, and {room:.3g} was measured to be possible"
@@ -197,20 +197,20 @@ def _judged(case: Case, checkout: IsolatedCheckout, net: _Net) -> tuple[Verdict,
     return "failed", f"{why}, more than these explain: {explanation}"
 
 
-def _room(checkout: IsolatedCheckout, net: _Net, retrained: checkpoint_files.Tensors) -> float:
+def _room(checkout: IsolatedCheckout, model: _Model, retrained: checkpoint_files.Tensors) -> float:
     """Largest difference of a weight that another CPU may make, measured here with other kernels."""
-    again = _Net(artifact=net.artifact)
+    again = _Model(artifact=model.artifact)
     _train(checkout, again, 10 * _SECONDS, **_KERNELS)
-    other = {} if again.is_late or "error" in again.answer else checkpoint_files.tensors(checkout.root / net.ref.path)
+    other = {} if again.is_late or "error" in again.answer else checkpoint_files.tensors(checkout.root / model.ref.path)
     difference = checkpoint_files.largest_difference(other, retrained) or 0.0
     return max(FACTOR * difference, UNITS["float32"] * max(1.0, checkpoint_files.largest_weight(retrained)))
 
 
-def _other_accuracy(case: Case, checkout: IsolatedCheckout, net: _Net) -> str:
+def _other_accuracy(case: Case, checkout: IsolatedCheckout, model: _Model) -> str:
     """A text that says that the model trained again has another accuracy than recorded; empty: it has not."""
-    log = training_log.beside(checkout.root / net.ref.path)
+    log = training_log.beside(checkout.root / model.ref.path)
     last = training_logs.last_accuracy(training_logs.read(log))
-    recorded = training_logs.recorded_accuracy(case, net.ref, net.artifact)
+    recorded = training_logs.recorded_accuracy(case, model.ref, model.artifact)
     if last is None or recorded is None:
         return ""
     accuracy, samples = recorded

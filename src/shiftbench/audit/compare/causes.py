@@ -209,8 +209,8 @@ def _is_near(one: pl.Series, two: pl.Series) -> bool:
         return bool(same) and _is_near(one.explode(), two.explode())
     if not one.dtype.is_float():
         return bool(one.eq_missing(two).all())
-    near = ((one - two).abs() <= ROUNDING) | one.eq_missing(two)
-    return bool(near.fill_null(value=False).all())
+    is_close = ((one - two).abs() <= ROUNDING) | one.eq_missing(two)
+    return bool(is_close.fill_null(value=False).all())
 
 
 def run_environment(run: Receipt) -> Receipt:

@@ -27,28 +27,28 @@ class Table:
 
     def __post_init__(self) -> None:
         """Sort the evaluations of both recipes by model, method and detector."""
-        self._cells = [_by_entry(receipt) for receipt in (self.here, self.there)]
+        self._evaluations = [_by_entry(receipt) for receipt in (self.here, self.there)]
         self._contradiction = list(self._contradictions())
 
     def causes(self, row: MovedRow) -> tuple[Cause, ...]:
         """Causes of a row's difference, those upstream first."""
         if self.here is None or self.there is None:
             return (self._without_receipt(),)
-        artifacts = [_entering(found, row, self._relative_to(row)) for found in self._cells]
-        paths_here, paths_there = ({path for artifact in found for path in _paths(artifact)} for found in artifacts)
-        found = []
+        sides = [_entering(evaluations, row, self._relative_to(row)) for evaluations in self._evaluations]
+        paths_here, paths_there = ({path for evaluation in side for path in _paths(evaluation)} for side in sides)
+        row_causes: list[Cause] = []
         if row.here and row.there:
             shared = (paths_here | paths_there) & self.here["consumed"].keys() & self.there["consumed"].keys()
-            found += self.walk.inputs(shared, self.here, self.there)
+            row_causes += self.walk.inputs(shared, self.here, self.there)
         parts = _part(self.here, row, paths_here - paths_there), _part(self.there, row, paths_there - paths_here)
-        found += causes.recipe_causes(self.path, *parts)
-        if not found:
-            found = self._unfounded(row)
+        row_causes += causes.recipe_causes(self.path, *parts)
+        if not row_causes:
+            row_causes = self._causes_with_equal_inputs(row)
         if row.contradicted:
-            found.append(Cause("unexplained", self.path, _CONTRADICTED))
-        return causes.ordered([*found, *self._contradiction])
+            row_causes.append(Cause("unexplained", self.path, _CONTRADICTED))
+        return causes.ordered([*row_causes, *self._contradiction])
 
-    def _unfounded(self, row: MovedRow) -> list[Cause]:
+    def _causes_with_equal_inputs(self, row: MovedRow) -> list[Cause]:
         """Causes of a row's difference if all its inputs are equal: an environment changes it by rounding only."""
         if row.tolerance != "rounding":
             return [Cause("unexplained", self.path, causes.BEYOND_ROUNDING)]
@@ -111,8 +111,8 @@ def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
 def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: MovedRow, relative_to: list[str]) -> list[Receipt]:
     """Evaluations that enter a row; a null in its key, or the name of a group, matches all."""
     own = artifacts.get((row.key["model"], row.key["method"], row.key["detector"]), [])
-    for (weights, _, detector), others in artifacts.items():
-        if detector is None and {weights, weights.partition("/")[2]} & set(relative_to):
+    for (model, _, detector), others in artifacts.items():
+        if detector is None and {model, model.partition("/")[2]} & set(relative_to):
             own = own + others
     if row.key["shift"] == FULL_SPECTRUM:
         return own

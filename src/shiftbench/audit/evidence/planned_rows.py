@@ -39,15 +39,15 @@ def foreign(plan: Plan, benchmark: str, rows_here: set[Place], observed: set[str
     rows = plan.rows(requested)
     names = set(requested.metrics if requested.metrics is not None else plan.params.metrics)
     evaluated = {(row["model"], row["method"], row["detector"]) for row in rows}
-    evaluated |= {(weights.rsplit("-s", 1)[0], *rest) for weights, *rest in evaluated}
-    positions = {_place(row)[_DATASET:] for row in rows}
-    curves = {(*position[:3], None, None) for position in positions}
-    means = {(*position[:2], None, None, None) for position in positions}
-    means |= {(*position[:2], FULL_SPECTRUM, None, None) for position in positions}
+    evaluated |= {(model.rsplit("-s", 1)[0], *rest) for model, *rest in evaluated}
+    conditions = {_place(row)[_DATASET:] for row in rows}
+    curves = {(*condition[:3], None, None) for condition in conditions}
+    means = {(*condition[:2], None, None, None) for condition in conditions}
+    means |= {(*condition[:2], FULL_SPECTRUM, None, None) for condition in conditions}
     groups = {group for group in requested.ood_groups.values() if group}
-    steps = {None, *(position[-1] for position in positions)}
+    steps = {None, *(condition[-1] for condition in conditions)}
     means |= {(group, requested.split, None, None, step) for group in groups for step in steps}
-    places = positions | curves | means
+    places = conditions | curves | means
     observed_metrics = _derived(plan, names, observed - names)
     for place in rows_here:
         if place[-1] in observed_metrics:

@@ -55,9 +55,9 @@ def _tested(case: Case, benchmark: str) -> set[Ref]:
     """Clean set and domain shifts that a benchmark tests; other shifts keep the keys of their clean set."""
     requested = case.plan.benchmarks[benchmark]
     places = {
-        position.data
-        for position in case.plan.evaluation_points(requested)
-        if position.split == requested.split and "/" in position.stream and position.dataset == requested.dataset
+        condition.data
+        for condition in case.plan.evaluation_points(requested)
+        if condition.split == requested.split and "/" in condition.stream and condition.dataset == requested.dataset
     }
     return {place for place in places if place.parts[2] == "identity"}
 
@@ -79,7 +79,7 @@ def checkpoints_of(case: Case, benchmark: str) -> set[Ref]:
     return {Ref("checkpoints", row["model"]) for row in rows}
 
 
-def holds_tested(case: Case, weights: Ref) -> str:
+def holds_tested(case: Case, checkpoint: Ref) -> str:
     """Why a model contains tested data, by its trainer's file; empty if the file does not say so."""
-    trainer = registry.find("trainers", case.plan.artifacts[weights].recipe["trainer"]["use"])
+    trainer = registry.find("trainers", case.plan.artifacts[checkpoint].recipe["trainer"]["use"])
     return str(getattr(trainer, "HOLDS_TESTED", ""))

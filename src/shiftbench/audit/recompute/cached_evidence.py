@@ -36,9 +36,9 @@ class CachedEvidence:
         except (DataError, ValueError):
             return None  # a tar that cannot be walked is a finding of `archives`
 
-    def _classes(self, weights: Ref) -> list[str] | None:
+    def _classes(self, checkpoint: Ref) -> list[str] | None:
         """Classes of a checkpoint in the order of its logits; None: it cannot be read."""
-        return checkpoint_files.classes(self.case.root / weights.path)
+        return checkpoint_files.classes(self.case.root / checkpoint.path)
 
     def _records(self, records: Ref) -> pa.Table | None:
         """A table of records; None: it cannot be read."""

@@ -57,9 +57,9 @@ class Visit:
     def predictor(self, device: str | None = None) -> Predictor:
         """Load the checkpoint and wrap the method around the model."""
         first = self.run.job.artifacts[0]
-        weights, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
+        checkpoint, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
         device = device or self.device
-        plain = predictors.load(first.recipe, weights, self.classes, device, inputs)
+        plain = predictors.load(first.recipe, checkpoint, self.classes, device, inputs)
         wrapped: Predictor = self.method.wrap(plain, first.recipe["method"]["options"], inputs)
         return wrapped
 
@@ -189,11 +189,11 @@ def _sensitivity(visit: Visit, predictor: Predictor, artifact: Artifact, task: T
         return None
     folder, other = evaluate._folder(visit.run, artifact), visit.other_device
     size = task["sizes"].get(artifact.ref.name) or artifact.recipe["batch_size"]
-    there = (lambda: _placed(visit, other, artifact)) if other else None
+    there = (lambda: _predictor_on(visit, other, artifact)) if other else None
     return batch_sensitivity.measure(predictor, folder, size, there)
 
 
-def _placed(visit: Visit, device: str, artifact: Artifact) -> Predictor:
+def _predictor_on(visit: Visit, device: str, artifact: Artifact) -> Predictor:
     predictor = visit.predictor(device)
     evaluate.place(predictor, visit.run, artifact)
     return predictor

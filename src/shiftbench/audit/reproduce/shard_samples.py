@@ -177,7 +177,7 @@ def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
     if "error" in task.answer:
         yield case.failed(task.ref, f"{what}, it gives an error: {task.answer['error']}")
     elif task.of is None:
-        yield from _shown(case, task, what)
+        yield from _preview(case, task, what)
     else:
         yield from _differing(case, task, task.of, what)
 
@@ -217,7 +217,7 @@ def _verdict(case: Case, task: Task, entry: Entry, made: list[str]) -> tuple[Ver
     return "statistical", f"equal values in other bytes; what differs: {'; '.join(reasons)}"
 
 
-def _shown(case: Case, task: Task, what: str) -> Iterator[Finding]:
+def _preview(case: Case, task: Task, what: str) -> Iterator[Finding]:
     """Compare the rows of a preview."""
     made = task.answer["shown"]
     try:

@@ -95,11 +95,11 @@ def judge(case: Case, group: Group) -> tuple[Verdict, str]:
         return "failed", f"{compared}, more than these explain: {explanation}"
     for one in wrong:
         if one.largest > allowed(group, one):
-            return _moved(group, one, explanation)
+            return _large_difference(group, one, explanation)
     return "statistical", f"{compared}; what differs: {explanation}"
 
 
-def _moved(group: Group, one: Comparison, explanation: str) -> tuple[Verdict, str]:
+def _large_difference(group: Group, one: Comparison, explanation: str) -> tuple[Verdict, str]:
     """Verdict on a score that moved by more than the measurements explain."""
     why = f"a score moved by {one.largest:.3g}, and {allowed(group, one):.3g} was measured to be possible"
     tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
