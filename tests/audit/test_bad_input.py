@@ -19,7 +19,7 @@ def audit(*words: str) -> Result:
     [
         (("--level", "5"), "no level 5; the levels are 0 to 4"),
         (("--level", "-1"), "no level -1"),
-        (("--only", "digest"), "no check is called 'digest'; did you mean digests, figures?"),
+        (("--only", "digest"), "no check named 'digest'; did you mean digests, figures?"),
         (("--config", "huge"), "no configuration 'huge'"),
     ],
 )

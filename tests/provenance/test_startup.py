@@ -42,5 +42,5 @@ def test_it_is_no_cause_and_no_reason() -> None:
 def test_the_audit_names_what_is_stated_and_what_is_unknown() -> None:
     runs = [{"environment": {"startup": {"PYTHONPATH": True}}}, {"environment": {}}, {}]
     said = [note.text for note in check._startup(runs) if note.limits]
-    assert said[0].startswith("of 2 outputs nobody knows")
+    assert said[0].startswith("of 2 outputs it is unknown")
     assert said[1].endswith("preloaded: PYTHONPATH (1 outputs)")

@@ -180,7 +180,7 @@ class _Look:
             yield self.case.failed(ref, **wrong)
         else:
             logits = self.evidence.logits(of, records)
-            yield from self._again(ref, spec, table, Rows(records, None, logits, name=of.path))
+            yield from self._recompute(ref, spec, table, Rows(records, None, logits, name=of.path))
 
     def _recompute(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
         """Compute the scores of a detector that needs logits only again."""
