@@ -320,7 +320,7 @@ def test_what_is_no_submission_is_refused(tmp_path, what):
 @pytest.mark.parametrize("limit", ["LARGEST", "_MEMBERS"])
 def test_an_archive_of_much_is_refused(archive, tmp_path, monkeypatch, limit):
     monkeypatch.setattr(submission, limit, 20)
-    with pytest.raises(DataError, match="at most"):
+    with pytest.raises(DataError, match="the limit is"):
         submission.unpack(archive, tmp_path / "there")
     assert len(list((tmp_path / "there").rglob("*"))) < 60
 
@@ -355,7 +355,7 @@ def test_no_link_is_packed(made, place, target):
     for words in (["init", "-q"], ["add", "-f", place]):
         subprocess.run(["git", *words], cwd=made.root, check=False, capture_output=True)
     with pytest.raises(DataError, match=f"{place}.* is a link, lies behind one or is no file"):
-        submission._named(made.plan(), made.root, made.root)
+        submission._files_by_name(made.plan(), made.root, made.root)
 
 
 def test_what_dvc_links_to_its_cache_is_packed(made):
@@ -364,7 +364,7 @@ def test_what_dvc_links_to_its_cache_is_packed(made):
     kept.parent.mkdir(parents=True)
     (made.root / ref.path).rename(kept)
     (made.root / ref.path).symlink_to(kept)
-    assert submission._named(made.plan(), made.root, made.root)[ref.path].read_bytes()
+    assert submission._files_by_name(made.plan(), made.root, made.root)[ref.path].read_bytes()
 
 
 def test_a_torn_archive_is_refused(archive, tmp_path):

@@ -280,7 +280,7 @@ def test_what_is_not_committed_or_not_made_is_not_published(published):
         releases.check_tree(published.root)
     some = next(ref for ref in published.plan().artifacts if ref.kind == "records")
     (published.root / some.path).unlink()
-    with pytest.raises(DataError, match="not here"):
+    with pytest.raises(DataError, match="are missing"):
         releases.write(published.plan(), published.root, published.root, None, CREATED)
     assert releases.scales(published.root) == []
     with pytest.raises(ParamsError, match="nothing is published of 'default'"):
