@@ -354,7 +354,7 @@ def test_no_link_is_packed(made, place, target):
     link.symlink_to(around / "moved" if (around / "moved").exists() else around / target)
     for words in (["init", "-q"], ["add", "-f", place]):
         subprocess.run(["git", *words], cwd=made.root, check=False, capture_output=True)
-    with pytest.raises(DataError, match=f"{place}.* is a link, lies behind one or is no file"):
+    with pytest.raises(DataError, match=f"{place}.* is a link, is behind one or is no file"):
         submission._files_by_name(made.plan(), made.root, made.root)
 
 
