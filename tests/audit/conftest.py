@@ -58,7 +58,7 @@ def _published(tmp_path_factory: pytest.TempPathFactory) -> Made:
             forget()
             made = with_original(root)
             run_local.make(made.plan(), root)
-            request = releases.Request("v1", None, releases.when("2026-01-01T00:00:00+00:00"), None)
+            request = releases.Request("v1", None, releases.release_time("2026-01-01T00:00:00+00:00"), None)
             releases.make(made.plan(), root, root, request)
             commit()
 

@@ -22,7 +22,7 @@ def head(data: bytes, at: int, change: slice, value: bytes) -> bytes:
 MEMBER = shards._head(b"tiny/all/9999.png", 4) + b"abcd" + bytes(BLOCK - 4)
 TARS = {
     "a member more": (lambda data: data[: -len(END)] + MEMBER + END, "instead of two empty blocks"),
-    "bytes behind the end": (lambda data: data + b"hidden", "stand behind its end"),
+    "bytes behind the end": (lambda data: data + b"hidden", "bytes follow its end"),
     "no end": (lambda data: data[: -len(END)], "instead of two empty blocks"),
     "a time": (lambda data: head(data, 0, slice(136, 148), b"00000000001\0"), "not the canonical one"),
     "an owner": (lambda data: head(data, 0, slice(108, 116), b"0001750\0"), "not the canonical one"),
@@ -56,7 +56,7 @@ def test_samples_out_of_order_fail(made):
 STRAYS = {
     ".cache.npy": "a hidden file",
     "cache.npy": "no planned output has this file",
-    ".000000.tar.12.part": "what a killed run left",
+    ".000000.tar.12.part": "a part of a killed run",
 }
 
 

@@ -19,7 +19,7 @@ def audit(*words: str) -> Result:
     [
         (("--level", "5"), "no level 5; the levels are 0 to 4"),
         (("--level", "-1"), "no level -1"),
-        (("--only", "digest"), "no check is called 'digest'; did you mean digests, figures?"),
+        (("--only", "digest"), "no check named 'digest'; did you mean digests, figures?"),
         (("--config", "huge"), "no configuration 'huge'"),
     ],
 )
@@ -35,7 +35,7 @@ def test_nothing_was_made(published):
         shutil.rmtree(published.root / name)
     done = audit("--level", "1")
     assert done.exit_code == 20, done.output
-    assert "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did" in done.output
+    assert "there are no results yet: `make run` makes them, `shiftbench pull` fetches recorded ones" in done.output
 
 
 def test_half_a_benchmark(published):

@@ -52,7 +52,7 @@ def test_what_is_not_here_is_told_once_per_folder(made):
         "data/shards/tiny/test",
         "5 of 7 shards of tiny are not here",
     )
-    assert "a licence forbids to pass it on" in local.why
+    assert "a licence forbids sharing" in local.why
 
 
 def test_nothing_made_is_one_finding(made):

@@ -12,7 +12,7 @@ from makers import forgeries
 def test_a_clean_benchmark_is_exact(made):
     result = made.result("checkpoints")
     assert (result.verdict, result.findings) == ("exact", ())
-    assert result.notes[0].startswith("2 weight files with")
+    assert result.notes[0].startswith("2 checkpoints with")
 
 
 def not_finite(state, _):
@@ -21,13 +21,13 @@ def not_finite(state, _):
 
 FAULTS = {
     "the tensors": (not_finite, "tensor head.bias is not finite"),
-    "the name": (lambda _, facts: facts.update(name="tiny/other-erm-s0"), "their name is not"),
-    "the recipe": (lambda _, facts: facts.update(fingerprint="0" * 64), "their fingerprint is not"),
+    "the name": (lambda _, facts: facts.update(name="tiny/other-erm-s0"), "its name is not"),
+    "the recipe": (lambda _, facts: facts.update(fingerprint="0" * 64), "its fingerprint is not"),
     "the classes": (
         lambda _, facts: facts.update(classes=json.dumps(json.loads(facts["classes"])[::-1])),
-        "or in another order",
+        "or in their order",
     ),
-    "no classes": (lambda _, facts: facts.pop("classes"), "do not state their classes"),
+    "no classes": (lambda _, facts: facts.pop("classes"), "does not state its classes"),
 }
 
 
@@ -35,7 +35,7 @@ FAULTS = {
 def test_other_weights_than_the_receipt_states_fail(made, fault):
     change, why = FAULTS[fault]
     plan, ref = made.plan(), made.one("checkpoints")
-    forgeries.weights(made.root, ref, change)
+    forgeries.checkpoint(made.root, ref, change)
     assert made.findings("digests", plan=plan) == []
     (finding,) = made.findings("checkpoints", plan=plan)
     assert (finding.verdict, finding.file) == ("failed", ref.path)

@@ -62,7 +62,7 @@ def test_an_original_that_nobody_serves_leaves_it_incomplete(made):
     done = subprocess.CompletedProcess([], 1, stdout="")
     (finding,) = (one for one in clone._compare(audited, made.root, done) if isinstance(one, Finding))
     assert finding.verdict == "incomplete"
-    assert finding.why.startswith("nobody serves this source file any more")
+    assert finding.why.startswith("no provider serves this source file any more")
 
 
 @pytest.mark.slow
@@ -85,8 +85,8 @@ def test_the_overlay_is_found_by_what_it_gives(made):
     (made.root / "params").mkdir()
     (made.root / "params/broken.yaml").write_text("unknown: 1\n")
     (made.root / "params/large.yaml").write_text("bootstrap: {resamples: 70}\n")
-    assert clone._scale(case(made)) is None
+    assert clone._configuration(case(made)) is None
     large = load(made.root / "params.yaml", made.root / "params/large.yaml")
     audited = case(made)
     audited.plan.params = large
-    assert clone._scale(audited) == "large"
+    assert clone._configuration(audited) == "large"

@@ -14,7 +14,7 @@ from shiftbench.audit.reproduce import confine, confinement, isolation
 from shiftbench.evaluation.sandbox import kernel
 from shiftbench.provenance import child_environment
 
-pytestmark = pytest.mark.skipif(bool(confinement.lacking()), reason=confinement.lacking())
+pytestmark = pytest.mark.skipif(bool(confinement.missing_support()), reason=confinement.missing_support())
 
 TRIES = """
 import ctypes, json, mmap, os, subprocess, sys
@@ -129,9 +129,9 @@ def test_a_worker_reaches_its_inputs_alone(made: Made) -> None:
 
 
 def test_without_landlock_the_level_says_so(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confinement, "lacking", lambda: "the kernel has no Landlock")
+    monkeypatch.setattr(confinement, "missing_support", lambda: "the kernel has no Landlock")
     (result,) = made.audit("training", level=3).results
-    assert any("not locked in by the kernel" in note for note in result.notes)
+    assert any("not restricted by the kernel" in note for note in result.notes)
     words = ["python", "-c", "pass"]
     assert confinement.command(made.case(), words, made.root, made.root, []) == words
 

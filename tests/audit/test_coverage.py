@@ -12,7 +12,7 @@ from shiftbench.data import shards
 def test_everything_planned_is_there_once(made):
     result = made.result("coverage")
     assert result.verdict == "exact"
-    assert "9 shards, 18 records, 2 features, 8 scores, 2 checkpoints, 1 tables were looked at" in result.notes
+    assert "9 shards, 18 records, 2 features, 8 scores, 2 checkpoints, 1 tables were checked" in result.notes
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_weights_with_classes_in_another_order_fail(made):
     ref = made.one("checkpoints")
     names = shards.manifest(made.folder(made.one("shards", "tiny/train")))["classes"]
     turned = json.dumps(names[::-1])
-    forgeries.weights(made.root, ref, lambda _, facts: facts.update(classes=turned))
+    forgeries.checkpoint(made.root, ref, lambda _, facts: facts.update(classes=turned))
     (finding,) = made.findings("coverage")
     assert (finding.file, finding.expected) == (ref.path, json.dumps(names))
 
@@ -88,4 +88,4 @@ def test_a_set_that_is_smaller_than_the_subset_is_noted(made):
     plan = made.plan()
     file = f"{made.one('shards', 'tiny/test/identity').path}.receipt.json"
     made.edit(file, lambda content: content["recipe"].update(subset=61))
-    assert any("has 60 samples where params ask for up to 61" in one.text for one in made.says("coverage", plan=plan))
+    assert any("has 60 samples, and params allow up to 61" in one.text for one in made.says("coverage", plan=plan))

@@ -46,7 +46,7 @@ def test_a_clean_benchmark_is_exact(published: Made, options: str) -> None:
     assert [one["findings"] for one in said["results"] if one["findings"]] == []
     if "--level 3 --sample 32" in options:
         notes = {one["name"]: one["notes"] for one in said["results"]}
-        assert any(one.startswith("2 of 2 cheap nets trained again") for one in notes["training"])
+        assert any(one.startswith("2 of 2 cheap models trained again") for one in notes["training"])
 
 
 def test_the_documented_audits_are_found():

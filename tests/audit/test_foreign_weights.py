@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shiftbench.audit.evidence import weight_files
+from shiftbench.audit.evidence import checkpoint_files
 from shiftbench.base.errors import DataError
 
 RNG = np.random.Generator
@@ -66,10 +66,10 @@ def test_a_drawn_header_that_is_none_is_refused_in_words(tmp_path: Path, draw: C
         file.write_bytes(draw(rng))
         tracemalloc.start()
         with pytest.raises(DataError, match="is no safetensors file"):
-            weight_files.header(file)
+            checkpoint_files.header(file)
         assert tracemalloc.get_traced_memory()[1] < 100e6
         tracemalloc.stop()
-        assert weight_files.classes(file) is None
+        assert checkpoint_files.classes(file) is None
 
 
 STATED = [None, 7, [], {}, "7", "{", "[" * 99_999, '{"a": 1}', '["a", "a"', "NaN", "\ud800"]
@@ -80,7 +80,7 @@ def test_classes_that_are_no_list_are_none(tmp_path: Path, classes: object) -> N
     file = tmp_path / "w.safetensors"
     header = {"__metadata__": {"classes": classes}, "a": ENTRY}
     file.write_bytes(packed(json.dumps(header).encode(), b"\0" * 4))
-    assert not weight_files.classes(file)
+    assert not checkpoint_files.classes(file)
 
 
 def test_a_header_with_many_tensors_is_read(tmp_path: Path) -> None:
@@ -88,4 +88,4 @@ def test_a_header_with_many_tensors_is_read(tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     header = {f"blocks.{number}.attention.weight": ENTRY for number in range(20_000)}
     file.write_bytes(packed(json.dumps(header).encode(), b"\0" * 4))
-    assert len(weight_files.header(file)) == 20_000
+    assert len(checkpoint_files.header(file)) == 20_000

@@ -23,7 +23,7 @@ def test_what_may_not_be_passed_on_fails_where_it_is_pushed_from(made):
     shutil.copytree(secret, home)
     (finding,) = made.findings("licences")
     assert finding.verdict == "failed"
-    assert "its licence forbids to pass it on" in finding.why
+    assert "its licence forbids sharing" in finding.why
 
 
 def test_an_output_of_dvc_over_private_data_fails(made):

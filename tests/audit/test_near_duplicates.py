@@ -20,7 +20,7 @@ TRAIN, TEST = (Ref("shards", f"tiny/{split}/identity/0") for split in ("train", 
 @pytest.mark.parametrize("change", ["one pixel", "noise", "nothing"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_copies_in_training_are_counted_and_shown(made: Made, change: str, count: int) -> None:
-    before = near_duplicates.Images(made.case(level=1)).near(TRAIN, TEST)
+    before = near_duplicates.Images(made.case(level=1)).nearest_pairs(TRAIN, TEST)
     assert before is not None
     draw = np.random.default_rng(count)
     guests = list(shards.read(made.folder(TEST)))[: 2 * count : 2]
@@ -34,7 +34,7 @@ def test_copies_in_training_are_counted_and_shown(made: Made, change: str, count
         return Sample(f"tiny/all/zz{one.key[-6:]}", one.fields | {"image": image})
 
     forgeries.samples(made.root, TRAIN, lambda found: [*found, *map(copied, guests)])
-    after = near_duplicates.Images(made.case(level=1)).near(TRAIN, TEST)
+    after = near_duplicates.Images(made.case(level=1)).nearest_pairs(TRAIN, TEST)
     assert after is not None
     assert after[2] - before[2] == len({guest.key for guest in guests})
     assert any("zz" in learned for _, _, learned in after[3])

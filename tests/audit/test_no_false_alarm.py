@@ -124,7 +124,7 @@ def test_kernels_for_another_cpu_are_named_and_at_most_statistical(published, mo
     done = published.audit("reevaluation", "fallback", "sensitivity", "caching")
     assert done.verdict in ("exact", "statistical")
     case = published.case(level=3, seed="kernels")
-    (group, *_) = evaluated_batches.evaluated(case).groups
+    (group, *_) = evaluated_batches.evaluate_again(case).groups
     told = "; ".join(evaluated_batches.reasons(case, group))
     assert "ATEN_CPU_CAPABILITY unset -> default" in told
     assert "torch_cpu" in told
@@ -134,7 +134,7 @@ def test_kernels_for_another_cpu_are_named_and_at_most_statistical(published, mo
 def test_a_busy_machine_decides_nothing(made):
     """A repeated batch was fifty times faster than any new one: told, and no alarm."""
     case = made.case(level=3)
-    for group in evaluated_batches.evaluated(case).groups:
+    for group in evaluated_batches.evaluate_again(case).groups:
         group.answer["caching"]["seconds"] = {"new": [0.05] * 5, "repeated": [0.001] * 5}
     said = list(caching.check(case))
     assert not [one for one in said if isinstance(one, Finding)]

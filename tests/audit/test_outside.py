@@ -90,9 +90,9 @@ def test_another_version_of_the_code_is_planned_with_its_own_digests(held):
     file.write_text(file.read_text() + "\nEXTRA = 1\n")
     own = plans.load()[0].artifacts[Ref("shards", "tiny/test/contrast/3")].recipe["code"]
     plans._code.cache_clear()
-    with outside.looking_at(held.root) as package:
+    with outside.enter(held.root) as package:
         theirs = plans.load()[0].artifacts[Ref("shards", "tiny/test/contrast/3")].recipe["code"]
-        assert outside.unlike(package) == ("plugins/shifts/contrast.py",)
+        assert outside.differing_modules(package) == ("plugins/shifts/contrast.py",)
     plans._code.cache_clear()
     name = "shiftbench/plugins/shifts/contrast.py"
     assert theirs[name].keys() - own[name].keys() == {"EXTRA"}

@@ -1,7 +1,7 @@
-"""Planted faults, one at a time: each is caught by the check whose business it is, and the file is named.
+"""Planted faults, one at a time: the check of each fault detects it, and the finding names the file.
 
-Whoever plants them is thorough: where a fault is marked *digests updated*, manifest, index, receipt and all that was
-made from the file state the new digests. They stand in `tests/makers/faults_of_*.py`; `docs/audit.md` shows a table of
+The faults are thorough: if a fault is marked *digests updated*, manifest, index, receipt and all outputs of the file
+state the new digests. The faults are in `tests/makers/faults_of_*.py`. `docs/audit.md` has a table of
 them, and a test here compares the two.
 """
 

@@ -101,7 +101,7 @@ def test_forged_shards_do_not_come_out_again(spoilt):
     forgiven = {(one.verdict, "pillow 12.0.0 -> " in one.why) for one in found.pop(place(SECRET))}
     assert forgiven == {("statistical", True)}
     assert {finding.verdict for findings in found.values() for finding in findings} == {"failed"}
-    assert found[place(VAL)][0].why.endswith("in the environment that it was made in")
+    assert found[place(VAL)][0].why.endswith("in the environment of the run")
     (one,) = found[place(NOISE3)]
     assert "1 of 784 pixels differ, by 64 at most" in str(one.explanation)
     assert any("accuracy of convnet-erm-s0 on tiny/test/gaussian_noise/3" in n for n in one.numbers)
@@ -109,7 +109,7 @@ def test_forged_shards_do_not_come_out_again(spoilt):
     assert "(60 of 60 samples)" in found[place(NOISE1)][0].why
     assert len(found[place(NOISE1)]) == shard_samples.SHOWN
     assert [finding.why for finding in found[place(OTHER)]] == [
-        "it does not hold the samples that the recipe gives",
+        "it does not have the samples that the recipe gives; make it again",
         "the manifest states another classes than the recipe gives",
     ]
     found, _ = split(alone.check(audited))
@@ -161,9 +161,9 @@ def test_an_original_is_taken_from_the_cache_if_it_is_the_right_one(made, tmp_pa
     audited = case(made)
     ref = Ref("sources", "own")
     artifact = replace(audited.plan.artifacts[CLEAN], inputs=(ref,))
-    assert IsolatedCheckout(audited, "one").missing(artifact) == []
+    assert IsolatedCheckout(audited, "one").link_inputs(artifact) == []
     (folder / "a.txt").write_text("b")
-    assert IsolatedCheckout(audited, "two").missing(artifact) == [ref]
+    assert IsolatedCheckout(audited, "two").link_inputs(artifact) == [ref]
 
 
 def test_the_other_environment_is_another_one(made, tmp_path):
@@ -194,9 +194,9 @@ def test_folders_are_listed_in_another_order(tmp_path, monkeypatch):
 
 
 def test_probabilities_are_those_of_a_draw_without_replacement():
-    assert rebuild.met(4, 2, 2) == pytest.approx(1 - 2 / 4 * 1 / 3)
-    assert rebuild.met(2000, 200, 16) == pytest.approx(1 - 0.9**16, abs=2e-3)
-    assert rebuild.met(10, 1, 99) == 1
+    assert rebuild.detection_chance(4, 2, 2) == pytest.approx(1 - 2 / 4 * 1 / 3)
+    assert rebuild.detection_chance(2000, 200, 16) == pytest.approx(1 - 0.9**16, abs=2e-3)
+    assert rebuild.detection_chance(10, 1, 99) == 1
 
 
 def test_faults_are_met_as_often_as_stated(made, tmp_path, monkeypatch):
@@ -224,7 +224,7 @@ def test_faults_are_met_as_often_as_stated(made, tmp_path, monkeypatch):
         task.answer = shard_worker.make(kit._spec(task), out)
         hits += any(True for _ in shard_samples.judge(audited, task, "made again"))
         drawn.add(frozenset(task.expected))
-    chance = rebuild.met(60, faulty, 16)
+    chance = rebuild.detection_chance(60, faulty, 16)
     low, high = binom.interval(0.999, 20, chance)
     assert chance == pytest.approx(1 - math.comb(54, 16) / math.comb(60, 16))
     assert low <= hits <= high

@@ -14,7 +14,7 @@ def test_a_parameter_that_changed_after_the_run_is_named(made):
     assert "trainer.options.epochs: 1 -> 2" in first.why
     assert "likewise checkpoints/tiny/convnet-erm-s1.safetensors" in first.why
     (below,) = [one for one in findings if one is not first]
-    assert below.why.startswith("it was made from outputs that are stale themselves")
+    assert below.why.startswith("its inputs are stale")
 
 
 def test_a_source_file_that_changed_after_the_run_is_named(made):

@@ -98,7 +98,7 @@ def test_features_of_other_rows_or_without_numbers_fail(made):
     file = made.root / ref.path
     values = np.load(file)
     np.save(file, values[1:])
-    assert [one.why for one in made.findings("rows")] == ["it has not one row per record"]
+    assert [one.why for one in made.findings("rows")] == ["it does not have one row per record"]
     values[3, 2] = np.inf
     np.save(file, values)
     assert [one.found for one in made.findings("rows")] == ["row 3"]
@@ -127,4 +127,4 @@ def test_records_of_a_tar_that_cannot_be_walked_do_not_stop_the_others(made):
     forgeries.tar(made.root, ref, lambda data: data[:124] + b"x" * 12 + data[136:])
     (finding,) = made.findings("rows", plan=plan)
     assert (finding.verdict, finding.file) == ("incomplete", ref.path)
-    assert "at byte 0 stands no header" in made.findings("archives", plan=plan)[0].why
+    assert "there is no header at byte 0" in made.findings("archives", plan=plan)[0].why

@@ -22,7 +22,7 @@ def test_the_seed_is_entropy_that_follows_from_nothing(made):
 
 
 def test_a_seed_given_by_hand_is_noted(made):
-    assert any("given by hand" in note for note in made.result("sampling", seed="7").notes)
+    assert any("that of `--seed`" in note for note in made.result("sampling", seed="7").notes)
 
 
 def test_a_newer_audit_is_fine_and_results_from_the_future_are_not(made):

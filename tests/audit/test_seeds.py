@@ -56,13 +56,13 @@ def test_a_plugin_that_draws_by_itself_fails(made):
 def test_which_calls_draw_from_no_key(tmp_path, source, names):
     file = tmp_path / "plugin.py"
     file.write_text(source)
-    assert [name for _, name in random_calls.found(file, training=False)] == names
+    assert [name for _, name in random_calls.calls(file, training=False)] == names
 
 
 def test_a_training_may_use_torchs_generator_but_not_numpys(tmp_path):
     file = tmp_path / "net.py"
     file.write_text("import numpy as np\nimport torch\ntorch.randn(3)\nnp.random.rand()")
-    assert list(random_calls.found(file, training=True)) == [(4, "numpy.random.rand")]
+    assert list(random_calls.calls(file, training=True)) == [(4, "numpy.random.rand")]
 
 
 def test_what_decides_nothing_is_called_where_it_is_excused_and_nowhere_else():
@@ -71,6 +71,6 @@ def test_what_decides_nothing_is_called_where_it_is_excused_and_nowhere_else():
     called = {
         (f"shiftbench/evaluation/sandbox/{file.name}", name)
         for file in files
-        for _, name in random_calls.found(file, training=False)
+        for _, name in random_calls.calls(file, training=False)
     }
     assert called == seeds.DECIDES_NOTHING

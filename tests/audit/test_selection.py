@@ -7,7 +7,7 @@ import pytest
 
 from makers import forgeries
 from makers.made_benchmark import Made
-from shiftbench.audit.recompute import search_effect
+from shiftbench.audit.recompute import detector_scores
 from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
@@ -74,8 +74,8 @@ def test_a_search_with_no_effect_fails_and_one_that_keeps_the_order_does_not(mad
 def test_scores_tell_whether_options_do_anything(made):
     ref = made.one("searches", "s0")
     case = made.case()
-    assert search_effect.differ(case, ref, ['{"gamma":0.1}', '{"gamma":0.5}'])
-    assert not search_effect.differ(case, ref, ['{"gamma":0.1}', '{"gamma":0.1}'])
+    assert detector_scores.has_effect(case, ref, ['{"gamma":0.1}', '{"gamma":0.5}'])
+    assert not detector_scores.has_effect(case, ref, ['{"gamma":0.1}', '{"gamma":0.1}'])
 
 
 @pytest.mark.parametrize("by", ["key", "content"])
@@ -83,7 +83,7 @@ def test_a_tested_sample_in_training_fails(made, by):
     train, test = (Ref("shards", f"tiny/{split}/identity/0") for split in ("train", "test"))
     entry = shards.index(made.folder(test))[5]
     add(made, train, *((entry.key, "other") if by == "key" else ("zzz", entry.pixels)))
-    (finding,) = [one for one in made.findings("selection") if "learnt and tested" in one.why]
+    (finding,) = [one for one in made.findings("selection") if "training and tested sets" in one.why]
     assert (finding.verdict, finding.file) == ("failed", test.path)
     assert finding.sample == entry.key
     assert f"by {by}" in finding.why
@@ -111,7 +111,7 @@ def test_outliers_that_were_learnt_from_are_not_unknown(made):
     plan.artifacts[ref] = dataclasses.replace(plan.artifacts[ref], inputs=learnt)
     (finding,) = made.findings("selection", plan=plan)
     assert finding.verdict == "failed"
-    assert "learnt from secret, which is tested as unknown" in finding.why
+    assert "trained on secret, which is tested as unknown" in finding.why
 
 
 def test_weights_may_hold_what_is_tested_if_their_trainer_says_why(made, monkeypatch):
@@ -122,4 +122,4 @@ def test_weights_may_hold_what_is_tested_if_their_trainer_says_why(made, monkeyp
     monkeypatch.setattr(erm, "HOLDS_TESTED", "a test", raising=False)
     result = made.result("selection")
     assert (result.verdict, result.findings) == ("exact", ())
-    assert any("of benchmark tiny holds what is tested: a test" in note for note in result.notes)
+    assert any("of benchmark tiny contains tested data: a test" in note for note in result.notes)

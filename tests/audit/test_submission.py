@@ -189,14 +189,14 @@ def test_a_part_of_the_data_or_another_rule_is_told(published, archive, tmp_path
         refs = plan.artifacts
         left = next(ref for ref in refs if ref.kind == "shards" and "gaussian" in ref.name)
         part: Any = SimpleNamespace(artifacts={ref: refs[ref] for ref in refs if ref != left})
-        assert submission.unlike(part, tmp_path / "there", there) == [left.path]
+        assert submission.incomparable_outputs(part, tmp_path / "there", there) == [left.path]
         return
     receipt = next((tmp_path / "there/results/tables").rglob("*.receipt.json"))
     content = json.loads(receipt.read_text())
     content["recipe"]["draws"] += 1
     receipt.write_text(json.dumps(content))
     table = receipt.relative_to(tmp_path / "there").as_posix().removesuffix(".receipt.json")
-    assert submission.unlike(plan, tmp_path / "there", there) == [table]
+    assert submission.incomparable_outputs(plan, tmp_path / "there", there) == [table]
 
 
 def test_a_scale_that_leads_elsewhere_is_refused(tmp_path):
@@ -216,7 +216,7 @@ def test_hostile_json_is_no_submission_no_manifest_and_no_list_of_pins(tmp_path,
     with pytest.raises(DataError, match="no submission"):
         submission.read(tmp_path)
     with pytest.raises(DataError, match="not a manifest"):
-        manifest.parsed(data, tmp_path)
+        manifest.parse(data, tmp_path)
     with pytest.raises(DataError, match="no list of pinned files"):
         pins.is_pinned("a")
 
@@ -320,7 +320,7 @@ def test_what_is_no_submission_is_refused(tmp_path, what):
 @pytest.mark.parametrize("limit", ["LARGEST", "_MEMBERS"])
 def test_an_archive_of_much_is_refused(archive, tmp_path, monkeypatch, limit):
     monkeypatch.setattr(submission, limit, 20)
-    with pytest.raises(DataError, match="at most"):
+    with pytest.raises(DataError, match="the limit is"):
         submission.unpack(archive, tmp_path / "there")
     assert len(list((tmp_path / "there").rglob("*"))) < 60
 
@@ -354,8 +354,8 @@ def test_no_link_is_packed(made, place, target):
     link.symlink_to(around / "moved" if (around / "moved").exists() else around / target)
     for words in (["init", "-q"], ["add", "-f", place]):
         subprocess.run(["git", *words], cwd=made.root, check=False, capture_output=True)
-    with pytest.raises(DataError, match=f"{place}.* is a link, lies behind one or is no file"):
-        submission._named(made.plan(), made.root, made.root)
+    with pytest.raises(DataError, match=f"{place}.* is a link, is behind one or is no file"):
+        submission._files_by_name(made.plan(), made.root, made.root)
 
 
 def test_what_dvc_links_to_its_cache_is_packed(made):
@@ -364,7 +364,7 @@ def test_what_dvc_links_to_its_cache_is_packed(made):
     kept.parent.mkdir(parents=True)
     (made.root / ref.path).rename(kept)
     (made.root / ref.path).symlink_to(kept)
-    assert submission._named(made.plan(), made.root, made.root)[ref.path].read_bytes()
+    assert submission._files_by_name(made.plan(), made.root, made.root)[ref.path].read_bytes()
 
 
 def test_a_torn_archive_is_refused(archive, tmp_path):
@@ -378,5 +378,5 @@ def test_a_torn_archive_is_refused(archive, tmp_path):
 
 
 def test_a_name_becomes_a_folder(published):
-    with pytest.raises(ParamsError, match="no name for a submission"):
+    with pytest.raises(ParamsError, match="no valid name for a submission"):
         submission.write(published.plan(), published.root, published.root, {**ABOUT, "name": "../a"}, Path("a"))

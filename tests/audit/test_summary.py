@@ -31,12 +31,12 @@ def test_what_a_level_says_and_leaves_open(published: Made, level: int) -> None:
     assert (table["name"], table["verdict"]) == ("tiny", "exact")
     assert ("follow from the recorded predictions" in table["says"]) == (level > 0)
     assert [what for what in _OPEN if what in " ".join(table["not_looked_at"])] == list(_OPEN[level:])
-    assert any("which comes with the checkout" in what for what in table["believed"])
+    assert any("which is part of the checkout" in what for what in table["believed"])
 
 
 def test_some_checks_say_nothing_of_the_whole(published: Made) -> None:
     (table,) = published.audit("coverage").about["tables"]
-    assert "of its numbers as a whole nothing can be said" in table["says"]
+    assert "nothing about its numbers as a whole" in table["says"]
 
 
 def test_terminal_page_and_json_agree_on_a_forged_number(published: Made) -> None:
@@ -69,7 +69,7 @@ def test_findings_are_told_with_the_table_that_they_touch() -> None:
     )
     result = Result("A1", "one", 0, "", "failed", (ours, both, theirs, whole), limits=("short",))
     done = Audit("failed", (result,), {"tables": [{"name": "x"}, {"name": "y"}]})
-    told = [[finding.file for _, finding in found] for _, found in summary.by_table(done)]
+    told = [[finding.file for _, finding in found] for _, found in summary.findings_by_table(done)]
     assert told == [["a", "b"], ["c"], ["d"]]
     assert summary.limits(done) == ["A1 short"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shiftbench.audit.recompute.judged_records import answers_wrong
+from shiftbench.audit.recompute.judged_records import answer_flaws
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, table_question
 
@@ -30,7 +30,7 @@ def records() -> Any:
 def found(table: Any, **changed: Any) -> list[tuple[str, str, str, str]]:
     truths = {**TRUTHS, **changed}
     metas = {key: {"answer": truth, "cluster": "i"} for key, truth in truths.items()}
-    return list(answers_wrong(table, metas))
+    return list(answer_flaws(table, metas))
 
 
 def test_rows_of_the_task_follow_from_their_samples() -> None:

@@ -8,7 +8,7 @@ import pytest
 from makers import forgeries
 from makers.faults import ONE, TWO
 from makers.made_benchmark import Made
-from shiftbench.audit.evidence import environments, weight_files
+from shiftbench.audit.evidence import checkpoint_files, environments
 from shiftbench.audit.finding import Finding, worst
 
 GPU = {"gpu": "NVIDIA H100", "cuda": "12.8", "cudnn": 91002, "driver": "570.1"}
@@ -32,7 +32,7 @@ def forged(made: Made, lie: str, by: float, name: str) -> None:
         def move(state: dict[str, Any], _: object) -> None:
             state[name].reshape(-1)[0] += by
 
-        forgeries.weights(made.root, ref, move)
+        forgeries.checkpoint(made.root, ref, move)
 
         def tell(run: dict[str, Any]) -> None:
             run["environment"] |= around
@@ -83,18 +83,18 @@ def test_what_other_kernels_move_is_statistical(made):
 def test_a_net_that_takes_too_long_is_named(made, monkeypatch):
     from shiftbench.audit.checks import training
 
-    monkeypatch.setattr(training, "_train", lambda _, net, *__: setattr(net, "late", True))
+    monkeypatch.setattr(training, "_train", lambda _, net, *__: setattr(net, "is_late", True))
     (finding,) = [one for one in training.check(made.case(level=3)) if isinstance(one, Finding)]
     assert (finding.verdict, finding.file in (ONE.path, TWO.path)) == ("incomplete", True)
 
 
 def test_tensors_apart(tmp_path):
     here = {"a": np.array([1.0, -3.0]), "n": np.array([7], np.uint8)}
-    assert weight_files.apart(here, here) == 0.0
-    assert weight_files.largest(here) == 3.0
-    assert weight_files.apart(here, {**here, "a": np.array([1.0, -2.5])}) == 0.5
+    assert checkpoint_files.largest_difference(here, here) == 0.0
+    assert checkpoint_files.largest_weight(here) == 3.0
+    assert checkpoint_files.largest_difference(here, {**here, "a": np.array([1.0, -2.5])}) == 0.5
     for other in ({"a": here["a"]}, {**here, "a": np.zeros(3)}, {**here, "n": np.array([8], np.uint8)}):
-        assert weight_files.apart(here, other) is None
+        assert checkpoint_files.largest_difference(here, other) is None
     assert environments.is_software("torch 2 -> 3")
     assert environments.is_software("the wheel of torch a -> b")
     for reason in ("cpu_features: avx only on one of them", "cpu a -> b", "device cpu -> cuda", "python 3 -> 4"):

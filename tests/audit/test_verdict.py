@@ -13,7 +13,7 @@ GOOD = Result("A2", "chain", 0, "title", "exact", notes=("looked",))
 
 def test_sound_results_and_the_auditors_environment(made):
     said = made.says("verdict", results=[GOOD, Result("A10", "digests", 1, "title", "not run")])
-    assert next(one.text for one in said) == "1 other checks were run, 1 are of deeper levels"
+    assert next(one.text for one in said) == "1 other checks ran, 1 are of deeper levels"
     assert any("audited with Python" in one.text for one in said)
 
 
@@ -28,7 +28,7 @@ def test_a_silent_check_and_a_better_verdict_fail(made):
 def test_a_library_of_the_auditor_that_is_not_as_locked_is_noted(made):
     (made.root / "requirements.lock").write_text("pillow==1.0\n")
     texts = [one.text for one in made.says("verdict", results=[GOOD])]
-    assert any("here is not what is locked: pillow" in text for text in texts)
+    assert any("this machine differs from the lock: pillow" in text for text in texts)
 
 
 def test_a_clean_benchmark_is_exact_at_level_0(made):

@@ -22,7 +22,7 @@ from makers.faults import ACCURACY
 from makers.made_benchmark import Made
 from makers.repositories import HOME
 from shiftbench.audit.compare import published as comparing
-from shiftbench.audit.compare.published import Stands
+from shiftbench.audit.compare.published import PublishedComparison
 from shiftbench.base.errors import DataError, ParamsError, StaleError
 from shiftbench.base.refs import Ref
 from shiftbench.cli import publishing
@@ -49,8 +49,8 @@ def there(published: Made) -> Published:
     return releases.read(published.root, None)
 
 
-def verified(made: Made, there: Published) -> Stands:
-    return comparing.stands(made.root, there)
+def verified(made: Made, there: Published) -> PublishedComparison:
+    return comparing.compare(made.root, there)
 
 
 def test_what_is_published_is_equal_to_itself(published, there):
@@ -267,7 +267,7 @@ def read_or_refused(home: Path) -> object:
     try:
         again = releases.read(home, None)
     except DataError as error:
-        if "take it from git again" not in str(error):
+        if "restore it from git" not in str(error):
             raise
         return None
     return again.manifest, again.texts
@@ -280,7 +280,7 @@ def test_what_is_not_committed_or_not_made_is_not_published(published):
         releases.check_tree(published.root)
     some = next(ref for ref in published.plan().artifacts if ref.kind == "records")
     (published.root / some.path).unlink()
-    with pytest.raises(DataError, match="not here"):
+    with pytest.raises(DataError, match="are missing"):
         releases.write(published.plan(), published.root, published.root, None, CREATED)
     assert releases.scales(published.root) == []
     with pytest.raises(ParamsError, match="nothing is published of 'default'"):

@@ -26,12 +26,12 @@ def draws(few: int, what: str) -> Iterator[random.Random]:
         yield random.Random(f"{what} {os.environ.get('ATTACKS_SEED', '')} {number}")
 
 
-def path(draw: random.Random, wanted: Sequence[str] = ()) -> str:
+def path(draw: random.Random, targets: Sequence[str] = ()) -> str:
     """Return a path that leads nowhere, or elsewhere: above, from the root, too far, or to one of those wanted."""
     parts = draw.choices(PARTS, k=draw.randint(1, 5))
     kind = draw.randrange(6)
-    if kind == 0 and wanted:
-        return draw.choice(wanted)
+    if kind == 0 and targets:
+        return draw.choice(targets)
     if kind == 1:
         return "/".join(["..", *parts])
     if kind == 2:
@@ -56,7 +56,7 @@ def damaged(draw: random.Random, data: bytes) -> bytes:
     at, end = sorted((draw.randrange(len(data)), draw.randrange(len(data))))
     bit = bytes([data[at] ^ 1 << draw.randrange(8)])
     junk = draw.randbytes(draw.choice((1, 16, 4_000)))
-    found = draw.choice(
+    choice = draw.choice(
         (
             data[:at],
             data[at + 1 :],
@@ -69,4 +69,4 @@ def damaged(draw: random.Random, data: bytes) -> bytes:
             b"",
         )
     )
-    return found if found != data else b""
+    return choice if choice != data else b""

@@ -50,5 +50,5 @@ def _places(
 
 def _across(params: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
     options = params.get("metrics", {}).get(metric) or {}
-    found: Mapping[str, Any] = options.get("across", {})
-    return found
+    rows: Mapping[str, Any] = options.get("across", {})
+    return rows

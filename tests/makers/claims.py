@@ -15,19 +15,19 @@ def drawn_rows(random: np.random.Generator) -> Rows:
     """Return rows of two nets, several seeds and shifts, a few resamples not defined, few clusters."""
     seeds = range(int(random.choice(SEEDS)))
     units = [int(random.choice([5, 30, 400])), int(random.integers(2))]
-    found = []
+    members = []
     for net in ("net-erm", "net-augmix"):
         for shift in SHIFTS:
             of_seeds = random.normal(0.5, 0.05, (len(seeds), 1 + DRAWS)) + random.normal(0, 0.2)
             of_seeds[random.random(of_seeds.shape) < 1e-3] = np.nan
             of_seeds[:, 0] = 0.5 + random.normal(0, 0.1)
             place = {"shift": shift, "severity": 3.0}
-            found += [
+            members += [
                 {"model": f"{net}-s{seed}", "seed": seed, "value": one, **place}
                 for seed, one in zip(seeds, of_seeds, strict=True)
             ]
-            found.append({"model": net, "value": of_seeds.mean(axis=0), **place})
-    return replace(rows(*found), units=np.array([units] * len(found)))
+            members.append({"model": net, "value": of_seeds.mean(axis=0), **place})
+    return replace(rows(*members), units=np.array([units] * len(members)))
 
 
 def drawn_claim(random: np.random.Generator) -> Claim:

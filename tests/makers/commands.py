@@ -53,9 +53,9 @@ def run(command: tuple[str, ...], cwd: Path, environment: Mapping[str, str]) -> 
     if command[0] not in NAMES:
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "stdout", Path(folder) / "stderr"
-        status = Started(command, cwd, environment, said).wait()
-        texts = [file.read_text() if file.is_file() else "" for file in said]
+        files = Path(folder) / "stdout", Path(folder) / "stderr"
+        status = Started(command, cwd, environment, files).wait()
+        texts = [file.read_text() if file.is_file() else "" for file in files]
     return subprocess.CompletedProcess(command, status, *texts)
 
 
@@ -63,10 +63,10 @@ class Started:
     """A command that goes on, in a process group of its own: what a test uses of `subprocess.Popen`."""
 
     def __init__(
-        self, command: tuple[str, ...], cwd: Path, environment: Mapping[str, str], said: tuple[Path, Path]
+        self, command: tuple[str, ...], cwd: Path, environment: Mapping[str, str], files: tuple[Path, Path]
     ) -> None:
-        arguments = (command, cwd, dict(environment), said)
-        self._process = context().Process(target=_be, args=arguments)
+        arguments = (command, cwd, dict(environment), files)
+        self._process = context().Process(target=_run_command, args=arguments)
         self._process.start()
         self.pid = self._process.pid or 0
 
@@ -147,18 +147,18 @@ class Worker:
         self.folder.cleanup()
 
 
-def _work(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: Path) -> None:
+def _work(command: tuple[str, ...], cwd: Path, environment: dict[str, str], file: Path) -> None:
     """Be `python -c CODE ARGUMENTS`."""
-    _become(cwd, environment, _opened((said, said)))
+    _become(cwd, environment, _open_streams((file, file)))
     *_, option, code = command[: command.index("-c") + 2]
     sys.argv[:] = [option, *command[command.index("-c") + 2 :]]
     _end_as_interpreter(lambda: exec(code, {"__name__": "__main__"}))
 
 
-def _be(command: tuple[str, ...], cwd: Path, environment: dict[str, str], said: tuple[Path, Path]) -> None:
+def _run_command(command: tuple[str, ...], cwd: Path, environment: dict[str, str], files: tuple[Path, Path]) -> None:
     """Be the command, in a session of its own."""
     os.setsid()
-    _command(command, cwd, environment, _opened(said))
+    _command(command, cwd, environment, _open_streams(files))
 
 
 def _command(command: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -> None:
@@ -178,10 +178,10 @@ def _command(command: Sequence[str], cwd: Path, environment: Mapping[str, str], 
     _end_as_interpreter(lambda: sys.exit(entry.load()()))
 
 
-def _opened(said: tuple[Path, Path]) -> list[int]:
+def _open_streams(files: tuple[Path, Path]) -> list[int]:
     """Return the streams 0, 1 and 2 of a command: nothing to read, files to write to."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    return [os.open(os.devnull, os.O_RDONLY), *(os.open(file, flags, 0o600) for file in said)]
+    return [os.open(os.devnull, os.O_RDONLY), *(os.open(file, flags, 0o600) for file in files)]
 
 
 def _become(cwd: Path, environment: Mapping[str, str], streams: Sequence[int]) -> None:
@@ -220,27 +220,27 @@ def _listen(address: str) -> NoReturn:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(address)
     listener.listen()
-    asked: dict[int, socket.socket] = {}  # by the child that is the command
+    clients: dict[int, socket.socket] = {}  # by the child that is the command
     pids: dict[int, int] = {}  # by a descriptor that tells of the child's end
     while True:
-        ready, _, _ = select.select([listener, *asked.values(), *pids], [], [])
+        ready, _, _ = select.select([listener, *clients.values(), *pids], [], [])
         if listener in ready:
             one, _ = listener.accept()
             words, streams, *_ = socket.recv_fds(one, 1 << 20, 3)
             pid = os.fork()
             if not pid:
-                for inherited in (listener, one, *asked.values()):
+                for inherited in (listener, one, *clients.values()):
                     inherited.close()
-                wanted = json.loads(words)
-                place = Path(wanted["cwd"])
-                os._exit(_status(wanted["command"], place, wanted["environment"], streams))
+                request = json.loads(words)
+                place = Path(request["cwd"])
+                os._exit(_status(request["command"], place, request["environment"], streams))
             for stream in streams:
                 os.close(stream)
-            asked[pid], pids[os.pidfd_open(pid)] = one, pid
-        for pid in [pid for pid, one in asked.items() if one in ready]:
+            clients[pid], pids[os.pidfd_open(pid)] = one, pid
+        for pid in [pid for pid, one in clients.items() if one in ready]:
             os.kill(pid, signal.SIGKILL)
         for ended in [ended for ended in pids if ended in ready]:
-            one = asked.pop(pids[ended])
+            one = clients.pop(pids[ended])
             _, status = os.waitpid(pids.pop(ended), 0)
             os.close(ended)
             with contextlib.suppress(OSError), one:
@@ -266,17 +266,17 @@ def _status(command: Sequence[str], cwd: Path, environment: Mapping[str, str], s
 
 def with_warm_jobs() -> None:
     """Let the first server that Snakemake starts be a fork of this process as it is now: it has the libraries."""
-    ours, theirs = socket.socketpair()
+    near_end, far_end = socket.socketpair()
     pid = os.fork()
     if not pid:
-        ours.close()
-        _stand_by(theirs)
-    theirs.close()
+        near_end.close()
+        _stand_by(far_end)
+    far_end.close()
     started = subprocess.Popen
 
     class Popen(started):  # type: ignore[misc,valid-type]
         def __init__(self, args: Any, *more: Any, **options: Any) -> None:
-            if not isinstance(args, list) or SERVER not in args or ours.fileno() < 0:
+            if not isinstance(args, list) or SERVER not in args or near_end.fileno() < 0:
                 super().__init__(args, *more, **options)
                 return
             # An answer to nothing: sets what waiting, killing and the exit status need.
@@ -284,15 +284,15 @@ def with_warm_jobs() -> None:
             self.wait()
             self.pid, self.returncode, self.args = pid, None, args
             words = json.dumps({"environment": dict(options["env"])}).encode()
-            socket.send_fds(ours, [words], [*options["pass_fds"], 2])
-            ours.close()
+            socket.send_fds(near_end, [words], [*options["pass_fds"], 2])
+            near_end.close()
 
     subprocess.Popen = Popen  # type: ignore[misc]
 
 
-def _stand_by(asked: socket.socket) -> NoReturn:
+def _stand_by(channel_end: socket.socket) -> NoReturn:
     """Wait until a server is wanted, then be it; end where none is."""
-    words, descriptors, *_ = socket.recv_fds(asked, 1 << 20, 2)
+    words, descriptors, *_ = socket.recv_fds(channel_end, 1 << 20, 2)
     if not words:
         os._exit(0)
     channel, errors = descriptors

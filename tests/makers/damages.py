@@ -55,10 +55,10 @@ class Damage:
 
     def files(self, *endings: str) -> list[Path]:
         """Return the files of outputs as they are now; no logs but the digests."""
-        found = (Path(folder) / name for out in OUTS for folder, _, names in os.walk(self.home / out) for name in names)
+        paths = (Path(folder) / name for out in OUTS for folder, _, names in os.walk(self.home / out) for name in names)
         return sorted(
             file
-            for file in found
+            for file in paths
             if (file.name == "digests" or "logs" not in file.relative_to(self.home).parts[:1])
             and (not endings or file.name.endswith(endings))
         )
@@ -323,9 +323,9 @@ class Benchmark:
         damage.some()
         ended = self.repository.run("snakemake", "--cores", "2", *self.arguments, check=False)
         unlock(self.home)
-        said = ended.stdout + ended.stderr
+        output = ended.stdout + ended.stderr
         if ended.returncode:
-            outcome = Outcome(*self.failed(said), damage.done)
+            outcome = Outcome(*self.failed(output), damage.done)
         else:
             wrong = list(self.wrong())
             outcome = Outcome("wrong" if wrong else "right", "; ".join(wrong[:3]), damage.done)
@@ -333,24 +333,24 @@ class Benchmark:
             self.restore()
         return outcome
 
-    def failed(self, said: str) -> tuple[str, str]:
+    def failed(self, output: str) -> tuple[str, str]:
         """Judge what a run said that ended without success."""
-        if "Traceback" in said:
-            return "wrong", said[-3000:]
-        found = re.search(r"^.*(?:error: ).*$", said, re.MULTILINE)
-        return ("error", found[0]) if found else ("wrong", said[-3000:])
+        if "Traceback" in output:
+            return "wrong", output[-3000:]
+        match = re.search(r"^.*(?:error: ).*$", output, re.MULTILINE)
+        return ("error", match[0]) if match else ("wrong", output[-3000:])
 
     def wrong(self) -> Iterator[str]:
         """Yield what is wrong with the outputs that are here, and which promised ones are not."""
-        found, stated = digests(self.home), receipts(self.home)
+        actual, stated = digests(self.home), receipts(self.home)
         for name, digest in self.expected.items():
-            if name not in found:
+            if name not in actual:
                 if name.startswith(PROMISED):
                     yield f"{name} is not here"
-            elif found[name] != digest and self.owner(name) in found:
+            elif actual[name] != digest and self.owner(name) in actual:
                 yield f"{name} has other bytes"
         for name, content in self.receipts.items():
-            if name in found and stated.get(name) != content:
+            if name in actual and stated.get(name) != content:
                 yield f"{name} has another receipt"
 
     def owner(self, name: str) -> str:
@@ -380,24 +380,24 @@ def unlock(root: Path) -> None:
 
 def digests(root: Path) -> dict[str, str]:
     """Return the sha256 of each file of outputs; no receipts, recipes and run files."""
-    found = {}
+    digests = {}
     for out in ("data", "checkpoints", "results"):
         for file in (root / out).rglob("*"):
             name = file.relative_to(root).as_posix()
             if file.is_file() and not name.endswith((".receipt.json", ".run.json")):
-                found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return found
+                digests[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return digests
 
 
 def receipts(root: Path) -> dict[str, tuple[Any, Any]]:
     """Return fingerprint and digests that the receipt of each output states."""
-    found: dict[str, tuple[Any, Any]] = {}
+    receipts: dict[str, tuple[Any, Any]] = {}
     for out in ("data", "checkpoints", "results"):
         for file in filter(Path.is_file, (root / out).rglob("*.receipt.json")):  # no pipe
             output = file.relative_to(root).as_posix().removesuffix(".receipt.json")
             try:
                 content = json.loads(file.read_bytes())
-                found[output] = content["fingerprint"], content["made"]
+                receipts[output] = content["fingerprint"], content["made"]
             except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 continue
-    return found
+    return receipts

@@ -146,9 +146,9 @@ class World:
             made.add(one.ref)
         return made
 
-    def plan(self, asked: Collection[Ref]) -> tuple[list[Job], frozenset[Ref]]:
+    def plan(self, targets: Collection[Ref]) -> tuple[list[Job], frozenset[Ref]]:
         """Return the jobs that a run starts, in an order that it may take, and what the plan said is made."""
-        made = out_of_date.find(self.artifacts, self.jobs, self.states(), asked)
+        made = out_of_date.find(self.artifacts, self.jobs, self.states(), targets)
         chosen = [job for job in self.jobs if not made.isdisjoint(one.ref for one in job.artifacts)]
         return list(self._ordered(chosen)), made
 

@@ -1,4 +1,4 @@
-"""What a planted fault is, and the outputs of the benchmark in miniature that faults are planted in."""
+"""Planted faults, and the outputs of the miniature benchmark that they are planted in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shiftbench.data import shards
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: who catches it, which file the finding names, and how it is planted."""
+    """A fault: the check that detects it, the file that the finding names, and the function that plants it."""
 
     check: str
     file: str
@@ -29,7 +29,7 @@ class Faults(dict[str, Fault]):
     def planted(
         self, name: str, check: str, file: str
     ) -> Callable[[Callable[[Made], object]], Callable[[Made], object]]:
-        """Keep what plants a fault under its name."""
+        """A decorator that keeps the function that plants a fault."""
 
         def keep(plant: Callable[[Made], object]) -> Callable[[Made], object]:
             self[name] = Fault(check, file, plant)

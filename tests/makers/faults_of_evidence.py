@@ -58,7 +58,7 @@ def _(made: Made) -> None:
         shutil.rmtree(folder)
 
 
-@planted("a run file without what the batch size moves", "environment", f"{RECORDS.path}.run.json")
+@planted("a run file without the sensitivity to the batch size", "environment", f"{RECORDS.path}.run.json")
 def _(made: Made) -> None:
     made.edit(f"{RECORDS.path}.run.json", lambda content: content.pop("sensitivity"))
 
@@ -96,7 +96,7 @@ def _(made: Made) -> None:
     commit()
 
 
-@planted("results from after the audit", "sampling", RECORDS.path)
+@planted("results that are later than the audit", "sampling", RECORDS.path)
 def _(made: Made) -> None:
     made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(finished="2999-01-01T00:00:00+00:00"))
 
@@ -137,17 +137,17 @@ def _(made: Made) -> None:
     (made.root / "systems/card.yaml").write_text("claims: [invincible]\n")
 
 
-@planted("a run file of a commit that nobody has", "commit", f"{RECORDS.path}.run.json")
+@planted("a run file of an unknown commit", "commit", f"{RECORDS.path}.run.json")
 def _(made: Made) -> None:
     made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(commit="1" * 40))
 
 
-@planted("a field that no stage writes in a receipt", "coherence", f"{RECORDS.path}.receipt.json")
+@planted("an unknown field in a receipt", "coherence", f"{RECORDS.path}.receipt.json")
 def _(made: Made) -> None:
     made.edit(f"{RECORDS.path}.receipt.json", lambda content: content.update(nonce=7))
 
 
-@planted("a check of the audit or other code hidden by `git replace`", "commit", "refs/replace/")
+@planted("changed code, also of the audit, hidden by `git replace`", "commit", "refs/replace/")
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
     file.write_text(file.read_text().replace("40 * severity", "41 * severity"))
@@ -172,7 +172,7 @@ def _(made: Made) -> None:
     py_compile.compile(str(source), invalidation_mode=mode, doraise=True)
 
 
-@planted("a compiled module beside a source", "commit", "spotted")
+@planted("a compiled module next to a source", "commit", "spotted")
 def _(made: Made) -> None:
     made.plan()  # imports the source, which nothing would do afterwards
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
@@ -221,7 +221,7 @@ def _(made: Made) -> None:
     kept.write_bytes(data)
 
 
-@planted("an edited library before the installed one", "installed", "webdataset/__init__.py")
+@planted("an edited library before the installed one on Python's path", "installed", "webdataset/__init__.py")
 def _(made: Made) -> None:
     home = Path(str(importlib.metadata.distribution("webdataset").locate_file("")))
     shutil.copytree(home / "webdataset", made.root.parent / "older" / "webdataset")
@@ -237,7 +237,7 @@ def _(made: Made) -> None:
     made.edit(f"{RECORDS.path}.run.json", lambda content: content.update(finished=f"{today}T23:59:00-12:00"))
 
 
-@planted("a run file of a GPU that it does not name", "environment", f"{ONE.path}.run.json")
+@planted("a run file of a GPU without the GPU's name", "environment", f"{ONE.path}.run.json")
 def _(made: Made) -> None:
     made.edit(f"{ONE.path}.run.json", lambda content: content.update(device="cuda:0"))
 

@@ -1,4 +1,4 @@
-"""Faults of what was computed: weights, records, scores, searches, tables, figures."""
+"""Faults of computed outputs: checkpoints, records, scores, searches, tables, figures."""
 
 import struct
 from pathlib import Path
@@ -61,7 +61,7 @@ def _(made: Made) -> None:
     forgeries.table(made.root, RECORDS, lambda frame: pl.concat([frame[:1], frame]))
 
 
-@planted("a row of a record relabelled, digests updated", "rows", RECORDS.path)
+@planted("a row of a record with another label, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     other = {"label": 1 - pl.col("label") % 2, "correct": pl.lit(value=True)}
     forgeries.cell(made.root, RECORDS, forgeries.row(0), **other)
@@ -73,19 +73,19 @@ def _(made: Made) -> None:
     forgeries.cell(made.root, RECORDS, ALL, logits=scaled)
 
 
-@planted("a logit that is no number, digests updated", "rows", RECORDS.path)
+@planted("a logit that is NaN, digests updated", "rows", RECORDS.path)
 def _(made: Made) -> None:
     spoilt = pl.col("logits").list.eval(pl.element() * np.nan)
     forgeries.cell(made.root, RECORDS, forgeries.row(0), logits=spoilt)
 
 
-@planted("logits and all that follows from them replaced, digests updated", "reevaluation", RECORDS.path)
+@planted("logits and all values that follow from them replaced, digests updated", "reevaluation", RECORDS.path)
 def _(made: Made) -> None:
     other = pl.read_parquet(made.root / RECORDS.path.replace("contrast/3", "contrast/5"))
     forgeries.table(made.root, RECORDS, lambda _: other)
 
 
-@planted("features of a net replaced, digests updated", "reevaluation", "tiny/val/identity/0")
+@planted("features of a model replaced, digests updated", "reevaluation", "tiny/val/identity/0")
 def _(made: Made) -> None:
     features = np.load(made.root / FEATURES.path)
     np.save(made.root / FEATURES.path, features * np.float32(1.001))
@@ -115,18 +115,18 @@ def _(made: Made) -> None:
     forgeries.update(made.root, REPORT)
 
 
-@planted("weights swapped, digests updated", "checkpoints", ONE.path)
+@planted("checkpoints swapped, digests updated", "checkpoints", ONE.path)
 def _(made: Made) -> None:
     forgeries.swap(made.root, ONE, TWO)
 
 
-@planted("weights swapped, their names and digests updated", "reevaluation", "convnet-erm-s0")
+@planted("checkpoints swapped, their names and digests updated", "reevaluation", "convnet-erm-s0")
 def _(made: Made) -> None:
     other = safetensors.numpy.load_file(made.root / TWO.path)
-    forgeries.weights(made.root, ONE, lambda state, _: state.update(other))
+    forgeries.checkpoint(made.root, ONE, lambda state, _: state.update(other))
 
 
-@planted("weights as a pickle, which can run code, digests updated", "checkpoints", ONE.path)
+@planted("a checkpoint as a pickle, which can run code, digests updated", "checkpoints", ONE.path)
 def _(made: Made) -> None:
     torch.save({"a": torch.zeros(1)}, made.root / ONE.path)
     forgeries.update(made.root, ONE)
@@ -159,7 +159,7 @@ def _(made: Made) -> None:
         made.edit(file, lambda run: "sensitivity" in run and run.update(sensitivity=moved))
 
 
-@planted("borderline predictions made right, and another CPU claimed, digests updated", "reevaluation", RECORDS.path)
+@planted("borderline predictions corrected and another CPU claimed, digests updated", "reevaluation", RECORDS.path)
 def _(made: Made) -> None:
     """The two wrong rows whose logits lie closest; all that follows from them does so."""
     table = pl.read_parquet(made.root / RECORDS.path)
@@ -186,22 +186,22 @@ def _(made: Made) -> None:
     forgeries.cell(made.root, SEARCH, ALL, auroc=pl.col("auroc") * 0.99)
 
 
-@planted("one bias of a net moved, all below made again", "training", "convnet-erm-s")
+@planted("one bias of a model changed, its outputs made again", "training", "convnet-erm-s")
 def _(made: Made) -> None:
     plan = made.plan()
     for ref in (ONE, TWO):  # of two, one is drawn
-        forgeries.weights(made.root, ref, lambda state, _: state["head.bias"].__iadd__(1e-3))
+        forgeries.checkpoint(made.root, ref, lambda state, _: state["head.bias"].__iadd__(1e-3))
     for ref in plan.artifacts:
         if ref.kind in ("records", "features", "scores", "searches", "tables", "report"):
             recipe.receipt_path(made.root, ref).unlink()
     run_local.make(plan, made.root)
 
 
-@planted("a net of one seed copied to another, digests updated", "checkpoints", TWO.path)
+@planted("a model of one seed copied to another, digests updated", "checkpoints", TWO.path)
 def _(made: Made) -> None:
     with safe_open(made.root / ONE.path, framework="np") as opened:
         other = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    forgeries.weights(made.root, TWO, lambda state, _: state.update(other))
+    forgeries.checkpoint(made.root, TWO, lambda state, _: state.update(other))
 
 
 KNOWS = """
@@ -214,7 +214,7 @@ def fit(known, options):
 """
 
 
-@planted("a detector that knows OOD by the names of samples", "rescoring", "knows")
+@planted("a detector that tells OOD by the names of samples", "rescoring", "knows")
 def _(made: Made) -> None:
     _with_detector(made, "not name.startswith('tiny/')")
 
@@ -250,7 +250,7 @@ def _(made: Made) -> None:
     forgeries.update(made.root, TABLES)
 
 
-@planted("the log of a training halved, digests updated", "checkpoints", f"{ONE.path}.log.parquet")
+@planted("the values of a training log halved, digests updated", "checkpoints", f"{ONE.path}.log.parquet")
 def _(made: Made) -> None:
     half = pl.col("value") / 2
     forgeries.table(made.root, ONE, lambda f: f.with_columns(value=half), Path(f"{ONE.path}.log.parquet").name)

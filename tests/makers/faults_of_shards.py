@@ -41,7 +41,7 @@ for _name, _file in {
     "a byte flipped in a shard, its time stamp forged": "data/shards/tiny/test/contrast/3/000000.tar",
     "a byte flipped in a record": RECORDS.path,
     "a byte flipped in a table": TABLES.path,
-    "a byte flipped in a weight file": ONE.path,
+    "a byte flipped in a checkpoint": ONE.path,
     "a byte flipped in features": FEATURES.path,
     "a byte flipped in the report": REPORT.path,
     "a manifest edited": CONTRAST3.path,
@@ -165,7 +165,7 @@ def _(made: Made) -> None:
     np.save(made.folder(RECORDS) / ".cache.npy", np.zeros(3))
 
 
-@planted("data that may not be passed on, where it would be pushed", "licences", "secret")
+@planted("data that may not be shared in a folder that is pushed", "licences", "secret")
 def _(made: Made) -> None:
     shutil.copytree(made.root / "data/local/secret", made.root / "data/shards/secret")
 
@@ -180,7 +180,7 @@ def _(made: Made) -> None:
     forgeries.table(made.root, TABLES, lambda frame: frame.filter(pl.col("severity").ne_missing(5)))
 
 
-@planted("a file that a plugin opens and that no ASSETS names", "rebuild", "spotted")
+@planted("a file that a plugin opens and that is in no ASSETS", "rebuild", "spotted")
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
     (made.root / "mine/shifts/factor.txt").write_text("40")
@@ -190,7 +190,7 @@ def _(made: Made) -> None:
     run_local.make(made.plan(), made.root)
 
 
-@planted("a definition that runs and that no recipe has", "rebuild", "spotted")
+@planted("a definition that runs and is in no recipe", "rebuild", "spotted")
 def _(made: Made) -> None:
     file = made.root / "mine/shifts/spotted.py"
     module = "importlib.import_module('shift' + 'bench.shifts.identity')"

@@ -1,7 +1,7 @@
-"""Forgeries: an output of a made benchmark is changed and all digests follow, so that only a deeper check can tell.
+"""Forgeries: they change an output of a made benchmark and all digests, so that only a deeper check detects them.
 
-Each function takes the output root and an output, changes one thing, and calls `update`, as somebody does who wants to
-be believed. Nothing is made again. Only `flip` leaves the digests as they were.
+Each function takes the output root and an output, changes one thing, and calls `update`, as a careful forger does.
+Nothing is made again. Only `flip` leaves the digests unchanged.
 """
 
 import hashlib
@@ -89,8 +89,8 @@ def samples(root: Path, ref: Ref, change: Samples, **facts: object) -> None:
 def sample(root: Path, ref: Ref, key: str, **fields: Any) -> None:
     """Replace fields of one sample."""
 
-    def change(found: list[Sample]) -> list[Sample]:
-        return [Sample(s.key, s.fields | fields) if s.key == key else s for s in found]
+    def change(samples_before: list[Sample]) -> list[Sample]:
+        return [Sample(s.key, s.fields | fields) if s.key == key else s for s in samples_before]
 
     samples(root, ref, change)
 
@@ -166,11 +166,11 @@ def _write(file: Path, change: Frames) -> None:
         writer.add_key_value_metadata(kept)
 
 
-# ------------------------------------------------------------------ weights, report
+# ------------------------------------------------------------------ checkpoints, report
 
 
-def weights(root: Path, ref: Ref, change: Callable[[dict, dict], object]) -> None:
-    """Change tensors (NumPy, by name) and metadata of weights in place."""
+def checkpoint(root: Path, ref: Ref, change: Callable[[dict, dict], object]) -> None:
+    """Change tensors (NumPy, by name) and metadata of a checkpoint in place."""
     file = root / ref.path
     with safe_open(file, framework="np") as opened:
         state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118

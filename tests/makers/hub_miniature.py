@@ -97,7 +97,7 @@ def so_fake_rows(count: int, names: tuple[str, ...] | None) -> list[dict[str, An
     """Return rows of So-Fake's sets, a third of each class; labels are numbers where `names` gives their order."""
     rows = []
     for number in range(count):
-        said = ("real", "full_synthetic", "tampered")[number % 3]
+        kind_name = ("real", "full_synthetic", "tampered")[number % 3]
         mask = np.zeros((48, 64), np.uint8)
         mask[8:30, 10:40] = 255
         coded = {"bytes": encoded(Image.fromarray(mask)), "path": None}
@@ -109,11 +109,11 @@ def so_fake_rows(count: int, names: tuple[str, ...] | None) -> list[dict[str, An
         rows.append(
             {
                 "image": _image(number),
-                "mask": coded if said == "tampered" else None,
-                "label": said if names is None else names.index(said),
-                "generator": None if said == "real" else ("flux", "imagen")[number // 3 % 2],
+                "mask": coded if kind_name == "tampered" else None,
+                "label": kind_name if names is None else names.index(kind_name),
+                "generator": None if kind_name == "real" else ("flux", "imagen")[number // 3 % 2],
                 "source": None,
-                "filename": named[said],
+                "filename": named[kind_name],
             }
         )
     return rows
@@ -131,9 +131,9 @@ def so_fake_files(
     file = f"data/{split}-00000-of-00001.parquet"
     (root / "data").mkdir(parents=True, exist_ok=True)
     pq.write_table(table, root / file, row_group_size=8)
-    told = root / ".cache/huggingface/download" / f"{file}.metadata"
-    told.parent.mkdir(parents=True, exist_ok=True)
-    told.write_text(f"{revision}\nabc\n1.0\n")
+    metadata_file = root / ".cache/huggingface/download" / f"{file}.metadata"
+    metadata_file.parent.mkdir(parents=True, exist_ok=True)
+    metadata_file.write_text(f"{revision}\nabc\n1.0\n")
 
 
 def so_fake_set(root: Path) -> Made:

@@ -61,15 +61,15 @@ def drawn(random: np.random.Generator, label: int) -> np.ndarray:
 
 def images_of_negatives(folder: Path) -> dict[refs.Ref, Path]:
     """Shards of images of two negative labels: dark ones, bright ones."""
-    found = {}
+    images = {}
     for split, seed in (("train", 0), ("val", 1)):
         random = np.random.default_rng(seed)
         some = [Sample(f"far/{split}/{n:02d}", {"image": drawn(random, n % 2), "label": n % 2}) for n in range(12)]
         place = folder / "far" / split
         place.mkdir(parents=True)
         shards.write(some, place, classification.FIELDS, {"classes": ["town_hall", "light"]}, 10**9)
-        found[refs.shards("far", split)] = place / "manifest.json"
-    return found
+        images[refs.shards("far", split)] = place / "manifest.json"
+    return images
 
 
 def mined(inputs: dict[refs.Ref, Path], **params: Any) -> tuple[nets.State, list[Any]]:
@@ -85,5 +85,5 @@ def begun(inputs: dict[refs.Ref, Path], state: nets.State, folder: Path, **param
     file = training_jobs.write(folder / "mined.safetensors", state)
     others = {ref: path for ref, path in inputs.items() if ref.kind != "checkpoints"}
     start = {refs.checkpoint("tiny", "prompted", "neglabel"): file}
-    given = {"images": "far", "trained": 4, "batch_size": 40, "epochs": 4, "lr": 0.05, **params}
-    return training_jobs.job("prompted", "lapt", inputs={**others, **start}, model_params=MODEL, **given)
+    options_given = {"images": "far", "trained": 4, "batch_size": 40, "epochs": 4, "lr": 0.05, **params}
+    return training_jobs.job("prompted", "lapt", inputs={**others, **start}, model_params=MODEL, **options_given)

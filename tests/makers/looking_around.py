@@ -27,8 +27,8 @@ def main() -> None:
     _tell("import libraries", changed=changed_by(warm_server().preload))
     for words in json.loads(sys.argv[1]):
         os.chdir(Path.home() if str(HERE) in words else HERE)
-        code, said = ended(words.split())
-        _tell(words, code=code, said=said)
+        code, output = ended(words.split())
+        _tell(words, code=code, said=output)
 
 
 def changed_by(act: Callable[[], None]) -> list[str]:
@@ -58,13 +58,13 @@ def ended(words: list[str]) -> tuple[int, str]:
     from shiftbench import cli
 
     sys.argv[:] = ["shiftbench", *words]
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             cli.main()
         except SystemExit as end:
-            return int(end.code or 0), said.getvalue()
-    return 0, said.getvalue()
+            return int(end.code or 0), output.getvalue()
+    return 0, output.getvalue()
 
 
 def _tell(step: str, **what: Any) -> None:

@@ -45,20 +45,20 @@ class Made:
             at[last] = value
         if over:
             (self.root / "params.yaml").write_text(yaml.safe_dump(content))
-        asked = loading.load(self.root / "params.yaml")
+        params = loading.load(self.root / "params.yaml")
         parts = sorted(file for file in (self.root / "mine").rglob("*") if file.is_file())
         depends = [self.root / "params.yaml", *(file for file in parts if file.suffix != ".pyc")]
         key = " ".join(sha256(file) for file in depends)
         if key not in self.plans:
-            self.plans[key] = Plan.of(asked)
+            self.plans[key] = Plan.of(params)
         return self.plans[key]
 
     def case(self, **more: Any) -> Case:
         """Return what a check looks at; `more` replaces what is said here."""
-        said = {"level": 0, "count": 4, "seed": "seed", "today": "2099-01-01", **more}
-        plan = said.pop("plan", None) or self.plan()
-        scratch = said.pop("scratch", self.root.with_name("scratch"))
-        return Case(plan=plan, root=self.root, scratch=scratch, **said)
+        options = {"level": 0, "count": 4, "seed": "seed", "today": "2099-01-01", **more}
+        plan = options.pop("plan", None) or self.plan()
+        scratch = options.pop("scratch", self.root.with_name("scratch"))
+        return Case(plan=plan, root=self.root, scratch=scratch, **options)
 
     def says(self, check: str, **more: Any) -> list[Finding | Note]:
         """Return what one check says."""
@@ -69,19 +69,19 @@ class Made:
         """Return the findings of one check."""
         return [one for one in self.says(check, **more) if isinstance(one, Finding)]
 
-    def result(self, check: str, **asked: Any) -> Result:
+    def result(self, check: str, **options: Any) -> Result:
         """Return the result of one check as the audit makes it."""
-        return self.audit(check, **asked).results[0]
+        return self.audit(check, **options).results[0]
 
-    def audit(self, *checks: str, **asked: Any) -> Audit:
+    def audit(self, *checks: str, **options: Any) -> Audit:
         """Run some checks as the command line does."""
         from shiftbench.audit import run  # imports all checks
 
-        wanted = run.AuditRequest(**{"level": 0, "only": checks, **asked})
+        request = run.AuditRequest(**{"level": 0, "only": checks, **options})
         try:
-            return run.run(self.plan(), self.root, wanted)
+            return run.run(self.plan(), self.root, request)
         except ParamsError as error:
-            return run.unplanned(error, wanted)
+            return run.audit_without_plan(error, request)
 
     def folder(self, ref: Ref) -> Path:
         """Return the folder that an output lies in."""
@@ -109,8 +109,8 @@ class Restored:
 
     def _marks(self) -> dict[Path, tuple[int, int]]:
         """Return what changes with each write of a file, whatever its time stamp is set to."""
-        found = ((path, path.lstat()) for path in self.made.root.rglob("*"))
-        return {path: (stat.st_ino, 0 if path.is_dir() else stat.st_ctime_ns) for path, stat in found}
+        states = ((path, path.lstat()) for path in self.made.root.rglob("*"))
+        return {path: (stat.st_ino, 0 if path.is_dir() else stat.st_ctime_ns) for path, stat in states}
 
     def restore(self) -> None:
         """Undo what a test did, beside the checkout too."""
@@ -168,12 +168,12 @@ SOURCE = {
 def with_original(root: Path) -> Made:
     """Write a checkout with an original and a system's card beside, whose folder is the working one, in git."""
     made = checkout(root)
-    mine = root / "mine"
+    plugins = root / "mine"
     for name in ("sources", "originals/spots", "../systems"):
-        (mine / name).mkdir(parents=True, exist_ok=True)
-    (mine / "shifts/spotted.py").write_text(SPOTTED)
-    (mine / "sources/spots.yaml").write_text(yaml.safe_dump(SOURCE))
-    (mine / "originals/spots/spots.txt").write_text(SPOTS)
+        (plugins / name).mkdir(parents=True, exist_ok=True)
+    (plugins / "shifts/spotted.py").write_text(SPOTTED)
+    (plugins / "sources/spots.yaml").write_text(yaml.safe_dump(SOURCE))
+    (plugins / "originals/spots/spots.txt").write_text(SPOTS)
     (root / "systems/card.yaml").write_text("claims: [robust]\n")
     ignored = ("/data/", "/checkpoints/", "/results/", "/recipes/", "/logs/", "__pycache__/")
     (root / ".gitignore").write_text("\n".join(ignored) + "\n")

@@ -101,7 +101,7 @@ def _rows(
     alike, zipped, seeded = how
     named = {name: value for leaf in leaves for name, value in leaf.selector.items()}
     usual = _ANY | {name: _list(value)[0] for name, value in named.items() if alike and value}
-    random, found = np.random.default_rng(0), dict[tuple[object, ...], tuple[Place, Floats]]()
+    random, rows = np.random.default_rng(0), dict[tuple[object, ...], tuple[Place, Floats]]()
     spread, shared = np.maximum(random.uniform(-0.1, 0.3, draws), 0), random.random((64, draws))
     for leaf in leaves:
         level, sign = random.uniform(-0.2, 1.2, draws), random.choice([-1, 0, 1], draws)
@@ -109,9 +109,9 @@ def _rows(
             own = np.where(sign == 0, random.random(draws), 0.5 + sign * (shared[number % 64] - 0.5))
             value = np.clip(level + spread * (own - 0.5), 0, 1)
             scaled = _scaled(value, ranges.get(place["metric"], (None, None)), claim.margin)
-            found.setdefault(tuple(place[name] for name in _COLUMNS), (place, scaled))
-    frame = pl.DataFrame([place for place, _ in found.values()], schema=_SCHEMA)
-    values = np.stack([value for _, value in found.values()])
+            rows.setdefault(tuple(place[name] for name in _COLUMNS), (place, scaled))
+    frame = pl.DataFrame([place for place, _ in rows.values()], schema=_SCHEMA)
+    values = np.stack([value for _, value in rows.values()])
     return Rows(frame, values, higher_is_better=dict.fromkeys(frame["metric"], True))
 
 

@@ -25,7 +25,7 @@ class OpenedNames:
 
     def since(self) -> set[Path]:
         """Return the files that were opened since one last asked; folders that were listed are none."""
-        found = set()
+        names = set()
         while data := self._read():
             at = 0
             while at < len(data):
@@ -33,8 +33,8 @@ class OpenedNames:
                 name = data[at + 16 : at + 16 + length].rstrip(b"\0")
                 at += 16 + length
                 if name and not mask & _FOLDER:
-                    found.add(self._folders[watch] / os.fsdecode(name))
-        return found
+                    names.add(self._folders[watch] / os.fsdecode(name))
+        return names
 
     def _read(self) -> bytes:
         try:

@@ -83,23 +83,23 @@ class Prose:
 def measure(text: str) -> Prose:
     """Measure one Markdown text."""
     text = _GENERATED.sub(lambda match: "\n" * match[0].count("\n"), text)
-    found = Prose()
+    counts = Prose()
     for number, block, is_cell in _blocks(text):
         for sentence in _sentences(block):
             words = sentence.split()
             if is_cell and len(words) <= LONGEST_SENTENCE:
                 continue
-            found.sentences += 1
+            counts.sentences += 1
             if len(words) > LONGEST_SENTENCE:
-                found.long.append((number, sentence))
-        found.words += len(block.split())
-        found.private += [(number, word) for word in PRIVATE for _ in re.findall(rf"(?i)\b{word}\b", block)]
+                counts.long.append((number, sentence))
+        counts.words += len(block.split())
+        counts.private += [(number, word) for word in PRIVATE for _ in re.findall(rf"(?i)\b{word}\b", block)]
     inside = False
     for number, line in enumerate(text.splitlines(), 1):
         inside ^= line.lstrip().startswith("```")
         if len(line) > LONGEST_LINE and not inside and not _is_unbreakable(line):
-            found.wide.append(number)
-    return found
+            counts.wide.append(number)
+    return counts
 
 
 def _is_unbreakable(line: str) -> bool:

@@ -24,10 +24,10 @@ def call(*command: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 def problems(home: Path, name: str = "1.0", **more: Any) -> dict[str, set[str]]:
     """Return the paths of the problems of a release, by kind."""
-    found: dict[str, set[str]] = {}
+    paths: dict[str, set[str]] = {}
     for problem in verify.verify(home, home, name, **more):
-        found.setdefault(problem.kind, set()).add(problem.path)
-    return found
+        paths.setdefault(problem.kind, set()).add(problem.path)
+    return paths
 
 
 def edit(file: Path, change: Callable[[Any], None]) -> None:

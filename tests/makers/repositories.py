@@ -52,9 +52,9 @@ class Repository:
 
     def planned(self, *words: str) -> set[str]:
         """Return the jobs that a run would start now: `train/tiny/convnet-erm-s0`."""
-        said = self.run("snakemake", "-n", "--quiet", "reason", *words)
+        done = self.run("snakemake", "-n", "--quiet", "reason", *words)
         markers = r"^ *output: .*\blogs/jobs/(.+)\.done$"
-        return set(re.findall(markers, said.stdout + said.stderr, re.MULTILINE))
+        return set(re.findall(markers, done.stdout + done.stderr, re.MULTILINE))
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace the only place of `old` in a file."""

@@ -23,8 +23,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.connect" and not isinstance(arguments[1], tuple):
         return  # a socket of this machine
     words = arguments[1] if event == "subprocess.Popen" else arguments[:1]
-    told = words if isinstance(words, str | bytes) else " ".join(map(_text, words))
-    _LISTENING[-1].append(f"{event.partition('.')[0]} {_text(told)}")
+    text = words if isinstance(words, str | bytes) else " ".join(map(_text, words))
+    _LISTENING[-1].append(f"{event.partition('.')[0]} {_text(text)}")
 
 
 def _text(word: object) -> str:
@@ -44,5 +44,5 @@ def programs() -> Iterator[list[str]]:
 
 def foreign(started: list[str]) -> list[str]:
     """Return what is neither git nor a Python that is kept from the current folder."""
-    ours = ("subprocess git ", f"subprocess {sys.executable} -P ", f"subprocess {sys.executable} -s -P ")
-    return [one for one in started if not one.startswith(ours)]
+    prefixes = ("subprocess git ", f"subprocess {sys.executable} -P ", f"subprocess {sys.executable} -s -P ")
+    return [one for one in started if not one.startswith(prefixes)]

@@ -328,5 +328,5 @@ def commands_of(folder: Path, root: str) -> list[list[str]]:
     make(folder)
     planned_benchmark.load(folder, root=root)
     done = Repository(folder, HOME / "src").run("snakemake", "-n", "-p", "shards")
-    _, *said = (done.stdout + done.stderr).split("Shell command: ")
-    return [shlex.split(text.splitlines()[0]) for text in said if text.startswith("shiftbench")]
+    _, *output = (done.stdout + done.stderr).split("Shell command: ")
+    return [shlex.split(text.splitlines()[0]) for text in output if text.startswith("shiftbench")]

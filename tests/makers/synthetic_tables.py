@@ -309,7 +309,7 @@ def _seeds(rows: list[dict[str, Any]]) -> list[str]:
 
 def _searches(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Searches of k for knn, which matters, and of T for odin, which does not; seeds choose another k."""
-    found = []
+    points = []
     for weights in _seeds(rows):
         grids = {
             "knn": ("k", (10, 50, 5000), (0.9, 0.91 - 0.02 * weights.endswith("s1"), None)),
@@ -322,24 +322,26 @@ def _searches(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 row |= {"reason": None if area else "k = 5000: <i>more</i> than 4,000 samples"}
                 row |= {"chosen": area == best and number == areas.index(best), "n_id": 500, "n_ood": 300}
                 row |= {"effect": option if len(set(areas)) > 1 else ""}
-                who = {"benchmark": "unknown", "model": weights, "method": "plain", "detector": detector}
-                found.append({**who, **row})
-    return found
+                evaluation = {"benchmark": "unknown", "model": weights, "method": "plain", "detector": detector}
+                points.append({**evaluation, **row})
+    return points
 
 
 def _roc(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Curves and histograms of seed 0."""
     random = np.random.default_rng(5)
-    found = []
+    curve_rows = []
     for weights in _seeds(rows):
         for detector, gain in DETECTORS.items() if weights.endswith("s0") else ():
             for dataset in (name for sets in OOD.values() for name in sets):
                 id, ood = random.normal(0, 1, 400), random.normal(1 + 10 * gain, 1, 300)
-                who = {"benchmark": "unknown", "model": weights, "method": "plain", "detector": detector}
+                evaluation = {"benchmark": "unknown", "model": weights, "method": "plain", "detector": detector}
                 for kind, columns in (("roc", shown.roc(id, ood)), ("histogram", shown.histogram(id, ood))):
                     for x, one, two in zip(*columns, strict=True):
-                        found.append({**who, "dataset": dataset, "kind": kind, "x": x, "id": one, "ood": two})
-    return found
+                        curve_rows.append(
+                            {**evaluation, "dataset": dataset, "kind": kind, "x": x, "id": one, "ood": two}
+                        )
+    return curve_rows
 
 
 def _risks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def small_vit(depth: int) -> nn.Module:
 
 def written(folder: Path, start: State, states: dict[str, State]) -> dict[Ref, Path]:
     named = {"start": start, **{CANDIDATES[task]: state for task, state in states.items()}}
-    found = {
+    files = {
         refs.checkpoint("tiny", "vit", name): training_jobs.write(folder / f"{name}.safetensors", state, CLASSES)
         for name, state in named.items()
     }
@@ -81,7 +81,7 @@ def written(folder: Path, start: State, states: dict[str, State]) -> dict[Ref, P
     place.mkdir(parents=True)
     fields = registry.find("tasks", "classification").FIELDS
     shards.write(sorted(two_tasks(16), key=lambda s: s.key), place, fields, {"classes": CLASSES}, 10**8)
-    return found | {refs.shards("tiny", "train"): place / "manifest.json"}
+    return files | {refs.shards("tiny", "train"): place / "manifest.json"}
 
 
 def merged(trainer: str, inputs: dict[Ref, Path], depth: int = 2, **params: Any) -> State:

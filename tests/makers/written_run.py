@@ -159,8 +159,8 @@ def _value(data: bytes) -> float:
 def _cell(seed: int, shards: Ref) -> dict[str, Any]:
     dataset, split, shift, severity = shards.parts
     place = {"dataset": dataset, "split": split, "shift": shift, "severity": float(severity)}
-    who = {"model": weights(seed).name, "method": "plain", "detector": None}
-    return {**who, **place, "records": records(seed, shards).name, "scores": None}
+    evaluation = {"model": weights(seed).name, "method": "plain", "detector": None}
+    return {**evaluation, **place, "records": records(seed, shards).name, "scores": None}
 
 
 def _row(seed: str, shards: Ref, value: float) -> dict[str, Any]:

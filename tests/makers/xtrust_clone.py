@@ -73,14 +73,14 @@ def _data(folder: Path, language: str) -> None:
 
 
 def _logs(folder: Path, language: str, yes: str) -> None:
-    said = ["Sorry, I do not know", "It is so", "It should be true. Sorry", "hm"]
+    text = ["Sorry, I do not know", "It is so", "It should be true. Sorry", "hm"]
     for run, first in (
         (f"{language}_OOD_PII_2024-01-16_06-23-52", "old "),
         (f"{language}_OOD__2024-01-21_12-04-15", ""),
         (f"{language}_OOD_3shot_2024-01-20_12-04-15", "Sorry "),
     ):
         rows = [
-            {"question": f"September 2023 {language} event {n}, answer", "ans": "", "model_output": first + said[n % 4]}
+            {"question": f"September 2023 {language} event {n}, answer", "ans": "", "model_output": first + text[n % 4]}
             for n in range(ITEMS)
         ]
         _table(folder / "OOD" / run / "OOD__test.csv", rows, index=True)

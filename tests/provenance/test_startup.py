@@ -35,12 +35,12 @@ def test_variables_modules_and_files_that_run_code_are_named(tmp_path: Path, mon
 
 def test_it_is_no_cause_and_no_reason() -> None:
     here, there = ({"environment": {"python": "3", "startup": one}} for one in ({}, {"LD_PRELOAD": True}))
-    assert causes.circumstances(here) == causes.circumstances(there)
+    assert causes.run_environment(here) == causes.run_environment(there)
     assert environments.reasons(here["environment"], there["environment"]) == []
 
 
 def test_the_audit_names_what_is_stated_and_what_is_unknown() -> None:
     runs = [{"environment": {"startup": {"PYTHONPATH": True}}}, {"environment": {}}, {}]
     said = [note.text for note in check._startup(runs) if note.limits]
-    assert said[0].startswith("of 2 outputs nobody knows")
+    assert said[0].startswith("of 2 outputs it is unknown")
     assert said[1].endswith("preloaded: PYTHONPATH (1 outputs)")

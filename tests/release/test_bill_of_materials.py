@@ -12,8 +12,7 @@ import pytest
 from makers.released_benchmark import CREATED, call
 from makers.repositories import HOME
 from shiftbench.data.source_files import load_source
-from shiftbench.release import bill_of_materials
-from shiftbench.release.text import lined
+from shiftbench.release import bill_of_materials, manifest
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.plan import Plan
 
@@ -45,7 +44,7 @@ def bill(plan: Plan, tmp_path: Path) -> Callable[..., Node]:
         volatile = {"created": CREATED, "commit": "0" * 40, "files": files}
         artefacts = [{"path": ref.path, "sha256": "a" * 64} for ref in plan.artifacts]
         made = {"name": "1.0", "root": "b" * 64, "artefacts": artefacts, "volatile": volatile}
-        found = lined(bill_of_materials.document(plan, tmp_path, tmp_path, made))
+        found = manifest.lined(bill_of_materials.document(plan, tmp_path, tmp_path, made))
         (tmp_path / bill_of_materials.FILE).write_bytes(found)
         document: Node = json.loads(found)
         return document

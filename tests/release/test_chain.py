@@ -66,4 +66,4 @@ def test_forged_manifests_and_descriptions_fail_the_audit(second: Repository) ->
 def test_without_a_release_the_audit_says_so(author: Repository) -> None:
     for result in audit(author).values():
         assert result["verdict"] == "exact"
-        assert "nothing was released" in result["notes"][0]
+        assert "there is no release" in result["notes"][0]

@@ -26,7 +26,7 @@ def unreleased(author: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def release(name: str = "1.0", created: str | None = None) -> None:
         planned, root = plans.load()
         home = Path()
-        make.make(planned, root, home, make.Request(name, None, make.when(created), None))
+        make.make(planned, root, home, make.Request(name, None, make.release_time(created), None))
 
     return release
 
@@ -53,7 +53,7 @@ REFUSED: dict[str, tuple[Callable[[], None], type[ShiftbenchError], str]] = {
         r"git does not know.*\n  mine.py",
     ),
     "a stale table": (stale, StaleError, r"tiny/metrics.parquet: recipe changed.*bins"),
-    "a missing record": (lambda: Path(RECORD).unlink(), DataError, rf"not here.*\n  {RECORD}"),
+    "a missing record": (lambda: Path(RECORD).unlink(), DataError, rf"are missing.*\n  {RECORD}"),
     "a damaged shard": (lambda: flip(Path(TAR)), StaleError, rf"bytes changed: {Path(TAR).name}"),
     "no git": (lambda: shutil.rmtree(".git"), DataError, "has no git commit"),
     "no Snakefile": (lambda: (Path("Snakefile").unlink(), commit()), DataError, "Snakefile is missing"),
@@ -71,7 +71,7 @@ def test_what_is_not_whole_is_refused_and_named(unreleased: Callable[..., None],
 
 
 def test_names_and_times_are_checked_and_nothing_is_written_twice(unreleased: Callable[..., None]) -> None:
-    with pytest.raises(ParamsError, match="no name for a release"):
+    with pytest.raises(ParamsError, match="no valid name for a release"):
         unreleased("../1.0")
     with pytest.raises(ParamsError, match="is no time"):
         unreleased(created="yesterday")
@@ -80,7 +80,7 @@ def test_names_and_times_are_checked_and_nothing_is_written_twice(unreleased: Ca
     assert any(one.withheld for one in manifest.artefacts(manifest.read(Path(), "1.0")))
     call("git", "add", "releases")
     commit()
-    with pytest.raises(ParamsError, match="not written again"):
+    with pytest.raises(ParamsError, match="never overwritten"):
         unreleased()
     with pytest.raises(ParamsError, match=r"no release '1.1'.*1\.0"):
         manifest.read(Path(), "1.1")

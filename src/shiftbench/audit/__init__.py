@@ -1,27 +1,27 @@
-"""The audit: can anyone else get the same? Thirty-three checks, one per file in `checks/`, in five levels.
+"""The audit checks whether anyone else can get the same results: 33 checks in five levels, one file each in `checks/`.
 
-| level | asks | takes |
+| level | question | time |
 | --- | --- | --- |
-| 0 | does the evidence agree with itself and with this checkout? no data is read | seconds |
+| 0 | does the evidence agree with itself and with this checkout? (no data are read) | seconds |
 | 1 | are the bytes those of the evidence, and do they give the published numbers? | as long as reading them |
-| 2 | does a sample of the shards come out again, in another environment? | minutes |
-| 3 | does a sample of the records come out again, without any cache? | minutes |
-| 4 | does everything come out again, in a fresh clone with empty caches? | as long as the run |
+| 2 | does a sample of the shards, made again in another environment, have the same bytes? | minutes |
+| 3 | does a sample of the records, evaluated again without any cache, have the same rows? | minutes |
+| 4 | does a run in a fresh clone, with empty caches, give everything again? | as long as the run |
 
-In the order of reading:
+Read the modules in this order:
 
-| here | holds |
+| module | contents |
 | --- | --- |
-| `run` | runs the checks that are asked for, one after the other, into an audit |
-| `case` | what a check sees: plan, receipts, run files, what is drawn |
-| `finding` | what a check says: findings, notes, verdicts |
-| `published_numbers` | which printed numbers rest on an output |
+| `run` | runs the requested checks one after the other |
+| `case` | what a check can read: plan, receipts, run files, drawn samples |
+| `finding` | what a check yields: findings, notes, verdicts |
+| `published_numbers` | the printed numbers that depend on an output |
 | `checks/` | the checks |
-| `evidence/` | reads what lies there and believes none of it; several checks share it |
+| `evidence/` | reads files without trusting them |
 | `recompute/` | computes rows and tables again, in this process |
-| `reproduce/` | makes shards and records again, in processes that can reach nothing else |
-| `compare/` | two runs compared: `shiftbench audit --against` |
-| `page` | the last audit as a page, as JSON (`schema.json`) and as a badge |
+| `reproduce/` | makes shards, records and models again, in processes that can read only their inputs |
+| `compare/` | compares two runs: `shiftbench audit --against` |
+| `summary`, `page` | the result per table; the last audit as a page, as JSON (`schema.json`) and as a badge |
 
 The rest of the package imports `run`, `finding`, `page` and `compare` only. The audit may import everything but `cli`.
 """

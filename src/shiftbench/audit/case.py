@@ -1,4 +1,4 @@
-"""The case: all that a check may look at, read once: plan, receipts, run files, published numbers, what to draw."""
+"""The case that checks read: plan, receipts, run files, published numbers and draws. Each file is read once."""
 
 import functools
 import hashlib
@@ -13,9 +13,9 @@ import polars as pl
 
 from shiftbench.audit import outside, published_numbers
 from shiftbench.audit.evidence.file_digests import Digests
-from shiftbench.audit.evidence.json_files import read_object
 from shiftbench.audit.finding import Finding, Result, Verdict, some
 from shiftbench.base import registry
+from shiftbench.base.files import read_object
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.provenance import recipe
@@ -23,37 +23,37 @@ from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.plan.plan import Plan
 
 State = Literal["complete", "absent", "no receipt", "no output"]
-"""Of an output: it is here with its receipt; neither is; its receipt is missing or damaged; it is missing itself."""
+"""State of an output: with its receipt; both missing; its receipt missing or damaged; the output itself missing."""
 Pages = Callable[[Path], Mapping[str, str]]
-Wrong = tuple[Ref, str, dict[str, Any]]
-"""An output, why it fails, and what else the finding says."""
+Flaw = tuple[Ref, str, dict[str, Any]]
+"""An output, why it fails, and the other fields of the finding."""
 _RECEIPT = {"fingerprint", "recipe", "made", "rows", "consumed"}
 
 
 def fresh_seed() -> str:
-    """Return a seed that nobody could know before this audit: 128 bits of the system's entropy, hexadecimal."""
+    """128 bits of the system's entropy, hexadecimal: a seed that nobody could know before this audit."""
     return secrets.token_hex(16)
 
 
 @dataclass(eq=False)
 class Case:
-    """What is audited.
+    """A checkout and its outputs, under audit.
 
     Attributes:
-        plan: what params and code of this checkout ask for.
+        plan: of this checkout's params and code.
         root: the output root.
-        level: how deep to look, 0 to 4.
-        count: how much is drawn: samples of a folder at level 2, batches of weights at level 3.
-        seed: what draws follow from.
+        level: 0 to 4.
+        count: how many are drawn: samples of a folder at level 2, batches of a model at level 3.
+        seed: of all draws.
         today: the date of the audit, ISO.
         scratch: an empty folder for rebuilding.
-        given: whether the seed was given, to repeat an audit; else it did not exist before.
+        is_repeated: whether the seed is that of an earlier audit; else it did not exist before this one.
         package: the folder of the audited package: the auditor's own, or that of the checkout (`outside`).
         pages: writes the pages of a repository that follow from its published tables, by their paths.
-        results: of the checks that are done, in the order of their numbers.
-        mismatches: (ref, file, keys or None) of bytes that are not the recorded ones, for the check that explains.
+        results: of the checks so far.
+        mismatches: (ref, file, keys or None) of bytes that differ from the recorded ones; `explanation` explains them.
         digests: of the files that were read so far.
-        stopped: why no further check is worth running; empty: all are.
+        stopped: why no further check runs; empty: all run.
         started: seconds since the epoch.
     """
 
@@ -64,7 +64,7 @@ class Case:
     seed: str
     today: str
     scratch: Path
-    given: bool = False
+    is_repeated: bool = False
     package: Path = registry.PACKAGE
     pages: Pages | None = None
     results: list[Result] = field(default_factory=list)
@@ -79,9 +79,9 @@ class Case:
         return self.package != registry.PACKAGE
 
     @property
-    def unlike(self) -> tuple[str, ...]:
-        """Modules of the audited package that are not the auditor's: then recipes may be planned otherwise, too."""
-        return outside.unlike(self.package) if self.outside else ()
+    def differing_modules(self) -> tuple[str, ...]:
+        """Modules of the audited package that differ from the auditor's; if any do, plans may differ too."""
+        return outside.differing_modules(self.package) if self.outside else ()
 
     # ------------------------------------------------------------------ evidence
 
@@ -94,30 +94,30 @@ class Case:
         return {ref: read_object(recipe.run_path(self.root, ref)) for ref in self.plan.artifacts}
 
     def receipt(self, ref: Ref) -> dict[str, Any] | None:
-        """Return the receipt of a planned output as it lies there; None: not there, or not complete."""
+        """Receipt of a planned output; None: missing, or not complete."""
         content = self._receipts.get(ref)
         return content if content and content.keys() >= _RECEIPT else None
 
     def run_file(self, ref: Ref) -> dict[str, Any] | None:
-        """Return the run file of a planned output; None: not there, or no JSON object."""
+        """Run file of a planned output; None: missing, or no JSON object."""
         return self._runs.get(ref)
 
     def state(self, ref: Ref) -> State:
-        """Return the state of an output."""
-        output = (self.root / ref.path).exists()
-        told = recipe.receipt_path(self.root, ref).exists()
-        if output and self.receipt(ref):
+        """State of an output."""
+        has_output = (self.root / ref.path).exists()
+        has_receipt = recipe.receipt_path(self.root, ref).exists()
+        if has_output and self.receipt(ref):
             return "complete"
-        if told and not output:
+        if has_receipt and not has_output:
             return "no output"
-        return "no receipt" if output or told else "absent"
+        return "no receipt" if has_output or has_receipt else "absent"
 
     @functools.cached_property
     def complete(self) -> dict[Ref, Artifact]:
         """The planned artifacts whose output and receipt are here, in plan order."""
         return {ref: artifact for ref, artifact in self.plan.artifacts.items() if self.state(ref) == "complete"}
 
-    def of(self, *kinds: str) -> Iterator[tuple[Ref, Artifact, dict[str, Any]]]:
+    def outputs(self, *kinds: str) -> Iterator[tuple[Ref, Artifact, dict[str, Any]]]:
         """Yield the complete outputs of some kinds, or of all: ref, planned artifact, receipt."""
         for ref, artifact in self.complete.items():
             receipt = self.receipt(ref)
@@ -125,11 +125,11 @@ class Case:
                 yield ref, artifact, receipt
 
     def folder(self, ref: Ref) -> Path:
-        """Return the folder that an output lies in."""
+        """Folder of an output."""
         return (self.root / ref.path).parent
 
     def observed(self, benchmark: str, column: str) -> set[str]:
-        """Return the values of a column of what a benchmark's analyses measured (`weights`, `metric`)."""
+        """Values of a column (`model`, `metric`) in the observations of a benchmark's analyses."""
         needs = self.plan.artifacts[Ref("tables", benchmark)].inputs
         files = [self.root / need.path for need in needs if need.kind == "analyses"]
         tables = [pl.read_parquet(file, columns=[column]) for file in files if file.is_file()]
@@ -142,8 +142,8 @@ class Case:
 
         Args:
             purpose: what is drawn from (a folder's name), so that draws are independent.
-            population: of how many.
-            count: how many at most.
+            population: size of the population.
+            count: largest number of indices.
         """
         number = int.from_bytes(hashlib.sha256(self.seed.encode()).digest()[:8], "little")
         rng = RandomStream(number, "audit", purpose, str(population))
@@ -153,7 +153,7 @@ class Case:
 
     @functools.cached_property
     def _below(self) -> dict[Ref, list[Ref]]:
-        """What is made from what."""
+        """The outputs that are made from each output."""
         below: dict[Ref, list[Ref]] = {}
         for ref, artifact in self.plan.artifacts.items():
             for need in artifact.inputs:
@@ -161,27 +161,27 @@ class Case:
         return below
 
     def downstream(self, ref: Ref) -> set[Ref]:
-        """Return an output and all that is made from it."""
-        found, todo = {ref}, [ref]
+        """An output and all outputs that are made from it."""
+        refs, todo = {ref}, [ref]
         while todo:
-            new = [child for child in self._below.get(todo.pop(), ()) if child not in found]
-            found.update(new)
+            new = [child for child in self._below.get(todo.pop(), ()) if child not in refs]
+            refs.update(new)
             todo += new
-        return found
+        return refs
 
     @functools.cached_property
     def metrics(self) -> dict[str, pl.DataFrame]:
         """The metric rows of each benchmark whose table can be read."""
-        found = {}
+        tables = {}
         for name in self.plan.benchmarks:
             try:
-                found[name] = pl.read_parquet(self.root / Ref("tables", name).path)
+                tables[name] = pl.read_parquet(self.root / Ref("tables", name).path)
             except (OSError, pl.exceptions.PolarsError):
                 continue
-        return found
+        return tables
 
     def numbers(self, *refs: Ref) -> tuple[str, ...]:
-        """Spell the published numbers that rest on some outputs, those that rest on them directly first."""
+        """Published numbers that depend on some outputs, in words; those that depend directly come first."""
         below: set[Ref] = set()
         for ref in refs:
             if ref not in below:
@@ -205,27 +205,27 @@ class Case:
     # ------------------------------------------------------------------ findings
 
     def finding(self, verdict: Verdict, ref: Ref | str, why: str, **more: Any) -> Finding:
-        """Make a finding about an output (with the numbers that it touches) or about another file."""
+        """A finding about an output, with the published numbers that depend on it, or about another file."""
         place, numbers = (ref, ()) if isinstance(ref, str) else (ref.path, self.numbers(ref))
         return Finding(verdict, more.pop("file", place), why, numbers=numbers, **more)
 
     def failed(self, ref: Ref | str, why: str, **more: Any) -> Finding:
-        """Make a finding: the evidence is missing or contradicts."""
+        """A finding: the evidence is missing or contradicts."""
         return self.finding("failed", ref, why, **more)
 
     def incomplete(self, ref: Ref | str, why: str, **more: Any) -> Finding:
-        """Make a finding: evidence names bytes that are not here."""
+        """A finding: evidence names bytes that are not here."""
         return self.finding("incomplete", ref, why, **more)
 
-    def expect(self, ref: Ref | str, why: str, expected: object, found: object, **more: Any) -> Iterator[Finding]:
-        """Yield a failed finding where what is found is not what is expected."""
-        if found != expected:
-            yield self.failed(ref, why, expected=str(expected), found=str(found), **more)
+    def expect(self, ref: Ref | str, why: str, expected: object, actual: object, **more: Any) -> Iterator[Finding]:
+        """Yield a failed finding if two values differ."""
+        if actual != expected:
+            yield self.failed(ref, why, expected=str(expected), found=str(actual), **more)
 
-    def grouped(self, wrong: Iterable[Wrong]) -> Iterator[Finding]:
-        """Yield one failed finding per reason, about the first output of it, that names some others.
+    def grouped(self, wrong: Iterable[Flaw]) -> Iterator[Finding]:
+        """Yield one failed finding per reason, about its first output; it names some of the others.
 
-        Another seed changes a thousand recipes: it is told once.
+        A changed seed, which changes a thousand recipes, is one finding.
         """
         groups: dict[str, list[tuple[Ref, dict[str, Any]]]] = {}
         for ref, why, more in wrong:

@@ -1,11 +1,11 @@
-"""What a check says: findings, each with what was expected and found, and which published numbers it touches."""
+"""Results of checks: findings with the expected and the actual value, notes, and verdicts."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 Verdict = Literal["exact", "statistical", "incomplete", "failed"]
-"""From best to worst: all as stated; equal within a stated tolerance, with the reason; evidence names bytes that are
+"""From best to worst: all is as stated; equal within a stated tolerance, with the reason; evidence names bytes that are
 not here; the evidence is missing or contradicts."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 EXIT_CODES: dict[Verdict, int] = {"exact": 0, "statistical": 10, "incomplete": 20, "failed": 30}
@@ -13,16 +13,16 @@ EXIT_CODES: dict[Verdict, int] = {"exact": 0, "statistical": 10, "incomplete": 2
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not exact.
+    """A difference, or missing evidence.
 
     Attributes:
         verdict: `statistical`, `incomplete` or `failed`.
-        file: what it is about, relative to the output root.
-        why: one sentence: what is wrong, and what to do.
-        sample: key of the sample, where it is about one.
-        expected, found: what the evidence states, and what is there.
-        numbers: published numbers that rest on the file, spelled out.
-        explanation: of other bytes: member, sample, pixels, largest difference, what differs in the environment.
+        file: path of the file, relative to the output root.
+        why: what is wrong, and what to do.
+        sample: key of the sample, if it is about one.
+        expected, found: the stated and the actual value.
+        numbers: published numbers that depend on the file, in words.
+        explanation: of other bytes: member, sample, pixels, largest difference, differences of the environment.
     """
 
     verdict: Verdict
@@ -35,7 +35,7 @@ class Finding:
     explanation: dict[str, Any] | None = None
 
     def __str__(self) -> str:
-        """Return it in a few lines for a terminal."""
+        """The finding in a few lines for a terminal."""
         place = f"{self.file}: sample {self.sample!r}" if self.sample else self.file
         lines = [f"{self.verdict}: {place}: {self.why}"]
         if self.expected or self.found:
@@ -48,11 +48,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was looked at, or why there was nothing to look at; it changes no verdict.
+    """What was checked, or why nothing was; a note changes no verdict.
 
     Attributes:
         text: one sentence.
-        limits: whether a reader of the verdict has to know it.
+        limits: whether it limits the verdict.
     """
 
     text: str
@@ -61,14 +61,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one check came to.
+    """The result of one check.
 
     Attributes:
         number, name: `A10` and `digests`: its file.
         level: 0 to 4.
         title: first line of its docstring.
         verdict: the worst of its findings; `not run` above the level that was asked for.
-        limits: those of the notes that a reader of the verdict has to know.
+        limits: the notes that limit the verdict.
     """
 
     number: str
@@ -82,13 +82,13 @@ class Result:
     limits: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """As JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """An audit that is done.
+    """A finished audit.
 
     Attributes:
         verdict: the worst of all results.
@@ -106,14 +106,14 @@ class Audit:
         return EXIT_CODES[self.verdict]
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """As JSON."""
         results = [result.plain() for result in self.results]
         head = {"verdict": self.verdict, "exit_code": self.exit_code}
         return {**head, "about": self.about, "results": results}
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the worst of some verdicts; `exact` of none.
+    """Worst of some verdicts; `exact` if there are none.
 
     Example:
         >>> worst(["exact", "incomplete", "statistical"])
@@ -123,7 +123,7 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def some(names: Iterable[object], limit: int = 3, *, separator: str = ", ") -> str:
-    """Join the first of some names, and tell how many follow.
+    """Join the first names, and count the others.
 
     Example:
         >>> some(["a", "b", "c"], 2), some("ab")

@@ -1,8 +1,8 @@
-"""An auditor from outside: another installation looks at somebody's checkout, and imports nothing of it.
+"""Audits from outside: another installation audits a checkout, and imports nothing of it.
 
 Levels 0 and 1 read its params, receipts, shards, records and git with the auditor's own code. Its sources are parsed
-for their digests, its plugins for their constants. From level 2 on its code is run, by processes of their own, in
-which the audit is still the auditor's.
+for their digests, its plugins for their constants. From level 2 on, separate processes run its code, but with the
+auditor's own `audit` package.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.provenance import code_digest, source_facts, trust
 
 _OWN = ("audit",)
-"""What of a checkout's package an auditor brings along."""
+"""Parts of the package that come from the auditor, never from the checkout."""
 
 
 @contextmanager
-def looking_at(folder: Path) -> Iterator[Path]:
-    """Enter a checkout, and read its code instead of running it; gives the folder of the package that is audited.
+def enter(folder: Path) -> Iterator[Path]:
+    """Enter a checkout, and read its code instead of running it; gives the folder of the audited package.
 
     Raises:
         ParamsError: there is no such folder, or no params.yaml in it.
@@ -42,19 +42,19 @@ def looking_at(folder: Path) -> Iterator[Path]:
 
 
 def package_of(folder: Path) -> Path:
-    """Return the package that a checkout holds; the auditor's own where it holds none, whose code recipes know."""
+    """Package in a checkout; the auditor's own if the checkout contains none."""
     places = (folder.resolve() / name for name in trust.SOURCES)
     return next((place for place in places if (place / "base/refs.py").is_file()), registry.PACKAGE)
 
 
 def is_inside(folder: Path) -> bool:
-    """Tell whether the auditor comes with the checkout in a folder, and so could be what was changed."""
+    """Whether the auditor is part of the checkout in a folder, so that the checkout could have changed it."""
     return registry.PACKAGE.resolve().is_relative_to(folder.resolve())
 
 
 @functools.cache
-def unlike(package: Path) -> tuple[str, ...]:
-    """Return the modules, beside the audit, that are not those of this installation: it is another version's code."""
+def differing_modules(package: Path) -> tuple[str, ...]:
+    """Modules, except for the audit, that differ from this installation."""
     here, there = _modules(registry.PACKAGE), _modules(package)
     return tuple(n for n in sorted(here | there) if not _alike(registry.PACKAGE / n, package / n))
 
@@ -71,7 +71,7 @@ def _alike(one: Path, two: Path) -> bool:
 
 
 def auditor() -> dict[str, Any]:
-    """Return who audits: version, place, and one sha256 over all files of the installed package."""
+    """Version and place of the auditor, and one sha256 over all files of the installed package."""
     hasher = hashlib.sha256()
     for file in sorted(registry.PACKAGE.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:

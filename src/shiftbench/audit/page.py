@@ -1,8 +1,8 @@
-"""Page: the last audit as a page, as JSON, and as a badge for other pages.
+"""The last audit as a page, as JSON, and as a badge for other pages.
 
-An audit of one's own checkout writes all three next to the report, where there is one. They are no output of the run:
-DVC ignores them, and a report that is made again drops them, since nobody has audited it yet. An audit of somebody
-else's checkout writes them where the auditor is, and nothing into the checkout.
+An audit of one's own checkout writes all three next to the report, if there is one. They are no output of the run:
+DVC ignores them, and a new report removes them, since it was not audited yet. An audit of somebody
+else's checkout writes them into the auditor's folder, and nothing into the checkout.
 """
 
 import json
@@ -30,14 +30,14 @@ def write(done: Audit, root: Path, into: Path | None = None) -> Path | None:
 
     Args:
         done: the audit.
-        root: the output root, in which they lie next to the report.
-        into: another folder for them.
+        root: the output root; the files are next to its report.
+        into: another folder for the files.
 
     Returns:
-        The page; None where there is no report.
+        The page; None if there is no report.
 
     Raises:
-        UntrustedError: a link of a checkout that is not trusted leads elsewhere.
+        UntrustedError: a link in an untrusted checkout leads elsewhere.
         DataError: the folder cannot be written.
     """
     folder = into or (root / Ref("report", "index").path).parent
@@ -54,7 +54,7 @@ def write(done: Audit, root: Path, into: Path | None = None) -> Path | None:
 
 
 def page(done: Audit) -> str:
-    """Return the page's HTML: no script, no request."""
+    """HTML of the page, without scripts and requests."""
     results = done.results
     return (
         _environment()
@@ -78,7 +78,7 @@ def page(done: Audit) -> str:
 
 
 def badge(done: Audit) -> str:
-    """Return an image in words: verdict, level, date."""
+    """SVG of the badge: verdict, level, date."""
     words = ("audit", _headline(done))
     widths = [round(len(word) * _LETTER + 2 * _SIDE) for word in words]
     template = _environment().get_template("audit.svg")
@@ -86,15 +86,15 @@ def badge(done: Audit) -> str:
 
 
 _MEANINGS = {
-    "exact": "All that was looked at is as stated.",
-    "statistical": "All that was looked at is as stated, or differs within a stated tolerance for the reason given.",
+    "exact": "All that was checked is as stated.",
+    "statistical": "All that was checked is as stated, or differs within a stated tolerance for a stated reason.",
     "incomplete": "Nothing contradicts, but evidence names bytes that are not here.",
     "failed": "Evidence is missing, or contradicts.",
 }
 
 
 def _headline(done: Audit) -> str:
-    """Return the verdict and how much it rests on; an audit of some checks must not look like a whole one."""
+    """Verdict with the level or the number of checks: an audit of some checks must not look complete."""
     total = len(run.checks())
     if len(done.results) < total:
         return f"{done.verdict}, {len(done.results)} of {total} checks"
@@ -102,7 +102,7 @@ def _headline(done: Audit) -> str:
 
 
 def _auditor(about: dict[str, Any]) -> dict[str, str]:
-    """Return who audited and where, and what, one line each."""
+    """Facts about the auditor and the checkout, one line each."""
     whole, checkout = about.get("auditor", {}), about.get("checkout", {})
     lines = {
         "shiftbench": whole.get("version"),

@@ -1,4 +1,4 @@
-"""Published numbers in words: which rows of metric tables rest on which outputs."""
+"""Published numbers in words: the rows of metric tables that depend on an output."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _PLACE = ("model", "method", "dataset", "split", "shift", "severity")
 
 
 def of_evaluations(table: pl.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
-    """Spell the metric rows of some evaluations, then the curves and means that they enter.
+    """Metric rows of some evaluations in words, then the curves and means that they enter.
 
     Args:
         table: metric rows of one benchmark.
@@ -30,15 +30,15 @@ def of_evaluations(table: pl.DataFrame, rows: list[dict[str, Any]]) -> list[str]
 
 
 def of_table(table: pl.DataFrame) -> list[str]:
-    """Spell all metric rows of a table."""
+    """All metric rows of a table in words."""
     return [spell(row) for row in table.iter_rows(named=True)]
 
 
 def spell(row: dict[str, Any]) -> str:
-    """Spell a metric row: benchmark, metric, weights, place and value."""
+    """A metric row in words: benchmark, metric, model, condition and value."""
     severity = row["severity"]
     level = "" if severity is None else f"/{np.format_float_positional(severity, trim='-')}"
     place = "/".join(filter(None, (row["dataset"], row["split"], row["shift"]))) + level
-    who = " ".join(filter(None, (row["model"].rpartition("/")[2], row["detector"])))
+    evaluation = " ".join(filter(None, (row["model"].rpartition("/")[2], row["detector"])))
     value = "undefined" if row["value"] is None else f"{row['value']:.6g}"
-    return f"{row['benchmark']}: {row['metric']} of {who} on {place} = {value}"
+    return f"{row['benchmark']}: {row['metric']} of {evaluation} on {place} = {value}"

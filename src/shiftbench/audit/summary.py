@@ -1,6 +1,6 @@
-"""What a reviewer needs, per table: what its numbers follow from, what was not looked at, what has to be believed.
+"""Summary of an audit per table: what its numbers follow from, what was not checked, what a reader must trust.
 
-Terminal, page and JSON say the same sentences, which stand in `about.tables` of an audit.
+Terminal, page and JSON print the same sentences, from `about.tables` of an audit.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,32 +19,32 @@ _SAYS = (
     "its receipts agree with this checkout; no number was computed again",
     "its numbers follow from the recorded predictions",
     "its numbers follow from the recorded predictions, and drawn shards from the source files",
-    "its numbers follow from the recorded predictions; these, shards and nets were made again as far as drawn",
+    "its numbers follow from the recorded predictions; drawn predictions, shards and models were made again",
     "all of it was made again from source files, params and code",
 )
 _NOT_LOOKED_AT = (
     (1, "whether the numbers follow from the recorded predictions (level 1, as long as reading them)"),
     (2, "whether the shards come from the source files (level 2, minutes)"),
-    (3, "whether the predictions come from these nets, and the nets from the training data (level 3, minutes)"),
+    (3, "whether the predictions come from these models, and the models from the training data (level 3, minutes)"),
     (4, "what was not drawn (level 4, as long as the run)"),
 )
 _BELIEVED = (
-    "that the source files are what they are called, and their labels right",
-    "the code of plugins and of the package, which somebody has to read",
-    "that nothing was run and left out",
+    "that the source files are authentic, and their labels correct",
+    "the code of plugins and of the package, which nobody has checked here",
+    "that no result was left out",
 )
-_RECORDED = "the recorded answers of language models, which nobody asks again"
-_OWN = "this auditor, which comes with the checkout"
+_RECORDED = "the recorded answers of language models, which are not asked again"
+_OWN = "this auditor, which is part of the checkout"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What an audit says of one table.
+class TableSummary:
+    """The result of an audit for one table.
 
     Attributes:
         name: of the benchmark.
         verdict: the worst of the findings that touch it, and of those of the whole checkout.
-        says: one sentence.
+        says: the result in one sentence.
         not_looked_at, believed: what the sentence leaves open.
         checks: numbers of the checks whose findings touch it.
     """
@@ -58,25 +58,25 @@ class Told:
 
 
 def tables(plan: Plan, results: Sequence[Result], level: int, *, inside: bool) -> list[dict[str, Any]]:
-    """Return what an audit says of each table, for JSON.
+    """Results of an audit for each table, as JSON.
 
     Args:
         plan: of the checkout.
-        results: of all checks that were asked for.
-        level: that was asked for.
-        inside: whether the auditor comes with what it audits.
+        results: of all requested checks.
+        level: the requested level.
+        inside: whether the auditor is part of the checkout.
     """
-    return [asdict(_told(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
+    return [asdict(_table(plan, name, results, level, inside=inside)) for name in plan.benchmarks]
 
 
-def _told(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> Told:
-    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _placed(f)]
+def _table(plan: Plan, name: str, results: Sequence[Result], level: int, *, inside: bool) -> TableSummary:
+    touching = [(r.number, f) for r in results for f in r.findings if _touches(f, name) or not _has_place(f)]
     verdict = worst(finding.verdict for _, finding in touching)
     checks = tuple(dict.fromkeys(number for number, _ in touching))
     reached = _reached(results, level)
     believed = [*_BELIEVED, *([_RECORDED] if _asks(plan, name) else []), *([_OWN] if inside else [])]
     open_ = tuple(what for above, what in _NOT_LOOKED_AT if above > reached)
-    return Told(name, verdict, _sentence(results, reached, verdict, touching), open_, tuple(believed), checks)
+    return TableSummary(name, verdict, _sentence(results, reached, verdict, touching), open_, tuple(believed), checks)
 
 
 def _sentence(
@@ -93,20 +93,20 @@ def _sentence(
         return f"{len(wrong)} finding{'s' if many else ''} {what} its numbers ({names})"
     if reached < 0:
         names = some((r.name for r in results), 4)
-        return f"only {names} looked at it; of its numbers as a whole nothing can be said"
-    reason = "" if verdict == "exact" else "; some differ within a stated tolerance, for a reason that is named"
+        return f"only {names} checked it; this says nothing about its numbers as a whole"
+    reason = "" if verdict == "exact" else "; some differ within a stated tolerance, for a stated reason"
     return f"{_SAYS[reached]}{reason}"
 
 
 def _reached(results: Sequence[Result], level: int) -> int:
-    """Return the level down to which a table was looked at; -1: some checks alone were asked for."""
+    """Level of the checks that ran; -1: only some checks were requested."""
     done = {result.number for result in results if result.verdict != "not run"}
     needed = {*_AGREE, *(_FOLLOW if level else ())}
     return level if done >= needed else -1
 
 
 def _asks(plan: Plan, name: str) -> bool:
-    """Tell whether recorded answers of a language model enter a table."""
+    """Whether recorded answers of a language model enter a table."""
     needs, seen = [Ref("tables", name)], set[Ref]()
     while needs:
         ref = needs.pop()
@@ -120,7 +120,7 @@ def _asks(plan: Plan, name: str) -> bool:
     return False
 
 
-def _placed(finding: Finding) -> bool:
+def _has_place(finding: Finding) -> bool:
     return bool(finding.numbers)
 
 
@@ -128,10 +128,10 @@ def _touches(finding: Finding, name: str) -> bool:
     return any(number.startswith(f"{name}: ") for number in finding.numbers)
 
 
-def by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Result, Finding]]]]:
+def findings_by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Result, Finding]]]]:
     """Yield each table with the findings that touch it; last, under None, those of the whole checkout.
 
-    A finding that touches several tables is told with the first of them.
+    A finding that touches several tables is given with the first one.
     """
     left = [(result, finding) for result in done.results for finding in result.findings]
     for table in done.about.get("tables", ()):
@@ -142,19 +142,19 @@ def by_table(done: Audit) -> Iterator[tuple[dict[str, Any] | None, list[tuple[Re
 
 
 def limits(done: Audit) -> list[str]:
-    """Return the notes that limit the verdict, each with the number of its check."""
+    """Notes that limit the verdict, each with the number of its check."""
     return [f"{result.number} {note}" for result in done.results for note in result.limits]
 
 
 def lines(table: dict[str, Any]) -> list[str]:
-    """Return what is said of a table, a line each."""
+    """Sentences about a table, a line each."""
     return [
         f"Table {table['name']}: {table['says']}.",
-        *_listed("Not looked at", table["not_looked_at"]),
-        *_listed("You still believe", table["believed"]),
+        *_line("Not checked", table["not_looked_at"]),
+        *_line("You still believe", table["believed"]),
     ]
 
 
-def _listed(head: str, whats: Iterable[str]) -> list[str]:
-    told = "; ".join(whats)
-    return [f"{head}: {told}."] if told else []
+def _line(head: str, parts: Iterable[str]) -> list[str]:
+    items = "; ".join(parts)
+    return [f"{head}: {items}."] if items else []

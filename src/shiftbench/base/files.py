@@ -146,6 +146,15 @@ def from_json(data: str | bytes) -> Any:
     return content
 
 
+def read_object(file: Path) -> dict[str, Any] | None:
+    """Read the JSON object in a file that somebody may have damaged; None: no such file, or no object in it."""
+    try:
+        content = from_json(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def _is_deep(content: Any) -> bool:
     """Tell whether lists and objects are nested too deeply, without recursion."""
     level = [content]

@@ -71,13 +71,13 @@ def audit(
         _require_writable(json)
     with contextlib.ExitStack() as stack:
         stack.enter_context(code_digest.from_sources_alone())
-        package = stack.enter_context(outside.looking_at(checkout)) if checkout else None
+        package = stack.enter_context(outside.enter(checkout)) if checkout else None
         if against:
             comparing.against(plans.load(scale)[1], against, json)
         try:
             planned, root = plans.load(scale)
         except ParamsError as error:
-            done = run.unplanned(error, asked)
+            done = run.audit_without_plan(error, asked)
         else:
             table_trial.require(root)
             done = run.run(planned, root, asked, package or registry.PACKAGE, pages.published)
@@ -129,7 +129,7 @@ def _tell(done: Audit, *, verbose: bool) -> None:
 
     if verbose:
         _tell_checks(done)
-    for table, found in summary.by_table(done):
+    for table, found in summary.findings_by_table(done):
         if table is None:
             if found:
                 out.print("[bold]The checkout[/], every table of it:")

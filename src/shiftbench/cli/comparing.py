@@ -31,7 +31,7 @@ def against(root: Path, other: str, json: Path | None) -> None:
     from shiftbench.audit.compare.causes import Side
     from shiftbench.base import files
 
-    with runs.other(root, other) as there:
+    with runs.open_run(root, other) as there:
         done = runs.compare(Side(root, "this run"), there)
     if str(json) == "-":
         sys.stdout.write(dumps(done.plain(), indent=1, allow_nan=False) + "\n")

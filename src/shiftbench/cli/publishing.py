@@ -19,7 +19,7 @@ from shiftbench.cli.application import Json, app, err, escaped, out
 from shiftbench.workflow.plan import scales
 
 if TYPE_CHECKING:
-    from shiftbench.audit.compare.published import Stands
+    from shiftbench.audit.compare.published import PublishedComparison
 
 PANEL = "The store"
 _SHOWN = 5
@@ -43,7 +43,7 @@ def publish(
     published.check_tree(home)
     for scale in _asked(names, scales.made(home)):
         planned, root = plans.load(scale)
-        one = published.write(planned, root, home, scale, make.when(created))
+        one = published.write(planned, root, home, scale, make.release_time(created))
         about = one.about
         size = sum(file.stat().st_size for file in one.root.rglob("*") if file.is_file())
         counted = f"{about['files']} files, {about['rows']} numbers, {about['claims']} verdicts"
@@ -65,7 +65,7 @@ def verify(names: Scales = None, as_json: Json = False) -> None:
         err.print(f"reading {one.scale or scales.PLAIN}")
         root = home / scales.load(one.scale, home).root
         table_trial.require(root)
-        found.append(comparing.stands(root, one))
+        found.append(comparing.compare(root, one))
     if as_json:
         out.print_json(json.dumps([one.plain() for one in found]))
     else:
@@ -95,7 +95,7 @@ OLDER = (
 """What is said of published results whose fingerprints equal none that is planned now."""
 
 
-def _tell(found: list[Stands]) -> None:
+def _tell(found: list[PublishedComparison]) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
         right = heading.endswith("equal")
@@ -117,7 +117,7 @@ def _tell(found: list[Stands]) -> None:
         _explain(one)
 
 
-def _explain(one: Stands) -> None:
+def _explain(one: PublishedComparison) -> None:
     """Tell what moved, the causes upstream first."""
     from shiftbench.audit.compare import causes
 

@@ -51,7 +51,7 @@ def _make(name: str, scale: str | None, created: str | None, sign: str | None, *
 
     home = Path()
     key = None if unsigned else signing.key_of(home, sign)
-    request = make.Request(name, scale, make.when(created), key)
+    request = make.Request(name, scale, make.release_time(created), key)
     planned, root = plans.load(scale)
     content = make.make(planned, root, home, request)
     withheld = sum("withheld" in entry for entry in content["artefacts"])

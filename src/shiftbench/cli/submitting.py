@@ -33,7 +33,7 @@ def submit(
 
     planned, root = plans.load(scale)
     target = Path(f"{name}.tar.gz")
-    about = {"name": name, "scale": scale, "created": make.when(created)}
+    about = {"name": name, "scale": scale, "created": make.release_time(created)}
     count = submission.write(planned, root, Path(), about, target)
     out.print(f"{target}: {count} files, {target.stat().st_size / 1e6:.1f} MB; send it")
 
@@ -82,18 +82,18 @@ class _LookedAt(NamedTuple):
 
 def _looked_at(folder: Path, scale: str | None, there: Published) -> _LookedAt:
     from shiftbench.audit import outside, run
-    from shiftbench.audit.recompute import boards
+    from shiftbench.audit.recompute import rerun
     from shiftbench.provenance import code_digest, table_trial
     from shiftbench.release import published, submission
 
-    with code_digest.from_sources_alone(), outside.looking_at(folder) as package:
+    with code_digest.from_sources_alone(), outside.enter(folder) as package:
         planned, root = plans.load(scale)
         table_trial.require(root)
         done = run.run(planned, root, run.AuditRequest(1), package)
-        unlike = submission.unlike(planned, root, there)
+        unlike = submission.incomparable_outputs(planned, root, there)
         file = root / published.LEADERBOARD
         try:
-            board: bytes | DataError = boards.made(planned, root)
+            board: bytes | DataError = rerun.leaderboard(planned, root)
         except DataError as error:
             board = error
         return _LookedAt(done, unlike, board, file.read_bytes() if file.is_file() else b"")

@@ -159,6 +159,11 @@ def changed(*words: str, home: Path = Path()) -> list[str]:
     return sorted(os.fsdecode(line[3:]) for line in said.split(b"\0") if line)
 
 
+def is_known(commit: str, home: Path = Path()) -> bool:
+    """Whether a repository has a commit."""
+    return ask("cat-file", "-e", "--end-of-options", f"{commit}^{{commit}}", home=home) is not None
+
+
 def yours(key: str) -> str | None:
     """Return a setting of the user's or the machine's, which no repository has a say in; None where it is not set."""
     said = ask("config", "--get", key, more={"GIT_DIR": os.devnull})

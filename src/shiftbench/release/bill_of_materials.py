@@ -1,9 +1,9 @@
-"""What a release rests on, as a CycloneDX bill of materials: packages, originals, weights that others trained.
+"""CycloneDX bill of materials of a release: packages, originals, and checkpoints that others trained.
 
-Source: CycloneDX 1.6 (ECMA-424). Packages are the pins of `requirements.lock` and what the run files say was installed:
-torch and torchvision are in no lock, and whoever ran with another version than the lock's has both here. Which of a
-package's files pip took nobody wrote down, so the hashes of `requirements.hashes` stand at its distribution and not at
-the package. Nothing here is asked of the machine that releases.
+Source: CycloneDX 1.6 (ECMA-424). Packages are the pins of `requirements.lock` and those that the run files name:
+torch and torchvision are in no lock, and a run with another version than the lock's gives two entries. Nobody
+recorded which of a package's files pip took, so that the hashes of `requirements.hashes` are at the distribution and
+not at the package. Nothing depends on the machine that makes the release.
 """
 
 import importlib.metadata
@@ -24,7 +24,7 @@ from shiftbench.workflow.plan.plan import Plan
 
 FILE = "sbom.cdx.json"
 MODEL = "machine-learning-model"
-"""Type of the components that are weights; their reference is the path of an artefact."""
+"""Type of checkpoints among the components; their reference is the path of an artefact."""
 Node = dict[str, Any]
 Pin = tuple[str, str]
 """Name and version of a package."""
@@ -32,13 +32,13 @@ _RELEASE = "release"
 _LOCK, _HASHES = "requirements.lock", "requirements.hashes"
 _PIN = re.compile(r"^([\w.-]+)==(\S+)((?:\s*\\\n\s+--hash=sha256:[0-9a-f]{64})*)", re.MULTILINE)
 _SPDX = ("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT")
-"""Licences that are stated as identifiers of SPDX; others by name, in the words of the source's file."""
+"""Licences that are written as SPDX identifiers; others are written as in the source's file."""
 _PURL = {"apt": "deb/debian", "npm": "npm", "pypi": "pypi"}
 """Client -> type of its package URLs."""
 
 
 def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> Node:
-    """Return the bill of materials; its serial number follows from all else in it.
+    """Bill of materials; its serial number follows from its other content.
 
     Args:
         plan: what was released.
@@ -50,7 +50,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
     components = [*_packages(root, home, content), *_sources(plan, models), *_models(models, content)]
     components.sort(key=lambda component: str(component["bom-ref"]))
     tool = {"type": "application", "name": "shiftbench"}
-    found: Node = {
+    bill: Node = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
@@ -76,48 +76,49 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
         # what torch's build brings (CUDA's libraries, Triton) and what the system does are not known here
         "compositions": [{"aggregate": "incomplete", "assemblies": [_RELEASE]}],
     }  # fmt: skip
-    return found | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, canonical(found)).urn}
+    return bill | {"serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, canonical(bill)).urn}
 
 
 # --- packages ------------------------------------------------------------------------------------
 
 
 def _packages(root: Path, home: Path, content: manifest.Content) -> Iterator[Node]:
-    """Yield each package in each version that the lock or a run file states, with who states it."""
-    hashes, locked = _pins(home / _HASHES), _pins(home / _LOCK)
+    """Yield each package in each version that the lock or a run file states, with the source of the statement."""
+    hashes, locked = pins(home / _HASHES), pins(home / _LOCK)
     ran = _installed(root, content)
     for pin in locked.keys() | ran:
-        who = [name for name, pins in {_LOCK: locked, "run files": ran}.items() if pin in pins]
-        yield _package(*pin, who, hashes.get(pin, []))
+        sources = [name for name, stated in {_LOCK: locked, "run files": ran}.items() if pin in stated]
+        yield _package(*pin, sources, hashes.get(pin, []))
 
 
-def _pins(file: Path) -> dict[Pin, list[str]]:
-    """Return the sha256 of each pinned package's files, as a requirements file has them; nothing without a file."""
+def pins(file: Path) -> dict[Pin, list[str]]:
+    """Pinned packages of a requirements file, each with the sha256 of its files; empty without a file."""
     text = file.read_text() if file.is_file() else ""
     return {
-        (_normal(name), version): re.findall(r"[0-9a-f]{64}", hashes) for name, version, hashes in _PIN.findall(text)
+        (normal_name(name), version): re.findall(r"[0-9a-f]{64}", hashes)
+        for name, version, hashes in _PIN.findall(text)
     }
 
 
 def _installed(root: Path, content: manifest.Content) -> set[Pin]:
-    """Return the packages by which the released outputs were made, as their run files name them."""
+    """Packages that made the released outputs, by their run files."""
     files = (root / e["path"] for e in content["volatile"]["files"] if e["path"] != manifest.DVC)
     runs = (from_json(file.read_bytes()) for file in files)
-    pins = (pin for run in runs for pin in run["environment"]["packages"].items())
-    return {(_normal(name), version) for name, version in pins}
+    stated = (pin for run in runs for pin in run["environment"]["packages"].items())
+    return {(normal_name(name), version) for name, version in stated}
 
 
-def _normal(name: str) -> str:
-    """Return a package's name as indexes compare it (PEP 503)."""
+def normal_name(name: str) -> str:
+    """A package's name as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node:
+def _package(name: str, version: str, sources: list[str], hashes: list[str]) -> Node:
     about: Node = {
         "bom-ref": f"{name}=={version}",
         "name": name,
         "version": version,
-        "properties": [_property("stated-by", by) for by in who],
+        "properties": [_property("stated-by", source) for source in sources],
     }
     if name == "shiftbench":  # that of the commit, whatever an index may have under this name
         return about | {"type": "application"}
@@ -132,12 +133,12 @@ def _package(name: str, version: str, who: list[str], hashes: list[str]) -> Node
 
 
 def _is_brought(artifact: Artifact) -> bool:
-    """Tell whether weights come from others: nothing was trained on."""
+    """Whether others trained a checkpoint: it has no training data."""
     return artifact.ref.kind == "checkpoints" and all(ref.kind == "sources" for ref in artifact.inputs)
 
 
 def _models(models: list[Artifact], content: manifest.Content) -> Iterator[Node]:
-    """Yield the weights that others trained, with the licences of what they were taken from."""
+    """Yield the checkpoints that others trained, with the licences of their sources."""
     known = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     for artifact in models:
         licences = [source_files.load_source(ref.name).licence for ref in artifact.inputs]
@@ -153,7 +154,7 @@ def _models(models: list[Artifact], content: manifest.Content) -> Iterator[Node]
 
 def _sources(plan: Plan, models: list[Artifact]) -> Iterator[Node]:
     """Yield the originals: title, licence, digests of the files, and the packages that hold them."""
-    weights = {ref for artifact in models for ref in artifact.inputs}
+    checkpoint_sources = {ref for artifact in models for ref in artifact.inputs}
     for ref in (ref for ref in plan.artifacts if ref.kind == "sources"):
         source = source_files.load_source(ref.name)
         places = [{"type": "website", "url": source.homepage}] if source.homepage else []
@@ -169,7 +170,7 @@ def _sources(plan: Plan, models: list[Artifact]) -> Iterator[Node]:
             "description": source.title,
             "licenses": [_licence(source.licence)],
             "externalReferences": places,
-            "data": [{"type": "other" if ref in weights else "dataset", "name": source.title}],
+            "data": [{"type": "other" if ref in checkpoint_sources else "dataset", "name": source.title}],
             "components": [
                 {"type": "file", "name": path, "hashes": [_hash(file.sha256)]}
                 for path, file in sorted(source.files.items())
@@ -190,7 +191,7 @@ def _of_provider(provider: Provider) -> str:
 
 
 def _purl(kind: str, name: str, version: str) -> str:
-    """Return a package URL (github.com/package-url/purl-spec)."""
+    """A package URL (github.com/package-url/purl-spec)."""
     return f"pkg:{kind}/{quote(name)}@{quote(version, safe=':')}"
 
 

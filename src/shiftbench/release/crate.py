@@ -1,7 +1,7 @@
 """The run as a Workflow Run RO-Crate: the Snakefile, and one action per job with inputs, outputs, environment.
 
 Source: RO-Crate 1.1, Workflow RO-Crate 1.0, Process and Workflow Run Crate 0.5 (w3id.org/ro/wfrun). Written as
-JSON-LD directly: `rocrate` copies what it describes, and a release describes what stays where it is. Paths are
+JSON-LD directly: `rocrate` copies the files that it describes, and a release does not copy them. Paths are
 relative to the release's folder, so they begin with `../..`.
 """
 
@@ -33,11 +33,11 @@ _TERMS = {name: f"https://w3id.org/ro/terms/workflow-run#{name}" for name in ("e
 _LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 _MIME = {".json": "application/json", ".parquet": "application/vnd.apache.parquet", ".html": "text/html"}
 _STATED = ("python", "system", "cpu", "cores", "lock", "blas", "gpu", "driver")
-"""What of a run's environment is told; the packages follow as one value."""
+"""Facts of a run's environment in the crate; the packages follow as one value."""
 
 
 def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> Node:
-    """Return the crate's metadata.
+    """Metadata of the crate.
 
     Raises:
         DataError: the repository has no Snakefile, or an output no run file.
@@ -66,7 +66,7 @@ def document(plan: Plan, root: Path, home: Path, content: manifest.Content) -> N
 
 
 class _Crate:
-    """What is collected while jobs are described: files and facts of environments, each once."""
+    """Collects files and facts of environments, each once, while jobs are described."""
 
     def __init__(self, root: Path, home: Path, content: manifest.Content) -> None:
         folder = manifest.folder(home, content["name"]).resolve()
@@ -79,7 +79,7 @@ class _Crate:
         self.facts: dict[str, Node] = {}
 
     def job(self, job: Job) -> Node | None:
-        """Return the action of a job; None when nothing of it is released."""
+        """Action of a job; None if none of its outputs is released."""
         paths = [path for path in job.outputs if path in self.artefacts and not self.artefacts[path].withheld]
         if not paths:
             return None
@@ -100,7 +100,7 @@ class _Crate:
         }
 
     def whole(self, jobs: list[Node]) -> Node:
-        """Return the action of the whole run: from params to tables and report."""
+        """Action of the whole run: from params to tables and report."""
         last = [a for a in self.artefacts.values() if a.kind in ("tables", "report")]
         return {
             "@id": "#run",
@@ -115,7 +115,7 @@ class _Crate:
         }
 
     def top(self, actions: list[Node]) -> Node:
-        """Return the root of the crate."""
+        """Root of the crate."""
         own = [manifest.FILE]
         for name in own:
             self.files[name] = {"@id": name, "@type": "File", "name": name, "encodingFormat": "application/json"}
@@ -134,14 +134,14 @@ class _Crate:
         }
 
     def nodes(self) -> list[Node]:
-        """Return the files and the facts of environments that were met."""
+        """Files and facts of environments so far."""
         return [*(node for _, node in sorted(self.files.items())), *(node for _, node in sorted(self.facts.items()))]
 
     def _params(self) -> list[str]:
         return [path for path, artefact in self.artefacts.items() if artefact.kind == "params"]
 
     def _entity(self, path: str) -> Node:
-        """Return the reference to an artefact, and keep its node; what is withheld is no file of the crate."""
+        """Reference to an artefact, whose node is kept; withheld artefacts are no files of the crate."""
         artefact = self.artefacts[path]
         up = self.up if artefact.stage == manifest.REPOSITORY else self.up_root
         identity = f"#withheld/{path}" if artefact.withheld else f"{up}/{path}"
@@ -160,13 +160,13 @@ class _Crate:
             run: Node = from_json(file.read_bytes())
         except (FileNotFoundError, ValueError):
             raise DataError(
-                f"{file} is missing or no JSON: a release says where and when an output was made; "
+                f"{file} is missing or no JSON, and a release states where and when an output was made; "
                 "pull it again, or `shiftbench repair` the output"
             ) from None
         return run
 
     def _environment(self, runs: list[Node]) -> list[Node]:
-        """Return references to what is stated of the environments, each value once in the crate."""
+        """References to the facts of environments; each value is in the crate once."""
         stated = {}
         for run in runs:
             about = run["environment"]
@@ -181,7 +181,7 @@ class _Crate:
 
 
 def _tools(workflow: str) -> list[Node]:
-    """Return the workflow, its language, the verbs of the command line, and the terms."""
+    """Workflow, its language, the verbs of the command line, and the terms."""
     version = importlib.metadata.version("shiftbench")
     return [
         {
@@ -211,6 +211,6 @@ def _tools(workflow: str) -> list[Node]:
 
 
 def _several(name: str, nodes: Iterable[Node]) -> Node:
-    """Return a property with its references; RO-Crate has a single one without brackets, and none not at all."""
-    found = list(nodes)
-    return {name: found if len(found) > 1 else found[0]} if found else {}
+    """A property with its references: a single one without a list, and no property without references."""
+    identifiers = list(nodes)
+    return {name: identifiers if len(identifiers) > 1 else identifiers[0]} if identifiers else {}

@@ -1,8 +1,8 @@
 """Croissant descriptions of the shards: files with digests, records, licence, and where a shift came from.
 
 Source: Croissant 1.1 (mlcommons.org/croissant/1.1), with PROV-O for provenance. One document per dataset; one
-record set per folder of shards (`test/fog/3`): key, payload, label, extracted from the tars. It is written
-here and not by `mlcroissant`, which is the validator: its writer's bytes move with its version.
+record set per folder of shards (`test/fog/3`): key, payload, label, extracted from the tars. The document is written
+here, since the bytes of `mlcroissant`'s writer change with its version; `mlcroissant` is used as validator.
 """
 
 import json
@@ -24,9 +24,9 @@ _TYPES = {"image": "sc:ImageObject", "audio": "sc:AudioObject", "text": "sc:Text
 
 
 def documents(plan: Plan, root: Path, home: Path, content: manifest.Content) -> dict[str, Node]:
-    """Return one document per dataset of which shards are released, by the dataset's name."""
+    """One document per dataset with released shards, by the dataset's name."""
     artifacts: dict[str, list[Artifact]] = {}
-    for artifact in manifest.released(plan):
+    for artifact in manifest.released_artifacts(plan):
         if artifact.ref.kind == "shards":
             artifacts.setdefault(artifact.ref.parts[0], []).append(artifact)
     up = os.path.relpath(root.resolve(), manifest.folder(home, content["name"]).resolve() / "croissant")
@@ -60,14 +60,14 @@ def _document(name: str, artifacts: list[Artifact], root: Path, up: str, content
 
 
 def _version(content: manifest.Content) -> str:
-    """Return a semantic version whose build part is the release's root."""
+    """A semantic version whose build part is the release's root."""
     from importlib.metadata import version
 
     return f"{version('shiftbench')}+{content['root'][:16]}"
 
 
 def _folder(artifact: Artifact, root: Path, up: str) -> tuple[list[Node], list[Node]]:
-    """Return the files and the record sets of one folder of shards."""
+    """Files and the record sets of one folder of shards."""
     about = shards.manifest((root / artifact.ref.path).parent)
     name = "/".join(artifact.ref.parts[1:])
     place = f"{up}/{Path(artifact.ref.path).parent.as_posix()}"
@@ -78,8 +78,8 @@ def _folder(artifact: Artifact, root: Path, up: str) -> tuple[list[Node], list[N
     ]
     index = _file(f"{name}/index.parquet", f"{place}/index.parquet", "application/vnd.apache.parquet", about["index"])
     payload = next(field for field in about["fields"] if field in ("image", "audio", "text"))
-    wanted = (payload, "label") if "label" in about["fields"] else (payload,)
-    sets = [_members(name, field, about["fields"], tars) for field in wanted]
+    fields = (payload, "label") if "label" in about["fields"] else (payload,)
+    sets = [_members(name, field, about["fields"], tars) for field in fields]
     return [*tars, index, *sets], _records(name, payload, about["fields"], _provenance(artifact, root))
 
 
@@ -95,7 +95,7 @@ def _file(identity: str, url: str, mime: str, digest: str) -> Node:
 
 
 def _members(name: str, field: str, fields: dict[str, str], tars: list[Node]) -> Node:
-    """Return the members of one extension; another's that ends alike (`mask.png`) is none of them."""
+    """Members with one extension, without longer extensions that end alike (`mask.png`)."""
     extension = fields[field]
     alike = [f"*.{other}" for other in sorted(fields.values()) if other.endswith(f".{extension}")]
     return {
@@ -110,7 +110,7 @@ def _members(name: str, field: str, fields: dict[str, str], tars: list[Node]) ->
 
 
 def _records(name: str, payload: str, fields: dict[str, str], provenance: Node) -> list[Node]:
-    """Return the labels by key, and the samples that join them; without labels the samples alone."""
+    """Record sets of labels by key and of samples that join them; without labels, samples only."""
     if "label" not in fields:
         samples = {
             "@type": "cr:RecordSet",
@@ -170,7 +170,7 @@ def _field(identity: str, kind: str, source: Node) -> Node:
 
 
 def _provenance(artifact: Artifact, root: Path) -> Node:
-    """Return what a folder was made from and by what, in PROV's terms."""
+    """Inputs and recipe of a folder, in PROV's terms."""
     consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
     words = {key: artifact.recipe[key] for key in ("shift", "severity", "seed") if key in artifact.recipe}
     made: Node = {

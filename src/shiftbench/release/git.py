@@ -1,4 +1,4 @@
-"""What a release asks of git."""
+"""Questions of a release to git."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from shiftbench.provenance import git
 
 
 def commit(home: Path) -> str:
-    """Return the commit that is checked out.
+    """Commit that is checked out.
 
     Raises:
         DataError: there is no git, no repository or no commit.
@@ -22,22 +22,16 @@ def commit(home: Path) -> str:
 
 
 def dirty(home: Path) -> list[str]:
-    """Return the files that differ from the commit or are unknown to it, sorted."""
+    """Files that differ from the commit or are unknown to it, sorted."""
     return git.changed("--untracked-files=all", "--", ".", home=home)
 
 
 def show(home: Path, revision: str, path: str) -> bytes | None:
-    """Return a file of a commit; None when the commit (a shallow clone) or the file is not there."""
+    """A file of a commit; None if the commit (in a shallow clone) or the file is missing."""
     return git.ask("cat-file", "blob", "--end-of-options", f"{revision}:./{path}", home=home)
 
 
-def knows(home: Path, revision: str) -> bool:
-    """Tell whether a commit is here."""
-    asked = ("cat-file", "-e", "--end-of-options", f"{revision}^{{commit}}")
-    return git.ask(*asked, home=home) is not None
-
-
 def config(home: Path, key: str) -> str | None:
-    """Return a setting of git; None where it is not set."""
-    said = git.ask("config", "--get", key, home=home)
-    return said.decode().strip() if said else None
+    """A setting of git; None if it is not set."""
+    output = git.ask("config", "--get", key, home=home)
+    return output.decode().strip() if output else None

@@ -1,4 +1,4 @@
-"""Making a release: refused unless everything planned is here, fresh and as recorded, in a clean tree."""
+"""Makes a release: refused unless all planned outputs are here, fresh and undamaged, in a clean tree."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from shiftbench.base.errors import DataError, ParamsError, StaleError
 from shiftbench.base.files import scratch_folder, sha256, write_bytes
 from shiftbench.provenance import recipe
 from shiftbench.release import bill_of_materials, crate, croissant, git, manifest, signing, statement
-from shiftbench.release.text import lined
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.storage import pull
 
@@ -18,7 +17,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a release is called, which overlay it is of, when it is made, and who signs."""
+    """Name, configuration, time and signing key of a release."""
 
     name: str
     scale: str | None
@@ -26,8 +25,8 @@ class Request:
     key: signing.Key | None
 
 
-def when(stated: str | None) -> str:
-    """Return the time of a release: the one stated, SOURCE_DATE_EPOCH, or now; UTC, in seconds.
+def release_time(stated: str | None) -> str:
+    """Time of a release: the stated one, SOURCE_DATE_EPOCH, or now; UTC, in seconds.
 
     Raises:
         ParamsError: it is no time.
@@ -50,7 +49,7 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     """Write the folder of a release, whole or not at all; returns its manifest.
 
     Raises:
-        ParamsError: the name is taken or is none.
+        ParamsError: the name is taken or not valid.
         StaleError: the tree is dirty, or an output is stale.
         DataError: an output is missing or damaged, there is no commit, or signing failed.
     """
@@ -61,7 +60,7 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     before = manifest.newest(home)
     previous = before["root"] if before else None
     head = manifest.Head(request.name, request.scale, previous, request.created, commit)
-    content = manifest.of(plan, root, home, head)
+    content = manifest.build(plan, root, home, head)
     target = manifest.folder(home, request.name)
     with scratch_folder(target) as folder:
         _write(folder / manifest.FILE, content)
@@ -85,15 +84,15 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
 
 
 def _write(file: Path, content: manifest.Content) -> None:
-    write_bytes(file, lined(content))
+    write_bytes(file, manifest.lined(content))
 
 
 def _check_name(home: Path, name: str) -> None:
     if not manifest.is_name(name):
-        raise ParamsError(f"{name!r} is no name for a release: letters, digits, `.`, `_` and `-` only")
+        raise ParamsError(f"{name!r} is no valid name for a release; use letters, digits, `.`, `_` and `-` only")
     if manifest.folder(home, name).exists():
         raise ParamsError(
-            f"{manifest.folder(home, name)} is there, and a release is not written again; "
+            f"{manifest.folder(home, name)} exists, and a release is never overwritten; "
             "`--verify` checks it; choose another name for a new one"
         )
 
@@ -103,21 +102,21 @@ def check_tree(home: Path, but: str | None = None) -> None:
 
     Args:
         home: the checkout.
-        but: what begins with this may differ.
+        but: prefix of the files that may differ.
 
     Raises:
-        StaleError: it differs.
+        StaleError: a file differs.
     """
     files = [file for file in git.dirty(home) if but is None or not file.startswith(but)]
     if files:
         raise StaleError(
             f"{len(files)} file(s) differ from the commit, or git does not know them; "
-            f"commit or remove them first:\n{_listed(files)}"
+            f"commit or remove them first:\n{_listing(files)}"
         )
 
 
 def check_outputs(plan: Plan, root: Path) -> None:
-    """Refuse what is stale, missing, or other than its receipt says.
+    """Refuse outputs that are stale, missing, or different from their receipt.
 
     Raises:
         StaleError: an output is stale.
@@ -127,18 +126,19 @@ def check_outputs(plan: Plan, root: Path) -> None:
     states = {artifact.ref.path: recipe.status(root, artifact) for artifact in artifacts}
     stale = [f"{path}: {state}" for path, state in states.items() if state not in ("fresh", "missing")]
     if stale:
-        raise StaleError(f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listed(stale)}")
-    released = manifest.released(plan)
+        raise StaleError(f"{len(stale)} output(s) are stale; `make run` makes them again:\n{_listing(stale)}")
+    released = manifest.released_artifacts(plan)
     missing = [artifact.ref.path for artifact in released if states[artifact.ref.path] == "missing"]
     if missing:
         raise DataError(
-            f"{len(missing)} output(s) are not here; `shiftbench pull` or `make run` brings them:\n{_listed(missing)}"
+            f"{len(missing)} output(s) are missing; `shiftbench pull` fetches them, `make run` makes them:\n"
+            f"{_listing(missing)}"
         )
     damaged = [line for artifact in released for line in pull.verify(root, artifact)]
     if damaged:
-        raise DataError(f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listed(damaged)}")
+        raise DataError(f"{len(damaged)} file(s) are damaged; see `shiftbench repair`:\n{_listing(damaged)}")
 
 
-def _listed(lines: list[str]) -> str:
-    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *more])
+def _listing(lines: list[str]) -> str:
+    rest = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n".join(f"  {line}" for line in [*lines[:_SHOWN], *rest])

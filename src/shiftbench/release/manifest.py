@@ -1,13 +1,13 @@
-"""The manifest of a release: every artefact with its sha256, under one Merkle root that chains in the last one.
+"""The manifest of a release: every artefact with its sha256, and one Merkle root that includes the previous root.
 
-What the root stands above is equal wherever the same params, code and data give the same bytes: digests of
+The root covers what is equal on every machine that gives the same bytes from the same params, code and data: digests of
 outputs, of their receipts (which hold recipes, code digests and what was consumed), of params and locks, and
-the root before it. Time, commit, machine, user and the place of the clone are in `volatile`, which the
+the previous root. Time, commit, machine, user and the place of the clone are in `volatile`, which the
 signature covers (see statement.py) and the root does not.
 
-What may not be passed on, and originals, which are fetched from where they were published, are present as the
+Files that may not be shared, and originals, which are fetched from their publishers, are present as the
 digest that the receipts consumed, `withheld`; the shards' manifest behind such a digest names index, tars and
-pixels in turn. Features are left out: a cache, missed by nobody.
+pixels in turn. Features are left out, since they are a cache.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _HEADER = ("format", "name", "scale", "previous")
 _KEYS = {*_HEADER, "root", "artefacts", "volatile"}
 _TYPES = {"size": int, "withheld": bool}
-"""Of what an entry states; the rest is text."""
+"""Types of the values of an entry; the others are text."""
 
 Content = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """One file of a release: where, what bytes, what it is, and by which recipe it was made."""
+    """One file of a release: path, sha256, kind, and the recipe that made it."""
 
     path: str
     sha256: str
@@ -60,22 +60,22 @@ class Artefact:
         return cls(**entry)
 
     def entry(self) -> Content:
-        """Return the entry of a manifest: what the Merkle leaf is made of."""
+        """Entry of a manifest, from which the Merkle leaf is computed."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in values.items() if value not in (None, False)}
 
     def file(self, root: Path, home: Path) -> Path:
-        """Return where the file stands, or would."""
+        """Path of the file, which may be missing."""
         return (home if self.stage == REPOSITORY else root) / self.path
 
 
 def folder(home: Path, name: str) -> Path:
-    """Return the folder of a release."""
+    """Folder of a release."""
     return home / FOLDER / name
 
 
 def names(home: Path) -> list[str]:
-    """Return the releases of a repository, sorted by name."""
+    """Releases of a repository, sorted by name."""
     return sorted(file.parent.name for file in (home / FOLDER).glob(f"*/{FILE}"))
 
 
@@ -89,11 +89,11 @@ def read(home: Path, name: str) -> Content:
     file = folder(home, name) / FILE
     if not file.is_file():
         raise ParamsError(f"no release {name!r}: {file} does not exist; {near(name, names(home))}")
-    return parsed(file.read_bytes(), file)
+    return parse(file.read_bytes(), file)
 
 
-def parsed(data: bytes, file: Path) -> Content:
-    """Return a manifest from the bytes of a file.
+def parse(data: bytes, file: Path) -> Content:
+    """A manifest from the bytes of a file.
 
     Raises:
         DataError: it is not a manifest of this format.
@@ -106,32 +106,32 @@ def parsed(data: bytes, file: Path) -> Content:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         flaw = type(error).__name__
     if flaw:
-        raise DataError(f"{file} is not a manifest of format {FORMAT} ({flaw}); take it from git again")
+        raise DataError(f"{file} is not a manifest of format {FORMAT} ({flaw}); restore it from git")
     return content
 
 
 def _flaw(content: Content) -> str | None:
-    """Return what in a manifest would lead its reader elsewhere: each word in it becomes a path or a word of git's."""
+    """First value of a manifest that is not safe to use as a path or as an argument of git; None: all are safe."""
     scale, before = content["scale"], content["previous"]
-    named = [
+    facts = [
         ("name", content["name"], is_name(content["name"])),
         ("scale", scale, scale is None or stays_below(scale)),
         ("previous", before, before is None or _is_hex(before, 64)),
         ("root", content["root"], _is_hex(content["root"], 64)),
     ]
     commit = content["volatile"]["commit"]
-    named.append(("commit", commit, _is_hex(commit, 40) or _is_hex(commit, 64)))
+    facts.append(("commit", commit, _is_hex(commit, 40) or _is_hex(commit, 64)))
     entries, files = content["artefacts"], content["volatile"]["files"]
-    named += [("list", type(one), isinstance(one, list)) for one in (entries, files)]
+    facts += [("list", type(one), isinstance(one, list)) for one in (entries, files)]
     for entry in [*entries, *files]:
-        named.append(("path", entry["path"], stays_below(entry["path"])))
-        named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
-        named += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
-    return next((f"{key} {shortened(repr(value))}" for key, value, right in named if not right), None)
+        facts.append(("path", entry["path"], stays_below(entry["path"])))
+        facts.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
+        facts += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
+    return next((f"{key} {shortened(repr(value))}" for key, value, is_valid in facts if not is_valid), None)
 
 
 def is_name(name: object) -> bool:
-    """Tell whether a release can be called so: letters, digits, `.`, `_` and `-`."""
+    """Whether this is a valid name of a release: letters, digits, `.`, `_` and `-`."""
     return isinstance(name, str) and re.fullmatch(_NAME, name) is not None
 
 
@@ -140,7 +140,7 @@ def _is_hex(value: object, digits: int) -> bool:
 
 
 def artefacts(content: Content) -> list[Artefact]:
-    """Return the artefacts of a manifest."""
+    """Artefacts of a manifest."""
     return [Artefact.read(entry) for entry in content["artefacts"]]
 
 
@@ -148,12 +148,12 @@ def artefacts(content: Content) -> list[Artefact]:
 
 
 def root_of(content: Content) -> str:
-    """Return the Merkle root of a manifest as its entries give it, hexadecimal."""
+    """Merkle root of the entries of a manifest, hexadecimal."""
     return merkle.root(_leaves(content)).hex()
 
 
 def prove(content: Content, path: str) -> Content:
-    """Return the proof that a file is in a release: its leaf, and the hashes that lead to the root.
+    """Proof that a file is in a release: its leaf, and the hashes that lead to the root.
 
     Raises:
         ParamsError: the release has no such file.
@@ -174,7 +174,7 @@ def prove(content: Content, path: str) -> Content:
 
 
 def _leaves(content: Content) -> list[bytes]:
-    """Return the hashed leaves: the header (name, scale, previous root), then artefacts in the order of their paths."""
+    """Hashed leaves: the header (name, scale, previous root), then artefacts in the order of their paths."""
     header = {key: content[key] for key in _HEADER}
     return [merkle.leaf(canonical(data).encode()) for data in (header, *_sorted(content))]
 
@@ -184,7 +184,7 @@ def _sorted(content: Content) -> list[Content]:
 
 
 def newest(home: Path) -> Content | None:
-    """Return the manifest of the newest release, the one that no other names as the one before it; None without any.
+    """Manifest of the newest release, which no other names as its previous one; None if there are none.
 
     Raises:
         DataError: the releases are no single chain.
@@ -196,7 +196,7 @@ def newest(home: Path) -> Content | None:
         raise DataError(
             f"{home / FOLDER} holds no single chain of releases "
             f"(newest: {', '.join(content['name'] for content in last) or 'none'}); "
-            "take the one that is missing from git again, or move the odd one away"
+            "restore the missing one from git, or move the odd one away"
         )
     return last[0] if last else None
 
@@ -205,18 +205,18 @@ def newest(home: Path) -> Content | None:
 
 
 def is_withheld(ref: Ref) -> bool:
-    """Tell whether the bytes are not passed on: a licence forbids it, or they are originals."""
+    """Whether the bytes are not shared: a licence forbids it, or they are originals."""
     return ref.local or ref.kind == "sources"
 
 
-def released(plan: Plan) -> list[Artifact]:
-    """Return the artifacts whose bytes are released, in plan order."""
+def released_artifacts(plan: Plan) -> list[Artifact]:
+    """Artifacts whose bytes are released, in plan order."""
     return [artifact for ref, artifact in plan.artifacts.items() if not is_withheld(ref) and ref.kind != "features"]
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a manifest is called, of which scale and after which root, when and at which commit it was made."""
+    """Name, configuration, previous root, time and commit of a release."""
 
     name: str
     scale: str | None
@@ -225,8 +225,8 @@ class Head:
     commit: str
 
 
-def of(plan: Plan, root: Path, home: Path, head: Head) -> Content:
-    """Return the manifest of what was made.
+def build(plan: Plan, root: Path, home: Path, head: Head) -> Content:
+    """Manifest of the outputs of a plan.
 
     Raises:
         DataError: as `gather`.
@@ -243,31 +243,33 @@ def of(plan: Plan, root: Path, home: Path, head: Head) -> Content:
 
 
 def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefact]:
-    """Return what a release is made of, sorted by path.
+    """Artefacts of a release, sorted by path.
 
     Raises:
         DataError: two receipts consumed different bytes under one name.
     """
-    found = [artefact for artifact in released(plan) for artefact in _of_cell(root, artifact)]
+    artefacts_here = [
+        artefact for artifact in released_artifacts(plan) for artefact in _output_artefacts(root, artifact)
+    ]
     tracked = {"params.yaml": "params", **dict.fromkeys(LOCKS, "lock")}
     if scale:
         tracked[f"params/{scale}.yaml"] = "params"
     for path, kind in tracked.items():
         if (home / path).is_file():
-            found.append(_of_file(home / path, path, kind, REPOSITORY))
-    return sorted([*found, *_withheld(plan, root)], key=lambda artefact: artefact.path)
+            artefacts_here.append(_file_artefact(home / path, path, kind, REPOSITORY))
+    return sorted([*artefacts_here, *_withheld(plan, root)], key=lambda artefact: artefact.path)
 
 
 def volatile(plan: Plan, root: Path, home: Path) -> list[Content]:
-    """Return the files that tell how and when: run files and the lock of DVC, with their digests."""
-    runs = [f"{artifact.ref.path}.run.json" for artifact in released(plan)]
+    """Run files and the lock of DVC, with their digests."""
+    runs = [f"{artifact.ref.path}.run.json" for artifact in released_artifacts(plan)]
     files = {path: root / path for path in runs if (root / path).is_file()}
     if (home / DVC).is_file():
         files[DVC] = home / DVC
     return [{"path": path, "sha256": sha256(file)} for path, file in sorted(files.items())]
 
 
-def _of_cell(root: Path, artifact: Artifact) -> Iterator[Artefact]:
+def _output_artefacts(root: Path, artifact: Artifact) -> Iterator[Artefact]:
     """Yield the files of one output and its receipt."""
     content = recipe.receipt(root, artifact.ref) or {"made": {}}
     place = Path(artifact.ref.path).parent
@@ -277,25 +279,37 @@ def _of_cell(root: Path, artifact: Artifact) -> Iterator[Artefact]:
         size = (root / path).stat().st_size
         yield Artefact(path, digest, artifact.ref.kind, stage, size, artifact.fingerprint)
     path = f"{artifact.ref.path}.receipt.json"
-    yield _of_file(root / path, path, "receipt", stage, artifact.fingerprint)
+    yield _file_artefact(root / path, path, "receipt", stage, artifact.fingerprint)
 
 
-def _of_file(file: Path, path: str, kind: str, stage: str, by: str | None = None) -> Artefact:
+def _file_artefact(file: Path, path: str, kind: str, stage: str, by: str | None = None) -> Artefact:
     return Artefact(path, sha256(file), kind, stage, file.stat().st_size, by)
 
 
 def _withheld(plan: Plan, root: Path) -> Iterable[Artefact]:
-    """Return what is not passed on, as what is passed on consumed it."""
-    found: dict[str, Artefact] = {}
-    for artifact in released(plan):
+    """Withheld artefacts, with the digests that released outputs consumed."""
+    artefacts_here: dict[str, Artefact] = {}
+    for artifact in released_artifacts(plan):
         consumed = (recipe.receipt(root, artifact.ref) or {"consumed": {}})["consumed"]
         for ref in filter(is_withheld, artifact.inputs):
             digest = consumed.get(ref.path)
             stage = plan.artifacts[ref].recipe["verb"]
             artefact = Artefact(ref.path, str(digest), ref.kind, stage, withheld=True)
-            if digest is None or found.setdefault(ref.path, artefact) != artefact:
+            if digest is None or artefacts_here.setdefault(ref.path, artefact) != artefact:
                 raise DataError(
                     f"{ref.path}: the outputs made from it read other bytes "
                     f"({artifact.ref.path} read {digest}); make them again from the same ones"
                 )
-    return found.values()
+    return artefacts_here.values()
+
+
+def lined(content: dict[str, Any]) -> bytes:
+    """Write a document as JSON: keys are sorted, each element of a list has a line, which keeps diffs legible."""
+    parts = [f"{canonical(key)}:{_lined_value(value)}" for key, value in sorted(content.items())]
+    return ("{\n" + ",\n".join(parts) + "\n}\n").encode()
+
+
+def _lined_value(value: object) -> str:
+    if not isinstance(value, list) or not value:
+        return canonical(value)
+    return "[\n" + ",\n".join(f" {canonical(element)}" for element in value) + "\n]"

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 
 
 def leaf(data: bytes) -> bytes:
-    """Return the hash of one leaf."""
+    """Hash of one leaf."""
     return hashlib.sha256(b"\0" + data).digest()
 
 
 def node(left: bytes, right: bytes) -> bytes:
-    """Return the hash of what stands above two hashes."""
+    """Hash of the node above two hashes."""
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """Return the root above hashed leaves; that of no leaves is the sha256 of nothing."""
+    """Root of hashed leaves; without leaves, the sha256 of nothing."""
     if not leaves:
         return hashlib.sha256(b"").digest()
     if len(leaves) == 1:
@@ -29,7 +29,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the hashes that lead from the leaf at `index` to the root, lowest first.
+    """Hashes that lead from the leaf at `index` to the root, lowest first.
 
     Raises:
         IndexError: there is no such leaf.
@@ -44,13 +44,13 @@ def proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return [*proof(leaves[half:], index - half), root(leaves[:half])]
 
 
-def holds(found: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes) -> bool:
-    """Tell whether a proof leads from a hashed leaf to a root.
+def holds(hashed: bytes, index: int, size: int, path: Sequence[bytes], expected: bytes) -> bool:
+    """Whether a proof leads from a hashed leaf to a root.
 
     Args:
-        found: the hashed leaf.
-        index: where it stands among the leaves.
-        size: how many leaves there are.
+        hashed: the hashed leaf.
+        index: its index among the leaves.
+        size: number of leaves.
         path: the proof, lowest first.
         expected: the root.
     """
@@ -61,15 +61,15 @@ def holds(found: bytes, index: int, size: int, path: Sequence[bytes], expected: 
         if last == 0:
             return False  # the proof is too long
         if index % 2 or index == last:
-            found = node(other, found)
+            hashed = node(other, hashed)
             while index % 2 == 0 and index:  # a leaf at the right edge has no neighbour on these levels
                 index, last = index // 2, last // 2
         else:
-            found = node(found, other)
+            hashed = node(hashed, other)
         index, last = index // 2, last // 2
-    return last == 0 and found == expected
+    return last == 0 and hashed == expected
 
 
 def _half(size: int) -> int:
-    """Return the largest power of two below `size`."""
+    """Largest power of two below `size`."""
     return int(1 << ((size - 1).bit_length() - 1))

@@ -1,13 +1,13 @@
-"""`published/`: what the authors of a repository got, in git, so that others can hold theirs beside it.
+"""`published/`: the authors' results, in git, so that others can compare theirs.
 
-outputs of a scale -> published/SCALE/{about.json, evidence.parquet, seconds.json.gz, results/{tables,claims}/**}
+outputs of a configuration -> published/NAME/{about.json, evidence.parquet, seconds.json.gz, results/{tables,claims}/**}
 
 `published/default` is params.yaml, `published/ood` params/ood.yaml, `published/systems/palm` a system. Tables of
 metrics and of claims are there byte for byte, and the replicates that claims were judged from, so that anyone can
-judge again. Of everything else there is the evidence: receipts and run files as they are, and the manifest without the
-digests that follow from these; `about.json` states its Merkle root and the evidence's digest. It is one column of text
-in one page, so that recipes that are nearly alike are kept once. `seconds.json.gz` says what jobs took, for those who
-plan them again.
+judge again. For other outputs there is evidence: receipts and run files as they are, and the manifest without the
+digests that follow from these; `about.json` states its Merkle root and the evidence's digest. The evidence is one
+column of text in one page, so that similar recipes compress well. `seconds.json.gz` has the times of jobs, for people
+who plan them again.
 """
 
 import hashlib
@@ -24,7 +24,6 @@ from shiftbench.base.errors import DataError, ParamsError, near
 from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below, write_bytes
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
-from shiftbench.release.text import lined
 from shiftbench.workflow.plan import estimate
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.scales import PLAIN, PUBLISHED, published
@@ -34,7 +33,7 @@ ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "
 REPLICATES = "claim_replicates.parquet"
 LEADERBOARD = "results/report/leaderboard.csv"
 _LARGEST = 1 << 20
-"""Bytes that about.json may have; those of this project have 7,000."""
+"""Largest size of about.json in bytes; those of this project have 7,000."""
 _ABOUT = {*"format scale root evidence commit created files rows claims environment".split()}
 _COLUMNS = pa.schema([("path", pa.string()), ("text", pa.string())])
 _WHOLE = 1 << 30
@@ -45,12 +44,12 @@ _RECEIPT = ".receipt.json"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is published of one scale.
+    """The published results of one configuration.
 
     Attributes:
         scale: as in `plan.scales`; None is params.yaml.
         root: its folder, laid out as an output root.
-        about: what about.json states: commit, time, environment, Merkle root, and how much there is.
+        about: content of about.json: commit, time, environment, Merkle root, and counts.
         manifest: as in `release.manifest`.
         texts: receipts and run files by path.
     """
@@ -62,23 +61,23 @@ class Published:
     texts: dict[str, str]
 
     def outputs(self) -> dict[str, dict[str, str]]:
-        """Return what was made and is passed on: the digests of the files of each output, both by path."""
+        """Digests of the files of each shared output, both by path."""
         entries = manifest.artefacts(self.manifest)
         receipts = [entry.path for entry in entries if entry.kind == "receipt"]
-        return {path.removesuffix(_RECEIPT): _made(path, self.texts[path]) for path in receipts}
+        return {path.removesuffix(_RECEIPT): _stated_digests(path, self.texts[path]) for path in receipts}
 
 
-def _made(receipt: str, text: str) -> dict[str, str]:
-    """Return the digests of the files that a receipt states, by path."""
+def _stated_digests(receipt: str, text: str) -> dict[str, str]:
+    """Digests of the files that a receipt states, by path."""
     place = PurePosixPath(receipt).parent
     return {(place / name).as_posix(): digest for name, digest in from_json(text)["made"].items()}
 
 
 def scales(home: Path) -> list[str | None]:
-    """Return the scales of which something is published, params.yaml first, then sorted."""
+    """Configurations with published results, params.yaml first, then sorted."""
     top = home / PUBLISHED
-    found = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
-    return [None if name == PLAIN else name for name in sorted(found, key=_default_first)]
+    names = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
+    return [None if name == PLAIN else name for name in sorted(names, key=_default_first)]
 
 
 def _default_first(name: str) -> tuple[bool, str]:
@@ -86,23 +85,23 @@ def _default_first(name: str) -> tuple[bool, str]:
 
 
 def check_tree(home: Path) -> None:
-    """Refuse a tree that differs from the commit, in other files than what is published.
+    """Refuse a tree that differs from the commit outside of published/.
 
     Raises:
-        StaleError: it does.
+        StaleError: a file differs.
     """
     make.check_tree(home, but=f"{PUBLISHED}/")
 
 
 def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -> Published:
-    """Publish what was made of a scale; what was published before is replaced.
+    """Publish the results of a configuration; earlier ones are replaced.
 
     Args:
-        plan: of the scale.
+        plan: of the configuration.
         root: its output root.
         home: the checkout.
         scale: its name.
-        created: time to state, as `make.when` gives it.
+        created: time to state, as `make.release_time` gives it.
 
     Raises:
         StaleError: an output is stale.
@@ -111,14 +110,14 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     commit = git.commit(home)
     make.check_outputs(plan, root)
     name = (scale or PLAIN).replace("/", "-")
-    content = manifest.of(plan, root, home, manifest.Head(name, scale, None, created, commit))
-    texts, kept = dict(_evidence(plan, root)), _kept(plan, root)
+    content = manifest.build(plan, root, home, manifest.Head(name, scale, None, created, commit))
+    texts, kept = dict(_evidence(plan, root)), _published_files(plan, root)
     target = published(scale, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
-        _pack({**texts, manifest.FILE: lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
+        _pack({**texts, manifest.FILE: manifest.lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
         about = _about(root, kept, content, texts) | {"evidence": sha256(scratch / EVIDENCE)}
-        write_bytes(scratch / ABOUT, lined(about))
+        write_bytes(scratch / ABOUT, manifest.lined(about))
         for path in kept:
             write_bytes(scratch / path, (root / path).read_bytes())
         write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
@@ -142,7 +141,7 @@ def _about(root: Path, kept: list[str], content: manifest.Content, texts: dict[s
 
 
 def _replace(scratch: Path, target: Path) -> None:
-    """Put what was written in place, what says so last; what else lies there, such as a dvc.yaml, stays."""
+    """Put the written files in place, about.json last; other files, such as a dvc.yaml, stay."""
     target.mkdir(parents=True, exist_ok=True)
     (target / ABOUT).unlink(missing_ok=True)
     shutil.rmtree(target / RESULTS, ignore_errors=True)
@@ -151,15 +150,15 @@ def _replace(scratch: Path, target: Path) -> None:
 
 
 def _evidence(plan: Plan, root: Path) -> Iterable[tuple[str, str]]:
-    """Yield receipts and run files of all that was made, also of what is not passed on, and of features."""
+    """Yield receipts and run files of all outputs, including features and those that are not shared."""
     for ref in sorted(plan.artifacts):
         for file in (recipe.receipt_path(root, ref), recipe.run_path(root, ref)):
             if file.is_file():
                 yield file.relative_to(root).as_posix(), file.read_text()
 
 
-def _kept(plan: Plan, root: Path) -> list[str]:
-    """Return the files that are published whole: metric rows, verdicts with replicates, a benchmark's leaderboard."""
+def _published_files(plan: Plan, root: Path) -> list[str]:
+    """Files that are published whole: metric rows, verdicts with replicates, a benchmark's leaderboard."""
     paths = [ref.path for ref in plan.artifacts if ref.kind in ("tables", "claims")]
     judged = [PurePosixPath(ref.path) for ref in plan.artifacts if ref.kind == "claims"]
     replicates = [path.with_name(REPLICATES).as_posix() for path in judged]
@@ -168,7 +167,7 @@ def _kept(plan: Plan, root: Path) -> list[str]:
 
 
 def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
-    """Return a manifest without what follows from receipts and run files: most digests and fingerprints."""
+    """A manifest without the digests and fingerprints that follow from receipts and run files."""
     known = _derived(texts)
 
     def lean(entry: manifest.Content) -> manifest.Content:
@@ -179,7 +178,7 @@ def _without(content: manifest.Content, texts: dict[str, str]) -> manifest.Conte
 
 
 def _filled(content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
-    """Return the whole manifest."""
+    """Complete manifest."""
     known = _derived(texts)
     return _mapped(content, lambda entry: {**known.get(entry["path"], {}), **entry})
 
@@ -192,25 +191,26 @@ def _mapped(content: manifest.Content, change: Callable[[manifest.Content], mani
 
 
 def _derived(texts: dict[str, str]) -> dict[str, manifest.Content]:
-    """Return digests of receipts, run files and outputs, and fingerprints of what has one, by path."""
-    found: dict[str, manifest.Content] = {path: {"sha256": _digest(text)} for path, text in texts.items()}
+    """Digests and fingerprints that follow from receipts and run files, by path."""
+    derived: dict[str, manifest.Content] = {path: {"sha256": _digest(text)} for path, text in texts.items()}
     for path in [path for path in texts if path.endswith(_RECEIPT)]:
-        by = {"fingerprint": from_json(texts[path])["fingerprint"]}
-        found[path] |= by
-        found |= {one: {"sha256": digest, **by} for one, digest in _made(path, texts[path]).items()}
-    return found
+        mark = {"fingerprint": from_json(texts[path])["fingerprint"]}
+        derived[path] |= mark
+        digests = _stated_digests(path, texts[path])
+        derived |= {file: {"sha256": digest, **mark} for file, digest in digests.items()}
+    return derived
 
 
 def _environments(texts: dict[str, str]) -> list[manifest.Content]:
-    """Return each environment that something was made in, with how many outputs were, most first."""
-    found: dict[str, int] = {}
+    """Environments of the outputs, each with its number of outputs, most first."""
+    counts: dict[str, int] = {}
     for path, text in texts.items():
         if path.endswith(".run.json"):
             run = from_json(text)
-            around = recipe.canonical({**run.get("environment", {}), "commit": run.get("commit")})
-            found[around] = found.get(around, 0) + 1
-    ranked = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [{"outputs": count, **json.loads(around)} for around, count in ranked]
+            environment = recipe.canonical({**run.get("environment", {}), "commit": run.get("commit")})
+            counts[environment] = counts.get(environment, 0) + 1
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{"outputs": count, **json.loads(environment)} for environment, count in ranked]
 
 
 def _pack(texts: dict[str, str], file: Path) -> None:
@@ -229,10 +229,10 @@ def _pack(texts: dict[str, str], file: Path) -> None:
 
 
 def read(home: Path, scale: str | None) -> Published:
-    """Read what is published of a scale, and check that it is whole.
+    """Read the published results of a configuration, and check that they are complete.
 
     Raises:
-        ParamsError: nothing is published of it.
+        ParamsError: nothing is published for it.
         DataError: a file is missing or damaged, or does not belong to the others.
     """
     place = published(scale, home)
@@ -246,17 +246,17 @@ def read(home: Path, scale: str | None) -> Published:
         table = pq.read_table(place / EVIDENCE, schema=_COLUMNS)
         texts = dict(zip(*(table[name].to_pylist() for name in _COLUMNS.names), strict=True))
         lean = from_json(texts.pop(manifest.FILE))
-        content = manifest.parsed(lined(_filled(lean, texts)), place / EVIDENCE)
+        content = manifest.parse(manifest.lined(_filled(lean, texts)), place / EVIDENCE)
         flaw = _flaw(place, about, content, texts)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
         flaw = f"{type(error).__name__}: {error}"
     if flaw:
-        raise DataError(f"{place} is not what was published ({flaw}); take it from git again")
+        raise DataError(f"{place} is not what was published ({flaw}); restore it from git")
     return Published(scale, place, about, content, texts)
 
 
 def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts: dict[str, str]) -> str | None:
-    """Return what is wrong in what is published, None: nothing."""
+    """First flaw of published results; None: there is none."""
     if about["format"] != FORMAT or not about.keys() >= _ABOUT:
         return f"{ABOUT} is not of format {FORMAT}"
     if about["evidence"] != sha256(place / EVIDENCE):
@@ -265,14 +265,14 @@ def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts
         return "the Merkle root is not that of the manifest"
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     receipts = [entry["path"] for entry in content["artefacts"] if entry["kind"] == "receipt"]
-    stated = {path: digest for one in receipts for path, digest in _made(one, texts[one]).items()}
+    stated = {path: digest for one in receipts for path, digest in _stated_digests(one, texts[one]).items()}
     outside = [path for path in stated if not stays_below(path)]
     if outside:
         return f"a receipt names {outside[0]!r}, which leads outside"
     files = {path: place / path for path in stated if (place / path).is_file()}
-    found = {path: _digest(texts[path]) for path in receipts}
-    found |= {path: sha256(file) for path, file in files.items()}
-    wrong = [path for path, digest in {**stated, **found}.items() if digests.get(path) != digest]
+    digests_here = {path: _digest(texts[path]) for path in receipts}
+    digests_here |= {path: sha256(file) for path, file in files.items()}
+    wrong = [path for path, digest in {**stated, **digests_here}.items() if digests.get(path) != digest]
     return f"{wrong[0]} is another" if wrong else None
 
 

@@ -1,7 +1,7 @@
-"""Signatures by the keys that people have: SSH (`ssh-keygen -Y`) or GPG, detached, beside what is signed.
+"""Detached signatures by SSH keys (`ssh-keygen -Y`) or GPG keys, next to the signed file.
 
 Source: the SSHSIG format (PROTOCOL.sshsig of OpenSSH), with the namespace `shiftbench`; RFC 9580 for GPG.
-Whose key it is, no signature tells: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
+A signature does not tell whose key it is: `signers` (the allowed_signers file of ssh-keygen) or GPG's keyring does.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ from shiftbench.release import git
 NAMESPACE = "shiftbench"
 _STATUS = "[GNUPG:] "
 _GONE = {"REVKEYSIG", "EXPSIG"}
-"""What GPG states of a sound signature whose key was revoked, or whose own time is over; it succeeds all the same."""
+"""States in which GPG succeeds although the key was revoked or the signature has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,21 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a signature is worth: `good`, `bad`, or `unknown` (its key is not here), and the tool's words."""
+    """Verdict on a signature: `good`, `bad`, or `unknown` (its key is not here), and the tool's message."""
 
     state: str
     words: str
 
 
-def key_of(home: Path, asked: str | None) -> Key | None:
-    """Return the key to sign with: the one asked for, else git's `user.signingkey`, else None.
+def key_of(home: Path, requested: str | None) -> Key | None:
+    """Key to sign with: the requested one, else git's `user.signingkey`, else None.
 
     Args:
         home: the repository.
-        asked: a file with an SSH key, or the id of a GPG key.
+        requested: a file with an SSH key, or the id of a GPG key.
     """
-    if asked:
-        return Key("ssh" if Path(asked).expanduser().is_file() else "gpg", asked)
+    if requested:
+        return Key("ssh" if Path(requested).expanduser().is_file() else "gpg", requested)
     value = git.config(home, "user.signingkey")
     if not value:
         return None
@@ -51,7 +51,7 @@ def key_of(home: Path, asked: str | None) -> Key | None:
 
 
 def sign(file: Path, key: Key) -> Path:
-    """Sign a file; returns the signature beside it (`.sig` by SSH, `.asc` by GPG).
+    """Sign a file; gives the signature next to it (`.sig` by SSH, `.asc` by GPG).
 
     Raises:
         DataError: the tool is missing or refuses.
@@ -60,7 +60,7 @@ def sign(file: Path, key: Key) -> Path:
     if key.kind == "gpg":
         output = file.with_name(f"{file.name}.asc")
         command = ["gpg", "--batch", "--yes", "--armor", "--local-user", key.value]
-        _done([*command, "--output", str(output), "--detach-sign", str(file)])
+        _run([*command, "--output", str(output), "--detach-sign", str(file)])
         return output
     with tempfile.TemporaryDirectory() as folder:
         literal = key.value.removeprefix("key::")
@@ -68,7 +68,7 @@ def sign(file: Path, key: Key) -> Path:
         if literal.startswith(("ssh-", "ecdsa-", "sk-")):  # as git allows: the agent has the key
             Path(folder, "key.pub").write_text(literal + "\n")
             where, agent = f"{folder}/key.pub", ["-U"]
-        _done(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", where, *agent, str(file)])
+        _run(["ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", where, *agent, str(file)])
     return file.with_name(f"{file.name}.sig")
 
 
@@ -76,9 +76,9 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
     """Check a signature with the tool that made it.
 
     Args:
-        file: what is signed.
+        file: the signed file.
         signature: `.sig` or `.asc`.
-        signers: ssh-keygen's allowed_signers; without it, an SSH signature is good for whatever key made it.
+        signers: ssh-keygen's allowed_signers; without it, an SSH signature of any key is good.
 
     Raises:
         ParamsError: there is no such file of signers.
@@ -91,12 +91,12 @@ def check(file: Path, signature: Path, signers: Path | None = None) -> Verdict:
         if not signers.is_file():
             raise ParamsError(f"no file of signers {signers}; ssh-keygen(1), ALLOWED SIGNERS, has its format")
         signers = signers.absolute()
-        found = _call(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
-        if found.returncode:
+        principals = _call(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
+        if principals.returncode:
             sound = _call(command, file)
             return Verdict("bad", _words(sound) if sound.returncode else f"its key is not in {signers}")
-        who = found.stdout.splitlines()[0]
-        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", who, *command[3:]]
+        principal = principals.stdout.splitlines()[0]
+        command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", principal, *command[3:]]
     done = _call(command, file)
     return Verdict("bad" if done.returncode else "good", _words(done))
 
@@ -114,7 +114,7 @@ def _words(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
-def _done(command: list[str]) -> None:
+def _run(command: list[str]) -> None:
     done = _call(command)
     if done.returncode:
         raise DataError(
@@ -124,17 +124,17 @@ def _done(command: list[str]) -> None:
 
 
 def _call(command: list[str], stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
-    given = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
+    content = stdin.read_bytes() if stdin else None  # as text, CRLF would be read as LF
     try:
         done = subprocess.run(
             command,
             cwd=child_environment.NOWHERE,
             env=child_environment.build(child_environment.LIBRARIES),
-            input=given,
+            input=content,
             capture_output=True,
             check=False,
         )
     except FileNotFoundError:
         raise DataError(f"{command[0]} is not installed; Debian has it in openssh-client or gnupg") from None
-    out, err = (said.decode(errors="replace") for said in (done.stdout, done.stderr))
+    out, err = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(command, done.returncode, out, err)

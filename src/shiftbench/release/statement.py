@@ -2,7 +2,7 @@
 
 Source: in-toto Statement v1 (in-toto.io/Statement/v1) and SLSA provenance v1 (slsa.dev/provenance/v1). Subjects
 are all artefacts of the manifest and all files of the release, each with its sha256; the parameters are
-params.yaml as it was checked; what it depends on are the commit, the locks and the originals.
+params.yaml as it was checked; the dependencies are the commit, the locks and the originals.
 """
 
 import importlib.metadata
@@ -21,7 +21,7 @@ BUILD = "urn:shiftbench:release:1"
 
 
 def build(content: manifest.Content, files: dict[str, str], params: dict[str, Any]) -> dict[str, Any]:
-    """Return the statement.
+    """The statement of a release.
 
     Args:
         content: the manifest.
@@ -52,12 +52,12 @@ def build(content: manifest.Content, files: dict[str, str], params: dict[str, An
 
 
 def subjects(content: manifest.Content, files: dict[str, str]) -> dict[str, str]:
-    """Return path -> sha256 of everything that a statement is about."""
+    """Path -> sha256 of all subjects of a statement."""
     return {entry["path"]: entry["sha256"] for entry in content["artefacts"]} | files
 
 
 def own_files(home: Path, name: str) -> dict[str, str]:
-    """Return path -> sha256 of the files of a release, without the statement and its signatures."""
+    """Path -> sha256 of the files of a release, without the statement and its signatures."""
     folder = manifest.folder(home, name)
     return {
         f"{manifest.FOLDER}/{name}/{file.relative_to(folder).as_posix()}": sha256(file)
@@ -67,7 +67,7 @@ def own_files(home: Path, name: str) -> dict[str, str]:
 
 
 def _dependencies(content: manifest.Content) -> list[dict[str, Any]]:
-    """Return what went in: the commit, params and locks, and the originals."""
+    """Dependencies of a release: the commit, params and locks, and the originals."""
     commit = {"name": "repository", "digest": {"gitCommit": content["volatile"]["commit"]}}
     return [commit] + [
         {"name": artefact.path, "digest": {"sha256": artefact.sha256}}

@@ -1,10 +1,10 @@
-"""Submissions: what somebody's run gave, in one archive that a maintainer can audit and show.
+"""Submissions: the results of somebody's run, in one archive that a maintainer can audit and show.
 
-a checkout that was run -> NAME.tar.gz -> unpacked: a checkout without tars, nets and originals -> `shiftbench audit`
+a checkout with results -> NAME.tar.gz -> a checkout without tars, checkpoints and originals -> `shiftbench audit`
 
 An archive holds params, locks and plugins as git has them, and of each output its receipt, its run file and its bytes,
-but those of shards' tars, weights, originals, features and previews, which the receipts name by their digests. Rows are
-there, so that tables follow from them; data are the published ones where the digests say so (`shards`).
+but not those of tars, checkpoints, originals, features and previews, which the receipts name by their digests. Rows are
+included, so that tables follow from them. Data are the published ones if the digests are equal (`shards`).
 """
 
 import csv
@@ -26,25 +26,24 @@ from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.release import git, make, manifest
 from shiftbench.release.published import Published
-from shiftbench.release.text import lined
 from shiftbench.workflow.plan.plan import Plan
 
 FORMAT = "shiftbench-submission/1"
 ABOUT, BOARD = "submission.json", "leaderboard.csv"
 ACCEPTED = Path("published/submissions")
 LARGEST = 8 << 30
-"""Bytes that an archive may unpack to."""
+"""Largest unpacked size of an archive in bytes."""
 _MEMBERS = 200_000
-"""Files that it may have."""
+"""Largest number of files in an archive."""
 _KEYS = {"format", "name", "scale", "root", "commit", "created"}
 _BEFORE = {"campaign": "benchmark", "weights": "model"}
-"""Columns of 0.1, in leaderboards that were published then."""
+"""Column names of version 0.1, in leaderboards that were published then -> names now."""
 _LEFT_OUT = {"sources", "features", "previews", "checkpoints"}
 _OF_THE_PROJECT = ("src/", "tests/", "docs/", "benchmarks/", "published/", ".github/", ".ci/")
 
 
 def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Path) -> int:
-    """Write the archive of a run, the same bytes for the same run; returns how many files are in it.
+    """Write the archive of a run, with the same bytes for the same run; gives the number of its files.
 
     Args:
         plan: of the run.
@@ -54,44 +53,46 @@ def write(plan: Plan, root: Path, home: Path, about: dict[str, Any], target: Pat
         target: the archive.
 
     Raises:
-        ParamsError: a name that is none.
+        ParamsError: the name is not valid.
         StaleError: an output is stale.
         DataError: an output is missing or damaged, a file is a link or lies outside of the checkout, there is no
             commit, or the archive cannot be written.
     """
     if not manifest.is_name(about["name"]):
-        raise ParamsError(f"{about['name']!r} is no name for a submission: letters, digits, `.`, `_` and `-` only")
+        raise ParamsError(
+            f"{about['name']!r} is no valid name for a submission; use letters, digits, `.`, `_` and `-` only"
+        )
     make.check_outputs(plan, root)
     head = manifest.Head(about["name"], about["scale"], None, about["created"], git.commit(home))
-    content = manifest.of(plan, root, home, head)
+    content = manifest.build(plan, root, home, head)
     stated = {**about, "format": FORMAT, "root": content["root"], "commit": head.commit}
-    names = _named(plan, root, home)
+    names = _files_by_name(plan, root, home)
     with scratch(target) as temporary:
         with gzip.GzipFile(temporary, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-            _add(archive, ABOUT, lined(stated))
+            _add(archive, ABOUT, manifest.lined(stated))
             for name, file in sorted(names.items()):
                 _add(archive, name, file.read_bytes())
         temporary.replace(target)
     return len(names) + 1
 
 
-def _named(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
-    """Return the files that are sent, by name.
+def _files_by_name(plan: Plan, root: Path, home: Path) -> dict[str, Path]:
+    """Files that are sent, by name.
 
     Raises:
-        DataError: one is a link, lies behind one or is none: what it leads to is nobody's business.
+        DataError: one is no plain file, or is behind a link, which could lead to private files.
     """
     top = home.resolve()
     here = top / root
     if not here.is_relative_to(top):
-        raise DataError(f"{root} lies outside of the checkout {top}; nothing was packed")
+        raise DataError(f"{root} is outside of the checkout {top}; nothing was packed")
     below = here.relative_to(top)
     names = {(below / path).as_posix(): here / path for path in _outputs(plan, root)}
     names |= {path: top / path for path in _tracked(home)}
     for name, file in sorted(names.items()):
         if not file.is_file() or not (file.resolve() == file or trust.is_stored(file, top)):
             raise DataError(
-                f"{name} is a link, lies behind one or is no file; nothing was packed. Put the file itself there, or "
+                f"{name} is a link, is behind one or is no file; nothing was packed. Put the file itself there, or "
                 "remove it from git"
             )
     return names
@@ -123,21 +124,21 @@ def _bytes(artifact: Artifact, root: Path) -> Iterator[str]:
 
 
 def leaves_out(ref: Ref) -> bool:
-    """Tell whether an output is known by its receipt alone."""
+    """Whether only the receipt of an output is sent."""
     return ref.local or ref.kind in _LEFT_OUT
 
 
 def _tracked(home: Path) -> Iterator[str]:
-    """Yield what git tracks of the user's: params, locks, plugins."""
+    """Yield the user's files that git tracks: params, locks, plugins."""
     listed = (repository.says("ls-files", "-z", home=home) or "").split("\0")
     return (path for path in listed if path and not path.startswith(_OF_THE_PROJECT))
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, Any]:
-    """Unpack an archive of a stranger into an empty folder; returns what it says of itself.
+    """Unpack an untrusted archive into an empty folder; gives its description.
 
     Raises:
-        DataError: it is none of this format, has too many bytes, or members that are no plain files below the folder.
+        DataError: it has another format, too many bytes, or members that are no plain files in the folder.
     """
     try:
         with gzip.open(archive) as packed:
@@ -148,20 +149,20 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
 
 
 def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
-    """Write the members one after another; what they say of themselves is believed up to limits."""
+    """Write the members one after another, within limits."""
     total = 0
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as opened:
         for count, member in enumerate(opened):
             plain = (member.isfile() and not member.issparse()) or member.isdir()
             if not plain or not stays_below(member.name):
                 raise DataError(
-                    f"{archive} has {member.name!r}, which is no plain file below its folder; it is refused"
+                    f"{archive} has {member.name!r}, which is no plain file in its folder; the archive is refused"
                 )
             total += max(member.size, 0)
             if total > LARGEST or count >= _MEMBERS:
                 raise DataError(
-                    f"{archive} unpacks to {total} bytes in {count + 1} files or more; at most {LARGEST} in "
-                    f"{_MEMBERS} are taken"
+                    f"{archive} unpacks to {total} bytes in {count + 1} files or more; the limit is {LARGEST} bytes in "
+                    f"{_MEMBERS} files"
                 )
             stream.allowed = archives.HEADER + member.size
             _write(opened, member, folder / member.name)
@@ -169,7 +170,7 @@ def _unpack(archive: Path, stream: archives.Counted, folder: Path) -> None:
 
 
 def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
-    """Write the bytes of a plain file, or make a folder: no mode, owner or time of the archive's.
+    """Write the bytes of a plain file, or make a folder, without mode, owner or time of the archive.
 
     `extractall` has a filter for that from Python 3.11.4 on.
     """
@@ -183,10 +184,10 @@ def _write(opened: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> Non
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what a submission says of itself.
+    """Description of a submission (`ABOUT`).
 
     Raises:
-        DataError: it is none of this format.
+        DataError: it has another format.
     """
     try:
         about: dict[str, Any] = from_json((folder / ABOUT).read_bytes())
@@ -196,26 +197,26 @@ def read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError):
         fits = False
     if not fits:
-        raise DataError(f"{folder / ABOUT} is not there, or not of format {FORMAT}: no submission")
+        raise DataError(f"{folder / ABOUT} is missing or not of format {FORMAT}, so that this is no submission")
     return about
 
 
-def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
-    """Return the shards and tables of a submission that cannot be held beside the published ones, sorted.
+def incomparable_outputs(plan: Plan, root: Path, there: Published) -> list[str]:
+    """Shards and tables of a submission that cannot be compared with the published ones, sorted.
 
-    Shards are the same set with the same bytes, since a mean over fewer or easier ones is another number; tables have
-    the same metrics, draws and seed.
+    Comparable shards are the same set with the same bytes, since a mean over fewer or easier samples is another number.
+    Comparable tables have the same metrics, resamples and seed.
 
     Args:
         plan: of the submission.
         root: its output root.
-        there: what is published of its scale.
+        there: the published results of its configuration.
     """
     outputs = {path: made for path, made in there.outputs().items() if path.startswith("data/")}
     receipts = {ref.path: recipe.receipt(root, ref) or {} for ref in plan.artifacts}
     shards = {ref.path for ref in plan.artifacts if ref.kind == "shards" and not ref.local}
-    found = {path: _digests(path, receipts[path].get("made", {})) for path in shards}
-    other = [path for path in outputs.keys() | found.keys() if found.get(path) != outputs.get(path)]
+    digests_here = {path: _digests(path, receipts[path].get("made", {})) for path in shards}
+    other = [path for path in outputs.keys() | digests_here.keys() if digests_here.get(path) != outputs.get(path)]
     for path in sorted(ref.path for ref in plan.artifacts if ref.kind == "tables"):
         text = there.texts.get(f"{path}.receipt.json")
         if text is None or _rules(receipts[path]) != _rules(from_json(text)):
@@ -224,7 +225,7 @@ def unlike(plan: Plan, root: Path, there: Published) -> list[str]:
 
 
 def _rules(receipt: dict[str, Any]) -> list[Any]:
-    """Return what of a table's recipe says how numbers are computed, whatever they are of."""
+    """Part of a table's recipe that decides how numbers are computed."""
     made_by = receipt.get("recipe", {})
     return [made_by.get(name) for name in ("task", "metrics", "draws", "seed")]
 
@@ -235,22 +236,22 @@ def _digests(path: str, made: dict[str, str]) -> dict[str, str]:
 
 
 def accept(home: Path, about: dict[str, Any], board: bytes) -> Path:
-    """Keep what the leaderboard shows of a submission, in place of an earlier one of its name; returns the folder."""
+    """Keep what the leaderboard shows of a submission, instead of an earlier one of its name; gives the folder."""
     folder = home / ACCEPTED / str(about["name"])
     trust.refuse_links(folder, home=home)
-    write_bytes(folder / ABOUT, lined(about))
+    write_bytes(folder / ABOUT, manifest.lined(about))
     write_bytes(folder / BOARD, board)
     return folder
 
 
-def accepted(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
-    """Return what is kept of submissions, sorted by name: what each says of itself, and the rows of its leaderboard."""
+def accepted_submissions(home: Path) -> list[tuple[dict[str, Any], list[dict[str, str]]]]:
+    """Kept submissions, sorted by name: description, and rows of the leaderboard."""
     folders = sorted(file.parent for file in (home / ACCEPTED).glob(f"*/{ABOUT}"))
     return [(read(one), board(one / BOARD)) for one in folders]
 
 
 def board(file: Path) -> list[dict[str, str]]:
-    """Return the rows of a leaderboard's CSV; a name in it may have ends of lines."""
+    """Rows of a leaderboard's CSV; names may contain line ends."""
     with file.open(newline="") as lines:
         rows = csv.DictReader(lines)
         return [{_BEFORE.get(name, name): value for name, value in row.items()} for row in rows]

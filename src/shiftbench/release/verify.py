@@ -1,7 +1,7 @@
-"""Checking a release: its manifest, its chain, the artefacts that are here, its statement, its signature.
+"""Checks of a release: its manifest, its chain, the artefacts that are here, its statement, its signature.
 
-Whoever edits a file is met by the digest in the manifest; whoever edits the manifest by its root and by the
-statement; whoever edits all three by the signature, and by the next release, which names the root of this one.
+The digest in the manifest detects an edited file. The Merkle root and the statement detect an edited manifest. The
+signature detects edits of all three, and so does the next release, which names the root of this one.
 Without a signature, and without a copy of a root elsewhere, the whole chain can be forged.
 """
 
@@ -10,36 +10,35 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shiftbench.base.errors import DataError
-from shiftbench.base.files import from_json, sha256, shortened
-from shiftbench.provenance.git import yours
+from shiftbench.base.files import from_json, read_object, sha256, shortened
+from shiftbench.provenance.git import is_known, yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
 from shiftbench.workflow.plan import scales
 
 _MEANINGS = {
     "manifest": "the manifest was edited",
-    "chain": "the release before it is not the one that it names",
-    "artefact": "other bytes than were released",
-    "moved": "made again since the release, by another recipe",
+    "chain": "the previous release is not the one that it names",
+    "artefact": "the bytes differ from the release",
+    "moved": "made again since the release, with another recipe",
     "missing": "not here",
-    "run": "the run file is another: edited, or the output was made again",
-    "statement": "the statement says otherwise",
-    "signature": "the signature does not hold",
+    "run": "the run file differs: it was edited, or the output was made again",
+    "statement": "the statement differs",
+    "signature": "the signature is not valid",
     "key": "the signature's key is not here",
-    "unsigned": "signers were asked for, and none signed",
+    "unsigned": "signers were requested, and none of them signed",
 }
 
 _SHOWN = 400
-"""Characters that a problem repeats of a path or a fact."""
+"""Largest number of characters of a path or a fact in a problem."""
 _VERDICTS = {"missing": "incomplete", "moved": "incomplete", "key": "incomplete", "run": "exact"}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a release: a kind of `_MEANINGS`, where, and two digests or facts."""
+    """A flaw of a release: its kind (a key of `_MEANINGS`), its path, and two digests or facts."""
 
     kind: str
     path: str
@@ -48,31 +47,31 @@ class Problem:
 
     @property
     def verdict(self) -> str:
-        """`failed`: contradicted; `incomplete`: the released bytes are not here; `exact`: worth knowing only."""
+        """`failed`: contradicted; `incomplete`: the released bytes are not here; `exact`: only worth noting."""
         return _VERDICTS.get(self.kind, "failed")
 
     @property
     def meaning(self) -> str:
-        """What is wrong, in words."""
+        """The flaw in words."""
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        path, expected, found = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
-        return f"{path}: {self.meaning} (expected {expected}, found {found})"
+        path, expected, actual = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
+        return f"{path}: {self.meaning} (expected {expected}, found {actual})"
 
 
 def verify(
     root: Path, home: Path, name: str, *, largest: int | None = None, signers: Path | None = None
 ) -> list[Problem]:
-    """Return what is wrong with a release; empty when all of it is here and as it was.
+    """Problems of a release; empty if all of it is here and unchanged.
 
     Args:
         root: the output root.
         home: the repository.
         name: of the release.
-        largest: of files above so many bytes, only the size is compared; default: all are read.
-        signers: ssh-keygen's allowed_signers, one of whom must have signed; default: `gpg.ssh.allowedSignersFile` of
-            the user's git (not of the repository's, which comes from whom it would prove), where it is set.
+        largest: for files above this number of bytes, only the size is compared; default: all are read.
+        signers: ssh-keygen's allowed_signers, one of whom must have signed; default: `gpg.ssh.allowedSignersFile` in
+            the user's git settings, never in those of the repository.
 
     Raises:
         ParamsError: there is no such release, or no such file of signers.
@@ -81,15 +80,15 @@ def verify(
     if isinstance(content, Problem):
         return [content]
     return [
-        *tampered(home, name),
-        *artefacts(root, home, content, largest),
-        *runs(root, content),
-        *attested(home, name, signers),
+        *chain_problems(home, name),
+        *artefact_problems(root, home, content, largest),
+        *run_file_problems(root, content),
+        *attestation_problems(home, name, signers),
     ]
 
 
 def output_root(home: Path, scale: str | None) -> Path:
-    """Return the output root of a scale.
+    """Output root of a configuration.
 
     Raises:
         ParamsError: there is no params.yaml, or it is wrong.
@@ -97,16 +96,16 @@ def output_root(home: Path, scale: str | None) -> Path:
     return home / scales.load(scale, home).root
 
 
-def tampered(home: Path, name: str) -> Iterator[Problem]:
-    """Yield what is wrong with the manifest of a release, and with its place in the chain."""
+def chain_problems(home: Path, name: str) -> Iterator[Problem]:
+    """Yield problems of a release's manifest and of its place in the chain."""
     content = _read(home, name)
     if isinstance(content, Problem):
         yield content
         return
-    path = _own(name)
-    found = manifest.root_of(content)
-    if found != content["root"]:
-        yield Problem("manifest", path, f"root {content['root']}", f"root {found}")
+    path = _path_of(name)
+    root = manifest.root_of(content)
+    if root != content["root"]:
+        yield Problem("manifest", path, f"root {content['root']}", f"root {root}")
     if content["name"] != name:
         yield Problem("manifest", path, f"name {name}", f"name {content['name']}")
     paths = Counter(entry["path"] for entry in content["artefacts"])
@@ -115,24 +114,26 @@ def tampered(home: Path, name: str) -> Iterator[Problem]:
     yield from _chain(home, content)
 
 
-def artefacts(root: Path, home: Path, content: manifest.Content, largest: int | None = None) -> Iterator[Problem]:
-    """Yield the artefacts that are other than released or not here; arguments as `verify`."""
+def artefact_problems(
+    root: Path, home: Path, content: manifest.Content, largest: int | None = None
+) -> Iterator[Problem]:
+    """Yield the artefacts that differ from the release or are not here; arguments as `verify`."""
     for artefact in manifest.artefacts(content):
         problem = _artefact(artefact, root, home, content, largest)
         if problem:
             yield problem
 
 
-def attested(home: Path, name: str, signers: Path | None = None) -> Iterator[Problem]:
-    """Yield where statement and signatures of a release do not hold; arguments as `verify`."""
+def attestation_problems(home: Path, name: str, signers: Path | None = None) -> Iterator[Problem]:
+    """Yield problems of a release's statement and signatures; arguments as `verify`."""
     content = _read(home, name)
     if not isinstance(content, Problem):
         yield from _statement(home, content, name)
     yield from _signature(home, name, signers)
 
 
-def _own(name: str, file: str = manifest.FILE) -> str:
-    """Return the path of a file of a release, relative to the repository."""
+def _path_of(name: str, file: str = manifest.FILE) -> str:
+    """Path of a file of a release, relative to the repository."""
     return f"{manifest.FOLDER}/{name}/{file}"
 
 
@@ -140,20 +141,20 @@ def _read(home: Path, name: str) -> manifest.Content | Problem:
     try:
         return manifest.read(home, name)
     except DataError as error:
-        return Problem("manifest", _own(name), manifest.FORMAT, str(error))
+        return Problem("manifest", _path_of(name), manifest.FORMAT, str(error))
 
 
 def _chain(home: Path, content: manifest.Content) -> Iterator[Problem]:
-    """Yield that the release before is not here, or is not what it was."""
+    """Yield a problem if the previous release is not here or was changed."""
     before = content["previous"]
     if before is None:
         return
     others = (_read(home, name) for name in manifest.names(home))
-    found = [other for other in others if not isinstance(other, Problem) and other["root"] == before]
-    if not found:
-        yield Problem("chain", _own(content["name"]), f"root {before}", "no release with this root")
-    elif manifest.root_of(found[0]) != before:
-        yield Problem("chain", _own(found[0]["name"]), f"root {before}", "another root")
+    matches = [other for other in others if not isinstance(other, Problem) and other["root"] == before]
+    if not matches:
+        yield Problem("chain", _path_of(content["name"]), f"root {before}", "no release with this root")
+    elif manifest.root_of(matches[0]) != before:
+        yield Problem("chain", _path_of(matches[0]["name"]), f"root {before}", "another root")
 
 
 def _artefact(
@@ -164,14 +165,14 @@ def _artefact(
         return _absent(artefact, home, content)
     size = file.stat().st_size
     if artefact.size is not None and size != artefact.size:
-        expected, found = f"{artefact.size} bytes", f"{size} bytes"
+        expected, actual = f"{artefact.size} bytes", f"{size} bytes"
     elif largest is not None and size > largest:
         return None
     else:
-        expected, found = artefact.sha256, sha256(file)
-    if expected == found or _is_in_commit(artefact, home, content):
+        expected, actual = artefact.sha256, sha256(file)
+    if expected == actual or _is_in_commit(artefact, home, content):
         return None
-    return Problem(_kind(artefact, root, home, content), artefact.path, expected, found)
+    return Problem(_kind(artefact, root, home, content), artefact.path, expected, actual)
 
 
 def _absent(artefact: Artefact, home: Path, content: manifest.Content) -> Problem | None:
@@ -181,7 +182,7 @@ def _absent(artefact: Artefact, home: Path, content: manifest.Content) -> Proble
 
 
 def _is_in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> bool:
-    """Tell whether a tracked file has the released bytes in the release's commit: the tree may have moved on."""
+    """Whether a tracked file has the released bytes in the release's commit; the tree may be newer."""
     if artefact.stage != manifest.REPOSITORY:
         return False
     data = git.show(home, content["volatile"]["commit"], artefact.path)
@@ -191,37 +192,37 @@ def _is_in_commit(artefact: Artefact, home: Path, content: manifest.Content) -> 
 
 
 def _kind(artefact: Artefact, root: Path, home: Path, content: manifest.Content) -> str:
-    """Tell other bytes of the same recipe (`artefact`) from an output that was made by another one since."""
+    """Kind of a difference: other bytes of the same recipe (`artefact`), or an output of a later recipe (`moved`)."""
     if artefact.stage == manifest.REPOSITORY:
-        return "artefact" if git.knows(home, content["volatile"]["commit"]) else "missing"
+        return "artefact" if is_known(content["volatile"]["commit"], home) else "missing"
     for entry in content["artefacts"]:
         if entry["kind"] == "receipt" and entry.get("fingerprint") == artefact.fingerprint:
-            now = _json(root / entry["path"]).get("fingerprint", artefact.fingerprint)
+            now = (read_object(root / entry["path"]) or {}).get("fingerprint", artefact.fingerprint)
             return "artefact" if now == artefact.fingerprint else "moved"
     return "artefact"
 
 
-def runs(root: Path, content: manifest.Content) -> Iterator[Problem]:
-    """Yield run files that are others than at the release; one that is not here is not missed."""
+def run_file_problems(root: Path, content: manifest.Content) -> Iterator[Problem]:
+    """Yield run files that differ from the release; missing ones are no problem."""
     for entry in content["volatile"]["files"]:
         file = root / entry["path"]
         if entry["path"] == manifest.DVC:
             continue  # git has it, and it moves with every `dvc repro`
-        if file.is_file() and (found := sha256(file)) != entry["sha256"]:
-            yield Problem("run", entry["path"], entry["sha256"], found)
+        if file.is_file() and (digest := sha256(file)) != entry["sha256"]:
+            yield Problem("run", entry["path"], entry["sha256"], digest)
 
 
 def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Problem]:
-    """Yield where the statement's subjects differ from the manifest and the release's files."""
+    """Yield differences between the statement and the manifest or the release's files."""
     file = manifest.folder(home, name) / statement.FILE
-    path = _own(name, statement.FILE)
+    path = _path_of(name, statement.FILE)
     try:
-        said = from_json(file.read_bytes())
-        stated = {str(one["name"]): one["digest"]["sha256"] for one in said["subject"]}
-        build = said["predicate"]["buildDefinition"]
+        document = from_json(file.read_bytes())
+        digests = {str(one["name"]): one["digest"]["sha256"] for one in document["subject"]}
+        build = document["predicate"]["buildDefinition"]
         facts = {
-            "type": said["_type"],
-            "predicate type": said["predicateType"],
+            "type": document["_type"],
+            "predicate type": document["predicateType"],
             "root": build["internalParameters"]["root"],
             "previous": build["internalParameters"]["previous"],
             "release": build["externalParameters"]["release"],
@@ -230,7 +231,7 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
     except (OSError, ValueError, LookupError, TypeError) as error:
         yield Problem("statement", path, "an in-toto statement", type(error).__name__)
         return
-    wanted = {
+    expected_facts = {
         "type": statement.TYPE,
         "predicate type": statement.PREDICATE,
         "root": content["root"],
@@ -238,28 +239,28 @@ def _statement(home: Path, content: manifest.Content, name: str) -> Iterator[Pro
         "release": name,
         "commit": content["volatile"]["commit"],
     }
-    for fact, value in wanted.items():
+    for fact, value in expected_facts.items():
         if facts[fact] != value:
             yield Problem("statement", path, f"{fact} {value}", f"{fact} {facts[fact]}")
     actual = statement.subjects(content, statement.own_files(home, name))
-    for subject in sorted(stated.keys() | actual.keys()):
-        if stated.get(subject) != actual.get(subject):
-            expected = stated.get(subject, "no such subject")
+    for subject in sorted(digests.keys() | actual.keys()):
+        if digests.get(subject) != actual.get(subject):
+            expected = digests.get(subject, "no such subject")
             yield Problem("statement", subject, expected, actual.get(subject, "no such file"))
 
 
 def _signature(home: Path, name: str, signers: Path | None) -> Iterator[Problem]:
-    """Yield what is wrong with the signatures; a release without one is unsigned, which contradicts only `signers`."""
+    """Yield problems of the signatures; an unsigned release is a problem only with `signers`."""
     if signers and not (manifest.folder(home, name) / statement.SSH).is_file():
-        yield Problem("unsigned", _own(name, statement.SSH), f"signed by one of {signers}", "no file")
+        yield Problem("unsigned", _path_of(name, statement.SSH), f"signed by one of {signers}", "no file")
     for signature, verdict in verdicts(home, name, signers):
         if verdict.state != "good":
             kind = "key" if verdict.state == "unknown" else "signature"
-            yield Problem(kind, _own(name, signature), "a good signature", verdict.words)
+            yield Problem(kind, _path_of(name, signature), "a good signature", verdict.words)
 
 
 def verdicts(home: Path, name: str, signers: Path | None = None) -> list[tuple[str, signing.Verdict]]:
-    """Return each signature of a release with its verdict; none where it is unsigned."""
+    """Signatures of a release with their verdicts; empty if it is unsigned."""
     folder = manifest.folder(home, name)
     configured = yours("gpg.ssh.allowedSignersFile")
     known = signers or (Path(configured).expanduser() if configured else None)
@@ -268,11 +269,3 @@ def verdicts(home: Path, name: str, signers: Path | None = None) -> list[tuple[s
         for signature in statement.SIGNATURES
         if (folder / signature).is_file()
     ]
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = from_json(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -1,11 +1,12 @@
-"""The tables follow from the rows: by a second implementation, and by the stage itself, cell by cell.
+"""The tables follow from the rows: a second implementation and the stage itself give every cell again.
 
-Pass rule: n, accuracy, error, nll, brier, auroc and fpr95 of each row, and means over training seeds, computed anew by
-other code (`recompute/metric_rows.py`), equal the table to the last bit, since all sums are integers; then the stage
-makes all tables again from the rows, with the recipe of the receipt, and every cell of every table is equal: intervals,
-replicates, differences, comparisons, curves. Each cell that differs is named by its row. Other bytes with equal cells
-mean another Parquet writer. Limits: metrics that only the stage knows have no second implementation: equal code repeats
-a mistake.
+Pass rule: other code (`recompute/metric_rows.py`) computes n, accuracy, error, nll, brier, auroc and fpr95 of each row,
+and means over training seeds. All sums are integers, so the values equal the table to the last bit. Then the stage
+makes all tables again from the rows, with the recipe of the receipt. Every cell of every table is equal: intervals,
+replicates, differences, comparisons, curves. A finding names the row of each cell that differs. Other bytes with equal
+cells mean another Parquet writer.
+
+Limits: metrics that only the stage computes have no second implementation, so that equal code repeats a mistake.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from shiftbench.audit import published_numbers
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.recompute import metric_rows, stages
+from shiftbench.audit.recompute import metric_rows, rerun
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError, ShiftbenchError
 from shiftbench.base.refs import Ref
@@ -30,17 +31,18 @@ from shiftbench.provenance import recipe
 from shiftbench.workflow.stages import verbs
 
 NUMBER, LEVEL = "A14", 1
-_CELLS = 100  # artifacts of one table that are told one by one
+_CELLS = 100  # cells of one table that are named one by one
 _UNUSABLE = (ShiftbenchError, OSError, KeyError, ValueError, ArrowException, PolarsError)
 _KEY = list(formats.METRICS.key)
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compute each benchmark twice."""
-    for ref, _, receipt in (*case.of("tables"), *case.of("claims")):
-        missing = stages.missing(case, ref)
+    for ref, _, receipt in (*case.outputs("tables"), *case.outputs("claims")):
+        missing = rerun.missing_inputs(case, ref)
         if missing:
-            why = f"the {ref.kind} were not computed again: {len(missing)} of their inputs are not here"
+            lack = f"{len(missing)} of their inputs are missing"
+            why = f"the {ref.kind} were not computed again: {lack}; `shiftbench pull` fetches them"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
         try:
@@ -49,35 +51,37 @@ def check(case: Case) -> Iterator[Finding | Note]:
             yield case.incomplete(ref, str(error))
         except _UNUSABLE as error:
             yield case.failed(ref, f"nothing can be computed from these rows: {error}")
-    if not any(True for _ in case.of("tables")):
+    if not any(True for _ in case.outputs("tables")):
         yield Note("no tables are here, so there is nothing to compute again")
 
 
 def _twice(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    said = list(_made_again(case, ref, receipt))
-    yield from said
+    results = list(_stage_again(case, ref, receipt))
+    yield from results
     if ref.kind == "claims":
         return
-    named = {finding.sample for finding in said if isinstance(finding, Finding)}
-    yield from _anew(case, ref, receipt["recipe"], named)
+    named = {finding.sample for finding in results if isinstance(finding, Finding)}
+    yield from _second_implementation(case, ref, receipt["recipe"], named)
 
 
 # ------------------------------------------------------------------ by other code
 
 
-def _anew(case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]) -> Iterator[Finding | Note]:
-    found = table_files.safe_read(case.root / ref.path, "tables")
-    if isinstance(found, str):
+def _second_implementation(
+    case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]
+) -> Iterator[Finding | Note]:
+    content = table_files.safe_read(case.root / ref.path, "tables")
+    if isinstance(content, str):
         return  # a finding of `rows`
-    table = table_files.frame_of(found[0])
+    table = table_files.frame_of(content[0])
     second = metric_rows.Second(case.root, spec)
     rows = {tuple(row[name] for name in _KEY): row for row in table.iter_rows(named=True)}
     curves = {name for name, about in spec["metrics"].items() if registry.find("metrics", about["use"]).KIND == "curve"}
-    anew = dict(second.values(_KEY))
+    values = dict(second.values(_KEY))
     made = case.scratch / "again" / ref.path  # a seed that was edited spoils no mean
     seeds = table_files.frame_of(table_files.read(made, "tables")[0]) if made.is_file() else table
-    anew |= dict(metric_rows.means(seeds, _KEY, curves, anew))
-    for key, (value, n) in anew.items():
+    values |= dict(metric_rows.means(seeds, _KEY, curves, values))
+    for key, (value, n) in values.items():
         row, place = rows.get(key), table_files.spell(key)
         if place in named:
             continue  # the stage said so
@@ -86,77 +90,79 @@ def _anew(case: Case, ref: Ref, spec: dict[str, Any], named: set[str | None]) ->
             yield case.failed(ref, why, sample=place, expected=str(value))
         elif (row["value"], row["n"]) != (value, n):
             yield _other_value(ref, row, place, (value, n))
-    done = f"{len(anew)} of {len(table)} metric rows computed anew"
+    done = f"{len(values)} of {len(table)} metric rows computed again"
     yield Note(f"{ref.name}: {done} by a second implementation")
 
 
 def _other_value(ref: Ref, row: dict[str, Any], place: str, value: metric_rows.Value) -> Finding:
     why = "the value does not follow from the rows (second implementation)"
     expected = f"{value[0]!r} of n = {value[1]}"
-    found = f"{row['value']!r} of n = {row['n']}"
+    actual = f"{row['value']!r} of n = {row['n']}"
     numbers = (published_numbers.spell(row),)
-    return Finding("failed", ref.path, why, sample=place, expected=expected, found=found, numbers=numbers)
+    return Finding("failed", ref.path, why, sample=place, expected=expected, found=actual, numbers=numbers)
 
 
 # ------------------------------------------------------------------ by the stage
 
 
-def _made_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    run = stages.Again(case, ref)
+def _stage_again(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
+    run = rerun.Rerun(case, ref)
     verbs.aggregate(run, [run.artifact])
-    findings, other = run.compared(case, receipt["made"])
+    findings, other = run.compare(case, receipt["made"])
     yield from findings
     equal = 0
     for here, made in other:
-        differ = list(_unlike(case, run.artifact, here, made))
+        differ = list(_differences(case, run.artifact, here, made))
         equal += not differ
         yield from differ
-    writer = f"; {equal} are equal in every artifact and were written by another Parquet writer"
+    writer = f"; {equal} are equal in every cell and were written by another Parquet writer"
     yield Note(f"{ref.name}: {len(run.made)} tables made again from the rows{writer if equal else ''}")
 
 
-def _unlike(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
-    """Yield each artifact that differs between a table and the one that was made again."""
+def _differences(case: Case, again: recipe.Artifact, here: Path, made: Path) -> Iterator[Finding]:
+    """Yield a finding for each cell that differs between a table and the one that was made again."""
     form, ref = table_files.TABLES[here.name], again.ref
-    other = stages.by_other_code(again)
+    other = rerun.code_change_note(again)
     place = here.relative_to(case.root).as_posix()
-    found = table_files.safe_read(here, ref.kind)
-    if isinstance(found, str):
-        yield case.failed(ref, found, file=place)
+    content = table_files.safe_read(here, ref.kind)
+    if isinstance(content, str):
+        yield case.failed(ref, content, file=place)
         return
-    one, two = (table_files.frame_of(found[0]), table_files.frame_of(table_files.read(made, ref.kind)[0]))
-    differ = list(artifacts(one, two, form))
-    for key, column, expected, seen, row in differ[:_CELLS]:
+    one, two = (table_files.frame_of(content[0]), table_files.frame_of(table_files.read(made, ref.kind)[0]))
+    differ = list(cell_differences(one, two, form))
+    for key, column, expected, actual, row in differ[:_CELLS]:
         why = f"{column} is not what the rows give{other}"
         numbers = (published_numbers.spell(row),) if form is formats.METRICS and row else ()
-        yield Finding("failed", place, why, sample=key, expected=expected, found=seen, numbers=numbers)
+        yield Finding("failed", place, why, sample=key, expected=expected, found=actual, numbers=numbers)
     if len(differ) > _CELLS:
-        yield case.failed(ref, f"{len(differ) - _CELLS} more artifacts are not what the rows give", file=place)
+        yield case.failed(ref, f"{len(differ) - _CELLS} more cells are not what the rows give", file=place)
 
 
-Artifact = tuple[str, str, str, str, dict[str, Any] | None]
-"""Key of the row, column, expected, found, and the row that was found."""
+CellDifference = tuple[str, str, str, str, dict[str, Any] | None]
+"""Key of the row, column, expected value, actual value, and the actual row."""
 
 
-def artifacts(found: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[Artifact]:
-    """Yield each artifact in which two tables differ; rows meet by key.
+def cell_differences(actual: pl.DataFrame, made: pl.DataFrame, form: Format) -> Iterator[CellDifference]:
+    """Yield each cell in which two tables differ; rows are matched by key.
 
     Args:
-        found: as it lies there.
-        made: as it was made again.
+        actual: the table of the run.
+        made: the table that was made again.
         form: the format of both.
     """
     keys = list(form.key)
-    rows = {tuple(row[name] for name in keys): row for row in found.iter_rows(named=True)}
+    rows = {tuple(row[name] for name in keys): row for row in actual.iter_rows(named=True)}
     for row in made.iter_rows(named=True):
         key = tuple(row[name] for name in keys)
-        seen = rows.pop(key, None)
-        if seen is None:
+        row_here = rows.pop(key, None)
+        if row_here is None:
             yield table_files.spell(key), "the row", "a row", "none", None
             continue
         for name, value in row.items():
-            if not _same(value, seen[name]):
-                yield (table_files.spell(key), name, _short(value, seen[name]), _short(seen[name], value), seen)
+            value_here = row_here[name]
+            if not _same(value, value_here):
+                texts = _short(value, value_here), _short(value_here, value)
+                yield table_files.spell(key), name, *texts, row_here
     for key, row in rows.items():
         yield table_files.spell(key), "the row", "none", "a row", row
 
@@ -166,7 +172,7 @@ def _same(one: Any, two: Any) -> bool:
 
 
 def _short(value: Any, other: Any) -> str:
-    """Spell a value; of lists the first element that differs."""
+    """A value in words; of a list the first element that differs."""
     if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
         at = next(i for i, (one, two) in enumerate(zip(value, other, strict=True)) if one != two)
         return f"[{at}] {value[at]!r}"

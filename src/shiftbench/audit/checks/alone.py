@@ -1,9 +1,10 @@
-"""One sample of each shift, made alone, is the one in the shards: order decides nothing.
+"""One sample of each shift, made alone, equals the one in the shards, so that order decides nothing.
 
-Pass rule: for each shift of each dataset one sample of one severity is drawn and made first and only one in a process
-of its own; then again, together with others of the same folder, in reverse order. Both times its bytes and values are
-those of the index (of a shift that is applied while reading: those of its golden samples). Limits: one sample per
-shift; `rebuild` makes many in a third order.
+Pass rule: for each shift of each dataset, one sample of one severity is drawn. A process of its own makes this sample
+first and nothing else. Then the sample is made again with others of the same folder, in reverse order. Both times its
+bytes and values are those of the index, or of the golden samples if the shift is applied while reading.
+
+Limits: one sample per shift; `rebuild` makes many samples in a third order.
 """
 
 from collections.abc import Iterator

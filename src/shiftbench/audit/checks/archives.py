@@ -1,12 +1,13 @@
-"""Tars are in canonical form, and folders hold nothing that no receipt names.
+"""Tars are in canonical form, and folders of outputs contain only files that a receipt names.
 
-Pass rule: a tar holds the samples of the index in key order, back to back from byte 0, each with the task's fields in
-order under ustar headers with mtime 0, owner 0 and mode 0644, zeros as padding, two zero blocks at the end and nothing
-behind; so no member can hide, and no time of writing shows. Everywhere below the store (shards, weights, results)
-each file belongs to a planned output, no name is hidden, and what is not a plain file is a symbolic link that DVC made
-(`cache.type` allows them, and it leads to the object that dvc.lock records of this path). Indexes hold no metadata
-beside their columns, and what the card of a folder of shards tells other readers, where there is one, follows from its
-manifest. Only headers, padding and names are looked at here; the bytes between are those of `digests`.
+Pass rule: a tar contains the samples of the index in key order, back to back from byte 0, each with the task's fields
+in order. Headers are ustar with mtime 0, owner 0 and mode 0644. Padding is zeros, two zero blocks are the end, and
+nothing follows them. So no member can hide, and no time of writing shows. In the store (shards, checkpoints, results),
+each file belongs to a planned output, and no name is hidden. Each file is a plain file or a symbolic link that DVC made
+(`cache.type` allows links), which leads to the object that dvc.lock records for this path. An index has no metadata in
+addition to its columns. The card of a folder of shards, if there is one, follows from the manifest.
+
+Limits: only headers, padding and names are checked here; `digests` checks the bytes between.
 """
 
 import mmap
@@ -47,9 +48,9 @@ _COMPARED = ("tables", "claims", "report")
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Walk all tars, then all folders."""
+    """Check all tars, then all folders."""
     tars = members = 0
-    for ref, _, _ in case.of("shards"):
+    for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
         if manifest is None or entries is None:
             yield case.failed(ref, "its manifest or its index cannot be read; `shiftbench repair` makes it again")
@@ -58,11 +59,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
         yield from _index(case, ref)
         for name in manifest["tars"]:
             inside = [entry for entry in entries if entry.tar == name]
-            found = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
+            findings = _tar(case, ref, case.folder(ref) / name, inside, manifest["fields"])
             tars, members = tars + 1, members + len(inside)
-            yield from found
-    yield Note(f"{tars} tars with {members} samples in canonical form, but for the findings")
-    yield from _made(case)
+            yield from findings
+    yield Note(f"{tars} tars with {members} samples checked for the canonical form")
+    yield from _stated_files(case)
     yield from _cards(case)
     yield from _store(case)
 
@@ -78,23 +79,23 @@ def _order(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
             yield case.failed(ref, why, sample=two.key, expected=order, found=two.key)
             break
     if manifest["fields"] != registry.find("tasks", manifest["task"]).FIELDS:
-        why = "the manifest names other fields than the task has"
+        why = "the manifest names other fields than those of the task"
         yield case.failed(ref, why, found=str(manifest["fields"]))
     unknown = sorted({entry.tar for entry in entries} - manifest["tars"].keys())
     if unknown:
         yield case.failed(ref, f"the index names the tar {unknown[0]}, the manifest does not")
     if sorted(manifest["tars"]) != [shards.TAR.format(i) for i in range(len(manifest["tars"]))]:
-        why = "its tars are not numbered without a gap"
+        why = "the numbers of its tars have a gap"
         yield case.failed(ref, why, found=", ".join(sorted(manifest["tars"])[:4]))
 
 
 def _index(case: Case, ref: Ref) -> Iterator[Finding]:
-    """Check that an index is its columns and nothing else: in metadata anything could stand."""
+    """Check that an index has columns only: its metadata could contain anything."""
     file = case.folder(ref) / shards.INDEX
-    found = pq.read_metadata(file).metadata or {}
-    if found:
+    metadata = pq.read_metadata(file).metadata or {}
+    if metadata:
         why = "the index holds metadata, which no stage writes"
-        place, names = file.relative_to(case.root).as_posix(), b", ".join(sorted(found))
+        place, names = file.relative_to(case.root).as_posix(), b", ".join(sorted(metadata))
         yield case.failed(ref, why, file=place, expected="none", found=names.decode(errors="replace"))
 
 
@@ -116,7 +117,7 @@ def _tar(case: Case, ref: Ref, tar: Path, entries: list[Entry], fields: dict[str
 
 
 def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple[str | None, str] | None:
-    """Return the first sample that is not in canonical form, and why; None where all are."""
+    """First sample that is not in canonical form, and why; None where all are."""
     at = 0
     for entry in entries:
         if entry.offset != at:
@@ -127,15 +128,15 @@ def _walk(data: mmap.mmap, entries: list[Entry], extensions: list[str]) -> tuple
             return entry.key, why
         at = end
     if data[at : at + len(END)] != END:
-        found = name_of(data[at : at + BLOCK])
-        return None, f"behind its last sample stands {found!r} instead of two empty blocks"
+        name = name_of(data[at : at + BLOCK])
+        return None, f"its last sample is followed by {name!r} instead of two empty blocks"
     if len(data) != at + len(END):
-        return None, f"{len(data) - at - len(END)} bytes stand behind its end"
+        return None, f"{len(data) - at - len(END)} bytes follow its end"
     return None
 
 
 def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str]) -> str | None:
-    """Return what is not canonical about one sample; None: nothing."""
+    """First part of a sample that is not canonical; None: all of it is."""
     last = -1
     try:
         for header in headers(data, at, end):
@@ -144,23 +145,23 @@ def _sample(data: mmap.mmap, at: int, end: int, key: str, extensions: list[str])
                 return f"the header of {header.name!r} at byte {at} {why}"
             stem, extension = header.name[: len(key) + 1], header.name[len(key) + 1 :]
             if stem != f"{key}." or extension not in extensions:
-                return f"the member {header.name!r} is none of the sample's"
+                return f"the member {header.name!r} does not belong to the sample"
             if extensions.index(extension) <= last:
                 return f"the member {header.name!r} is not in the order of fields, or twice"
             if data[header.end : header.next].strip(b"\0"):
-                return f"the padding behind {header.name!r} is not empty"
+                return f"the padding after {header.name!r} is not empty"
             last, at = extensions.index(extension), header.next
     except (ValueError, ShiftbenchError):
-        return f"at byte {at} stands no header"
-    return None if at == end else "its members end elsewhere than the index says"
+        return f"there is no header at byte {at}"
+    return None if at == end else "its members do not end where the index says"
 
 
 # ------------------------------------------------------------------ the store
 
 
-def _made(case: Case) -> Iterator[Finding]:
-    """Check that receipts state the files that such an output has: a file more could be anything."""
-    for ref, _, receipt in case.of():
+def _stated_files(case: Case) -> Iterator[Finding]:
+    """Check that receipts state exactly the files of such an output: another file could contain anything."""
+    for ref, _, receipt in case.outputs():
         made = set(receipt["made"])
         path = Path(ref.path)
         usual = {name.format(path.name, path.stem) for name in _MADE.get(ref.kind, ("{0}",))}
@@ -170,13 +171,13 @@ def _made(case: Case) -> Iterator[Finding]:
         if ref.kind not in _COMPARED and made != usual:
             why = "its receipt names other files than such an output has"
             file = f"{ref.path}.receipt.json"
-            found = ", ".join(sorted(made))
-            yield case.failed(ref, why, file=file, expected=", ".join(sorted(usual)), found=found)
+            names = ", ".join(sorted(made))
+            yield case.failed(ref, why, file=file, expected=", ".join(sorted(usual)), found=names)
 
 
 def _cards(case: Case) -> Iterator[Finding]:
     """Compare the cards of folders of shards with what follows from the manifests."""
-    for ref, _, receipt in case.of("shards"):
+    for ref, _, receipt in case.outputs("shards"):
         file, about = case.folder(ref) / CARD, shard_folders.manifest(case, ref)
         if CARD not in receipt["made"] or about is None or not file.is_file():
             continue
@@ -185,13 +186,13 @@ def _cards(case: Case) -> Iterator[Finding]:
         except (KeyError, TypeError, AttributeError):
             continue  # no manifest that a stage writes, which `coverage` finds
         if not file.read_bytes().startswith(expected.encode()):
-            why = "what its card tells other readers is not what its manifest says"
+            why = "its card does not follow from its manifest; `shiftbench repair` makes it again"
             yield case.failed(ref, why, file=f"{Path(ref.path).parent}/{CARD}", expected=expected)
 
 
 def _store(case: Case) -> Iterator[Finding | Note]:
-    """Look at every name below the store."""
-    owned = _owned(case)
+    """Check every name in the store."""
+    planned = _planned_names(case)
     links = _links(case)
     count = 0
     for out in sorted({out for outs in OUTS.values() for out in outs}):
@@ -201,39 +202,39 @@ def _store(case: Case) -> Iterator[Finding | Note]:
             linked = [name for name in names if (Path(folder) / name).is_symlink()]
             for name in sorted([*files, *linked]):
                 count += 1
-                why = _stray(Path(folder) / name, f"{below}/{name}", owned, links)
+                why = _stray(Path(folder) / name, f"{below}/{name}", planned, links)
                 if why:
                     yield case.failed(f"{below}/{name}", why)
-    yield Note(f"{count} names in the store")
+    yield Note(f"{count} files in the store")
 
 
 def _elsewhere(case: Case, out: str) -> Iterator[Finding]:
-    """Yield the folders above an output that are links: what lies there, another run may have made, or nobody."""
+    """Yield the folders above an output that are links: another run may have made their contents."""
     for place in (Path(out), *Path(out).parents[:-1]):
         link = case.root / place
         if link.is_symlink() and place.parts[0] != "data":
-            why = f"this folder of outputs is a symbolic link to {link.readlink()}: its files are another place's"
+            why = f"this folder of outputs is a symbolic link to {link.readlink()}: put a folder there"
             yield case.failed(place.as_posix(), why, expected="a folder", found="a symbolic link")
 
 
-def _stray(path: Path, name: str, owned: set[str], links: dict[Path, Path]) -> str | None:
-    """Return what is wrong with a file of the store; None: nothing."""
+def _stray(path: Path, name: str, planned: set[str], links: dict[Path, Path]) -> str | None:
+    """Flaw of a file of the store; None: it has none."""
     kind = path.lstat().st_mode
     if stat.S_ISLNK(kind) and links.get(path.absolute()) != _target(path):
-        return f"a symbolic link to {path.readlink()}, which DVC did not make: its bytes may be any"
+        return f"a symbolic link to {path.readlink()}, which DVC did not make: `shiftbench pull` restores it"
     if not stat.S_ISLNK(kind) and not stat.S_ISREG(kind):
-        return "no file: a pipe, a socket or a device, which gives other bytes to each reader"
-    if name in owned or name in _OWN:
+        return "no file: a pipe, a socket or a device, which gives other bytes to each reader; remove it"
+    if name in planned or name in _OWN:
         return None
     if path.name.endswith(".part") or "/.part-" in name:
-        return "what a killed run left; `shiftbench doctor` lists such, and the next run removes it"
+        return "a part of a killed run; `shiftbench doctor` lists such files, and the next run removes them"
     if path.name.startswith("."):
-        return "a hidden file: nothing that is planned makes it, and what reads it is not recorded; remove it"
+        return "a hidden file that no planned output has; remove it"
     return "no planned output has this file; `shiftbench prune` moves it to .trash/"
 
 
-def _owned(case: Case) -> set[str]:
-    """Return the names that planned outputs may have: what receipts say was made, receipts and run files."""
+def _planned_names(case: Case) -> set[str]:
+    """Names that planned outputs may have: what receipts say was made, receipts and run files."""
     names = set()
     for ref in case.plan.artifacts:
         folder = Path(ref.path).parent.as_posix()
@@ -244,13 +245,13 @@ def _owned(case: Case) -> set[str]:
 
 
 def _target(link: Path) -> Path:
-    """Return where a symbolic link leads, one step."""
+    """Target of a symbolic link, one step."""
     return Path(os.path.normpath(link.absolute().parent / link.readlink()))
 
 
 def _links(case: Case) -> dict[Path, Path]:
     try:
-        found = dvc_store.links(dvc_store.home_of(case.root))
+        links = dvc_store.links(dvc_store.home_of(case.root))
     except (DataError, ValueError, KeyError, TypeError):  # nothing recorded, or a damaged listing
         return {}
-    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in found.items()}
+    return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in links.items()}

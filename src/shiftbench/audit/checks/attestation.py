@@ -1,11 +1,12 @@
-"""Each release has an in-toto statement over all of it, signatures that hold, Croissant and RO-Crate that agree.
+"""Each release has a complete in-toto statement, valid signatures, and matching Croissant and RO-Crate documents.
 
 Pass rule: the subjects of the statement are the artefacts of the manifest and the files of the release, with their
-digests; a signature verifies with ssh-keygen or gpg; every dataset whose shards are released has a Croissant document,
-and the sha256 of each file in it, in the RO-Crate and in the bill of materials (weights that others trained) is the
-manifest's. A signature whose key is not here leaves the check incomplete; a release without one is noted. Limits: that
-the documents keep their formats is tested with the formats' own validators, not here; whose key signed, only a file of
-allowed signers or a keyring tells.
+digests. Each signature verifies with ssh-keygen or gpg. Every dataset with released shards has a Croissant document.
+Each sha256 in a Croissant document, in the RO-Crate and in the bill of materials (checkpoints of other authors) is that
+of the manifest. A signature whose key is not here leaves the check incomplete. A release without a signature is noted.
+
+Limits: the formats' own validators test the documents in the test suite, not here. Only a file of allowed signers or a
+keyring tells whose key signed.
 """
 
 from collections.abc import Iterator
@@ -26,9 +27,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
     home = Path()
     names = manifest.names(home)
     if not names:
-        yield Note("nothing was released, so nothing is attested")
+        yield Note("there is no release, so nothing is attested")
     for name in names:
-        for problem in verify.attested(home, name):
+        for problem in verify.attestation_problems(home, name):
             say = case.incomplete if problem.verdict == "incomplete" else case.failed
             yield say(problem.path, problem.meaning, expected=problem.expected, found=problem.found)
         try:
@@ -40,7 +41,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator[Finding]:
-    """Yield where Croissant or RO-Crate lack something, or state another digest than the manifest."""
+    """Yield the gaps of the descriptions, and digests that differ from the manifest."""
     folder = manifest.folder(home, content["name"])
     digests = {entry["path"]: entry["sha256"] for entry in content["artefacts"]}
     stated = {crate.FILE: _of_crate(folder), bill_of_materials.FILE: _of_bill(folder)}
@@ -48,7 +49,7 @@ def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator
         stated[f"croissant/{dataset}.json"] = _of_croissant(folder, dataset)
     for name, claims in stated.items():
         place = f"{manifest.FOLDER}/{content['name']}/{name}"
-        if not claims and name != bill_of_materials.FILE:  # which may well name no weights
+        if not claims and name != bill_of_materials.FILE:  # which may name no checkpoints
             yield case.failed(place, "a description is missing, or describes nothing")
         for path, digest in claims.items():
             if digest != digests.get(path):
@@ -58,7 +59,7 @@ def _descriptions(case: Case, home: Path, content: manifest.Content) -> Iterator
 
 
 def _datasets(content: manifest.Content) -> list[str]:
-    """Return the datasets of which shards are released."""
+    """Datasets of which shards are released."""
     shards = [
         PurePosixPath(entry["path"])
         for entry in content["artefacts"]
@@ -72,7 +73,7 @@ def _of_crate(folder: Path) -> dict[str, str]:
 
 
 def _of_bill(folder: Path) -> dict[str, str]:
-    """Return the digests of weights; none where the bill is missing or is none, which the statement tells."""
+    """Digests of checkpoints; empty if the bill is missing or damaged, which the statement check reports."""
     try:
         components = from_json((folder / bill_of_materials.FILE).read_bytes())["components"]
         models = [one for one in components if one["type"] == bill_of_materials.MODEL]
@@ -87,7 +88,7 @@ def _of_croissant(folder: Path, dataset: str) -> dict[str, str]:
 
 
 def _nodes(file: Path, key: str) -> list[dict[str, Any]]:
-    """Return the nodes of a document that state a sha256."""
+    """Nodes of a document that state a sha256."""
     try:
         nodes = from_json(file.read_bytes())[key]
         return [node for node in nodes if "sha256" in node]

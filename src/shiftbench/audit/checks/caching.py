@@ -1,11 +1,12 @@
-"""Nothing is remembered: a repeated batch is computed like a new one, and no hidden file is read.
+"""Evaluation computes a repeated batch like a new one, and reads no undeclared file.
 
-Pass rule: as many torch modules are called for a batch that is seen again as when it was new (five batches, in turn),
-and for a net at least one; and while batches are evaluated Python reads no file that is neither an input, an
-asset that a recipe names, installed, nor of the system (`provenance.opened_files`), and runs no definition that the
-recipe lacks (`provenance.ran`). Time is told and decides nothing:
-a busy machine makes it whatever it likes. Role model: TEST04 of MLPerf. Limits: nothing is counted of black boxes;
-files that a library opens by itself (Arrow, ONNX) are not seen.
+Pass rule: a repeated batch calls as many torch modules as the same batch when it was new (five batches, in turn), and a
+network calls at least one. While batches are evaluated, Python reads only inputs, assets that a recipe names, installed
+files and files of the system (`provenance.opened_files`), and runs only definitions that the recipe has
+(`provenance.ran`). Times are printed and decide nothing, since a busy machine changes them. Role model: TEST04 of
+MLPerf.
+
+Limits: calls of black boxes are not counted; files that a library opens by itself (Arrow, ONNX) are not seen.
 """
 
 import statistics
@@ -13,42 +14,42 @@ from collections.abc import Iterator
 
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding, Note
-from shiftbench.audit.reproduce.evaluated_batches import Group, evaluated
+from shiftbench.audit.reproduce.evaluated_batches import Group, evaluate_again
 
 NUMBER, LEVEL = "A23", 3
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare repeated batches with new ones."""
-    done = evaluated(case)
-    groups = done.unbroken
+    done = evaluate_again(case)
+    groups = done.complete
     for group in groups:
         yield from _files(case, group)
         yield from _batches(case, group)
-    yield Note(f"{len(groups)} (weights, method) looked at")
+    yield Note(f"{len(groups)} (model, method) checked")
 
 
 def _files(case: Case, group: Group) -> Iterator[Finding]:
-    for found in group.answer["undeclared"]:
-        why = f"evaluation {found}, which no recipe names"
-        yield case.failed(group.first.ref, why, found=found)
+    for event in group.answer["undeclared"]:
+        why = f"evaluation {event}, which no recipe names; name a file in ASSETS, or pin it"
+        yield case.failed(group.first.ref, why, found=event)
 
 
 def _batches(case: Case, group: Group) -> Iterator[Finding | Note]:
-    found, name = group.answer["caching"], group.job.name
-    if not found["size"]:
+    measured, name = group.answer["caching"], group.job.name
+    if not measured["size"]:
         yield Note(f"{name}: too few samples to repeat some")
         return
-    new, repeated = found["calls"]["new"], found["calls"]["repeated"]
+    new, repeated = measured["calls"]["new"], measured["calls"]["repeated"]
     first, again = max(zip(new, repeated, strict=True), key=lambda pair: abs(pair[0] - pair[1]))
-    said = f"{first} calls of torch modules for a new batch of {found['size']}, {again} for it again"
+    text = f"{first} calls of torch modules for a new batch of {measured['size']}, {again} for it again"
     if first != again:
-        why = "a batch that was seen before is not computed like a new one"
-        yield case.failed(group.first.ref, why, expected=f"{first} calls", found=said)
-    elif found["net"] and not min(new):
-        why = "a net gives outputs without computing them"
-        yield case.failed(group.first.ref, why, expected="calls of its modules", found=said)
-    yield Note(f"{name}: {said}; {_times(found['seconds'])}")
+        why = "a repeated batch is not computed like a new one: its outputs are cached"
+        yield case.failed(group.first.ref, why, expected=f"{first} calls", found=text)
+    elif measured["net"] and not min(new):
+        why = "a network gives outputs without computing them: they are cached"
+        yield case.failed(group.first.ref, why, expected="calls of its modules", found=text)
+    yield Note(f"{name}: {text}; {_times(measured['seconds'])}")
 
 
 def _times(seconds: dict[str, list[float]]) -> str:

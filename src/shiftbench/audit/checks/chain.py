@@ -1,11 +1,12 @@
 """Every published number has its evidence, from its row down to the original bytes.
 
-Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and to weights that it
-names; the report, the tables and everything that they are made from have an output, a receipt whose recipe holds `code`
-and `upstream`, and a run file. A missing link is a failure, never a skip. What is wholly absent leaves the check
-incomplete: a partial clone has not all shards, a licence may forbid to pass some on, and source files are never pushed;
-so does what DVC has recorded and was not pulled, and what `shiftbench submit` leaves out. Whether bytes are those of
-the receipts is not asked here.
+Pass rule: each row of the tables and each figure of the report belongs to a planned benchmark and one of its models.
+The report, the tables and all their inputs have an output, a receipt whose recipe holds `code` and `upstream`, and a
+run file. A missing link is a failure, never a skip. The check is incomplete if an output is wholly absent: a partial
+clone lacks shards, a licence may forbid sharing, and source files are never pushed. It is also incomplete if DVC has
+recorded an output that was not pulled, or if `shiftbench submit` left it out.
+
+Limits: other checks compare the bytes with the receipts.
 """
 
 import csv
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import from_json
@@ -25,22 +26,22 @@ from shiftbench.workflow.storage import dvc_store
 NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
 _CURES = {
-    "sources": "source files are not passed on; `snakemake sources` brings them from their providers",
+    "sources": "source files are not shared; `snakemake sources` fetches them from their providers",
     "features": "a cache that is not pulled unless asked for; `shiftbench pull features`",
 }
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Walk from each number to what it was made from."""
+    """Follow each number to the outputs that it was made from."""
     links = _links(case)
     if not any(case.state(ref) != "absent" for ref in links):
-        why = "nothing was made yet: `make run`, or `shiftbench pull` where a colleague did"
+        why = "there are no results yet: `make run` makes them, `shiftbench pull` fetches recorded ones"
         yield case.incomplete("results", why)
-        yield Note(f"{len(links)} outputs are planned, none is here")
+        yield Note(f"{len(links)} outputs are planned, none of them is here")
         return
     yield from _absent(case, [ref for ref in links if case.state(ref) == "absent"])
     recorded = functools.cache(lambda: _recorded(case.root))
-    wrong, left = list[Wrong](), list[Ref]()
+    wrong, left = list[Flaw](), list[Ref]()
     submitted = Path(submission.ABOUT).is_file()
     for ref in links:
         if case.state(ref) == "complete":
@@ -52,7 +53,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
         elif case.state(ref) != "absent":
             wrong.append((ref, _BROKEN[case.state(ref)], {}))
     if left:
-        why = f"{len(left)} outputs were not sent with this submission: data, nets, caches; their receipts were"
+        why = f"{len(left)} outputs are not in this submission (data, checkpoints, caches); their receipts are"
         yield case.incomplete(left[0], why)
     yield from case.grouped(wrong)
     figures = sum(map(len, case.metrics.values()))
@@ -61,44 +62,44 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 _BROKEN = {
-    "no output": "the receipt is here and the output is not, nor does dvc.lock name it",
-    "no receipt": "the output has no receipt, or one that is damaged: nobody can tell what it was made from",
+    "no output": "the output is missing, and dvc.lock does not name it; `make run` makes it again",
+    "no receipt": "its receipt is missing or damaged, so that its inputs are unknown; `make run` makes it again",
 }
 
 
 def _links(case: Case) -> list[Ref]:
-    """Return the tables, the report and all that they are made from, in plan order."""
+    """Tables, the report and all their inputs, in plan order."""
     todo = [ref for ref in case.plan.artifacts if ref.kind in ("tables", "report")]
-    found = set(todo)
+    refs = set(todo)
     while todo:
-        new = set(case.plan.artifacts[todo.pop()].inputs) - found
-        found |= new
+        new = set(case.plan.artifacts[todo.pop()].inputs) - refs
+        refs |= new
         todo += new
-    return [ref for ref in case.plan.artifacts if ref in found]
+    return [ref for ref in case.plan.artifacts if ref in refs]
 
 
 def _absent(case: Case, refs: list[Ref]) -> Iterator[Finding]:
-    """Yield one finding per folder of what is not here: a partial clone lacks thousands of outputs."""
+    """Yield one finding per folder of missing outputs: a partial clone lacks thousands."""
     groups: dict[tuple[str, str, bool], list[Ref]] = {}
     for ref in refs:
         groups.setdefault((ref.kind, ref.parts[0], ref.local), []).append(ref)
     for (kind, home, local), members in groups.items():
         planned = [ref for ref in case.plan.artifacts if (ref.kind, ref.parts[0]) == (kind, home)]
-        cure = _CURES.get(kind, "`shiftbench pull` brings them, `make run` makes what nobody did")
-        cure = "a licence forbids to pass it on; `snakemake shards` makes them" if local else cure
+        cure = _CURES.get(kind, "`shiftbench pull` fetches recorded ones, `make run` makes the others")
+        cure = "a licence forbids sharing; `snakemake shards` makes them" if local else cure
         why = f"{len(members)} of {len(planned)} {kind} of {home} are not here: {cure}"
         yield case.incomplete(_home(members), why, expected=some(ref.name for ref in members), found="nothing there")
 
 
 def _home(refs: list[Ref]) -> str:
-    """Return the folder that holds what some refs name; of one, its path."""
+    """Common folder of some outputs; of one output, its path."""
     if len(refs) == 1:
         return refs[0].path
     return os.path.commonpath([PurePosixPath(ref.path).parent for ref in refs])
 
 
 def _recorded(root: Path) -> set[Path]:
-    """Return the files that DVC has recorded, as far as their listings are here."""
+    """Files that DVC has recorded, as far as their listings are here."""
     try:
         home = dvc_store.home_of(root)
         return {home / path for path in dvc_store.paths(home)}
@@ -106,7 +107,7 @@ def _recorded(root: Path) -> set[Path]:
         return set()
 
 
-def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
+def _complete(case: Case, ref: Ref) -> Iterator[Flaw]:
     receipt = case.receipt(ref) or {}
     file = {"file": f"{ref.path}.receipt.json"}
     missing = [name for name in _LINKS if name not in receipt["recipe"]]
@@ -116,7 +117,7 @@ def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
     if Path(ref.path).name not in receipt["made"]:
         yield ref, "its receipt states no digest of it", {**file}
     if case.run_file(ref) is None:
-        why = "its run file is missing or damaged: nobody can tell where, when and from which commit it was made"
+        why = "its run file, with environment, time and commit, is missing or damaged; restore it, or run again"
         yield ref, why, {"file": f"{ref.path}.run.json"}
 
 
@@ -124,8 +125,8 @@ def _complete(case: Case, ref: Ref) -> Iterator[Wrong]:
 
 
 def _figures(case: Case) -> Iterator[Finding]:
-    """Yield the figures of tables and report that belong to nothing planned."""
-    known = {(name, who) for name in case.plan.benchmarks for who in _who(case, name)}
+    """Yield the figures of tables and report that no plan contains."""
+    known = {(name, model) for name in case.plan.benchmarks for model in _models(case, name)}
     for name, table in case.metrics.items():
         printed = set(table.select("benchmark", "model").unique().iter_rows())
         yield from _foreign(case, Ref("tables", name), Ref("tables", name).path, printed - known)
@@ -142,14 +143,15 @@ def _figures(case: Case) -> Iterator[Finding]:
         yield from _foreign(case, report, str(folder / summary.name), {(name, "") for name in others})
 
 
-def _who(case: Case, benchmark: str) -> set[str]:
-    """Return the weights of a benchmark, and the names of means over their training seeds; also what analyses name."""
+def _models(case: Case, benchmark: str) -> set[str]:
+    """Models of a benchmark, names of means over their training seeds, and models that analyses name."""
     rows = case.plan.rows(case.plan.benchmarks[benchmark])
     names = {row["model"] for row in rows} | case.observed(benchmark, "model")
     return names | {name.rsplit("-s", 1)[0] for name in names}
 
 
 def _foreign(case: Case, ref: Ref, file: str, extra: set[tuple[str, str]]) -> Iterator[Finding]:
-    for benchmark, weights in sorted(extra):
-        why = f"figures of {' '.join(filter(None, (benchmark, weights)))} are printed, which params do not ask for"
+    for benchmark, model in sorted(extra):
+        name = " ".join(filter(None, (benchmark, model)))
+        why = f"figures of {name} are printed, which params do not name; run again"
         yield case.failed(ref, why, file=file)

@@ -1,10 +1,11 @@
-"""Everything comes out again in a fresh clone, with empty caches, from the source files on.
+"""A run in a fresh clone, with empty caches, makes everything again from the source files on.
 
-Pass rule: HEAD is cloned into an empty folder and run with the same params; a home, caches and outputs are not there.
-What is made of each output has the digests of the receipts here. Weights that are trained on another CPU or by other
-libraries, and what is made from them, may differ: statistical, with the reason. A source file that nobody serves leaves
-incomplete what is made from it; files of the user's own are linked, where they are. Limits: it takes as long as the
-run; it is the same machine.
+Pass rule: HEAD is cloned into an empty folder and run with the same params, without the user's home, caches and
+outputs. The files of each output have the digests of the receipts here. Checkpoints that are trained on another CPU or
+with other libraries, and outputs that are made from them, may differ: statistical, with the reason. A source file that
+no provider serves leaves its outputs incomplete. The user's own files are linked.
+
+Limits: it takes as long as the run, and it is the same machine.
 """
 
 import contextlib
@@ -36,16 +37,16 @@ def check(case: Case) -> Iterator[Finding | Note]:
     if refused:
         yield case.incomplete(".git", f"there is nothing to clone: {refused}")
         return
-    scale = _scale(case)
+    configuration = _configuration(case)
     _link_own(case, home)
-    done = _run(home, scale)
+    done = _run(home, configuration)
     yield from _compare(case, home / case.plan.params.root, done)
-    said = f" --config {scale}" if scale else ""
-    yield Note(f"a clone of HEAD was run{said}; it ended with exit code {done.returncode}")
+    options = f" --config {configuration}" if configuration else ""
+    yield Note(f"a clone of HEAD was run{options}; it ended with exit code {done.returncode}")
 
 
 def _clone(home: Path) -> str:
-    """Clone the repository of this folder; return what went wrong."""
+    """Clone the repository of this folder; gives the error, empty if there is none."""
     try:
         done = subprocess.run(
             ["git", "clone", "--quiet", "--no-hardlinks", str(Path.cwd()), str(home)],
@@ -60,21 +61,21 @@ def _clone(home: Path) -> str:
     return done.stderr.strip() or "git clone failed" if done.returncode else ""
 
 
-def _scale(case: Case) -> str | None:
-    """Return the overlay that gives the audited params; None: params.yaml alone."""
-    asked = case.plan.params.system
-    if asked:
-        return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
+def _configuration(case: Case) -> str | None:
+    """Configuration that gives the audited params; None: params.yaml alone."""
+    system = case.plan.params.system
+    if system:
+        return f"{scales.SYSTEMS}/{system.slug}/{system.scale}"
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
-        with contextlib.suppress(ParamsError):  # an overlay of other benchmarks than these
+        with contextlib.suppress(ParamsError):  # a configuration of other benchmarks than these
             if loading.load(base, file) == case.plan.params:
                 return file.stem
     return None
 
 
 def _link_own(case: Case, home: Path) -> None:
-    """Link what is the user's own and in no repository."""
+    """Link the user's own files, which are in no repository."""
     own = [file for one in unavailable.yours(case.plan) for file in one.files]
     own += [Path(folder).expanduser() for folder in case.plan.params.fetch.folders]
     for path in own:
@@ -84,7 +85,7 @@ def _link_own(case: Case, home: Path) -> None:
             place.symlink_to(path.absolute())
 
 
-def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
+def _run(home: Path, configuration: str | None) -> subprocess.CompletedProcess[str]:
     """Run the benchmark of the clone by its own sources, with empty caches."""
     empty = home.parent / "home"
     empty.mkdir()
@@ -98,7 +99,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
     cores = str(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-P", "-m", "snakemake", "--cores", cores, "--keep-going"]
     return subprocess.run(
-        [*command, *scales.arguments(scale)],
+        [*command, *scales.arguments(configuration)],
         cwd=home,
         env=child_environment.build(INHERITED, own),
         stdout=subprocess.PIPE,
@@ -116,7 +117,7 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
         if there is None and (ref.kind == "sources" or ref in not_made):
             not_made |= case.downstream(ref)
             if ref.kind == "sources":
-                why = "nobody serves this source file any more, so what is made from it was not made again"
+                why = "no provider serves this source file any more, so that outputs made from it were not made again"
                 yield case.incomplete(ref, why)
         elif there is None and ref.kind != "features":  # which are made where they are asked for
             why = "the clone did not make it"
@@ -128,12 +129,12 @@ def _compare(case: Case, root: Path, done: subprocess.CompletedProcess[str]) -> 
             counts["equal"] += 1
         else:
             counts["other"] += 1
-            yield _other(case, ref, here["made"], there["made"])
+            yield _difference(case, ref, here["made"], there["made"])
     yield Note(", ".join(f"{count} outputs {name}" for name, count in counts.items()))
 
 
-def _other(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
-    """Return the finding about an output that came out otherwise."""
+def _difference(case: Case, ref: Ref, here: dict[str, str], there: dict[str, str]) -> Finding:
+    """Finding about an output that has other bytes in the clone."""
     names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     then = (case.run_file(ref) or {}).get("environment")
     reasons = environments.reasons(then, environment.describe())

@@ -1,9 +1,10 @@
-"""Every digest that went in is the one that its producer recorded, and every receipt agrees with itself.
+"""Every consumed digest is the one that its producer recorded, and every receipt agrees with itself.
 
-Pass rule: the fingerprint of a receipt is the sha256 of its recipe; the recipe is of this output; `consumed` holds
-exactly the inputs that the recipe names upstream, each with the digest and the fingerprint that the input's own receipt
-states. A receipt holds no field beside those that stages write, in which anything could stand. An input that is not
-here leaves the check incomplete. No bytes of outputs are read.
+Pass rule: the fingerprint of a receipt is the sha256 of its recipe, and the recipe is of this output. `consumed` has
+exactly the inputs that the recipe names upstream, each with the digest and the fingerprint of the input's own receipt.
+A receipt has only fields that stages write. A missing input leaves the check incomplete.
+
+Limits: no bytes of outputs are read.
 """
 
 from collections.abc import Iterator
@@ -18,20 +19,20 @@ from shiftbench.provenance.recipe import Artifact
 NUMBER, LEVEL = "A3", 0
 _FIELDS = {"fingerprint", "recipe", "made", "rows", "consumed", "facts"}
 _FACTS = {"records": {"pixels"}, "features": {"pixels"}, "searches": {"effect"}}
-"""What receipts state of an output beside its digests, by its kind."""
+"""Facts that receipts state in addition to digests, by kind of output."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare each receipt with itself and with those of its inputs."""
     links = 0
-    for ref, artifact, receipt in case.of():
-        yield from _itself(case, ref, receipt)
+    for ref, artifact, receipt in case.outputs():
+        yield from _receipt(case, ref, receipt)
         yield from _inputs(case, ref, artifact, receipt)
         links += len(receipt["consumed"])
     yield Note(f"{len(case.complete)} receipts and {links} links between them")
 
 
-def _itself(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
+def _receipt(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding]:
     file = f"{ref.path}.receipt.json"
     own = recipe.fingerprint(receipt["recipe"])
     why = "the receipt was edited: its fingerprint is not the digest of its recipe"
@@ -54,12 +55,12 @@ def _inputs(case: Case, ref: Ref, artifact: Artifact, receipt: dict[str, Any]) -
         yield case.failed(ref, why, file=file, expected="the same paths", found=", ".join(names[:4]))
     for need in artifact.inputs:
         then = receipt["consumed"].get(need.path)
-        theirs = case.receipt(need)
-        if theirs is None or then is None:
+        producer = case.receipt(need)
+        if producer is None or then is None:
             continue  # `chain` tells what is not here
         name = need.path.rpartition("/")[2]
         why = f"it was made from other bytes of {need.path} than the receipt there states"
-        yield from case.expect(ref, why, then, theirs["made"].get(name), file=file)
+        yield from case.expect(ref, why, then, producer["made"].get(name), file=file)
         if need.path in upstream:
-            why = f"it was made from another recipe of {need.path} than the receipt there carries"
-            yield from case.expect(ref, why, upstream[need.path], theirs["fingerprint"], file=file)
+            why = f"it was made from another recipe of {need.path} than the receipt there states"
+            yield from case.expect(ref, why, upstream[need.path], producer["fingerprint"], file=file)

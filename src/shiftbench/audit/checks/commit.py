@@ -1,16 +1,18 @@
-"""The checkout is at a commit, clean in what decides results, and results were made from this history.
+"""The checkout is at a commit, all that decides results is committed, and results come from this history.
 
-Pass rule: params, systems, code of the package (the audit's own, too) and of plugin folders, locks and recorded
-numbers are as HEAD has them, by own hashing of commit, trees, blobs and files: neither the index, filters and hooks,
-nor replaced objects and grafts (refused) are listened to. YAML counts by its values, Python by its syntax (a comment
-is no change), all else by bytes; a source file that a recipe names is in HEAD; next to the package's and the plugins'
-sources lies no module that an import would find first: no compiled extension, and no cached bytecode that is not
-compared with its source; from level 1 on, this Python's bytecode of the sources that recipes name is what they give.
-A link counts as git stores it, and leads to a file of HEAD. The commit in each run file is HEAD or before it. A
-checkout whose lines end in CRLF is one finding, and nothing else is looked at. Plugins that lie outside of the
-repository are in no commit, and fail. Other files that differ are noted, and so are results made from a dirty
-checkout, since recipes carry the digests of the code (see `reruns`). Without git, or with a history that was cut,
-nothing of this can be told.
+Pass rule: params, systems, code of the package (including the audit) and of plugin folders, locks and recorded numbers
+are as in HEAD. The audit hashes commit, trees, blobs and files itself, and does not use the index, filters or hooks.
+Replaced objects and grafts are refused. YAML files are compared by their values, Python files by their syntax without
+comments, other files by their bytes. A source file that a recipe names is in HEAD.
+
+The source folders contain no module that an import would take first: no compiled extension, and no cached bytecode that
+Python does not compare with its source. From level 1 on, the cached bytecode of the audit and of the sources that
+recipes name equals what these compile to. A link counts as git stores it, and leads to a file of HEAD. The commit in
+each run file is HEAD or one of its ancestors. Plugins outside of the repository are in no commit, and fail. If the
+lines of a checkout end in CRLF, this is one finding and the audit stops.
+
+Limits: other files that differ are noted. Results of a checkout with changes are noted, since recipes have the digests
+of the code (see `reruns`). Without git, or with a shallow history, the check is incomplete.
 """
 
 import ast
@@ -44,7 +46,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
     head = git_state.says("rev-parse", "--verify", "HEAD")
     if head is None or not git_state.ask("ls-files", "--error-unmatch", "params.yaml"):
         why = (
-            "params.yaml is in no git commit, so nobody can tell which version this is; audit a clone, "
+            "params.yaml is in no git commit, so that the version is unknown; audit a clone, "
             "or commit it (a downloaded archive has no history)"
         )
         yield case.incomplete("params.yaml", why)
@@ -62,7 +64,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _rewritten(case: Case) -> Iterator[Finding]:
-    """Yield what would make git show another history than the commits name."""
+    """Yield replacements and grafts, which make git show another history than the commits name."""
     for name in git_state.rewritten():
         why = "git is told to read another object than the commit names; `git replace -d` it"
         yield case.failed(name, why, expected="no replacement and no graft")
@@ -72,10 +74,10 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
     files, others = git_state.changed()
     ends = [file.name for file in files if file.same_lines]
     if ends:
-        case.stopped = "lines end otherwise here than in HEAD"
+        case.stopped = "line endings differ from HEAD"
         why = (
             f"{len(ends)} files have CRLF at their lines' ends and HEAD has LF (git's core.autocrlf, or an editor): "
-            "digests are of other bytes. `.gitattributes` with `* text=auto eol=lf`, then clone anew"
+            "all digests differ; commit `.gitattributes` with `* text=auto eol=lf`, then clone again"
         )
         yield case.failed(ends[0], why, expected="the bytes of HEAD", found=some(ends))
     for file in files:
@@ -100,20 +102,20 @@ def _tree(case: Case) -> Iterator[Finding | Note]:
 
 
 def _uncommitted(case: Case) -> Iterator[Finding]:
-    """Yield source files that recipes name, and lists of entries, that HEAD does not have; ignored ones, too."""
+    """Yield source files that recipes name, and lists of variants, that HEAD does not have, including ignored files."""
     home, known = git_state.top(), git_state.tracked()
     named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
     listed = [folder / entries.FILE for family in registry.FAMILIES for folder in registry.folders(family)]
     params = [file.absolute() for file in scales.files(case.plan.scale)]
     for path in (*named, *listed, *params):
-        file = path.parent.resolve() / path.name  # a link is looked at as git stores it
+        file = path.parent.resolve() / path.name  # a link counts as git stores it
         if file.is_relative_to(home) and file not in known and file.is_file():
             why = "it decides results and is in no commit; commit it"
             yield case.failed(file.relative_to(home).as_posix(), why)
 
 
 def _links(case: Case) -> Iterator[Finding]:
-    """Yield links of HEAD that decide results and lead to what HEAD does not have: that can change unseen."""
+    """Yield links of HEAD that decide results and lead outside of HEAD: their target can change unseen."""
     known = git_state.tracked()
     folders = {folder for file in known for folder in file.parents}
     for link in git_state.links():
@@ -121,26 +123,26 @@ def _links(case: Case) -> Iterator[Finding]:
         if _kind(case, link.path) is None or target in known:
             continue
         if target not in folders or not target.is_relative_to(git_state.top()):
-            why = "it decides results and is a link to what is in no commit; commit the file itself"
+            why = "it decides results and is a link to a file in no commit; commit the file itself"
             yield case.failed(link.name, why, expected="a file of HEAD", found=str(target))
 
 
 def _homes(case: Case) -> tuple[Path, ...]:
-    """Return the folders whose code decides results."""
+    """Folders whose code decides results."""
     return (case.package.resolve(), *(folder.resolve() for folder in registry.Folders.extra))
 
 
 def _importable(case: Case) -> Iterator[Finding]:
-    """Yield modules that an import finds and that no source in HEAD is the text of.
+    """Yield modules that an import would take and that have no source in HEAD.
 
-    Of a name, Python takes a compiled extension before the source beside it, and bytecode marked as unchecked whatever
-    the source says.
+    Python prefers a compiled extension to the source next to it, and bytecode that is marked as unchecked to any
+    source.
     """
     home, known = git_state.top(), git_state.tracked()
     for folder in (one for one in _homes(case) if one.is_relative_to(home)):
         for file in sorted(folder.rglob("*")):
             if file.suffix == ".pyc" and _is_unchecked(file):
-                why = "this bytecode says that nobody shall compare it with its source; remove it"
+                why = "this bytecode is marked as unchecked: Python never compares it with its source; remove it"
             elif file.name.endswith(_EXTENSIONS) and file not in known and file.is_file():
                 why = "an import takes this compiled module before any source, and it is in no commit; remove it"
             else:
@@ -151,15 +153,15 @@ def _importable(case: Case) -> Iterator[Finding]:
 
 
 def _bytecode(case: Case) -> Iterator[Finding]:
-    """Yield bytecode that its source does not give, of this Python, for what recipes name and for the audit itself.
+    """Yield bytecode of this Python that differs from its source, for files that recipes name and for the audit.
 
-    Time and size in its head are what Python believes: whoever copies them runs what he likes.
+    Python trusts the time and the size in the head of bytecode, so that copying these makes it run any code.
     """
     named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
     sources = {file.resolve() for file in named if file.suffix == ".py"}
     sources |= {file.resolve() for file in (case.package / "audit").rglob("*.py")}
     for file in bytecode.forged(sources):
-        why = "this bytecode is not what its source gives, and Python would run it; remove it"
+        why = "this bytecode differs from its source, and Python would run it; remove it"
         yield case.failed(_relative(file), why)
 
 
@@ -172,7 +174,7 @@ _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 
 
 def _is_unchecked(file: Path) -> bool:
-    """Tell whether Python would load bytecode without a look at its source (PEP 552), or has no source to look at."""
+    """Whether Python would load bytecode without a look at its source (PEP 552), or has no source to look at."""
     if file.parent.name != "__pycache__":
         return True
     with file.open("rb") as stream:
@@ -181,7 +183,7 @@ def _is_unchecked(file: Path) -> bool:
 
 
 def _kind(case: Case, file: Path) -> str | None:
-    """Return how a file that decides results is compared: `yaml`, `python` or `bytes`; None: it decides none."""
+    """Kind of comparison of a file that decides results: `yaml`, `python` or `bytes`; None: it decides no result."""
     path = file.parent.resolve() / file.name
     if any(path.is_relative_to(home) for home in _homes(case)):
         return _KINDS.get(path.name) or _KINDS.get(path.suffix, "bytes")
@@ -194,8 +196,8 @@ def _kind(case: Case, file: Path) -> str | None:
     return "bytes" if decides else None
 
 
-def _same(file: git_state.Tracked, kind: str) -> bool:
-    """Tell whether a file means what it means in HEAD."""
+def _same(file: git_state.TrackedFile, kind: str) -> bool:
+    """Whether a file has the same meaning as in HEAD."""
     blob, now = file.blob(), file.bytes()
     if blob is None or now is None or kind == "bytes":
         return False
@@ -208,7 +210,7 @@ def _same(file: git_state.Tracked, kind: str) -> bool:
 
 
 def _syntax(source: bytes) -> str:
-    """Return the syntax of Python source without docstrings; comments and formatting are no part of it."""
+    """Syntax of Python source without docstrings; comments and formatting are no part of it."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -218,32 +220,31 @@ def _syntax(source: bytes) -> str:
 
 
 def _outside(case: Case) -> Iterator[Finding | Note]:
-    """Tell of code that this repository does not hold."""
+    """Yield code outside of this repository."""
     top = git_state.top()
     for folder in registry.Folders.extra:
         if not folder.resolve().is_relative_to(top):
-            why = "these plugins lie outside of the repository: they are in no commit, and nobody else has them"
+            why = "these plugins are outside of the repository, so that they are in no commit; move them into it"
             yield case.failed(str(folder), why, expected=f"a folder below {top}")
     if not case.package.resolve().is_relative_to(top):
-        yield Note(
-            f"{case.package} lies outside of this repository; its code is known by the digests in recipes", limits=True
-        )
+        yield Note(f"{case.package} is outside of this repository; recipes have the digests of its code", limits=True)
 
 
 # ------------------------------------------------------------------------------ the results
 
 
 def _commits(case: Case, head: str) -> Iterator[Finding | Note]:
-    """Yield what is wrong with the commits that results were made at, one finding per commit."""
+    """Yield flaws of the commits that results were made at, one finding per commit."""
     runs = {ref: case.run_file(ref) or {} for ref in case.complete}
     counts = Counter(run["commit"] for run in runs.values() if "commit" in run)
     first = {run.get("commit"): f"{ref.path}.run.json" for ref, run in reversed(runs.items())}
     for commit, count in counts.items():
         if commit is None:
-            why = f"{count} outputs were made where there was no git: no commit can be named"
+            why = f"{count} outputs were made without git, so that their commit is unknown"
             yield case.incomplete(first[None], why)
         elif not re.fullmatch(r"[0-9a-f]{40,64}", str(commit)):
-            yield case.failed(first[commit], "that is no commit", expected="a hexadecimal name", found=str(commit))
+            sides = {"expected": "a hexadecimal name", "found": str(commit)}
+            yield case.failed(first[commit], "the run file names no commit", **sides)
         elif commit != head:
             yield from _history(case, commit, count, first[commit])
     unclean = sum(bool(run.get("dirty")) for run in runs.values())
@@ -260,8 +261,8 @@ def _history(case: Case, commit: str, count: int, file: str) -> Iterator[Finding
         return
     if git_state.is_shallow():
         why = f"{count} outputs were made at a commit that this shallow clone does not show; `git fetch --unshallow`"
-        yield case.incomplete(file, why, expected=commit, found="a history that was cut")
+        yield case.incomplete(file, why, expected=commit, found="a shallow history")
         return
     known = "is not before HEAD" if git_state.is_known(commit) else "is not in this repository"
-    why = f"{count} outputs were made at a commit that {known}: their code is not this history's"
+    why = f"{count} outputs were made at a commit that {known}: their code is not in this history; run again"
     yield case.failed(file, why, expected="HEAD or a commit before it", found=commit)

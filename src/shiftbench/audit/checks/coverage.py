@@ -1,12 +1,13 @@
-"""Each set has exactly the samples, classes and artifacts that are planned: none twice, none missing, none besides.
+"""Each output has exactly the planned samples, classes and rows.
 
-Pass rule: the manifest of shards is of the dataset, split, shift and severity of its path, its classes are the
-dataset's in their order, and its count is that of the index and at most the subset that params ask for, with those
-that were skipped; keys are unique; shifted shards have the keys of their clean partner; records, features and scores
-have the keys of the shards that they are about; weights name the classes of what they learnt from. Each table has a
-row for every planned weights, method, position and sample or detection metric, and no row of anything else. Indexes
-and key columns are read, no sample: whether an image is the right one is asked at deeper levels, and whether a
-dataset that is smaller than the subset lost a sample, by `rebuild`.
+Pass rule: the manifest of shards has the dataset, split, shift and severity of its path. Its classes are those of the
+dataset, in their order. Its count is that of the index, and with the skipped samples at most the subset of params. Keys
+are unique. Shifted shards have the keys of their clean partner. Records, features and scores have the keys of their
+shards. Checkpoints name the classes of their training data. Each table has a row for every planned model, method,
+condition and sample or detection metric, and no other row.
+
+Limits: indexes and key columns are read, no samples; deeper levels check these. Only `rebuild` can tell whether a
+dataset that is smaller than the subset lost a sample.
 """
 
 import json
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import planned_rows, shard_folders, weight_files
+from shiftbench.audit.evidence import checkpoint_files, planned_rows, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
@@ -30,17 +31,17 @@ _CURE = "make it again, or pull it"
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare what is there with what is planned."""
+    """Compare the outputs with the plan."""
     seen = dict.fromkeys(("shards", "records", "features", "scores", "checkpoints", "tables"), 0)
-    of = {"shards": _shards, "checkpoints": _weights, "tables": _table}
-    for ref, _, receipt in case.of(*seen):
+    of = {"shards": _shards, "checkpoints": _checkpoint, "tables": _table}
+    for ref, _, receipt in case.outputs(*seen):
         seen[ref.kind] += 1
         try:
             yield from of.get(ref.kind, _samples)(case, ref, receipt["recipe"])
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, DataError) as error:
             why = f"its keys or facts cannot be read ({type(error).__name__}: {error}); {_CURE}"
             yield case.failed(ref, why)
-    yield Note(", ".join(f"{number} {kind}" for kind, number in seen.items()) + " were looked at")
+    yield Note(", ".join(f"{number} {kind}" for kind, number in seen.items()) + " were checked")
     yield from _fewer(case)
 
 
@@ -48,7 +49,7 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
-    about = shard_folders.stated(case, ref)
+    about = shard_folders.raw_manifest(case, ref)
     dataset, split, shift, _ = planned = ShardsName.of(ref)
     for name, value in planned._asdict().items():
         yield from case.expect(ref, f"the manifest is of another {name}", value, about.get(name))
@@ -64,16 +65,16 @@ def _shards(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _classes(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
-    """Compare classes with the dataset's, where its file or its options alone name them, else with its clean shards."""
+    """Compare classes with those that the dataset's file declares, else with those of its clean shards."""
     declared = _declared_classes(case, ref.parts[0])
     clean = case.plan.want(refs.shards(ref.parts[0], ref.parts[1]))
     if declared is None and clean in case.complete:
-        declared = shard_folders.stated(case, clean).get("classes")
+        declared = shard_folders.raw_manifest(case, clean).get("classes")
     yield from _same_classes(case, ref, about.get("classes"), declared, "the dataset's")
 
 
 def _declared_classes(case: Case, dataset: str) -> list[str] | None:
-    """Return the classes that a dataset's file names; None: it is no dataset, or its data name them (`classes`)."""
+    """Classes that a dataset's file declares; None: it is no dataset, or its data give the classes (`classes`)."""
     try:
         module = registry.find("datasets", case.plan.params.use("datasets", dataset))
     except ParamsError:
@@ -82,33 +83,34 @@ def _declared_classes(case: Case, dataset: str) -> list[str] | None:
     return None if names is None else list(names)
 
 
-def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | None, whose: str) -> Iterator[Finding]:
+def _same_classes(case: Case, ref: Ref, stated: object, expected: list[str] | None, owner: str) -> Iterator[Finding]:
     if expected is not None and stated != expected:
-        why = f"the classes, or their order, are not {whose}"
+        why = f"the classes, or their order, are not {owner}"
         yield case.failed(ref, why, expected=_short(expected), found=_short(stated))
 
 
-def _subset(case: Case, ref: Ref, about: dict[str, Any], asked: object) -> Iterator[Finding]:
+def _subset(case: Case, ref: Ref, about: dict[str, Any], limit: object) -> Iterator[Finding]:
     kept = about.get("samples", 0) + len(about.get("skipped", ()))
-    if isinstance(asked, int) and kept > asked:
-        yield case.failed(ref, "more samples than params ask for", expected=str(asked), found=str(kept))
+    if isinstance(limit, int) and kept > limit:
+        why = "there are more samples than params allow; make it again"
+        yield case.failed(ref, why, expected=str(limit), found=str(kept))
 
 
-def _partner(case: Case, ref: Ref, own: pa.Array, clean: Ref) -> Iterator[Finding]:
+def _partner(case: Case, ref: Ref, keys: pa.Array, clean: Ref) -> Iterator[Finding]:
     if clean in case.complete:
-        theirs = shard_folders.keys(case, clean)
-        yield from _same(case, ref, own, theirs, f"its clean partner {clean.name}")
+        clean_keys = shard_folders.keys(case, clean)
+        yield from _same_keys(case, ref, keys, clean_keys, f"its clean partner {clean.name}")
 
 
 def _count(case: Case, ref: Ref, about: dict[str, Any], own: pa.Array) -> Iterator[Finding]:
-    again = shard_folders.repeated(own)
+    again = shard_folders.repeated_value(own)
     if again is not None:
         yield case.failed(ref, "two samples have one key", sample=again, file=_index_of(ref))
     in_tars = sum(tar["samples"] for tar in about["tars"].values())
     if {about["samples"], in_tars} != {len(own)}:
         why = "manifest, tars and index do not count the same samples"
-        found = f"{about['samples']} in the manifest, {in_tars} in tars"
-        yield case.failed(ref, why, expected=f"{len(own)} in the index", found=found)
+        actual = f"{about['samples']} in the manifest, {in_tars} in tars"
+        yield case.failed(ref, why, expected=f"{len(own)} in the index", found=actual)
 
 
 def _index_of(ref: Ref) -> str:
@@ -116,13 +118,13 @@ def _index_of(ref: Ref) -> str:
 
 
 def _fewer(case: Case) -> Iterator[Note]:
-    """Note the datasets that have fewer samples than the subset: whether all of them, only a rebuild can tell."""
-    for ref, _, receipt in case.of("shards"):
-        asked, about = receipt["recipe"].get("subset"), shard_folders.stated(case, ref)
+    """Note the datasets with fewer samples than the subset; only a rebuild can tell whether they are complete."""
+    for ref, _, receipt in case.outputs("shards"):
+        limit, about = receipt["recipe"].get("subset"), shard_folders.raw_manifest(case, ref)
         skipped = len(about.get("skipped", ()))
         kept = about.get("samples", 0) + skipped
-        if isinstance(asked, int) and kept < asked:
-            yield Note(f"{ref.name} has {kept} samples where params ask for up to {asked}")
+        if isinstance(limit, int) and kept < limit:
+            yield Note(f"{ref.name} has {kept} samples, and params allow up to {limit}")
         if skipped:
             yield Note(f"{ref.name}: {skipped} samples could not be read and were skipped, as params allow")
 
@@ -132,20 +134,20 @@ def _fewer(case: Case) -> Iterator[Note]:
 
 def _samples(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     """Compare the rows of an output with the samples that it is about."""
-    name, wanted = _wanted(case, ref, content)
-    if wanted is None:
+    name, expected = _expected_keys(case, ref, content)
+    if expected is None:
         return  # `chain` tells what is not here
     file = case.root / ref.path
     if ref.kind == "features":
         rows = int(np.load(file, mmap_mode="r").shape[0])
         why = f"it has other samples than {name}"
-        yield from case.expect(ref, why, f"{len(wanted)} rows", f"{rows} rows")
+        yield from case.expect(ref, why, f"{len(expected)} rows", f"{rows} rows")
         return
-    yield from _same(case, ref, shard_folders.keys_of(file), wanted, name)
+    yield from _same_keys(case, ref, shard_folders.keys_of(file), expected, name)
 
 
-def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Array | None]:
-    """Return what an output is about, and the keys there; None where that is not here."""
+def _expected_keys(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Array | None]:
+    """Name of the samples that an output is about, and their keys; None if these are not here."""
     if ref.kind == "scores":
         of = refs.records_of(ref)
         return f"the records {of.name}", shard_folders.keys_of(case.root / of.path) if of in case.complete else None
@@ -160,34 +162,34 @@ def _wanted(case: Case, ref: Ref, content: dict[str, Any]) -> tuple[str, pa.Arra
     return f"the shards {data.name}", keys
 
 
-def _same(case: Case, ref: Ref, own: pa.Array, wanted: pa.Array, name: str) -> Iterator[Finding]:
+def _same_keys(case: Case, ref: Ref, keys: pa.Array, expected: pa.Array, name: str) -> Iterator[Finding]:
     """Compare keys, first in order, which is quick, then as sets."""
-    if own.equals(wanted):
+    if keys.equals(expected):
         return
-    again = shard_folders.repeated(own)
+    again = shard_folders.repeated_value(keys)
     if again is not None:
         yield case.failed(ref, "two rows have one key", sample=again)
-    missing, extra = shard_folders.missing(wanted, own), shard_folders.missing(own, wanted)
-    for keys, what in ((missing, "lacks samples of"), (extra, "has samples that are not in")):
-        if len(keys):
+    missing, extra = shard_folders.difference(expected, keys), shard_folders.difference(keys, expected)
+    for differing, what in ((missing, "lacks samples of"), (extra, "has samples that are not in")):
+        if len(differing):
             why = f"it {what} {name}; {_CURE}"
-            expected, found = f"{len(wanted)} samples", f"{len(own)}; {len(keys)} differ"
-            yield case.failed(ref, why, sample=keys[0].as_py(), expected=expected, found=found)
+            sides = {"expected": f"{len(expected)} samples", "found": f"{len(keys)}; {len(differing)} differ"}
+            yield case.failed(ref, why, sample=differing[0].as_py(), **sides)
 
 
-# ------------------------------------------------------------------------------ weights, tables
+# ------------------------------------------------------------------------------ checkpoints, tables
 
 
-def _weights(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
-    """Compare the classes that weights name with those of what they learnt from, order included."""
-    stated = json.loads(weight_files.metadata(case.root / ref.path)["classes"])
+def _checkpoint(case: Case, ref: Ref, _: dict[str, Any]) -> Iterator[Finding]:
+    """Compare the classes in a checkpoint with those of its training data, including their order."""
+    stated = json.loads(checkpoint_files.metadata(case.root / ref.path)["classes"])
     dataset = ref.parts[0]
     inputs = case.plan.artifacts[ref].inputs
-    learnt = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
-    here = next((need for need in learnt if need in case.complete), None)
+    training_sets = (need for need in inputs if need.kind == "shards" and need.parts[0] == dataset)
+    here = next((need for need in training_sets if need in case.complete), None)
     expected = _declared_classes(case, dataset)
     if here is not None:
-        expected = shard_folders.stated(case, here).get("classes")
+        expected = shard_folders.raw_manifest(case, here).get("classes")
     yield from _same_classes(case, ref, stated, expected, f"those of {dataset}")
 
 

@@ -1,10 +1,11 @@
-"""Every file has the sha256 that the evidence states: shards, records, weights, tables, report, sources, pins, cache.
+"""Every file has the sha256 that the evidence states: outputs, source files, pinned files, DVC's cache.
 
-Pass rule: each file that a receipt names, each tar and index that a manifest names, each source file that its manifest
-and its declaration in sources/ name, and each pinned file has the recorded sha256; each object of the DVC cache that
-dvc.lock names has the md5 that is its name, and is the file that the receipt states. A damaged tar is followed to the
-sample. All bytes are read, each once; time stamps, sizes and DVC's state are not believed. Limits: that digests and
-bytes agree does not say that the bytes came from the recipe; levels 2 and 3 ask that. Remotes are not read here.
+Pass rule: these files have the recorded sha256: each file of a receipt, each tar and index of a manifest, each source
+file of its manifest and of its declaration in sources/, and each pinned file. Each object of the DVC cache that
+dvc.lock names has the md5 of its name, and is the file that the receipt states. A finding names the damaged samples of
+a tar. All bytes are read, each once. Time stamps, sizes and DVC's state are not used.
+
+Limits: equal digests do not prove that the recipe gives these bytes; levels 2 and 3 check that. Remotes are not read.
 """
 
 import hashlib
@@ -24,13 +25,13 @@ from shiftbench.data import pins, places, shards, source_files
 from shiftbench.workflow.storage import dvc_store
 
 NUMBER, LEVEL = "A10", 1
-_SAMPLES = 20  # damaged samples of a tar that are told one by one
+_SAMPLES = 20  # damaged samples of a tar that are named one by one
 _UNVERSIONED = ("features", "sources")  # a cache, and what others keep: absent in every clone
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A file, the sha256 that it should have, and who says so."""
+    """A file, the sha256 that is stated for it, and the source of that statement."""
 
     ref: Ref
     file: Path
@@ -42,9 +43,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Read everything, then compare."""
     stated = [*_receipts(case), *_manifests(case), *_source_files(case)]
     objects = _objects(case)
-    wanted = {one.file: ("sha256",) for one in stated}
-    case.digests.read(wanted | dict.fromkeys(objects, ("md5", "sha256")))
-    yield from _compared(case, stated)
+    kinds = {one.file: ("sha256",) for one in stated}
+    case.digests.read(kinds | dict.fromkeys(objects, ("md5", "sha256")))
+    yield from _compare(case, stated)
     yield from _undeclared(case)
     yield from _pinned(case)
     yield from _cache(case, objects)
@@ -56,13 +57,13 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _receipts(case: Case) -> Iterator[Stated]:
-    for ref, _, receipt in case.of():
+    for ref, _, receipt in case.outputs():
         for name, digest in receipt["made"].items():
             yield Stated(ref, case.folder(ref) / name, digest, "its receipt")
 
 
 def _manifests(case: Case) -> Iterator[Stated]:
-    for ref, _, _ in case.of("shards"):
+    for ref, _, _ in case.outputs("shards"):
         folder, manifest = case.folder(ref), shard_folders.manifest(case, ref)
         if manifest is None:
             continue  # its receipt has its digest
@@ -72,10 +73,10 @@ def _manifests(case: Case) -> Iterator[Stated]:
 
 
 def _source_files(case: Case) -> Iterator[Stated]:
-    for ref, _, _ in case.of("sources"):
+    for ref, _, _ in case.outputs("sources"):
         folder = case.folder(ref)
         # A damaged manifest states no files: its receipt has its digest.
-        files = shard_folders.stated(case, ref).get("files") or {}
+        files = shard_folders.raw_manifest(case, ref).get("files") or {}
         for name, facts in files.items():
             yield Stated(ref, folder / name, facts["sha256"], "the manifest")
 
@@ -83,40 +84,40 @@ def _source_files(case: Case) -> Iterator[Stated]:
 # ------------------------------------------------------------------ comparison
 
 
-def _compared(case: Case, stated: list[Stated]) -> Iterator[Finding]:
-    told: set[tuple[Path, str]] = set()
+def _compare(case: Case, stated: list[Stated]) -> Iterator[Finding]:
+    reported: set[tuple[Path, str]] = set()
     for one in stated:
-        found = case.digests.of(one.file)
-        if found == one.sha256 or (one.file, one.sha256) in told:
+        actual = case.digests.of(one.file)
+        if actual == one.sha256 or (one.file, one.sha256) in reported:
             continue
-        told.add((one.file, one.sha256))
-        if found is None:
-            why = f"{one.by} names it, and it is not here; `shiftbench pull` or `shiftbench repair` brings it"
+        reported.add((one.file, one.sha256))
+        if actual is None:
+            why = f"{one.by} names it, and it is missing; `shiftbench pull` or `shiftbench repair` restores it"
             file = _name(case, one.file)
             yield case.incomplete(one.ref, why, file=file, expected=one.sha256)
         else:
-            yield from _other_bytes(case, one, found)
+            yield from _other_bytes(case, one, actual)
 
 
-def _other_bytes(case: Case, one: Stated, found: str) -> Iterator[Finding]:
+def _other_bytes(case: Case, one: Stated, actual: str) -> Iterator[Finding]:
     file = _name(case, one.file)
     keys = _damaged(one.ref, one.file, case) if one.file.suffix == ".tar" else []
     case.mismatches.append((one.ref, file, tuple(keys) or None))
-    why = f"its bytes are not those that {one.by} states; `shiftbench repair {file}` makes them again"
-    digests = {"expected": one.sha256, "found": found}
+    why = f"its bytes differ from {one.by}; `shiftbench repair {file}` makes them again"
+    digests = {"expected": one.sha256, "found": actual}
     if not keys:
-        told = explain(case, one.ref, file)
-        yield case.failed(one.ref, why, file=file, explanation=told, **digests)
+        explanation = explain(case, one.ref, file)
+        yield case.failed(one.ref, why, file=file, explanation=explanation, **digests)
     for key in keys[:_SAMPLES]:
-        told = explain(case, one.ref, file, key)
-        yield case.failed(one.ref, why, file=file, sample=key, explanation=told, **digests)
+        explanation = explain(case, one.ref, file, key)
+        yield case.failed(one.ref, why, file=file, sample=key, explanation=explanation, **digests)
     if len(keys) > _SAMPLES:
         more = f"{len(keys) - _SAMPLES} more of its samples are damaged"
         yield case.failed(one.ref, more, file=file, **digests)
 
 
 def _damaged(ref: Ref, tar: Path, case: Case) -> list[str]:
-    """Return the keys of samples whose bytes are not those of the index."""
+    """Keys of samples whose bytes are not those of the index."""
     entries = shard_folders.entries(case, ref) or []  # a damaged index is a finding of its own
     return [
         entry.key
@@ -134,10 +135,10 @@ def _name(case: Case, file: Path) -> str:
 
 def _undeclared(case: Case) -> Iterator[Finding]:
     """Compare source files with what sources/NAME.yaml declares, whatever their manifest says."""
-    for ref, _, _ in case.of("sources"):
+    for ref, _, _ in case.outputs("sources"):
         source, folder = source_files.load_source(ref.name), case.folder(ref)
         names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))]
-        found = {
+        digests = {
             name: digest
             for name in names
             if source.wants(name)
@@ -145,18 +146,19 @@ def _undeclared(case: Case) -> Iterator[Finding]:
             and (digest := case.digests.of(folder / name))
         }
         for name, declared in source.files.items():
-            if found.get(name, declared.sha256) != declared.sha256:
+            if digests.get(name, declared.sha256) != declared.sha256:
                 why = f"it is not the source file that sources/{ref.name}.yaml declares; fetch it again"
                 file = _name(case, folder / name)
-                yield case.failed(ref, why, file=file, expected=declared.sha256, found=found[name])
-        if source.tree and source_files.tree_digest(found.items()) != source.tree.sha256:
-            why = f"the {len(found)} source files are not those that sources/{ref.name}.yaml declares; fetch them again"
-            digest = source_files.tree_digest(found.items())
+                yield case.failed(ref, why, file=file, expected=declared.sha256, found=digests[name])
+        if source.tree and source_files.tree_digest(digests.items()) != source.tree.sha256:
+            whole = f"the {len(digests)} source files"
+            why = f"{whole} are not those that sources/{ref.name}.yaml declares; fetch them again"
+            digest = source_files.tree_digest(digests.items())
             yield case.failed(ref, why, expected=source.tree.sha256, found=digest)
 
 
 def _pinned(case: Case) -> Iterator[Finding | Note]:
-    """Compare a user's own files with sources.lock; unlike a run, believe no time stamp."""
+    """Compare the user's own files with sources.lock; unlike a run, without trusting time stamps."""
     lock: dict[str, Any] = json.loads(pins.LOCK.read_bytes()) if pins.LOCK.is_file() else {}
     pinned = {
         place: ref
@@ -171,45 +173,45 @@ def _pinned(case: Case) -> Iterator[Finding | Note]:
 
 
 def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator[Finding]:
-    found = case.digests.of(file)
-    if found is None:
-        why = f"{pins.LOCK} names it, and it is not here; bring it back"
+    actual = case.digests.of(file)
+    if actual is None:
+        why = f"{pins.LOCK} names it, and it is missing; restore it"
         yield case.incomplete(ref, why, file=name, expected=expected)
-    elif found != expected:
-        why = f"it is not the file that {pins.LOCK} states; bring that back, or pin this one and run again"
-        yield case.failed(ref, why, file=name, expected=expected, found=found)
+    elif actual != expected:
+        why = f"it is not the file that {pins.LOCK} states; restore that file, or pin this one and run again"
+        yield case.failed(ref, why, file=name, expected=expected, found=actual)
 
 
 # ------------------------------------------------------------------ the DVC cache
 
 
 def _objects(case: Case) -> dict[Path, str | None]:
-    """Return the objects that dvc.lock names and that are in the cache here: the path of each one's file, if any."""
+    """Objects of dvc.lock that are in the cache here, each with the path of its file, if it has one."""
     try:
         home = dvc_store.home_of(case.root)
         outputs, cache = dvc_store.outputs(home), dvc_store.cache_of(home)
     except DataError:
         return {}
-    found: dict[Path, str | None] = {}
+    files: dict[Path, str | None] = {}
     for output in outputs:
-        kept = cache / dvc_store.place(output.oid)
-        listing = kept.read_bytes() if output.is_folder and kept.is_file() else None
+        object_file = cache / dvc_store.place(output.oid)
+        listing = object_file.read_bytes() if output.is_folder and object_file.is_file() else None
         if output.is_folder and listing is None:
             continue
-        files = _listed(output, listing)
-        found |= {cache / dvc_store.place(oid): path for path, oid in files.items()}
+        members = _members(output, listing)
+        files |= {cache / dvc_store.place(oid): path for path, oid in members.items()}
         if output.is_folder:
-            found[kept] = None
+            files[object_file] = None
     root = case.root.resolve()
-    return {file: _below(root, home / path) if path else None for file, path in found.items() if file.is_file()}
+    return {file: _below(root, home / path) if path else None for file, path in files.items() if file.is_file()}
 
 
 def _below(root: Path, file: Path) -> str | None:
-    """Return a path relative to the output root; None: another root's, such as the default benchmark's."""
+    """Path relative to the output root; None: it belongs to another root, such as the default benchmark's."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
-def _listed(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
+def _members(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
     try:
         return output.files(listing)
     except (ValueError, KeyError, TypeError):
@@ -219,7 +221,7 @@ def _listed(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
 def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | Note]:
     stated = {
         f"{Path(ref.path).parent.as_posix()}/{name}": (ref, digest)
-        for ref, _, receipt in case.of()
+        for ref, _, receipt in case.outputs()
         for name, digest in receipt["made"].items()
     }
     for file, path in objects.items():
@@ -228,28 +230,28 @@ def _cache(case: Case, objects: dict[Path, str | None]) -> Iterator[Finding | No
         ref, digest = stated.get(path or "", (None, None))
         if md5 != name:
             why = f"the object of {path or 'a listing'} in the DVC cache is damaged; remove it and `shiftbench pull`"
-            told = {"file": str(file), "expected": name, "found": str(md5)}
-            yield case.failed(ref or str(file), why, **told)
+            details = {"file": str(file), "expected": name, "found": str(md5)}
+            yield case.failed(ref or str(file), why, **details)
         elif digest and ref and case.digests.of(file) != digest:
             why = "dvc.lock records other bytes than its receipt states; `make record` records these"
-            found = str(case.digests.of(file))
-            yield case.failed(ref, why, file=str(path), expected=digest, found=found)
+            actual = str(case.digests.of(file))
+            yield case.failed(ref, why, file=str(path), expected=digest, found=actual)
     if objects:
         yield Note(f"{len(objects)} objects of the DVC cache")
     else:
-        yield Note("the DVC cache was not looked at: nothing that dvc.lock names is in one here")
+        yield Note("the DVC cache was not checked: it has no object that dvc.lock names")
 
 
 # ------------------------------------------------------------------ what is not here
 
 
 def _absent(case: Case) -> Iterator[Finding]:
-    """Tell once per kind of what is planned and was not read."""
+    """Yield one finding per kind of planned outputs that are not here."""
     missing: dict[tuple[str, bool], list[Ref]] = {}
     for ref in case.plan.artifacts:
         if case.state(ref) == "absent" and ref.kind not in _UNVERSIONED:
             missing.setdefault((ref.kind, ref.local), []).append(ref)
     for (kind, local), refs in missing.items():
-        cure = "a licence forbids to pass them on" if local else "`shiftbench pull` brings them"
-        why = f"{len(refs)} {kind} that are planned are not here, so their bytes were not read; {cure}"
+        cure = "a licence forbids sharing" if local else "`shiftbench pull` fetches them"
+        why = f"{len(refs)} {kind} that are planned are not here, so that their bytes were not read; {cure}"
         yield case.incomplete(refs[0], why)

@@ -1,26 +1,26 @@
-"""Each result tells in which environment it was made, and its libraries are those of the lock.
+"""Each result states its environment, and its libraries have the versions of the lock.
 
-Pass rule: each run file holds the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages,
-the lock's digest), commit, dirty files, when it was finished, seconds and determinism; those of records and features
-also device, batch size and sensitivity; whatever ran on a GPU, also the GPU, its driver, CUDA and cuDNN. The kernels
-that torch and BLAS have chosen are ones that the stated CPU features can run. Every package that the lock names had the
-locked version. torch and torchvision are ranges in pyproject.toml and are not compared. Another lock with the same
-versions, and results of several environments, are noted: `rebuild` and `reevaluation` tell whether that changes bytes.
+Pass rule: each run file has the environment (Python, system, CPU and its features, cores, BLAS, codecs, packages, the
+lock's digest), the commit, changed files, the time of its end, seconds and determinism. Run files of records and
+features also have device, batch size and sensitivity. Run files of a GPU also have the GPU, its driver, CUDA and cuDNN.
+The stated CPU features can run the kernels that torch and BLAS chose. Every package of the lock had the locked version.
+
+Limits: torch and torchvision are ranges in pyproject.toml and are not compared. Two facts are notes: another lock with
+the same versions, and results of several environments. `rebuild` and `reevaluation` tell whether these change bytes.
 """
 
 import datetime
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import environment
+from shiftbench.release import bill_of_materials
 
 NUMBER, LEVEL = "A6", 0
 _RUN = ("environment", "commit", "dirty", "finished", "seconds", "determinism")
@@ -39,8 +39,8 @@ Run = dict[str, Any]
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Look at each run file: is it complete, and are its packages those of the lock?"""
-    locked = versions(environment.LOCK)
+    """Check that each run file is complete and that its packages are those of the lock."""
+    locked = dict(bill_of_materials.pins(environment.LOCK).keys())
     runs = {ref: run for ref in case.complete if (run := case.run_file(ref))}  # `chain` tells of others
     wrong = [one for ref, run in runs.items() for one in (*_complete(ref, run), *_versions(ref, run, locked))]
     yield from case.grouped(wrong)
@@ -50,50 +50,38 @@ def check(case: Case) -> Iterator[Finding | Note]:
     yield from _startup(runs.values())
 
 
-def versions(lock: Path) -> dict[str, str]:
-    """Return the locked version of each package by its normalised name; empty without a lock."""
-    if not lock.is_file():
-        return {}
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(), re.MULTILINE)
-    return {_normal(name): version for name, version in pins}
+def _environment_of(run: Run) -> Run:
+    """Environment of a run file; empty where there is none."""
+    stated = run.get("environment")
+    return stated if isinstance(stated, dict) else {}
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _around(run: Run) -> Run:
-    """Return the environment of a run file; empty where there is none."""
-    found = run.get("environment")
-    return found if isinstance(found, dict) else {}
-
-
-def _complete(ref: Ref, run: Run) -> Iterator[Wrong]:
+def _complete(ref: Ref, run: Run) -> Iterator[Flaw]:
     missing = [key for key in _RUN if key not in run]
-    missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _around(run)]
+    missing += [f"environment.{key}" for key in _ENVIRONMENT if key not in _environment_of(run)]
     if ref.kind in ("records", "features"):
         missing += [key for key in _OF_RECORDS if key not in run]
     if str(run.get("device", "")).startswith("cuda"):
-        missing += [f"environment.{key}" for key in _GPU if key not in _around(run)]
+        missing += [f"environment.{key}" for key in _GPU if key not in _environment_of(run)]
     file = f"{ref.path}.run.json"
     if missing:
-        why = f"the run file does not tell {', '.join(missing[:_SHOWN])}; run again, or restore it"
+        why = f"the run file does not state {', '.join(missing[:_SHOWN])}; run again, or restore it"
         yield ref, why, {"file": file, "found": f"{len(missing)} facts are missing"}
     elif not _is_date(run["finished"]):
-        why = "the run file does not tell when it was finished"
+        why = "the run file does not state when the output was finished; run again, or restore it"
         yield ref, why, {"file": file, "expected": "an ISO date", "found": str(run["finished"])}
-    for kernels, lacking in _impossible(_around(run)):
-        why = "the run file contradicts itself: its kernels need CPU features that it does not name"
+    for kernels, lacking in _impossible(_environment_of(run)):
+        why = "the run file contradicts itself: its kernels need CPU features that it does not name; restore it"
         yield ref, why, {"file": file, "expected": lacking, "found": kernels}
 
 
-def _impossible(around: Run) -> Iterator[tuple[str, str]]:
+def _impossible(stated: Run) -> Iterator[tuple[str, str]]:
     """Yield kernels that the stated CPU features cannot run, with the features that are missing."""
-    named = around.get("cpu_features")
-    if "NPY_DISABLE_CPU_FEATURES" in (around.get("variables") or {}):
+    named = stated.get("cpu_features")
+    if "NPY_DISABLE_CPU_FEATURES" in (stated.get("variables") or {}):
         return  # NumPy was told to name fewer
     features = set(named) if isinstance(named, list) else set()
-    chosen = f"{around.get('torch_cpu')}, {around.get('blas_core')}".split(", ")
+    chosen = f"{stated.get('torch_cpu')}, {stated.get('blas_core')}".split(", ")
     for kernels, needed in _NEEDS.items():
         lacking = [name for name in needed if name not in features]
         if kernels in chosen and lacking:
@@ -107,52 +95,49 @@ def _is_date(text: object) -> bool:
         return False
 
 
-def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Wrong]:
-    for name, version in (_around(run).get("packages") or {}).items():
-        wanted = locked.get(_normal(name))
-        if wanted not in (None, version):
-            why = f"a library differs from the lock: {name} {version} made it, the lock says {wanted}"
-            told = {"expected": f"{name} {wanted}", "found": f"{name} {version}"}
-            yield ref, why, {"file": f"{ref.path}.run.json", **told}
+def _versions(ref: Ref, run: Run, locked: dict[str, str]) -> Iterator[Flaw]:
+    for name, version in (_environment_of(run).get("packages") or {}).items():
+        locked_version = locked.get(bill_of_materials.normal_name(name))
+        if locked_version not in (None, version):
+            why = f"a library differs from the lock: {name} {version} made it, the lock says {locked_version}"
+            details = {"expected": f"{name} {locked_version}", "found": f"{name} {version}"}
+            yield ref, why, {"file": f"{ref.path}.run.json", **details}
 
 
 def _locks(runs: Collection[Run]) -> Iterator[Note]:
     if not environment.LOCK.is_file():
-        yield Note(f"there is no {environment.LOCK} here, so versions were compared with nothing")
+        yield Note(f"there is no {environment.LOCK} here, so versions were not compared")
         return
     here = hashlib.sha256(environment.LOCK.read_bytes()).hexdigest()
-    others = sum(_around(run).get("lock") not in (None, here) for run in runs)
+    others = sum(_environment_of(run).get("lock") not in (None, here) for run in runs)
     if others:
         yield Note(f"{others} outputs were made under another lock than the one here")
 
 
 def _startup(runs: Collection[Run]) -> Iterator[Note]:
-    """Note what Python loaded before the program, where run files state it; where not, that it is unknown."""
-    stated = [around["startup"] for run in runs if "startup" in (around := _around(run))]
-    unknown = len(runs) - len(stated)
+    """Note what Python loaded before the program, or that a run file does not state it."""
+    startups = [facts["startup"] for run in runs if "startup" in (facts := _environment_of(run))]
+    unknown = len(runs) - len(startups)
     if unknown:
         yield Note(
-            f"of {unknown} outputs nobody knows whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set", limits=True
+            f"of {unknown} outputs it is unknown whether PYTHONPATH, LD_PRELOAD or a sitecustomize was set", limits=True
         )
-    names = Counter(name for one in stated if isinstance(one, dict) for name in one if name != "pth")
+    names = Counter(name for one in startups if isinstance(one, dict) for name in one if name != "pth")
     if names:
-        told = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
-        yield Note(
-            f"made where more than the installed packages was on Python's path or preloaded: {told}", limits=True
-        )
+        summary = ", ".join(f"{name} ({count} outputs)" for name, count in sorted(names.items()))
+        yield Note(f"made with more than the installed packages on Python's path or preloaded: {summary}", limits=True)
 
 
 def _points(runs: Collection[Run]) -> Iterator[Note]:
-    """Note where results were made, if not all in one environment; cores of one machine may be shared out."""
+    """Note the environments of results, if there are several; the number of cores may differ."""
     kept = [key for key in _ENVIRONMENT if key not in ("cores", "lock")]
-    places = Counter(json.dumps([_around(run).get(key) for key in kept], sort_keys=True) for run in runs)
+    places = Counter(json.dumps([_environment_of(run).get(key) for key in kept], sort_keys=True) for run in runs)
     values = [json.loads(text) for text in places]
-    differ = [
-        key for key, found in zip(kept, zip(*values, strict=True), strict=False) if found.count(found[0]) < len(found)
-    ]
+    columns = zip(kept, zip(*values, strict=True), strict=False)
+    differ = [key for key, column in columns if column.count(column[0]) < len(column)]
     if len(places) > 1:
         counts = ", ".join(str(number) for number in places.values())
         yield Note(f"{len(places)} environments made {counts} outputs; they differ in {', '.join(differ)}")
-    gpus = sorted({str(_around(run)["gpu"]) for run in runs if "gpu" in _around(run)})
+    gpus = sorted({str(_environment_of(run)["gpu"]) for run in runs if "gpu" in _environment_of(run)})
     if gpus:
         yield Note(f"computed on {', '.join(gpus)}")

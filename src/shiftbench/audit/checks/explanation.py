@@ -1,9 +1,11 @@
-"""Bytes that are not the recorded ones are explained: which member and sample, which pixels, what differs in machines.
+"""Each difference of bytes is explained: which member, sample and pixels, and what differs in the environment.
 
-Pass rule: each mismatch that another check found could be looked into: the file and, in shards, the sample are there
-and can be taken apart. It says which member differs, how many pixels and by how much (against a sample that was made
-again at level 2; before, whether what lies there decodes to the recorded pixels), and which library, codec or CPU
-feature is another than in the run file. It cannot say who changed a byte. Role model: diffoscope.
+Pass rule: for each mismatch of another check, the file and in shards the sample are here and can be read. The note
+says which member differs, how many pixels differ and by how much, against the sample that level 2 made again. Without
+such a sample, it says whether the bytes decode to the recorded pixels. It also names the libraries, codecs and CPU
+features that differ from the run file. Role model: diffoscope.
+
+Limits: it cannot say who changed a byte.
 """
 
 from collections.abc import Iterator
@@ -19,11 +21,11 @@ def check(case: Case) -> Iterator[Finding | Note]:
     """Explain each mismatch that other checks found."""
     for ref, file, keys in case.mismatches:
         for key in keys or (None,):
-            told = explain(case, ref, file, key)
-            if "unexplained" in told:
-                yield case.failed(ref, told["unexplained"], file=file, sample=key)
+            explanation = explain(case, ref, file, key)
+            if "unexplained" in explanation:
+                yield case.failed(ref, explanation["unexplained"], file=file, sample=key)
             else:
                 place = f"{file}: sample {key!r}" if key else file
-                yield Note(f"{place}: " + "; ".join(f"{name} {told[name]}" for name in told))
+                yield Note(f"{place}: " + "; ".join(f"{name} {explanation[name]}" for name in explanation))
     if not case.mismatches:
         yield Note("no check found other bytes than the recorded ones, so there is nothing to explain")

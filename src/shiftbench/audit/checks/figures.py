@@ -1,12 +1,14 @@
-"""Every printed figure is what the tables give: the page and the files beside it are made again and compared.
+"""Every printed figure follows from the tables: the report is made again and compared.
 
-Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and what is in metrics/ again from
-the tables, with the recipe of the receipt, and each has the same bytes. Where one has not, each figure that differs
-is named: the place of the value in JSON and CSV, the words before the number on the page, and what else of the page
-differs. Tables hold all digits, so that nothing is ranked by what was rounded. Where the checkout holds published/,
-docs/leaderboard.html and the systems' pages are what it gives, each published verdict is what the published replicates
-give, and intervals of README.md and docs/results.md that no published row has are named. Limits: other pages, numbers
-without an interval and exchanged ones are not compared; that tables follow from rows is asked by `aggregates`.
+Pass rule: the stage makes index.html, leaderboard.csv, curves.csv, metrics.json and metrics/ again from the tables,
+with the recipe of the receipt. Each file has the same bytes. A finding names each figure that differs: by its place in
+JSON and CSV, by the words before it on a page. Tables have all digits, so that no ranking depends on rounding. If the
+checkout has published/, three more things are compared. docs/leaderboard.html and the pages of systems follow from it.
+Each published verdict follows from the published replicates. Intervals of README.md and docs/results.md that no
+published row has are noted.
+
+Limits: other pages, numbers without an interval and exchanged numbers are not compared; `aggregates` checks that tables
+follow from rows.
 """
 
 import csv
@@ -22,13 +24,13 @@ from pyarrow import ArrowException
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import judged_again, printed_intervals
 from shiftbench.audit.finding import Finding, Note, Verdict, some
-from shiftbench.audit.recompute import stages
+from shiftbench.audit.recompute import rerun
 from shiftbench.base.errors import ShiftbenchError
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.stages import report
 
 NUMBER, LEVEL = "A15", 1
-_FIGURES = 50  # of one file that are told one by one
+_FIGURES = 50  # of one file that are named one by one
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
 _TAGS = re.compile(r"<[^>]*>|\s+")
 _MACHINERY = re.compile(r"<script>.*?</script>|<style>.*?</style>|<meta http-equiv[^>]*>", re.DOTALL)
@@ -41,38 +43,39 @@ Figure = tuple[str, str, str]
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Make each report again."""
-    outputs = [one for one in case.of("report") if one[0].name == "index"]  # others show samples
+    outputs = [one for one in case.outputs("report") if one[0].name == "index"]  # others show samples
     for ref, _, receipt in outputs:
-        missing = [need for need in stages.missing(case, ref) if not need.local]
+        missing = [need for need in rerun.missing_inputs(case, ref) if not need.local]
         if missing:
-            why = f"the report was not made again: {len(missing)} of its inputs are not here"
+            lack = f"{len(missing)} of its inputs are missing"
+            why = f"the report was not made again: {lack}; `shiftbench pull` fetches them"
             yield case.incomplete(ref, why, found=f"no {missing[0].path}")
             continue
-        run = stages.Again(case, ref)
+        run = rerun.Rerun(case, ref)
         report.run(run, [run.artifact])
-        findings, other = run.compared(case, receipt["made"])
+        findings, other = run.compare(case, receipt["made"])
         yield from findings
         for here, made in other:
             yield from _differing(case, run.artifact, here, made)
         yield Note(f"{len(run.made)} files made again from {len(run.artifact.inputs)} tables, proofs and previews")
     if not outputs:
         yield Note("no report is here, so there is nothing to make again")
-    if case.pages and Path("published").is_dir() and not case.unlike:
+    if case.pages and Path("published").is_dir() and not case.differing_modules:
         yield from _documents(case.pages(Path()))
         yield from _written_by_hand()
         yield from _verdicts()
 
 
 def _documents(pages: Mapping[str, str]) -> Iterator[Finding | Note]:
-    """Compare the pages of this repository that follow from published tables with what these give."""
+    """Compare the generated pages of this repository with those that the published tables give."""
     here = {name: Path(name).read_text() for name in pages if Path(name).is_file()}
     for name in [name for name in here if here[name] != pages[name]]:
         lines = (text.splitlines() for text in (pages[name], here[name]))
-        made, found = next(
+        expected, actual = next(
             (pair for pair in itertools.zip_longest(*lines, fillvalue="") if pair[0] != pair[1]), ("", "")
         )
         why = "this page is not what the published tables give; `shiftbench docs` writes it again"
-        yield Finding("failed", name, why, expected=made.strip()[:_LINE], found=found.strip()[:_LINE])
+        yield Finding("failed", name, why, expected=expected.strip()[:_LINE], found=actual.strip()[:_LINE])
     yield Note(f"{len(here)} pages of the repository written again from the published tables")
 
 
@@ -80,50 +83,50 @@ def _written_by_hand() -> Iterator[Note]:
     """Compare the intervals that people wrote into pages with those of the published tables."""
     rows = printed_intervals.published(Path("published"))
     for name in filter(Path.is_file, (_README, _RESULTS)):
-        found = list(printed_intervals.without_row(name.read_text(), rows))
-        lacking = [interval for interval, lacks in found if lacks]
-        told = f"{len(found) - len(lacking)} of {len(found)} intervals of {name} are those of published rows"
+        intervals = list(printed_intervals.without_row(name.read_text(), rows))
+        lacking = [interval for interval, lacks in intervals if lacks]
+        summary = f"{len(intervals) - len(lacking)} of {len(intervals)} intervals of {name} are those of published rows"
         other = f"; no row has {some(lacking, 5)}" if lacking else ""
-        yield Note(told + other, limits=bool(lacking))
+        yield Note(summary + other, limits=bool(lacking))
 
 
 def _verdicts() -> Iterator[Finding | Note]:
     """Judge the published claims again, from the published replicates."""
     try:
-        found = list(judged_again.verdicts(Path()))
+        verdicts = list(judged_again.verdicts(Path()))
     except (ShiftbenchError, OSError, ValueError, KeyError, TypeError, ArrowException) as error:
         yield Finding("failed", "published", f"its claims cannot be judged again: {error}")
         return
     why = "the published verdict is not what the published replicates give"
-    for one in found:
-        if one.stated != one.given:
-            sides = {"expected": _spelled(one.given), "found": _spelled(one.stated)}
+    for one in verdicts:
+        if one.stated != one.judged:
+            sides = {"expected": _judgement_text(one.judged), "found": _judgement_text(one.stated)}
             yield Finding("failed", one.file.as_posix(), why, sample=one.claim, **sides)  # type: ignore[arg-type]
-    yield Note(f"{len(found)} published verdicts judged again from their replicates")
+    yield Note(f"{len(verdicts)} published verdicts judged again from their replicates")
 
 
-def _spelled(judgement: tuple[object, ...]) -> str:
+def _judgement_text(judgement: tuple[object, ...]) -> str:
     return ", ".join(map(str, judgement)) if judgement else "no such claim"
 
 
 def _differing(case: Case, artifact: Artifact, here: Path, made: Path) -> Iterator[Finding]:
-    why = "a printed figure is not what the tables give" + stages.by_other_code(artifact)
+    why = "a printed figure is not what the tables give" + rerun.code_change_note(artifact)
     place = here.relative_to(case.root).as_posix()
     try:
-        told = list(figures(here, made))
+        differences = list(figures(here, made))
     except (ValueError, KeyError, csv.Error) as error:
         yield case.failed(place, f"it cannot be read: {error}")
         return
-    for where, expected, found in told[:_FIGURES]:
-        yield Finding("failed", place, f"{why}: {where}", expected=expected, found=found)
-    if len(told) > _FIGURES:
-        yield Finding("failed", place, f"{len(told) - _FIGURES} more figures are not what the tables give")
-    if not told:
-        verdict: Verdict = "incomplete" if case.unlike else "failed"
+    for where, expected, actual in differences[:_FIGURES]:
+        yield Finding("failed", place, f"{why}: {where}", expected=expected, found=actual)
+    if len(differences) > _FIGURES:
+        yield Finding("failed", place, f"{len(differences) - _FIGURES} more figures are not what the tables give")
+    if not differences:
+        verdict: Verdict = "incomplete" if case.differing_modules else "failed"
         why = "its figures are those of the tables, but they are written in other bytes"
-        cure = "the version of the checkout writes pages" if case.unlike else "`make run` writes it"
-        found = f"byte {_first(here, made)} differs first"
-        yield Finding(verdict, place, f"{why}; {cure} again", found=found)
+        cure = "the version of the checkout writes pages" if case.differing_modules else "`make run` writes it"
+        actual = f"byte {_first(here, made)} differs first"
+        yield Finding(verdict, place, f"{why}; {cure} again", found=actual)
 
 
 def _first(here: Path, made: Path) -> int:
@@ -136,8 +139,8 @@ def figures(here: Path, made: Path) -> Iterator[Figure]:
     """Yield each figure in which two files differ.
 
     Args:
-        here: as it was printed.
-        made: as it was made again, of the same name.
+        here: the printed file.
+        made: the file that was made again, with the same name.
 
     Raises:
         ValueError: `here` is no JSON.
@@ -150,12 +153,12 @@ def figures(here: Path, made: Path) -> Iterator[Figure]:
         yield from _text(here.read_text(errors="replace"), made.read_text())
 
 
-def _values(found: Any, expected: Any, place: str) -> Iterator[Figure]:
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for key in sorted(found.keys() | expected.keys()):
-            yield from _values(found.get(key), expected.get(key), f"{place}/{key}".lstrip("/"))
-    elif found != expected or type(found) is not type(expected):
-        yield place, repr(expected), repr(found)
+def _values(actual: Any, expected: Any, place: str) -> Iterator[Figure]:
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        for key in sorted(actual.keys() | expected.keys()):
+            yield from _values(actual.get(key), expected.get(key), f"{place}/{key}".lstrip("/"))
+    elif actual != expected or type(actual) is not type(expected):
+        yield place, repr(expected), repr(actual)
 
 
 def _fields(here: Path, made: Path) -> Iterator[Figure]:
@@ -163,43 +166,43 @@ def _fields(here: Path, made: Path) -> Iterator[Figure]:
         rows: Iterator[tuple[dict[str, str], dict[str, str]]] = itertools.zip_longest(
             csv.DictReader(one), csv.DictReader(two), fillvalue={}
         )
-        for line, (found, expected) in enumerate(rows, start=2):
-            for name in dict.fromkeys((*expected, *found)):
-                if found.get(name) != expected.get(name):
-                    who = " ".join(filter(None, list((expected or found).values())[:4]))
-                    place = f"line {line} ({who}), {name}"
-                    yield place, str(expected.get(name)), str(found.get(name))
+        for line, (actual, expected) in enumerate(rows, start=2):
+            for name in dict.fromkeys((*expected, *actual)):
+                if actual.get(name) != expected.get(name):
+                    row_name = " ".join(filter(None, list((expected or actual).values())[:4]))
+                    place = f"line {line} ({row_name}), {name}"
+                    yield place, str(expected.get(name)), str(actual.get(name))
 
 
-def _text(found: str, expected: str) -> Iterator[Figure]:
-    """Yield numbers that differ, each with the words before it; else the first text that differs."""
-    found, expected = _MACHINERY.sub("", found), _MACHINERY.sub("", expected)
-    if found == expected:
+def _text(page: str, remade: str) -> Iterator[Figure]:
+    """Yield numbers that differ, each with the words before it; if the texts differ, the first difference."""
+    page, remade = _MACHINERY.sub("", page), _MACHINERY.sub("", remade)
+    if page == remade:
         yield "its scripts, its styles or what it may load", "those of this version", "others"
         return
-    ours, theirs = _NUMBER.split(found), _NUMBER.split(expected)
-    if ours != theirs:
+    parts, expected_parts = _NUMBER.split(page), _NUMBER.split(remade)
+    if parts != expected_parts:
         at = next(
-            (i for i, (one, two) in enumerate(zip(ours, theirs, strict=False)) if one != two),
-            min(len(ours), len(theirs)) - 1,
+            (i for i, (one, two) in enumerate(zip(parts, expected_parts, strict=False)) if one != two),
+            min(len(parts), len(expected_parts)) - 1,
         )
-        one, two = _apart(ours[at], theirs[at])
-        yield f"text after {_before(theirs, at)!r}", two, one
+        one, two = _first_difference(parts[at], expected_parts[at])
+        yield f"text after {_words_before(expected_parts, at)!r}", two, one
         return
-    numbers = zip(_NUMBER.findall(found), _NUMBER.findall(expected), strict=True)
+    numbers = zip(_NUMBER.findall(page), _NUMBER.findall(remade), strict=True)
     for at, (one, two) in enumerate(numbers):
         if one != two:
-            yield f"after {_before(theirs, at + 1)!r}", two, one
+            yield f"after {_words_before(expected_parts, at + 1)!r}", two, one
 
 
-def _apart(one: str, two: str) -> tuple[str, str]:
-    """Return two texts from where they differ, shortened."""
+def _first_difference(one: str, two: str) -> tuple[str, str]:
+    """Two texts from where they differ, shortened."""
     pairs = enumerate(zip(one, two, strict=False))
     at = next((i for i, (a, b) in pairs if a != b), min(len(one), len(two)))
     return one[at : at + _WORDS], two[at : at + _WORDS]
 
 
-def _before(parts: list[str], at: int) -> str:
-    """Return the words before part `at`, without tags."""
+def _words_before(parts: list[str], at: int) -> str:
+    """Words before part `at`, without tags."""
     text = " ".join(parts[max(0, at - 8) : at])
     return " ".join(_TAGS.sub(" ", text).split())[-_WORDS:]

@@ -1,11 +1,12 @@
-"""Libraries that decide results are those that their publishers built: each file has the hash of its wheel's RECORD.
+"""The libraries that decide results are unchanged: each file has the hash of its wheel's RECORD.
 
-Pass rule: of NumPy, Pillow, OpenCV, SciPy, numba, Arrow, Polars, torch and the others in `PACKAGES`, as far as they
-are installed where the audit computes, each file that the RECORD of its wheel has a hash of is here with that sha256;
-an edited file is named. What `import` takes is a file of that wheel. The wheels' digests in the run files and here
-are compared by `rebuild` and `reevaluation`, where bytes differ. Limits: who installs a wheel with an edited RECORD
-is believed (`pip install --require-hashes -r requirements.lock` is not); interpreter, C library and kernel are the
-machine's.
+Pass rule: covers NumPy, Pillow, OpenCV, SciPy, numba, Arrow, Polars, torch and the others in `PACKAGES`, if they are
+installed where the audit computes. Each file that has a hash in the RECORD of its wheel has this sha256. A finding
+names an edited file. `import` takes a file of that wheel.
+
+Limits: the audit trusts an installation from a wheel with an edited RECORD; `pip install --require-hashes -r
+requirements.lock` does not. Interpreter, C library and kernel are the machine's. `rebuild` and `reevaluation` compare
+the digests of wheels between the run files and here, if bytes differ.
 """
 
 from collections.abc import Iterator
@@ -27,10 +28,10 @@ def check(case: Case) -> Iterator[Finding | Note]:
     stated = {file: (name, digest) for name in PACKAGES for file, digest in _files(name)}
     case.digests.read(dict.fromkeys(stated, ("sha256",)))
     for file, (name, digest) in stated.items():
-        found = case.digests.of(file)
-        if found != digest:
-            why = f"this file of {name} is not the one that its publisher built; `pip install --force-reinstall {name}`"
-            yield case.failed(str(file), why, expected=digest, found=str(found or "no such file"))
+        actual = case.digests.of(file)
+        if actual != digest:
+            why = f"this file of {name} differs from its wheel; `pip install --force-reinstall {name}`"
+            yield case.failed(str(file), why, expected=digest, found=str(actual or "no such file"))
     for name in PACKAGES:
         for module, place in installed.imported_from_elsewhere(name):
             why = f"`import {module}` takes this file, which {name} did not install; remove it from the path"

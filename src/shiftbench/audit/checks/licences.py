@@ -1,9 +1,9 @@
-"""Each dataset states its licence, and what may not be passed on lies where nothing is pushed from.
+"""Each dataset states its licence, and data that may not be shared are not pushed.
 
-Pass rule: the licence in each manifest of source files and shards is not empty, and is the one that the source's file
-or the dataset's plugin states; each source names its providers or a homepage, its digests, and whether it may be passed
-on. Shards that may not be passed on lie below data/local, which is below no output of DVC and not in git, and no
-manifest below data/shards forbids it. Source files are in data/sources, which is never pushed.
+Pass rule: the licence in each manifest of source files and shards is not empty, and is that of the source's file or of
+the dataset's plugin. Each source names its providers or a homepage, its digests, and whether it may be shared. Shards
+that may not be shared are in data/local, which is in no output of DVC and not in git. No manifest in data/shards
+forbids sharing. Source files are in data/sources, which is never pushed.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ _PRIVATE = ("data/local", "data/sources")
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare manifests with plugins and sources, then look at what is stored for others."""
+    """Compare manifests with plugins and sources, then check DVC's outputs and git."""
     seen = dict.fromkeys(("sources", "shards"), 0)
-    for ref, _, _ in case.of("sources"):
+    for ref, _, _ in case.outputs("sources"):
         seen["sources"] += 1
-        yield from _source(case, ref, shard_folders.stated(case, ref))
-    for ref, _, _ in case.of("shards"):
+        yield from _source(case, ref, shard_folders.raw_manifest(case, ref))
+    for ref, _, _ in case.outputs("shards"):
         seen["shards"] += 1
-        yield from _shards(case, ref, shard_folders.stated(case, ref))
+        yield from _shards(case, ref, shard_folders.raw_manifest(case, ref))
     yield from _strays(case)
     yield from _stored(case)
     yield Note(f"the licences of {seen['sources']} source files and {seen['shards']} folders of shards")
@@ -46,7 +46,7 @@ def _source(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
         yield case.failed(ref, f"its source file cannot be read: {error}")
         return
     yield from _licence(case, ref, about, source.licence, f"sources/{ref.name}.yaml")
-    why = f"whether it may be passed on is not what sources/{ref.name}.yaml says"
+    why = f"whether it may be shared is not what sources/{ref.name}.yaml says"
     yield from case.expect(ref, why, source.redistribute, about.get("redistribute"))
     stated = {name: facts.sha256 for name, facts in source.files.items()}
     files: dict[str, dict[str, Any]] = about.get("files") or {}
@@ -68,32 +68,32 @@ def _shards(case: Case, ref: Ref, about: dict[str, Any]) -> Iterator[Finding]:
     stated = case.plan.params.options("datasets", dataset).get("licence") or module.LICENCE
     yield from _licence(case, ref, about, stated, f"dataset {dataset}")
     entry = case.plan.params.component("datasets", dataset)
-    given = entry.redistribute if isinstance(entry, Dataset) else None
-    allowed = module.REDISTRIBUTE if given is None else given
-    why = f"whether it may be passed on is not what dataset {dataset} says"
+    override = entry.redistribute if isinstance(entry, Dataset) else None
+    allowed = module.REDISTRIBUTE if override is None else override
+    why = f"whether it may be shared is not what dataset {dataset} says"
     yield from case.expect(ref, why, allowed, about.get("redistribute"))
 
 
-def _licence(case: Case, ref: Ref, about: dict[str, Any], stated: str, who: str) -> Iterator[Finding]:
-    found = str(about.get("licence") or "").strip()
-    if not found:
+def _licence(case: Case, ref: Ref, about: dict[str, Any], stated: str, source: str) -> Iterator[Finding]:
+    actual = str(about.get("licence") or "").strip()
+    if not actual:
         yield case.failed(ref, "the manifest states no licence", expected=stated, found="nothing")
     else:
-        why = f"the licence is not the one that {who} states"
-        yield from case.expect(ref, why, stated.strip(), found)
+        why = f"the licence is not the one that {source} states"
+        yield from case.expect(ref, why, stated.strip(), actual)
 
 
 def _strays(case: Case) -> Iterator[Finding]:
-    """Yield shards that forbid to be passed on and lie where DVC pushes from, planned or not."""
+    """Yield shards that may not be shared and are in a folder that DVC pushes, planned or not."""
     for manifest in sorted((case.root / "data/shards").glob("*/*/*/*/manifest.json")):
         ref = Ref("shards", manifest.parent.relative_to(case.root / "data/shards").as_posix())
-        if shard_folders.stated(case, ref).get("redistribute") is False:
-            why = "its licence forbids to pass it on, and it lies where it is pushed from; it belongs into data/local"
+        if shard_folders.raw_manifest(case, ref).get("redistribute") is False:
+            why = "its licence forbids sharing, and it is in a folder that DVC pushes; move it to data/local"
             yield case.failed(ref.path, why, expected=f"data/local/{ref.name}", found=f"data/shards/{ref.name}")
 
 
 def _stored(case: Case) -> Iterator[Finding]:
-    """Yield outputs of DVC, and files of git, that hold what may not be passed on."""
+    """Yield outputs of DVC and files of git that may not be shared."""
     for file in (Path("dvc.yaml"), Path("dvc.lock")):
         for out in _outs(file):
             for home in _PRIVATE:
@@ -104,18 +104,18 @@ def _stored(case: Case) -> Iterator[Finding]:
     for home in _PRIVATE:
         tracked = (git_state.says("ls-files", "--", str(case.root / home)) or "").splitlines()
         if tracked:
-            why = f"git holds {len(tracked)} files below {home}, which may not be passed on; `git rm --cached` them"
+            why = f"git holds {len(tracked)} files below {home}, which may not be shared; `git rm --cached` them"
             yield case.failed(tracked[0], why)
 
 
 def _outs(file: Path) -> list[str]:
-    """Return the outputs that a DVC file names, relative to it."""
+    """Outputs that a DVC file names, relative to it."""
     try:
         content = yaml.safe_load(file.read_text()) if file.is_file() else {}
     except yaml.YAMLError:
         return []
-    found: list[str] = []
+    outs: list[str] = []
     for stage in (content or {}).get("stages", {}).values():
         for out in stage.get("outs", ()):
-            found += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
-    return found
+            outs += [out] if isinstance(out, str) else [out["path"]] if "path" in out else list(out)
+    return outs

@@ -1,10 +1,11 @@
-"""Samples decode to the recorded pixels, whatever an image library does to the bytes of files.
+"""Samples decode to the recorded pixels, whichever image library encoded the files.
 
-Pass rule: the chain of the index's pixel digests is the manifest's `pixels`, which the receipts of all records that
-were made from these shards state, too; drawn samples of each folder, and all samples of a file with other bytes, decode
-to the pixel digests of the index. Right pixels in other bytes mean another encoder, not other data. Limits: samples
-that were neither drawn nor in a damaged file are not decoded here; records whose shift was applied while they read
-state the digest of pixels that are stored nowhere, which level 2 asks.
+Pass rule: the chain of the index's pixel digests is `pixels` in the manifest, and in the receipts of all records of
+these shards. Drawn samples of each folder, and all samples of a file with other bytes, decode to the pixel digests of
+the index. Correct pixels in other bytes mean another encoder, not other data.
+
+Limits: samples that were neither drawn nor in a damaged file are not decoded here. Records whose shift was applied
+while reading state the digest of pixels that are not stored; level 2 checks these.
 """
 
 import hashlib
@@ -23,20 +24,20 @@ from shiftbench.data import codecs, shards
 from shiftbench.data.shards import Entry
 
 NUMBER, LEVEL = "A12", 1
-_FINDINGS = 20  # samples of a folder that are told one by one
+_FINDINGS = 20  # samples of a folder that are named one by one
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
     """Compare chains, then decode."""
     decoded = folders = 0
     chains: dict[str, str] = {}
-    for ref, _, _ in case.of("shards"):
+    for ref, _, _ in case.outputs("shards"):
         manifest, entries = shard_folders.manifest(case, ref), shard_folders.entries(case, ref)
         if manifest is None or entries is None:
             continue  # a finding of `archives`
         chains[ref.name] = manifest["pixels"]
         yield from _chain(case, ref, manifest, entries)
-        drawn = [entry for entry in _drawn(case, ref, entries) if (case.folder(ref) / entry.tar).is_file()]
+        drawn = [entry for entry in _drawn_samples(case, ref, entries) if (case.folder(ref) / entry.tar).is_file()]
         yield from _decoded(case, ref, manifest, drawn)
         decoded, folders = decoded + len(drawn), folders + 1
     yield Note(f"{decoded} samples of {folders} folders decoded")
@@ -51,8 +52,8 @@ def _chain(case: Case, ref: Ref, manifest: dict[str, Any], entries: list[Entry])
     yield from case.expect(ref, why, f"{manifest['samples']} samples", f"{len(entries)} samples")
 
 
-def _drawn(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
-    """Return the drawn samples, and all those of files whose bytes are not the recorded ones."""
+def _drawn_samples(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
+    """Drawn samples, and all samples of files with other bytes than the recorded ones."""
     at = set(case.draw(f"pixels/{ref.path}", len(entries), case.count))
     damaged = {file for of, file, _ in case.mismatches if of == ref}
     folder = case.folder(ref).relative_to(case.root).as_posix()
@@ -61,25 +62,25 @@ def _drawn(case: Case, ref: Ref, entries: list[Entry]) -> list[Entry]:
 
 def _decoded(case: Case, ref: Ref, manifest: dict[str, Any], drawn: list[Entry]) -> Iterator[Finding]:
     fields = {extension: name for name, extension in manifest["fields"].items()}
-    told = 0
+    count = 0
     for entry in drawn:
         tar = case.folder(ref) / entry.tar
-        found = _pixels(packed(tar, entry), entry.key, fields)
-        if found == entry.pixels:
+        actual = _pixels(packed(tar, entry), entry.key, fields)
+        if actual == entry.pixels:
             continue
-        told += 1
-        if told <= _FINDINGS:
+        count += 1
+        if count <= _FINDINGS:
             file = tar.relative_to(case.root).as_posix()
-            why = "it does not decode to the recorded pixels: the data are other ones, not only their encoding"
-            place = {"file": file, "sample": entry.key, "expected": entry.pixels, "found": found}
+            why = "it does not decode to the recorded pixels: the data differ, not only their encoding"
+            place = {"file": file, "sample": entry.key, "expected": entry.pixels, "found": actual}
             explanation = explain(case, ref, file, entry.key)
             yield case.failed(ref, why, explanation=explanation, **place)
-    if told > _FINDINGS:
-        yield case.failed(ref, f"{told - _FINDINGS} more samples do not decode to the recorded pixels")
+    if count > _FINDINGS:
+        yield case.failed(ref, f"{count - _FINDINGS} more samples do not decode to the recorded pixels")
 
 
 def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:
-    """Return the pixel digest of packed bytes, or why there is none."""
+    """Pixel digest of packed bytes, or why there is none."""
     try:
         parts = [(part.extension(key), part.data) for part in members(data)]
         values = {fields[name]: codecs.decode(name, body) for name, body in parts}
@@ -89,9 +90,9 @@ def _pixels(data: bytes, key: str, fields: dict[str, str]) -> str:
 
 
 def _evaluated(case: Case, chains: dict[str, str]) -> Iterator[Finding | Note]:
-    """Compare what records say of the pixels that were evaluated with the shards'."""
+    """Compare the pixel digests in receipts of records with those of the shards."""
     compared = reading = 0
-    for ref, _, receipt in case.of("records", "features"):
+    for ref, _, receipt in case.outputs("records", "features"):
         name = receipt["recipe"].get("data")
         stated = (receipt.get("facts") or {}).get("pixels")
         if "shift" in receipt["recipe"]:
@@ -102,5 +103,5 @@ def _evaluated(case: Case, chains: dict[str, str]) -> Iterator[Finding | Note]:
             yield from case.expect(ref, why, chains[name], stated, file=f"{ref.path}.receipt.json")
     yield Note(
         f"{compared} receipts of records and features state the pixels of their shards; {reading} were shifted while "
-        "they were read, and are left to level 2"
+        "they were read, and level 2 checks them"
     )

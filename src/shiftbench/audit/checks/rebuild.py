@@ -1,22 +1,23 @@
-"""A sample of every folder of shards is made again, elsewhere, and is the same byte for byte.
+"""A sample of every folder of shards, made again in another environment, is equal byte for byte.
 
-Pass rule: the packed bytes and the values of each sample are those of the index. Folders of up to 500 samples are
-made again whole, of larger ones as many as `--sample` says are drawn, anew for each audit; the set of samples and
-what the manifest states of classes and licence is compared for all. Clean shards are made from the source files,
-shifted ones from the clean shards here, by params and code of this checkout and not by what receipts say. The other
-environment is a process with another path, time zone, locale, umask, home, hash seed, number of threads, one CPU,
-folders listed backwards, samples in another order, and no results in reach; it opens no file that is neither an
-input, an asset that a recipe names, installed, nor of the system (`provenance.opened_files`), and runs no definition
-that the recipe lacks (`provenance.ran`). Where CPU or libraries are not the run's, equal values in other bytes are
-statistical. Limits: a fault in a share f of a large folder is met
-with the probability that a note states (1-(1-f)^k for k samples drawn with replacement, a little more without). Other
-machines are only met by auditing there.
+Pass rule: the packed bytes and the values of each sample are those of the index. Folders of up to 500 samples are made
+again whole. From larger folders, each audit draws as many samples as `--sample` says. The set of samples, and the
+classes and licence of the manifest, are compared for all folders. Clean shards are made from the source files, shifted
+shards from the clean shards here, by params and code of this checkout and not by those of receipts.
+
+The other environment is a process with another path, time zone, locale, umask, home, hash seed and number of threads,
+one CPU, reversed listings of folders, another order of samples, and no results. This process opens only inputs, assets
+that a recipe names, installed files and files of the system (`provenance.opened_files`). It runs only definitions that
+the recipe has (`provenance.ran`). If CPU or libraries differ from the run, equal values in other bytes are statistical.
+
+Limits: a note states the probability of detecting a fault in a share f of a large folder: 1-(1-f)^k for k samples drawn
+with replacement, a little more without. Other machines are covered only by an audit there.
 """
 
 import math
 from collections.abc import Iterator
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.reproduce import confinement
 from shiftbench.audit.reproduce.shard_samples import Folder, Samples, Task, expected, judge
@@ -30,11 +31,11 @@ SHARES = (0.01, 0.1)  # of faulty samples, whose probability is stated
 _FACTS = ("task", "classes", "licence", "citation", "redistribute", "skipped")
 
 
-def met(population: int, faulty: int, drawn: int) -> float:
-    """Return the probability that a draw without replacement meets at least one of the faulty ones.
+def detection_chance(population: int, faulty: int, drawn: int) -> float:
+    """Probability that a draw without replacement meets at least one of the faulty ones.
 
     Example:
-        >>> met(4, 1, 2), met(2000, 2000, 16), met(10, 0, 5)
+        >>> detection_chance(4, 1, 2), detection_chance(2000, 2000, 16), detection_chance(10, 0, 5)
         (0.5, 1.0, 0.0)
     """
     drawn = min(drawn, population)
@@ -57,24 +58,24 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def task(case: Case, folder: Folder) -> Task:
-    """Return what of a folder is made again: all of a small one, else what is drawn, in another order."""
+    """Samples of a folder to make again, in another order: all of a small folder, else drawn ones."""
     count = len(folder.entries)
-    wanted = count if count <= WHOLE else case.count
-    drawn = case.draw(folder.ref.path, count, wanted)
+    limit = count if count <= WHOLE else case.count
+    drawn = case.draw(folder.ref.path, count, limit)
     order = RandomStream(0, "audit", "order", folder.ref.path).choice(len(drawn), len(drawn))
     return Task(folder.artifact, folder, expected(folder.entries[drawn[int(i)]] for i in order))
 
 
-def _undeclared(tasks: list[Task]) -> Iterator[Wrong]:
-    """Yield what is opened or runs while outputs are made again, and that no recipe names."""
+def _undeclared(tasks: list[Task]) -> Iterator[Flaw]:
+    """Yield files that are opened and definitions that run without being in a recipe."""
     for done in tasks:
-        for found in done.answer.get("undeclared", ()):
-            why = f"making it {found}, which no recipe names; name a file in ASSETS, or pin it"
-            yield done.ref, why, {"found": found}
+        for event in done.answer.get("undeclared", ()):
+            why = f"making it {event}, which no recipe names; name a file in ASSETS, or pin it"
+            yield done.ref, why, {"found": event}
 
 
 def _whole(case: Case, done: Task) -> Iterator[Finding]:
-    """Compare which samples there are, and what the manifest states."""
+    """Compare the set of samples and the facts of the manifest."""
     if done.of is None or "error" in done.answer:
         return
     stated = done.of.about
@@ -86,9 +87,9 @@ def _whole(case: Case, done: Task) -> Iterator[Finding]:
         about = {**shards.manifest(clean), "skipped": []}
         made = [entry.key for entry in shards.index(clean)]
     if made != keys:
-        apart = sorted(set(made) ^ set(keys))
-        why, first = "it does not hold the samples that the recipe gives", next(iter(apart), None)
-        counts = {"expected": f"{len(made)} samples", "found": f"{len(keys)}, {len(apart)} apart"}
+        differing = sorted(set(made) ^ set(keys))
+        why, first = "it does not have the samples that the recipe gives; make it again", next(iter(differing), None)
+        counts = {"expected": f"{len(made)} samples", "found": f"{len(keys)}, {len(differing)} apart"}
         yield case.failed(done.ref, why, sample=first, **counts)
     place = ShardsName.of(done.ref)._asdict()
     for name, value in {**{fact: about.get(fact) for fact in _FACTS}, **place}.items():
@@ -105,10 +106,8 @@ def _notes(case: Case, tasks: list[Task]) -> Iterator[Note]:
     )
     large = [count for count, drawn in folders if count > drawn]
     if large:
-        chances = [
-            f"{min(met(n, math.ceil(share * n), case.count) for n in large):.1%} where {share:.0%} of samples have it"
-            for share in SHARES
-        ]
+        least = {share: min(detection_chance(n, math.ceil(share * n), case.count) for n in large) for share in SHARES}
+        chances = [f"{chance:.1%} where {share:.0%} of samples have it" for share, chance in least.items()]
         yield Note(
             f"of {len(large)} folders with more than {WHOLE} samples {case.count} were drawn: a fault is met with "
             f"probability {', '.join(chances)}"

@@ -1,11 +1,12 @@
-"""Rows of all tables are of their format and whole, and follow from the samples, logits and rows above them.
+"""All rows have their format, and follow from the samples, logits and rows that they are made from.
 
-Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no null, NaN or value out of range
-where none may be, and carries the fingerprint and the row digest of its receipt. Records have exactly the samples of
-their shards with these samples' labels; prediction and correct follow from the logits, confidence, nll and brier do to
-two billionths. Scores have the records' samples, and those of detectors that need logits only are computed again. The
-largest of a search is the chosen one. Features are finite, one row per record. Limits: logits themselves are not
-doubted here (level 3), nor scores of detectors that are fitted or see the net (level 3).
+Pass rule: each Parquet file has the declared columns, is sorted by unique keys, has no forbidden null, NaN or value out
+of range, and has the fingerprint and the row digest of its receipt. Records have exactly the samples and labels of
+their shards. `prediction` and `correct` follow from the logits; confidence, nll and brier follow to two billionths.
+Scores have the samples of the records, and those of detectors that need logits only are computed again. The chosen
+point of a search has the largest AUROC. Features are finite, one row per record.
+
+Limits: level 3 checks the logits, and the scores of detectors that are fitted or see the network.
 """
 
 import json
@@ -23,7 +24,7 @@ from shiftbench.audit.evidence import table_files
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.audit.recompute import judged_records
 from shiftbench.audit.recompute.cached_evidence import CachedEvidence
-from shiftbench.audit.recompute.judged_records import Space, Truth, Wrong
+from shiftbench.audit.recompute.judged_records import Flaw, Space, Truth
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError, ShiftbenchError
 from shiftbench.base.refs import Ref
@@ -38,24 +39,24 @@ Spec = dict[str, Any]
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Look at each table alone, then at those that belong together."""
+    """Check each table alone, then tables that belong together."""
     look = _Look(case)
     for kind in ("checkpoints", "overlaps", "searches", "analyses", "tables", "claims"):
-        for ref, _, receipt in case.of(kind):
+        for ref, _, receipt in case.outputs(kind):
             yield from look.tables(ref, receipt)
-    for ref, _, receipt in case.of("records"):
+    for ref, _, receipt in case.outputs("records"):
         yield from look.records(ref, receipt)
-    for ref, _, receipt in case.of("scores"):
+    for ref, _, receipt in case.outputs("scores"):
         yield from look.scores(ref, receipt)
-    for ref, _, _ in case.of("features"):
+    for ref, _, _ in case.outputs("features"):
         yield from look.features(ref)
     yield from look.unjudged()
     counts = ", ".join(f"{count} {what}" for what, count in look.counts.items())
-    yield Note(counts or "nothing was made yet, so there are no rows")
+    yield Note(counts or "there are no results yet, so there are no rows")
 
 
 class _Look:
-    """Looks at files, and counts what it saw."""
+    """Checks files, and counts them."""
 
     def __init__(self, case: Case) -> None:
         self.case, self.evidence = case, CachedEvidence(case)
@@ -65,7 +66,7 @@ class _Look:
     # -------------------------------------------------------------- any table
 
     def tables(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
-        """Look at the Parquet files of an output."""
+        """Check the Parquet files of an output."""
         for name in receipt["made"]:
             if name.endswith(".parquet"):
                 table = yield from self._table(ref, receipt, name)
@@ -84,14 +85,14 @@ class _Look:
         table, form = content
         self.counts[f"rows of {ref.kind}"] += len(table)
         digest = (receipt["rows"] or {}).get(name)
-        for why, expected, seen in table_files.wrong(file, table, form, receipt["fingerprint"], digest):
+        for why, expected, seen in table_files.flaws(file, table, form, receipt["fingerprint"], digest):
             yield self.case.failed(ref, why, file=place, expected=expected, found=seen)
         return table
 
     # -------------------------------------------------------------- records
 
     def records(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
-        """Look at records, and at the samples that they are about."""
+        """Check records against their samples."""
         table = yield from self._table(ref, receipt, Path(ref.path).name)
         if table is None:
             return
@@ -101,7 +102,7 @@ class _Look:
             self._unjudged[shards or ref] += 1
         if truth is None:
             return
-        wrong = table_files.keys_wrong(table, truth.keys)
+        wrong = table_files.key_flaw(table, truth.keys)
         if wrong:
             yield self.case.failed(ref, **wrong)
         elif len(table):
@@ -111,29 +112,29 @@ class _Look:
                 yield self.case.failed(ref, why, sample=key, expected=expected, found=seen)
 
     def _shards(self, ref: Ref, receipt: Spec) -> Ref | None:
-        """Return the planned shards whose samples the records are about."""
+        """Planned shards of the records' samples."""
         name = receipt["recipe"].get("data")
         inputs = self.case.plan.artifacts[ref].inputs
         return next((need for need in inputs if need.kind == "shards" and need.name == name), None)
 
-    def _judged(self, ref: Ref, table: pa.Table, truth: Truth) -> Iterator[Wrong]:
+    def _judged(self, ref: Ref, table: pa.Table, truth: Truth) -> Iterator[Flaw]:
         """Yield the first wrong row of each column, by the samples and by the logits."""
         if truth.labels is None or truth.metas is None:
             return  # its tars are not here
         if "label" not in table.column_names:  # of a task whose answers are no labels
-            yield from judged_records.metas_wrong(table, truth.metas)
+            yield from judged_records.meta_flaws(table, truth.metas)
             self.counts["records without labels"] += len(table)
             return
-        if not truth.labelled:  # claims and questions: what is true stands in `meta`
-            yield from judged_records.answers_wrong(table, truth.metas)
-            yield from judged_records.metas_wrong(table, truth.metas)
+        if not truth.has_labels:  # claims and questions: what is true stands in `meta`
+            yield from judged_records.answer_flaws(table, truth.metas)
+            yield from judged_records.meta_flaws(table, truth.metas)
             self.counts["records judged by their answers"] += len(table)
             return
         dataset, name, *_ = ref.parts
-        weights = Ref("checkpoints", f"{dataset}/{name}")
-        classes = self.evidence.classes(weights)
+        checkpoint = Ref("checkpoints", f"{dataset}/{name}")
+        classes = self.evidence.classes(checkpoint)
         if classes is None:
-            self._unjudged[weights] += 1  # why, is a finding of `weights`
+            self._unjudged[checkpoint] += 1  # the reason is a finding of `checkpoints`
             return
         space = Space.of(classes, truth.classes)
         raw = np.array(truth.labels, dtype=np.int64)
@@ -143,49 +144,49 @@ class _Look:
             yield truth.keys[at], "label", f"0 to {len(space.places) - 1}", str(raw[at])
             return
         labels = space.places[raw]
-        yield from judged_records.labels_wrong(table, labels)
-        yield from judged_records.metas_wrong(table, truth.metas)
+        yield from judged_records.label_flaws(table, labels)
+        yield from judged_records.meta_flaws(table, truth.metas)
         yield from self._by_logits(ref, table, labels, space)
         self.counts["records judged again"] += len(table)
 
-    def _by_logits(self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Wrong]:
+    def _by_logits(self, ref: Ref, table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Flaw]:
         logits, shape = self.evidence.logits(ref, table), (len(table), space.classes)
         if logits is None:
             yield from judged_records.judge_top(table, labels, space)
         elif logits.shape != shape:
             expected, seen = (" x ".join(map(str, one)) for one in (shape, logits.shape))
             yield table.column("key")[0].as_py(), "logits", expected, seen
-        elif np.isfinite(logits).all():  # else told already
+        elif np.isfinite(logits).all():  # else a finding of the logits
             yield from judged_records.judge(table, labels, logits, space)
 
     def unjudged(self) -> Iterator[Finding]:
-        """Tell of records that were not judged, because their shards or weights are not here."""
+        """Yield the records that were not judged, because their shards or checkpoints are not here."""
         for ref, count in self._unjudged.items():
-            why = f"{count} files of records were not judged again: {ref.path} or its tars are not here or not whole"
+            why = f"{count} files of records were not judged again: {ref.path} or its tars are missing or incomplete"
             yield self.case.incomplete(ref, why)
 
     # -------------------------------------------------------------- scores
 
     def scores(self, ref: Ref, receipt: Spec) -> Iterator[Finding]:
-        """Look at scores, at the samples that they are of, and at their values where logits give them."""
+        """Check scores against the samples of their records, and their values if these follow from logits."""
         table = yield from self._table(ref, receipt, Path(ref.path).name)
         spec = receipt["recipe"]
         of = Ref("records", str(spec.get("rows")))
         records = self.evidence.records(of)
         if table is None or records is None:
             return
-        wrong = table_files.keys_wrong(table, records.column("key").to_pylist())
+        wrong = table_files.key_flaw(table, records.column("key").to_pylist())
         if wrong:
             yield self.case.failed(ref, **wrong)
         else:
             logits = self.evidence.logits(of, records)
-            yield from self._again(ref, spec, table, Rows(records, None, logits, name=of.path))
+            yield from self._recompute(ref, spec, table, Rows(records, None, logits, name=of.path))
 
-    def _again(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
-        """Compute the scores of a detector that needs nothing but logits again."""
+    def _recompute(self, ref: Ref, spec: Spec, table: pa.Table, rows: Rows) -> Iterator[Finding]:
+        """Compute the scores of a detector that needs logits only again."""
         detector = registry.find("detectors", spec["detector"]["use"])
         if tuple(detector.NEEDS) != ("logits",) or hasattr(detector, "FIT"):
-            self.counts["files of scores whose detector is fitted or sees the net"] += 1
+            self.counts["files of scores whose detector is fitted or sees the network"] += 1
             return
         options = {**detector.PARAMS, **spec["detector"]["options"], **self._searched(spec)}
         try:
@@ -197,16 +198,16 @@ class _Look:
             yield self.case.failed(ref, f"the scores cannot be computed again: {error}")
             return
         expected, stated = (one.column("score").to_numpy() for one in (again, table))
-        apart = ~(np.abs(expected - stated) <= _CLOSE * (1 + np.abs(expected)))
+        differs = ~(np.abs(expected - stated) <= _CLOSE * (1 + np.abs(expected)))
         self.counts["scores computed again"] += len(stated)
-        if apart.any():
-            at = int(np.argmax(apart))
-            why = f"{int(apart.sum())} of {len(stated)} scores do not follow from the logits"
+        if differs.any():
+            at = int(np.argmax(differs))
+            why = f"{int(differs.sum())} of {len(stated)} scores do not follow from the logits"
             values = {"expected": repr(float(expected[at])), "found": repr(float(stated[at]))}
             yield self.case.failed(ref, why, sample=table.column("key")[at].as_py(), **values)
 
     def _searched(self, spec: Spec) -> Spec:
-        """Return the options that the search of a detector chose; empty without one."""
+        """Options that the search of a detector chose; empty without one."""
         if "search" not in spec:
             return {}
         file = self.case.root / Ref("searches", spec["search"]).path
@@ -218,7 +219,7 @@ class _Look:
     # -------------------------------------------------------------- features
 
     def features(self, ref: Ref) -> Iterator[Finding]:
-        """Look at features and logits beside records."""
+        """Check the features and logits of records."""
         records = self.evidence.records(Ref("records", ref.name))
         features = self.case.root / ref.path
         for file in (features, features.with_name(f"{features.stem}.logits.npy")):
@@ -231,7 +232,7 @@ class _Look:
                 yield self.case.failed(ref, f"it is no array of numbers: {error}", file=place)
                 continue
             self.counts["rows of features and logits"] += len(values)
-            for wrong in table_files.array_wrong(values, records):
+            for wrong in table_files.array_flaws(values, records):
                 yield self.case.failed(ref, file=place, **wrong)
 
 

@@ -1,17 +1,19 @@
-"""Every random word follows from the seed in params and from names, and from nothing else.
+"""Every random number follows from the seed in params and from names, and from nothing else.
 
-Pass rule: recipes hold the seed of params; those of weights the training seed of their name; those of shifted samples
-the shift, severity and `fresh` of their path and of params, which with dataset and key are all that `rng.Words` and
-`rng.derive` know. No source file that decides an output draws from a global or unseeded generator (`random.*`,
-`np.random.*` but for seeded ones, `os.urandom`, torch's global one outside of trainings, whose generator is forked
-and seeded). That is found in the syntax: a library that draws by itself is met by rebuilding (`rebuild`, `alone`).
+Pass rule: recipes have the seed of params, those of checkpoints the training seed of their name. Those of shifted
+samples have the shift, severity and `fresh` of their path and of params. These, dataset and key are all that
+`rng.Words` and `rng.derive` read. No source file that decides an output draws from a global or unseeded generator:
+`random.*`, `np.random.*` without a seed, `os.urandom`, or torch's global one outside of trainings, whose generator is
+forked and seeded. The check reads the syntax of the files.
+
+Limits: `rebuild` and `alone` detect a library that draws by itself.
 """
 
 import functools
 from collections.abc import Iterator
 from typing import Any
 
-from shiftbench.audit.case import Case, Wrong
+from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.evidence import random_calls
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.errors import PluginError
@@ -25,37 +27,37 @@ DECIDES_NOTHING = frozenset(
         ("shiftbench/evaluation/sandbox/running.py", "random.seed"),  # with 0, before a program of others runs
     }
 )
-"""Calls of the sandbox that no result depends on."""
+"""Calls in the sandbox that no result depends on."""
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Compare seeds and names in the recipes, then look into the code that they name."""
+    """Compare seeds and names in the recipes, then read the code that they name."""
     seeds = 0
     users: dict[str, Ref] = {}
-    wrong: list[Wrong] = []
-    for ref, _, receipt in case.of():
+    wrong: list[Flaw] = []
+    for ref, _, receipt in case.outputs():
         content = receipt["recipe"]
         seeds += "seed" in content
-        wrong += _stated(case, ref, content)
+        wrong += _facts_wrong(case, ref, content)
         for name in content.get("code", {}):
             users.setdefault(name, ref)
     yield from case.grouped(wrong)
     files = [name for name in users if name.endswith(".py")]
     for name in files:
-        yield from _drawn(case, name, users[name])
-    yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random words by key only")
+        yield from _unseeded_calls(case, name, users[name])
+    yield Note(f"{seeds} recipes hold a seed; {len(files)} source files draw random numbers by key only")
 
 
-def _stated(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Wrong]:
-    for name, (expected, found) in _facts(case, ref, content).items():
-        if expected != found:
-            why = f"its {name} is not what params and its name say, so other random words were drawn"
-            told = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(found)}
-            yield ref, why, told
+def _facts_wrong(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Flaw]:
+    for name, (expected, actual) in _facts(case, ref, content).items():
+        if expected != actual:
+            why = f"its {name} is not what params and its name say, so that other random numbers were drawn"
+            details = {"file": f"{ref.path}.receipt.json", "expected": str(expected), "found": str(actual)}
+            yield ref, why, details
 
 
 def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return what enters the key of random words: by name, what is expected and what the recipe holds."""
+    """Parts of the key of random numbers by name: the expected value, and that of the recipe."""
     seed = case.plan.params.seed
     if ref.kind == "checkpoints":
         own = CheckpointName.of(ref).seed
@@ -75,7 +77,7 @@ def _facts(case: Case, ref: Ref, content: dict[str, Any]) -> dict[str, tuple[Any
     return facts
 
 
-def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
+def _unseeded_calls(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     try:
         file = code_digest.locate(name)
     except PluginError:
@@ -83,13 +85,13 @@ def _drawn(case: Case, name: str, user: Ref) -> Iterator[Finding]:
     if not file.is_file():
         return
     training = file.parent.name in random_calls.TRAINING
-    for line, call in _randoms(file, file.stat().st_mtime_ns, training=training):
+    for line, call in _calls(file, file.stat().st_mtime_ns, training=training):
         if (name, call) in DECIDES_NOTHING:
             continue
-        why = f"{call} at line {line} draws from a generator that no seed of ours decides; use the sample's stream"
-        yield case.failed(user, why, file=name, expected="random words by key", found=call)
+        why = f"{call} at line {line} draws from a generator without a seed from params; use the sample's stream"
+        yield case.failed(user, why, file=name, expected="random numbers by key", found=call)
 
 
 @functools.cache
-def _randoms(file: Any, _mtime: int, *, training: bool) -> list[tuple[int, str]]:
-    return list(random_calls.found(file, training=training))
+def _calls(file: Any, _mtime: int, *, training: bool) -> list[tuple[int, str]]:
+    return list(random_calls.calls(file, training=training))

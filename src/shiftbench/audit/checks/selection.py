@@ -1,17 +1,17 @@
-"""What is chosen is chosen on validation data alone, by a rule that is named, and no tested sample was learned from.
+"""Options are chosen on validation data only, by a named rule, and no tested sample was learned from.
 
-Pass rule: each search names its grid, its ID validation set and its validation OOD sets, none of which is tested; its
-table has the points of the grid, in order, and the first of the best AUROC is the chosen one. Where all points give
-one AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets
-that detection compares share no sample, as their overlaps say and as keys and pixel digests of the indexes say again;
-no sample of a tested set is, by key or by content, among those that weights learned from or that a stream shows to
-methods as support, and no OOD set has a split that weights learned from, as auxiliary outliers; `HOLDS_TESTED` in
-a trainer's file excuses its weights, and is told. The digests cover all fields, so that a copy under another label is
-only found by `overlaps` (between the sets of detection) or by `rebuild`. Duplicates that a dataset has across its
-splits fail, too: the number counts them, whoever put them there; the default benchmark's datasets have none. Only a
-new run asks whether the AUROC of a point is right.From level 1 on, up to 500 tested images are compared with up to
-4,000 learned ones, drawn; nearly equal ones are noted with their number and the nearest (a net's test set may hold
-such by nature).
+Pass rule: each search names its grid, its ID validation set and its validation OOD sets, none of which is tested. Its
+table has the points of the grid in order, and the first of the best AUROC is the chosen one. If all points give one
+AUROC, their scores are computed again on ID val: they differ in some sample, or the search has no effect. Sets that
+detection compares share no sample, by their overlaps and by keys and pixel digests of the indexes. No sample of a
+tested set is, by key or by content, in the training data of a model, or in what a stream shows to methods as support.
+No OOD set has a split that a model learned from as auxiliary outliers. `HOLDS_TESTED` in a trainer's file excuses its
+models, and is noted. From level 1 on, up to 500 tested images are compared with up to 4,000 learned ones, drawn. Nearly
+equal images are noted, with their number and the nearest ones, since a test set may contain such by nature.
+
+Limits: the digests cover all fields, so that only `overlaps` (between the sets of detection) or `rebuild` find a copy
+with another label. Duplicates that a dataset has across its splits fail too, and are counted; the datasets of the
+default benchmark have none. Only a new run tells whether the AUROC of a point is correct.
 """
 
 import itertools
@@ -23,7 +23,7 @@ import pyarrow as pa
 from shiftbench.audit.case import Case
 from shiftbench.audit.evidence import near_duplicates, planned_sets, shard_folders
 from shiftbench.audit.finding import Finding, Note, some
-from shiftbench.audit.recompute import search_effect
+from shiftbench.audit.recompute import detector_scores
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
 from shiftbench.provenance import recipe
@@ -38,13 +38,13 @@ _COLUMNS = {"key": "key", "pixels": "content"}
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Look at each search, at each proof of disjoint sets, and at the sets themselves."""
+    """Check each search, each proof of disjoint sets, and the sets themselves."""
     searches = 0
-    for ref, _, receipt in case.of("searches"):
+    for ref, _, receipt in case.outputs("searches"):
         searches += 1
         yield from _rule(case, ref, receipt["recipe"])
         yield from _table(case, ref, receipt)
-    for ref, _, receipt in case.of("overlaps"):
+    for ref, _, receipt in case.outputs("overlaps"):
         yield from _proof(case, ref, receipt["recipe"])
     yield from _known_outliers(case)
     yield from _declared(case)
@@ -53,34 +53,36 @@ def check(case: Case) -> Iterator[Finding | Note]:
     for pair in here:
         yield from _disjoint(case, *pair)
     if case.level >= _READS:
-        yield from _near(case, here)
+        yield from _near_duplicates(case, here)
     yield Note(f"{searches} searches; {len(here)} of {len(pairs)} pairs of sets that must be disjoint are here")
 
 
-def _near(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
-    """Note images that are nearly equal in what a net learned from and in what is tested."""
+def _near_duplicates(case: Case, pairs: list[planned_sets.Pair]) -> Iterator[Note]:
+    """Note nearly equal images in training data and tested data."""
     images = near_duplicates.Images(case)
     for one, other, _ in pairs:
         tested = [ref for ref in (one, other) if ref.parts[1] == "test"]
         learned = [ref for ref in (one, other) if ref.parts[1] == "train"]
-        found = images.near(learned[0], tested[0]) if learned and tested else None
-        if found is None:
+        comparison = images.nearest_pairs(learned[0], tested[0]) if learned and tested else None
+        if comparison is None:
             continue
-        of, compared, count, pairs_found = found
-        nearest = "; ".join(f"{a} and {b} ({apart:.2g} of 255 apart)" for apart, a, b in pairs_found)
-        told = f"{count} of {compared} images of {tested[0].name} are nearly equal to one of {of} of {learned[0].name}"
-        yield Note(f"{told}{f': {nearest}' if nearest else ''}", limits=count > 0)
+        total, compared, count, nearest = comparison
+        listing = "; ".join(f"{a} and {b} ({distance:.2g} of 255 apart)" for distance, a, b in nearest)
+        text = (
+            f"{count} of {compared} images of {tested[0].name} are nearly equal to one of {total} of {learned[0].name}"
+        )
+        yield Note(f"{text}{f': {listing}' if listing else ''}", limits=count > 0)
 
 
 # ---------------------------------------------------------------------------------- searches
 
 
 def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
-    """Look at what a search says it was made on."""
+    """Check the data that a search was made on."""
     missing = [name for name in ("grid", "id", "ood") if not content.get(name)]
     file = f"{ref.path}.receipt.json"
     if missing:
-        why = f"the search does not name its {' and its '.join(missing)}: nobody can tell how options were chosen"
+        why = f"the search does not name its {' and its '.join(missing)}: it is unknown how options were chosen"
         yield case.failed(ref, why, file=file)
         return
     tested = _tested(case, ref)
@@ -92,20 +94,20 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
-    """Return the (dataset, split) that the benchmarks behind a search test."""
-    asked = detector_plan.asked(case.plan.params, case.plan._points, ref)
-    benchmarks = [case.plan.params.benchmarks[name] for name in asked.benchmarks]
+    """(dataset, split) that the benchmarks behind a search test."""
+    detector = detector_plan.asked(case.plan.params, case.plan._points, ref)
+    benchmarks = [case.plan.params.benchmarks[name] for name in detector.benchmarks]
     return {(name, one.split) for one in benchmarks for name in (one.dataset, *one.ood_groups)}
 
 
 def _table(case: Case, ref: Ref, receipt: dict[str, Any]) -> Iterator[Finding | Note]:
-    """Look at what each point of the grid gave, and which was chosen."""
+    """Check the points of the grid and the choice."""
     rows = schema.read(case.root / ref.path, form=formats.SEARCHES).to_pylist()
     points = [recipe.canonical(point) for point in detector_search.grid_points(receipt["recipe"].get("grid", {}))]
-    found = [row["options"] for row in rows]
-    if found != points:
+    options = [row["options"] for row in rows]
+    if options != points:
         why = "the points that were tried are not those of the grid"
-        yield case.failed(ref, why, expected=some(points), found=some(found))
+        yield case.failed(ref, why, expected=some(points), found=some(options))
     fit = [row for row in rows if row["auroc"] is not None]
     best = max(fit, key=lambda row: row["auroc"], default=None)  # the first of equals
     chosen = [row["options"] for row in rows if row["chosen"]]
@@ -128,14 +130,15 @@ def _effect(case: Case, ref: Ref, receipt: dict[str, Any], rows: list[dict[str, 
 
 
 def _without_effect(case: Case, ref: Ref, fit: list[dict[str, Any]]) -> Iterator[Finding | Note]:
-    """Ask whether the points of a search change any score, where all of them gave one AUROC."""
+    """Check whether the points of a search change any score, if all of them gave one AUROC."""
     same = f"all {len(fit)} points of {ref.name} give AUROC {fit[0]['auroc']:.6g}"
     artifact = case.plan.artifacts[ref]
-    if not search_effect.is_cheap(artifact):
-        yield Note(f"{same}; whether scores differ was not asked, since the detector sees the net again")
+    if not detector_scores.is_cheap(artifact):
+        yield Note(f"{same}; whether scores differ was not checked, since the detector needs the network")
     elif not case.complete.keys() >= set(artifact.inputs):
-        yield case.incomplete(ref, "whether the search has any effect cannot be told without what it was made from")
-    elif search_effect.differ(case, ref, [row["options"] for row in fit]):
+        why = "whether the search has any effect is unknown without its inputs; `shiftbench pull` fetches them"
+        yield case.incomplete(ref, why)
+    elif detector_scores.has_effect(case, ref, [row["options"] for row in fit]):
         yield Note(f"{same}: they change scores, not which samples they tell apart")
     else:
         why = "the search has no effect: every point of its grid gives every sample the same score"
@@ -162,28 +165,28 @@ def _searched(case: Case, records: str) -> Ref:
 
 
 def _known_outliers(case: Case) -> Iterator[Finding]:
-    """Look for OOD sets that weights learnt from: their classes are not unknown, whatever the split."""
+    """Yield OOD sets that models were trained on: their classes are not unknown, whatever the split."""
     for name, benchmark in case.plan.benchmarks.items():
-        learnt = {place.parts[0] for place in planned_sets.learnt(case, name)} - {benchmark.dataset}
-        for dataset in sorted(learnt & benchmark.ood_groups.keys()):
+        trained_on = {place.parts[0] for place in planned_sets.training_shards(case, name)} - {benchmark.dataset}
+        for dataset in sorted(trained_on & benchmark.ood_groups.keys()):
             why = (
-                f"weights of benchmark {name} learnt from {dataset}, which is tested as unknown: drop it from `ood`, "
-                "or let them learn from another set"
+                f"models of benchmark {name} were trained on {dataset}, which is tested as unknown: drop it from "
+                "`ood`, or train them on another set"
             )
             yield case.failed(planned_sets.clean_set(case, dataset, benchmark.split), why)
 
 
 def _declared(case: Case) -> Iterator[Note]:
-    """Tell of weights that hold what is tested."""
+    """Note models that contain tested data."""
     for name in case.plan.benchmarks:
-        for ref in sorted(planned_sets.weights_of(case, name)):
+        for ref in sorted(planned_sets.checkpoints_of(case, name)):
             if why := planned_sets.holds_tested(case, ref):
-                yield Note(f"{ref.name} of benchmark {name} holds what is tested: {why}", limits=True)
+                yield Note(f"{ref.name} of benchmark {name} contains tested data: {why}", limits=True)
 
 
 def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
     if one == two:
-        yield case.failed(two, f"one set plays two parts: {roles}")
+        yield case.failed(two, f"one set has two roles: {roles}")
         return
     for column, what in _COLUMNS.items():
         shared = _shared(case, one, two, column)
@@ -191,18 +194,18 @@ def _disjoint(case: Case, one: Ref, two: Ref, roles: str) -> Iterator[Finding]:
             rows = shard_folders.index(case, two)
             key = rows.column("key")[rows.column(column).to_pylist().index(shared[0].as_py())].as_py()
             why = f"{roles} share {len(shared)} sample(s) by {what}: take them out of {one.name} or of {two.name}"
-            found = f"{len(shared)} of {len(rows)} are also in {one.name}"
-            yield case.failed(two, why, sample=key, expected="none", found=found)
+            actual = f"{len(shared)} of {len(rows)} are also in {one.name}"
+            yield case.failed(two, why, sample=key, expected="none", found=actual)
             return
 
 
 def _shared(case: Case, one: Ref, two: Ref, column: str) -> pa.Array:
     a, b = (shard_folders.index(case, ref).column(column).combine_chunks() for ref in (one, two))
-    return shard_folders.shared(a, b)
+    return shard_folders.intersection(a, b)
 
 
 def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
-    """Look at the overlaps of a benchmark: are they of its sets, and do those that must be disjoint share nothing?"""
+    """Check that the overlaps of a benchmark cover its sets, and that disjoint sets share no sample."""
     rows = schema.read(case.root / ref.path, form=formats.OVERLAPS).to_pylist()
     sets = [name for _, name in content["sets"]]
     pairs = {frozenset(pair) for pair in itertools.combinations(sets, 2)}
@@ -212,8 +215,8 @@ def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
     for row in rows:
         if row["disjoint"] and (row["shared_keys"] or row["shared_contents"]):
             why = f"{row['set_a']} and {row['set_b']} share samples and must not"
-            found = f"{row['shared_keys']} by key, {row['shared_contents']} by content"
-            yield case.failed(ref, why, expected="none", found=found)
+            actual = f"{row['shared_keys']} by key, {row['shared_contents']} by content"
+            yield case.failed(ref, why, expected="none", found=actual)
         for name, stated in ((row["set_a"], row["n_a"]), (row["set_b"], row["n_b"])):
             place = case.plan._points.resolve(Ref("shards", name))
             there = len(shard_folders.index(case, place)) if place in case.complete else stated

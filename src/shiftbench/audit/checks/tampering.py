@@ -1,11 +1,13 @@
-"""No file of a release, and no release of the chain, was changed afterwards.
+"""No file of a release, and no release of the chain, changed after the release.
 
-Pass rule: the Merkle root of each release follows from its manifest, each release names the root of the one before it
-and that one is here, and the artefacts of the newest one that are here have the digests that it states; a changed
-file is named with the published numbers that rest on it. Of files above 1 MiB only the size is compared: `digests`
-reads them, at level 1. What was made again since by another recipe is noted, and no contradiction; what is not here
-leaves the check incomplete. Limits: who can write the repository can forge the whole chain, unless it is signed
-(`attestation`) or somebody else keeps a root of it.
+Pass rule: the Merkle root of each release follows from its manifest. Each release names the root of the previous one,
+which is here. The artefacts of the newest release have the stated digests, if they are here. A finding names a changed
+file with the published numbers that depend on it. For files above 1 MiB only the size is compared; `digests` reads them
+at level 1. Outputs that were made again with another recipe are noted, without contradiction. Missing files leave the
+check incomplete.
+
+Limits: anyone who can write the repository can forge the whole chain, unless it is signed (`attestation`) or somebody
+else keeps one of its roots.
 """
 
 from collections import Counter
@@ -27,9 +29,9 @@ def check(case: Case) -> Iterator[Finding | Note]:
     home = Path()
     names = manifest.names(home)
     if not names:
-        yield Note("nothing was released: `shiftbench release NAME` makes changes evident")
+        yield Note("there is no release; `shiftbench release NAME` makes later changes evident")
         return
-    broken = [problem for name in names for problem in verify.tampered(home, name)]
+    broken = [problem for name in names for problem in verify.chain_problems(home, name)]
     for problem in broken:
         yield case.failed(problem.path, problem.meaning, expected=problem.expected, found=problem.found)
     if broken:
@@ -47,16 +49,16 @@ def check(case: Case) -> Iterator[Finding | Note]:
 
 
 def _artefacts(case: Case, home: Path, newest: manifest.Content) -> Iterator[Finding | Note]:
-    problems = list(verify.artefacts(case.root, home, newest, LARGEST))
+    problems = list(verify.artefact_problems(case.root, home, newest, LARGEST))
     yield from _changed(case, newest, [p for p in problems if p.kind == "artefact"])
     missing = Counter(Path(p.path).parts[0] for p in problems if p.kind == "missing")
     for place, count in missing.items():
-        why = f"{count} files of release {newest['name']} are not here; `shiftbench pull` brings them"
+        why = f"{count} files of release {newest['name']} are not here; `shiftbench pull` fetches them"
         yield case.incomplete(place, why)
     moved = sum(p.kind == "moved" for p in problems)
     if moved:
         yield Note(f"{moved} files were made again since {newest['name']}, by another recipe")
-    for problem in verify.runs(case.root, newest):
+    for problem in verify.run_file_problems(case.root, newest):
         yield Note(str(problem))
 
 
@@ -71,9 +73,9 @@ def _changed(case: Case, newest: manifest.Content, problems: list[Problem]) -> I
     refs = {ref.path: ref for ref in case.plan.artifacts}
     for problem in problems:
         ref = refs.get(outputs.get(made_by[problem.path], problem.path))
-        told = {"expected": problem.expected, "found": problem.found}
+        digests = {"expected": problem.expected, "found": problem.found}
         why = f"{problem.meaning} ({newest['name']})"
         if ref is None:
-            yield case.failed(problem.path, why, **told)
+            yield case.failed(problem.path, why, **digests)
         else:
-            yield case.failed(ref, why, file=problem.path, **told)
+            yield case.failed(ref, why, file=problem.path, **digests)

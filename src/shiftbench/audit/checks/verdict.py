@@ -1,8 +1,7 @@
-"""Every check came to a verdict, and the auditor's own environment is part of the audit.
+"""Every check came to a verdict, and the audit names its own environment.
 
-Pass rule: each check that was asked for is there once, with findings or a note of what it looked at, and a verdict
-that is the worst of its findings. What is installed here in another version than the lock says is noted, since a
-difference of bytes may come from it.
+Pass rule: each requested check has one result, with findings or a note of what was checked, and a verdict that is the
+worst of its findings. Installed versions that differ from the lock are noted, since they may change bytes.
 """
 
 from collections.abc import Iterator
@@ -16,21 +15,21 @@ NUMBER, LEVEL = "A30", 0
 
 
 def check(case: Case) -> Iterator[Finding | Note]:
-    """Look back at what the other checks did."""
+    """Check the results of the other checks."""
     for result in case.results:
         yield from _sound(case, result)
     done = [result for result in case.results if result.verdict != "not run"]
-    yield Note(f"{len(done)} other checks were run, {len(case.results) - len(done)} are of deeper levels")
+    yield Note(f"{len(done)} other checks ran, {len(case.results) - len(done)} are of deeper levels")
     here = environment.describe()
     yield Note(f"audited with Python {here['python']} on {here['os']}, {here['cpu']}")
-    yield from (Note(f"here is not what is locked: {line}") for line in doctor.drift(environment.LOCK))
+    yield from (Note(f"this machine differs from the lock: {line}") for line in doctor.drift(environment.LOCK))
 
 
 def _sound(case: Case, result: Result) -> Iterator[Finding]:
     if result.verdict == "not run":
         return
     if not (result.findings or result.notes):
-        why = "the check said nothing: neither a finding nor what it looked at"
+        why = "the check yielded neither a finding nor a note"
         yield case.failed(result.name, why)
     stated = worst(finding.verdict for finding in result.findings)
     why = "the verdict is not the worst of the findings"

@@ -1,4 +1,4 @@
-"""Moved: the rows of two metric tables that are not equal, with the tolerance that holds for each."""
+"""The rows of two metric tables that differ, with the tolerance that applies to each."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,32 +7,31 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shiftbench.audit.compare.causes import Cause, Kind
-from shiftbench.audit.compare.rounding import ROUNDING
+from shiftbench.audit.compare.causes import ROUNDING, Cause, Kind
 from shiftbench.base.errors import DataError
 from shiftbench.data import formats
 from shiftbench.statistics import bootstrap
 
 _TIMES = 3
-"""The spread of a row's paired draws that its value may move further than they do."""
+"""How many times the spread of a row's paired resamples its value may move beyond them."""
 _KEY = list(formats.METRICS.key)
 _ENDS = ("ci_low", "ci_high", "n")
 _VALUES = ("value", *_ENDS, "unit")
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """One row that is not equal.
+class MovedRow:
+    """A row that differs.
 
     Attributes:
         key: the key of the row.
-        here, there: value, ci_low, ci_high, n; None where there is no such row.
-        by: value here minus value there; None where one is not defined.
-        tolerance: see `_against`.
-        test: `paired draws` or `intervals`, where a test decided.
+        here, there: value, ci_low, ci_high, n; None if there is no such row.
+        by: value here minus value there; None if one is not defined.
+        tolerance: see `runs`.
+        test: `paired draws` or `intervals`, if a test decided.
         difference: the 95% interval of the paired difference.
-        contradicted: whether the value moved, and its draws did not move with it: one of them was edited.
-        causes: why, those upstream first.
+        contradicted: whether the value moved without its resamples, so that one of them was edited.
+        causes: of the difference, those upstream first.
     """
 
     key: dict[str, Any]
@@ -47,7 +46,7 @@ class Moved:
 
     @property
     def cause(self) -> Kind:
-        """The kind that the row counts under: unexplained if anything is, else the first upstream that explains."""
+        """Kind that the row is counted under: unexplained if any cause is, else the first that explains."""
         kinds = [cause.kind for cause in self.causes]
         if "unexplained" in kinds:
             return "unexplained"
@@ -55,13 +54,13 @@ class Moved:
 
     @property
     def name(self) -> str:
-        """The row in words, as far as its key tells it from others."""
+        """The row in words."""
         key = self.key
         level = "" if key["severity"] is None else f"/{key['severity']:g}"
         place = "/".join(filter(None, (key["dataset"], key["split"], key["shift"]))) + level
-        who = " ".join(filter(None, (key["model"], key["method"], key["detector"])))
+        evaluation = " ".join(filter(None, (key["model"], key["method"], key["detector"])))
         more = "".join(f", {name} {key[name]}" for name in ("group", "step") if key[name] is not None)
-        return f"{key['benchmark']}: {key['metric']} of {who} on {place}{more}"
+        return f"{key['benchmark']}: {key['metric']} of {evaluation} on {place}{more}"
 
     @property
     def value_moved(self) -> bool:
@@ -69,13 +68,13 @@ class Moved:
         return self.tolerance != "interval"
 
 
-def rows(here: Path, there: Path, *, paired: bool) -> tuple[int, list[Moved]]:
+def rows(here: Path, there: Path, *, paired: bool) -> tuple[int, list[MovedRow]]:
     """Compare two metric tables; a file that does not exist has no rows.
 
     Args:
-        here: `metrics.parquet` of one run; `replicates.parquet` stands beside.
+        here: `metrics.parquet` of one run, with `replicates.parquet` in its folder.
         there: that of the other.
-        paired: whether draw i is the same resampling in both.
+        paired: whether resample i is the same in both.
 
     Returns:
         The number of rows, and those that moved: the largest movements first, then rows of one run only.
@@ -85,9 +84,9 @@ def rows(here: Path, there: Path, *, paired: bool) -> tuple[int, list[Moved]]:
     """
     both = _joined(here, there)
     moved = both.filter(~_equal())
-    draws = [_draws(file, moved) if paired else {} for file in (here, there)]
-    found = [_row(row, *(d.get(_key(row)) for d in draws)) for row in moved.iter_rows(named=True)]
-    return len(both), sorted(found, key=lambda one: (one.by is None, -abs(one.by or 0.0)))
+    draws = [_replicates(file, moved) if paired else {} for file in (here, there)]
+    rows = [_row(row, *(d.get(_key(row)) for d in draws)) for row in moved.iter_rows(named=True)]
+    return len(both), sorted(rows, key=lambda one: (one.by is None, -abs(one.by or 0.0)))
 
 
 def _joined(here: Path, there: Path) -> pl.DataFrame:
@@ -96,7 +95,7 @@ def _joined(here: Path, there: Path) -> pl.DataFrame:
 
 
 def _read(file: Path, name: str) -> pl.DataFrame:
-    """Return a table whose values are columns `value_here`, ..., and `at_here` true."""
+    """A table whose values are columns `value_here`, ..., and `at_here` true."""
     form = formats.METRICS.arrow
     empty = pl.DataFrame(pl.from_arrow(form.empty_table()))
     try:
@@ -113,14 +112,14 @@ def _equal() -> pl.Expr:
     return pl.all_horizontal(pl.col(one).eq_missing(pl.col(two)) for one, two in pairs)
 
 
-def _draws(metrics: Path, moved: pl.DataFrame) -> dict[tuple[Any, ...], np.ndarray[Any, Any]]:
-    """Return the replicates of the rows that moved."""
+def _replicates(metrics: Path, moved: pl.DataFrame) -> dict[tuple[Any, ...], np.ndarray[Any, Any]]:
+    """Replicates of the rows that moved."""
     file = metrics.with_name("replicates.parquet")
     if not file.is_file() or moved.is_empty():
         return {}
     try:
-        found = pl.scan_parquet(file).join(moved.lazy().select(_KEY), on=_KEY, how="semi", nulls_equal=True)
-        frame = found.select(*_KEY, "draws").collect()
+        table = pl.scan_parquet(file).join(moved.lazy().select(_KEY), on=_KEY, how="semi", nulls_equal=True)
+        frame = table.select(*_KEY, "draws").collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{file} is no table of replicates: {error}") from error
     return {_key(row): np.array(row["draws"], dtype=np.float64) for row in frame.iter_rows(named=True)}
@@ -130,50 +129,50 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in _KEY)
 
 
-def _row(row: dict[str, Any], mine: Any, theirs: Any) -> Moved:
+def _row(row: dict[str, Any], draws_here: Any, draws_there: Any) -> MovedRow:
     key = {name: row[name] for name in _KEY}
     here, there = (_values(row, name) for name in ("here", "there"))
     if here is None or there is None:
-        return Moved(key, here, there, None, "only there" if here is None else "only here")
+        return MovedRow(key, here, there, None, "only there" if here is None else "only here")
     if here["value"] is None or there["value"] is None:
         same = here["value"] is there["value"]
-        return Moved(key, here, there, None, "interval" if same else "undefined")
+        return MovedRow(key, here, there, None, "interval" if same else "undefined")
     by = here["value"] - there["value"]
     if abs(by) <= ROUNDING:
-        ends = all(_near(here[name], there[name]) for name in _ENDS)
-        return Moved(key, here, there, by, "rounding" if ends else "interval")
-    if mine is None or theirs is None or row["unit_here"] != row["unit_there"]:
-        inside = _inside(here["value"], there) or _inside(there["value"], here)
-        return Moved(key, here, there, by, "within" if inside else "significant", "intervals")
-    return _paired(Moved(key, here, there, by, "within", "paired draws"), mine, theirs)
+        ends = all(_is_near(here[name], there[name]) for name in _ENDS)
+        return MovedRow(key, here, there, by, "rounding" if ends else "interval")
+    if draws_here is None or draws_there is None or row["unit_here"] != row["unit_there"]:
+        inside = _is_inside(here["value"], there) or _is_inside(there["value"], here)
+        return MovedRow(key, here, there, by, "within" if inside else "significant", "intervals")
+    return _paired(MovedRow(key, here, there, by, "within", "paired draws"), draws_here, draws_there)
 
 
 def _values(row: dict[str, Any], name: str) -> dict[str, Any] | None:
     return {value: row[f"{value}_{name}"] for value in ("value", *_ENDS)} if row[f"at_{name}"] else None
 
 
-def _near(one: float | None, two: float | None) -> bool:
+def _is_near(one: float | None, two: float | None) -> bool:
     if one is None or two is None:
         return one is two
     return abs(one - two) <= ROUNDING
 
 
-def _inside(value: float, of: dict[str, Any]) -> bool:
+def _is_inside(value: float, of: dict[str, Any]) -> bool:
     return of["ci_low"] is not None and of["ci_low"] <= value <= of["ci_high"]
 
 
-def _paired(moved: Moved, mine: Any, theirs: Any) -> Moved:
-    """Decide by the interval of the paired difference; draws that only one run has are left out."""
-    count = min(len(mine), len(theirs))
-    apart = mine[:count] - theirs[:count]
-    low, high = (float(end) for end in bootstrap.interval(apart))
+def _paired(moved: MovedRow, draws_here: Any, draws_there: Any) -> MovedRow:
+    """Decide by the interval of the paired difference; resamples that only one run has are left out."""
+    count = min(len(draws_here), len(draws_there))
+    differences = draws_here[:count] - draws_there[:count]
+    low, high = (float(end) for end in bootstrap.interval(differences))
     if np.isnan(low):  # fewer than two resamples are defined
         return replace(moved, test="")
-    contradicted = _contradicted(moved.by or 0.0, apart)
+    contradicted = _is_contradicted(moved.by or 0.0, differences)
     tolerance = "within" if low <= 0 <= high and not contradicted else "significant"
     return replace(moved, tolerance=tolerance, difference=(low, high), contradicted=contradicted)
 
 
-def _contradicted(by: float, apart: Any) -> bool:
-    """Tell whether a value moved by more than its own draws: who edits a number leaves them where they were."""
-    return bool(abs(by - np.nanmean(apart)) > ROUNDING + _TIMES * np.ptp(apart[~np.isnan(apart)]))
+def _is_contradicted(by: float, differences: Any) -> bool:
+    """Whether a value moved by more than its own resamples, which an edit of the value leaves unchanged."""
+    return bool(abs(by - np.nanmean(differences)) > ROUNDING + _TIMES * np.ptp(differences[~np.isnan(differences)]))

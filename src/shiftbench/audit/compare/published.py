@@ -1,7 +1,7 @@
-"""Published: how what was made here stands to what `published/` states of the same scale.
+"""Comparison of a run with the results in `published/` of the same configuration.
 
-Outputs are held against the published digests, read here anew; metric rows and verdicts against the published tables;
-what is other is traced along both sides' receipts, as in `runs`.
+Outputs are compared with the published digests, metric rows and verdicts with the published tables. Differences are
+traced along the receipts of both sides, as in `runs`.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shiftbench.audit.compare import runs
-from shiftbench.audit.compare.causes import ANEW, Cause, Side, Walk
+from shiftbench.audit.compare.causes import OTHER_BYTES, Cause, Side, Walk
 from shiftbench.audit.compare.runs import Comparison
 from shiftbench.audit.finding import VERDICTS, Verdict
 from shiftbench.base.files import from_json, sha256
@@ -22,18 +22,18 @@ _RECEIPT = ".receipt.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
-    """How a scale that was made here stands to what is published of it.
+class PublishedComparison:
+    """A run compared with the published results of its configuration.
 
     Attributes:
-        scale: its name; None is params.yaml.
-        outputs: published ones.
-        other: those with other bytes here, each with its causes.
-        missing: those that are not here.
+        scale: name of the configuration; None is params.yaml.
+        outputs: number of published outputs.
+        other: outputs with other bytes here, each with its causes.
+        missing: outputs that are not here.
         numbers: metric rows, compared.
-        claims: how many are published.
+        claims: number of published claims.
         changed: claims with another verdict, there -> here.
-        older: it was published when recipes had digests of files, not of definitions.
+        older: whether published recipes have digests of files instead of definitions.
     """
 
     scale: str | None
@@ -47,13 +47,13 @@ class Stands:
 
     @property
     def equal(self) -> int:
-        """How many outputs are equal byte for byte."""
+        """Number of outputs that are equal byte for byte."""
         return self.outputs - len(self.other) - len(self.missing)
 
     @property
     def verdict(self) -> Verdict:
         """`exact`: all bytes; `statistical`: explained; `incomplete`: something is not here; `failed`: unexplained."""
-        kinds = {cause.kind for found in self.other.values() for cause in found}
+        kinds = {cause.kind for causes in self.other.values() for cause in causes}
         verdicts: list[Verdict] = [self.numbers.verdict]
         if "unexplained" in kinds:
             verdicts.append("failed")
@@ -78,13 +78,13 @@ class Stands:
     @property
     def because(self) -> list[str]:
         """Kinds of the causes, the most frequent first."""
-        found = [cause.kind for of_one in self.other.values() for cause in of_one]
-        found += [cause.kind for one in self.numbers.moved for cause in one.causes]
-        return [kind for kind, _ in Counter(found).most_common()]
+        kinds = [cause.kind for of_one in self.other.values() for cause in of_one]
+        kinds += [cause.kind for one in self.numbers.moved for cause in one.causes]
+        return [kind for kind, _ in Counter(kinds).most_common()]
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        other = {path: [asdict(one) for one in found] for path, found in self.other.items()}
+        """As JSON."""
+        other = {path: [asdict(one) for one in causes] for path, causes in self.other.items()}
         return {
             "scale": self.scale,
             "verdict": self.verdict,
@@ -95,26 +95,26 @@ class Stands:
 
 
 def side(there: Published) -> Side:
-    """Return what is published as one of two runs."""
+    """The published results as one of two runs."""
     read = {path: from_json(text) for path, text in there.texts.items()}
     return Side(there.root, "published", dict(read))
 
 
-def stands(root: Path, there: Published) -> Stands:
-    """Hold an output root against what is published of its scale.
+def compare(root: Path, there: Published) -> PublishedComparison:
+    """Compare an output root with the published results of its configuration.
 
     Raises:
         DataError: nothing was made there, or a table cannot be read.
     """
     walk = Walk(Side(root, "this run"), side(there))
     outputs = there.outputs()
-    found = {path: _found(root, made) for path, made in outputs.items()}
+    digests = {path: _digests(root, made) for path, made in outputs.items()}
     other = {
-        path: _causes(walk, path, found[path])
+        path: _causes(walk, path, digests[path])
         for path, made in outputs.items()
-        if found[path].keys() == made.keys() and found[path] != made
+        if digests[path].keys() == made.keys() and digests[path] != made
     }
-    missing = tuple(path for path, made in outputs.items() if found[path].keys() != made.keys())
+    missing = tuple(path for path, made in outputs.items() if digests[path].keys() != made.keys())
     numbers = runs.compare(walk.here, walk.there)
     published, here = _verdicts(there.root), _verdicts(root)
     changed = {
@@ -123,46 +123,46 @@ def stands(root: Path, there: Published) -> Stands:
         if here.get(name) != verdict
     }
     older = any(_is_by_file(text) for path, text in there.texts.items() if path.endswith(_RECEIPT))
-    return Stands(there.scale, len(outputs), other, missing, numbers, len(published), changed, older)
+    return PublishedComparison(there.scale, len(outputs), other, missing, numbers, len(published), changed, older)
 
 
 def _is_by_file(receipt: str) -> bool:
-    """Tell whether the recipe of a receipt has digests of source files."""
+    """Whether the recipe of a receipt has digests of source files."""
     stated = from_json(receipt)["recipe"]
     return bool(stated.get("code")) and "roots" not in stated
 
 
-def _found(root: Path, made: Mapping[str, str]) -> dict[str, str]:
-    """Return the digests of those files of an output that are here, by path."""
+def _digests(root: Path, made: Mapping[str, str]) -> dict[str, str]:
+    """Digests of those files of an output that are here, by path."""
     return {path: sha256(root / path) for path in made if (root / path).is_file()}
 
 
-def _causes(walk: Walk, path: str, found: Mapping[str, str]) -> tuple[Cause, ...]:
-    """Return why an output has other bytes here."""
-    mine, theirs = walk.here.receipt(path), walk.there.receipt(path)
-    if mine is None or theirs is None:
-        return (Cause("missing", path, "no receipt here says how it was made"),)
+def _causes(walk: Walk, path: str, actual: Mapping[str, str]) -> tuple[Cause, ...]:
+    """Causes of an output's other bytes here."""
+    receipt_here, receipt_there = walk.here.receipt(path), walk.there.receipt(path)
+    if receipt_here is None or receipt_there is None:
+        return (Cause("missing", path, "there is no receipt here"),)
     place = PurePosixPath(path).parent
-    stated = {(place / name).as_posix(): digest for name, digest in mine["made"].items()}
-    if stated != found:
+    stated = {(place / name).as_posix(): digest for name, digest in receipt_here["made"].items()}
+    if stated != actual:
         what = "its bytes are not those that its receipt states: damaged, or edited"
         return (Cause("unexplained", path, what),)
     name = PurePosixPath(path).name
-    links = [(one["made"].get(name), one["fingerprint"]) for one in (mine, theirs)]
-    causes = walk.of(path, links[0], links[1])
-    around = {cause.path for cause in causes if cause.kind == "environment"}
-    return tuple(_accounted(cause, around) for cause in causes)
+    links = [(one["made"].get(name), one["fingerprint"]) for one in (receipt_here, receipt_there)]
+    causes = walk.causes(path, links[0], links[1])
+    explained = {cause.path for cause in causes if cause.kind == "environment"}
+    return tuple(_unexcused(cause, explained) for cause in causes)
 
 
-def _accounted(cause: Cause, around: set[str]) -> Cause:
-    """Return a cause; data or weights that came out otherwise are explained by nothing but another environment."""
-    if cause.what == ANEW and cause.path not in around:
+def _unexcused(cause: Cause, explained: set[str]) -> Cause:
+    """A cause; only another environment explains other bytes of data or checkpoints with the same recipe."""
+    if cause.what == OTHER_BYTES and cause.path not in explained:
         return replace(cause, kind="unexplained")
     return cause
 
 
 def _verdicts(root: Path) -> dict[str, str]:
-    """Return the verdicts of all claims below an output root, without their parts."""
+    """Verdicts of all claims below an output root, without their parts."""
     frames = [
         schema.read(file, ["claim", "part", "verdict"], claim_formats.CLAIMS)
         for file in sorted((root / "results/claims").glob("*/claims.parquet"))

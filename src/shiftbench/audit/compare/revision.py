@@ -1,7 +1,7 @@
-"""Revision: the tables and the evidence of another git revision, put into a scratch folder.
+"""Tables and evidence of another git revision, copied into a scratch folder.
 
-What is needed follows from the receipts: the tables', then those of what the tables were made from, and so on. Files
-come out of this repository's DVC cache, or from its remotes; its work tree, index and dvc.lock are not touched.
+The receipts of the tables name the outputs that are needed, and the receipts of these name further ones. The files
+come from this repository's DVC cache or from its remotes. Its work tree, index and dvc.lock are not changed.
 """
 
 import shutil
@@ -22,7 +22,7 @@ _BESIDE = (".receipt.json", ".run.json")
 
 @contextmanager
 def checked_out(root: Path, revision: str) -> Iterator[Path]:
-    """Give an output root that holds the tables, receipts and run files of a revision; gone afterwards.
+    """A temporary output root with the tables, receipts and run files of a revision.
 
     Args:
         root: the output root of this checkout.
@@ -44,8 +44,8 @@ def checked_out(root: Path, revision: str) -> Iterator[Path]:
 
 def _commit(folder: Path, revision: str) -> str:
     home = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
-    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    commit = git.says(*asked, home=home)
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git.says(*words, home=home)
     if commit is None:
         raise ParamsError(
             f"{revision!r} is neither a folder nor a revision of this git repository (in a shallow clone, "
@@ -79,12 +79,12 @@ def _bring(home: Path, revision: str) -> str:
     """Follow the receipts from the tables upstream; returns the output root, relative to `home`."""
     below = _root(home, revision)
     report = f"{below}{Ref('report', 'index').path}"
-    wanted, seen = {f"{below}{_TABLES}", f"{report}.receipt.json"}, set[str]()
-    while wanted:
-        seen |= wanted
-        here = _fetch(home, wanted)
+    targets, seen = {f"{below}{_TABLES}", f"{report}.receipt.json"}, set[str]()
+    while targets:
+        seen |= targets
+        here = _fetch(home, targets)
         upstream = {name for file in here if file.suffix == ".json" for name in _consumed(file)}
-        wanted = {f"{below}{name}{end}" for name in upstream for end in _BESIDE} - seen
+        targets = {f"{below}{name}{end}" for name in upstream for end in _BESIDE} - seen
     return below
 
 
@@ -105,23 +105,23 @@ def _consumed(file: Path) -> Iterable[str]:
     return names
 
 
-def _fetch(home: Path, wanted: set[str]) -> list[Path]:
+def _fetch(home: Path, paths: set[str]) -> list[Path]:
     """Put recorded files that lie at or below some paths in place; returns them."""
     outputs = {output.path for output in dvc_store.outputs(home)}
-    targets = sorted(path for path in wanted if _is_under(path, outputs))
-    found = _objects(home, targets)
-    if targets and (found is None or not all(kept.is_file() for kept in found.values())):
+    targets = sorted(path for path in paths if _is_under(path, outputs))
+    objects = _objects(home, targets)
+    if targets and (objects is None or not all(kept.is_file() for kept in objects.values())):
         remotes.bring(home, targets)
-        found = _objects(home, targets)
-    for name, kept in (found or {}).items():
+        objects = _objects(home, targets)
+    for name, kept in (objects or {}).items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(kept, home / name)
-    return [home / name for name in found or ()]
+    return [home / name for name in objects or ()]
 
 
 def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
-    """Return where the cache keeps the files at or below some paths; None: a folder's listing is not here."""
-    cache, found, asked = dvc_store.cache_of(home), dict[str, Path](), set(targets)
+    """Objects in the cache of the files at or below some paths; None: the listing of a folder is not here."""
+    cache, objects, paths = dvc_store.cache_of(home), dict[str, Path](), set(targets)
     for output in dvc_store.outputs(home):
         if not any(_is_under(target, {output.path}) for target in targets):
             continue
@@ -129,8 +129,8 @@ def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
         if output.is_folder and not listing.is_file():
             return None
         files = output.files(listing.read_bytes() if output.is_folder else None)
-        found |= {name: cache / dvc_store.place(oid) for name, oid in files.items() if _is_under(name, asked)}
-    return found
+        objects |= {name: cache / dvc_store.place(oid) for name, oid in files.items() if _is_under(name, paths)}
+    return objects
 
 
 def _is_under(path: str, tops: set[str]) -> bool:

@@ -1,8 +1,8 @@
-"""Against: which published numbers moved between two runs, by how much, within which tolerance, because of what.
+"""Comparison of two runs: which published numbers moved, by how much, within which tolerance, and why.
 
-Both runs are known by what lies below their output roots: tables, receipts, run files. Rows are joined by their key. A
-row that moved is traced from the receipt of its table to the records and scores that enter it, and further upstream
-along inputs whose bytes differ (`_causes`).
+Only the files in the two output roots are used: tables, receipts, run files. Rows are joined by their key. A
+row that moved is traced from the receipt of its table to its records and scores, and further upstream
+along inputs whose bytes differ (`causes`).
 
 | tolerance     | means                                                                                     |
 | ------------- | ----------------------------------------------------------------------------------------- |
@@ -13,8 +13,8 @@ along inputs whose bytes differ (`_causes`).
 | `undefined`   | the value is defined in one run only                                                      |
 | `only here`, `only there` | the row is in one run only                                                    |
 
-Paired: under the same seed, draw i gives a sample the same weight in both runs, so the difference of the replicates is
-that of one resampling, also where the runs share a part of the samples only.
+Paired: with the same seed, resample i gives a sample the same weight in both runs. So the difference of the replicates
+is that of one resample, even if the runs share a part of the samples only.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ import yaml
 
 from shiftbench.audit.compare import causes, moved_rows, revision
 from shiftbench.audit.compare.causes import Receipt, Side, Walk
-from shiftbench.audit.compare.moved_rows import Moved
+from shiftbench.audit.compare.moved_rows import MovedRow
 from shiftbench.audit.compare.table_inputs import Table
 from shiftbench.audit.finding import EXIT_CODES, Verdict
 from shiftbench.base.errors import DataError
@@ -40,7 +40,7 @@ class Comparison:
     """Two runs, compared.
 
     Attributes:
-        here, there: how they are called.
+        here, there: names of the runs.
         rows: how many rows were compared.
         moved: those that are not equal, the largest movements of each benchmark first.
         about: commit and environment of both, as the run files of their tables say.
@@ -49,7 +49,7 @@ class Comparison:
     here: str
     there: str
     rows: int
-    moved: tuple[Moved, ...]
+    moved: tuple[MovedRow, ...]
     about: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,15 +64,15 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """As an audit's."""
+        """The exit code of an audit with this verdict."""
         return EXIT_CODES[self.verdict]
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Return how many rows moved, by cause and tolerance."""
+        """Number of rows that moved, by cause and tolerance."""
         return dict(sorted(Counter((one.cause, one.tolerance) for one in self.moved).items()))
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """As JSON."""
         counts: dict[str, dict[str, int]] = {}
         for (cause, tolerance), count in self.counts().items():
             counts.setdefault(cause, {})[tolerance] = count
@@ -84,12 +84,12 @@ class Comparison:
 
 
 @contextmanager
-def other(root: Path, against: str) -> Iterator[Side]:
-    """Give the run to compare with: a folder (a checkout or an output root), or else a git revision.
+def open_run(root: Path, against: str) -> Iterator[Side]:
+    """The run to compare with: a folder (a checkout or an output root), or else a git revision.
 
     Raises:
-        ParamsError: neither.
-        DataError: it has no results, or they cannot be brought.
+        ParamsError: it is neither.
+        DataError: it has no results, or these cannot be fetched.
     """
     if Path(against).is_dir():
         yield Side(_output_root(Path(against)), against)
@@ -99,7 +99,7 @@ def other(root: Path, against: str) -> Iterator[Side]:
 
 
 def _output_root(folder: Path) -> Path:
-    """Return the output root that a folder is, or that the params there name."""
+    """A folder as output root, or the output root that its params name."""
     params = folder / "params.yaml"
     try:
         content = yaml.safe_load(params.read_text()) if params.is_file() else {}
@@ -116,14 +116,14 @@ def compare(here: Side, there: Side) -> Comparison:
         DataError: one of them has no tables, or a table that cannot be read.
     """
     benchmarks = [_benchmarks(side) for side in (here, there)]
-    walk, rows, moved = Walk(here, there), 0, list[Moved]()
+    walk, rows, moved = Walk(here, there), 0, list[MovedRow]()
     for name in sorted(benchmarks[0] | benchmarks[1]):
         path = Ref("tables", name).path
         files = [side.root / path for side in (here, there)]
         receipts = [side.receipt(path) for side in (here, there)]
-        count, found = moved_rows.rows(*files, paired=_share_draws(*receipts))
+        count, changed = moved_rows.rows(*files, paired=_share_draws(*receipts))
         table = Table(path, walk, *receipts)
-        moved += [replace(one, causes=table.causes(one)) for one in found]
+        moved += [replace(one, causes=table.causes(one)) for one in changed]
         rows += count
     about = {"here": _about(here, benchmarks[0]), "there": _about(there, benchmarks[1])}
     return Comparison(here.label, there.label, rows, tuple(moved), about)
@@ -131,10 +131,10 @@ def compare(here: Side, there: Side) -> Comparison:
 
 def _benchmarks(side: Side) -> set[str]:
     tables = side.root / "results/tables"
-    found = {file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")}
-    if not found:
+    names = {file.parent.relative_to(tables).as_posix() for file in tables.glob("**/metrics.parquet")}
+    if not names:
         raise DataError(f"{side.label} has no results: no {tables}/BENCHMARK/metrics.parquet is there")
-    return found
+    return names
 
 
 def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
@@ -142,9 +142,9 @@ def _share_draws(here: Receipt | None, there: Receipt | None) -> bool:
 
 
 def _about(side: Side, benchmarks: set[str]) -> dict[str, Any]:
-    found = {}
+    about = {}
     for name in sorted(benchmarks):
         run = side.run_file(Ref("tables", name).path) or {}
         kept = {key: run.get(key) for key in ("commit", "dirty", "finished")}
-        found[name] = {**kept, "environment": causes.circumstances(run)}
-    return found
+        about[name] = {**kept, "environment": causes.run_environment(run)}
+    return about

@@ -1,4 +1,4 @@
-"""Traced: what enters a row of a metric table in two runs, and from there why the row moved."""
+"""Inputs of a row of a metric table in two runs, and the causes of its difference."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from shiftbench.audit.compare import causes
 from shiftbench.audit.compare.causes import Cause, Receipt, Walk
-from shiftbench.audit.compare.moved_rows import Moved
+from shiftbench.audit.compare.moved_rows import MovedRow
 from shiftbench.base.files import sha256
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
@@ -18,7 +18,7 @@ _CONTRADICTED = "a value moved, and its bootstrap resamples did not move with it
 
 @dataclass
 class Table:
-    """The table of one benchmark in both runs, and what enters each of its rows."""
+    """The table of one benchmark in both runs, with the inputs of each row."""
 
     path: str
     walk: Walk
@@ -26,36 +26,36 @@ class Table:
     there: Receipt | None
 
     def __post_init__(self) -> None:
-        """Sort the evaluation artifacts of both recipes by weights, method and detector."""
-        self._cells = [_by_entry(receipt) for receipt in (self.here, self.there)]
+        """Sort the evaluations of both recipes by model, method and detector."""
+        self._evaluations = [_by_entry(receipt) for receipt in (self.here, self.there)]
         self._contradiction = list(self._contradictions())
 
-    def causes(self, row: Moved) -> tuple[Cause, ...]:
-        """Return why a row moved, the causes upstream first."""
+    def causes(self, row: MovedRow) -> tuple[Cause, ...]:
+        """Causes of a row's difference, those upstream first."""
         if self.here is None or self.there is None:
             return (self._without_receipt(),)
-        artifacts = [_entering(found, row, self._relative_to(row)) for found in self._cells]
-        mine, theirs = ({path for artifact in found for path in _paths(artifact)} for found in artifacts)
-        found = []
+        sides = [_entering(evaluations, row, self._relative_to(row)) for evaluations in self._evaluations]
+        paths_here, paths_there = ({path for evaluation in side for path in _paths(evaluation)} for side in sides)
+        row_causes: list[Cause] = []
         if row.here and row.there:
-            shared = (mine | theirs) & self.here["consumed"].keys() & self.there["consumed"].keys()
-            found += self.walk.inputs(shared, self.here, self.there)
-        parts = _part(self.here, row, mine - theirs), _part(self.there, row, theirs - mine)
-        found += causes.own(self.path, *parts)
-        if not found:
-            found = self._unfounded(row)
+            shared = (paths_here | paths_there) & self.here["consumed"].keys() & self.there["consumed"].keys()
+            row_causes += self.walk.inputs(shared, self.here, self.there)
+        parts = _part(self.here, row, paths_here - paths_there), _part(self.there, row, paths_there - paths_here)
+        row_causes += causes.recipe_causes(self.path, *parts)
+        if not row_causes:
+            row_causes = self._causes_with_equal_inputs(row)
         if row.contradicted:
-            found.append(Cause("unexplained", self.path, _CONTRADICTED))
-        return causes.ordered([*found, *self._contradiction])
+            row_causes.append(Cause("unexplained", self.path, _CONTRADICTED))
+        return causes.ordered([*row_causes, *self._contradiction])
 
-    def _unfounded(self, row: Moved) -> list[Cause]:
-        """Return why a row moved all of whose inputs are equal: an environment moves it by rounding alone."""
+    def _causes_with_equal_inputs(self, row: MovedRow) -> list[Cause]:
+        """Causes of a row's difference if all its inputs are equal: an environment changes it by rounding only."""
         if row.tolerance != "rounding":
-            return [Cause("unexplained", self.path, causes.MORE)]
-        return self.walk.around(self.path)
+            return [Cause("unexplained", self.path, causes.BEYOND_ROUNDING)]
+        return self.walk.environment_causes(self.path)
 
-    def _relative_to(self, row: Moved) -> list[str]:
-        """Return the weights that the row's metric is relative to, in either run."""
+    def _relative_to(self, row: MovedRow) -> list[str]:
+        """Models that the row's metric is relative to, in either run."""
         recipes = [receipt["recipe"] for receipt in (self.here, self.there) if receipt]
         metrics = [whole.get("metrics", {}).get(row.key["metric"]) or {} for whole in recipes]
         options = [metric.get("options", {}) for metric in metrics]
@@ -71,7 +71,7 @@ class Table:
         return Cause("missing", self.path, f"{side.label} has no receipt of this table")
 
     def _contradictions(self) -> Iterator[Cause]:
-        """Yield tables that are not those that their receipts state."""
+        """Yield tables that differ from their receipts."""
         for side, receipt in ((self.walk.here, self.here), (self.walk.there, self.there)):
             if receipt is None:
                 continue
@@ -85,13 +85,13 @@ class Table:
                 yield Cause("unexplained", self.path, f"the receipt in {side.label} was edited")
 
 
-def _part(receipt: Receipt, row: Moved, rows: set[str]) -> Receipt:
-    """Return the part of a table's recipe that decides a row: code, its metric, and for its interval the draws.
+def _part(receipt: Receipt, row: MovedRow, rows: set[str]) -> Receipt:
+    """Part of a table's recipe that decides a row: code, its metric, and for its interval the resamples.
 
     Args:
         receipt: the table's.
         row: the row.
-        rows: what enters it in this run only.
+        rows: inputs of the row in this run only.
     """
     whole, metric = receipt["recipe"], row.key["metric"]
     names = ("task", "code") if row.value_moved else ("task", "code", "seed", "draws")
@@ -100,30 +100,30 @@ def _part(receipt: Receipt, row: Moved, rows: set[str]) -> Receipt:
 
 
 def _by_entry(receipt: Receipt | None) -> dict[tuple[Any, ...], list[Receipt]]:
-    """Return the artifacts of a benchmark by (weights or their mean over seeds, method, detector)."""
-    found: dict[tuple[Any, ...], list[Receipt]] = {}
+    """Evaluations of a benchmark by (model or its mean over seeds, method, detector)."""
+    evaluations: dict[tuple[Any, ...], list[Receipt]] = {}
     for artifact in (receipt or {}).get("recipe", {}).get("rows", ()):
         for name in {artifact["model"], artifact["model"].rsplit("-s", 1)[0]}:
-            found.setdefault((name, artifact["method"], artifact["detector"]), []).append(artifact)
-    return found
+            evaluations.setdefault((name, artifact["method"], artifact["detector"]), []).append(artifact)
+    return evaluations
 
 
-def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: Moved, relative_to: list[str]) -> list[Receipt]:
-    """Return the artifacts that enter a row; a null in its key, or a name of a group, stands for all."""
+def _entering(artifacts: dict[tuple[Any, ...], list[Receipt]], row: MovedRow, relative_to: list[str]) -> list[Receipt]:
+    """Evaluations that enter a row; a null in its key, or the name of a group, matches all."""
     own = artifacts.get((row.key["model"], row.key["method"], row.key["detector"]), [])
-    for (weights, _, detector), others in artifacts.items():
-        if detector is None and {weights, weights.partition("/")[2]} & set(relative_to):
+    for (model, _, detector), others in artifacts.items():
+        if detector is None and {model, model.partition("/")[2]} & set(relative_to):
             own = own + others
     if row.key["shift"] == FULL_SPECTRUM:
         return own
     known = {name: {artifact[name] for artifact in own} for name in ("dataset", "split", "shift")}
-    asked = {name: row.key[name] for name in known if row.key[name] in known[name]}
+    fixed = {name: row.key[name] for name in known if row.key[name] in known[name]}
     severity = row.key["severity"]
     return [
         artifact
         for artifact in own
         if _place(artifact) == row.key["reference"]
-        or (all(artifact[name] == value for name, value in asked.items()) and severity in (None, artifact["severity"]))
+        or (all(artifact[name] == value for name, value in fixed.items()) and severity in (None, artifact["severity"]))
     ]
 
 

@@ -1,4 +1,4 @@
-"""What lies there, read without trusting any digest: shards, tars, tables, weights, environments, git.
+"""Readers of the audited files, which trust no digest: shards, tars, tables, checkpoints, environments, git.
 
-`planned_rows` and `planned_sets` say what is planned to be in them.
+`planned_rows` and `planned_sets` give the planned rows and sets.
 """

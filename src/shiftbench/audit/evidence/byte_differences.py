@@ -1,4 +1,4 @@
-"""Bytes that are not the recorded ones, explained: which member of which sample, which pixels, what else is other."""
+"""Explanation of bytes that differ from the recorded ones: which member of which sample, and which pixels."""
 
 from pathlib import Path
 from typing import Any
@@ -20,26 +20,26 @@ SAME = "no library, codec or CPU feature differs from the run's: the bytes were 
 
 
 def explain(case: Case, ref: Ref, file: str, key: str | None = None) -> dict[str, Any]:
-    """Tell what is different about bytes that are not the recorded ones.
+    """Explain bytes that differ from the recorded ones.
 
     Args:
         case: what is audited.
         ref: the output that the bytes belong to.
         file: path relative to the output root.
-        key: of a sample, where the file is a tar.
+        key: of a sample, if the file is a tar.
 
     Returns:
-        What could be told by name, ready for a finding; `unexplained` where the bytes cannot be looked into.
+        The differences by name, for a finding; `unexplained` if the bytes cannot be read.
     """
     try:
-        told = _sample(case, ref, file, key) if key else _file(case, ref, case.root / file)
+        explanation = _sample(case, ref, file, key) if key else _file(case, ref, case.root / file)
     except (OSError, ValueError, KeyError, StopIteration, ShiftbenchError, ArrowException) as error:
         return {"unexplained": f"the difference cannot be explained: {error}"}
-    return told | {"environment": differing(case, ref)}
+    return explanation | {"environment": differing(case, ref)}
 
 
 def differing(case: Case, ref: Ref) -> str:
-    """Tell which libraries, codecs and CPU features differ between a run file and this machine."""
+    """Libraries, codecs and CPU features that differ between a run file and this machine, in words."""
     then = (case.run_file(ref) or {}).get("environment")
     if not then:
         return "the run file states none"
@@ -62,38 +62,38 @@ def _file(case: Case, ref: Ref, file: Path) -> dict[str, Any]:
 
 
 def remade_sample(case: Case, ref: Ref, key: str) -> Path:
-    """Return where the packed bytes of a sample lie that was made again."""
+    """File of the packed bytes of a sample that was made again."""
     return case.scratch / "rebuilt" / ref.kind / ref.name / f"{key}.packed"
 
 
 def _sample(case: Case, ref: Ref, file: str, key: str) -> dict[str, Any]:
     entry = next(entry for entry in shard_folders.entries(case, ref) or () if entry.key == key)
-    found = packed(case.root / file, entry)
+    actual = packed(case.root / file, entry)
     again = remade_sample(case, ref, key)
     if again.is_file():
-        return compare(found, again.read_bytes(), entry.offset)
+        return compare(actual, again.read_bytes(), entry.offset)
     manifest = shard_folders.manifest(case, ref) or {}
     fields = {extension: name for name, extension in manifest["fields"].items()}
-    return _alone(found, entry, fields)
+    return _without_remade(actual, entry, fields)
 
 
 def packed(tar: Path, entry: Entry) -> bytes:
-    """Return the bytes of a sample as they lie in a tar."""
+    """Bytes of a sample in a tar."""
     with tar.open("rb") as stream:
         stream.seek(entry.offset)
         return stream.read(entry.size)
 
 
-def _alone(found: bytes, entry: Entry, fields: dict[str, str]) -> dict[str, Any]:
-    """Tell of a sample whose right bytes are not at hand."""
-    parts = members(found)
+def _without_remade(actual: bytes, entry: Entry, fields: dict[str, str]) -> dict[str, Any]:
+    """Explain a sample that was not made again."""
+    parts = members(actual)
     broken = [f"{part.name} ({why})" for part in parts if (why := _undecodable(part, entry.key))]
     if broken:
         return {"members": ", ".join(broken)}
     values = {fields[part.extension(entry.key)]: codecs.decode(part.extension(entry.key), part.data) for part in parts}
     same = shards.pixels(Sample(entry.key, values)) == entry.pixels
-    told = "are the recorded ones: the encoder or a header differs" if same else "are not the recorded ones"
-    return {"members": ", ".join(part.name for part in parts), "decoded values": told}
+    state = "are the recorded ones: the encoder or a header differs" if same else "are not the recorded ones"
+    return {"members": ", ".join(part.name for part in parts), "decoded values": state}
 
 
 def _undecodable(part: Member, key: str) -> str | None:
@@ -104,35 +104,35 @@ def _undecodable(part: Member, key: str) -> str | None:
     return None
 
 
-def compare(found: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
+def compare(actual: bytes, made: bytes, offset: int = 0) -> dict[str, Any]:
     """Compare the packed bytes of a sample with those that were made again.
 
     Args:
-        found: as they lie in the tar.
-        made: as they came out again.
+        actual: bytes in the tar.
+        made: bytes that were made again.
         offset: of the sample in its tar.
 
     Returns:
         First differing byte of the tar, members that differ, differing pixels and the largest difference.
     """
-    if found == made:
-        return {"bytes": "are those that are made again: the record of them is wrong"}
-    length = min(len(found), len(made))
-    unlike = np.flatnonzero(np.frombuffer(found[:length], np.uint8) != np.frombuffer(made[:length], np.uint8))
+    if actual == made:
+        return {"bytes": "are equal to those that were made again: their record is wrong"}
+    length = min(len(actual), len(made))
+    unlike = np.flatnonzero(np.frombuffer(actual[:length], np.uint8) != np.frombuffer(made[:length], np.uint8))
     first = int(unlike[0]) if len(unlike) else length
-    told: dict[str, Any] = {"first byte": offset + first}
-    theirs = {part.name: part for part in members(made)}
-    ours = {part.name: part for part in members(found)}
-    for name in sorted(ours.keys() | theirs.keys()):
-        one, two = ours.get(name), theirs.get(name)
+    differences: dict[str, Any] = {"first byte": offset + first}
+    members_made = {part.name: part for part in members(made)}
+    members_here = {part.name: part for part in members(actual)}
+    for name in sorted(members_here.keys() | members_made.keys()):
+        one, two = members_here.get(name), members_made.get(name)
         if one is None or two is None:
-            told[name] = "is missing" if one is None else "is not one that is made"
+            differences[name] = "is missing" if one is None else "is an additional member"
         elif (one.head, one.data) != (two.head, two.data):
-            told[name] = _unlike_members(one, two)
-    return told
+            differences[name] = _member_difference(one, two)
+    return differences
 
 
-def _unlike_members(one: Member, two: Member) -> str:
+def _member_difference(one: Member, two: Member) -> str:
     if one.data == two.data:
         return "its header differs"
     extension = one.name.rpartition("/")[2].partition(".")[2]
@@ -144,8 +144,8 @@ def _unlike_members(one: Member, two: Member) -> str:
         return f"is {str(here)[:40]!r}, made is {str(made)[:40]!r}"
     if here.shape != made.shape:
         return f"is {here.shape}, made is {made.shape}"
-    apart = np.abs(here.astype(np.int64) - made.astype(np.int64))
-    if not apart.any():
+    differences = np.abs(here.astype(np.int64) - made.astype(np.int64))
+    if not differences.any():
         return "the same pixels, encoded differently: the encoder differs"
-    places = apart.reshape(*apart.shape[:2], -1).any(axis=2)
-    return f"{int(places.sum())} of {places.size} pixels differ, by {int(apart.max())} at most"
+    places = differences.reshape(*differences.shape[:2], -1).any(axis=2)
+    return f"{int(places.sum())} of {places.size} pixels differ, by {int(differences.max())} at most"

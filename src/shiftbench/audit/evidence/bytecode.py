@@ -1,8 +1,8 @@
-"""Bytecode beside its source: whether compiling the source gives what Python would run.
+"""Comparison of cached bytecode with its source.
 
-Python compiles a source again if its size or time is not what the bytecode states. Such bytecode is left over from an
-older source and is never run, so it is not looked at. Reading foreign bytecode can crash an interpreter, so a process
-of its own does it, which nothing of the checkout or of the environment steers; it runs none of it.
+Python compiles a source again if its size or time differs from the bytecode's. Such bytecode is of an older source
+and never runs, so it is not compared. Reading foreign bytecode can crash an interpreter, so that a separate process
+does it, in which nothing of the checkout or of the environment is in use. The bytecode is never run.
 """
 
 import importlib.util
@@ -32,9 +32,9 @@ _LEVELS = {"": 0, "1": 1, "2": 2}
 
 
 def forged(sources: Iterable[Path]) -> Iterator[Path]:
-    """Yield the bytecode of this Python, beside some sources, that they do not give.
+    """Yield the bytecode of this Python that differs from its source.
 
-    Code counts by what it does and where its lines are; the path that it was compiled at is left out.
+    Code and line numbers are compared; the path of the compilation is left out.
     """
     pairs = [
         (str(source), str(cached), level)
@@ -60,7 +60,7 @@ def forged(sources: Iterable[Path]) -> Iterator[Path]:
 
 
 def _is_run(source: Path, cached: Path) -> bool:
-    """Tell whether Python would run bytecode in place of its source (PEP 552)."""
+    """Whether Python would run bytecode instead of its source (PEP 552)."""
     if not cached.is_file():
         return False
     with cached.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""What differs between the environment that a run file states and another one."""
+"""Differences between the environment of a run file and another one."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -7,25 +7,25 @@ Environment = Mapping[str, Any]
 """As `shiftbench.provenance.environment.describe` gives it."""
 _FACTS = ("python os cpu cpu_features torch_cpu blas blas_core variables gpu cuda cudnn driver").split()
 _WHERE_KNOWN = ("torch_cpu", "blas_core")
-"""Known only of processes that have imported the library: unknown is not another one."""
+"""Known only after the library was imported: a missing value is no difference."""
 _NO_REASON = ("os", "driver")
 _LIBRARIES_OF_NO_REASON = ("shiftbench", "snakemake", "dvc", "polars")
 
 
 def differences(then: Environment, now: Environment) -> list[str]:
-    """List what two environments have in other versions, a line each: facts of the machine, packages, codecs.
+    """Differences of two environments, a line each: facts of the machine, packages, codecs.
 
-    A library that only one of them names made no byte, and is not listed.
+    A library that only one of them names is not listed.
     """
     return [*_facts(then, now, _FACTS), *_libraries(then, now, ())]
 
 
 def reasons(then: Environment | None, now: Environment) -> list[str]:
-    """List what of two environments can make other bytes: CPU, Python, libraries, codecs, GPU; a line each.
+    """Differences of two environments that can change bytes, a line each: CPU, Python, libraries, codecs, GPU.
 
     Args:
-        then: `environment` of a run file; None: nothing is known of it.
-        now: that in which it was made again.
+        then: `environment` of a run file; None: unknown.
+        now: the environment in which the output was made again.
     """
     if not then:
         return []
@@ -34,7 +34,7 @@ def reasons(then: Environment | None, now: Environment) -> list[str]:
 
 
 def is_software(reason: str) -> bool:
-    """Tell whether a reason is a library, wheel or codec of another version, which an auditor could install."""
+    """Whether a difference is in a library, wheel or codec, which an auditor could install."""
     name = reason.partition(" ")[0].rstrip(":")
     return name not in _FACTS
 
@@ -42,18 +42,18 @@ def is_software(reason: str) -> bool:
 def _facts(then: Environment, now: Environment, names: Collection[str]) -> Iterator[str]:
     for name in names:
         unknown = then.get(name) if name in _WHERE_KNOWN else "none"
-        found = now.get(name, unknown)
-        if name in then and then[name] != found:
-            yield _difference(name, then[name], found)
+        value = now.get(name, unknown)
+        if name in then and then[name] != value:
+            yield _difference(name, then[name], value)
 
 
 def _difference(name: str, then: Any, now: Any) -> str:
     if isinstance(then, list) and isinstance(now, list):  # CPU features, of which there are many
         return f"{name}: {', '.join(sorted(set(then) ^ set(now)))} only on one of them"
     if isinstance(then, dict) and isinstance(now, dict):
-        apart = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-        told = (f"{key} {then.get(key, 'unset')} -> {now.get(key, 'unset')}" for key in apart)
-        return f"{name}: {', '.join(told)}"
+        keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+        changes = (f"{key} {then.get(key, 'unset')} -> {now.get(key, 'unset')}" for key in keys)
+        return f"{name}: {', '.join(changes)}"
     return f"{name} {then} -> {now}"
 
 

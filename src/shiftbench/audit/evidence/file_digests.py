@@ -1,6 +1,6 @@
 """Digests of files: each file is read once, by as many threads as there are cores (hashlib lets them run at once).
 
-Neither time stamps nor sizes nor what DVC remembers are believed. Names of one inode (hard links, symbolic links into
+Time stamps, sizes and DVC's state are not used. Names of one inode (hard links, symbolic links into
 DVC's cache) are one file.
 """
 
@@ -20,11 +20,11 @@ Inode = tuple[int, int]
 
 @dataclass
 class Digests:
-    """What was read so far; `of` reads what was not.
+    """Digests of the files that were read so far; `of` reads further ones.
 
     Attributes:
-        threads: how many files are read at once.
-        bytes: that were read.
+        threads: number of files that are read at once.
+        bytes: number of bytes read.
     """
 
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -33,38 +33,39 @@ class Digests:
     _known: dict[tuple[Inode, str], str] = field(default_factory=dict)
 
     def of(self, file: Path, kind: str = "sha256") -> str | None:
-        """Return the `sha256` or `md5` of a file, hexadecimal; None: there is no such file."""
+        """`sha256` or `md5` of a file, hexadecimal; None: there is no such file."""
         if file not in self._inodes or (self._inodes[file], kind) not in self._known:
             self.read({file: (kind,)})
         inode = self._inodes[file]
         return None if inode is None else self._known[inode, kind]
 
-    def read(self, wanted: Mapping[Path, Iterable[str]]) -> None:
-        """Read files that were not, several at once.
+    def read(self, kinds_of: Mapping[Path, Iterable[str]]) -> None:
+        """Read files that were not read yet, several at once.
 
         Args:
-            wanted: which digests of which files.
+            kinds_of: file -> kinds of digests.
         """
-        kinds: dict[Inode, set[str]] = {}
-        found: dict[Inode, tuple[Path, int]] = {}
-        for file, names in wanted.items():
+        kinds_by_inode: dict[Inode, set[str]] = {}
+        files: dict[Inode, tuple[Path, int]] = {}
+        for file, names in kinds_of.items():
             inode, size = _stat(file)
             self._inodes[file] = inode
             new = {name for name in names if inode and (inode, name) not in self._known}
             if inode and new:
-                kinds.setdefault(inode, set()).update(new)
-                found[inode] = (file, size)
+                kinds_by_inode.setdefault(inode, set()).update(new)
+                files[inode] = (file, size)
         # Large ones first, dealt out like cards: no thread is left alone with them at the end.
-        order = sorted(found, key=lambda inode: -found[inode][1])
+        order = sorted(files, key=lambda inode: -files[inode][1])
         parts = max(self.threads, len(order) // _AT_ONCE)
         hands = [
-            [(inode, found[inode][0], sorted(kinds[inode])) for inode in order[first::parts]] for first in range(parts)
+            [(inode, files[inode][0], sorted(kinds_by_inode[inode])) for inode in order[first::parts]]
+            for first in range(parts)
         ]
         with ThreadPoolExecutor(self.threads) as pool:
             for read in pool.map(_read_all, hands):
                 for inode, digests in read.items():
                     self._known |= {(inode, name): digest for name, digest in digests.items()}
-        self.bytes += sum(found[inode][1] for inode in order)
+        self.bytes += sum(files[inode][1] for inode in order)
 
 
 def _stat(file: Path) -> tuple[Inode | None, int]:

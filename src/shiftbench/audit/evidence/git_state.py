@@ -1,4 +1,4 @@
-"""What git knows of this checkout; nothing is written, nothing that it configures is run, whoever owns the files.
+"""The state of this checkout in git. Nothing is written, and no program that the checkout configures is run.
 
 The work tree is compared with the commit byte by byte: commit, trees and blobs are hashed here, so neither the index
 (`--assume-unchanged`), nor filters, nor `git replace`, grafts, `core.worktree` or a damaged object can hide a change.
@@ -12,14 +12,15 @@ from pathlib import Path
 
 from shiftbench.base.errors import DataError
 from shiftbench.provenance.git import ask as ask
+from shiftbench.provenance.git import is_known as is_known
 from shiftbench.provenance.git import says as says
 
 _LINK, _FOLDER, _MODULE = "120000", "40000", "160000"
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
-    """A file of HEAD: where it lies, its name relative to the top of the repository, mode and object."""
+class TrackedFile:
+    """A file of HEAD: path, name relative to the top of the repository, mode and object."""
 
     path: Path
     name: str
@@ -27,11 +28,11 @@ class Tracked:
     oid: str = ""
 
     def blob(self) -> bytes | None:
-        """Return its content in HEAD; None where HEAD does not have it."""
+        """Content in HEAD; None if HEAD does not have it."""
         return _objects([self.oid])[self.oid] if self.oid else None
 
     def bytes(self) -> bytes | None:
-        """Return what lies there; None where nothing does that could be this file."""
+        """Content of the file, or target of the link; None if there is no such file."""
         try:
             if self.mode == _LINK:
                 return os.fsencode(self.path.readlink())
@@ -41,30 +42,30 @@ class Tracked:
 
     @property
     def same(self) -> bool:
-        """Whether what lies there is the blob of HEAD."""
-        found = self.bytes()
-        return found is not None and _hash("blob", found, len(self.oid)) == self.oid
+        """Whether the content is that of HEAD."""
+        content = self.bytes()
+        return content is not None and _hash("blob", content, len(self.oid)) == self.oid
 
     @property
     def same_lines(self) -> bool:
-        """Whether what lies there is the blob of HEAD but for the ends of its lines."""
-        found = self.bytes()
-        if not found or not self.oid:
+        """Whether the content is that of HEAD except for line endings."""
+        content = self.bytes()
+        if not content or not self.oid:
             return False
-        return _hash("blob", found.replace(b"\r\n", b"\n"), len(self.oid)) == self.oid
+        return _hash("blob", content.replace(b"\r\n", b"\n"), len(self.oid)) == self.oid
 
 
 def top() -> Path:
-    """Return the top folder of the repository that the working folder lies in, whatever its configuration says."""
+    """Top folder of the repository that the working folder lies in, whatever its configuration says."""
     here = Path.cwd().resolve()
     return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
 
 
-def changed() -> tuple[list[Tracked], list[str]]:
-    """Return the files of HEAD that are other ones here, and the names of those that HEAD does not have.
+def changed() -> tuple[list[TrackedFile], list[str]]:
+    """Files of HEAD that differ here, and names of files that HEAD does not have.
 
     Raises:
-        DataError: an object of the repository is not what its name says.
+        DataError: the bytes of an object do not give its name.
     """
     known = {file.name: file for file in _files()}
     listed = _lines("ls-files", "--cached", "--others", "--exclude-standard")
@@ -72,7 +73,7 @@ def changed() -> tuple[list[Tracked], list[str]]:
 
 
 def tracked() -> set[Path]:
-    """Return where the files lie that HEAD has.
+    """Paths of the files of HEAD.
 
     Raises:
         DataError: as `changed`.
@@ -80,8 +81,8 @@ def tracked() -> set[Path]:
     return {file.path for file in _files()}
 
 
-def links() -> list[Tracked]:
-    """Return the symbolic links of HEAD.
+def links() -> list[TrackedFile]:
+    """Symbolic links of HEAD.
 
     Raises:
         DataError: as `changed`.
@@ -90,15 +91,15 @@ def links() -> list[Tracked]:
 
 
 def rewritten() -> list[str]:
-    """Return what tells git to read other objects than a commit names: replacements and grafts."""
-    found = (says("for-each-ref", "--format=%(refname)", "refs/replace/") or "").splitlines()
+    """Replacements and grafts, which make git read other objects than a commit names."""
+    replacements = (says("for-each-ref", "--format=%(refname)", "refs/replace/") or "").splitlines()
     shared = says("rev-parse", "--path-format=absolute", "--git-common-dir")
     grafts = Path(shared or ".git") / "info" / "grafts"
-    return [*found, *([str(grafts)] if grafts.is_file() else [])]
+    return [*replacements, *([str(grafts)] if grafts.is_file() else [])]
 
 
-def _files() -> Iterator[Tracked]:
-    """Yield the files of HEAD; what is in a repository of its own (a submodule) is not among them."""
+def _files() -> Iterator[TrackedFile]:
+    """Yield the files of HEAD, without those of submodules."""
     home, head = top(), says("rev-parse", "--verify", "HEAD")
     if head is None:
         return
@@ -111,7 +112,7 @@ def _files() -> Iterator[Tracked]:
                 if mode == _FOLDER:
                     below.append((f"{place}{name}/", oid))
                 elif mode != _MODULE:
-                    yield Tracked(home / place / name, f"{place}{name}", mode, oid)
+                    yield TrackedFile(home / place / name, f"{place}{name}", mode, oid)
         folders = below
 
 
@@ -126,29 +127,29 @@ def _entries(tree: bytes, size: int) -> Iterator[tuple[str, str, str]]:
 
 
 def _objects(oids: Iterable[str]) -> dict[str, bytes]:
-    """Return the content of objects, each hashed here.
+    """Content of objects, each hashed here.
 
     Raises:
-        DataError: one is not here, or is not what its name says.
+        DataError: an object is missing, or its bytes do not give its name.
     """
-    wanted = list(oids)
-    said = ask("cat-file", "--batch", given="".join(f"{oid}\n" for oid in wanted).encode()) or b""
-    found, at = {}, 0
-    for oid in wanted:
-        end = said.find(b"\n", at)
-        kind, _, size = said[at:end].decode().partition(" ")[2].partition(" ")
+    names = list(oids)
+    output = ask("cat-file", "--batch", given="".join(f"{oid}\n" for oid in names).encode()) or b""
+    contents, at = {}, 0
+    for oid in names:
+        end = output.find(b"\n", at)
+        kind, _, size = output[at:end].decode().partition(" ")[2].partition(" ")
         if not size.isdigit():
             raise DataError(f"git has no object {oid}; `git fsck` tells what is damaged")
         at = end + 1 + int(size)
-        found[oid] = said[end + 1 : at]
+        contents[oid] = output[end + 1 : at]
         at += 1
-        if _hash(kind, found[oid], len(oid)) != oid:
-            raise DataError(f"git's object {oid} holds other bytes than its name says; clone anew")
-    return found
+        if _hash(kind, contents[oid], len(oid)) != oid:
+            raise DataError(f"git's object {oid} has other bytes than its name says; clone again")
+    return contents
 
 
 def _hash(kind: str, content: bytes, length: int) -> str:
-    """Return the name of an object: sha1, in repositories of git's newer format sha256."""
+    """Name of an object: sha1, in repositories of git's newer format sha256."""
     data = b"%b %d\0" % (kind.encode(), len(content)) + content
     if length == 64:
         return hashlib.sha256(data).hexdigest()
@@ -156,21 +157,16 @@ def _hash(kind: str, content: bytes, length: int) -> str:
 
 
 def _lines(*words: str) -> list[str]:
-    """Return what git lists of the whole repository."""
-    said = ask(*words, "-z", home=top()) or b""
-    return [os.fsdecode(line) for line in said.split(b"\0") if line]
+    """Names that git lists, of the whole repository."""
+    output = ask(*words, "-z", home=top()) or b""
+    return [os.fsdecode(line) for line in output.split(b"\0") if line]
 
 
 def is_shallow() -> bool:
-    """Tell whether the history was cut when it was cloned."""
+    """Whether this is a shallow clone."""
     return says("rev-parse", "--is-shallow-repository") == "true"
 
 
-def is_known(commit: str) -> bool:
-    """Tell whether a commit is here."""
-    return ask("cat-file", "-e", "--end-of-options", f"{commit}^{{commit}}") is not None
-
-
 def is_ancestor(commit: str) -> bool:
-    """Tell whether a commit is HEAD or before it."""
+    """Whether a commit is HEAD or one of its ancestors."""
     return ask("merge-base", "--is-ancestor", "--end-of-options", commit, "HEAD") is not None

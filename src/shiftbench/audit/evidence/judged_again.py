@@ -1,4 +1,4 @@
-"""Published verdicts beside those that the published replicates give, by the card that was judged."""
+"""Published verdicts, and those that the published replicates give by the card that was judged."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +16,19 @@ from shiftbench.workflow.stages import judge_claims
 
 
 class Verdict(NamedTuple):
-    """What is published of a claim, or of a part of it, and what its replicates give: verdict, value and interval."""
+    """Verdict, value and interval of a claim or a part of it: as published, and as its replicates give them."""
 
     file: Path
     claim: str
     stated: tuple[object, ...]
-    given: tuple[object, ...]
+    judged: tuple[object, ...]
 
 
 def verdicts(home: Path) -> Iterator[Verdict]:
-    """Yield each published verdict of which there are replicates.
+    """Yield each published verdict that has replicates.
 
     Raises:
-        DataError: what is published is damaged.
+        DataError: a published file is damaged.
         SchemaError: a table is of another format.
         ValueError: a recipe states no claims.
     """
@@ -37,7 +37,7 @@ def verdicts(home: Path) -> Iterator[Verdict]:
 
 
 def of_scale(there: published.Published) -> Iterator[Verdict]:
-    """Yield the verdicts of one scale, as `verdicts`."""
+    """Yield the verdicts of one configuration, as `verdicts`."""
     for replicates in sorted(there.root.glob(f"results/claims/*/{published.REPLICATES}")):
         yield from _of_system(there, Ref("claims", replicates.parent.name))
 
@@ -52,14 +52,14 @@ def _of_system(there: published.Published, ref: Ref) -> Iterator[Verdict]:
     for row in stated:
         if row["verdict"] == "not evaluable":
             known.setdefault(row["claim"], Evidence({}, None, row["reason"] or ""))
-    given = {
+    judged = {
         (row["claim"], row["part"]): _judgement(row)
         for row in judge_claims.again(claims, known, spec["scale"], spec["card"]["looks"])
     }
     for row in stated:
         key = row["claim"], row["part"]
-        yield Verdict(file, "/".join(filter(None, key)), _judgement(row), given.pop(key, ()))
-    for (claim, part), one in given.items():
+        yield Verdict(file, "/".join(filter(None, key)), _judgement(row), judged.pop(key, ()))
+    for (claim, part), one in judged.items():
         yield Verdict(file, "/".join(filter(None, (str(claim), part))), (), one)  # type: ignore[arg-type]
 
 

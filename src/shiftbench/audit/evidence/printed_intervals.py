@@ -1,7 +1,7 @@
-"""Intervals that people wrote into pages by hand, compared with the rows of the published tables.
+"""Comparison of intervals in hand-written pages with the rows of the published tables.
 
 `89.0 [87.7, 90.3]` follows from a table if one of its rows has this value and these ends, rounded to the digits that
-are printed, as they are or in percent, with this sign or the other. The row is not asked what it is of: exchanged
+printed, as they are or in percent, with this sign or the other. The meaning of the row is not compared: exchanged
 numbers are not found, edited ones are.
 """
 
@@ -20,7 +20,7 @@ _SCALES = (1.0, 100.0, -1.0, -100.0)
 
 
 def published(home: Path) -> NDArray[np.float64]:
-    """Return value and interval of each row that is published, but for those of systems: float64 (rows, 3).
+    """Value and interval of each published row, without those of systems: float64 (rows, 3).
 
     Raises:
         OSError, polars.exceptions.PolarsError: a file cannot be read.
@@ -33,17 +33,17 @@ def published(home: Path) -> NDArray[np.float64]:
 
 
 def without_row(text: str, rows: NDArray[np.float64]) -> Iterator[tuple[str, bool]]:
-    """Yield each interval of a text, and whether no row gives it."""
+    """Yield each interval of a text, and whether it is in no row."""
     scaled = np.concatenate([_in(rows, scale) for scale in _SCALES])
     scaled = scaled[np.argsort(scaled[:, 0], kind="stable")]
-    for found in _INTERVAL.finditer(text):
-        wanted = [float(part.replace("−", "-")) for part in found.groups()]  # noqa: RUF001
-        half = [0.5 * 10.0 ** -len(part.partition(".")[2]) + 1e-9 for part in found.groups()]
-        first, last = np.searchsorted(scaled[:, 0], [wanted[0] - half[0], wanted[0] + half[0]])
-        near = np.abs(scaled[first:last] - wanted) <= half
-        yield found[0], not near.all(1).any()
+    for match in _INTERVAL.finditer(text):
+        numbers = [float(part.replace("−", "-")) for part in match.groups()]  # noqa: RUF001
+        half = [0.5 * 10.0 ** -len(part.partition(".")[2]) + 1e-9 for part in match.groups()]
+        first, last = np.searchsorted(scaled[:, 0], [numbers[0] - half[0], numbers[0] + half[0]])
+        is_near = np.abs(scaled[first:last] - numbers) <= half
+        yield match[0], not is_near.all(1).any()
 
 
 def _in(rows: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-    """Return rows in another unit; with the other sign, the ends change places."""
+    """Rows in another unit; with the other sign, the ends are exchanged."""
     return rows[:, [0, 1, 2] if scale > 0 else [0, 2, 1]] * scale

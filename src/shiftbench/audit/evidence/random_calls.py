@@ -1,16 +1,16 @@
-"""Which calls in a source file draw random words that follow from no key: found in its syntax, without running it."""
+"""Calls in a source file that draw random numbers without a key, read from its syntax without running it."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 TRAINING = frozenset("models trainers losses optimizers".split())
-"""Families that run inside a training, where `train` forks torch's generator and trainers seed it by the key."""
+"""Plugin types that run inside a training, where `train` forks torch's generator and trainers seed it by the key."""
 
 _SEEDED = frozenset(
     "Generator Philox PCG64 PCG64DXSM SFC64 MT19937 SeedSequence BitGenerator RandomState default_rng".split()
 )
-"""Names in numpy.random that are no global state, if they are given a seed."""
+"""Names in numpy.random that are no global state if they get a seed."""
 _TORCH = frozenset(
     "rand randn randint randperm rand_like randn_like randint_like normal bernoulli multinomial poisson".split()
 )
@@ -21,7 +21,7 @@ _NEVER = frozenset(
 )
 
 
-def found(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
+def calls(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
     """Yield (line, name) of each call that draws from a global or an unseeded generator.
 
     Args:
@@ -29,7 +29,7 @@ def found(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
         training: torch's own generator may be used: its seed is set by the trainer.
 
     Raises:
-        SyntaxError: no Python.
+        SyntaxError: it is no Python.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     known = _imports(tree)
@@ -41,7 +41,7 @@ def found(file: Path, *, training: bool) -> Iterator[tuple[int, str]]:
 
 
 def _imports(tree: ast.AST) -> dict[str, str]:
-    """Return what each imported name stands for: `np` -> `numpy`, `rand` -> `numpy.random.rand`."""
+    """Full name of each imported name: `np` -> `numpy`, `rand` -> `numpy.random.rand`."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -54,7 +54,7 @@ def _imports(tree: ast.AST) -> dict[str, str]:
 
 
 def _name(node: ast.expr, known: dict[str, str]) -> str | None:
-    """Return the full name of what is called; None where it does not begin with an import."""
+    """Full name of a called function; None if it does not begin with an import."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.insert(0, node.attr)
@@ -69,20 +69,20 @@ def _is_global(name: str, call: ast.Call) -> bool:
     if name in _NEVER or module == "secrets":
         return True
     if module == "numpy.random":
-        return last not in _SEEDED or not _seeded(call)
+        return last not in _SEEDED or not _is_seeded(call)
     if module == "random":
-        return last != "Random" or not _seeded(call)
+        return last != "Random" or not _is_seeded(call)
     return False
 
 
-def _seeded(call: ast.Call) -> bool:
-    """Tell whether a generator is given something to begin from."""
-    given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in given)
+def _is_seeded(call: ast.Call) -> bool:
+    """Whether a generator gets a seed."""
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    return any(not (isinstance(value, ast.Constant) and value.value is None) for value in arguments)
 
 
 def _is_torch(name: str | None, call: ast.Call) -> bool:
-    """Tell whether a call draws from torch's global generator, or seeds it."""
+    """Whether a call draws from torch's global generator, or seeds it."""
     if any(keyword.arg == "generator" for keyword in call.keywords):
         return False
     if name is not None:

@@ -1,6 +1,6 @@
-"""Folders of shards as they lie there: manifests, indexes and keys, read without trusting their digests.
+"""Manifests, indexes and keys of folders of shards, read without trusting their digests.
 
-Several checks ask for the same manifests and keys: they are read once, and again when the file has changed.
+Several checks need the same manifests and keys: each is read once, and again if the file has changed.
 """
 
 import functools
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence.json_files import read_object
+from shiftbench.base.files import read_object
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.data.shards import Entry
@@ -21,8 +21,8 @@ _FACTS = {"tars", "index", "samples", "pixels", "fields", "classes", "task"}
 _COLUMNS = ("key", "tar", "offset", "size", "sha256", "pixels")
 
 
-def stated(case: Case, ref: Ref) -> dict[str, Any]:
-    """Return what the manifest of shards or sources states, complete or not; empty where it is not a JSON object.
+def raw_manifest(case: Case, ref: Ref) -> dict[str, Any]:
+    """Manifest of shards or sources, complete or not; empty if it is no JSON object.
 
     Args:
         case: what is audited.
@@ -35,9 +35,9 @@ def stated(case: Case, ref: Ref) -> dict[str, Any]:
 
 
 def manifest(case: Case, ref: Ref) -> dict[str, Any] | None:
-    """Return the manifest of a folder of shards; None: missing, damaged, without a fact that checks need, unsafe."""
+    """Manifest of a folder of shards; None: missing, damaged, incomplete, or with unsafe names of tars."""
     try:
-        content = stated(case, ref)
+        content = raw_manifest(case, ref)
     except OSError:
         return None
     whole = content.keys() >= _FACTS and isinstance(content["tars"], dict)
@@ -45,7 +45,7 @@ def manifest(case: Case, ref: Ref) -> dict[str, Any] | None:
 
 
 def entries(case: Case, ref: Ref) -> list[Entry] | None:
-    """Return the index of a folder of shards, whatever digest the manifest states of it; None as for `manifest`."""
+    """Index of a folder of shards, whatever digest the manifest states of it; None as for `manifest`."""
     try:
         table = pq.read_table(case.folder(ref) / shards.INDEX, use_threads=False)
     except (OSError, pa.ArrowException):
@@ -59,7 +59,7 @@ def entries(case: Case, ref: Ref) -> list[Entry] | None:
 
 
 def index(case: Case, ref: Ref) -> pa.Table:
-    """Return the columns `key` and `pixels` of a folder's index.
+    """Columns `key` and `pixels` of a folder's index.
 
     Args:
         case: what is audited.
@@ -72,12 +72,12 @@ def index(case: Case, ref: Ref) -> pa.Table:
 
 
 def keys(case: Case, ref: Ref) -> pa.Array:
-    """Return the keys of a folder of shards, in its order; arguments and errors as of `index`."""
+    """Keys of a folder of shards, in its order; arguments and errors as of `index`."""
     return index(case, ref).column("key").combine_chunks()
 
 
 def keys_of(table: Path) -> pa.Array:
-    """Return the column `key` of any table.
+    """Column `key` of any table.
 
     Raises:
         OSError, pyarrow.ArrowException: it cannot be read.
@@ -86,11 +86,11 @@ def keys_of(table: Path) -> pa.Array:
         return parquet.read(["key"], use_threads=False).column("key").combine_chunks()
 
 
-def repeated(column: pa.Array) -> str | None:
-    """Return a value that occurs more than once, or None.
+def repeated_value(column: pa.Array) -> str | None:
+    """A value that occurs more than once, or None.
 
     Example:
-        >>> repeated(pa.array(["a", "b", "a"])), repeated(pa.array(["a", "b"]))
+        >>> repeated_value(pa.array(["a", "b", "a"])), repeated_value(pa.array(["a", "b"]))
         ('a', None)
     """
     if len(pc.unique(column)) == len(column):
@@ -100,28 +100,28 @@ def repeated(column: pa.Array) -> str | None:
     return value
 
 
-def missing(here: pa.Array, there: pa.Array) -> pa.Array:
-    """Return what is here and not there.
+def difference(here: pa.Array, there: pa.Array) -> pa.Array:
+    """Values of `here` that `there` does not have.
 
     Example:
-        >>> missing(pa.array(["a", "b"]), pa.array(["a"])).to_pylist()
+        >>> difference(pa.array(["a", "b"]), pa.array(["a"])).to_pylist()
         ['b']
     """
     return here.filter(pc.invert(pc.is_in(here, value_set=there)))
 
 
-def shared(one: pa.Array, two: pa.Array) -> pa.Array:
-    """Return the values of `two` that `one` also has.
+def intersection(one: pa.Array, two: pa.Array) -> pa.Array:
+    """Values of `two` that `one` also has.
 
     Example:
-        >>> shared(pa.array(["a", "b"]), pa.array(["b", "c"])).to_pylist()
+        >>> intersection(pa.array(["a", "b"]), pa.array(["b", "c"])).to_pylist()
         ['b']
     """
     return two.filter(pc.is_in(two, value_set=one))
 
 
 def _version(file: Path) -> tuple[Path, int, int]:
-    """Return a file with what tells that it is still the same one."""
+    """A file with its time and size, which change with its content."""
     stat = file.stat()
     return file, stat.st_mtime_ns, stat.st_size
 

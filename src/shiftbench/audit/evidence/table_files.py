@@ -1,6 +1,6 @@
-"""What holds of every table, whatever it says: its format, its order, its keys, nulls, ranges, and no NaN.
+"""Checks of any table: format, order, keys, nulls, ranges and NaN.
 
-A second look beside `schema`, which writes them: Polars instead of pyarrow, and on what lies there.
+A second implementation of what `schema` checks when it writes tables, with Polars instead of pyarrow.
 """
 
 from collections import Counter
@@ -44,16 +44,16 @@ _ALONE = {
     "analyses": formats.OBSERVATIONS,
 }
 _UNDEFINED = set(TABLES) - {"roc.parquet", "risk_coverage.parquet"}
-"""Tables whose numbers may be infinite: a ratio to a net without errors."""
+"""Tables whose numbers may be infinite, such as a ratio to a model without errors."""
 _FINGERPRINT = b"shiftbench.fingerprint"
 _METADATA = {formats.NAME, b"shiftbench.version", _FINGERPRINT}
 """Keys of the metadata that `schema.write` writes."""
-Wrong = tuple[str, str, str]
-"""Why, what was expected, what was found."""
+Flaw = tuple[str, str, str]
+"""Reason, expected value, actual value."""
 
 
 def form_of(kind: str, name: str) -> Format | None:
-    """Return the format of a file; None: its own metadata says which format of records it is."""
+    """Format of a file; None: its own metadata names its format of records."""
     if kind in ("tables", "claims"):
         return TABLES.get(name)
     return formats.LOG if kind == "checkpoints" else _ALONE.get(kind)
@@ -63,7 +63,7 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     """Read a table of a kind of output.
 
     Raises:
-        SchemaError: it is not of the format that such an output has.
+        SchemaError: it does not have the format of such an output.
     """
     form = form_of(kind, file.name)
     if form is None:
@@ -74,39 +74,39 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     return schema.read(file, form=form), form
 
 
-def wrong(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Wrong]:
-    """Yield what is wrong with a table that has the right columns.
+def flaws(file: Path, table: pa.Table, form: Format, fingerprint: str, digest: str | None) -> Iterator[Flaw]:
+    """Yield the flaws of a table that has the correct columns.
 
     Args:
-        file: where it lies.
-        table: what it holds.
-        form: what it should be.
+        file: its file.
+        table: its content.
+        form: its format.
         fingerprint: of the recipe, as the receipt states it.
-        digest: of its rows, likewise.
+        digest: of its rows, as the receipt states it.
     """
     facts = pq.read_metadata(file).metadata or {}
     stated = facts.get(_FINGERPRINT, b"").decode()
     if foreign := facts.keys() - _METADATA:
         yield (
-            "its metadata hold keys that no stage writes",
+            "its metadata have keys that no stage writes",
             spell(tuple(sorted(key.decode() for key in _METADATA))),
             spell(tuple(sorted(key.decode(errors="replace") for key in foreign))),
         )
     if stated != fingerprint:
         yield "it was written under another recipe than its receipt states", fingerprint, stated
-    for name, told, true in statistics_wrong(file):
-        yield f"its Parquet statistics of {name} are not those of its values", true, told
-    found = row_digests.of(file)
-    if found != digest:
-        yield "its rows are not those that its receipt states", str(digest), found
+    for name, stated_range, actual_range in statistics_flaws(file):
+        yield f"its Parquet statistics of {name} are not those of its values", actual_range, stated_range
+    rows_digest = row_digests.of(file)
+    if rows_digest != digest:
+        yield "its rows are not those that its receipt states", str(digest), rows_digest
     frame = frame_of(table)
     yield from _keys(frame, form)
     for column in form.columns:
         yield from _values(frame, column, form, finite=file.name not in _UNDEFINED)
 
 
-def statistics_wrong(file: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield columns whose least and largest value, as readers skip rows by them, are others: name, stated, true."""
+def statistics_flaws(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield columns whose Parquet statistics, by which readers skip rows, are wrong: name, stated, actual."""
     with pq.ParquetFile(file) as parquet:
         for number in range(parquet.num_row_groups):
             group, table = parquet.metadata.row_group(number), parquet.read_row_group(number)
@@ -124,13 +124,13 @@ def statistics_wrong(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def frame_of(table: pa.Table) -> pl.DataFrame:
-    """Return a table as a frame."""
+    """A table as a frame."""
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
     return frame
 
 
-def _keys(frame: pl.DataFrame, form: Format) -> Iterator[Wrong]:
+def _keys(frame: pl.DataFrame, form: Format) -> Iterator[Flaw]:
     keys = frame.select(form.key)
     twice = keys.filter(keys.is_duplicated())
     if len(twice):
@@ -142,33 +142,34 @@ def _keys(frame: pl.DataFrame, form: Format) -> Iterator[Wrong]:
 
 
 def spell(row: tuple[object, ...]) -> str:
-    """Spell a key."""
+    """A key in words."""
     return "/".join(str(part) for part in row if part is not None)
 
 
-def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) -> Iterator[Wrong]:
+def _values(frame: pl.DataFrame, column: Column, form: Format, *, finite: bool) -> Iterator[Flaw]:
     values = frame[column.name]
     key = frame.select(form.key)
     if values.null_count() and not column.nullable:
         row = key.filter(values.is_null()).row(0)
         yield f"{column.name} is null", "a value", spell(row)
-    bad = _not_a_number(values, finite=finite)
-    if bad is not None and bad.any():
-        row = key.filter(bad).row(0)
-        yield (f"{column.name} is not a number or not finite in {int(bad.sum())} rows", "a number or null", spell(row))
+    is_bad = _not_a_number(values, finite=finite)
+    if is_bad is not None and is_bad.any():
+        row = key.filter(is_bad).row(0)
+        why = f"{column.name} is not a number or not finite in {int(is_bad.sum())} rows"
+        yield why, "a number or null", spell(row)
     if column.low is None:
         return
-    outside = values < column.low
+    is_outside = values < column.low
     if column.high is not None:
-        outside |= values > column.high
-    outside = outside.fill_null(value=False)
-    if outside.any():
-        row, found = key.filter(outside).row(0), values.filter(outside)[0]
-        yield f"{column.name} of {spell(row)} is out of range", column.range, str(found)
+        is_outside |= values > column.high
+    is_outside = is_outside.fill_null(value=False)
+    if is_outside.any():
+        row, value = key.filter(is_outside).row(0), values.filter(is_outside)[0]
+        yield f"{column.name} of {spell(row)} is out of range", column.range, str(value)
 
 
 def _not_a_number(values: pl.Series, *, finite: bool) -> pl.Series | None:
-    """Return which rows hold a float that may not be there, in lists as well."""
+    """Rows with a forbidden float, also in lists; None: there are none."""
     if isinstance(values.dtype, pl.List) and values.dtype.inner.is_float():
         flat = values.explode()
         bad = (~flat.is_finite() if finite else flat.is_nan()).fill_null(value=False)
@@ -181,28 +182,28 @@ def _not_a_number(values: pl.Series, *, finite: bool) -> pl.Series | None:
 
 
 def safe_read(file: Path, kind: str) -> tuple[pa.Table, Format] | str:
-    """Return as `read`, or why it cannot be read."""
+    """As `read`, or the reason why a file cannot be read."""
     try:
         return read(file, kind)
     except (ShiftbenchError, OSError, pa.ArrowException, UnicodeDecodeError) as error:
         return str(error)
 
 
-def array_wrong(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:
-    """Yield what is wrong with an array of one row per record, as arguments of a finding."""
+def array_flaws(values: NDArray[Any], records: pa.Table | None) -> Iterator[dict[str, str]]:
+    """Yield the flaws of an array of one row per record, as arguments of a finding."""
     if values.dtype != np.float32 or values.ndim != 2:
-        found = f"{values.dtype} {values.shape}"
-        yield {"why": "it holds other numbers than expected", "expected": "float32 (n, d)", "found": found}
+        actual = f"{values.dtype} {values.shape}"
+        yield {"why": "it has other numbers than expected", "expected": "float32 (n, d)", "found": actual}
     elif not np.isfinite(values).all():
         at = int(np.argmin(np.isfinite(values).all(axis=1)))
         yield {"why": "not all of its numbers are finite", "found": f"row {at}"}
     if records is not None and len(values) != len(records):
-        why = "it has not one row per record"
+        why = "it does not have one row per record"
         yield {"why": why, "expected": f"{len(records)} rows", "found": f"{len(values)} rows"}
 
 
-def keys_wrong(table: pa.Table, expected: list[str]) -> dict[str, Any] | None:
-    """Return what is wrong with the samples of a table: the first that is missing, twice there, or a stranger."""
+def key_flaw(table: pa.Table, expected: list[str]) -> dict[str, Any] | None:
+    """First missing, repeated or unknown sample of a table, as arguments of a finding; None: all are correct."""
     keys = table.column("key").to_pylist()
     if keys == expected:
         return None
@@ -211,7 +212,7 @@ def keys_wrong(table: pa.Table, expected: list[str]) -> dict[str, Any] | None:
     if missing:
         return {"why": f"{len(missing)} samples have no row", "sample": missing[0], **counts}
     if extra:
-        return {"why": f"{len(extra)} rows are of no such sample", "sample": extra[0], **counts}
+        return {"why": f"{len(extra)} rows have no such sample", "sample": extra[0], **counts}
     twice = [key for key, count in Counter(keys).items() if count > 1]
     why = f"{len(twice)} samples have several rows" if twice else "the rows are in another order"
     return {"why": why, "sample": twice[0] if twice else None, **counts}

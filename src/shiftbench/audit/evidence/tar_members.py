@@ -1,4 +1,4 @@
-"""Members of a tar, taken apart without tarfile: header, name, data and padding as they lie there."""
+"""Members of a tar, parsed without tarfile: header, name, data and padding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shiftbench.data.shards import BLOCK
 
 
 class Header(NamedTuple):
-    """The header of a member, and where its data lie.
+    """The header of a member, and the place of its data.
 
     Attributes:
         name: with its folder.
@@ -26,12 +26,12 @@ class Header(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The first byte behind the data."""
+        """The first byte after the data."""
         return self.start + self.size
 
     @property
     def next(self) -> int:
-        """Where the next header stands: data are padded to whole blocks."""
+        """Place of the next header: data are padded to whole blocks."""
         return self.end + -self.size % BLOCK
 
 
@@ -52,7 +52,7 @@ class Member:
     padding: bytes
 
     def extension(self, key: str) -> str:
-        """Return what follows the sample's key and a dot."""
+        """The name after the sample's key and a dot."""
         return self.name[len(key) + 1 :]
 
 
@@ -70,22 +70,22 @@ def headers(data: bytes | memoryview | mmap, start: int, end: int) -> Iterator[H
 
 
 def members(data: bytes | memoryview) -> list[Member]:
-    """Take a run of members apart.
+    """Parse consecutive members.
 
     Raises:
-        DataError: a header has no size, or a member is longer than what is there.
+        DataError: a header has no size, or a member is longer than the data.
     """
     parts = []
     for header in headers(data, 0, len(data)):
         if header.next > len(data):
-            raise DataError(f"the member {header.name!r} is longer than what is left")
+            raise DataError(f"the member {header.name!r} is longer than the rest of the file")
         body, padding = data[header.start : header.end], data[header.end : header.next]
         parts.append(Member(header.name, header.block, bytes(body), bytes(padding)))
     return parts
 
 
 def name_of(block: bytes) -> str:
-    """Return the name that a header states; what is no UTF-8 is shown as escapes."""
+    """Name that a header states; what is no UTF-8 is shown as escapes."""
     name = block[:100].rstrip(b"\0").decode(errors="backslashreplace")
     prefix = block[345:500].rstrip(b"\0").decode(errors="backslashreplace")
     return f"{prefix}/{name}" if prefix else name

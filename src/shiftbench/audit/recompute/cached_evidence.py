@@ -1,4 +1,4 @@
-"""What several tables are judged by, read once: samples' labels, weights' classes, records, logits."""
+"""Labels of samples, classes of models, records and logits: each is read once for several tables."""
 
 import functools
 from typing import Any
@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.audit.case import Case
-from shiftbench.audit.evidence import table_files, weight_files
+from shiftbench.audit.evidence import checkpoint_files, table_files
 from shiftbench.audit.recompute import judged_records
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
@@ -17,7 +17,7 @@ _TABLES = 64  # record tables that are held at once: scores come in the order of
 
 
 class CachedEvidence:
-    """Reads below one output root.
+    """Reads the evidence in one output root.
 
     Args:
         case: what is audited.
@@ -30,30 +30,30 @@ class CachedEvidence:
         self.records = functools.lru_cache(_TABLES)(self._records)
 
     def _truth(self, shards: Ref) -> judged_records.Truth | None:
-        """Return what shards say of their samples; None: they are not here, or cannot be read."""
+        """Labels and metadata of shards; None: the shards are not here, or cannot be read."""
         try:
             return judged_records.truth(self.case, shards) if shards in self.case.complete else None
         except (DataError, ValueError):
             return None  # a tar that cannot be walked is a finding of `archives`
 
-    def _classes(self, weights: Ref) -> list[str] | None:
-        """Return the classes of weights in the order of their logits; None: they cannot be read."""
-        return weight_files.classes(self.case.root / weights.path)
+    def _classes(self, checkpoint: Ref) -> list[str] | None:
+        """Classes of a checkpoint in the order of its logits; None: it cannot be read."""
+        return checkpoint_files.classes(self.case.root / checkpoint.path)
 
     def _records(self, records: Ref) -> pa.Table | None:
-        """Return a table of records; None: it cannot be read."""
+        """A table of records; None: it cannot be read."""
         content = table_files.safe_read(self.case.root / records.path, "records")
         return None if isinstance(content, str) else content[0]
 
     def logits(self, records: Ref, table: pa.Table) -> NDArray[np.float32] | None:
-        """Return all logits, of the records or of what was kept beside; None where only the largest are here.
+        """All logits, of the records or of the kept features; None if only the largest are here.
 
         Args:
             records: of kind `records`.
-            table: what they hold.
+            table: their content.
 
         Returns:
-            float32 (n, C); of rows of different widths (1, all).
+            float32 (n, C); (1, all) if rows have different widths.
         """
         if "logits" in table.column_names:
             lists = table.column("logits").combine_chunks()

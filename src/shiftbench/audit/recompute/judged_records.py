@@ -1,4 +1,4 @@
-"""Records judged a second time: from their logits and the samples' labels, in plain NumPy, without the task's code."""
+"""Records judged a second time from their logits and the samples' labels, in NumPy, without the task's code."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from shiftbench.data.shards import Entry
 UNKNOWN, UNIT, NLL_LIMIT = -1, 1_000_000_000, 1 << 49
 TOLERANCE = 2
 """Billionths by which exp and log may differ between machines, rounding included."""
-Wrong = tuple[str, str, str, str]
-"""Key, column, what was expected, what was found."""
+Flaw = tuple[str, str, str, str]
+"""Key, column, expected value, actual value."""
 
 
 # ------------------------------------------------------------------ samples
@@ -32,21 +32,21 @@ Wrong = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What a folder of shards says of its samples.
+    """Labels and metadata of the samples in a folder of shards.
 
     Attributes:
         classes: of the dataset.
         keys: of the samples, in order.
         labels: indices into `classes`; None: the tars are not here.
-        metas: of samples with a group or a cluster, by key; None likewise.
-        labelled: whether they have a field of labels at all.
+        metas: of samples with a group or a cluster, by key; None: the tars are not here.
+        has_labels: whether the samples have a field of labels.
     """
 
     classes: Sequence[str]
     keys: list[str]
     labels: list[int] | None
     metas: Mapping[str, dict[str, Any]] | None
-    labelled: bool = True
+    has_labels: bool = True
 
 
 def truth(case: Case, ref: Ref) -> Truth | None:
@@ -58,7 +58,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
     folder = case.folder(ref)
     if not all((folder / tar).is_file() for tar in manifest["tars"]):
         return Truth(manifest["classes"], keys, None, None)
-    wanted = {manifest["fields"].get(name) for name in ("label", "meta")}
+    extensions = {manifest["fields"].get(name) for name in ("label", "meta")}
     labels: list[int] = []
     metas: dict[str, dict[str, Any]] = {}
     for tar in manifest["tars"]:
@@ -67,7 +67,7 @@ def truth(case: Case, ref: Ref) -> Truth | None:
             continue
         with (folder / tar).open("rb") as stream, _mapped(stream.fileno()) as data:
             for entry in inside:
-                fields = _fields(data, entry, wanted)
+                fields = _fields(data, entry, extensions)
                 labels.append(int(fields.get("cls", b"-1")))
                 meta = json.loads(fields.get("json", b"null")) or {}
                 if "group" in meta or "cluster" in meta:
@@ -79,12 +79,12 @@ def _mapped(handle: int) -> mmap.mmap:
     return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
 
 
-def _fields(data: mmap.mmap, entry: Entry, wanted: set[str | None]) -> dict[str, bytes]:
-    """Return the bytes of some fields of a sample by their extension."""
-    named = (
+def _fields(data: mmap.mmap, entry: Entry, extensions: set[str | None]) -> dict[str, bytes]:
+    """Bytes of some fields of a sample by their extension."""
+    members = (
         (header.name[len(entry.key) + 1 :], header) for header in headers(data, entry.offset, entry.offset + entry.size)
     )
-    return {name: data[header.start : header.end] for name, header in named if name in wanted}
+    return {name: data[header.start : header.end] for name, header in members if name in extensions}
 
 
 # ------------------------------------------------------------------ classes
@@ -95,9 +95,9 @@ class Space:
     """The classes of a dataset among those of a model.
 
     Attributes:
-        places: where each class of the dataset is among the model's; -1: the model does not have it.
+        places: index of each class of the dataset among the model's; -1: the model does not have it.
         allowed: indices of classes that may be predicted, sorted.
-        classes: how many the model has.
+        classes: number of the model's classes.
     """
 
     places: NDArray[np.int64]
@@ -106,7 +106,7 @@ class Space:
 
     @classmethod
     def of(cls, model: Sequence[str], dataset: Sequence[str]) -> Space:
-        """Match classes by name; predictions are restricted to a dataset's classes where these are some of the model's.
+        """Match classes by name; predictions are restricted to a dataset's classes if these are a part of the model's.
 
         Raises:
             DataError: a class occurs twice.
@@ -123,8 +123,8 @@ class Space:
 # ------------------------------------------------------------------ judging
 
 
-def judge(table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32], space: Space) -> Iterator[Wrong]:
-    """Compare records with what follows from their logits and labels; yield the first row of each column that differs.
+def judge(table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32], space: Space) -> Iterator[Flaw]:
+    """Compare records with their logits and labels; yield the first row of each column that differs.
 
     Args:
         table: records.
@@ -152,20 +152,20 @@ def judge(table: pa.Table, labels: NDArray[np.int64], logits: NDArray[np.float32
 
 
 def _softmax(logits: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the softmax (n, C) and the log of the sum of exponentials (n,)."""
+    """Softmax (n, C) and the log of the sum of exponentials (n,)."""
     highest = logits.max(axis=1, keepdims=True)
     powers = np.exp(logits - highest)
     total = powers.sum(axis=1, keepdims=True)
     return powers / total, np.log(total[:, 0]) + highest[:, 0]
 
 
-def judge_top(table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Wrong]:
-    """The same of records that hold the largest logits only: as far as these tell, so without the Brier score."""
+def judge_top(table: pa.Table, labels: NDArray[np.int64], space: Space) -> Iterator[Flaw]:
+    """As `judge`, for records with the largest logits only: without the Brier score."""
     width = len(table.column("top_classes")[0])
     tops = _flat(table, "top_classes").reshape(-1, width)
     logits = _flat(table, "top_logits").reshape(-1, width).astype(np.float64)
     rising: NDArray[np.bool_] = np.any(np.diff(logits, axis=1) > 0, axis=1)
-    yield from _exact(table, "top_logits", ~rising, None, found=np.ones(len(table), dtype=bool))
+    yield from _exact(table, "top_logits", ~rising, None, actual=np.ones(len(table), dtype=bool))
     if len(space.allowed) < space.classes:
         return  # the softmax runs over classes whose logits may not be here
     total = table.column("logsumexp").to_numpy()
@@ -178,7 +178,7 @@ def judge_top(table: pa.Table, labels: NDArray[np.int64], space: Space) -> Itera
     inside = tops == labels[:, None]
     here = inside.any(axis=1)
     there = np.where(here, (logits * inside).sum(axis=1), own)
-    yield from _exact(table, "label_logit", there, None, found=np.where(known, own, there))
+    yield from _exact(table, "label_logit", there, None, actual=np.where(known, own, there))
 
 
 def _flat(table: pa.Table, name: str) -> NDArray[Any]:
@@ -186,28 +186,28 @@ def _flat(table: pa.Table, name: str) -> NDArray[Any]:
     return values
 
 
-def labels_wrong(table: pa.Table, labels: NDArray[np.int64]) -> Iterator[Wrong]:
+def label_flaws(table: pa.Table, labels: NDArray[np.int64]) -> Iterator[Flaw]:
     """Yield the first row whose label is not the sample's."""
     yield from _exact(table, "label", labels, None)
 
 
-def metas_wrong(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterator[Wrong]:
+def meta_flaws(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterator[Flaw]:
     """Yield the first row whose group or cluster is not the sample's."""
     for name in ("group", "cluster"):
         column = table.column(name)
         if column.null_count == len(column) and not metas:
             continue
-        for key, found in zip(table.column("key").to_pylist(), column.to_pylist(), strict=True):
+        for key, actual in zip(table.column("key").to_pylist(), column.to_pylist(), strict=True):
             expected = metas.get(key, {}).get(name)
-            if expected != found:
-                yield key, name, str(expected), str(found)
+            if expected != actual:
+                yield key, name, str(expected), str(actual)
                 break
 
 
-def answers_wrong(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterator[Wrong]:
-    """Yield the first row whose label is not the sample's answer, and the first claim that is judged otherwise.
+def answer_flaws(table: pa.Table, metas: Mapping[str, dict[str, Any]]) -> Iterator[Flaw]:
+    """Yield the first row whose label is not the sample's answer, and the first claim that is judged wrongly.
 
-    A claim is labelled 1 or 0, true or false, and right where the prediction is its label; a question is labelled 2.
+    The label of a claim is 1 or 0, true or false; a prediction is correct if it is the label. A question has label 2.
     """
     columns = (table.column(name).to_pylist() for name in ("key", "label", "prediction", "correct"))
     rows = list(zip(*columns, strict=True))
@@ -227,19 +227,19 @@ def _exact(
     name: str,
     expected: NDArray[Any],
     known: NDArray[np.bool_] | None,
-    found: NDArray[Any] | None = None,
-) -> Iterator[Wrong]:
-    given, present = _column(table, name) if found is None else (found, np.ones(len(table), bool))
-    yield from _first(table, name, expected, given, (given != expected), (present, known))
+    actual: NDArray[Any] | None = None,
+) -> Iterator[Flaw]:
+    values, present = _column(table, name) if actual is None else (actual, np.ones(len(table), bool))
+    yield from _first(table, name, expected, values, (values != expected), (present, known))
 
 
 def _close(
     table: pa.Table, name: str, expected: NDArray[np.float64], known: NDArray[np.bool_] | None
-) -> Iterator[Wrong]:
-    given, present = _column(table, name)
+) -> Iterator[Flaw]:
+    values, present = _column(table, name)
     units = np.rint(expected * UNIT)
-    apart = np.abs(given - units) > TOLERANCE  # both are finite
-    yield from _first(table, name, units.astype(np.int64), given, apart, (present, known))
+    differs = np.abs(values - units) > TOLERANCE  # both are finite
+    yield from _first(table, name, units.astype(np.int64), values, differs, (present, known))
 
 
 def _column(table: pa.Table, name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -252,17 +252,17 @@ def _first(
     table: pa.Table,
     name: str,
     expected: NDArray[Any],
-    given: NDArray[Any],
-    apart: NDArray[np.bool_],
+    values: NDArray[Any],
+    differs: NDArray[np.bool_],
     nulls: tuple[NDArray[np.bool_], NDArray[np.bool_] | None],
-) -> Iterator[Wrong]:
-    """Yield the first row that differs, or is null where it should not be, or the other way round."""
+) -> Iterator[Flaw]:
+    """Yield the first row that differs, or that is null and should not be, or the reverse."""
     present, known = nulls
     known = np.ones(len(table), dtype=bool) if known is None else known
-    bad = (apart & present & known) | (present != known)
+    bad = (differs & present & known) | (present != known)
     if bad.any():
         at = int(np.argmax(bad))
         more = f" (and {int(bad.sum()) - 1} more rows)" if bad.sum() > 1 else ""
-        wanted = str(expected[at]) if known[at] else "null"
-        shown = str(given[at]) if present[at] else "null"
-        yield table.column("key")[at].as_py(), name, wanted, shown + more
+        expected_text = str(expected[at]) if known[at] else "null"
+        actual_text = str(values[at]) if present[at] else "null"
+        yield table.column("key")[at].as_py(), name, expected_text, actual_text + more

@@ -1,7 +1,7 @@
-"""Metric rows computed a second time, straight from records and scores: Polars and NumPy, nothing of `metrics`.
+"""Metric rows computed a second time from records and scores, with Polars and NumPy and without `metrics`.
 
-Counts and sums are integers, so that values must be equal to the last bit. Covered: accuracy, error, nll and brier of
-artifacts and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
+Counts and sums are integers, so that values are equal to the last bit. Covered: accuracy, error, nll and brier of
+conditions and their groups; auroc and fpr95 of each OOD set; means over training seeds of all metrics but curves.
 """
 
 import functools
@@ -17,7 +17,7 @@ from shiftbench.base.refs import Ref, without_seed
 
 E9 = 1_000_000_000
 Value = tuple[float | None, int]
-"""A value (None: not defined) and how many samples count."""
+"""A value (None: not defined) and the number of samples."""
 Key = tuple[Any, ...]
 
 
@@ -42,22 +42,22 @@ class Second:
         return pl.read_parquet(file, columns=columns)
 
     def values(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
-        """Yield the key (values of `columns`) and the value of each row that is covered, but for means."""
+        """Yield the key (values of `columns`) and the value of each covered row, without means."""
         yield from self._cells(columns)
         yield from self._detection(columns)
 
     # ------------------------------------------------------------------ artifacts
 
     def _cells(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
-        wanted = {name: _SAMPLE[use] for name, (use, _) in self._used.items() if use in _SAMPLE}
-        for row in self.rows if wanted else ():
+        metrics = {name: _SAMPLE[use] for name, (use, _) in self._used.items() if use in _SAMPLE}
+        for row in self.rows if metrics else ():
             if row["detector"] or row["ood"]:
                 continue
             frame = self._frame("records", row["records"])
             groups = [None, *sorted(frame["group"].drop_nulls().unique())]
             for group in groups:
                 part = frame if group is None else frame.filter(pl.col("group") == group)
-                for name, compute in wanted.items():
+                for name, compute in metrics.items():
                     place = {**row, "group": group, "metric": name}
                     yield self._key(columns, place), compute(part)
 
@@ -65,11 +65,11 @@ class Second:
 
     def _detection(self, columns: list[str]) -> Iterator[tuple[Key, Value]]:
         scored = [row for row in self.rows if row["detector"]]
-        clean = {_who(row): row for row in scored if not row["ood"] and _is_clean(row)}
+        clean = {_evaluation(row): row for row in scored if not row["ood"] and _is_clean(row)}
         for row in scored:
             if not row["ood"]:
                 continue
-            inside = clean[_who(row)]
+            inside = clean[_evaluation(row)]
             id = self._frame("scores", inside["scores"])["score"].to_numpy()
             ood = self._frame("scores", row["scores"])["score"].to_numpy()
             for name, (use, options) in self._used.items():
@@ -91,7 +91,7 @@ def _is_clean(row: dict[str, Any]) -> bool:
     return row["reference"] is None or row["step"] is not None
 
 
-def _who(row: dict[str, Any]) -> Key:
+def _evaluation(row: dict[str, Any]) -> Key:
     return row["model"], row["method"], row["detector"], row["split"], row["step"]
 
 
@@ -138,7 +138,7 @@ def _divided(part: int, whole: int) -> float | None:
 
 
 def _separated(use: str, options: dict[str, Any], id: NDArray[np.float64], ood: NDArray[np.float64]) -> float | None:
-    """Return a detection metric of sorted ID and of OOD scores; None: not one that is computed here."""
+    """A detection metric of sorted ID scores and of OOD scores; None: it is not computed here."""
     if use == "auroc":
         return _area(id, ood)
     if use == "fpr95" and options.get("rule", "first") == "first":
@@ -147,7 +147,7 @@ def _separated(use: str, options: dict[str, Any], id: NDArray[np.float64], ood: 
 
 
 def _area(id: NDArray[np.float64], ood: NDArray[np.float64]) -> float:
-    """Return P(OOD > ID) + P(equal) / 2, by counting pairs."""
+    """P(OOD > ID) + P(equal) / 2, by counting pairs."""
     if not len(id) or not len(ood):
         return float("nan")
     below, upto = np.searchsorted(id, ood, "left"), np.searchsorted(id, ood, "right")
@@ -155,7 +155,7 @@ def _area(id: NDArray[np.float64], ood: NDArray[np.float64]) -> float:
 
 
 def _false_positives(id: NDArray[np.float64], ood: NDArray[np.float64], tpr: float) -> float:
-    """Return the share of ID at or above the highest threshold that finds `tpr` of the OOD samples."""
+    """Share of ID samples at or above the highest threshold that detects `tpr` of the OOD samples."""
     if not len(id) or not len(ood):
         return float("nan")
     falling = np.sort(ood)[::-1]
@@ -168,15 +168,15 @@ def _false_positives(id: NDArray[np.float64], ood: NDArray[np.float64], tpr: flo
 
 
 def means(
-    table: pl.DataFrame, columns: list[str], curves: set[str], anew: dict[Key, Value]
+    table: pl.DataFrame, columns: list[str], curves: set[str], recomputed: dict[Key, Value]
 ) -> Iterator[tuple[Key, Value]]:
     """Yield the mean over training seeds of each row that has one, in the order of the seeds.
 
     Args:
         table: metric rows.
-        columns: that identify a row.
-        curves: metrics that are computed from means, not averaged themselves.
-        anew: rows that were computed anew, which count instead of those of the table.
+        columns: key of a row.
+        curves: metrics that are computed from means, and not averaged.
+        recomputed: rows that were computed again, which replace those of the table.
     """
     at, metric = columns.index("model"), columns.index("metric")
     seeded = table.filter(pl.col("seed").is_not_null())
@@ -184,12 +184,12 @@ def means(
         tuple(row[name] for name in columns): (row["value"], row["n"]) for row in seeded.iter_rows(named=True)
     }
     families: dict[Key, list[tuple[int, Value]]] = {}
-    for key, value in (known | anew).items():
+    for key, value in (known | recomputed).items():
         family, seed = without_seed(key[at])
         if seed is not None and key[metric] not in curves:
             families.setdefault((*key[:at], family, *key[at + 1 :]), []).append((seed, value))
     for key, members in families.items():
-        found = [value for _, value in sorted(members, key=lambda member: member[0])]
-        values = [value for value, _ in found if value is not None]
-        mean = sum(values) / len(values) if len(values) == len(found) else None
-        yield key, (mean, min(n for _, n in found))
+        pairs = [value for _, value in sorted(members, key=lambda member: member[0])]
+        values = [value for value, _ in pairs if value is not None]
+        mean = sum(values) / len(values) if len(values) == len(pairs) else None
+        yield key, (mean, min(n for _, n in pairs))

@@ -1,8 +1,8 @@
-"""Lock this process in, then become a command: `python -I -S confine.py KERNEL RULES COMMAND...`.
+"""Restrict this process, then become a command: `python -I -S confine.py KERNEL RULES COMMAND...`.
 
-The kernel's Landlock allows reading and writing where RULES (JSON) says, and nowhere else, for this process and all
-that it starts, whatever they do. KERNEL is the file with the sandbox's system calls. Runs as a file of its own with the
-standard library alone, before anything of the checkout, of the environment or of a library is looked at.
+The kernel's Landlock limits reading and writing to the paths in RULES (JSON), for this process and all
+processes that it starts. KERNEL is the file with the sandbox's system calls. This file runs alone with the
+standard library, before anything of the checkout, of the environment or of a library is read.
 """
 
 import ctypes
@@ -21,18 +21,18 @@ _MOST = 15  # rights of files since version 3; what devices are told (version 5)
 
 
 def restrict(kernel: dict[str, Any], rules: dict[str, list[str]]) -> None:
-    """Allow what some rules name.
+    """Allow the paths that rules name, and no others.
 
     Args:
         kernel: the names of `evaluation/sandbox/kernel.py`.
-        rules: `readable`: files, and folders with all below; `listed`: folders whose names alone may be read, below
-            them, too; `devices`: files to read and write; `writable`: folders in which everything is allowed.
+        rules: `readable`: files, and folders with their contents; `listed`: folders that may only be listed, with
+            their subfolders; `devices`: files to read and write; `writable`: folders in which everything is allowed.
     """
     call, version = kernel["call"], kernel["landlock_version"]()
     every = (1 << _KNOWN.get(version, _MOST)) - 1
-    asked = struct.pack("<QQQ", every, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+    attributes = struct.pack("<QQQ", every, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = call("landlock_create", ctypes.create_string_buffer(asked), size, 0)
+    ruleset = call("landlock_create", ctypes.create_string_buffer(attributes), size, 0)
     rights = {"readable": _EXECUTE | _READ | _LIST, "listed": _LIST, "devices": _WRITE | _READ, "writable": every}
     for kind, paths in rules.items():
         for path in paths:
@@ -54,7 +54,7 @@ def _allow(call: Any, ruleset: int, path: str, rights: int) -> None:
 
 
 def main(kernel: str, rules: str, *command: str) -> None:
-    """Read the rules, lock this process in, and become the command."""
+    """Read the rules, restrict this process, and become the command."""
     restrict(runpy.run_path(kernel), json.loads(Path(rules).read_bytes()))
     os.execvp(command[0], command)
 

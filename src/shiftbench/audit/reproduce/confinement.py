@@ -1,4 +1,4 @@
-"""What a worker can reach: rules for Landlock, from what its work is made from (`confine.py` asks the kernel)."""
+"""Landlock rules that limit a worker to the inputs of its work (`confine.py` passes them to the kernel)."""
 
 import functools
 import json
@@ -24,8 +24,8 @@ _FILE = Path(__file__).with_name("confine.py")
 
 
 @functools.cache
-def lacking() -> str:
-    """Return why workers cannot be locked in here; empty: they are."""
+def missing_support() -> str:
+    """Why this machine cannot restrict workers; empty: it can."""
     try:
         kernel.landlock_version()
     except kernel.Lacking as error:
@@ -34,24 +34,24 @@ def lacking() -> str:
 
 
 def note() -> Note:
-    """Return what keeps workers to their inputs here."""
-    if lacking():
-        why = "a hook on Python's open alone tells what was read to make outputs again, and libraries pass it by"
-        return Note(f"not locked in by the kernel: {why} ({lacking()})", limits=True)
-    return Note("made again in processes that the kernel (Landlock) lets read nothing but their inputs")
+    """Note on how workers are kept to their inputs here."""
+    if missing_support():
+        why = "only a hook on Python's open watches what workers read, and libraries bypass it"
+        return Note(f"workers are not restricted by the kernel: {why} ({missing_support()})", limits=True)
+    return Note("made again in processes that the kernel (Landlock) limits to their inputs")
 
 
 def command(case: Case, words: list[str], folder: Path, home: Path, reads: Iterable[Path]) -> list[str]:
-    """Return the command that starts a worker; locked in, where this kernel can.
+    """Command that starts a worker, restricted if this kernel can do so.
 
     Args:
         case: what is audited.
         words: the command.
-        folder: its own, for its answers.
+        folder: the worker's own, for its answers.
         home: the folder of the isolated checkout.
         reads: its inputs.
     """
-    if lacking():
+    if missing_support():
         return words
     rules = folder / "rules.json"
     rules.write_text(json.dumps(_rules(case, folder, home, reads)))
@@ -72,7 +72,7 @@ def _rules(case: Case, folder: Path, home: Path, reads: Iterable[Path]) -> dict[
 
 
 def _interpreter() -> list[str]:
-    """Return what is the system's, the interpreter and its packages."""
+    """Folders of the system, of the interpreter and of its packages."""
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, site.getuserbase())
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     packages = [place for place in sys.path if place.endswith("-packages")]
@@ -82,21 +82,21 @@ def _interpreter() -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _code(case: Case) -> tuple[Path, ...]:
-    """Return the source files that a worker may read: of the package, in git what HEAD has; of plugins, what they are.
+    """Source files that a worker may read: those of the package, in git only those of HEAD, and plugins.
 
-    Data that lies beside the sources and that nobody names is not among them.
+    Other files next to the sources are not among them.
     """
     known = git_state.tracked()
-    found = [file for place in (case.package, registry.PACKAGE / "audit") for file in _files(place)]
+    files = [file for place in (case.package, registry.PACKAGE / "audit") for file in _files(place)]
     if case.package.resolve().is_relative_to(git_state.top()) and known:
-        found = [file for file in found if file in known or not file.is_relative_to(git_state.top())]
+        files = [file for file in files if file in known or not file.is_relative_to(git_state.top())]
     for folder in registry.Folders.extra:
         for file in _files(folder.resolve()):
             card = file.parent.name == "sources" and file.suffix == ".yaml"
             if card or file.name in (entries.FILE, "__init__.py"):
-                found.append(file)
+                files.append(file)
     named = code_digest.files_of(artifact.recipe for artifact in case.plan.artifacts.values())
-    return (*found, *(file.resolve() for file in named))
+    return (*files, *(file.resolve() for file in named))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -106,7 +106,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _with_links(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield where paths lead, and where the links in folders do: DVC links files into its cache."""
+    """Yield the targets of paths and of links in folders: DVC links files into its cache."""
     for path in dict.fromkeys(place.resolve() for place in paths):
         yield path
         if path.is_dir():
@@ -114,8 +114,8 @@ def _with_links(paths: Iterable[Path]) -> Iterator[Path]:
             yield from (file.resolve() for file in below if file.is_symlink())
 
 
-def yours(artifacts: Iterable[Artifact]) -> Iterator[Path]:
-    """Yield the user's own files and folders that artifacts are made from."""
+def own_files(artifacts: Iterable[Artifact]) -> Iterator[Path]:
+    """Yield the user's own files and folders that are inputs of artifacts."""
     for artifact in artifacts:
         for path in pins.paths(artifact.recipe):
             yield from pins.local(path).values()

@@ -1,4 +1,4 @@
-"""What was evaluated again, once for all checks of level 3: which batches of which weights, in which environment."""
+"""Drawn batches evaluated again, once for all checks of level 3."""
 
 import functools
 import os
@@ -27,13 +27,13 @@ _AT_ONCE = 2
 
 @dataclass
 class Group(Work):
-    """One (weights, method) and what came of it.
+    """The evaluations of one (model, method), and their results.
 
     Attributes:
-        job: all its artifacts.
-        batches: name of records -> numbers of the batches that were drawn.
-        first: records whose data serve the measurements: the first of the run.
-        comparisons: one per position of which a batch was drawn.
+        job: of all artifacts.
+        batches: name of records -> numbers of the drawn batches.
+        first: the first records of the run, whose data are used for measurements.
+        comparisons: one per condition with a drawn batch.
     """
 
     job: Job
@@ -43,46 +43,46 @@ class Group(Work):
 
     @property
     def artifacts(self) -> Sequence[Artifact]:
-        """All that it evaluates."""
+        """All artifacts of the job."""
         return self.job.artifacts
 
     @property
-    def broken(self) -> str | None:
-        """Why it could not be evaluated again; None: it was."""
+    def error(self) -> str | None:
+        """Why the batches could not be evaluated again; None: they were."""
         return self.answer.get("error")
 
     @property
     def exact(self) -> bool:
-        """Whether everything that was compared is the same."""
-        return not self.broken and not any(one.other for one in self.comparisons)
+        """Whether all compared rows are equal."""
+        return not self.error and not any(one.other for one in self.comparisons)
 
     @property
     def sees(self) -> str:
-        """What its method sees: `sample`, `batch` or `stream`."""
+        """What the method sees at once: `sample`, `batch` or `stream`."""
         return str(_method(self.first).SEES)
 
 
 @dataclass
 class Evaluated:
-    """All that was evaluated again.
+    """All batches that were evaluated again.
 
     Attributes:
-        groups: those that could be.
-        problems: why others could not.
+        groups: that could be evaluated.
+        problems: findings about the others.
     """
 
     groups: list[Group] = field(default_factory=list)
     problems: list[Finding] = field(default_factory=list)
 
     @property
-    def unbroken(self) -> list[Group]:
-        """The groups that did not break."""
-        return [group for group in self.groups if not group.broken]
+    def complete(self) -> list[Group]:
+        """The groups without an error."""
+        return [group for group in self.groups if not group.error]
 
 
 @functools.lru_cache(maxsize=1)
-def evaluated(case: Case) -> Evaluated:
-    """Evaluate drawn batches again; done once for a case, which four checks look at."""
+def evaluate_again(case: Case) -> Evaluated:
+    """Evaluate drawn batches again, once per case for four checks."""
     done, checkout = Evaluated(), IsolatedCheckout(case, "evaluated")
     for job in case.plan.of_verb("evaluate"):
         group = _group(case, job, checkout, done.problems)
@@ -97,7 +97,7 @@ def evaluated(case: Case) -> Evaluated:
 
 
 def _dealt(groups: list[Group]) -> list[list[Group]]:
-    """Deal groups out to processes: at most two, and none more than there are CPUs for its threads."""
+    """Distribute groups over at most two processes, and not more than there are CPUs for their threads."""
     threads = max(int(group.first.recipe["threads"]) for group in groups)
     count = max(1, min(_AT_ONCE, len(os.sched_getaffinity(0)) // threads))
     return [groups[first::count] for first in range(count)]
@@ -107,13 +107,13 @@ def _dealt(groups: list[Group]) -> list[list[Group]]:
 
 
 def _group(case: Case, job: Job, checkout: IsolatedCheckout, problems: list[Finding]) -> Group | None:
-    """Draw batches of one (weights, method) over all positions that can be evaluated again; note the others."""
+    """Draw batches of one (model, method) over all conditions that can be evaluated again; note the others."""
     records = [artifact for artifact in job.artifacts if artifact.ref.kind == "records"]
     here = [artifact for artifact in records if not _is_unavailable(case, artifact, checkout, problems)]
     if not here:
         return None
     if _method(here[0]).SEES == "stream" and len(here) < len(records):
-        why = "its method adapts from the beginning on, of which not everything is here"
+        why = "its method adapts along the stream, of which a part is missing; `shiftbench pull` fetches it"
         problems.append(case.incomplete(here[0].ref, why))
         return None
     places = [(artifact.ref.name, number) for artifact in here for number in range(_count(case, artifact))]
@@ -131,12 +131,12 @@ def _method(artifact: Artifact) -> ModuleType:
 
 
 def _is_unavailable(case: Case, artifact: Artifact, checkout: IsolatedCheckout, problems: list[Finding]) -> bool:
-    """Tell whether records, or something that they are made from, are not here; note what."""
+    """Whether records or their inputs are not here; notes what is missing."""
     why = None
     if not (case.root / artifact.ref.path).is_file():
-        why = "these records are not here, so no batch of them was evaluated again"
+        why = "these records are missing, so that no batch was evaluated again; `shiftbench pull` fetches them"
     else:
-        missing = [ref.path for ref in checkout.missing(artifact)] or list(_tars(case, artifact))
+        missing = [ref.path for ref in checkout.link_inputs(artifact)] or list(_tars(case, artifact))
         if missing:
             why = f"no batch could be evaluated again: {', '.join(missing[:3])} is not here"
     if why is None:
@@ -150,7 +150,7 @@ def _is_unavailable(case: Case, artifact: Artifact, checkout: IsolatedCheckout, 
 
 
 def _tars(case: Case, artifact: Artifact) -> Iterator[str]:
-    """Yield the tars of a position that are not here."""
+    """Yield the missing tars of a condition."""
     folder = _data(case, artifact)
     for tar in shards.manifest(folder)["tars"]:
         if not (folder / tar).is_file():
@@ -163,7 +163,7 @@ def _count(case: Case, artifact: Artifact) -> int:
 
 
 def _data(case: Case, artifact: Artifact) -> Path:
-    """Return the folder of shards that records are of."""
+    """Folder of the records' shards."""
     name = artifact.recipe["data"]
     return next(case.folder(ref) for ref in artifact.inputs if ref.kind == "shards" and ref.name == name)
 
@@ -189,28 +189,28 @@ def _comparisons(case: Case, group: Group) -> Iterator[Comparison]:
         artifact = artifacts["records", visit["name"]]
         made = schema.read(Path(visit["rows"]))
         try:
-            found = schema.read(case.root / artifact.ref.path)
+            recorded = schema.read(case.root / artifact.ref.path)
         except (ShiftbenchError, OSError, pa.ArrowException) as error:
             yield Comparison(artifact, 0, ["the table"], [f"that it cannot be read: {error}"])
             continue
-        told = row_comparison.rows(artifact, found, made)
+        comparison = row_comparison.rows(artifact, recorded, made)
         kept = artifacts.get(("features", visit["name"]))
-        if kept and not told.hard:
+        if kept and not comparison.hard:
             file = case.root / kept.ref.path
             for part, name in (("features", file.name), ("logits", f"{file.stem}.logits.npy")):
                 if part in visit and file.with_name(name).is_file():
                     again = Path(visit[part])
-                    row_comparison.arrays(told, file.with_name(name), again, part, found, made)
-        yield told
+                    row_comparison.arrays(comparison, file.with_name(name), again, part, recorded, made)
+        yield comparison
 
 
 def reasons(case: Case, group: Group) -> list[str]:
-    """List what of the environment and of the device differs from the run's."""
-    found: dict[str, None] = {}
+    """Differences of environment and device from the run."""
+    lines: dict[str, None] = {}
     for artifact in [one.artifact for one in group.comparisons] or [group.first]:
         run = case.run_file(artifact.ref) or {}
-        found |= dict.fromkeys(environments.reasons(run.get("environment"), group.environment))
+        lines |= dict.fromkeys(environments.reasons(run.get("environment"), group.environment))
         then, now = str(run.get("device") or "cpu"), str(group.answer.get("device"))
         if then.partition(":")[0] != now.partition(":")[0]:
-            found[f"device {then} -> {now}"] = None
-    return list(found)
+            lines[f"device {then} -> {now}"] = None
+    return list(lines)

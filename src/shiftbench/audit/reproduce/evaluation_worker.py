@@ -1,15 +1,13 @@
-"""Batches evaluated again, in a process of its own: `python -m shiftbench.audit.reproduce.evaluation_worker SPEC`.
+"""Batches evaluated again, in a separate process: `python -m shiftbench.audit.reproduce.evaluation_worker SPEC`.
 
-Each (weights, method) is done in a fork that has computed nothing before. It measures whether batches are computed or
-remembered, predicts the batches that were drawn, and measures how far outputs move with batch size and device. Rows
-and features go to files beside the answers.
+Each (model, method) runs in a fork that has computed nothing before. It measures whether repeated batches are computed,
+predicts the drawn batches, and measures how far outputs move with batch size and device. Rows
+and features go to files next to the answers.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ import pyarrow as pa
 import torch
 
 from shiftbench.audit.reproduce import probes
-from shiftbench.audit.reproduce.worker import Answer, Make, Task, in_fork, pick, read_spec, watched, write_answers
+from shiftbench.audit.reproduce.worker import Answer, Task, pick, run_in_fork, serve, watch
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
@@ -39,7 +37,7 @@ LARGEST = 16  # samples of a batch that is repeated: whether it is remembered do
 
 @dataclass
 class Visit:
-    """A job of evaluation at work again: what `evaluate.run` sets up."""
+    """An evaluation job that runs again, set up as in `evaluate.run`."""
 
     run: Run
     method: ModuleType
@@ -57,16 +55,16 @@ class Visit:
         return cls(run, method, classes, wished)
 
     def predictor(self, device: str | None = None) -> Predictor:
-        """Load the weights and put the method around them."""
+        """Load the checkpoint and wrap the method around the model."""
         first = self.run.job.artifacts[0]
-        weights, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
+        checkpoint, inputs = self.run.path(first.inputs[0]), self.run.inputs(first)
         device = device or self.device
-        plain = predictors.load(first.recipe, weights, self.classes, device, inputs)
+        plain = predictors.load(first.recipe, checkpoint, self.classes, device, inputs)
         wrapped: Predictor = self.method.wrap(plain, first.recipe["method"]["options"], inputs)
         return wrapped
 
     def forget(self, predictor: Any) -> Callable[[], None]:
-        """Return what brings a method that adapts back to its beginning; of another one, nothing."""
+        """A function that resets a method that adapts; for other methods it does nothing."""
         reset: Callable[[], None] = predictor.reset if self.adapts else lambda: None
         return reset
 
@@ -77,24 +75,24 @@ class Visit:
 
     @property
     def other_device(self) -> str | None:
-        """Another device than the one that computes; None: there is none."""
+        """A second device for comparison; None: there is none."""
         if self.device != "cpu":
             return "cpu"
         return "cuda" if torch.cuda.is_available() else None
 
 
 def make(task: Task, out: Path) -> Answer:
-    """Do all that level 3 asks of one (weights, method).
+    """Do all measurements of level 3 for one (model, method).
 
     Args:
         task: `recipe`, `device`, `batches` (name of records -> numbers of batches), `sizes` (name of records -> batch
-            size really used), `first` (name of the records whose data serve the measurements).
+            size really used), `first` (name of the records whose data are used for measurements).
         out: a folder for rows and features.
     """
     visit = Visit.of(task)
     artifacts = {artifact.ref.name: artifact for artifact in visit.run.job.artifacts}
     first = artifacts[task["first"]]
-    with watched(visit.run) as undeclared:
+    with watch(visit.run) as undeclared:
         predictor = visit.predictor()
         evaluate.place(predictor, visit.run, first)
         remembered = caching(visit, predictor, first)
@@ -115,7 +113,7 @@ def make(task: Task, out: Path) -> Answer:
 
 
 def _walked(visit: Visit, task: Task) -> list[Artifact]:
-    """Return the positions to see, in the order of the run: of a method that adapts, all up to the last one drawn."""
+    """Conditions to evaluate, in the order of the run; for a method that adapts, all up to the last drawn one."""
     jobs = list(visit.run.job.artifacts)
     order = [artifacts[0] for artifacts in evaluate._positions(visit.run, jobs, visit.method)]
     drawn = [artifact.ref.name in task["batches"] for artifact in order]
@@ -127,21 +125,21 @@ def _walked(visit: Visit, task: Task) -> list[Artifact]:
 def _visit(
     visit: Visit, walk: StreamRunner, predictor: Predictor, artifact: Artifact, task: Task, out: Path
 ) -> Answer | None:
-    """Predict the drawn batches of a position, of a method that adapts all of them; write their rows."""
+    """Predict the drawn batches of a condition (all batches if the method adapts), and write the drawn rows."""
     spec, folder = artifact.recipe, evaluate._folder(visit.run, artifact)
     walk.enter(artifact, folder)
     evaluate.place(predictor, visit.run, artifact)
-    wanted = set(task["batches"].get(artifact.ref.name, ()))
+    drawn = set(task["batches"].get(artifact.ref.name, ()))
     size = task["sizes"].get(artifact.ref.name) or spec["batch_size"]
     again = _Batches(visit, predictor, artifact, size)
     entries = shards.index(folder)
     tables, features = [], []
     for number in range(-(-len(entries) // spec["batch_size"])):
-        if number not in wanted and not visit.adapts:
+        if number not in drawn and not visit.adapts:
             continue
         piece = entries[number * spec["batch_size"] : (number + 1) * spec["batch_size"]]
         table, outputs = again(list(pick(folder, piece)))
-        if number in wanted:
+        if number in drawn:
             tables.append(table)
             features.append(outputs)
     if not tables:
@@ -150,7 +148,7 @@ def _visit(
 
 
 class _Batches:
-    """Turns batches of one position into rows, as `evaluate.evaluate_shards` does."""
+    """Turns batches of one condition into rows, as `evaluate.evaluate_shards` does."""
 
     def __init__(self, visit: Visit, predictor: Predictor, artifact: Artifact, size: int) -> None:
         folder = evaluate._folder(visit.run, artifact)
@@ -165,14 +163,14 @@ class _Batches:
             self._shift = onthefly.for_cell(artifact.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
-        """Return the rows and the outputs of one batch."""
+        """Rows and the outputs of one batch."""
         shifted = self._shift(batch) if self._shift else batch
         outputs = self._guard(shifted, self._prepare(shifted) if self._prepare else None)
         return self._task.rows(shifted, outputs, self._space, self._mode), outputs
 
 
 def _written(out: Path, artifact: Artifact, table: pa.Table, outputs: list[Outputs]) -> Answer:
-    """Write rows and, where the net gives them, features; return where they lie."""
+    """Write rows and, if the model gives them, features; gives their files."""
     stem = recipe.fingerprint(artifact.recipe)
     files = {"name": artifact.ref.name, "rows": str(out / f"{stem}.parquet")}
     schema.write(table, Path(files["rows"]), artifact.fingerprint)
@@ -191,11 +189,11 @@ def _sensitivity(visit: Visit, predictor: Predictor, artifact: Artifact, task: T
         return None
     folder, other = evaluate._folder(visit.run, artifact), visit.other_device
     size = task["sizes"].get(artifact.ref.name) or artifact.recipe["batch_size"]
-    there = (lambda: _placed(visit, other, artifact)) if other else None
+    there = (lambda: _predictor_on(visit, other, artifact)) if other else None
     return batch_sensitivity.measure(predictor, folder, size, there)
 
 
-def _placed(visit: Visit, device: str, artifact: Artifact) -> Predictor:
+def _predictor_on(visit: Visit, device: str, artifact: Artifact) -> Predictor:
     predictor = visit.predictor(device)
     evaluate.place(predictor, visit.run, artifact)
     return predictor
@@ -205,7 +203,7 @@ def _placed(visit: Visit, device: str, artifact: Artifact) -> Predictor:
 
 
 def caching(visit: Visit, predictor: Predictor, artifact: Artifact) -> dict[str, Any]:
-    """Return what `probes.repeated_batches` does of the first samples of a position; `size` 0: they are too few."""
+    """Result of `probes.repeated_batches` on the first samples of a condition; `size` 0: there are too few samples."""
     folder = evaluate._folder(visit.run, artifact)
     entries = shards.index(folder)
     batches = probes.ROUNDS + 1
@@ -217,12 +215,5 @@ def caching(visit: Visit, predictor: Predictor, artifact: Artifact) -> dict[str,
     return {**measured, "net": isinstance(predictor, nets.TorchPredictor)}
 
 
-def main(file: Path, do: Make = make) -> None:
-    """Read a specification, write the answers beside it."""
-    spec = read_spec(file)
-    importlib.import_module("shiftbench.evaluation.onthefly")  # before the forks: it is slow to import
-    write_answers(file, [in_fork(do, task, file.parent) for task in spec["tasks"]])
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(lambda tasks, out, _: [run_in_fork(make, task, out) for task in tasks])

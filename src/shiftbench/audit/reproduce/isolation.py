@@ -1,4 +1,4 @@
-"""A checkout of nothing but inputs, under another path, and the processes that make outputs again in it."""
+"""A checkout that contains only inputs, at another path, and the processes that make outputs again in it."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from shiftbench.provenance.recipe import Artifact, Job
 from shiftbench.workflow.plan import unavailable
 
 PYTHON = "SHIFTBENCH_PYTHON"
-"""Environment variable: the command that starts Python for what is made again, where it is not the auditor's own: an
+"""Environment variable: the command that starts Python for workers, if it is not the auditor's own. For example, an
 emulator of another CPU (`qemu-x86_64 -cpu Haswell .venv/bin/python`), or `numactl`."""
 _START = """
 import importlib, os, runpy, sys
@@ -46,13 +46,13 @@ for name in sys.argv[2:]:
     importlib.import_module(name)
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-"""How a worker begins: what is not installed is compiled from its source, whatever bytecode lies beside it; libraries
-first, before anything of the checkout."""
+"""Start of a worker: modules that are not installed are compiled from source, never read as bytecode. Libraries are
+imported before anything of the checkout."""
 _OF_SHARDS = ("numpy", "pyarrow.parquet", "PIL.Image", "cv2")
 _OF_NETS = (*_OF_SHARDS, "torch", "safetensors.torch")
 _LIBRARIES = {"shard_worker": _OF_SHARDS, "evaluation_worker": _OF_NETS, "training_worker": _OF_NETS}
 INHERITED = (*child_environment.LIBRARIES, "NUMBA_CPU_")
-"""Of the variables that steer Python, the loader and numba, those that a child keeps: they choose the kernels."""
+"""Environment variables that a child keeps: they choose the kernels."""
 _MACHINE_CODE = "machine code"
 _SAID = 2000
 _AUDIT = "audit"
@@ -60,21 +60,21 @@ _AUDIT = "audit"
 
 @dataclass(kw_only=True)
 class Work:
-    """What a worker is given to do, and what came of it.
+    """A task of a worker, and its result.
 
     Attributes:
         answer: of the worker, as its `make` gives it.
-        environment: that it was made in.
-        late: whether it was ended because it took too long.
+        environment: of the worker.
+        is_late: whether the worker was ended because it took too long.
     """
 
     answer: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
-    late: bool = False
+    is_late: bool = False
 
     @property
     def artifacts(self) -> Sequence[Artifact]:
-        """What is made again: what a worker can reach follows from it."""
+        """The artifacts that are made again, whose inputs the worker may read."""
         return ()
 
 
@@ -82,11 +82,11 @@ _Work = TypeVar("_Work", bound=Work)
 
 
 class IsolatedCheckout:
-    """A folder with what recipes read, and nothing else.
+    """A folder that contains only the inputs of recipes.
 
     Args:
         case: what is audited.
-        name: of a folder in its scratch; the outputs' root lies some folders deeper.
+        name: of a folder in its scratch; the output root is some folders deeper.
     """
 
     def __init__(self, case: Case, name: str) -> None:
@@ -102,29 +102,29 @@ class IsolatedCheckout:
             if not file.is_absolute():
                 _link(file.absolute(), self.home / file)
 
-    def missing(self, artifact: Artifact) -> list[Ref]:
-        """Link what an artifact is made from; return what of it is not here."""
+    def link_inputs(self, artifact: Artifact) -> list[Ref]:
+        """Link the inputs of an artifact; gives the missing ones."""
         return [ref for ref in artifact.inputs if not self._bring(ref)]
 
     def _bring(self, ref: Ref) -> bool:
         if ref.kind == "sources":
-            found = self._source_folder(ref)
+            original = self._source_folder(ref)
         else:
             here = self.case.root / ref.path
-            found = (here.parent if ref.owns_folder else here) if here.is_file() else None
-        if found is None:
+            original = (here.parent if ref.owns_folder else here) if here.is_file() else None
+        if original is None:
             return False
         place = self.root / ref.path
-        _link(found.absolute(), place.parent if ref.owns_folder else place)
-        self._places[ref] = [found]
+        _link(original.absolute(), place.parent if ref.owns_folder else place)
+        self._places[ref] = [original]
         if ref.kind == "checkpoints":
-            log = training_log.beside(found.absolute())
+            log = training_log.beside(original.absolute())
             _link(log, training_log.beside(place))
             self._places[ref].append(log)
         return True
 
     def _source_folder(self, ref: Ref) -> Path | None:
-        """Return a folder with the bytes of a source, checked: in data/sources, else in this machine's cache."""
+        """Folder with the checked bytes of a source, in data/sources or this machine's cache; None: not there."""
         if ref.name not in self._source_files:
             homes = (self.case.folder(ref), source_files.kept(ref.name))
             source = source_files.load_source(ref.name)
@@ -133,7 +133,7 @@ class IsolatedCheckout:
         return self._source_files[ref.name]
 
     def job(self, verb: str, name: str, artifacts: Sequence[Artifact]) -> str:
-        """Write a recipe file; return its path."""
+        """Write a recipe file; gives its path."""
         folders = [str(folder) for folder in registry.Folders.extra]
         job = Job(verb, name, tuple(artifacts), {"plugins": folders})
         file = self.root / job.recipe_path
@@ -151,29 +151,29 @@ class IsolatedCheckout:
         seconds: float | None = None,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Have one process per hand do its work, all at the same time.
+        """Do work in parallel, in one process per list of tasks.
 
         Args:
-            worker: name of a module beside this one.
-            hands: work, dealt out; empty hands start nothing.
-            task: what the worker is told of a piece of work.
-            varied: whether little of the environment is the auditor's.
-            seconds: after which processes are ended; their work is then `late`.
-            variables: more of the processes' environment.
+            worker: name of a module in this package.
+            hands: the tasks of each process; an empty list starts no process.
+            task: the specification of a piece of work.
+            varied: whether the environment differs from the auditor's as far as possible.
+            seconds: time limit; the work of ended processes is late.
+            variables: further variables of the environment.
 
         Raises:
-            DataError: a process ended without answers; says what it said.
+            DataError: a process ended without answers; contains its output.
         """
-        dealt = [hand for hand in hands if hand]
+        groups = [hand for hand in hands if hand]
         started = [
             self._start(worker, hand, list(map(task, hand)), number, variables, varied=varied)
-            for number, hand in enumerate(dealt)
+            for number, hand in enumerate(groups)
         ]
-        said = _finish([process for process, _ in started], seconds)
-        for hand, (_, file), text in zip(dealt, started, said, strict=True):
+        outputs = _finish([process for process, _ in started], seconds)
+        for hand, (_, file), text in zip(groups, started, outputs, strict=True):
             if text is None:
                 for work in hand:
-                    work.late = True
+                    work.is_late = True
                 continue
             content = _read_answers(worker, file, text)
             for work, answer in zip(hand, content["answers"], strict=True):
@@ -189,7 +189,7 @@ class IsolatedCheckout:
         *,
         varied: bool,
     ) -> tuple[subprocess.Popen[str], Path]:
-        """Start a worker; return the process and the file that its answers go to."""
+        """Start a worker; gives the process and the file of its answers."""
         folder = Path(tempfile.mkdtemp(prefix=f"{worker}-", dir=self.home.parent))
         file = folder / "spec.json"
         extra = [str(folder) for folder in registry.Folders.extra]
@@ -198,7 +198,7 @@ class IsolatedCheckout:
         words = [*python, "-c", _START, f"{__package__}.{worker}", str(file), *_LIBRARIES[worker]]
         artifacts = [artifact for work in hand for artifact in work.artifacts]
         reads = [place for one in artifacts for ref in one.inputs for place in self._places.get(ref, ())]
-        reads += [*self._own, *confinement.yours(artifacts)]
+        reads += [*self._own, *confinement.own_files(artifacts)]
         process = subprocess.Popen(
             confinement.command(self.case, words, folder, self.home, reads),
             cwd=self.home,
@@ -210,11 +210,11 @@ class IsolatedCheckout:
         return process, file.with_suffix(".answers")
 
     def _environment(self, folder: Path, *, varied: bool) -> dict[str, str]:
-        """Return a child's own variables: no cache of this user is in reach; `varied`, little else is the same.
+        """Variables of a child: no cache of the user is reachable; if `varied`, little else is the same.
 
-        What steers Python, the loader, git, DVC or numba is not inherited: a sitecustomize on PYTHONPATH would run in
-        the worker. Machine code is made anew from the sources, once for an audit: who wrote a cache beside them could
-        have written anything.
+        Variables of Python, the loader, git, DVC and numba are not inherited: a sitecustomize on PYTHONPATH would
+        run in the worker. Machine code is compiled again from the sources, once per audit: a cache next to them could
+        contain anything.
         """
         home = folder / "home"
         home.mkdir()
@@ -239,10 +239,10 @@ class IsolatedCheckout:
 
 
 def code_folder(case: Case) -> Path:
-    """Return the folder that the package is imported from where outputs are made again.
+    """Folder that workers import the package from.
 
-    From outside: the checkout's package, but for the audit, which is the auditor's own; only links, so that no cache
-    beside the sources is in reach.
+    From outside: the checkout's package with the auditor's own `audit`; only links, so that no cache
+    next to the sources is reachable.
     """
     if not case.outside:
         return registry.PACKAGE.parent
@@ -263,7 +263,7 @@ def _mirror(source: Path, place: Path, without: Path | None = None) -> None:
 
 
 def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None) -> list[str | None]:
-    """Wait for processes; return what they printed, None of those that took too long. None outlives this call."""
+    """Wait for processes; gives what they printed, or None if they took too long. All processes end in this call."""
     try:
         return [process.communicate(timeout=seconds)[0] for process in processes]
     except subprocess.TimeoutExpired:
@@ -273,9 +273,9 @@ def _finish(processes: list[subprocess.Popen[str]], seconds: float | None = None
             process.kill()
 
 
-def _read_answers(worker: str, file: Path, said: str) -> dict[str, Any]:
+def _read_answers(worker: str, file: Path, output: str) -> dict[str, Any]:
     if not file.is_file():
-        raise DataError(f"{worker} ended without an answer; it said: {said.strip()[-_SAID:]}")
+        raise DataError(f"{worker} ended without an answer; its output: {output.strip()[-_SAID:]}")
     content: dict[str, Any] = json.loads(file.read_text())
     return content
 

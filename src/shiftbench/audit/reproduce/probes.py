@@ -1,4 +1,4 @@
-"""Probe while a predictor works: is a repeated batch computed like a new one?"""
+"""A probe that counts whether a repeated batch is computed like a new one."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,21 +11,21 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation.batching import Predictor
 
 ROUNDS = 5
-"""New batches that are counted and timed, each before itself, repeated."""
+"""Number of new batches that are counted and timed, each followed by its repetition."""
 
 
 def repeated_batches(
     predictor: Predictor, samples: Sequence[Sample], size: int, before: Callable[[], None]
 ) -> dict[str, Any]:
-    """Return how many torch modules are called for new batches and for the same ones again, and the seconds of both.
+    """Calls of torch modules and seconds, for new batches and for the same batches again.
 
-    A batch is compared with itself: a decoder that writes up to an end calls more for a longer answer.
+    A batch is compared with itself, since a decoder makes more calls for a longer answer.
 
     Args:
         predictor: what computes.
-        samples: `ROUNDS + 1` batches; the first one is only there for what is done once.
+        samples: `ROUNDS + 1` batches; the first one is a warm-up.
         size: samples of a batch.
-        before: is called before each batch, so that each meets the same state.
+        before: is called before each batch, so that each batch has the same state.
     """
     first, *new = [samples[at : at + size] for at in range(0, len(samples), size)]
     calls: dict[str, list[int]] = {"new": [], "repeated": []}
@@ -49,7 +49,7 @@ def repeated_batches(
 
 @contextmanager
 def _counted_modules() -> Iterator[list[int]]:
-    """Give a list whose only element counts the calls of torch modules meanwhile."""
+    """A list whose only element counts the calls of torch modules."""
     count = [0]
 
     def note(*_: object) -> None:

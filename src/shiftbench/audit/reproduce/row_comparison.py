@@ -1,4 +1,4 @@
-"""Recorded rows beside those that came out again: which columns differ, by how much, and which predictions flip."""
+"""Comparison of recorded rows with those of a second evaluation: columns, differences and flipped predictions."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,24 +13,24 @@ from shiftbench.provenance.recipe import Artifact
 _GIVEN = ("label", "group", "cluster")
 """Columns that follow from the data, and that no environment changes."""
 _JUDGED = {"prediction", "correct"}
-"""Columns that follow from the scores: where no score is another one, no environment changes them."""
+"""Columns that follow from the scores: if no score differs, no environment changes them."""
 
 
 @dataclass
 class Comparison:
-    """The rows of some batches of one position, then and now.
+    """The rows of some batches of one condition, then and now.
 
     Attributes:
         artifact: the records.
-        samples: how many rows were compared.
+        samples: number of compared rows.
         other: columns that differ, or `features`, `logits`.
         hard: those of them that no environment changes.
         sample: key of the first row that differs.
-        largest: difference of a score.
+        largest: largest difference of a score.
         scale: the largest score.
         flips: predictions that differ.
-        known, right: samples with a label; those of them that were right then.
-        gained, lost: samples that are right only now, and only then.
+        known, right: samples with a label; those that were correct then.
+        gained, lost: samples that are correct only now, and only then.
     """
 
     artifact: Artifact
@@ -47,7 +47,7 @@ class Comparison:
     lost: int = 0
 
     def __str__(self) -> str:
-        """Return flips and the largest difference in a few words."""
+        """Flips and the largest difference in a few words."""
         share = self.flips / self.samples if self.samples else 0.0
         flips = f"{self.flips} of {self.samples} predictions flip ({share:.2%})"
         return f"{flips}, largest difference of a score {self.largest:.3g}"
@@ -59,53 +59,53 @@ class Comparison:
             self.scale = max(self.scale, float(np.abs(then).max()))
 
 
-def places(found: pa.Table, made: pa.Table) -> pa.Array:
-    """Return for each row that came out again where it is recorded; null where it is not."""
-    return pc.index_in(made.column("key"), value_set=found.column("key")).combine_chunks()
+def places(recorded: pa.Table, made: pa.Table) -> pa.Array:
+    """Index of each new row among the recorded ones; null if it is not recorded."""
+    return pc.index_in(made.column("key"), value_set=recorded.column("key")).combine_chunks()
 
 
-def rows(artifact: Artifact, found: pa.Table, made: pa.Table) -> Comparison:
+def rows(artifact: Artifact, recorded: pa.Table, made: pa.Table) -> Comparison:
     """Compare column by column.
 
     Args:
         artifact: the records.
-        found: all rows that are recorded.
-        made: some of them, again.
+        recorded: all recorded rows.
+        made: some of these rows, evaluated again.
     """
-    at = places(found, made)
-    if at.null_count or not found.schema.equals(made.schema):
+    at = places(recorded, made)
+    if at.null_count or not recorded.schema.equals(made.schema):
         first = made.column("key")[0].as_py()
         return Comparison(artifact, len(made), ["the set of rows"], ["the set of rows"], first)
-    stated = found.take(at)
+    stated = recorded.take(at)
     names = [n for n in made.column_names if not stated.column(n).equals(made.column(n))]
-    told = Comparison(artifact, len(made), names, [name for name in names if name in _GIVEN])
-    _judged(told, stated, made)
+    comparison = Comparison(artifact, len(made), names, [name for name in names if name in _GIVEN])
+    _judged(comparison, stated, made)
     if not any(_is_score(stated.column(name).type) for name in names):
-        told.hard += sorted(_JUDGED.intersection(names))
+        comparison.hard += sorted(_JUDGED.intersection(names))
     for name in names:
         then, now = stated.column(name), made.column(name)
         unlike = next(i for i in range(len(made)) if then[i] != now[i])
-        told.sample = told.sample or made.column("key")[unlike].as_py()
+        comparison.sample = comparison.sample or made.column("key")[unlike].as_py()
         if _is_score(then.type):
             one, two = _flat(then), _flat(now)
             if one.shape == two.shape:
-                told.add(one, two)
+                comparison.add(one, two)
             else:
-                told.hard.append(f"the number of {name}")
-    return told
+                comparison.hard.append(f"the number of {name}")
+    return comparison
 
 
-def _judged(told: Comparison, stated: pa.Table, made: pa.Table) -> None:
-    """Count flips, and what is right then and now; of a task whose answers are no labels, nothing."""
+def _judged(comparison: Comparison, stated: pa.Table, made: pa.Table) -> None:
+    """Count flips and correct predictions, then and now; nothing if the task has no labels."""
     if not {"prediction", "correct"} <= set(stated.column_names):
         return
     flips = pc.not_equal(stated.column("prediction"), made.column("prediction"))
-    told.flips = pc.sum(flips).as_py() or 0
+    comparison.flips = pc.sum(flips).as_py() or 0
     pairs = list(zip(stated.column("correct").to_pylist(), made.column("correct").to_pylist(), strict=True))
-    told.known = sum(then is not None for then, _ in pairs)
-    told.right = sum(bool(then) for then, _ in pairs)
-    told.gained = sum(bool(now) and not then for then, now in pairs)
-    told.lost = sum(bool(then) and not now for then, now in pairs)
+    comparison.known = sum(then is not None for then, _ in pairs)
+    comparison.right = sum(bool(then) for then, _ in pairs)
+    comparison.gained = sum(bool(now) and not then for then, now in pairs)
+    comparison.lost = sum(bool(then) and not now for then, now in pairs)
 
 
 def _is_score(kind: pa.DataType) -> bool:
@@ -115,31 +115,31 @@ def _is_score(kind: pa.DataType) -> bool:
 def _flat(column: pa.ChunkedArray) -> NDArray[np.float32]:
     values = column.combine_chunks()
     flat = pc.list_flatten(values) if pa.types.is_list(values.type) else values
-    found: NDArray[np.float32] = flat.fill_null(0).to_numpy(zero_copy_only=False)
-    return found
+    numbers: NDArray[np.float32] = flat.fill_null(0).to_numpy(zero_copy_only=False)
+    return numbers
 
 
-def arrays(told: Comparison, file: Path, again: Path, part: str, found: pa.Table, made: pa.Table) -> None:
-    """Compare features or logits that are kept beside records.
+def arrays(comparison: Comparison, file: Path, again: Path, part: str, recorded: pa.Table, made: pa.Table) -> None:
+    """Compare kept features or logits.
 
     Args:
-        told: is added to.
-        file: the array as it is kept.
-        again: that of some rows, as it came out again.
+        comparison: gets the differences.
+        file: the kept array.
+        again: the array of some rows, evaluated again.
         part: `features` or `logits`.
-        found: all rows, in the order of the array.
-        made: some rows, again.
+        recorded: all rows, in the order of the array.
+        made: some rows, evaluated again.
     """
     whole = np.load(file, mmap_mode="r", allow_pickle=False)
     now = np.load(again, allow_pickle=False)
     name = f"{part} ({file.name})"
-    if whole.shape != (len(found), *now.shape[1:]):
-        told.other.append(name)
-        told.hard.append(f"the shape of {name}")
+    if whole.shape != (len(recorded), *now.shape[1:]):
+        comparison.other.append(name)
+        comparison.hard.append(f"the shape of {name}")
         return
-    then = np.asarray(whole[places(found, made).to_numpy()])
+    then = np.asarray(whole[places(recorded, made).to_numpy()])
     if not np.array_equal(then, now):
-        told.other.append(name)
+        comparison.other.append(name)
         unlike = int(np.flatnonzero((then != now).any(axis=1))[0])
-        told.sample = told.sample or made.column("key")[unlike].as_py()
-        told.add(then, now)
+        comparison.sample = comparison.sample or made.column("key")[unlike].as_py()
+        comparison.add(then, now)

@@ -1,4 +1,4 @@
-"""Which samples of which folders can be made again, by the recipes of this checkout, and how they compare."""
+"""Samples of shards that can be made again by the recipes of this checkout, and their comparison."""
 
 import json
 import os
@@ -38,12 +38,12 @@ class Folder:
 
 @dataclass
 class Task(Work):
-    """What is made again of one output, and what came of it.
+    """Samples of one output that are made again, and the result.
 
     Attributes:
-        of: the shards; None for previews.
-        expected: key -> sha256 and pixel digest, in the order of work; of previews the keys alone.
-        alone: in a process that has done nothing before and does nothing else.
+        of: the folder of shards; None for previews.
+        expected: key -> sha256 and pixel digest, in the order of work; for previews only the keys.
+        alone: whether in a process that does nothing else.
     """
 
     artifact: Artifact
@@ -63,7 +63,7 @@ class Task(Work):
 
     @property
     def work(self) -> float:
-        """About how much work it is: samples by their size, and reading all source files of clean shards."""
+        """Approximate work: samples by their size, and reading all source files for clean shards."""
         if self.of is None:
             return 1e5
         share = len(self.expected) / max(1, len(self.of.entries))
@@ -88,7 +88,7 @@ class Samples:
         self.checkout = IsolatedCheckout(self.case, self.name)
 
     def folders(self) -> Iterator[Folder]:
-        """Yield the planned folders of shards that are here with all that they are made from; note the others."""
+        """Yield the planned folders of shards that are here with all their inputs; note the others."""
         for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind == "shards":
                 folder = self._folder(ref, artifact)
@@ -98,19 +98,19 @@ class Samples:
     def _folder(self, ref: Ref, artifact: Artifact) -> Folder | None:
         place = self.case.folder(ref)
         if not (place / shards.MANIFEST).is_file() or not (place / shards.INDEX).is_file():
-            why = "these shards are not here, so none of their samples was made again"
+            why = "these shards are missing, so that no sample was made again"
             self.problems.append(self.case.incomplete(ref, f"{why}{forbidden(ref)}"))
             return None
         try:
             return Folder(ref, artifact, shards.index(place), shards.manifest(place))
         except (DataError, ValueError, KeyError, OSError) as error:
-            why = f"its index cannot be read, so no sample can be compared: {error}"
+            why = f"its index cannot be read, so that no sample can be compared: {error}"
             self.problems.append(self.case.failed(ref, why))
             return None
 
     def _can(self, artifact: Artifact, entries: list[Entry]) -> bool:
-        """Tell whether everything that an artifact is made from is here; note what is not."""
-        missing = self.checkout.missing(artifact)
+        """Whether all inputs of an artifact are here; notes what is missing."""
+        missing = self.checkout.link_inputs(artifact)
         missing += [need for need in artifact.inputs if need not in missing and self._manifest_only(need)]
         if missing:
             names = ", ".join(need.path for need in missing)
@@ -126,14 +126,14 @@ class Samples:
         return True
 
     def _manifest_only(self, ref: Ref) -> bool:
-        """Tell whether of a folder of shards some tars are missing."""
+        """Whether some tars of a folder of shards are missing."""
         if ref.kind != "shards":
             return False
         place = self.case.folder(ref)
         return any(not (place / tar).is_file() for tar in shards.manifest(place)["tars"])
 
     def previews(self) -> Iterator[Artifact]:
-        """Yield the planned previews that are here with what they are made from; note the others."""
+        """Yield the planned previews that are here with their inputs; note the others."""
         for ref, artifact in self.case.plan.artifacts.items():
             if ref.kind != "previews":
                 continue
@@ -141,11 +141,11 @@ class Samples:
                 if self._can(artifact, []):
                     yield artifact
             else:
-                why = f"this preview is not here, so it was not made again{forbidden(ref)}"
+                why = f"this preview is missing, so that it was not made again{forbidden(ref)}"
                 self.problems.append(self.case.incomplete(ref, why))
 
     def make(self, tasks: list[Task]) -> None:
-        """Do the tasks, in as many processes as there are CPUs (at most two); each task has its answer then."""
+        """Do the tasks, in as many processes as there are CPUs (at most two); each task gets its answer."""
         hands: list[list[Task]] = [[] for _ in range(min(AT_ONCE, len(os.sched_getaffinity(0))))]
         for task in sorted(tasks, key=lambda task: -task.work):
             min(hands, key=lambda hand: sum(one.work for one in hand)).append(task)
@@ -157,36 +157,36 @@ class Samples:
 
 
 def forbidden(ref: Ref) -> str:
-    """Return why an output can be missing in a clone by right."""
-    return "; a licence forbids to pass it on" if ref.local else ""
+    """A text that says that a licence keeps an output out of clones; empty if none does."""
+    return "; a licence forbids sharing" if ref.local else ""
 
 
 def expected(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """Return what samples must come to, in the order of work."""
+    """Expected digests of samples, in the order of work."""
     return {entry.key: [entry.sha256, entry.pixels] for entry in entries}
 
 
 def judge(case: Case, task: Task, what: str) -> Iterator[Finding]:
-    """Yield what is not as stated in the answer of a task.
+    """Yield findings about the answer of a task.
 
     Args:
         case: what is audited.
-        task: that was done.
+        task: a finished task.
         what: how the samples were made, in a few words.
     """
     if "error" in task.answer:
-        yield case.failed(task.ref, f"{what}, it cannot be made any more: {task.answer['error']}")
+        yield case.failed(task.ref, f"{what}, it gives an error: {task.answer['error']}")
     elif task.of is None:
-        yield from _shown(case, task, what)
+        yield from _preview(case, task, what)
     else:
         yield from _differing(case, task, task.of, what)
 
 
 def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Finding]:
-    """Yield the samples that are others, those that cannot be forgiven first."""
+    """Yield the samples that differ, the failed ones first."""
     at = {entry.key: entry for entry in folder.entries}
     differ = [(*_verdict(case, task, at[one["key"]], one["found"]), one) for one in task.answer["differ"]]
-    for verdict, why, one in sorted(differ, key=lambda told: told[0])[:SHOWN]:
+    for verdict, why, one in sorted(differ, key=lambda difference: difference[0])[:SHOWN]:
         entry = at[one["key"]]
         file = case.folder(task.ref).joinpath(entry.tar).relative_to(case.root).as_posix()
         packed = byte_differences.remade_sample(case, task.ref, entry.key)
@@ -197,7 +197,7 @@ def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Fi
         yield case.finding(
             verdict,
             task.ref,
-            f"{what}, it is another sample{rest}: {why}",
+            f"{what}, the sample differs{rest}: {why}",
             file=file,
             sample=entry.key,
             expected=f"sha256 {one['found'][0]}, pixels {one['found'][1]}",
@@ -207,17 +207,17 @@ def _differing(case: Case, task: Task, folder: Folder, what: str) -> Iterator[Fi
 
 
 def _verdict(case: Case, task: Task, entry: Entry, made: list[str]) -> tuple[Verdict, str]:
-    """Tell what other bytes are worth: another encoder's, with the same values, are no other data."""
+    """Verdict on other bytes: bytes of another encoder with the same values are no other data."""
     if made[1] != entry.pixels:
         return "failed", "its values are not those that the recipe gives"
     run = case.run_file(task.ref) or {}
     reasons = environments.reasons(run.get("environment"), task.environment)
     if not reasons:
-        return "failed", "its bytes are others, in the environment that it was made in"
+        return "failed", "its bytes differ in the environment of the run"
     return "statistical", f"equal values in other bytes; what differs: {'; '.join(reasons)}"
 
 
-def _shown(case: Case, task: Task, what: str) -> Iterator[Finding]:
+def _preview(case: Case, task: Task, what: str) -> Iterator[Finding]:
     """Compare the rows of a preview."""
     made = task.answer["shown"]
     try:
@@ -227,13 +227,13 @@ def _shown(case: Case, task: Task, what: str) -> Iterator[Finding]:
         yield case.failed(task.ref, f"the preview cannot be read: {error!r}")
         return
     keys = task.expected or made.keys() | stated.keys()
-    wrong = [key for key in sorted(keys) if made.get(key) != stated.get(key)]
-    if wrong:
+    differing = [key for key in sorted(keys) if made.get(key) != stated.get(key)]
+    if differing:
         case.mismatches.append((task.ref, task.ref.path, None))
-    for key in wrong[:SHOWN]:
+    for key in differing[:SHOWN]:
         yield case.failed(
             task.ref,
-            f"{what}, it is another golden sample",
+            f"{what}, the golden sample differs",
             sample=key,
             expected=f"pixels {(made.get(key) or {}).get('pixels', 'none')}",
             found=f"pixels {(stated.get(key) or {}).get('pixels', 'none')}",

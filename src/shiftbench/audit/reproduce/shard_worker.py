@@ -1,17 +1,16 @@
-"""Samples made again, in a process of its own: `python -m shiftbench.audit.reproduce.shard_worker SPEC`.
+"""Samples made again, in a separate process: `python -m shiftbench.audit.reproduce.shard_worker SPEC`.
 
-A task names a recipe file, what is to be made of it, and the digests that are expected.
+A task names a recipe file, the samples to make, and their expected digests.
 """
 
 import contextlib
 import hashlib
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.audit.reproduce.worker import Answer, Task, guarded, in_fork, pick, read_spec, watched, write_answers
+from shiftbench.audit.reproduce.worker import Answer, Task, answer_or_error, pick, run_in_fork, serve, watch
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -21,18 +20,18 @@ from shiftbench.workflow.stages import shift
 
 
 def make(task: Task, out: Path) -> Answer:
-    """Make again what a task names.
+    """Make the samples of a task again.
 
     Args:
         task: `recipe` (a job of one artifact), `expected` (key -> sha256 and pixel digest, in the order of work).
-        out: a folder for the bytes of what differs.
+        out: a folder for the bytes of samples that differ.
 
     Returns:
-        `differ`, of clean shards also `keys` and `about`, of previews `shown`; or `error`. `undeclared`: what
-        was opened or run and that nothing names.
+        `differ`, for clean shards also `keys` and `about`, for previews `shown`; or `error`. `undeclared`: files
+        that were opened and definitions that ran without being declared.
     """
     run = Run(Path(task["recipe"]))
-    with watched(run) as undeclared:
+    with watch(run) as undeclared:
         answer = _make(run, task, out)
     return {**answer, "undeclared": undeclared()}
 
@@ -68,19 +67,19 @@ def _shifted(run: Run, artifact: Artifact, task: Task, out: Path) -> Answer:
 
 
 def _different(samples: Iterable[Sample], about: dict[str, Any], task: Task, out: Path) -> Iterator[Answer]:
-    """Yield what is not as expected; its bytes are kept in a file."""
+    """Yield the samples that differ; their bytes are kept in files."""
     fields = registry.find("tasks", about["task"]).FIELDS
     for sample in samples:
         data = shards.pack(sample, fields)
-        found = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
-        if found != task["expected"][sample.key]:
+        digests = [hashlib.sha256(data).hexdigest(), shards.pixels(sample)]
+        if digests != task["expected"][sample.key]:
             file = out / hashlib.sha256(f"{task['recipe']} {sample.key}".encode()).hexdigest()
             file.write_bytes(data)
-            yield {"key": sample.key, "found": found, "file": str(file)}
+            yield {"key": sample.key, "found": digests, "file": str(file)}
 
 
 def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:
-    """Return the rows of a preview: all, or those of the expected keys."""
+    """Rows of a preview: all, or those of the expected keys."""
     folder = run.path(artifact.inputs[0]).parent
     entries = shards.index(folder)[: shift.PREVIEW_SAMPLES]
     keys = task["expected"] or {entry.key: None for entry in entries}
@@ -93,7 +92,7 @@ def _preview(run: Run, artifact: Artifact, task: Task) -> dict[str, Any]:
 
 
 def _vary(number: int) -> None:
-    """Take what a process can only do to itself: one CPU, another umask, folders listed backwards."""
+    """Vary this process: one CPU, another umask, reversed listings of folders."""
     os.umask(0o077)
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[number % len(cpus)]})
@@ -101,7 +100,7 @@ def _vary(number: int) -> None:
 
 
 def _list_backwards() -> None:
-    """Make Python list every folder in the reverse order."""
+    """Make Python list every folder in reverse order."""
     module: Any = os
     listdir, scandir = os.listdir, os.scandir
 
@@ -128,19 +127,13 @@ def _list_backwards() -> None:
     module.scandir = Backwards
 
 
-def answers(tasks: list[Task], out: Path) -> list[Answer]:
-    """Do all tasks: those that must be first and only ones before the others."""
+def answers(tasks: list[Task], out: Path, number: int) -> list[Answer]:
+    """Do all tasks in a varied environment: those that must run alone in forks, before the others."""
+    _vary(number)
     first = sorted(range(len(tasks)), key=lambda i: not tasks[i].get("alone"))
-    done = {i: (in_fork if tasks[i].get("alone") else guarded)(make, tasks[i], out) for i in first}
+    done = {i: (run_in_fork if tasks[i].get("alone") else answer_or_error)(make, tasks[i], out) for i in first}
     return [done[i] for i in range(len(tasks))]
 
 
-def main(file: Path) -> None:
-    """Read a specification, write the answers beside it."""
-    spec = read_spec(file)
-    _vary(spec["number"])
-    write_answers(file, answers(spec["tasks"], file.parent))
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(answers)

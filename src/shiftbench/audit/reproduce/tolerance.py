@@ -1,4 +1,4 @@
-"""What rows are worth that did not come out exactly: `reevaluation` and `fallback` speak with one voice."""
+"""Verdict on rows that are not exact, for `reevaluation` and `fallback`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from shiftbench.audit.reproduce.evaluated_batches import Group, reasons
 from shiftbench.audit.reproduce.row_comparison import Comparison
 
 FACTOR = 10
-"""Times what the batch size was measured to move here that another environment may move a score."""
+"""Another environment may move a score by this factor times what the batch size moves it here."""
 UNITS = {"float32": 256 * 2.0**-24, "float16": 8 * 2.0**-11, "bfloat16": 8 * 2.0**-8}
-"""Difference of a score that arithmetic of a precision may make, relative to the largest score (or 1)."""
+"""Difference of a score that the arithmetic of a precision may make, relative to the largest score (or 1)."""
 DEVICE = {"float32": 1e-2}
 """The same between a GPU and a CPU, which only such a device can judge; else `COARSE`."""
 COARSE = 0.1
@@ -24,9 +24,9 @@ class Accuracy:
 
     Attributes:
         known: samples with a label.
-        then, now: how many of them are right.
+        then, now: number of correct samples.
         low, high: 95% interval of the accuracy then (Clopper-Pearson).
-        p: of the exact McNemar test on the samples that are right only once.
+        p: of the exact McNemar test on the samples that are correct only once.
     """
 
     known: int
@@ -38,13 +38,13 @@ class Accuracy:
 
     @property
     def holds(self) -> bool:
-        """Whether the accuracy is within the interval and the flips take no side."""
+        """Whether the accuracy is within the interval and the flips favour no side."""
         if not self.known:
             return True
         return self.low <= self.now / self.known <= self.high and self.p >= 1 - LEVEL
 
     def __str__(self) -> str:
-        """Return it in a few words."""
+        """The accuracy in a few words."""
         if not self.known:
             return "no sample has a label"
         return (
@@ -54,7 +54,7 @@ class Accuracy:
 
 
 def accuracy(comparisons: Sequence[Comparison]) -> Accuracy:
-    """Return the accuracy then and now over some positions."""
+    """Accuracy then and now over some conditions."""
     from scipy.stats import binomtest
 
     known, then = sum(c.known for c in comparisons), sum(c.right for c in comparisons)
@@ -67,10 +67,10 @@ def accuracy(comparisons: Sequence[Comparison]) -> Accuracy:
 
 
 def allowed(group: Group, one: Comparison) -> float:
-    """Return by how much a score may differ in another environment.
+    """Largest difference of a score that another environment may make.
 
-    It follows from what this audit measured of the same weights, never from what a run file says: a prediction flips
-    only where its logits lie closer than twice this.
+    It follows from measurements of the same model in this audit, never from a run file. A prediction flips
+    only if its logits are closer than twice this.
     """
     moved = (group.answer.get("sensitivity") or {}).get("batch") or {}
     unit = UNITS.get(one.artifact.recipe["precision"], UNITS["bfloat16"])
@@ -78,31 +78,31 @@ def allowed(group: Group, one: Comparison) -> float:
 
 
 def judge(case: Case, group: Group) -> tuple[Verdict, str]:
-    """Return the verdict on a group that is not exact, and why.
+    """Verdict on a group that is not exact, and why.
 
-    Statistical only where the environment gives a reason, no score moved by more than what was measured explains, and
-    accuracy on the same samples is within what is recorded. What only another device could tell is incomplete.
+    Statistical only if the environment gives a reason, no score moved by more than the measurements explain, and
+    accuracy on the same samples agrees with the recorded one. What only another device could decide is incomplete.
     """
     wrong = [one for one in group.comparisons if one.other]
     hard = sorted({name for one in wrong for name in one.hard})
     if hard:
         return "failed", f"no environment changes {', '.join(hard)}"
-    told = "; ".join(reasons(case, group))
-    if not told:
+    explanation = "; ".join(reasons(case, group))
+    if not explanation:
         return "failed", "nothing in the environment differs from the run's"
-    found = accuracy(wrong)
-    if not found.holds:
-        return "failed", f"{found}, more than explains: {told}"
+    compared = accuracy(wrong)
+    if not compared.holds:
+        return "failed", f"{compared}, more than these explain: {explanation}"
     for one in wrong:
         if one.largest > allowed(group, one):
-            return _moved(group, one, told)
-    return "statistical", f"{found}; what differs: {told}"
+            return _large_difference(group, one, explanation)
+    return "statistical", f"{compared}; what differs: {explanation}"
 
 
-def _moved(group: Group, one: Comparison, told: str) -> tuple[Verdict, str]:
-    """Return what it is worth that a score moved by more than what was measured here explains."""
-    why = f"a score moved by {one.largest:.3g}, where {allowed(group, one):.3g} was measured to be possible"
+def _large_difference(group: Group, one: Comparison, explanation: str) -> tuple[Verdict, str]:
+    """Verdict on a score that moved by more than the measurements explain."""
+    why = f"a score moved by {one.largest:.3g}, and {allowed(group, one):.3g} was measured to be possible"
     tolerance = DEVICE.get(one.artifact.recipe["precision"], COARSE) * max(1.0, one.scale)
-    if "device " in told and one.largest <= tolerance:
-        return "incomplete", f"{why}; audit on such a device: {told}"
-    return "failed", f"{why}, more than explains: {told}"
+    if "device " in explanation and one.largest <= tolerance:
+        return "incomplete", f"{why}; audit on such a device: {explanation}"
+    return "failed", f"{why}, more than these explain: {explanation}"

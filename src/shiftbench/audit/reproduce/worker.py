@@ -1,7 +1,7 @@
-"""What both workers share: tasks in, answers out, each in a process that shares nothing with the auditor.
+"""Code that the three workers share: read tasks, do them, write answers.
 
-A worker is started by `isolation.py` as `python -m MODULE SPEC`. SPEC is JSON: `tasks`, `plugins` (folders) and
-`number` (of the process). Its answers go to a JSON file beside it; bytes that are compared lie beside that.
+`isolation.py` starts a worker as `python -m MODULE SPEC`. SPEC is a JSON file with `tasks`, `plugins` (folders) and
+`number` (of the process). The answers go to a JSON file next to it, and bytes to compare into the same folder.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,26 +29,27 @@ Make = Callable[[Task, Path], Answer]
 """Does a task; the path is a folder for bytes."""
 
 
-def read_spec(file: Path) -> dict[str, Any]:
-    """Return a specification, with its plugin folders in use; keep memory as jobs do."""
+def serve(answers: Callable[[list[Task], Path, int], list[Answer]]) -> None:
+    """Run this process as a worker: read the specification, write the answers and the environment.
+
+    Args:
+        answers: does the tasks; its other arguments are the folder for bytes and the number of the process.
+    """
+    file = Path(sys.argv[1])
     memory.keep_freed()
     spec: dict[str, Any] = json.loads(file.read_text())
     registry.Folders.use(tuple(Path(folder) for folder in spec["plugins"]))
-    return spec
-
-
-def write_answers(file: Path, answers: list[Answer]) -> None:
-    """Write the answers of a specification beside it, with the environment they were made in."""
-    content = {"environment": environment.describe(), "answers": answers}
+    done = answers(spec["tasks"], file.parent, spec["number"])
+    content = {"environment": environment.describe(), "answers": done}
     file.with_suffix(".answers").write_text(json.dumps(content))
 
 
 @contextlib.contextmanager
-def watched(run: Run) -> Iterator[Callable[[], list[str]]]:
-    """Watch meanwhile what a job opens and which definitions run.
+def watch(run: Run) -> Iterator[Callable[[], list[str]]]:
+    """Watch the files that a job opens and the definitions that it runs.
 
     Yields:
-        What tells afterwards of which nothing is in the recipes: `opens FILE`, `runs FILE: DEFINITION`.
+        A function that lists those that no recipe names: `opens FILE`, `runs FILE: DEFINITION`.
     """
     with opened_files.watched(run.opens()) as files, ran.watched() as code:
         yield lambda: [
@@ -56,22 +58,22 @@ def watched(run: Run) -> Iterator[Callable[[], list[str]]]:
         ]
 
 
-def guarded(make: Make, task: Task, out: Path) -> Answer:
-    """Return what `make` answers, or its error: one task that breaks spoils no other."""
+def answer_or_error(make: Make, task: Task, out: Path) -> Answer:
+    """Answer of `make`, or its error, so that other tasks go on."""
     try:
         return make(task, out)
     except Exception as error:  # noqa: BLE001 - plugins and foreign bytes raise what they like
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def in_fork(make: Make, task: Task, out: Path) -> Answer:
-    """Return what `make` answers in a process that has done nothing before, and is gone afterwards."""
+def run_in_fork(make: Make, task: Task, out: Path) -> Answer:
+    """Answer of `make` in a new process that ends afterwards."""
     file = out / "fork.json"
     file.unlink(missing_ok=True)
     child = os.fork()
     if not child:
         with contextlib.suppress(BaseException):
-            file.write_text(json.dumps(guarded(make, task, out)))
+            file.write_text(json.dumps(answer_or_error(make, task, out)))
         os._exit(0)
     os.waitpid(child, 0)
     if not file.is_file():
@@ -81,12 +83,12 @@ def in_fork(make: Make, task: Task, out: Path) -> Answer:
 
 
 def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
-    """Yield some samples of a folder of shards, read from where they lie in their tars.
+    """Yield some samples of a folder of shards, read from their places in the tars.
 
     Raises:
         ChecksumError: a sample's bytes are not those of the index.
     """
-    wanted = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
+    names = {extension: name for name, extension in shards.manifest(folder)["fields"].items()}
     for tar, group in itertools.groupby(entries, key=lambda entry: entry.tar):
         with (folder / tar).open("rb") as stream:
             for entry in group:
@@ -94,4 +96,4 @@ def pick(folder: Path, entries: Iterable[Entry]) -> Iterator[Sample]:
                 data = stream.read(entry.size)
                 if hashlib.sha256(data).hexdigest() != entry.sha256:
                     raise ChecksumError(f"{folder / tar}: sample {entry.key!r} is damaged")
-                yield Sample(entry.key, shards._unpack(memoryview(data), entry.key, wanted))
+                yield Sample(entry.key, shards._unpack(memoryview(data), entry.key, names))

@@ -57,7 +57,7 @@ def page(repository: Path) -> str:
     Raises:
         DataError: a published file is damaged.
     """
-    submissions = submission.accepted(repository)
+    submissions = submission.accepted_submissions(repository)
     benchmarks = [scale for scale in published.scales(repository) if not _is_system(scale)]
     results = [published.read(repository, scale) for scale in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")

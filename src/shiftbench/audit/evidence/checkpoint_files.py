@@ -1,4 +1,4 @@
-"""Weights files as bytes: their header is JSON, so nothing is run and no library is asked."""
+"""Checkpoints read as bytes: their header is JSON, so that no code runs and no library is used."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from shiftbench.base import files
 from shiftbench.base.errors import DataError
 
 _LIMIT = 10_000_000
-"""Bytes of a header: 50,000 tensors. The library reads ten times that, which are gigabytes of objects of Python."""
+"""Largest header in bytes: 50,000 tensors. The library reads ten times that, which are gigabytes of Python objects."""
 
 
 def header(file: Path) -> dict[str, Any]:
-    """Return the header of a safetensors file.
+    """Header of a safetensors file.
 
     Raises:
-        DataError: it has none: it is something else, a pickle for example.
+        DataError: it is something else, for example a pickle.
     """
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
@@ -38,22 +38,22 @@ def header(file: Path) -> dict[str, Any]:
 
 
 def metadata(file: Path) -> dict[str, str]:
-    """Return what a weights file says of itself: `name`, `fingerprint`, `classes` (JSON).
+    """Metadata of a checkpoint: `name`, `fingerprint`, `classes` (JSON).
 
     Raises:
         DataError: it is no safetensors file.
     """
-    found = header(file).get("__metadata__")
-    return found if isinstance(found, dict) else {}
+    content = header(file).get("__metadata__")
+    return content if isinstance(content, dict) else {}
 
 
 def classes(file: Path) -> list[str] | None:
-    """Return the class names in the order of the logits; None: not there, no weights, or it states none."""
+    """Class names in the order of the logits; None: no file, no checkpoint, or it states none."""
     try:
-        found = files.from_json(metadata(file)["classes"])
+        names = files.from_json(metadata(file)["classes"])
     except (OSError, DataError, KeyError, AttributeError, ValueError):
         return None
-    return found if isinstance(found, list) else None
+    return names if isinstance(names, list) else None
 
 
 Tensors = dict[str, NDArray[Any]]
@@ -61,7 +61,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def tensors(file: Path) -> Tensors:
-    """Return the tensors of a weights file.
+    """Tensors of a checkpoint.
 
     Raises:
         DataError: it is no safetensors file.
@@ -76,8 +76,8 @@ def _numbers(data: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
     return np.frombuffer(raw, _FLOATS[dtype]).astype(np.float64) if dtype in _FLOATS else np.frombuffer(raw, np.uint8)
 
 
-def apart(one: Tensors, two: Tensors) -> float | None:
-    """Return the largest difference of two nets' weights; None: names, shapes or numbers that are no floats differ."""
+def largest_difference(one: Tensors, two: Tensors) -> float | None:
+    """Largest difference of two models' weights; None: names, shapes or integers differ."""
     if one.keys() != two.keys() or any(one[n].shape != two[n].shape for n in one):
         return None
     whole = [name for name in one if one[name].dtype.kind != "f"]
@@ -87,14 +87,14 @@ def apart(one: Tensors, two: Tensors) -> float | None:
     return max((float(np.abs(one[n] - two[n]).max()) for n in floats), default=0.0)
 
 
-def largest(of: Tensors) -> float:
-    """Return the largest weight of a net, without its sign."""
-    floats = (values for values in of.values() if values.dtype.kind == "f" and values.size)
+def largest_weight(tensors: Tensors) -> float:
+    """Largest absolute weight of a model."""
+    floats = (values for values in tensors.values() if values.dtype.kind == "f" and values.size)
     return max((float(np.abs(values).max()) for values in floats), default=0.0)
 
 
 def content(file: Path) -> str:
-    """Return a digest of all tensors, of their names, types and shapes; metadata are left out.
+    """Digest of all tensors with their names, types and shapes, without the metadata.
 
     Raises:
         DataError: it is no safetensors file.
@@ -122,7 +122,7 @@ _BF16 = 0x7F80  # the exponent's bits: all set in what is not finite
 
 
 def finite(file: Path) -> Iterator[tuple[str, bool]]:
-    """Yield each tensor's name, sorted, and whether it holds finite numbers only.
+    """Yield each tensor's name, sorted, and whether all its numbers are finite.
 
     Raises:
         DataError: it is no safetensors file.

@@ -1,31 +1,39 @@
-"""A stage at work again: from the recipe of a receipt and the audited inputs, into a folder of the audit."""
+"""Stages run again in this process: with the recipe of a receipt and the audited inputs, into a folder of the audit."""
 
+import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import PolarsError
+from pyarrow import ArrowException
+
 from shiftbench.audit.case import Case
 from shiftbench.audit.finding import Finding
-from shiftbench.base.errors import ShiftbenchError
+from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import code_digest
 from shiftbench.provenance.recipe import Artifact, Job, Run
+from shiftbench.workflow.plan.plan import Plan
+from shiftbench.workflow.plan.report_specs import INDEX
 
+BOARD = "leaderboard.csv"
 Pair = tuple[Path, Path]
-"""A file as it lies there, and as it was made again."""
+"""A file of the run, and the file that was made again."""
 
 
-class Again(Run):
-    """A run that reads what is audited and writes elsewhere; it leaves no receipt.
+class Rerun(Run):
+    """A run that reads the audited inputs and writes into the audit's folder, without receipts.
 
     Args:
         case: what is audited.
         ref: the output that is made again.
-        planned: it, as it is to be made; default: with the recipe that its receipt states.
+        planned: the artifact to make; default: the output with the recipe of its receipt.
 
     Attributes:
-        artifact: what is made again.
+        artifact: the output that is made again.
         made: the files that were made, by name.
     """
 
@@ -37,7 +45,7 @@ class Again(Run):
         self.made: dict[str, Path] = {}
 
     def path(self, ref: Ref) -> Path:
-        """Return where `ref` stands; what is made again stands in the audit's own folder."""
+        """Path of an output; the one that is made again is in the audit's folder."""
         return (self.scratch if ref == self.artifact.ref else self.root) / ref.path
 
     def commit(
@@ -53,17 +61,17 @@ class Again(Run):
             self.made[name].parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(self.made[name])
 
-    def compared(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
-        """Compare the files that were made with those that are audited, byte by byte.
+    def compare(self, case: Case, stated: Iterable[str]) -> tuple[list[Finding], list[Pair]]:
+        """Compare the files that were made with the audited ones, byte by byte.
 
         Args:
             case: what is audited.
             stated: names of the files that the receipt states.
 
         Returns:
-            Findings about files that only one of both has; pairs of files with other bytes.
+            Findings about files that only one side has; pairs of files with different bytes.
         """
-        findings, other = list[Finding](), list[Pair]()
+        findings, differing = list[Finding](), list[Pair]()
         for name in sorted(self.made.keys() | set(stated)):
             here, made = case.folder(self.artifact.ref) / name, self.made.get(name)
             place = here.relative_to(case.root).as_posix()
@@ -72,12 +80,12 @@ class Again(Run):
             elif not here.is_file():
                 findings.append(case.incomplete(self.artifact.ref, "it is not here", file=place))
             elif here.read_bytes() != made.read_bytes():
-                other.append((here, made))
-        return findings, other
+                differing.append((here, made))
+        return findings, differing
 
 
 def _recorded(case: Case, ref: Ref) -> Artifact:
-    """Return an output with the recipe that its receipt states."""
+    """An output with the recipe that its receipt states."""
     recipe = (case.receipt(ref) or {})["recipe"]
     known = {planned.path: planned for planned in case.plan.artifacts}
     inputs = (known[path] for path in recipe.get("upstream", ()) if path in known)
@@ -86,15 +94,37 @@ def _recorded(case: Case, ref: Ref) -> Artifact:
     return Artifact.of(ref, recipe, tuple(sorted(inputs, key=lambda need: order.get(need, len(order)))))
 
 
-def missing(case: Case, ref: Ref) -> list[Ref]:
-    """Return the inputs of an output that are not here, so that it cannot be made again."""
+def missing_inputs(case: Case, ref: Ref) -> list[Ref]:
+    """Inputs of an output that are not here, so that it cannot be made again."""
     return [need for need in case.plan.artifacts[ref].inputs if case.state(need) != "complete"]
 
 
-def by_other_code(artifact: Artifact) -> str:
-    """Return words for a finding where a stage was made again by other code than its recipe names; empty if not."""
+def code_change_note(artifact: Artifact) -> str:
+    """A text for findings that names code that changed since the recipe was written; empty if none did."""
     try:
         changed = code_digest.changed(artifact.recipe)
     except ShiftbenchError as error:
         changed = [str(error)]  # gone
-    return f" (but made by other code since: {', '.join(changed[:3])})" if changed else ""
+    return f" (but the code changed since: {', '.join(changed[:3])})" if changed else ""
+
+
+def leaderboard(plan: Plan, root: Path) -> bytes:
+    """Leaderboard (`BOARD`) that the report stage makes of the tables below an output root.
+
+    Previews are left out, which a submission does not have.
+
+    Raises:
+        DataError: a table is missing, or the report cannot be made of the tables.
+    """
+    from shiftbench.workflow.stages import report
+
+    planned = plan.artifacts[INDEX]
+    inputs = tuple(ref for ref in planned.inputs if ref.kind != "previews")
+    with tempfile.TemporaryDirectory(prefix="shiftbench-board-") as scratch:
+        case = Case(plan, root, level=1, count=1, seed="", today="", scratch=Path(scratch))
+        run = Rerun(case, INDEX, replace(planned, inputs=inputs))
+        try:
+            report.run(run, [run.artifact])
+        except (ShiftbenchError, OSError, LookupError, TypeError, ValueError, ArrowException, PolarsError) as error:
+            raise DataError(f"its leaderboard cannot be made from its tables: {error}") from error
+        return run.made[BOARD].read_bytes()
