@@ -104,13 +104,13 @@ def skippable(error: DataError) -> DataError:
     return error
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """Return the hint for a wrong name: the near matches, or when none is near all names, of many the first few.
 
     Example:
-        >>> near("foq", ["fog", "snow"])
+        >>> suggest("foq", ["fog", "snow"])
         'did you mean fog?'
-        >>> near("campaigns", ["benchmarks", "models"])
+        >>> suggest("campaigns", ["benchmarks", "models"])
         'it is called benchmarks now'
     """
     known = sorted(known)
@@ -140,11 +140,11 @@ _MANY = 300
 """Characters of names of which a message does not list all."""
 
 
-def spelled(value: object) -> str:
+def yaml_text(value: object) -> str:
     """Return a value as a YAML file may have it, cut where it is long.
 
     Example:
-        >>> spelled([True, "a", 0.5]), spelled("x" * 99)[-5:]
+        >>> yaml_text([True, "a", 0.5]), yaml_text("x" * 99)[-5:]
         ('[true, "a", 0.5]', 'xx...')
     """
     try:

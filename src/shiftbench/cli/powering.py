@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich import box
 from rich.table import Table
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.cli import claiming
 from shiftbench.cli.application import Json, Scale, app, err, escaped, out
 from shiftbench.statistics.statements import Claim
@@ -94,7 +94,7 @@ def _looks(scale: str) -> int:
 def _named(judged: Mapping[str, Claim], names: list[str], scale: str) -> dict[str, Claim]:
     for name in names:
         if name not in judged:
-            raise ParamsError(f"{scale} judges no claim {name!r}; {near(name, judged)}")
+            raise ParamsError(f"{scale} judges no claim {name!r}; {suggest(name, judged)}")
     return {name: judged[name] for name in names or judged}
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DuplicateKeyError, RangeError, SchemaError, near
+from shiftbench.base.errors import DuplicateKeyError, RangeError, SchemaError, suggest
 from shiftbench.data import formats, parquet_limits
 from shiftbench.data.formats import FORMATS, LOG, NAME, Column, Format
 
@@ -51,7 +51,7 @@ def named(name: str) -> Format:
     for form in known:
         if form.name == name:
             return form
-    raise SchemaError(f"no format is named {name!r} ({near(name, [form.name for form in known])})")
+    raise SchemaError(f"no format is named {name!r} ({suggest(name, [form.name for form in known])})")
 
 
 def _of_task(name: str) -> tuple[Format, ...]:
@@ -149,7 +149,7 @@ def check(found: pa.Schema, form: Format, file: Path) -> None:
     """
     for column in form.columns:
         if column.name not in found.names:
-            hint = near(column.name, found.names)
+            hint = suggest(column.name, found.names)
             raise SchemaError(f"{file}: column {column.name!r} of {form.name} is missing ({hint}); {_CURE}")
         dtype = found.field(column.name).type
         if not dtype.equals(column.dtype):

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, spelled
+from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, yaml_text
 from shiftbench.base.files import stays_below
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, parquet_limits
@@ -244,7 +244,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     about = Manifest(content, file)
     for fact in (*_ALWAYS, *about):
         if fact in _FACTS and not _FACTS[fact](about[fact]):
-            raise DataError(f"{file} is no manifest of shards: {fact!r} is {spelled(about[fact])}; {_cure(folder)}")
+            raise DataError(f"{file} is no manifest of shards: {fact!r} is {yaml_text(about[fact])}; {_cure(folder)}")
     return about
 
 

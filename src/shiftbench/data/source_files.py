@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ChecksumError, ParamsError, near
+from shiftbench.base.errors import ChecksumError, ParamsError, suggest
 from shiftbench.base.files import from_yaml
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -156,7 +156,7 @@ def _file(name: str) -> Path:
         raise ParamsError(f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours")
     yours = "".join(f", {folder / 'sources'}" for folder in registry.Folders.extra)
     raise ParamsError(
-        f"no source named {name!r} ({near(name, source_names())}); looked for {name}.yaml in "
+        f"no source named {name!r} ({suggest(name, source_names())}); looked for {name}.yaml in "
         f"{registry.PACKAGE / 'plugins/sources'}{yours}"
     )
 

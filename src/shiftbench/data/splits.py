@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 
 SPLITS = ("train", "val", "test")
@@ -50,7 +50,7 @@ def native(split: str, module: ModuleType) -> str:
         ParamsError: the dataset has no such split, and none that it can be cut from.
     """
     if split not in SPLITS:
-        raise ParamsError(f"no split {split!r}; {near(split, SPLITS)}")
+        raise ParamsError(f"no split {split!r}; {suggest(split, SPLITS)}")
     has: tuple[str, ...] = module.NATIVE
     for name in (split, "all") if split != "val" else (split, "train", "all"):
         if name in has:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, codecs
@@ -150,7 +150,7 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
         )
     unknown = params.keys() - shift.PARAMS.keys()
     if unknown:
-        raise ParamsError(f"shift {name!r} has no option {min(unknown)!r} ({near(min(unknown), shift.PARAMS)})")
+        raise ParamsError(f"shift {name!r} has no option {min(unknown)!r} ({suggest(min(unknown), shift.PARAMS)})")
     return shift, {**shift.PARAMS, **params, **originals(shift)}
 
 

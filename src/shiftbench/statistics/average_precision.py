@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.rows import Floats, Ints, Rows
 from shiftbench.statistics.thresholds import Weights
@@ -49,7 +49,7 @@ class Options:
             ParamsError: an option outside what is allowed.
         """
         if self.area not in box_matching.AREAS:
-            raise ParamsError(f"area: {self.area!r} ({near(self.area, box_matching.AREAS)})")
+            raise ParamsError(f"area: {self.area!r} ({suggest(self.area, box_matching.AREAS)})")
         if not 1 <= self.max_dets <= box_matching.MAX_DETS:
             raise ParamsError(f"max_dets: {self.max_dets}; expected 1 to {box_matching.MAX_DETS}")
         hits = np.flatnonzero(np.isclose(box_matching.IOUS, self.iou)) if self.iou else np.arange(10)

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import near
+from shiftbench.base.errors import suggest
 from shiftbench.statistics import intervals
 from shiftbench.statistics.expressions import NONE, Floats, NotEvaluable, Rows, evaluate, extreme, leaves, scalar
 from shiftbench.statistics.intervals import MANY, MANY_UNITS, Interval, Units
@@ -294,7 +294,7 @@ def _split(claim: Claim, rows: Rows, column: str, free: frozenset[str]) -> dict[
     """Return the rows of each value of a column that all of the claim's selectors leave open."""
     assert claim.value is not None  # noqa: S101 - judged claims have one
     if column not in rows.places.columns:
-        raise NotEvaluable(f"no column {column!r} ({near(column, rows.places.columns)})")
+        raise NotEvaluable(f"no column {column!r} ({suggest(column, rows.places.columns)})")
     seeded = "seed" in (column, claim.unit)
     open_ = leaves(rows, claim.value, seeded=seeded, free=free)
     sets = [frozenset(leaf.places[column].drop_nulls().to_list()) for leaf in open_]

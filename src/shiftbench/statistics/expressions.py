@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from shiftbench.base.errors import near
+from shiftbench.base.errors import suggest
 from shiftbench.data import formats
 from shiftbench.statistics import bootstrap, intervals
 from shiftbench.statistics.intervals import Units
@@ -137,7 +137,7 @@ def select(rows: Rows, selector: Mapping[str, Any], *, seeded: bool, free: froze
     """
     unknown = sorted(set(selector) - set(rows.places.columns))
     if unknown:
-        raise NotEvaluable(f"no column {unknown[0]!r} ({near(unknown[0], rows.places.columns)})")
+        raise NotEvaluable(f"no column {unknown[0]!r} ({suggest(unknown[0], rows.places.columns)})")
     keep = pl.lit(value=True)
     fixed = {**{name: None for name in _PLAIN if name not in free}, **selector}
     for name in free.intersection(_PLAIN) - set(selector):
@@ -190,7 +190,7 @@ def evaluate(rows: Rows, expression: Mapping[str, Any], *, seeded: bool = False,
 def _over(name: str, rows: Rows, column: str) -> Rows:
     """Combine rows that differ in one column: one row for each place that the others make."""
     if column not in rows.places.columns:
-        raise NotEvaluable(f"no column {column!r} ({near(column, rows.places.columns)})")
+        raise NotEvaluable(f"no column {column!r} ({suggest(column, rows.places.columns)})")
     others = rows.places.drop(column)
     places = others.unique(maintain_order=True).with_row_index("place")
     at = others.join(places, on=others.columns, nulls_equal=True, maintain_order="left")["place"]

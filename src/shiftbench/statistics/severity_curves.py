@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics.rows import Floats, Row
 
 Place = tuple[str | None, ...]
@@ -81,5 +81,6 @@ def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: st
                 return found
     short = [other.partition("/")[2] for other in names]
     raise ParamsError(
-        f"normaliser {name!r} has no errors in this benchmark ({near(name, short)}); evaluate it too, or name another"
+        f"normaliser {name!r} has no errors in this benchmark ({suggest(name, short)}); "
+        "evaluate it too, or name another"
     )

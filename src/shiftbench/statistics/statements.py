@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shiftbench.base.errors import near
+from shiftbench.base.errors import suggest
 
 Scale = Literal["smoke", "embedded", "full"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -149,4 +149,4 @@ def check_expression(value: object, where: str) -> None:
         for number, one in enumerate(operand):
             check_expression(one, f"{where}.{name}[{number}]")
     else:
-        raise ValueError(f"{where}: no combination is called {name!r} ({near(str(name), (*ONE, *TWO))})")
+        raise ValueError(f"{where}: no combination is called {name!r} ({suggest(str(name), (*ONE, *TWO))})")

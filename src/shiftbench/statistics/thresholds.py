@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics.rows import Floats, Ints
 
 RULES = ("first", "nearest", "percentile")
@@ -97,7 +97,7 @@ def false_positive_rate(sides: Sides, tpr: float, rule: str) -> Floats:
         ParamsError: no such rule, or `tpr` outside (0, 1].
     """
     if rule not in RULES:
-        raise ParamsError(f"rule: {rule!r} ({near(rule, RULES)})")
+        raise ParamsError(f"rule: {rule!r} ({suggest(rule, RULES)})")
     if not 0 < tpr <= 1:
         raise ParamsError(f"tpr: expected a rate in (0, 1], found {tpr}")
     positive, negative = sides.totals

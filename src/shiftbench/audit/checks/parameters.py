@@ -12,7 +12,7 @@ from typing import Any
 from shiftbench.audit.case import Case, Wrong
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 NUMBER, LEVEL = "A4", 0
 _FAMILIES = {
@@ -55,7 +55,7 @@ def _unknown(family: str, used: dict[str, Any]) -> list[str]:
         return [f"its recipe names a plugin that does not exist: {error}"]
     known = set(getattr(module, "PARAMS", {}))
     return [
-        f"its recipe gives {family}.{used['use']} the option {option!r}, which is unknown; {near(option, known)}"
+        f"its recipe gives {family}.{used['use']} the option {option!r}, which is unknown; {suggest(option, known)}"
         for option in sorted(used.get("options", {}).keys() - known)
     ]
 

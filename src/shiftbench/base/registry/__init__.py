@@ -22,7 +22,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import ClassVar
 
-from shiftbench.base.errors import NotRunError, PluginError, near
+from shiftbench.base.errors import NotRunError, PluginError, suggest
 from shiftbench.base.registry import as_written, entries
 from shiftbench.base.registry.as_written import Unrun
 from shiftbench.base.registry.entries import Entry
@@ -170,7 +170,7 @@ def _found(family: str, name: str) -> tuple[Home, Path | Entry]:
     if not hits or name.startswith("_"):
         where = ["shiftbench", *map(str, Folders.extra)]
         raise PluginError(
-            f"no {family} named {name!r} ({near(name, names(family))}); looked for {family}/{name}.py, and for "
+            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, and for "
             f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
         )
     if len(hits) > 1:
@@ -193,7 +193,7 @@ def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Path]:
     places = [entry.home] if beside else folders(family)
     pattern = "_*.py" if beside else "*.py"
     known = [path.stem for folder in places for path in folder.glob(pattern)]
-    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {near(entry.use, known)}")
+    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {suggest(entry.use, known)}")
 
 
 def _read(family: str, home: Home, path: Path) -> ModuleType:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 from shiftbench.evaluation.llm import latex
 
 Verdict = bool | None
@@ -146,7 +146,7 @@ def check(meta: Meta, where: str) -> None:
         raise DataError(f"{where}: meta.graders is {names!r}; expected names, of which the first decides")
     for name in names:
         if name not in NEEDED:
-            raise DataError(f"{where}: there is no grader {name!r}; {near(str(name), NEEDED)}")
+            raise DataError(f"{where}: there is no grader {name!r}; {suggest(str(name), NEEDED)}")
         lacking = [field for field in NEEDED[name] if not meta.get(field)]
         if lacking:
             raise DataError(f"{where}: the grader {name} needs meta.{lacking[0]}, which is not there")

@@ -10,7 +10,7 @@ sum by rows times classes (`numel`), which makes it as many times smaller as the
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 REDUCTIONS = ("batchmean", "numel")
 
@@ -32,7 +32,7 @@ def loss(logits: torch.Tensor, taught: torch.Tensor, tau: float = 1.0, reduction
         0.6931
     """
     if reduction not in REDUCTIONS:
-        raise ParamsError(f"reduction = {reduction!r}; {near(reduction, REDUCTIONS)}")
+        raise ParamsError(f"reduction = {reduction!r}; {suggest(reduction, REDUCTIONS)}")
     wanted = (taught.detach() / tau).softmax(1)
     surprise = torch.special.xlogy(wanted, wanted) - wanted * F.log_softmax(logits / tau, 1)
     parts = len(logits) if reduction == "batchmean" else logits.numel()

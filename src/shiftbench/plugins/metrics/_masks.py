@@ -10,7 +10,7 @@ in billionths. Both are defined for each image that counts, since a true mask is
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.formats import E9
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
@@ -26,7 +26,7 @@ def reduce(rows: Rows, rule: str, times: int) -> Contributions:
         ParamsError: another rule.
     """
     if rule not in RULES:
-        raise ParamsError(f"rule = {rule!r}; {near(rule, RULES)}")
+        raise ParamsError(f"rule = {rule!r}; {suggest(rule, RULES)}")
     counting = rows.present("mask_hit")
     called = (rows.column("called") > 0).astype(np.int64)
     if rule == "detected":

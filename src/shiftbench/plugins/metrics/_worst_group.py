@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Rows
 
@@ -33,7 +33,7 @@ def reduce(rows: Rows, *, value: str, groups: list[str]) -> Contributions:
         ParamsError: no such value.
     """
     if value not in VALUES:
-        raise ParamsError(f"worst group: value is {value!r}; {near(value, VALUES)}")
+        raise ParamsError(f"worst group: value is {value!r}; {suggest(value, VALUES)}")
     stated = [name or "" for name in rows.table.column("group").to_pylist()]
     wanted = sorted(set(stated).intersection(groups) if groups else set(stated))
     number = {name: at for at, name in enumerate(wanted)}

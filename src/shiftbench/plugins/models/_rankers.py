@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words, shards
@@ -99,7 +99,7 @@ class Collections:
         if name not in self._folders:
             raise ModelError(
                 f"queries of the collection {name!r}, which the model does not rank; add it to its option "
-                f"`collections` ({near(name, self._folders)})"
+                f"`collections` ({suggest(name, self._folders)})"
             )
         if name not in self._read:
             self._read[name] = Collection(name, self._folders[name])
@@ -183,7 +183,7 @@ def predictor(
         ParamsError: no collections, or no such kind of candidates.
     """
     if params["candidates"] not in CANDIDATES:
-        raise ParamsError(f"candidates is {params['candidates']!r}; {near(params['candidates'], CANDIDATES)}")
+        raise ParamsError(f"candidates is {params['candidates']!r}; {suggest(params['candidates'], CANDIDATES)}")
     known, once = Collections(inputs, params), _Remembered(scorer)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels
 
@@ -43,7 +43,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, enlar
         ParamsError: another way to enlarge.
     """
     if enlarge not in ENLARGE:
-        raise ParamsError(f"pixelate: enlarge is {enlarge!r}; {near(enlarge, ENLARGE)}")
+        raise ParamsError(f"pixelate: enlarge is {enlarge!r}; {suggest(enlarge, ENLARGE)}")
     (share,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     height, width = value.shape[:2]
     channels = value.shape[2] if value.ndim == 3 else 1

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.files import scratch
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
@@ -152,7 +152,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
         module = registry.find("metrics", given.get("use", name))
         unknown = sorted(set(options) - set(module.PARAMS))
         if unknown:
-            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({near(unknown[0], module.PARAMS)})")
+            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({suggest(unknown[0], module.PARAMS)})")
         chosen.append(Metric(name, module, {**module.PARAMS, **options}))
     return chosen
 
@@ -175,7 +175,7 @@ def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
         if source not in present:
             raise ParamsError(
                 f"metrics.{metric.name} is computed from {source!r}, which is not asked for; "
-                f"add it to metrics ({near(source, present)})"
+                f"add it to metrics ({suggest(source, present)})"
             )
     return [replace(row, metric=metric.name) for row in metric.module.compute(rows, **metric.params)]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from shiftbench.base.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError, suggest
 from shiftbench.base.files import sha256
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
@@ -44,7 +44,7 @@ def paths_of(plan: Plan, asked: str) -> list[str]:
     hits = {home for home in homes for ref in planned if dvc_store.lies_at(ref.path, home)}
     if not hits:
         known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
-        raise ParamsError(f"nothing planned is called {asked!r}; {near(asked, known)}")
+        raise ParamsError(f"nothing planned is called {asked!r}; {suggest(asked, known)}")
     return sorted(hits)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import track
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
@@ -252,7 +252,7 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
 def _check_options(shift: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     unknown = sorted(given.keys() - known.keys())
     if unknown:
-        raise ParamsError(f"shift {shift!r} has no option {unknown[0]!r} ({near(unknown[0], known)})")
+        raise ParamsError(f"shift {shift!r} has no option {unknown[0]!r} ({suggest(unknown[0], known)})")
 
 
 def sources(module: ModuleType, root: Path | None = None) -> dict[str, Path]:

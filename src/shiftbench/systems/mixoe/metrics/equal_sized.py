@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.metrics import aupr_in, auroc, fpr95_idpos
 from shiftbench.statistics.rows import Floats
 
@@ -36,7 +36,7 @@ def compute(
         ParamsError: no such measure.
     """
     if of not in MEASURES:
-        raise ParamsError(f"equal_sized: of = {of!r}; {near(of, MEASURES)}")
+        raise ParamsError(f"equal_sized: of = {of!r}; {suggest(of, MEASURES)}")
     first, second = np.argsort(id, kind="stable"), np.argsort(ood, kind="stable")
     id, ood, id_weights, ood_weights = (id[first], ood[second], id_weights[first], ood_weights[second])
     values = [
