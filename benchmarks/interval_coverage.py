@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from shiftbench.plugins.metrics import ece
-from shiftbench.statistics import bootstrap, claims, expressions, intervals, thresholds
+from shiftbench.statistics import bootstrap, intervals, thresholds
+from shiftbench.statistics.claims import judgement, metric_rows
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.statistics.contributions import Contributions, weighted
-from shiftbench.statistics.statements import Claim
 
 Floats = NDArray[np.float64]
 PLACES = ((50, 0.9), (50, 0.98), (200, 0.5), (200, 0.98), (200, 0.99), (2000, 0.9), (2000, 0.998))
@@ -199,14 +200,14 @@ def seeds(run: Simulation, count: int, spread: float) -> tuple[float, float]:
 def verdicts(run: Simulation, values: int, quantifier: str | int) -> tuple[float, float]:
     """Return how often a claim of which every value lies at the margin is called supported, and refuted."""
     claim = Claim.model_validate({"says": "-", "value": {"metric": "m"}, "over": "shift", "quantifier": quantifier})
-    names = {name: [None] * values for name in (*expressions.KEY, "seed")}
+    names = {name: [None] * values for name in (*metric_rows.KEY, "seed")}
     places = pl.DataFrame({**names, "metric": ["m"] * values, "shift": [f"{i:02}" for i in range(values)]})
     found = []
     for _ in range(run.sets):
         estimates = run.random.normal(size=(values, 1))
         draws = estimates + run.random.normal(size=(values, run.draws))
-        rows = expressions.Rows(places, np.concatenate([estimates, draws], axis=1))
-        found.append(claims.judge({"one": claim}, rows)[0].verdict)
+        rows = metric_rows.MetricRows(places, np.concatenate([estimates, draws], axis=1))
+        found.append(judgement.judge({"one": claim}, rows)[0].verdict)
     return found.count("supported") / run.sets, found.count("refuted") / run.sets
 
 

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import binom, norm, t
 
 from isolation import ROOT
-from shiftbench.statistics import claims, intervals
+from shiftbench.statistics import intervals
+from shiftbench.statistics.claims import estimates
 
 FILE = ROOT / "benchmarks/interval_coverage.py"
 spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
@@ -72,7 +73,7 @@ def test_a_claim_of_shares_over_seeds_has_the_interval_of_tables():
         values = random.binomial(n, random.uniform(0.9, 1), size=(seeds, 201)) / n
         values[:] = 1 if random.random() < 0.2 else values
         units, error = intervals.Units(n), random.uniform(0.001, 0.1)
-        estimate = claims.Estimate(values.mean(axis=0), values, "share", units)
+        estimate = estimates.Estimate(values.mean(axis=0), values, "share", units)
         found = estimate.interval(error)
         assert [found.low, found.high] == intervals.of_family(values, "share", units, error).tolist()
         assert 0 <= found.low < found.high <= 1

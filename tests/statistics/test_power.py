@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from isolation import ROOT
 from makers import synthetic_tables
 from shiftbench import cli
-from shiftbench.statistics import intervals, power
-from shiftbench.statistics.claims import Estimate
-from shiftbench.statistics.power import Noise, Rule
+from shiftbench.statistics import intervals
+from shiftbench.statistics.claims import power
+from shiftbench.statistics.claims.estimates import Estimate
+from shiftbench.statistics.claims.power import Noise, Rule
 
 FILE = ROOT / "benchmarks/power.py"
 spec = importlib.util.spec_from_file_location(f"benchmark_{FILE.stem}", FILE)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.files import from_yaml
-from shiftbench.statistics.statements import Claim, Figure, Name, Reported, Scale, Text
+from shiftbench.statistics.claims.statements import Claim, Figure, Name, Reported, Scale, Text
 from shiftbench.workflow.plan import params_words
 
 SCALES = ("smoke", "embedded", "full")

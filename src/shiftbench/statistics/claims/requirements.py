@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from shiftbench.statistics import claims, power
-from shiftbench.statistics.claims import Estimate, Evidence
-from shiftbench.statistics.power import Noise, Rule
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims import power
+from shiftbench.statistics.claims.estimates import NO_EVIDENCE, Estimate, Evidence
+from shiftbench.statistics.claims.power import Noise, Rule
+from shiftbench.statistics.claims.statements import Claim
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class Requirement:
     """What a claim, or one of the values that it is quantified over, takes.
 
     Attributes:
@@ -36,9 +36,9 @@ class Needed:
     reason: str = ""
 
 
-def needs(
+def requirements(
     asked: Mapping[str, Claim], known: Mapping[str, Evidence], difference: float, chance: float, error: float
-) -> Iterator[Needed]:
+) -> Iterator[Requirement]:
     """Yield what each claim takes, for each value that it is quantified over.
 
     A claim that all of n values must fulfil is found with the power asked for when each is with 1 - (1 - power) / n.
@@ -51,13 +51,13 @@ def needs(
         error: of each claim, see `claims.share_of_error`.
     """
     for name, claim in asked.items():
-        found = known.get(name, claims.UNKNOWN)
-        if found.lacking:
-            yield Needed(name, reason=found.lacking)
+        found = known.get(name, NO_EVIDENCE)
+        if found.reason:
+            yield Requirement(name, reason=found.reason)
             continue
         rule = _rule(claim, len(found.estimates), chance, error)
         for part, estimate in found.estimates.items():
-            yield _needed(Needed(name, part, estimate.least), estimate, difference, rule)
+            yield _requirement(Requirement(name, part, estimate.smallest_units), estimate, difference, rule)
 
 
 def _rule(claim: Claim, values: int, chance: float, error: float) -> Rule:
@@ -68,13 +68,13 @@ def _rule(claim: Claim, values: int, chance: float, error: float) -> Rule:
     return Rule(error / (values - wanted + 1), 1 - (1 - chance) / wanted, sides)
 
 
-def _needed(asked: Needed, estimate: Estimate, difference: float, rule: Rule) -> Needed:
+def _requirement(asked: Requirement, estimate: Estimate, difference: float, rule: Rule) -> Requirement:
     try:
         noise = Noise.of(estimate)
     except ValueError as error:
-        return Needed(asked.claim, asked.part, asked.samples, reason=str(error))
+        return Requirement(asked.claim, asked.part, asked.samples, reason=str(error))
     seeded = noise.seeds is not None
-    return Needed(
+    return Requirement(
         asked.claim,
         asked.part,
         asked.samples,

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from shiftbench.data import schema
 from shiftbench.data.claim_formats import CLAIM_REPLICATES
-from shiftbench.statistics.claims import Estimate, Evidence
-from shiftbench.statistics.expressions import Floats
+from shiftbench.statistics.claims.estimates import Estimate, Evidence
+from shiftbench.statistics.claims.metric_rows import Floats
 from shiftbench.statistics.intervals import Units
 
 VALUE, GATE = "value", "gate"

@@ -6,7 +6,7 @@ It stands beside the sentence that a person wrote, so that a reader sees whether
 from collections.abc import Mapping
 from typing import Any
 
-from shiftbench.statistics.statements import TWO, parts
+from shiftbench.statistics.claims.statements import TWO, parts
 
 SHOWN = 3
 """Values of a column that are spelled out; of more their number."""

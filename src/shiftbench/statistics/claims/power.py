@@ -26,8 +26,8 @@ from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 from scipy.stats import nct, norm
 
-from shiftbench.statistics.claims import Estimate
-from shiftbench.statistics.expressions import Floats
+from shiftbench.statistics.claims.estimates import Estimate
+from shiftbench.statistics.claims.metric_rows import Floats
 
 MOST = 1e6
 """Times the samples, and seeds, beyond which nothing is looked for."""
