@@ -192,7 +192,9 @@ def seeds(run: Simulation, count: int, spread: float) -> tuple[float, float]:
         common, own = run.random.normal(size=N), run.random.normal(size=(count, N))
         hits = np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * own < goals
         values = hits @ weights / weights.sum(axis=0)
-        for at, found in enumerate((intervals.of_draws(values.mean(axis=0), 0.05), intervals.of_seeds(values, 0.05))):
+        for at, found in enumerate(
+            (intervals.of_resamples(values.mean(axis=0), 0.05), intervals.of_seeds(values, 0.05))
+        ):
             held[at] += float(found.low or 0) <= ACCURACY <= float(found.high or 0)
     return float(held[0] / run.sets), float(held[1] / run.sets)
 

@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.statistics.claims import estimates, judgement, metric_rows
 from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, scales
@@ -53,7 +53,7 @@ STAY = ("key", "cluster", "group")
 class Benchmark(NamedTuple):
     """What the tables of a benchmark are made from: cells, files of its analyses, and the recipe of its tables."""
 
-    cells: list[CellRows]
+    cells: list[EvaluationFile]
     observed: list[Path]
     recipe: dict[str, Any]
 
@@ -100,7 +100,7 @@ def benchmarks(root: Path) -> Iterator[Benchmark]:
         recipe = json.loads(file.read_text())["recipe"]
         named = ("model", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
         cells = [
-            CellRows(
+            EvaluationFile(
                 benchmark=recipe["benchmark"],
                 task=recipe["task"],
                 file=place("scores" if row["detector"] else "records", row["scores"] or row["records"]),

@@ -99,13 +99,13 @@ def test_what_decides_nothing_says_so():
     one = intervals.of_seeds(np.full((1, 101), 0.5), 0.05)
     assert one.low is None
     assert "one training seed" in one.doubt
-    few = intervals.of_draws(np.arange(101.0), 0.01)
+    few = intervals.of_resamples(np.arange(101.0), 0.01)
     assert (few.low, few.high) == (1, 100)
     assert "bootstrap.resamples is to be 200" in few.doubt
-    assert not intervals.of_draws(np.arange(201.0), 0.01).doubt
-    flat = intervals.of_draws(np.ones(101), 0.05)
+    assert not intervals.of_resamples(np.arange(201.0), 0.01).doubt
+    flat = intervals.of_resamples(np.ones(101), 0.05)
     assert "no resample differs" in flat.doubt
-    lost = intervals.of_draws(np.array([0.5, np.nan, *np.linspace(0, 1, 99)]), 0.05)
+    lost = intervals.of_resamples(np.array([0.5, np.nan, *np.linspace(0, 1, 99)]), 0.05)
     assert lost.note == "1 of 100 resamples are not defined and left out"
 
 

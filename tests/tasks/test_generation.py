@@ -16,7 +16,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import LabelSpace, generation
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.statistics.contributions import weighted
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.workflow.stages import aggregate
@@ -298,7 +298,7 @@ def artifacts(tmp_path, shifts=("one", "two")):
         schema.write(table(verdicts), file, "f", generation.RECORDS)
         reference = None if shift == "identity" else "toy/test/identity/0"
         found.append(
-            CellRows("c", "generation", "toy/m-t-s0", "plain", "toy", "test", shift, severity, file, reference)
+            EvaluationFile("c", "generation", "toy/m-t-s0", "plain", "toy", "test", shift, severity, file, reference)
         )
     return found
 

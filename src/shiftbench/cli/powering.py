@@ -164,4 +164,11 @@ def _cells(one: Requirement) -> tuple[str, ...]:
         needed = f"{round(one.times * one.samples):,} ({one.times:.2g} x)"
     seeds = "" if one.seeds is None else str(one.seeds)
     more = "" if one.seeds is None else f"{one.seeds_needed:,}" if one.seeds_needed else "no number"
-    return (f"{one.samples:,}" if one.samples else "", seeds, f"{one.detectable:.3g}", needed, more, f"{one.draws:,}")
+    return (
+        f"{one.samples:,}" if one.samples else "",
+        seeds,
+        f"{one.detectable:.3g}",
+        needed,
+        more,
+        f"{one.resamples:,}",
+    )

@@ -22,8 +22,8 @@ from shiftbench.plugins.metrics._corruption import ALEXNET
 from shiftbench.report.cells import Cell
 from shiftbench.report.measures import Entry, Measure, spell
 from shiftbench.statistics import intervals
+from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 from shiftbench.statistics.intervals import MANY_UNITS, Units
-from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")

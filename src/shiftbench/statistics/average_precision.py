@@ -1,15 +1,15 @@
-"""COCO's average precision and recall under every bootstrap draw at once, from the matches that records hold.
+"""COCO's average precision and recall under every bootstrap resample at once, from the matches that records hold.
 
-The detections of a class are sorted once over all images, best score first, and walked through twice for each draw:
+The detections of a class are sorted once over all images, best score first, and walked through twice for each resample:
 forwards for the counts, backwards for the envelope of precision, which is read where recall passes each of 101
-levels. A draw that takes an image w times counts each of its detections w times in a row; so a weight is a number of
-copies, unless an image holds detections of equal class and score, whose copies would alternate. Nothing of size
-detections x draws is made.
+levels. A resample that takes an image w times counts each of its detections w times in a row. So a weight is a number
+of copies, unless an image has detections of equal class and score, whose copies would alternate. No array of detections
+x resamples is made.
 
 Source: pycocotools 2.0.11, `COCOeval.accumulate` and `summarize`; the values on the data as they are agree with it to
-1e-9 (tested). A class without a true box (in a draw) does not count there.
+1e-9 (tested). A class without a true box (in a resample) does not count there.
 
-Of few images the mean over draws lies above the value (by 1 point of AP at 150 images with two objects each): an
+Of few images the mean over resamples lies above the value (by 1 point of AP at 150 images with two objects each): an
 image drawn twice is found twice. Differences of two sets over the same images share most of it.
 """
 

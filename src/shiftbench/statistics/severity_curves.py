@@ -33,7 +33,7 @@ def curves(rows: Iterable[Row], metric: str) -> dict[Place, dict[str, Curve]]:
     Rows of groups and streams, and shifts without levels (domain shifts), are left out.
     """
     rows = [row for row in rows if row.metric == metric and row.group is None and row.step is None]
-    clean = {(*_place(row), row.position): row for row in rows if row.reference is None}
+    clean = {(*_place(row), row.condition): row for row in rows if row.reference is None}
     levels: dict[Place, dict[str, dict[float, Row]]] = {}
     for row in rows:
         if row.reference is not None and row.shift is not None and row.severity is not None:

@@ -11,7 +11,7 @@ import scipy.stats
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.statistics.claims.expressions import evaluate
 from shiftbench.statistics.claims.metric_rows import MetricRows
 from shiftbench.systems.cns_bench.datasets import _cns
@@ -39,7 +39,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> MetricRows:
             schema.write(rows, file, "f")
             shift, reference = ("fog", "toy/test/identity/0") if scale else ("identity", None)
             who = ("t", "classification", f"toy/{name}", "plain", "toy", "test")
-            cells.append(CellRows(*who, shift, scale, file, reference))
+            cells.append(EvaluationFile(*who, shift, scale, file, reference))
     plain = ("accuracy", "error", "accuracy_drop", "failure_point", "failure_share", "auc_severity")
     asked: dict[str, Any] = {name: {} for name in plain}
     asked["relative_mce"] = {"normaliser": "a-erm-s0"}

@@ -26,7 +26,7 @@ def row(at: float, values: Any, n: int = 1000, **changes: Any) -> Row:
     made = Row(
         benchmark="c", task="free_text", model="chain_mod/decoder-direct-s0", method="plain", detector=None,
         dataset="chain_mod", split="test", reference="chain_mod/test/identity/0", shift="complexity", severity=at,
-        group=None, step=None, metric="accuracy", value=float(values[0]), draws=values[1:], n=n, seed=0, unit="key",
+        group=None, step=None, metric="accuracy", value=float(values[0]), resamples=values[1:], n=n, seed=0, unit="key",
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -136,8 +136,8 @@ def test_answers_that_are_separated_have_a_slope_by_halves_alone() -> None:
     assert one("complexity_slope", given) == pytest.approx(wanted, abs=1e-9)
     curve = [row(c, [acc, 1 - acc, 1.0]) for c, acc in ((1, 0.9), (2, 0.6), (3, 0.2))]
     (found,) = computed("complexity_slope", curve, added=0.0)
-    assert found.value == pytest.approx(-found.draws[0], abs=1e-6)
-    assert np.isnan(found.draws[1])
+    assert found.value == pytest.approx(-found.resamples[0], abs=1e-6)
+    assert np.isnan(found.resamples[1])
 
 
 def test_complexity_and_length_are_told_apart_by_groups() -> None:

@@ -186,7 +186,7 @@ def test_the_image_score_of_rows_is_that_of_samples() -> None:
     assert (found.shift, found.group, found.severity) == (None, None, None)
     (drop,) = ood_i2t.compute(rows, **{**options, "drop": True})  # type: ignore[arg-type]
     assert drop.value == pytest.approx(own["drop"], abs=1e-12)
-    assert drop.draws == pytest.approx([own["drop"], own["drop"] / 2])
+    assert drop.resamples == pytest.approx([own["drop"], own["drop"] / 2])
     with pytest.raises(ParamsError, match="evaluate all four tasks under"):
         ood_i2t.compute(rows[:-1], **options)  # type: ignore[arg-type]
 

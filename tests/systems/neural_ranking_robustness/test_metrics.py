@@ -79,7 +79,7 @@ def row(value: float, draws: list[float], shift: str = "identity", severity: flo
     base = Row(
         benchmark="c", task="ranking", model="w", method="plain", detector=None, dataset="d", split="test",
         reference=None if clean else "d/test/identity/0", shift=shift, severity=severity, group=None, step=None,
-        metric="mean_ndcg10", value=value, draws=np.array(draws), n=4, seed=None, unit="key",
+        metric="mean_ndcg10", value=value, resamples=np.array(draws), n=4, seed=None, unit="key",
     )  # fmt: skip
     return replace(base, **more)
 
@@ -92,7 +92,7 @@ def test_relative_change() -> None:
     ]
     swap, elsewhere = relative_change.compute(rows, "mean_ndcg10", 0.05)
     assert swap.all[:2] == pytest.approx([-0.25, -0.5])
-    assert np.isnan(swap.draws[1])  # 0.04 is too little to be a share of
+    assert np.isnan(swap.resamples[1])  # 0.04 is too little to be a share of
     assert elsewhere.value == pytest.approx(0.25)
 
 

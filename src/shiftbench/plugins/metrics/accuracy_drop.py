@@ -35,7 +35,7 @@ def compute(rows: list[Row], of: str) -> list[Row]:
         ParamsError: a clean row is not there.
     """
     found = [row for row in rows if row.metric == of and row.group is None and row.step is None]
-    clean = {(*_place(row), row.position): row for row in found if row.reference is None}
+    clean = {(*_place(row), row.condition): row for row in found if row.reference is None}
     places: dict[Place, dict[str, list[Row]]] = {}
     for row in found:
         if row.reference is not None and row.shift is not None:

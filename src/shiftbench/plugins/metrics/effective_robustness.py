@@ -82,7 +82,7 @@ def _graded(row: Row) -> bool:
 
 def _pairs(rows: list[Row], of: str) -> list[Pair]:
     clean = {
-        (_who(row), row.position): row
+        (_who(row), row.condition): row
         for row in rows
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }

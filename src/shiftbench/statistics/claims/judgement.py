@@ -121,7 +121,7 @@ def _gate_failure(claim: Claim, values: Floats | None) -> str:
     """Why the gate does not hold; empty if it holds or there is none."""
     if claim.gate is None or values is None:
         return ""
-    interval, bound = intervals.of_draws(values, ERROR), claim.gate["above"]
+    interval, bound = intervals.of_resamples(values, ERROR), claim.gate["above"]
     if interval.low is not None and interval.low > bound and not interval.doubt:
         return ""
     ends = "" if interval.low is None else f" [{interval.low:.4g}, {interval.high:.4g}]"

@@ -97,7 +97,8 @@ class MetricRows:
         if self.ends is not None:
             return self.ends.T
         computed = [
-            intervals.of_draws(values, bootstrap.ERROR, self.units_of(row)) for row, values in enumerate(self.values)
+            intervals.of_resamples(values, bootstrap.ERROR, self.units_of(row))
+            for row, values in enumerate(self.values)
         ]
         ends = [[np.nan if end is None else end for end in (one.low, one.high)] for one in computed]
         return np.array(ends).reshape(-1, 2).T

@@ -1,4 +1,4 @@
-"""What each claim takes to find a difference: samples, training seeds, draws."""
+"""Samples, training seeds and resamples that each claim needs to find a difference."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from shiftbench.statistics.claims.statements import Claim
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a claim, or one of the values that it is quantified over, takes.
+    """What a claim, or one of the values that it is quantified over, needs.
 
     Attributes:
         claim: its name.
         part: the value of the column that it is quantified over.
-        samples: units that were resampled, of the smallest row that it is made of; None: not known.
-        seeds: training seeds that are units; None where samples alone are.
-        detectable: the difference that these find, with the power asked for; None: nothing was evaluated.
-        times: how many times the samples find the difference asked for, with these seeds; None: no number of them.
-        seeds_needed: how many seeds find it, on these samples; None: no number of them, or seeds are no units.
-        draws: that its interval takes.
-        reason: why it was not evaluated, and what else has to be known.
+        samples: resampled units of the smallest row behind its value; None: not known.
+        seeds: training seeds that are units; None: only samples are units.
+        detectable: difference that these find with the requested power; None: nothing was evaluated.
+        times: multiple of the samples that finds the requested difference with these seeds; None: no multiple does.
+        seeds_needed: seeds that find it on these samples; None: no number does, or seeds are not units.
+        resamples: that its interval needs.
+        reason: why it was not evaluated, or a note.
     """
 
     claim: str
@@ -32,40 +32,40 @@ class Requirement:
     detectable: float | None = None
     times: float | None = None
     seeds_needed: int | None = None
-    draws: int | None = None
+    resamples: int | None = None
     reason: str = ""
 
 
 def requirements(
     asked: Mapping[str, Claim], known: Mapping[str, Evidence], difference: float, chance: float, error: float
 ) -> Iterator[Requirement]:
-    """Yield what each claim takes, for each value that it is quantified over.
+    """Yield the requirements of each claim, for each value that it is quantified over.
 
-    A claim that all of n values must fulfil is found with the power asked for when each is with 1 - (1 - power) / n.
+    A claim that all of n values must fulfil is found with a power if each of them is found with 1 - (1 - power) / n.
 
     Args:
         asked: claims by name.
-        known: what they are judged from, by name.
+        known: their evidence, by name.
         difference: from the margin; of equivalence, of the margin from the truth.
         chance: the power.
-        error: of each claim, see `claims.share_of_error`.
+        error: of each claim, see `judgement.share_of_error`.
     """
     for name, claim in asked.items():
-        found = known.get(name, NO_EVIDENCE)
-        if found.reason:
-            yield Requirement(name, reason=found.reason)
+        evidence = known.get(name, NO_EVIDENCE)
+        if evidence.reason:
+            yield Requirement(name, reason=evidence.reason)
             continue
-        rule = _rule(claim, len(found.estimates), chance, error)
-        for part, estimate in found.estimates.items():
+        rule = _rule(claim, len(evidence.estimates), chance, error)
+        for part, estimate in evidence.estimates.items():
             yield _requirement(Requirement(name, part, estimate.smallest_units), estimate, difference, rule)
 
 
 def _rule(claim: Claim, values: int, chance: float, error: float) -> Rule:
-    """Return how each of a claim's values is judged."""
+    """Rule by which each of a claim's values is judged."""
     k = {"all": values, "exists": 1}.get(str(claim.quantifier), claim.quantifier)
-    wanted = values if not claim.over else int(k)
+    needed = values if not claim.over else int(k)
     sides = 2 if claim.kind == "equivalence" else 1
-    return Rule(error / (values - wanted + 1), 1 - (1 - chance) / wanted, sides)
+    return Rule(error / (values - needed + 1), 1 - (1 - chance) / needed, sides)
 
 
 def _requirement(asked: Requirement, estimate: Estimate, difference: float, rule: Rule) -> Requirement:
@@ -82,6 +82,6 @@ def _requirement(asked: Requirement, estimate: Estimate, difference: float, rule
         power.detectable(noise, rule),
         power.samples(noise, difference, rule),
         power.seeds(noise, difference, rule) if seeded else None,
-        power.draws(rule, seeded=seeded),
+        power.resamples(rule, seeded=seeded),
         "" if power.total(noise) else "no resample differs: nothing is known of its noise",
     )
