@@ -1,4 +1,4 @@
-"""Every error that shiftbench raises on purpose, and the exit code the command line gives it.
+"""Errors that shiftbench raises on purpose, with their exit codes on the command line.
 
 ShiftbenchError
 ├── ParamsError          2  params.yaml or a command-line argument is wrong
@@ -99,13 +99,13 @@ class StaleError(ShiftbenchError):
 
 
 def skippable(error: DataError) -> DataError:
-    """Note at the error of one sample how a run goes on without it; returns the error."""
+    """Add to the error of one sample the note how to skip the sample; returns the error."""
     error.add_note("`on_error: skip` at its dataset in params.yaml leaves out what cannot be read, and counts it")
     return error
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return the hint for a wrong name: the near matches, or when none is near all names, of many the first few.
+    """Hint for a wrong name: similar names, or all names if none is similar, or the first few of many.
 
     Example:
         >>> suggest("foq", ["fog", "snow"])
@@ -141,7 +141,7 @@ _MANY = 300
 
 
 def yaml_text(value: object) -> str:
-    """Return a value as a YAML file may have it, cut where it is long.
+    """A value as a YAML file may have it, shortened if it is long.
 
     Example:
         >>> yaml_text([True, "a", 0.5]), yaml_text("x" * 99)[-5:]

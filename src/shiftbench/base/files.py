@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, flushed to disk, renamed into place."""
+"""Atomic files: written to a temporary path next to the target, flushed to disk, renamed."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ _UNWRITABLE = {
 }
 
 CHECKS: list[Callable[[Path], None]] = []
-"""What is asked before a file is written or removed; each may refuse. `trust` has one."""
+"""Guards that are called before a file is written or removed; each may refuse. `trust` adds one."""
 _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
@@ -77,7 +77,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def from_yaml(text: str) -> Any:
-    """Return what a YAML text holds; tags that make objects are refused.
+    """Content of a YAML text; tags that make objects are refused.
 
     Raises:
         yaml.YAMLError: it is no YAML, a key stands twice, it is nested too deeply, or its aliases hold too much.
@@ -96,7 +96,7 @@ def from_yaml(text: str) -> Any:
 
 
 def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
-    """Return where it is that a text is no YAML, and why."""
+    """Position and reason of an error in a YAML text."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return str(error.problem)
@@ -112,7 +112,7 @@ def shortened(value: object, most: int = _SHOWN) -> str:
 
 
 def _expanded(value: Any, known: dict[int, int]) -> int:
-    """Return how many values a value holds, counted as often as they are repeated."""
+    """Number of values inside a value; repeated ones count each time."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
@@ -124,7 +124,7 @@ def _expanded(value: Any, known: dict[int, int]) -> int:
 
 
 def from_json(data: str | bytes) -> Any:
-    """Return what a JSON text holds, which somebody else may have written.
+    """Content of a JSON text that somebody else may have written.
 
     Raises:
         ValueError: it is no JSON in UTF-8, an object has a key twice, it is nested too deeply, or Python could hold a
@@ -147,7 +147,7 @@ def from_json(data: str | bytes) -> Any:
 
 
 def _is_deep(content: Any) -> bool:
-    """Tell whether lists and objects are nested too deeply, without recursion."""
+    """Whether lists and objects are nested too deeply, without recursion."""
     level = [content]
     for _ in range(_DEEPEST):
         parts = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
@@ -183,7 +183,7 @@ _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, pars
 
 
 def stays_below(path: object) -> bool:
-    """Tell whether a path that somebody else wrote leads to a place below the folder that it is relative to.
+    """Whether a path that somebody else wrote stays below the folder that it is relative to.
 
     Example:
         >>> [stays_below(path) for path in ("a/b.tar", "../a", "/a", "a/../../b", "", ".", 3)]
@@ -196,7 +196,7 @@ def stays_below(path: object) -> bool:
 
 
 def fits(path: str) -> bool:
-    r"""Tell whether file systems take a path: neither a part of it nor all of it is too long.
+    r"""Whether file systems accept a path: neither a part of it nor the whole is too long.
 
     Example:
         >>> [fits(path) for path in ("a/b.tar", "/", "a" * 256, "a/" * 2000, "a\0b")]
@@ -232,13 +232,13 @@ def sha256(file: Path) -> str:
 
 
 def write_json(file: Path, value: object) -> None:
-    """Write JSON atomically: beside, fsync, rename."""
+    """Write JSON atomically: temporary file, fsync, rename."""
     text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
     write_bytes(file, text.encode())
 
 
 def write_bytes(file: Path, data: bytes) -> None:
-    """Write bytes atomically: beside, fsync, rename.
+    """Write bytes atomically: temporary file, fsync, rename.
 
     Raises:
         DataError: the folder cannot be written.
@@ -261,7 +261,7 @@ def left_by(process: int) -> str:
 
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
-    """Give a temporary path beside an output; removed if it was not renamed.
+    """Give a temporary path next to an output; it is removed if it was not renamed.
 
     Raises:
         DataError: the folder cannot be written.
@@ -277,7 +277,7 @@ def scratch(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(output: Path) -> Iterator[Path]:
-    """Give an empty folder beside an output, which is gone afterwards.
+    """Give an empty folder next to an output; it is removed afterwards.
 
     Raises:
         DataError: the folder cannot be written.
@@ -311,7 +311,7 @@ def writable(output: Path) -> Iterator[None]:
 
 
 def sweep(output: Path, *, owns_folder: bool) -> None:
-    """Remove what a killed process left beside an output; the caller holds the output's lock."""
+    """Remove what a killed process left next to an output; the caller holds the output's lock."""
     mine = "" if owns_folder else f"{output.name}."
     for left in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(f".part-{mine}*")]:
         if left.is_dir():

@@ -52,7 +52,7 @@ def checked(value: object) -> Wave:
 
 
 def seconds(value: Wave) -> float:
-    """Return how long audio is."""
+    """Duration of audio."""
     return len(value) / RATE
 
 

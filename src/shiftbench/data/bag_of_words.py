@@ -42,7 +42,7 @@ def order(scores: Floats, decimals: int = 9) -> Ints:
 
 
 class Index:
-    """How often each of n documents has each word.
+    """Word counts of n documents.
 
     Args:
         texts: the documents.
@@ -82,11 +82,11 @@ class Index:
         return np.asarray(self._columns.sum(axis=0)).ravel()
 
     def holding(self, terms: Sequence[str]) -> Ints:
-        """Return how many documents have each word, int64 (t,)."""
+        """Number of documents with each word, int64 (t,)."""
         return self._of(terms, self._holding).astype(np.int64)
 
     def occurring(self, terms: Sequence[str]) -> Floats:
-        """Return how often each word occurs in the collection, float64 (t,)."""
+        """Count of each word in the collection, float64 (t,)."""
         return self._of(terms, self._occurring)
 
     def _of(self, terms: Sequence[str], known: NDArray[np.generic]) -> Floats:
@@ -94,7 +94,7 @@ class Index:
         return np.array([0 if place is None else known[place] for place in at], dtype=np.float64)
 
     def counts(self, terms: Sequence[str], places: Ints | None = None) -> Floats:
-        """Return how often documents (all, or those at some places) have each word, float64 (m, t)."""
+        """Word counts of documents (all, or those at some indices), float64 (m, t)."""
         found = np.zeros((len(terms), len(self) if places is None else len(places)))
         for row, term in zip(found, terms, strict=True):
             if term in self.vocabulary:
@@ -154,7 +154,7 @@ def _fill(row: Floats, having: Ints, values: Floats, places: Ints | None) -> Non
 
 
 def count(text: str, terms: Sequence[str]) -> tuple[Floats, float]:
-    """Return how often one text has each word, float64 (t,), and its length in words."""
+    """Word counts of one text, float64 (t,), and its length in words."""
     found = words(text)
     counted = Counter(found)
     return np.array([counted[term] for term in terms], dtype=np.float64), float(len(found))

@@ -1,4 +1,4 @@
-"""What a clip has for each frame of its picture: 25 a second, each beside 640 samples of audio.
+"""Frames of a clip: 25 a second, each with 640 samples of audio.
 
 `targets` is a dict: `names` of what is followed (such as `openness`), and `values`, for each frame a list of whole
 numbers, thousandths of the range, 0 to 1000. `frames` are the pictures, uint8 (t h, w) or (t h, w, 3), one below the
@@ -41,7 +41,7 @@ def names(sample: Sample) -> list[str]:
 
 
 def count(sample: Sample) -> int:
-    """Return how many frames a clip has: those of its targets or pictures, else as many as its audio begins.
+    """Number of frames of a clip: those of its targets or pictures, else as many as its audio begins.
 
     Raises:
         DataError: `meta.frames` is no whole number of 1 at least.

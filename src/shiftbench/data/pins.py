@@ -67,7 +67,7 @@ def _spelled(name: str) -> str:
 
 
 def twice(path: str) -> list[tuple[str, str]]:
-    """Return which pinned files at `path` have the bytes of one before them, each with that one."""
+    """Pinned files at `path` that repeat the bytes of an earlier one, each with that earlier file."""
     first: dict[str, str] = {}
     found = []
     entries = _entries()
@@ -118,7 +118,7 @@ def check(recipe: dict[str, Any]) -> None:
 
 
 def is_pinned(path: str) -> bool:
-    """Tell whether all that a path names is pinned."""
+    """Whether all files that a path names are pinned."""
     entries = _entries()
     return all(pinned(place, entries) for place in places(path))
 
@@ -135,7 +135,7 @@ def changed(path: str) -> list[str]:
 
 
 def local(path: str) -> dict[str, Path]:
-    """Return which files and folders a path names, in its order: name -> where it lies on this machine, if it does.
+    """Files and folders that a path names, in its order: name -> location on this machine, if any.
 
     Raises:
         DataError: an address is not pinned.
@@ -159,7 +159,7 @@ def pinned(place: str, entries: Entries) -> Entries:
 
 
 def file_of(name: str, entry: dict[str, Any]) -> Path:
-    """Return where a pinned file lies, and of an address where its bytes are kept."""
+    """Location of a pinned file; for an address, of its cached bytes."""
     return cache_home() / "pinned" / entry["sha256"] if is_address(name) else Path(name)
 
 
@@ -171,7 +171,7 @@ def paths(recipe: Mapping[str, Any]) -> Iterator[str]:
 
 
 def brought(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
-    """Return where the user's own files of a dataset lie: its `root`, and what else it wants for clean shards.
+    """Locations of the user's own files of a dataset: its `root`, and what else clean shards need.
 
     They are not pinned (ImageNet has 1.3 million): what was read of them is what the shards hold.
     """
@@ -181,7 +181,7 @@ def brought(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
 
 
 def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for clean shards: path -> what it is."""
+    """Files that the user must supply for clean shards: path -> description."""
     spec = recipe.get("dataset", {}) if ref.kind == "shards" else {}
     module = registry.find("datasets", spec["use"]) if spec else None
     if module is None or not hasattr(module, "wants"):
@@ -207,14 +207,14 @@ def _check_file(name: str, entry: dict[str, Any]) -> None:
 
 
 def _moved(name: str, entry: dict[str, Any]) -> bool:
-    """Tell whether a file has other bytes than the pinned ones; it is read where size or time differ."""
+    """Whether a file's bytes differ from the pinned ones; it is read only if its size or time differs."""
     stat = Path(name).stat()
     same = (stat.st_size, stat.st_mtime_ns) == (entry.get("size"), entry.get("mtime_ns"))
     return not same and sha256(Path(name)) != entry["sha256"]
 
 
 def _entries() -> Entries:
-    """Return what sources.lock says.
+    """Content of sources.lock.
 
     Raises:
         DataError: it is not what `pin` writes; a digest that is none would become a path.

@@ -1,4 +1,4 @@
-"""What a plugin's option `path` names: files, folders, a Python callable's file, addresses; one of these or several.
+"""Files that a plugin's option `path` names: files, folders, a Python callable's file, addresses; one or several.
 
 `photos`, `net.py:predict`, `a-{000..009}.tar`, `a-*.tar`, `a.tar::b.tar`, `https://example.org/a-{000..009}.tar`.
 Braces are those of the webdataset library; its shell commands (`pipe:`) and variables of the environment are not.
@@ -40,7 +40,7 @@ def places(path: str, where: str = "path") -> list[str]:
 
 
 def _expanded(part: str, where: str) -> list[str]:
-    """Return what braces stand for; how much that is, is known before anything is expanded."""
+    """Texts that braces stand for; their number is checked before anything is expanded."""
     shown = shortened(part)
     try:
         count, longest = _measured(part)
@@ -79,7 +79,7 @@ class _Brace:
         self.count, self.length = 1, 0
 
     def closed(self, inside: str) -> tuple[int, int]:
-        """Return how many texts it stands for, and the characters of the longest."""
+        """Number of texts that it stands for, and the characters of the longest."""
         if numbers := _NUMBERS.fullmatch(inside):
             first, last, step = numbers.groups()
             return abs(int(last) - int(first)) // (int(step or 1) or 1) + 1, max(len(first), len(last))
@@ -92,7 +92,7 @@ class _Brace:
 
 
 def _measured(part: str) -> tuple[int, int]:
-    """Return how many texts braces stand for, 100,001 for more, and the characters of the longest.
+    """Number of texts that braces stand for (100,001 for more), and the characters of the longest.
 
     Raises:
         ValueError: braces are not balanced, are nested too deeply, or have numbers of thousands of digits.
@@ -134,7 +134,7 @@ def _place(one: str, where: str) -> str:
 
 
 def there(place: str) -> list[str]:
-    """Return which files and folders are there under a name or a pattern, sorted; an address always is."""
+    """Existing files and folders of a name or a pattern, sorted; an address always exists."""
     if is_address(place):
         return [place]
     if not ("*" in place or "?" in place):
@@ -154,7 +154,7 @@ def present(place: str) -> list[str]:
 
 
 def below(name: str, place: str) -> bool:
-    """Tell whether a file is what a place names, or lies in it; by their names alone.
+    """Whether a file is named by a place, or is inside it; by their names alone.
 
     Example:
         >>> below("photos/cat/1.png", "photos"), below("a-1.tar", "a-*.tar"), below("photos2/1.png", "photos")
@@ -167,7 +167,7 @@ def below(name: str, place: str) -> bool:
 
 
 def is_address(place: str) -> bool:
-    """Tell whether it is no file of this machine."""
+    """Whether it is not a file of this machine."""
     return place.startswith(("http://", "https://"))
 
 

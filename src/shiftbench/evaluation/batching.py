@@ -1,4 +1,4 @@
-"""Batches: drawn ahead of the net in a second thread, and halved where a GPU's memory asks for it."""
+"""Batches: prepared ahead of the model in a second thread, and halved if a GPU's memory is too small."""
 
 import queue
 import threading
@@ -14,7 +14,7 @@ from shiftbench.evaluation import devices
 T = TypeVar("T")
 Outputs = dict[str, np.ndarray]
 Predictor = Callable[[list[Sample]], Outputs]
-AHEAD = 3  # batches prepared ahead of the net
+AHEAD = 3  # batches prepared ahead of the model
 
 
 def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

@@ -96,7 +96,7 @@ class Corrupt:
             raise ParamsError(f"shift {name!r} changes {what}; Corrupt takes images")
         self.name, self.severity, self.seed = name, severity, seed
         rng = _words(seed, name, "")
-        self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is told now
+        self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is an error now
 
     def __call__(self, images: torch.Tensor, keys: Sequence[str] | str | None = None) -> torch.Tensor:
         """Return shifted images, same shape, dtype and device.

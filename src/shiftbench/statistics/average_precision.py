@@ -35,7 +35,7 @@ _RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is measured; see PARAMS."""
+    """Options of the measurement; see PARAMS."""
 
     iou: float
     area: str
@@ -125,7 +125,7 @@ def _hits(table: pa.Table, bits: Ints, order: Ints) -> NDArray[np.int8]:
 
 
 def _ranks(images: Ints, classes: Ints) -> Ints:
-    """Return which detection of its image and class each one is, from 0; they are sorted by class, then score."""
+    """Rank of each detection in its image and class, from 0; detections are sorted by class, then score."""
     by_image = np.lexsort((images, classes))
     ones, two = images[by_image], classes[by_image]
     first = np.ones(len(images), dtype=bool)

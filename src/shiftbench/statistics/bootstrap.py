@@ -40,7 +40,7 @@ def table() -> NDArray[np.uint8]:
 
 
 def weights(units: pa.StringArray, resamples: int, seed: int) -> NDArray[np.uint8]:
-    """Return how often each unit occurs in the data as they are and in each resample.
+    """Count of each unit in the data as they are and in each resample.
 
     The matrices of the last few lists of units are kept (1 GiB at most, the last one in any case).
 

@@ -25,7 +25,7 @@ _EXACT, _LIMIT = 1 << 53, 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """What each of n samples adds to a metric's sums.
+    """Contributions of n samples to a metric's sums.
 
     Attributes:
         count: 1 where the sample counts, else 0; int64 (n,).
@@ -132,7 +132,7 @@ def _blocks(weights: NDArray[np.uint8], step: int) -> Iterator[tuple[slice, slic
 
 
 def _block(columns: list[Column], n: int) -> int:
-    """Return how many of n rows may be summed in float64, so that every sum of weighted integers is exact."""
+    """Number of rows that can be summed in float64 so that every sum of weighted integers is exact."""
     largest = max(column.largest for column in columns)
     if largest * MAX_WEIGHT > _EXACT or (n * largest * MAX_WEIGHT > _LIMIT and _total(columns) > _LIMIT):
         raise RangeError(

@@ -44,7 +44,7 @@ class Column:
 
     @cached_property
     def digits(self) -> int:
-        """How many digits that takes; d of them reach 127 x (1 + 256 + ... + 256**(d - 1))."""
+        """Number of digits; d of them reach 127 x (1 + 256 + ... + 256**(d - 1))."""
         count = 1
         while self.largest > 127 * (256**count - 1) // 255:
             count += 1
@@ -52,7 +52,7 @@ class Column:
 
     @property
     def height(self) -> int:
-        """How many rows of digits all bins take."""
+        """Number of rows of digits of all bins."""
         return self.width * self.digits
 
 
@@ -92,7 +92,7 @@ def split(columns: Sequence[Column], weights: NDArray[np.uint8]) -> tuple[list[C
 
 
 def _multiplies_bytes() -> bool:
-    """Tell whether torch is here, with a product of bytes that this CPU is fast at; neither name is a promised one."""
+    """Whether torch is installed, with a product of bytes that is fast on this CPU; neither name is public API."""
     torch = sys.modules.get("torch")
     fast = getattr(getattr(torch, "cpu", None), "_is_vnni_supported", None)
     return fast is not None and hasattr(torch, "_int_mm") and bool(fast())

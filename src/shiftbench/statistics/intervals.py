@@ -53,7 +53,7 @@ FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What a value is computed from.
+    """Units from which a value is computed.
 
     Attributes:
         count: independent units, of the smallest part; None: not known, and then held for many.
@@ -65,7 +65,7 @@ class Units:
 
     @property
     def is_many(self) -> bool:
-        """Whether percentiles and z hold what they promise."""
+        """Whether percentiles and z have their nominal coverage."""
         return self.count is None or self.count >= MANY
 
     @property
@@ -213,7 +213,7 @@ def _t(degrees: int, error: float) -> float:
 
 
 def _quantiles(units: NDArray[np.int64], error: float) -> Floats:
-    """Return how many standard errors an interval reaches: z, or t of fewer than MANY units less one."""
+    """Half width of an interval in standard errors: z, or t with units - 1 degrees of freedom below MANY units."""
     z = round(float(ndtri(1 - error / 2)), 9)
     known = {count: _t(max(1, count - 1), error) for count in {*units[units < MANY].tolist()}}
     return np.array([known.get(count, z) for count in units.tolist()])

@@ -1,4 +1,4 @@
-"""How far predicted joints are from true ones: OKS, distances by the torso, and mean errors in space.
+"""Errors of predicted joints: OKS, distances relative to the torso, and mean errors in space.
 
 Source: OKS, Lin et al. 2014, arXiv:1405.0312, and pycocotools 2.0.11, `COCOeval.computeOks` (equal, tested); MPJPE,
 Ionescu et al. 2014, Human3.6M, doi:10.1109/TPAMI.2013.248 (both poses are put on the middle of the hips); PA-MPJPE,

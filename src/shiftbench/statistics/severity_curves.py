@@ -65,7 +65,7 @@ def mean(found: list[Row], values: list[Floats]) -> Row:
 def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: str) -> dict[str, Curve]:
     """Return the curves of the weights that a metric is relative to, in the same place.
 
-    Weights are named in full (`fashion_mnist/convnet-erm-s0`), without the dataset that they learnt from, or
+    A model is named in full (`fashion_mnist/convnet-erm-s0`), without its training set, or
     without the seed (the mean). The normaliser under the same method is taken, else under `plain`.
 
     Raises:

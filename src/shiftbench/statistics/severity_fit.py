@@ -1,4 +1,4 @@
-"""How far accuracy falls with the severity of a shift: measured at some, fitted between, inverted.
+"""Fall of accuracy with the severity of a shift: measured at some severities, interpolated, inverted.
 
 Between measured severities the fall is linear on its isotonic fit, which starts at 0. Where a bracket around a
 crossing, or around an end of its interval, is wide, its middle is measured next; each measurement
@@ -27,7 +27,7 @@ WITHIN = 4  # how much narrower than the interval brackets become
 
 
 class Curve:
-    """How far accuracy falls with severity, as measured so far: in the data and under each resample.
+    """Measured fall of accuracy with severity: in the data and under each resample.
 
     Args:
         judge: severity -> table of key, cluster and correct (bool, null where it does not count).

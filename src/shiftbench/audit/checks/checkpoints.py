@@ -106,7 +106,7 @@ def _broken(file: Path) -> tuple[str | None, int]:
 
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
-    file = training_log.beside(case.root / ref.path)
+    file = training_log.log_path(case.root / ref.path)
     found = _read(file)
     place = f"{ref.path}.log.parquet"
     if isinstance(found, str):

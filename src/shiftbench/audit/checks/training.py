@@ -156,7 +156,7 @@ def _compared(case: Case, checkout: IsolatedCheckout, net: _Net) -> Iterator[Fin
         yield case.failed(net.ref, why, found=found)
     stated = (case.receipt(net.ref) or {})["made"]
     weights = checkout.root / net.ref.path
-    made = {file.name: sha256(file) for file in (training_log.beside(weights), weights)}
+    made = {file.name: sha256(file) for file in (training_log.log_path(weights), weights)}
     other = [name for name, digest in made.items() if stated.get(name) != digest]
     if not other:
         return
@@ -206,7 +206,7 @@ def _room(checkout: IsolatedCheckout, net: _Net, here: weight_files.Tensors) -> 
 
 def _other_accuracy(case: Case, checkout: IsolatedCheckout, net: _Net) -> str:
     """Return that the net trained again has another accuracy than the recorded one; empty: it has not."""
-    log = training_log.beside(checkout.root / net.ref.path)
+    log = training_log.log_path(checkout.root / net.ref.path)
     logged, seen = checkpoints.logged(log), checkpoints.seen(case, net.ref, net.artifact)
     if logged is None or seen is None:
         return ""

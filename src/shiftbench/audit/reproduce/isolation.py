@@ -118,8 +118,8 @@ class IsolatedCheckout:
         _link(found.absolute(), place.parent if ref.owns_folder else place)
         self._places[ref] = [found]
         if ref.kind == "checkpoints":
-            log = training_log.beside(found.absolute())
-            _link(log, training_log.beside(place))
+            log = training_log.log_path(found.absolute())
+            _link(log, training_log.log_path(place))
             self._places[ref].append(log)
         return True
 

@@ -10,7 +10,7 @@ r"""Graders: whether a text answers a question rightly; each is a function of th
     judge     what a language model, whose recorded answer comes with the completion, said of it (`judged`)
 
 A verdict is True, False, or None: the grader finds nothing in the text that it could judge. Who counts takes None for
-wrong; graders that differ on one answer are told apart by the verdicts (metric `grader_disagreement`).
+wrong; graders that differ on one answer show in the verdicts (metric `grader_disagreement`).
 
 What a sample states (its `meta`): `graders`, names, of which the first decides; `answer`, the reference; for `choice`
 and `close` `choices`, texts whose letters are A, B, ...; for `phrases` `phrases`; and `answer_after`, a mark such as
@@ -51,38 +51,38 @@ def answer_of(text: str, meta: Meta) -> str | None:
 
 
 def exact(text: str, meta: Meta) -> Verdict:
-    """Tell whether a text is the reference; None for a text without a letter or digit."""
+    """Whether a text is the reference; None for a text without a letter or digit."""
     found = _plain(text)
     return found == _plain(meta["answer"]) if found else None
 
 
 def number(text: str, meta: Meta) -> Verdict:
-    """Tell whether the last number of a text equals the reference; None where there is no number."""
+    """Whether the last number of a text equals the reference; None if there is no number."""
     inside = _in_box(text)
     found = _NUMBER.findall(text if inside is None else inside)
     return _decimal(found[-1]) == _decimal(meta["answer"]) if found else None
 
 
 def boxed(text: str, meta: Meta) -> Verdict:
-    """Tell whether the last box of a text holds the reference; None where there is no box."""
+    """Whether the last box of a text contains the reference; None if there is no box."""
     found = _in_box(text)
     return None if found is None else "".join(found.split()) == "".join(meta["answer"].split())
 
 
 def math(text: str, meta: Meta) -> Verdict:
-    """Tell whether the last box of a text says the same as the reference; None where there is no box."""
+    """Whether the last box of a text equals the reference; None if there is no box."""
     found = _in_box(text)
     return None if found is None else latex.equivalent(found, meta["answer"])
 
 
 def choice(text: str, meta: Meta) -> Verdict:
-    """Tell whether a text chooses the reference's letter; None where it names none, or the texts of several."""
+    """Whether a text chooses the reference's letter; None if it names no letter, or the texts of several."""
     found = _chosen(text, meta)
     return None if found is None else found == meta["answer"]
 
 
 def close(text: str, meta: Meta) -> Verdict:
-    """Tell whether a text chooses a whole number that is one off the reference's; None where it chooses nothing."""
+    """Whether a text chooses a whole number that is one off the reference's; None if it chooses nothing."""
     found = _chosen(text, meta)
     if found is None:
         return None
@@ -91,7 +91,7 @@ def close(text: str, meta: Meta) -> Verdict:
 
 
 def phrases(text: str, meta: Meta) -> Verdict:
-    """Tell whether one of the phrases occurs; None for an empty text."""
+    """Whether one of the phrases occurs; None for an empty text."""
     found = _folded(text)
     return any(_folded(one) in found for one in meta["phrases"]) if found else None
 
@@ -115,7 +115,7 @@ NEEDED = {
     "phrases": ("phrases",),
     JUDGE: (),
 }
-"""What a sample states for each grader; the judge's answers come from the model's side."""
+"""Fields of a sample that each grader needs; the judge's answers come from the model."""
 
 
 def grade(name: str, text: str, meta: Meta) -> Verdict:
@@ -125,12 +125,12 @@ def grade(name: str, text: str, meta: Meta) -> Verdict:
 
 
 def correct(text: str, meta: Meta) -> bool:
-    """Tell whether the first of the sample's graders takes a text for right."""
+    """Whether the first of the sample's graders accepts a text."""
     return grade(meta["graders"][0], text, meta) is True
 
 
 def judged(answer: str) -> Verdict:
-    """Return what a judge's recorded answer says: the first yes or no in it; None where it says neither."""
+    """First yes or no in a judge's recorded answer; None if there is neither."""
     found = _YES.search(_folded(answer))
     return None if found is None else found[1] == "yes"
 
@@ -175,7 +175,7 @@ def _whole(letter: str, choices: Sequence[str]) -> int | None:
 
 
 def _in_box(text: str) -> str | None:
-    """Return what stands in the last box whose braces are closed."""
+    """Content of the last box whose braces are closed."""
     _, mark, rest = text.rpartition(r"\boxed{")
     depth = 1
     for at, letter in enumerate(rest if mark else ""):

@@ -1,4 +1,4 @@
-r"""Whether two answers in LaTeX say the same: `\dfrac12`, `0.5` and `\frac{1}{2}`.
+r"""Equality of two answers in LaTeX: `\dfrac12`, `0.5` and `\frac{1}{2}` are equal.
 
 The normalisation of MATH's release, rule by rule: line breaks and `\!` go; `tfrac` and `dfrac` are `frac`; `\left`,
 `\right`, degrees, `\$`, `\%` and a unit at the end (`\text{ cm}`) go; `.5` is `0.5`; a name of two letters at most
@@ -35,7 +35,7 @@ _DECIMAL = re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?")
 
 
 def equivalent(one: str, other: str) -> bool:
-    r"""Tell whether two answers say the same.
+    r"""Whether two answers are equal.
 
     Example:
         >>> equivalent(r"x = \dfrac12", "0.5"), equivalent(r"10,\!000", "10000"), equivalent("1/3", "0.33")

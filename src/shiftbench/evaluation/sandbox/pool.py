@@ -1,6 +1,6 @@
 """Many programs, in a few sandboxes that stay open; what was run once in this process is known.
 
-Programs are told apart by a key that the caller gives: `essence` takes two that differ in comments, layout or
+Programs are distinguished by a key that the caller gives: `essence` takes two that differ in comments, layout or
 docstrings for one.
 """
 
@@ -84,9 +84,9 @@ def _digest(key: str, limits: Limits | None) -> bytes:
 
 
 def essence(program: str) -> str:
-    r"""Return what decides how Python code ends: its syntax tree without docstrings and places.
+    r"""Meaning of Python code: its syntax tree without docstrings and positions.
 
-    Code that cannot be parsed or told again, or that may look at its own text, is its own essence.
+    Code that cannot be parsed or unparsed, or that may read its own text, is its own essence.
 
     Example:
         >>> essence("def f():\n    'a'\n    return 1") == essence("def f(): return 1  # b")

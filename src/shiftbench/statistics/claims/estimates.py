@@ -54,7 +54,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a claim is judged from.
+    """Values from which a claim is judged.
 
     Attributes:
         estimates: the claim's value (key None), or one for each value of the column that it is quantified over.

@@ -11,7 +11,7 @@ from shiftbench.statistics.claims.statements import Claim
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a claim, or one of the values that it is quantified over, needs.
+    """Requirements of a claim, or of one of the values that it is quantified over.
 
     Attributes:
         claim: its name.

@@ -53,7 +53,7 @@ def sentence(claim: Mapping[str, Any]) -> str:
 
 
 def expression(value: Mapping[str, Any]) -> str:
-    """How a value is combined, and from which rows."""
+    """An expression in words: how it combines which rows."""
     if "metric" in value:
         return _selector(value)
     name, operand, over = parts(value)
