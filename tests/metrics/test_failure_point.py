@@ -16,7 +16,7 @@ from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.benchmark_rows import EvaluationFile
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.workflow.stages.aggregate import Tables, aggregate
 
@@ -239,7 +239,7 @@ def test_order_and_copies_as_of_every_metric(name: str) -> None:
         tables = [pa.table({"correct": column[order]}) for column in right]
         along = SeverityPath((0.0, 1.0, 2.0), tuple(Rows(table) for table in tables))
         each = np.ones((len(order), 1), dtype=np.uint8) if weights is None else weights
-        (sums,) = weighted([metric.reduce(along)], each)
+        (sums,) = weighted_sums([metric.reduce(along)], each)
         found: dict[float | None, np.ndarray] = metric.finish(sums, along)
         return found
 

@@ -132,7 +132,7 @@ def test_the_interval_of_a_mean_is_of_new_seeds(tmp_path: Path) -> None:
         assert {one["seeds"] for one in each} == {None}
         assert (mean["unit"], mean["units"]) == ("key", 40)
         by_seed = np.stack([[one["value"], *values_of(tables, one)] for one in each])
-        ends = intervals.of_family(by_seed, "share", intervals.Units(40))
+        ends = intervals.of_seed_mean(by_seed, "share", intervals.Units(40))
         shown = np.array([mean["ci_low"], mean["ci_high"]], dtype=float)
         assert shown == pytest.approx(ends, nan_ok=True)
         assert np.isnan(shown).any() == (count == 2)

@@ -75,7 +75,7 @@ def test_a_claim_of_shares_over_seeds_has_the_interval_of_tables():
         units, error = intervals.Units(n), random.uniform(0.001, 0.1)
         estimate = estimates.Estimate(values.mean(axis=0), values, "share", units)
         found = estimate.interval(error)
-        assert [found.low, found.high] == intervals.of_family(values, "share", units, error).tolist()
+        assert [found.low, found.high] == intervals.of_seed_mean(values, "share", units, error).tolist()
         assert 0 <= found.low < found.high <= 1
         assert not found.doubt
 

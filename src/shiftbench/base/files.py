@@ -66,13 +66,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
         if node.tag == "tag:yaml.org,2002:int" and len(node.value) > _INTEGER:  # `1:59:59:...`
-            problem = f"{shortened(node.value)} cannot be read as int: it is too long"
+            problem = f"{shorten(node.value)} cannot be read as int: it is too long"
             raise ConstructorError(None, None, problem, node.start_mark)
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
-            why = f": {shortened(error)}" if isinstance(error, ValueError) else ""
-            problem = f"{shortened(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
+            why = f": {shorten(error)}" if isinstance(error, ValueError) else ""
+            problem = f"{shorten(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
             raise ConstructorError(None, None, problem, node.start_mark) from None
 
 
@@ -84,7 +84,7 @@ def from_yaml(text: str) -> Any:
     """
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
-        _expanded(content, {})
+        _value_count(content, {})
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply, or holds itself") from None
     except yaml.MarkedYAMLError as error:
@@ -105,19 +105,19 @@ def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{tabs}"
 
 
-def shortened(value: object, most: int = _SHOWN) -> str:
+def shorten(value: object, most: int = _SHOWN) -> str:
     """Return the beginning of a value's text, for a message."""
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def _expanded(value: Any, known: dict[int, int]) -> int:
+def _value_count(value: Any, known: dict[int, int]) -> int:
     """Number of values inside a value; repeated ones count each time."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
         parts = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+        known[id(value)] = 1 + sum(_value_count(part, known) for part in parts)
     if known[id(value)] > _EXPANDED:
         raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
     return known[id(value)]
@@ -162,20 +162,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         key = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {shortened(key)!r} is there twice; remove one")
+        raise ValueError(f"the key {shorten(key)!r} is there twice; remove one")
     return content
 
 
 def _integer(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"the integer {shortened(text)} is too long")
+        raise ValueError(f"the integer {shorten(text)} is too long")
     return int(text)
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{shortened(text)} is no number that is finite")
+        raise ValueError(f"{shorten(text)} is no number that is finite")
     return value
 
 
@@ -192,10 +192,10 @@ def stays_below(path: object) -> bool:
     if not isinstance(path, str) or not path.isprintable():
         return False
     parts = PurePosixPath(path).parts
-    return bool(parts) and fits(path) and not path.startswith("/") and ".." not in parts
+    return bool(parts) and is_valid_path(path) and not path.startswith("/") and ".." not in parts
 
 
-def fits(path: str) -> bool:
+def is_valid_path(path: str) -> bool:
     r"""Whether file systems accept a path: neither a part of it nor the whole is too long.
 
     Example:
@@ -207,7 +207,7 @@ def fits(path: str) -> bool:
     return max(lengths, default=0) <= _LONGEST and whole <= _LONGEST_PATH and "\0" not in path
 
 
-def looks(file: Path) -> str:
+def describe_type(file: Path) -> str:
     """Return in words what a file is that cannot be data or a model, by its first bytes; nothing for all others.
 
     Example:
@@ -254,7 +254,7 @@ def _signature(process: int | None = None) -> str:
     return f"{process or os.getpid()}@{socket.gethostname()}"
 
 
-def left_by(process: int) -> str:
+def scratch_pattern(process: int) -> str:
     """Return the pattern of the scratch files that a process of this host leaves when it is killed."""
     return f".*.{_signature(process)}.part"
 

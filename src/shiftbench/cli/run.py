@@ -134,7 +134,7 @@ def make(
     asked = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}
     count = run_local.make(planned, root, asked)
     shards = (root / ref.path for ref in asked or planned.artifacts if ref.kind == "shards")
-    for one in skipped.among(shards):
+    for one in skipped.find_skipped(shards):
         err.print(escaped(str(one)), soft_wrap=True)
     page = "" if asked else f"; report: {root / planned.targets()[0]}"
     out.print(f"{count} made{page}", soft_wrap=True)

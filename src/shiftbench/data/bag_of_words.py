@@ -35,7 +35,7 @@ def words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
 
 
-def order(scores: Floats, decimals: int = 9) -> Ints:
+def rank(scores: Floats, decimals: int = 9) -> Ints:
     """Return places by falling score; equal ones (to so many decimals) by rising place: the same on every machine."""
     places: Ints = np.argsort(-np.round(scores, decimals), kind="stable")
     return places
@@ -124,7 +124,7 @@ class Index:
         mean = self.lengths.mean() if self.lengths.any() else 1.0
         held = k1 * (1 - b + b * lengths / mean)[:, None]
         parts = self.idf(terms) * counts * (k1 + 1) / np.where(counts > 0, counts + held, 1)
-        return _added(parts)
+        return _ordered_sum(parts)
 
     def likelihood(self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float) -> Floats:
         """Return sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
@@ -140,7 +140,7 @@ class Index:
         shares = self.occurring(terms) / max(1.0, float(self.lengths.sum()))
         known = shares > 0
         parts = np.log((counts[:, known] + mu * shares[known]) / (lengths[:, None] + mu))
-        return _added(parts)
+        return _ordered_sum(parts)
 
 
 def _fill(row: Floats, having: Ints, values: Floats, places: Ints | None) -> None:
@@ -160,7 +160,7 @@ def count(text: str, terms: Sequence[str]) -> tuple[Floats, float]:
     return np.array([counted[term] for term in terms], dtype=np.float64), float(len(found))
 
 
-def _added(parts: Floats) -> Floats:
+def _ordered_sum(parts: Floats) -> Floats:
     """Add columns from left to right: one order of the sums everywhere."""
     total = np.zeros(len(parts))
     for column in parts.T:

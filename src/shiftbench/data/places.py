@@ -12,7 +12,7 @@ from pathlib import Path
 import braceexpand
 
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.files import fits, shortened
+from shiftbench.base.files import is_valid_path, shorten
 
 _MOST = 100_000  # files that braces may name
 _USUAL = 500  # characters of a name, where there are that many
@@ -33,15 +33,15 @@ def places(path: str, where: str = "path") -> list[str]:
         >>> places("./net.py:predict"), places("a-{00..01}.tar::https://b.org/c.tar")
         (['net.py'], ['a-00.tar', 'a-01.tar', 'https://b.org/c.tar'])
     """
-    named = [one for part in path.split("::") if part for one in _expanded(part, where)]
+    named = [one for part in path.split("::") if part for one in _expand_braces(part, where)]
     if len(named) > _MOST:
         raise ParamsError(f"{where} = {path!r} names more than {_MOST:,} files")
     return list(dict.fromkeys(_place(one, where) for one in named))
 
 
-def _expanded(part: str, where: str) -> list[str]:
+def _expand_braces(part: str, where: str) -> list[str]:
     """Texts that braces stand for; their number is checked before anything is expanded."""
-    shown = shortened(part)
+    shown = shorten(part)
     try:
         count, longest = _measured(part)
         if count <= _MOST and count * longest <= _MOST * _USUAL:
@@ -121,19 +121,19 @@ def _measured(part: str) -> tuple[int, int]:
 
 def _place(one: str, where: str) -> str:
     one = one.removeprefix("file://")
-    scheme, shown = _SCHEME.match(one), repr(shortened(one))
+    scheme, shown = _SCHEME.match(one), repr(shorten(one))
     if scheme and scheme[2]:
         raise ParamsError(f"{where} = {shown} is a shell command, and none is run; give files or addresses")
     if scheme and scheme[1] not in ("http", "https"):
         raise ParamsError(
             f"{where} = {shown}: addresses are read by http:// and https:// alone; download it and give the file"
         )
-    if not scheme and not fits(one):
+    if not scheme and not is_valid_path(one):
         raise ParamsError(f"{where} = {shown} is no path that file systems take; it is too long")
     return one if scheme else str(Path(re.sub(_CALLABLE, r"\1", one)))
 
 
-def there(place: str) -> list[str]:
+def existing_paths(place: str) -> list[str]:
     """Existing files and folders of a name or a pattern, sorted; an address always exists."""
     if is_address(place):
         return [place]
@@ -143,17 +143,17 @@ def there(place: str) -> list[str]:
     return sorted(map(str, base.glob(_pattern(str(Path(place).relative_to(base))))))
 
 
-def present(place: str) -> list[str]:
+def existing_files(place: str) -> list[str]:
     """Return the names of the files that are there, those in folders included; of an address, itself."""
     if is_address(place):
         return [place]
     found: list[Path] = []
-    for one in map(Path, there(place)):
+    for one in map(Path, existing_paths(place)):
         found += [one] if one.is_file() else [file for file in one.rglob("*") if file.is_file()]
     return sorted(map(str, found))
 
 
-def below(name: str, place: str) -> bool:
+def is_inside(name: str, place: str) -> bool:
     """Whether a file is named by a place, or is inside it; by their names alone.
 
     Example:

@@ -30,7 +30,7 @@ def of(found: pa.Schema) -> Format:
         SchemaError: there is none; names the nearest.
     """
     if found.metadata and NAME in found.metadata:
-        return named(found.metadata[NAME].decode())
+        return find_format(found.metadata[NAME].decode())
     for form in FORMATS:
         if set(form.names) == set(found.names):
             return form
@@ -41,7 +41,7 @@ def of(found: pa.Schema) -> Format:
     )
 
 
-def named(name: str) -> Format:
+def find_format(name: str) -> Format:
     """Return a format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
 
     Raises:
@@ -200,7 +200,7 @@ def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
     version = facts.get(_VERSION, b"none").decode()
     if version != str(VERSION):
         raise SchemaError(f"{file}: expected formats of version {VERSION}, found {version}; {_CURE}")
-    return named(facts.get(NAME, b"").decode())
+    return find_format(facts.get(NAME, b"").decode())
 
 
 def document() -> str:

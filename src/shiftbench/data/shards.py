@@ -478,7 +478,7 @@ def _header(block: memoryview) -> tuple[str, int]:
     return (f"{prefix}/{name}" if prefix else name), int(bytes(block[124:135]), 8)
 
 
-def damaged(folder: Path) -> list[str]:
+def find_damage(folder: Path) -> list[str]:
     """Problems of a folder of shards, one line each; empty if all bytes are as recorded."""
     problems: list[str] = []
     try:

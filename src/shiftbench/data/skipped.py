@@ -41,7 +41,7 @@ class Skipped:
         )
 
 
-def among(outputs: Iterable[str | Path]) -> list[Skipped]:
+def find_skipped(outputs: Iterable[str | Path]) -> list[Skipped]:
     """Samples left out of the folders of shards whose manifests are among outputs; complete folders have no item.
 
     A sample that cannot be read stands in the manifests of both splits that are cut from one of the original; it is

@@ -238,6 +238,6 @@ def cache_home() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "shiftbench"
 
 
-def kept(name: str) -> Path:
+def original_folder(name: str) -> Path:
     """Folder of this machine with the original `name`; its files were checked."""
     return cache_home() / "originals" / name

@@ -78,7 +78,7 @@ def belongs(split: str, group: str, native_splits: tuple[str, ...], *, apart: bo
     return (unit("val", group) < VAL) == (split == "val")
 
 
-def cut(
+def select_split(
     samples: Iterable[Sample | DataError], split: str, module: ModuleType, *, apart: bool = True
 ) -> Iterator[Sample | DataError]:
     """Keep the samples of the native split that belong to `split`; errors pass through.
@@ -95,7 +95,7 @@ def cut(
             yield sample
 
 
-def sliced(
+def select_slice(
     samples: Iterable[Sample | DataError], low: float, high: float, module: ModuleType
 ) -> Iterator[Sample | DataError]:
     """Keep the groups whose hash lies in [low, high): slices that do not overlap share no sample, whatever they are of.
@@ -104,7 +104,7 @@ def sliced(
         samples: of one split; errors pass through.
         low: from 0.
         high: to 1.
-        module: the dataset, as for `cut`.
+        module: the dataset, as for `select_split`.
     """
     if (low, high) == (0, 1):
         yield from samples

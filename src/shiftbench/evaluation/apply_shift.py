@@ -22,7 +22,7 @@ from shiftbench.data import boxes, poses
 
 TORCH = "shifts_torch"
 """The family of torch implementations of shifts."""
-FOLLOW = {"boxes": boxes.moved, "poses": poses.moved}
+FOLLOW = {"boxes": boxes.move_boxes, "poses": poses.move_poses}
 """Fields of places in the image, and how they follow pixels that are moved."""
 
 

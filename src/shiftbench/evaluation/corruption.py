@@ -70,7 +70,7 @@ def _checked(field: str | None, name: str, value: object) -> Any:
     if isinstance(value, str) and field not in ("image", "audio"):
         return value
     if field == "audio":
-        return audio.checked(value)
+        return audio.check_audio(value)
     if field == "text":
         raise DataError(f"shift {name!r} takes a text (str); got {type(value).__name__}")
     return codecs.image(value)
@@ -158,9 +158,9 @@ def originals(shift: ModuleType) -> dict[str, object]:
     """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
-    from shiftbench.data.source_files import kept
+    from shiftbench.data.source_files import original_folder
 
-    folders = {name: kept(name) for name in shift.SOURCES}
+    folders = {name: original_folder(name) for name in shift.SOURCES}
     return {"sources": {name: folder for name, folder in folders.items() if folder.is_dir()}}
 
 

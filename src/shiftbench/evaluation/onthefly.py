@@ -28,7 +28,7 @@ from shiftbench.evaluation.apply_shift import Shifter
 Tolerance = tuple[float, float]  # largest and mean difference, grey levels
 
 
-def for_cell(recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str) -> OnTheFly:
+def build_shifter(recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str) -> OnTheFly:
     """Function that shifts the samples of a records artifact.
 
     Args:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
-from shiftbench.base.files import from_json, sha256, shortened, stays_below
+from shiftbench.base.files import from_json, sha256, shorten, stays_below
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, canonical
@@ -127,7 +127,7 @@ def _flaw(content: Content) -> str | None:
         named.append(("path", entry["path"], stays_below(entry["path"])))
         named.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
         named += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
-    return next((f"{key} {shortened(repr(value))}" for key, value, right in named if not right), None)
+    return next((f"{key} {shorten(repr(value))}" for key, value, right in named if not right), None)
 
 
 def is_name(name: object) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.base.errors import DataError
-from shiftbench.base.files import from_json, sha256, shortened
+from shiftbench.base.files import from_json, sha256, shorten
 from shiftbench.provenance.git import yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
@@ -57,7 +57,7 @@ class Problem:
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        path, expected, found = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
+        path, expected, found = (shorten(one, _SHOWN) for one in (self.path, self.expected, self.found))
         return f"{path}: {self.meaning} (expected {expected}, found {found})"
 
 

@@ -341,7 +341,7 @@ def _with_seeds(mean: _Series, seeds: Mapping[int | None, NDArray[np.float64]], 
     if len(seeds) < 2:
         return replace(mean, seeds=seeds)
     by_seed = np.stack([*seeds.values()])
-    ends = intervals.of_family(by_seed, kind, mean.units)
+    ends = intervals.of_seed_mean(by_seed, kind, mean.units)
     low, high = ends + mean.values[0] - by_seed[:, 0].mean()
     return replace(mean, low=_maybe(low), high=_maybe(high), seeds=seeds)
 

@@ -84,17 +84,17 @@ class Ranked:
 
 def average_precision(rows: Rows, weights: Weights, options: Options) -> Floats:
     """Return the mean over classes and thresholds of the average precision, float64 (k,); NaN without a true box."""
-    found = ranked(rows.table, options)
+    found = rank(rows.table, options)
     return _mean(found, weights, _areas(*_arguments(found, weights), _RECALLS))
 
 
 def average_recall(rows: Rows, weights: Weights, options: Options) -> Floats:
     """Return the mean over classes and thresholds of the largest recall, float64 (k,); NaN without a true box."""
-    found = ranked(rows.table, options)
+    found = rank(rows.table, options)
     return _mean(found, weights, _found(*_arguments(found, weights)))
 
 
-def ranked(table: pa.Table, options: Options) -> Ranked:
+def rank(table: pa.Table, options: Options) -> Ranked:
     """Sort the detections of records."""
     bits = options.bits()
     images, scores = _flat(table, "scores")

@@ -21,7 +21,7 @@ from shiftbench.base.errors import DuplicateKeyError
 from shiftbench.base.refs import number, without_seed
 from shiftbench.data import schema
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.contributions import Contributions, Sums, weighted
+from shiftbench.statistics.contributions import Contributions, Sums, weighted_sums
 from shiftbench.statistics.rows import Floats, Row, Rows, SeverityPath
 
 # 28 evaluations of accuracy, NLL, Brier score and ECE are one product of `digit_sums`.
@@ -226,7 +226,7 @@ class BenchmarkRows:
 
     def _rows(self, samples: Samples, parts: list[_Part]) -> Iterator[Row]:
         matrix = bootstrap.weights(samples.units, self.resamples, self.seed)
-        sums = weighted([part.contributions for part in parts], matrix)
+        sums = weighted_sums([part.contributions for part in parts], matrix)
         for part, total in zip(parts, sums, strict=True):
             yield self._row(part, total, samples)
 
@@ -260,7 +260,7 @@ class BenchmarkRows:
                 values.append(self._compute(metric, samples, part))
                 continue
             matrix = bootstrap.weights(samples.units, self.resamples, self.seed)
-            values.append(finish(metric, weighted([reduce(metric, part)], matrix)[0]))
+            values.append(finish(metric, weighted_sums([reduce(metric, part)], matrix)[0]))
         return values[0], values[1], len(both)
 
     def _counting(self, metric: Metric, row: Row) -> tuple[pa.StringArray, Samples, Rows]:

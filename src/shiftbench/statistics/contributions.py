@@ -58,7 +58,7 @@ def ratio(numerator: Ints | Floats, denominator: Ints | Floats) -> Floats:
     return result
 
 
-def weighted(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list[Sums]:
+def weighted_sums(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list[Sums]:
     """Sum the contributions of several evaluations or metrics over the same samples, under every resample.
 
     Args:

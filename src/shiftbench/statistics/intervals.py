@@ -7,7 +7,7 @@
 | `share` | a metric that is a share | Agresti and Coull's, of as many samples as the replicates' variance stands for |
 | `biased` | a metric that noise raises | percentiles, less the bias that the replicates show |
 | `of_seeds` | a claim with `unit: seed` | t over training seeds, and the replicates for samples that they share |
-| `of_family` | a printed mean over training seeds | that of `of_seeds`; of two seeds none, of one that of its row |
+| `of_seed_mean` | a printed mean over training seeds | that of `of_seeds`; of two seeds none, of one that of its row |
 
 Units are what is resampled: samples, or clusters of them. What is printed of a metric has the interval of its kind,
 `of_rows`, and so has a mean of its rows, `of_mean`.
@@ -324,7 +324,7 @@ def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS)
     return np.array([np.nan if end is None else end for end in (found.low, found.high)])
 
 
-def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
+def of_seed_mean(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
     """Return the ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
 
     Of three seeds and more it is `of_seeds`, of one seed that of its row.

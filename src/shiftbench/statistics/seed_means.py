@@ -33,7 +33,7 @@ def means(rows: Iterable[Row]) -> Iterator[Row]:
 
     The mean has the model's name without `-sN` and no seed. Its replicates are means of the seeds'
     replicates, over resampled samples with these seeds. Its interval covers new seeds, too
-    (`intervals.of_family`).
+    (`intervals.of_seed_mean`).
     """
     for (model, *_), members in seed_groups(rows).items():
         values = np.add.accumulate([row.all for row in members])[-1] / len(members)

@@ -19,7 +19,7 @@ from scipy.optimize import isotonic_regression
 from shiftbench.base.errors import DataError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.benchmark_rows import Lists
-from shiftbench.statistics.contributions import Contributions, ratio, weighted
+from shiftbench.statistics.contributions import Contributions, ratio, weighted_sums
 from shiftbench.statistics.rows import Floats
 
 FINEST = 1 / 500  # of the range: a narrower bracket is never divided
@@ -59,7 +59,7 @@ class Curve:
         right = table.column("correct").combine_chunks()
         counts = right.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
         hits = right.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)  # noqa: FBT003
-        (sums,) = weighted([Contributions(counts, (hits,))], self._weights)
+        (sums,) = weighted_sums([Contributions(counts, (hits,))], self._weights)
         return ratio(sums.sums[0], sums.count)
 
     def invert(self, drop: float) -> Floats:

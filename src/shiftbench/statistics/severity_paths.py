@@ -25,7 +25,7 @@ from shiftbench.statistics.benchmark_rows import (
     new_row,
     reduce,
 )
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 
 
@@ -134,7 +134,7 @@ def _rows(benchmark: BenchmarkRows, indices: list[int], metrics: Sequence[Metric
         for metric in (benchmark.path if metrics is None else metrics)
     ]
     matrix = bootstrap.weights(samples.units, benchmark.resamples, benchmark.seed)
-    sums = weighted([contributions for *_, contributions in parts], matrix)
+    sums = weighted_sums([contributions for *_, contributions in parts], matrix)
     first_shifted = benchmark.evaluations[indices[1]]
     rows = []
     for (group, metric, contributions), total in zip(parts, sums, strict=True):

@@ -17,7 +17,7 @@ from shiftbench.statistics.benchmark_rows import (
     new_row,
     reduce,
 )
-from shiftbench.statistics.contributions import Sums, weighted
+from shiftbench.statistics.contributions import Sums, weighted_sums
 from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 from shiftbench.statistics.rows import Row
 
@@ -59,7 +59,7 @@ def _rows(benchmark: BenchmarkRows, indices: list[int]) -> list[Row]:
         samples, rows = benchmark.read(index, benchmark.sample)
         parts = [reduce(metric, rows) for metric in benchmark.sample]
         matrix = bootstrap.weights(samples.units, benchmark.resamples, benchmark.seed)
-        own = weighted(parts, matrix)
+        own = weighted_sums(parts, matrix)
         sums = own if sums is None else [_add(*pair) for pair in zip(sums, own, strict=True)]
         for basis, part in zip(bases, parts, strict=True):
             basis.append((samples.number, digest(part.count)))

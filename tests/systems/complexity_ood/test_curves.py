@@ -13,7 +13,7 @@ from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.complexity_ood.metrics import _logistic, _points, _ranks
 
@@ -213,7 +213,7 @@ def test_tokens_are_ranked_over_questions_and_severities() -> None:
     tokens = random.integers(1, 4, (3, 30)) + np.arange(3)[:, None]
     weights = random.poisson(1, (30, 20)).astype(np.uint8)
     path = SeverityPath((0.0, 1.0, 2.0, 4.0), tuple(written(own) for own in (tokens[0], *tokens)))
-    (sums,) = weighted([metric.reduce(path)], weights)
+    (sums,) = weighted_sums([metric.reduce(path)], weights)
     found = metric.finish(sums, path)[None]
     for draw in range(20):
         copies = np.repeat(np.arange(30), weights[:, draw])

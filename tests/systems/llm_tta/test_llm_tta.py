@@ -395,7 +395,7 @@ def test_a_scale_that_asks_nobody_is_told(checkout: Path) -> None:
 
 
 def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
-    from shiftbench.statistics.contributions import weighted
+    from shiftbench.statistics.contributions import weighted_sums
     from shiftbench.statistics.rows import Rows
 
     random = np.random.default_rng(1)
@@ -403,5 +403,5 @@ def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
     label[:20] = 0
     table = pa.table({"label": label.astype(np.int32), "correct": label == predicted})
     metric = registry.find("metrics", "balanced_accuracy")
-    (sums,) = weighted([metric.reduce(Rows(table))], np.ones((60, 1), dtype=np.uint8))
+    (sums,) = weighted_sums([metric.reduce(Rows(table))], np.ones((60, 1), dtype=np.uint8))
     assert metric.finish(sums)[0] == pytest.approx(balanced_accuracy_score(label, predicted))

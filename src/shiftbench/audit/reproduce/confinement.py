@@ -118,5 +118,5 @@ def yours(artifacts: Iterable[Artifact]) -> Iterator[Path]:
     """Yield the user's own files and folders that artifacts are made from."""
     for artifact in artifacts:
         for path in pins.paths(artifact.recipe):
-            yield from pins.local(path).values()
-        yield from pins.brought(artifact.ref, artifact.recipe)
+            yield from pins.local_files(path).values()
+        yield from pins.user_locations(artifact.ref, artifact.recipe)

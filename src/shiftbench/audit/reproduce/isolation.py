@@ -126,7 +126,7 @@ class IsolatedCheckout:
     def _source_folder(self, ref: Ref) -> Path | None:
         """Return a folder with the bytes of a source, checked: in data/sources, else in this machine's cache."""
         if ref.name not in self._source_files:
-            homes = (self.case.folder(ref), source_files.kept(ref.name))
+            homes = (self.case.folder(ref), source_files.original_folder(ref.name))
             source = source_files.load_source(ref.name)
             complete = (home for home in homes if _is_complete(source, home))
             self._source_files[ref.name] = next(complete, None)

@@ -13,7 +13,7 @@ from shiftbench.base import registry
 from shiftbench.base.refs import number
 from shiftbench.base.registry.entries import Entry
 from shiftbench.base.sample import Sample
-from shiftbench.data.source_files import kept
+from shiftbench.data.source_files import original_folder
 from shiftbench.evaluation.apply_shift import name_in_torch
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.workflow.tools import preview
@@ -106,7 +106,7 @@ def shown(name: str, module: ModuleType, page: Path) -> str:
         module: its file, or entry.
         page: where its page is written.
     """
-    lacking = [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+    lacking = [source for source in getattr(module, "SOURCES", ()) if not original_folder(source).is_dir()]
     if lacking:
         return f"Its picture takes `shiftbench fetch {' '.join(lacking)}`, which was not done where this page was made."
     if getattr(module, "FIELD", None) == "text":

@@ -7,7 +7,7 @@ r"""Graders: whether a text answers a question rightly; each is a function of th
     choice    the letter that is named, or the one choice whose text occurs, is the reference's
     close     as `choice`, and the number chosen is one more or one less than the reference's
     phrases   one of the reference's phrases occurs, whatever the case
-    judge     what a language model, whose recorded answer comes with the completion, said of it (`judged`)
+    judge     what a language model, whose recorded answer comes with the completion, said of it (`read_verdict`)
 
 A verdict is True, False, or None: the grader finds nothing in the text that it could judge. Who counts takes None for
 wrong; graders that differ on one answer show in the verdicts (metric `grader_disagreement`).
@@ -129,7 +129,7 @@ def correct(text: str, meta: Meta) -> bool:
     return grade(meta["graders"][0], text, meta) is True
 
 
-def judged(answer: str) -> Verdict:
+def read_verdict(answer: str) -> Verdict:
     """First yes or no in a judge's recorded answer; None if there is neither."""
     found = _YES.search(_folded(answer))
     return None if found is None else found[1] == "yes"

@@ -41,11 +41,11 @@ def equivalent(one: str, other: str) -> bool:
         >>> equivalent(r"x = \dfrac12", "0.5"), equivalent(r"10,\!000", "10000"), equivalent("1/3", "0.33")
         (True, True, False)
     """
-    one, other = normalised(one), normalised(other)
+    one, other = normalise(one), normalise(other)
     return one == other or (_value(one) is not None and _value(one) == _value(other))
 
 
-def normalised(text: str) -> str:
+def normalise(text: str) -> str:
     """Return an answer in the form that is compared."""
     text = _bare(text)
     for old, new in (("tfrac", "frac"), ("dfrac", "frac"), ("{,}", ","), ("\\\\", "\\")):

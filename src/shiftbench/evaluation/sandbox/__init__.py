@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 from shiftbench.base.errors import SandboxError
 from shiftbench.evaluation.sandbox import messages, server
 
-__all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "lacking", "run"]
+__all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "missing_support", "run"]
 
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -179,7 +179,7 @@ def run(program: str, limits: Limits | None = None) -> Outcome:
         return sandbox.run(program, limits)
 
 
-def lacking() -> str:
+def missing_support() -> str:
     """Why no program can be run on this machine; empty if one can."""
     try:
         found = run("result = 1")

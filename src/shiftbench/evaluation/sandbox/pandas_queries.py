@@ -74,7 +74,7 @@ class Answer(NamedTuple):
 # ------------------------------------------------------------------ what may be asked
 
 
-def refused(query: str) -> str:
+def refusal(query: str) -> str:
     """Why a query is refused, in the words of Python; empty if it may run."""
     if len(query) > LONGEST:
         return f"ValueError: a query of {len(query)} characters; at most {LONGEST} are run"
@@ -181,7 +181,7 @@ def run(asked: Iterable[tuple[str, Sequence[Column]]], limits: Limits = LIMITS) 
 
 
 def _run(query: str, columns: Sequence[Column], limits: Limits) -> Answer:
-    why = refused(query)
+    why = refusal(query)
     if why:
         return Answer("refused", why)
     outcome = _box().run(program(query, columns), limits)

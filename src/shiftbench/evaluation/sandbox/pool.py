@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, SandboxError, lacking
+from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, SandboxError, missing_support
 
 WORKERS = min(2, os.cpu_count() or 1)
 _LOOKS_AT_ITSELF = ("__doc__", "getsource", "inspect", "__code__", "lineno", "traceback")
@@ -66,7 +66,7 @@ def _run(program: str, limits: Limits | None) -> Outcome:
             with _LOCK:
                 _FREE.append(box)
             return outcome
-    if lacking():
+    if missing_support():
         raise ended
     return Outcome("crashed", "SandboxError", str(ended))
 

@@ -118,5 +118,5 @@ class _FirstStage:
         """Return the best documents; ties by id."""
         terms, index = bag_of_words.words(query.text), self.index
         scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-        best = (self.ids[place] for place in bag_of_words.order(scores)[: FIRST_STAGE + 1])
+        best = (self.ids[place] for place in bag_of_words.rank(scores)[: FIRST_STAGE + 1])
         return [one for one in best if one != query.without][:FIRST_STAGE]

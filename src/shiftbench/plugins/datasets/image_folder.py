@@ -69,7 +69,7 @@ def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
     Raises:
         DataError: it cannot be read, or nobody knows which of its values is white; the message begins with `key`.
     """
-    if told := files.looks(path):
+    if told := files.describe_type(path):
         raise DataError(f"{key}: the image ({path}) cannot be read: {told}")
     if path.suffix.lower() in _TIFF and open_picture(path, key).mode in ("F", "I"):
         raise DataError(

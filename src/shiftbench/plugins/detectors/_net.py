@@ -71,7 +71,7 @@ class Net:
         """
         read: Iterator[list[Sample]] = batching.batches(shards.read(self.folder), self.batch_size)
         read = map(self.transform, read) if self.transform else read
-        for prepared in batching.ahead(map(self.predictor.prepare, read)):
+        for prepared in batching.prefetch(map(self.predictor.prepare, read)):
             self.seen += len(prepared)
             yield _floats(nets.to_inputs(prepared, self.predictor.device))
 

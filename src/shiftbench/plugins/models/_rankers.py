@@ -211,8 +211,8 @@ def _answer(
     if targets:
         texts = [tuple(sample.fields["documents"][collection.ids[places[t]]]) for t in targets]
         after[targets] = scorer.changed(query, collection, texts)
-    best = bag_of_words.order(after, decimals)
-    ranks = [_ranks(bag_of_words.order(scores, decimals))[targets] for scores in (before, after)]
+    best = bag_of_words.rank(after, decimals)
+    ranks = [_ranks(bag_of_words.rank(scores, decimals))[targets] for scores in (before, after)]
     first = best[: params["depth"]]
     return {
         "documents": [collection.ids[place] for place in places[first]],
@@ -235,7 +235,7 @@ def candidates(sample: Sample, collection: Collection, params: Mapping[str, Any]
     terms = bag_of_words.words(sample.fields["text"])
     index = collection.index
     scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-    return np.sort(bag_of_words.order(scores)[: params["first_stage"]])
+    return np.sort(bag_of_words.rank(scores)[: params["first_stage"]])
 
 
 def _targets(sample: Sample, collection: Collection, places: Ints) -> list[int]:

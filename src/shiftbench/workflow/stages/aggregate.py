@@ -217,7 +217,7 @@ def _ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[lis
     for at, family in enumerate(families):
         if family is not None and len(family) > 1:
             by_seed = np.stack([row.all for row in family])
-            found = intervals.of_family(by_seed, kinds[at], seed_means.smallest_units(*family))
+            found = intervals.of_seed_mean(by_seed, kinds[at], seed_means.smallest_units(*family))
             ends[:, at] = found + values[at] - by_seed[:, 0].mean()
     return ends
 

@@ -222,7 +222,7 @@ def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
         elif sha256(file) != digest:
             problems.append(f"{file}: sha256 is {sha256(file)}, the receipt says {digest}")
     if problems and artifact.ref.kind == "shards":
-        problems = shards.damaged(folder) or problems
+        problems = shards.find_damage(folder) or problems
     return problems
 
 

@@ -250,7 +250,7 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
             process.kill()
             process.wait()
             answers.close()
-            for left in dvc_store.cache_of(home).glob(f"*/{files.left_by(process.pid)}"):
+            for left in dvc_store.cache_of(home).glob(f"*/{files.scratch_pattern(process.pid)}"):
                 left.unlink(missing_ok=True)
 
 

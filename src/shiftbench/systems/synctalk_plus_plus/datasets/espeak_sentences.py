@@ -99,7 +99,7 @@ def clip(key: str, request: dict[str, Any], spoken: _espeak.Spoken) -> Sample:
     """Return a spoken sentence as a clip."""
     fields = {
         "audio": audio.resample(spoken.wave, spoken.rate, audio.RATE),
-        "targets": frames.packed(_visemes.NAMES, _visemes.curves(spoken)),
+        "targets": frames.pack_targets(_visemes.NAMES, _visemes.curves(spoken)),
         "text": request["text"],
         "meta": {"voice": request["voice"]},
     }
