@@ -25,14 +25,14 @@ import pyarrow as pa
 
 from shiftbench.data import formats, schema
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.workflow.stages.aggregate import aggregate
 
 METRICS: dict[str, dict[str, Any]] = {"accuracy": {}, "nll": {}, "brier": {}, "ece": {}}
 MODELS = 10
 
 
-def synthesise(folder: Path, samples: int, cells: int) -> list[CellRows]:
+def synthesise(folder: Path, samples: int, cells: int) -> list[EvaluationFile]:
     """Write records of 10 weights under cells / 10 shifts; all share their keys."""
     keys = pa.array([f"synthetic/test/{i:09d}" for i in range(samples)])
     found = []
@@ -41,7 +41,9 @@ def synthesise(folder: Path, samples: int, cells: int) -> list[CellRows]:
         if not file.exists():
             schema.write(_records(keys, number), file, "benchmark")
         weights, shift = f"synthetic/net{number % MODELS}", f"shift{number // MODELS}"
-        found.append(CellRows("bench", "classification", weights, "plain", "synthetic", "test", shift, 1.0, file, "x"))
+        found.append(
+            EvaluationFile("bench", "classification", weights, "plain", "synthetic", "test", shift, 1.0, file, "x")
+        )
     return found
 
 
@@ -68,13 +70,13 @@ def _records(keys: pa.Array, number: int) -> pa.Table:
     return pa.table(columns, schema=formats.RECORDS_FULL.arrow)
 
 
-def ours(cells: list[CellRows], draws: int, threads: int) -> None:
+def ours(cells: list[EvaluationFile], draws: int, threads: int) -> None:
     """Aggregate all cells."""
     tables = aggregate(cells, METRICS, draws, 0, threads)
     assert len(tables.metrics) == len(cells) * len(METRICS)
 
 
-def theirs(cells: list[CellRows], draws: int) -> None:
+def theirs(cells: list[EvaluationFile], draws: int) -> None:
     """The same of fewer cells, as one would write it in pandas: join once, group by under every draw."""
     import pandas as pd
 

@@ -29,7 +29,7 @@ from shiftbench.evaluation import nets
 from shiftbench.evaluation.batching import batches
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.tasks import LabelSpace
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.stages.train import train_weights
@@ -157,7 +157,7 @@ class Trials:
         sources = {name: self.root / "data/sources" / name for name in module.SOURCES}
         options = {**options, **self.data, "name": dataset}
         native = module.samples(splits.native(split, module), sources, options)
-        own = splits.cut(native, split, module)
+        own = splits.select_split(native, split, module)
         return tuple(sample for sample in own if isinstance(sample, Sample))
 
 
@@ -165,7 +165,7 @@ def _value(name: str, rows: Rows) -> float:
     metric, weights = registry.find("metrics", name), np.ones((len(rows), 1), np.uint8)
     if metric.KIND == "resampled":
         return float(metric.compute(rows, weights, **metric.PARAMS)[0])
-    (sums,) = weighted([metric.reduce(rows, **metric.PARAMS)], weights)
+    (sums,) = weighted_sums([metric.reduce(rows, **metric.PARAMS)], weights)
     return float(metric.finish(sums, **metric.PARAMS)[0])
 
 

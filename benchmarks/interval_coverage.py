@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from shiftbench.plugins.metrics.probabilities import ece
-from shiftbench.statistics import bootstrap, claims, expressions, intervals, thresholds
-from shiftbench.statistics.contributions import Contributions, weighted
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics import bootstrap, intervals, thresholds
+from shiftbench.statistics.claims import judgement, metric_rows
+from shiftbench.statistics.claims.statements import Claim
+from shiftbench.statistics.contributions import Contributions, weighted_sums
 
 Floats = NDArray[np.float64]
 PLACES = ((50, 0.9), (50, 0.98), (200, 0.5), (200, 0.98), (200, 0.99), (2000, 0.9), (2000, 0.998))
@@ -130,7 +131,7 @@ def clusters(run: Simulation, count: int, kind: str, skewed: bool) -> tuple[floa
 
 
 def families(run: Simulation, count: int, spread: float, n: int, truth: float) -> tuple[float, float]:
-    """Return coverage of a mean accuracy over seeds: of t over seeds alone, and of `intervals.of_family`."""
+    """Return coverage of a mean accuracy over seeds: of t over seeds alone, and of `intervals.of_seed_mean`."""
     weights = run.weights("families", n)
     off = spread * np.sqrt(truth * (1 - truth) / n)
     held = np.zeros(2)
@@ -139,7 +140,7 @@ def families(run: Simulation, count: int, spread: float, n: int, truth: float) -
         common, alone = run.random.normal(size=n), run.random.normal(size=(count, n))
         hits = np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * alone < ndtri(own)
         values = hits @ weights / weights.sum(axis=0)
-        low, high = intervals.of_family(values, "share", intervals.Units(n))
+        low, high = intervals.of_seed_mean(values, "share", intervals.Units(n))
         half = stdtrit(count - 1, 0.975) * values[:, 0].std(ddof=1) / np.sqrt(count)
         held += abs(values[:, 0].mean() - truth) <= half, low <= truth <= high
     return float(held[0] / run.sets), float(held[1] / run.sets)
@@ -162,7 +163,7 @@ def calibration_error(run: Simulation, n: int, gap: float) -> dict[str, tuple[fl
         bins = np.maximum((billionths * 15 - 1) // 10**9, 0)
         each = correct * 10**9 - billionths
         parts = Contributions(np.ones(n, np.int64), binned=each, bins=bins, width=15)
-        found.append(ece.finish(weighted([parts], weights)[0], 15))
+        found.append(ece.finish(weighted_sums([parts], weights)[0], 15))
     values = np.stack(found)
     ends = {
         "percentile": bootstrap.interval(values[:, 1:]),
@@ -191,7 +192,9 @@ def seeds(run: Simulation, count: int, spread: float) -> tuple[float, float]:
         common, own = run.random.normal(size=N), run.random.normal(size=(count, N))
         hits = np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * own < goals
         values = hits @ weights / weights.sum(axis=0)
-        for at, found in enumerate((intervals.of_draws(values.mean(axis=0), 0.05), intervals.of_seeds(values, 0.05))):
+        for at, found in enumerate(
+            (intervals.of_resamples(values.mean(axis=0), 0.05), intervals.of_seeds(values, 0.05))
+        ):
             held[at] += float(found.low or 0) <= ACCURACY <= float(found.high or 0)
     return float(held[0] / run.sets), float(held[1] / run.sets)
 
@@ -199,14 +202,14 @@ def seeds(run: Simulation, count: int, spread: float) -> tuple[float, float]:
 def verdicts(run: Simulation, values: int, quantifier: str | int) -> tuple[float, float]:
     """Return how often a claim of which every value lies at the margin is called supported, and refuted."""
     claim = Claim.model_validate({"says": "-", "value": {"metric": "m"}, "over": "shift", "quantifier": quantifier})
-    names = {name: [None] * values for name in (*expressions.KEY, "seed")}
+    names = {name: [None] * values for name in (*metric_rows.KEY, "seed")}
     places = pl.DataFrame({**names, "metric": ["m"] * values, "shift": [f"{i:02}" for i in range(values)]})
     found = []
     for _ in range(run.sets):
         estimates = run.random.normal(size=(values, 1))
         draws = estimates + run.random.normal(size=(values, run.draws))
-        rows = expressions.Rows(places, np.concatenate([estimates, draws], axis=1))
-        found.append(claims.judge({"one": claim}, rows)[0].verdict)
+        rows = metric_rows.MetricRows(places, np.concatenate([estimates, draws], axis=1))
+        found.append(judgement.judge({"one": claim}, rows)[0].verdict)
     return found.count("supported") / run.sets, found.count("refuted") / run.sets
 
 

@@ -38,9 +38,9 @@ import pyarrow.parquet as pq
 
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
-from shiftbench.statistics import claims, expressions
-from shiftbench.statistics.benchmark_rows import CellRows
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.benchmark_rows import EvaluationFile
+from shiftbench.statistics.claims import estimates, judgement, metric_rows
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.report_specs import INDEX
@@ -53,7 +53,7 @@ STAY = ("key", "cluster", "group")
 class Benchmark(NamedTuple):
     """What the tables of a benchmark are made from: cells, files of its analyses, and the recipe of its tables."""
 
-    cells: list[CellRows]
+    cells: list[EvaluationFile]
     observed: list[Path]
     recipe: dict[str, Any]
 
@@ -84,7 +84,7 @@ def line(root: Path, seed: int) -> str:
     before = {row["claim"]: row["verdict"] for row in run if row["part"] is None}
     with tempfile.TemporaryDirectory() as scratch:
         rows = exchanged(benchmarks(root), seed, Path(scratch), recipe["higher_is_better"])
-    after = {one.name: one.verdict for one in claims.judge(card, rows, recipe["scale"])}
+    after = {one.name: one.verdict for one in judgement.judge(card, rows, recipe["scale"])}
     judged = [name for name in card if before[name] in ("supported", "refuted", "inconclusive")]
     equal = {name for name in judged if true_of_equals(card[name], rows)}
     supported = [name for name in judged if after[name] == "supported"]
@@ -100,7 +100,7 @@ def benchmarks(root: Path) -> Iterator[Benchmark]:
         recipe = json.loads(file.read_text())["recipe"]
         named = ("model", "method", "dataset", "split", "shift", "severity", "reference", "detector", "ood")
         cells = [
-            CellRows(
+            EvaluationFile(
                 benchmark=recipe["benchmark"],
                 task=recipe["task"],
                 file=place("scores" if row["detector"] else "records", row["scores"] or row["records"]),
@@ -116,7 +116,7 @@ def benchmarks(root: Path) -> Iterator[Benchmark]:
 
 def exchanged(
     found: Iterable[Benchmark], seed: int, scratch: Path, higher_is_better: Mapping[str, bool | None]
-) -> expressions.Rows:
+) -> metric_rows.MetricRows:
     """Return the metric rows of benchmarks whose values are exchanged, over all of them.
 
     Args:
@@ -243,7 +243,7 @@ class World(NamedTuple):
     """
 
     card: dict[str, Claim]
-    rows: expressions.Rows
+    rows: metric_rows.MetricRows
     noise: np.ndarray
     members: dict[int, list[int]]
     draws: int
@@ -260,23 +260,23 @@ class World(NamedTuple):
         level = pl.col("value").mean().over("metric")
         values = table.select(level).to_numpy().repeat(2, axis=1)
         units = np.column_stack([table["n"].to_numpy(), np.zeros(len(table), np.int64)])
-        places = table.select(*expressions.KEY, "seed")
+        places = table.select(*metric_rows.KEY, "seed")
         index = plans.load(scale)[0].artifacts[INDEX].recipe["metrics"]
         better = {name: one["higher_is_better"] for name, one in index.items()}
-        rows = expressions.Rows(places, values, frozenset(), better, units=units)
+        rows = metric_rows.MetricRows(places, values, frozenset(), better, units=units)
         judged = {
             name: one
-            for name, one in claims.of_scale(cards.load(slug).claims, "embedded").items()
+            for name, one in estimates.claims_of_scale(cards.load(slug).claims, "embedded").items()
             if one.kind == "superiority"
         }
-        here = {n: c for n, c in judged.items() if not claims.evidence({n: c}, rows)[n].lacking}
+        here = {n: c for n, c in judged.items() if not estimates.evidence({n: c}, rows)[n].reason}
         members = _members(places)
-        draws = int(np.ceil(4 / (claims.ERROR / max(1, len(judged))) * 10))
+        draws = int(np.ceil(4 / (judgement.ERROR / max(1, len(judged))) * 10))
         return cls(here, rows, _noise(table, members), members, draws, len(judged) - len(here))
 
     def at_margin(self) -> dict[str, Claim]:
         """Return the claims with the margin that their values have where nothing differs; of several, the largest."""
-        known = claims.evidence(self.card, self.rows)
+        known = estimates.evidence(self.card, self.rows)
         margins = {name: max(float(one.values[0]) for one in known[name].estimates.values()) for name in self.card}
         return {
             name: claim.model_copy(update={"margin": margins[name], "gate": None}) for name, claim in self.card.items()
@@ -292,25 +292,25 @@ class World(NamedTuple):
         for seeds in (False, True):
             rows = self.drawn(random, seeds=seeds)
             own = {n: c for n, c in asked.items() if (c.unit == "seed") == seeds}
-            known |= claims.evidence(own, rows)
+            known |= estimates.evidence(own, rows)
         return sum(
             one.verdict == "supported" or (one.verdict == "refuted" and self.is_level(one.claim))
-            for one in claims.judge_evidence(asked, known)
+            for one in judgement.judge_evidence(asked, known)
         )
 
     def is_level(self, claim: Claim) -> bool:
         """Tell whether all values that a claim is quantified over are at its margin, so that none may be below."""
-        values = claims.estimates(claim, self.rows).values()
+        values = estimates.estimates(claim, self.rows).values()
         return bool(np.ptp([float(one.values[0]) for one in values]) < 1e-12)
 
-    def drawn(self, random: np.random.Generator, *, seeds: bool) -> expressions.Rows:
+    def drawn(self, random: np.random.Generator, *, seeds: bool) -> metric_rows.MetricRows:
         """Return the rows with noise, and with differences between training seeds or without."""
         level = self.rows.values[:, :1]
         own = random.normal(size=(len(level), 1 + self.draws))
         own[:, 1:] += own[:, :1]
         values = level + self.noise[:, :1] * own
         if seeds:
-            nets = self.rows.places.select(pl.struct("model", "metric").rank("dense"))
+            nets = self.rows.identities.select(pl.struct("model", "metric").rank("dense"))
             at = nets.to_numpy() - 1
             values += self.noise[:, 1:] * random.normal(size=int(at.max()) + 1)[at]
         for mean, some in self.members.items():
@@ -321,7 +321,7 @@ class World(NamedTuple):
 def _members(places: pl.DataFrame) -> dict[int, list[int]]:
     """Return the rows of the seeds of each mean over training seeds."""
     bare = pl.col("model").str.replace(r"-s\d+$", "")
-    key = [bare, *(pl.col(name) for name in expressions.KEY if name != "model")]
+    key = [bare, *(pl.col(name) for name in metric_rows.KEY if name != "model")]
     keys = places.select(key).rows()
     seeds: dict[Any, list[int]] = {}
     for at, (one, seed) in enumerate(zip(keys, places["seed"], strict=True)):
@@ -342,12 +342,12 @@ def _noise(table: pl.DataFrame, members: Mapping[int, list[int]]) -> np.ndarray:
     return np.column_stack([sampling, between])
 
 
-def true_of_equals(claim: Claim, rows: expressions.Rows) -> bool:
+def true_of_equals(claim: Claim, rows: metric_rows.MetricRows) -> bool:
     """Tell whether a claim holds where every metric has one value everywhere."""
     flat = replace(rows, values=np.full_like(rows.values, 0.5))
     try:
-        values = [float(one.values[0]) for one in claims.estimates(claim, flat).values()]
-    except expressions.NotEvaluable:
+        values = [float(one.values[0]) for one in estimates.estimates(claim, flat).values()]
+    except metric_rows.NotEvaluable:
         return False
     return all(abs(v) < claim.margin if claim.kind == "equivalence" else v > claim.margin for v in values)
 

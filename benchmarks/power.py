@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from shiftbench.statistics import bootstrap, power
-from shiftbench.statistics.claims import Estimate
-from shiftbench.statistics.power import Noise, Rule
+from shiftbench.statistics import bootstrap
+from shiftbench.statistics.claims import power
+from shiftbench.statistics.claims.estimates import Estimate
+from shiftbench.statistics.claims.power import Noise, Rule
 
 Floats = NDArray[np.float64]
 N, ACCURACY, COMMON = 500, 0.7, 0.5

@@ -17,7 +17,7 @@ https://arxiv.org/abs/1907.07484 (the package).
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, RangeError, near
+from shiftbench.base.errors import ParamsError, RangeError, suggest
 from shiftbench.data import codecs
 from shiftbench.evaluation.corruption import content_key
 from shiftbench.evaluation.corruption import corrupt as shifted
@@ -70,7 +70,7 @@ def get_corruption_names(subset: str = "common") -> list[str]:
         ParamsError: no such subset.
     """
     if subset not in SUBSETS:
-        raise ParamsError(f"no subset {subset!r}; {near(subset, SUBSETS)}")
+        raise ParamsError(f"no subset {subset!r}; {suggest(subset, SUBSETS)}")
     return list(SUBSETS[subset])
 
 
@@ -117,7 +117,7 @@ def _name(name: str | None, number: int) -> str:
             raise ParamsError(f"corruption_number is {number}; allowed are 0 to {len(NAMES) - 1}")
         return NAMES[number]
     if name not in NAMES:
-        raise ParamsError(f"no corruption {name!r}; {near(name, NAMES)}")
+        raise ParamsError(f"no corruption {name!r}; {suggest(name, NAMES)}")
     return name
 
 

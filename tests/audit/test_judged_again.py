@@ -12,7 +12,7 @@ from shiftbench.audit.evidence import judged_again
 from shiftbench.base.errors import DataError
 from shiftbench.data import claim_formats, schema
 from shiftbench.release import published
-from shiftbench.statistics import claim_replicates, claims
+from shiftbench.statistics.claims import estimates, replicate_table
 from shiftbench.workflow.stages import judge_claims
 
 EDITS = {
@@ -26,12 +26,12 @@ EDITS = {
 def draw(folder, random):
     """Write verdicts and replicates of a drawn card as they are published."""
     card = {f"c{at}": drawn_claim(random) for at in range(int(random.integers(1, 5)))}
-    known, looks = claims.evidence(card, drawn_rows(random)), int(random.integers(1, 3))
+    known, looks = estimates.evidence(card, drawn_rows(random)), int(random.integers(1, 3))
     place = folder / "results/claims/drawn"
     place.mkdir(parents=True, exist_ok=True)
     judged = schema.table(judge_claims.again(card, known, "embedded", looks), claim_formats.CLAIMS)
     schema.write(judged, place / "claims.parquet", "-", claim_formats.CLAIMS)
-    kept = claim_replicates.table(known)
+    kept = replicate_table.table(known)
     schema.write(kept, place / published.REPLICATES, "-", claim_formats.CLAIM_REPLICATES)
     stated = {name: one.model_dump(mode="json") for name, one in card.items()}
     recipe = {"card": {"claims": stated, "looks": looks}, "scale": "embedded"}

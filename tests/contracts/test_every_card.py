@@ -21,8 +21,8 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.cli.documents import system_pages
 from shiftbench.provenance import recipe
 from shiftbench.report.measures import Measure
-from shiftbench.statistics import claims, sentences, statements
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims import judgement, sentences, statements
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, resolved_plugin, scales
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.stages import judge_claims
@@ -191,7 +191,7 @@ def test_draws_are_enough_for_every_verdict(slug, checkout):
         here = [claim for claim in card.claims.values() if claim.scale == scale]
         judged = [claim for claim in here if claim.kind != "report"]
         for claim in judged:
-            error = claims.share_of_error(len(judged), judge_claims.looks(card.looks, scale))
+            error = judgement.share_of_error(len(judged), judge_claims.looks(card.looks, scale))
             needed = 2 * looked_at(claim, params) / error
             assert params.bootstrap.resamples >= needed - 1e-6, f"{scale}: {claim.says}"
 

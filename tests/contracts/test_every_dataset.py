@@ -88,7 +88,7 @@ def other_shards(name: str, split: str) -> Path:
     module, folder = registry.find("datasets", name), workplace() / "shards" / name / split
     folder.mkdir(parents=True)
     native = module.samples(splits.native(split, module), sources, params)
-    kept = [s for s in splits.cut(native, split, module) if isinstance(s, Sample)]
+    kept = [s for s in splits.select_split(native, split, module) if isinstance(s, Sample)]
     about = {"classes": list(classes(module, params, sources))}
     fields = registry.find("tasks", module.TASK).FIELDS
     shards.write(sorted(kept, key=lambda sample: sample.key), folder, fields, about, 1_000_000_000)
@@ -223,7 +223,7 @@ def test_same_samples_again(name: str) -> None:
     module = registry.find("datasets", name)
     extra = made_from(module, params, "test")
     native = module.samples(splits.native("test", module), sources, params, **extra)
-    kept = (s for s in splits.cut(native, "test", module) if isinstance(s, Sample))
+    kept = (s for s in splits.select_split(native, "test", module) if isinstance(s, Sample))
     again = [content(sample) for sample in itertools.islice(kept, AGAIN)]
     assert again == [seen.content for seen in read(name)["test"][:AGAIN]]
 

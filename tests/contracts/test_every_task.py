@@ -29,7 +29,7 @@ def test_declarations(name: str) -> None:
     assert set(task.METRICS) <= set(registry.names("metrics"))
     for form in task.FORMATS:
         assert form.name.startswith("records/")
-        assert schema.named(form.name) == form
+        assert schema.find_format(form.name) == form
         assert {"key", "group", "cluster"} <= set(form.names)
     for outputs in ("full", "top20"):
         assert schema.of(task.schema(3, outputs)) in task.FORMATS

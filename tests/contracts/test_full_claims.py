@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isolation import ROOT
-from shiftbench.statistics.statements import parts
+from shiftbench.statistics.claims.statements import parts
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan.params import Params
 

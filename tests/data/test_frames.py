@@ -13,7 +13,7 @@ from shiftbench.data import frames
 
 def clip(samples: int = 6400, count: int = 10, **fields: Any) -> Sample:
     values = np.stack([np.arange(count) * 100, np.arange(count) * 50], axis=1)
-    targets = frames.packed(("openness", "width"), values)
+    targets = frames.pack_targets(("openness", "width"), values)
     return Sample("toy/test/0", {"audio": np.zeros(samples, np.int16), "targets": targets, **fields})
 
 
@@ -56,7 +56,7 @@ def test_pictures_without_a_count_are_told() -> None:
 
 def test_frames_follow_the_speech() -> None:
     strip = np.repeat(np.arange(10, dtype=np.uint8), 3)[:, None] * np.ones(4, np.uint8)
-    faster = frames.resampled(clip(frames=strip), Fraction(3, 2))
+    faster = frames.resample_clip(clip(frames=strip), Fraction(3, 2))
     # At 0, 1.5, 3, 4.5, 6, 7.5, 9 of the frames; the nearest picture, of two the later one.
     assert [row[0] for row in faster.fields["targets"]["values"]] == [0, 150, 300, 450, 600, 750, 900]
     assert frames.pictures(faster)[:, 0, 0].tolist() == [0, 2, 3, 5, 6, 8, 9]

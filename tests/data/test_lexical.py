@@ -68,6 +68,6 @@ def test_a_text_that_is_not_indexed_is_counted_alike() -> None:
 def test_words_and_ties() -> None:
     assert bag_of_words.words("The Q-word of a naïve User_2, NOT c") == ["word", "naïve", "user_2"]
     scores = np.array([1.0, 2.0, 2.0 + 1e-12, 1.0])
-    assert bag_of_words.order(scores).tolist() == [1, 2, 0, 3]
+    assert bag_of_words.rank(scores).tolist() == [1, 2, 0, 3]
     nothing = Index(["", "the of"])
     assert nothing.bm25(["w"], nothing.counts(["w"]), nothing.lengths, 1.5, 0.75).tolist() == [0, 0]

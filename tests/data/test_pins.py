@@ -117,13 +117,13 @@ def test_several_files_in_one_path_are_pinned_and_followed_alike(here: Path) -> 
             pins.digest(path, "datasets.theirs.path")
         pins.pin([path])
         assert list(json.loads(Path("sources.lock").read_text())) == expected
-        assert list(pins.local(path)) == expected
+        assert list(pins.local_files(path)) == expected
         before, asked = pins.digest(path, "key"), recipe(path)
         pins.check(asked)
-        assert pins.changed(path) == []
+        assert pins.changed_files(path) == []
         touched = str(rng.choice(names if path[0] != "/" else expected))
         Path(touched).write_bytes(b"others")
-        assert pins.changed(path) == [touched] * (touched in expected)
+        assert pins.changed_files(path) == [touched] * (touched in expected)
         pins.pin([path])
         assert (pins.digest(path, "key") == before) == (touched not in expected)
 
@@ -137,7 +137,7 @@ def test_what_no_path_may_be_is_refused_by_the_plan(path: str) -> None:
     with pytest.raises(ParamsError, match=r"^datasets\.theirs\.path = "):
         pins.digest(path, "datasets.theirs.path")
     with pytest.raises(ParamsError):
-        pins.local(path)
+        pins.local_files(path)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -171,8 +171,8 @@ def test_addresses_are_read_once_and_their_bytes_are_checked(
     (here / "site/a-0.tar").write_bytes(b"others")
     asked = recipe(path)
     pins.check(asked)  # from the cache
-    assert [file.read_bytes() for file in pins.local(path).values()] == [b"0", b"1"]
-    kept = pins.local(path)[places.places(path)[0]]
+    assert [file.read_bytes() for file in pins.local_files(path).values()] == [b"0", b"1"]
+    kept = pins.local_files(path)[places.places(path)[0]]
     kept.unlink()  # another machine
     with pytest.raises(ChecksumError, match=r"a-0.tar has other bytes than were pinned"):
         pins.check(asked)

@@ -26,7 +26,7 @@ def test_every_format_is_declared_whole(form: formats.Format, tmp_path: Path) ->
     assert len(set(form.names)) == len(form.names)
     assert all(column.meaning for column in form.columns)
     assert schema.of(pa.schema(list(form.arrow))) is form
-    assert schema.named(form.name) is form
+    assert schema.find_format(form.name) is form
     schema.write(form.arrow.empty_table(), tmp_path / "empty.parquet", "f")
     assert schema.read(tmp_path / "empty.parquet").schema.equals(form.arrow)
 
@@ -88,7 +88,7 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"expected a column 'nll_e9', found index, which has key, tar"):
         schema.read(file, ["nll_e9"])
     with pytest.raises(SchemaError, match=r"no format is named 'indx' \(did you mean index\?\)"):
-        schema.named("indx")
+        schema.find_format("indx")
 
 
 def test_training_log(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_damaged_sample_is_refused_by_name_before_it_is_used(tmp_path: Path) -
     assert [next(reader).key for _ in range(4)] == [s.key for s in SAMPLES[:4]]
     with pytest.raises(ChecksumError, match=rf"{entry.tar}: sample 'tiny/test/0004' is damaged.*shiftbench repair"):
         next(reader)
-    assert any("'tiny/test/0004' is damaged" in line for line in shards.damaged(folder))
+    assert any("'tiny/test/0004' is damaged" in line for line in shards.find_damage(folder))
 
 
 def test_damage_between_samples_is_found_at_the_end_of_the_tar(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_damage_between_samples_is_found_at_the_end_of_the_tar(tmp_path: Path) -
     flip(folder / "000000.tar", (folder / "000000.tar").stat().st_size - 1)
     with pytest.raises(ChecksumError, match=r"000000.tar is not the tar that the manifest names"):
         list(shards.read(folder))
-    assert shards.damaged(folder) == [f"{folder / '000000.tar'}: sha256 is not the recorded one"]
+    assert shards.find_damage(folder) == [f"{folder / '000000.tar'}: sha256 is not the recorded one"]
 
 
 def test_missing_and_changed_files_are_refused_by_name(tmp_path: Path) -> None:

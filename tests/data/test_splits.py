@@ -16,7 +16,7 @@ def dataset(*native: str, **more: object) -> ModuleType:
 
 
 def keys(split: str, module: ModuleType) -> set[str]:
-    return {s.key for s in splits.cut(SAMPLES, split, module) if isinstance(s, Sample)}
+    return {s.key for s in splits.select_split(SAMPLES, split, module) if isinstance(s, Sample)}
 
 
 def test_all_is_cut_in_three() -> None:
@@ -37,8 +37,8 @@ def test_val_is_cut_from_train() -> None:
 
 def test_val_within_train_is_the_same_tenth_and_train_keeps_it() -> None:
     module = dataset("train", "test")
-    whole = {s.key for s in splits.cut(SAMPLES, "train", module, apart=False) if isinstance(s, Sample)}
-    within = {s.key for s in splits.cut(SAMPLES, "val", module, apart=False) if isinstance(s, Sample)}
+    whole = {s.key for s in splits.select_split(SAMPLES, "train", module, apart=False) if isinstance(s, Sample)}
+    within = {s.key for s in splits.select_split(SAMPLES, "val", module, apart=False) if isinstance(s, Sample)}
     assert len(whole) == len(SAMPLES)
     assert within == keys("val", module)
 
@@ -60,7 +60,7 @@ def test_groups_stay_together_and_agree_between_datasets() -> None:
 
 def test_slices_share_no_sample_and_keep_groups_whole() -> None:
     def sliced(low: float, high: float, module: ModuleType) -> set[str]:
-        found = splits.sliced(SAMPLES, low, high, module)
+        found = splits.select_slice(SAMPLES, low, high, module)
         return {s.key for s in found if isinstance(s, Sample)}
 
     one, other = sliced(0.0, 0.3, dataset("all")), sliced(0.3, 1.0, dataset("all"))
@@ -73,7 +73,7 @@ def test_slices_share_no_sample_and_keep_groups_whole() -> None:
 
 def test_errors_pass_through() -> None:
     bad = DataError("toy/all/x: broken")
-    assert list(splits.cut([bad], "val", dataset("all"))) == [bad]
+    assert list(splits.select_split([bad], "val", dataset("all"))) == [bad]
     assert list(splits.subset([bad], 0.001)) == list(splits.subset([bad], 1)) == [bad]
 
 

@@ -141,7 +141,7 @@ def test_an_unreadable_picture_is_counted_once(tmp_path: Path) -> None:
         benchmarks={"small": {"dataset": "own", "models": planned_benchmark.PARAMS["benchmarks"]["small"]["models"]}},
     )
     manifests = [tmp_path / f"data/local/own/{split}/identity/0/manifest.json" for split in splits]
-    lines = [line for one in skipped.among(manifests) for line in one.lines]
+    lines = [line for one in skipped.find_skipped(manifests) for line in one.lines]
     assert sorted(lines) == sorted(set(lines))
     assert len(lines) == len(broken)
     assert sum(len(list(shards.read(file.parent))) for file in manifests) == 40 - len(broken)

@@ -245,7 +245,7 @@ def test_pd_and_h_average_targets_first() -> None:
     assert drops[None].value == pytest.approx((0.4 - 0.2) / 0.4)  # mAP_OOD averaged over targets
     assert means[None].value == pytest.approx(2 * 0.4 * 0.2 / 0.6)
     moved = 0.4 + DRAWS, 0.1 + DRAWS
-    assert means["to_b"].draws == pytest.approx(2 * moved[0] * moved[1] / (moved[0] + moved[1]))
+    assert means["to_b"].resamples == pytest.approx(2 * moved[0] * moved[1] / (moved[0] + moved[1]))
 
 
 def test_pd_and_h_of_nothing_are_null() -> None:

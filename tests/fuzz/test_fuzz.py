@@ -139,7 +139,7 @@ def test_shards(good: Path, tmp_path: Path) -> None:
         with ours():
             list(map(shards.Lookup(folder).__getitem__, range(len(shards.Lookup(folder)))))
         with ours():
-            shards.damaged(folder)
+            shards.find_damage(folder)
 
     draw(check)
     assert refused.count

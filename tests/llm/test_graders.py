@@ -66,7 +66,7 @@ def test_the_answer_stands_behind_the_last_mark() -> None:
     ("said", "verdict"), [("Yes, it is.", True), ("NO", False), ("It is not yes; no.", True), ("maybe", None)]
 )
 def test_what_a_judge_said(said: str, verdict: graders.Verdict) -> None:
-    assert graders.judged(said) is verdict
+    assert graders.read_verdict(said) is verdict
 
 
 def released_reward(content: str, solution: str) -> float:

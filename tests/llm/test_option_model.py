@@ -67,7 +67,7 @@ def test_options_are_scored_as_in_one_pass_over_each_text(model: OptionModel) ->
     assert [len(one["logs"]) for one in found] == [3, 3, 3, 2]
     for one, given in zip(asked, found, strict=True):
         ids = [model._tokens(o, add_special_tokens=False)["input_ids"] for o in json.loads(one.decoding["options"])]
-        for told, own in zip(given["logs"], option_model.apart(ids), strict=True):
+        for told, own in zip(given["logs"], option_model.distinct_prefixes(ids), strict=True):
             assert told == pytest.approx(expected(model, one, own), abs=2e-4)
         assert given["text"] == ""
 
@@ -96,7 +96,7 @@ def test_other_requests_are_answered_in_the_precision_of_the_file(model: OptionM
 
 
 def test_beginnings_that_tell_options_apart() -> None:
-    assert option_model.apart([[5, 1, 7], [5, 2], [9, 9]]) == [[5, 1], [5, 2], [9]]
+    assert option_model.distinct_prefixes([[5, 1, 7], [5, 2], [9, 9]]) == [[5, 1], [5, 2], [9]]
     for broken in ([[1], [1, 2]], [[], [1]], [[1], [1]]):
         with pytest.raises(ModelError, match="is empty, or the beginning of another"):
-            option_model.apart(broken)
+            option_model.distinct_prefixes(broken)

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 
 from shiftbench.data import formats
-from shiftbench.statistics.expressions import Rows
+from shiftbench.statistics.claims.metric_rows import MetricRows
 from shiftbench.workflow.plan.cards import Card
 
 DRAWS = 2_000
 
 
-def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> Rows:
+def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> MetricRows:
     """Return a row for each metric at each place of each benchmark, means over training seeds.
 
     Args:
@@ -27,7 +27,7 @@ def rows(card: Card, scale: str, analysed: Mapping[str, str] | None = None) -> R
             made[tuple(map(str, place.values()))] = place
     places = pl.DataFrame(list(made.values()), schema=dict.fromkeys((*formats.METRICS.key, "seed"), pl.String))
     values = np.random.default_rng(0).uniform(0.2, 0.8, (len(places), 1 + DRAWS))
-    return Rows(places.with_columns(pl.col("seed").cast(pl.Int64)), values)
+    return MetricRows(places.with_columns(pl.col("seed").cast(pl.Int64)), values)
 
 
 def _places(

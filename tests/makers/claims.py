@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from makers.metric_rows import rows
-from shiftbench.statistics.expressions import Rows
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims.metric_rows import MetricRows
+from shiftbench.statistics.claims.statements import Claim
 
 SHIFTS, SEEDS, DRAWS = ("blur", "fog", "snow"), (3, 5), 400
 
 
-def drawn_rows(random: np.random.Generator) -> Rows:
+def drawn_rows(random: np.random.Generator) -> MetricRows:
     """Return rows of two nets, several seeds and shifts, a few resamples not defined, few clusters."""
     seeds = range(int(random.choice(SEEDS)))
     units = [int(random.choice([5, 30, 400])), int(random.integers(2))]

@@ -10,7 +10,7 @@ from sklearn import metrics as peer
 from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows
 from shiftbench.statistics.thresholds import Sides
 
@@ -100,7 +100,7 @@ def persons(random: np.random.Generator, crowd: pa.Array) -> dict[str, pa.Array]
 def value(metric: ModuleType, table: pa.Table, weights: np.ndarray | None = None, **params: Any) -> np.ndarray:
     weights = np.ones((len(table), 1), dtype=np.uint8) if weights is None else weights
     options = {**metric.PARAMS, **params}
-    (sums,) = weighted([metric.reduce(Rows(table), **options)], weights)
+    (sums,) = weighted_sums([metric.reduce(Rows(table), **options)], weights)
     found: np.ndarray = metric.finish(sums, **options)
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from shiftbench.data import formats
-from shiftbench.statistics.expressions import Rows
+from shiftbench.statistics.claims.metric_rows import MetricRows
 
 PLACE = {
     "benchmark": "c", "task": "classification", "method": "plain", "detector": None, "dataset": "d", "split": "test",
@@ -15,7 +15,7 @@ PLACE = {
 FOG = {"metric": "accuracy", "model": "net-erm", "shift": "fog"}
 
 
-def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
+def rows(*given: dict[str, Any], draws: int = 200) -> MetricRows:
     """Make rows of metrics of which higher is better; `value` is a number, or the value and its replicates."""
     places, values = [], []
     for one in given:
@@ -27,4 +27,4 @@ def rows(*given: dict[str, Any], draws: int = 200) -> Rows:
     form = {c.name: pl.Float64 if c.name == "severity" else pl.String for c in formats.METRICS.columns}
     schema = {name: form[name] for name in formats.METRICS.key} | {"step": pl.Int32, "seed": pl.Int32}
     frame = pl.DataFrame([{n: p[n] for n in schema} for p in places], schema=schema)
-    return Rows(frame, np.stack(values), higher_is_better={"accuracy": True, "error": False})
+    return MetricRows(frame, np.stack(values), higher_is_better={"accuracy": True, "error": False})

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shiftbench.statistics.claims import estimates
-from shiftbench.statistics.expressions import KEY, NotEvaluable, Rows
-from shiftbench.statistics.statements import Claim, parts
+from shiftbench.statistics.claims.estimates import estimates
+from shiftbench.statistics.claims.metric_rows import KEY, MetricRows, NotEvaluable
+from shiftbench.statistics.claims.statements import Claim, parts
 
 Floats = NDArray[np.float64]
 Place = dict[str, Any]
@@ -86,7 +86,7 @@ def _rows(
     ranges: Mapping[str, tuple[float | None, float | None]],
     draws: int,
     how: tuple[bool, int, bool],
-) -> Rows:
+) -> MetricRows:
     """Return the rows of all selectors.
 
     Args:
@@ -112,7 +112,7 @@ def _rows(
             rows.setdefault(tuple(place[name] for name in _COLUMNS), (place, scaled))
     frame = pl.DataFrame([place for place, _ in rows.values()], schema=_SCHEMA)
     values = np.stack([value for _, value in rows.values()])
-    return Rows(frame, values, higher_is_better=dict.fromkeys(frame["metric"], True))
+    return MetricRows(frame, values, higher_is_better=dict.fromkeys(frame["metric"], True))
 
 
 def _scaled(value: Floats, ends: tuple[float | None, float | None], margin: float) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.workflow.stages.aggregate import CellRows
+from shiftbench.workflow.stages.aggregate import EvaluationFile
 
 CLASSES = ("a", "b", "c", "d")
 SPACE = LabelSpace(CLASSES, CLASSES)
@@ -26,11 +26,11 @@ def samples(n: int = 40, **meta: list[str]) -> list[Sample]:
 
 def artifact(
     folder: Path, weights: str, shift: str, severity: float, data: np.ndarray, some: list[Sample] | None = None
-) -> CellRows:
+) -> EvaluationFile:
     file = folder / weights / f"{shift}{severity}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     some = samples(len(data)) if some is None else some
     schema.write(classification.rows(some, {"logits": data}, SPACE, "full"), file, "f")
     reference = None if shift == "identity" else "toy/test/identity/0"
     who = ("toys", "classification", f"toy/{weights}", "plain")
-    return CellRows(*who, "toy", "test", shift, severity, file, reference)
+    return EvaluationFile(*who, "toy", "test", shift, severity, file, reference)

@@ -94,4 +94,4 @@ def claims(name: str, sources: dict[str, Path], split: str = "test", **options: 
     module = registry.find("datasets", name)
     params = {**module.PARAMS, "name": name, **options}
     native = module.samples(splits.native(split, module), sources, params)
-    return [one for one in splits.cut(native, split, module) if isinstance(one, Sample)]
+    return [one for one in splits.select_split(native, split, module) if isinstance(one, Sample)]

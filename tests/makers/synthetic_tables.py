@@ -92,7 +92,7 @@ class Maker:
         found = []
         for row in self.rows + means:
             if len(row.get("members", ())) > 1:
-                low, high = map(float, intervals.of_family(by_seed(row), Measure.of(row["metric"], {}).kind))
+                low, high = map(float, intervals.of_seed_mean(by_seed(row), Measure.of(row["metric"], {}).kind))
             else:
                 low, high = map(float, bootstrap.interval(row["draws"]))
             ends = {"value": row["value"], "ci_low": low, "ci_high": high}

@@ -14,7 +14,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.plugins.tasks import LabelSpace, detection
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows as Columns
 from shiftbench.systems.m_hood.detectors import bam
 from shiftbench.systems.m_hood.methods import _box_scores, box_filters
@@ -149,7 +149,7 @@ def records(method: Any) -> pa.Table:
 def value(metric: Any, table: pa.Table, **more: Any) -> float:
     params = {**metric.PARAMS, **more}
     ones = np.ones((len(table), 1), dtype=np.uint8)
-    (sums,) = weighted([metric.reduce(Columns(table), **params)], ones)
+    (sums,) = weighted_sums([metric.reduce(Columns(table), **params)], ones)
     return float(metric.finish(sums, **params)[0])
 
 

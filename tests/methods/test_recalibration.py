@@ -134,11 +134,11 @@ def test_the_search_by_ece_is_brute_force() -> None:
 
 def _metric(table: pa.Table) -> float:
     from shiftbench.plugins.metrics.probabilities import ece
-    from shiftbench.statistics.contributions import weighted
+    from shiftbench.statistics.contributions import weighted_sums
     from shiftbench.statistics.rows import Rows as Columns
 
     ones = np.ones((len(table), 1), np.uint8)
-    (sums,) = weighted([ece.reduce(Columns(table), 15)], ones)
+    (sums,) = weighted_sums([ece.reduce(Columns(table), 15)], ones)
     return float(ece.finish(sums, 15)[0])
 
 

@@ -10,7 +10,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.tasks import LabelSpace, text_classification
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows
 
 CLASSES = ("human", "machine")
@@ -36,7 +36,7 @@ def value(name: str, table: pa.Table, weights: np.ndarray, **options: float) -> 
     if metric.KIND == "resampled":
         found: np.ndarray = metric.compute(rows, weights, **options)
         return found
-    return np.asarray(metric.finish(weighted([metric.reduce(rows)], weights)[0]))
+    return np.asarray(metric.finish(weighted_sums([metric.reduce(rows)], weights)[0]))
 
 
 def ones(n: int) -> np.ndarray:

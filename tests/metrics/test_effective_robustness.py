@@ -35,7 +35,7 @@ def test_published_triples(clean: float, shifted: float, expected: float) -> Non
     for one in rows.values():
         assert 100 * one.value == pytest.approx(expected, abs=0.1)
         # Paired: a draw moves both by as much.
-        assert one.draws - one.value == pytest.approx(0.55 * DRAWS)
+        assert one.resamples - one.value == pytest.approx(0.55 * DRAWS)
 
 
 def test_a_line_leaves_out_who_is_judged() -> None:
@@ -81,7 +81,7 @@ def test_the_rank_of_severity() -> None:
     # Falling but for one pair of neighbours: 0.4 0.3 0.35 0.1 have ranks 4 2 3 1, 1 - 6 (9 + 0 + 0 + 9) / 60.
     assert made.value == pytest.approx(-0.8)
     assert (made.shift, made.severity) == ("cartoon", None)
-    assert made.draws == pytest.approx([-0.8, -0.8])
+    assert made.resamples == pytest.approx([-0.8, -0.8])
 
 
 def test_logits() -> None:

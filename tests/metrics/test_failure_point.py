@@ -15,8 +15,8 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.benchmark_rows import CellRows
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.benchmark_rows import EvaluationFile
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.workflow.stages.aggregate import Tables, aggregate
 
@@ -33,7 +33,7 @@ def artifact(
     answers: Answers,
     groups: dict[str, str] | None = None,
     shift: str = "fog",
-) -> CellRows:
+) -> EvaluationFile:
     """Write the records of an artifact; at severity 0 the clean one."""
     shift = shift if severity else "identity"
     file = folder / weights / f"{shift}{severity}.parquet"
@@ -47,10 +47,10 @@ def artifact(
     schema.write(classification.rows(samples, {"logits": logits}, space, "full"), file, "f")
     reference = "toy/test/identity/0" if severity else None
     who = ("toys", "classification", f"toy/{weights}", "plain", "toy", "test")
-    return CellRows(*who, shift, severity, file, reference)
+    return EvaluationFile(*who, shift, severity, file, reference)
 
 
-def path(folder: Path, weights: str, right: dict[float, str], **more: Any) -> list[CellRows]:
+def path(folder: Path, weights: str, right: dict[float, str], **more: Any) -> list[EvaluationFile]:
     """Write a path whose answers are spelled: 1 right, 0 wrong, - no label; samples a, b, c, ..."""
     spelled = {"1": True, "0": False, "-": None}
     return [
@@ -239,7 +239,7 @@ def test_order_and_copies_as_of_every_metric(name: str) -> None:
         tables = [pa.table({"correct": column[order]}) for column in right]
         along = SeverityPath((0.0, 1.0, 2.0), tuple(Rows(table) for table in tables))
         each = np.ones((len(order), 1), dtype=np.uint8) if weights is None else weights
-        (sums,) = weighted([metric.reduce(along)], each)
+        (sums,) = weighted_sums([metric.reduce(along)], each)
         found: dict[float | None, np.ndarray] = metric.finish(sums, along)
         return found
 

@@ -19,7 +19,7 @@ from shiftbench.data import skeletons
 from shiftbench.data.skeletons import BLAZEPOSE_33, COCO_17
 from shiftbench.plugins.tasks import LabelSpace, keypoints
 from shiftbench.statistics import pose_errors
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows
 
 SIDE = 300
@@ -94,7 +94,7 @@ def value(name: str, table: pa.Table, **options: Any) -> float:
     weights, given = np.ones((len(table), 1), dtype=np.uint8), {**metric.PARAMS, **options}
     if metric.KIND == "resampled":
         return float(metric.compute(Rows(table), weights, **given)[0])
-    (sums,) = weighted([metric.reduce(Rows(table), **given)], weights)
+    (sums,) = weighted_sums([metric.reduce(Rows(table), **given)], weights)
     return float(metric.finish(sums, **given)[0])
 
 
@@ -191,7 +191,7 @@ def test_alignment_is_scipys_and_undoes_a_similarity() -> None:
     random = np.random.default_rng(1)
     for _ in range(20):
         one, other = random.normal(size=(2, 17, 3))
-        ours = pose_errors.aligned(one, other)
+        ours = pose_errors.align(one, other)
         centred = other - other.mean(axis=0)
         _, nearest, disparity = procrustes(other, one)
         scale = np.linalg.norm(centred)

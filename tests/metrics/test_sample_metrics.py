@@ -12,7 +12,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError, RangeError
 from shiftbench.data import formats
 from shiftbench.statistics import contributions
-from shiftbench.statistics.contributions import Contributions, weighted
+from shiftbench.statistics.contributions import Contributions, weighted_sums
 from shiftbench.statistics.digit_sums import Column
 
 
@@ -75,11 +75,11 @@ def test_sums_are_exact_for_large_values() -> None:
     largest = formats.NLL_LIMIT
     column = np.array([largest, largest - 1, 1, 3] * 500)
     weights = poisson(2000, 2)
-    (sums,) = weighted([Contributions(np.ones(2000, dtype=np.int64), (column,))], weights)
+    (sums,) = weighted_sums([Contributions(np.ones(2000, dtype=np.int64), (column,))], weights)
     exact = [sum(int(a) * int(b) for a, b in zip(column, weights[:, draw], strict=True)) for draw in range(2)]
     assert sums.sums[0].tolist() == exact
     with pytest.raises(RangeError, match="too large to be added exactly"):
-        weighted([Contributions(np.ones(4, dtype=np.int64), (column[:4] * 4,))], weights[:4])
+        weighted_sums([Contributions(np.ones(4, dtype=np.int64), (column[:4] * 4,))], weights[:4])
     assert contributions._block([Column(np.full(10, largest))], 10) == 2  # 2 x 8 x 2**49 = 2**53
 
 

@@ -12,7 +12,7 @@ from shiftbench.base import refs, registry
 from shiftbench.base.errors import ModelError
 from shiftbench.base.sample import Sample
 from shiftbench.data.skeletons import COCO_17
-from shiftbench.data.source_files import kept
+from shiftbench.data.source_files import original_folder
 from shiftbench.evaluation import nets
 from shiftbench.plugins.datasets import _bodies
 from shiftbench.plugins.models import _tflite
@@ -125,7 +125,7 @@ def test_drawn_graphs_give_an_answer_or_one_clear_error(tmp_path: Path) -> None:
 def test_blazepose_finds_a_body_in_the_picture_and_in_space(tmp_path: Path) -> None:
     fetch.keep("blazepose")
     model = registry.find("models", "blazepose")
-    inputs = {refs.sources("blazepose"): kept("blazepose") / "manifest.json"}
+    inputs = {refs.sources("blazepose"): original_folder("blazepose") / "manifest.json"}
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(nets.state_bytes(model.pretrained({}, inputs)))
     one = _bodies.Body(_bodies.REST)

@@ -178,13 +178,13 @@ def test_bad_options_of_detectors_are_told() -> None:
 
 def test_boxes_follow_their_pixels() -> None:
     square = {"box": [2.0, 3.0, 4.0, 2.0], "label": 1, "area": 8.0}
-    (found,) = boxes.moved([square], (10, 12, 3), lambda mask: np.roll(mask, 3, axis=1))
+    (found,) = boxes.move_boxes([square], (10, 12, 3), lambda mask: np.roll(mask, 3, axis=1))
     assert found == {"box": [5.0, 3.0, 4.0, 2.0], "label": 1, "area": 8.0}
-    (found,) = boxes.moved([square], (10, 12, 3), lambda mask: np.pad(mask[:, 4:], ((0, 0), (0, 4))))
+    (found,) = boxes.move_boxes([square], (10, 12, 3), lambda mask: np.pad(mask[:, 4:], ((0, 0), (0, 4))))
     assert found == {"box": [0.0, 3.0, 2.0, 2.0], "label": 1, "area": 4.0}  # half has left the image
-    assert boxes.moved([square], (10, 12), lambda mask: mask * 0) == []
+    assert boxes.move_boxes([square], (10, 12), lambda mask: mask * 0) == []
     thin = {"box": [3.2, 3.0, 0.2, 2.0], "label": 1}
-    (found,) = boxes.moved([thin], (10, 12), lambda mask: mask)
+    (found,) = boxes.move_boxes([thin], (10, 12), lambda mask: mask)
     assert found["box"][2] == 1.0
 
 

@@ -22,7 +22,7 @@ def test_words_are_cut_into_the_longest_pieces() -> None:
 def test_sentences_are_those_of_transformers() -> None:
     """First numbers as transformers 5.24 and tokenizers 0.23 give them for the same files."""
     fetch.keep(_sentences.SOURCE)
-    folder = source_files.kept(_sentences.SOURCE)
+    folder = source_files.original_folder(_sentences.SOURCE)
     found = _sentences.embed(["a photo of a t shirt", "Très bien, Straße! 日本 unbelievably"], folder)
     assert found[:, :4].numpy() == pytest.approx(
         np.array(

@@ -20,7 +20,8 @@ import yaml
 
 from isolation import ROOT
 from shiftbench.data import formats
-from shiftbench.statistics import expressions, seed_means
+from shiftbench.statistics import seed_means
+from shiftbench.statistics.claims import expressions, metric_rows
 from shiftbench.statistics.rows import Row
 from shiftbench.systems.rfc_bonsai.metrics import seed_deviation
 
@@ -43,15 +44,15 @@ def table(name: str) -> Lines:
         return list(csv.DictReader(stream))
 
 
-def rows(places: Iterable[tuple[Mapping[str, Any], float]]) -> expressions.Rows:
+def rows(places: Iterable[tuple[Mapping[str, Any], float]]) -> metric_rows.MetricRows:
     """Return metric rows without replicates."""
     found = list(places)
     frame = pl.DataFrame([place for place, _ in found], schema=SCHEMA)
-    return expressions.Rows(frame, np.array([[value] for _, value in found]))
+    return metric_rows.MetricRows(frame, np.array([[value] for _, value in found]))
 
 
-def value(of: expressions.Rows, expression: Mapping[str, Any]) -> float:
-    return float(expressions.scalar(expressions.evaluate(of, expression))[0])
+def value(of: metric_rows.MetricRows, expression: Mapping[str, Any]) -> float:
+    return float(metric_rows.single_value(expressions.evaluate(of, expression))[0])
 
 
 def mean(values: Iterable[float]) -> float:

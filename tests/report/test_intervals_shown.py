@@ -10,7 +10,8 @@ from makers import random_records
 from shiftbench.base import registry
 from shiftbench.report.leaderboard import Places, Tables, columns
 from shiftbench.statistics import intervals
-from shiftbench.statistics.expressions import Rows, evaluate
+from shiftbench.statistics.claims.expressions import evaluate
+from shiftbench.statistics.claims.metric_rows import MetricRows
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.workflow.stages.aggregate import aggregate
 from shiftbench.workflow.stages.judge_claims import _figures, _measured
@@ -43,7 +44,7 @@ def test_each_kind_of_metric_is_drawn() -> None:
 
 
 def test_boards_and_figures_agree_with_tables(tables: Tables) -> None:
-    rows = Rows.of(tables.metrics, tables.replicates, {}, KINDS)
+    rows = MetricRows.of(tables.metrics, tables.replicates, {}, KINDS)
     board = columns(tables, Places.of(tables, "toy", "test"), {})
     assert {"clean-ece", "corruptions-ece", "corruptions-accuracy"} <= {c.key for c in board}
     for metric in METRICS:
@@ -62,7 +63,7 @@ def test_boards_and_figures_agree_with_tables(tables: Tables) -> None:
 
 
 def test_means_have_the_interval_of_their_metric(tables: Tables) -> None:
-    rows = Rows.of(tables.metrics, tables.replicates, {}, KINDS)
+    rows = MetricRows.of(tables.metrics, tables.replicates, {}, KINDS)
     board = columns(tables, Places.of(tables, "toy", "test"), {})
     for net in NETS:
         for metric in ("accuracy", "ece"):
@@ -86,7 +87,7 @@ def test_means_have_the_interval_of_their_metric(tables: Tables) -> None:
 
 
 def test_what_is_neither_a_row_nor_a_mean_has_percentiles(tables: Tables) -> None:
-    rows = Rows.of(tables.metrics, tables.replicates, {}, KINDS)
+    rows = MetricRows.of(tables.metrics, tables.replicates, {}, KINDS)
     chosen = {"metric": "ece", "model": "a-erm", "method": "plain", "shift": "fog"}
     for expression in (
         {"difference": [{**chosen, "severity": 1}, {**chosen, "severity": 3}]},

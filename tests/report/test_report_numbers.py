@@ -49,7 +49,7 @@ def test_a_mean_over_corruptions_and_its_interval_come_from_the_paired_replicate
         values, draws = shown["value"].to_numpy(), np.array(drawn["draws"].to_list())
         assert draws.shape == (9, synthetic_tables.DRAWS)
         seeds.append([values.mean(), *draws.mean(axis=0)])
-    ends = intervals.of_family(np.array(seeds), "share", intervals.Units(2000))
+    ends = intervals.of_seed_mean(np.array(seeds), "share", intervals.Units(2000))
     assert (entry.low, entry.high) == pytest.approx(ends)
     of_seeds = (entry.seeds, entry.seed_low, entry.seed_high)
     assert of_seeds == pytest.approx((3, seeds[0][0], seeds[2][0]))

@@ -8,7 +8,7 @@ from sklearn import metrics as peer
 
 import shiftbench.statistics.score_curves as shown
 from shiftbench.data import formats, schema
-from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_the_first_seed_of_each_weights_is_shown(tmp_path: Path) -> None:
             rows = [{"key": f"{dataset}/{i}", "score": i + gap * seed} for i in range(4)]
             schema.write(schema.table(rows, formats.SCORES), file, "0" * 64, formats.SCORES)
             artifacts.append(
-                CellRows("c", "classification", f"clothes/net-erm-s{seed}", "plain", dataset, "test", "identity", 0.0,
-                         file, detector="msp", ood=dataset == "digits")
+                EvaluationFile("c", "classification", f"clothes/net-erm-s{seed}", "plain", dataset, "test", "identity",
+                               0.0, file, detector="msp", ood=dataset == "digits")
             )  # fmt: skip
     table = shown.table(BenchmarkRows(artifacts, [], 0, 0))
     assert set(table.column("model").to_pylist()) == {"clothes/net-erm-s2"}

@@ -15,7 +15,7 @@ TABLE = {
     "caption": "islands",
 }
 COLUMNS = tables.typed(TABLE)
-needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 
 
 def asked(query: str, limits: sandbox.Limits = pandas_queries.LIMITS) -> Answer:

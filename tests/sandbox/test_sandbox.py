@@ -318,7 +318,7 @@ def test_without_namespaces_nothing_is_run():
     """In a user namespace in which no further one may be made."""
     shell = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"'
     code = "import sys; sys.path.insert(0, sys.argv[1])\n"
-    code += "from shiftbench.evaluation.sandbox import lacking; print(lacking())"
+    code += "from shiftbench.evaluation.sandbox import missing_support; print(missing_support())"
     done = nobody(code, "unshare", "-Ur", "sh", "-c", shell, "sh")
     assert done.stdout.startswith("generated code is not run here: the kernel refuses namespaces")
     assert "max_user_namespaces" in done.stdout
@@ -340,7 +340,7 @@ def test_a_refusal_is_an_error_that_doctor_tells(monkeypatch):
     monkeypatch.setattr(sandbox.messages, "receive", lambda _: {"lacking": "no Landlock"})
     with pytest.raises(SandboxError, match="not run here: no Landlock; `shiftbench doctor`"):
         Sandbox()
-    why = sandbox.lacking()
+    why = sandbox.missing_support()
     healthy = {"modules": {"dvc": "", "snakemake": ""}, "disk": {"free_gb": 1, "wanted_gb": 0}}
     found = healthy | {"remotes": [], "originals": [], "lock": [], "locks": [], "sandbox": why}
     assert doctor.problems(found) == [f"systems that run generated code will not run: {why}"]

@@ -106,7 +106,7 @@ def test_pitch_moves_and_time_stays(down: bool, sign: int) -> None:
 
 def test_speed_takes_frames_along() -> None:
     values = np.arange(50)[:, None] * 20
-    targets = frames.packed(("openness",), values)
+    targets = frames.pack_targets(("openness",), values)
     whole = Sample("a/b/c", {"audio": tone(400, 2), "targets": targets})
     faster = corrupt(whole, "audio_speed", 5.0)
     wave = faster.fields["audio"]

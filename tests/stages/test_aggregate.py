@@ -13,14 +13,14 @@ from shiftbench.base.errors import DuplicateKeyError, ParamsError, RangeError, S
 from shiftbench.data import formats, schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap, intervals
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.workflow.stages.aggregate import Tables, aggregate
 
 METRICS = {"accuracy": {}, "error": {}, "nll": {}, "brier": {}, "ece": {}, "ece5": {"use": "ece", "bins": 5}}
 
 
 @pytest.fixture
-def benchmark(tmp_path: Path) -> list[CellRows]:
+def benchmark(tmp_path: Path) -> list[EvaluationFile]:
     """Two seeds of one family and one other weights, clean and two shifts at two severities."""
     at = [("identity", 0.0), ("fog", 1.0), ("fog", 3.0), ("snow", 1.0), ("snow", 3.0)]
     names = ("net-erm-s0", "net-erm-s1", "net-mix-s0")
@@ -47,7 +47,7 @@ def values_of(tables: Tables, row: dict[str, object]) -> np.ndarray:
 CLEAN = {"model": "toy/net-erm-s0", "shift": "identity"}
 
 
-def test_values_and_replicates_agree_with_scikit_learn(benchmark: list[CellRows]) -> None:
+def test_values_and_replicates_agree_with_scikit_learn(benchmark: list[EvaluationFile]) -> None:
     tables = aggregate(benchmark, METRICS, DRAWS, 0)
     keys = pa.array([sample.key for sample in samples()])
     weights = bootstrap.weights(keys, DRAWS, 0)
@@ -69,7 +69,7 @@ def test_values_and_replicates_agree_with_scikit_learn(benchmark: list[CellRows]
 
 
 def test_tables_are_equal_for_any_order_threads_and_batches(
-    benchmark: list[CellRows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    benchmark: list[EvaluationFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = aggregate(benchmark, METRICS, DRAWS, 0)
     monkeypatch.setattr("shiftbench.statistics.benchmark_rows.BATCH_CELLS", 2)
@@ -83,7 +83,7 @@ def test_tables_are_equal_for_any_order_threads_and_batches(
         assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_means_over_seeds(benchmark: list[CellRows]) -> None:
+def test_means_over_seeds(benchmark: list[EvaluationFile]) -> None:
     tables = aggregate(benchmark, METRICS, DRAWS, 0)
     fog = {"shift": "fog", "severity": 3.0, "metric": "nll"}
     seeds = [row(tables, model=f"toy/net-erm-s{seed}", **fog) for seed in (0, 1)]
@@ -94,7 +94,7 @@ def test_means_over_seeds(benchmark: list[CellRows]) -> None:
     assert np.array_equal(values_of(tables, mean), expected)
 
 
-def test_paired_differences(benchmark: list[CellRows]) -> None:
+def test_paired_differences(benchmark: list[EvaluationFile]) -> None:
     tables = aggregate(benchmark, {"accuracy": {}}, DRAWS, 0)
     found = [one for one in tables.differences.to_pylist() if one["shift"] == "identity"]
     # Seeds with seeds, means with means.
@@ -132,7 +132,7 @@ def test_the_interval_of_a_mean_is_of_new_seeds(tmp_path: Path) -> None:
         assert {one["seeds"] for one in each} == {None}
         assert (mean["unit"], mean["units"]) == ("key", 40)
         by_seed = np.stack([[one["value"], *values_of(tables, one)] for one in each])
-        ends = intervals.of_family(by_seed, "share", intervals.Units(40))
+        ends = intervals.of_seed_mean(by_seed, "share", intervals.Units(40))
         shown = np.array([mean["ci_low"], mean["ci_high"]], dtype=float)
         assert shown == pytest.approx(ends, nan_ok=True)
         assert np.isnan(shown).any() == (count == 2)
@@ -161,7 +161,7 @@ def test_differences_match_samples_by_key(tmp_path: Path) -> None:
     assert (found["difference"], found["n"]) == (pytest.approx(expected, abs=1e-12), 30)
 
 
-def test_corruption_errors_by_hand(benchmark: list[CellRows]) -> None:
+def test_corruption_errors_by_hand(benchmark: list[EvaluationFile]) -> None:
     options = {"normaliser": "net-mix-s0"}
     wanted = {
         "error": {},
@@ -203,7 +203,7 @@ def test_corruption_errors_by_hand(benchmark: list[CellRows]) -> None:
     assert row(tables, **at, shift=None)["value"] == pytest.approx(sum(both) / 4, abs=1e-12)
 
 
-def test_alexnet_has_corruption_errors_of_one(benchmark: list[CellRows]) -> None:
+def test_alexnet_has_corruption_errors_of_one(benchmark: list[EvaluationFile]) -> None:
     from shiftbench.plugins.metrics.severity import ALEXNET, LEVELS, mce, relative_mce
     from shiftbench.statistics.rows import Row
 
@@ -257,12 +257,12 @@ def test_one_sample_has_no_interval(tmp_path: Path) -> None:
     assert found["value"] in (0, 1)
 
 
-def scores(folder: Path, dataset: str, values: list[float], weights: str = "one", *, ood: bool) -> CellRows:
+def scores(folder: Path, dataset: str, values: list[float], weights: str = "one", *, ood: bool) -> EvaluationFile:
     file = folder / f"{dataset}.{weights}.scores.parquet"
     keys = [f"{dataset}/test/{i:03d}" for i in range(len(values))]
     schema.write(pa.table({"key": keys, "score": values}, schema=formats.SCORES.arrow), file, "f")
     who = ("toys", "classification", f"toy/{weights}", "plain")
-    return CellRows(*who, dataset, "test", "identity", 0.0, file, detector="msp", ood=ood)
+    return EvaluationFile(*who, dataset, "test", "identity", 0.0, file, detector="msp", ood=ood)
 
 
 def test_detection(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_detection(tmp_path: Path) -> None:
     assert values_of(tables, found) == pytest.approx(expected[1:], abs=1e-12)
 
 
-def test_bad_input(benchmark: list[CellRows], tmp_path: Path) -> None:
+def test_bad_input(benchmark: list[EvaluationFile], tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="mce is computed from 'error', which is not asked for"):
         aggregate(benchmark, {"mce": {"normaliser": "net-mix-s0"}, "accuracy": {}}, DRAWS, 0)
     with pytest.raises(ParamsError, match=r"normaliser 'net-mx-s0' has no errors.*did you mean net-mix-s0"):
@@ -296,7 +296,7 @@ def test_bad_input(benchmark: list[CellRows], tmp_path: Path) -> None:
         aggregate([replace(benchmark[0], file=bad[0].file)], METRICS, DRAWS, 0)
 
 
-def test_duplicate_keys_are_refused(benchmark: list[CellRows]) -> None:
+def test_duplicate_keys_are_refused(benchmark: list[EvaluationFile]) -> None:
     import pyarrow.parquet as pq
 
     table = pq.read_table(benchmark[0].file)
@@ -308,7 +308,7 @@ def test_duplicate_keys_are_refused(benchmark: list[CellRows]) -> None:
         aggregate(benchmark, METRICS, DRAWS, 0)
 
 
-def test_without_draws_there_are_values_only(benchmark: list[CellRows]) -> None:
+def test_without_draws_there_are_values_only(benchmark: list[EvaluationFile]) -> None:
     tables = aggregate(benchmark, {"error": {}, "mce": {"normaliser": "net-mix"}}, 0, 0)
     assert row(tables, metric="mce", model="toy/net-mix", shift=None)["value"] == 1
     assert tables.metrics["ci_low"].null_count == len(tables.metrics)

@@ -13,7 +13,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema
 from shiftbench.plugins.tasks import LabelSpace, classification
 from shiftbench.statistics import bootstrap, delong, intervals, risk_coverage, search_tables
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.statistics.failure_prediction import RISK_COVERAGE as RISK
 from shiftbench.statistics.score_curves import ROC
 from shiftbench.workflow.stages.aggregate import Detection, Tables, aggregate
@@ -27,7 +27,7 @@ METRICS: dict[str, dict[str, object]] = {"auroc": {}, "fpr95": {}, "aurc": {}, "
 
 def records(
     folder: Path, dataset: str, weights: str, shift: str, severity: float, *, n: int = 50, **meta: list[str]
-) -> CellRows:
+) -> EvaluationFile:
     """Records of an artifact; keys are the same in every shift."""
     random = np.random.default_rng([n, len(dataset), len(shift), int(severity), ord(weights[-1])])
     label = np.random.default_rng(len(dataset)).integers(0, 3, n)
@@ -42,10 +42,10 @@ def records(
     schema.write(classification.rows(some, outputs, space, "full"), file, "f")
     reference = None if shift == "identity" else ID
     who = ("toys", "classification", f"toy/{weights}", "plain")
-    return CellRows(*who, dataset, "test", shift, severity, file, reference, ood=dataset in SETS)
+    return EvaluationFile(*who, dataset, "test", shift, severity, file, reference, ood=dataset in SETS)
 
 
-def scored(artifact: CellRows, detector: str) -> CellRows:
+def scored(artifact: EvaluationFile, detector: str) -> EvaluationFile:
     """Scores of an artifact; `knn` tells best."""
     n = len(schema.read(artifact.file, ["key"]))
     names = (artifact.dataset, artifact.model, detector, artifact.shift)
@@ -59,7 +59,7 @@ def scored(artifact: CellRows, detector: str) -> CellRows:
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> list[CellRows]:
+def artifacts(tmp_path: Path) -> list[EvaluationFile]:
     """Two seeds; clean, one shift at two severities, four OOD sets; three detectors."""
     plain = []
     for weights in ("net-s0", "net-s1"):
@@ -80,7 +80,7 @@ def find(tables: Tables, **where: object) -> dict[str, object]:
     return found
 
 
-def values(artifacts: list[CellRows], **where: object) -> tuple[np.ndarray, np.ndarray]:
+def values(artifacts: list[EvaluationFile], **where: object) -> tuple[np.ndarray, np.ndarray]:
     """Scores of matching artifacts, and their weights under each draw."""
     found = [
         schema.read(artifact.file)
@@ -100,7 +100,7 @@ def auroc(id: tuple[np.ndarray, np.ndarray], ood: tuple[np.ndarray, np.ndarray])
     return np.array([peer.roc_auc_score(truth, scores, sample_weight=w) for w in weights.T])
 
 
-def test_groups_are_means_over_sets(artifacts: list[CellRows]) -> None:
+def test_groups_are_means_over_sets(artifacts: list[EvaluationFile]) -> None:
     tables = aggregate(artifacts, METRICS, DRAWS, 0)
     clean = values(artifacts, **WHO, dataset="toy", shift="identity")
     by_hand = [auroc(clean, values(artifacts, **WHO, dataset=name)) for name in ("close", "closer")]
@@ -118,7 +118,7 @@ def test_groups_are_means_over_sets(artifacts: list[CellRows]) -> None:
     assert mean["value"] == pytest.approx((near["value"] + other["value"]) / 2, abs=1e-12)  # type: ignore[operator]
 
 
-def test_full_spectrum(artifacts: list[CellRows]) -> None:
+def test_full_spectrum(artifacts: list[EvaluationFile]) -> None:
     tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
     found = find(tables, **WHO, dataset="close", metric="auroc", reference="toy/test/full_spectrum")
     expected = auroc(values(artifacts, **WHO, dataset="toy"), values(artifacts, **WHO, dataset="close"))
@@ -140,7 +140,7 @@ def test_full_spectrum(artifacts: list[CellRows]) -> None:
         aggregate(clean, METRICS, DRAWS, 0, detection=Detection(full_spectrum=True))
 
 
-def test_tables_are_equal_for_any_order_and_threads(artifacts: list[CellRows], tmp_path: Path) -> None:
+def test_tables_are_equal_for_any_order_and_threads(artifacts: list[EvaluationFile], tmp_path: Path) -> None:
     detection = Detection(full_spectrum=True, detectors=DETECTORS)
     tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=detection)
     again = aggregate(artifacts[::-1], METRICS, DRAWS, 0, threads=3, detection=detection)
@@ -152,7 +152,7 @@ def test_tables_are_equal_for_any_order_and_threads(artifacts: list[CellRows], t
         assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_failure_detection_joins_scores_and_records(artifacts: list[CellRows]) -> None:
+def test_failure_detection_joins_scores_and_records(artifacts: list[EvaluationFile]) -> None:
     tables = aggregate(artifacts, METRICS, DRAWS, 0)
     for shift, severity in (("identity", 0.0), ("fog", 3.0)):
         place = {**WHO, "dataset": "toy", "shift": shift, "severity": severity}
@@ -174,7 +174,7 @@ def test_failure_detection_joins_scores_and_records(artifacts: list[CellRows]) -
     assert len(risk_coverage.curve(np.arange(5000.0), np.ones(5000, dtype=bool))[0]) == 101
 
 
-def test_comparisons_between_detectors(artifacts: list[CellRows]) -> None:
+def test_comparisons_between_detectors(artifacts: list[EvaluationFile]) -> None:
     tables = aggregate(artifacts, METRICS, DRAWS, 0, detection=Detection(detectors=DETECTORS))
     rows = tables.comparisons.to_pylist()
     place = {"model": "toy/net-s0", "dataset": "close", "metric": "auroc"}

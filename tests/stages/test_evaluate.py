@@ -60,13 +60,13 @@ def test_memory_of_the_gpu_halves_the_batch_of_independent_samples(folder):
 
 
 def test_what_is_drawn_ahead_keeps_its_order_and_its_errors():
-    assert list(batching.ahead(iter(range(50)))) == list(range(50))
+    assert list(batching.prefetch(iter(range(50)))) == list(range(50))
 
     def damaged():
         yield 1
         raise ChecksumError("sample 2 is damaged")
 
-    drawn = batching.ahead(damaged())
+    drawn = batching.prefetch(damaged())
     assert next(drawn) == 1
     with pytest.raises(ChecksumError, match="sample 2 is damaged"):
         next(drawn)
@@ -74,7 +74,7 @@ def test_what_is_drawn_ahead_keeps_its_order_and_its_errors():
 
 def test_a_reader_that_is_left_early_leaves_no_thread():
     before = threading.active_count()
-    drawn = batching.ahead(iter(range(1000)))
+    drawn = batching.prefetch(iter(range(1000)))
     next(drawn)
     drawn.close()
     for _ in range(200):

@@ -8,8 +8,9 @@ from scipy.stats import norm
 
 from makers.metric_rows import FOG, rows
 from shiftbench.statistics import intervals
-from shiftbench.statistics.claims import Rows, judge
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims.judgement import judge
+from shiftbench.statistics.claims.metric_rows import MetricRows
+from shiftbench.statistics.claims.statements import Claim
 
 DRAWS = 1000
 SHARES = {"accuracy": "share"}
@@ -19,7 +20,7 @@ def claim(**words: Any) -> Claim:
     return Claim.model_validate({"says": "s", "value": FOG, **words})
 
 
-def share(right: int, count: int) -> Rows:
+def share(right: int, count: int) -> MetricRows:
     """Return a row of a share of samples, with its replicates."""
     weights = np.random.default_rng(right).poisson(1.0, (count, DRAWS))
     hits = np.arange(count) < right
@@ -27,7 +28,7 @@ def share(right: int, count: int) -> Rows:
     found = rows({"model": "net-erm", "value": [right / count, *draws]}, draws=DRAWS)
     ends = np.zeros((1, 2))
     units = np.array([[count, 0]])
-    return Rows(found.places, found.values, kinds=SHARES, ends=ends, units=units)
+    return MetricRows(found.identities, found.values, kinds=SHARES, ends=ends, units=units)
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(100, "inconclusive"), (200, "supported")])
@@ -144,13 +145,13 @@ def test_an_extreme_that_is_far_is_decided() -> None:
     assert verdicts == ["supported", "supported", "refuted"]
 
 
-def clusters(count: int, random: np.random.Generator) -> Rows:
+def clusters(count: int, random: np.random.Generator) -> MetricRows:
     """Return a row that is the mean of clusters whose true mean is 0, skewed, with its replicates."""
     each = random.exponential(size=count) - 1
     weights = random.poisson(1.0, (count, DRAWS))
     values = np.concatenate([[each.mean()], each @ weights / np.maximum(weights.sum(axis=0), 1)])
     found = rows({"model": "net-erm", "value": values}, draws=DRAWS)
-    return Rows(found.places, found.values, units=np.array([[count, 1]]))
+    return MetricRows(found.identities, found.values, units=np.array([[count, 1]]))
 
 
 def test_seven_clusters_decide_nothing_and_twenty_err_as_said() -> None:

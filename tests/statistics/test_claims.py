@@ -9,8 +9,9 @@ from scipy.stats import binom, kendalltau, spearmanr
 
 from makers.metric_rows import FOG, rows
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.claims import NotEvaluable, Rows, evaluate, judge
-from shiftbench.statistics.expressions import scalar
+from shiftbench.statistics.claims.expressions import evaluate
+from shiftbench.statistics.claims.judgement import judge
+from shiftbench.statistics.claims.metric_rows import MetricRows, NotEvaluable, single_value
 from shiftbench.workflow.plan.cards import Card
 
 
@@ -82,7 +83,7 @@ def test_lists_keep_places_apart():
     both = {"model": list(names), "shift": "fog"}
     one = {"metric": "accuracy", "severity": [1, 2], **both}
     order = [2, 0, 1, 3, 4, 5]
-    for given in (found, Rows(found.places[order], found.values[order])):
+    for given in (found, MetricRows(found.identities[order], found.values[order])):
         other = {"metric": "drop", "severity": None, **both}
         assert evaluate(given, {"spearman": [one, other]}).values[0, 0] == pytest.approx(-1)
         sums = evaluate(given, {"mean": {"difference": [one, other]}})
@@ -144,11 +145,11 @@ def test_what_is_combined_over_groups_need_not_name_them():
         {"model": "net-erm", "value": 0.9},
     )
     worst = {"max": {**FOG, "group": ["a", "b"]}, "over": "group"}
-    assert scalar(evaluate(found, worst))[0] == 0.4
-    assert scalar(evaluate(found, FOG))[0] == 0.9
+    assert single_value(evaluate(found, worst))[0] == 0.4
+    assert single_value(evaluate(found, FOG))[0] == 0.9
     each = {"mean": {"metric": "accuracy", "shift": "fog"}, "over": "group"}
     spread = {"difference": [{"max": each}, {"min": each}]}
-    assert scalar(evaluate(found, spread))[0] == pytest.approx(0.2)
+    assert single_value(evaluate(found, spread))[0] == pytest.approx(0.2)
 
 
 def test_the_more_claims_the_wider_the_interval():
@@ -218,7 +219,7 @@ def test_quantifiers_over_seeds():
 SETS, N, DRAWS, EFFECT = 200, 400, 400, 0.06
 
 
-def record_set(number: int, effect: float) -> Rows:
+def record_set(number: int, effect: float) -> MetricRows:
     """Two nets that are right on 75% and 75% + effect of paired samples, resampled by the one resampler."""
     random = np.random.Generator(np.random.Philox(key=number))
     hard = random.random(N)

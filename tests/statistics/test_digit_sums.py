@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from shiftbench.statistics import digit_sums
-from shiftbench.statistics.contributions import Contributions, weighted
+from shiftbench.statistics.contributions import Contributions, weighted_sums
 from shiftbench.statistics.digit_sums import Column
 
 
@@ -32,7 +32,7 @@ def test_sums_are_those_of_int64(seed: int, vnni: bool, monkeypatch: pytest.Monk
             Contributions(count, (values, values * count)),
             Contributions(count, (), values, random.integers(0, width, n), width),
         ]
-    for part, sums in zip(parts, weighted(parts, weights), strict=True):
+    for part, sums in zip(parts, weighted_sums(parts, weights), strict=True):
         wide = weights.astype(np.int64)
         assert np.array_equal(sums.count, part.count @ wide)
         assert np.array_equal(sums.sums, np.reshape(part.sums, (-1, n)) @ wide)

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import binom, norm, t
 
 from isolation import ROOT
-from shiftbench.statistics import claims, intervals
+from shiftbench.statistics import intervals
+from shiftbench.statistics.claims import estimates
 
 FILE = ROOT / "benchmarks/interval_coverage.py"
 spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
@@ -72,9 +73,9 @@ def test_a_claim_of_shares_over_seeds_has_the_interval_of_tables():
         values = random.binomial(n, random.uniform(0.9, 1), size=(seeds, 201)) / n
         values[:] = 1 if random.random() < 0.2 else values
         units, error = intervals.Units(n), random.uniform(0.001, 0.1)
-        estimate = claims.Estimate(values.mean(axis=0), values, "share", units)
+        estimate = estimates.Estimate(values.mean(axis=0), values, "share", units)
         found = estimate.interval(error)
-        assert [found.low, found.high] == intervals.of_family(values, "share", units, error).tolist()
+        assert [found.low, found.high] == intervals.of_seed_mean(values, "share", units, error).tolist()
         assert 0 <= found.low < found.high <= 1
         assert not found.doubt
 
@@ -98,13 +99,13 @@ def test_what_decides_nothing_says_so():
     one = intervals.of_seeds(np.full((1, 101), 0.5), 0.05)
     assert one.low is None
     assert "one training seed" in one.doubt
-    few = intervals.of_draws(np.arange(101.0), 0.01)
+    few = intervals.of_resamples(np.arange(101.0), 0.01)
     assert (few.low, few.high) == (1, 100)
     assert "bootstrap.resamples is to be 200" in few.doubt
-    assert not intervals.of_draws(np.arange(201.0), 0.01).doubt
-    flat = intervals.of_draws(np.ones(101), 0.05)
+    assert not intervals.of_resamples(np.arange(201.0), 0.01).doubt
+    flat = intervals.of_resamples(np.ones(101), 0.05)
     assert "no resample differs" in flat.doubt
-    lost = intervals.of_draws(np.array([0.5, np.nan, *np.linspace(0, 1, 99)]), 0.05)
+    lost = intervals.of_resamples(np.array([0.5, np.nan, *np.linspace(0, 1, 99)]), 0.05)
     assert lost.note == "1 of 100 resamples are not defined and left out"
 
 

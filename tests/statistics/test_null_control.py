@@ -9,8 +9,8 @@ import pytest
 
 from isolation import ROOT
 from makers import random_records
-from shiftbench.statistics import claims
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims import judgement
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.stages import judge_claims
 
 FILE = ROOT / "benchmarks/null_control.py"
@@ -40,7 +40,7 @@ def test_what_a_net_is_better_by_is_gone_when_its_rows_are_exchanged(benchmark, 
     direction = {"accuracy": True}
     as_it_is = judge_claims.read([control.table(benchmark, tmp_path / "as it is")], direction)
     found = control.exchanged([benchmark], 0, tmp_path / "exchanged", direction)
-    verdicts = [claims.judge({"better": BETTER}, rows, "embedded")[0].verdict for rows in (as_it_is, found)]
+    verdicts = [judgement.judge({"better": BETTER}, rows, "embedded")[0].verdict for rows in (as_it_is, found)]
     assert verdicts[0] == "supported"
     assert verdicts[1] != "supported"
     mean = [rows.values[:, 0].mean() for rows in (as_it_is, found)]
@@ -63,5 +63,5 @@ def test_claims_of_published_rows_without_differences_are_decided_as_often_as_st
         return sum(bool(world.wrong(world.at_margin(), seed)) for world in worlds for seed in range(20))
 
     assert wrong() <= 6  # 0.3% of binomials of 40 sets at 5%
-    monkeypatch.setattr(claims, "ERROR", 0.5)
+    monkeypatch.setattr(judgement, "ERROR", 0.5)
     assert wrong() > 6

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from isolation import ROOT
 from makers import synthetic_tables
 from shiftbench import cli
-from shiftbench.statistics import intervals, power
-from shiftbench.statistics.claims import Estimate
-from shiftbench.statistics.power import Noise, Rule
+from shiftbench.statistics import intervals
+from shiftbench.statistics.claims import power
+from shiftbench.statistics.claims.estimates import Estimate
+from shiftbench.statistics.claims.power import Noise, Rule
 
 FILE = ROOT / "benchmarks/power.py"
 spec = importlib.util.spec_from_file_location(f"benchmark_{FILE.stem}", FILE)
@@ -28,7 +29,7 @@ def test_sizes_by_hand():
     fixed = Noise(None, 0.0, 0.0, 0.25 / 100)
     assert power.samples(fixed, 0.1, Rule(0.05)) == pytest.approx((1.95996 + 0.84162) ** 2 * 0.25, rel=1e-5)
     assert power.detectable(fixed, Rule(0.05)) == pytest.approx((1.95996 + 0.84162) * 0.05, rel=1e-5)
-    assert power.draws(Rule(0.05), seeded=False) == 744  # 0.025 0.975 / (0.05845 0.05 1.96)^2
+    assert power.resamples(Rule(0.05), seeded=False) == 744  # 0.025 0.975 / (0.05845 0.05 1.96)^2
     trained = Noise(5, 1.0, 0.0, 0.0)
     assert power.seeds(trained, 0.5, Rule(0.05)) == 34
     assert power.power(trained, 0.5, Rule(0.05), 1, 34) == pytest.approx(0.808, abs=5e-4)

@@ -13,7 +13,7 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data import splits
 from shiftbench.plugins.streams._steps import Step, Support, check, told
-from shiftbench.statistics import expressions
+from shiftbench.statistics.claims import expressions, metric_rows
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.tools import run_local
 
@@ -166,7 +166,7 @@ def test_detectors_compare_sets_of_one_time_and_claims_name_steps(here: Made) ->
         "tiny/test/identity/0",
     ]
     chosen = {"metric": "auroc", "model": "convnet-erm", "method": "plain", "step": [0, 3]}
-    value = expressions.evaluate(expressions.Rows.of(metrics, replicates), {"mean": chosen}).values[0]
+    value = expressions.evaluate(metric_rows.MetricRows.of(metrics, replicates), {"mean": chosen}).values[0]
     assert value[0] == pytest.approx(rows["value"].gather([0, 3]).mean())
 
 

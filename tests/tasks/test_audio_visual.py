@@ -19,7 +19,7 @@ def clip(number: int = 0, curve: np.ndarray | None = CURVE, **meta: str) -> Samp
     fields: dict[str, Any] = {"audio": np.arange(3200, dtype=np.int16), "text": "so", "meta": meta}
     if curve is not None:
         values = np.stack([curve, curve // 2], axis=1)
-        fields["targets"] = frames.packed(("openness", "width"), values)
+        fields["targets"] = frames.pack_targets(("openness", "width"), values)
     return Sample(f"toy/test/{number}", fields)
 
 
@@ -91,7 +91,7 @@ def test_a_clip_is_checked_and_shown() -> None:
 
 
 def test_offsets_move() -> None:
-    from shiftbench.statistics.contributions import weighted
+    from shiftbench.statistics.contributions import weighted_sums
     from shiftbench.statistics.rows import Rows, SeverityPath
 
     metric = registry.find("metrics", "offset_moved")
@@ -102,7 +102,7 @@ def test_offsets_move() -> None:
             for curves in ([[3, 3, 1, 3, 3], [3, 1, 3, 3, 3]], [[3, 3, 3, 3, 1], [3, 3, 1, 3, 3]])
         ),
     )
-    (sums,) = weighted([metric.reduce(path)], np.ones((2, 1), np.uint8))
+    (sums,) = weighted_sums([metric.reduce(path)], np.ones((2, 1), np.uint8))
     found = metric.finish(sums, path)
     assert found[2.0] == [0.5]  # from 0 to 2, and from -1 to 0
     assert found[None] == [0.5]

@@ -12,7 +12,7 @@ from shiftbench.data import schema, shards
 from shiftbench.evaluation.llm.token_statistics import TokenStatistics
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.plugins.tasks import free_text as task
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows
 from shiftbench.workflow.stages import evaluate
 
@@ -64,7 +64,7 @@ def test_a_row_has_verdicts_and_tokens_by_phase() -> None:
 def value(name: str, rows: pa.Table, copies: list[int] | None = None) -> float:
     metric = registry.find("metrics", name)
     weights = np.array([copies or [1] * len(rows)], np.uint8).T
-    (sums,) = weighted([metric.reduce(Rows(rows), **metric.PARAMS)], weights)
+    (sums,) = weighted_sums([metric.reduce(Rows(rows), **metric.PARAMS)], weights)
     return float(metric.finish(sums, **metric.PARAMS)[0])
 
 

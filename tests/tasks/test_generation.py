@@ -16,8 +16,8 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import LabelSpace, generation
-from shiftbench.statistics.benchmark_rows import CellRows
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.benchmark_rows import EvaluationFile
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows, SeverityPath
 from shiftbench.workflow.stages import aggregate
 
@@ -95,7 +95,7 @@ def test_who_ends_two_sandboxes_has_failed_and_nobody_else(monkeypatch):
     monkeypatch.setattr(pool, "_FREE", [])
     found = pool.run_all(["result = 1", "bad", "result = 2"], workers=1)
     assert [one.reason for one in found] == ["passed", "crashed: SandboxError", "passed"]
-    monkeypatch.setattr(pool, "lacking", lambda: "no namespaces")
+    monkeypatch.setattr(pool, "missing_support", lambda: "no namespaces")
     with pytest.raises(SandboxError, match="server ended"):
         pool.run_all(["bad"], keys=["again"])
     pool.close()
@@ -179,9 +179,9 @@ def value(name, path, **options):
     rows = path.rows[0]
     ones = np.ones((len(rows), 1), dtype=np.uint8)
     if metric.KIND == "sample":
-        (sums,) = weighted([metric.reduce(rows, **chosen)], ones)
+        (sums,) = weighted_sums([metric.reduce(rows, **chosen)], ones)
         return metric.finish(sums, **chosen)[0]
-    (sums,) = weighted([metric.reduce(path, **chosen)], ones)
+    (sums,) = weighted_sums([metric.reduce(path, **chosen)], ones)
     return metric.finish(sums, path, **chosen)[None][0]
 
 
@@ -298,7 +298,7 @@ def artifacts(tmp_path, shifts=("one", "two")):
         schema.write(table(verdicts), file, "f", generation.RECORDS)
         reference = None if shift == "identity" else "toy/test/identity/0"
         found.append(
-            CellRows("c", "generation", "toy/m-t-s0", "plain", "toy", "test", shift, severity, file, reference)
+            EvaluationFile("c", "generation", "toy/m-t-s0", "plain", "toy", "test", shift, severity, file, reference)
         )
     return found
 

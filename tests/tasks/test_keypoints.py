@@ -74,7 +74,7 @@ def test_skeletons() -> None:
     lacking = skeletons.mapping(SMPL_24, COCO_17) < 0
     assert [name for name, no in zip(COCO_17, lacking, strict=True) if no] == list(COCO_17[:5])
     for names in skeletons.SKELETONS.values():
-        turned = skeletons.mirrored(names)
+        turned = skeletons.mirror_indices(names)
         assert (turned[turned] == np.arange(len(names))).all()
         middle = [n for n, o in zip(names, turned, strict=True) if names[o] == n and n != "mouth_left"]
         assert not any("left" in n or "right" in n for n in middle)
@@ -116,11 +116,11 @@ def test_a_joint_that_leaves_the_picture_is_no_longer_labelled() -> None:
         return np.pad(mask, ((0, 0), (12, 0)))[:, : mask.shape[1]]
 
     whole = {**GOOD, "joints": [[3.0, 4, 2], [25.5, 9, 1], [0, 0, 0]], "area": 60.0}
-    (found,) = poses.moved([whole], (20, 30), right)
+    (found,) = poses.move_poses([whole], (20, 30), right)
     assert found["joints"] == [[15.0, 4.0, 2], [0.0, 0.0, 0], [0.0, 0.0, 0]]
     assert found["box"] == [13.0, 2.0, 10.0, 12.0]
     assert found["area"] == 60.0
-    assert poses.moved([{**GOOD, "box": [20.0, 2.0, 9.0, 9.0]}], (20, 30), right) == []
+    assert poses.move_poses([{**GOOD, "box": [20.0, 2.0, 9.0, 9.0]}], (20, 30), right) == []
 
 
 def found(joints: object, scores: object, **more: object) -> dict[str, np.ndarray]:

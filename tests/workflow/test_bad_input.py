@@ -145,7 +145,7 @@ def test_truncated_image_is_skipped_and_counted_when_asked(home: Path) -> None:
     make(home, "shift/own/test/identity", **{**OWN, "datasets__own": own})
     folder = home / "data/local/own/test/identity/0"
     assert [sample.key[-5:] for sample in shards.read(folder)] == ["cat/0", "cat/1", "cat/2", "dog/0", "dog/2"]
-    (one,) = skipped.among(sorted((home / "data").rglob("manifest.json")))
+    (one,) = skipped.find_skipped(sorted((home / "data").rglob("manifest.json")))
     assert str(one).startswith("own/test: 1 of 6 samples could not be read and were skipped, all told in /")
     assert "own/test/dog/1" in str(one)
     reports = [

@@ -19,7 +19,7 @@ from shiftbench.audit.case import Case, Pages, fresh_seed
 from shiftbench.audit.evidence import git_state
 from shiftbench.audit.finding import Audit, Finding, Note, Result, Verdict, worst
 from shiftbench.base import files, registry
-from shiftbench.base.errors import NotRunError, ParamsError, ShiftbenchError, UntrustedError, near
+from shiftbench.base.errors import NotRunError, ParamsError, ShiftbenchError, UntrustedError, suggest
 from shiftbench.base.progress import track
 from shiftbench.provenance import environment
 from shiftbench.workflow.plan.plan import Plan
@@ -53,7 +53,7 @@ def select_checks(only: Sequence[str]) -> list[ModuleType]:
     by_name = {key: check for check in known for key in (name_of(check), check.NUMBER)}
     for name in only:
         if name not in by_name:
-            hint = near(name, [name_of(check) for check in known])
+            hint = suggest(name, [name_of(check) for check in known])
             raise ParamsError(f"no check named {name!r}; {hint}")
     return [check for check in known if not only or {name_of(check), check.NUMBER} & set(only)]
 

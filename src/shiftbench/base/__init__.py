@@ -1,4 +1,4 @@
-"""What everything else uses: errors, samples, names of outputs, random streams, files, and the registry of plugins.
+"""Foundations: errors, samples, names of outputs, random streams, files, and the registry of plugins.
 
 Imports nothing else of shiftbench.
 """

@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function` compiled; machine code is kept beside its file, or in the user's cache.
+    """The function, compiled; machine code is kept next to its file, or in the user's cache.
 
     Example:
         >>> @compiled
@@ -43,6 +43,6 @@ def _machine_code(function: Callable[P, R]) -> Callable[P, R]:
     exact = functools.partial(numba.njit, nogil=True, error_model="numpy")  # and no fastmath
     try:
         made: Callable[P, R] = exact(cache=True)(function)
-    except RuntimeError:  # no folder can be written: compile anew in each process
+    except RuntimeError:  # no folder can be written: compile again in each process
         made = exact()(function)
     return made

@@ -1,4 +1,4 @@
-"""Every error that shiftbench raises on purpose, and the exit code the command line gives it.
+"""Errors that shiftbench raises on purpose, with their exit codes on the command line.
 
 ShiftbenchError
 ├── ParamsError          2  params.yaml or a command-line argument is wrong
@@ -99,18 +99,18 @@ class StaleError(ShiftbenchError):
 
 
 def skippable(error: DataError) -> DataError:
-    """Note at the error of one sample how a run goes on without it; returns the error."""
+    """Add to the error of one sample the note how to skip the sample; returns the error."""
     error.add_note("`on_error: skip` at its dataset in params.yaml leaves out what cannot be read, and counts it")
     return error
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """Return the hint for a wrong name: the near matches, or when none is near all names, of many the first few.
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Hint for a wrong name: similar names, or all names if none is similar, or the first few of many.
 
     Example:
-        >>> near("foq", ["fog", "snow"])
+        >>> suggest("foq", ["fog", "snow"])
         'did you mean fog?'
-        >>> near("campaigns", ["benchmarks", "models"])
+        >>> suggest("campaigns", ["benchmarks", "models"])
         'it is called benchmarks now'
     """
     known = sorted(known)
@@ -140,11 +140,11 @@ _MANY = 300
 """Characters of names of which a message does not list all."""
 
 
-def spelled(value: object) -> str:
-    """Return a value as a YAML file may have it, cut where it is long.
+def yaml_text(value: object) -> str:
+    """A value as a YAML file may have it, shortened if it is long.
 
     Example:
-        >>> spelled([True, "a", 0.5]), spelled("x" * 99)[-5:]
+        >>> yaml_text([True, "a", 0.5]), yaml_text("x" * 99)[-5:]
         ('[true, "a", 0.5]', 'xx...')
     """
     try:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, flushed to disk, renamed into place."""
+"""Atomic files: written to a temporary path next to the target, flushed to disk, renamed."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ _UNWRITABLE = {
 }
 
 CHECKS: list[Callable[[Path], None]] = []
-"""What is asked before a file is written or removed; each may refuse. `trust` has one."""
+"""Guards that are called before a file is written or removed; each may refuse. `trust` adds one."""
 _EXPANDED = 1_000_000
 """Values that a YAML text may hold, counted as often as aliases repeat them."""
 
@@ -66,25 +66,25 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
         if node.tag == "tag:yaml.org,2002:int" and len(node.value) > _INTEGER:  # `1:59:59:...`
-            problem = f"{shortened(node.value)} cannot be read as int: it is too long"
+            problem = f"{shorten(node.value)} cannot be read as int: it is too long"
             raise ConstructorError(None, None, problem, node.start_mark)
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError) as error:  # `!!bool x`, `!!timestamp x`
-            why = f": {shortened(error)}" if isinstance(error, ValueError) else ""
-            problem = f"{shortened(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
+            why = f": {shorten(error)}" if isinstance(error, ValueError) else ""
+            problem = f"{shorten(node.value)} cannot be read as {node.tag.rpartition(':')[2]}{why}"
             raise ConstructorError(None, None, problem, node.start_mark) from None
 
 
 def from_yaml(text: str) -> Any:
-    """Return what a YAML text holds; tags that make objects are refused.
+    """Content of a YAML text; tags that make objects are refused.
 
     Raises:
         yaml.YAMLError: it is no YAML, a key stands twice, it is nested too deeply, or its aliases hold too much.
     """
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 - it is a safe one
-        _expanded(content, {})
+        _value_count(content, {})
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply, or holds itself") from None
     except yaml.MarkedYAMLError as error:
@@ -96,7 +96,7 @@ def from_yaml(text: str) -> Any:
 
 
 def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
-    """Return where it is that a text is no YAML, and why."""
+    """Position and reason of an error in a YAML text."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return str(error.problem)
@@ -105,26 +105,26 @@ def _placed(error: yaml.MarkedYAMLError, text: str) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{tabs}"
 
 
-def shortened(value: object, most: int = _SHOWN) -> str:
+def shorten(value: object, most: int = _SHOWN) -> str:
     """Return the beginning of a value's text, for a message."""
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}..."
 
 
-def _expanded(value: Any, known: dict[int, int]) -> int:
-    """Return how many values a value holds, counted as often as they are repeated."""
+def _value_count(value: Any, known: dict[int, int]) -> int:
+    """Number of values inside a value; repeated ones count each time."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
         parts = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_expanded(part, known) for part in parts)
+        known[id(value)] = 1 + sum(_value_count(part, known) for part in parts)
     if known[id(value)] > _EXPANDED:
         raise yaml.YAMLError(f"its aliases repeat more than {_EXPANDED:,} values")
     return known[id(value)]
 
 
 def from_json(data: str | bytes) -> Any:
-    """Return what a JSON text holds, which somebody else may have written.
+    """Content of a JSON text that somebody else may have written.
 
     Raises:
         ValueError: it is no JSON in UTF-8, an object has a key twice, it is nested too deeply, or Python could hold a
@@ -156,7 +156,7 @@ def read_object(file: Path) -> dict[str, Any] | None:
 
 
 def _is_deep(content: Any) -> bool:
-    """Tell whether lists and objects are nested too deeply, without recursion."""
+    """Whether lists and objects are nested too deeply, without recursion."""
     level = [content]
     for _ in range(_DEEPEST):
         parts = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
@@ -171,20 +171,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
         key = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {shortened(key)!r} is there twice; remove one")
+        raise ValueError(f"the key {shorten(key)!r} is there twice; remove one")
     return content
 
 
 def _integer(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"the integer {shortened(text)} is too long")
+        raise ValueError(f"the integer {shorten(text)} is too long")
     return int(text)
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{shortened(text)} is no number that is finite")
+        raise ValueError(f"{shorten(text)} is no number that is finite")
     return value
 
 
@@ -192,7 +192,7 @@ _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, pars
 
 
 def stays_below(path: object) -> bool:
-    """Tell whether a path that somebody else wrote leads to a place below the folder that it is relative to.
+    """Whether a path that somebody else wrote stays below the folder that it is relative to.
 
     Example:
         >>> [stays_below(path) for path in ("a/b.tar", "../a", "/a", "a/../../b", "", ".", 3)]
@@ -201,11 +201,11 @@ def stays_below(path: object) -> bool:
     if not isinstance(path, str) or not path.isprintable():
         return False
     parts = PurePosixPath(path).parts
-    return bool(parts) and fits(path) and not path.startswith("/") and ".." not in parts
+    return bool(parts) and is_valid_path(path) and not path.startswith("/") and ".." not in parts
 
 
-def fits(path: str) -> bool:
-    r"""Tell whether file systems take a path: neither a part of it nor all of it is too long.
+def is_valid_path(path: str) -> bool:
+    r"""Whether file systems accept a path: neither a part of it nor the whole is too long.
 
     Example:
         >>> [fits(path) for path in ("a/b.tar", "/", "a" * 256, "a/" * 2000, "a\0b")]
@@ -216,7 +216,7 @@ def fits(path: str) -> bool:
     return max(lengths, default=0) <= _LONGEST and whole <= _LONGEST_PATH and "\0" not in path
 
 
-def looks(file: Path) -> str:
+def describe_type(file: Path) -> str:
     """Return in words what a file is that cannot be data or a model, by its first bytes; nothing for all others.
 
     Example:
@@ -241,13 +241,13 @@ def sha256(file: Path) -> str:
 
 
 def write_json(file: Path, value: object) -> None:
-    """Write JSON atomically: beside, fsync, rename."""
+    """Write JSON atomically: temporary file, fsync, rename."""
     text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
     write_bytes(file, text.encode())
 
 
 def write_bytes(file: Path, data: bytes) -> None:
-    """Write bytes atomically: beside, fsync, rename.
+    """Write bytes atomically: temporary file, fsync, rename.
 
     Raises:
         DataError: the folder cannot be written.
@@ -263,14 +263,14 @@ def _signature(process: int | None = None) -> str:
     return f"{process or os.getpid()}@{socket.gethostname()}"
 
 
-def left_by(process: int) -> str:
+def scratch_pattern(process: int) -> str:
     """Return the pattern of the scratch files that a process of this host leaves when it is killed."""
     return f".*.{_signature(process)}.part"
 
 
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
-    """Give a temporary path beside an output; removed if it was not renamed.
+    """Give a temporary path next to an output; it is removed if it was not renamed.
 
     Raises:
         DataError: the folder cannot be written.
@@ -286,7 +286,7 @@ def scratch(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(output: Path) -> Iterator[Path]:
-    """Give an empty folder beside an output, which is gone afterwards.
+    """Give an empty folder next to an output; it is removed afterwards.
 
     Raises:
         DataError: the folder cannot be written.
@@ -320,7 +320,7 @@ def writable(output: Path) -> Iterator[None]:
 
 
 def sweep(output: Path, *, owns_folder: bool) -> None:
-    """Remove what a killed process left beside an output; the caller holds the output's lock."""
+    """Remove what a killed process left next to an output; the caller holds the output's lock."""
     mine = "" if owns_folder else f"{output.name}."
     for left in [*output.parent.glob(f".{mine}*.part"), *output.parent.glob(f".part-{mine}*")]:
         if left.is_dir():

@@ -41,7 +41,7 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how a guarded module is loaded; None for every other module."""
+        """Loader of a guarded module; None for every other module."""
         if fullname not in GUARDED:
             return None
         spec = PathFinder.find_spec(fullname, path, target)

@@ -1,4 +1,4 @@
-"""What people see while work goes on: text that is only text, and bars on standard error when it is a terminal."""
+"""Progress of work: plain text, and bars on standard error if it is a terminal."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ from rich.text import Text
 
 T = TypeVar("T")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves a cursor, colours, renames a window, turns text around, or cannot be written; not tab and line feed."""
+"""Characters that control a terminal or turn text around, or cannot be written; tab and line feed are allowed."""
 
 
 class Screen(Console):

@@ -1,4 +1,4 @@
-"""Refs: the names of everything that is made, and the paths that follow from the names.
+"""Refs: the names of all outputs, and the paths that follow from the names.
 
 A Ref is (kind, name). Its path, relative to the output root, is a pure function of both, so that a
 name is a path and a path is a name. Plugins return Refs from `needs(params)`; `plan` expands them.
@@ -62,7 +62,7 @@ class Ref(NamedTuple):
 
     @property
     def owns_folder(self) -> bool:
-        """Whether its folder holds nothing else than what is made with it."""
+        """Whether its folder contains nothing but what is made with it."""
         return self.kind in ("sources", "shards", "tables", "claims", "report")
 
     @property
@@ -72,7 +72,7 @@ class Ref(NamedTuple):
 
 
 class ShardsName(NamedTuple):
-    """What the name of shards or of previews says."""
+    """Parts of the name of shards or previews."""
 
     dataset: str
     split: str
@@ -81,13 +81,13 @@ class ShardsName(NamedTuple):
 
     @classmethod
     def of(cls, ref: Ref) -> ShardsName:
-        """Read the name of shards or previews."""
+        """Split the name of shards or previews."""
         dataset, split, shift, severity = ref.parts
         return cls(dataset, split, shift, float(severity))
 
 
 class CheckpointName(NamedTuple):
-    """What the name of a checkpoint says: `fashion_mnist/convnet-erm-s0`."""
+    """Parts of the name of a checkpoint: `fashion_mnist/convnet-erm-s0`."""
 
     dataset: str
     model: str
@@ -96,14 +96,14 @@ class CheckpointName(NamedTuple):
 
     @classmethod
     def of(cls, ref: Ref) -> CheckpointName:
-        """Read the name of a checkpoint."""
+        """Split the name of a checkpoint."""
         dataset, instance = ref.parts
         model, trainer, seed = instance.split("-")
         return cls(dataset, model, trainer, int(seed.removeprefix("s")))
 
 
 class RecordsName(NamedTuple):
-    """What the name of records or of features says."""
+    """Parts of the name of records or features."""
 
     checkpoint: Ref
     method: str
@@ -112,13 +112,13 @@ class RecordsName(NamedTuple):
 
     @classmethod
     def of(cls, ref: Ref) -> RecordsName:
-        """Read the name of records or features."""
+        """Split the name of records or features."""
         dataset, instance, method, *stream, step = ref.parts
         return cls(Ref("checkpoints", f"{dataset}/{instance}"), method, "/".join(stream), step)
 
     @property
     def shards(self) -> ShardsName | None:
-        """What is evaluated where it is of no stream, whose names have no slash: then `dataset/split/shift`."""
+        """Evaluated shards; None for a stream. A stream's name has no slash, a condition is `dataset/split/shift`."""
         if "/" not in self.stream:
             return None
         dataset, split, shift = self.stream.split("/")
@@ -162,22 +162,22 @@ def shards(dataset: str, split: str, shift: str = "identity", severity: float = 
 
 
 def previews(of: Ref) -> Ref:
-    """The first samples of the shards `of`, which need not be there themselves."""
+    """The first samples of the shards `of`, which need not exist themselves."""
     return Ref("previews", of.name, of.local)
 
 
 def checkpoint(dataset: str, model: str, trainer: str, seed: int = 0) -> Ref:
-    """A trained model: what it learnt from, its architecture, its trainer and its training seed."""
+    """Checkpoint of a trained model: training set, architecture, trainer and training seed."""
     return Ref("checkpoints", f"{dataset}/{model}-{trainer}-s{seed}")
 
 
 def records(of: Ref, method: str, stream: str, step: str) -> Ref:
-    """Per-sample rows of the checkpoint `of` under `method` at one position of a stream."""
+    """Per-sample rows of the checkpoint `of` under `method` at one step of a stream."""
     return Ref("records", f"{of.name}/{method}/{stream}/{step}")
 
 
 def features(of: Ref) -> Ref:
-    """Penultimate features (float32, one row per record, same order) beside the records `of`."""
+    """Penultimate features (float32, one row per record, same order) next to the records `of`."""
     return Ref("features", of.name)
 
 

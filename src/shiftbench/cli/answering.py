@@ -31,7 +31,7 @@ def answers(
         if model.startswith(endpoint.PREFIX):
             return endpoint.Endpoint(model.removeprefix(endpoint.PREFIX), url)
         fetch.keep(model)
-        return option_model.OptionModel(model, source_files.kept(model), batch, threads)
+        return option_model.OptionModel(model, source_files.original_folder(model), batch, threads)
 
     for name, (needed, asked) in record_answers.record(scale, make).items():
         out.print(f"{name}: {needed} answers, {asked} asked now")

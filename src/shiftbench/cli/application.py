@@ -11,7 +11,7 @@ from rich.text import Text
 
 from shiftbench import __version__
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import Screen
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import trust
@@ -95,7 +95,7 @@ def plural(family: str) -> str:
     for name in registry.FAMILIES:
         if family in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
             return name
-    raise ParamsError(f"no family is called {family!r}; {near(family, (*registry.FAMILIES, 'systems'))}")
+    raise ParamsError(f"no family is called {family!r}; {suggest(family, (*registry.FAMILIES, 'systems'))}")
 
 
 def use_plugin_folders() -> None:
@@ -138,7 +138,7 @@ def weights_file(root: Path, weights: str, scale: str | None) -> Path:
         here = (root / "checkpoints").glob("*/*.safetensors")
         known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in here]
         raise DataError(
-            f"no weights {weights!r} ({file} does not exist; {near(weights, known)}); "
+            f"no weights {weights!r} ({file} does not exist; {suggest(weights, known)}); "
             f"`{run_of(scale)}` makes what is planned, `shiftbench pull` brings what was recorded"
         )
     return file

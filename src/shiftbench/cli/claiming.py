@@ -19,12 +19,12 @@ from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
 from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
 from shiftbench.cli.documents import overview
-from shiftbench.statistics import sentences
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims import sentences
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, scales, touched
 
 if TYPE_CHECKING:
-    from shiftbench.statistics.claims import Evidence
+    from shiftbench.statistics.claims.estimates import Evidence
 
 PANEL = "Looking"
 REPLICATES = "claim_replicates.parquet"
@@ -174,7 +174,7 @@ def evidence_here(name: str) -> dict[str, Evidence] | None:
     """Return what a system's claims are judged from, of its run here; None: it was not run."""
     from shiftbench.data import claim_formats, schema
     from shiftbench.provenance import recipe, table_trial
-    from shiftbench.statistics import claim_replicates
+    from shiftbench.statistics.claims import replicate_table
 
     slug, scale = scales.split(name)
     root = Path(scales.root(slug, scale))
@@ -183,7 +183,7 @@ def evidence_here(name: str) -> dict[str, Evidence] | None:
     if receipt is None or not file.is_file():
         return None
     table_trial.require(file.parent)
-    found = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    found = replicate_table.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
     return _still_asked(slug, receipt["recipe"], found)
 
 
@@ -196,7 +196,7 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     from shiftbench.data import claim_formats, schema
     from shiftbench.provenance import recipe, table_trial
     from shiftbench.release import published
-    from shiftbench.statistics import claim_replicates
+    from shiftbench.statistics.claims import replicate_table
 
     slug, _ = scales.split(name)
     if not (scales.published(name) / published.ABOUT).is_file():
@@ -208,7 +208,7 @@ def published_evidence(name: str) -> dict[str, Evidence]:
             f"{file} does not exist: what is published has no replicates; `shiftbench systems {slug}` runs the system"
         )
     table_trial.require(file.parent)
-    found = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    found = replicate_table.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
     receipt = from_json(there.texts[recipe.receipt_path(Path(), ref).as_posix()])
     return _still_asked(slug, receipt["recipe"], found)
 
@@ -216,7 +216,7 @@ def published_evidence(name: str) -> dict[str, Evidence]:
 def _still_asked(slug: str, judged: Mapping[str, Any], found: dict[str, Evidence]) -> dict[str, Evidence]:
     """Return replicates without those of claims whose rule has changed since they were made."""
     from shiftbench.cli.documents import measured
-    from shiftbench.statistics.claims import Evidence
+    from shiftbench.statistics.claims.estimates import Evidence
 
     then = measured.judged_contents(judged["card"])["rules"]
     now = measured.judged_contents(cards.load(slug).model_dump(mode="json"))["rules"]

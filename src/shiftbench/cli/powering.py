@@ -13,18 +13,18 @@ from pydantic import ValidationError
 from rich import box
 from rich.table import Table
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.cli import claiming
 from shiftbench.cli.application import Json, Scale, app, err, escaped, out
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.report_specs import INDEX
 
 if TYPE_CHECKING:
-    from shiftbench.statistics.claims import Evidence
-    from shiftbench.statistics.designs import Needed
-    from shiftbench.statistics.expressions import Rows
+    from shiftbench.statistics.claims.estimates import Evidence
+    from shiftbench.statistics.claims.metric_rows import MetricRows
+    from shiftbench.statistics.claims.requirements import Requirement
 
 PANEL = "Looking"
 
@@ -51,22 +51,22 @@ def power(
     Of a system's claims, or of an expression over a benchmark, as cards have it:
     {difference: [{metric: accuracy, model: a}, {metric: accuracy, model: b}]}
     """
-    from shiftbench.statistics import claims, designs
+    from shiftbench.statistics.claims import estimates, judgement, requirements
 
     if (system is None) == (of is None):
         raise ParamsError("expected a system, for its claims, or --of EXPRESSION")
     if difference <= 0:
         raise ParamsError(f"--difference is {difference:g}; no number of samples finds one of 0 or less")
     if of is not None:
-        asked, error = {"--of": _expression(of, over_seeds=over_seeds)}, claims.ERROR
-        known: Mapping[str, Evidence] = claims.evidence(asked, _read(scale))
+        asked, error = {"--of": _expression(of, over_seeds=over_seeds)}, judgement.ERROR
+        known: Mapping[str, Evidence] = estimates.evidence(asked, _read(scale))
     else:
         scale = f"{scales.SYSTEMS}/{system}"
         judged = _judged(scale)
         asked = _named(judged, names or [], scale)
-        error = claims.share_of_error(len(judged), _looks(scale))
+        error = judgement.share_of_error(len(judged), _looks(scale))
         known = _known(scale)
-    found = list(designs.needs(asked, known, difference, chance, error))
+    found = list(requirements.requirements(asked, known, difference, chance, error))
     if as_json:
         out.print_json(json.dumps([asdict(one) for one in found]))
     else:
@@ -94,7 +94,7 @@ def _looks(scale: str) -> int:
 def _named(judged: Mapping[str, Claim], names: list[str], scale: str) -> dict[str, Claim]:
     for name in names:
         if name not in judged:
-            raise ParamsError(f"{scale} judges no claim {name!r}; {near(name, judged)}")
+            raise ParamsError(f"{scale} judges no claim {name!r}; {suggest(name, judged)}")
     return {name: judged[name] for name in names or judged}
 
 
@@ -117,7 +117,7 @@ def _known(scale: str) -> Mapping[str, Evidence]:
     return found
 
 
-def _read(scale: str | None) -> Rows:
+def _read(scale: str | None) -> MetricRows:
     """Return the rows of all benchmarks of a scale, with their replicates.
 
     Raises:
@@ -138,7 +138,7 @@ def _read(scale: str | None) -> Rows:
     return judge_claims.read(files, better, kinds)
 
 
-def _tell(found: list[Needed], difference: float, chance: float) -> None:
+def _tell(found: list[Requirement], difference: float, chance: float) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("claim", "samples", "seeds", "finds now", "samples needed", "or seeds", "draws"):
         table.add_column(heading, justify="left" if heading == "claim" else "right")
@@ -156,7 +156,7 @@ def _tell(found: list[Needed], difference: float, chance: float) -> None:
             out.print(escaped(f"{one.claim}: {one.reason}"), soft_wrap=True)
 
 
-def _cells(one: Needed) -> tuple[str, ...]:
+def _cells(one: Requirement) -> tuple[str, ...]:
     if one.detectable is None:
         return ("",) * 6
     needed = "no number" if one.times is None else f"{one.times:.2g} x"
@@ -164,4 +164,11 @@ def _cells(one: Needed) -> tuple[str, ...]:
         needed = f"{round(one.times * one.samples):,} ({one.times:.2g} x)"
     seeds = "" if one.seeds is None else str(one.seeds)
     more = "" if one.seeds is None else f"{one.seeds_needed:,}" if one.seeds_needed else "no number"
-    return (f"{one.samples:,}" if one.samples else "", seeds, f"{one.detectable:.3g}", needed, more, f"{one.draws:,}")
+    return (
+        f"{one.samples:,}" if one.samples else "",
+        seeds,
+        f"{one.detectable:.3g}",
+        needed,
+        more,
+        f"{one.resamples:,}",
+    )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
@@ -104,7 +104,7 @@ def prune(
 
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
-        raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}")
+        raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {suggest(unknown[0], pruning.OUTS)}")
     planned, root = plans.load(scale)
     if "shards" in stages:
         pull.require_tars(planned, root)
@@ -134,7 +134,7 @@ def make(
     asked = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}
     count = run_local.make(planned, root, asked)
     shards = (root / ref.path for ref in asked or planned.artifacts if ref.kind == "shards")
-    for one in skipped.among(shards):
+    for one in skipped.find_skipped(shards):
         err.print(escaped(str(one)), soft_wrap=True)
     page = "" if asked else f"; report: {root / planned.targets()[0]}"
     out.print(f"{count} made{page}", soft_wrap=True)

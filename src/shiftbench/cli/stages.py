@@ -54,7 +54,7 @@ def fetch(
         raise ParamsError(f"name the originals to bring; there are {known}")
     for name in names or ():
         found = fetching.keep(name)
-        out.print(f"{name}: {source_files.kept(name)} ({found.provider})", soft_wrap=True)
+        out.print(f"{name}: {source_files.original_folder(name)} ({found.provider})", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -65,7 +65,7 @@ def shift(recipe: Recipe, again: Again = False) -> None:
 
     _stage("shift", recipe, again=again)
     run = Run(recipe.resolve())
-    for one in skipped.among(run.root / path for path in run.job.outputs):
+    for one in skipped.find_skipped(run.root / path for path in run.job.outputs):
         err.print(escaped(str(one)), soft_wrap=True)
 
 

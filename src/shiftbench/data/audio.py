@@ -35,7 +35,7 @@ LOWEST, HIGHEST = 1_000, 400_000
 Wave = NDArray[np.int16]
 
 
-def checked(value: object) -> Wave:
+def check_audio(value: object) -> Wave:
     """Return `value` if it is audio: int16 (n,), not empty.
 
     Raises:
@@ -52,7 +52,7 @@ def checked(value: object) -> Wave:
 
 
 def seconds(value: Wave) -> float:
-    """Return how long audio is."""
+    """Duration of audio."""
     return len(value) / RATE
 
 
@@ -65,7 +65,7 @@ def encode(value: object) -> bytes:
     Raises:
         DataError: it is none.
     """
-    samples = checked(value)
+    samples = check_audio(value)
     buffer = io.BytesIO()
     with riff.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -96,7 +96,7 @@ def decode(data: bytes) -> Wave:
         )
     if len(body) != 2 * count:
         raise DataError(f"truncated WAV: it states {count} samples and holds {len(body) // 2} of them")
-    return checked(np.frombuffer(body, dtype="<i2").astype(np.int16))
+    return check_audio(np.frombuffer(body, dtype="<i2").astype(np.int16))
 
 
 # --- the user's files -----------------------------------------------------------------------------
@@ -121,12 +121,12 @@ def read(file: Path) -> Wave:
     if not LOWEST <= rate <= HIGHEST:
         raise DataError(f"{file} states {rate} Hz; expected {LOWEST} to {HIGHEST}")
     try:
-        return converted(values, rate)
+        return convert(values, rate)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
 
 
-def converted(values: NDArray[np.generic], rate: int) -> Wave:
+def convert(values: NDArray[np.generic], rate: int) -> Wave:
     """Return samples of any width, rate and number of channels as int16 (n,) at 16,000 Hz.
 
     Args:
@@ -167,10 +167,10 @@ def resample(value: Wave, rate: int, wanted: int) -> Wave:
     if step == 1:
         return value.copy()
     count = -(-len(value) * wanted // rate)
-    return stretched(value, step, count)
+    return stretch(value, step, count)
 
 
-def stretched(value: Wave, step: Fraction, count: int) -> Wave:
+def stretch(value: Wave, step: Fraction, count: int) -> Wave:
     """Return `count` samples of audio, one at every `step` of its own samples; int16 (count,)."""
     table = _table(max(step, Fraction(1)))
     half = table.shape[1] // 2
@@ -194,7 +194,7 @@ def _weigh(
     return out
 
 
-def shifted_right(total: NDArray[np.int64]) -> Wave:
+def to_int16(total: NDArray[np.int64]) -> Wave:
     """Return sums of samples times weights of 15 bits as int16, rounded and cut at full scale."""
     rounded_off = (total + (1 << (BITS - 1))) >> BITS
     found: Wave = np.clip(rounded_off, -FULL - 1, FULL).astype(np.int16)
@@ -210,11 +210,13 @@ def _table(step: Fraction) -> NDArray[np.int64]:
     cut = float(1 / step)
     half = math.ceil(ZEROS / cut)
     offsets = np.arange(1 - half, half + 1)
-    rows = [fixed([float(k) - p / PHASES for k in offsets], cut, half, middle=half - 1) for p in range(PHASES)]
+    rows = [
+        integer_weights([float(k) - p / PHASES for k in offsets], cut, half, middle=half - 1) for p in range(PHASES)
+    ]
     return np.stack(rows)
 
 
-def fixed(places: list[float], cut: float, half: float, middle: int) -> NDArray[np.int64]:
+def integer_weights(places: list[float], cut: float, half: float, middle: int) -> NDArray[np.int64]:
     """Return the weights of a low pass in whole numbers that add up to 2^15, the rest of rounding at `middle`.
 
     `sin` and `cos` of the C library are good to 1e-15 and the weights are rounded to 3e-5: they are the same

@@ -35,14 +35,14 @@ def words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text.lower()) if word not in STOP_WORDS]
 
 
-def order(scores: Floats, decimals: int = 9) -> Ints:
+def rank(scores: Floats, decimals: int = 9) -> Ints:
     """Return places by falling score; equal ones (to so many decimals) by rising place: the same on every machine."""
     places: Ints = np.argsort(-np.round(scores, decimals), kind="stable")
     return places
 
 
 class Index:
-    """How often each of n documents has each word.
+    """Word counts of n documents.
 
     Args:
         texts: the documents.
@@ -82,11 +82,11 @@ class Index:
         return np.asarray(self._columns.sum(axis=0)).ravel()
 
     def holding(self, terms: Sequence[str]) -> Ints:
-        """Return how many documents have each word, int64 (t,)."""
+        """Number of documents with each word, int64 (t,)."""
         return self._of(terms, self._holding).astype(np.int64)
 
     def occurring(self, terms: Sequence[str]) -> Floats:
-        """Return how often each word occurs in the collection, float64 (t,)."""
+        """Count of each word in the collection, float64 (t,)."""
         return self._of(terms, self._occurring)
 
     def _of(self, terms: Sequence[str], known: NDArray[np.generic]) -> Floats:
@@ -94,7 +94,7 @@ class Index:
         return np.array([0 if place is None else known[place] for place in at], dtype=np.float64)
 
     def counts(self, terms: Sequence[str], places: Ints | None = None) -> Floats:
-        """Return how often documents (all, or those at some places) have each word, float64 (m, t)."""
+        """Word counts of documents (all, or those at some indices), float64 (m, t)."""
         found = np.zeros((len(terms), len(self) if places is None else len(places)))
         for row, term in zip(found, terms, strict=True):
             if term in self.vocabulary:
@@ -124,7 +124,7 @@ class Index:
         mean = self.lengths.mean() if self.lengths.any() else 1.0
         held = k1 * (1 - b + b * lengths / mean)[:, None]
         parts = self.idf(terms) * counts * (k1 + 1) / np.where(counts > 0, counts + held, 1)
-        return _added(parts)
+        return _ordered_sum(parts)
 
     def likelihood(self, terms: Sequence[str], counts: Floats, lengths: Floats, mu: float) -> Floats:
         """Return sum_t ln((tf + mu p(t|C)) / (|d| + mu)), float64 (m,); words that no document has are left out.
@@ -140,7 +140,7 @@ class Index:
         shares = self.occurring(terms) / max(1.0, float(self.lengths.sum()))
         known = shares > 0
         parts = np.log((counts[:, known] + mu * shares[known]) / (lengths[:, None] + mu))
-        return _added(parts)
+        return _ordered_sum(parts)
 
 
 def _fill(row: Floats, having: Ints, values: Floats, places: Ints | None) -> None:
@@ -154,13 +154,13 @@ def _fill(row: Floats, having: Ints, values: Floats, places: Ints | None) -> Non
 
 
 def count(text: str, terms: Sequence[str]) -> tuple[Floats, float]:
-    """Return how often one text has each word, float64 (t,), and its length in words."""
+    """Word counts of one text, float64 (t,), and its length in words."""
     found = words(text)
     counted = Counter(found)
     return np.array([counted[term] for term in terms], dtype=np.float64), float(len(found))
 
 
-def _added(parts: Floats) -> Floats:
+def _ordered_sum(parts: Floats) -> Floats:
     """Add columns from left to right: one order of the sums everywhere."""
     total = np.zeros(len(parts))
     for column in parts.T:

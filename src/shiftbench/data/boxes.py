@@ -81,7 +81,7 @@ def _is_box(box: Any) -> bool:
     return all(isinstance(v, int | float) and math.isfinite(v) for v in place)
 
 
-def moved(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Box]:
+def move_boxes(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Box]:
     """Return boxes after their pixels were moved: the tightest box around where the pixels of each went.
 
     Args:
@@ -95,7 +95,7 @@ def moved(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels], Pix
     """
     found = []
     for box in boxes:
-        place = _around(move(_filled(box["box"], shape)))
+        place = _box_of_mask(move(_pixel_mask(box["box"], shape)))
         if place is None:
             continue
         _, _, w, h = box["box"]
@@ -104,7 +104,7 @@ def moved(boxes: list[Box], shape: tuple[int, ...], move: Callable[[Pixels], Pix
     return found
 
 
-def _filled(box: list[float], shape: tuple[int, ...]) -> Pixels:
+def _pixel_mask(box: list[float], shape: tuple[int, ...]) -> Pixels:
     """Return a mask of the pixels whose middle a box holds; at least one."""
     x, y, w, h = box
     left, top = max(0, math.ceil(x - 0.5)), max(0, math.ceil(y - 0.5))
@@ -115,7 +115,7 @@ def _filled(box: list[float], shape: tuple[int, ...]) -> Pixels:
     return mask
 
 
-def _around(mask: Pixels) -> list[float] | None:
+def _box_of_mask(mask: Pixels) -> list[float] | None:
     """Return the box around what is at least half there."""
     rows, columns = (np.flatnonzero((mask >= 128).any(axis=1)), np.flatnonzero((mask >= 128).any(axis=0)))
     if not len(rows):

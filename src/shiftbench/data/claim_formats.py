@@ -1,4 +1,4 @@
-"""Formats of what is said of a system, between aggregate and report: claims, numbers beside reported ones, figures."""
+"""Formats of a system's tables: verdicts on claims, numbers compared with reported ones, points of figures."""
 
 import pyarrow as pa
 
@@ -56,7 +56,7 @@ MEASURED = Format(
 )
 
 ACROSS, UP = "across", "up"
-"""What `x` says in the two rows of a point of a scatter."""
+"""Values of `x` in the two rows of a point of a scatter."""
 
 FIGURES = Format(
     "figures",

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shiftbench.base.errors import DataError, RangeError, near
+from shiftbench.base.errors import DataError, RangeError, suggest
 from shiftbench.data import audio, png
 
 _PNG = (
@@ -86,7 +86,7 @@ def _codec(extension: str) -> tuple[Callable[[Any], bytes], Callable[[bytes], An
     try:
         return _CODECS[plain if name and plain in ("txt", "json", "npy") else extension]
     except KeyError:
-        raise DataError(f"no codec for extension {extension!r} ({near(extension, _CODECS)})") from None
+        raise DataError(f"no codec for extension {extension!r} ({suggest(extension, _CODECS)})") from None
 
 
 def image(value: object) -> NDArray[np.uint8]:

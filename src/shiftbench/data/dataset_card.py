@@ -39,7 +39,7 @@ def text(about: dict[str, Any]) -> str:
 
 
 def head(about: dict[str, Any]) -> str:
-    """Return what `datasets` reads of the card: where the tars are, and which columns they have.
+    """Part of the card that `datasets` reads: where the tars are, and which columns they have.
 
     Args:
         about: the manifest.

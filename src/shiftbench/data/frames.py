@@ -1,4 +1,4 @@
-"""What a clip has for each frame of its picture: 25 a second, each beside 640 samples of audio.
+"""Frames of a clip: 25 a second, each with 640 samples of audio.
 
 `targets` is a dict: `names` of what is followed (such as `openness`), and `values`, for each frame a list of whole
 numbers, thousandths of the range, 0 to 1000. `frames` are the pictures, uint8 (t h, w) or (t h, w, 3), one below the
@@ -23,7 +23,7 @@ UNIT = 1000
 """A target's whole range, in its whole numbers."""
 
 
-def packed(names: tuple[str, ...], values: NDArray[np.int64]) -> dict[str, Any]:
+def pack_targets(names: tuple[str, ...], values: NDArray[np.int64]) -> dict[str, Any]:
     """Return the field `targets` of values int64 (t, d) in 0 to 1000."""
     return {"names": list(names), "values": values.tolist()}
 
@@ -41,7 +41,7 @@ def names(sample: Sample) -> list[str]:
 
 
 def count(sample: Sample) -> int:
-    """Return how many frames a clip has: those of its targets or pictures, else as many as its audio begins.
+    """Number of frames of a clip: those of its targets or pictures, else as many as its audio begins.
 
     Raises:
         DataError: `meta.frames` is no whole number of 1 at least.
@@ -69,7 +69,7 @@ def check(sample: Sample) -> None:
         DataError: targets of another form, pictures that are no whole number of frames, or audio that ends before them.
         RangeError: a target outside 0 to 1000.
     """
-    audio.checked(sample.fields["audio"])
+    audio.check_audio(sample.fields["audio"])
     if "targets" in sample.fields:
         _check_targets(sample.key, sample.fields["targets"])
     t, samples = count(sample), len(sample.fields["audio"])
@@ -96,7 +96,7 @@ def _check_targets(key: str, found: Any) -> None:
             raise RangeError(f"{key}: frame {at} has the targets {row}; expected 0 to {UNIT}")
 
 
-def resampled(sample: Sample, step: Fraction) -> Sample:
+def resample_clip(sample: Sample, step: Fraction) -> Sample:
     """Return a clip with one frame at every `step` of its own: targets are interpolated, pictures the nearest.
 
     Its audio is not touched.
@@ -116,5 +116,5 @@ def resampled(sample: Sample, step: Fraction) -> Sample:
         own = np.array(sample.fields["targets"]["values"], dtype=np.int64)
         total = own[before] * (step.denominator - part)[:, None] + own[after] * part[:, None]
         values = (2 * total + step.denominator) // (2 * step.denominator)
-        sample = sample.with_field("targets", packed(tuple(names(sample)), values))
+        sample = sample.with_field("targets", pack_targets(tuple(names(sample)), values))
     return sample

@@ -1,4 +1,4 @@
-"""How large a Parquet table may be: a file of some kilobytes can state a table of gigabytes."""
+"""Limits on the size of a Parquet table: a file of some kilobytes can declare a table of gigabytes."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ from shiftbench.base.errors import ChecksumError, DataError, ParamsError
 from shiftbench.base.files import from_json, scratch, sha256, write_json
 from shiftbench.base.refs import Ref, ShardsName
 from shiftbench.data import splits
-from shiftbench.data.places import below, is_address, places, present, there
+from shiftbench.data.places import existing_files, existing_paths, is_address, is_inside, places
 from shiftbench.data.source_files import cache_home
 
 LOCK = Path("sources.lock")
@@ -46,10 +46,10 @@ def pin(paths: Iterable[str | Path]) -> int:
     asked = [place for path in paths for place in places(str(path))]
     found: Entries = {}
     for place in asked:
-        if not there(place):
+        if not existing_paths(place):
             raise DataError(f"{place} does not exist; nothing was pinned")
-        found |= {_spelled(name): _describe(name) for name in present(place)}
-    gone = {name for place in asked for name in pinned(place, entries)}
+        found |= {_spelled(name): _describe(name) for name in existing_files(place)}
+    gone = {name for place in asked for name in pinned_files(place, entries)}
     kept = {name: entry for name, entry in entries.items() if name not in gone}
     write_json(LOCK, {**kept, **found})
     return len(found)
@@ -66,13 +66,13 @@ def _spelled(name: str) -> str:
     return name
 
 
-def twice(path: str) -> list[tuple[str, str]]:
-    """Return which pinned files at `path` have the bytes of one before them, each with that one."""
+def duplicates(path: str) -> list[tuple[str, str]]:
+    """Pinned files at `path` that repeat the bytes of an earlier one, each with that earlier file."""
     first: dict[str, str] = {}
     found = []
     entries = _entries()
     for place in places(path):
-        for name, entry in sorted(pinned(place, entries).items()):
+        for name, entry in sorted(pinned_files(place, entries).items()):
             before = first.setdefault(entry["sha256"], name)
             if before != name:
                 found.append((before, name))
@@ -86,8 +86,8 @@ def digest(path: str, where: str) -> str:
         ParamsError: something is there, and it is not pinned; names the key and the command. Or see `places`.
     """
     entries, asked = _entries(), places(path, where)
-    known = {place: pinned(place, entries) for place in asked}
-    if not any(known.values()) and not any(map(there, asked)):
+    known = {place: pinned_files(place, entries) for place in asked}
+    if not any(known.values()) and not any(map(existing_paths, asked)):
         return ABSENT
     for place in asked:
         if not known[place]:
@@ -108,34 +108,34 @@ def check(recipe: dict[str, Any]) -> None:
     """
     entries = _entries()
     for place in (place for path in paths(recipe) for place in places(path)):
-        known = pinned(place, entries)
+        known = pinned_files(place, entries)
         if not known:
             raise DataError(f"{place} is not pinned; bring it, then run `{command(place)}`")
         for name in sorted(known):
             _check_file(name, known[name])
-        for stranger in sorted(set(present(place)) - set(known)):
+        for stranger in sorted(set(existing_files(place)) - set(known)):
             raise DataError(f"{stranger} is not pinned, but lies in {place}; `{command(place)}` adds it")
 
 
 def is_pinned(path: str) -> bool:
-    """Tell whether all that a path names is pinned."""
+    """Whether all files that a path names are pinned."""
     entries = _entries()
-    return all(pinned(place, entries) for place in places(path))
+    return all(pinned_files(place, entries) for place in places(path))
 
 
-def changed(path: str) -> list[str]:
+def changed_files(path: str) -> list[str]:
     """Return the files of a pinned path that are not what was pinned: they have other bytes, or are new."""
     entries = _entries()
     found: list[str] = []
     for place in places(path):
-        known = pinned(place, entries)
-        here = [] if is_address(place) or not known else present(place)
-        found += [name for name in here if name not in known or _moved(name, known[name])]
+        known = pinned_files(place, entries)
+        here = [] if is_address(place) or not known else existing_files(place)
+        found += [name for name in here if name not in known or _differs(name, known[name])]
     return found
 
 
-def local(path: str) -> dict[str, Path]:
-    """Return which files and folders a path names, in its order: name -> where it lies on this machine, if it does.
+def local_files(path: str) -> dict[str, Path]:
+    """Files and folders that a path names, in its order: name -> location on this machine, if any.
 
     Raises:
         DataError: an address is not pinned.
@@ -146,20 +146,20 @@ def local(path: str) -> dict[str, Path]:
     for place in places(path):
         if is_address(place) and place not in entries:
             raise DataError(f"{place} is not pinned; run `{command(place)}`, which reads it once")
-        names = there(place) or [place]
+        names = existing_paths(place) or [place]
         found.update((name, file_of(name, entries.get(name, {}))) for name in names)
     return found
 
 
-def pinned(place: str, entries: Entries) -> Entries:
+def pinned_files(place: str, entries: Entries) -> Entries:
     """Return the entries of a file, of all below a folder, or of all that a pattern fits."""
     if place in entries:
         return {place: entries[place]}
-    return {name: entry for name, entry in entries.items() if below(name, place)}
+    return {name: entry for name, entry in entries.items() if is_inside(name, place)}
 
 
 def file_of(name: str, entry: dict[str, Any]) -> Path:
-    """Return where a pinned file lies, and of an address where its bytes are kept."""
+    """Location of a pinned file; for an address, of its cached bytes."""
     return cache_home() / "pinned" / entry["sha256"] if is_address(name) else Path(name)
 
 
@@ -170,18 +170,18 @@ def paths(recipe: Mapping[str, Any]) -> Iterator[str]:
             yield str(value["options"]["path"])
 
 
-def brought(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
-    """Return where the user's own files of a dataset lie: its `root`, and what else it wants for clean shards.
+def user_locations(ref: Ref, recipe: Mapping[str, Any]) -> list[Path]:
+    """Locations of the user's own files of a dataset: its `root`, and what else clean shards need.
 
     They are not pinned (ImageNet has 1.3 million): what was read of them is what the shards hold.
     """
     root = recipe.get("dataset", {}).get("options", {}).get("root")
     found = [Path(root).expanduser()] if root else []
-    return [*found, *map(Path, wanted(ref, recipe))]
+    return [*found, *map(Path, required_files(ref, recipe))]
 
 
-def wanted(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for clean shards: path -> what it is."""
+def required_files(ref: Ref, recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Files that the user must supply for clean shards: path -> description."""
     spec = recipe.get("dataset", {}) if ref.kind == "shards" else {}
     module = registry.find("datasets", spec["use"]) if spec else None
     if module is None or not hasattr(module, "wants"):
@@ -202,19 +202,19 @@ def _check_file(name: str, entry: dict[str, Any]) -> None:
         _bring(name, entry)
     elif not Path(name).is_file():
         raise DataError(f"{name} is pinned in {LOCK} but gone; bring it back, or pin again")
-    elif _moved(name, entry):
+    elif _differs(name, entry):
         raise ChecksumError(f"{name} is not the file that was pinned; `{command(name)}` accepts the new one")
 
 
-def _moved(name: str, entry: dict[str, Any]) -> bool:
-    """Tell whether a file has other bytes than the pinned ones; it is read where size or time differ."""
+def _differs(name: str, entry: dict[str, Any]) -> bool:
+    """Whether a file's bytes differ from the pinned ones; it is read only if its size or time differs."""
     stat = Path(name).stat()
     same = (stat.st_size, stat.st_mtime_ns) == (entry.get("size"), entry.get("mtime_ns"))
     return not same and sha256(Path(name)) != entry["sha256"]
 
 
 def _entries() -> Entries:
-    """Return what sources.lock says.
+    """Content of sources.lock.
 
     Raises:
         DataError: it is not what `pin` writes; a digest that is none would become a path.

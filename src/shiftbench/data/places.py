@@ -1,4 +1,4 @@
-"""What a plugin's option `path` names: files, folders, a Python callable's file, addresses; one of these or several.
+"""Files that a plugin's option `path` names: files, folders, a Python callable's file, addresses; one or several.
 
 `photos`, `net.py:predict`, `a-{000..009}.tar`, `a-*.tar`, `a.tar::b.tar`, `https://example.org/a-{000..009}.tar`.
 Braces are those of the webdataset library; its shell commands (`pipe:`) and variables of the environment are not.
@@ -12,7 +12,7 @@ from pathlib import Path
 import braceexpand
 
 from shiftbench.base.errors import ParamsError
-from shiftbench.base.files import fits, shortened
+from shiftbench.base.files import is_valid_path, shorten
 
 _MOST = 100_000  # files that braces may name
 _USUAL = 500  # characters of a name, where there are that many
@@ -33,15 +33,15 @@ def places(path: str, where: str = "path") -> list[str]:
         >>> places("./net.py:predict"), places("a-{00..01}.tar::https://b.org/c.tar")
         (['net.py'], ['a-00.tar', 'a-01.tar', 'https://b.org/c.tar'])
     """
-    named = [one for part in path.split("::") if part for one in _expanded(part, where)]
+    named = [one for part in path.split("::") if part for one in _expand_braces(part, where)]
     if len(named) > _MOST:
         raise ParamsError(f"{where} = {path!r} names more than {_MOST:,} files")
     return list(dict.fromkeys(_place(one, where) for one in named))
 
 
-def _expanded(part: str, where: str) -> list[str]:
-    """Return what braces stand for; how much that is, is known before anything is expanded."""
-    shown = shortened(part)
+def _expand_braces(part: str, where: str) -> list[str]:
+    """Texts that braces stand for; their number is checked before anything is expanded."""
+    shown = shorten(part)
     try:
         count, longest = _measured(part)
         if count <= _MOST and count * longest <= _MOST * _USUAL:
@@ -79,7 +79,7 @@ class _Brace:
         self.count, self.length = 1, 0
 
     def closed(self, inside: str) -> tuple[int, int]:
-        """Return how many texts it stands for, and the characters of the longest."""
+        """Number of texts that it stands for, and the characters of the longest."""
         if numbers := _NUMBERS.fullmatch(inside):
             first, last, step = numbers.groups()
             return abs(int(last) - int(first)) // (int(step or 1) or 1) + 1, max(len(first), len(last))
@@ -92,7 +92,7 @@ class _Brace:
 
 
 def _measured(part: str) -> tuple[int, int]:
-    """Return how many texts braces stand for, 100,001 for more, and the characters of the longest.
+    """Number of texts that braces stand for (100,001 for more), and the characters of the longest.
 
     Raises:
         ValueError: braces are not balanced, are nested too deeply, or have numbers of thousands of digits.
@@ -121,20 +121,20 @@ def _measured(part: str) -> tuple[int, int]:
 
 def _place(one: str, where: str) -> str:
     one = one.removeprefix("file://")
-    scheme, shown = _SCHEME.match(one), repr(shortened(one))
+    scheme, shown = _SCHEME.match(one), repr(shorten(one))
     if scheme and scheme[2]:
         raise ParamsError(f"{where} = {shown} is a shell command, and none is run; give files or addresses")
     if scheme and scheme[1] not in ("http", "https"):
         raise ParamsError(
             f"{where} = {shown}: addresses are read by http:// and https:// alone; download it and give the file"
         )
-    if not scheme and not fits(one):
+    if not scheme and not is_valid_path(one):
         raise ParamsError(f"{where} = {shown} is no path that file systems take; it is too long")
     return one if scheme else str(Path(re.sub(_CALLABLE, r"\1", one)))
 
 
-def there(place: str) -> list[str]:
-    """Return which files and folders are there under a name or a pattern, sorted; an address always is."""
+def existing_paths(place: str) -> list[str]:
+    """Existing files and folders of a name or a pattern, sorted; an address always exists."""
     if is_address(place):
         return [place]
     if not ("*" in place or "?" in place):
@@ -143,18 +143,18 @@ def there(place: str) -> list[str]:
     return sorted(map(str, base.glob(_pattern(str(Path(place).relative_to(base))))))
 
 
-def present(place: str) -> list[str]:
+def existing_files(place: str) -> list[str]:
     """Return the names of the files that are there, those in folders included; of an address, itself."""
     if is_address(place):
         return [place]
     found: list[Path] = []
-    for one in map(Path, there(place)):
+    for one in map(Path, existing_paths(place)):
         found += [one] if one.is_file() else [file for file in one.rglob("*") if file.is_file()]
     return sorted(map(str, found))
 
 
-def below(name: str, place: str) -> bool:
-    """Tell whether a file is what a place names, or lies in it; by their names alone.
+def is_inside(name: str, place: str) -> bool:
+    """Whether a file is named by a place, or is inside it; by their names alone.
 
     Example:
         >>> below("photos/cat/1.png", "photos"), below("a-1.tar", "a-*.tar"), below("photos2/1.png", "photos")
@@ -167,7 +167,7 @@ def below(name: str, place: str) -> bool:
 
 
 def is_address(place: str) -> bool:
-    """Tell whether it is no file of this machine."""
+    """Whether it is not a file of this machine."""
     return place.startswith(("http://", "https://"))
 
 

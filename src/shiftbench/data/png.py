@@ -26,7 +26,7 @@ def decode(data: bytes) -> NDArray[np.uint8] | None:
     """
     header = data[_IHDR]
     channels = _CHANNELS.get((header[8], header[9])) if len(header) == 13 else None
-    if channels is None or header[10:] != _PLAIN or not _intact(data, 12, 13):
+    if channels is None or header[10:] != _PLAIN or not _is_intact(data, 12, 13):
         return None
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     row = width * channels
@@ -54,7 +54,7 @@ def _compressed(data: bytes) -> Iterator[bytes]:
     at = _IDAT
     while data[at + 4 : at + 8] == b"IDAT":
         length = int.from_bytes(data[at : at + 4])
-        if not _intact(data, at + 4, length):
+        if not _is_intact(data, at + 4, length):
             raise ValueError
         yield data[at + 8 : at + 8 + length]
         at += 12 + length
@@ -62,8 +62,8 @@ def _compressed(data: bytes) -> Iterator[bytes]:
         raise ValueError
 
 
-def _intact(data: bytes, at: int, length: int) -> bool:
-    """Tell whether a chunk, whose name stands at `at`, has the checksum that follows it."""
+def _is_intact(data: bytes, at: int, length: int) -> bool:
+    """Whether the checksum of a chunk, whose name begins at `at`, is correct."""
     end = at + 4 + length
     return zlib.crc32(memoryview(data)[at:end]) == int.from_bytes(data[end : end + 4])
 
@@ -76,7 +76,7 @@ def _unfilter(  # noqa: C901 - five filters, and a compiled function calls no ot
 
     Args:
         raw: uint8 (h, 1 + row): the filter's number, then the filtered bytes.
-        pixels: uint8 (1 + h, step + row), to be filled beside its first row and pixels, which are zero.
+        pixels: uint8 (1 + h, step + row), to be filled except its first row and pixels, which are zero.
         step: bytes of a pixel.
     """
     height, row = raw.shape[0], raw.shape[1] - 1

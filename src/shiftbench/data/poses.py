@@ -126,13 +126,13 @@ def _numbers(value: Any, count: int) -> bool:
     )
 
 
-def moved(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Pose]:
+def move_poses(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[Pose]:
     """Return poses after their pixels were moved.
 
-    A labelled joint goes to the middle of where a small bright square around it went; one of whose light less than a
-    tenth is left has left the image and is no longer labelled. The box is the tightest around where its pixels went
-    (`boxes.moved`), and a person whose box has left the image is gone. `joints3d` stay: they are the body's, not the
-    picture's.
+    A labelled joint goes to the middle of where a small bright square around it went. A joint with less than a tenth of
+    its light left has left the image and is no longer labelled. The box is the tightest around where its pixels went
+    (`boxes.move_boxes`), and a person whose box has left the image is gone. `joints3d` stay: they belong to the body,
+    not to the picture.
 
     Args:
         poses: before.
@@ -142,15 +142,15 @@ def moved(poses: Sequence[Pose], shape: tuple[int, ...], move: Callable[[Pixels]
     found = []
     for pose in poses:
         kept = {"box": pose["box"], "label": 0, "area": area(pose)}
-        placed = boxes.moved([kept], shape, move)
+        placed = boxes.move_boxes([kept], shape, move)
         if not placed:
             continue
-        joints = [_moved(joint, shape, move) for joint in pose["joints"]]
+        joints = [_move_joint(joint, shape, move) for joint in pose["joints"]]
         found.append({**pose, "joints": joints, "box": placed[0]["box"], "area": placed[0]["area"]})
     return found
 
 
-def _moved(joint: Sequence[float], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[float]:
+def _move_joint(joint: Sequence[float], shape: tuple[int, ...], move: Callable[[Pixels], Pixels]) -> list[float]:
     x, y, visibility = joint
     gone = [0.0, 0.0, 0]
     if not visibility:

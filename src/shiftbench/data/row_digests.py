@@ -1,4 +1,4 @@
-"""Digests of rows, which do not depend on how Parquet spells them: what receipts state beside the sha256 of a table."""
+"""Digests of rows, which do not depend on the encoding by Parquet; receipts have them next to the sha256 of a table."""
 
 import hashlib
 from pathlib import Path

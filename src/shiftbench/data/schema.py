@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DuplicateKeyError, RangeError, SchemaError, near
+from shiftbench.base.errors import DuplicateKeyError, RangeError, SchemaError, suggest
 from shiftbench.data import formats, parquet_limits
 from shiftbench.data.formats import FORMATS, LOG, NAME, Column, Format
 
@@ -30,7 +30,7 @@ def of(found: pa.Schema) -> Format:
         SchemaError: there is none; names the nearest.
     """
     if found.metadata and NAME in found.metadata:
-        return named(found.metadata[NAME].decode())
+        return find_format(found.metadata[NAME].decode())
     for form in FORMATS:
         if set(form.names) == set(found.names):
             return form
@@ -41,7 +41,7 @@ def of(found: pa.Schema) -> Format:
     )
 
 
-def named(name: str) -> Format:
+def find_format(name: str) -> Format:
     """Return a format by name: a declared one, or one of `FORMATS` of a task's file (`records/<task>/...`).
 
     Raises:
@@ -51,7 +51,7 @@ def named(name: str) -> Format:
     for form in known:
         if form.name == name:
             return form
-    raise SchemaError(f"no format is named {name!r} ({near(name, [form.name for form in known])})")
+    raise SchemaError(f"no format is named {name!r} ({suggest(name, [form.name for form in known])})")
 
 
 def _of_task(name: str) -> tuple[Format, ...]:
@@ -149,7 +149,7 @@ def check(found: pa.Schema, form: Format, file: Path) -> None:
     """
     for column in form.columns:
         if column.name not in found.names:
-            hint = near(column.name, found.names)
+            hint = suggest(column.name, found.names)
             raise SchemaError(f"{file}: column {column.name!r} of {form.name} is missing ({hint}); {_CURE}")
         dtype = found.field(column.name).type
         if not dtype.equals(column.dtype):
@@ -200,7 +200,7 @@ def _format_of(parquet: pq.ParquetFile, file: Path) -> Format:
     version = facts.get(_VERSION, b"none").decode()
     if version != str(VERSION):
         raise SchemaError(f"{file}: expected formats of version {VERSION}, found {version}; {_CURE}")
-    return named(facts.get(NAME, b"").decode())
+    return find_format(facts.get(NAME, b"").decode())
 
 
 def document() -> str:

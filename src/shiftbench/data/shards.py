@@ -24,7 +24,7 @@ from typing import Any, ClassVar, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, spelled
+from shiftbench.base.errors import ChecksumError, DataError, DuplicateKeyError, yaml_text
 from shiftbench.base.files import stays_below
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, parquet_limits
@@ -162,7 +162,7 @@ def pixels(sample: Sample) -> str:
 
 
 def link(key: str, digest: str) -> bytes:
-    """Return what one sample adds to the chained pixel digest of its folder."""
+    """Contribution of one sample to the chained pixel digest of its folder."""
     return f"{key} {digest}\n".encode()
 
 
@@ -216,7 +216,7 @@ def _write_index(file: Path, entries: list[Entry]) -> None:
 
 
 class Manifest(dict[str, Any]):
-    """What a manifest states; a fact that is asked for and that it does not state is an error that names both."""
+    """Facts of a manifest; reading a missing fact is an error that names the fact and the file."""
 
     def __init__(self, content: dict[str, Any], file: Path) -> None:
         super().__init__(content)
@@ -244,7 +244,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     about = Manifest(content, file)
     for fact in (*_ALWAYS, *about):
         if fact in _FACTS and not _FACTS[fact](about[fact]):
-            raise DataError(f"{file} is no manifest of shards: {fact!r} is {spelled(about[fact])}; {_cure(folder)}")
+            raise DataError(f"{file} is no manifest of shards: {fact!r} is {yaml_text(about[fact])}; {_cure(folder)}")
     return about
 
 
@@ -284,7 +284,7 @@ _FACTS: dict[str, Callable[[Any], bool]] = {
 
 
 def is_tar(name: object) -> bool:
-    """Tell whether a name can be that of a tar in the folder that says so, and of nothing elsewhere."""
+    """Whether a name can be that of a tar in its own folder, and of nothing outside it."""
     return stays_below(name) and "/" not in str(name)
 
 
@@ -361,7 +361,7 @@ class Lookup:
         self._wanted = {ext: name for name, ext in manifest(folder)["fields"].items()}
 
     def __len__(self) -> int:
-        """Return how many samples there are."""
+        """Number of samples."""
         return len(self._entries)
 
     def __getitem__(self, number: int) -> Sample:
@@ -386,7 +386,7 @@ class Lookup:
 
 
 class Elsewhere:
-    """Who has the tars that are not here; nobody, unless `streaming` says so."""
+    """Source of the tars that are not here; none, unless `streaming` sets one."""
 
     read: ClassVar[Callable[[Path, str], bytes] | None] = None
     name: ClassVar[str] = ""
@@ -478,8 +478,8 @@ def _header(block: memoryview) -> tuple[str, int]:
     return (f"{prefix}/{name}" if prefix else name), int(bytes(block[124:135]), 8)
 
 
-def damaged(folder: Path) -> list[str]:
-    """Return what is wrong with a folder of shards, one line each; empty when all bytes are as recorded."""
+def find_damage(folder: Path) -> list[str]:
+    """Problems of a folder of shards, one line each; empty if all bytes are as recorded."""
     problems: list[str] = []
     try:
         entries = index(folder)

@@ -67,7 +67,7 @@ def mapping(source: Sequence[str], target: Sequence[str]) -> NDArray[np.int64]:
     return np.array([at.get(name, -1) for name in target], dtype=np.int64)
 
 
-def mirrored(names: Sequence[str]) -> NDArray[np.int64]:
+def mirror_indices(names: Sequence[str]) -> NDArray[np.int64]:
     """Return for each joint the place of the one on the other side, its own for a joint in the middle.
 
     Example:

@@ -11,7 +11,7 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What was left out of a folder of shards.
+    """Samples that were left out of a folder of shards.
 
     Attributes:
         dataset, split: whose.
@@ -30,7 +30,7 @@ class Skipped:
 
     @property
     def count(self) -> str:
-        """How many, in words: `2 of 40 samples`."""
+        """The number in words: `2 of 40 samples`."""
         return f"{len(self.lines)} of {len(self.lines) + self.kept} samples"
 
     def __str__(self) -> str:
@@ -41,8 +41,8 @@ class Skipped:
         )
 
 
-def among(outputs: Iterable[str | Path]) -> list[Skipped]:
-    """Return what was left out of the folders of shards whose manifests are among outputs, where something was.
+def find_skipped(outputs: Iterable[str | Path]) -> list[Skipped]:
+    """Samples left out of the folders of shards whose manifests are among outputs; complete folders have no item.
 
     A sample that cannot be read stands in the manifests of both splits that are cut from one of the original; it is
     counted once, with the first of them.

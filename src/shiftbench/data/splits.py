@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 
 SPLITS = ("train", "val", "test")
@@ -39,7 +39,7 @@ def unit(purpose: str, name: str) -> float:
 
 @functools.cache
 def _hasher(purpose: str) -> hashlib.blake2b:
-    """Return what is copied for each name, which takes a third less time than a new one."""
+    """Hash state that is copied for each name, which takes a third less time than a new one."""
     return hashlib.blake2b(digest_size=8, person=purpose.encode())
 
 
@@ -50,7 +50,7 @@ def native(split: str, module: ModuleType) -> str:
         ParamsError: the dataset has no such split, and none that it can be cut from.
     """
     if split not in SPLITS:
-        raise ParamsError(f"no split {split!r}; {near(split, SPLITS)}")
+        raise ParamsError(f"no split {split!r}; {suggest(split, SPLITS)}")
     has: tuple[str, ...] = module.NATIVE
     for name in (split, "all") if split != "val" else (split, "train", "all"):
         if name in has:
@@ -61,7 +61,7 @@ def native(split: str, module: ModuleType) -> str:
 
 
 def belongs(split: str, group: str, native_splits: tuple[str, ...], *, apart: bool = True) -> bool:
-    """Tell whether a group of the native split that `split` is read from belongs to `split`.
+    """Whether a group of the native split that `split` is read from belongs to `split`.
 
     Args:
         split: train, val or test.
@@ -78,7 +78,7 @@ def belongs(split: str, group: str, native_splits: tuple[str, ...], *, apart: bo
     return (unit("val", group) < VAL) == (split == "val")
 
 
-def cut(
+def select_split(
     samples: Iterable[Sample | DataError], split: str, module: ModuleType, *, apart: bool = True
 ) -> Iterator[Sample | DataError]:
     """Keep the samples of the native split that belong to `split`; errors pass through.
@@ -95,7 +95,7 @@ def cut(
             yield sample
 
 
-def sliced(
+def select_slice(
     samples: Iterable[Sample | DataError], low: float, high: float, module: ModuleType
 ) -> Iterator[Sample | DataError]:
     """Keep the groups whose hash lies in [low, high): slices that do not overlap share no sample, whatever they are of.
@@ -104,7 +104,7 @@ def sliced(
         samples: of one split; errors pass through.
         low: from 0.
         high: to 1.
-        module: the dataset, as for `cut`.
+        module: the dataset, as for `select_split`.
     """
     if (low, high) == (0, 1):
         yield from samples

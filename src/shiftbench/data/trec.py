@@ -81,7 +81,7 @@ def _lines(file: Path, columns: int, form: str) -> Iterable[tuple[int, Sequence[
                 yield number, parts
 
 
-def of_records(rows: Iterable[Mapping[str, Any]]) -> Run:
+def lists_of_records(rows: Iterable[Mapping[str, Any]]) -> Run:
     """Return the ranked lists of records of the task `ranking`, by the end of each query's key.
 
     Args:

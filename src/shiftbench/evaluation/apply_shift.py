@@ -22,7 +22,7 @@ from shiftbench.data import boxes, poses
 
 TORCH = "shifts_torch"
 """The family of torch implementations of shifts."""
-FOLLOW = {"boxes": boxes.moved, "poses": poses.moved}
+FOLLOW = {"boxes": boxes.move_boxes, "poses": poses.move_poses}
 """Fields of places in the image, and how they follow pixels that are moved."""
 
 
@@ -130,7 +130,7 @@ def shift_sample(
 
 
 def moves_marks(sample: Sample, module: ModuleType) -> bool:
-    """Tell whether a shift moves pixels (`MOVES`) of a sample with boxes or joints, so that these must follow."""
+    """Whether a shift moves pixels (`MOVES`) of a sample with boxes or joints, so that these must move too."""
     return bool(getattr(module, "MOVES", False)) and any(name in sample.fields for name in FOLLOW)
 
 

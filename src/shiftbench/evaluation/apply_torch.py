@@ -93,7 +93,7 @@ class OnDevice:
 
 
 def on_device(shifter: Shifter, wanted: str, held: str) -> OnDevice | None:
-    """Return what shifts batches in torch; None where the shift's file for the CPU does it.
+    """Function that shifts batches in torch; None if the shift's file for the CPU does it.
 
     Args:
         shifter: the shift, which may have no torch implementation.

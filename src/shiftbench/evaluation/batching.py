@@ -1,4 +1,4 @@
-"""Batches: drawn ahead of the net in a second thread, and halved where a GPU's memory asks for it."""
+"""Batches: prepared ahead of the model in a second thread, and halved if a GPU's memory is too small."""
 
 import queue
 import threading
@@ -14,7 +14,7 @@ from shiftbench.evaluation import devices
 T = TypeVar("T")
 Outputs = dict[str, np.ndarray]
 Predictor = Callable[[list[Sample]], Outputs]
-AHEAD = 3  # batches prepared ahead of the net
+AHEAD = 3  # batches prepared ahead of the model
 
 
 def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
@@ -29,7 +29,7 @@ def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield batch
 
 
-def ahead(items: Iterable[T], depth: int = AHEAD) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int = AHEAD) -> Iterator[T]:
     """Draw items in a second thread, in order; an error there is raised here."""
     line: queue.Queue[T | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()
@@ -82,9 +82,9 @@ class Halving:
         return outputs
 
 
-def predicted(guard: Halving, read: Iterable[list[Sample]]) -> Iterator[tuple[list[Sample], Outputs]]:
+def predict_batches(guard: Halving, read: Iterable[list[Sample]]) -> Iterator[tuple[list[Sample], Outputs]]:
     """Yield batches with their outputs; the next ones are read meanwhile, and prepared where the predictor does."""
     prepare = getattr(guard.predictor, "prepare", None)
     drawn = ((batch, prepare(batch) if prepare else None) for batch in read)
-    for batch, prepared in ahead(drawn):
+    for batch, prepared in prefetch(drawn):
         yield batch, guard(batch, prepared)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, codecs
@@ -70,7 +70,7 @@ def _checked(field: str | None, name: str, value: object) -> Any:
     if isinstance(value, str) and field not in ("image", "audio"):
         return value
     if field == "audio":
-        return audio.checked(value)
+        return audio.check_audio(value)
     if field == "text":
         raise DataError(f"shift {name!r} takes a text (str); got {type(value).__name__}")
     return codecs.image(value)
@@ -96,7 +96,7 @@ class Corrupt:
             raise ParamsError(f"shift {name!r} changes {what}; Corrupt takes images")
         self.name, self.severity, self.seed = name, severity, seed
         rng = _words(seed, name, "")
-        self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is told now
+        self._apply(np.zeros((1, 1), dtype=np.uint8), rng)  # a wrong severity or option is an error now
 
     def __call__(self, images: torch.Tensor, keys: Sequence[str] | str | None = None) -> torch.Tensor:
         """Return shifted images, same shape, dtype and device.
@@ -150,7 +150,7 @@ def _shift(name: str, params: dict[str, object]) -> tuple[ModuleType, dict[str, 
         )
     unknown = params.keys() - shift.PARAMS.keys()
     if unknown:
-        raise ParamsError(f"shift {name!r} has no option {min(unknown)!r} ({near(min(unknown), shift.PARAMS)})")
+        raise ParamsError(f"shift {name!r} has no option {min(unknown)!r} ({suggest(min(unknown), shift.PARAMS)})")
     return shift, {**shift.PARAMS, **params, **originals(shift)}
 
 
@@ -158,9 +158,9 @@ def originals(shift: ModuleType) -> dict[str, object]:
     """Return the folders of the originals that a shift reads, as far as `shiftbench fetch` brought them."""
     if not getattr(shift, "SOURCES", ()):
         return {}
-    from shiftbench.data.source_files import kept
+    from shiftbench.data.source_files import original_folder
 
-    folders = {name: kept(name) for name in shift.SOURCES}
+    folders = {name: original_folder(name) for name in shift.SOURCES}
     return {"sources": {name: folder for name, folder in folders.items() if folder.is_dir()}}
 
 

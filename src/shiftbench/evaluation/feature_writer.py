@@ -1,4 +1,4 @@
-"""Features and logits beside the records: float32 .npy, written batch by batch, whatever their size."""
+"""Features and logits next to the records: float32 .npy, written batch by batch, of any size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FeatureWriter:
     """Writes `X.npy` (features, (n, d)) and `X.logits.npy` ((n, C)) in the order of the records.
 
     Args:
-        output: the features' path, X.npy; files are written beside and put in place by a commit.
+        output: the features' path, X.npy; temporary files are written next to it and renamed by a commit.
         count: number of samples n.
     """
 
@@ -68,7 +68,7 @@ class FeatureWriter:
         self._rows[part] += len(rows)
 
     def files(self, path: str) -> dict[str, Path]:
-        """Return what a commit puts in place, once all samples are written.
+        """Files of the commit, once all samples are written.
 
         Raises:
             ModelError: another number of rows than samples.

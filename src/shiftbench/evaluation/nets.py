@@ -1,4 +1,4 @@
-"""Nets around their weights: build, load safely, write deterministically, predict.
+"""Models and their checkpoints: build, load safely, write deterministically, predict.
 
 A *predictor* is called with samples and gives `{"logits": float32 (n, classes), "features": float32
 (n, d)}`. A model with `build` becomes a `TorchPredictor`; a black box brings its own through `load`.
@@ -32,7 +32,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 class Predictor(Protocol):
-    """What evaluation calls: samples in, arrays with one row per sample out."""
+    """Interface that evaluation calls: samples in, arrays with one row per sample out."""
 
     def __call__(self, samples: Sequence[Sample]) -> Outputs:
         """Return at least `logits`, float32 (n, classes)."""
@@ -40,7 +40,7 @@ class Predictor(Protocol):
 
 
 class TorchPredictor:
-    """A net that keeps the contract of `models/`, with its weights, on one device.
+    """A trained model with the interface of `models/`, on one device.
 
     Attributes:
         net: the module in evaluation mode, with `features(x)` and `head(features)`.
@@ -66,7 +66,7 @@ class TorchPredictor:
         return self.predict_prepared(self.prepare(samples))
 
     def prepare(self, samples: Sequence[Sample]) -> Array:
-        """Return the net's input for samples, one row each."""
+        """Input of the model for samples, one row each."""
         return prepare(self.model, samples, self.params)
 
     def predict_prepared(self, batch: Array) -> Outputs:
@@ -90,7 +90,7 @@ class TorchPredictor:
 
 
 def place(net: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Move a net to a device, its convolutions with channels last.
+    """Move a model to a device, its convolutions with channels last.
 
     On CPUs that layout is 1.5 times faster (measured: EfficientNet-Lite0 at 128 px).
     """
@@ -99,13 +99,13 @@ def place(net: torch.nn.Module, device: torch.device) -> torch.nn.Module:
 
 
 def to_inputs(batch: Array, device: torch.device) -> Any:
-    """Return a prepared batch as a net takes it: a tensor (n, ...); of a structured array a dict, one for each field.
+    """Prepared batch as input of a model: a tensor (n, ...); for a structured array a dict of one per field.
 
     So a model of several inputs, such as a picture and a question, prepares one array of n rows like any other.
 
     Args:
         batch: (n, ...) uint8 or float32, or (n,) with fields.
-        device: where the net is.
+        device: of the model.
     """
     if batch.dtype.names is None:
         return torch.from_numpy(batch).to(device)
@@ -114,7 +114,7 @@ def to_inputs(batch: Array, device: torch.device) -> Any:
 
 
 def both(net: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return features and logits of `to_inputs`; a net whose head needs more than features defines `predict`."""
+    """Features and logits of `to_inputs`; a model whose head needs more than features defines `predict`."""
     if hasattr(net, "predict"):
         features, logits = net.predict(inputs)
         return features, logits
@@ -127,7 +127,7 @@ def with_head(model: ModuleType, state: State, weight: torch.Tensor, bias: torch
 
     Args:
         model: plugin of the family `models`.
-        state: of the net; empty for a black box, which keeps its head alone.
+        state: of the model; empty for a black box, which keeps only its head.
         weight: (classes, d).
         bias: (classes,).
     """
@@ -186,7 +186,7 @@ def load_predictor(  # noqa: PLR0913 - the contract of a model
         inputs: where the model's `needs` lie; black boxes read their originals there.
 
     Raises:
-        ModelError: weights of another architecture, or with another number of classes.
+        ModelError: the checkpoint is of another architecture or number of classes.
     """
     if hasattr(model, "load"):
         loaded: Predictor = model.load(weights, params, classes, device, inputs or {})

@@ -28,8 +28,8 @@ from shiftbench.evaluation.apply_shift import Shifter
 Tolerance = tuple[float, float]  # largest and mean difference, grey levels
 
 
-def for_cell(recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str) -> OnTheFly:
-    """Return what shifts the samples of a records artifact.
+def build_shifter(recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path], held: str) -> OnTheFly:
+    """Function that shifts the samples of a records artifact.
 
     Args:
         recipe: of the records.
@@ -44,7 +44,7 @@ def for_cell(recipe: Mapping[str, Any], dataset: str, inputs: Mapping[Ref, Path]
 
 
 class Batches(Protocol):
-    """What shifts a batch in torch (`apply_torch.OnDevice`)."""
+    """A shift of a batch in torch (`apply_torch.OnDevice`)."""
 
     place: str
     tolerance: Tolerance
@@ -124,7 +124,7 @@ class OnTheFly:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """What one sample should become: its pixel digest, and its image as PNG in base64 if it has one."""
+    """Expected result for one sample: its pixel digest, and its image as PNG in base64 if it has one."""
 
     pixels: str
     png: str | None

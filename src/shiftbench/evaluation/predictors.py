@@ -25,7 +25,7 @@ def load(
         inputs: where the model's `needs` lie.
 
     Raises:
-        ModelError: weights of another architecture, or with another number of classes.
+        ModelError: the checkpoint is of another architecture or number of classes.
     """
     torch.set_num_threads(recipe["threads"])
     model = registry.find("models", recipe["model"]["use"])

@@ -410,12 +410,12 @@ class Run:
         """Return what the job may open; see `opened_files`."""
         refs = {ref for artifact in self.job.artifacts for ref in (artifact.ref, *artifact.inputs)}
         pinned = {path for a in self.job.artifacts for path in pins.paths(a.recipe)}
-        own = [place for path in pinned for place in pins.local(path).values()]
+        own = [place for path in pinned for place in pins.local_files(path).values()]
         folders = [self.path(ref).parent for ref in refs if ref.owns_folder]
         folders += [self.root / "recipes", self.root / "logs", *own]
         files = [self.path(ref) for ref in refs if not ref.owns_folder]
         code = code_digest.files_of(artifact.recipe for artifact in self.job.artifacts)
-        brought = [place for a in self.job.artifacts for place in pins.brought(a.ref, a.recipe)]
+        brought = [place for a in self.job.artifacts for place in pins.user_locations(a.ref, a.recipe)]
         folders += [path for path in brought if path.is_dir()]
         # Where git is asked for the commit, the list of trusted checkouts is read.
         beside = (*map(Path, _BESIDE), trust.listed_in())

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
-from shiftbench.base.files import from_json, sha256, shortened, stays_below
+from shiftbench.base.errors import DataError, ParamsError, suggest
+from shiftbench.base.files import from_json, sha256, shorten, stays_below
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, canonical
@@ -88,7 +88,7 @@ def read(home: Path, name: str) -> Content:
     """
     file = folder(home, name) / FILE
     if not file.is_file():
-        raise ParamsError(f"no release {name!r}: {file} does not exist; {near(name, names(home))}")
+        raise ParamsError(f"no release {name!r}: {file} does not exist; {suggest(name, names(home))}")
     return parse(file.read_bytes(), file)
 
 
@@ -127,7 +127,7 @@ def _flaw(content: Content) -> str | None:
         facts.append(("path", entry["path"], stays_below(entry["path"])))
         facts.append(("sha256", entry["sha256"], _is_hex(entry["sha256"], 64)))
         facts += [(key, one, type(one) is _TYPES.get(key, str)) for key, one in entry.items()]
-    return next((f"{key} {shortened(repr(value))}" for key, value, is_valid in facts if not is_valid), None)
+    return next((f"{key} {shorten(repr(value))}" for key, value, is_valid in facts if not is_valid), None)
 
 
 def is_name(name: object) -> bool:
@@ -161,7 +161,7 @@ def prove(content: Content, path: str) -> Content:
     entries = _sorted(content)
     paths = [entry["path"] for entry in entries]
     if path not in paths:
-        raise ParamsError(f"release {content['name']} has no {path!r}; {near(path, paths)}")
+        raise ParamsError(f"release {content['name']} has no {path!r}; {suggest(path, paths)}")
     index = paths.index(path) + 1
     leaves = _leaves(content)
     return {

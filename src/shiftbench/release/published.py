@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below, write_bytes
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
@@ -238,7 +238,7 @@ def read(home: Path, scale: str | None) -> Published:
     place = published(scale, home)
     if not (place / ABOUT).is_file():
         known = [name or PLAIN for name in scales(home)]
-        raise ParamsError(f"nothing is published of {scale or PLAIN!r}; {near(scale or PLAIN, known)}")
+        raise ParamsError(f"nothing is published of {scale or PLAIN!r}; {suggest(scale or PLAIN, known)}")
     try:
         if (place / ABOUT).stat().st_size > _LARGEST:
             raise ValueError(f"{ABOUT} has more than {_LARGEST} bytes")

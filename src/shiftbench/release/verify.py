@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shiftbench.base.errors import DataError
-from shiftbench.base.files import from_json, read_object, sha256, shortened
+from shiftbench.base.files import from_json, read_object, sha256, shorten
 from shiftbench.provenance.git import is_known, yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
@@ -56,7 +56,7 @@ class Problem:
         return _MEANINGS[self.kind]
 
     def __str__(self) -> str:
-        path, expected, actual = (shortened(one, _SHOWN) for one in (self.path, self.expected, self.found))
+        path, expected, actual = (shorten(one, _SHOWN) for one in (self.path, self.expected, self.found))
         return f"{path}: {self.meaning} (expected {expected}, found {actual})"
 
 

@@ -22,8 +22,8 @@ from shiftbench.plugins.metrics.severity import ALEXNET
 from shiftbench.report.cells import Cell
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.statistics import intervals
+from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 from shiftbench.statistics.intervals import MANY_UNITS, Units
-from shiftbench.statistics.scored_cells import FULL_SPECTRUM
 
 Who = tuple[str, ...]  # weights, method; in the table of OOD detection also the detector
 PLACE = ("dataset", "split", "shift", "severity", "detector")
@@ -336,7 +336,7 @@ def _with_seeds(mean: _Series, seeds: Mapping[int | None, NDArray[np.float64]], 
     if len(seeds) < 2:
         return replace(mean, seeds=seeds)
     by_seed = np.stack([*seeds.values()])
-    ends = intervals.of_family(by_seed, kind, mean.units)
+    ends = intervals.of_seed_mean(by_seed, kind, mean.units)
     low, high = ends + mean.values[0] - by_seed[:, 0].mean()
     return replace(mean, low=_maybe(low), high=_maybe(high), seeds=seeds)
 

@@ -11,8 +11,8 @@ from shiftbench.report import figures, links
 from shiftbench.report.figures import Figure, Line, Style
 from shiftbench.report.measures import Entry, Measure
 from shiftbench.report.panels import Panel, Plot
-from shiftbench.statistics.sentences import sentence
-from shiftbench.statistics.statements import parts
+from shiftbench.statistics.claims.sentences import sentence
+from shiftbench.statistics.claims.statements import parts
 
 CLASSES = {"supported": "good", "refuted": "bad"}
 Row = dict[str, Any]

@@ -10,7 +10,7 @@ from shiftbench.base.refs import without_seed
 from shiftbench.data import formats, schema
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.benchmark_rows import BenchmarkRows
-from shiftbench.statistics.contributions import Contributions, ratio, weighted
+from shiftbench.statistics.contributions import Contributions, ratio, weighted_sums
 from shiftbench.statistics.rows import Row
 
 _PLACE = [name for name in formats.OBSERVATIONS.key if name != "key"]
@@ -23,7 +23,7 @@ def observed_rows(files: Sequence[Path], name: str, task: str, benchmark: Benchm
         files: tables of format OBSERVATIONS.
         name: of the benchmark.
         task: of its dataset.
-        benchmark: has draws and seed.
+        benchmark: has resamples and seed.
     """
     for file in files:
         frame = pl.from_arrow(schema.read(file, form=formats.OBSERVATIONS))
@@ -33,16 +33,16 @@ def observed_rows(files: Sequence[Path], name: str, task: str, benchmark: Benchm
 
 
 def _row(place: dict[str, object], part: pl.DataFrame, name: str, task: str, benchmark: BenchmarkRows) -> Row:
-    matrix = bootstrap.weights(part["key"].to_arrow().cast("string"), benchmark.draws, benchmark.seed)
+    matrix = bootstrap.weights(part["key"].to_arrow().cast("string"), benchmark.resamples, benchmark.seed)
     values = part["value_e9"].to_numpy().astype(np.int64)
-    (sums,) = weighted([Contributions(np.ones(len(part), np.int64), (values,))], matrix)
+    (sums,) = weighted_sums([Contributions(np.ones(len(part), np.int64), (values,))], matrix)
     means = ratio(sums.sums[0], sums.count) / formats.E9
     return Row(
         benchmark=name,
         task=task,
         reference=None,
         value=float(means[0]),
-        draws=means[1:],
+        resamples=means[1:],
         n=len(part),
         seed=without_seed(str(place["model"]))[1],
         unit="key",

@@ -1,15 +1,15 @@
-"""COCO's average precision and recall under every bootstrap draw at once, from the matches that records hold.
+"""COCO's average precision and recall under every bootstrap resample at once, from the matches that records hold.
 
-The detections of a class are sorted once over all images, best score first, and walked through twice for each draw:
+The detections of a class are sorted once over all images, best score first, and walked through twice for each resample:
 forwards for the counts, backwards for the envelope of precision, which is read where recall passes each of 101
-levels. A draw that takes an image w times counts each of its detections w times in a row; so a weight is a number of
-copies, unless an image holds detections of equal class and score, whose copies would alternate. Nothing of size
-detections x draws is made.
+levels. A resample that takes an image w times counts each of its detections w times in a row. So a weight is a number
+of copies, unless an image has detections of equal class and score, whose copies would alternate. No array of detections
+x resamples is made.
 
 Source: pycocotools 2.0.11, `COCOeval.accumulate` and `summarize`; the values on the data as they are agree with it to
-1e-9 (tested). A class without a true box (in a draw) does not count there.
+1e-9 (tested). A class without a true box (in a resample) does not count there.
 
-Of few images the mean over draws lies above the value (by 1 point of AP at 150 images with two objects each): an
+Of few images the mean over resamples lies above the value (by 1 point of AP at 150 images with two objects each): an
 image drawn twice is found twice. Differences of two sets over the same images share most of it.
 """
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.rows import Floats, Ints, Rows
 from shiftbench.statistics.thresholds import Weights
@@ -35,7 +35,7 @@ _RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is measured; see PARAMS."""
+    """Options of the measurement; see PARAMS."""
 
     iou: float
     area: str
@@ -49,7 +49,7 @@ class Options:
             ParamsError: an option outside what is allowed.
         """
         if self.area not in box_matching.AREAS:
-            raise ParamsError(f"area: {self.area!r} ({near(self.area, box_matching.AREAS)})")
+            raise ParamsError(f"area: {self.area!r} ({suggest(self.area, box_matching.AREAS)})")
         if not 1 <= self.max_dets <= box_matching.MAX_DETS:
             raise ParamsError(f"max_dets: {self.max_dets}; expected 1 to {box_matching.MAX_DETS}")
         hits = np.flatnonzero(np.isclose(box_matching.IOUS, self.iou)) if self.iou else np.arange(10)
@@ -84,17 +84,17 @@ class Ranked:
 
 def average_precision(rows: Rows, weights: Weights, options: Options) -> Floats:
     """Return the mean over classes and thresholds of the average precision, float64 (k,); NaN without a true box."""
-    found = ranked(rows.table, options)
+    found = rank(rows.table, options)
     return _mean(found, weights, _areas(*_arguments(found, weights), _RECALLS))
 
 
 def average_recall(rows: Rows, weights: Weights, options: Options) -> Floats:
     """Return the mean over classes and thresholds of the largest recall, float64 (k,); NaN without a true box."""
-    found = ranked(rows.table, options)
+    found = rank(rows.table, options)
     return _mean(found, weights, _found(*_arguments(found, weights)))
 
 
-def ranked(table: pa.Table, options: Options) -> Ranked:
+def rank(table: pa.Table, options: Options) -> Ranked:
     """Sort the detections of records."""
     bits = options.bits()
     images, scores = _flat(table, "scores")
@@ -125,7 +125,7 @@ def _hits(table: pa.Table, bits: Ints, order: Ints) -> NDArray[np.int8]:
 
 
 def _ranks(images: Ints, classes: Ints) -> Ints:
-    """Return which detection of its image and class each one is, from 0; they are sorted by class, then score."""
+    """Rank of each detection in its image and class, from 0; detections are sorted by class, then score."""
     by_image = np.lexsort((images, classes))
     ones, two = images[by_image], classes[by_image]
     first = np.ones(len(images), dtype=bool)

@@ -1,4 +1,4 @@
-"""From the files of a benchmark's cells to metric rows: reading, matching by key, summing."""
+"""Metric rows from the files of a benchmark's evaluations: reading, matching by key, summing."""
 
 import hashlib
 import itertools
@@ -21,10 +21,10 @@ from shiftbench.base.errors import DuplicateKeyError
 from shiftbench.base.refs import number, without_seed
 from shiftbench.data import schema
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.contributions import Contributions, Sums, weighted
+from shiftbench.statistics.contributions import Contributions, Sums, weighted_sums
 from shiftbench.statistics.rows import Floats, Row, Rows, SeverityPath
 
-# 28 cells of accuracy, NLL, Brier score and ECE are one product of `digit_sums`.
+# 28 evaluations of accuracy, NLL, Brier score and ECE are one product of `digit_sums`.
 BATCH_CELLS, BATCH_ROWS = 28, 4_000_000
 A = TypeVar("A")
 B = TypeVar("B")
@@ -32,16 +32,16 @@ R = TypeVar("R", Rows, SeverityPath)
 
 
 @dataclass(frozen=True, slots=True)
-class CellRows:
-    """One cell of a benchmark: who it is, and its file of records or (with a detector) of scores.
+class EvaluationFile:
+    """One evaluation of a benchmark: its identity, and its file of records or (with a detector) of scores.
 
     Attributes:
         severity: None for a domain shift, which has no levels.
         reference: clean partner as dataset/split/shift/severity; None for the clean set itself.
         step: position in a stream, None outside of one.
         ood: the dataset is out-of-distribution: it has no sample metrics, and its scores are compared
-            with the ID scores of the same weights, method, detector and split.
-        ood_group: the group of OOD sets (near, far, ...) whose means it enters; None: no group.
+            with the ID scores of the same model, method, detector and split.
+        ood_group: the group of OOD sets (near, far, ...) whose mean includes it; None: no group.
         records: with a detector, the records that the scores were made from; None: not known.
     """
 
@@ -62,14 +62,14 @@ class CellRows:
     records: Path | None = None
 
     @property
-    def position(self) -> str:
-        """The cell as `reference` names it."""
+    def condition(self) -> str:
+        """The condition, as `reference` names it."""
         return f"{self.dataset}/{self.split}/{self.shift}/{number(self.severity or 0)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric under the name that params gives it."""
+    """A metric with its name and options in params."""
 
     name: str
     module: ModuleType
@@ -78,7 +78,15 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The samples of a cell: keys, what is resampled, and a number equal for equal lists; how many distinct units."""
+    """The samples of an evaluation.
+
+    Attributes:
+        keys: of the samples.
+        units: what is resampled: the samples' keys or clusters.
+        unit: `key` or `cluster`.
+        number: equal for equal lists of samples.
+        distinct: number of distinct units.
+    """
 
     keys: pa.StringArray
     units: pa.StringArray
@@ -88,14 +96,14 @@ class Samples:
 
 
 class Lists:
-    """Interned lists of samples: cells of one dataset have the same keys, and so one matrix of weights."""
+    """Interned lists of samples: evaluations of one dataset share their keys and one matrix of bootstrap weights."""
 
     def __init__(self) -> None:
         self._known: list[Samples] = []
         self._lock = threading.Lock()
 
     def intern(self, table: pa.Table, file: Path) -> Samples:
-        """Return the samples of a table.
+        """Samples of a table.
 
         Raises:
             DuplicateKeyError: two rows have one key.
@@ -116,7 +124,7 @@ class Lists:
 
 
 def _array(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array; one that is one already is not copied, and so equals itself at no cost."""
+    """Column as one array; a column of one chunk is not copied, so that comparing it with itself costs nothing."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -130,19 +138,19 @@ def _refuse_duplicates(keys: pa.StringArray, file: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One row to be: a metric of a cell or of one of its groups, and what its samples contribute."""
+    """A metric of an evaluation or of one of its groups, with the contributions of its samples."""
 
-    cell: int
+    evaluation: int
     group: str | None
     metric: Metric
     contributions: Contributions
 
 
 class BenchmarkRows:
-    """A benchmark's cells, read as needed."""
+    """A benchmark's evaluations, read as needed."""
 
-    def __init__(self, cells: Sequence[CellRows], metrics: list[Metric], draws: int, seed: int) -> None:
-        self.cells, self.draws, self.seed = cells, draws, seed
+    def __init__(self, evaluations: Sequence[EvaluationFile], metrics: list[Metric], resamples: int, seed: int) -> None:
+        self.evaluations, self.resamples, self.seed = evaluations, resamples, seed
         self.sample = [metric for metric in metrics if metric.module.KIND == "sample"]
         self.detection = [metric for metric in metrics if metric.module.KIND == "detection"]
         self.failure = [metric for metric in metrics if metric.module.KIND == "failure"]
@@ -152,22 +160,24 @@ class BenchmarkRows:
 
     @property
     def products(self) -> int:
-        """How many products of a weight and a value the sums of sample metrics are, about."""
-        rows = sum(self._lengths[at] for at in self._wanted) if self.sample else 0
-        return rows * len(self.sample) * (1 + self.draws)
+        """Approximate number of products (weight times value) in the sums of sample metrics."""
+        rows = sum(self._lengths[at] for at in self._sample_indices) if self.sample else 0
+        return rows * len(self.sample) * (1 + self.resamples)
 
     @property
-    def _wanted(self) -> list[int]:
-        """The cells that have sample metrics."""
-        return [at for at, cell in enumerate(self.cells) if cell.detector is None and not cell.ood]
+    def _sample_indices(self) -> list[int]:
+        """Indices of the evaluations that have sample metrics."""
+        return [
+            at for at, evaluation in enumerate(self.evaluations) if evaluation.detector is None and not evaluation.ood
+        ]
 
     @cached_property
     def _lengths(self) -> dict[int, int]:
-        """How many rows these have."""
-        return {at: pq.read_metadata(self.cells[at].file).num_rows for at in self._wanted}
+        """Number of rows of each of these."""
+        return {at: pq.read_metadata(self.evaluations[at].file).num_rows for at in self._sample_indices}
 
     def sample_rows(self, threads: int) -> Iterator[Row]:
-        """Yield the rows of sample and of resampled metrics, a batch of cells at a time."""
+        """Yield the rows of sample and of resampled metrics, a batch of evaluations at a time."""
         if self.sample or self.resampled:
             yield from itertools.chain.from_iterable(each(self._batch, self._batches(), threads))
 
@@ -197,17 +207,17 @@ class BenchmarkRows:
         return found
 
     def _resampled(self, at: int, group: str | None, samples: Samples, rows: Rows) -> Iterator[Row]:
-        """Yield the rows of a cell, or of one of its groups, that each draw is computed for anew."""
+        """Yield the rows of an evaluation, or of one of its groups, for metrics that each resample computes again."""
         for metric in self.resampled:
             values = self._compute(metric, samples, rows)
             n = int(rows.counting.sum())
-            row = new_row(self.cells[at], metric.name, values, n, samples)
+            row = new_row(self.evaluations[at], metric.name, values, n, samples)
             basis = (samples.number, digest(rows.counting))
-            yield replace(row, group=group, basis=basis, cell=at)
+            yield replace(row, group=group, basis=basis, evaluation=at)
 
     def _compute(self, metric: Metric, samples: Samples, rows: Rows) -> Floats:
-        """Return a resampled metric of the rows that count."""
-        matrix = bootstrap.weights(samples.units, self.draws, self.seed)
+        """A resampled metric of the rows that count."""
+        matrix = bootstrap.weights(samples.units, self.resamples, self.seed)
         if rows.mask is not None:
             inside = rows.mask.astype(bool)
             rows, matrix = Rows(rows.table.filter(pa.array(inside))), matrix[inside]
@@ -215,22 +225,22 @@ class BenchmarkRows:
         return values
 
     def _rows(self, samples: Samples, parts: list[_Part]) -> Iterator[Row]:
-        matrix = bootstrap.weights(samples.units, self.draws, self.seed)
-        sums = weighted([part.contributions for part in parts], matrix)
+        matrix = bootstrap.weights(samples.units, self.resamples, self.seed)
+        sums = weighted_sums([part.contributions for part in parts], matrix)
         for part, total in zip(parts, sums, strict=True):
             yield self._row(part, total, samples)
 
     def _row(self, part: _Part, sums: Sums, samples: Samples) -> Row:
         values = finish(part.metric, sums)
         basis = (samples.number, digest(part.contributions.count))
-        row = new_row(self.cells[part.cell], part.metric.name, values, int(sums.count[0]), samples)
-        return replace(row, group=part.group, basis=basis, cell=part.cell)
+        row = new_row(self.evaluations[part.evaluation], part.metric.name, values, int(sums.count[0]), samples)
+        return replace(row, group=part.group, basis=basis, evaluation=part.evaluation)
 
     def read(self, at: int, metrics: Iterable[Metric] | None = None) -> tuple[Samples, Rows]:
-        """Return the samples of a cell and the columns that metrics name (default: those of sample metrics)."""
+        """Samples of an evaluation, and the columns that metrics name (default: those of sample metrics)."""
         wanted = [*self.sample, *self.resampled] if metrics is None else metrics
         columns = {"key", "group", "cluster"}.union(*(metric.module.COLUMNS for metric in wanted))
-        file = self.cells[at].file
+        file = self.evaluations[at].file
         table = schema.read(file, sorted(columns))
         return self.lists.intern(table, file), Rows(table)
 
@@ -238,7 +248,7 @@ class BenchmarkRows:
         """Compute two rows of one metric again, on the samples that count for both.
 
         Returns:
-            Value and replicates of each, float64 (1 + draws,), and the number of shared samples.
+            Value and replicates of each, float64 (1 + resamples,), and the number of shared samples.
         """
         sides = [self._counting(metric, row) for row in (one, two)]
         both = sides[0][0].filter(pc.is_in(sides[0][0], value_set=sides[1][0]))
@@ -249,13 +259,13 @@ class BenchmarkRows:
             if metric in self.resampled:
                 values.append(self._compute(metric, samples, part))
                 continue
-            matrix = bootstrap.weights(samples.units, self.draws, self.seed)
-            values.append(finish(metric, weighted([reduce(metric, part)], matrix)[0]))
+            matrix = bootstrap.weights(samples.units, self.resamples, self.seed)
+            values.append(finish(metric, weighted_sums([reduce(metric, part)], matrix)[0]))
         return values[0], values[1], len(both)
 
     def _counting(self, metric: Metric, row: Row) -> tuple[pa.StringArray, Samples, Rows]:
-        assert row.cell is not None  # noqa: S101 - callers hold rows of one cell; tells mypy
-        samples, rows = self.read(row.cell)
+        assert row.evaluation is not None  # noqa: S101 - callers hold rows of one evaluation; tells mypy
+        samples, rows = self.read(row.evaluation)
         rows = rows if row.group is None else rows.only(row.group)
         counted = rows.counting if metric in self.resampled else reduce(metric, rows).count
         counts = counted.astype(bool)
@@ -279,27 +289,28 @@ def groups(rows: R) -> Iterator[tuple[str | None, R]]:
 
 
 def reduce(metric: Metric, rows: Rows | SeverityPath) -> Contributions:
-    """Return what each sample contributes to a metric."""
+    """Contributions of each sample to a metric."""
     contributions: Contributions = metric.module.reduce(rows, **metric.params)
     return contributions
 
 
 def finish(metric: Metric, sums: Sums) -> Floats:
-    """Return a metric's value and replicates from its sums."""
+    """Value and replicates of a metric, from its sums."""
     values: Floats = metric.module.finish(sums, **metric.params)
     return values
 
 
 def digest(count: NDArray[np.int64]) -> str:
-    """Return what tells which samples count; "" where all do."""
+    """Digest of which samples count; "" if all do."""
     return "" if count.all() else hashlib.blake2b(count.tobytes(), digest_size=16).hexdigest()
 
 
-def new_row(cell: CellRows, metric: str, values: Floats, n: int, samples: Samples) -> Row:
-    """Return a row of one cell, of which n samples count."""
+def new_row(evaluation: EvaluationFile, metric: str, values: Floats, n: int, samples: Samples) -> Row:
+    """Row of one evaluation, of which n samples count."""
+    one = evaluation
     return Row(
-        benchmark=cell.benchmark, task=cell.task, model=cell.model, method=cell.method, detector=cell.detector,
-        dataset=cell.dataset, split=cell.split, reference=cell.reference, shift=cell.shift, severity=cell.severity,
-        group=None, step=cell.step, metric=metric, value=float(values[0]), draws=values[1:], n=n,
-        seed=without_seed(cell.model)[1], unit=samples.unit, units=min(n, samples.distinct),
+        benchmark=one.benchmark, task=one.task, model=one.model, method=one.method, detector=one.detector,
+        dataset=one.dataset, split=one.split, reference=one.reference, shift=one.shift, severity=one.severity,
+        group=None, step=one.step, metric=metric, value=float(values[0]), resamples=values[1:], n=n,
+        seed=without_seed(one.model)[1], unit=samples.unit, units=min(n, samples.distinct),
     )  # fmt: skip

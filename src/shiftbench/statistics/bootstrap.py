@@ -1,10 +1,10 @@
 """The one resampler: Poisson bootstrap weights that belong to a unit, not to a table.
 
-Draw i gives unit u the weight Poisson(1), taken from 16-bit word i of the Philox stream keyed by
+Resample i gives unit u the weight Poisson(1), taken from 16-bit word i of the Philox stream keyed by
 (seed, u). A unit is a sample's key, or its cluster. The weight depends on nothing else: not on the
-order of rows, not on which other units there are. So draw i is the same resampling in every cell, and
+order of rows, not on which other units there are. So resample i is the same resampling in every table, and
 arithmetic on the replicates of two rows (a difference, a ratio, a mean over shifts) is paired by
-construction; the first 100 of 1,000 draws are the draws of a run with 100.
+construction; the first 100 of 1,000 resamples are the resamples of a run with 100.
 
 Against the multinomial bootstrap the number of resampled units varies, which a statistic that
 divides by the sum of the weights does not see (Hanley and MacGibbon 2006; Chamandy et al. 2012, "Estimating
@@ -26,7 +26,7 @@ from shiftbench.base.rng import RandomStream, poisson_table
 MAX_WEIGHT = 8
 ERROR = 0.05
 _KEPT_BYTES = 1 << 30
-_TOGETHER = 256  # units: 500 kB of words for 1,000 draws
+_TOGETHER = 256  # units: 500 kB of words for 1,000 resamples
 _kept: OrderedDict[tuple[int, int, int], tuple[pa.StringArray, NDArray[np.uint8]]] = OrderedDict()
 _lock = threading.Lock()
 
@@ -39,60 +39,60 @@ def table() -> NDArray[np.uint8]:
     return counts
 
 
-def weights(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
-    """Return how often each unit occurs in the data as they are and in each draw.
+def weights(units: pa.StringArray, resamples: int, seed: int) -> NDArray[np.uint8]:
+    """Count of each unit in the data as they are and in each resample.
 
     The matrices of the last few lists of units are kept (1 GiB at most, the last one in any case).
 
     Args:
         units: n keys or clusters, in any order; equal units get equal weights.
-        draws: number of bootstrap resamples.
+        resamples: number of bootstrap resamples.
         seed: the benchmark's seed.
 
     Returns:
-        Read-only uint8 (n, 1 + draws): column 0 is 1 (the data as they are), column i is draw i - 1.
+        Read-only uint8 (n, 1 + resamples): column 0 is 1 (the data as they are), column i is resample i - 1.
     """
     with _lock:
         for name, (kept, matrix) in _kept.items():
-            if name[:2] == (draws, seed) and kept.equals(units):
+            if name[:2] == (resamples, seed) and kept.equals(units):
                 _kept.move_to_end(name)
                 return matrix
-        matrix = _matrix(units, draws, seed)
-        _kept[draws, seed, id(matrix)] = units, matrix
+        matrix = _matrix(units, resamples, seed)
+        _kept[resamples, seed, id(matrix)] = units, matrix
         while len(_kept) > 1 and sum(kept.nbytes for _, kept in _kept.values()) > _KEPT_BYTES:
             _kept.popitem(last=False)
         return matrix
 
 
-def _matrix(units: pa.StringArray, draws: int, seed: int) -> NDArray[np.uint8]:
+def _matrix(units: pa.StringArray, resamples: int, seed: int) -> NDArray[np.uint8]:
     encoded = units.dictionary_encode()
     names = encoded.dictionary.to_pylist()
-    distinct = np.empty((len(names), 1 + draws), dtype=np.uint8)
+    distinct = np.empty((len(names), 1 + resamples), dtype=np.uint8)
     distinct[:, 0] = 1
     counts = table()
     for low in range(0, len(names), _TOGETHER):
         some = slice(low, low + _TOGETHER)
-        words = _words16(names[some], draws, seed)
+        words = _words16(names[some], resamples, seed)
         np.take(counts, words, out=distinct[some, 1:], mode="wrap")  # 16 bits: none is outside
     matrix = distinct if len(distinct) == len(units) else distinct[encoded.indices.to_numpy()]
     matrix.flags.writeable = False
     return matrix
 
 
-def _words16(units: list[str], draws: int, seed: int) -> NDArray[np.uint16]:
-    """Return `RandomStream(seed, "bootstrap", "", unit).words16(draws)` of each unit, uint16 (n, draws).
+def _words16(units: list[str], resamples: int, seed: int) -> NDArray[np.uint16]:
+    """Return `RandomStream(seed, "bootstrap", "", unit).words16(resamples)` of each unit, uint16 (n, resamples).
 
     One generator takes all keys in turn; to make one for each takes as long as all else.
     """
     keys = [RandomStream(seed, "bootstrap", "", unit).key for unit in units]
     generator = np.random.Philox(key=0)
     fresh: Any = generator.state
-    words = np.empty((len(units), -(-draws // 4)), dtype="<u8")
+    words = np.empty((len(units), -(-resamples // 4)), dtype="<u8")
     for row, key in zip(words, np.array(keys, dtype=np.uint64), strict=True):
         fresh["state"]["key"] = key
         generator.state = fresh
         row[:] = generator.random_raw(len(row))
-    return words.view("<u2")[:, :draws]
+    return words.view("<u2")[:, :resamples]
 
 
 def interval(replicates: NDArray[np.float64], error: float = ERROR) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -103,7 +103,7 @@ def interval(replicates: NDArray[np.float64], error: float = ERROR) -> tuple[NDA
     An interval of fewer than two replicates is NaN.
 
     Args:
-        replicates: float64 (..., draws), NaN where not defined.
+        replicates: float64 (..., resamples), NaN where not defined.
         error: of both sides together.
     """
     defined = np.count_nonzero(~np.isnan(replicates), axis=-1)
@@ -128,7 +128,7 @@ def p_value(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     NaN without replicates.
 
     Args:
-        differences: replicates of the difference, float64 (..., draws), NaN where not defined.
+        differences: replicates of the difference, float64 (..., resamples), NaN where not defined.
     """
     defined = np.count_nonzero(~np.isnan(differences), axis=-1)
     below = np.count_nonzero(differences <= 0, axis=-1)

@@ -1,4 +1,4 @@
-"""Integer contributions of samples, and their sums under every bootstrap draw at once.
+"""Integer contributions of samples, and their sums under every bootstrap resample at once.
 
 Exact by construction: contributions are integers, and products with weights run either in bytes (`digit_sums`, where
 that is faster) or in float64 (BLAS, and a compiled loop for bins) over blocks small enough that every partial sum stays
@@ -26,11 +26,11 @@ _EXACT, _LIMIT = 1 << 53, 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """What each of n samples adds to a metric's sums.
+    """Contributions of n samples to a metric's sums.
 
     Attributes:
         count: 1 where the sample counts, else 0; int64 (n,).
-        sums: quantities summed over the cell, each int64 (n,).
+        sums: quantities summed over the evaluation, each int64 (n,).
         binned: a quantity summed within each bin, int64 (n,), or None.
         bins: the bin of each sample, in [0, width); int64 (n,), or None.
         width: number of bins.
@@ -45,7 +45,7 @@ class Contributions:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Weighted sums: `count` (k,), `sums` (m, k) and `binned` (width, k), int64; k = 1 + draws."""
+    """Weighted sums: `count` (k,), `sums` (m, k) and `binned` (width, k), int64; k = 1 + resamples."""
 
     count: Ints
     sums: Ints
@@ -69,8 +69,8 @@ def mean_e9(sums: Sums, **_: object) -> Floats:
     return ratio(sums.sums[0], sums.count * E9)
 
 
-def weighted(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list[Sums]:
-    """Sum the contributions of several cells or metrics over the same samples, under every draw.
+def weighted_sums(parts: Sequence[Contributions], weights: NDArray[np.uint8]) -> list[Sums]:
+    """Sum the contributions of several evaluations or metrics over the same samples, under every resample.
 
     Args:
         parts: contributions of the same n samples in the same order.
@@ -112,9 +112,9 @@ def _plain_sums(columns: list[Column], weights: NDArray[np.uint8], step: int) ->
         return []
     values = np.stack([np.asarray(column.values, dtype=np.float64) for column in columns])
     sums = np.zeros((len(columns), weights.shape[1]), dtype=np.int64)
-    for rows, draws in _blocks(weights, step):
-        products = values[:, rows] @ weights[rows, draws].astype(np.float64)
-        sums[:, draws] += products.astype(np.int64)
+    for rows, resamples in _blocks(weights, step):
+        products = values[:, rows] @ weights[rows, resamples].astype(np.float64)
+        sums[:, resamples] += products.astype(np.int64)
     return list(sums[:, None])
 
 
@@ -127,11 +127,11 @@ def _binned_sums(columns: list[Column], weights: NDArray[np.uint8], step: int) -
     bins = np.stack([column.bins for column in columns if column.bins is not None])
     bins[1:] += ends[:-1, None]
     sums = np.zeros((ends[-1], weights.shape[1]), dtype=np.int64)
-    for rows, draws in _blocks(weights, step):
-        block = weights[rows, draws]
+    for rows, resamples in _blocks(weights, step):
+        block = weights[rows, resamples]
         added = np.zeros((len(sums), block.shape[1]))
         _add(values[:, rows], bins[:, rows], block, added)
-        sums[:, draws] += added.astype(np.int64)
+        sums[:, resamples] += added.astype(np.int64)
     return np.split(sums, ends[:-1])
 
 
@@ -143,7 +143,7 @@ def _blocks(weights: NDArray[np.uint8], step: int) -> Iterator[tuple[slice, slic
 
 
 def _block(columns: list[Column], n: int) -> int:
-    """Return how many of n rows may be summed in float64, so that every sum of weighted integers is exact."""
+    """Number of rows that can be summed in float64 so that every sum of weighted integers is exact."""
     largest = max(column.largest for column in columns)
     if largest * MAX_WEIGHT > _EXACT or (n * largest * MAX_WEIGHT > _LIMIT and _total(columns) > _LIMIT):
         raise RangeError(
@@ -181,5 +181,5 @@ def _add(values: Floats, rows: NDArray[np.int32], weights: NDArray[np.uint8], su
     for part in range(values.shape[0]):
         for at in range(values.shape[1]):
             total, row, value = sums[rows[part, at]], weights[at], values[part, at]
-            for draw in range(row.shape[0]):
-                total[draw] += value * row[draw]
+            for resample in range(row.shape[0]):
+                total[resample] += value * row[resample]

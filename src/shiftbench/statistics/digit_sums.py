@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from shiftbench.statistics.rows import Ints
 
-# Samples of one product, and its rows at most: 16 MB of digits, 8 MB of weights for 1,000 draws. The int32 sums of
+# Samples of one product, and its rows at most: 16 MB of digits, 8 MB of weights for 1,000 resamples. The int32 sums of
 # digits are exact for 2**31 / (128 x 8) samples.
 SAMPLES, ROWS = 8192, 2048
 # A column with more rows of digits (many bins) is summed faster one sample at a time.
@@ -44,7 +44,7 @@ class Column:
 
     @cached_property
     def digits(self) -> int:
-        """How many digits that takes; d of them reach 127 x (1 + 256 + ... + 256**(d - 1))."""
+        """Number of digits; d of them reach 127 x (1 + 256 + ... + 256**(d - 1))."""
         count = 1
         while self.largest > 127 * (256**count - 1) // 255:
             count += 1
@@ -52,7 +52,7 @@ class Column:
 
     @property
     def height(self) -> int:
-        """How many rows of digits all bins take."""
+        """Number of rows of digits of all bins."""
         return self.width * self.digits
 
 
@@ -92,14 +92,14 @@ def split(columns: Sequence[Column], weights: NDArray[np.uint8]) -> tuple[list[C
 
 
 def _multiplies_bytes() -> bool:
-    """Tell whether torch is here, with a product of bytes that this CPU is fast at; neither name is a promised one."""
+    """Whether torch is installed, with a product of bytes that is fast on this CPU; neither name is public API."""
     torch = sys.modules.get("torch")
     fast = getattr(getattr(torch, "cpu", None), "_is_vnni_supported", None)
     return fast is not None and hasattr(torch, "_int_mm") and bool(fast())
 
 
 def sums(columns: Sequence[Column], weights: NDArray[np.uint8]) -> list[Ints]:
-    """Sum columns of n samples under every draw, within their bins.
+    """Sum columns of n samples under every resample, within their bins.
 
     Args:
         columns: of n samples in the same order.
@@ -140,7 +140,7 @@ def _digit_totals(columns: Sequence[Column], weights: NDArray[np.uint8]) -> Ints
     n, k = weights.shape
     ends = np.cumsum([column.height for column in columns])
     totals = np.zeros((ends[-1], k), dtype=np.int64)
-    # AMX takes 16 draws at a time; a rest costs a seventh of the speed.
+    # AMX takes 16 resamples at a time; a rest costs a seventh of the speed.
     wide = -(-k // 16) * 16
     # Memory used once is slower than the sums.
     digits = np.empty(ends[-1] * min(n, SAMPLES), dtype=np.int8)

@@ -2,12 +2,12 @@
 
 | interval | of | ends |
 | --- | --- | --- |
-| `of_draws` | any value | percentiles of the replicates; of fewer than MANY units t, of as many less one |
+| `of_resamples` | any value | percentiles of the replicates; of fewer than MANY units t, of as many less one |
 | `of_kind` | a row, or a mean of rows of one metric | that of the metric's kind, at any error |
 | `share` | a metric that is a share | Agresti and Coull's, of as many samples as the replicates' variance stands for |
 | `biased` | a metric that noise raises | percentiles, less the bias that the replicates show |
 | `of_seeds` | a claim with `unit: seed` | t over training seeds, and the replicates for samples that they share |
-| `of_family` | a printed mean over training seeds | that of `of_seeds`; of two seeds none, of one that of its row |
+| `of_seed_mean` | a printed mean over training seeds | that of `of_seeds`; of two seeds none, of one that of its row |
 
 Units are what is resampled: samples, or clusters of them. What is printed of a metric has the interval of its kind,
 `of_rows`, and so has a mean of its rows, `of_mean`.
@@ -53,7 +53,7 @@ FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What a value is computed from.
+    """Units from which a value is computed.
 
     Attributes:
         count: independent units, of the smallest part; None: not known, and then held for many.
@@ -65,7 +65,7 @@ class Units:
 
     @property
     def is_many(self) -> bool:
-        """Whether percentiles and z hold what they promise."""
+        """Whether percentiles and z have their nominal coverage."""
         return self.count is None or self.count >= MANY
 
     @property
@@ -80,13 +80,13 @@ class Units:
 MANY_UNITS = Units()
 
 
-def of_draws(values: Floats, error: float, units: Units = MANY_UNITS) -> Interval:
+def of_resamples(values: Floats, error: float, units: Units = MANY_UNITS) -> Interval:
     """Return the interval of a value under resampling.
 
-    Too few draws decide nothing: with fewer than 2 / error of them the ends are the extremes, which err more often.
+    Too few resamples decide nothing: with fewer than 2 / error of them the ends are the extremes, which err more often.
 
     Args:
-        values: the value, then its replicates, float64 (1 + draws,), NaN where not defined.
+        values: the value, then its replicates, float64 (1 + resamples,), NaN where not defined.
         error: of the interval, both sides together.
         units: what it is computed from.
     """
@@ -98,17 +98,17 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
 
     Args:
         kind: of the metric, see `interval_kind`.
-        values: the value, then its replicates, float64 (1 + draws,), NaN where not defined.
+        values: the value, then its replicates, float64 (1 + resamples,), NaN where not defined.
         units: what it is computed from.
         error: of the interval, both sides together.
     """
-    draws = values[1:]
-    defined = int(np.count_nonzero(~np.isnan(draws)))
+    resamples = values[1:]
+    defined = int(np.count_nonzero(~np.isnan(resamples)))
     if defined < 2:
-        return Interval(None, None, f"{defined} of {len(draws)} resamples are defined; expected two")
+        return Interval(None, None, f"{defined} of {len(resamples)} resamples are defined; expected two")
     count = np.array([MANY if units.count is None else units.count], dtype=np.int64)
     clustered = np.array([units.clustered])
-    low, high = of_rows([kind], values[:1], draws[None], count, clustered, error)[:, 0]
+    low, high = of_rows([kind], values[:1], resamples[None], count, clustered, error)[:, 0]
     needed = int(np.ceil(2 / error - 1e-9)) if kind != "share" else 2
     doubt = units.doubt
     if defined < needed and count[0] >= MANY:
@@ -116,7 +116,7 @@ def of_kind(kind: str, values: Floats, units: Units, error: float) -> Interval:
             f"{defined:,} resamples are too few for an error of {error:.3g}; "
             f"bootstrap.resamples is to be {needed:,} at least"
         )
-    return Interval(float(low), float(high), doubt or _no_width(low, high), _note(draws))
+    return Interval(float(low), float(high), doubt or _no_width(low, high), _note(resamples))
 
 
 def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str = "draws") -> Interval:
@@ -135,7 +135,7 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str 
     its samples, and stays within 0 to 1.
 
     Args:
-        values: value and replicates for each seed, float64 (seeds, 1 + draws), NaN where not defined.
+        values: value and replicates for each seed, float64 (seeds, 1 + resamples), NaN where not defined.
         error: of the interval, both sides together.
         units: what the value of a seed is computed from.
         kind: of the metric whose row or mean it is, see `interval_kind`.
@@ -143,10 +143,10 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str 
     seeds = len(values)
     if seeds < 2:
         return Interval(None, None, "one training seed; how far seeds lie apart takes two at least")
-    draws = values[:, 1:][:, ~np.isnan(values[:, 1:]).any(axis=0)]
+    resamples = values[:, 1:][:, ~np.isnan(values[:, 1:]).any(axis=0)]
     mean = float(values[:, 0].mean())
     between = float(values[:, 0].var(ddof=1)) / seeds
-    shared = _shared(draws) if draws.shape[1] > 1 else 0.0
+    shared = _shared(resamples) if resamples.shape[1] > 1 else 0.0
     spread = between + shared
     of_units = float(_quantiles(np.array([MANY if units.count is None else units.count]), error)[0])
     weighted = between * _t(seeds - 1, error) + shared * of_units
@@ -156,7 +156,7 @@ def of_seeds(values: Floats, error: float, units: Units = MANY_UNITS, kind: str 
         own = of_kind(kind, values.mean(axis=0), units, error)
         if own.low is not None and own.high is not None:
             low, high = max(0.0, min(own.low, low)), min(1.0, max(own.high, high))
-    doubt = "" if draws.shape[1] > 1 else "no resamples are defined for all seeds"
+    doubt = "" if resamples.shape[1] > 1 else "no resamples are defined for all seeds"
     if shared and units.count != 1:  # a seed whose value is one unit has all its noise between seeds
         doubt = doubt or units.doubt
     return Interval(low, high, doubt or _no_width(low, high), _note(values[:, 1:].sum(axis=0)))
@@ -174,14 +174,14 @@ def of_gap(
     than three pairs have none: t of one degree of freedom is as good as no interval.
 
     Args:
-        values: the difference, then its replicates, float64 (1 + draws,), NaN where not defined.
+        values: the difference, then its replicates, float64 (1 + resamples,), NaN where not defined.
         sides: of the two means value and replicates of each seed; under None those of weights without seeds.
         units: what it is computed from.
         error: of the interval, both sides together.
     """
     seeds = [{seed for seed in side if seed is not None} for side in sides if None not in side]
     if max(map(len, seeds), default=0) < 2:
-        found = of_draws(values, error, units)
+        found = of_resamples(values, error, units)
         p = float(bootstrap.p_value(values[1:])) if units.is_many else _p(values, None, units)
     else:
         both = sorted(set.intersection(*seeds))
@@ -201,7 +201,7 @@ def _p(values: Floats, seeds: Floats | None, units: Units) -> float:
     low, high = 0.0, 1.0
     for _ in range(30):
         error = (low + high) / 2
-        found = of_draws(values, error, units) if seeds is None else of_seeds(seeds, error, units)
+        found = of_resamples(values, error, units) if seeds is None else of_seeds(seeds, error, units)
         if found.low is None or found.high is None:
             return np.nan
         low, high = (low, error) if found.low > 0 or found.high < 0 else (error, high)
@@ -213,7 +213,7 @@ def _t(degrees: int, error: float) -> float:
 
 
 def _quantiles(units: NDArray[np.int64], error: float) -> Floats:
-    """Return how many standard errors an interval reaches: z, or t of fewer than MANY units less one."""
+    """Half width of an interval in standard errors: z, or t with units - 1 degrees of freedom below MANY units."""
     z = round(float(ndtri(1 - error / 2)), 9)
     known = {count: _t(max(1, count - 1), error) for count in {*units[units < MANY].tolist()}}
     return np.array([known.get(count, z) for count in units.tolist()])
@@ -246,16 +246,16 @@ def of_extreme(name: str, each: Sequence[Interval], sure: Sequence[Interval]) ->
     return Interval(low, high, doubt, note, decides)
 
 
-def _shared(draws: Floats) -> float:
-    """Return the variance of the sampling error that seeds share, from replicates (seeds, draws)."""
-    mean = draws.mean(axis=0)
-    own = float((draws - mean).var(axis=1, ddof=1).sum()) / (len(draws) - 1)
-    return max(0.0, float(mean.var(ddof=1)) - own / len(draws))
+def _shared(resamples: Floats) -> float:
+    """Return the variance of the sampling error that seeds share, from replicates (seeds, resamples)."""
+    mean = resamples.mean(axis=0)
+    own = float((resamples - mean).var(axis=1, ddof=1).sum()) / (len(resamples) - 1)
+    return max(0.0, float(mean.var(ddof=1)) - own / len(resamples))
 
 
-def _note(draws: Floats) -> str:
-    lost = int(np.count_nonzero(np.isnan(draws)))
-    return f"{lost:,} of {len(draws):,} resamples are not defined and left out" if lost else ""
+def _note(resamples: Floats) -> str:
+    lost = int(np.count_nonzero(np.isnan(resamples)))
+    return f"{lost:,} of {len(resamples):,} resamples are not defined and left out" if lost else ""
 
 
 def _no_width(low: float, high: float) -> str:
@@ -268,7 +268,7 @@ NO_WIDTH = "no resample differs: an interval without width says nothing of what 
 def of_rows(
     kinds: Sequence[str],
     values: Floats,
-    draws: Floats,
+    resamples: Floats,
     units: NDArray[np.int64],
     clustered: NDArray[np.bool_],
     error: float = bootstrap.ERROR,
@@ -280,30 +280,30 @@ def of_rows(
     Args:
         kinds: of each row's metric, see `interval_kind`.
         values: float64 (n,), NaN where not defined.
-        draws: their replicates, float64 (n, draws).
+        resamples: their replicates, float64 (n, resamples).
         units: how many units each is computed from, int64 (n,).
         clustered: whether these are clusters of samples.
         error: of the interval, both sides together.
     """
-    ends = np.stack(bootstrap.interval(draws, error))
+    ends = np.stack(bootstrap.interval(resamples, error))
     of = (units < MANY) & ~np.isnan(ends[0]) & ~np.isnan(values)
     half = np.zeros(len(values))
-    half[of] = _half(draws[of], units[of], error)
+    half[of] = _half(resamples[of], units[of], error)
     ends[:, of] = values[of] - half[of], values[of] + half[of]
     of = np.array([one == "share" for one in kinds], dtype=bool)
     counted = np.where(clustered[of], units[of], MANY)
-    ends[:, of] = share(values[of], draws[of], units[of], _quantiles(counted, error))
+    ends[:, of] = share(values[of], resamples[of], units[of], _quantiles(counted, error))
     of = np.array([one == "biased" for one in kinds], dtype=bool)
-    ends[:, of] = biased(values[of], draws[of], ends[:, of], units[of] < MANY)
+    ends[:, of] = biased(values[of], resamples[of], ends[:, of], units[of] < MANY)
     return ends
 
 
-def _half(draws: Floats, units: NDArray[np.int64], error: float) -> Floats:
+def _half(resamples: Floats, units: NDArray[np.int64], error: float) -> Floats:
     """Return half the width of t intervals.
 
     Replicates of k units vary by (k - 1) / k of the variance that the units have.
     """
-    variance = np.nanvar(draws, axis=1, ddof=1) * units / np.maximum(1, units - 1)
+    variance = np.nanvar(resamples, axis=1, ddof=1) * units / np.maximum(1, units - 1)
     half: Floats = _quantiles(units, error) * np.sqrt(variance)
     return half
 
@@ -313,7 +313,7 @@ def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS)
 
     Args:
         kind: of the rows' metric, see `interval_kind`.
-        values: the mean, then its replicates, float64 (1 + draws,), NaN where not defined.
+        values: the mean, then its replicates, float64 (1 + resamples,), NaN where not defined.
         parts: ends of the rows' own intervals, float64 (rows, 2).
         units: what the smallest part is computed from.
     """
@@ -324,13 +324,13 @@ def of_mean(kind: str, values: Floats, parts: Floats, units: Units = MANY_UNITS)
     return np.array([np.nan if end is None else end for end in (found.low, found.high)])
 
 
-def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
+def of_seed_mean(values: Floats, kind: str, units: Units = MANY_UNITS, error: float = bootstrap.ERROR) -> Floats:
     """Return the ends of a mean over training seeds, for new seeds and new samples, float64 (2,); NaN of two seeds.
 
     Of three seeds and more it is `of_seeds`, of one seed that of its row.
 
     Args:
-        values: value and replicates for each seed, float64 (seeds, 1 + draws), NaN where not defined.
+        values: value and replicates for each seed, float64 (seeds, 1 + resamples), NaN where not defined.
         kind: of the metric, see `interval_kind`.
         units: what the value of a seed is computed from.
         error: of the interval, both sides together.
@@ -344,7 +344,7 @@ def of_family(values: Floats, kind: str, units: Units = MANY_UNITS, error: float
 
 
 def share(
-    values: Floats, draws: Floats, units: NDArray[np.int64], quantiles: Floats | None = None
+    values: Floats, resamples: Floats, units: NDArray[np.int64], quantiles: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """Return the ends of intervals of shares, which percentiles cover too seldom near 0 and 1.
 
@@ -357,17 +357,17 @@ def share(
 
     Args:
         values: float64 (n,), NaN where not defined.
-        draws: their replicates, float64 (n, draws).
+        resamples: their replicates, float64 (n, resamples).
         units: what each is computed from at least, where no replicate differs; int64 (n,).
         quantiles: how many standard errors the interval reaches, float64 (n,); None: those of 95%.
     """
     if quantiles is None:
         quantiles = _quantiles(np.full(len(values), MANY), bootstrap.ERROR)
-    defined = (np.count_nonzero(~np.isnan(draws), axis=1) > 1) & ~np.isnan(values)
+    defined = (np.count_nonzero(~np.isnan(resamples), axis=1) > 1) & ~np.isnan(values)
     ends = np.full((2, len(values)), np.nan)
     if not defined.any():
         return ends[0], ends[1]
-    own, value = draws[defined], values[defined]
+    own, value = resamples[defined], values[defined]
     middle, variance = np.nanmean(own, axis=1), np.nanvar(own, axis=1, ddof=1)
     effective = units[defined].astype(np.float64)
     np.divide(middle * (1 - middle), variance, out=effective, where=variance > _ROUNDING)
@@ -389,7 +389,7 @@ _ROUNDING = 1e-24
 """Variance of replicates that differ by rounding alone."""
 
 
-def biased(values: Floats, draws: Floats, ends: Floats, few: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def biased(values: Floats, resamples: Floats, ends: Floats, few: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Return the ends of intervals of a metric that is never negative, and that noise raises.
 
     A resampled set is noisier than the samples, so that its replicates lie higher by a bias, as the value itself lies
@@ -398,13 +398,13 @@ def biased(values: Floats, draws: Floats, ends: Floats, few: NDArray[np.bool_]) 
 
     Args:
         values: float64 (n,), NaN where not defined.
-        draws: their replicates, float64 (n, draws).
+        resamples: their replicates, float64 (n, resamples).
         ends: percentiles of the replicates, or of few units t intervals of the values; float64 (2, n).
         few: which of them are around the value, and so lower by the bias.
     """
     low, high = ends
     bias = np.zeros(len(values))
     defined = ~np.isnan(low)
-    bias[defined] = np.maximum(0, np.nanmean(draws[defined], axis=1) - values[defined])
+    bias[defined] = np.maximum(0, np.nanmean(resamples[defined], axis=1) - values[defined])
     shift = np.where(few, 0.0, bias)
     return np.minimum(np.maximum(0, low - shift - bias), values), np.maximum(high - shift, values)

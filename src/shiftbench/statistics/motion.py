@@ -1,4 +1,4 @@
-"""How well a motion follows another, how it looks, and how well it goes with the sound: measures of one clip.
+"""Measures of one clip: distance between two motions, picture quality, and agreement with the sound.
 
 Curves are float64 (t,), landmarks float64 (t, k, 2) in pixels, pictures uint8 (t, h, w) or (t, h, w, 3).
 

@@ -1,4 +1,4 @@
-"""How far predicted joints are from true ones: OKS, distances by the torso, and mean errors in space.
+"""Errors of predicted joints: OKS, distances relative to the torso, and mean errors in space.
 
 Source: OKS, Lin et al. 2014, arXiv:1405.0312, and pycocotools 2.0.11, `COCOeval.computeOks` (equal, tested); MPJPE,
 Ionescu et al. 2014, Human3.6M, doi:10.1109/TPAMI.2013.248 (both poses are put on the middle of the hips); PA-MPJPE,
@@ -70,10 +70,10 @@ def mpjpe(found: Floats, true: Floats, names: Sequence[str]) -> float:
 
 def pa_mpjpe(found: Floats, true: Floats) -> float:
     """Return the mean distance of joints after turn, scale and translation have brought `found` nearest to `true`."""
-    return float(np.linalg.norm(aligned(found, true) - true, axis=1).mean())
+    return float(np.linalg.norm(align(found, true) - true, axis=1).mean())
 
 
-def aligned(points: Floats, target: Floats) -> Floats:
+def align(points: Floats, target: Floats) -> Floats:
     """Return points (K, d) after the similarity, without mirroring, that is nearest to `target` in squares."""
     middle = points - points.mean(axis=0)
     wanted = target - target.mean(axis=0)

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 
 from shiftbench.data import schema
 from shiftbench.data.formats import E9, Column, Format
-from shiftbench.statistics.benchmark_rows import CellRows
+from shiftbench.statistics.benchmark_rows import EvaluationFile
 
 BINS = 15
 _NEEDED = ("correct", "confidence_e9")
-_CELL = ("benchmark", "model", "method", "dataset", "split", "reference", "shift", "severity", "step")
+_EVALUATION = ("benchmark", "model", "method", "dataset", "split", "reference", "shift", "severity", "step")
 
 RELIABILITY = Format(
     "reliability",
@@ -40,19 +40,19 @@ RELIABILITY = Format(
 )
 
 
-def bins(records: pa.Table, **cell: object) -> pa.Table:
-    """Return the bins of one cell as rows of RELIABILITY.
+def bins(records: pa.Table, **evaluation: object) -> pa.Table:
+    """Return the bins of one evaluation as rows of RELIABILITY.
 
     Args:
         records: columns `correct` (null: does not count) and `confidence_e9`, as in `formats.RECORDS_FULL`.
-        cell: the other columns of RELIABILITY: benchmark, weights, method, dataset, split, reference, ...
+        evaluation: the other columns of RELIABILITY: benchmark, weights, method, dataset, split, reference, ...
     """
     counts = records.filter(records.column("correct").is_valid())
     confidence = counts.column("confidence_e9").to_numpy()
     correct = counts.column("correct").to_numpy(zero_copy_only=False).astype(bool)
     which = np.maximum((confidence * BINS - 1) // E9, 0)
     rows = [
-        {**cell, "bin": int(b), "n": int(inside.sum()), "correct": int(correct[inside].sum()),
+        {**evaluation, "bin": int(b), "n": int(inside.sum()), "correct": int(correct[inside].sum()),
          "confidence_e9": int(confidence[inside].sum())}
         for b in np.unique(which)
         for inside in [which == b]
@@ -60,10 +60,16 @@ def bins(records: pa.Table, **cell: object) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=RELIABILITY.arrow)
 
 
-def table(cells: Iterable[CellRows]) -> pa.Table:
-    """Return the bins of a benchmark's cells; OOD sets, scores and records without confidences have none."""
+def table(evaluations: Iterable[EvaluationFile]) -> pa.Table:
+    """Return the bins of a benchmark's evaluations; OOD sets, scores and records without confidences have none."""
     found = [RELIABILITY.arrow.empty_table()]
-    for cell in cells:
-        if cell.detector is None and not cell.ood and set(_NEEDED) <= set(pq.read_schema(cell.file).names):
-            found.append(bins(schema.read(cell.file, _NEEDED), **{name: getattr(cell, name) for name in _CELL}))
+    for evaluation in evaluations:
+        if (
+            evaluation.detector is None
+            and not evaluation.ood
+            and set(_NEEDED) <= set(pq.read_schema(evaluation.file).names)
+        ):
+            found.append(
+                bins(schema.read(evaluation.file, _NEEDED), **{name: getattr(evaluation, name) for name in _EVALUATION})
+            )
     return pa.concat_tables(found)

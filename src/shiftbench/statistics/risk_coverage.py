@@ -22,7 +22,7 @@ POINTS = 100  # of a curve, and the first sample
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """What the area is made from, under each draw.
+    """Terms of the area, under each resample.
 
     Attributes:
         summed: sum over i = 1..n of the risk at coverage i / n, float64 (k,).

@@ -1,4 +1,4 @@
-"""What metrics see and give: the columns of one cell's records, and finished rows with replicates."""
+"""Input and output of metrics: columns of one evaluation's records, and rows with values and replicates."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Floats = NDArray[np.float64]
 
 @lru_cache(maxsize=4)
 def _all(n: int) -> Ints:
-    """Return n ones, int64, read-only; one array for many cells, so that it is added up only once."""
+    """N ones, int64, read-only; one array for many evaluations, so that it is summed only once."""
     ones = np.ones(n, dtype=np.int64)
     ones.flags.writeable = False
     return ones
 
 
 class Rows:
-    """Columns of one cell's records as integers; rows that are masked out count for nothing.
+    """Columns of one evaluation's records as integers; rows with mask 0 do not count.
 
     Args:
         table: records, or the columns of them that the metrics name.
@@ -45,7 +45,7 @@ class Rows:
         return len(self.table)
 
     def column(self, name: str) -> Ints:
-        """Return an integer or boolean column as int64 (n,), 0 where it is null or masked out."""
+        """Integer or boolean column as int64 (n,), 0 where it is null or the mask is 0."""
         if name not in self._columns:
             values = self.table.column(name).combine_chunks()
             if values.null_count:
@@ -55,9 +55,9 @@ class Rows:
         return self._columns[name]
 
     def present(self, name: str) -> Ints:
-        """Return 1 where a column has a value and the row counts, else 0; int64 (n,).
+        """1 where a column has a value and the row counts, else 0; int64 (n,).
 
-        Columns with the same gaps give the same array object, so that it is added up only once.
+        Columns with the same gaps give the same array object, so that it is summed only once.
         """
         column = self.table.column(name)
         if not column.null_count:
@@ -70,12 +70,12 @@ class Rows:
         return mask
 
     def only(self, group: str) -> Rows:
-        """Return the same rows, of which only those of a group count."""
+        """The same rows, of which only those of a group count."""
         inside = np.equal(np.asarray(self.table.column("group").to_pylist(), dtype=object), group)
         return Rows(self.table, inside.astype(np.int64) * self.counting)
 
     def groups(self) -> list[str]:
-        """Return the names of the groups, sorted."""
+        """Names of the groups, sorted."""
         names: list[str] = pc.unique(self.table.column("group")).drop_null().to_pylist()
         return sorted(names)
 
@@ -94,27 +94,29 @@ class SeverityPath:
 
     @property
     def never(self) -> float:
-        """The severity that stands for none of them: the last and, once more, the last step."""
+        """A severity beyond all of them: the last one plus the last step."""
         before, last = self.severities[-2:]
         return last + (last - before)
 
     def only(self, group: str) -> SeverityPath:
-        """Return the same path, of which only the samples of a group (of the clean records) count."""
+        """The same path, of which only the samples of a group (of the clean records) count."""
         counting = self.rows[0].only(group).counting
         return SeverityPath(self.severities, tuple(Rows(rows.table, counting) for rows in self.rows))
 
     def groups(self) -> list[str]:
-        """Return the names of the clean records' groups, sorted."""
+        """Names of the clean records' groups, sorted."""
         return self.rows[0].groups()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric row; see `formats.METRICS`. `value` and `draws` (float64, one per draw) are NaN where undefined.
+    """One metric row; see `formats.METRICS`.
 
-    `basis` says which samples count (equal for equal samples), `cell` which cell the row comes from, None when from
-    several. `units` is how many independent units there are: clusters, or the samples of the smaller of two sides;
-    None: n.
+    Attributes:
+        value, resamples: value, and float64 (resamples,): the value under each resample; NaN if undefined.
+        basis: which samples count; equal for equal samples.
+        evaluation: index of the row's evaluation; None if it is computed from several.
+        units: number of independent units: clusters, or the samples of the smaller of two sides; None: n.
     """
 
     benchmark: str
@@ -131,40 +133,40 @@ class Row:
     step: int | None
     metric: str
     value: float
-    draws: Floats
+    resamples: Floats
     n: int
     seed: int | None
     unit: str
     basis: object = field(default=None, compare=False)
-    cell: int | None = field(default=None, compare=False)
+    evaluation: int | None = field(default=None, compare=False)
     units: int | None = field(default=None, compare=False)
 
     @property
     def all(self) -> Floats:
-        """Value and replicates together, float64 (1 + draws,)."""
-        return np.concatenate([[self.value], self.draws])
+        """Value and replicates together, float64 (1 + resamples,)."""
+        return np.concatenate([[self.value], self.resamples])
 
     @property
-    def position(self) -> str:
-        """The cell as `reference` names it."""
+    def condition(self) -> str:
+        """The condition, as `reference` names it."""
         return f"{self.dataset}/{self.split}/{self.shift}/{number(self.severity or 0)}"
 
     def derived(self, rows: list[Row], values: Floats, **changes: object) -> Row:
-        """Return a row computed from `rows`, with this row's identity but for `changes`.
+        """Row computed from `rows`, with this row's identity except for `changes`.
 
         Args:
-            rows: what it was computed from; n is their smallest.
-            values: value and replicates, float64 (1 + draws,).
+            rows: what it was computed from; its n is their smallest.
+            values: value and replicates, float64 (1 + resamples,).
             changes: fields that differ.
         """
         bases = tuple(dict.fromkeys(row.basis for row in rows))
         return replace(
             self,
             value=float(values[0]),
-            draws=values[1:],
+            resamples=values[1:],
             n=min(row.n for row in rows),
             units=min(row.units or row.n for row in rows),
             basis=bases[0] if len(bases) == 1 else bases,
-            cell=None,
+            evaluation=None,
             **changes,  # type: ignore[arg-type]
         )

@@ -1,7 +1,7 @@
 """Scores as the report shows them: ROC curves and histograms of ID against OOD scores, at few points.
 
-Scores of several training seeds are those of different nets, in different units; they are not pooled. What is shown is
-the first seed of each model.
+Scores of several training seeds belong to different models and have different units, so they are not pooled. The report
+shows the first seed of each model.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,25 +12,25 @@ import pyarrow as pa
 from shiftbench.base.refs import without_seed
 from shiftbench.data import formats
 from shiftbench.data.formats import Column, Format
-from shiftbench.statistics import scored_cells
-from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows
+from shiftbench.statistics import evaluation_scores
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile
+from shiftbench.statistics.evaluation_scores import DetectionGroup
 from shiftbench.statistics.rows import Floats
-from shiftbench.statistics.scored_cells import Family
 from shiftbench.statistics.thresholds import walk
 
 POINTS = 100  # of a curve, but for (0, 0)
 BINS = 40
 TAIL = 0.005  # of either side at either end: beyond the span of the bins
 
-_CELL = ("benchmark", "model", "method", "detector", "dataset")
+_NAMES = ("benchmark", "model", "method", "detector", "dataset")
 
 ROC = Format(
     "roc",
     "How the scores of an OOD set lie against those of the clean ID set, for the first training seed of each model: "
     "vertices of the ROC curve, and a histogram.",
-    (*_CELL, "kind", "x"),
+    (*_NAMES, "kind", "x"),
     (
-        *(Column(name, pa.string(), "", formats.METRICS.column(name).meaning) for name in _CELL if name != "detector"),
+        *(Column(name, pa.string(), "", formats.METRICS.column(name).meaning) for name in _NAMES if name != "detector"),
         Column("detector", pa.string(), "", "OOD detector"),
         Column("kind", pa.string(), "", "`roc` or `histogram`"),
         Column("x", pa.float64(), "detector's", "roc: threshold, flags what is at or above it; histogram: lower edge"),
@@ -41,37 +41,37 @@ ROC = Format(
 
 
 def table(benchmark: BenchmarkRows) -> pa.Table:
-    """Return the curves and histograms of a benchmark's OOD sets, as ROC."""
-    found = [ROC.arrow.empty_table()]
-    shown = [f for f in scored_cells.families(benchmark.cells) if f.clean.step is None]
-    for family in _first_seeds(shown):
-        id = scored_cells.read(benchmark, family.clean).scores
-        for cell in family.ood:
-            found += _shown(cell, id, scored_cells.read(benchmark, cell).scores)
-    return pa.concat_tables(found)
+    """Curves and histograms of a benchmark's OOD sets, in the format ROC."""
+    tables = [ROC.arrow.empty_table()]
+    outside_streams = [f for f in evaluation_scores.detection_groups(benchmark.evaluations) if f.clean.step is None]
+    for group in _first_seeds(outside_streams):
+        id = evaluation_scores.read(benchmark, group.clean).scores
+        for evaluation in group.ood:
+            tables += _tables(evaluation, id, evaluation_scores.read(benchmark, evaluation).scores)
+    return pa.concat_tables(tables)
 
 
-def _first_seeds(families: Iterable[Family]) -> list[Family]:
-    first: dict[tuple[str | None, ...], tuple[int, Family]] = {}
-    for family in families:
-        cell = family.clean
-        name, seed = without_seed(cell.model)
-        who = name, cell.method, cell.detector, cell.split
-        if who not in first or (seed or 0) < first[who][0]:
-            first[who] = (seed or 0, family)
-    return [family for _, family in first.values()]
+def _first_seeds(groups: Iterable[DetectionGroup]) -> list[DetectionGroup]:
+    first: dict[tuple[str | None, ...], tuple[int, DetectionGroup]] = {}
+    for group in groups:
+        evaluation = group.clean
+        name, seed = without_seed(evaluation.model)
+        key = name, evaluation.method, evaluation.detector, evaluation.split
+        if key not in first or (seed or 0) < first[key][0]:
+            first[key] = (seed or 0, group)
+    return [group for _, group in first.values()]
 
 
-def _shown(cell: CellRows, id: Floats, ood: Floats) -> Iterator[pa.Table]:
+def _tables(evaluation: EvaluationFile, id: Floats, ood: Floats) -> Iterator[pa.Table]:
     for kind, columns in (("roc", roc(id, ood)), ("histogram", histogram(id, ood))):
         n = len(columns[0])
-        place = {name: [getattr(cell, name)] * n for name in _CELL}
+        identity = {name: [getattr(evaluation, name)] * n for name in _NAMES}
         values = dict(zip(("x", "id", "ood"), columns, strict=True))
-        yield pa.table({**place, "kind": [kind] * n, **values}, schema=ROC.arrow)
+        yield pa.table({**identity, "kind": [kind] * n, **values}, schema=ROC.arrow)
 
 
 def roc(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return up to 100 vertices of the ROC curve, OOD positive; it begins at (0, 0), which is not among them.
+    """Up to 100 vertices of the ROC curve, OOD positive; it begins at (0, 0), which is not among them.
 
     They are vertices of the exact curve, about evenly spaced along it: neither rate moves by much more than 2 / 100
     between two of them, unless equal scores make a longer step.
@@ -100,7 +100,7 @@ def roc(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def histogram(id: Floats, ood: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the shares of both sides in bins of equal width.
+    """Shares of both sides in bins of equal width.
 
     The bins span the middle 99% of either side, so that a far outlier does not make one bar of the rest; the first and
     the last bin hold what lies beyond, too.

@@ -1,4 +1,4 @@
-"""Rows from rows: means over training seeds, and paired differences between weights."""
+"""Rows from rows: means over training seeds, and paired differences between models."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,64 +19,64 @@ assert set(IDENTITY) <= {field.name for field in fields(Row)}  # noqa: S101 - th
 
 
 def identity(row: Row, names: Iterable[str] = IDENTITY) -> tuple[object, ...]:
-    """Return the values that identify a row."""
+    """Values that identify a row."""
     return tuple(getattr(row, name) for name in names)
 
 
 def order(row: Row) -> tuple[tuple[bool, object], ...]:
-    """Return the sort key of a row: by identity, null last."""
+    """Sort key of a row: by identity, null last."""
     return tuple((value is None, "" if value is None else value) for value in identity(row))
 
 
 def means(rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the mean over training seeds of each row whose weights have one.
+    """Yield the mean over training seeds of each row whose model has one.
 
-    The mean has the weights' name without `-sN` and no seed. Its replicates are means of the seeds'
-    replicates: they tell of resampled samples with these seeds. Its interval is of new seeds, too
-    (`intervals.of_family`).
+    The mean has the model's name without `-sN` and no seed. Its replicates are means of the seeds'
+    replicates, over resampled samples with these seeds. Its interval covers new seeds, too
+    (`intervals.of_seed_mean`).
     """
-    for (weights, *_), members in families(rows).items():
+    for (model, *_), members in seed_groups(rows).items():
         values = np.add.accumulate([row.all for row in members])[-1] / len(members)
-        yield members[0].derived(members, values, model=weights, seed=None)
+        yield members[0].derived(members, values, model=model, seed=None)
 
 
-def families(rows: Iterable[Row]) -> dict[tuple[object, ...], list[Row]]:
-    """Return the rows of all training seeds in one place, by weights without `-sN` and that place; seeds ascend."""
-    found: dict[tuple[object, ...], list[Row]] = {}
+def seed_groups(rows: Iterable[Row]) -> dict[tuple[object, ...], list[Row]]:
+    """Rows of all training seeds of each evaluation, seeds ascending; keys are those of `seed_group_key`."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row.seed is not None:
-            family = without_seed(row.model)[0]
-            found.setdefault((family, *identity(row, _PAIRED)), []).append(row)
-    for members in found.values():
+            model = without_seed(row.model)[0]
+            groups.setdefault((model, *identity(row, _PAIRED)), []).append(row)
+    for members in groups.values():
         members.sort(key=lambda row: row.seed or 0)
-    return found
+    return groups
 
 
-def family(row: Row) -> tuple[object, ...]:
-    """Return the name of a mean in `families`."""
+def seed_group_key(row: Row) -> tuple[object, ...]:
+    """Key of a mean in `seed_groups`."""
     return (row.model, *identity(row, _PAIRED))
 
 
 def differences(benchmark: BenchmarkRows, rows: Iterable[Row]) -> Iterator[dict[str, object]]:
-    """Yield the paired difference of all pairs of weights in the same place, as rows of DIFFERENCES.
+    """Yield the paired difference of all pairs of models in the same condition, as rows of DIFFERENCES.
 
-    Weights with a training seed are compared with each other, and so are means and weights without.
-    Samples are matched by key: where two cells do not count the same samples, both sides are computed again on
-    the shared ones. Rows made of several cells (means, curves, detection) are subtracted as they are; they
+    Models with a training seed are compared with each other, and so are means and models without a seed.
+    Samples are matched by key: if two evaluations do not count the same samples, both sides are computed again on
+    the shared ones. Rows made of several evaluations (means, curves, detection) are subtracted as they are; they
     are paired through the weights of the units that they share.
     """
     places: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         places.setdefault((*identity(row, _PAIRED), row.seed is None), []).append(row)
     metrics = {metric.name: metric for metric in [*benchmark.sample, *benchmark.resampled]}
-    of_seeds = families(rows)
+    of_seeds = seed_groups(rows)
     for members in places.values():
         pairs = list(itertools.combinations(sorted(members, key=lambda row: row.model), 2))
         if pairs:
-            yield from _compared(benchmark, metrics, pairs, of_seeds)
+            yield from _difference_rows(benchmark, metrics, pairs, of_seeds)
 
 
-def _compared(
+def _difference_rows(
     benchmark: BenchmarkRows,
     metrics: dict[str, Metric],
     pairs: list[tuple[Row, Row]],
@@ -84,7 +84,7 @@ def _compared(
 ) -> Iterator[dict[str, object]]:
     found = [_difference(benchmark, metrics, one, two) for one, two in pairs]
     values = np.stack([one for one, _ in found])
-    ends = compared(pairs, values, of_seeds)
+    ends = gap_intervals(pairs, values, of_seeds)
     for at, ((one, two), (_, n)) in enumerate(zip(pairs, found, strict=True)):
         numbers = dict(zip(("difference", "ci_low", "ci_high", "p_value"), (values[at, 0], *ends[:, at]), strict=True))
         yield {
@@ -96,36 +96,36 @@ def _compared(
         }
 
 
-def compared(
+def gap_intervals(
     pairs: Sequence[tuple[Row, Row]], values: Floats, of_seeds: Mapping[tuple[object, ...], list[Row]]
 ) -> Floats:
-    """Return the ends of the intervals of differences of rows, and their two-sided p-values, float64 (3, pairs).
+    """Ends of the intervals of differences of rows, and two-sided p-values, float64 (3, pairs).
 
     Args:
-        pairs: rows of single weights, or means over seeds.
-        values: their differences with replicates, float64 (pairs, 1 + draws), NaN where not defined.
-        of_seeds: the rows of all seeds, from `families`.
+        pairs: rows of single models, or means over seeds.
+        values: their differences with replicates, float64 (pairs, 1 + resamples), NaN where not defined.
+        of_seeds: the rows of all seeds, from `seed_groups`.
     """
     found = np.stack([*bootstrap.interval(values[:, 1:]), bootstrap.p_value(values[:, 1:])])
     for at, (one, two) in enumerate(pairs):
-        units = smaller(one, two)
+        units = smallest_units(one, two)
         if one.seed is not None:
             sides = []
         else:
-            sides = [{row.seed: row.all for row in of_seeds.get(family(side), [side])} for side in (one, two)]
+            sides = [{row.seed: row.all for row in of_seeds.get(seed_group_key(side), [side])} for side in (one, two)]
         if not units.is_many or any(len(side) > 1 for side in sides):
             found[:, at] = intervals.of_gap(values[at], sides, units)
     return found
 
 
-def smaller(*rows: Row) -> Units:
-    """Return what is resampled of the row that has fewest of it."""
+def smallest_units(*rows: Row) -> Units:
+    """Units of the row that has the fewest."""
     least = min(rows, key=lambda row: row.units or row.n)
     return Units(least.units or least.n, any(row.unit == "cluster" for row in rows))
 
 
 def _difference(benchmark: BenchmarkRows, metrics: dict[str, Metric], one: Row, two: Row) -> tuple[Floats, int]:
-    if one.basis != two.basis and one.cell is not None and two.cell is not None:
+    if one.basis != two.basis and one.evaluation is not None and two.evaluation is not None:
         left, right, n = benchmark.shared(metrics[one.metric], one, two)
         return left - right, n
     return one.all - two.all, min(one.n, two.n)

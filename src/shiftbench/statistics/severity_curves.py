@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics.rows import Floats, Row
 
 Place = tuple[str | None, ...]
@@ -33,7 +33,7 @@ def curves(rows: Iterable[Row], metric: str) -> dict[Place, dict[str, Curve]]:
     Rows of groups and streams, and shifts without levels (domain shifts), are left out.
     """
     rows = [row for row in rows if row.metric == metric and row.group is None and row.step is None]
-    clean = {(*_place(row), row.position): row for row in rows if row.reference is None}
+    clean = {(*_place(row), row.condition): row for row in rows if row.reference is None}
     levels: dict[Place, dict[str, dict[float, Row]]] = {}
     for row in rows:
         if row.reference is not None and row.shift is not None and row.severity is not None:
@@ -65,7 +65,7 @@ def mean(found: list[Row], values: list[Floats]) -> Row:
 def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: str) -> dict[str, Curve]:
     """Return the curves of the weights that a metric is relative to, in the same place.
 
-    Weights are named in full (`fashion_mnist/convnet-erm-s0`), without the dataset that they learnt from, or
+    A model is named in full (`fashion_mnist/convnet-erm-s0`), without its training set, or
     without the seed (the mean). The normaliser under the same method is taken, else under `plain`.
 
     Raises:
@@ -81,5 +81,6 @@ def normaliser(all_curves: dict[Place, dict[str, Curve]], place: Place, name: st
                 return found
     short = [other.partition("/")[2] for other in names]
     raise ParamsError(
-        f"normaliser {name!r} has no errors in this benchmark ({near(name, short)}); evaluate it too, or name another"
+        f"normaliser {name!r} has no errors in this benchmark ({suggest(name, short)}); "
+        "evaluate it too, or name another"
     )

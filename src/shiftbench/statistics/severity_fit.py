@@ -1,8 +1,8 @@
-"""How far accuracy falls with the severity of a shift: measured at some, fitted between, inverted.
+"""Fall of accuracy with the severity of a shift: measured at some severities, interpolated, inverted.
 
 Between measured severities the fall is linear on its isotonic fit, which starts at 0. Where a bracket around a
 crossing, or around an end of its interval, is wide, its middle is measured next; each measurement
-serves every fall that is asked for. The interval is the project's bootstrap: under each draw the clean and the
+serves every fall that is asked for. The interval is the project's bootstrap: under each resample the clean and the
 shifted accuracies are those of the same resampled samples, fitted and inverted.
 
 Source: inverse (calibration) intervals by inverting a monotone fit, Osborne 1991, "Statistical calibration: a
@@ -19,7 +19,7 @@ from scipy.optimize import isotonic_regression
 from shiftbench.base.errors import DataError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.benchmark_rows import Lists
-from shiftbench.statistics.contributions import Contributions, ratio, weighted
+from shiftbench.statistics.contributions import Contributions, ratio, weighted_sums
 from shiftbench.statistics.rows import Floats
 
 FINEST = 1 / 500  # of the range: a narrower bracket is never divided
@@ -27,30 +27,30 @@ WITHIN = 4  # how much narrower than the interval brackets become
 
 
 class Curve:
-    """How far accuracy falls with severity, as measured so far: in the data and under each draw.
+    """Measured fall of accuracy with severity: in the data and under each resample.
 
     Args:
         judge: severity -> table of key, cluster and correct (bool, null where it does not count).
         end: the highest severity.
-        draws: bootstrap resamples.
+        resamples: bootstrap resamples.
         seed: of the bootstrap.
 
     Raises:
         DataError: no sample counts.
     """
 
-    def __init__(self, judge: Callable[[float], pa.Table], end: float, draws: int, seed: int) -> None:
+    def __init__(self, judge: Callable[[float], pa.Table], end: float, resamples: int, seed: int) -> None:
         self._judge, self.end = judge, end
         table = judge(0.0)
         self.n = len(table) - table.column("correct").null_count
         if not self.n:
             raise DataError("no sample has a label among the model's classes; nothing can be right")
         units = Lists().intern(table, Path("samples")).units
-        self._weights = bootstrap.weights(units, draws, seed)
+        self._weights = bootstrap.weights(units, resamples, seed)
         self.accuracy = {0.0: self._accuracy(table)}
 
     def measure(self, severity: float) -> Floats:
-        """Return the fall at a severity, a share, float64 (1 + draws,): in the data, then under each draw."""
+        """Return the fall at a severity, a share, float64 (1 + resamples,): in the data, then under each resample."""
         if severity not in self.accuracy:
             self.accuracy[severity] = self._accuracy(self._judge(severity))
         return self.accuracy[0.0] - self.accuracy[severity]
@@ -59,11 +59,11 @@ class Curve:
         right = table.column("correct").combine_chunks()
         counts = right.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
         hits = right.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)  # noqa: FBT003
-        (sums,) = weighted([Contributions(counts, (hits,))], self._weights)
+        (sums,) = weighted_sums([Contributions(counts, (hits,))], self._weights)
         return ratio(sums.sums[0], sums.count)
 
     def invert(self, drop: float) -> Floats:
-        """Return the severity of a fall, float64 (1 + draws,); infinite where it is not reached."""
+        """Return the severity of a fall, float64 (1 + resamples,); infinite where it is not reached."""
         severities = np.array(sorted(self.accuracy))
         falls = _rising(np.stack([self.measure(severity) for severity in severities]))
         after = (falls >= drop).argmax(axis=0)

@@ -10,14 +10,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap, severity_curves
 from shiftbench.statistics.benchmark_rows import (
     BenchmarkRows,
-    CellRows,
+    EvaluationFile,
     Metric,
     Samples,
     digest,
@@ -26,7 +25,7 @@ from shiftbench.statistics.benchmark_rows import (
     new_row,
     reduce,
 )
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 
 
@@ -37,8 +36,8 @@ def path_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
         ParamsError: the clean records of a path are not in the benchmark.
     """
     if benchmark.path:
-        found = each(lambda cells: _rows(benchmark, cells), paths(benchmark.cells), threads)
-        rows = list(itertools.chain.from_iterable(found))
+        by_path = each(lambda path: _rows(benchmark, path), paths(benchmark.evaluations), threads)
+        rows = list(itertools.chain.from_iterable(by_path))
         yield from rows
         yield from _means(rows)
         yield from _across(benchmark, threads)
@@ -46,118 +45,116 @@ def path_rows(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
 
 def _means(rows: list[Row]) -> Iterator[Row]:
     """Yield the means over shifts of values of whole paths, as rows without a shift."""
-    places: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=lambda row: str(row.shift)):
         if row.severity is None and row.group is None:
-            place = (row.metric, row.model, row.method, row.dataset, row.split)
-            places.setdefault(place, []).append(row)
-    for found in places.values():
-        yield severity_curves.mean(found, [row.all for row in found])
+            key = (row.metric, row.model, row.method, row.dataset, row.split)
+            groups.setdefault(key, []).append(row)
+    for members in groups.values():
+        yield severity_curves.mean(members, [row.all for row in members])
 
 
 def _across(benchmark: BenchmarkRows, threads: int) -> Iterator[Row]:
-    """Yield the rows of metrics that look across several shifts at once."""
-    asked: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
+    """Yield the rows of metrics with the option `across`."""
+    metrics_by_shifts: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
     for metric in benchmark.path:
         for name, shifts in (metric.params.get("across") or {}).items():
-            asked.setdefault((name, tuple(shifts)), []).append(metric)
-    own = paths(benchmark.cells)
-    todo = [
-        (name, cells, metrics)
-        for (name, shifts), metrics in asked.items()
-        for cells in _together(benchmark.cells, own, name, shifts)
+            metrics_by_shifts.setdefault((name, tuple(shifts)), []).append(metric)
+    single = paths(benchmark.evaluations)
+    jobs = [
+        (name, path, metrics)
+        for (name, shifts), metrics in metrics_by_shifts.items()
+        for path in _joint_paths(benchmark.evaluations, single, name, shifts)
     ]
-    found = each(lambda one: (one[0], _rows(benchmark, *one[1:])), todo, threads)
-    for name, rows in found:
+    for name, rows in each(lambda job: (job[0], _rows(benchmark, *job[1:])), jobs, threads):
         for row in rows:
             if row.group is None and row.severity is None:
                 yield replace(row, shift=None, group=name)
 
 
-def _together(cells: Sequence[CellRows], own: list[list[int]], name: str, shifts: tuple[str, ...]) -> list[list[int]]:
-    """Return the paths of several shifts as one, for each weights and method; none where a benchmark has none of them.
+def _joint_paths(
+    evaluations: Sequence[EvaluationFile], single: list[list[int]], name: str, shifts: tuple[str, ...]
+) -> list[list[int]]:
+    """Join the paths of several shifts, for each model and method; none if a benchmark has none of the shifts.
 
     Raises:
-        ParamsError: a benchmark has some of the shifts only.
+        ParamsError: a benchmark has only some of the shifts.
     """
-    by_who: dict[tuple[str, ...], dict[str, list[int]]] = {}
-    for path in own:
-        cell = cells[path[-1]]
-        who = (cell.model, cell.method, cell.dataset, cell.split)
-        by_who.setdefault(who, {})[cell.shift] = path
-    found = []
-    for (weights, *_), by_shift in by_who.items():
-        lacking = [shift for shift in shifts if shift not in by_shift]
-        if lacking and len(lacking) < len(shifts):
+    by_model: dict[tuple[str, ...], dict[str, list[int]]] = {}
+    for path in single:
+        end = evaluations[path[-1]]
+        by_model.setdefault((end.model, end.method, end.dataset, end.split), {})[end.shift] = path
+    joint = []
+    for (model, *_), by_shift in by_model.items():
+        missing = [shift for shift in shifts if shift not in by_shift]
+        if missing and len(missing) < len(shifts):
             raise ParamsError(
-                f"metrics look across {name!r}, but {weights} is not evaluated on {lacking[0]!r}; add it to the "
+                f"metrics look across {name!r}, but {model} is not evaluated on {missing[0]!r}; add it to the "
                 "benchmark's shifts, or take it out"
             )
-        if not lacking:
+        if not missing:
             first, *others = (by_shift[shift] for shift in shifts)
-            found.append([*first, *(at for path in others for at in path[1:])])
-    return found
+            joint.append([*first, *(index for path in others for index in path[1:])])
+    return joint
 
 
-def paths(cells: Sequence[CellRows]) -> list[list[int]]:
-    """Return the paths among cells, each as places in `cells`: the clean one, then by severity."""
+def paths(evaluations: Sequence[EvaluationFile]) -> list[list[int]]:
+    """Paths among evaluations, each as indices into `evaluations`: the clean one, then by severity."""
     plain = [
-        (at, cell) for at, cell in enumerate(cells) if cell.detector is None and not cell.ood and cell.step is None
+        (index, one)
+        for index, one in enumerate(evaluations)
+        if one.detector is None and not one.ood and one.step is None
     ]
-    clean = {(cell.model, cell.method, cell.position): at for at, cell in plain}
-    found: dict[tuple[str, ...], list[int]] = {}
-    for at, cell in sorted(plain, key=lambda one: one[1].severity or 0):
-        if cell.reference is not None and cell.severity:
-            who = (cell.model, cell.method, cell.dataset, cell.split, cell.shift)
-            if who not in found:
-                found[who] = [_clean(cell, clean)]
-            found[who].append(at)
-    return list(found.values())
+    clean = {(one.model, one.method, one.condition): index for index, one in plain}
+    by_shift: dict[tuple[str, ...], list[int]] = {}
+    for index, one in sorted(plain, key=lambda pair: pair[1].severity or 0):
+        if one.reference is not None and one.severity:
+            key = (one.model, one.method, one.dataset, one.split, one.shift)
+            if key not in by_shift:
+                by_shift[key] = [_clean_index(one, clean)]
+            by_shift[key].append(index)
+    return list(by_shift.values())
 
 
-def _clean(cell: CellRows, clean: dict[tuple[str, str, str], int]) -> int:
-    at = clean.get((cell.model, cell.method, str(cell.reference)))
-    if at is None:
+def _clean_index(shifted: EvaluationFile, clean: dict[tuple[str, str, str], int]) -> int:
+    index = clean.get((shifted.model, shifted.method, str(shifted.reference)))
+    if index is None:
         raise ParamsError(
-            f"benchmark {cell.benchmark}: {cell.model} has no records of {cell.reference}, where the path of "
-            f"{cell.shift} begins; evaluate the clean set too"
+            f"benchmark {shifted.benchmark}: {shifted.model} has no records of {shifted.reference}, where the path of "
+            f"{shifted.shift} begins; evaluate the clean set too"
         )
-    return at
+    return index
 
 
-def _rows(benchmark: BenchmarkRows, cells: list[int], metrics: Sequence[Metric] | None = None) -> list[Row]:
-    samples, path = join(benchmark, cells)
+def _rows(benchmark: BenchmarkRows, indices: list[int], metrics: Sequence[Metric] | None = None) -> list[Row]:
+    samples, path = join(benchmark, indices)
     parts = [
         (group, metric, reduce(metric, part))
         for group, part in groups(path)
         for metric in (benchmark.path if metrics is None else metrics)
     ]
-    matrix = bootstrap.weights(samples.units, benchmark.draws, benchmark.seed)
-    sums = weighted([contributions for *_, contributions in parts], matrix)
-    found = []
+    matrix = bootstrap.weights(samples.units, benchmark.resamples, benchmark.seed)
+    sums = weighted_sums([contributions for *_, contributions in parts], matrix)
+    first_shifted = benchmark.evaluations[indices[1]]
+    rows = []
     for (group, metric, contributions), total in zip(parts, sums, strict=True):
         basis = (samples.number, digest(contributions.count))
-        values = metric.module.finish(total, path, **metric.params)
-        for severity, row_values in values.items():
-            row = new_row(benchmark.cells[cells[1]], metric.name, row_values, int(total.count[0]), samples)
-            found.append(replace(row, group=group, severity=severity, basis=basis))
-    return found
+        for severity, values in metric.module.finish(total, path, **metric.params).items():
+            row = new_row(first_shifted, metric.name, values, int(total.count[0]), samples)
+            rows.append(replace(row, group=group, severity=severity, basis=basis))
+    return rows
 
 
-def join(benchmark: BenchmarkRows, cells: list[int]) -> tuple[Samples, SeverityPath]:
-    """Return the samples that all cells have, in the order of the first, and their records in each."""
-    read = [benchmark.read(at, benchmark.path) for at in cells]
-    severities = tuple(float(benchmark.cells[at].severity or 0) for at in cells)
-    first = read[0][0]
-    if all(samples.number == first.number for samples, _ in read):
-        return first, SeverityPath(severities, tuple(rows for _, rows in read))
+def join(benchmark: BenchmarkRows, indices: list[int]) -> tuple[Samples, SeverityPath]:
+    """Samples that all evaluations have, in the order of the first, and their records in each."""
+    records = [benchmark.read(index, benchmark.path) for index in indices]
+    severities = tuple(float(benchmark.evaluations[index].severity or 0) for index in indices)
+    first = records[0][0]
+    if all(samples.number == first.number for samples, _ in records):
+        return first, SeverityPath(severities, tuple(rows for _, rows in records))
     keys = first.keys
-    for samples, _ in read[1:]:
+    for samples, _ in records[1:]:
         keys = keys.filter(pc.is_in(keys, value_set=samples.keys))
-    tables = [_at(rows.table, samples.keys, keys) for samples, rows in read]
-    shared = benchmark.lists.intern(tables[0], benchmark.cells[cells[0]].file)
+    tables = [rows.table.take(pc.index_in(keys, value_set=samples.keys)) for samples, rows in records]
+    shared = benchmark.lists.intern(tables[0], benchmark.evaluations[indices[0]].file)
     return shared, SeverityPath(severities, tuple(Rows(table) for table in tables))
-
-
-def _at(table: pa.Table, keys: pa.StringArray, wanted: pa.StringArray) -> pa.Table:
-    return table.take(pc.index_in(wanted, value_set=keys))

@@ -1,12 +1,12 @@
-"""Areas and rates over all thresholds on a score, under every bootstrap draw; helper of the detection metrics.
+"""Areas and rates over all thresholds on a score, under every bootstrap resample; helper of the detection metrics.
 
 The samples of both sides are sorted once, from the highest score down, and walked through once: a compiled loop keeps
-the weighted counts of all draws at hand, so that a draw costs a few additions per sample, and nothing of size
-samples x draws is made. Samples of equal score enter together. Counts are integers, so ties, draws and the order
-of samples are exact; areas are added threshold by threshold, in that order.
+the weighted counts of all resamples, so that a resample costs a few additions per sample, and no array of samples x
+resamples is made. Samples of equal score enter together. Counts are integers, so results do not depend on ties,
+resamples or the order of samples; areas are added threshold by threshold, in that order.
 
-The positive side here is the one with the higher scores: OOD, or with scores turned round ID. A threshold finds what
-lies at or above it.
+The positive side is the one with the higher scores: OOD, or ID if scores are negated. A threshold flags scores at or
+above it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics.rows import Floats, Ints
 
 RULES = ("first", "nearest", "percentile")
@@ -73,13 +73,13 @@ def walk(scores: Floats) -> tuple[Ints, Flags]:
 
 
 def roc_area(sides: Sides) -> Floats:
-    """Return P(positive > negative) + P(equal) / 2 for each draw, float64 (k,); NaN where a side is empty."""
+    """Return P(positive > negative) + P(equal) / 2 for each resample, float64 (k,); NaN where a side is empty."""
     positive, negative = sides.totals
     return _share(_twice_won(*sides.walk), 2 * positive * negative)
 
 
 def pr_area(sides: Sides) -> Floats:
-    """Return the area under the precision-recall curve for each draw, float64 (k,); NaN where a side is empty.
+    """Return the area under the precision-recall curve for each resample, float64 (k,); NaN where a side is empty.
 
     Trapezoids with one vertex per distinct score and a last one (recall 0, precision 1).
     """
@@ -108,7 +108,7 @@ def false_positive_rate(sides: Sides, tpr: float, rule: str) -> Floats:
         ParamsError: no such rule, or `tpr` outside (0, 1].
     """
     if rule not in RULES:
-        raise ParamsError(f"rule: {rule!r} ({near(rule, RULES)})")
+        raise ParamsError(f"rule: {rule!r} ({suggest(rule, RULES)})")
     if not 0 < tpr <= 1:
         raise ParamsError(f"tpr: expected a rate in (0, 1], found {tpr}")
     positive, negative = sides.totals
@@ -142,7 +142,7 @@ def _above_quantile(sides: Sides, positive: Ints, parts: int) -> Ints:
 
 @compiled
 def total(weights: Weights) -> Ints:
-    """Return the sum of weights uint8 (n, k) under each draw, int64 (k,)."""
+    """Return the sum of weights uint8 (n, k) under each resample, int64 (k,)."""
     n, k = weights.shape
     sums = np.zeros(k, np.int64)
     for i in range(n):
@@ -152,7 +152,7 @@ def total(weights: Weights) -> Ints:
     return sums
 
 
-# The loops below begin alike; a compiled function calls no other. `row` lets them run several draws at once.
+# The loops below begin alike; a compiled function calls no other. `row` lets them run several resamples at once.
 
 
 @compiled
@@ -199,7 +199,7 @@ def _precision(order: Ints, last: Flags, positive: Weights, negative: Weights, p
             for d in range(k):
                 true[d] += found[d]
                 flagged = true[d] + false[d]
-                # A draw may leave nothing above the first thresholds: no vertex, so the last one stands there.
+                # A resample may leave nothing above the first thresholds: no vertex, so the last one stands there.
                 precision = true[d] / flagged if flagged else 1.0
                 area[d] += found[d] / positives[d] * (precision + before[d]) / 2
                 before[d] = precision
@@ -237,7 +237,7 @@ def _at_goal(  # noqa: PLR0913 - a compiled loop takes arrays and scalars only
 
 @compiled
 def _of_order(order: Ints, scores: Floats, weights: Weights, lower: Ints, upper: Ints) -> tuple[Floats, Floats]:
-    """Return the scores of given ranks (0: the lowest) under each draw."""
+    """Return the scores of given ranks (0: the lowest) under each resample."""
     k = weights.shape[1]
     below, low, high = np.zeros(k, np.int64), np.zeros(k), np.zeros(k)
     for i in order:

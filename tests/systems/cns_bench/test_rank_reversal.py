@@ -63,7 +63,7 @@ def test_the_rule_is_the_literal_one() -> None:
     assert found.keys() == groups.keys()
     assert all(np.allclose(found[name], groups[name], atol=1e-12) for name in groups)
     assert "m00-erm then m01-erm" in groups
-    assert np.sort(reversal(made).draws)[6] > 0
+    assert np.sort(reversal(made).resamples)[6] > 0
 
 
 def test_near_ties_in_one_true_order_are_rarely_called_a_reversal() -> None:
@@ -73,7 +73,7 @@ def test_near_ties_in_one_true_order_are_rarely_called_a_reversal() -> None:
     wrong = tau = 0
     for _ in range(100):
         mild, strong = drawn(np.stack([order, order - 0.3]), 500, 200, random)
-        low = np.sort(reversal(compute(mild, strong)).draws)[4]  # 95%, both sides
+        low = np.sort(reversal(compute(mild, strong)).resamples)[4]  # 95%, both sides
         wrong += low > 0
         ranks = [values[:, 0].argsort().argsort() for values in (mild, strong)]
         tau += bool((ranks[0] != ranks[1]).any())
@@ -89,7 +89,7 @@ def test_the_clearest_of_many_pairs_is_corrected_for_chance() -> None:
         even = np.full(12, 0.8)
         mild, strong = drawn(np.stack([even, np.linspace(0.3, 0.7, 12)]), 300, 200, random)
         made = compute(mild, strong)
-        wrong += np.sort(reversal(made).draws)[4] > 0
+        wrong += np.sort(reversal(made).resamples)[4] > 0
         pairs = itertools.permutations(range(12), 2)
         plain += any(
             np.sort(mild[f, 1:] - mild[g, 1:])[4] > 0 and np.sort(strong[g, 1:] - strong[f, 1:])[4] > 0
@@ -104,7 +104,7 @@ def test_a_true_reversal_is_seen() -> None:
     seen = 0
     for _ in range(20):
         mild, strong = drawn(np.array([[0.85, 0.77, 0.8], [0.6, 0.75, 0.68]]), 1000, 200, random)
-        seen += np.sort(reversal(compute(mild, strong)).draws)[4] > 0
+        seen += np.sort(reversal(compute(mild, strong)).resamples)[4] > 0
     assert seen >= 18
 
 

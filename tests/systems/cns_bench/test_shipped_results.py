@@ -15,7 +15,7 @@ from shiftbench.base.errors import DataError, ModelError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import pins
-from shiftbench.statistics.claims import judge
+from shiftbench.statistics.claims.judgement import judge
 from shiftbench.systems.cns_bench.datasets import _cns, cns_bench
 from shiftbench.systems.cns_bench.models import cns_results
 from shiftbench.systems.cns_bench.shifts import cns_scale

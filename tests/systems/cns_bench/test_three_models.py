@@ -11,8 +11,9 @@ import scipy.stats
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.statistics.benchmark_rows import CellRows
-from shiftbench.statistics.expressions import Rows, evaluate
+from shiftbench.statistics.benchmark_rows import EvaluationFile
+from shiftbench.statistics.claims.expressions import evaluate
+from shiftbench.statistics.claims.metric_rows import MetricRows
 from shiftbench.systems.cns_bench.datasets import _cns
 from shiftbench.workflow.stages.aggregate import aggregate
 
@@ -24,7 +25,7 @@ TABLE = {  # right (1) or wrong at scales 0, 0.5, ..., 2.5, of four images
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+def table(tmp_path_factory: pytest.TempPathFactory) -> MetricRows:
     """Return the rows of one aggregate over per-sample records."""
     home = tmp_path_factory.mktemp("table")
     cells = []
@@ -38,19 +39,19 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Rows:
             schema.write(rows, file, "f")
             shift, reference = ("fog", "toy/test/identity/0") if scale else ("identity", None)
             who = ("t", "classification", f"toy/{name}", "plain", "toy", "test")
-            cells.append(CellRows(*who, shift, scale, file, reference))
+            cells.append(EvaluationFile(*who, shift, scale, file, reference))
     plain = ("accuracy", "error", "accuracy_drop", "failure_point", "failure_share", "auc_severity")
     asked: dict[str, Any] = {name: {} for name in plain}
     asked["relative_mce"] = {"normaliser": "a-erm-s0"}
     asked["rank_reversal"] = {}
     tables = aggregate(cells, asked, 200, 0)
     metrics, replicates = (pl.from_arrow(one) for one in (tables.metrics, tables.replicates))
-    return Rows.of(metrics, replicates)  # type: ignore[arg-type]
+    return MetricRows.of(metrics, replicates)  # type: ignore[arg-type]
 
 
-def value(rows: Rows, expression: dict[str, Any]) -> float:
+def value(rows: MetricRows, expression: dict[str, Any]) -> float:
     found = evaluate(rows, expression)
-    assert len(found.places) == 1
+    assert len(found.identities) == 1
     return float(found.values[0, 0])
 
 
@@ -58,7 +59,7 @@ def of(metric: str, name: str, **place: Any) -> dict[str, Any]:
     return {"metric": metric, "model": f"{name}-erm", "shift": "fog", **place}
 
 
-def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: Rows) -> None:
+def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: MetricRows) -> None:
     assert value(table, of("accuracy", "a", severity=1.0)) == 0.75
     assert value(table, of("accuracy_drop", "a", severity=1.0)) == 0.25
     assert value(table, of("accuracy_drop", "b", severity=2.5)) == 0.25
@@ -72,7 +73,7 @@ def test_one_aggregate_gives_all_numbers_of_the_benchmark(table: Rows) -> None:
         assert value(table, of("relative_mce", name, severity=None)) == pytest.approx(ratio)
 
 
-def test_ranks_and_differences_are_paired(table: Rows) -> None:
+def test_ranks_and_differences_are_paired(table: MetricRows) -> None:
     def order(severity: float) -> dict[str, Any]:
         return {"metric": "accuracy", "shift": "fog", "severity": severity, "model": ["a-erm", "b-erm", "c-erm"]}
 
@@ -84,7 +85,7 @@ def test_ranks_and_differences_are_paired(table: Rows) -> None:
     assert np.allclose(both, one - other, equal_nan=True)
 
 
-def test_the_clearest_reversal_is_of_a_then_b(table: Rows) -> None:
+def test_the_clearest_reversal_is_of_a_then_b(table: MetricRows) -> None:
     found = evaluate(table, of("rank_reversal", "a", severity=None)).values[0]
     leads = [
         evaluate(table, {"difference": [of("accuracy", n, severity=at) for n in names]}).values[0]

@@ -49,7 +49,7 @@ def test_in_a_balanced_design_it_is_the_sum_of_squares_between_levels(resample: 
         expected = between / ((every - every.mean()) ** 2).sum()
         assert made[part].value == pytest.approx(expected)
     assert made["backbone"].value > 0.9 > made["head"].value
-    apart = np.sort(made["backbone"].draws - made["head"].draws)
+    apart = np.sort(made["backbone"].resamples - made["head"].resamples)
     assert np.isfinite(apart).mean() > 0.9
     assert apart[int(0.025 * DRAWS)] > 0.5
 
@@ -61,7 +61,7 @@ def test_without_an_effect_no_component_is_told_from_another() -> None:
     wrong = 0
     for _ in range(60):
         made = shares(random.normal(size=12).tolist(), parts, "residuals")
-        low, high = np.quantile(made["backbone"].draws - made["head"].draws, [0.025, 0.975])
+        low, high = np.quantile(made["backbone"].resamples - made["head"].resamples, [0.025, 0.975])
         wrong += not low <= 0 <= high
     assert wrong <= 9
 
@@ -114,7 +114,7 @@ def test_components_of_every_scale_are_of_all_its_models() -> None:
     assert all(np.isfinite(one.value) for one in made)
     for of in components.values():
         assert min(list(of.values()).count(level) for level in of.values()) >= 3
-    assert min(np.isfinite(one.draws).mean() for one in made) > 0.75
+    assert min(np.isfinite(one.resamples).mean() for one in made) > 0.75
 
 
 @pytest.mark.usefixtures("in_pristine")

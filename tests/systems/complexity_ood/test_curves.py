@@ -13,7 +13,7 @@ from makers.metric_inputs import value
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.complexity_ood.metrics import _logistic, _points, _ranks
 
@@ -26,7 +26,7 @@ def row(at: float, values: Any, n: int = 1000, **changes: Any) -> Row:
     made = Row(
         benchmark="c", task="free_text", model="chain_mod/decoder-direct-s0", method="plain", detector=None,
         dataset="chain_mod", split="test", reference="chain_mod/test/identity/0", shift="complexity", severity=at,
-        group=None, step=None, metric="accuracy", value=float(values[0]), draws=values[1:], n=n, seed=0, unit="key",
+        group=None, step=None, metric="accuracy", value=float(values[0]), resamples=values[1:], n=n, seed=0, unit="key",
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -136,8 +136,8 @@ def test_answers_that_are_separated_have_a_slope_by_halves_alone() -> None:
     assert one("complexity_slope", given) == pytest.approx(wanted, abs=1e-9)
     curve = [row(c, [acc, 1 - acc, 1.0]) for c, acc in ((1, 0.9), (2, 0.6), (3, 0.2))]
     (found,) = computed("complexity_slope", curve, added=0.0)
-    assert found.value == pytest.approx(-found.draws[0], abs=1e-6)
-    assert np.isnan(found.draws[1])
+    assert found.value == pytest.approx(-found.resamples[0], abs=1e-6)
+    assert np.isnan(found.resamples[1])
 
 
 def test_complexity_and_length_are_told_apart_by_groups() -> None:
@@ -213,7 +213,7 @@ def test_tokens_are_ranked_over_questions_and_severities() -> None:
     tokens = random.integers(1, 4, (3, 30)) + np.arange(3)[:, None]
     weights = random.poisson(1, (30, 20)).astype(np.uint8)
     path = SeverityPath((0.0, 1.0, 2.0, 4.0), tuple(written(own) for own in (tokens[0], *tokens)))
-    (sums,) = weighted([metric.reduce(path)], weights)
+    (sums,) = weighted_sums([metric.reduce(path)], weights)
     found = metric.finish(sums, path)[None]
     for draw in range(20):
         copies = np.repeat(np.arange(30), weights[:, draw])

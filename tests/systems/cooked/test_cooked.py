@@ -243,7 +243,7 @@ def test_what_the_dual_encoder_saw_is_no_image_that_is_learnt_from_later() -> No
         kept = {
             name: {
                 sample.key
-                for sample in splits.sliced(images, *getattr(datasets[name].slice, split), module)
+                for sample in splits.select_slice(images, *getattr(datasets[name].slice, split), module)
                 if isinstance(sample, Sample)
             }
             for name in ("pretraining", "known_1", "known_2", "known_3")
@@ -323,7 +323,7 @@ def test_ooddbs_lists_give_names_and_no_image_is_on_two_sides(tmp_path: Path) ->
         found = list(module.samples(split, {}, options))
         assert {sample.fields["image"].shape for sample in found} == {(224, 224, 3)}
         low, high = getattr(params.datasets[name].slice, split)
-        kept.append({sample.key for sample in splits.sliced(found, low, high, module)})
+        kept.append({sample.key for sample in splits.select_slice(found, low, high, module)})
     known = {**params.options("datasets", "dtd"), "root": str(tmp_path)}
     assert module.classes(known, {}) == ("spiralled", "polka-dotted")
     assert [len(keys) for keys in kept[2:]] == [20, 30]

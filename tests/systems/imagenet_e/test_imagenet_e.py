@@ -14,11 +14,11 @@ from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
-from shiftbench.data.source_files import kept
+from shiftbench.data.source_files import original_folder
 from shiftbench.evaluation import nets
 from shiftbench.plugins.metrics.severity import accuracy_drop_relative, flip_rate
 from shiftbench.plugins.shifts import _masks, _scikit_photos
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.imagenet_e.shifts import _complexity
 
@@ -300,7 +300,7 @@ def test_flip_rate_by_hand() -> None:
     )
     path = SeverityPath((0.0, 2.0, 5.0), (clean, mild, hard))
     ones = np.ones((6, 1), np.uint8)
-    (sums,) = weighted([flip_rate.reduce(path)], ones)
+    (sums,) = weighted_sums([flip_rate.reduce(path)], ones)
     found = {severity: float(v[0]) for severity, v in flip_rate.finish(sums, path).items()}
     assert found == {None: 0.5, 2.0: 0.25, 5.0: 0.75}  # of four right ones: the third; the first three
 
@@ -355,7 +355,7 @@ def test_outline_is_filled() -> None:
 def test_labels_are_what_efficientnet_says_and_some_edits_cost() -> None:
     """The path of 224 px: four photos, a net that knows ImageNet, every edit. The pipeline alone costs nothing."""
     module, model = (registry.find("datasets", "photo_objects"), registry.find("models", "efficientnet_lite0"))
-    sources = {name: kept(name) for name in (*module.SOURCES, "efficientnet_lite0")}
+    sources = {name: original_folder(name) for name in (*module.SOURCES, "efficientnet_lite0")}
     absent = [name for name, folder in sources.items() if not folder.is_dir()]
     if absent:
         pytest.skip(f"the source {absent[0]} is not in the cache")

@@ -22,7 +22,7 @@ from shiftbench.data import schema
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import client
 from shiftbench.plugins.tasks import LabelSpace, text_classification
-from shiftbench.statistics import claims, expressions
+from shiftbench.statistics.claims import expressions, judgement
 from shiftbench.systems.llm_tta.methods import _gate, _recorded, _replacing, _rewriting, _tta
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.tools import record_answers
@@ -345,7 +345,7 @@ def test_a_text_to_text_model_answers_with_a_label(tmp_path: Path) -> None:
 def test_every_claim_at_full_scale_finds_its_rows() -> None:
     card = cards.load("llm-tta")
     rows = claimed_rows.rows(card, "full", {"entropy": "plain", "augmentation_rate": "tta_icr_esa"})
-    judged = {one.name: one for one in claims.judge(card.claims, rows, "full")}
+    judged = {one.name: one for one in judgement.judge(card.claims, rows, "full")}
     full = {name for name, claim in card.claims.items() if claim.scale == "full"}
     assert {name: one.reason for name, one in judged.items() if name in full and one.reason} == {}
     assert {judged[name].verdict for name in full} <= {"supported", "refuted", "inconclusive"}
@@ -353,7 +353,7 @@ def test_every_claim_at_full_scale_finds_its_rows() -> None:
     assert all(len(judged[name].parts) == 3 for name in of_tasks)
     for row in card.reported:
         if row.measured and row.scale == "full":
-            assert len(expressions.evaluate(rows, row.measured).places) == 1, row.what
+            assert len(expressions.evaluate(rows, row.measured).identities) == 1, row.what
 
 
 # --- the recorded answers ---------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_a_scale_that_asks_nobody_is_told(checkout: Path) -> None:
 
 
 def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
-    from shiftbench.statistics.contributions import weighted
+    from shiftbench.statistics.contributions import weighted_sums
     from shiftbench.statistics.rows import Rows
 
     random = np.random.default_rng(1)
@@ -403,5 +403,5 @@ def test_balanced_accuracy_is_that_of_scikit_learn() -> None:
     label[:20] = 0
     table = pa.table({"label": label.astype(np.int32), "correct": label == predicted})
     metric = registry.find("metrics", "balanced_accuracy")
-    (sums,) = weighted([metric.reduce(Rows(table))], np.ones((60, 1), dtype=np.uint8))
+    (sums,) = weighted_sums([metric.reduce(Rows(table))], np.ones((60, 1), dtype=np.uint8))
     assert metric.finish(sums)[0] == pytest.approx(balanced_accuracy_score(label, predicted))

@@ -17,7 +17,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.optimizers import adamw
 from shiftbench.plugins.tasks import LabelSpace, free_text
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows
 from shiftbench.systems.mmdt.datasets import _words, mmdt_prompts, mmdt_scenes
 from shiftbench.systems.mmdt.methods import _targeted
@@ -139,7 +139,7 @@ def test_an_attack_stays_near_and_wins(answerer: scene_cnn.Answerer, sources: di
         assert torch.equal(moved, moved.round())
         outputs = _targeted.wrap(answerer, params, {})(own)
         table = free_text.rows(own, outputs, SPACE, "full")
-        (sums,) = weighted([metric.reduce(Rows(table))], np.ones((len(own), 1), np.uint8))
+        (sums,) = weighted_sums([metric.reduce(Rows(table))], np.ones((len(own), 1), np.uint8))
         logits.append(float(metric.finish(sums)[0]))
         hits = [verdicts[0][1] for verdicts in table["verdicts"].to_pylist()]
         assert logits[-1] == pytest.approx(np.mean(hits))
@@ -186,7 +186,7 @@ def test_the_image_score_of_rows_is_that_of_samples() -> None:
     assert (found.shift, found.group, found.severity) == (None, None, None)
     (drop,) = ood_i2t.compute(rows, **{**options, "drop": True})  # type: ignore[arg-type]
     assert drop.value == pytest.approx(own["drop"], abs=1e-12)
-    assert drop.draws == pytest.approx([own["drop"], own["drop"] / 2])
+    assert drop.resamples == pytest.approx([own["drop"], own["drop"] / 2])
     with pytest.raises(ParamsError, match="evaluate all four tasks under"):
         ood_i2t.compute(rows[:-1], **options)  # type: ignore[arg-type]
 

@@ -329,7 +329,7 @@ def test_the_surface_of_pictures_is_over_angle_and_contrast(tmp_path: Any) -> No
     state, log = train_weights(job("maml_mpts"))
     weights, records = tmp_path / "w.safetensors", tmp_path / "records.parquet"
     weights.write_bytes(nets.state_bytes(state, {}))
-    schema.write(schema.training_log(log), training_log.beside(weights), "f")
+    schema.write(schema.training_log(log), training_log.log_path(weights), "f")
     theta, samples = net(), tasks(20)
     theta.load_state_dict(state)
     model = registry.find("models", "maml_convnet")

@@ -156,7 +156,7 @@ def measurement(tmp_path: Path) -> Measurement:
     state, log = train_weights(job("maml_mpts"))
     weights, records = tmp_path / "w.safetensors", tmp_path / "records.parquet"
     weights.write_bytes(nets.state_bytes(state, {}))
-    schema.write(schema.training_log(log), training_log.beside(weights), "f")
+    schema.write(schema.training_log(log), training_log.log_path(weights), "f")
     samples, model = tasks(30), registry.find("models", "maml_mlp")
     theta = net()
     theta.load_state_dict(state)

@@ -11,7 +11,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.metrics import ranked_lists
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
 from shiftbench.systems.neural_ranking_robustness.metrics import by_task, order_reversal, relative_change, unseen_type
 
@@ -21,7 +21,7 @@ ONE = np.ones((4, 1), dtype=np.uint8)
 def sample_metric(name: str, **columns: list[int | None]) -> float:
     metric = registry.find("metrics", name)
     table = pa.table({key: pa.array(values, pa.int64()) for key, values in columns.items()})
-    (sums,) = weighted([metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8))
+    (sums,) = weighted_sums([metric.reduce(Rows(table), **metric.PARAMS)], np.ones((len(table), 1), dtype=np.uint8))
     return float(metric.finish(sums, **metric.PARAMS)[0])
 
 
@@ -61,12 +61,12 @@ def test_lists_are_compared_with_the_clean_one() -> None:
     path = SeverityPath((0.0, 1.0, 5.0), (rows(["a", "b"], ["a"]), rows(["b", "a"], ["a"]), rows(["b"], ["c"])))
     for name, expected in (("top_change", (0.5, 1.0)), ("kendall_distance", (0.5, 0.0))):
         metric = registry.find("metrics", name)
-        (sums,) = weighted([metric.reduce(path)], ONE[:2])
+        (sums,) = weighted_sums([metric.reduce(path)], ONE[:2])
         found = metric.finish(sums, path)
         assert (found[1.0][0], found[5.0][0]) == pytest.approx(expected)
         assert found[None][0] == pytest.approx(np.mean(expected))
     metric = registry.find("metrics", "rank_biased_overlap")
-    (sums,) = weighted([metric.reduce(path, p=0.9)], ONE[:2])
+    (sums,) = weighted_sums([metric.reduce(path, p=0.9)], ONE[:2])
     assert metric.finish(sums, path, p=0.9)[1.0][0] == pytest.approx((0.9 / 1.9 + 1) / 2)
     for p in (0, 1):
         with pytest.raises(ParamsError, match=f"p is {p}; expected a number above 0 and below 1"):
@@ -78,7 +78,7 @@ def row(value: float, draws: list[float], shift: str = "identity", severity: flo
     base = Row(
         benchmark="c", task="ranking", model="w", method="plain", detector=None, dataset="d", split="test",
         reference=None if clean else "d/test/identity/0", shift=shift, severity=severity, group=None, step=None,
-        metric="mean_ndcg10", value=value, draws=np.array(draws), n=4, seed=None, unit="key",
+        metric="mean_ndcg10", value=value, resamples=np.array(draws), n=4, seed=None, unit="key",
     )  # fmt: skip
     return replace(base, **more)
 
@@ -91,7 +91,7 @@ def test_relative_change() -> None:
     ]
     swap, elsewhere = relative_change.compute(rows, "mean_ndcg10", 0.05)
     assert swap.all[:2] == pytest.approx([-0.25, -0.5])
-    assert np.isnan(swap.draws[1])  # 0.04 is too little to be a share of
+    assert np.isnan(swap.resamples[1])  # 0.04 is too little to be a share of
     assert elsewhere.value == pytest.approx(0.25)
 
 

@@ -318,7 +318,7 @@ def test_runs_go_out_and_come_in(made: Made, tmp_path: Path) -> None:
     task = registry.find("tasks", "ranking")
     records = task.rows(queries["test"], load(made, "bm25")(queries["test"]), None, "full")
     file = tmp_path / "ours.run"
-    trec.write_run(file, trec.of_records(records.to_pylist()))
+    trec.write_run(file, trec.lists_of_records(records.to_pylist()))
     assert file.read_text().startswith("200 Q0 FT9")
     theirs = load(made, "trec_run", "given", built={"path": str(file)})
     again = task.rows(queries["test"], theirs(queries["test"]), None, "full")

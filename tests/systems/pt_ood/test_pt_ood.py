@@ -294,7 +294,7 @@ def seen(given: Params, dataset: str, split: str) -> set[str]:
     native = splits.native(split, module)
     images = [Sample(f"fashion_mnist/{native}/{i:06d}", {"label": 0}) for i in range(4000)]
     low, high = getattr(given.datasets[dataset].slice, split)
-    kept = splits.sliced(splits.cut(images, split, module), low, high, module)
+    kept = splits.select_slice(splits.select_split(images, split, module), low, high, module)
     return {sample.key for sample in kept if isinstance(sample, Sample)}
 
 

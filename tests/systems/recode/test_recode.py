@@ -15,7 +15,7 @@ from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import generation
-from shiftbench.statistics import claims, expressions
+from shiftbench.statistics.claims import expressions, judgement
 from shiftbench.systems.recode.datasets import _recode_release
 from shiftbench.systems.recode.models import _bodies, _choices, code_llm, smollm2_choice
 from shiftbench.workflow.plan import cards
@@ -263,13 +263,13 @@ def test_the_files_of_the_full_scale_are_called_as_they_were_released(released):
 def test_every_claim_at_full_scale_finds_its_rows():
     card = cards.load("recode")
     rows = claimed_rows.rows(card, "full")
-    judged = {one.name: one for one in claims.judge(card.claims, rows, "full")}
+    judged = {one.name: one for one in judgement.judge(card.claims, rows, "full")}
     full = {name for name, claim in card.claims.items() if claim.scale == "full"}
     assert {name: one.reason for name, one in judged.items() if name in full and one.reason} == {}
     assert {judged[name].verdict for name in full} <= {"supported", "refuted", "inconclusive"}
     for one in card.reported:
         if one.measured and one.scale == "full":
-            assert len(expressions.evaluate(rows, one.measured).places) == 1, one.what
+            assert len(expressions.evaluate(rows, one.measured).identities) == 1, one.what
 
 
 def test_released_files_are_read_and_counted(released):

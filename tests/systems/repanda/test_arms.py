@@ -20,7 +20,7 @@ from shiftbench.systems.repanda.datasets._forms import Form
 from shiftbench.systems.repanda.models import _noise, _parser, table_direct, table_grammar
 from shiftbench.workflow.stages.train import train_weights
 
-needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 
 # ------------------------------------------------------------------ the parser
 

@@ -17,7 +17,7 @@ from shiftbench.plugins.tasks import table_question
 from shiftbench.systems.repanda.datasets import _drawn, _forms, _pools
 from shiftbench.systems.repanda.datasets._forms import Form
 
-needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 DATASETS = ("table_claims", "wikipedia_claims", "wikipedia_question_claims", "wikipedia_question_claims_balanced")
 
 # ------------------------------------------------------------------ the tables

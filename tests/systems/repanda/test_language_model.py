@@ -14,7 +14,7 @@ from shiftbench.evaluation.llm import answer_cache, client
 from shiftbench.evaluation.llm.client import Request
 from shiftbench.systems.repanda.models import table_llm
 
-needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 LLM = "endpoint:any"
 
 

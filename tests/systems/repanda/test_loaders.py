@@ -18,7 +18,7 @@ from shiftbench.plugins.tasks import LabelSpace, table_question
 from shiftbench.systems.repanda.datasets import _official
 from shiftbench.systems.repanda.models import table_queries
 
-needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 
 # ------------------------------------------------------------------ released data
 

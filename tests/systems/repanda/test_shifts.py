@@ -18,7 +18,7 @@ from shiftbench.plugins.tasks import table_question
 from shiftbench.systems.repanda.models import _linking, table_grammar
 from shiftbench.systems.repanda.shifts import table_number_format
 
-needs_sandbox = pytest.mark.skipif(bool(sandbox.lacking()), reason="no sandbox on this machine")
+needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
 HEADER = ["Sum", "Grand sum", "Total", "Area"]
 NAMES = ("header_synonyms", "column_shuffle", "number_format", "cell_typos", "row_sample")
 

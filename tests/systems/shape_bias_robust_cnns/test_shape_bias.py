@@ -15,7 +15,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import formats, schema
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.statistics.contributions import weighted
+from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows
 from shiftbench.systems.shape_bias_robust_cnns.analyses import common_correct, released_decisions
 
@@ -39,7 +39,7 @@ def metric(name: str, rows: pa.Table, **params: Any) -> tuple[float, int]:
     module = registry.find("metrics", name)
     options = {**module.PARAMS, **params}
     weights = np.ones((len(rows), 1), np.uint8)
-    (sums,) = weighted([module.reduce(Rows(rows), **options)], weights)
+    (sums,) = weighted_sums([module.reduce(Rows(rows), **options)], weights)
     return float(module.finish(sums, **options)[0]), int(sums.count[0])
 
 

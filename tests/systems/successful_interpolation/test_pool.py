@@ -32,7 +32,7 @@ def row(metric: str, value: float, group: str | None, step: int | None, **place:
         "reference": None, "shift": None, "severity": None, "n": 12, "seed": 0, "unit": "key", "units": 12, **place,
     }  # fmt: skip
     draws = np.full(DRAWS, value)
-    return Row("pools", "classification", group=group, step=step, metric=metric, value=value, draws=draws, **known)
+    return Row("pools", "classification", group=group, step=step, metric=metric, value=value, resamples=draws, **known)
 
 
 def path(line: dict[int, float], group: str, metric: str = "path_accuracy", **place: Any) -> list[Row]:

@@ -150,7 +150,7 @@ def talking(number: int, count: int = 40) -> Sample:
     tone = np.sin(np.arange(count * 640) * 0.3) * 12000
     wave = (tone * np.repeat(openness, 640) / 1000).astype(np.int16)
     values = np.stack([openness, openness // 2, openness // 3, openness * 0, openness * 0 + 500], 1)
-    targets = frames.packed(("openness", "width", "brow", "lids", "cheeks"), values)
+    targets = frames.pack_targets(("openness", "width", "brow", "lids", "cheeks"), values)
     return Sample(f"toy/train/{number:03d}", {"audio": wave, "targets": targets, "meta": {}})
 
 

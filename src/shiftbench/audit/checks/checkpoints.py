@@ -102,7 +102,7 @@ def _infinite_tensor(file: Path) -> tuple[str | None, int]:
 
 
 def _log(case: Case, ref: Ref, artifact: Artifact) -> Iterator[Finding]:
-    file = training_log.beside(case.root / ref.path)
+    file = training_log.log_path(case.root / ref.path)
     log = training_logs.read(file)
     place = f"{ref.path}.log.parquet"
     if isinstance(log, str):

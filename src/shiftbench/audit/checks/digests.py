@@ -167,7 +167,7 @@ def _pinned(case: Case) -> Iterator[Finding | Note]:
         for place in places.places(path)
     }
     for place, ref in pinned.items():
-        for name, entry in pins.pinned(place, lock).items():
+        for name, entry in pins.pinned_files(place, lock).items():
             yield from _pin(case, ref, name, pins.file_of(name, entry), entry["sha256"])
     yield Note(f"{len(pinned)} pinned files or folders")
 

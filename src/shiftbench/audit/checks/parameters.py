@@ -13,7 +13,7 @@ from typing import Any
 from shiftbench.audit.case import Case, Flaw
 from shiftbench.audit.finding import Finding, Note
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 NUMBER, LEVEL = "A4", 0
 _PLUGIN_TYPES = {
@@ -54,9 +54,9 @@ def _unknown(plugin_type: str, used: dict[str, Any]) -> list[str]:
         module = registry.find(plugin_type, str(used.get("use")))
     except ParamsError as error:
         return [f"its recipe names a plugin that does not exist: {error}"]
-    known = set(getattr(module, "PARAMS", {}))
+    known, name = set(getattr(module, "PARAMS", {})), f"{plugin_type}.{used['use']}"
     return [
-        f"its recipe gives {plugin_type}.{used['use']} the option {option!r}, which is unknown; {near(option, known)}"
+        f"its recipe gives {name} the option {option!r}, which is unknown; {suggest(option, known)}"
         for option in sorted(used.get("options", {}).keys() - known)
     ]
 

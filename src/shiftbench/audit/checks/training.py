@@ -158,7 +158,7 @@ def _compare(case: Case, checkout: IsolatedCheckout, model: _Model) -> Iterator[
         yield case.failed(model.ref, why, found=event)
     stated = (case.receipt(model.ref) or {})["made"]
     checkpoint = checkout.root / model.ref.path
-    made = {file.name: sha256(file) for file in (training_log.beside(checkpoint), checkpoint)}
+    made = {file.name: sha256(file) for file in (training_log.log_path(checkpoint), checkpoint)}
     other = [name for name, digest in made.items() if stated.get(name) != digest]
     if not other:
         return
@@ -208,7 +208,7 @@ def _room(checkout: IsolatedCheckout, model: _Model, retrained: checkpoint_files
 
 def _other_accuracy(case: Case, checkout: IsolatedCheckout, model: _Model) -> str:
     """A text that says that the model trained again has another accuracy than recorded; empty: it has not."""
-    log = training_log.beside(checkout.root / model.ref.path)
+    log = training_log.log_path(checkout.root / model.ref.path)
     last = training_logs.last_accuracy(training_logs.read(log))
     recorded = training_logs.recorded_accuracy(case, model.ref, model.artifact)
     if last is None or recorded is None:

@@ -11,7 +11,7 @@ from shiftbench.audit.compare.moved_rows import MovedRow
 from shiftbench.base.files import sha256
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
-from shiftbench.statistics.scored_cells import FULL_SPECTRUM
+from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 
 _CONTRADICTED = "a value moved, and its bootstrap resamples did not move with it: one of them was edited"
 

@@ -9,9 +9,9 @@ from shiftbench.base.refs import Ref
 from shiftbench.data import claim_formats, schema
 from shiftbench.provenance import recipe
 from shiftbench.release import published
-from shiftbench.statistics import claim_replicates
-from shiftbench.statistics.claims import Evidence
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims import replicate_table
+from shiftbench.statistics.claims.estimates import Evidence
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.stages import judge_claims
 
 
@@ -48,7 +48,7 @@ def _of_system(there: published.Published, ref: Ref) -> Iterator[Verdict]:
     claims = {name: Claim.model_validate(one) for name, one in spec["card"]["claims"].items()}
     kept = schema.read(file.with_name(published.REPLICATES), form=claim_formats.CLAIM_REPLICATES)
     stated = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
-    known = claim_replicates.evidence(kept)
+    known = replicate_table.evidence(kept)
     for row in stated:
         if row["verdict"] == "not evaluable":
             known.setdefault(row["claim"], Evidence({}, None, row["reason"] or ""))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.statistics.scored_cells import FULL_SPECTRUM
+from shiftbench.statistics.evaluation_scores import FULL_SPECTRUM
 from shiftbench.workflow.plan.plan import Plan
 
 Place = tuple[Any, ...]

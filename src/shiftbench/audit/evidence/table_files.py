@@ -68,7 +68,7 @@ def read(file: Path, kind: str) -> tuple[pa.Table, Format]:
     form = form_of(kind, file.name)
     if form is None:
         stated = (pq.read_metadata(file).metadata or {}).get(formats.NAME, b"").decode()
-        form = schema.named(stated)
+        form = schema.find_format(stated)
         if not stated.startswith(f"{kind}/"):
             raise SchemaError(f"{file}: expected a format of {kind}, found {stated}")
     return schema.read(file, form=form), form

@@ -118,5 +118,5 @@ def own_files(artifacts: Iterable[Artifact]) -> Iterator[Path]:
     """Yield the user's own files and folders that are inputs of artifacts."""
     for artifact in artifacts:
         for path in pins.paths(artifact.recipe):
-            yield from pins.local(path).values()
-        yield from pins.brought(artifact.ref, artifact.recipe)
+            yield from pins.local_files(path).values()
+        yield from pins.user_locations(artifact.ref, artifact.recipe)

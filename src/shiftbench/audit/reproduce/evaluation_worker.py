@@ -160,7 +160,7 @@ class _Batches:
         self._shift: OnTheFly | None = None
         if "shift" in artifact.recipe:
             inputs = visit.run.inputs(artifact)
-            self._shift = onthefly.for_cell(artifact.recipe, about["dataset"], inputs, visit.device)
+            self._shift = onthefly.build_shifter(artifact.recipe, about["dataset"], inputs, visit.device)
 
     def __call__(self, batch: list[Sample]) -> tuple[pa.Table, Outputs]:
         """Rows and the outputs of one batch."""

@@ -118,15 +118,15 @@ class IsolatedCheckout:
         _link(original.absolute(), place.parent if ref.owns_folder else place)
         self._places[ref] = [original]
         if ref.kind == "checkpoints":
-            log = training_log.beside(original.absolute())
-            _link(log, training_log.beside(place))
+            log = training_log.log_path(original.absolute())
+            _link(log, training_log.log_path(place))
             self._places[ref].append(log)
         return True
 
     def _source_folder(self, ref: Ref) -> Path | None:
         """Folder with the checked bytes of a source, in data/sources or this machine's cache; None: not there."""
         if ref.name not in self._source_files:
-            homes = (self.case.folder(ref), source_files.kept(ref.name))
+            homes = (self.case.folder(ref), source_files.original_folder(ref.name))
             source = source_files.load_source(ref.name)
             complete = (home for home in homes if _is_complete(source, home))
             self._source_files[ref.name] = next(complete, None)

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import ClassVar
 
-from shiftbench.base.errors import NotRunError, PluginError, near
+from shiftbench.base.errors import NotRunError, PluginError, suggest
 from shiftbench.base.registry import as_written, declared, entries
 from shiftbench.base.registry.as_written import Unrun
 from shiftbench.base.registry.declared import Location as Location
@@ -197,7 +197,7 @@ def _found(family: str, name: str) -> tuple[Home, Location | Entry]:
     if not hits or name.startswith("_"):
         where = ["shiftbench", *map(str, Folders.extra)]
         raise PluginError(
-            f"no {family} named {name!r} ({near(name, names(family))}); looked for {family}/{name}.py, and for "
+            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, and for "
             f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
         )
     if len(hits) > 1:
@@ -223,7 +223,7 @@ def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Location]:
     helpers = [path.stem for path in entry.home.glob("_*.py")]
     functions = [name for name in _listed(home, family) if name.startswith("_")]
     known = [*helpers, *functions] if is_helper else names(family)
-    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {near(entry.use, known)}")
+    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {suggest(entry.use, known)}")
 
 
 def _read(family: str, home: Home, where: Location) -> ModuleType:

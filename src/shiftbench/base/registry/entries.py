@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from shiftbench.base.errors import PluginError, near, spelled
+from shiftbench.base.errors import PluginError, suggest, yaml_text
 from shiftbench.base.files import from_yaml
 
 FILE = "entries.yaml"
@@ -104,7 +104,9 @@ def view(entry: Entry, module: ModuleType) -> ModuleType:
     allowed: Mapping[str, object] = getattr(module, "PARAMS", {})
     for option, value in entry.options.items():
         if option not in allowed:
-            raise PluginError(f"{entry.where}.{option}: unknown option of {module.__name__}; {near(option, allowed)}")
+            raise PluginError(
+                f"{entry.where}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
+            )
         if not fits(value, allowed[option]):
             raise PluginError(f"{entry.where}.{option} {misfit(value, allowed[option])}")
     options = {**allowed, **entry.options}
@@ -145,7 +147,7 @@ def misfit(value: object, default: object) -> str:
         '= "many": expected a whole number (default 3), found a text'
     """
     found = "" if isinstance(value, list) and isinstance(default, list) else f", found {_kind(value)}"
-    return f"= {spelled(value)}: expected {_kind(default)} (default {spelled(default)}){found}"
+    return f"= {yaml_text(value)}: expected {_kind(default)} (default {yaml_text(default)}){found}"
 
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (

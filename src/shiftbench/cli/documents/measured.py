@@ -19,7 +19,7 @@ from shiftbench.data import claim_formats, schema
 from shiftbench.data.formats import Format
 from shiftbench.provenance import recipe
 from shiftbench.report.system import System
-from shiftbench.statistics import sentences
+from shiftbench.statistics.claims import sentences
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan.cards import Card
 

@@ -14,7 +14,7 @@ from shiftbench.base.refs import number
 from shiftbench.base.registry.entries import Entry
 from shiftbench.base.sample import Sample
 from shiftbench.cli.documents import markdown, plugin_facts
-from shiftbench.data.source_files import kept
+from shiftbench.data.source_files import original_folder
 from shiftbench.evaluation.apply_shift import TORCH, name_in_torch
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.workflow.stages import fetch
@@ -97,7 +97,7 @@ def text(name: str, module: ModuleType, seen: str) -> str:
 
 def shown(name: str, module: ModuleType, page: Path) -> str:
     """Picture of a shift, drawn next to its page, or its example, in Markdown; empty if a run would be needed."""
-    missing = [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+    missing = [source for source in getattr(module, "SOURCES", ()) if not original_folder(source).is_dir()]
     if missing:
         return f"The picture needs `shiftbench fetch {' '.join(missing)}`, which was not run before this page was made."
     if getattr(module, "FIELD", None) == "text":

@@ -15,8 +15,8 @@ from shiftbench.cli.documents import measured, plugin_facts
 from shiftbench.cli.documents.measured import Measured
 from shiftbench.report.measures import DASH
 from shiftbench.report.system import Verdict
-from shiftbench.statistics.sentences import sentence
-from shiftbench.statistics.statements import Claim
+from shiftbench.statistics.claims.sentences import sentence
+from shiftbench.statistics.claims.statements import Claim
 from shiftbench.workflow.plan import cards, scales
 from shiftbench.workflow.plan.cards import Card
 

@@ -22,11 +22,11 @@ from shiftbench.base.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What an answer depends on.
+    """Everything that an answer depends on.
 
     Attributes:
         model: its name and the beginning of its sha256 (`smollm2_135m@b179c9523d0e`), or an endpoint's name for it.
-        template: hash of the prompt's template, so that another wording asks anew.
+        template: hash of the prompt's template, so that another wording asks again.
         decoding: how it is sampled: `temperature`, `max_new_tokens` and the like.
         seed: of the sampling.
         text: the whole prompt.
@@ -141,7 +141,7 @@ def _read(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_answer(entry: object) -> bool:
-    """Tell whether a line's JSON is an answer: who asked and what came, and a date where there is one."""
+    """Whether a line's JSON is an answer: question, model and text, and a date if there is one."""
     if not isinstance(entry, dict):
         return False
     return all(isinstance(one, str) for one in (entry.get("key"), entry.get("answer"), entry.get("date", "")))

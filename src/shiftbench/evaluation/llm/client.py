@@ -53,7 +53,7 @@ class Request:
 
 
 class Generator(Protocol):
-    """Who answers."""
+    """Name of the model that answers."""
 
     @property
     def model(self) -> str:
@@ -69,7 +69,7 @@ class Generator(Protocol):
 
 
 def identity(model: str) -> str:
-    """Return how keys name a model: an original by its name and sha256, an endpoint's (`endpoint:NAME`) as it is.
+    """Name of a model in keys: an original by its name and sha256, an endpoint's (`endpoint:NAME`) unchanged.
 
     Raises:
         ParamsError: no original of that name.

@@ -7,10 +7,10 @@ r"""Graders: whether a text answers a question rightly; each is a function of th
     choice    the letter that is named, or the one choice whose text occurs, is the reference's
     close     as `choice`, and the number chosen is one more or one less than the reference's
     phrases   one of the reference's phrases occurs, whatever the case
-    judge     what a language model, whose recorded answer comes with the completion, said of it (`judged`)
+    judge     what a language model, whose recorded answer comes with the completion, said of it (`read_verdict`)
 
 A verdict is True, False, or None: the grader finds nothing in the text that it could judge. Who counts takes None for
-wrong; graders that differ on one answer are told apart by the verdicts (metric `grader_disagreement`).
+wrong; graders that differ on one answer show in the verdicts (metric `grader_disagreement`).
 
 What a sample states (its `meta`): `graders`, names, of which the first decides; `answer`, the reference; for `choice`
 and `close` `choices`, texts whose letters are A, B, ...; for `phrases` `phrases`; and `answer_after`, a mark such as
@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 from shiftbench.evaluation.llm import latex
 
 Verdict = bool | None
@@ -51,38 +51,38 @@ def answer_of(text: str, meta: Meta) -> str | None:
 
 
 def exact(text: str, meta: Meta) -> Verdict:
-    """Tell whether a text is the reference; None for a text without a letter or digit."""
+    """Whether a text is the reference; None for a text without a letter or digit."""
     found = _plain(text)
     return found == _plain(meta["answer"]) if found else None
 
 
 def number(text: str, meta: Meta) -> Verdict:
-    """Tell whether the last number of a text equals the reference; None where there is no number."""
+    """Whether the last number of a text equals the reference; None if there is no number."""
     inside = _in_box(text)
     found = _NUMBER.findall(text if inside is None else inside)
     return _decimal(found[-1]) == _decimal(meta["answer"]) if found else None
 
 
 def boxed(text: str, meta: Meta) -> Verdict:
-    """Tell whether the last box of a text holds the reference; None where there is no box."""
+    """Whether the last box of a text contains the reference; None if there is no box."""
     found = _in_box(text)
     return None if found is None else "".join(found.split()) == "".join(meta["answer"].split())
 
 
 def math(text: str, meta: Meta) -> Verdict:
-    """Tell whether the last box of a text says the same as the reference; None where there is no box."""
+    """Whether the last box of a text equals the reference; None if there is no box."""
     found = _in_box(text)
     return None if found is None else latex.equivalent(found, meta["answer"])
 
 
 def choice(text: str, meta: Meta) -> Verdict:
-    """Tell whether a text chooses the reference's letter; None where it names none, or the texts of several."""
+    """Whether a text chooses the reference's letter; None if it names no letter, or the texts of several."""
     found = _chosen(text, meta)
     return None if found is None else found == meta["answer"]
 
 
 def close(text: str, meta: Meta) -> Verdict:
-    """Tell whether a text chooses a whole number that is one off the reference's; None where it chooses nothing."""
+    """Whether a text chooses a whole number that is one off the reference's; None if it chooses nothing."""
     found = _chosen(text, meta)
     if found is None:
         return None
@@ -91,7 +91,7 @@ def close(text: str, meta: Meta) -> Verdict:
 
 
 def phrases(text: str, meta: Meta) -> Verdict:
-    """Tell whether one of the phrases occurs; None for an empty text."""
+    """Whether one of the phrases occurs; None for an empty text."""
     found = _folded(text)
     return any(_folded(one) in found for one in meta["phrases"]) if found else None
 
@@ -115,7 +115,7 @@ NEEDED = {
     "phrases": ("phrases",),
     JUDGE: (),
 }
-"""What a sample states for each grader; the judge's answers come from the model's side."""
+"""Fields of a sample that each grader needs; the judge's answers come from the model."""
 
 
 def grade(name: str, text: str, meta: Meta) -> Verdict:
@@ -125,12 +125,12 @@ def grade(name: str, text: str, meta: Meta) -> Verdict:
 
 
 def correct(text: str, meta: Meta) -> bool:
-    """Tell whether the first of the sample's graders takes a text for right."""
+    """Whether the first of the sample's graders accepts a text."""
     return grade(meta["graders"][0], text, meta) is True
 
 
-def judged(answer: str) -> Verdict:
-    """Return what a judge's recorded answer says: the first yes or no in it; None where it says neither."""
+def read_verdict(answer: str) -> Verdict:
+    """First yes or no in a judge's recorded answer; None if there is neither."""
     found = _YES.search(_folded(answer))
     return None if found is None else found[1] == "yes"
 
@@ -146,7 +146,7 @@ def check(meta: Meta, where: str) -> None:
         raise DataError(f"{where}: meta.graders is {names!r}; expected names, of which the first decides")
     for name in names:
         if name not in NEEDED:
-            raise DataError(f"{where}: there is no grader {name!r}; {near(str(name), NEEDED)}")
+            raise DataError(f"{where}: there is no grader {name!r}; {suggest(str(name), NEEDED)}")
         lacking = [field for field in NEEDED[name] if not meta.get(field)]
         if lacking:
             raise DataError(f"{where}: the grader {name} needs meta.{lacking[0]}, which is not there")
@@ -175,7 +175,7 @@ def _whole(letter: str, choices: Sequence[str]) -> int | None:
 
 
 def _in_box(text: str) -> str | None:
-    """Return what stands in the last box whose braces are closed."""
+    """Content of the last box whose braces are closed."""
     _, mark, rest = text.rpartition(r"\boxed{")
     depth = 1
     for at, letter in enumerate(rest if mark else ""):

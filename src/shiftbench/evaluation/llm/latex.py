@@ -1,4 +1,4 @@
-r"""Whether two answers in LaTeX say the same: `\dfrac12`, `0.5` and `\frac{1}{2}`.
+r"""Equality of two answers in LaTeX: `\dfrac12`, `0.5` and `\frac{1}{2}` are equal.
 
 The normalisation of MATH's release, rule by rule: line breaks and `\!` go; `tfrac` and `dfrac` are `frac`; `\left`,
 `\right`, degrees, `\$`, `\%` and a unit at the end (`\text{ cm}`) go; `.5` is `0.5`; a name of two letters at most
@@ -35,17 +35,17 @@ _DECIMAL = re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?")
 
 
 def equivalent(one: str, other: str) -> bool:
-    r"""Tell whether two answers say the same.
+    r"""Whether two answers are equal.
 
     Example:
         >>> equivalent(r"x = \dfrac12", "0.5"), equivalent(r"10,\!000", "10000"), equivalent("1/3", "0.33")
         (True, True, False)
     """
-    one, other = normalised(one), normalised(other)
+    one, other = normalise(one), normalise(other)
     return one == other or (_value(one) is not None and _value(one) == _value(other))
 
 
-def normalised(text: str) -> str:
+def normalise(text: str) -> str:
     """Return an answer in the form that is compared."""
     text = _bare(text)
     for old, new in (("tfrac", "frac"), ("dfrac", "frac"), ("{,}", ","), ("\\\\", "\\")):

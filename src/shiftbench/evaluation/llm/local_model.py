@@ -139,14 +139,14 @@ class _Drawn:
 
 
 def _shared(prompts: Sequence[Sequence[int]]) -> int:
-    """Return how many tokens all prompts begin with, at most all but the last of the shortest."""
+    """Number of tokens with which all prompts begin, at most all but the last of the shortest."""
     shortest = min(len(prompt) for prompt in prompts) - 1
     same = (len({prompt[at] for prompt in prompts}) == 1 for at in range(shortest))
     return next((at for at, equal in enumerate(same) if not equal), shortest)
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Return tokeniser and net, in bfloat16, of a folder with one GGUF file.
+    """Tokeniser and model, in bfloat16, of a folder with one GGUF file.
 
     Raises:
         ModelError: a library is missing, or the file is no such model.

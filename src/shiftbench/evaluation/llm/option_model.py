@@ -26,7 +26,7 @@ DIGITS = 4
 Ids = list[int]
 
 
-def apart(options: Sequence[Ids]) -> list[Ids]:
+def distinct_prefixes(options: Sequence[Ids]) -> list[Ids]:
     """Return of each option its shortest beginning that no other option begins with.
 
     Raises:
@@ -73,7 +73,7 @@ class OptionModel(Local):
         batch = _Batch(self, prompts, shared, prefix)
         options = json.loads(str(requests[0].decoding[OPTIONS]))
         ids = [self._tokens(text, add_special_tokens=False)["input_ids"] for text in options]
-        logs = torch.stack([batch.log_probability(one) for one in apart(ids)], 1).tolist()
+        logs = torch.stack([batch.log_probability(one) for one in distinct_prefixes(ids)], 1).tolist()
         drawn = [_Drawn(self, one) for one in requests]
         if int(requests[0].decoding["max_new_tokens"]):
             batch.draw(drawn)

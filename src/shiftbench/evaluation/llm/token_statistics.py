@@ -1,4 +1,4 @@
-"""What is known of the tokens of an answer: entropies and log-probabilities, and which part was thinking.
+"""Statistics of the tokens of an answer: entropies, log-probabilities, and which part was thinking.
 
 An answer of T tokens, its end included, has two phases, `thinking` and `answer`, with the token that closes the
 thinking (`</think>`) between them, which is in neither. Without that token all T are thinking.
@@ -32,7 +32,7 @@ class TokenStatistics(NamedTuple):
 
 
 def phases(length: int, closing: int | None) -> tuple[slice, slice]:
-    """Return which of `length` tokens are thinking, and which answer."""
+    """Which of `length` tokens are thinking, and which are the answer."""
     if closing is None:
         return slice(0, length), slice(length, length)
     return slice(0, closing), slice(closing + 1, length)

@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 from shiftbench.base.errors import SandboxError
 from shiftbench.evaluation.sandbox import messages, server
 
-__all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "lacking", "run"]
+__all__ = ["Limits", "Outcome", "Sandbox", "SandboxError", "missing_support", "run"]
 
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -42,12 +42,12 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use.
+    """Limits on the resources of one program.
 
     Attributes:
         cpu: seconds of CPU of one process.
         wall: seconds until all is killed; above `cpu`, since the machine may be busy.
-        memory: bytes of address space of one process, beside what the warm server has.
+        memory: bytes of address space of one process, in addition to that of the warm server.
         disk: bytes that it may write in its own folder; 0: none.
         processes: how many there may be at once, threads included.
         files: how many may be open at once.
@@ -63,7 +63,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a program.
+    """Outcome of a program.
 
     Attributes:
         status: `passed` (it came to its end), `failed` (it raised), `exited` (it left early, whatever its exit code),
@@ -80,7 +80,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether it came to its end."""
+        """Whether it ran to its end."""
         return self.status == "passed"
 
     @property
@@ -179,8 +179,8 @@ def run(program: str, limits: Limits | None = None) -> Outcome:
         return sandbox.run(program, limits)
 
 
-def lacking() -> str:
-    """Return why no program would be run on this machine; empty where one would."""
+def missing_support() -> str:
+    """Why no program can be run on this machine; empty if one can."""
     try:
         found = run("result = 1")
     except SandboxError as error:

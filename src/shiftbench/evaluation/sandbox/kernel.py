@@ -1,4 +1,4 @@
-"""What the sandbox asks of the Linux kernel, by system calls: namespaces, mounts, Landlock, seccomp, capabilities.
+"""Linux system calls of the sandbox: namespaces, mounts, Landlock, seccomp, capabilities.
 
 Only the standard library is used, so that the process that runs foreign code loads nothing else. Source: the manual
 pages of unshare(2), pivot_root(2), mount_setattr(2), landlock(7), seccomp(2), capset(2); numbers of `x86_64` and

@@ -57,7 +57,7 @@ _NODES = (
 
 
 class Answer(NamedTuple):
-    """What a query gave.
+    """Result of a query.
 
     Attributes:
         status: `ok`; `refused` (never run), or that of the sandbox: `failed`, `timeout`, `memory`, `crashed`, `exited`.
@@ -74,8 +74,8 @@ class Answer(NamedTuple):
 # ------------------------------------------------------------------ what may be asked
 
 
-def refused(query: str) -> str:
-    """Return why a query is not run, as Python would say it; empty where it may be."""
+def refusal(query: str) -> str:
+    """Why a query is refused, in the words of Python; empty if it may run."""
     if len(query) > LONGEST:
         return f"ValueError: a query of {len(query)} characters; at most {LONGEST} are run"
     try:
@@ -111,7 +111,7 @@ class _Look:
         self.bound = (bound | arguments) - {"pd", "np"}
 
     def at(self, node: ast.AST) -> str:
-        """Return what is wrong with a node itself."""
+        """Problem of a node itself."""
         if not isinstance(node, _NODES):
             return f"SyntaxError: {type(node).__name__} is not allowed"
         if isinstance(node, ast.Name):
@@ -154,7 +154,7 @@ def _call(node: ast.Call) -> str:
 
 
 def _harmless(node: ast.expr) -> bool:
-    """Tell whether what is applied is a lambda, a built-in, a function of NumPy, or reductions by name."""
+    """Whether the applied function is a lambda, a built-in, a function of NumPy, or reductions by name."""
     if isinstance(node, ast.List):
         return all(map(_harmless, node.elts))
     if isinstance(node, ast.Tuple):  # of a named aggregation: column and reduction
@@ -172,7 +172,7 @@ def _harmless(node: ast.expr) -> bool:
 
 
 def run(asked: Iterable[tuple[str, Sequence[Column]]], limits: Limits = LIMITS) -> list[Answer]:
-    """Return what each query gives on its table, in order; what is refused is not run.
+    """Result of each query on its table, in order; refused queries are not run.
 
     Raises:
         SandboxError: nothing can be run here.
@@ -181,7 +181,7 @@ def run(asked: Iterable[tuple[str, Sequence[Column]]], limits: Limits = LIMITS) 
 
 
 def _run(query: str, columns: Sequence[Column], limits: Limits) -> Answer:
-    why = refused(query)
+    why = refusal(query)
     if why:
         return Answer("refused", why)
     outcome = _box().run(program(query, columns), limits)

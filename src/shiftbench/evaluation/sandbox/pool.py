@@ -1,6 +1,6 @@
 """Many programs, in a few sandboxes that stay open; what was run once in this process is known.
 
-Programs are told apart by a key that the caller gives: `essence` takes two that differ in comments, layout or
+Programs are distinguished by a key that the caller gives: `essence` takes two that differ in comments, layout or
 docstrings for one.
 """
 
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, SandboxError, lacking
+from shiftbench.evaluation.sandbox import Limits, Outcome, Sandbox, SandboxError, missing_support
 
 WORKERS = min(2, os.cpu_count() or 1)
 _LOOKS_AT_ITSELF = ("__doc__", "getsource", "inspect", "__code__", "lineno", "traceback")
@@ -66,7 +66,7 @@ def _run(program: str, limits: Limits | None) -> Outcome:
             with _LOCK:
                 _FREE.append(box)
             return outcome
-    if lacking():
+    if missing_support():
         raise ended
     return Outcome("crashed", "SandboxError", str(ended))
 
@@ -84,9 +84,9 @@ def _digest(key: str, limits: Limits | None) -> bytes:
 
 
 def essence(program: str) -> str:
-    r"""Return what decides how Python code ends: its syntax tree without docstrings and places.
+    r"""Meaning of Python code: its syntax tree without docstrings and positions.
 
-    Code that cannot be parsed or told again, or that may look at its own text, is its own essence.
+    Code that cannot be parsed or unparsed, or that may read its own text, is its own essence.
 
     Example:
         >>> essence("def f():\n    'a'\n    return 1") == essence("def f(): return 1  # b")

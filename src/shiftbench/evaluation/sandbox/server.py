@@ -147,7 +147,7 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Talk:
-    """What a program's process says; all after `locked_in`, which comes before the program, may be forged by it.
+    """Messages of a program's process; the program may forge all after `locked_in`, which precedes it.
 
     At its end the process is told a nonce, which it then repeats. It is drawn only then, in the runner: no process that
     runs foreign code was forked from one that knew it. A program that forked may come to its end several times.
@@ -231,7 +231,7 @@ def _judged(talk: _Talk, status: int, seconds: float, cpu: int) -> dict[str, Any
 
 
 def _shallow(value: object, deepest: int) -> bool:
-    """Tell whether a value of JSON is nested no deeper than so: what reads it later may have little stack left."""
+    """Whether a JSON value is nested no deeper than a limit: its reader may have little stack left."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return deepest > 0 and all(_shallow(one, deepest - 1) for one in inner)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words
 
@@ -98,7 +98,7 @@ def _refuse(query: Query, have: set[str], collection: str) -> None:
         if unknown:
             raise DataError(
                 f"query {query.id!r} {what} document {unknown[0]!r}, which {collection} does not have "
-                f"({near(unknown[0], have) if len(have) < 20_000 else f'{len(have)} documents'})"
+                f"({suggest(unknown[0], have) if len(have) < 20_000 else f'{len(have)} documents'})"
             )
 
 
@@ -118,5 +118,5 @@ class _FirstStage:
         """The best documents; ties by id."""
         terms, index = bag_of_words.words(query.text), self.index
         scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-        best = (self.ids[place] for place in bag_of_words.order(scores)[: FIRST_STAGE + 1])
+        best = (self.ids[place] for place in bag_of_words.rank(scores)[: FIRST_STAGE + 1])
         return [one for one in best if one != query.without][:FIRST_STAGE]

@@ -7,7 +7,7 @@ what is left, `part: out` what is held out; labels count from 0 in the order of 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 
@@ -28,7 +28,7 @@ def kept(whole: str, total: int, params: dict[str, Any]) -> list[int]:
     """
     part, split, count = params["part"], params["split"], params["held_out"]
     if part not in PARTS:
-        raise ParamsError(f"{whole}_classes: part is {part!r}; {near(part, PARTS)}")
+        raise ParamsError(f"{whole}_classes: part is {part!r}; {suggest(part, PARTS)}")
     if split < 0 or not 1 <= count <= total - 2:
         raise ParamsError(
             f"{whole}_classes: split is {split} and held_out {count}; expected a split of at least 0 and 1 to "

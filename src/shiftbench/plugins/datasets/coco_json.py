@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data.boxes import Box
 from shiftbench.plugins.datasets._pictures import read_array
@@ -55,7 +55,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     found = list(_categories(params, "test").values())
     for name in params["names"]:
         if name not in found:
-            raise ParamsError(f"coco_json: names: no category {name!r} ({near(name, found)})")
+            raise ParamsError(f"coco_json: names: no category {name!r} ({suggest(name, found)})")
     return tuple(params["names"] or found)
 
 
@@ -95,7 +95,7 @@ def _file(params: dict[str, Any], option: str, split: str, domain: str) -> Path:
         raise ParamsError("coco_json: option root is missing; give the folder that holds images and annotations")
     places = params[option]
     if split not in places:
-        raise ParamsError(f"coco_json: {option} says nothing of the split {split!r} ({near(split, places)})")
+        raise ParamsError(f"coco_json: {option} says nothing of the split {split!r} ({suggest(split, places)})")
     if domain and "{domain}" not in places[split]:
         raise ParamsError(
             f"coco_json: {option} of {split!r} is {places[split]!r}, the same for all domains; put {{domain}} in it"

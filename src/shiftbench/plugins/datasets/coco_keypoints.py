@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data.poses import Pose
 from shiftbench.data.resizing import resize_array
@@ -61,7 +61,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
     """Yield `train` or `test`: `image` uint8 (h, w, 3) and `poses`; a bad image as its error."""
     if params["persons"] not in PERSONS:
-        raise ParamsError(f"coco_keypoints: persons is {params['persons']!r} ({near(params['persons'], PERSONS)})")
+        raise ParamsError(f"coco_keypoints: persons is {params['persons']!r} ({suggest(params['persons'], PERSONS)})")
     file, folder = _file(params, "annotations", split), _file(params, "images", split)
     content = coco_json.read(file)
     images, poses = _images(content, file), _poses(content, file)
@@ -86,7 +86,7 @@ def _file(params: dict[str, Any], option: str, split: str) -> Path:
         raise ParamsError("coco_keypoints: option root is missing; give the folder that holds images and annotations")
     places = params[option]
     if split not in places:
-        raise ParamsError(f"coco_keypoints: {option} says nothing of the split {split!r} ({near(split, places)})")
+        raise ParamsError(f"coco_keypoints: {option} says nothing of the split {split!r} ({suggest(split, places)})")
     return Path(params["root"]).expanduser() / str(places[split])
 
 

@@ -60,7 +60,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 def _read(path: Path, key: str) -> np.ndarray[Any, Any]:
     """A picture upright."""
-    if told := files.looks(path):
+    if told := files.describe_type(path):
         raise DataError(f"{key}: the image ({path}) cannot be read: {told}")
     if path.suffix.lower() in _TIFF and open_picture(path, key).mode in ("F", "I"):
         raise DataError(

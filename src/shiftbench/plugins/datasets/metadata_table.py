@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, DuplicateKeyError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import read_array, square
 
@@ -114,7 +114,7 @@ def _rows(params: dict[str, Any]) -> list[Row]:
     wanted = {*params["columns"].values(), *params["groups"], *params["where"]}
     known = {name for table in (first, *others) for name in table[0]}
     for name in sorted(wanted - known):
-        raise ParamsError(f"metadata_table: no table has the column {name!r}; {near(name, known)}")
+        raise ParamsError(f"metadata_table: no table has the column {name!r}; {suggest(name, known)}")
     beside = [{row[column]: row for row in table} for table in others]
     for row in first:
         for table in beside:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 
@@ -107,5 +107,5 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def _kind(params: dict[str, Any]) -> str:
     kind: str = params["kind"]
     if kind not in KINDS:
-        raise ParamsError(f"noise_images: kind is {kind!r}; {near(kind, KINDS)}")
+        raise ParamsError(f"noise_images: kind is {kind!r}; {suggest(kind, KINDS)}")
     return kind

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _scenes, fashion_mnist
@@ -61,7 +61,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
 def _named(names: Sequence[str], option: str) -> tuple[str, ...]:
     for name in names:
         if name not in fashion_mnist.CLASSES:
-            raise ParamsError(f"photo_scenes: {option}: {name!r} ({near(name, fashion_mnist.CLASSES)})")
+            raise ParamsError(f"photo_scenes: {option}: {name!r} ({suggest(name, fashion_mnist.CLASSES)})")
     if len(set(names)) < len(names):
         raise ParamsError(f"photo_scenes: {option} names a class twice: {', '.join(names)}")
     return tuple(names)

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
 
 TASK = "text_classification"
@@ -93,7 +93,7 @@ def _rows(file: Path, params: dict[str, Any]) -> Iterator[dict[str, str]]:
         found = reader.fieldnames or []
         for name in params["columns"].values():
             if name not in found:
-                raise ParamsError(f"{file} has no column {name!r} ({near(name, found)})")
+                raise ParamsError(f"{file} has no column {name!r} ({suggest(name, found)})")
         yield from reader
 
 

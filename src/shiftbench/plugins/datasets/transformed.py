@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -47,7 +47,7 @@ def samples(
 ) -> Iterator[Sample]:
     """Yield one split, each sample with the other's key after the own name."""
     if params["flip"] not in FLIPS:
-        raise ParamsError(f"transformed: flip is {params['flip']!r}; {near(params['flip'], FLIPS)}")
+        raise ParamsError(f"transformed: flip is {params['flip']!r}; {suggest(params['flip'], FLIPS)}")
     for sample in shards.read(_made.folders(inputs)[params["of"]]):
         yield _made.renamed(_changed(sample, params), params["name"])
 

@@ -60,7 +60,7 @@ def _members(path: str) -> Iterator[dict[str, Any]]:
 
     if not path:
         raise ParamsError("webdataset: option path is missing; give the shards' files or addresses")
-    for shard, file in pins.local(path).items():
+    for shard, file in pins.local_files(path).items():
         try:
             with file.open("rb") as stream:
                 yield from group_by_keys(tar_file_expander([{"url": shard, "stream": stream}]))

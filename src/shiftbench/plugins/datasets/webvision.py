@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import class_samples
 
@@ -56,7 +56,7 @@ def removed(groups: list[str]) -> frozenset[str]:
     """
     unknown = [group for group in groups if group not in GROUPS]
     if unknown:
-        raise ParamsError(f"webvision: without names {unknown[0]!r}; {near(unknown[0], GROUPS)}")
+        raise ParamsError(f"webvision: without names {unknown[0]!r}; {suggest(unknown[0], GROUPS)}")
     synsets = Path(__file__).with_name(ASSETS[0]).read_text(encoding="ascii").split()
     runs = [run for group in groups for run in GROUPS[group]]
     return frozenset(synset for first, last in runs for synset in synsets[first : last + 1])

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, devices, nets
@@ -71,7 +71,7 @@ class Net:
         """
         read: Iterator[list[Sample]] = batching.batches(shards.read(self.folder), self.batch_size)
         read = map(self.transform, read) if self.transform else read
-        for prepared in batching.ahead(map(self.predictor.prepare, read)):
+        for prepared in batching.prefetch(map(self.predictor.prepare, read)):
             self.seen += len(prepared)
             yield _floats(nets.to_inputs(prepared, self.predictor.device))
 
@@ -210,7 +210,7 @@ class Net:
             if not fnmatch.filter(known, pattern):
                 raise ParamsError(
                     f"layers: {pattern!r} is no inner layer of {type(self.module).__name__} that gives a map; "
-                    f"{near(pattern, known)}"
+                    f"{suggest(pattern, known)}"
                 )
         return [name for name in known if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 

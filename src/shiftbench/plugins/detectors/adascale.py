@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.plugins.detectors._activations import ROWS, finite, how_many, inflation
 from shiftbench.plugins.detectors._rows import Known, Rows
 
@@ -82,7 +82,7 @@ def fit(known: Known, params: dict[str, Any]) -> State:
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
     """The energies of the scaled features or logits, float64 (n,); higher = more OOD."""
     if params["scaled"] not in ("features", "logits"):
-        near_ones = near(params["scaled"], ("features", "logits"))
+        near_ones = suggest(params["scaled"], ("features", "logits"))
         raise ParamsError(f"scaled: unknown {params['scaled']!r}; {near_ones}")
     low, high = _ends(params["percentiles"], rows.features.shape[1])
     if rows.net not in state.seen:

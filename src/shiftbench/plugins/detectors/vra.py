@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.detectors._activations import checked, energies, finite, percentiles
 from shiftbench.plugins.detectors._rows import Known, Rows
 
@@ -37,7 +37,7 @@ def fit(known: Known, params: dict[str, Any]) -> tuple[float, float]:
 def score(rows: Rows, state: tuple[float, float], params: dict[str, Any]) -> NDArray[np.float64]:
     """The energies of the rectified features, float64 (n,); higher = more OOD."""
     if params["low"] not in ("zero", "clip"):
-        raise ParamsError(f"low: unknown {params['low']!r}; {near(params['low'], ('zero', 'clip'))}")
+        raise ParamsError(f"low: unknown {params['low']!r}; {suggest(params['low'], ('zero', 'clip'))}")
     a, b = state
     least = a if params["low"] == "clip" else 0.0
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins import declare
 
 
@@ -127,7 +127,7 @@ def logit_distillation(
         0.6931
     """
     if reduction not in REDUCTIONS:
-        raise ParamsError(f"reduction = {reduction!r}; {near(reduction, REDUCTIONS)}")
+        raise ParamsError(f"reduction = {reduction!r}; {suggest(reduction, REDUCTIONS)}")
     wanted = (taught.detach() / tau).softmax(1)
     surprise = torch.special.xlogy(wanted, wanted) - wanted * F.log_softmax(logits / tau, 1)
     parts = len(logits) if reduction == "batchmean" else logits.numel()

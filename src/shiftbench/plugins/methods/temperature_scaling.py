@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.detectors import temp_scale
 from shiftbench.plugins.detectors._rows import Known, Rows
@@ -36,7 +36,7 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
     """The recalibrated predictor; `predictor` is not called."""
     choose = {"nll": likeliest, "ece": best_calibrated}
     if params["by"] not in choose:
-        raise ParamsError(f"temperature_scaling: by is {params['by']!r}; {near(params['by'], choose)}")
+        raise ParamsError(f"temperature_scaling: by is {params['by']!r}; {suggest(params['by'], choose)}")
 
     def fit(rows: Rows) -> Callable[[Logits], Logits]:
         temperature = choose[params["by"]](rows)

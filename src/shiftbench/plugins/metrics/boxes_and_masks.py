@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.formats import E9
 from shiftbench.plugins import declare
 from shiftbench.statistics import average_precision
@@ -65,7 +65,7 @@ def _masks(rows: Rows, rule: str, times: int) -> Contributions:
     other, with `detected` the image does not count, with `gated` its mask is taken for empty, so that it counts as 0.
     """
     if rule not in RULES:
-        raise ParamsError(f"rule = {rule!r}; {near(rule, RULES)}")
+        raise ParamsError(f"rule = {rule!r}; {suggest(rule, RULES)}")
     counting = rows.present("mask_hit")
     called = (rows.column("called") > 0).astype(np.int64)
     if rule == "detected":

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins import declare
 from shiftbench.statistics import thresholds
 from shiftbench.statistics.contributions import Contributions, Sums, mean, ratio
@@ -220,7 +220,7 @@ def _worst_group(rows: Rows, value: str = "accuracy", groups: Sequence[str] = ()
     Options: `value`, `accuracy` or `error`; `groups`, those that count, all if empty.
     """
     if value not in GROUP_VALUES:
-        raise ParamsError(f"worst group: value is {value!r}; {near(value, GROUP_VALUES)}")
+        raise ParamsError(f"worst group: value is {value!r}; {suggest(value, GROUP_VALUES)}")
     names = [name or "" for name in rows.table.column("group").to_pylist()]
     chosen = sorted(set(names).intersection(groups) if groups else set(names))
     number = {name: at for at, name in enumerate(chosen)}

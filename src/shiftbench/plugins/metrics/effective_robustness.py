@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import without_seed
 from shiftbench.plugins.metrics.severity import accuracy_drop
 from shiftbench.statistics.rows import Floats, Row
@@ -63,7 +63,7 @@ def compute(  # noqa: PLR0913 - the options of the metric
         ParamsError: an unknown scale, a line that nothing is fitted on, weights that are not there, no clean row.
     """
     if scale not in SCALES:
-        raise ParamsError(f"scale: {scale!r} ({near(scale, SCALES)})")
+        raise ParamsError(f"scale: {scale!r} ({suggest(scale, SCALES)})")
     if None in (slope, intercept) and not zoo:
         raise ParamsError("effective_robustness: give slope and intercept, or a zoo to fit them on")
     places: dict[tuple[object, ...], list[Pair]] = {}
@@ -82,7 +82,7 @@ def _graded(row: Row) -> bool:
 
 def _pairs(rows: list[Row], of: str) -> list[Pair]:
     clean = {
-        (_who(row), row.position): row
+        (_who(row), row.condition): row
         for row in rows
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }
@@ -132,7 +132,7 @@ class _Line:
         for name in self.zoo:
             if not any(name in (known_name, known_name.partition("/")[2]) for known_name in known):
                 short = [known_name.partition("/")[2] for known_name in known]
-                raise ParamsError(f"zoo: {name!r} has no rows in this benchmark ({near(name, short)})")
+                raise ParamsError(f"zoo: {name!r} has no rows in this benchmark ({suggest(name, short)})")
         x = np.stack([self._scaled(clean.all) for clean, _ in chosen]) if chosen else np.zeros((0, 1))
         y = np.stack([self._scaled(row.all) for _, row in chosen]) if chosen else np.zeros((0, 1))
         return _least_squares(x, y, self.slope, self.intercept)

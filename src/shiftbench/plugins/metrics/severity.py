@@ -50,7 +50,7 @@ def accuracy_drop(rows: list[Row], of: str = "accuracy") -> list[Row]:
     percent. We differ: here it is a share.
     """
     own = [row for row in rows if row.metric == of and row.group is None and row.step is None]
-    clean = {(*_place(row), row.position): row for row in own if row.reference is None}
+    clean = {(*_place(row), row.condition): row for row in own if row.reference is None}
     places: dict[Place, dict[str, list[Row]]] = {}
     for row in own:
         if row.reference is not None and row.shift is not None:
@@ -94,7 +94,7 @@ def accuracy_drop_relative(rows: list[Row], of: str = "accuracy") -> list[Row]:
     Source: the relative drop next to ImageNet-E's (arXiv 2303.17096) dropped accuracy.
     """
     clean = {
-        (_place(row), row.position): row
+        (_place(row), row.condition): row
         for row in rows
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }

@@ -116,5 +116,5 @@ def first_line(error: Exception) -> str:
 
 
 def _looks(file: Path) -> str:
-    told = files.looks(file) if file.is_file() else ""
+    told = files.describe_type(file) if file.is_file() else ""
     return f"{told}; " if told else ""

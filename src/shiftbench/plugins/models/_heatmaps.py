@@ -246,7 +246,7 @@ class PosePredictor(PlacedNet):
         if not self.params["flip_test"]:
             return maps
         other = self.net.heatmaps(batch.flip(3)).flip(3)
-        turned = torch.from_numpy(skeletons.mirrored(self.names)).to(self.device)
+        turned = torch.from_numpy(skeletons.mirror_indices(self.names)).to(self.device)
         both: torch.Tensor = (maps + other[:, turned]) / 2
         return both
 

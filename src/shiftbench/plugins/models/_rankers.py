@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import bag_of_words, shards
@@ -99,7 +99,7 @@ class Collections:
         if name not in self._folders:
             raise ModelError(
                 f"queries of the collection {name!r}, which the model does not rank; add it to its option "
-                f"`collections` ({near(name, self._folders)})"
+                f"`collections` ({suggest(name, self._folders)})"
             )
         if name not in self._read:
             self._read[name] = Collection(name, self._folders[name])
@@ -178,7 +178,7 @@ def predictor(
     `decimals`: scores that agree to so many are equal.
     """
     if params["candidates"] not in CANDIDATES:
-        raise ParamsError(f"candidates is {params['candidates']!r}; {near(params['candidates'], CANDIDATES)}")
+        raise ParamsError(f"candidates is {params['candidates']!r}; {suggest(params['candidates'], CANDIDATES)}")
     known, once = Collections(inputs, params), _Remembered(scorer)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
@@ -206,8 +206,8 @@ def _answer(
     if targets:
         texts = [tuple(sample.fields["documents"][collection.ids[places[t]]]) for t in targets]
         after[targets] = scorer.changed(query, collection, texts)
-    best = bag_of_words.order(after, decimals)
-    ranks = [_ranks(bag_of_words.order(scores, decimals))[targets] for scores in (before, after)]
+    best = bag_of_words.rank(after, decimals)
+    ranks = [_ranks(bag_of_words.rank(scores, decimals))[targets] for scores in (before, after)]
     first = best[: params["depth"]]
     return {
         "documents": [collection.ids[place] for place in places[first]],
@@ -230,7 +230,7 @@ def candidates(sample: Sample, collection: Collection, params: Mapping[str, Any]
     terms = bag_of_words.words(sample.fields["text"])
     index = collection.index
     scores = index.bm25(terms, index.counts(terms), index.lengths, K1, B)
-    return np.sort(bag_of_words.order(scores)[: params["first_stage"]])
+    return np.sort(bag_of_words.rank(scores)[: params["first_stage"]])
 
 
 def _targets(sample: Sample, collection: Collection, places: Ints) -> list[int]:

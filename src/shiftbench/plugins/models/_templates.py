@@ -8,7 +8,7 @@ of openai/CLIP (MIT). `templates/openai_imagenet_template.py` of tmllab/Machine_
 `openai_imagenet_template.py` of mlfoundations/model-soups have the same 80 in the same order.
 """
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 IMAGENET_80 = (
     "a bad photo of a {}.",
@@ -112,6 +112,6 @@ def of(template: str) -> tuple[str, ...]:
     if template not in SETS:
         raise ParamsError(
             f"template is {template!r}; expected a prompt with {{}} where the name goes, or a set of prompts; "
-            f"{near(template, SETS)}"
+            f"{suggest(template, SETS)}"
         )
     return SETS[template]

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -63,7 +63,7 @@ def find(params: Mapping[str, Any]) -> Callable[[list[Sample]], Any]:
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        raise ModelError(f"{place} has no function {name!r}; {near(name, known)}")
+        raise ModelError(f"{place} has no function {name!r}; {suggest(name, known)}")
     found: Callable[[list[Sample]], Any] = function
     return found
 

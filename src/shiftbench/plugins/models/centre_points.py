@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.losses.classification import penalty_focal, sigmoid_focal
@@ -144,7 +144,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """The net with fresh weights from torch's generator."""
     for option, known in (("neck", NECKS), ("head", HEADS)):
         if params[option] not in known:
-            raise ParamsError(f"centre_points: {option} is {params[option]!r} ({near(params[option], known)})")
+            raise ParamsError(f"centre_points: {option} is {params[option]!r} ({suggest(params[option], known)})")
     if params["size"] % 16 or params["size"] < 32 or params["depth"] < 1 or params["width"] < 1:
         raise ParamsError(
             f"centre_points: size {params['size']}, width {params['width']} and depth {params['depth']}; expected a "

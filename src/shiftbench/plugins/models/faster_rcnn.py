@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes
@@ -139,7 +139,7 @@ def _small(count: int, **options: Any) -> nn.Module:
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """The net with fresh weights from torch's generator."""
     if params["backbone"] not in BACKBONES:
-        raise ParamsError(f"faster_rcnn: backbone is {params['backbone']!r} ({near(params['backbone'], BACKBONES)})")
+        raise ParamsError(f"faster_rcnn: backbone is {params['backbone']!r} ({suggest(params['backbone'], BACKBONES)})")
     if params["size"] < 32 or params["top"] < 1:
         raise ParamsError(
             f"faster_rcnn: size {params['size']} and top {params['top']}; expected 32 or more, and 1 or more"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -47,13 +47,13 @@ def load(
 ) -> nets.Predictor:
     """The predictor of the graph at `path`."""
     if params["form"] not in FORMS:
-        raise ParamsError(f"onnx_detection: form is {params['form']!r} ({near(params['form'], FORMS)})")
+        raise ParamsError(f"onnx_detection: form is {params['form']!r} ({suggest(params['form'], FORMS)})")
     opened = onnx.session(_given.check(weights, params["path"]), device)
     wanted = [params[name] for name in ("boxes", "scores", "labels")]
     known = [output.name for output in opened.get_outputs()]
     for name in wanted:
         if name not in known:
-            raise ModelError(f"{params['path']} has no output {name!r} ({near(name, known)})")
+            raise ModelError(f"{params['path']} has no output {name!r} ({suggest(name, known)})")
     feed, size = opened.get_inputs()[0].name, int(params["size"])
     mean, std = (np.array(params[name], np.float32).reshape(3, 1, 1) for name in ("mean", "std"))
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -120,7 +120,7 @@ def _create(params: Mapping[str, Any], weights: str | None) -> Any:
     package = _package()
     known = package.list_models()
     if params["name"] not in known:
-        raise ModelError(f"open_clip has no model {params['name']!r}; {near(params['name'], known)}")
+        raise ModelError(f"open_clip has no model {params['name']!r}; {suggest(params['name'], known)}")
     options = {"force_quick_gelu": params["quick_gelu"]}
     return package.create_model(params["name"], pretrained=weights, **options)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -89,5 +89,5 @@ def _indices(column: pl.Series, classes: Sequence[str], file: Path) -> list[int]
     wanted = [str(value) for value in column.to_list()]
     unknown = next((value for value in wanted if value not in index), None)
     if unknown is not None:
-        raise ModelError(f"{file} predicts the class {unknown!r}; {near(unknown, classes)}")
+        raise ModelError(f"{file} predicts the class {unknown!r}; {suggest(unknown, classes)}")
     return [index[value] for value in wanted]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -47,7 +47,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
     """The net with fresh weights."""
     name, pool = params["name"], params["pool"]
     if pool not in POOLS:
-        raise ModelError(f"timm: pool is {pool!r}; {near(pool, POOLS)}")
+        raise ModelError(f"timm: pool is {pool!r}; {suggest(pool, POOLS)}")
     try:
         net = _create(name, num_classes=classes, **POOLS[pool])
     except TypeError as error:
@@ -66,7 +66,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 def _create(name: str, **options: object) -> nn.Module:
     timm = _optional.package("timm", "timm")
     if not timm.is_model(name):
-        raise ModelError(f"timm has no net {name!r}; {near(name, timm.list_models())}")
+        raise ModelError(f"timm has no net {name!r}; {suggest(name, timm.list_models())}")
     net: nn.Module = timm.create_model(name, **options)
     return net
 

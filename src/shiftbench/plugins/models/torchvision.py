@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -50,7 +50,7 @@ def _create(name: str, **options: Any) -> nn.Module:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ModelError(f"torchvision has no classifier {name!r}; {near(name, known)}")
+        raise ModelError(f"torchvision has no classifier {name!r}; {suggest(name, known)}")
     try:
         net: nn.Module = models.get_model(name, **options)
     except (KeyError, ValueError) as error:

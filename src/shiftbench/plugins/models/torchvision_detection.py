@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _boxes, _coco, _images
@@ -83,7 +83,7 @@ def _create(params: Mapping[str, Any], **options: Any) -> nn.Module:
 
     known = models.list_models(module=models.detection)
     if params["name"] not in known:
-        raise ModelError(f"torchvision has no detector {params['name']!r}; {near(params['name'], known)}")
+        raise ModelError(f"torchvision has no detector {params['name']!r}; {suggest(params['name'], known)}")
     if params["min_size"]:
         options |= {"min_size": params["min_size"]}
     net: nn.Module = models.get_model(params["name"], weights=None, weights_backbone=None, **options)

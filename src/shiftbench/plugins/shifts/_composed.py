@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref, sources
 from shiftbench.base.rng import RandomStream
 
@@ -117,5 +117,5 @@ class Composed(ModuleType):
         allowed: dict[str, object] = self._parts[part].PARAMS
         unknown = given.keys() - allowed.keys()
         if unknown:
-            raise ParamsError(f"shift {part!r} has no option {min(unknown)!r} ({near(min(unknown), allowed)})")
+            raise ParamsError(f"shift {part!r} has no option {min(unknown)!r} ({suggest(min(unknown), allowed)})")
         return {**allowed, **given}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shiftbench.base.errors import ParamsError, RangeError, near
+from shiftbench.base.errors import ParamsError, RangeError, suggest
 
 RANGE = (0.0, 5.0)
 REFERENCE_SIDE = 224
@@ -80,7 +80,7 @@ def scale(shape: tuple[int, ...], how: str = "image") -> float:
         ParamsError: `how` is none of SCALES.
     """
     if how not in SCALES:
-        raise ParamsError(f"scale is {how!r}; {near(how, SCALES)}")
+        raise ParamsError(f"scale is {how!r}; {suggest(how, SCALES)}")
     return min(shape[:2]) / REFERENCE_SIDE if how == "image" else 1.0
 
 

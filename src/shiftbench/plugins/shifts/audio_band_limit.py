@@ -30,11 +30,11 @@ def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
     """Audio without its high frequencies, int16 (n,), as long as it was."""
     (cut,) = _levels.at(__name__, LEVELS, severity, zero=WHOLE)
     wide = np.pad(value.astype(np.int64), HALF)
-    return audio.shifted_right(np.convolve(wide, _weights(cut), mode="valid"))
+    return audio.to_int16(np.convolve(wide, _weights(cut), mode="valid"))
 
 
 @lru_cache(maxsize=16)
 def _weights(cut: float) -> NDArray[np.int64]:
     """The weights of the low pass, int64 (129,), which add up to 2^15."""
     places = [float(k) for k in range(-HALF, HALF + 1)]
-    return audio.fixed(places, cut / WHOLE, HALF, middle=HALF)
+    return audio.integer_weights(places, cut / WHOLE, HALF, middle=HALF)

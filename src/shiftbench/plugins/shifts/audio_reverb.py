@@ -43,7 +43,7 @@ def apply(value: Wave, severity: float, rng: RandomStream) -> Wave:
     for delay in ALL_PASSES:
         room = _all_pass(room, delay, GAIN, np.empty_like(room))
     mixed = round(share * ONE)
-    return audio.shifted_right(direct * (ONE - mixed) + room * mixed)
+    return audio.to_int16(direct * (ONE - mixed) + room * mixed)
 
 
 @lru_cache(maxsize=64)

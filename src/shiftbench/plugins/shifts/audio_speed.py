@@ -33,5 +33,5 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
         return value
     step = Fraction(round(1000 * factor), 1000)
     wave = value.fields["audio"]
-    faster = audio.stretched(wave, step, -(-len(wave) * step.denominator // step.numerator))
-    return frames.resampled(value.with_field("audio", faster), step)
+    faster = audio.stretch(wave, step, -(-len(wave) * step.denominator // step.numerator))
+    return frames.resample_clip(value.with_field("audio", faster), step)

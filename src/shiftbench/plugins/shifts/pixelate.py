@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base.compiled import compiled
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels
 
@@ -32,7 +32,7 @@ Grid = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int32], NDArray[
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, enlarge: str = "box") -> NDArray[np.uint8]:
     """A pixelated copy of an image, uint8 (h, w) or (h, w, 3)."""
     if enlarge not in ENLARGE:
-        raise ParamsError(f"pixelate: enlarge is {enlarge!r}; {near(enlarge, ENLARGE)}")
+        raise ParamsError(f"pixelate: enlarge is {enlarge!r}; {suggest(enlarge, ENLARGE)}")
     (share,) = _levels.at(__name__, LEVELS, severity, zero=1.0)
     height, width = value.shape[:2]
     channels = value.shape[2] if value.ndim == 3 else 1

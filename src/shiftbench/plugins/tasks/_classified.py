@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench.base.errors import ModelError, ParamsError, RangeError, near
+from shiftbench.base.errors import ModelError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import formats
 from shiftbench.plugins.tasks._classes import UNKNOWN, LabelSpace
@@ -27,7 +27,7 @@ def form(outputs: str) -> formats.Format:
         ParamsError: the mode is neither `full` nor `top20`.
     """
     if outputs not in FORMATS:
-        raise ParamsError(f"evaluate.outputs is {outputs!r} ({near(outputs, FORMATS)})")
+        raise ParamsError(f"evaluate.outputs is {outputs!r} ({suggest(outputs, FORMATS)})")
     return FORMATS[outputs]
 
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from shiftbench.base.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data.formats import E9, Column, Format
 from shiftbench.plugins.tasks import _classified, _shown
@@ -66,7 +66,7 @@ def schema(classes: int, outputs: str) -> pa.Schema:
 
 def _form(outputs: str) -> Format:
     if outputs not in _FORMS:
-        raise ParamsError(f"evaluate.outputs is {outputs!r} ({near(outputs, _FORMS)})")
+        raise ParamsError(f"evaluate.outputs is {outputs!r} ({suggest(outputs, _FORMS)})")
     return _FORMS[outputs]
 
 

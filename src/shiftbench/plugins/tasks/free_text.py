@@ -129,7 +129,7 @@ def _verdicts(
         raise ModelError(f"sample {sample.key!r} is graded by a judge, of which the model gives no answers (`judge`)")
     return [
         [
-            graders.judged(said[at]) if said and name == graders.JUDGE else graders.grade(name, text, meta)
+            graders.read_verdict(said[at]) if said and name == graders.JUDGE else graders.grade(name, text, meta)
             for name in meta["graders"]
         ]
         for at, text in enumerate(texts)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _ascent
 from shiftbench.plugins.trainers._attack import limits
@@ -40,8 +40,8 @@ class Adversary:
         self.search = params.get("search", "pgd")
         if self.norm not in _ascent.NORMS or self.search not in SEARCHES:
             raise ParamsError(
-                f"norm = {self.norm!r} ({near(self.norm, _ascent.NORMS)}), search = {self.search!r} "
-                f"({near(self.search, SEARCHES)})"
+                f"norm = {self.norm!r} ({suggest(self.norm, _ascent.NORMS)}), search = {self.search!r} "
+                f"({suggest(self.search, SEARCHES)})"
             )
         if self.eps < 0 or self.steps < 0:
             raise ParamsError(f"eps = {self.eps}, steps = {self.steps}: expected 0 or more")

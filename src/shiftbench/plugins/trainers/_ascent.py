@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import torch
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 
 Objective = Callable[[torch.Tensor], torch.Tensor]
@@ -52,7 +52,7 @@ class Region:
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
-            raise ParamsError(f"norm is {self.norm!r}; {near(self.norm, NORMS)}")
+            raise ParamsError(f"norm is {self.norm!r}; {suggest(self.norm, NORMS)}")
         if self.radius < 0:
             raise ParamsError(f"the radius of a ball is {self.radius}; expected 0 or more")
 
@@ -183,7 +183,7 @@ def checkpoints(steps: int, rule: str = "paper") -> list[int]:
         [22, 41, 57, 70, 80, 87, 93, 99]
     """
     if rule not in RULES:
-        raise ParamsError(f"rule is {rule!r}; {near(rule, RULES)}")
+        raise ParamsError(f"rule is {rule!r}; {suggest(rule, RULES)}")
     if rule == "released":
         length, less, least = (max(int(share * steps), 1) for share in (0.22, 0.03, 0.06))
         lengths = (max(length - j * less, least) for j in itertools.count())

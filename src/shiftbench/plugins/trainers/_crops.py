@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.models import _images
@@ -49,7 +49,7 @@ def check(crops: Mapping[str, Any] | None, prepared: npt.NDArray[Any]) -> None:
         return
     unknown = [key for key in crops if key not in KEYS]
     if unknown:
-        raise ParamsError(f"crops: {unknown[0]!r} is unknown; {near(unknown[0], KEYS)}")
+        raise ParamsError(f"crops: {unknown[0]!r} is unknown; {suggest(unknown[0], KEYS)}")
     if ("area" in crops) == ("stretched" in crops) or "size" not in crops:
         raise ParamsError(f"crops = {dict(crops)}: expected `size` and one of `area`, `stretched`")
     side = crops["size"]

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -95,7 +95,7 @@ def checked(job: TrainJob) -> Mapping[str, Any]:
     words = {"loss_norm": _policy_loss.NORMS, "zero_variance": ZERO_VARIANCE}
     for name, allowed in words.items():
         if params[name] not in allowed:
-            raise ParamsError(f"{job.trainer}: {name} = {params[name]!r}; {near(params[name], allowed)}")
+            raise ParamsError(f"{job.trainer}: {name} = {params[name]!r}; {suggest(params[name], allowed)}")
     if params["temperature"] <= 0:
         raise ParamsError(f"{job.trainer}: temperature is {params['temperature']}; expected more than 0")
     return params

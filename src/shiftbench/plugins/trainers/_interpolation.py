@@ -21,7 +21,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation.nets import State
@@ -104,7 +104,7 @@ def layers(state: State, names: Iterable[str], unit: str = "block") -> dict[str,
         ['body.0', 'body.1', 'head']
     """
     if unit not in UNITS:
-        raise ParamsError(f"unit of layers is {unit!r}; {near(unit, UNITS)}")
+        raise ParamsError(f"unit of layers is {unit!r}; {suggest(unit, UNITS)}")
     found: dict[str, list[str]] = {}
     for name in names:
         if unit == "matrix":

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.base import registry, rng
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
@@ -128,7 +128,7 @@ def schedule(
     if name == "constant":
         return rates.ConstantLR(update, factor=1.0)
     known = ("one_cycle", "cosine", "warmup_cosine", "joined_cosine", "steps", "constant")
-    hint = near(name, known)
+    hint = suggest(name, known)
     raise ParamsError(f"schedule = {name!r} is unknown; {hint}")
 
 

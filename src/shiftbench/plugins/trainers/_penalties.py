@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 
 class Environment(NamedTuple):
@@ -158,5 +158,5 @@ def find(name: str) -> Penalty:
         ParamsError: none of that name.
     """
     if name not in PENALTIES:
-        raise ParamsError(f"penalty is {name!r}; {near(name, PENALTIES)}")
+        raise ParamsError(f"penalty is {name!r}; {suggest(name, PENALTIES)}")
     return PENALTIES[name]

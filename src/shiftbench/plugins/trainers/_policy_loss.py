@@ -12,7 +12,7 @@ also bounds the loss of negative advantages (dual clip, 3) and the logarithms of
 
 import torch
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 STD_FLOOR = 1e-4
 NO_VARIANCE = 1e-5
@@ -75,4 +75,4 @@ def reduced(values: torch.Tensor, inside: torch.Tensor, norm: str, most: int) ->
         return sums.sum() / counts.sum().clamp(min=1)
     if norm == "constant":
         return sums.mean() / most
-    raise ParamsError(f"loss_norm = {norm!r}; {near(norm, NORMS)}")
+    raise ParamsError(f"loss_norm = {norm!r}; {suggest(norm, NORMS)}")

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 
 Floats = NDArray[np.float64]
@@ -219,7 +219,7 @@ def searcher(name: str, dims: int, words: RandomStream, limit: float) -> Searche
         ParamsError: there is none of that name.
     """
     if name not in SEARCHERS:
-        raise ParamsError(f"no searcher {name!r}; {near(name, SEARCHERS)}")
+        raise ParamsError(f"no searcher {name!r}; {suggest(name, SEARCHERS)}")
     return SEARCHERS[name](dims, words, limit)
 
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.losses.self_supervised import (
     barlow_twins,
     byol,
@@ -135,7 +135,7 @@ class Learner(nn.Module):
         super().__init__()
         method = options["method"]
         if method not in METHODS:
-            raise ParamsError(f"self_supervised: method is {method!r}; {near(method, METHODS)}")
+            raise ParamsError(f"self_supervised: method is {method!r}; {suggest(method, METHODS)}")
         self.options, self.steps, self.per_epoch, self.step = options, steps, per_epoch, 0
         self.online = Encoder(net, options)
         out, hidden = options["projection"], options["predicted"]

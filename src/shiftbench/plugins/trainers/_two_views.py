@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _views
 
@@ -46,7 +46,7 @@ def rules(views: Sequence[Rule]) -> tuple[Rule, Rule]:
         raise ParamsError(f"views has {len(views)} rules; expected one for both views, or one for each")
     unknown = [name for rule in views for name in rule if name not in DEFAULT]
     if unknown:
-        raise ParamsError(f"views: {unknown[0]!r} is unknown; {near(unknown[0], DEFAULT)}")
+        raise ParamsError(f"views: {unknown[0]!r} is unknown; {suggest(unknown[0], DEFAULT)}")
     first, *rest = ({**DEFAULT, **rule} for rule in views)
     return first, rest[0] if rest else first
 

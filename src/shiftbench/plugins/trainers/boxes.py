@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -60,7 +60,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     params = job.params
     if params["augmentation"] not in AUGMENTATIONS:
         raise ParamsError(
-            f"boxes: augmentation is {params['augmentation']!r} ({near(params['augmentation'], AUGMENTATIONS)})"
+            f"boxes: augmentation is {params['augmentation']!r} ({suggest(params['augmentation'], AUGMENTATIONS)})"
         )
     if not hasattr(job.plugin, "build"):
         raise ModelError(f"model {job.model!r} is a black box and cannot be trained on boxes")

@@ -35,7 +35,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -132,7 +132,7 @@ def check(params: Mapping[str, Any]) -> None:
         ("keep", KEEP),
     ):
         if params[option] not in known:
-            hint = near(params[option], known)
+            hint = suggest(params[option], known)
             raise ParamsError(f"environments: {option} is {params[option]!r}; {hint}")
     if params["keep"] != "last" and not params["every"]:
         raise ParamsError(

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
@@ -82,7 +82,7 @@ def mode(statistics: str) -> Callable[[nn.Module], object]:
     """
     modes: dict[str, Callable[[nn.Module], object]] = {"kept": keep_statistics, "learnt": nn.Module.train}
     if statistics not in modes:
-        raise ParamsError(f"statistics = {statistics!r}; {near(statistics, modes)}")
+        raise ParamsError(f"statistics = {statistics!r}; {suggest(statistics, modes)}")
     return modes[statistics]
 
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
@@ -64,7 +64,7 @@ def start_of(params: Mapping[str, Any]) -> Ref:
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The pretrained state dict with a new head (a black box: the head alone)."""
     if job.params["solver"] not in SOLVERS:
-        raise ParamsError(f"linear_probe: solver is {job.params['solver']!r}; {near(job.params['solver'], SOLVERS)}")
+        raise ParamsError(f"linear_probe: solver is {job.params['solver']!r}; {suggest(job.params['solver'], SOLVERS)}")
     if not job.params["c"]:
         raise ParamsError("linear_probe's `c` is empty; expected a list of numbers above 0")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]

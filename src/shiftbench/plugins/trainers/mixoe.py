@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import cross_entropy, soft_cross_entropy
@@ -57,7 +57,9 @@ def recipe(params: Mapping[str, Any]) -> Recipe:
     """
     for name, allowed in (("preset", PRESETS), ("mix", (*MIXES, None))):
         if params[name] not in allowed:
-            raise ParamsError(f"mixoe: {name} = {params[name]!r}; {near(str(params[name]), [x for x in allowed if x])}")
+            raise ParamsError(
+                f"mixoe: {name} = {params[name]!r}; {suggest(str(params[name]), [x for x in allowed if x])}"
+            )
     paper = params["preset"] == "paper"
     mix = params["mix"] or ("mixup" if paper else "cutmix")
     a, b = ((1.0, 1.0) if mix == "mixup" else (2.0, 2.0)) if paper else (0.1, 1.0)

@@ -178,7 +178,7 @@ def _in_input(joints: npt.NDArray[np.float64], crop: _heatmaps.Crop, shape: tupl
 def _mirrored(
     image: Pixels, joints: npt.NDArray[np.float64], names: Sequence[str]
 ) -> tuple[Pixels, npt.NDArray[np.float64]]:
-    turned = joints[skeletons.mirrored(names)]
+    turned = joints[skeletons.mirror_indices(names)]
     turned[:, 0] = image.shape[1] - 1 - turned[:, 0]
     return np.ascontiguousarray(image[:, ::-1]), turned
 

@@ -30,7 +30,7 @@ import torch
 from torch import nn
 
 from shiftbench.base import refs
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import formats, schema, shards
@@ -82,7 +82,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     mode = finetune.mode(job.params["statistics"])
     net = finetune.begin(job)
     if job.params["trained"] not in TRAINED:
-        raise ParamsError(f"trained = {job.params['trained']!r}; {near(job.params['trained'], TRAINED)}")
+        raise ParamsError(f"trained = {job.params['trained']!r}; {suggest(job.params['trained'], TRAINED)}")
     for parameter in net.get_submodule("head").parameters():
         parameter.requires_grad = job.params["trained"] == "all"
     rows, labels = labelled(job)

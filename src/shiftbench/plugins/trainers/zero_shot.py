@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -49,7 +49,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The dual encoder's state dict under a head made of names."""
     if job.params["names"] not in NAMES:
-        raise ParamsError(f"zero_shot: names is {job.params['names']!r}; {near(job.params['names'], NAMES)}")
+        raise ParamsError(f"zero_shot: names is {job.params['names']!r}; {suggest(job.params['names'], NAMES)}")
     if not hasattr(job.plugin, "texts"):
         raise ModelError(f"model {job.model!r} has no text tower (`texts`); take dual_encoder")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]

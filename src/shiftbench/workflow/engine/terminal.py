@@ -136,7 +136,7 @@ class Terminal:
 
         ended = self.board.end(job)
         with contextlib.suppress(DataError):  # who reads the shards says what is wrong; a display stops no run
-            for one in skipped.among(ended[0].outputs if ended else ()):
+            for one in skipped.find_skipped(ended[0].outputs if ended else ()):
                 self.say(str(one), "yellow")
         if ended and not self.console.is_terminal:
             planned, seconds = ended

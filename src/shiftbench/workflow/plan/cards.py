@@ -15,9 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.files import from_yaml
-from shiftbench.statistics.statements import Claim, Figure, Name, Reported, Scale, Text
+from shiftbench.statistics.claims.statements import Claim, Figure, Name, Reported, Scale, Text
 from shiftbench.workflow.plan import params_words
 
 SCALES = ("smoke", "embedded", "full")
@@ -134,7 +134,7 @@ def file(slug: str) -> Path:
     for home in registry.homes():
         if _slug(home.folder) == slug and _file(home.folder).is_file():
             return _file(home.folder)
-    raise ParamsError(f"no system is called {slug!r}; {near(slug, slugs())}")
+    raise ParamsError(f"no system is called {slug!r}; {suggest(slug, slugs())}")
 
 
 def load(slug: str) -> Card:

@@ -118,7 +118,7 @@ def _no_mapping(content: object) -> str:
         return "is empty; expected a mapping of keys, `benchmarks:` among them"
     if isinstance(content, str) and content.lstrip().startswith("<"):
         return "is an HTML or XML page; expected YAML, a mapping of keys"
-    found = "a list" if isinstance(content, list) else f"only {errors.spelled(content)}"
+    found = "a list" if isinstance(content, list) else f"only {errors.yaml_text(content)}"
     return f"must be a mapping of keys (`key: value`), found {found}"
 
 

@@ -74,7 +74,7 @@ def _check_file(where: str, params: Params, name: str) -> None:
     file = Path(re.sub(r"(\.py):[\w.]+$", r"\1", path))
     if file.is_dir() and params.use("models", name) in _ONE_FILE:
         raise ParamsError(f"{where}.path = {path!r} is a folder; expected the model's file")
-    if file.is_file() and (told := files.looks(file)):
+    if file.is_file() and (told := files.describe_type(file)):
         raise ParamsError(f"{where}.path = {path!r} is no model: {told}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near, spelled
+from shiftbench.base.errors import ParamsError, suggest, yaml_text
 from shiftbench.base.registry import entries
 from shiftbench.workflow.plan import params_pairs
 from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
@@ -31,7 +31,7 @@ def check_plugins(where: str, params: Params) -> None:
                 registry.file(family, params.use(family, name))
             except ParamsError as error:
                 listed = getattr(params, family)
-                hint = f"; {near(name, {*listed, *registry.names(family)})}"
+                hint = f"; {suggest(name, {*listed, *registry.names(family)})}"
                 raise ParamsError(
                     f"{where}: benchmarks.{benchmark_name}.{key} asks for {family} {name!r}, which is neither "
                     f"listed under {family}: nor a plugin file{hint}"
@@ -61,7 +61,9 @@ def _check_component(where: str, params: Params, family: str, name: str) -> None
     given = params.component(family, name).options
     for option, value in given.items():
         if option not in allowed:
-            raise ParamsError(f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}")
+            raise ParamsError(
+                f"{where}: {key}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
+            )
         several = family == "detectors" and isinstance(value, list) and value
         if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}")
@@ -90,7 +92,7 @@ def _check_count(where: str, value: object, default: object, option: str) -> Non
     if not counted and option not in _NEVER_NEGATIVE:
         return
     if isinstance(value, int | float) and value < least:
-        raise ParamsError(f"{where} = {spelled(value)}: expected {least} or more (default {spelled(default)})")
+        raise ParamsError(f"{where} = {yaml_text(value)}: expected {least} or more (default {yaml_text(default)})")
 
 
 def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import NotRunError, ParamsError, near
+from shiftbench.base.errors import NotRunError, ParamsError, suggest
 from shiftbench.workflow.plan.params import Benchmark, Params
 
 _NEED_OOD = ("detection",)
@@ -249,5 +249,6 @@ def _check_normaliser(where: str, benchmark: Benchmark, options: Mapping[str, An
     names = {f"{one}-{trainer}" for spec in benchmark.models for one in spec.architectures for trainer in spec.trainers}
     if re.sub(r"-s\d+$", "", str(normaliser).rpartition("/")[2]) not in names:
         raise ParamsError(
-            f"{where}: its normaliser {normaliser!r} is none of the benchmark's models; {near(str(normaliser), names)}"
+            f"{where}: its normaliser {normaliser!r} is none of the benchmark's models; "
+            f"{suggest(str(normaliser), names)}"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 from pydantic import BaseModel
 
-from shiftbench.base.errors import ParamsError, near, spelled
+from shiftbench.base.errors import ParamsError, suggest, yaml_text
 
 _BITS = 63
 _MISSING = "is missing"
@@ -90,13 +90,13 @@ def _line(key: str, wrong: Mapping[str, Any]) -> str:
     if problem["type"] in ("extra_forbidden", "invalid_key") or problem["loc"][-1] == "[key]":
         return f"{key}: {told}"
     value = problem["input"]
-    return f"{key} is empty: {told}" if value is None else f"{key} = {spelled(value)}: {told}"
+    return f"{key} is empty: {told}" if value is None else f"{key} = {yaml_text(value)}: {told}"
 
 
 def _wrong(problem: Mapping[str, Any], path: list[str], whole: type[BaseModel]) -> str:
     kind, limits = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key; {near(path[-1], _known_keys(path[:-1], whole))}"
+        return f"unknown key; {suggest(path[-1], _known_keys(path[:-1], whole))}"
     if kind == "missing":
         last = problem["loc"][-1]
         return f"expected {last + 1} values" if isinstance(last, int) else _MISSING
@@ -134,7 +134,7 @@ def _unholdable(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple
     if isinstance(value, Mapping):
         for key, part in value.items():
             if isinstance(key, bool) or not isinstance(key, str | int | float):
-                yield path, f"{spelled(key)} cannot be a key; expected a text (put it in quotes)"
+                yield path, f"{yaml_text(key)} cannot be a key; expected a text (put it in quotes)"
             yield from _unholdable(part, (*path, key))
     elif isinstance(value, list):
         for number, part in enumerate(value):
@@ -147,13 +147,13 @@ def _told(value: object) -> str:
     """Return what is wrong with a single value; nothing where a recipe can hold it."""
     if isinstance(value, str):
         control = _CONTROLS.search(value)
-        return f"{spelled(value)} holds {control[0]!r}, which no text may" if control else ""
+        return f"{yaml_text(value)} holds {control[0]!r}, which no text may" if control else ""
     if isinstance(value, float):
         return "" if math.isfinite(value) else f"{value} is no finite number; expected one"
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, int):
         large = value.bit_length() > _BITS
-        return f"{spelled(value)} is too large; expected a number below 2^{_BITS}" if large else ""
+        return f"{yaml_text(value)} is too large; expected a number below 2^{_BITS}" if large else ""
     kind = {"date": "a date", "datetime": "a time"}.get(type(value).__name__, "a value of another kind")
-    return f"{spelled(value)} is {kind} in YAML; expected a text (put it in quotes), a number, a list or a mapping"
+    return f"{yaml_text(value)} is {kind} in YAML; expected a text (put it in quotes), a number, a list or a mapping"

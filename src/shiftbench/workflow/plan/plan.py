@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, PluginError, near
+from shiftbench.base.errors import ParamsError, PluginError, suggest
 from shiftbench.base.files import writable, write_bytes
 from shiftbench.base.refs import Ref
 from shiftbench.base.registry import Location
@@ -217,7 +217,7 @@ class Plan:
         ]
         if not found:
             within = [place for place in known if below in place]
-            raise ParamsError(f"nothing planned is called {path!r}; {near(path, within or list(known))}")
+            raise ParamsError(f"nothing planned is called {path!r}; {suggest(path, within or list(known))}")
         return found
 
     def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 from shiftbench.base import files
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.memo import digests
@@ -202,7 +202,7 @@ class Stage:
         except KeyError:
             known = [name for _, verb, name in self.jobs if verb == self.verb]
             raise ParamsError(
-                f"no job of {self.verb} is called {wildcards.job!r}; {near(wildcards.job, known)}"
+                f"no job of {self.verb} is called {wildcards.job!r}; {suggest(wildcards.job, known)}"
             ) from None
 
 
@@ -221,7 +221,7 @@ def load(config: Mapping[str, Any], *, main: bool, request: Request = Request())
     """
     for word in config:
         if word not in _CONFIG:
-            raise ParamsError(f"--config {word}: unknown; {near(word, _CONFIG)}")
+            raise ParamsError(f"--config {word}: unknown; {suggest(word, _CONFIG)}")
     scale = config.get("params")
     if not main:
         return _read(scale)

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan import cards, loading
 from shiftbench.workflow.plan.params import Params
@@ -58,7 +58,7 @@ def files(scale: str | None, home: Path = Path()) -> list[Path]:
         return [cards.file(split(scale)[0])]
     file = home / "params" / f"{scale}.yaml"
     if not file.is_file():
-        raise ParamsError(f"no configuration {scale!r}: {file} does not exist; {near(scale, _overlays(home))}")
+        raise ParamsError(f"no configuration {scale!r}: {file} does not exist; {suggest(scale, _overlays(home))}")
     return [home / PARAMS, file]
 
 
@@ -93,7 +93,7 @@ def _system(scale: str, home: Path) -> Params:
     if card.status != "built":
         raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
     if name not in card.params:
-        raise ParamsError(f"{slug} has no configuration {name!r}; {near(name, card.params)}")
+        raise ParamsError(f"{slug} has no configuration {name!r}; {suggest(name, card.params)}")
     own = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
     content = loading.read(BASE)
     for over in (local, own, card.params[name]):

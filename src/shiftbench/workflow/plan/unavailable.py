@@ -106,7 +106,7 @@ def refuse_changed(files: Iterable[Yours]) -> None:
 
 
 def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
-    files, changed = tuple(pins.local(path).values()), tuple(pins.changed(path))
+    files, changed = tuple(pins.local_files(path).values()), tuple(pins.changed_files(path))
     if changed:
         what = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts what it is now"
     else:
@@ -117,7 +117,7 @@ def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
 
 def _twice(recipe: Mapping[str, Any], path: str) -> str:
     """Return which files of a dataset have equal bytes: such samples may stand on both sides of a split."""
-    found = pins.twice(path) if "dataset" in recipe else []
+    found = pins.duplicates(path) if "dataset" in recipe else []
     return f"{len(found)} ({found[0][0]} and {found[0][1]})" if found else ""
 
 
@@ -138,7 +138,7 @@ def _together(same: list[Yours]) -> Yours:
 
 
 def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
-    files = pins.wanted(ref, content)
+    files = pins.required_files(ref, content)
     if not files:
         return []
     dataset, split, *_ = ShardsName.of(ref)

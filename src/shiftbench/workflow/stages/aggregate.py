@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.files import scratch
 from shiftbench.base.refs import Ref
 from shiftbench.data import formats, schema
@@ -40,7 +40,7 @@ from shiftbench.statistics import (
     severity_paths,
     spectrum_rows,
 )
-from shiftbench.statistics.benchmark_rows import BenchmarkRows, CellRows, Metric
+from shiftbench.statistics.benchmark_rows import BenchmarkRows, EvaluationFile, Metric
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.statistics.rows import Floats, Row
 
@@ -85,7 +85,7 @@ class Observed:
 
 
 def aggregate(  # noqa: PLR0913 - what a benchmark says of its tables, each with its default
-    artifacts: Sequence[CellRows],
+    artifacts: Sequence[EvaluationFile],
     metrics: Mapping[str, Mapping[str, Any]],
     draws: int,
     seed: int,
@@ -152,7 +152,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
         module = registry.find("metrics", given.get("use", name))
         unknown = sorted(set(options) - set(module.PARAMS))
         if unknown:
-            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({near(unknown[0], module.PARAMS)})")
+            raise ParamsError(f"metrics.{name}: unknown option {unknown[0]!r} ({suggest(unknown[0], module.PARAMS)})")
         chosen.append(Metric(name, module, {**module.PARAMS, **options}))
     return chosen
 
@@ -175,14 +175,14 @@ def _curve(metric: Metric, rows: list[Row]) -> list[Row]:
         if source not in present:
             raise ParamsError(
                 f"metrics.{metric.name} is computed from {source!r}, which is not asked for; "
-                f"add it to metrics ({near(source, present)})"
+                f"add it to metrics ({suggest(source, present)})"
             )
     return [replace(row, metric=metric.name) for row in metric.module.compute(rows, **metric.params)]
 
 
 def _metric_table(rows: list[Row], modules: Mapping[str, ModuleType]) -> pa.Table:
-    of_seeds = seed_means.families(rows)
-    families = [of_seeds.get(seed_means.family(row)) if row.seed is None else None for row in rows]
+    of_seeds = seed_means.seed_groups(rows)
+    families = [of_seeds.get(seed_means.seed_group_key(row)) if row.seed is None else None for row in rows]
     ends = _ends(rows, modules, families)
     ends[:, [row.n < 2 for row in rows]] = np.nan
     own = [[row.value for row in family or ()] for family in families]
@@ -208,7 +208,7 @@ def _units(row: Row) -> int:
 
 def _ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[list[Row] | None]) -> Floats:
     """Return the ends of each row's interval, float64 (2, rows); what analyses observed has no module."""
-    draws = np.stack([row.draws for row in rows]) if rows else np.empty((0, 0))
+    draws = np.stack([row.resamples for row in rows]) if rows else np.empty((0, 0))
     values = np.array([row.value for row in rows], dtype=np.float64)
     units = np.array([_units(row) for row in rows], dtype=np.int64)
     clustered = np.array([row.unit == "cluster" for row in rows], dtype=bool)
@@ -217,15 +217,15 @@ def _ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[lis
     for at, family in enumerate(families):
         if family is not None and len(family) > 1:
             by_seed = np.stack([row.all for row in family])
-            found = intervals.of_family(by_seed, kinds[at], seed_means.smaller(*family))
+            found = intervals.of_seed_mean(by_seed, kinds[at], seed_means.smallest_units(*family))
             ends[:, at] = found + values[at] - by_seed[:, 0].mean()
     return ends
 
 
 def _replicate_table(rows: list[Row]) -> pa.Table:
     columns = {name: [getattr(row, name) for row in rows] for name in seed_means.IDENTITY}
-    ends = np.cumsum([0, *(len(row.draws) for row in rows)], dtype=np.int32)
-    flat = np.concatenate([row.draws for row in rows]) if rows else np.empty(0)
+    ends = np.cumsum([0, *(len(row.resamples) for row in rows)], dtype=np.int32)
+    flat = np.concatenate([row.resamples for row in rows]) if rows else np.empty(0)
     lists = pa.ListArray.from_arrays(ends, _null(flat))
     return pa.table({**columns, "draws": lists}, schema=formats.REPLICATES.arrow)
 
@@ -249,12 +249,12 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 _GIVEN = "model method dataset split shift severity reference detector ood".split()
-"""What `CellRows` takes from a row of the recipe as it stands."""
+"""What `EvaluationFile` takes from a row of the recipe as it stands."""
 
 
-def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> CellRows:
+def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> EvaluationFile:
     kind = "scores" if row["detector"] else "records"
-    return CellRows(
+    return EvaluationFile(
         benchmark=spec["benchmark"],
         task=spec["task"],
         file=run.path(Ref(kind, row[kind])),

@@ -23,7 +23,7 @@ from shiftbench.base.refs import RecordsName, Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import schema, shards
 from shiftbench.evaluation import batch_sensitivity, devices, nets, predictors
-from shiftbench.evaluation.batching import Halving, Outputs, Predictor, batches, predicted
+from shiftbench.evaluation.batching import Halving, Outputs, Predictor, batches, predict_batches
 from shiftbench.evaluation.feature_writer import FeatureWriter
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.provenance import recipe
@@ -205,7 +205,7 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
     features: list[np.ndarray] = []
     guard = Halving(predictor, batch_size, allowed=sees == "sample")
     read: Iterable[list[Sample]] = batches(shards.read(folder), batch_size)
-    for batch, outputs in predicted(guard, map(transform, read) if transform else read):
+    for batch, outputs in predict_batches(guard, map(transform, read) if transform else read):
         tables.append(task.rows(batch, outputs, space, outputs_mode))
         if keep:
             keep(outputs)

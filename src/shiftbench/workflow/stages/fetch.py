@@ -20,7 +20,7 @@ from shiftbench.base import files
 from shiftbench.base.errors import DataError, FetchError
 from shiftbench.base.progress import Screen
 from shiftbench.data import providers
-from shiftbench.data.source_files import Provider, Source, SourceFile, cache_home, kept, load_source, verify
+from shiftbench.data.source_files import Provider, Source, SourceFile, cache_home, load_source, original_folder, verify
 from shiftbench.provenance import locks
 from shiftbench.provenance.recipe import Artifact, Run
 
@@ -50,7 +50,7 @@ def keep(name: str) -> FetchResult:
         ParamsError: no such source.
         FetchError: nobody could bring it.
     """
-    kept(name).parent.mkdir(parents=True, exist_ok=True)
+    original_folder(name).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_home()) as scratch:
         return fetch(name, Path(scratch) / name, [])
 
@@ -105,10 +105,10 @@ def _chain(name: str, source: Source, folders: list[Path], *, offline: bool) -> 
         yield "already there", partial(_link_tree, source, folder)
     for home in homes:
         yield f"folder {home}", partial(_from_folder, name, source, home)
-    yield "cache", partial(_from_cache, source, kept(name))
+    yield "cache", partial(_from_cache, source, original_folder(name))
     if not offline:
         for provider in source.providers:
-            yield provider.label, partial(_from_provider, provider, source, kept(name))
+            yield provider.label, partial(_from_provider, provider, source, original_folder(name))
 
 
 def _from_folder(name: str, source: Source, home: Path, work: Path) -> None:

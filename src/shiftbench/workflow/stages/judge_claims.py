@@ -18,10 +18,12 @@ from shiftbench.base.refs import Ref
 from shiftbench.data import claim_formats, formats, schema
 from shiftbench.data.claim_formats import ACROSS, UP
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.statistics import claim_replicates
-from shiftbench.statistics.claims import Evidence, Judged, evidence, judge_evidence
-from shiftbench.statistics.expressions import NotEvaluable, Rows, evaluate, only
-from shiftbench.statistics.statements import Claim, Figure, Reported
+from shiftbench.statistics.claims import replicate_table
+from shiftbench.statistics.claims.estimates import Evidence, evidence
+from shiftbench.statistics.claims.expressions import evaluate
+from shiftbench.statistics.claims.judgement import Judgement, judge_evidence
+from shiftbench.statistics.claims.metric_rows import MetricRows, NotEvaluable, single_row
+from shiftbench.statistics.claims.statements import Claim, Figure, Reported
 
 Line = dict[str, object]
 
@@ -36,7 +38,7 @@ def run(run: Run, artifact: Artifact) -> None:
     judged = judge_evidence(claims, known, scale, looks(card["looks"], scale))
     made = {
         "claims.parquet": (_claims(judged), claim_formats.CLAIMS),
-        "claim_replicates.parquet": (claim_replicates.table(known), claim_formats.CLAIM_REPLICATES),
+        "claim_replicates.parquet": (replicate_table.table(known), claim_formats.CLAIM_REPLICATES),
         "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
@@ -56,7 +58,7 @@ def looks(stated: int, scale: str) -> int:
 
 def read(
     tables: list[Path], higher_is_better: Mapping[str, bool | None], kinds: Mapping[str, str] = MappingProxyType({})
-) -> Rows:
+) -> MetricRows:
     """Return the rows of several benchmarks, with their replicates and what is known of their metrics, see `Rows`."""
     frames = {}
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
@@ -64,7 +66,7 @@ def read(
         frame = pl.from_arrow(pa.concat_tables(read))
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a table becomes a frame; tells mypy
         frames[name] = frame
-    return Rows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
+    return MetricRows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
 
 
 def again(claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str, stated: int) -> list[Line]:
@@ -80,11 +82,11 @@ def again(claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str
     return [line for one in judged for line in _lines(one)]
 
 
-def _claims(judged: list[Judged]) -> pa.Table:
+def _claims(judged: list[Judgement]) -> pa.Table:
     return schema.table((line for one in judged for line in _lines(one)), claim_formats.CLAIMS)
 
 
-def _lines(one: Judged) -> Iterator[Line]:
+def _lines(one: Judgement) -> Iterator[Line]:
     yield {
         "claim": one.name,
         "part": one.part,
@@ -101,7 +103,7 @@ def _lines(one: Judged) -> Iterator[Line]:
         yield from _lines(part)
 
 
-def _measured(reported: list[dict[str, Any]], rows: Rows, scale: str) -> pa.Table:
+def _measured(reported: list[dict[str, Any]], rows: MetricRows, scale: str) -> pa.Table:
     lines: list[Line] = []
     wanted = "embedded" if scale == "smoke" else scale
     for number, given in enumerate(reported):
@@ -110,27 +112,27 @@ def _measured(reported: list[dict[str, Any]], rows: Rows, scale: str) -> pa.Tabl
         if expression is None or stated.scale != wanted:
             continue
         try:
-            found = _numbers(only(evaluate(rows, expression)))[0] | {"reason": None}
+            found = _numbers(single_row(evaluate(rows, expression)))[0] | {"reason": None}
         except NotEvaluable as reason:
             found = {**dict.fromkeys(("value", "ci_low", "ci_high")), "reason": str(reason)}
         lines.append({"number": number, **found})
     return schema.table(lines, claim_formats.MEASURED)
 
 
-def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
+def _figures(figures: list[dict[str, Any]], rows: MetricRows) -> pa.Table:
     lines: list[Line] = []
     for number, given in enumerate(figures):
         figure = Figure.model_validate(given)
-        free = frozenset(filter(None, (figure.x, figure.colour)))
+        open_columns = frozenset(filter(None, (figure.x, figure.colour)))
         try:
-            found = evaluate(rows, figure.rows, free=free)
-            across = evaluate(rows, figure.against, free=free) if figure.against else None
+            found = evaluate(rows, figure.rows, open_columns=open_columns)
+            across = evaluate(rows, figure.against, open_columns=open_columns) if figure.against else None
         except NotEvaluable:
             continue  # the page says that it has no points
         if across is not None:
             lines += _scattered(number, str(figure.colour), {ACROSS: across, UP: found})
             continue
-        places = found.places
+        places = found.identities
         x = places[figure.x].cast(pl.String)
         colour = places[figure.colour].cast(pl.String) if figure.colour else [None] * len(x)
         for at, numbers in enumerate(_numbers(found)):
@@ -138,18 +140,18 @@ def _figures(figures: list[dict[str, Any]], rows: Rows) -> pa.Table:
     return schema.table(lines, claim_formats.FIGURES)
 
 
-def _scattered(number: int, colour: str, sides: dict[str, Rows]) -> list[Line]:
+def _scattered(number: int, colour: str, sides: dict[str, MetricRows]) -> list[Line]:
     """Return two points per colour that both sides have: its place along the axis, and up."""
-    names = [set(side.places[colour].cast(pl.String)) for side in sides.values()]
+    names = [set(side.identities[colour].cast(pl.String)) for side in sides.values()]
     return [
         {"figure": number, "colour": name, "x": axis, **numbers}
         for axis, side in sides.items()
-        for name, numbers in zip(side.places[colour].cast(pl.String), _numbers(side), strict=True)
+        for name, numbers in zip(side.identities[colour].cast(pl.String), _numbers(side), strict=True)
         if name in names[0] & names[1]
     ]
 
 
-def _numbers(rows: Rows) -> list[Line]:
+def _numbers(rows: MetricRows) -> list[Line]:
     """Return value and 95% interval of each row."""
     low, high = rows.intervals
     return [

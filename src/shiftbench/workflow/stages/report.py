@@ -107,7 +107,8 @@ def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
     """Return what samples were left out; of what may not be passed on, how many alone."""
     files = {run.path(ref): ref for ref in artifact.inputs if ref.kind == "shards"}
     return [
-        replace(one, file=Path(files[one.file].path), private=files[one.file].local) for one in skipped.among(files)
+        replace(one, file=Path(files[one.file].path), private=files[one.file].local)
+        for one in skipped.find_skipped(files)
     ]
 
 

@@ -128,8 +128,8 @@ def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, An
     task = registry.find("tasks", module.TASK)
     native = _native(module, split, sources, options, extra)
     low, high = artifact.recipe.get("slice", (0.0, 1.0))
-    own = splits.cut(native, split, module, apart=artifact.recipe.get("val", "apart") == "apart")
-    sliced = splits.sliced(own, low, high, module)
+    own = splits.select_split(native, split, module, apart=artifact.recipe.get("val", "apart") == "apart")
+    sliced = splits.select_slice(own, low, high, module)
     kept = splits.subset(sliced, artifact.recipe["subset"])
     checked = _readable(kept, task, classes, artifact.recipe["on_error"], about["skipped"])
     if getattr(module, "IN_ORDER", False):

@@ -109,7 +109,7 @@ def _classes(dataset: str, inputs: Mapping[Ref, Path], named: Mapping[str, Any] 
 
 def _commit(run: Run, artifact: Artifact, job: TrainJob, state: nets.State, rows: list[LogRow]) -> None:
     output = run.path(artifact.ref)
-    log = training_log.beside(output)
+    log = training_log.log_path(output)
     metadata = {"name": artifact.ref.name, "fingerprint": artifact.fingerprint, "classes": json.dumps(job.classes)}
     with scratch(output) as weights, scratch(log) as steps:
         weights.write_bytes(nets.state_bytes(state, metadata))

@@ -80,7 +80,7 @@ def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
 
     _stream(run)
     with _explained(run, todo):
-        stage(run, todo, device, onthefly.for_cell)
+        stage(run, todo, device, onthefly.build_shifter)
 
 
 def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from shiftbench.base.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError, suggest
 from shiftbench.base.files import sha256
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
@@ -44,7 +44,7 @@ def paths_of(plan: Plan, asked: str) -> list[str]:
     hits = {home for home in homes for ref in planned if dvc_store.lies_at(ref.path, home)}
     if not hits:
         known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
-        raise ParamsError(f"nothing planned is called {asked!r}; {near(asked, known)}")
+        raise ParamsError(f"nothing planned is called {asked!r}; {suggest(asked, known)}")
     return sorted(hits)
 
 
@@ -222,7 +222,7 @@ def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
         elif sha256(file) != digest:
             problems.append(f"{file}: sha256 is {sha256(file)}, the receipt says {digest}")
     if problems and artifact.ref.kind == "shards":
-        problems = shards.damaged(folder) or problems
+        problems = shards.find_damage(folder) or problems
     return problems
 
 

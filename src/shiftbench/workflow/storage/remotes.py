@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 from urllib.parse import quote, unquote
 
 from shiftbench.base import files
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import track
 from shiftbench.provenance import child_environment, git
 from shiftbench.workflow.storage import dvc_store
@@ -152,7 +152,7 @@ def bring(home: Path, targets: list[str], only: str | None = None) -> Brought:
     dvc_store.outputs(home)  # nothing recorded: no remote needs to be asked
     names = [remote.name for remote in listed(home)]
     if only is not None and only not in names:
-        raise ParamsError(f"no remote is called {only!r}; {near(only, names)}")
+        raise ParamsError(f"no remote is called {only!r}; {suggest(only, names)}")
     brought = Brought()
     for name in [only] if only else names:
         if _bring_from(home, name, targets, brought):
@@ -250,7 +250,7 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
             process.kill()
             process.wait()
             answers.close()
-            for left in dvc_store.cache_of(home).glob(f"*/{files.left_by(process.pid)}"):
+            for left in dvc_store.cache_of(home).glob(f"*/{files.scratch_pattern(process.pid)}"):
                 left.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from shiftbench.base.errors import ChecksumError, DataError, ParamsError, near
+from shiftbench.base.errors import ChecksumError, DataError, ParamsError, suggest
 from shiftbench.data import shards
 from shiftbench.workflow.storage import dvc_store, remotes
 
@@ -44,7 +44,7 @@ def use(root: Path, name: str) -> None:
     home = dvc_store.home_of(root)
     known = [remote.name for remote in remotes.listed(home)]
     if name not in known:
-        raise ParamsError(f"params.yaml: shards.stream = {name!r}: no remote is called that; {near(name, known)}")
+        raise ParamsError(f"params.yaml: shards.stream = {name!r}: no remote is called that; {suggest(name, known)}")
     shards.Elsewhere.set(Ahead(_Objects(home, name)), f"remote {name}")
 
 

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import track
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards, splits
 from shiftbench.evaluation.apply_shift import Shifter
-from shiftbench.evaluation.batching import Halving, Predictor, batches, predicted
+from shiftbench.evaluation.batching import Halving, Predictor, batches, predict_batches
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats
@@ -123,7 +123,7 @@ class Judge:
     def _judged(self, samples: Iterable[Sample], shifter: Shifter) -> pa.Table:
         space = LabelSpace(self.classes, self.clean.classes)
         guard = Halving(self.predictor, self.batch_size, allowed=True)
-        drawn = predicted(guard, batches(samples, self.batch_size))
+        drawn = predict_batches(guard, batches(samples, self.batch_size))
         total = -(-len(self.clean.samples) // self.batch_size)
         title = f"{shifter.name} at {shifter.severity:.3g}"
         tables = [self.clean.task.rows(batch, outputs, space, "full") for batch, outputs in track(drawn, title, total)]
@@ -252,15 +252,15 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
 def _check_options(shift: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     unknown = sorted(given.keys() - known.keys())
     if unknown:
-        raise ParamsError(f"shift {shift!r} has no option {unknown[0]!r} ({near(unknown[0], known)})")
+        raise ParamsError(f"shift {shift!r} has no option {unknown[0]!r} ({suggest(unknown[0], known)})")
 
 
 def sources(module: ModuleType, root: Path | None = None) -> dict[str, Path]:
     """Return the folders of the originals that a shift reads and that are here: of a run, or kept by `fetch`."""
-    from shiftbench.data.source_files import kept
+    from shiftbench.data.source_files import original_folder
 
     found: dict[str, Path] = {}
     for name in getattr(module, "SOURCES", ()):
-        places = [*([root / "data/sources" / name] if root else []), kept(name)]
+        places = [*([root / "data/sources" / name] if root else []), original_folder(name)]
         found.update((name, place) for place in places[::-1] if place.is_dir())
     return found

@@ -38,7 +38,7 @@ def examine(plan: Plan, root: Path) -> dict[str, Any]:
         "disk": _disk(plan, root),
         "programs": {name: shutil.which(name) for name in CLIENTS},
         "modules": {name: _installed(name) for name in MODULES},
-        "sandbox": sandbox.lacking(),
+        "sandbox": sandbox.missing_support(),
         "remotes": _remotes(),
         "originals": [_original(plan, root, ref.name) for ref in plan.artifacts if ref.kind == "sources"],
         "lock": drift(Path("requirements.lock")),

@@ -18,7 +18,7 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.refs import Ref, number
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, shards, sound_pictures
-from shiftbench.data.source_files import kept
+from shiftbench.data.source_files import original_folder
 from shiftbench.evaluation.corruption import corrupt
 from shiftbench.plugins.datasets._pictures import read_upright
 
@@ -96,7 +96,7 @@ def pictured() -> tuple[list[str], list[str]]:
     """Return the shifts of images and of samples with a mask, and the originals that others lack here."""
     found = {name: registry.find("shifts", name) for name in registry.names("shifts")}
     applied = {
-        name: [source for source in getattr(module, "SOURCES", ()) if not kept(source).is_dir()]
+        name: [source for source in getattr(module, "SOURCES", ()) if not original_folder(source).is_dir()]
         for name, module in found.items()
         if getattr(module, "LEVELS", None)
         and draws(module) == "image"

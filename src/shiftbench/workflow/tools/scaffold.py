@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.files import write_bytes
 
 TEMPLATES = registry.PACKAGE / "workflow/templates/new"
@@ -40,7 +40,7 @@ def scaffold(family: str, name: str, into: Path) -> Path:
         ParamsError: no scaffold for that family, a name that cannot be one, or one that is taken.
     """
     if family not in ASKED_FOR:
-        raise ParamsError(f"no scaffold for the family {family!r}; {near(family, ASKED_FOR)}")
+        raise ParamsError(f"no scaffold for the family {family!r}; {suggest(family, ASKED_FOR)}")
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ParamsError(
             f"{name!r} cannot be a plugin's name, which is its file's, in params, paths and tables: "

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import unit_hash
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import MEANS, resize
@@ -91,10 +91,10 @@ def draws(key: str) -> tuple[float, float, float]:
 def _checked(params: dict[str, Any]) -> dict[str, float]:
     """Return the share of images on their class's texture, of each split; a half in other parts."""
     if params["part"] not in PARTS:
-        raise ParamsError(f"spurious_fashion: part is {params['part']!r}; {near(params['part'], PARTS)}")
+        raise ParamsError(f"spurious_fashion: part is {params['part']!r}; {suggest(params['part'], PARTS)}")
     others = [name for name in fashion_mnist.CLASSES if name not in CLASSES]
     if params["other"] not in others:
-        raise ParamsError(f"spurious_fashion: other is {params['other']!r}; {near(params['other'], others)}")
+        raise ParamsError(f"spurious_fashion: other is {params['other']!r}; {suggest(params['other'], others)}")
     shares = {"train": params["correlation"], "test": params["test_correlation"]}
     if not all(0 <= share <= 1 for share in shares.values()):
         raise ParamsError(f"spurious_fashion: correlations {shares}; expected shares from 0 to 1")

@@ -30,7 +30,7 @@ import torch
 from torch import nn
 
 from shiftbench.base import registry
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -109,7 +109,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
         ParamsError: no such space.
     """
     if params["space"] not in SPACES:
-        raise ParamsError(f"standardised: space is {params['space']!r}; {near(params['space'], SPACES)}")
+        raise ParamsError(f"standardised: space is {params['space']!r}; {suggest(params['space'], SPACES)}")
     model, options = _inner(params)
     body: nn.Module = model.build(options, classes)
     if hasattr(body, "predict"):

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.trainers import _attack
@@ -148,7 +148,7 @@ def check(params: Mapping[str, Any]) -> None:
     allowed = {"type": TYPES, "sign": tuple(SIGNS), "attribution": ("eval", "train")}
     for name, values in allowed.items():
         if params[name] not in values:
-            raise ParamsError(f"{name} = {params[name]!r} is unknown; {near(params[name], values)}")
+            raise ParamsError(f"{name} = {params[name]!r} is unknown; {suggest(params[name], values)}")
 
 
 def strongest(gradient: Tensor, share: float) -> Tensor:

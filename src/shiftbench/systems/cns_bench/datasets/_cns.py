@@ -21,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 
 ANNOTATIONS = "annotations_cns.json"
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -65,7 +65,7 @@ class Annotations:
         """
         known = sorted({image.nuisance for image in self.images})
         if nuisance not in known:
-            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {near(nuisance, known)}")
+            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {suggest(nuisance, known)}")
         found: dict[tuple[int, int], dict[float, Image]] = {}
         for image in self.images:
             if image.nuisance == nuisance:
@@ -136,7 +136,7 @@ def results(archive: Path, model: str, nuisance: str) -> list[Result]:
     with zipfile.ZipFile(archive) as opened:
         members = {Path(name).name: name for name in opened.namelist()}
         if wanted not in members:
-            raise DataError(f"{archive} holds no {wanted}; {near(wanted, members)}")
+            raise DataError(f"{archive} holds no {wanted}; {suggest(wanted, members)}")
         text = opened.read(members[wanted]).decode("utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
     columns = {"pred_class", "gt_class", "img_name", model}

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Floats, Row
@@ -53,7 +53,7 @@ def compute(rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]
         ParamsError: a component does not say what a model has, or `resample` is unknown.
     """
     if resample not in RESAMPLED:
-        raise ParamsError(f"resample: {resample!r} ({near(resample, RESAMPLED)})")
+        raise ParamsError(f"resample: {resample!r} ({suggest(resample, RESAMPLED)})")
     found = {
         row.model.partition("/")[2]: row
         for row in rows
@@ -72,7 +72,7 @@ def compute(rows: list[Row], of: str, components: Mapping[str, Mapping[str, str]
 
 def _level(component: str, levels: Mapping[str, str], name: str) -> str:
     if name not in levels:
-        raise ParamsError(f"components: {component} does not say what {name!r} has ({near(name, levels)})")
+        raise ParamsError(f"components: {component} does not say what {name!r} has ({suggest(name, levels)})")
     return levels[name]
 
 

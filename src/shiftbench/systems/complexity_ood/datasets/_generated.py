@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream, unit_hash
 from shiftbench.base.sample import Sample
 from shiftbench.systems.complexity_ood.datasets import _chain_mod, _khop, _perm_whole, _perm_word
@@ -83,7 +83,7 @@ def _check(params: dict[str, Any]) -> None:
     """Refuse options out of range."""
     for key, allowed in (("generator", GENERATORS), ("contrast", CONTRASTS)):
         if params[key] not in allowed:
-            raise ParamsError(f"{params['name']}: {key} = {params[key]!r}; {near(params[key], allowed)}")
+            raise ParamsError(f"{params['name']}: {key} = {params[key]!r}; {suggest(params[key], allowed)}")
     threshold, most, lengths = params["threshold"], params["most"], params["lengths"]
     if threshold < 1 or threshold > min(lengths) or not 2 * threshold <= most <= max(lengths):
         raise ParamsError(

@@ -24,7 +24,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 
 TASK = "free_text"
@@ -77,7 +77,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if not params["path"]:
         raise ParamsError(f"{params['name']}: option path is missing; name the folder of its files")
     if params["proxy"] not in PROXIES:
-        raise ParamsError(f"{params['name']}: proxy = {params['proxy']!r}; {near(params['proxy'], PROXIES)}")
+        raise ParamsError(f"{params['name']}: proxy = {params['proxy']!r}; {suggest(params['proxy'], PROXIES)}")
     file = _file(split, params)
     if not file.is_file():
         raise DataError(f"{file} does not exist; expected a problem a row")

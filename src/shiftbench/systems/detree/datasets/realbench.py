@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
 
 TASK = "text_classification"
@@ -116,6 +116,6 @@ def _sample(key: str, line: str) -> Sample | DataError:
     except (ValueError, KeyError, TypeError) as error:
         return DataError(f"{key}: no JSON with text, label, src and id ({type(error).__name__}: {error})")
     if str(label) not in LABELS:
-        return RangeError(f"{key}: label {label!r}; {near(str(label), LABELS)}, human and machine")
+        return RangeError(f"{key}: label {label!r}; {suggest(str(label), LABELS)}, human and machine")
     meta = {"group": SAME.get(source, source), "cluster": str(identity)}
     return Sample(key, {"text": text, "label": LABELS[str(label)], "meta": meta})

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.base import refs
-from shiftbench.base.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -63,7 +63,7 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 def _check(params: Mapping[str, Any]) -> None:
     if params["mode"] not in MODES:
-        raise ParamsError(f"few_shot_database: mode is {params['mode']!r}; {near(params['mode'], MODES)}")
+        raise ParamsError(f"few_shot_database: mode is {params['mode']!r}; {suggest(params['mode'], MODES)}")
     if params["weight"] <= 0:
         raise ParamsError(f"few_shot_database: weight is {params['weight']}; expected more than 0")
     if params["shots"] < 0:

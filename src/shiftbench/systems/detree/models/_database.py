@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, logit
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 
@@ -87,7 +87,7 @@ class Database:
         if k < 1 or temperature <= 0:
             raise ParamsError(f"k is {k} and temperature {temperature}; expected both above 0")
         if rule not in RULES:
-            raise ParamsError(f"rule is {rule!r}; {near(rule, RULES)}")
+            raise ParamsError(f"rule is {rule!r}; {suggest(rule, RULES)}")
         alike = queries.astype(np.float64) @ self.vectors.T.astype(np.float64)
         nearest = np.argsort(-alike, axis=1, kind="stable")[:, :k]
         scores, human = np.take_along_axis(alike, nearest, axis=1), self.human[nearest]

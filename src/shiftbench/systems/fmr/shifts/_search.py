@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
 
 RULES = ("mean", "majority")
 KEEPS = ("last", "highest")
@@ -59,7 +59,7 @@ class Oracle:
 
     def __init__(self, nets: Sequence[Any], rule: str = "mean") -> None:
         if not nets or rule not in RULES:
-            raise ParamsError(f"an oracle of {len(nets)} nets, rule {rule!r}; {near(rule, RULES)}")
+            raise ParamsError(f"an oracle of {len(nets)} nets, rule {rule!r}; {suggest(rule, RULES)}")
         self.nets, self.rule = list(nets), rule
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -113,7 +113,7 @@ class Search:
     def __post_init__(self) -> None:
         if self.options["keep"] not in KEEPS or self.options["eta"] < 0:
             raise ParamsError(
-                f"keep is {self.options['keep']!r} ({near(self.options['keep'], KEEPS)}), "
+                f"keep is {self.options['keep']!r} ({suggest(self.options['keep'], KEEPS)}), "
                 f"eta is {self.options['eta']}; expected 0 or more"
             )
         if not hasattr(self.generator, "apart") or not hasattr(self.generator, "decode"):
@@ -226,7 +226,7 @@ def spread(generator: Any, batches: Iterable[torch.Tensor], unit: str = "std") -
         DataError: no picture.
     """
     if unit not in UNITS:
-        raise ParamsError(f"unit is {unit!r}; {near(unit, UNITS)}")
+        raise ParamsError(f"unit is {unit!r}; {suggest(unit, UNITS)}")
     if unit == "one":
         return 1.0
     count, total, squares = 0, torch.tensor(0.0), torch.tensor(0.0)

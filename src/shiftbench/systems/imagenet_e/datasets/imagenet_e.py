@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import imagenet
 from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array, square
@@ -54,7 +54,8 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     found, labels = folders(root), read_labels(root / LABELS)
     if params["edit"] not in found:
         raise DataError(
-            f"{root} holds no edit {params['edit']!r} ({near(str(params['edit']), found)}); it has {', '.join(found)}"
+            f"{root} holds no edit {params['edit']!r} ({suggest(str(params['edit']), found)}); "
+            f"it has {', '.join(found)}"
         )
     for name, pictures in found.items():
         _check(root / name, set(pictures), set(found.get(ORIGINALS, pictures)), labels)

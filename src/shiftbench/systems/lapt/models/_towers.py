@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _sentences, _word_pieces
@@ -188,5 +188,5 @@ def of(encoder: str, net: nn.Module, params: Mapping[str, Any], inputs: Mapping[
         ParamsError: a model whose text tower takes no token vectors.
     """
     if encoder not in TOWERS:
-        raise ParamsError(f"prompted: the text tower of {encoder!r} takes no token vectors; {near(encoder, TOWERS)}")
+        raise ParamsError(f"prompted: the text tower of {encoder!r} takes no token vectors; {suggest(encoder, TOWERS)}")
     return TOWERS[encoder](net, params, inputs)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.evaluation import nets
@@ -85,7 +85,7 @@ def begin(job: TrainJob) -> Begin:
 
 def _names(job: TrainJob) -> list[str]:
     if job.params["names"] not in NAMES:
-        raise ParamsError(f"names is {job.params['names']!r}; {near(job.params['names'], NAMES)}")
+        raise ParamsError(f"names is {job.params['names']!r}; {suggest(job.params['names'], NAMES)}")
     if job.params["names"] == "classes":
         return _spoken(job.classes)
     module, _ = prompted.inner(job.model_params)

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from shiftbench.base import refs, rng
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -103,7 +103,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     for option, choices in CHOICES.items():
         if job.params[option] not in choices:
-            raise ParamsError(f"lapt: {option} is {job.params[option]!r}; {near(job.params[option], choices)}")
+            raise ParamsError(f"lapt: {option} is {job.params[option]!r}; {suggest(job.params[option], choices)}")
     begun = _begin.begin(job)
     words = prompted.read(begun.net.words)
     prompts = fresh(job, begun).to(begun.device)

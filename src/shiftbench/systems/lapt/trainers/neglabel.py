@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.lapt.models import prompted
@@ -60,7 +60,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     if job.params["adjectives"] not in ADJECTIVES:
         raise ParamsError(
-            f"neglabel: adjectives is {job.params['adjectives']!r}; {near(job.params['adjectives'], ADJECTIVES)}"
+            f"neglabel: adjectives is {job.params['adjectives']!r}; {suggest(job.params['adjectives'], ADJECTIVES)}"
         )
     begun = _begin.begin(job)
     found = mined(job, begun)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.systems.llm_tta.methods import _gate, _recorded
@@ -116,4 +116,6 @@ def _check(params: Mapping[str, Any]) -> None:
     named = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
     for method in ("plain", *named):
         if method not in known:
-            raise ParamsError(f"augmentation_outcomes: {method!r} is no method of the benchmark; {near(method, known)}")
+            raise ParamsError(
+                f"augmentation_outcomes: {method!r} is no method of the benchmark; {suggest(method, known)}"
+            )

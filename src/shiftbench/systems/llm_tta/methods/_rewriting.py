@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation.llm.client import Request
 
@@ -48,7 +48,7 @@ def template(style: str) -> str:
         ParamsError: no such style.
     """
     if style not in STYLES:
-        raise ParamsError(f"style is {style!r}; {near(style, STYLES)}")
+        raise ParamsError(f"style is {style!r}; {suggest(style, STYLES)}")
     whole = "\0".join((SYSTEM[style], USER[style], OPENING, STOP))
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -47,7 +47,7 @@ class Averaging:
 
     def __init__(self, predictor: Callable[..., Any], rewrite: Rewriter, params: Mapping[str, Any]) -> None:
         if params["combine"] not in WAYS:
-            raise ParamsError(f"combine is {params['combine']!r}; {near(params['combine'], WAYS)}")
+            raise ParamsError(f"combine is {params['combine']!r}; {suggest(params['combine'], WAYS)}")
         if params["k"] < 0:
             raise ParamsError(f"k is {params['k']}; expected a number of rewrites, 0 or more")
         if params["originals"] < 1:

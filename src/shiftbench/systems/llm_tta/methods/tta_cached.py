@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.systems.llm_tta.methods import _tta
@@ -51,7 +51,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     if not params["path"]:
         raise ParamsError("tta_cached: path is missing; name a Parquet file of rewrites or a folder")
     if params["style"] not in STYLES:
-        raise ParamsError(f"tta_cached: style is {params['style']!r}; {near(params['style'], STYLES)}")
+        raise ParamsError(f"tta_cached: style is {params['style']!r}; {suggest(params['style'], STYLES)}")
     return []
 
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 
 PRIORS = ("scale_free", "planted_partition", "ring_of_cliques", "erdos_renyi")
@@ -38,7 +38,7 @@ def adjacency(prior: str, nodes: int, options: Mapping[str, Any], rng: RandomStr
         ParamsError: another prior, or nodes are no multiple of the groups.
     """
     if prior not in PRIORS:
-        raise ParamsError(f"prior is {prior!r}; {near(prior, PRIORS)}")
+        raise ParamsError(f"prior is {prior!r}; {suggest(prior, PRIORS)}")
     if prior == "scale_free":
         return _scale_free(nodes, options["m"], rng)
     if prior == "erdos_renyi":

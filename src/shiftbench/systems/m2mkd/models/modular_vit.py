@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.models import _images, _pretrained
@@ -181,7 +181,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
         ParamsError: `pool` is neither of its values, or the size is no multiple of the patch.
     """
     if params["pool"] not in POOLS:
-        raise ParamsError(f"pool is {params['pool']!r}; {near(params['pool'], POOLS)}")
+        raise ParamsError(f"pool is {params['pool']!r}; {suggest(params['pool'], POOLS)}")
     if params["size"] % params["patch"]:
         raise ParamsError(f"size {params['size']} is no multiple of patch {params['patch']}; expected whole patches")
     return ModularTransformer(params, classes)

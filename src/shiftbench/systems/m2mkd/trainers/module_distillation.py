@@ -27,7 +27,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
@@ -66,7 +66,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ParamsError: the nets are not cut into as many modules, or `teaches` is neither of its values.
     """
     if job.params["teaches"] not in TEACHES:
-        raise ParamsError(f"teaches is {job.params['teaches']!r}; {near(job.params['teaches'], TEACHES)}")
+        raise ParamsError(f"teaches is {job.params['teaches']!r}; {suggest(job.params['teaches'], TEACHES)}")
     job = _modules.held(job)
     student: Any = _loop.fresh_net(job)
     meta, teacher = (_modules.frozen(job, job.params[name]) for name in ("meta", "teacher"))

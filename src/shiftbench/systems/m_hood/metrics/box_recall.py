@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.metrics import boxes_and_masks
 from shiftbench.statistics import box_matching
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
@@ -34,7 +34,7 @@ def reduce(rows: Rows, **params: Any) -> Contributions:
         ParamsError: an option out of range, or records without filters.
     """
     if params["area"] not in box_matching.AREAS:
-        raise ParamsError(f"area: {params['area']!r} ({near(params['area'], box_matching.AREAS)})")
+        raise ParamsError(f"area: {params['area']!r} ({suggest(params['area'], box_matching.AREAS)})")
     place = box_matching.bit(params["area"], 0)
     images, _ = boxes_and_masks.flat(rows.table, "scores")
     matched, ignored = (boxes_and_masks.flat(rows.table, name)[1].astype(np.int64) for name in ("matched", "ignored"))

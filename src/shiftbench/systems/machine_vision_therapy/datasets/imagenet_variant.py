@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import read_array, square
 
@@ -102,9 +102,9 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _check(params: dict[str, Any]) -> None:
     if params["variant"] not in VARIANTS:
-        raise ParamsError(f"variant is {params['variant']!r}; {near(params['variant'], VARIANTS)}")
+        raise ParamsError(f"variant is {params['variant']!r}; {suggest(params['variant'], VARIANTS)}")
     if params["overlap"] not in OVERLAP:
-        raise ParamsError(f"overlap is {params['overlap']!r}; {near(params['overlap'], OVERLAP)}")
+        raise ParamsError(f"overlap is {params['overlap']!r}; {suggest(params['overlap'], OVERLAP)}")
     if not params["lists"]:
         raise ParamsError("imagenet_variant: option lists is missing; give a clone of the authors' repository")
 

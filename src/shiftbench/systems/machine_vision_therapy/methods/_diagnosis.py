@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import DataError, ModelError, ParamsError, near
+from shiftbench.base.errors import DataError, ModelError, ParamsError, suggest
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,7 +46,7 @@ def spread(confidences: Floats, budget: int, how: str = "even") -> Ints:
         [1, 2, 0]
     """
     if how not in SAMPLING:
-        raise ParamsError(f"sampling is {how!r}; {near(how, SAMPLING)}")
+        raise ParamsError(f"sampling is {how!r}; {suggest(how, SAMPLING)}")
     order = np.argsort(confidences, kind="stable")
     if len(order) <= budget:
         return order
@@ -134,7 +134,7 @@ def candidates(matrix: Floats, p: Floats, known: Collection[int], top: int = 6, 
         ParamsError: another rule.
     """
     if rule not in CANDIDATES:
-        raise ParamsError(f"candidates is {rule!r}; {near(rule, CANDIDATES)}")
+        raise ParamsError(f"candidates is {rule!r}; {suggest(rule, CANDIDATES)}")
     hat = int(p.argmax())
     if rule == "logits":
         found = np.argsort(-p, kind="stable")[:top].tolist()
@@ -161,7 +161,7 @@ def retrieve(p: Floats, hat: int, sure: float, many: int, rule: str = "absolute"
         ParamsError: another rule, or no cosines for `similarity`.
     """
     if rule not in RETRIEVAL:
-        raise ParamsError(f"retrieval is {rule!r}; {near(rule, RETRIEVAL)}")
+        raise ParamsError(f"retrieval is {rule!r}; {suggest(rule, RETRIEVAL)}")
     if rule == "similarity":
         if alike is None:
             raise ParamsError("retrieval: similarity takes features of the vision model, and it gives none")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.trainers import _logistic
@@ -37,7 +37,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: `of` is neither.
     """
     if params["of"] not in OF:
-        raise ParamsError(f"of is {params['of']!r}; {near(params['of'], OF)}")
+        raise ParamsError(f"of is {params['of']!r}; {suggest(params['of'], OF)}")
     if params["of"] == "verifier":
         return _support.needs(params)
     return _support.needs({**params, "retrieval": "similarity"}, images=True)

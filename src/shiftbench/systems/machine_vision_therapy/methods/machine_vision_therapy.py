@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.llm import answer_cache, client
@@ -71,11 +71,11 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: `asks` is no verifier, or one that lacks an option.
     """
     if params["asks"] not in VERIFIERS:
-        raise ParamsError(f"asks is {params['asks']!r}; {near(params['asks'], VERIFIERS)}")
+        raise ParamsError(f"asks is {params['asks']!r}; {suggest(params['asks'], VERIFIERS)}")
     if params["asks"] == "vlm" and not (params["vlm"] and params["answers"]):
         raise ParamsError("asks: vlm takes `vlm`, a model's name, and `answers`, a folder for its answers")
     if params["words"] not in _prompts.WORDS:
-        raise ParamsError(f"words is {params['words']!r}; {near(params['words'], _prompts.WORDS)}")
+        raise ParamsError(f"words is {params['words']!r}; {suggest(params['words'], _prompts.WORDS)}")
     return _support.needs(params, images=params["asks"] != "features")
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _lists
 from shiftbench.plugins.datasets._lists import Line
@@ -108,7 +108,7 @@ def kept(params: dict[str, Any]) -> list[int]:
     """
     name, part, split = params["set"], params["part"], params["split"]
     if name not in SETS:
-        raise ParamsError(f"fine_grained: set is {name!r}; {near(name, SETS)}")
+        raise ParamsError(f"fine_grained: set is {name!r}; {suggest(name, SETS)}")
     if part not in PARTS or split < 0:
         raise ParamsError(
             f"fine_grained: part is {part!r} and split {split}; expected in, out or coarse and a split of at least 0"

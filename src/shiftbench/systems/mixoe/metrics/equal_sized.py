@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.statistics import thresholds
 from shiftbench.statistics.rows import Floats, Ints
 from shiftbench.statistics.thresholds import Sides
@@ -33,7 +33,7 @@ def compute(sides: Sides, of: str = "auroc", draws: int = 10) -> Floats:
         ParamsError: no such measure.
     """
     if of not in MEASURES:
-        raise ParamsError(f"equal_sized: of = {of!r}; {near(of, MEASURES)}")
+        raise ParamsError(f"equal_sized: of = {of!r}; {suggest(of, MEASURES)}")
     first, second = np.argsort(sides.negative, kind="stable"), np.argsort(sides.positive, kind="stable")
     values = [_measured(of, _rows(sides, second[ood], first[id])) for id, ood in equal(len(first), len(second), draws)]
     mean: Floats = np.mean(values, axis=0)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _hub_files
 from shiftbench.systems.mmdt.datasets import _hub
@@ -46,11 +46,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     scenario, seen = params["scenario"], Counter[str]()
     if scenario not in SCENARIOS:
-        raise ParamsError(f"mmdt_i2t: scenario is {scenario!r}; {near(scenario, SCENARIOS)}")
+        raise ParamsError(f"mmdt_i2t: scenario is {scenario!r}; {suggest(scenario, SCENARIOS)}")
     for number, row in enumerate(_hub.rows(params["path"], "ood", scenario, COLUMNS)):
         where, task = f"{params['path']}, {scenario}, row {number}", row["task"]
         if task not in _ood.SUFFIXES:
-            raise DataError(f"{where}: task is {task!r}; {near(task, _ood.SUFFIXES)}")
+            raise DataError(f"{where}: task is {task!r}; {suggest(task, _ood.SUFFIXES)}")
         if task == "count":
             _answers.wanted(row["answer"])
         meta = {

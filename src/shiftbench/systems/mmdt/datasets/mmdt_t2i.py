@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.systems.mmdt.datasets import _hub
 from shiftbench.systems.mmdt.metrics import _ood
@@ -43,12 +43,12 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     style, path = params["style"], params["path"]
     if style not in STYLES:
-        raise ParamsError(f"mmdt_t2i: style is {style!r}; {near(style, STYLES)}")
+        raise ParamsError(f"mmdt_t2i: style is {style!r}; {suggest(style, STYLES)}")
     originals = {(row["task"], row["id"]): row["meta_prompt"] for row in _hub.rows(path, "ood", _ood.ORIGINAL, COLUMNS)}
     for number, row in enumerate(_hub.rows(path, "ood", style, COLUMNS)):
         where, task = f"{path}, {style}, row {number}", row["task"]
         if task not in _ood.T2I_TASKS:
-            raise DataError(f"{where}: task is {task!r}; {near(task, _ood.T2I_TASKS)}")
+            raise DataError(f"{where}: task is {task!r}; {suggest(task, _ood.T2I_TASKS)}")
         if (task, row["id"]) not in originals:
             raise DataError(f"{where}: the id {row['id']!r} has no original prompt")
         meta = {

@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 
 RULES = ("ours", "official")
 _PAIRS = re.compile(r"([a-zA-Z\s]+): (-?\d+)")
@@ -24,7 +24,7 @@ def official(rules: str) -> bool:
         ParamsError: neither `ours` nor `official`.
     """
     if rules not in RULES:
-        raise ParamsError(f"rules is {rules!r}; {near(rules, RULES)}")
+        raise ParamsError(f"rules is {rules!r}; {suggest(rules, RULES)}")
     return rules == "official"
 
 

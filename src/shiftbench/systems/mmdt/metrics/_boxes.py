@@ -11,7 +11,7 @@ adv/eval_text_to_image.py (`test_spatial`).
 
 from collections.abc import Callable, Mapping, Sequence
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 from shiftbench.systems.mmdt.metrics._answers import official
 
 Box = tuple[float, float, float, float]
@@ -59,7 +59,7 @@ def sized(found: Found, target: str, other: str, word: str) -> bool:
         DataError: a word that is neither.
     """
     if word not in (*LARGER, *SMALLER):
-        raise DataError(f"the size {word!r} is unknown; {near(word, (*LARGER, *SMALLER))}")
+        raise DataError(f"the size {word!r} is unknown; {suggest(word, (*LARGER, *SMALLER))}")
     if not found.get(target) or not found.get(other):
         return False
     one, two = (_area(found[name][0]) for name in (target, other))
@@ -107,7 +107,7 @@ def _between(tests: Mapping[str, Test], one: Box, first: Box, second: Box) -> bo
 
 def _side(word: str) -> str:
     if word not in WORDS:
-        raise DataError(f"the relation {word!r} is unknown; {near(word, WORDS)}")
+        raise DataError(f"the relation {word!r} is unknown; {suggest(word, WORDS)}")
     return WORDS[word]
 
 
@@ -120,7 +120,7 @@ def placed(found: Found, one: str, other: str, word: str) -> bool:
         DataError: a word that is unknown.
     """
     if word not in ADVERSARIAL_WORDS:
-        raise DataError(f"the relation {word!r} is unknown; {near(word, ADVERSARIAL_WORDS)}")
+        raise DataError(f"the relation {word!r} is unknown; {suggest(word, ADVERSARIAL_WORDS)}")
     if len(found.get(one, ())) != 1 or len(found.get(other, ())) != 1:
         return False
     return CENTRES[ADVERSARIAL_WORDS[word]](found[one][0], found[other][0])

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.methods import _adapting
@@ -36,7 +36,7 @@ class FewShot(_adapting.Adapting):
     def __init__(self, predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> None:
         super().__init__(predictor)
         if params["mode"] not in MODES:
-            raise ParamsError(f"few_shot: mode is {params['mode']!r}; {near(params['mode'], MODES)}")
+            raise ParamsError(f"few_shot: mode is {params['mode']!r}; {suggest(params['mode'], MODES)}")
         self._params, self._inputs = params, inputs
 
     def adapt(self, samples: Sequence[Sample]) -> None:

@@ -25,7 +25,7 @@ from torch import nn
 from torch.func import functional_call
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
@@ -95,7 +95,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params = job.params
     if params["regulariser"] not in REGULARISERS or params["order"] not in (1, 2):
-        hint = near(params["regulariser"], REGULARISERS)
+        hint = suggest(params["regulariser"], REGULARISERS)
         raise ParamsError(f"mol_r: order is 1 or 2, and the regulariser one of two ({hint})")
     net = _loop.fresh_net(job)
     _drift.refuse_statistics(net, "mol_r")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.shifts import _levels
@@ -36,7 +36,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
     """
     name = str(options["of"])
     if name not in WIDTHS:
-        raise ParamsError(f"of = {name!r} is no number of a sinusoid; {near(name, WIDTHS)}")
+        raise ParamsError(f"of = {name!r} is no number of a sinusoid; {suggest(name, WIDTHS)}")
     return {"LEVELS": WIDTHS[name]}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.datasets import fashion_mnist
@@ -151,7 +151,7 @@ def sources(name: str) -> tuple[str, ...]:
         ParamsError: there is none of that name.
     """
     if name not in SOURCES:
-        raise ParamsError(f"distribution = {name!r} is not known; {near(name, SOURCES)}")
+        raise ParamsError(f"distribution = {name!r} is not known; {suggest(name, SOURCES)}")
     return SOURCES[name]
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -142,7 +142,7 @@ def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
             "expected as many at least"
         )
     if params["keep"] not in KEEP:
-        raise ParamsError(f"{job.trainer}: keep = {params['keep']!r}; {near(params['keep'], KEEP)}")
+        raise ParamsError(f"{job.trainer}: keep = {params['keep']!r}; {suggest(params['keep'], KEEP)}")
     net, wanted = _loop.fresh_net(job), _candidates.named(params["distribution"]).net
     if not isinstance(net, wanted):
         raise ParamsError(

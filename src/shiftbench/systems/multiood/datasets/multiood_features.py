@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _lists
 from shiftbench.plugins.datasets._lists import Line
@@ -162,7 +162,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 def _of(params: dict[str, Any]) -> Listed:
     name, fields = params["set"], params["fields"]
     if name not in SETS:
-        raise ParamsError(f"multiood_features: set is {name!r}; {near(name, SETS)}")
+        raise ParamsError(f"multiood_features: set is {name!r}; {suggest(name, SETS)}")
     wrong = next((field for field in fields if field not in FIELDS), None)
     if wrong is not None or not fields:
         raise ParamsError(f"multiood_features: fields is {fields}; expected some of {', '.join(FIELDS)}")

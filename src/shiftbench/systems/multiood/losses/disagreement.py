@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 EPSILON = 1e-12
 """Under Hellinger's root: equal distributions are 7e-7 apart, and the gradient there is 0."""
@@ -84,7 +84,7 @@ def named(distance: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
         ParamsError: there is none of that name.
     """
     if distance not in DISTANCES:
-        raise ParamsError(f"disagreement: distance is {distance!r}; {near(distance, DISTANCES)}")
+        raise ParamsError(f"disagreement: distance is {distance!r}; {suggest(distance, DISTANCES)}")
     return DISTANCES[distance]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 
 SEES = "sample"
@@ -38,7 +38,7 @@ def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
     net: Any = predictor.net
     names = net.names
     if params["modality"] not in names:
-        hint = near(params["modality"], names)
+        hint = suggest(params["modality"], names)
         raise ParamsError(f"modality_head: modality is {params['modality']!r}; {hint}")
     seen: Any = nets.TorchPredictor(
         _alone.Alone(predictor.net, params["modality"]),

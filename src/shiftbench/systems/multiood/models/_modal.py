@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 
 class Modal(nn.Module):
@@ -59,7 +59,7 @@ def checked(names: Sequence[str], known: Sequence[str], model: str) -> list[str]
     """
     wrong = next((name for name in names if name not in known), None)
     if wrong is not None:
-        raise ParamsError(f"{model}: modality {wrong!r}; {near(str(wrong), known)}")
+        raise ParamsError(f"{model}: modality {wrong!r}; {suggest(str(wrong), known)}")
     if not names or len(set(names)) < len(names):
         raise ParamsError(
             f"{model}: modalities is {list(names)}; expected one or more of {', '.join(known)}, each once"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.plugins.datasets import _collections
@@ -42,7 +42,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     kind = params["kind"]
     if kind not in KINDS:
-        raise ParamsError(f"{params['name']}: kind is {kind!r}; {near(kind, KINDS)}")
+        raise ParamsError(f"{params['name']}: kind is {kind!r}; {suggest(kind, KINDS)}")
     first, second = params["cuts"]
     if not 0 < first < second < 1:
         raise ParamsError(f"{params['name']}: cuts is {params['cuts']}; expected two rising shares")

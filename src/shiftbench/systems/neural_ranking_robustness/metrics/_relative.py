@@ -10,7 +10,7 @@ from shiftbench.statistics.rows import Floats, Row
 def beside(rows: Iterable[Row], metric: str) -> Iterator[tuple[Row, Row]]:
     """Yield (shifted row, clean row) of the same weights, method and group; domain shifts, too."""
     rows = [row for row in rows if row.metric == metric and row.step is None]
-    clean = {(*_who(row), row.position): row for row in rows if row.reference is None}
+    clean = {(*_who(row), row.condition): row for row in rows if row.reference is None}
     for row in rows:
         if row.reference is not None and row.shift is not None and row.detector is None:
             found = clean.get((*_who(row), row.reference))

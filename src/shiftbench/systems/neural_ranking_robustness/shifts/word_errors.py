@@ -13,7 +13,7 @@ Takes one raw word per content word, then three 16-bit words for each (whether, 
 
 import re
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import bag_of_words
 from shiftbench.plugins.shifts import _levels, _texts
@@ -44,7 +44,7 @@ def apply(
     """
     (probability,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     if kind not in KINDS:
-        raise ParamsError(f"kind is {kind!r}; {near(kind, KINDS)}")
+        raise ParamsError(f"kind is {kind!r}; {suggest(kind, KINDS)}")
     typed = _texts.units(value)
     spans = _content(typed, max(2, shortest))
     order = rng.choice(len(spans))

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _projected, _views
@@ -129,7 +129,7 @@ def checked(params: Mapping[str, Any]) -> None:
         ParamsError: names the option.
     """
     if params["form"] not in FORMS:
-        raise ParamsError(f"palm: form = {params['form']!r}; {near(str(params['form']), FORMS)}")
+        raise ParamsError(f"palm: form = {params['form']!r}; {suggest(str(params['form']), FORMS)}")
     for name in ("prototypes", "kept", "projection"):
         if params[name] < 1:
             raise ParamsError(f"palm: {name} = {params[name]}; expected 1 or more")

@@ -81,7 +81,7 @@ def main() -> None:
     """Write the files again."""
     listed = (importlib.resources.files("timm") / "data/_info" / LISTED).read_text().split()
     thousand = Path(imagenet.__file__).with_name(imagenet.ASSETS[0]).read_text("ascii").split()
-    nouns = Nouns(Path(source_files.kept("wordnet")))
+    nouns = Nouns(Path(source_files.original_folder("wordnet")))
     for part, synsets in chosen(nouns, thousand, listed).items():
         _file(part).write_text("\n".join(synsets) + "\n")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.plugins.datasets._pictures import SUFFIXES, read_array
@@ -44,7 +44,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
         ParamsError: there is no such part.
     """
     if params["part"] not in _concepts.PARTS:
-        raise ParamsError(f"imagenet_concepts: part is {params['part']!r}; {near(params['part'], _concepts.PARTS)}")
+        raise ParamsError(f"imagenet_concepts: part is {params['part']!r}; {suggest(params['part'], _concepts.PARTS)}")
     return _concepts.read(params["part"])
 
 

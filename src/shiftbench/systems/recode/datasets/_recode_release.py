@@ -12,7 +12,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 
 FAMILIES = {"nlaugmenter": 73, "func_name": 51, "natgen": 25, "format": 15}
 """Family -> files for each set, seeds counted."""
@@ -49,7 +49,7 @@ def perturbed(folder: Path, name: str, family: str, perturbation: str, seed: int
     if (perturbation, seed) not in found:
         names = {known for known, _ in found}
         seeds = sorted(known for one, known in found if one == perturbation)
-        hint = f"it has seeds {seeds}" if seeds else near(perturbation, names)
+        hint = f"it has seeds {seeds}" if seeds else suggest(perturbation, names)
         raise DataError(f"{folder}/{name}/full/{family} has no {name}_{perturbation}_s{seed}.jsonl ({hint})")
     return found[perturbation, seed]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -53,7 +53,7 @@ def load(
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if params["view"] not in VIEWS:
-        raise ParamsError(f"view is {params['view']!r} ({near(str(params['view']), VIEWS)})")
+        raise ParamsError(f"view is {params['view']!r} ({suggest(str(params['view']), VIEWS)})")
     problems = _bodies.unpacked(weights)
     model = TfidfVectorizer(lowercase=False, **UNITS[params["by"]])
     known = model.fit_transform([seen(one.prompt, one.entry, params) for one in problems])

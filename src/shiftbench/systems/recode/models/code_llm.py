@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -50,7 +50,7 @@ def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[R
     """
     way = params["ask"]
     if way not in WAYS:
-        raise ParamsError(f"ask is {way!r} ({near(str(way), WAYS)})")
+        raise ParamsError(f"ask is {way!r} ({suggest(str(way), WAYS)})")
     if params["samples"] < 1 or (params["samples"] > 1 and params["temperature"] == 0):
         raise ParamsError(
             f"samples is {params['samples']} at temperature {params['temperature']:g}; expected 1, or more above 0"

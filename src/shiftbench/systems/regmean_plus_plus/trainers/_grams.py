@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
@@ -72,7 +72,7 @@ def train(job: TrainJob, *, merged_inputs: bool) -> State:
     """
     params: Mapping[str, Any] = job.params
     if params["outside"] not in OUTSIDE:
-        raise ParamsError(f"outside is {params['outside']!r}; {near(params['outside'], OUTSIDE)}")
+        raise ParamsError(f"outside is {params['outside']!r}; {suggest(params['outside'], OUTSIDE)}")
     start, states = _merging.weights(job)
     candidates = [_merging.net_of(job, state) for state in states.values()]
     if not hasattr(candidates[0], "blocks"):

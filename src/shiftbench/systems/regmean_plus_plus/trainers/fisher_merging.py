@@ -19,7 +19,7 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
@@ -42,7 +42,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params = job.params
     if params["squares"] not in SQUARES:
-        hint = near(params["squares"], SQUARES)
+        hint = suggest(params["squares"], SQUARES)
         raise ParamsError(f"fisher_merging: squares is {params['squares']!r}; {hint}")
     _, states = _merging.weights(job)
     found = []

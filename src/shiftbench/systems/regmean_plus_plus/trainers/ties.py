@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
@@ -30,7 +30,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params = job.params
     if params["how"] not in HOW:
-        raise ParamsError(f"ties: how is {params['how']!r}; {near(params['how'], HOW)}")
+        raise ParamsError(f"ties: how is {params['how']!r}; {suggest(params['how'], HOW)}")
 
     def combine(start: State, candidates: list[State]) -> State:
         return merged(start, candidates, params["scale"], params["keep"], mean=params["how"] == "mean")

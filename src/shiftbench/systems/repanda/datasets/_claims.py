@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.tables import typed
@@ -62,7 +62,7 @@ def samples(split: str, sources: Mapping[str, Path], params: dict[str, Any]) -> 
         ParamsError: there is no such kind, paraphrase or pool.
     """
     if params["kind"] not in KINDS:
-        raise ParamsError(f"claims of the kind {params['kind']!r}; {near(params['kind'], KINDS)}")
+        raise ParamsError(f"claims of the kind {params['kind']!r}; {suggest(params['kind'], KINDS)}")
     if not set(params["paraphrases"]) <= {0, 1, 2} or not params["paraphrases"]:
         raise ParamsError(f"paraphrases are {params['paraphrases']}; expected some of 0, 1 and 2")
     for pool in params["pools"]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import tables
 
@@ -52,7 +52,7 @@ def read(pool: str, sources: Mapping[str, Path], seed: int) -> Iterator[Named]:
         ParamsError: there is no such pool.
     """
     if pool not in _READERS:
-        raise ParamsError(f"there is no pool of tables {pool!r}; {near(pool, _READERS)}")
+        raise ParamsError(f"there is no pool of tables {pool!r}; {suggest(pool, _READERS)}")
     seen: set[str] = set()
     for name, table in _READERS[pool](sources[SOURCES[pool]], seed):
         digest = tables.digest(table)

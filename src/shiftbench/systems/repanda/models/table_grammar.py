@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -42,7 +42,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
         ParamsError: no such way to link.
     """
     if params["linking"] not in LINKING:
-        raise ParamsError(f"linking is {params['linking']!r} ({near(params['linking'], LINKING)})")
+        raise ParamsError(f"linking is {params['linking']!r} ({suggest(params['linking'], LINKING)})")
     return [ENCODER] if params["linking"] == "meaning" else []
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import tables
@@ -119,7 +119,7 @@ def request(sample: Sample, params: Mapping[str, Any], failed: str = "", error: 
     """
     way, table = params["ask"], sample.fields["table"]
     if way not in OPENING:
-        raise ParamsError(f"ask is {way!r} ({near(str(way), OPENING)})")
+        raise ParamsError(f"ask is {way!r} ({suggest(str(way), OPENING)})")
     asked = (CLAIM if _execution.is_claim(sample) else QUESTION)[way]
     text = TABLE.format(caption=table["caption"], table=tables.as_text(table))
     turns = [("user", text + asked.format(text=sample.fields["text"]))]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from shiftbench.base import rng
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -43,7 +43,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         ParamsError: no such way to split.
     """
     if job.params["split"] not in SPLITS:
-        hint = near(job.params["split"], SPLITS)
+        hint = suggest(job.params["split"], SPLITS)
         raise ParamsError(f"predict_then_interpolate: split is {job.params['split']!r}; {hint}")
     envs = _environments.read(job)
     first = {name: _first(job, envs, name) for name in envs.rows}

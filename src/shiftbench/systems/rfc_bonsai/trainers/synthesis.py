@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
@@ -85,7 +85,7 @@ def agreeing(right: NDArray[np.bool_], agreement: str) -> NDArray[np.bool_]:
         DataError: all or none of them.
     """
     if agreement not in AGREEMENTS:
-        raise ParamsError(f"synthesis: agreement is {agreement!r}; {near(agreement, AGREEMENTS)}")
+        raise ParamsError(f"synthesis: agreement is {agreement!r}; {suggest(agreement, AGREEMENTS)}")
     sure = right.sum(axis=0)
     found: NDArray[np.bool_] = sure == len(right)
     if agreement == "same":

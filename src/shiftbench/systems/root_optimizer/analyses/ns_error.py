@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.base import refs, registry, rng
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
@@ -94,7 +94,7 @@ def drawn(kind: str, shape: str, number: int, seed: int) -> Floats:
         normal = rng.normal((3, rows, columns)).astype(np.float64)
         found = found / np.sqrt((normal**2).mean(axis=0))
     elif kind != "gaussian":
-        raise ParamsError(f"ns_error: no spectrum is called {kind!r}; {near(kind, KINDS)}")
+        raise ParamsError(f"ns_error: no spectrum is called {kind!r}; {suggest(kind, KINDS)}")
     return found
 
 

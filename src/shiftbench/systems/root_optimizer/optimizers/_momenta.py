@@ -74,7 +74,7 @@ def seen(job: TrainJob, steps: Sequence[int]) -> list[tuple[str, int, Floats]]:
 def main() -> None:
     """Write the spectra of one training again, on what `shiftbench fetch fashion_mnist` brought."""
     data, model = registry.find("datasets", "fashion_mnist"), registry.find("models", "vit")
-    folder = {"fashion_mnist": Path(source_files.kept("fashion_mnist"))}
+    folder = {"fashion_mnist": Path(source_files.original_folder("fashion_mnist"))}
     count = int(STEPS["steps"] * STEPS["batch_size"])
     samples = list(itertools.islice(data.samples("train", folder, {}), count))
     options = {**model.PARAMS, "depth": 2, "patch": 7}

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
@@ -104,7 +104,7 @@ def checked(params: Mapping[str, Any]) -> Mapping[str, Any]:
         ParamsError: names the option that is out of range.
     """
     if params["precision"] not in nets.PRECISIONS:
-        hint = near(params["precision"], nets.PRECISIONS)
+        hint = suggest(params["precision"], nets.PRECISIONS)
         raise ParamsError(f"pretraining: precision = {params['precision']!r}; {hint}")
     least = params["batch_size"] * params["length"]
     if params["tokens"] < least:

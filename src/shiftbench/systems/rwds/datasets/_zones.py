@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.data.boxes import Box
 from shiftbench.data.resizing import resize
@@ -84,7 +84,7 @@ class Mix:
         for option in ("source", "target"):
             name = getattr(self, option)
             if name not in ZONES:
-                raise ParamsError(f"{dataset}: no zone is called {name!r} ({near(name, ZONES)})")
+                raise ParamsError(f"{dataset}: no zone is called {name!r} ({suggest(name, ZONES)})")
         for option in ("look", "sizes", "classes"):
             share = getattr(self, option)
             if not 0 <= share <= 1:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import coco_json
 
@@ -113,11 +113,11 @@ def _layout(params: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `coco_json` that say the same."""
     for option, known in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
         if params[option] not in known:
-            raise ParamsError(f"rwds: {option} is {params[option]!r} ({near(params[option], known)})")
+            raise ParamsError(f"rwds: {option} is {params[option]!r} ({suggest(params[option], known)})")
     part, setting, domain = params["part"], params["setting"], params["domain"]
     if setting != "combined" and domain not in DOMAINS[part]:
         raise ParamsError(
-            f"rwds: domain is {domain!r}; {part} has {', '.join(DOMAINS[part])} ({near(domain, DOMAINS[part])})"
+            f"rwds: domain is {domain!r}; {part} has {', '.join(DOMAINS[part])} ({suggest(domain, DOMAINS[part])})"
         )
     if setting not in NAMES[part]:
         raise ParamsError(f"rwds: {part} has two domains, so that all but one is the other: setting single")

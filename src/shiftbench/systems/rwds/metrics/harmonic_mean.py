@@ -31,7 +31,7 @@ def compute(rows: list[Row], of: str) -> list[Row]:
         ParamsError: a clean row is not there.
     """
     clean = {
-        (_who(row), row.position): row.all
+        (_who(row), row.condition): row.all
         for row in rows
         if row.metric == of and row.reference is None and row.group is None and row.step is None
     }

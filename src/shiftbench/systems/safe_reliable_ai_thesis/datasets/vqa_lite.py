@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data.resizing import resize_array
@@ -82,7 +82,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def _check(params: dict[str, Any]) -> None:
     if params["templates"] not in _questions.TEMPLATES:
         raise ParamsError(
-            f"vqa_lite: templates is {params['templates']!r}; {near(params['templates'], _questions.TEMPLATES)}"
+            f"vqa_lite: templates is {params['templates']!r}; {suggest(params['templates'], _questions.TEMPLATES)}"
         )
     if not 1 <= params["questions"] <= len(_questions.FAMILIES):
         raise ParamsError(

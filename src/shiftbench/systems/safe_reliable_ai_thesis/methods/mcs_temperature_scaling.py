@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.data.splits import unit
 from shiftbench.plugins.detectors._rows import Rows
@@ -46,7 +46,7 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
         ParamsError: there is no such scale, or `held_out` leaves nothing to one of the two parts.
     """
     if params["scale"] not in SCALES:
-        raise ParamsError(f"mcs_temperature_scaling: scale is {params['scale']!r}; {near(params['scale'], SCALES)}")
+        raise ParamsError(f"mcs_temperature_scaling: scale is {params['scale']!r}; {suggest(params['scale'], SCALES)}")
     if not 0 <= params["held_out"] < 1:
         raise ParamsError(
             f"mcs_temperature_scaling: held_out is {params['held_out']:g}; expected a share from 0 to below 1"

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.formats import E9
 from shiftbench.statistics.rows import Floats, Ints, Rows
 
@@ -54,7 +54,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
     """
     of = str(options["of"])
     if of not in RANGES:
-        raise ParamsError(f"of: {of!r} is nothing that class levels give; {near(of, RANGES)}")
+        raise ParamsError(f"of: {of!r} is nothing that class levels give; {suggest(of, RANGES)}")
     unit = "share" if of.endswith("share") else UNIT
     return {"RANGE": RANGES[of], "HIGHER_IS_BETTER": of == "under", "UNIT": unit}
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.models import _images
 from shiftbench.systems.safe_reliable_ai_thesis.datasets import _questions
@@ -40,7 +40,7 @@ class Answerer(nn.Module):
         super().__init__()
         width, words, hidden = params["width"], params["words"], params["hidden"]
         if params["join"] not in JOINS:
-            raise ParamsError(f"vqa_cnn_gru: join is {params['join']!r} ({near(params['join'], JOINS)})")
+            raise ParamsError(f"vqa_cnn_gru: join is {params['join']!r} ({suggest(params['join'], JOINS)})")
         self.modulated = params["join"] == "modulated"
         layers: list[nn.Module] = []
         for before, after, stride in ((3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 1)):

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -61,7 +61,7 @@ def kinds(params: Mapping[str, Any]) -> set[str]:
     for name, none in (("smooth_by", "uniform"), ("rank_by", "none")):
         known = (none, *_confidences.KINDS)
         if params[name] not in known:
-            raise ParamsError(f"confidence_curriculum: {name} is {params[name]!r}; {near(str(params[name]), known)}")
+            raise ParamsError(f"confidence_curriculum: {name} is {params[name]!r}; {suggest(str(params[name]), known)}")
     return {params["smooth_by"], params["rank_by"]} & set(_confidences.KINDS)
 
 

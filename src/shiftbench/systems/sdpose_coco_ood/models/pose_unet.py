@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.skeletons import COCO_17
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _heatmaps
@@ -56,7 +56,7 @@ class PoseUNet(nn.Module):
     def __init__(self, params: Mapping[str, Any], joints: int) -> None:
         super().__init__()
         if params["feature"] not in FEATURES:
-            raise ParamsError(f"pose_unet: feature is {params['feature']!r} ({near(params['feature'], FEATURES)})")
+            raise ParamsError(f"pose_unet: feature is {params['feature']!r} ({suggest(params['feature'], FEATURES)})")
         w = params["width"]
         told, latent = 4 * w, 3 * CELL**2
         self.crop = params["height_px"], params["width_px"]

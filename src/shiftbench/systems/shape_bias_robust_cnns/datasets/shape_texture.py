@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import fashion_mnist
@@ -52,7 +52,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     for option, known in (("cue", _cues.CUES), ("seen", _cues.SEEN)):
         if params[option] not in known:
-            raise ParamsError(f"shape_texture: {option} is {params[option]!r}; {near(params[option], known)}")
+            raise ParamsError(f"shape_texture: {option} is {params[option]!r}; {suggest(params[option], known)}")
     most = params["per_class" if split == "train" else "test_per_class"]
     seen = [0] * len(CLASSES)
     for garment in fashion_mnist.samples(split, sources, {}):

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import read_array
 
@@ -74,7 +74,7 @@ def _folder(params: dict[str, Any]) -> Path:
     if not params["path"]:
         raise ParamsError("texture_vs_shape: option path is missing; give a clone of rgeirhos/texture-vs-shape")
     if params["stimuli"] not in STIMULI:
-        raise ParamsError(f"texture_vs_shape: stimuli is {params['stimuli']!r}; {near(params['stimuli'], STIMULI)}")
+        raise ParamsError(f"texture_vs_shape: stimuli is {params['stimuli']!r}; {suggest(params['stimuli'], STIMULI)}")
     return Path(params["path"]).expanduser() / "stimuli" / str(params["stimuli"])
 
 

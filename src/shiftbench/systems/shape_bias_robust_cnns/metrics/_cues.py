@@ -11,7 +11,7 @@ shape and texture agree among them, `over: all`; the ratio is the same.
 
 import numpy as np
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.statistics.contributions import Contributions, Sums, ratio
 from shiftbench.statistics.rows import Floats, Ints, Rows
 
@@ -31,7 +31,7 @@ def reduce(rows: Rows, of: str = "bias", over: str = "conflicts") -> Contributio
         ParamsError: an option that is none.
     """
     if of not in PARTS or over not in OVER:
-        raise ParamsError(f"of is {of!r} ({near(of, PARTS)}), over is {over!r} ({near(over, OVER)})")
+        raise ParamsError(f"of is {of!r} ({suggest(of, PARTS)}), over is {over!r} ({suggest(over, OVER)})")
     textures = numbers(rows)
     shape, answer = rows.column("label"), rows.column("prediction")
     has = (textures >= 0).astype(np.int64) * rows.counting

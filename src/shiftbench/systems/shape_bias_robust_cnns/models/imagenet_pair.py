@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -120,7 +120,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
         ModelError: another net.
     """
     if params["name"] not in NAMES:
-        raise ModelError(f"imagenet_pair: name is {params['name']!r}; {near(params['name'], NAMES)}")
+        raise ModelError(f"imagenet_pair: name is {params['name']!r}; {suggest(params['name'], NAMES)}")
     mapped = classes == len(texture_vs_shape.CLASSES)
     own = CLASSES if mapped else classes
     return Pair(_fresh(params["name"], own, robust=params["robust"]), own, mapped=mapped)

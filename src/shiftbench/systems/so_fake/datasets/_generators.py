@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base import refs, registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
@@ -68,9 +68,9 @@ def family(name: str) -> str:
     """
     own, _, variant = name.partition("_")
     if own not in FAMILIES:
-        raise ParamsError(f"generator {name!r} is of no family; {near(own, FAMILIES)}")
+        raise ParamsError(f"generator {name!r} is of no family; {suggest(own, FAMILIES)}")
     if own == "quilt" and variant not in PATTERNS:
-        raise ParamsError(f"generator {name!r}: {near(variant, PATTERNS)}")
+        raise ParamsError(f"generator {name!r}: {suggest(variant, PATTERNS)}")
     if own != "quilt" and not variant.isdecimal():
         raise ParamsError(f"generator {name!r}: expected a number behind {own}_")
     return own

@@ -37,7 +37,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
-from shiftbench.base.errors import DataError, ParamsError, near, skippable
+from shiftbench.base.errors import DataError, ParamsError, skippable, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _pictures
 from shiftbench.plugins.models import _images
@@ -138,7 +138,9 @@ def _files(hub_split: str, params: Mapping[str, Any]) -> list[Path]:
 def _clustered(files: Sequence[Path], params: Mapping[str, Any]) -> None:
     """Refuse files that tell no generators, unless that is accepted."""
     if params["generators"] not in GENERATORS:
-        raise ParamsError(f"so_fake: generators is {params['generators']!r}; {near(params['generators'], GENERATORS)}")
+        raise ParamsError(
+            f"so_fake: generators is {params['generators']!r}; {suggest(params['generators'], GENERATORS)}"
+        )
     column = params["columns"].get("generator", "generator")
     bare = [file for file in files if column not in pq.read_schema(file).names]
     if bare and params["generators"] == "column":
@@ -218,7 +220,7 @@ def _spread(files: Sequence[Path], params: Mapping[str, Any]) -> Iterator[tuple[
 def _label(value: Any, names: Sequence[str], where: str) -> int:
     if isinstance(value, str):
         if value not in CLASSES:
-            raise DataError(f"{where}: label is {value!r}; {near(value, CLASSES)}")
+            raise DataError(f"{where}: label is {value!r}; {suggest(value, CLASSES)}")
         return CLASSES.index(value)
     if not names:
         raise DataError(

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -142,7 +142,7 @@ class Published:
 
     def _class(self, value: str, name: object) -> int:
         if value not in self.classes:
-            raise ModelError(f"{self.file}: {name!r} is called {value!r}; {near(value, self.classes)}")
+            raise ModelError(f"{self.file}: {name!r} is called {value!r}; {suggest(value, self.classes)}")
         return self.classes.index(value)
 
     def _group(self, group: int) -> list[Any]:

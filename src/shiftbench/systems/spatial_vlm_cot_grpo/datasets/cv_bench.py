@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _hub_files
 
@@ -49,7 +49,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         DataError: an answer that is no letter of an option; names the row.
     """
     if params["task"] not in TASKS:
-        raise ParamsError(f"cv_bench: task is {params['task']!r}; {near(params['task'], TASKS)}")
+        raise ParamsError(f"cv_bench: task is {params['task']!r}; {suggest(params['task'], TASKS)}")
     if params["batch"] < 1:
         raise ParamsError(f"cv_bench: batch is {params['batch']}; expected 1 at least")
     full: list[Sample] = []

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _hub_files
@@ -62,7 +62,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         DataError: no file, or an answer that is no option; names the row.
     """
     if params["options"] not in OPTIONS:
-        raise ParamsError(f"sat: options is {params['options']!r}; {near(params['options'], OPTIONS)}")
+        raise ParamsError(f"sat: options is {params['options']!r}; {suggest(params['options'], OPTIONS)}")
     (file,) = _hub_files.files(params["path"], params["files"][split])
     for number, row in enumerate(_hub_files.rows(file, COLUMNS)):
         if split == "train" and number >= params["first"]:

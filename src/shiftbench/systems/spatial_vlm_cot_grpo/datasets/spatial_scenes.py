@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
@@ -47,7 +47,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     for name, given, known in (("families", families, _questions.FAMILIES), ("phrasings", phrasings, tuple(PHRASES))):
         wrong = [one for one in given if one not in known]
         if wrong or not given:
-            hint = near(str(wrong[0]), [str(one) for one in known]) if wrong else "none is given"
+            hint = suggest(str(wrong[0]), [str(one) for one in known]) if wrong else "none is given"
             raise ParamsError(f"{params['name']}: {name} is {given}; {hint}")
     places = (str(sources[name]) for name in ("animal_shape", "fashion_mnist"))
     pools = _scenes.pools(*places, "test" if split == "test" else "train")

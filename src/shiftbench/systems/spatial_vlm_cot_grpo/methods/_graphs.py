@@ -15,7 +15,7 @@ Source: section III-C of the paper; Yvonne511/spatial-vlm-investigator, CoT/CV_B
 import json
 import re
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 
 RULES = ("paper", "released")
 _FENCED = re.compile(r"```(?:json)?\s*([\s\S]*?)\s*```", re.IGNORECASE)
@@ -33,7 +33,7 @@ def extracted(reply: str, rule: str = "paper") -> str:
         ParamsError: another rule.
     """
     if rule not in RULES:
-        raise ParamsError(f"graph_rule is {rule!r}; {near(rule, RULES)}")
+        raise ParamsError(f"graph_rule is {rule!r}; {suggest(rule, RULES)}")
     return _by_paper(reply) if rule == "paper" else _by_script(reply)
 
 

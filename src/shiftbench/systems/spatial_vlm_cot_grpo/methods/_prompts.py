@@ -18,7 +18,7 @@ CoT/SAT_kluster_batch.py (`direct`). Differs: neither has the text of a single c
 import re
 from typing import NamedTuple
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 
 PAPER_GRAPH_SYSTEM = (
@@ -122,7 +122,7 @@ def of(form: str) -> Prompts:
         ParamsError: another form.
     """
     if form not in FORMS:
-        raise ParamsError(f"form is {form!r}; {near(form, FORMS)}")
+        raise ParamsError(f"form is {form!r}; {suggest(form, FORMS)}")
     return FORMS[form]
 
 

@@ -14,7 +14,7 @@ Differs: the released replacement goes one way; of a question that it does not f
 exchanges A and B.
 """
 
-from shiftbench.base.errors import DataError, ParamsError, RangeError, near
+from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.shifts import _levels
@@ -49,7 +49,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untr
     _levels.check(__name__, severity, RANGE)
     for name, given, known in (("form", form, tuple(FORMS)), ("untriggered", untriggered, UNTRIGGERED)):
         if given not in known:
-            raise ParamsError(f"question_phrasing: {name} is {given!r}; {near(given, known)}")
+            raise ParamsError(f"question_phrasing: {name} is {given!r}; {suggest(given, known)}")
     if severity not in (0, *FORMS[form]):
         raise RangeError(
             f"shift 'question_phrasing': severity {severity:g} is none of form {form!r}; expected "

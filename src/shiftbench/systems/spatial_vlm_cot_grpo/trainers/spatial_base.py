@@ -27,7 +27,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -116,7 +116,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 def _check(job: TrainJob) -> None:
     unknown = [kind for kind in job.params["shares"] if kind not in KINDS]
     if unknown:
-        raise ParamsError(f"spatial_base: shares names {unknown[0]!r}; {near(unknown[0], KINDS)}")
+        raise ParamsError(f"spatial_base: shares names {unknown[0]!r}; {suggest(unknown[0], KINDS)}")
     if job.params["steps"] < 1:
         raise ParamsError(f"spatial_base: steps is {job.params['steps']}; expected 1 at least")
     if not hasattr(job.plugin, "PATCHES"):

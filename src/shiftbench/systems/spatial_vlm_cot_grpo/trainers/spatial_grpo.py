@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import _decoding
@@ -65,7 +65,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     params = job.params
     if params["equal"] not in EQUAL:
-        raise ParamsError(f"spatial_grpo: equal is {params['equal']!r}; {near(params['equal'], EQUAL)}")
+        raise ParamsError(f"spatial_grpo: equal is {params['equal']!r}; {suggest(params['equal'], EQUAL)}")
     if params["group_size"] < 2 or params["temperature"] <= 0:
         raise ParamsError("spatial_grpo: expected a group_size of 2 at least and a temperature above 0")
     group = _Group(job)

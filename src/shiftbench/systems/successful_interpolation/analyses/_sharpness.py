@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation.nets import State
 from shiftbench.plugins.trainers import _ascent
@@ -90,7 +90,7 @@ def worst(loss: Loss, rho: float, iterations: int = 20, rule: str = "paper") -> 
         ParamsError: another rule.
     """
     if rule not in RULES:
-        raise ParamsError(f"rule of the maximum is {rule!r}; {near(rule, RULES)}")
+        raise ParamsError(f"rule of the maximum is {rule!r}; {suggest(rule, RULES)}")
     box = loss.box(rho)
     search = _ascent.apgd if rule == "paper" else released
     with torch.no_grad():
@@ -104,7 +104,7 @@ def mean(loss: Loss, rho: float, words: RandomStream, draws: int = 20, kind: str
         ParamsError: another kind.
     """
     if kind not in DRAWS:
-        raise ParamsError(f"draws are {kind!r}; {near(kind, DRAWS)}")
+        raise ParamsError(f"draws are {kind!r}; {suggest(kind, DRAWS)}")
     box, total = loss.box(rho), 0.0
     with torch.no_grad():
         for _ in range(draws):

@@ -51,7 +51,7 @@ import torch
 from torch.nn import functional as F
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.data import shards
@@ -142,7 +142,7 @@ def check(params: Mapping[str, Any]) -> None:
     """Refuse options that are none."""
     for name, known in CHOICES.items():
         if params[name] not in known:
-            raise ParamsError(f"interpolation_path: {name} is {params[name]!r}; {near(params[name], known)}")
+            raise ParamsError(f"interpolation_path: {name} is {params[name]!r}; {suggest(params[name], known)}")
     for variant in params["variants"]:
         if not VARIANT.fullmatch(variant):
             raise ParamsError(

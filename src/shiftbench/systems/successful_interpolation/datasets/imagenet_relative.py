@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from shiftbench.base import registry
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets._pictures import class_samples, list_classes, square
 
@@ -135,7 +135,7 @@ def _lists(params: dict[str, Any]) -> Path:
 
 def _root(params: dict[str, Any]) -> Path:
     if params["variant"] not in VARIANTS:
-        raise ParamsError(f"variant is {params['variant']!r}; {near(params['variant'], VARIANTS)}")
+        raise ParamsError(f"variant is {params['variant']!r}; {suggest(params['variant'], VARIANTS)}")
     if not params["root"]:
         raise ParamsError("imagenet_relative: option root is missing; give the folder of class folders")
     return Path(params["root"]).expanduser()

@@ -72,7 +72,7 @@ def pooled(given: Mapping[str, Row], values: Values, statistic: Statistic, seed:
     for start, own in values.items():
         if own:
             names, template = sorted(own), given[start]
-            counts = weights(start, names, len(template.draws), seed)
+            counts = weights(start, names, len(template.resamples), seed)
             held = np.array([own[name] for name in names], dtype=np.float64)
             found.append(row(template, statistic(held, counts), len(names), **place))
     return [*found, *mean(found)]

@@ -41,7 +41,7 @@ def compute(rows: list[Row], group: str, seed: int) -> list[Row]:
             (start, net, value - plain[start][net]) for start, nets in sparse.items() for net, value in nets.items()
         ]
         template = given[pairs[0][0]]
-        draws = len(template.draws)
+        draws = len(template.resamples)
         counts = np.concatenate([_pool.weights(start, [net], draws, seed) for start, net, _ in pairs])
         values = _pool.average(np.array([change for *_, change in pairs]), counts)
         family = without_seed(template.model)[0]

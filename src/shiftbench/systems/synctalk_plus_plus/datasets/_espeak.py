@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 
 SOURCE = "espeak_ng"
 WORKER = "_espeak_worker.py"
@@ -106,4 +106,4 @@ def _check_variant(folder: Path, voice: str) -> None:
     known = folder / VARIANTS
     if plus and known.is_dir() and not (known / variant).is_file():
         names = [file.name for file in known.iterdir()]
-        raise DataError(f"espeak-ng: no variant {variant!r} of voice {voice!r}; {near(variant, names)}")
+        raise DataError(f"espeak-ng: no variant {variant!r} of voice {voice!r}; {suggest(variant, names)}")

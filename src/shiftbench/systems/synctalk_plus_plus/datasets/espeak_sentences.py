@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
 from shiftbench.systems.synctalk_plus_plus.datasets import _espeak, _visemes
@@ -61,7 +61,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: `texts` is neither `wordnet` nor `german`.
     """
     if params["texts"] not in TEXTS:
-        raise ParamsError(f"espeak_sentences: texts is {params['texts']!r}; {near(params['texts'], TEXTS)}")
+        raise ParamsError(f"espeak_sentences: texts is {params['texts']!r}; {suggest(params['texts'], TEXTS)}")
     texts = sentences(sources[WORDNET], params["sentences"], params["start"])
     voices = list(params["voices"]) or [params["voice"]]
     wanted = {
@@ -99,7 +99,7 @@ def clip(key: str, request: dict[str, Any], spoken: _espeak.Spoken) -> Sample:
     """Return a spoken sentence as a clip."""
     fields = {
         "audio": audio.resample(spoken.wave, spoken.rate, audio.RATE),
-        "targets": frames.packed(_visemes.NAMES, _visemes.curves(spoken)),
+        "targets": frames.pack_targets(_visemes.NAMES, _visemes.curves(spoken)),
         "text": request["text"],
         "meta": {"voice": request["voice"]},
     }

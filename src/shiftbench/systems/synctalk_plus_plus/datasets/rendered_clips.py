@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.data import audio, frames
 
@@ -57,7 +57,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     part = params["part"]
     if part not in PARTS:
-        raise ParamsError(f"rendered_clips: part is {part!r}; {near(part, PARTS)}")
+        raise ParamsError(f"rendered_clips: part is {part!r}; {suggest(part, PARTS)}")
     for folder in clips(Path(params["path"])):
         crops = opened(pictures(folder / part))
         _check(folder / part, crops, params["side"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near, skippable
+from shiftbench.base.errors import DataError, ParamsError, skippable, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.datasets import _pictures
 
@@ -22,7 +22,7 @@ def root(params: dict[str, Any], name: str) -> Path:
     if not params["path"]:
         raise ParamsError(f"{name}: option path is missing; give the folder `data` of the released code")
     if params["level"] not in LEVELS:
-        raise ParamsError(f"{name}: level is {params['level']!r}; {near(params['level'], LEVELS)}")
+        raise ParamsError(f"{name}: level is {params['level']!r}; {suggest(params['level'], LEVELS)}")
     return Path(params["path"]).expanduser()
 
 

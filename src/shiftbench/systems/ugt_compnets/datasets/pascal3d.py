@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.sample import Sample
 from shiftbench.systems.ugt_compnets.datasets import _layout
 
@@ -43,7 +43,7 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
         DataError: there is no class.
     """
     if params["occluder"] not in OCCLUDERS:
-        raise ParamsError(f"pascal3d: occluder is {params['occluder']!r}; {near(params['occluder'], OCCLUDERS)}")
+        raise ParamsError(f"pascal3d: occluder is {params['occluder']!r}; {suggest(params['occluder'], OCCLUDERS)}")
     place = _layout.root(params, "pascal3d") / FOLDER
     named = [{file.name.removesuffix(end) for file in place.glob(f"*{end}")} for end in LISTS.values()]
     found = sorted(set.intersection(*named))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 
 GROUPINGS = ("spectral", "kmeans")
@@ -41,7 +41,7 @@ def check(grouping: str, update: str) -> None:
     """
     for name, word, allowed in (("grouping", grouping, GROUPINGS), ("update", update, UPDATES)):
         if word not in allowed:
-            raise ParamsError(f"compnet: {name} is {word!r}; {near(word, allowed)}")
+            raise ParamsError(f"compnet: {name} is {word!r}; {suggest(word, allowed)}")
 
 
 def maps(cosines: torch.Tensor, kappa: float) -> torch.Tensor:

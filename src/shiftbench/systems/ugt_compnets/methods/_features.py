@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from shiftbench.base.errors import ModelError, ParamsError, near
+from shiftbench.base.errors import ModelError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -32,7 +32,7 @@ class Extractor:
             raise ModelError("compnet needs a net whose layers can be read, and this model is a black box")
         names = [name for name, _ in predictor.net.named_modules() if name]
         if layer not in names:
-            raise ParamsError(f"compnet: the net has no layer {layer!r}; {near(layer, names)}")
+            raise ParamsError(f"compnet: the net has no layer {layer!r}; {suggest(layer, names)}")
         self.predictor, self.layer = predictor, layer
         self._seen: list[torch.Tensor] = []
         predictor.net.get_submodule(layer).register_forward_hook(self._keep)

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import CheckpointName, Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -103,7 +103,7 @@ def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> 
     """
     if params["dictionary"] not in DICTIONARIES:
         raise ParamsError(
-            f"compnet: dictionary is {params['dictionary']!r}; {near(params['dictionary'], DICTIONARIES)}"
+            f"compnet: dictionary is {params['dictionary']!r}; {suggest(params['dictionary'], DICTIONARIES)}"
         )
     _coefficients.check(params["grouping"], params["update"])
     return CompNet(predictor, params)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base import refs
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.plugins.contracts import Measurement
 
@@ -43,7 +43,7 @@ def needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
     """
     for method in methods:
         if method not in params["methods"]:
-            raise ParamsError(f"{method!r} is no method of the benchmark; {near(method, params['methods'])}")
+            raise ParamsError(f"{method!r} is no method of the benchmark; {suggest(method, params['methods'])}")
     return [
         record(params, weights, method, language)
         for weights in chosen(params)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.systems.xtrust.datasets import _catalogue
@@ -111,7 +111,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def _kind(params: Mapping[str, Any]) -> _Task:
     if params["task"] not in KINDS or params["letters"] not in ("repaired", "official"):
         raise ParamsError(
-            f"xtrust: task is {params['task']!r} ({near(params['task'], KINDS)}) and letters {params['letters']!r}; "
+            f"xtrust: task is {params['task']!r} ({suggest(params['task'], KINDS)}) and letters {params['letters']!r}; "
             "expected repaired or official"
         )
     return KINDS[params["task"]]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from shiftbench.base.errors import DataError, ParamsError, near
+from shiftbench.base.errors import DataError, ParamsError, suggest
 
 FILE = Path(__file__).parent / "phrases.csv"
 BOTH, NONE = "both", "none"
@@ -190,6 +190,6 @@ def official(file: Path, task: str) -> Official:
     if task in found[_SYMBOLS]:
         return Official((), (), tuple(found[_SYMBOLS][task]))
     if task not in found["answers_false_language"]:
-        raise DataError(f"{file} has no keywords of {task!r}; {near(task, found['answers_false_language'])}")
+        raise DataError(f"{file} has no keywords of {task!r}; {suggest(task, found['answers_false_language'])}")
     lists = {part: tuple(found[name][task]) for name, part in _LISTS.items()}
     return Official(**lists)

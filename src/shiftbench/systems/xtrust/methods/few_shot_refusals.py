@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -42,7 +42,7 @@ def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[
     """
     if params["extractor"] not in EXTRACTORS:
         raise ParamsError(
-            f"few_shot_refusals: extractor is {params['extractor']!r}; {near(params['extractor'], EXTRACTORS)}"
+            f"few_shot_refusals: extractor is {params['extractor']!r}; {suggest(params['extractor'], EXTRACTORS)}"
         )
 
     def shown(samples: Sequence[Sample]) -> nets.Outputs:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.sample import Sample
 
 FLOOR = -1000.0
@@ -38,6 +38,6 @@ def logits(given: Sequence[dict[str, float]], classes: Sequence[str]) -> Floats:
     for row, own in zip(found, given, strict=True):
         for name, value in own.items():
             if name not in index:
-                raise ModelError(f"an answer is {name!r}, which is no class; {near(name, index)}")
+                raise ModelError(f"an answer is {name!r}, which is no class; {suggest(name, index)}")
             row[index[name]] = value
     return found

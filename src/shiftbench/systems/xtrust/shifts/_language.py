@@ -6,7 +6,7 @@ translation has one of its own), instruction, options and demonstrations are the
 Source: the language axis of XTRUST, Li et al. 2024, arXiv:2409.15762.
 """
 
-from shiftbench.base.errors import DataError, near
+from shiftbench.base.errors import DataError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.shifts import _levels
@@ -32,7 +32,7 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, to: str = "") ->
     meta = dict(value.fields["meta"])
     known = meta.pop("translations", {})
     if to not in known:
-        raise DataError(f"{value.key} is not stated in {to!r}; {near(to, known)}")
+        raise DataError(f"{value.key} is not stated in {to!r}; {suggest(to, known)}")
     told = known[to]
     own = {name: told[name] for name in _OF_SAMPLE if name in told}
     rest = {name: one for name, one in told.items() if name not in _OF_SAMPLE}

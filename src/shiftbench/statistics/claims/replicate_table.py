@@ -1,9 +1,9 @@
-"""What claims are judged from, as a table: with it anyone can judge again, or ask for the power, without a run.
+"""Evidence of claims as a table: with it you can judge again, or compute the power, without a run.
 
-evidence (`claims.Evidence`) <-> rows of format CLAIM_REPLICATES
+`estimates.Evidence` <-> rows of format CLAIM_REPLICATES
 
-A row is one value with its replicates: of each part of a claim that is quantified, each training seed that is a unit,
-and of a largest or smallest value each value among which it is. A gate has a row of its own.
+A row is one value with its replicates: for each part of a quantified claim, each training seed that is a unit, and each
+value of which the claim's value is the largest or smallest. A gate has its own row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from shiftbench.data import schema
 from shiftbench.data.claim_formats import CLAIM_REPLICATES
-from shiftbench.statistics.claims import Estimate, Evidence
-from shiftbench.statistics.expressions import Floats
+from shiftbench.statistics.claims.estimates import Estimate, Evidence
+from shiftbench.statistics.claims.metric_rows import Floats
 from shiftbench.statistics.intervals import Units
 
 VALUE, GATE = "value", "gate"
 
 
 def table(known: Mapping[str, Evidence]) -> pa.Table:
-    """Return what claims are judged from; one that is not evaluable has no row."""
+    """Table of the evidence for claims; a claim that is not evaluable has no row."""
     return schema.table((row for name, one in known.items() for row in _rows(name, one)), CLAIM_REPLICATES)
 
 
@@ -34,8 +34,8 @@ def _rows(claim: str, known: Evidence) -> Iterator[dict[str, Any]]:
         gate = Estimate(known.gate)
         yield head | _facts(gate, GATE) | _numbers(known.gate)
     for part, estimate in known.estimates.items():
-        for at, one in enumerate(estimate.parts or (estimate,)):
-            facts = head | {"part": part, "among": at} | _facts(one, estimate.extreme or VALUE)
+        for number, one in enumerate(estimate.parts or (estimate,)):
+            facts = head | {"part": part, "among": number} | _facts(one, estimate.extreme or VALUE)
             if one.by_seed is None:
                 yield facts | _numbers(one.values)
                 continue
@@ -49,12 +49,12 @@ def _facts(estimate: Estimate, role: str) -> dict[str, Any]:
 
 
 def _numbers(values: Floats) -> dict[str, Any]:
-    value, *draws = (None if np.isnan(one) else float(one) for one in values)
-    return {"value": value, "draws": draws}
+    value, *resamples = (None if np.isnan(one) else float(one) for one in values)
+    return {"value": value, "draws": resamples}
 
 
 def evidence(found: pa.Table) -> dict[str, Evidence]:
-    """Return what claims are judged from, by name; the inverse of `table`."""
+    """Evidence for claims, by name; the inverse of `table`."""
     return {claim: _evidence(list(rows)) for claim, rows in groupby(found.to_pylist(), itemgetter("claim"))}
 
 
@@ -66,7 +66,7 @@ def _evidence(rows: list[dict[str, Any]]) -> Evidence:
 
 
 def _estimate(rows: list[dict[str, Any]]) -> Estimate:
-    """Return a value, or the largest or smallest of several."""
+    """A value, or the largest or smallest of several."""
     parts = tuple(_one(list(own)) for _, own in groupby(rows, itemgetter("among")))
     role = rows[0]["role"]
     if role == VALUE:
@@ -77,7 +77,7 @@ def _estimate(rows: list[dict[str, Any]]) -> Estimate:
 
 
 def _one(rows: list[dict[str, Any]]) -> Estimate:
-    """Return a value from its rows: one, or one for each seed."""
+    """A value from its rows: one row, or one for each seed."""
     values = np.stack([_floats(row) for row in rows])
     first = rows[0]
     by_seed = None if first["seed"] is None else values

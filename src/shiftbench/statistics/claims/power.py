@@ -1,4 +1,4 @@
-"""How many samples and training seeds a difference takes: what stored replicates say of other sizes.
+"""Statistical power: how many samples and training seeds a difference needs, from stored replicates.
 
 A value's noise has three parts: `seed`, the variance between training seeds; `own`, the sampling variance of one seed
 that it shares with no other; `shared`, the sampling variance that all seeds have in common (they see the same samples).
@@ -13,7 +13,7 @@ the interval's quantile q, that of Cochran and Cox for seeds, this happens with
 
 (normal where only samples are units). docs/statistics.md has how often it happened in simulations.
 
-The difference is always asked for: the power "observed" at the measured value says nothing that its interval does not.
+You always state the difference: the power "observed" at the measured value adds nothing to its interval.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 from scipy.stats import nct, norm
 
-from shiftbench.statistics.claims import Estimate
-from shiftbench.statistics.expressions import Floats
+from shiftbench.statistics.claims.estimates import Estimate
+from shiftbench.statistics.claims.metric_rows import Floats
 
 MOST = 1e6
-"""Times the samples, and seeds, beyond which nothing is looked for."""
+"""Largest multiple of the samples, and largest number of seeds, that is considered."""
 
 CLOSE = 0.05
-"""How near draws are to bring the end of an interval: one standard error, as a share of half the interval."""
+"""Standard error of the ends of an interval with enough resamples, as a share of half the interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What an estimate's error is made of, as variances at the sizes that it was measured at.
+    """Parts of an estimate's error, as variances at the measured numbers of samples and seeds.
 
     Attributes:
-        seeds: training seeds that were units; None where samples alone are.
+        seeds: training seeds that were units; None if only samples are.
         seed: between training seeds.
-        own: of the samples, each seed by itself.
-        shared: of the samples, in common.
+        own: sampling variance of each seed by itself.
+        shared: sampling variance that the seeds have in common.
     """
 
     seeds: int | None
@@ -54,40 +54,40 @@ class Noise:
 
     @classmethod
     def of(cls, estimate: Estimate) -> Noise:
-        """Take the noise of an estimate apart.
+        """Split the noise of an estimate into its parts.
 
         Args:
-            estimate: with its replicates; draws that are not defined are left out.
+            estimate: with its replicates; resamples that are not defined are ignored.
 
         Raises:
-            ValueError: fewer than two draws, or one training seed as a unit, tell nothing.
+            ValueError: fewer than two resamples, or one training seed as a unit.
         """
         if estimate.by_seed is None:
-            draws = _defined(estimate.values[None, 1:])
-            return cls(None, 0.0, 0.0, float(draws[0].var(ddof=1)))
-        draws = _defined(estimate.by_seed[:, 1:])
-        seeds = len(draws)
+            resamples = _defined(estimate.values[None, 1:])
+            return cls(None, 0.0, 0.0, float(resamples[0].var(ddof=1)))
+        resamples = _defined(estimate.by_seed[:, 1:])
+        seeds = len(resamples)
         if seeds < 2:
             raise ValueError("one training seed; how far seeds lie apart takes two at least")
-        mean = draws.mean(axis=0)
-        own = float((draws - mean).var(axis=1, ddof=1).sum()) / (seeds - 1)
+        mean = resamples.mean(axis=0)
+        own = float((resamples - mean).var(axis=1, ddof=1).sum()) / (seeds - 1)
         between = float(estimate.by_seed[:, 0].var(ddof=1))
         shared = max(0.0, float(mean.var(ddof=1)) - own / seeds)
         return cls(seeds, max(0.0, between - own), own, shared)
 
     def parts(self, times: float, seeds: int) -> tuple[float, float]:
-        """Return the variances that more seeds lower, and that which they do not, of other sizes."""
+        """Variance that more seeds reduce, and variance that they do not, for other numbers of samples and seeds."""
         return (self.seed + self.own / times) / seeds, self.shared / times
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a difference is looked for.
+    """The test that is to find a difference.
 
     Attributes:
         error: of the interval, both sides together.
-        power: with which it is to be found.
-        sides: 1, of superiority; 2, of equivalence, where both bounds are at that difference from the truth.
+        power: probability that it is found.
+        sides: 1 for superiority; 2 for equivalence, with both bounds at that difference from the truth.
     """
 
     error: float
@@ -96,34 +96,34 @@ class Rule:
 
 
 def power(noise: Noise, difference: float, rule: Rule, times: float, seeds: int | None) -> float:
-    """Return how often a claim that is off its margin by `difference` is supported.
+    """Probability that a claim whose value is `difference` beyond its margin is supported.
 
     Args:
         noise: of its value.
         difference: above 0.
         rule: how it is judged.
-        times: the samples, 1 = as many as there were.
-        seeds: training seeds; None where samples alone are units.
+        times: multiple of the measured samples.
+        seeds: training seeds; None if only samples are units.
     """
     each, common = noise.parts(times, seeds or 1)
     variance = each + common
     if not variance:
         return 1.0
-    away = difference / float(np.sqrt(variance))
+    distance = difference / float(np.sqrt(variance))
     tail = 1 - rule.error * rule.sides / 2
     if seeds is None:
-        found = float(norm.sf(ndtri(tail) - away))
+        chance = float(norm.sf(ndtri(tail) - distance))
     elif seeds < 2:
         return 0.0
     else:
         quantile = (each * stdtrit(seeds - 1, tail) + common * ndtri(tail)) / variance
         freedom = _freedom(float(quantile), tail, seeds - 1)
-        found = float(nct.sf(quantile, freedom, away)) if freedom < MOST else norm.sf(quantile - away)
-    return float(found if rule.sides == 1 else max(0.0, 2 * found - 1))
+        chance = float(nct.sf(quantile, freedom, distance)) if freedom < MOST else norm.sf(quantile - distance)
+    return float(chance if rule.sides == 1 else max(0.0, 2 * chance - 1))
 
 
 def _freedom(quantile: float, tail: float, least: float) -> float:
-    """Return the degrees of freedom at which Student's t has a quantile."""
+    """Degrees of freedom at which Student's t has a quantile."""
     if quantile <= stdtrit(MOST, tail):
         return MOST
     if quantile >= stdtrit(least, tail):
@@ -132,29 +132,29 @@ def _freedom(quantile: float, tail: float, least: float) -> float:
 
 
 def total(noise: Noise) -> float:
-    """Return the variance of an estimate, at the sizes that there are."""
+    """Variance of an estimate, with the measured samples and seeds."""
     return sum(noise.parts(1, noise.seeds or 1))
 
 
 def detectable(noise: Noise, rule: Rule) -> float:
-    """Return the difference that is found with the power asked for, at the sizes that there are."""
+    """Difference that is found with the power of the rule, with the measured samples and seeds."""
     sd = float(np.sqrt(total(noise)))
     if not sd:
         return 0.0
 
-    def lacks(away: float) -> float:
-        return power(noise, away * sd, rule, 1, noise.seeds) - rule.power
+    def excess(distance: float) -> float:
+        return power(noise, distance * sd, rule, 1, noise.seeds) - rule.power
 
-    return sd * float(brentq(lacks, 0, 1e4))
+    return sd * float(brentq(excess, 0, 1e4))
 
 
 def samples(noise: Noise, difference: float, rule: Rule) -> float | None:
-    """Return how many times the samples find a difference with the seeds that there are; None: no number of them."""
+    """Multiple of the samples that finds a difference with the measured seeds; None: no multiple does."""
     return _least(lambda times: power(noise, difference, rule, times, noise.seeds), rule.power)
 
 
 def seeds(noise: Noise, difference: float, rule: Rule) -> int | None:
-    """Return how many training seeds find a difference on the samples that there are; None: no number of them."""
+    """Number of training seeds that finds a difference on the measured samples; None: no number does."""
     if noise.parts(1, 1)[1] and power(noise, difference, rule, 1, int(MOST)) < rule.power:
         return None
     low, high = 1, 2
@@ -169,32 +169,32 @@ def seeds(noise: Noise, difference: float, rule: Rule) -> int | None:
     return high
 
 
-def _least(reaches: Callable[[float], float], wanted: float) -> float | None:
-    """Return the least number in [1 / MOST, MOST] at which a rising function is at what is wanted."""
+def _least(reaches: Callable[[float], float], goal: float) -> float | None:
+    """Least number in [1 / MOST, MOST] at which a rising function reaches a goal."""
     low, high = -np.log(MOST), np.log(MOST)
-    if reaches(float(np.exp(high))) < wanted:
+    if reaches(float(np.exp(high))) < goal:
         return None
-    if reaches(float(np.exp(low))) >= wanted:
+    if reaches(float(np.exp(low))) >= goal:
         return float(np.exp(low))
-    return float(np.exp(brentq(lambda log: reaches(float(np.exp(log))) - wanted, low, high)))
+    return float(np.exp(brentq(lambda log: reaches(float(np.exp(log))) - goal, low, high)))
 
 
-def draws(rule: Rule, *, seeded: bool) -> int:
-    """Return how many draws an interval takes: so many that its ends are within CLOSE of half its width.
+def resamples(rule: Rule, *, seeded: bool) -> int:
+    """Number of resamples at which the standard error of an interval's ends is CLOSE times half its width.
 
-    Percentiles take 2 / error at the least (`intervals.of_draws`), and the standard error of a quantile at p is
-    sqrt(p (1 - p) / draws) / density. An interval over seeds takes the replicates' variance alone, sqrt(1 / (2 draws)).
+    Percentiles need 2 / error at least (`intervals.of_resamples`). With b resamples the standard error of a quantile at
+    p is sqrt(p (1 - p) / b) / density. An interval over seeds uses only the replicates' variance: sqrt(1 / (2 b)).
     """
     if seeded:
         return int(np.ceil(1 / (2 * CLOSE**2)))
     p = rule.error * rule.sides / 2
     z = -float(ndtri(p))
-    near = p * (1 - p) / (float(norm.pdf(z)) * CLOSE * z) ** 2
-    return int(np.ceil(max(near, 1 / p) - 1e-9))
+    count = p * (1 - p) / (float(norm.pdf(z)) * CLOSE * z) ** 2
+    return int(np.ceil(max(count, 1 / p) - 1e-9))
 
 
-def _defined(draws: Floats) -> Floats:
-    kept: Floats = draws[:, ~np.isnan(draws).any(axis=0)]
+def _defined(resamples: Floats) -> Floats:
+    kept: Floats = resamples[:, ~np.isnan(resamples).any(axis=0)]
     if kept.shape[1] < 2:
-        raise ValueError(f"{kept.shape[1]} of {draws.shape[1]} resamples are defined; expected two")
+        raise ValueError(f"{kept.shape[1]} of {resamples.shape[1]} resamples are defined; expected two")
     return kept

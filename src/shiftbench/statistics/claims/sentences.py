@@ -1,17 +1,17 @@
-"""What a claim's expression says, in words: metric, direction and bound, made from the expression alone.
+"""The expression of a claim in words: metric, direction and bound.
 
-It stands beside the sentence that a person wrote, so that a reader sees whether both say the same.
+Pages print it next to the sentence that a person wrote, so that a reader can compare the two.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from shiftbench.statistics.statements import TWO, parts
+from shiftbench.statistics.claims.statements import TWO, parts
 
 SHOWN = 3
-"""Values of a column that are spelled out; of more their number."""
+"""Largest number of values of a column that are listed; of more values only the number is given."""
 _BARE = ("model", "method", "detector", "dataset", "shift")
-"""Columns whose values speak for themselves."""
+"""Columns whose values are clear without the column's name."""
 _OF_ONE = {
     "mean": "mean{over} of {0}",
     "max": "largest{over} of {0}",
@@ -37,10 +37,7 @@ _BOUNDS = {
 
 
 def sentence(claim: Mapping[str, Any]) -> str:
-    """Say what is judged.
-
-    Args:
-        claim: as JSON has it; with a value.
+    """Sentence that a claim (as JSON, with a value) states.
 
     Example:
         >>> auroc = {"metric": "auroc", "dataset": "mnist"}
@@ -56,20 +53,20 @@ def sentence(claim: Mapping[str, Any]) -> str:
 
 
 def expression(value: Mapping[str, Any]) -> str:
-    """Say how a value is combined, and from which rows."""
+    """An expression in words: how it combines which rows."""
     if "metric" in value:
         return _selector(value)
     name, operand, over = parts(value)
     if name not in TWO:
-        said = _within(operand) if name in ("abs", "cvar", "count") else expression(operand)
+        said = _operand(operand) if name in ("abs", "cvar", "count") else expression(operand)
         return _OF_ONE[name].format(said, over=f" over {over}" if over else "")
-    return _OF_TWO[name].format(*map(_within, operand))
+    return _OF_TWO[name].format(*map(_operand, operand))
 
 
-def _within(value: Mapping[str, Any]) -> str:
-    """Put a combination of two into brackets, where another stands around it."""
-    said = expression(value)
-    return f"[{said}]" if "metric" not in value and parts(value)[0] in TWO else said
+def _operand(value: Mapping[str, Any]) -> str:
+    """Put a combination of two operands into brackets inside another combination."""
+    words = expression(value)
+    return f"[{words}]" if "metric" not in value and parts(value)[0] in TWO else words
 
 
 def _selector(value: Mapping[str, Any]) -> str:

@@ -1,8 +1,7 @@
-"""What a card states, and the grammar of its expressions over metric rows.
+"""Claims, reported numbers and figures of a card, and the grammar of their expressions over metric rows.
 
-A selector is a mapping of columns with `metric` (`{metric: auroc, weights: palm}`); a combination has one key, its
-name, beside `over` (`{mean: SELECTOR, over: seed}`, `{difference: [SELECTOR, SELECTOR]}`). `expressions` evaluates
-them, `claims` judges.
+A selector is a mapping of columns with `metric` (`{metric: auroc, model: palm}`). A combination has one key, its name,
+and may have `over` (`{mean: SELECTOR, over: seed}`, `{difference: [SELECTOR, SELECTOR]}`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shiftbench.base.errors import near
+from shiftbench.base.errors import suggest
 
 Scale = Literal["smoke", "embedded", "full"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -57,7 +56,7 @@ class Reported(_Strict):
 class Figure(_Strict):
     """A chart of metric rows with their intervals.
 
-    Rows are means over training seeds; what neither `x` nor `colour` tells apart must be one row.
+    Rows are means over training seeds; rows with equal `x` and `colour` must be one row.
     """
 
     title: Text
@@ -92,7 +91,7 @@ class Figure(_Strict):
 class Claim(_Strict):
     """A statement about metric rows, with the rule by which it is judged.
 
-    `value` is an expression: a selector of rows (`{metric: auroc, weights: palm, detector: ssd_plus}`), or one of
+    `value` is an expression: a selector of rows (`{metric: auroc, model: palm, detector: ssd_plus}`), or one of
     the combinations with its operand(s): `{difference: [SELECTOR, SELECTOR]}`, `{mean: SELECTOR}`.
     """
 
@@ -123,16 +122,16 @@ class Claim(_Strict):
 
 
 def parts(combination: Mapping[str, Any]) -> tuple[str, Any, str | None]:
-    """Return the name of a combination, its operand(s), and the one column that it combines over (None: all rows)."""
+    """Name of a combination, its operand(s), and the column that it combines over (None: all rows)."""
     ((name, operand),) = ((key, value) for key, value in combination.items() if key != "over")
     return name, operand, combination.get("over")
 
 
 def check_expression(value: object, where: str) -> None:
-    """Refuse what is no expression.
+    """Check that a value is an expression.
 
     Raises:
-        ValueError: says where.
+        ValueError: it is not; the message says where.
     """
     if not isinstance(value, dict) or not value:
         raise ValueError(f"{where}: expected a selector or a combination, found {value!r}")
@@ -149,4 +148,4 @@ def check_expression(value: object, where: str) -> None:
         for number, one in enumerate(operand):
             check_expression(one, f"{where}.{name}[{number}]")
     else:
-        raise ValueError(f"{where}: no combination is called {name!r} ({near(str(name), (*ONE, *TWO))})")
+        raise ValueError(f"{where}: no combination is called {name!r} ({suggest(str(name), (*ONE, *TWO))})")
