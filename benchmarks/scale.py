@@ -31,7 +31,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, schema, shards
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 
 SIDE, CLASSES, ROWS = 224, 1000, 5000
 ROOT = Path(__file__).parent.parent
@@ -135,7 +135,7 @@ def planned(scale: str, nets: int) -> tuple[plans.Plan, float]:
         shutil.copy(ROOT / "params.yaml", ".")
         Path(f"params/{scale}.yaml").write_text(json.dumps(content))
         began = time.perf_counter()
-        plan = plans.Plan.of(scales.load(scale))
+        plan = plans.Plan.of(configurations.load(scale))
         return plan, time.perf_counter() - began
 
 

@@ -20,7 +20,7 @@ from makers.command_line import ends, run, said
 from shiftbench import cli
 from shiftbench.base.errors import DataError, ParamsError, skippable
 from shiftbench.base.sample import Sample
-from shiftbench.cli import looking
+from shiftbench.cli import information
 from shiftbench.data import shards
 from shiftbench.workflow.plan import plan
 from shiftbench.workflow.tools import cite, doctor, preview
@@ -136,12 +136,12 @@ def test_why_is_short_unless_asked(home: Path) -> None:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_lists_and_descriptions_fit_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """What is wrapped stands below its own column; a paragraph is wrapped once."""
-    monkeypatch.setattr(looking.out, "width", width)
+    monkeypatch.setattr(information.out, "width", width)
     lines = said("list", "shifts").splitlines()
     assert max(map(len, lines)) <= width
     assert all(re.match(r"  (\S+ +| {25})\S", line) for line in lines[1:]), lines[:5]
     joined = " ".join(" ".join(lines).split())
-    assert all(looking._first_line("shifts", name) in joined for name in ("fog", "class_morph"))
+    assert all(information._first_line("shifts", name) in joined for name in ("fog", "class_morph"))
     told = said("describe", "shifts", "fog").partition("\n  profile = ")[0].splitlines()
     assert max(map(len, told)) <= width
     paragraphs = "\n".join(line.rstrip() for line in told).split("\n\n")
@@ -324,7 +324,7 @@ def test_doctor_clears_what_killed_processes_left(home: Path) -> None:
 
 
 def test_cite_names_all_that_params_use(home: Path) -> None:
-    entries = {(e.family, e.name): e.text for e in cite.bibliography(plan.load()[0])}
+    entries = {(e.plugin_type, e.name): e.text for e in cite.bibliography(plan.load()[0])}
     assert list(entries) == [
         ("benchmark", "shiftbench"),
         ("datasets", "shapes"),

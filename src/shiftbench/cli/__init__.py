@@ -11,10 +11,7 @@ from shiftbench.provenance import child_environment
 __all__ = ["app", "main"]
 
 # The order of the help page: what people type, then what the workflow calls.
-_PANELS = (
-    "run auditing claiming answering looking calibrating detecting powering yours "
-    "store releasing publishing submitting stages"
-)
+_PANELS = "run audit claims answers information calibrate detect power new store release publish submissions stages"
 for _panel in _PANELS.split():
     importlib.import_module(f"shiftbench.cli.{_panel}")
 

@@ -27,7 +27,7 @@ err = Screen(stderr=True, highlight=False)
 
 Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free one), or cuda:N")]
-Scale = Annotated[
+Config = Annotated[
     str | None,
     typer.Option("--config", metavar="NAME", help="configuration: NAME for params/NAME.yaml, or systems/SLUG"),
 ]
@@ -86,16 +86,16 @@ def escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def plural(family: str) -> str:
+def plural(plugin_type: str) -> str:
     """Return a family of plugins by its name or by that of one member: `shifts` for `shift`.
 
     Raises:
         ParamsError: there is none of that name.
     """
     for name in registry.FAMILIES:
-        if family in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
+        if plugin_type in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
             return name
-    raise ParamsError(f"no family is called {family!r}; {near(family, (*registry.FAMILIES, 'systems'))}")
+    raise ParamsError(f"no family is called {plugin_type!r}; {near(plugin_type, (*registry.FAMILIES, 'systems'))}")
 
 
 def use_plugin_folders() -> None:
@@ -113,19 +113,19 @@ def root() -> Path:
     return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
 
-def run_of(scale: str | None) -> str:
+def run_of(config: str | None) -> str:
     """Return the command that runs a scale.
 
     Example:
         >>> run_of(None), run_of("ood"), run_of("systems/palm")
         ('make run', 'snakemake --config params=ood', 'snakemake systems/palm')
     """
-    from shiftbench.workflow.plan import scales
+    from shiftbench.workflow.plan import configurations
 
-    return " ".join(["snakemake", *scales.arguments(scale)]) if scale else "make run"
+    return " ".join(["snakemake", *configurations.arguments(config)]) if config else "make run"
 
 
-def weights_file(root: Path, weights: str, scale: str | None) -> Path:
+def weights_file(root: Path, weights: str, config: str | None) -> Path:
     """Return the file of weights that a run of a scale made, of which a net is about to be loaded.
 
     Raises:
@@ -139,6 +139,6 @@ def weights_file(root: Path, weights: str, scale: str | None) -> Path:
         known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in here]
         raise DataError(
             f"no weights {weights!r} ({file} does not exist; {near(weights, known)}); "
-            f"`{run_of(scale)}` makes what is planned, `shiftbench pull` brings what was recorded"
+            f"`{run_of(config)}` makes what is planned, `shiftbench pull` brings what was recorded"
         )
     return file

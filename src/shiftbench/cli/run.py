@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from shiftbench.base.errors import ParamsError, near
-from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out
+from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
 PANEL = "The run"
@@ -15,7 +15,7 @@ PANEL = "The run"
 
 @app.command(rich_help_panel=PANEL)
 def plan(
-    scale: Scale = None,
+    config: Config = None,
     estimate: Annotated[bool, typer.Option(help="also hours and GB, before anything starts")] = False,
     write: Annotated[bool, typer.Option(help="write the recipe files")] = False,
     as_json: Json = False,
@@ -23,7 +23,7 @@ def plan(
     """Show what the plan names and what of it is to be made."""
     from shiftbench.workflow.plan import estimate as estimates
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     if write:
         planned.write(root)
     rows = estimates.table(planned, root)
@@ -59,13 +59,13 @@ def _list_yours(planned: plans.Plan) -> None:
 @app.command(rich_help_panel=PANEL)
 def why(
     output: Annotated[str, typer.Argument(help="its path, below the output root or from here")],
-    scale: Scale = None,
+    config: Config = None,
     whole: Annotated[bool, typer.Option("--whole", help="print long values whole")] = False,
 ) -> None:
     """Tell what decided an output, and what changed since."""
     from shiftbench.provenance import recipe
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     for artifact in planned.at(root, output):
         content = recipe.receipt(root, artifact.ref)
         out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")
@@ -96,7 +96,7 @@ _LONG, _FIRST = 300, 3
 
 @app.command(rich_help_panel=PANEL)
 def prune(
-    stages: Annotated[list[str], typer.Argument(help="shards checkpoints records tables")], scale: Scale = None
+    stages: Annotated[list[str], typer.Argument(help="shards checkpoints records tables")], config: Config = None
 ) -> None:
     """Move what the plan no longer names to .trash/."""
     from shiftbench.workflow.plan import prune as pruning
@@ -105,7 +105,7 @@ def prune(
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
         raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {near(unknown[0], pruning.OUTS)}")
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     if "shards" in stages:
         pull.require_tars(planned, root)
     for name in pruning.prune(planned, root, stages):
@@ -115,7 +115,7 @@ def prune(
 @app.command(rich_help_panel=PANEL)
 def make(
     paths: Annotated[list[str] | None, typer.Argument(help="outputs, or folders of outputs; default: all")] = None,
-    scale: Scale = None,
+    config: Config = None,
 ) -> None:
     """Make outputs, with what they need, in this process, one job after another, without Snakemake.
 
@@ -123,12 +123,12 @@ def make(
     """
     from shiftbench.data import skipped
     from shiftbench.provenance import trust
-    from shiftbench.workflow.plan import planned_jobs
+    from shiftbench.workflow.plan import job_selection
     from shiftbench.workflow.tools import run_local
 
     trust.require("its benchmark would run here")
-    systems = [system for path in paths or () for system in planned_jobs.systems_of(path)]
-    planned, root = plans.load(scale or next(iter(systems), None))
+    systems = [system for path in paths or () for system in job_selection.systems_of(path)]
+    planned, root = plans.load(config or next(iter(systems), None))
     for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)
     asked = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import Scale, app, err, escaped, out
+from shiftbench.cli.application import Config, app, err, escaped, out
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
 
 PANEL = "The store"
 _TOLD = 5  # damaged samples of an output that are named
@@ -24,15 +24,15 @@ def pull(
     remote: Annotated[
         str | None, typer.Option(help="the only DVC remote to ask; default: all, the default one first")
     ] = None,
-    scale: Scale = None,
+    config: Config = None,
 ) -> None:
     """Pull outputs from a DVC remote, check every digest, and settle what is left to do."""
     from shiftbench.workflow.storage import pull
 
     asked = list(what or ())
-    if scale is None and asked and asked[0].startswith(f"{scales.SYSTEMS}/"):
-        scale = asked.pop(0)
-    planned, root = plans.load(scale)
+    if config is None and asked and asked[0].startswith(f"{configurations.SYSTEMS}/"):
+        config = asked.pop(0)
+    planned, root = plans.load(config)
     done = pull.pull(planned, root, asked, remote)
     for line in done.brought.wrong:
         err.print(escaped(line), soft_wrap=True)
@@ -56,26 +56,28 @@ def record(
     """Record what was made of systems in published/systems/SLUG/dvc.lock; `dvc push` brings it to the remote."""
     from shiftbench.provenance import trust
     from shiftbench.release import make
-    from shiftbench.workflow.storage import recorded_scales
+    from shiftbench.workflow.storage import recorded_systems
 
     trust.require("DVC would record its files")
     home = Path()
-    made = [name for name in scales.made(home) if name and name.startswith(f"{scales.SYSTEMS}/")]
-    for scale in systems or made:
-        planned, root = plans.load(scale)
+    made = [name for name in configurations.made(home) if name and name.startswith(f"{configurations.SYSTEMS}/")]
+    for config in systems or made:
+        planned, root = plans.load(config)
         make.check_outputs(planned, root)
-        out.print(f"{scale}: {recorded_scales.record(planned, root, home, scale)}")
+        out.print(f"{config}: {recorded_systems.record(planned, root, home, config)}")
 
 
 @app.command(rich_help_panel=PANEL)
-def repair(path: Annotated[str, typer.Argument(help="an output, or a folder of outputs")], scale: Scale = None) -> None:
+def repair(
+    path: Annotated[str, typer.Argument(help="an output, or a folder of outputs")], config: Config = None
+) -> None:
     """Check outputs below PATH and make the damaged ones again."""
     from shiftbench.provenance import trust
     from shiftbench.workflow.storage import pull
     from shiftbench.workflow.tools import run_local
 
     trust.require("a repair runs its jobs")
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     again = pull.repair(planned, root, path)
     for name, problems in again.items():
         out.print(escaped(f"damaged: {name}"), soft_wrap=True)

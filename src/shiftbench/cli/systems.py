@@ -41,11 +41,11 @@ def show(slug: str) -> None:
     where = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
     code = f"; code {paper.repository} ({paper.licence})" if paper.repository else ""
     out.print(escaped(f'"{paper.title}", {where}{code}'), soft_wrap=True)
-    for scale, needs in card.needs.items():
-        families = [f"{name} {', '.join(names)}" for name, names in needs if names]
-        out.print(f"[bold]{scale}[/] {escaped('; '.join(families))}", soft_wrap=True)
-    for scale, takes in card.resources.items():
-        out.print(f"[bold]{scale} takes[/] {escaped(takes.said())}", soft_wrap=True)
+    for config, needs in card.needs.items():
+        plugin_types = [f"{name} {', '.join(names)}" for name, names in needs if names]
+        out.print(f"[bold]{config}[/] {escaped('; '.join(plugin_types))}", soft_wrap=True)
+    for config, takes in card.resources.items():
+        out.print(f"[bold]{config} takes[/] {escaped(takes.said())}", soft_wrap=True)
     _claims(card)
     for number in card.reported:
         line = f"{number.what}: {number.metric} {number.value} ({number.where})"

@@ -26,8 +26,8 @@ from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.release.text import lined
 from shiftbench.workflow.plan import estimate
+from shiftbench.workflow.plan.configurations import PLAIN, PUBLISHED, published
 from shiftbench.workflow.plan.plan import Plan
-from shiftbench.workflow.plan.scales import PLAIN, PUBLISHED, published
 
 FORMAT = "shiftbench-published/1"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
@@ -48,7 +48,7 @@ class Published:
     """What is published of one scale.
 
     Attributes:
-        scale: as in `plan.scales`; None is params.yaml.
+        scale: as in `plan.configurations`; None is params.yaml.
         root: its folder, laid out as an output root.
         about: what about.json states: commit, time, environment, Merkle root, and how much there is.
         manifest: as in `release.manifest`.

@@ -17,7 +17,7 @@ from shiftbench.base.files import from_json, sha256, shortened
 from shiftbench.provenance.git import yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 
 _MEANINGS = {
     "manifest": "the manifest was edited",
@@ -94,7 +94,7 @@ def output_root(home: Path, scale: str | None) -> Path:
     Raises:
         ParamsError: there is no params.yaml, or it is wrong.
     """
-    return home / scales.load(scale, home).root
+    return home / configurations.load(scale, home).root
 
 
 def tampered(home: Path, name: str) -> Iterator[Problem]:

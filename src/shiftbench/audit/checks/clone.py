@@ -22,7 +22,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data.dataset_card import CARD
 from shiftbench.provenance import child_environment, environment, recipe
-from shiftbench.workflow.plan import loading, scales, unavailable
+from shiftbench.workflow.plan import configurations, loading, unavailable
 
 NUMBER, LEVEL = "A24", 4
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
@@ -64,7 +64,7 @@ def _scale(case: Case) -> str | None:
     """Return the overlay that gives the audited params; None: params.yaml alone."""
     asked = case.plan.params.system
     if asked:
-        return f"{scales.SYSTEMS}/{asked.slug}/{asked.scale}"
+        return f"{configurations.SYSTEMS}/{asked.slug}/{asked.scale}"
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
         with contextlib.suppress(ParamsError):  # an overlay of other benchmarks than these
@@ -98,7 +98,7 @@ def _run(home: Path, scale: str | None) -> subprocess.CompletedProcess[str]:
     cores = str(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-P", "-m", "snakemake", "--cores", cores, "--keep-going"]
     return subprocess.run(
-        [*command, *scales.arguments(scale)],
+        [*command, *configurations.arguments(scale)],
         cwd=home,
         env=child_environment.build(INHERITED, own),
         stdout=subprocess.PIPE,

@@ -39,7 +39,7 @@ def _compared(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[Ref, Ref
 
 def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
     """Yield each set that a stream shows to methods, beside each that it tests."""
-    walked = case.plan._points.walk(stream)
+    walked = case.plan._conditions.walk(stream)
     shown = {one.data.parts[:2] for place in walked for one in place.support}
     tested = {place.data.parts[:2] for place in walked}
     for one, other in itertools.product(sorted(shown), sorted(tested)):
@@ -48,7 +48,7 @@ def _shown(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
 
 def clean_set(case: Case, dataset: str, split: str) -> Ref:
     """Return the planned clean shards of a split."""
-    return case.plan._points.resolve(refs.shards(dataset, split))
+    return case.plan._conditions.resolve(refs.shards(dataset, split))
 
 
 def _tested(case: Case, benchmark: str) -> set[Ref]:
@@ -56,7 +56,7 @@ def _tested(case: Case, benchmark: str) -> set[Ref]:
     asked = case.plan.benchmarks[benchmark]
     places = {
         position.data
-        for position in case.plan.evaluation_points(asked)
+        for position in case.plan.conditions(asked)
         if position.split == asked.split and "/" in position.stream and position.dataset == asked.dataset
     }
     return {place for place in places if place.parts[2] == "identity"}

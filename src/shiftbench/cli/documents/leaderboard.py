@@ -14,7 +14,7 @@ from shiftbench.cli.documents.overview import COUNTED
 from shiftbench.release import published, submission
 from shiftbench.report import html
 from shiftbench.report.system import Verdict
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 
 PAGE = Path("docs/leaderboard.html")
 _SEED = re.compile(r"-s\d+$")
@@ -28,7 +28,7 @@ class Board:
     """The leaderboard of a published benchmark.
 
     Attributes:
-        scale: as `plan.scales` spells it.
+        scale: as `plan.configurations` spells it.
         benchmark: its name.
         columns: names, as the benchmark's report has them.
         rows: weights with their method, the best of the first column on top, and a text for each column.
@@ -63,8 +63,8 @@ def page(repository: Path) -> str:
     found = [published.read(repository, scale) for scale in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")
     text: str = template.render(
-        published=[(one.scale or scales.PLAIN, one.about, list(_boards(one, others))) for one in found],
-        systems=[one for slug in scales.built() if (one := _judged(slug))],
+        published=[(one.scale or configurations.PLAIN, one.about, list(_boards(one, others))) for one in found],
+        systems=[one for slug in configurations.built() if (one := _judged(slug))],
         counted=COUNTED,
         style=html.style(),
         policy=html.policy([]),
@@ -73,7 +73,7 @@ def page(repository: Path) -> str:
 
 
 def _is_system(scale: str | None) -> bool:
-    return bool(scale and scale.startswith(f"{scales.SYSTEMS}/"))
+    return bool(scale and scale.startswith(f"{configurations.SYSTEMS}/"))
 
 
 def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board]:
@@ -85,7 +85,7 @@ def _boards(one: published.Published, others: list[Submitted]) -> Iterator[Board
         new = [line for line in more if (line["benchmark"], line["model"]) not in known]
         lines += [{**line, "by": about["name"]} for line in new if about["scale"] == one.scale]
     for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
-        yield _board(one.scale or scales.PLAIN, benchmark, _means(lines, benchmark))
+        yield _board(one.scale or configurations.PLAIN, benchmark, _means(lines, benchmark))
 
 
 def _means(lines: list[_Line], benchmark: str) -> list[_Line]:

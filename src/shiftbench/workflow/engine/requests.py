@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from snakemake import cli
 
 from shiftbench.workflow.plan.plan import VERBS
-from shiftbench.workflow.plan.planned_jobs import Request
+from shiftbench.workflow.plan.planned_job import Request
 
 
 def read(words: Iterable[str]) -> Request:

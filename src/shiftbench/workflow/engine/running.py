@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shiftbench.provenance import child_environment, run_files, trust
 from shiftbench.workflow.plan import planned_jobs
-from shiftbench.workflow.plan.planned_jobs import PlannedJob
+from shiftbench.workflow.plan.planned_job import PlannedJob
 
 
 def run(targets: Sequence[str], cores: int) -> int:
@@ -43,14 +43,14 @@ class Made:
     unfinished: tuple[str, ...]
 
 
-def made(scale: str, begun: float) -> Made:
+def made(config: str, begun: float) -> Made:
     """Return what a run made of a scale.
 
     Args:
-        scale: as in `planned_jobs.left`.
+        scale: as in `planned_jobs.last`.
         begun: when the run began, in seconds since 1970.
     """
-    jobs = planned_jobs.left(scale).jobs
+    jobs = planned_jobs.last(config).jobs
     took = [seconds for job in jobs if (seconds := _seconds(job, begun)) is not None]
     unfinished = [job.title for job in jobs if job.runs and not Path(job.marker).exists()]
     return Made(len(took), sum(took), tuple(unfinished))

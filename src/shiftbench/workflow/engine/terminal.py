@@ -17,7 +17,7 @@ from rich.text import Text
 
 from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.progress import Screen
-from shiftbench.workflow.plan.planned_jobs import PlannedJob, PlannedJobs
+from shiftbench.workflow.plan.planned_job import PlannedJob, PlannedJobs
 
 TAIL = 40
 """Lines of a failed job's log that are shown."""

@@ -12,7 +12,7 @@ from typing import Any
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.conditions import Conditions
 from shiftbench.workflow.plan.params import Benchmark, Params
 
 Content = dict[str, Any]
@@ -72,35 +72,35 @@ class DetectorRequest:
         return refs.records(self.checkpoint, self.method, f"{dataset}/{split}/identity", "0")
 
 
-def asked(params: Params, positions: EvaluationPoints, ref: Ref) -> DetectorRequest:
+def request(params: Params, conditions: Conditions, ref: Ref) -> DetectorRequest:
     """Return the detector behind a Ref of scores or of a search.
 
     Raises:
         ParamsError: benchmarks disagree on the validation OOD, or a list of values has no validation OOD.
     """
-    dataset, of, method, name, *_ = ref.parts
-    weights = Ref("checkpoints", f"{dataset}/{of}")
+    dataset, model, method, name, *_ = ref.parts
+    checkpoint = Ref("checkpoints", f"{dataset}/{model}")
     benchmarks = {
         benchmark_name: benchmark
         for benchmark_name, benchmark in params.benchmarks.items()
-        if name in benchmark.detectors and positions.evaluates(benchmark_name, weights, method)
+        if name in benchmark.detectors and conditions.evaluates(benchmark_name, checkpoint, method)
     }
-    val_sets = _agreed(benchmarks, weights)
+    val_sets = _agreed(benchmarks, checkpoint)
     module = registry.read("detectors", params.use("detectors", name))
     grid = grid_of(params, name, module)
     if not val_sets:
         _refuse_lists(params, name, module)
         grid = {}
     options = {key: value for key, value in params.options("detectors", name).items() if key not in grid}
-    return DetectorRequest(weights, method, module, name, options, grid, val_sets, tuple(sorted(benchmarks)))
+    return DetectorRequest(checkpoint, method, module, name, options, grid, val_sets, tuple(sorted(benchmarks)))
 
 
-def _agreed(benchmarks: dict[str, Benchmark], weights: Ref) -> tuple[tuple[str, str], ...]:
+def _agreed(benchmarks: dict[str, Benchmark], checkpoint: Ref) -> tuple[tuple[str, str], ...]:
     found = {name: benchmark.val_sets for name, benchmark in benchmarks.items() if benchmark.val_sets}
     if len(set(found.values())) > 1:
         said = "; ".join(f"benchmarks.{name}.val_ood: {sets}" for name, sets in found.items())
         raise ParamsError(
-            f"detectors of {weights.name} are searched on different validation OOD: {said}; give these benchmarks "
+            f"detectors of {checkpoint.name} are searched on different validation OOD: {said}; give these benchmarks "
             "the same val_ood, or other weights"
         )
     return next(iter(found.values()), ())
@@ -153,19 +153,19 @@ def _read_in_place(benchmark: Benchmark, params: Params) -> list[tuple[str, str,
     """Return what streams read as the benchmark's ID set or as one of its OOD sets (`Step.reads`)."""
     roles = {name: group or "ood" for name, group in benchmark.ood_groups.items()}
     roles[benchmark.dataset] = "id"
-    walked = [place for name in benchmark.streams for place in EvaluationPoints(params).walk(name)]
+    conditions = [condition for name in benchmark.streams for condition in Conditions(params).walk(name)]
     found = {
-        (roles[place.dataset], place.data.parts[0], place.data.parts[1])
-        for place in walked
-        if place.dataset in roles and place.data.parts[0] != place.dataset
+        (roles[condition.dataset], condition.data.parts[0], condition.data.parts[1])
+        for condition in conditions
+        if condition.dataset in roles and condition.data.parts[0] != condition.dataset
     }
     return sorted(found)
 
 
 def support(benchmark: Benchmark, params: Params) -> list[tuple[str, str]]:
     """Return the (dataset, split) of what the streams of a benchmark show."""
-    walked = [place for name in benchmark.streams for place in EvaluationPoints(params).walk(name)]
-    shown = [one.data.parts[:2] for place in walked for one in place.support]
+    conditions = [condition for name in benchmark.streams for condition in Conditions(params).walk(name)]
+    shown = [one.data.parts[:2] for condition in conditions for one in condition.support]
     return sorted({(dataset, split) for dataset, split in shown})
 
 

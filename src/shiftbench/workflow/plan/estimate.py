@@ -15,7 +15,7 @@ from typing import Any
 from shiftbench.base.files import from_json
 from shiftbench.provenance import run_files
 from shiftbench.provenance.recipe import Job
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.plan import Plan
 
@@ -101,12 +101,12 @@ def took(jobs: Iterable[Job], root: Path) -> dict[str, float]:
     return {rule: time for rule, time in times.items() if time is not None}
 
 
-def published(scale: str | None, home: Path = Path()) -> dict[str, float]:
+def published(config: str | None, home: Path = Path()) -> dict[str, float]:
     """Return what the jobs of a scale took where it was published, by their rules.
 
     Nothing where it was not published, or where the file is damaged: it only informs.
     """
-    file = scales.published(scale, home) / TOOK
+    file = configurations.published(config, home) / TOOK
     try:
         with gzip.open(file) as packed:
             found = from_json(packed.read(_MOST))  # a few bytes could unpack to a gigabyte
@@ -124,7 +124,7 @@ def packed(times: Mapping[str, float]) -> bytes:
 def _whole(plan: Plan) -> float:
     """Return what all jobs together take by the rates, or by a system's published run at the scale of the plan."""
     of = plan.params.system
-    if of and of.scale == scales.DEFAULT:
+    if of and of.scale == configurations.DEFAULT:
         file = cards.file(of.slug).with_name("measured.json")
         minutes = run_files.time(file, "minutes")
         if minutes:

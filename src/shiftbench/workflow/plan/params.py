@@ -348,10 +348,10 @@ class Params(_Strict):
         own = self.shift(shift).materialise
         return shift == "identity" or (self.shards.materialise if own is None else own)
 
-    def component(self, family: str, name: str) -> Component:
+    def component(self, plugin_type: str, name: str) -> Component:
         """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
-        entry: Component | None = getattr(self, family, {}).get(name)
-        return entry if entry is not None else _DEFAULTS.get(family, Component)()
+        entry: Component | None = getattr(self, plugin_type, {}).get(name)
+        return entry if entry is not None else _DEFAULTS.get(plugin_type, Component)()
 
     def dataset(self, name: str) -> Dataset:
         """Return the entry of a dataset."""
@@ -365,14 +365,14 @@ class Params(_Strict):
         """Return the entry of a trainer."""
         return self.trainers.get(name) or Trainer()
 
-    def use(self, family: str, name: str) -> str:
+    def use(self, plugin_type: str, name: str) -> str:
         """Return the plugin, a file or an entry of one, behind `name`."""
-        return self.component(family, name).use or name
+        return self.component(plugin_type, name).use or name
 
-    def options(self, family: str, name: str) -> dict[str, Any]:
+    def options(self, plugin_type: str, name: str) -> dict[str, Any]:
         """Return the plugin's defaults with the entry's options over them."""
-        module = registry.read(family, self.use(family, name))
-        return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
+        module = registry.read(plugin_type, self.use(plugin_type, name))
+        return {**getattr(module, "PARAMS", {}), **self.component(plugin_type, name).options}
 
 
 _GROUPS = ("fetch", "shards", "train", "evaluate", "bootstrap", *SECTIONS)

@@ -22,19 +22,19 @@ def check_plugins(where: str, params: Params) -> None:
     Raises:
         ParamsError: names file, key, value and what is allowed.
     """
-    for family in SECTIONS:
-        for name in getattr(params, family):
-            _check_component(where, params, family, name)
+    for plugin_type in SECTIONS:
+        for name in getattr(params, plugin_type):
+            _check_component(where, params, plugin_type, name)
     for benchmark_name, benchmark in params.benchmarks.items():
-        for family, key, name in _asked(benchmark):
+        for plugin_type, key, name in _asked(benchmark):
             try:
-                registry.file(family, params.use(family, name))
+                registry.file(plugin_type, params.use(plugin_type, name))
             except ParamsError as error:
-                listed = getattr(params, family)
-                hint = f"; {near(name, {*listed, *registry.names(family)})}"
+                listed = getattr(params, plugin_type)
+                hint = f"; {near(name, {*listed, *registry.names(plugin_type)})}"
                 raise ParamsError(
-                    f"{where}: benchmarks.{benchmark_name}.{key} asks for {family} {name!r}, which is neither "
-                    f"listed under {family}: nor a plugin file{hint}"
+                    f"{where}: benchmarks.{benchmark_name}.{key} asks for {plugin_type} {name!r}, which is neither "
+                    f"listed under {plugin_type}: nor a plugin file{hint}"
                 ) from error
 
 
@@ -43,35 +43,35 @@ def _asked(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
     for key, name in params_pairs.datasets(benchmark):
         yield "datasets", key, name
     for number, spec in enumerate(benchmark.models):
-        for family, key in (("models", "architectures"), ("trainers", "trainers"), ("methods", "methods")):
+        for plugin_type, key in (("models", "architectures"), ("trainers", "trainers"), ("methods", "methods")):
             for name in getattr(spec, key) or ():
-                yield family, f"models.{number}.{key}", name
-    for family in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
-        for name in getattr(benchmark, family) or ():
-            yield family, family, name
+                yield plugin_type, f"models.{number}.{key}", name
+    for plugin_type in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
+        for name in getattr(benchmark, plugin_type) or ():
+            yield plugin_type, plugin_type, name
 
 
-def _check_component(where: str, params: Params, family: str, name: str) -> None:
-    key = f"{family}.{name}"
+def _check_component(where: str, params: Params, plugin_type: str, name: str) -> None:
+    key = f"{plugin_type}.{name}"
     try:
-        module = registry.read(family, params.use(family, name))
+        module = registry.read(plugin_type, params.use(plugin_type, name))
     except ParamsError as error:
         raise type(error)(f"{where}: {key}: {error}") from error
     allowed: dict[str, Any] = getattr(module, "PARAMS", {})
-    given = params.component(family, name).options
+    given = params.component(plugin_type, name).options
     for option, value in given.items():
         if option not in allowed:
             raise ParamsError(f"{where}: {key}.{option}: unknown option of {module.__name__}; {near(option, allowed)}")
-        several = family == "detectors" and isinstance(value, list) and value
+        several = plugin_type == "detectors" and isinstance(value, list) and value
         if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}")
         _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
     if registry.defines(module, "ENTRY") and registry.defines(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
-    if family == "shifts":
+    if plugin_type == "shifts":
         _check_severities(where, key, module, params.shifts[name])
         _check_materialise(where, key, module, params.shifts[name])
-    if family == "trainers" and params.trainers[name].shifted:
+    if plugin_type == "trainers" and params.trainers[name].shifted:
         _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
 
 

@@ -41,8 +41,8 @@ def check(where: str, params: Params) -> None:
         _check_metrics(f"{key}.metrics", params, benchmark)
 
 
-def _module(params: Params, family: str, name: str) -> ModuleType:
-    return registry.read(family, params.use(family, name))
+def _module(params: Params, plugin_type: str, name: str) -> ModuleType:
+    return registry.read(plugin_type, params.use(plugin_type, name))
 
 
 def datasets(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
@@ -78,26 +78,26 @@ def _check_task(where: str, params: Params, benchmark: Benchmark) -> None:
         for number, spec in enumerate(benchmark.models)
         for name in spec.architectures
     ]
-    for family, key, name in named:
-        other = _task(_module(params, family, name), task)
+    for plugin_type, key, name in named:
+        other = _task(_module(params, plugin_type, name), task)
         if other != task:
             raise ParamsError(
                 f"{where}.{key}: {name!r} is of the task {other}, and {benchmark.dataset!r} of {task}; "
-                f"expected {family} of {task}"
+                f"expected {plugin_type} of {task}"
             )
 
 
 def _check_parts(where: str, params: Params, benchmark: Benchmark) -> None:
     """Refuse trainers and methods that do nothing for the benchmark's task."""
     task = _module(params, "datasets", benchmark.dataset).TASK
-    for family, key, name in _parts(benchmark):
-        tasks = getattr(_module(params, family, name), "TASKS", None)
+    for plugin_type, key, name in _parts(benchmark):
+        tasks = getattr(_module(params, plugin_type, name), "TASKS", None)
         if tasks is not None and task not in tasks:
-            fitting = [one for one in registry.names(family) if _fits(family, one, task)]
+            fitting = [one for one in registry.names(plugin_type) if _fits(plugin_type, one, task)]
             more = f" and {len(fitting) - _TOLD} more" if len(fitting) > _TOLD else ""
             raise ParamsError(
                 f"{where}.{key}: {name!r} is for {' and '.join(tasks)}, and {benchmark.dataset!r} is of the task "
-                f"{task}; {family} for it: {', '.join(fitting[:_TOLD])}{more}"
+                f"{task}; {plugin_type} for it: {', '.join(fitting[:_TOLD])}{more}"
             )
 
 
@@ -112,9 +112,9 @@ def _parts(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
             yield "methods", f"models.{number}.methods", name
 
 
-def _fits(family: str, name: str, task: str) -> bool:
+def _fits(plugin_type: str, name: str, task: str) -> bool:
     """Tell whether a plugin fits a task; one that declares none fits each."""
-    return task in getattr(registry.read(family, name), "TASKS", (task,))
+    return task in getattr(registry.read(plugin_type, name), "TASKS", (task,))
 
 
 def _check_nets(where: str, params: Params, benchmark: Benchmark) -> None:
@@ -123,10 +123,10 @@ def _check_nets(where: str, params: Params, benchmark: Benchmark) -> None:
         named = [("methods", name) for name in spec.methods or benchmark.methods]
         named += [("detectors", name) for name in benchmark.detectors]
         black = [name for name in spec.architectures if _is_black_box(_module(params, "models", name))]
-        for family, name in named if black else ():
-            if "net" in getattr(_module(params, family, name), "NEEDS", ()):
+        for plugin_type, name in named if black else ():
+            if "net" in getattr(_module(params, plugin_type, name), "NEEDS", ()):
                 raise ParamsError(
-                    f"{where}.models.{number}.architectures: {name!r} of {family} looks into a torch net, and "
+                    f"{where}.models.{number}.architectures: {name!r} of {plugin_type} looks into a torch net, and "
                     f"{black[0]!r} ({params.use('models', black[0])}) is a black box; leave one of them out"
                 )
 

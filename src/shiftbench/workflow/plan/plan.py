@@ -22,8 +22,8 @@ from shiftbench.base.refs import Ref
 from shiftbench.provenance import code_digest, recipe, trust
 from shiftbench.provenance.receipts import is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
-from shiftbench.workflow.plan import loading, out_of_date, scales, unavailable
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoint, EvaluationPoints
+from shiftbench.workflow.plan import configurations, loading, out_of_date, unavailable
+from shiftbench.workflow.plan.conditions import Condition, Conditions
 from shiftbench.workflow.plan.params import Benchmark, Params
 from shiftbench.workflow.plan.recipe_specs import RecipeSpecs
 from shiftbench.workflow.plan.report_specs import INDEX, ReportSpecs
@@ -59,7 +59,7 @@ class Plan:
     params: Params
     unavailable_sources: tuple[Unavailable, ...] = ()
     unbuildable: frozenset[Ref] = frozenset()
-    scale: str | None = None
+    config: str | None = None
     artifacts: dict[Ref, Artifact] = field(default_factory=dict)
     _open: list[Ref] = field(default_factory=list)
 
@@ -83,7 +83,7 @@ class Plan:
         plan = cls(params, unavailable_sources, unbuildable)
         for name, benchmark in plan.benchmarks.items():
             plan.want(Ref("tables", name))
-            for record in plan._points.kept_features(benchmark):
+            for record in plan._conditions.kept_features(benchmark):
                 plan.want(refs.features(record))  # made beside the records, but no input: a cache
         if params.system and plan.benchmarks:
             plan.want(Ref("claims", params.system.slug))
@@ -93,26 +93,26 @@ class Plan:
         return plan
 
     @functools.cached_property
-    def _points(self) -> EvaluationPoints:
-        return EvaluationPoints(self.params, self.unbuildable)
+    def _conditions(self) -> Conditions:
+        return Conditions(self.params, self.unbuildable)
 
     @functools.cached_property
     def _specs(self) -> RecipeSpecs:
-        reports = ReportSpecs(self.params, self._points, self.unavailable_sources)
-        return RecipeSpecs(self.params, self._points, reports, Plugins(self.params))
+        reports = ReportSpecs(self.params, self._conditions, self.unavailable_sources)
+        return RecipeSpecs(self.params, self._conditions, reports, Plugins(self.params))
 
     @functools.cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
         """The benchmarks of which something can be made here."""
-        return self._points.benchmarks
+        return self._conditions.benchmarks
 
-    def evaluation_points(self, benchmark: Benchmark) -> list[EvaluationPoint]:
+    def conditions(self, benchmark: Benchmark) -> list[Condition]:
         """Return every evaluation point that a benchmark evaluates."""
-        return self._points.of(benchmark)
+        return self._conditions.of(benchmark)
 
     def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
         """Return one row per evaluation artifact of a benchmark that can be made here."""
-        return self._points.rows(benchmark)
+        return self._conditions.rows(benchmark)
 
     # ------------------------------------------------------------------ artifacts
 
@@ -122,7 +122,7 @@ class Plan:
         Raises:
             PluginError: needs go round in a circle.
         """
-        ref = self._points.resolve(ref)
+        ref = self._conditions.resolve(ref)
         if ref in self.artifacts:
             return ref
         if ref in self._open:
@@ -288,19 +288,19 @@ def _job_of(ref: Ref) -> tuple[str, str]:
     return verb, "/".join(parts[:length])
 
 
-def load(scale: str | None = None) -> tuple[Plan, Path]:
+def load(config: str | None = None) -> tuple[Plan, Path]:
     """Read the params of a scale (see scales.py); return the plan and the output root.
 
     Raises:
         ParamsError: wrong params, or no such scale.
     """
-    params = scales.load(scale)
+    params = configurations.load(config)
     root = Path(params.root)
     try:
         whole = Plan.of(params)
     except ParamsError as error:
-        raise loading.placed(error, scales.files(scale)) from error
+        raise loading.placed(error, configurations.files(config)) from error
     unavailable_sources, unbuildable = unavailable.find(whole, root)
     plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
-    plan.scale = scale
+    plan.config = config
     return plan, root

@@ -6,7 +6,7 @@ from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.workflow.plan import cards, resolved_plugin
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.conditions import Conditions
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.recipe_spec import RecipeSpec
 from shiftbench.workflow.plan.resolved_plugin import Content
@@ -23,15 +23,15 @@ class ReportSpecs:
     """The recipe specs of the report, of the pages of samples beside it, and of a system's claims."""
 
     params: Params
-    points: EvaluationPoints
+    conditions: Conditions
     unavailable_sources: tuple[Unavailable, ...] = ()
 
     def report(self, ref: Ref) -> RecipeSpec:
         """The report: all tables, with the previews that may be shown; beside it, samples of each benchmark."""
         if ref != INDEX:
             return self.samples_page(ref)
-        benchmarks = self.points.benchmarks
-        shown = {place.preview for place in self.points.all() if self.points.here(place)}
+        benchmarks = self.conditions.benchmarks
+        shown = {place.preview for place in self.conditions.all() if self.conditions.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
         content = {
             "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in benchmarks.items()},
@@ -56,7 +56,7 @@ class ReportSpecs:
         """Return the shards of datasets that may skip samples: the report tells how many."""
         places = {(ref.parts[0], ref.parts[1]) for ref in shown}
         return [
-            self.points.resolve(refs.shards(dataset, split))
+            self.conditions.resolve(refs.shards(dataset, split))
             for dataset, split in sorted(places)
             if self.params.dataset(dataset).on_error == "skip"
         ]
@@ -73,13 +73,13 @@ class ReportSpecs:
         inputs: list[Ref] = []
         for row in self._sampled(ref.name):
             record = Ref("records", row["records"])
-            point = self.points.named(record)
-            shown = point.golden is None and not point.data.local
+            condition = self.conditions.named(record)
+            shown = condition.golden is None and not condition.data.local
             kept = ("model", "method", "dataset", "split", "shift", "severity", "records")
             own = {key: row[key] for key in kept}
-            named = {"shards": point.data.name if shown else None, "private": point.data.local}
+            named = {"shards": condition.data.name if shown else None, "private": condition.data.local}
             rows.append({**own, **named})
-            inputs += [record, Ref("checkpoints", row["model"]), *([point.data] if shown else [])]
+            inputs += [record, Ref("checkpoints", row["model"]), *([condition.data] if shown else [])]
         shows = self._shows(ref.name)
         clean = self.params.benchmarks[ref.name].dataset
         content = {"clean": clean, "rows": rows, "shows": shows}
@@ -88,7 +88,7 @@ class ReportSpecs:
 
     def pages(self) -> list[Ref]:
         """Return the pages, beside the report, of the samples behind each benchmark's numbers."""
-        found = [name for name in self.points.benchmarks if self._sampled(name)]
+        found = [name for name in self.conditions.benchmarks if self._sampled(name)]
         return [Ref("report", f"samples/{name}/index") for name in found]
 
     def _shows(self, name: str) -> str:
@@ -110,7 +110,7 @@ class ReportSpecs:
             return []
         return [
             row
-            for row in self.points.rows(benchmark)
+            for row in self.conditions.rows(benchmark)
             if row["detector"] is None and row["step"] is None and row["split"] == benchmark.split
         ]
 
@@ -127,7 +127,7 @@ class ReportSpecs:
             "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
             "kinds": {name: one["kind"] for name, one in known.items()},
         }
-        tables = [Ref("tables", name) for name in self.points.benchmarks]
+        tables = [Ref("tables", name) for name in self.conditions.benchmarks]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
 
     def _card(self) -> Content:
@@ -143,7 +143,7 @@ class ReportSpecs:
         What else benchmarks name are files, whose constants are in the recipes of the tables.
         """
         known = self.params.metrics
-        asked = {name for one in self.points.benchmarks.values() for name in one.metrics or ()}
+        asked = {name for one in self.conditions.benchmarks.values() for name in one.metrics or ()}
         entries = {name for name in asked - known.keys() if registry.entry("metrics", name)}
         named = [*known, *sorted(entries)]
         for name in named:  # which grows meanwhile

@@ -7,8 +7,8 @@ from pathlib import Path
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.provenance import code_digest, git
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
 
 
 def systems(slugs: Sequence[str], revision: str) -> list[str]:
@@ -24,16 +24,16 @@ def systems(slugs: Sequence[str], revision: str) -> list[str]:
         ParamsError: git knows no such revision, or params are wrong.
     """
     changed = _changed(revision)
-    return [slug for slug in slugs if changed & deciding(f"{scales.SYSTEMS}/{slug}")]
+    return [slug for slug in slugs if changed & deciding(f"{configurations.SYSTEMS}/{slug}")]
 
 
-def deciding(scale: str) -> set[Path]:
+def deciding(config: str) -> set[Path]:
     """Return the files that decide the outputs of a scale: code and assets, params, cards of originals."""
-    plan, _ = plans.load(scale)
+    plan, _ = plans.load(config)
     found = set(code_digest.files_of(one.recipe for one in plan.artifacts.values()))
     originals = {f"{ref.name}.yaml" for ref in plan.artifacts if ref.kind == "sources"}
     found |= {home.folder / "sources" / name for home in registry.homes() for name in originals}
-    return {path.resolve() for path in (*found, *scales.files(scale), scales.BASE)}
+    return {path.resolve() for path in (*found, *configurations.files(config), configurations.BASE)}
 
 
 def _changed(revision: str) -> set[Path]:

@@ -158,7 +158,7 @@ def _harmful(level: dict[str, Any]) -> Iterator[str]:
 
 
 def outputs(home: Path) -> list[Output]:
-    """Return what dvc.lock records as stored, in its order, then what those of systems do (`recorded_scales`).
+    """Return what dvc.lock records as stored, in its order, then what those of systems do (`recorded_systems`).
 
     Raises:
         DataError: there is no dvc.lock: nothing was recorded; or one names a path that leads outside.

@@ -24,7 +24,7 @@ SECTIONS = {
 class Entry:
     """One thing that a run used: its family, its name, what its author asks to be cited, and its title, where known."""
 
-    family: str
+    plugin_type: str
     name: str
     text: str
     title: str | None = None
@@ -41,7 +41,7 @@ class Entry:
             key: value for key, value in fields.items() if value and key == "author"
         }
         lines = "".join(f"  {key} = {{{value}}},\n" for key, value in spelled.items())
-        return f"@misc{{{self.family}_{self.name},\n{lines}}}"
+        return f"@misc{{{self.plugin_type}_{self.name},\n{lines}}}"
 
 
 _NAME = r"(?:(?:van|der|de|von|Van|De|La) )*[A-Z][a-z'][\w'-]*"
@@ -91,35 +91,35 @@ def bibliography(plan: Plan) -> list[Entry]:
     for artifact in plan.artifacts.values():
         used |= _named(artifact.recipe)
     entries = [
-        Entry(family, name, text, _title(family, name))
-        for family, name in used
-        if (text := _citation(family, name)) is not None
+        Entry(plugin_type, name, text, _title(plugin_type, name))
+        for plugin_type, name in used
+        if (text := _citation(plugin_type, name)) is not None
     ]
     return [Entry("benchmark", "shiftbench", ours, title), *sorted(entries, key=_order)]
 
 
 def _order(entry: Entry) -> tuple[str, str]:
-    return entry.family, entry.name
+    return entry.plugin_type, entry.name
 
 
-def _title(family: str, name: str) -> str | None:
+def _title(plugin_type: str, name: str) -> str | None:
     """Return the title that a source's card gives; others have theirs in the citation."""
-    return source_files.load_source(name).title if family == "sources" else None
+    return source_files.load_source(name).title if plugin_type == "sources" else None
 
 
 def _named(recipe: dict[str, Any]) -> set[tuple[str, str]]:
     """Return (family, plugin file) of everything that a recipe names."""
-    found = {(family, recipe[key]["use"]) for key, family in SECTIONS.items() if key in recipe}
+    found = {(plugin_type, recipe[key]["use"]) for key, plugin_type in SECTIONS.items() if key in recipe}
     metrics = recipe["metrics"].values() if recipe["verb"] == "aggregate" else ()
     return found | {("metrics", metric["use"]) for metric in metrics}
 
 
-def _citation(family: str, name: str) -> str | None:
-    if family == "sources":
+def _citation(plugin_type: str, name: str) -> str | None:
+    if plugin_type == "sources":
         source = source_files.load_source(name)
         return f"{source.citation} ({source.licence})"
-    module = registry.find(family, name)
-    if family == "datasets":
+    module = registry.find(plugin_type, name)
+    if plugin_type == "datasets":
         return f"{module.CITATION} ({module.LICENCE})"
     return _source(module.__doc__ or "")
 

@@ -28,7 +28,7 @@ from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.conditions import Conditions
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages.detector_context import DetectorContext
 from shiftbench.workflow.stages.score import chosen_options, scored
@@ -150,7 +150,7 @@ def detect(
 
 def default(planned: Plan, weights: str) -> list[str]:
     """Return the detectors that benchmarks with these weights ask for, without those that see the net again."""
-    places, of = EvaluationPoints(planned.params), Ref("checkpoints", weights)
+    places, of = Conditions(planned.params), Ref("checkpoints", weights)
     asked = [
         name
         for benchmark in planned.params.benchmarks.values()
@@ -245,8 +245,8 @@ def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: froz
         for job in planned.jobs.values()
         if any(artifact.ref in missing for artifact in job.artifacts)
     ]
-    scale = ["--config", planned.scale] if planned.scale and not planned.params.system else []
-    return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *scale])}` makes that"
+    config = ["--config", planned.config] if planned.config and not planned.params.system else []
+    return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *config])}` makes that"
 
 
 # ---------------------------------------------------------------------- the images

@@ -27,7 +27,7 @@ Maker = Callable[[str], Generator]
 """A model's name -> who answers for it."""
 
 
-def record(scale: str | None, make: Maker, folder: Path | None = None) -> dict[str, tuple[int, int]]:
+def record(config: str | None, make: Maker, folder: Path | None = None) -> dict[str, tuple[int, int]]:
     """Record all answers that a scale needs; what its methods and models stand on is made first.
 
     Args:
@@ -42,7 +42,7 @@ def record(scale: str | None, make: Maker, folder: Path | None = None) -> dict[s
         ParamsError: nothing of the scale asks a language model.
         ModelError: a generator failed; what it had answered is kept.
     """
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     planned.write(root)
     wanted: dict[tuple[Path, str], dict[str, Request]] = {}
     for job in run_local.ordered(planned):
@@ -55,7 +55,7 @@ def record(scale: str | None, make: Maker, folder: Path | None = None) -> dict[s
                 identity = client.identity(model)
                 wanted.setdefault((folder or home, model), {})[request.key(identity).digest] = request
     if not wanted:
-        raise ParamsError(f"nothing of {scale or 'params.yaml'} asks a language model")
+        raise ParamsError(f"nothing of {config or 'params.yaml'} asks a language model")
     return {
         f"{home.parent.name}/{model}": _record(Answers(home), model, list(requests.values()), make)
         for (home, model), requests in wanted.items()
@@ -79,9 +79,9 @@ def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> 
 def _asked(run: Run) -> Iterator[tuple[Path, str, Request]]:
     """Yield folder, model and request of all that is asked at the positions of one job."""
     for artifact in run.job.artifacts:
-        for family in ("method", "model"):
-            spec = artifact.recipe[family]
-            module = registry.find(f"{family}s", spec["use"])
+        for plugin_type in ("method", "model"):
+            spec = artifact.recipe[plugin_type]
+            module = registry.find(f"{plugin_type}s", spec["use"])
             if hasattr(module, "asks"):
                 for request in _of(run, artifact, module, spec["options"]):
                     yield module.ANSWERS, spec["options"]["llm"], request

@@ -28,7 +28,7 @@ ASKED_FOR = {
 """The line of params.yaml that asks for a new member of each family."""
 
 
-def scaffold(family: str, name: str, into: Path) -> Path:
+def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     """Write a plugin file that runs; returns its path.
 
     Args:
@@ -39,23 +39,23 @@ def scaffold(family: str, name: str, into: Path) -> Path:
     Raises:
         ParamsError: no scaffold for that family, a name that cannot be one, or one that is taken.
     """
-    if family not in ASKED_FOR:
-        raise ParamsError(f"no scaffold for the family {family!r}; {near(family, ASKED_FOR)}")
+    if plugin_type not in ASKED_FOR:
+        raise ParamsError(f"no scaffold for the family {plugin_type!r}; {near(plugin_type, ASKED_FOR)}")
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ParamsError(
             f"{name!r} cannot be a plugin's name, which is its file's, in params, paths and tables: "
             "lower case letters, digits and underscores, a letter first"
         )
-    file = into / family / f"{name}.py"
-    if name in registry.names(family) or file.exists():
-        raise ParamsError(f"there is a plugin {name!r} in {family} already; choose another name")
-    template = (TEMPLATES / f"{family}.py").read_text()
+    file = into / plugin_type / f"{name}.py"
+    if name in registry.names(plugin_type) or file.exists():
+        raise ParamsError(f"there is a plugin {name!r} in {plugin_type} already; choose another name")
+    template = (TEMPLATES / f"{plugin_type}.py").read_text()
     write_bytes(file, template.replace("NAME", name).encode())
     return file
 
 
-def lines(family: str, name: str, into: Path) -> list[str]:
+def lines(plugin_type: str, name: str, into: Path) -> list[str]:
     """Return what params.yaml must say so that the new plugin is run."""
     known = into.resolve() in registry.Folders.extra
     folder = [] if known else [f"plugins: [{into.as_posix()}]"]
-    return [*folder, ASKED_FOR[family].replace("NAME", name).replace("FOLDER", into.name)]
+    return [*folder, ASKED_FOR[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shiftbench.base.errors import DataError
-from shiftbench.cli.application import Scale, app, escaped, out
+from shiftbench.cli.application import Config, app, escaped, out
 
 if TYPE_CHECKING:
     from shiftbench.release.verify import Problem
@@ -29,7 +29,7 @@ def release(
     ] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="sign nothing")] = False,
     created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
-    scale: Scale = None,
+    config: Config = None,
     verify: Annotated[bool, typer.Option("--verify", help="check a release that is there")] = False,
     signers: Annotated[Path | None, typer.Option(help="allowed_signers of ssh-keygen, to verify by")] = None,
     prove: Annotated[str | None, typer.Option(help="print the proof that this file is in the release, as JSON")] = None,
@@ -42,17 +42,17 @@ def release(
     elif verify:
         _verify(name, signers)
     else:
-        _make(name, scale, created, None if unsigned else sign, unsigned=unsigned)
+        _make(name, config, created, None if unsigned else sign, unsigned=unsigned)
 
 
-def _make(name: str, scale: str | None, created: str | None, sign: str | None, *, unsigned: bool) -> None:
+def _make(name: str, config: str | None, created: str | None, sign: str | None, *, unsigned: bool) -> None:
     from shiftbench.release import make, signing
     from shiftbench.workflow.plan import plan as plans
 
     home = Path()
     key = None if unsigned else signing.key_of(home, sign)
-    request = make.Request(name, scale, make.when(created), key)
-    planned, root = plans.load(scale)
+    request = make.Request(name, config, make.when(created), key)
+    planned, root = plans.load(config)
     content = make.make(planned, root, home, request)
     withheld = sum("withheld" in entry for entry in content["artefacts"])
     out.print(f"releases/{name}: {len(content['artefacts'])} artefacts, {withheld} of them as digests only")
@@ -92,7 +92,7 @@ def _root(home: Path, name: str) -> Path:
     from shiftbench.release import verify as verification
 
     try:
-        scale = manifest.read(home, name)["scale"]
+        config = manifest.read(home, name)["scale"]
     except DataError:
-        scale = None  # the verification tells what is wrong with the manifest
-    return verification.output_root(home, scale)
+        config = None  # the verification tells what is wrong with the manifest
+    return verification.output_root(home, config)

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from shiftbench.base import files
 from shiftbench.base.errors import DataError, ParamsError, UntrustedError
-from shiftbench.cli import comparing
-from shiftbench.cli.application import Scale, app, err, escaped, out
+from shiftbench.cli import comparison
+from shiftbench.cli.application import Config, app, err, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def audit(
         str | None, typer.Option(help="compare with another run instead: a checkout, a root, a git revision")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="also list every check and what it looked at")] = False,
-    scale: Scale = None,
+    config: Config = None,
 ) -> None:
     """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
 
@@ -73,9 +73,9 @@ def audit(
         stack.enter_context(code_digest.from_sources_alone())
         package = stack.enter_context(outside.looking_at(checkout)) if checkout else None
         if against:
-            comparing.against(plans.load(scale)[1], against, json)
+            comparison.against(plans.load(config)[1], against, json)
         try:
-            planned, root = plans.load(scale)
+            planned, root = plans.load(config)
         except ParamsError as error:
             done = run.unplanned(error, asked)
         else:

@@ -30,7 +30,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationPoint:
+class Condition:
     """One evaluation point of a stream: what is evaluated, and what it is relative to.
 
     Attributes:
@@ -71,11 +71,11 @@ class EvaluationPoint:
         return self.golden or refs.previews(self.data)
 
 
-def _once(method: Callable[Concatenate[EvaluationPoints, P], R]) -> Callable[Concatenate[EvaluationPoints, P], R]:
+def _once(method: Callable[Concatenate[Conditions, P], R]) -> Callable[Concatenate[Conditions, P], R]:
     """Keep what a method returns; of arguments that are equal it returns the same, 0 and 0.0 are."""
 
     @functools.wraps(method)
-    def kept(self: EvaluationPoints, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def kept(self: Conditions, /, *args: P.args, **kwargs: P.kwargs) -> R:
         key = method.__name__, args, tuple(kwargs.items())
         if key not in self._kept:
             self._kept[key] = method(self, *args, **kwargs)
@@ -86,7 +86,7 @@ def _once(method: Callable[Concatenate[EvaluationPoints, P], R]) -> Callable[Con
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationPoints:
+class Conditions:
     """The evaluation points that params name.
 
     Attributes:
@@ -109,29 +109,29 @@ class EvaluationPoints:
         except ParamsError as error:
             raise type(error)(f"benchmarks.{name}: {error}") from error
 
-    def all(self) -> list[EvaluationPoint]:
+    def all(self) -> list[Condition]:
         """Return every evaluation point that any benchmark evaluates."""
-        return [place for benchmark in self.benchmarks.values() for place in self.of(benchmark)]
+        return [condition for benchmark in self.benchmarks.values() for condition in self.of(benchmark)]
 
-    def here(self, point: EvaluationPoint) -> bool:
+    def here(self, condition: Condition) -> bool:
         """Tell whether what is read at an evaluation point can be made here."""
-        return self.unbuildable.isdisjoint(point.reads)
+        return self.unbuildable.isdisjoint(condition.reads)
 
-    def of(self, benchmark: Benchmark) -> list[EvaluationPoint]:
+    def of(self, benchmark: Benchmark) -> list[Condition]:
         """Return every evaluation point that a benchmark evaluates: clean, shifted, streams, OOD, kept features."""
         clean = self._plain(benchmark.dataset, benchmark.split, "identity", 0, None)
         found = [clean]
         for shift in benchmark.shifts:
             for severity in self._severities(shift):
                 found.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
-        walked = [place for name in benchmark.streams for place in self.walk(name, _at(clean))]
-        found += _distinct(walked)
+        conditions = [condition for name in benchmark.streams for condition in self.walk(name, _at(clean))]
+        found += _distinct(conditions)
         found += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
         others = [split for split in benchmark.features if split != benchmark.split]
         found += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
         return found
 
-    def named(self, ref: Ref) -> EvaluationPoint:
+    def named(self, ref: Ref) -> Condition:
         """Return the evaluation point that a records Ref names."""
         name = RecordsName.of(ref)
         if name.shards:
@@ -139,7 +139,7 @@ class EvaluationPoints:
         return next(p for p in self.walk(name.stream, None) if p.step == name.step)
 
     @_once
-    def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> EvaluationPoint:
+    def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> Condition:
         data, golden = self._data(dataset, split, shift, severity)
         domain, levels = self._domain(shift), self._levels(shift)
         if domain:
@@ -152,7 +152,7 @@ class EvaluationPoints:
             data, golden = self._data(other, domain["split"], "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
         level = None if domain and not levels else severity
-        return EvaluationPoint(stream, step, data, dataset, split, shift, level, reference, golden)
+        return Condition(stream, step, data, dataset, split, shift, level, reference, golden)
 
     @_once
     def _domain(self, shift: str) -> dict[str, str] | None:
@@ -192,7 +192,7 @@ class EvaluationPoints:
         return self.params.shift(shift).severities
 
     @_once
-    def walk(self, name: str, reference: str | None = None) -> list[EvaluationPoint]:
+    def walk(self, name: str, reference: str | None = None) -> list[Condition]:
         """Return the evaluation points of a stream, in order.
 
         Raises:
@@ -201,7 +201,7 @@ class EvaluationPoints:
         module = registry.read("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
-        found: list[EvaluationPoint] = []
+        found: list[Condition] = []
         sees: tuple[Ref, ...] = ()
         before: tuple[str, ...] = ()
         for number, step in enumerate(steps):
@@ -209,13 +209,13 @@ class EvaluationPoints:
                 sees, before = (), ()
             data, golden = self._data(*step.tested, step.shift, step.severity)
             support = tuple(self._shown(name, one) for one in step.support)
-            point = EvaluationPoint(
+            condition = Condition(
                 stream=name, step=f"{number:03d}", data=data, dataset=step.dataset, split=step.split,
                 shift=step.shift, severity=step.severity, reference=reference, golden=golden,
                 time=number if step.at is None else step.at, support=support, sees=sees, before=before,
             )  # fmt: skip
-            found.append(point)
-            sees = (*sees, *(shown.data for shown in support), *point.reads)
+            found.append(condition)
+            sees = (*sees, *(shown.data for shown in support), *condition.reads)
             before = (*before, *map(str, step.support), str(step))
         return found
 
@@ -230,7 +230,7 @@ class EvaluationPoints:
 
     def checkpoints(self, benchmark: Benchmark) -> list[Ref]:
         """Return a benchmark's checkpoints: architectures x trainers x seeds."""
-        return list(dict.fromkeys(of for of, _ in self.wrapped(benchmark)))
+        return list(dict.fromkeys(checkpoint for checkpoint, _ in self.wrapped(benchmark)))
 
     def wrapped(self, benchmark: Benchmark) -> list[tuple[Ref, str]]:
         """Return a benchmark's weights, each with every method that goes around it."""
@@ -243,9 +243,9 @@ class EvaluationPoints:
             for method in (benchmark.methods if spec.methods is None else spec.methods)
         ]
 
-    def evaluates(self, name: str, weights: Ref, method: str) -> bool:
+    def evaluates(self, name: str, checkpoint: Ref, method: str) -> bool:
         """Tell whether the benchmark of a name evaluates weights with a method around them."""
-        return (weights, method) in self._evaluated(name)
+        return (checkpoint, method) in self._evaluated(name)
 
     @_once
     def _evaluated(self, name: str) -> frozenset[tuple[Ref, str]]:
@@ -256,20 +256,20 @@ class EvaluationPoints:
         return list(self._rows(benchmark))
 
     def _rows(self, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
-        points = self.of(benchmark)
+        conditions = self.of(benchmark)
         rows = (
-            _row(benchmark, of, method, detector, point)
-            for of, method in self.wrapped(benchmark)
-            for point in points
-            for detector in (None, *_detectors(benchmark, point))
+            _row(benchmark, checkpoint, method, detector, condition)
+            for checkpoint, method in self.wrapped(benchmark)
+            for condition in conditions
+            for detector in (None, *_detectors(benchmark, condition))
         )
         return (row for row in rows if Ref("records", row["records"]) not in self.unbuildable)
 
     def kept_features(self, benchmark: Benchmark) -> list[Ref]:
         """Return the records whose features a benchmark keeps, as far as they can be made here."""
         kept = (
-            refs.records(of, method, f"{benchmark.dataset}/{split}/identity", "0")
-            for of, method in self.wrapped(benchmark)
+            refs.records(checkpoint, method, f"{benchmark.dataset}/{split}/identity", "0")
+            for checkpoint, method in self.wrapped(benchmark)
             for split in benchmark.features
         )
         return [record for record in kept if record not in self.unbuildable]
@@ -285,52 +285,54 @@ class EvaluationPoints:
         return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
 
 
-def _at(point: EvaluationPoint) -> str:
-    return f"{point.stream}/{point.step}"
+def _at(condition: Condition) -> str:
+    return f"{condition.stream}/{condition.step}"
 
 
-def _distinct(walked: list[EvaluationPoint]) -> list[EvaluationPoint]:
+def _distinct(conditions: list[Condition]) -> list[Condition]:
     """Refuse streams of one benchmark whose rows could not be told apart: a row names the time, not the stream."""
     streams: dict[tuple[Any, ...], str] = {}
-    for place in walked:
-        row = (place.time, place.dataset, place.split, place.shift, place.severity)
-        other = streams.setdefault(row, place.stream)
-        if other != place.stream:
+    for condition in conditions:
+        row = (condition.time, condition.dataset, condition.split, condition.shift, condition.severity)
+        other = streams.setdefault(row, condition.stream)
+        if other != condition.stream:
             raise ParamsError(
-                f"streams {other!r} and {place.stream!r} test {'/'.join(map(str, row[1:]))} at the same time {row[0]}; "
+                f"streams {other!r} and {condition.stream!r} test {'/'.join(map(str, row[1:]))} at the same time {row[0]}; "
                 "give them to benchmarks of their own, or other times (`at`)"
             )
-    return walked
+    return conditions
 
 
-def _detectors(benchmark: Benchmark, point: EvaluationPoint) -> tuple[str, ...]:
+def _detectors(benchmark: Benchmark, condition: Condition) -> tuple[str, ...]:
     """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too.
 
     In a stream they look at the ID set and at the OOD sets, shifted or not.
     """
-    if point.split != benchmark.split:
+    if condition.split != benchmark.split:
         return ()
-    if point.time is not None:
-        seen = point.dataset in (benchmark.dataset, *benchmark.ood_groups)
+    if condition.time is not None:
+        seen = condition.dataset in (benchmark.dataset, *benchmark.ood_groups)
     else:
-        seen = point.shift == "identity" or benchmark.full_spectrum
+        seen = condition.shift == "identity" or benchmark.full_spectrum
     return benchmark.detectors if seen else ()
 
 
-def _row(benchmark: Benchmark, of: Ref, method: str, detector: str | None, point: EvaluationPoint) -> dict[str, Any]:
-    record = refs.records(of, method, point.stream, point.step)
+def _row(
+    benchmark: Benchmark, checkpoint: Ref, method: str, detector: str | None, condition: Condition
+) -> dict[str, Any]:
+    record = refs.records(checkpoint, method, condition.stream, condition.step)
     return {
-        "model": of.name,
+        "model": checkpoint.name,
         "method": method,
         "detector": detector,
-        "dataset": point.dataset,
-        "split": point.split,
-        "shift": point.shift,
-        "severity": point.severity,
-        "step": point.time,
-        "reference": point.reference,
-        "ood": point.dataset in benchmark.ood_groups and point.dataset != benchmark.dataset,
-        "ood_group": benchmark.ood_groups.get(point.dataset),
+        "dataset": condition.dataset,
+        "split": condition.split,
+        "shift": condition.shift,
+        "severity": condition.severity,
+        "step": condition.time,
+        "reference": condition.reference,
+        "ood": condition.dataset in benchmark.ood_groups and condition.dataset != benchmark.dataset,
+        "ood_group": benchmark.ood_groups.get(condition.dataset),
         "records": record.name,
         "scores": refs.scores(record, detector).name if detector else None,
     }

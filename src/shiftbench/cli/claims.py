@@ -21,7 +21,7 @@ from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
 from shiftbench.cli.documents import overview
 from shiftbench.statistics import sentences
 from shiftbench.statistics.statements import Claim
-from shiftbench.workflow.plan import cards, scales, touched
+from shiftbench.workflow.plan import cards, configurations, touched
 
 if TYPE_CHECKING:
     from shiftbench.statistics.claims import Evidence
@@ -46,9 +46,9 @@ def claims(
     --published needs no run. It judges today's cards by the published replicates.
     """
     names = systems or (_published() if published else _run_here())
-    asked = [f"{scales.SYSTEMS}/{name}" for name in names]
+    asked = [f"{configurations.SYSTEMS}/{name}" for name in names]
     told = _judged_again if published else _verdicts
-    found = {scale.removeprefix(f"{scales.SYSTEMS}/"): told(scale) for scale in asked}
+    found = {config.removeprefix(f"{configurations.SYSTEMS}/"): told(config) for config in asked}
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -70,8 +70,8 @@ def systems(
     from shiftbench.workflow.engine import running
 
     for name in names or ():
-        scales.load(f"{scales.SYSTEMS}/{name}")
-    asked = names or scales.built()
+        configurations.load(f"{configurations.SYSTEMS}/{name}")
+    asked = names or configurations.built()
     if changed is not None:
         asked = touched.systems(asked, changed)
         if not asked:
@@ -79,12 +79,12 @@ def systems(
             return
     err.print(f"planning {', '.join(asked)}")
     begun = time.time()
-    status = running.run([f"{scales.SYSTEMS}/{name}" for name in asked], cores)
+    status = running.run([f"{configurations.SYSTEMS}/{name}" for name in asked], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("system", "jobs", "CPU min", "s / r / i", "beside what is published"):
         table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
     for name in asked:
-        made = running.made(f"{scales.SYSTEMS}/{name}", begun)
+        made = running.made(f"{configurations.SYSTEMS}/{name}", begun)
         counts, beside = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _stands(name)
         table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(beside))
     out.print(table)
@@ -95,9 +95,9 @@ def systems(
 
 def _stands(name: str) -> tuple[str, str]:
     """Return how many claims are supported, refuted, inconclusive, and how they stand to the published ones."""
-    slug, scale = scales.split(f"{scales.SYSTEMS}/{name}")
-    if scale != scales.DEFAULT:
-        return _spelled(_verdicts(f"{scales.SYSTEMS}/{name}")), ""
+    slug, config = configurations.split(f"{configurations.SYSTEMS}/{name}")
+    if config != configurations.DEFAULT:
+        return _spelled(_verdicts(f"{configurations.SYSTEMS}/{name}")), ""
     row = overview.row(slug, 0, 0.0)
     return " / ".join(map(str, row.counts)), row.beside
 
@@ -108,7 +108,7 @@ def _show_all_made() -> None:
 
     rows = []
     for slug in overview.here():
-        took = running.made(f"{scales.SYSTEMS}/{slug}", 0.0)
+        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
         if not took.unfinished:
             rows.append(overview.row(slug, took.jobs, took.seconds))
     if rows:
@@ -121,29 +121,29 @@ def _run_here() -> list[str]:
     Raises:
         DataError: nothing was.
     """
-    here = [name for slug in scales.built() for name in _scales_here(slug)]
+    here = [name for slug in configurations.built() for name in _scales_here(slug)]
     if not here:
         raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` one")
     return here
 
 
 def _scales_here(slug: str) -> list[str]:
-    found = [scale for scale in cards.load(slug).params if _file(slug, scale).is_file()]
-    return [slug if scale == scales.DEFAULT else f"{slug}/{scale}" for scale in found]
+    found = [config for config in cards.load(slug).params if _file(slug, config).is_file()]
+    return [slug if config == configurations.DEFAULT else f"{slug}/{config}" for config in found]
 
 
-def _file(slug: str, scale: str) -> Path:
-    return Path(scales.root(slug, scale)) / Ref("claims", slug).path
+def _file(slug: str, config: str) -> Path:
+    return Path(configurations.root(slug, config)) / Ref("claims", slug).path
 
 
 def _verdicts(name: str) -> list[dict[str, Any]]:
     from shiftbench.data import claim_formats, schema
     from shiftbench.provenance import table_trial
 
-    slug, scale = scales.split(name)
-    card, file = cards.load(slug), _file(slug, scale)
+    slug, config = configurations.split(name)
+    card, file = cards.load(slug), _file(slug, config)
     if not file.is_file():
-        asked = name.removeprefix(f"{scales.SYSTEMS}/")
+        asked = name.removeprefix(f"{configurations.SYSTEMS}/")
         others = f"; run here: {', '.join(here)}" if (here := _scales_here(slug)) else ""
         raise DataError(
             f"{asked} was not run here ({file} does not exist); `shiftbench systems {asked}` runs it{others}"
@@ -156,17 +156,17 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
 def _published() -> list[str]:
     from shiftbench.release import published
 
-    found = [name for name in published.scales(Path()) if name and name.startswith(scales.SYSTEMS)]
-    return [name.removeprefix(f"{scales.SYSTEMS}/") for name in found]
+    found = [name for name in published.scales(Path()) if name and name.startswith(configurations.SYSTEMS)]
+    return [name.removeprefix(f"{configurations.SYSTEMS}/") for name in found]
 
 
 def _judged_again(name: str) -> list[dict[str, Any]]:
     """Return what today's card says of the published replicates."""
     from shiftbench.workflow.stages import judge_claims
 
-    slug, scale = scales.split(name)
+    slug, config = configurations.split(name)
     card = cards.load(slug)
-    rows = judge_claims.again(card.claims, published_evidence(name), scale, card.looks)
+    rows = judge_claims.again(card.claims, published_evidence(name), config, card.looks)
     return [row | _asked(card.claims[str(row["claim"])]) for row in rows]
 
 
@@ -176,9 +176,9 @@ def evidence_here(name: str) -> dict[str, Evidence] | None:
     from shiftbench.provenance import recipe, table_trial
     from shiftbench.statistics import claim_replicates
 
-    slug, scale = scales.split(name)
-    root = Path(scales.root(slug, scale))
-    file = _file(slug, scale).with_name(REPLICATES)
+    slug, config = configurations.split(name)
+    root = Path(configurations.root(slug, config))
+    file = _file(slug, config).with_name(REPLICATES)
     receipt = recipe.receipt(root, Ref("claims", slug))
     if receipt is None or not file.is_file():
         return None
@@ -198,8 +198,8 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     from shiftbench.release import published
     from shiftbench.statistics import claim_replicates
 
-    slug, _ = scales.split(name)
-    if not (scales.published(name) / published.ABOUT).is_file():
+    slug, _ = configurations.split(name)
+    if not (configurations.published(name) / published.ABOUT).is_file():
         raise DataError(f"nothing is published of {slug}; `shiftbench systems {slug}` runs it")
     there, ref = published.read(Path(), name), Ref("claims", slug)
     file = (there.root / ref.path).with_name(REPLICATES)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import writable
-from shiftbench.cli.application import Device, Scale, app, err, escaped, out, weights_file
+from shiftbench.cli.application import Config, Device, app, err, escaped, out, weights_file
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def calibrate(
     split: Annotated[str, typer.Option(help="clean samples of this split")] = "test",
     samples: Annotated[int | None, typer.Option(min=1, help="how many; default: all")] = None,
     device: Device = "auto",
-    scale: Scale = None,
+    config: Config = None,
     file: Annotated[
         Path | None, typer.Option("--json", help="JSON for a program into a file, or - to print it")
     ] = None,
@@ -45,7 +45,7 @@ def calibrate(
     from shiftbench.evaluation import devices
     from shiftbench.workflow.tools import calibrate as calibration
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     of = _cell(planned, root, weights, dataset or weights.partition("/")[0], split)
     clean = calibration.read(_clean_shards(of, root), samples)
     shifters = [_shifter(planned, root, shift, clean.dataset) for shift in shifts]
@@ -66,7 +66,7 @@ def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: st
     """Return the artifact of the clean records, which says how the model is loaded and what it reads."""
     from shiftbench.base.refs import Ref
 
-    weights_file(root, weights, planned.scale)
+    weights_file(root, weights, planned.config)
     ref = Ref("records", f"{weights}/plain/{dataset}/{split}/identity/0")
     return planned.artifacts[planned.want(ref)]
 

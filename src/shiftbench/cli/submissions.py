@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from shiftbench.base.errors import DataError
-from shiftbench.cli.application import Scale, app, escaped, out
+from shiftbench.cli.application import Config, app, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ _SHOWN = 5
 def submit(
     name: Annotated[str, typer.Argument(help="of the submission: letters, digits, `.`, `_`, `-`")],
     created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
-    scale: Scale = None,
+    config: Config = None,
 ) -> None:
     """Pack rows, receipts, tables and params of a run into NAME.tar.gz, for the maintainers of a leaderboard."""
     from shiftbench.release import make, submission
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     target = Path(f"{name}.tar.gz")
-    about = {"name": name, "scale": scale, "created": make.when(created)}
+    about = {"name": name, "scale": config, "created": make.when(created)}
     count = submission.write(planned, root, Path(), about, target)
     out.print(f"{target}: {count} files, {target.stat().st_size / 1e6:.1f} MB; send it")
 
@@ -80,14 +80,14 @@ class _LookedAt(NamedTuple):
     sent: bytes
 
 
-def _looked_at(folder: Path, scale: str | None, there: Published) -> _LookedAt:
+def _looked_at(folder: Path, config: str | None, there: Published) -> _LookedAt:
     from shiftbench.audit import outside, run
     from shiftbench.audit.recompute import boards
     from shiftbench.provenance import code_digest, table_trial
     from shiftbench.release import published, submission
 
     with code_digest.from_sources_alone(), outside.looking_at(folder) as package:
-        planned, root = plans.load(scale)
+        planned, root = plans.load(config)
         table_trial.require(root)
         done = run.run(planned, root, run.AuditRequest(1), package)
         unlike = submission.unlike(planned, root, there)

@@ -16,7 +16,7 @@ import yaml
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import write_bytes
 from shiftbench.provenance import child_environment
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.prune import OUTS, prune
 
@@ -24,12 +24,12 @@ FILE = "dvc.yaml"
 _HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the benchmark.\n"
 
 
-def file(home: Path, scale: str) -> Path:
+def file(home: Path, config: str) -> Path:
     """Return the dvc.yaml that a scale is recorded in."""
-    return scales.published(scale, home) / FILE
+    return configurations.published(config, home) / FILE
 
 
-def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
+def record(plan: Plan, root: Path, home: Path, config: str) -> Path:
     """Let DVC keep what was made of a system; returns the dvc.yaml that says so.
 
     Sources, features and what may not be passed on are not kept.
@@ -49,23 +49,23 @@ def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
         (root / out).mkdir(parents=True, exist_ok=True)
     below = root.resolve().relative_to(home.resolve()).as_posix()
     stage = {
-        "wdir": os.path.relpath(home, file(home, scale).parent),
-        "cmd": f"shiftbench {scale.replace('/', ' ', 1)}",
+        "wdir": os.path.relpath(home, file(home, config).parent),
+        "cmd": f"shiftbench {config.replace('/', ' ', 1)}",
         "deps": ["src/shiftbench"],
         "outs": [{f"{below}/{out}": {"persist": True}} for out in ("recipes", *outs)],
     }
-    name = "-".join(scale.split("/")[1:])
+    name = "-".join(config.split("/")[1:])
     text = _HEAD + yaml.safe_dump({"stages": {name: stage}}, sort_keys=False, width=140)
-    write_bytes(_folder(home, scale) / FILE, text.encode())
-    _commit(home, file(home, scale))
-    return file(home, scale)
+    write_bytes(_folder(home, config) / FILE, text.encode())
+    _commit(home, file(home, config))
+    return file(home, config)
 
 
 _STORED = ("shards", "checkpoints", "records", "tables")
 
 
-def _folder(home: Path, scale: str) -> Path:
-    folder = file(home, scale).parent
+def _folder(home: Path, config: str) -> Path:
+    folder = file(home, config).parent
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

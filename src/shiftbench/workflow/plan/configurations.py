@@ -31,7 +31,7 @@ PUBLISHED, PLAIN = "published", "default"
 """Folder of what is published, and in it of params.yaml without an overlay."""
 
 
-def load(scale: str | None, home: Path = Path()) -> Params:
+def load(config: str | None, home: Path = Path()) -> Params:
     """Return the params of a scale.
 
     Args:
@@ -41,53 +41,53 @@ def load(scale: str | None, home: Path = Path()) -> Params:
     Raises:
         ParamsError: wrong params, or no such scale.
     """
-    if scale and scale.startswith(f"{SYSTEMS}/"):
-        return _system(scale, home)
-    return loading.load(*files(scale, home))
+    if config and config.startswith(f"{SYSTEMS}/"):
+        return _system(config, home)
+    return loading.load(*files(config, home))
 
 
-def files(scale: str | None, home: Path = Path()) -> list[Path]:
+def files(config: str | None, home: Path = Path()) -> list[Path]:
     """Return the files that hold the params of a scale; of a system its card.
 
     Raises:
         ParamsError: no such scale.
     """
-    if scale is None:
+    if config is None:
         return [home / PARAMS]
-    if scale.startswith(f"{SYSTEMS}/"):
-        return [cards.file(split(scale)[0])]
-    file = home / "params" / f"{scale}.yaml"
+    if config.startswith(f"{SYSTEMS}/"):
+        return [cards.file(split(config)[0])]
+    file = home / "params" / f"{config}.yaml"
     if not file.is_file():
-        raise ParamsError(f"no configuration {scale!r}: {file} does not exist; {near(scale, _overlays(home))}")
+        raise ParamsError(f"no configuration {config!r}: {file} does not exist; {near(config, _overlays(home))}")
     return [home / PARAMS, file]
 
 
-def split(scale: str) -> tuple[str, str]:
+def split(config: str) -> tuple[str, str]:
     """Return slug and scale of `systems/SLUG` or `systems/SLUG/SCALE`.
 
     Raises:
         ParamsError: it is spelled otherwise.
     """
-    parts = PurePosixPath(scale).parts
+    parts = PurePosixPath(config).parts
     if len(parts) not in (2, 3) or parts[0] != SYSTEMS:
-        raise ParamsError(f"no configuration {scale!r}: expected systems/SLUG or systems/SLUG/SCALE")
+        raise ParamsError(f"no configuration {config!r}: expected systems/SLUG or systems/SLUG/SCALE")
     return parts[1], parts[2] if len(parts) == 3 else DEFAULT
 
 
-def arguments(scale: str | None) -> list[str]:
+def arguments(config: str | None) -> list[str]:
     """Return what Snakemake is told so that it runs a scale.
 
     Example:
         >>> arguments("smoke"), arguments("systems/palm")
         (['--config', 'params=smoke'], ['systems/palm'])
     """
-    if scale is None:
+    if config is None:
         return []
-    return [scale] if scale.startswith(f"{SYSTEMS}/") else ["--config", f"params={scale}"]
+    return [config] if config.startswith(f"{SYSTEMS}/") else ["--config", f"params={config}"]
 
 
-def _system(scale: str, home: Path) -> Params:
-    slug, name = split(scale)
+def _system(config: str, home: Path) -> Params:
+    slug, name = split(config)
     local = _local(home)
     card = cards.load(slug)
     if card.status != "built":
@@ -112,19 +112,19 @@ def _local(home: Path) -> dict[str, Any]:
     return {**local, "shards": {"stream": stream}} if stream else local
 
 
-def root(slug: str, scale: str) -> str:
+def root(slug: str, config: str) -> str:
     """Return the output root of a system, relative to the checkout."""
-    return f"build/{SYSTEMS}/{slug}" if scale == DEFAULT else f"build/{SYSTEMS}-{scale}/{slug}"
+    return f"build/{SYSTEMS}/{slug}" if config == DEFAULT else f"build/{SYSTEMS}-{config}/{slug}"
 
 
-def published(scale: str | None, home: Path = Path()) -> Path:
+def published(config: str | None, home: Path = Path()) -> Path:
     """Return the folder of what is published of a scale.
 
     Example:
         >>> published(None).as_posix(), published("systems/palm").as_posix()
         ('published/default', 'published/systems/palm')
     """
-    return home / PUBLISHED / (scale or PLAIN)
+    return home / PUBLISHED / (config or PLAIN)
 
 
 def built() -> list[str]:
@@ -135,22 +135,22 @@ def built() -> list[str]:
 def made(home: Path = Path()) -> list[str | None]:
     """Return the scales that were made here: params.yaml, its overlays, built systems at the scale by default."""
     systems = [f"{SYSTEMS}/{slug}" for slug in built()]
-    return [scale for scale in (None, *_overlays(home), *systems) if is_made(scale, home)]
+    return [config for config in (None, *_overlays(home), *systems) if is_made(config, home)]
 
 
 def _overlays(home: Path) -> list[str]:
     return sorted(file.stem for file in (home / "params").glob("*.yaml"))
 
 
-def is_made(scale: str | None, home: Path = Path()) -> bool:
+def is_made(config: str | None, home: Path = Path()) -> bool:
     """Tell whether a scale was run to its end: its report is here.
 
     An overlay of the project that does not go with a user's params.yaml was not.
     """
     try:
-        root = load(scale, home).root
+        root = load(config, home).root
     except ParamsError:
-        if scale is None:
+        if config is None:
             raise
         return False
     return (home / root / Ref("report", "index").path).is_file()

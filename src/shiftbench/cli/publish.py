@@ -16,7 +16,7 @@ from rich.table import Table
 from shiftbench.audit.finding import EXIT_CODES, VERDICTS
 from shiftbench.base.errors import DataError
 from shiftbench.cli.application import Json, app, err, escaped, out
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 
 if TYPE_CHECKING:
     from shiftbench.audit.compare.published import Stands
@@ -41,9 +41,9 @@ def publish(
 
     home = Path()
     published.check_tree(home)
-    for scale in _asked(names, scales.made(home)):
-        planned, root = plans.load(scale)
-        one = published.write(planned, root, home, scale, make.when(created))
+    for config in _asked(names, configurations.made(home)):
+        planned, root = plans.load(config)
+        one = published.write(planned, root, home, config, make.when(created))
         about = one.about
         size = sum(file.stat().st_size for file in one.root.rglob("*") if file.is_file())
         counted = f"{about['files']} files, {about['rows']} numbers, {about['claims']} verdicts"
@@ -58,12 +58,12 @@ def verify(names: Scales = None, as_json: Json = False) -> None:
     from shiftbench.release import published
 
     home = Path()
-    table_trial.require(home / scales.PUBLISHED)
-    there = [published.read(home, scale) for scale in _asked(names, _both(home))]
+    table_trial.require(home / configurations.PUBLISHED)
+    there = [published.read(home, config) for config in _asked(names, _both(home))]
     found = []
     for one in there:
-        err.print(f"reading {one.scale or scales.PLAIN}")
-        root = home / scales.load(one.scale, home).root
+        err.print(f"reading {one.scale or configurations.PLAIN}")
+        root = home / configurations.load(one.scale, home).root
         table_trial.require(root)
         found.append(comparing.stands(root, one))
     if as_json:
@@ -78,14 +78,14 @@ def _asked(names: Sequence[str] | None, here: list[str | None]) -> list[str | No
     """Return the scales that were asked for, else those here."""
     if not names and not here:
         raise DataError("nothing that is published was made here; `make run` makes the benchmark")
-    return [None if name == scales.PLAIN else name for name in names or ()] or here
+    return [None if name == configurations.PLAIN else name for name in names or ()] or here
 
 
 def _both(home: Path) -> list[str | None]:
     """Return the scales that are published and were made here."""
     from shiftbench.release import published
 
-    return [one for one in published.scales(home) if scales.is_made(one, home)]
+    return [one for one in published.scales(home) if configurations.is_made(one, home)]
 
 
 OLDER = (
@@ -108,9 +108,9 @@ def _tell(found: list[Stands]) -> None:
             f"{one.claims - len(one.changed)} of {one.claims}",
         )
         style = _STYLES[one.verdict]
-        table.add_row(one.scale or scales.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
+        table.add_row(one.scale or configurations.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
     out.print(table)
-    older = [one.scale or scales.PLAIN for one in found if one.older]
+    older = [one.scale or configurations.PLAIN for one in found if one.older]
     if older:
         out.print(f"{', '.join(older)}: {OLDER}", soft_wrap=True)
     for one in found:

@@ -14,10 +14,10 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.base.errors import DataError, ParamsError, near
-from shiftbench.cli import claiming
-from shiftbench.cli.application import Json, Scale, app, err, escaped, out
+from shiftbench.cli.application import Config, Json, app, err, escaped, out
+from shiftbench.cli.claims import evidence_here, published_evidence
 from shiftbench.statistics.statements import Claim
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.report_specs import INDEX
 
@@ -43,7 +43,7 @@ def power(
         str | None, typer.Option(metavar="YAML", help="an expression over the rows of a benchmark, as in a card")
     ] = None,
     over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: for new training seeds, too")] = False,
-    scale: Scale = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Tell how many samples, seeds and draws a difference takes, from the replicates of a run, or published ones.
@@ -59,13 +59,13 @@ def power(
         raise ParamsError(f"--difference is {difference:g}; no number of samples finds one of 0 or less")
     if of is not None:
         asked, error = {"--of": _expression(of, over_seeds=over_seeds)}, claims.ERROR
-        known: Mapping[str, Evidence] = claims.evidence(asked, _read(scale))
+        known: Mapping[str, Evidence] = claims.evidence(asked, _read(config))
     else:
-        scale = f"{scales.SYSTEMS}/{system}"
-        judged = _judged(scale)
-        asked = _named(judged, names or [], scale)
-        error = claims.share_of_error(len(judged), _looks(scale))
-        known = _known(scale)
+        config = f"{configurations.SYSTEMS}/{system}"
+        judged = _judged(config)
+        asked = _named(judged, names or [], config)
+        error = claims.share_of_error(len(judged), _looks(config))
+        known = _known(config)
     found = list(designs.needs(asked, known, difference, chance, error))
     if as_json:
         out.print_json(json.dumps([asdict(one) for one in found]))
@@ -73,9 +73,9 @@ def power(
         _tell(found, difference, chance)
 
 
-def _judged(scale: str) -> dict[str, Claim]:
+def _judged(config: str) -> dict[str, Claim]:
     """Return the claims that share a card's error at a scale."""
-    slug, at = scales.split(scale)
+    slug, at = configurations.split(config)
     wanted = "embedded" if at == "smoke" else at
     return {
         name: claim
@@ -84,17 +84,17 @@ def _judged(scale: str) -> dict[str, Claim]:
     }
 
 
-def _looks(scale: str) -> int:
+def _looks(config: str) -> int:
     from shiftbench.workflow.stages import judge_claims
 
-    slug, at = scales.split(scale)
+    slug, at = configurations.split(config)
     return judge_claims.looks(cards.load(slug).looks, at)
 
 
-def _named(judged: Mapping[str, Claim], names: list[str], scale: str) -> dict[str, Claim]:
+def _named(judged: Mapping[str, Claim], names: list[str], config: str) -> dict[str, Claim]:
     for name in names:
         if name not in judged:
-            raise ParamsError(f"{scale} judges no claim {name!r}; {near(name, judged)}")
+            raise ParamsError(f"{config} judges no claim {name!r}; {near(name, judged)}")
     return {name: judged[name] for name in names or judged}
 
 
@@ -107,17 +107,17 @@ def _expression(text: str, *, over_seeds: bool) -> Claim:
         raise ParamsError(f"--of is no expression over metric rows: {error}") from None
 
 
-def _known(scale: str) -> Mapping[str, Evidence]:
+def _known(config: str) -> Mapping[str, Evidence]:
     """Return what a system's claims are judged from: of its run here, else what is published."""
-    here = claiming.evidence_here(scale)
+    here = evidence_here(config)
     if here is not None:
         return here
-    found = claiming.published_evidence(scale)
-    err.print(f"{scale} was not run here; these are the replicates in {scales.published(scale)}")
+    found = published_evidence(config)
+    err.print(f"{config} was not run here; these are the replicates in {configurations.published(config)}")
     return found
 
 
-def _read(scale: str | None) -> Rows:
+def _read(config: str | None) -> Rows:
     """Return the rows of all benchmarks of a scale, with their replicates.
 
     Raises:
@@ -126,7 +126,7 @@ def _read(scale: str | None) -> Rows:
     from shiftbench.provenance import table_trial
     from shiftbench.workflow.stages import judge_claims
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     files = [root / ref.path for ref in planned.artifacts if ref.kind == "tables"]
     lacking = [file for file in files if not file.is_file()]
     if lacking or not files:

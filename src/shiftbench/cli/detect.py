@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.application import Device, Json, Scale, app, escaped, out, weights_file
+from shiftbench.cli.application import Config, Device, Json, app, escaped, out, weights_file
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ def detect(
         str | None, typer.Option(help="msp,energy,knn; default: the benchmark's but for those that see the net again")
     ] = None,
     device: Device = "auto",
-    scale: Scale = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Tell whether images are like what a net has learnt, by detectors fitted on what a run kept."""
     from shiftbench.workflow.tools import detect_image as detection
 
-    planned, root = plans.load(scale)
-    weights_file(root, weights, scale)
+    planned, root = plans.load(config)
+    weights_file(root, weights, config)
     names = [name.strip() for name in (detectors or "").split(",") if name.strip()]
     answers = detection.detect(planned, root, weights, image, names, device)
     if as_json:

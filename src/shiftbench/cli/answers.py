@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import Scale, app, out
+from shiftbench.cli.application import Config, app, out
 from shiftbench.evaluation.llm.client import Generator
 
 PANEL = "The run"
@@ -12,7 +12,7 @@ PANEL = "The run"
 
 @app.command(rich_help_panel=PANEL)
 def answers(
-    scale: Scale = None,
+    config: Config = None,
     url: Annotated[str | None, typer.Option(help="of an OpenAI-compatible API, up to /v1")] = None,
     batch: Annotated[int, typer.Option(help="requests at a time, for weights here")] = 16,
     threads: Annotated[int, typer.Option(help="torch threads, for weights here")] = 1,
@@ -33,5 +33,5 @@ def answers(
         fetch.keep(model)
         return option_model.OptionModel(model, source_files.kept(model), batch, threads)
 
-    for name, (needed, asked) in record_answers.record(scale, make).items():
+    for name, (needed, asked) in record_answers.record(config, make).items():
         out.print(f"{name}: {needed} answers, {asked} asked now")

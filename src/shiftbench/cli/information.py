@@ -11,10 +11,10 @@ import typer
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import writable
-from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out, plural, root, use_plugin_folders
+from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
 from shiftbench.plugins.streams._steps import told
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
 from shiftbench.workflow.plan.params import Params
 
 PANEL = "Looking"
@@ -22,16 +22,18 @@ PANEL = "Looking"
 
 @app.command("list", rich_help_panel=PANEL)
 def list_(
-    family: Annotated[str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")] = None,
+    plugin_type: Annotated[
+        str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the plugins of a family, or of all; or the published systems (`systems`)."""
-    if family == "systems":
+    if plugin_type == "systems":
         _list_systems(as_json=as_json)
         return
-    families = registry.FAMILIES if family is None else [plural(family)]
+    plugin_types = registry.FAMILIES if plugin_type is None else [plural(plugin_type)]
     use_plugin_folders()
-    found = {name: registry.names(name) for name in families}
+    found = {name: registry.names(name) for name in plugin_types}
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -51,43 +53,43 @@ def _list_systems(*, as_json: bool) -> None:
         systems.show_all()
 
 
-def _first_line(family: str, name: str) -> str:
-    lines = (registry.find(family, name).__doc__ or "").strip().splitlines()
+def _first_line(plugin_type: str, name: str) -> str:
+    lines = (registry.find(plugin_type, name).__doc__ or "").strip().splitlines()
     return lines[0] if lines else ""
 
 
 @app.command(rich_help_panel=PANEL)
 def describe(
-    family: Annotated[str, typer.Argument(help="shift, model, ..., system")],
+    plugin_type: Annotated[str, typer.Argument(help="shift, model, ..., system")],
     name: Annotated[str, typer.Argument(help="as `list` shows it")],
-    scale: Scale = None,
+    config: Config = None,
 ) -> None:
     """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`).
 
     A stream's schedule is shown, too; with a scale, that of the stream which
     its params call NAME.
     """
-    if family in ("system", "systems"):
+    if plugin_type in ("system", "systems"):
         from shiftbench.cli import systems
 
         systems.show(name)
         return
-    family = plural(family)
+    plugin_type = plural(plugin_type)
     use_plugin_folders()
-    params = plans.load(scale)[0].params if scale else None
-    file = params.use(family, name) if params else name
-    module = registry.find(family, file)
-    options = params.options(family, name) if params else getattr(module, "PARAMS", {})
+    params = plans.load(config)[0].params if config else None
+    file = params.use(plugin_type, name) if params else name
+    module = registry.find(plugin_type, file)
+    options = params.options(plugin_type, name) if params else getattr(module, "PARAMS", {})
     out.print(escaped(_reflowed(inspect.getdoc(module) or "")))
     for option, value in options.items():
         out.print(f"  {option} = {value!r}")
-    if family == "streams":
+    if plugin_type == "streams":
         for line in told(module.steps(options)):
             out.print(escaped(line), soft_wrap=True)
     entry = getattr(module, "ENTRY", None)
     if entry is not None:
         out.print(f"[dim]{escaped(entry.where)}[/]", soft_wrap=True)
-    out.print(f"[dim]{registry.file(family, file)}[/]")
+    out.print(f"[dim]{registry.file(plugin_type, file)}[/]")
 
 
 def _reflowed(text: str) -> str:
@@ -137,7 +139,7 @@ def preview(
 
 @app.command(rich_help_panel=PANEL)
 def doctor(
-    scale: Scale = None,
+    config: Config = None,
     remotes: Annotated[bool, typer.Option("--remotes", help="only these, and what of dvc.lock each holds")] = False,
     unlock: Annotated[bool, typer.Option("--unlock", help="clear locks and scratch files of killed processes")] = False,
     as_json: Json = False,
@@ -146,7 +148,7 @@ def doctor(
     from shiftbench.provenance import locks
     from shiftbench.workflow.tools import doctor as doctors
 
-    planned, folder = _planned(scale)
+    planned, folder = _planned(config)
     if unlock:
         for lock in locks.clear(folder):
             err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
@@ -172,10 +174,10 @@ def _tell_found(found: dict[str, Any]) -> None:
             out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
-def _planned(scale: str | None) -> tuple[plans.Plan, Path]:
+def _planned(config: str | None) -> tuple[plans.Plan, Path]:
     """Return the plan and its root; of nothing, where there is no params.yaml: a machine is looked at anywhere."""
-    if scale or Path("params.yaml").is_file():
-        return plans.load(scale)
+    if config or Path("params.yaml").is_file():
+        return plans.load(config)
     err.print("no params.yaml here, so nothing of a benchmark; `shiftbench init DIR` makes one")
     return plans.Plan(Params(benchmarks={})), Path()
 
@@ -222,19 +224,19 @@ def _spelled(item: object) -> str:
 
 @app.command(rich_help_panel=PANEL)
 def cite(
-    scale: Scale = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False
+    config: Config = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False
 ) -> None:
     """Print whom to cite for what params use."""
     from shiftbench.workflow.tools import cite as citations
 
-    entries = citations.bibliography(plans.load(scale)[0])
+    entries = citations.bibliography(plans.load(config)[0])
     if bibtex:
         for entry in entries:
             out.print(escaped(entry.bibtex), soft_wrap=True)
         return
-    for family in dict.fromkeys(entry.family for entry in entries):
-        out.print(f"[bold]{family}[/]")
-        for entry in (entry for entry in entries if entry.family == family):
+    for plugin_type in dict.fromkeys(entry.plugin_type for entry in entries):
+        out.print(f"[bold]{plugin_type}[/]")
+        for entry in (entry for entry in entries if entry.plugin_type == plugin_type):
             out.print(f"  {entry.name:24} {escaped(entry.text)}", soft_wrap=True)
 
 
@@ -257,7 +259,7 @@ def docs(
         out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
         return
     for slug in measured or ():
-        took = running.made(f"{scales.SYSTEMS}/{slug}", 0.0)
+        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
         out.print(f"wrote {kept.record(slug, round(took.seconds / 60, 1))}")
     for path in documents.write(Path()):
         out.print(f"wrote {path}")

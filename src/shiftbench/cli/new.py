@@ -12,19 +12,19 @@ PANEL = "Yours"
 
 @app.command(rich_help_panel=PANEL)
 def new(
-    family: Annotated[str, typer.Argument(help="shifts, datasets, models, metrics, ...")],
+    plugin_type: Annotated[str, typer.Argument(help="shifts, datasets, models, metrics, ...")],
     name: Annotated[str, typer.Argument(help="its name: in params, in paths and in tables")],
     into: Annotated[Path, typer.Option(help="your folder of plugins")] = Path("mine"),
 ) -> None:
     """Write a plugin of your own to begin with; it runs as it is."""
     from shiftbench.workflow.tools import scaffold as scaffolds
 
-    family = plural(family)
+    plugin_type = plural(plugin_type)
     use_plugin_folders()
-    out.print(f"wrote {scaffolds.scaffold(family, name, into)}; params.yaml asks for it with")
-    for line in scaffolds.lines(family, name, into):
+    out.print(f"wrote {scaffolds.scaffold(plugin_type, name, into)}; params.yaml asks for it with")
+    for line in scaffolds.lines(plugin_type, name, into):
         out.print(f"  {escaped(line)}", soft_wrap=True)
-    if Path(f"tests/contracts/test_every_{family.removesuffix('s')}.py").is_file():
+    if Path(f"tests/contracts/test_every_{plugin_type.removesuffix('s')}.py").is_file():
         out.print(f"test it: SHIFTBENCH_PLUGINS={into} pytest tests/contracts -k {name}")
 
 
