@@ -41,13 +41,13 @@ def archive(published: Made) -> Path:
     return target
 
 
-def looked_at(published: Made, archive: Path, folder: Path) -> Any:
+def reviewed(published: Made, archive: Path, folder: Path) -> Any:
     submission.unpack(archive, folder)
-    return submissions._looked_at(folder, None, releases.read(published.root, None))
+    return submissions._reviewed(folder, None, releases.read(published.root, None))
 
 
 def test_a_sound_submission_is_shown(published, archive, tmp_path):
-    done, unlike, board, sent = looked_at(published, archive, tmp_path / "there")
+    done, unlike, board, sent = reviewed(published, archive, tmp_path / "there")
     failed = [str(one) for result in done.results for one in result.findings if one.verdict == "failed"]
     assert (failed, done.verdict) == ([], "incomplete")  # tars and nets are not sent
     assert unlike == []
@@ -74,7 +74,7 @@ def test_an_edited_number_fails(published, archive, tmp_path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     there = releases.read(published.root, None)
-    done, unlike, *_ = submissions._looked_at(folder, None, there)
+    done, unlike, *_ = submissions._reviewed(folder, None, there)
     assert done.verdict == "failed"
     with pytest.raises(DataError, match="contradicts itself"):
         submissions._require(done, unlike)
@@ -87,7 +87,7 @@ def test_other_data_are_told(published, archive, tmp_path):
     content = json.loads(receipt.read_text())
     content["made"] = dict.fromkeys(content["made"], "0" * 64)
     receipt.write_text(json.dumps(content))
-    _, unlike, *_ = submissions._looked_at(folder, None, releases.read(published.root, None))
+    _, unlike, *_ = submissions._reviewed(folder, None, releases.read(published.root, None))
     assert unlike == [receipt.relative_to(folder).as_posix().removesuffix(".receipt.json")]
 
 
@@ -160,7 +160,7 @@ def test_a_forgery_is_not_accepted(published, archive, tmp_path, monkeypatch, fo
     why = forge(folder, np.random.default_rng(seed))
     checks = (*submissions._EXACT, *submissions._LACKING)
     monkeypatch.setattr(run, "AuditRequest", partial(run.AuditRequest, only=checks))
-    found = submissions._looked_at(folder, None, releases.read(published.root, None))
+    found = submissions._reviewed(folder, None, releases.read(published.root, None))
     with pytest.raises(DataError, match=why):
         accepted(found)
 

@@ -26,10 +26,10 @@ from shiftbench.workflow.plan import plan
 from shiftbench.workflow.tools import cite, doctor, preview
 
 COMMANDS = {  # what people type comes before what the workflow calls
-    "The run": "plan why audit prune systems",
-    "Looking": "list describe preview doctor cite docs",
-    "Yours": "new init",
-    "The store": "release pull repair pin",
+    "Run and check": "plan why audit prune systems",
+    "Inspect": "list describe preview doctor cite docs",
+    "Your plugins and benchmarks": "new init",
+    "Store and share": "release pull repair pin",
     "Stages": "fetch shift train evaluate score aggregate report",
 }
 
@@ -75,7 +75,7 @@ def test_an_error_on_purpose_is_one_message_and_its_code(
     assert "error: no shifts named 'brigth' (did you mean bright" in " ".join(told.split())
     assert "Traceback" not in told
     assert ends(monkeypatch, "list", "shitfs") == 2
-    assert "no family is called 'shitfs'; did you mean shifts" in capsys.readouterr().err
+    assert "no plugin type is called 'shitfs'; did you mean shifts" in capsys.readouterr().err
     assert ends(monkeypatch, "prune", "shard") == 2
     assert ends(monkeypatch, "pin", "nowhere") == 3
     assert ends(monkeypatch, "plan", "--config", "smok") == 2
@@ -166,7 +166,7 @@ def test_a_family_may_be_called_by_one_of_its_members(home: Path) -> None:
     for one, several in (("shift", "shifts"), ("analysis", "analyses"), ("loss", "losses")):
         assert said("list", one) == said("list", several)
     assert said("describe", "shift", "fog") == said("describe", "shifts", "fog")
-    with pytest.raises(ParamsError, match=r"no family is called 'shfts'; did you mean shifts"):
+    with pytest.raises(ParamsError, match=r"no plugin type is called 'shfts'; did you mean shifts"):
         run_raising("describe", "shfts", "fog")
 
 
@@ -179,7 +179,7 @@ def run_raising(*words: str) -> None:
 
 def test_new_prints_what_params_must_say(home: Path) -> None:
     told = said("new", "metrics", "again")
-    assert "wrote mine/metrics/again.py; params.yaml asks for it with" in told
+    assert "wrote mine/metrics/again.py; add to params.yaml:" in told
     assert "metrics: {again: {}}" in told
     assert "plugins:" not in told, "params.yaml lists the folder already"
     assert "plugins: [yours]" in said("new", "shifts", "other", "--into", "yours")
@@ -188,7 +188,7 @@ def test_new_prints_what_params_must_say(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("shifty", "a"), "no family is called 'shifty'; did you mean shifts"),
+        (("shifty", "a"), "no plugin type is called 'shifty'; did you mean shifts"),
         (("shifts", "My-Shift"), "'My-Shift' cannot be a plugin's name, .* lower case letters"),
         (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
         (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),
@@ -284,7 +284,7 @@ def test_doctor_tells_programs_what_it_found(home: Path) -> None:
     assert "git" in found["programs"]
     told = said("doctor").splitlines()
     assert told[told.index("lock") + 1] == "  -"
-    assert told[-1] == "nothing is in the way of a run"
+    assert told[-1] == "no problems found: a run can start"
 
 
 def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:

@@ -326,7 +326,7 @@ def test_command_tells_what_is_missing(
 ) -> None:
     assert ends(monkeypatch, "calibrate", "bright", "--model", "shapes/perceptron-mixup-s7") == 3
     told = " ".join(capsys.readouterr().err.split())
-    assert "no weights 'shapes/perceptron-mixup-s7'" in told
+    assert "no model 'shapes/perceptron-mixup-s7'" in told
     assert "did you mean shapes/perceptron-mixup-s1" in told
     assert ends(monkeypatch, *ASK, "--dataset", "fashion_mnist") == 3
     assert "no clean samples in" in " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""Answers of language models: the one command that asks them."""
+"""Answers of language models: the only command that sends requests to them."""
 
 from typing import Annotated
 
@@ -7,23 +7,25 @@ import typer
 from shiftbench.cli.application import Config, app, out
 from shiftbench.evaluation.llm.client import Generator
 
-PANEL = "The run"
+PANEL = "Run and check"
 
 
 @app.command(rich_help_panel=PANEL)
 def answers(
     config: Config = None,
-    url: Annotated[str | None, typer.Option(help="of an OpenAI-compatible API, up to /v1")] = None,
-    batch: Annotated[int, typer.Option(help="requests at a time, for weights here")] = 16,
-    threads: Annotated[int, typer.Option(help="torch threads, for weights here")] = 1,
+    url: Annotated[
+        str | None, typer.Option(help="address of an OpenAI-compatible API, up to /v1; default: OPENAI_BASE_URL")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="requests per batch, for models on this machine")] = 16,
+    threads: Annotated[int, typer.Option(help="torch threads, for models on this machine")] = 1,
 ) -> None:
-    """Ask language models all that a scale needs and has not recorded; runs read the record alone."""
+    """Record the missing answers of language models for a configuration; runs read recorded answers only."""
     from shiftbench.data import source_files
     from shiftbench.provenance import trust
     from shiftbench.workflow.stages import fetch
     from shiftbench.workflow.tools import record_answers
 
-    trust.require("what its models are asked is made by its plugins")
+    trust.require("its plugins write the requests to language models")
 
     def make(model: str) -> Generator:
         from shiftbench.evaluation.llm import endpoint, option_model
@@ -34,4 +36,4 @@ def answers(
         return option_model.OptionModel(model, source_files.kept(model), batch, threads)
 
     for name, (needed, asked) in record_answers.record(config, make).items():
-        out.print(f"{name}: {needed} answers, {asked} asked now")
+        out.print(f"{name}: {needed} answers, {asked} of them new")

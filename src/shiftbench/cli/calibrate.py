@@ -1,4 +1,4 @@
-"""Calibration: at which severity shifts cost a model as much as one another."""
+"""Calibration: the severities at which shifts cost a model the same accuracy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import writable
-from shiftbench.cli.application import Config, Device, app, err, escaped, out, weights_file
+from shiftbench.cli.application import Config, Device, app, checkpoint_file, err, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -24,62 +24,64 @@ if TYPE_CHECKING:
     from shiftbench.workflow.plan.params import Params
     from shiftbench.workflow.tools.calibrate import Calibrated, Interval
 
-PANEL = "Looking"
+PANEL = "Inspect"
 
 
 @app.command(rich_help_panel=PANEL)
 def calibrate(
-    shifts: Annotated[list[str], typer.Argument(help="names under `shifts:`, or plugin files")],
-    weights: Annotated[str, typer.Option("--model", help="that a run made: fashion_mnist/convnet-erm-s0")],
-    drop: Annotated[list[float] | None, typer.Option(help="points of accuracy; may be given several times")] = None,
-    dataset: Annotated[str | None, typer.Option(help="default: what the model learnt")] = None,
-    split: Annotated[str, typer.Option(help="clean samples of this split")] = "test",
-    samples: Annotated[int | None, typer.Option(min=1, help="how many; default: all")] = None,
+    shifts: Annotated[list[str], typer.Argument(help="names under `shifts:` in params.yaml, or plugins")],
+    model: Annotated[str, typer.Option("--model", help="model of a run: fashion_mnist/convnet-erm-s0")],
+    drop: Annotated[
+        list[float] | None, typer.Option(help="loss of accuracy in points; repeat the option for several; default: 10")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="data set of the samples; default: the training data set of the model")
+    ] = None,
+    split: Annotated[str, typer.Option(help="split of the clean samples")] = "test",
+    samples: Annotated[int | None, typer.Option(min=1, help="number of clean samples; default: all")] = None,
     device: Device = "auto",
     config: Config = None,
-    file: Annotated[
-        Path | None, typer.Option("--json", help="JSON for a program into a file, or - to print it")
-    ] = None,
+    file: Annotated[Path | None, typer.Option("--json", help="write JSON into this file; - prints it")] = None,
 ) -> None:
-    """Find the severities at which shifts cost a model the same accuracy (default: 10 points)."""
+    """Find the severities at which shifts cost a model the same accuracy."""
     from shiftbench.evaluation import devices
     from shiftbench.workflow.tools import calibrate as calibration
 
     planned, root = plans.load(config)
-    of = _cell(planned, root, weights, dataset or weights.partition("/")[0], split)
-    clean = calibration.read(_clean_shards(of, root), samples)
+    records = _records(planned, root, model, dataset or model.partition("/")[0], split)
+    clean = calibration.read(_clean_shards(records, root), samples)
     shifters = [_shifter(planned, root, shift, clean.dataset) for shift in shifts]
     changed = [(before, calibration.continuous(before)) for before in shifters]
     for before, after in changed:
         if before != after:
             err.print(escaped(_note(before, after)), soft_wrap=True)
-    found: list[Calibrated] = []
+    results: list[Calibrated] = []
     with devices.hold(device) as held:
-        judge = _judge(of, root, clean, held)
+        judge = _judge(records, root, clean, held)
         for shifter in shifters:
-            found += calibration.fit(judge, shifter, drop or [10.0], planned.params.bootstrap.resamples)
-    facts = {"model": weights, "dataset": clean.dataset, "split": split, "seed": planned.params.seed}
-    _tell(found, facts, file, planned.params)
+            results += calibration.fit(judge, shifter, drop or [10.0], planned.params.bootstrap.resamples)
+    facts = {"model": model, "dataset": clean.dataset, "split": split, "seed": planned.params.seed}
+    _print(results, facts, file, planned.params)
 
 
-def _cell(planned: plans.Plan, root: Path, weights: str, dataset: str, split: str) -> Artifact:
-    """Return the artifact of the clean records, which says how the model is loaded and what it reads."""
+def _records(planned: plans.Plan, root: Path, model: str, dataset: str, split: str) -> Artifact:
+    """The planned records of the clean samples; their recipe states how the model is loaded."""
     from shiftbench.base.refs import Ref
 
-    weights_file(root, weights, planned.config)
-    ref = Ref("records", f"{weights}/plain/{dataset}/{split}/identity/0")
+    checkpoint_file(root, model, planned.config)
+    ref = Ref("records", f"{model}/plain/{dataset}/{split}/identity/0")
     return planned.artifacts[planned.want(ref)]
 
 
-def _clean_shards(of: Artifact, root: Path) -> Path:
-    folder = next(root / ref.path for ref in of.inputs if ref.name == of.recipe["data"]).parent
+def _clean_shards(records: Artifact, root: Path) -> Path:
+    folder = next(root / ref.path for ref in records.inputs if ref.name == records.recipe["data"]).parent
     if not folder.is_dir():
-        raise DataError(f"no clean samples in {folder}; run the benchmark, or `shiftbench pull` them")
+        raise DataError(f"no clean samples in {folder}; run the benchmark, or download them with `shiftbench pull`")
     return folder
 
 
 def _shifter(planned: plans.Plan, root: Path, shift: str, dataset: str) -> Shifter:
-    """Return a shift as the shift stage would apply it, with the originals that are here."""
+    """A shift with the options of params and the source files that are here."""
     from shiftbench.base import registry
     from shiftbench.evaluation.apply_shift import Shifter
     from shiftbench.workflow.tools import calibrate as calibration
@@ -96,17 +98,17 @@ def _shifter(planned: plans.Plan, root: Path, shift: str, dataset: str) -> Shift
     )
 
 
-def _judge(of: Artifact, root: Path, clean: Any, device: str) -> Any:
-    """Return the model of a run's weights, as the evaluate stage loads it, before clean samples."""
+def _judge(records: Artifact, root: Path, clean: Any, device: str) -> Any:
+    """The model of a run with the clean samples, loaded as in the evaluate stage."""
     import torch
 
     from shiftbench.base import registry
     from shiftbench.evaluation import nets
     from shiftbench.workflow.tools import calibrate as calibration
 
-    spec = of.recipe
+    spec = records.recipe
     torch.set_num_threads(spec["threads"])
-    file = root / of.inputs[0].path
+    file = root / records.inputs[0].path
     classes = nets.classes_of(file)
     predictor = nets.load_predictor(
         registry.find("models", spec["model"]["use"]),
@@ -115,7 +117,7 @@ def _judge(of: Artifact, root: Path, clean: Any, device: str) -> Any:
         classes,
         device,
         precision=spec["precision"],
-        inputs={ref: root / ref.path for ref in of.inputs},
+        inputs={ref: root / ref.path for ref in records.inputs},
     )
     return calibration.Judge(predictor, clean, tuple(classes), spec["batch_size"])
 
@@ -123,33 +125,33 @@ def _judge(of: Artifact, root: Path, clean: Any, device: str) -> Any:
 def _note(before: Shifter, after: Shifter) -> str:
     changed = {key: value for key, value in after.options.items() if value != before.options.get(key)}
     return (
-        f"{before.name}: its published levels do not grow; calibrated with {_flow(changed)}, "
-        "under which every severity is allowed"
+        f"{before.name}: damage does not grow with its published levels; calibrated with {_flow(changed)}, "
+        "which allows every severity"
     )
 
 
-def _tell(found: list[Calibrated], facts: dict[str, Any], file: Path | None, params: Params) -> None:
-    """Print a table and what to write into params.yaml, or JSON for a program."""
+def _print(results: list[Calibrated], facts: dict[str, Any], file: Path | None, params: Params) -> None:
+    """Print a table and the lines for params.yaml, or JSON."""
     if file:
-        text = json.dumps({**facts, "found": [asdict(one) for one in found]}, indent=1)
+        text = json.dumps({**facts, "found": [asdict(one) for one in results]}, indent=1)
         if str(file) == "-":
             sys.stdout.write(text + "\n")
             return
         with writable(file):
             file.write_text(text + "\n")
-    out.print(_table(found, facts))
-    out.print("in params.yaml:\n[bold]shifts:[/]")
-    for line in _lines(found, params):
+    out.print(_table(results, facts))
+    out.print("for params.yaml:\n[bold]shifts:[/]")
+    for line in _lines(results, params):
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
-def _table(found: list[Calibrated], facts: dict[str, Any]) -> Table:
+def _table(results: list[Calibrated], facts: dict[str, Any]) -> Table:
     about = f"{facts['model']} on {facts['dataset']}/{facts['split']}"
-    title = f"{about}: {found[0].clean:.1%} of {found[0].n} right"
+    title = f"{about}: {results[0].clean:.1%} of {results[0].n} samples correct"
     table = Table(title=title, box=box.SIMPLE, pad_edge=False)
-    for heading in ("shift", "drop", "severity", "95%", "drop there", "95%"):
+    for heading in ("shift", "drop", "severity", "95% interval", "measured drop", "95% interval"):
         table.add_column(heading, no_wrap=True)
-    for one in found:
+    for one in results:
         end = f">{one.measured[-1][0]:g}"
         severity = end if one.severity is None else f"{one.severity:.3g}"
         ends = _spelled(one.severity_ci, ".3g", end), _spelled(one.fall_ci, ".1f", "-")
@@ -162,20 +164,20 @@ def _spelled(interval: Interval, form: str, beyond: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _lines(found: list[Calibrated], params: Params) -> list[str]:
-    """Return the entries of params.yaml, one per shift; a shift whose falls are not reached has none."""
+def _lines(results: list[Calibrated], params: Params) -> list[str]:
+    """The lines for params.yaml, one per shift whose drops are reached."""
     lines = []
-    for name in dict.fromkeys(one.shift for one in found):
-        mine = [one for one in found if one.shift == name and one.severity is not None]
+    for name in dict.fromkeys(one.shift for one in results):
+        reached = [one for one in results if one.shift == name and one.severity is not None]
         use = params.component("shifts", name).use
-        if mine:
-            severities = [one.severity for one in mine]
-            entry = {**({"use": use} if use else {}), **mine[0].options, "severities": severities}
-            lines.append(f"{name}: {_flow(entry)}")
+        if reached:
+            severities = [one.severity for one in reached]
+            options = {**({"use": use} if use else {}), **reached[0].options, "severities": severities}
+            lines.append(f"{name}: {_flow(options)}")
     return lines
 
 
-def _flow(entry: dict[str, Any]) -> str:
-    """Return YAML on one line."""
-    text: str = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=10_000)
+def _flow(options: dict[str, Any]) -> str:
+    """YAML on one line."""
+    text: str = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=10_000)
     return text.strip()

@@ -1,4 +1,4 @@
-"""Systems and their claims: made, and what was measured beside what their cards say."""
+"""Systems and their claims: runs of systems, and the verdicts on the claims of their cards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shiftbench.workflow.plan import cards, configurations, touched
 if TYPE_CHECKING:
     from shiftbench.statistics.claims import Evidence
 
-PANEL = "Looking"
+PANEL = "Inspect"
 REPLICATES = "claim_replicates.parquet"
 _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
@@ -34,76 +34,80 @@ _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 @app.command(rich_help_panel=PANEL)
 def claims(
     systems: Annotated[
-        list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that were run")
+        list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: all systems that were run here")
     ] = None,
     published: Annotated[
-        bool, typer.Option("--published", help="judge again, from the replicates in published/")
+        bool, typer.Option("--published", help="judge again from the replicates in published/, without a run")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the verdicts of systems that were run (`make systems`).
+    """Show the verdicts on the claims of systems that were run (`make systems`).
 
-    --published needs no run. It judges today's cards by the published replicates.
+    --published needs no run. It judges the present cards from the published
+    replicates.
     """
     names = systems or (_published() if published else _run_here())
-    asked = [f"{configurations.SYSTEMS}/{name}" for name in names]
-    told = _judged_again if published else _verdicts
-    found = {config.removeprefix(f"{configurations.SYSTEMS}/"): told(config) for config in asked}
+    verdicts_of = _judged_again if published else _verdicts
+    verdicts = {name: verdicts_of(f"{configurations.SYSTEMS}/{name}") for name in names}
     if as_json:
-        out.print_json(json.dumps(found))
+        out.print_json(json.dumps(verdicts))
         return
-    for name, rows in found.items():
-        out.print(_told(name, rows))
+    for name, rows in verdicts.items():
+        out.print(_blocks(name, rows))
 
 
-@app.command(rich_help_panel="The run")
+@app.command(rich_help_panel="Run and check")
 def systems(
-    names: Annotated[list[str] | None, typer.Argument(help="slugs, or slug/scale; default: all that are built")] = None,
-    cores: Annotated[int, typer.Option(min=1, help="jobs at a time")] = 1,
-    changed: Annotated[str | None, typer.Option(metavar="REVISION", help="those that differ since a revision")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: all built systems")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="number of jobs at a time")] = 1,
+    changed: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="only systems that changed since this git revision")
+    ] = None,
 ) -> None:
-    """Make published systems in one run of Snakemake; then show verdicts, and how they stand to published ones.
+    """Make published systems in one run of Snakemake, then compare their verdicts with the published ones.
 
-    `--changed HEAD` makes what is touched by what is not committed yet,
-    `--changed HEAD~1` by the last commit, too.
+    `--changed HEAD` makes the systems that uncommitted changes affect,
+    `--changed HEAD~1` those that the last commit affects, too.
     """
     from shiftbench.workflow.engine import running
 
     for name in names or ():
         configurations.load(f"{configurations.SYSTEMS}/{name}")
-    asked = names or configurations.built()
+    slugs = names or configurations.built()
     if changed is not None:
-        asked = touched.systems(asked, changed)
-        if not asked:
-            err.print(f"nothing that changed since {changed} decides an output of a system")
+        slugs = touched.systems(slugs, changed)
+        if not slugs:
+            err.print(f"no change since {changed} affects an output of these systems")
             return
-    err.print(f"planning {', '.join(asked)}")
+    err.print(f"planning {', '.join(slugs)}")
     begun = time.time()
-    status = running.run([f"{configurations.SYSTEMS}/{name}" for name in asked], cores)
+    status = running.run([f"{configurations.SYSTEMS}/{name}" for name in slugs], cores)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("system", "jobs", "CPU min", "s / r / i", "beside what is published"):
+    for heading in ("system", "jobs", "CPU min", "s / r / i", "compared with published"):
         table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
-    for name in asked:
+    for name in slugs:
         made = running.made(f"{configurations.SYSTEMS}/{name}", begun)
-        counts, beside = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _stands(name)
-        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(beside))
+        counts, comparison = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _compared(name)
+        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(comparison))
     out.print(table)
     _show_all_made()
     if status:
-        raise DataError("jobs failed; what they said stands above, and in their logs")
+        raise DataError("jobs failed; their messages are above and in their logs")
 
 
-def _stands(name: str) -> tuple[str, str]:
-    """Return how many claims are supported, refuted, inconclusive, and how they stand to the published ones."""
+def _compared(name: str) -> tuple[str, str]:
+    """The counts of supported, refuted and inconclusive claims, and their comparison with the published verdicts."""
     slug, config = configurations.split(f"{configurations.SYSTEMS}/{name}")
     if config != configurations.DEFAULT:
-        return _spelled(_verdicts(f"{configurations.SYSTEMS}/{name}")), ""
+        return _counts(_verdicts(f"{configurations.SYSTEMS}/{name}")), ""
     row = overview.row(slug, 0, 0.0)
     return " / ".join(map(str, row.counts)), row.beside
 
 
 def _show_all_made() -> None:
-    """Write the page of all systems that were ever made here, with all that they took."""
+    """Write the page of all systems that were made here, with the times of their jobs."""
     from shiftbench.workflow.engine import running
 
     rows = []
@@ -112,24 +116,24 @@ def _show_all_made() -> None:
         if not took.unfinished:
             rows.append(overview.row(slug, took.jobs, took.seconds))
     if rows:
-        out.print(f"all systems that were made here: {overview.write(rows)}")
+        out.print(f"page of all systems that were made here: {overview.write(rows)}")
 
 
 def _run_here() -> list[str]:
-    """Return what was run of the built systems: slugs, and slug/scale at another scale than the default one.
+    """The built systems that were run here, as SLUG, or as SLUG/CONFIGURATION if it is not the default one.
 
     Raises:
-        DataError: nothing was.
+        DataError: no system was run here.
     """
-    here = [name for slug in configurations.built() for name in _scales_here(slug)]
+    here = [name for slug in configurations.built() for name in _configs_here(slug)]
     if not here:
         raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` one")
     return here
 
 
-def _scales_here(slug: str) -> list[str]:
-    found = [config for config in cards.load(slug).params if _file(slug, config).is_file()]
-    return [slug if config == configurations.DEFAULT else f"{slug}/{config}" for config in found]
+def _configs_here(slug: str) -> list[str]:
+    here = [config for config in cards.load(slug).params if _file(slug, config).is_file()]
+    return [slug if config == configurations.DEFAULT else f"{slug}/{config}" for config in here]
 
 
 def _file(slug: str, config: str) -> Path:
@@ -144,7 +148,7 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
     card, file = cards.load(slug), _file(slug, config)
     if not file.is_file():
         asked = name.removeprefix(f"{configurations.SYSTEMS}/")
-        others = f"; run here: {', '.join(here)}" if (here := _scales_here(slug)) else ""
+        others = f"; run here: {', '.join(here)}" if (here := _configs_here(slug)) else ""
         raise DataError(
             f"{asked} was not run here ({file} does not exist); `shiftbench systems {asked}` runs it{others}"
         )
@@ -156,12 +160,12 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
 def _published() -> list[str]:
     from shiftbench.release import published
 
-    found = [name for name in published.scales(Path()) if name and name.startswith(configurations.SYSTEMS)]
-    return [name.removeprefix(f"{configurations.SYSTEMS}/") for name in found]
+    names = [name for name in published.scales(Path()) if name and name.startswith(configurations.SYSTEMS)]
+    return [name.removeprefix(f"{configurations.SYSTEMS}/") for name in names]
 
 
 def _judged_again(name: str) -> list[dict[str, Any]]:
-    """Return what today's card says of the published replicates."""
+    """The verdicts of the present card on the published replicates."""
     from shiftbench.workflow.stages import judge_claims
 
     slug, config = configurations.split(name)
@@ -171,7 +175,7 @@ def _judged_again(name: str) -> list[dict[str, Any]]:
 
 
 def evidence_here(name: str) -> dict[str, Evidence] | None:
-    """Return what a system's claims are judged from, of its run here; None: it was not run."""
+    """The evidence on a system's claims from its run here; None without a run."""
     from shiftbench.data import claim_formats, schema
     from shiftbench.provenance import recipe, table_trial
     from shiftbench.statistics import claim_replicates
@@ -183,15 +187,15 @@ def evidence_here(name: str) -> dict[str, Evidence] | None:
     if receipt is None or not file.is_file():
         return None
     table_trial.require(file.parent)
-    found = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
-    return _still_asked(slug, receipt["recipe"], found)
+    evidence = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    return _still_asked(slug, receipt["recipe"], evidence)
 
 
 def published_evidence(name: str) -> dict[str, Evidence]:
-    """Return what a system's published claims were judged from.
+    """The published evidence on a system's claims.
 
     Raises:
-        DataError: nothing is published of it, not its replicates, or they are damaged.
+        DataError: the system or its replicates are not published, or they are damaged.
     """
     from shiftbench.data import claim_formats, schema
     from shiftbench.provenance import recipe, table_trial
@@ -205,35 +209,35 @@ def published_evidence(name: str) -> dict[str, Evidence]:
     file = (there.root / ref.path).with_name(REPLICATES)
     if not file.is_file():
         raise DataError(
-            f"{file} does not exist: what is published has no replicates; `shiftbench systems {slug}` runs the system"
+            f"{file} does not exist: its replicates are not published; `shiftbench systems {slug}` runs the system"
         )
     table_trial.require(file.parent)
-    found = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    evidence = claim_replicates.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
     receipt = from_json(there.texts[recipe.receipt_path(Path(), ref).as_posix()])
-    return _still_asked(slug, receipt["recipe"], found)
+    return _still_asked(slug, receipt["recipe"], evidence)
 
 
-def _still_asked(slug: str, judged: Mapping[str, Any], found: dict[str, Evidence]) -> dict[str, Evidence]:
-    """Return replicates without those of claims whose rule has changed since they were made."""
+def _still_asked(slug: str, recipe: Mapping[str, Any], evidence: dict[str, Evidence]) -> dict[str, Evidence]:
+    """The evidence without that on claims whose rule changed since."""
     from shiftbench.cli.documents import measured
     from shiftbench.statistics.claims import Evidence
 
-    then = measured.asked(judged["card"])["rules"]
+    then = measured.asked(recipe["card"])["rules"]
     now = measured.asked(cards.load(slug).model_dump(mode="json"))["rules"]
     changed = Evidence({}, None, "its rule has changed since the system was run")
-    kept = {name: one for name, one in found.items() if now.get(name) == then[name]}
-    return kept | {name: changed for name in found if name not in kept}
+    kept = {name: one for name, one in evidence.items() if now.get(name) == then[name]}
+    return kept | {name: changed for name in evidence if name not in kept}
 
 
 def _asked(claim: Claim) -> dict[str, str]:
-    """Return what a person wrote of a claim, and what its expression says."""
+    """The text of a claim, and its expression as a sentence."""
     judged = sentences.sentence(claim.model_dump(mode="json")) if claim.value else ""
     return {"says": claim.says, "judged": judged}
 
 
-def _told(name: str, rows: list[dict[str, Any]]) -> Group:
-    """Return a block for each claim: verdict and value, then what a person wrote, what is judged, and why."""
-    blocks: list[RenderableType] = [f"[bold]{name}[/]: {_spelled(rows)}"]
+def _blocks(name: str, rows: list[dict[str, Any]]) -> Group:
+    """A block for each claim: verdict and value, then the text of the claim, the judged sentence, and the reason."""
+    blocks: list[RenderableType] = [f"[bold]{name}[/]: {_counts(rows)}"]
     for row in sorted(rows, key=lambda row: (row["claim"], row["part"] or "")):
         style = _STYLES.get(row["verdict"], "dim")
         seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
@@ -242,18 +246,18 @@ def _told(name: str, rows: list[dict[str, Any]]) -> Group:
             blocks += ["", Hanging(f"[bold]{row['claim']}[/]  {verdict}")]
         else:
             blocks.append(Hanging(f"{escaped(row['part'])}  {verdict}", indent=2))
-        said = (row["says"], row["judged"]) if row["part"] is None else ()
-        blocks += [Padding(escaped(one), (0, 0, 0, 4)) for one in (*said, row["reason"]) if one]
+        texts = (row["says"], row["judged"]) if row["part"] is None else ()
+        blocks += [Padding(escaped(text), (0, 0, 0, 4)) for text in (*texts, row["reason"]) if text]
     return Group(*blocks)
 
 
-def _spelled(rows: list[dict[str, Any]]) -> str:
+def _counts(rows: list[dict[str, Any]]) -> str:
     counts = [row["verdict"] for row in rows if row["part"] is None]
     return ", ".join(f"{counts.count(one)} {one}" for one in dict.fromkeys(counts))
 
 
 def number(row: dict[str, Any]) -> str:
-    """Spell a value with its interval."""
+    """A value with its interval, as text."""
     if row["value"] is None:
         return ""
     if row["ci_low"] is None:

@@ -1,4 +1,4 @@
-"""Looking: what there is, how a shift looks, what this machine can do, whom to cite."""
+"""Information: plugins and systems, previews of shifts, this machine, citations, generated documents."""
 
 import inspect
 import json
@@ -12,32 +12,32 @@ from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import writable
 from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
-from shiftbench.plugins.streams._steps import told
+from shiftbench.plugins.streams import _steps
 from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.params import Params
 
-PANEL = "Looking"
+PANEL = "Inspect"
 
 
 @app.command("list", rich_help_panel=PANEL)
 def list_(
     plugin_type: Annotated[
-        str | None, typer.Argument(help="shifts, models, ..., systems; default: all but systems")
+        str | None, typer.Argument(help="shifts, models, ..., or systems; default: all plugin types")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the plugins of a family, or of all; or the published systems (`systems`)."""
+    """List the plugins of one or all plugin types, or the published systems (`list systems`)."""
     if plugin_type == "systems":
         _list_systems(as_json=as_json)
         return
     plugin_types = registry.FAMILIES if plugin_type is None else [plural(plugin_type)]
     use_plugin_folders()
-    found = {name: registry.names(name) for name in plugin_types}
+    plugins = {name: registry.names(name) for name in plugin_types}
     if as_json:
-        out.print_json(json.dumps(found))
+        out.print_json(json.dumps(plugins))
         return
-    for name, members in found.items():
+    for name, members in plugins.items():
         out.print(f"[bold]{name}[/] ({len(members)})")
         for member in members:
             line = f"{member:24} {escaped(_first_line(name, member))}"
@@ -60,14 +60,14 @@ def _first_line(plugin_type: str, name: str) -> str:
 
 @app.command(rich_help_panel=PANEL)
 def describe(
-    plugin_type: Annotated[str, typer.Argument(help="shift, model, ..., system")],
-    name: Annotated[str, typer.Argument(help="as `list` shows it")],
+    plugin_type: Annotated[str, typer.Argument(help="plugin type: shift, model, ..., or system")],
+    name: Annotated[str, typer.Argument(help="name of the plugin, as in `shiftbench list`")],
     config: Config = None,
 ) -> None:
-    """Show what a plugin is, its source, its options and its file; or a system's card (`describe system palm`).
+    """Show the description, source, options and file of a plugin, or the card of a system (`describe system palm`).
 
-    A stream's schedule is shown, too; with a scale, that of the stream which
-    its params call NAME.
+    For a stream it also shows the schedule. With --config, NAME is a name in the
+    params of that configuration.
     """
     if plugin_type in ("system", "systems"):
         from shiftbench.cli import systems
@@ -84,16 +84,16 @@ def describe(
     for option, value in options.items():
         out.print(f"  {option} = {value!r}")
     if plugin_type == "streams":
-        for line in told(module.steps(options)):
+        for line in _steps.told(module.steps(options)):
             out.print(escaped(line), soft_wrap=True)
-    entry = getattr(module, "ENTRY", None)
-    if entry is not None:
-        out.print(f"[dim]{escaped(entry.where)}[/]", soft_wrap=True)
+    variant = getattr(module, "ENTRY", None)
+    if variant is not None:
+        out.print(f"[dim]{escaped(variant.where)}[/]", soft_wrap=True)
     out.print(f"[dim]{registry.file(plugin_type, file)}[/]")
 
 
 def _reflowed(text: str) -> str:
-    """Return a docstring with a line for each paragraph, which a terminal wraps; lists and what is indented stay."""
+    """A docstring with one line per paragraph, which a terminal wraps; lists and indented lines stay as they are."""
     return "\n\n".join(
         part if re.search(r"^[ |*-]", part, re.M) else " ".join(part.split()) for part in text.split("\n\n")
     )
@@ -101,14 +101,18 @@ def _reflowed(text: str) -> str:
 
 @app.command(rich_help_panel=PANEL)
 def preview(
-    shift: Annotated[str | None, typer.Argument(help="default: all, on an image of ours")] = None,
-    image: Annotated[Path | None, typer.Option(help="an image of yours")] = None,
-    sound: Annotated[Path | None, typer.Option(help="a WAV of yours, for shifts of audio")] = None,
-    dataset: Annotated[str | None, typer.Option(help="test samples of a dataset")] = None,
-    file: Annotated[Path | None, typer.Option("--out", help="default: SHIFT.png")] = None,
-    count: Annotated[int, typer.Option(help="how many samples of the dataset")] = 4,
+    shift: Annotated[
+        str | None, typer.Argument(help="name of a shift; default: all image shifts, on a built-in image")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="your own image file; default: a built-in image")] = None,
+    sound: Annotated[
+        Path | None, typer.Option(help="your own WAV file, for audio shifts; default: a built-in sound")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="data set whose test samples are drawn")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="file to write; default: SHIFT.png")] = None,
+    count: Annotated[int, typer.Option(help="number of samples of the data set")] = 4,
 ) -> None:
-    """Draw a shift at rising severity, on an image or a sound of yours, a dataset, or what is ours."""
+    """Draw a shift at rising severity on your image or sound, on a data set, or on a built-in sample."""
     from shiftbench.workflow.tools import preview as previews
 
     use_plugin_folders()
@@ -119,7 +123,7 @@ def preview(
             previews.overview(names, previews.our_square()).save(target)
         out.print(f"wrote {target}: {len(names)} shifts")
         if lacking:
-            out.print(f"for the others: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
+            out.print(f"for the other shifts: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
         return
     if sum(map(bool, (image, sound, dataset))) > 1:
         raise ParamsError("give one of --image, --sound and --dataset")
@@ -140,11 +144,15 @@ def preview(
 @app.command(rich_help_panel=PANEL)
 def doctor(
     config: Config = None,
-    remotes: Annotated[bool, typer.Option("--remotes", help="only these, and what of dvc.lock each holds")] = False,
-    unlock: Annotated[bool, typer.Option("--unlock", help="clear locks and scratch files of killed processes")] = False,
+    remotes: Annotated[
+        bool, typer.Option("--remotes", help="check the remotes only, and the recorded objects that each contains")
+    ] = False,
+    unlock: Annotated[
+        bool, typer.Option("--unlock", help="remove locks and scratch files of killed processes")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what this machine brings to a run: devices, disk, clients, remotes, originals, versions, locks."""
+    """Check this machine before a run: devices, disk, programs, remotes, source files, versions, locks."""
     from shiftbench.provenance import locks
     from shiftbench.workflow.tools import doctor as doctors
 
@@ -153,67 +161,67 @@ def doctor(
         for lock in locks.clear(folder):
             err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
     if remotes:
-        _tell_remotes(doctors.remotes_held(folder), as_json=as_json)
+        _print_remotes(doctors.remotes_held(folder), as_json=as_json)
         return
-    found = doctors.examine(planned, folder)
-    problems = doctors.problems(found)
+    facts = doctors.examine(planned, folder)
+    problems = doctors.problems(facts)
     if as_json:
-        out.print_json(json.dumps({**found, "problems": problems}))
+        out.print_json(json.dumps({**facts, "problems": problems}))
         return
-    _tell_found({**found, "sandbox": found["sandbox"] or "ready"})
+    _print_facts({**facts, "sandbox": facts["sandbox"] or "ready"})
     for problem in problems:
         out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
     if not problems:
-        out.print("nothing is in the way of a run")
+        out.print("no problems found: a run can start")
 
 
-def _tell_found(found: dict[str, Any]) -> None:
-    for heading, value in found.items():
+def _print_facts(facts: dict[str, Any]) -> None:
+    for heading, value in facts.items():
         out.print(f"[bold]{heading}[/]")
         for line in _lines(value):
             out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
 def _planned(config: str | None) -> tuple[plans.Plan, Path]:
-    """Return the plan and its root; of nothing, where there is no params.yaml: a machine is looked at anywhere."""
+    """The plan and its root; an empty plan without params.yaml, so that the doctor works in every folder."""
     if config or Path("params.yaml").is_file():
         return plans.load(config)
-    err.print("no params.yaml here, so nothing of a benchmark; `shiftbench init DIR` makes one")
+    err.print("no params.yaml here, so no benchmark is checked; `shiftbench init DIR` makes one")
     return plans.Plan(Params(benchmarks={})), Path()
 
 
-def _tell_remotes(found: list[dict[str, Any]], *, as_json: bool) -> None:
-    """Print what each remote holds; exit code 3 when none answers."""
+def _print_remotes(states: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print the state of each remote; exit code 3 if none answers."""
     if as_json:
-        out.print_json(json.dumps(found))
-    for one in [] if as_json else found:
+        out.print_json(json.dumps(states))
+    for one in [] if as_json else states:
         state = f"alive, {one['seconds']} s" if one["error"] is None else f"dead: {one['error']}"
-        known = {True: "read-only", False: "writable", None: "writable or not is unknown"}
+        known = {True: "read-only", False: "writable", None: "unknown whether writable"}
         held = f"; {one['there']} of {one['objects']} objects" if "there" in one else ""
         note = f"; {known[one['read_only']]}" if one["error"] is None else ""
         out.print(escaped(f"{one['name']} ({one['url']}): {state}{held}{note}"), soft_wrap=True)
         for line in [*one.get("wrong", ()), *(f"{m} is missing" for m in one.get("missing", ()))]:
             out.print(f"  [bold red]![/] {escaped(line)}", soft_wrap=True)
-    if all(one["error"] for one in found):
-        raise DataError("no remote answers; name one with `dvc remote add`, or see above")
+    if all(one["error"] for one in states):
+        raise DataError("no remote answers; add one with `dvc remote add`, or see the errors above")
 
 
 def _lines(value: object) -> list[str]:
-    """Spell a part of the doctor's findings; where nothing is found, it is a dash."""
+    """The lines of a part of the doctor's facts; a dash if it is empty."""
     if isinstance(value, dict):
         return [f"{key:14} {_named(item)}" for key, item in value.items()]
     return [_spelled(item) for item in value or [None]] if isinstance(value, list) else [_spelled(value)]
 
 
 def _named(item: object) -> str:
-    """Spell a finding on one line: of a mapping each value after its name."""
+    """A fact on one line; a mapping with the name before each value."""
     if isinstance(item, dict) and not any(isinstance(value, dict) for value in item.values()):
         return ", ".join(f"{name} {_spelled(value)}" for name, value in item.items()) or "-"
     return _spelled(item)
 
 
 def _spelled(item: object) -> str:
-    """Spell a finding on one line: of a row what there is, in columns."""
+    """A fact on one line; a row in columns, without its missing values."""
     if isinstance(item, list):
         return ", ".join(map(str, item))
     if isinstance(item, dict):
@@ -224,9 +232,9 @@ def _spelled(item: object) -> str:
 
 @app.command(rich_help_panel=PANEL)
 def cite(
-    config: Config = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="as BibTeX entries")] = False
+    config: Config = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="print BibTeX entries")] = False
 ) -> None:
-    """Print whom to cite for what params use."""
+    """Print the works to cite for a configuration: data sets, shifts, models and other plugins."""
     from shiftbench.workflow.tools import cite as citations
 
     entries = citations.bibliography(plans.load(config)[0])
@@ -243,13 +251,14 @@ def cite(
 @app.command(rich_help_panel=PANEL)
 def docs(
     measured: Annotated[
-        list[str] | None, typer.Option(metavar="SLUG", help="first keep what this system gave, run at embedded scale")
+        list[str] | None,
+        typer.Option(metavar="SLUG", help="first store what the `embedded` run of this system measured"),
     ] = None,
     site: Annotated[
-        Path | None, typer.Option(help="only what the documentation site takes beside docs/, into this folder")
+        Path | None, typer.Option(help="write only the further pages of the documentation site, into this folder")
     ] = None,
 ) -> None:
-    """Generate docs/, params/schema.json and the systems' pages from the code, where they differ."""
+    """Generate docs/, params/schema.json and the pages of the systems from the code; write those that changed."""
     from shiftbench.cli.documents import measured as kept
     from shiftbench.cli.documents import pages as documents
     from shiftbench.cli.documents import shift_pages

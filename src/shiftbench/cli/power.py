@@ -1,4 +1,4 @@
-"""Power: how many samples, training seeds and draws a difference of a given size takes."""
+"""Statistical power: the samples, training seeds and resamples that a difference of a given size needs."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ if TYPE_CHECKING:
     from shiftbench.statistics.designs import Needed
     from shiftbench.statistics.expressions import Rows
 
-PANEL = "Looking"
+PANEL = "Inspect"
 
 
 @app.command(rich_help_panel=PANEL)
 def power(
-    system: Annotated[str | None, typer.Argument(help="slug, or slug/scale, that was run")] = None,
+    system: Annotated[str | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: none, with --of")] = None,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[CLAIMS]...", help="default: all that are judged")
+        list[str] | None, typer.Argument(metavar="[CLAIMS]...", help="names of claims; default: all judged claims")
     ] = None,
     difference: Annotated[
-        float, typer.Option(help="to be found, in the metric's unit: 0.01 is a point of accuracy")
+        float, typer.Option(help="difference to detect, in the metric's unit: 0.01 is a point of accuracy")
     ] = 0.01,
-    chance: Annotated[float, typer.Option("--power", min=0.5, max=0.999, help="with which it is to be found")] = 0.8,
+    chance: Annotated[
+        float, typer.Option("--power", min=0.5, max=0.999, help="probability of detecting the difference")
+    ] = 0.8,
     of: Annotated[
-        str | None, typer.Option(metavar="YAML", help="an expression over the rows of a benchmark, as in a card")
+        str | None, typer.Option(metavar="YAML", help="expression over the metric rows of a benchmark, as in a card")
     ] = None,
-    over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: for new training seeds, too")] = False,
+    over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: also for new training seeds")] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how many samples, seeds and draws a difference takes, from the replicates of a run, or published ones.
+    """Estimate how many samples, training seeds and resamples are needed to detect a difference.
 
-    Of a system's claims, or of an expression over a benchmark, as cards have it:
+    The noise comes from the replicates of a run, or from published ones. Name a
+    system for its claims, or give --of an expression as in a card:
     {difference: [{metric: accuracy, model: a}, {metric: accuracy, model: b}]}
     """
     from shiftbench.statistics import claims, designs
@@ -56,25 +59,25 @@ def power(
     if (system is None) == (of is None):
         raise ParamsError("expected a system, for its claims, or --of EXPRESSION")
     if difference <= 0:
-        raise ParamsError(f"--difference is {difference:g}; no number of samples finds one of 0 or less")
+        raise ParamsError(f"--difference is {difference:g}; no number of samples detects a difference of 0 or less")
     if of is not None:
-        asked, error = {"--of": _expression(of, over_seeds=over_seeds)}, claims.ERROR
-        known: Mapping[str, Evidence] = claims.evidence(asked, _read(config))
+        judged, error = {"--of": _expression(of, over_seeds=over_seeds)}, claims.ERROR
+        known: Mapping[str, Evidence] = claims.evidence(judged, _read(config))
     else:
         config = f"{configurations.SYSTEMS}/{system}"
-        judged = _judged(config)
-        asked = _named(judged, names or [], config)
-        error = claims.share_of_error(len(judged), _looks(config))
+        all_judged = _judged(config)
+        judged = _named(all_judged, names or [], config)
+        error = claims.share_of_error(len(all_judged), _looks(config))
         known = _known(config)
-    found = list(designs.needs(asked, known, difference, chance, error))
+    needs = list(designs.needs(judged, known, difference, chance, error))
     if as_json:
-        out.print_json(json.dumps([asdict(one) for one in found]))
+        out.print_json(json.dumps([asdict(one) for one in needs]))
     else:
-        _tell(found, difference, chance)
+        _print(needs, difference, chance)
 
 
 def _judged(config: str) -> dict[str, Claim]:
-    """Return the claims that share a card's error at a scale."""
+    """The claims that share a card's error in a configuration."""
     slug, at = configurations.split(config)
     wanted = "embedded" if at == "smoke" else at
     return {
@@ -104,24 +107,24 @@ def _expression(text: str, *, over_seeds: bool) -> Claim:
         unit = "seed" if over_seeds else "key"
         return Claim.model_validate({"says": "-", "value": value, "unit": unit})
     except (yaml.YAMLError, ValidationError) as error:
-        raise ParamsError(f"--of is no expression over metric rows: {error}") from None
+        raise ParamsError(f"--of is not an expression over metric rows: {error}") from None
 
 
 def _known(config: str) -> Mapping[str, Evidence]:
-    """Return what a system's claims are judged from: of its run here, else what is published."""
+    """The evidence on a system's claims: from its run here, else the published one."""
     here = evidence_here(config)
     if here is not None:
         return here
-    found = published_evidence(config)
-    err.print(f"{config} was not run here; these are the replicates in {configurations.published(config)}")
-    return found
+    evidence = published_evidence(config)
+    err.print(f"{config} was not run here; using the replicates in {configurations.published(config)}")
+    return evidence
 
 
 def _read(config: str | None) -> Rows:
-    """Return the rows of all benchmarks of a scale, with their replicates.
+    """The metric rows of all benchmarks of a configuration, with their replicates.
 
     Raises:
-        DataError: they were not run.
+        DataError: a benchmark was not run.
     """
     from shiftbench.provenance import table_trial
     from shiftbench.workflow.stages import judge_claims
@@ -138,20 +141,20 @@ def _read(config: str | None) -> Rows:
     return judge_claims.read(files, better, kinds)
 
 
-def _tell(found: list[Needed], difference: float, chance: float) -> None:
+def _print(needs: list[Needed], difference: float, chance: float) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("claim", "samples", "seeds", "finds now", "samples needed", "or seeds", "draws"):
+    for heading in ("claim", "samples", "seeds", "detects now", "samples needed", "or seeds", "resamples"):
         table.add_column(heading, justify="left" if heading == "claim" else "right")
-    for one in found:
+    for one in needs:
         name = one.claim if one.part is None else f"{one.claim}: {one.part}"
         table.add_row(escaped(name), *_cells(one))
     out.print(table)
     out.print(
-        f"a difference of {difference:g} from the margin, found with {chance:.0%}; each claim at the error that it is "
-        "judged with. Few seeds tell little of how far seeds lie apart (docs/statistics.md)",
+        f"For a difference of {difference:g} from the margin and a power of {chance:.0%}, each claim at the error "
+        "that it is judged with. Few seeds give an uncertain estimate of their spread (docs/statistics.md).",
         soft_wrap=True,
     )
-    for one in found:
+    for one in needs:
         if one.reason:
             out.print(escaped(f"{one.claim}: {one.reason}"), soft_wrap=True)
 

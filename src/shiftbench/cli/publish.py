@@ -1,4 +1,4 @@
-"""What is published in the repository: written by its authors, and held beside what others made."""
+"""The published results: written by the authors of the repository, compared with by everybody else."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ from shiftbench.workflow.plan import configurations
 if TYPE_CHECKING:
     from shiftbench.audit.compare.published import Stands
 
-PANEL = "The store"
+PANEL = "Store and share"
 _SHOWN = 5
 _STYLES = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red"}
-Scales = Annotated[
+Configs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SCALES]...", help="default, an overlay, systems/SLUG; default: all that were made here"),
+    typer.Argument(
+        metavar="[CONFIGURATIONS]...", help="default (params.yaml alone), NAME, systems/SLUG; default: all made here"
+    ),
 ]
 
 
 @app.command(rich_help_panel=PANEL)
 def publish(
-    names: Scales = None,
-    created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
+    names: Configs = None,
+    created: Annotated[str | None, typer.Option(help="time of publication; default: SOURCE_DATE_EPOCH, or now")] = None,
 ) -> None:
-    """Write published/: metric rows, verdicts, receipts and the Merkle root of what was made, to be committed."""
+    """Write published/: the metric rows, verdicts, receipts and Merkle root of a run; then commit it."""
     from shiftbench.release import make, published
     from shiftbench.workflow.plan import plan as plans
 
     home = Path()
     published.check_tree(home)
-    for config in _asked(names, configurations.made(home)):
+    for config in _selected(names, configurations.made(home)):
         planned, root = plans.load(config)
         one = published.write(planned, root, home, config, make.when(created))
         about = one.about
@@ -51,56 +53,55 @@ def publish(
 
 
 @app.command(rich_help_panel=PANEL)
-def verify(names: Scales = None, as_json: Json = False) -> None:
-    """Say how what was made here stands to what is published: equal bytes, equal numbers, or other, and why."""
+def verify(names: Configs = None, as_json: Json = False) -> None:
+    """Compare the outputs that were made here with the published ones: bytes, numbers, verdicts, and causes."""
     from shiftbench.audit.compare import published as comparing
     from shiftbench.provenance import table_trial
     from shiftbench.release import published
 
     home = Path()
     table_trial.require(home / configurations.PUBLISHED)
-    there = [published.read(home, config) for config in _asked(names, _both(home))]
-    found = []
-    for one in there:
+    comparisons = []
+    for one in [published.read(home, config) for config in _selected(names, _both(home))]:
         err.print(f"reading {one.scale or configurations.PLAIN}")
         root = home / configurations.load(one.scale, home).root
         table_trial.require(root)
-        found.append(comparing.stands(root, one))
+        comparisons.append(comparing.stands(root, one))
     if as_json:
-        out.print_json(json.dumps([one.plain() for one in found]))
+        out.print_json(json.dumps([one.plain() for one in comparisons]))
     else:
-        _tell(found)
-    worst = max((one.verdict for one in found), key=VERDICTS.index)
+        _print(comparisons)
+    worst = max((one.verdict for one in comparisons), key=VERDICTS.index)
     sys.exit(EXIT_CODES[worst])
 
 
-def _asked(names: Sequence[str] | None, here: list[str | None]) -> list[str | None]:
-    """Return the scales that were asked for, else those here."""
+def _selected(names: Sequence[str] | None, here: list[str | None]) -> list[str | None]:
+    """The configurations with these names; without names, those that are here."""
     if not names and not here:
-        raise DataError("nothing that is published was made here; `make run` makes the benchmark")
+        raise DataError("no published configuration was made here; `make run` makes the benchmark")
     return [None if name == configurations.PLAIN else name for name in names or ()] or here
 
 
 def _both(home: Path) -> list[str | None]:
-    """Return the scales that are published and were made here."""
+    """The configurations that are published and were made here."""
     from shiftbench.release import published
 
     return [one for one in published.scales(home) if configurations.is_made(one, home)]
 
 
 OLDER = (
-    "published before recipes had digests of definitions, and made again with the next release; bytes, numbers and "
-    "verdicts are compared."
+    "published before recipes had digests of definitions; the next release replaces it. Bytes, numbers and verdicts "
+    "are compared."
 )
-"""What is said of published results whose fingerprints equal none that is planned now."""
+"""The note on published results of which no fingerprint equals a planned one."""
 
 
-def _tell(found: list[Stands]) -> None:
+def _print(comparisons: list[Stands]) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("scale", "outputs equal", "numbers equal", "verdicts equal", ""):
+    for heading in ("configuration", "outputs equal", "numbers equal", "verdicts equal", ""):
         right = heading.endswith("equal")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "scale")
-    for one in found:
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading == "configuration")
+    for one in comparisons:
         numbers = one.numbers.rows - len(one.numbers.moved)
         counts = (
             f"{one.equal} of {one.outputs}",
@@ -110,15 +111,15 @@ def _tell(found: list[Stands]) -> None:
         style = _STYLES[one.verdict]
         table.add_row(one.scale or configurations.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
     out.print(table)
-    older = [one.scale or configurations.PLAIN for one in found if one.older]
+    older = [one.scale or configurations.PLAIN for one in comparisons if one.older]
     if older:
         out.print(f"{', '.join(older)}: {OLDER}", soft_wrap=True)
-    for one in found:
+    for one in comparisons:
         _explain(one)
 
 
 def _explain(one: Stands) -> None:
-    """Tell what moved, the causes upstream first."""
+    """Print the differences, with the causes furthest upstream first."""
     from shiftbench.audit.compare import causes
 
     reasons = Counter(cause for of_one in one.other.values() for cause in of_one)
@@ -127,12 +128,12 @@ def _explain(one: Stands) -> None:
         line = f"{cause.path}: {cause.what} ({reasons[cause]} outputs)"
         out.print(f"[bold]{cause.kind}[/] {escaped(line)}", soft_wrap=True)
     if len(ordered) > _SHOWN:
-        out.print(f"and {len(ordered) - _SHOWN} more causes, all with --json")
+        out.print(f"and {len(ordered) - _SHOWN} more causes; --json prints all")
     for (kind, tolerance), count in one.numbers.counts().items():
         out.print(f"{count} numbers moved by {kind}: {tolerance}")
     for name, verdict in one.changed.items():
         out.print(f"claim {escaped(name)}: {verdict}", soft_wrap=True)
     for path in one.missing[:_SHOWN]:
-        out.print(f"not here: {escaped(path)}", soft_wrap=True)
+        out.print(f"missing here: {escaped(path)}", soft_wrap=True)
     if len(one.missing) > _SHOWN:
-        out.print(f"and {len(one.missing) - _SHOWN} more that are not here, all with --json")
+        out.print(f"and {len(one.missing) - _SHOWN} more that are missing here; --json prints all")

@@ -47,7 +47,7 @@ def made(config: str, begun: float) -> Made:
     """Return what a run made of a scale.
 
     Args:
-        scale: as in `planned_jobs.last`.
+        config: as in `planned_jobs.last`.
         begun: when the run began, in seconds since 1970.
     """
     jobs = planned_jobs.last(config).jobs

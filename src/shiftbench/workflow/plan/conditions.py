@@ -297,8 +297,8 @@ def _distinct(conditions: list[Condition]) -> list[Condition]:
         other = streams.setdefault(row, condition.stream)
         if other != condition.stream:
             raise ParamsError(
-                f"streams {other!r} and {condition.stream!r} test {'/'.join(map(str, row[1:]))} at the same time {row[0]}; "
-                "give them to benchmarks of their own, or other times (`at`)"
+                f"streams {other!r} and {condition.stream!r} test {'/'.join(map(str, row[1:]))} at the same time "
+                f"{row[0]}; put them into separate benchmarks, or give them other times (`at`)"
             )
     return conditions
 

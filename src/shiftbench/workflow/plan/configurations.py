@@ -35,7 +35,7 @@ def load(config: str | None, home: Path = Path()) -> Params:
     """Return the params of a scale.
 
     Args:
-        scale: see above.
+        config: its name, see above.
         home: the checkout.
 
     Raises:

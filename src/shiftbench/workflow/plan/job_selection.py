@@ -9,7 +9,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Job
 from shiftbench.workflow.plan import configurations, estimate, out_of_date, plan
-from shiftbench.workflow.plan.planned_job import MARKERS, SUFFIX, PlannedJob, PlannedJobs, Request
+from shiftbench.workflow.plan.planned_job import EVERYTHING, MARKERS, SUFFIX, PlannedJob, PlannedJobs, Request
 from shiftbench.workflow.plan.report_specs import INDEX
 
 TARGETS: Mapping[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ PROMISED = ("report", "aggregate")
 def select(
     planned: plan.Plan,
     root: Path,
-    request: Request = Request(),  # frozen
+    request: Request = EVERYTHING,
     system: str | None = None,
     known: Mapping[str, float] = MappingProxyType({}),
 ) -> PlannedJobs:

@@ -38,6 +38,10 @@ class Request:
     until: tuple[str, ...] = ()
 
 
+EVERYTHING = Request()
+"""The request of `snakemake` without arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
     """A job of a run.

@@ -17,7 +17,7 @@ from shiftbench.provenance import recipe, trust
 from shiftbench.provenance.memo import digests
 from shiftbench.workflow.plan import configurations, estimate, job_selection, plan, unavailable
 from shiftbench.workflow.plan.job_selection import systems_of
-from shiftbench.workflow.plan.planned_job import NOTHING, PlannedJob, PlannedJobs, Request
+from shiftbench.workflow.plan.planned_job import EVERYTHING, NOTHING, PlannedJob, PlannedJobs, Request
 
 _FOLDER = Path(".snakemake")
 _KEYS = ("params",)
@@ -27,7 +27,7 @@ _SELDOM = 50_000, 20, 100
 """Thresholds of Python's garbage collection: a plan lives to the end, and its default takes a third of the time."""
 
 
-def load(config: Mapping[str, Any], *, main: bool, request: Request = Request()) -> PlannedJobs:  # frozen
+def load(config: Mapping[str, Any], *, main: bool, request: Request = EVERYTHING) -> PlannedJobs:
     """Plan a run, and write its recipes and markers and the jobs for other processes; or read these jobs.
 
     Args:

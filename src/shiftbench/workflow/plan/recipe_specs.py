@@ -161,8 +161,8 @@ class RecipeSpecs:
             return RecipeSpec(content, needs, files)
         if device == "torch" and not resolved_plugin.name_in_torch(own):
             raise ParamsError(
-                f"evaluate.shift_device = 'torch': there is no torch implementation of {condition.shift!r}; with `auto` "
-                f"or `cpu` it is applied on the CPU, with shifts.{condition.shift}.materialise: true it is stored"
+                f"evaluate.shift_device = 'torch': there is no torch implementation of {condition.shift!r}; use "
+                f"`auto` or `cpu` to apply it on the CPU, or shifts.{condition.shift}.materialise: true to store it"
             )
         return RecipeSpec(content, needs, (*files, *resolved_plugin.code_in_torch(own)))
 
@@ -225,8 +225,9 @@ class RecipeSpecs:
         for name, condition in conditions.items():
             if condition.golden:
                 raise ParamsError(
-                    f"{name}: a detector that sees the net again reads stored shards, and those of {condition.shift!r} are "
-                    "applied while reading (`materialise: false`); store them, or drop the detector"
+                    f"{name}: a detector with a second pass through the model reads stored shards, and "
+                    f"{condition.shift!r} is applied while reading (`materialise: false`); store its shards, or drop the "
+                    "detector"
                 )
         content = {
             "model": model.content,

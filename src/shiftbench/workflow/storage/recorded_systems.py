@@ -38,7 +38,7 @@ def record(plan: Plan, root: Path, home: Path, config: str) -> Path:
         plan: of the system.
         root: its output root, below `home`.
         home: the repository.
-        scale: `systems/palm`.
+        config: `systems/palm`.
 
     Raises:
         DataError: DVC could not.

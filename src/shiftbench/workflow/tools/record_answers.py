@@ -31,7 +31,7 @@ def record(config: str | None, make: Maker, folder: Path | None = None) -> dict[
     """Record all answers that a scale needs; what its methods and models stand on is made first.
 
     Args:
-        scale: as of `shiftbench plan`.
+        config: as in `shiftbench plan`.
         make: makes a generator; it is called for a model of which an answer is missing.
         folder: of the answers; default: the one that each plugin reads.
 

@@ -32,7 +32,7 @@ def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     """Write a plugin file that runs; returns its path.
 
     Args:
-        family: plural, as the folders are called (`shifts`).
+        plugin_type: plural, as in the folder names (`shifts`).
         name: lower case, digits and underscores; becomes the file's name.
         into: a folder of plugins, made when it is missing.
 
