@@ -75,7 +75,7 @@ def startup() -> dict[str, Any]:
 
 
 def _runs(file: Path) -> bool:
-    """Tell whether a .pth file runs code, and does not only name folders."""
+    """Whether a .pth file runs code, and does not only name folders."""
     text = file.read_text(errors="replace")
     return any(line.startswith(("import ", "import\t")) for line in text.splitlines())
 

@@ -75,7 +75,7 @@ def _repository(home: Path) -> dict[str, str]:
 
 
 def _owns(folder: Path) -> bool:
-    """Tell whether `.git` is the repository of a folder, or leads to one that names the folder."""
+    """Whether `.git` is the repository of a folder, or leads to one that names the folder."""
     dot = folder / ".git"
     if dot.is_symlink():
         return False
@@ -94,7 +94,7 @@ def _owns(folder: Path) -> bool:
 
 
 def _reads_itself(there: Path) -> bool:
-    """Tell whether all that git would read of a repository are plain files in it."""
+    """Whether all that git would read of a repository are plain files in it."""
     try:
         if not all(_is_plain(entry) for entry in _entries(there)):
             return False
@@ -128,7 +128,7 @@ def _keys(file: Path) -> list[str]:
 
 
 def _shares(there: Path, shared: Path) -> bool:
-    """Tell whether a repository has its branches and objects in a folder."""
+    """Whether a repository has its branches and objects in a folder."""
     named = _text(there / "commondir").rstrip("\n")
     return (there / named).resolve() == shared.resolve()
 

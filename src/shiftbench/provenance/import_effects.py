@@ -46,7 +46,7 @@ _MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __
 
 
 def defines(statement: ast.stmt) -> bool:
-    """Tell whether a statement only gives names to what it makes."""
+    """Whether a statement only gives names to what it makes."""
     if isinstance(statement, Function | ast.ClassDef | ast.Import | ast.ImportFrom):
         return True
     if isinstance(statement, ast.AnnAssign):
@@ -154,7 +154,7 @@ def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
 
 
 def is_pure(call: str) -> bool:
-    """Tell whether a call of something that is not ours changes nothing else."""
+    """Whether a call of something that is not ours changes nothing else."""
     if call.startswith("&"):
         return True
     given = call.startswith("@")
@@ -166,7 +166,7 @@ def is_pure(call: str) -> bool:
 
 
 def _is_quiet(statement: ast.stmt, module: Module) -> bool:
-    """Tell whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
+    """Whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
     if isinstance(statement, ast.ClassDef):
         made = {one.name for one in statement.body if isinstance(one, Function)}
         bases = map(Calls(module).named, statement.bases)
@@ -202,7 +202,7 @@ def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
 
 
 def _is_literal(node: ast.expr) -> bool:
-    """Tell whether an expression is a number, a text, or a tuple of these."""
+    """Whether an expression is a number, a text, or a tuple of these."""
     if isinstance(node, ast.Tuple):
         return all(map(_is_literal, node.elts))
     return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)

@@ -199,7 +199,7 @@ def _flocked(file: Path) -> bool:
 
 
 def _shared(path: Path) -> bool:
-    """Tell whether other hosts may see a file, by the kind of its file system."""
+    """Whether other hosts may see a file, by the kind of its file system."""
     place = str(path.resolve())
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     over = [(len(m[1]), m[2]) for m in mounts if f"{place}/".startswith(f"{m[1].rstrip('/')}/")]
@@ -207,7 +207,7 @@ def _shared(path: Path) -> bool:
 
 
 def _snakemake_runs_in(benchmark: Path) -> bool:
-    """Tell whether a process of this host runs Snakemake in this folder."""
+    """Whether a process of this host runs Snakemake in this folder."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             here = (process / "cwd").resolve() == benchmark.resolve()

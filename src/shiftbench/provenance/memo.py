@@ -71,7 +71,7 @@ def _mark(found: os.stat_result) -> Mark:
 
 
 def _is_settled(found: os.stat_result, now: int) -> bool:
-    """Tell whether any change from now on gives a file another time."""
+    """Whether any change from now on gives a file another time."""
     tick = _TICK if found.st_ctime_ns % _SECOND else 2 * _SECOND
     return found.st_ctime_ns + tick < now
 

@@ -51,11 +51,11 @@ class Module:
         self._imported: dict[str, set[str]] = {}
 
     def is_for_types(self, statement: ast.AST) -> bool:
-        """Tell whether a statement is for type checkers alone."""
+        """Whether a statement is for type checkers alone."""
         return self._is_about(statement, _FOR_TYPES)
 
     def is_main(self, statement: ast.AST) -> bool:
-        """Tell whether a statement runs where the file is a script, and nowhere else."""
+        """Whether a statement runs where the file is a script, and nowhere else."""
         return self._is_about(statement, _AS_SCRIPT)
 
     def _is_about(self, statement: ast.AST, tests: tuple[str, str]) -> bool:
@@ -176,7 +176,7 @@ def parameters_of(arguments: ast.arguments) -> list[ast.arg]:
 
 
 def acts_in_notes(note: ast.expr) -> bool:
-    """Tell whether evaluating an annotation may do something."""
+    """Whether evaluating an annotation may do something."""
     return any(isinstance(one, ast.Call | ast.NamedExpr) for one in ast.walk(note))
 
 

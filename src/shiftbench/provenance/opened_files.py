@@ -129,7 +129,7 @@ class Watch:
                 self._hear_read(os.path.join(folder, file))  # noqa: PTH118 - likewise
 
     def _is_allowed(self, name: str, real: str) -> bool:
-        """Tell whether a file may be opened: by where it really lies, or by a link that is older than the job."""
+        """Whether a file may be opened: by where it really lies, or by a link that is older than the job."""
         if real.startswith(self._allowed) or (real.startswith(SYSTEM) and not _is_installed(real)):
             return True
         return name.startswith(self._allowed) and not self._is_of_new_link(name)
@@ -194,7 +194,7 @@ class Watch:
         return {real for name, real in imported().items() if name in self._before}
 
     def _of_plugins(self, file: str) -> bool:
-        """Tell whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
+        """Whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
         if file.endswith(".pyc"):
             file = _source_of(file)
         name, folder = os.path.basename(file), os.path.basename(os.path.dirname(file))  # noqa: PTH119, PTH120
@@ -219,7 +219,7 @@ _real = functools.cache(os.path.realpath)
 
 
 def _is_installed(file: str) -> bool:
-    """Tell whether a file is of the packages that pip installs; dist-packages are the system's."""
+    """Whether a file is of the packages that pip installs; dist-packages are the system's."""
     return "/site-packages/" in file and file.startswith(_PYTHON)
 
 

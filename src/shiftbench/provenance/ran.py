@@ -57,7 +57,7 @@ class Ran:
             self._others.add(code)
 
     def _is_import(self, frame: FrameType | None) -> bool:
-        """Tell whether an import of ours is under way."""
+        """Whether an import of ours is under way."""
         while frame is not None:
             code, name = frame.f_code, frame.f_globals.get("__name__")
             if code.co_name == "<module>" and code.co_filename.startswith(self._homes):
@@ -90,7 +90,7 @@ class Ran:
 
 
 def is_function(code: CodeType) -> bool:
-    """Tell whether code is that of a function, not of a module or of a class's body."""
+    """Whether code is that of a function, not of a module or of a class's body."""
     return bool(code.co_flags & inspect.CO_OPTIMIZED)
 
 

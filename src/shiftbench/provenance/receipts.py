@@ -26,7 +26,7 @@ def run_path(root: Path, ref: Ref) -> Path:
 
 
 def is_here(root: Path, ref: Ref) -> bool:
-    """Tell whether an output is here, whatever it holds.
+    """Whether an output is here, whatever it holds.
 
     Raises:
         DataError: one of its folders is no folder, or may not be looked into.
@@ -126,7 +126,7 @@ def _tars(content: Receipt) -> list[str]:
 
 
 def is_hollow(root: Path, ref: Ref) -> bool:
-    """Tell whether these are shards without any tar, as `pull manifests` leaves them."""
+    """Whether these are shards without any tar, as `pull manifests` leaves them."""
     content = receipt(root, ref) if ref.kind == "shards" else None
     tars = _tars(content) if content else []
     return bool(tars) and not any((root / ref.path).with_name(tar).exists() for tar in tars)

@@ -30,5 +30,5 @@ def time(file: Path | str, *keys: str) -> float | None:
 
 
 def is_time(value: object) -> bool:
-    """Tell whether a value can be what a job took."""
+    """Whether a value can be what a job took."""
     return type(value) in (int, float) and 0 <= value < _MOST  # type: ignore[operator]

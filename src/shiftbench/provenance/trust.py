@@ -33,7 +33,7 @@ def listed_in() -> Path:
 
 
 def is_trusted(folder: Path = Path()) -> bool:
-    """Tell whether code of a checkout may be run."""
+    """Whether code of a checkout may be run."""
     home = folder.resolve()
     if home in _MADE or registry.PACKAGE.resolve() in [home / name for name in SOURCES]:
         return True
@@ -136,7 +136,7 @@ def _refuse(paths: Iterable[Path], top: Path) -> None:
 
 
 def is_stored(link: Path, top: Path) -> bool:
-    """Tell whether a link leads to a file of a checkout's DVC cache; a cache that is a link itself is none.
+    """Whether a link leads to a file of a checkout's DVC cache; a cache that is a link itself is none.
 
     Args:
         link: its path.

@@ -114,7 +114,7 @@ class Conditions:
         return [condition for benchmark in self.benchmarks.values() for condition in self.of(benchmark)]
 
     def here(self, condition: Condition) -> bool:
-        """Tell whether what is read at an evaluation point can be made here."""
+        """Whether what is read at an evaluation point can be made here."""
         return self.unbuildable.isdisjoint(condition.reads)
 
     def of(self, benchmark: Benchmark) -> list[Condition]:
@@ -244,7 +244,7 @@ class Conditions:
         ]
 
     def evaluates(self, name: str, checkpoint: Ref, method: str) -> bool:
-        """Tell whether the benchmark of a name evaluates weights with a method around them."""
+        """Whether the benchmark of a name evaluates weights with a method around them."""
         return (checkpoint, method) in self._evaluated(name)
 
     @_once

@@ -143,7 +143,7 @@ def _overlays(home: Path) -> list[str]:
 
 
 def is_made(config: str | None, home: Path = Path()) -> bool:
-    """Tell whether a scale was run to its end: its report is here.
+    """Whether a scale was run to its end: its report is here.
 
     An overlay of the project that does not go with a user's params.yaml was not.
     """

@@ -344,7 +344,7 @@ class Params(_Strict):
         return root
 
     def materialised(self, shift: str) -> bool:
-        """Tell whether the shards of a shift are stored; clean ones always are."""
+        """Whether the shards of a shift are stored; clean ones always are."""
         own = self.shift(shift).materialise
         return shift == "identity" or (self.shards.materialise if own is None else own)
 

@@ -113,7 +113,7 @@ def _parts(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
 
 
 def _fits(plugin_type: str, name: str, task: str) -> bool:
-    """Tell whether a plugin fits a task; one that declares none fits each."""
+    """Whether a plugin fits a task; one that declares none fits each."""
     return task in getattr(registry.read(plugin_type, name), "TASKS", (task,))
 
 
@@ -132,7 +132,7 @@ def _check_nets(where: str, params: Params, benchmark: Benchmark) -> None:
 
 
 def _is_black_box(module: ModuleType) -> bool:
-    """Tell whether a model brings its own predictor, instead of a net with features and logits."""
+    """Whether a model brings its own predictor, instead of a net with features and logits."""
     return registry.defines(module, "load") or registry.defines(module, "predictor")
 
 

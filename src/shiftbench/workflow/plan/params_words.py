@@ -73,7 +73,7 @@ def _place(problem: Mapping[str, Any]) -> Iterable[object]:
 
 
 def _is_above(key: str, found: Mapping[str, object]) -> bool:
-    """Tell whether something below a key is wrong too: of two types that are allowed, that one was meant."""
+    """Whether something below a key is wrong too: of two types that are allowed, that one was meant."""
     return any(other.startswith(f"{key}.") for other in found)
 
 

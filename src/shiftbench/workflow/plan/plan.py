@@ -275,7 +275,7 @@ def _read(file: Path) -> bytes | None:
 
 
 def is_target(ref: Ref) -> bool:
-    """Tell whether a user may ask for an output; nobody misses features, a cache, or samples whose page is here."""
+    """Whether a user may ask for an output; nobody misses features, a cache, or samples whose page is here."""
     return ref.kind not in ("features", "samples")
 
 

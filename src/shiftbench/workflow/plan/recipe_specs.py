@@ -226,8 +226,8 @@ class RecipeSpecs:
             if condition.golden:
                 raise ParamsError(
                     f"{name}: a detector with a second pass through the model reads stored shards, and "
-                    f"{condition.shift!r} is applied while reading (`materialise: false`); store its shards, or drop the "
-                    "detector"
+                    f"{condition.shift!r} is applied while reading (`materialise: false`); store its shards, or "
+                    "drop the detector"
                 )
         content = {
             "model": model.content,

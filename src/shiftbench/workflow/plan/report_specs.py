@@ -98,7 +98,7 @@ class ReportSpecs:
         return "queries" if self._has(name, _QUERIED) else "samples"
 
     def _has(self, name: str, columns: set[str]) -> bool:
-        """Tell whether the records of a benchmark have some columns."""
+        """Whether the records of a benchmark have some columns."""
         used = self.params.use("datasets", self.params.benchmarks[name].dataset)
         task = registry.read("tasks", registry.read("datasets", used).TASK)
         return all(columns <= set(form.names) for form in task.FORMATS)

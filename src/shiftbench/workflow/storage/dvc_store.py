@@ -78,7 +78,7 @@ class Output:
         return {f"{self.path}/{name}": _safe(name, oid, self.path) for name, oid in rows}
 
     def meets(self, targets: Iterable[str]) -> bool:
-        """Tell whether the output lies at or below one of the targets, or a target below it."""
+        """Whether the output lies at or below one of the targets, or a target below it."""
         return any(lies_at(self.path, one) or lies_at(one, self.path) for one in targets)
 
 
@@ -96,7 +96,7 @@ def _safe(path: object, oid: object, where: str) -> str:
 
 
 def lies_at(path: str, target: str) -> bool:
-    """Tell whether a path is a target, lies below it, or is the target's name with an extension.
+    """Whether a path is a target, lies below it, or is the target's name with an extension.
 
     Example:
         >>> [lies_at(path, "fog/3") for path in ("fog/3/000000.tar", "fog/3.json", "fog/3.5.json", "fog/30.json")]
@@ -310,7 +310,7 @@ class Store:
             self.fs.fs_args["config_kwargs"]["retries"] = {"max_attempts": 2}
 
     def _known_read_only(self, options: dict[str, Any]) -> bool | None:
-        """Tell whether nothing can be pushed, where that can be known without trying."""
+        """Whether nothing can be pushed, where that can be known without trying."""
         if self.protocol in ("http", "https"):
             return "method" not in options
         return not _writable(Path(self.path)) if self.protocol == "local" else None

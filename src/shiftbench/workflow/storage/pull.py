@@ -256,7 +256,7 @@ def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
 
 
 def _beside(artifact: Artifact, name: str) -> bool:
-    """Tell whether a file (a tar, an index) belongs to an artifact."""
+    """Whether a file (a tar, an index) belongs to an artifact."""
     return artifact.ref.kind == "shards" and str(Path(name).parent) == str(Path(artifact.ref.path).parent)
 
 

@@ -194,7 +194,7 @@ def _recorded(home: Path, targets: list[str]) -> list[str]:
 
 
 def _bring_from(home: Path, name: str, targets: list[str], brought: Brought) -> bool:
-    """Bring what is still lacking from one remote; tells whether nothing lacks any more."""
+    """Bring what is still lacking from one remote; returns whether nothing lacks any more."""
     answers = _ask(home, name, {"verb": "bring", "targets": targets})
     lacking, problems = None, []
     for answer in answers:

@@ -218,7 +218,7 @@ def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Re
 
 
 def _lacking(root: Path, artifact: Artifact) -> bool:
-    """Tell whether an input is not here, or belongs to other weights or samples; a search may be missing."""
+    """Whether an input is not here, or belongs to other weights or samples; a search may be missing."""
     if artifact.ref.kind in ("searches", "checkpoints"):
         return False
     state = recipe.status(root, artifact)

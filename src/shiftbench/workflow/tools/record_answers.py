@@ -63,7 +63,7 @@ def record(config: str | None, make: Maker, folder: Path | None = None) -> dict[
 
 
 def _stands_on_answers(job: Job) -> bool:
-    """Tell whether a training reads records, as `pseudo_labels` does: none are made here, and nobody asks around it."""
+    """Whether a training reads records, as `pseudo_labels` does: none are made here, and nobody asks around it."""
     return any(need.kind == "records" for artifact in job.artifacts for need in artifact.inputs)
 
 
