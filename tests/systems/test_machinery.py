@@ -244,7 +244,7 @@ def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeyp
     [
         ("systems/tou", "did you mean toy"),
         ("systems/toy/smoek", "toy has no configuration 'smoek'; did you mean smoke"),
-        ("systems/toy/smoke/x", "expected systems/SLUG or systems/SLUG/SCALE"),
+        ("systems/toy/smoke/x", "expected systems/SLUG or systems/SLUG/CONFIGURATION"),
     ],
 )
 def test_a_wrong_scale_is_answered(home: Path, scale: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Evaluation points: what a benchmark evaluates, in which order, and what each number is relative to."""
+"""Conditions: the data sets, splits, shifts and severities of a benchmark, their order, and their clean partners."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ANY = "*"
-"""What a domain shift is relative to, where that is the dataset of any benchmark."""
+"""The `clean` of a domain shift that is relative to the data set of any benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Labelled samples that a method may adapt on: the `part`-th of `of` disjoint parts of shards."""
+    """Support: labelled samples that a method may adapt on, the `part`-th of `of` disjoint parts of shards."""
 
     data: Ref
     part: int = 0
@@ -31,19 +31,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One evaluation point of a stream: what is evaluated, and what it is relative to.
+    """One condition: the evaluated data and its clean partner.
 
     Attributes:
-        stream, step: name of the stream (`dataset/split/shift` for a plain shift) and where in it.
-        data: the shards that are read; a domain shift's are those of the other dataset, and of a shift
-            that is applied while reading the clean ones.
-        severity: None for a domain shift, which has no levels.
+        stream, step: the stream (`dataset/split/shift` for a plain shift), and the place in it.
+        data: the shards that are read: of a domain shift those of the other data set, of a shift that is applied
+            while reading the clean ones.
+        severity: None for a domain shift without levels.
         reference: the clean partner, as dataset/split/shift/severity.
-        golden: where the shift is applied while reading, the samples that tell whether it was done right.
-        time: its `step` in tables; None: it is of no stream.
-        support: what is shown before the samples of this evaluation point, labels included.
-        sees: what was read and shown since the method began, which decides what an adapting method does here.
-        before: the same in order, as it is told.
+        golden: if the shift is applied while reading, the samples that check it.
+        time: its `step` in tables; None outside of streams.
+        support: labelled samples that the method gets before the samples of this condition.
+        sees: the shards that the method read since its last reset; they decide what an adapting method does here.
+        before: the steps since the last reset in order, as text.
     """
 
     stream: str
@@ -62,36 +62,36 @@ class Condition:
 
     @property
     def reads(self) -> tuple[Ref, ...]:
-        """What is read here; golden samples stand for the shift that made them."""
+        """The inputs of this condition; golden samples represent the shift that made them."""
         return (self.data, self.golden) if self.golden else (self.data,)
 
     @property
     def preview(self) -> Ref:
-        """The first samples of what is evaluated."""
+        """The first evaluated samples."""
         return self.golden or refs.previews(self.data)
 
 
 def _once(method: Callable[Concatenate[Conditions, P], R]) -> Callable[Concatenate[Conditions, P], R]:
-    """Keep what a method returns; of arguments that are equal it returns the same, 0 and 0.0 are."""
+    """Cache the results of a method by its arguments; 0 and 0.0 are equal."""
 
     @functools.wraps(method)
-    def kept(self: Conditions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def cached(self: Conditions, /, *args: P.args, **kwargs: P.kwargs) -> R:
         key = method.__name__, args, tuple(kwargs.items())
         if key not in self._kept:
             self._kept[key] = method(self, *args, **kwargs)
-        found: R = self._kept[key]
-        return found
+        value: R = self._kept[key]
+        return value
 
-    return kept
+    return cached
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The evaluation points that params name.
+    """The conditions that params name.
 
     Attributes:
-        params: what to run.
-        unbuildable: what cannot be made here.
+        params: the parameters of the run.
+        unbuildable: outputs that cannot be made here.
     """
 
     params: Params
@@ -100,7 +100,7 @@ class Conditions:
 
     @property
     def benchmarks(self) -> dict[str, Benchmark]:
-        """The benchmarks of which something can be made here."""
+        """The benchmarks of which some output can be made here."""
         return {name: c for name, c in self.params.benchmarks.items() if self._any_row(name, c)}
 
     def _any_row(self, name: str, benchmark: Benchmark) -> bool:
@@ -110,29 +110,28 @@ class Conditions:
             raise type(error)(f"benchmarks.{name}: {error}") from error
 
     def all(self) -> list[Condition]:
-        """Return every evaluation point that any benchmark evaluates."""
+        """The conditions of all benchmarks."""
         return [condition for benchmark in self.benchmarks.values() for condition in self.of(benchmark)]
 
     def here(self, condition: Condition) -> bool:
-        """Whether what is read at an evaluation point can be made here."""
+        """Whether the inputs of a condition can be made here."""
         return self.unbuildable.isdisjoint(condition.reads)
 
     def of(self, benchmark: Benchmark) -> list[Condition]:
-        """Return every evaluation point that a benchmark evaluates: clean, shifted, streams, OOD, kept features."""
+        """The conditions of a benchmark: clean, shifted, streams, OOD sets, splits with stored features."""
         clean = self._plain(benchmark.dataset, benchmark.split, "identity", 0, None)
-        found = [clean]
+        listed = [clean]
         for shift in benchmark.shifts:
             for severity in self._severities(shift):
-                found.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
-        conditions = [condition for name in benchmark.streams for condition in self.walk(name, _at(clean))]
-        found += _distinct(conditions)
-        found += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
+                listed.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
+        listed += _distinct([step for name in benchmark.streams for step in self.walk(name, _at(clean))])
+        listed += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
         others = [split for split in benchmark.features if split != benchmark.split]
-        found += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
-        return found
+        listed += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
+        return listed
 
     def named(self, ref: Ref) -> Condition:
-        """Return the evaluation point that a records Ref names."""
+        """The condition of a Ref of records."""
         name = RecordsName.of(ref)
         if name.shards:
             return self._plain(*name.shards, reference=None)
@@ -156,7 +155,7 @@ class Conditions:
 
     @_once
     def _domain(self, shift: str) -> dict[str, str] | None:
-        """Return dataset, clean and split of a domain shift, as its file or its options say; None: it is applied."""
+        """Data set, clean data set and split of a domain shift, from its plugin and options; None for other shifts."""
         module = registry.read("shifts", self.params.use("shifts", shift))
         stated: dict[str, str] = getattr(module, "DOMAIN", None) or {}
         options = self.params.options("shifts", shift) if stated else {}
@@ -169,7 +168,7 @@ class Conditions:
 
     @_once
     def _data(self, dataset: str, split: str, shift: str, severity: float) -> tuple[Ref, Ref | None]:
-        """Return the shards to read and, where the shift is applied to them then, the golden samples."""
+        """The shards to read; if the shift is applied while reading, also its golden samples."""
         shifted = self.resolve(refs.shards(dataset, split, shift, severity))
         if self.params.materialised(shift):
             return shifted, None
@@ -177,7 +176,7 @@ class Conditions:
 
     @_once
     def _levels(self, shift: str) -> dict[float, str]:
-        """Return the dataset of each severity of a domain shift that has some, at rising severity."""
+        """The data set of each severity of a domain shift with levels, in rising order; empty for other shifts."""
         if not registry.defines(registry.read("shifts", self.params.use("shifts", shift)), "DOMAIN"):
             return {}
         levels: dict[Any, str] = self.params.options("shifts", shift).get("levels") or {}
@@ -193,15 +192,15 @@ class Conditions:
 
     @_once
     def walk(self, name: str, reference: str | None = None) -> list[Condition]:
-        """Return the evaluation points of a stream, in order.
+        """The conditions of a stream, in order.
 
         Raises:
-            ParamsError: times fall, one set is tested twice at one time, or support is also tested or is not stored.
+            ParamsError: times fall, a set is tested twice at one time, or support is also tested or not stored.
         """
         module = registry.read("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
-        found: list[Condition] = []
+        walked: list[Condition] = []
         sees: tuple[Ref, ...] = ()
         before: tuple[str, ...] = ()
         for number, step in enumerate(steps):
@@ -214,10 +213,10 @@ class Conditions:
                 shift=step.shift, severity=step.severity, reference=reference, golden=golden,
                 time=number if step.at is None else step.at, support=support, sees=sees, before=before,
             )  # fmt: skip
-            found.append(condition)
+            walked.append(condition)
             sees = (*sees, *(shown.data for shown in support), *condition.reads)
             before = (*before, *map(str, step.support), str(step))
-        return found
+        return walked
 
     def _shown(self, stream: str, one: Support) -> Shown:
         data, golden = self._data(one.dataset, one.split, one.shift, one.severity)
@@ -229,11 +228,11 @@ class Conditions:
         return Shown(data, one.part, one.of)
 
     def checkpoints(self, benchmark: Benchmark) -> list[Ref]:
-        """Return a benchmark's checkpoints: architectures x trainers x seeds."""
+        """The checkpoints of a benchmark: architectures x trainers x seeds."""
         return list(dict.fromkeys(checkpoint for checkpoint, _ in self.wrapped(benchmark)))
 
     def wrapped(self, benchmark: Benchmark) -> list[tuple[Ref, str]]:
-        """Return a benchmark's weights, each with every method that goes around it."""
+        """The checkpoints of a benchmark, each with every method that wraps it."""
         return [
             (refs.checkpoint(spec.dataset or benchmark.dataset, model, trainer, seed), method)
             for spec in benchmark.models
@@ -244,7 +243,7 @@ class Conditions:
         ]
 
     def evaluates(self, name: str, checkpoint: Ref, method: str) -> bool:
-        """Whether the benchmark of a name evaluates weights with a method around them."""
+        """Whether a benchmark evaluates a checkpoint with a method."""
         return (checkpoint, method) in self._evaluated(name)
 
     @_once
@@ -252,7 +251,7 @@ class Conditions:
         return frozenset(self.wrapped(self.params.benchmarks[name]))
 
     def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
-        """Return one row per evaluation artifact of a benchmark that can be made here, as aggregate reads it."""
+        """One row per evaluation of a benchmark that can be made here, in the form of the recipe of its tables."""
         return list(self._rows(benchmark))
 
     def _rows(self, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
@@ -266,7 +265,7 @@ class Conditions:
         return (row for row in rows if Ref("records", row["records"]) not in self.unbuildable)
 
     def kept_features(self, benchmark: Benchmark) -> list[Ref]:
-        """Return the records whose features a benchmark keeps, as far as they can be made here."""
+        """The records whose features a benchmark stores, as far as they can be made here."""
         kept = (
             refs.records(checkpoint, method, f"{benchmark.dataset}/{split}/identity", "0")
             for checkpoint, method in self.wrapped(benchmark)
@@ -276,13 +275,13 @@ class Conditions:
 
     @_once
     def resolve(self, ref: Ref) -> Ref:
-        """Send shards and previews that may not be passed on to data/local."""
+        """The Ref with its place: data/local for shards and previews that may not be redistributed."""
         if ref.kind not in ("shards", "previews"):
             return ref
         dataset = ShardsName.of(ref).dataset
         module = registry.read("datasets", self.params.use("datasets", dataset))
-        given = self.params.dataset(dataset).redistribute
-        return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
+        override = self.params.dataset(dataset).redistribute
+        return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if override is None else override))
 
 
 def _at(condition: Condition) -> str:
@@ -290,7 +289,7 @@ def _at(condition: Condition) -> str:
 
 
 def _distinct(conditions: list[Condition]) -> list[Condition]:
-    """Refuse streams of one benchmark whose rows could not be told apart: a row names the time, not the stream."""
+    """Refuse streams of one benchmark with equal rows: a row names the time, but not the stream."""
     streams: dict[tuple[Any, ...], str] = {}
     for condition in conditions:
         row = (condition.time, condition.dataset, condition.split, condition.shift, condition.severity)
@@ -304,9 +303,9 @@ def _distinct(conditions: list[Condition]) -> list[Condition]:
 
 
 def _detectors(benchmark: Benchmark, condition: Condition) -> tuple[str, ...]:
-    """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too.
+    """The detectors that score a condition: on the clean set and OOD sets, with `full_spectrum` also on shifted sets.
 
-    In a stream they look at the ID set and at the OOD sets, shifted or not.
+    In a stream they score the ID set and the OOD sets, shifted or not.
     """
     if condition.split != benchmark.split:
         return ()

@@ -1,16 +1,14 @@
-"""Scales: what is run, by one name.
+"""Configurations: the parameters of a run, by one name.
 
-| name | what |
+| name | parameters |
 | --- | --- |
 | none | params.yaml |
 | `smoke` | params.yaml with params/smoke.yaml over it |
-| `systems/palm` | systems/params.yaml of the package with what the card of PALM states for `embedded` over it |
-| `systems/palm/smoke` | the same with what it states for `smoke` |
+| `systems/palm` | systems/params.yaml of the package with the `embedded` params of PALM's card over it |
+| `systems/palm/smoke` | systems/params.yaml with the `smoke` params of PALM's card over it |
 
-A system has an output root of its own, so that its datasets and trainings are in nobody's way, and params of its own.
-Of params.yaml it takes where things are looked for (`plugins`, `fetch`, `shards.stream`), nothing that decides a
-number.
-
+A system has its own output root and its own params. From params.yaml it takes only the places of plugins, source files
+and remotes (`plugins`, `fetch`, `shards.stream`), which decide no number.
 """
 
 from pathlib import Path, PurePosixPath
@@ -24,22 +22,22 @@ from shiftbench.workflow.plan.params import Params
 
 PARAMS = Path("params.yaml")
 BASE = registry.SYSTEMS / "params.yaml"
-"""What the cards' params are laid over."""
+"""The base of the cards' params."""
 SYSTEMS = "systems"
 DEFAULT = "embedded"
 PUBLISHED, PLAIN = "published", "default"
-"""Folder of what is published, and in it of params.yaml without an overlay."""
+"""The folder of published results, and in it the name of params.yaml alone."""
 
 
 def load(config: str | None, home: Path = Path()) -> Params:
-    """Return the params of a scale.
+    """The params of a configuration.
 
     Args:
         config: its name, see above.
         home: the checkout.
 
     Raises:
-        ParamsError: wrong params, or no such scale.
+        ParamsError: wrong params, or no such configuration.
     """
     if config and config.startswith(f"{SYSTEMS}/"):
         return _system(config, home)
@@ -47,10 +45,10 @@ def load(config: str | None, home: Path = Path()) -> Params:
 
 
 def files(config: str | None, home: Path = Path()) -> list[Path]:
-    """Return the files that hold the params of a scale; of a system its card.
+    """The files with the params of a configuration; of a system its card.
 
     Raises:
-        ParamsError: no such scale.
+        ParamsError: no such configuration.
     """
     if config is None:
         return [home / PARAMS]
@@ -58,24 +56,24 @@ def files(config: str | None, home: Path = Path()) -> list[Path]:
         return [cards.file(split(config)[0])]
     file = home / "params" / f"{config}.yaml"
     if not file.is_file():
-        raise ParamsError(f"no configuration {config!r}: {file} does not exist; {near(config, _overlays(home))}")
+        raise ParamsError(f"no configuration {config!r}: {file} does not exist; {near(config, _names(home))}")
     return [home / PARAMS, file]
 
 
 def split(config: str) -> tuple[str, str]:
-    """Return slug and scale of `systems/SLUG` or `systems/SLUG/SCALE`.
+    """Slug and configuration of `systems/SLUG` or `systems/SLUG/CONFIGURATION`.
 
     Raises:
-        ParamsError: it is spelled otherwise.
+        ParamsError: it has another form.
     """
     parts = PurePosixPath(config).parts
     if len(parts) not in (2, 3) or parts[0] != SYSTEMS:
-        raise ParamsError(f"no configuration {config!r}: expected systems/SLUG or systems/SLUG/SCALE")
+        raise ParamsError(f"no configuration {config!r}: expected systems/SLUG or systems/SLUG/CONFIGURATION")
     return parts[1], parts[2] if len(parts) == 3 else DEFAULT
 
 
 def arguments(config: str | None) -> list[str]:
-    """Return what Snakemake is told so that it runs a scale.
+    """Snakemake's arguments for a configuration.
 
     Example:
         >>> arguments("smoke"), arguments("systems/palm")
@@ -102,7 +100,7 @@ def _system(config: str, home: Path) -> Params:
 
 
 def _local(home: Path) -> dict[str, Any]:
-    """Return what the benchmark at `home` says of where things are looked for; its plugins are searched from now on."""
+    """The places in params.yaml at `home`; its plugin folders are searched from now on."""
     if not (home / PARAMS).is_file():
         return {}
     loading.use_plugins(home / PARAMS)
@@ -113,12 +111,12 @@ def _local(home: Path) -> dict[str, Any]:
 
 
 def root(slug: str, config: str) -> str:
-    """Return the output root of a system, relative to the checkout."""
+    """The output root of a system, relative to the checkout."""
     return f"build/{SYSTEMS}/{slug}" if config == DEFAULT else f"build/{SYSTEMS}-{config}/{slug}"
 
 
 def published(config: str | None, home: Path = Path()) -> Path:
-    """Return the folder of what is published of a scale.
+    """The folder of the published results of a configuration.
 
     Example:
         >>> published(None).as_posix(), published("systems/palm").as_posix()
@@ -128,24 +126,24 @@ def published(config: str | None, home: Path = Path()) -> Path:
 
 
 def built() -> list[str]:
-    """Return the slugs of all systems that are built, sorted."""
+    """The slugs of all built systems, sorted."""
     return [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
 
 
 def made(home: Path = Path()) -> list[str | None]:
-    """Return the scales that were made here: params.yaml, its overlays, built systems at the scale by default."""
+    """The configurations that were run here: params.yaml, those in params/, built systems in the default one."""
     systems = [f"{SYSTEMS}/{slug}" for slug in built()]
-    return [config for config in (None, *_overlays(home), *systems) if is_made(config, home)]
+    return [config for config in (None, *_names(home), *systems) if is_made(config, home)]
 
 
-def _overlays(home: Path) -> list[str]:
+def _names(home: Path) -> list[str]:
     return sorted(file.stem for file in (home / "params").glob("*.yaml"))
 
 
 def is_made(config: str | None, home: Path = Path()) -> bool:
-    """Whether a scale was run to its end: its report is here.
+    """Whether a configuration was run to its end: its report is here.
 
-    An overlay of the project that does not go with a user's params.yaml was not.
+    A configuration that does not fit the user's params.yaml was not run.
     """
     try:
         root = load(config, home).root

@@ -1,4 +1,4 @@
-"""What is wrong with params, told with file, key, value and what is allowed, before any job starts."""
+"""Checks of plugins, options and severities in params, before any job starts."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from shiftbench.workflow.plan import params_pairs
 from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
 
 _AT_LEAST_ONE = ("batch batch_size bins depth epochs heads hidden k layers length samples side steps width").split()
-"""Options that count something without which a model, a training or a measure is nothing."""
+"""Options that are counts of at least 1."""
 _NEVER_NEGATIVE = "eps lr momentum share smoothing temperature weight_decay".split()
-"""Options that are no counts, and have no meaning below 0."""
+"""Options that are no counts and must not be negative."""
 
 
 def check_plugins(where: str, params: Params) -> None:
-    """Refuse plugins that do not exist, and options and severities that they do not have.
+    """Refuse unknown plugins, options and severities.
 
     Raises:
-        ParamsError: names file, key, value and what is allowed.
+        ParamsError: names file, key, value and the allowed values.
     """
     for plugin_type in SECTIONS:
         for name in getattr(params, plugin_type):
@@ -76,7 +76,7 @@ def _check_component(where: str, params: Params, plugin_type: str, name: str) ->
 
 
 def _number_hint(value: object) -> str:
-    """Return how a number is spelled that YAML takes for a text, such as 1e-3."""
+    """A hint for a number that YAML reads as a text, such as 1e-3."""
     with contextlib.suppress(TypeError, ValueError):
         if isinstance(value, str):
             return f"; YAML reads {value} as a text, write {float(value)!r}"
@@ -84,7 +84,7 @@ def _number_hint(value: object) -> str:
 
 
 def _check_count(where: str, value: object, default: object, option: str) -> None:
-    """Refuse numbers below 0 of what is counted, or is a rate, and below 1 of what is nothing without."""
+    """Refuse counts and rates below 0, and below 1 for options that must be at least 1."""
     counted = type(default) is int and default > 0
     least = 1 if counted and option in _AT_LEAST_ONE else 0
     if not counted and option not in _NEVER_NEGATIVE:
@@ -94,11 +94,11 @@ def _check_count(where: str, value: object, default: object, option: str) -> Non
 
 
 def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:
-    """Refuse options that would make another thing of an entry: its constants follow from the entry's own."""
+    """Refuse options that change the declared constants of a variant."""
     if module.facts({**module.PARAMS, **given}) != module.facts(module.PARAMS):
         raise ParamsError(
             f"{where}: {', '.join(given)} would change what {module.__name__} declares "
-            f"({', '.join(module.facts(module.PARAMS))}); name the entry that has it, or write one in an "
+            f"({', '.join(module.facts(module.PARAMS))}); name the variant that has it, or write one in an "
             f"{entries.FILE} of your own"
         )
 

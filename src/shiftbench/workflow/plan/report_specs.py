@@ -1,4 +1,4 @@
-"""What decides the pages and the claims: which tables, previews and samples they show, and what a card asks."""
+"""Recipe specs of pages and claims: their tables, previews and samples, and the card of a system."""
 
 from dataclasses import asdict, dataclass
 
@@ -20,14 +20,14 @@ _QUERIED = {"answer", "correct", "query", "status"}
 
 @dataclass(frozen=True, slots=True)
 class ReportSpecs:
-    """The recipe specs of the report, of the pages of samples beside it, and of a system's claims."""
+    """The recipe specs of the report, of its pages of samples, and of a system's claims."""
 
     params: Params
     conditions: Conditions
     unavailable_sources: tuple[Unavailable, ...] = ()
 
     def report(self, ref: Ref) -> RecipeSpec:
-        """The report: all tables, with the previews that may be shown; beside it, samples of each benchmark."""
+        """The report: all tables, with the previews that may be redistributed; or the page of a benchmark's samples."""
         if ref != INDEX:
             return self.samples_page(ref)
         benchmarks = self.conditions.benchmarks
@@ -53,7 +53,7 @@ class ReportSpecs:
         return RecipeSpec(content, needs, resolved_plugin.code_of("report"))
 
     def _that_skip(self, shown: set[Ref]) -> list[Ref]:
-        """Return the shards of datasets that may skip samples: the report tells how many."""
+        """The shards of data sets that may skip samples: the report states how many."""
         places = {(ref.parts[0], ref.parts[1]) for ref in shown}
         return [
             self.conditions.resolve(refs.shards(dataset, split))
@@ -62,13 +62,13 @@ class ReportSpecs:
         ]
 
     def samples_page(self, ref: Ref) -> RecipeSpec:
-        """The page that shows the samples of a benchmark."""
+        """The page with the samples of a benchmark."""
         _, name, _ = ref.parts
         content = {"clean": self.params.benchmarks[name].dataset, "shows": self._shows(name)}
         return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
 
     def samples(self, ref: Ref) -> RecipeSpec:
-        """The samples behind a benchmark's numbers, as far as they are stored and may be passed on."""
+        """The samples behind a benchmark's numbers, as far as they are stored and may be redistributed."""
         rows: list[Content] = []
         inputs: list[Ref] = []
         for row in self._sampled(ref.name):
@@ -87,12 +87,12 @@ class ReportSpecs:
         return RecipeSpec(content, inputs, resolved_plugin.code_of(stage))
 
     def pages(self) -> list[Ref]:
-        """Return the pages, beside the report, of the samples behind each benchmark's numbers."""
-        found = [name for name in self.conditions.benchmarks if self._sampled(name)]
-        return [Ref("report", f"samples/{name}/index") for name in found]
+        """The pages of the samples behind each benchmark's numbers."""
+        names = [name for name in self.conditions.benchmarks if self._sampled(name)]
+        return [Ref("report", f"samples/{name}/index") for name in names]
 
     def _shows(self, name: str) -> str:
-        """Return what records of a benchmark hold: `completions`, or `queries` about tables, else `samples`."""
+        """The form of the records of a benchmark: `completions`, `queries` about tables, else `samples`."""
         if self._has(name, _WRITTEN):
             return "completions"
         return "queries" if self._has(name, _QUERIED) else "samples"
@@ -104,7 +104,7 @@ class ReportSpecs:
         return all(columns <= set(form.names) for form in task.FORMATS)
 
     def _sampled(self, name: str) -> list[Content]:
-        """Return the rows of a benchmark whose records say of each sample whether it is right; none of a stream."""
+        """The rows of a benchmark whose records state whether each sample is correct; without streams."""
         benchmark = self.params.benchmarks[name]
         if self._shows(name) == "samples" and not self._has(name, _JUDGED):
             return []
