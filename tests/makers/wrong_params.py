@@ -233,7 +233,7 @@ EDITS = [  # a line, or the beginning of one; what stands there instead; words o
     ("        trainers: [erm]", "        trainers: []", "models.0.trainers = []: nothing is listed"),
     ("        trainers: [erm]", "        trainers: [emr]", "asks for trainers 'emr'"),
     ("        trainers: [erm]", "        trainers: [given]", "params give no path of 'convnet'"),
-    ("        trainers: [erm]", "        trainers: [pretrained]", "takes the released weights of a model, and 'convnet'"),
+    ("        trainers: [erm]", "        trainers: [pretrained]", "released weights of a model, and 'convnet'"),
     ("        trainers: [erm]", "        trainers: [boxes]", "0.trainers: 'boxes' is for detection, and 'fashion_"),
     ("        methods: [plain]", "        methods: [box_filters]", "0.methods: 'box_filters' is for detection, a"),
     ("        trainers: [erm]\n", "", "no trainers are named, and the model 'convnet' needs training"),

@@ -29,9 +29,9 @@ def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None
 
 
 def _from_cache(file: Path, digest: str, there: Path) -> bool:
-    from shiftbench.workflow.storage import dvc_store
+    from shiftbench.workflow.storage import dvc_lock
 
-    found = dvc_store.copy(file, digest, there)
+    found = dvc_lock.copy(file, digest, there)
     if found:
         err.print(escaped(f"{file.name}: from DVC's cache"))
     return found

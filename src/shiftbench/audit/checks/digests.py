@@ -21,7 +21,7 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.data import pins, places, shards, source_files
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_config, dvc_lock
 
 NUMBER, LEVEL = "A10", 1
 _SAMPLES = 20  # damaged samples of a tar that are told one by one
@@ -186,18 +186,18 @@ def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator
 def _objects(case: Case) -> dict[Path, str | None]:
     """Return the objects that dvc.lock names and that are in the cache here: the path of each one's file, if any."""
     try:
-        home = dvc_store.home_of(case.root)
-        outputs, cache = dvc_store.outputs(home), dvc_store.cache_of(home)
+        home = dvc_config.home_of(case.root)
+        outputs, cache = dvc_lock.outputs(home), dvc_config.cache_of(home)
     except DataError:
         return {}
     found: dict[Path, str | None] = {}
     for output in outputs:
-        kept = cache / dvc_store.place(output.oid)
+        kept = cache / dvc_lock.place(output.oid)
         listing = kept.read_bytes() if output.is_folder and kept.is_file() else None
         if output.is_folder and listing is None:
             continue
         files = _listed(output, listing)
-        found |= {cache / dvc_store.place(oid): path for path, oid in files.items()}
+        found |= {cache / dvc_lock.place(oid): path for path, oid in files.items()}
         if output.is_folder:
             found[kept] = None
     root = case.root.resolve()
@@ -209,7 +209,7 @@ def _below(root: Path, file: Path) -> str | None:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
-def _listed(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
+def _listed(output: dvc_lock.Output, listing: bytes | None) -> dict[str, str]:
     try:
         return output.files(listing)
     except (ValueError, KeyError, TypeError):

@@ -1,9 +1,9 @@
-"""Systems in the store: what was made of one is recorded in `published/systems/SLUG/`, apart from the benchmark.
+"""Systems in the store: their outputs are recorded in `published/systems/SLUG/`, apart from those of the benchmark.
 
 outputs below build/systems/SLUG -> dvc.yaml and dvc.lock in published/systems/SLUG -> `shiftbench pull systems/SLUG`
 
-DVC finds these files wherever they lie, so that `dvc status`, `dvc push` and `dvc pull` are about all that is recorded;
-`dvc repro` runs the benchmark alone, whose dvc.yaml stands at the top.
+DVC finds these files in every folder, so `dvc status`, `dvc push` and `dvc pull` apply to all of them. `dvc repro` runs
+only the benchmark, whose dvc.yaml is at the top.
 """
 
 import os
@@ -21,27 +21,27 @@ from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.prune import OUTS, prune
 
 FILE = "dvc.yaml"
-_HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the benchmark.\n"
+_HEAD = "# Written by `shiftbench record`: the outputs of a published system.\n"
 
 
 def file(home: Path, config: str) -> Path:
-    """Return the dvc.yaml that a scale is recorded in."""
+    """The dvc.yaml of a configuration."""
     return configurations.published(config, home) / FILE
 
 
 def record(plan: Plan, root: Path, home: Path, config: str) -> Path:
-    """Let DVC keep what was made of a system; returns the dvc.yaml that says so.
+    """Record the outputs of a system in DVC; returns the dvc.yaml of the system.
 
-    Sources, features and what may not be passed on are not kept.
+    Sources, features and data that may not be redistributed are not recorded.
 
     Args:
-        plan: of the system.
+        plan: the plan of the system.
         root: its output root, below `home`.
         home: the repository.
         config: `systems/palm`.
 
     Raises:
-        DataError: DVC could not.
+        DataError: DVC failed.
     """
     outs = [out for stage in _STORED for out in OUTS[stage] if out != "data/local"]
     prune(plan, root, list(_STORED))

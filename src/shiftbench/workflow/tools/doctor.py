@@ -16,7 +16,7 @@ from shiftbench.evaluation import sandbox
 from shiftbench.provenance import environment, locks, recipe
 from shiftbench.workflow.plan import estimate, unavailable
 from shiftbench.workflow.plan.plan import Plan
-from shiftbench.workflow.storage import dvc_store, pull, remotes
+from shiftbench.workflow.storage import dvc_config, dvc_lock, pull, remotes
 
 CLIENTS = {
     "git": "history of a benchmark",
@@ -119,8 +119,8 @@ def remotes_held(root: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: no DVC repository, or nothing was recorded in it.
     """
-    home = dvc_store.home_of(root)
-    dvc_store.outputs(home)
+    home = dvc_config.home_of(root)
+    dvc_lock.outputs(home)
     return [
         {"name": remote.name, "url": remote.url, **remotes.look(home, remote.name, objects=True)}
         for remote in remotes.listed(home)
@@ -131,7 +131,7 @@ def _remotes() -> list[dict[str, str | None]]:
     """Ask each DVC remote whether it answers; none where there is no DVC repository."""
     if not Path(".dvc/config").is_file() or _installed("dvc") is None:
         return []
-    home = dvc_store.home_of(Path())
+    home = dvc_config.home_of(Path())
     try:
         names = remotes.listed(home)
     except UntrustedError as error:
