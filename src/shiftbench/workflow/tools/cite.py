@@ -1,4 +1,4 @@
-"""`shiftbench cite`: whom a run stands on, from the docstrings and citations of what params use."""
+"""`shiftbench cite`: the works behind a run, from the docstrings and citations of its plugins."""
 
 import importlib.metadata
 import re
@@ -17,12 +17,12 @@ SECTIONS = {
     "method": "methods",
     "detector": "detectors",
 }
-"""Which key of a recipe names a plugin of which family."""
+"""Key of a recipe -> the type of the plugin that it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that a run used: its family, its name, what its author asks to be cited, and its title, where known."""
+    """A work to cite: plugin type, name, the citation, and its title if known."""
 
     plugin_type: str
     name: str
@@ -31,16 +31,16 @@ class Entry:
 
     @property
     def bibtex(self) -> str:
-        """The entry as BibTeX; what a citation's text does not mark is not guessed."""
+        """The work as a BibTeX entry; fields that the citation does not mark are left out."""
         fields: dict[str, str | None] = {"author": authors(self.text), "title": self.title}
         for field, pattern in _FOUND.items():
-            if found := re.search(pattern, self.text):
-                fields[field] = fields.get(field) or found[found.lastindex or 1].rstrip(".,;)")
+            if match := re.search(pattern, self.text):
+                fields[field] = fields.get(field) or match[match.lastindex or 1].rstrip(".,;)")
         fields["note"] = self.text
-        spelled = {key: _escaped(value) for key, value in fields.items() if value} | {
+        escaped = {key: _escaped(value) for key, value in fields.items() if value} | {
             key: value for key, value in fields.items() if value and key == "author"
         }
-        lines = "".join(f"  {key} = {{{value}}},\n" for key, value in spelled.items())
+        lines = "".join(f"  {key} = {{{value}}},\n" for key, value in escaped.items())
         return f"@misc{{{self.plugin_type}_{self.name},\n{lines}}}"
 
 
@@ -49,7 +49,7 @@ _SEVERAL = rf"(?:{_NAME}(?:, {_NAME})* (?:and|&) {_NAME}|{_NAME} et al\.)"
 _NAMES = rf"(?>{_SEVERAL}|{_NAME})"
 _YEAR = r"(?:19|20)\d\d\b"
 _PLACE = rf"(?:arXiv|doi:|http|{_YEAR}|[A-Z]{{3,}}|[A-Z][A-Za-z. ]* \d|technical report|third edition)"
-"""How what follows a title begins: where it was published."""
+"""The start of the text after a title: the place of publication."""
 _PLAIN = rf"(?!{_PLACE})[A-Z0-9][^;\"()]+?(?=, {_PLACE})"
 _FOUND = {
     "title": rf'^(?:(?:{_NAMES}[^;"(]*)?"([A-Z0-9][^"]+)"|{_NAMES}, ({_PLAIN}))',  # of the first work
@@ -62,7 +62,7 @@ _AUTHORS = rf'({_SEVERAL})[, ]|({_NAME})(?:,? (?=(?:{_YEAR}|"))|, (?={_PLACE}|{_
 
 
 def authors(text: str) -> str | None:
-    """Return the authors that a citation begins with, as BibTeX lists them; None: it begins otherwise.
+    """The authors at the start of a citation, in BibTeX's form; None if it has another start.
 
     Example:
         >>> authors("van der Walt, Zhou and Van Gool 2014, PeerJ"), authors('Liu et al., "Energy", NeurIPS 2020')
@@ -70,20 +70,20 @@ def authors(text: str) -> str | None:
     """
     if text.startswith("shiftbench "):
         return "{The shiftbench authors}"
-    found = re.match(_AUTHORS, text)
-    names = re.split(" and | & |, |(?= et al)", found[1] or found[2]) if found else []
+    match = re.match(_AUTHORS, text)
+    names = re.split(" and | & |, |(?= et al)", match[1] or match[2]) if match else []
     return " and ".join(map(_name, names)) or None
 
 
 def _name(surname: str) -> str:
-    """Return a surname as BibTeX takes it for one."""
+    """A surname in the form that BibTeX reads as one."""
     if surname == " et al.":
         return "others"
     return f"{{{surname}}}" if re.match("[A-Z].* ", surname) else surname
 
 
 def bibliography(plan: Plan) -> list[Entry]:
-    """Return the benchmark, then what the plan uses, sorted by family and name."""
+    """The benchmark, then the works behind a plan, sorted by plugin type and name."""
     about = importlib.metadata.metadata("shiftbench")
     ours = f"shiftbench {about['Version']}: {about['Summary']}"
     title = f"shiftbench: {about['Summary'].rstrip('.')}"
@@ -103,15 +103,15 @@ def _order(entry: Entry) -> tuple[str, str]:
 
 
 def _title(plugin_type: str, name: str) -> str | None:
-    """Return the title that a source's card gives; others have theirs in the citation."""
+    """The title on a source's card; None for plugins, whose citation has the title."""
     return source_files.load_source(name).title if plugin_type == "sources" else None
 
 
 def _named(recipe: dict[str, Any]) -> set[tuple[str, str]]:
-    """Return (family, plugin file) of everything that a recipe names."""
-    found = {(plugin_type, recipe[key]["use"]) for key, plugin_type in SECTIONS.items() if key in recipe}
+    """(plugin type, plugin) of all plugins in a recipe."""
+    named = {(plugin_type, recipe[key]["use"]) for key, plugin_type in SECTIONS.items() if key in recipe}
     metrics = recipe["metrics"].values() if recipe["verb"] == "aggregate" else ()
-    return found | {("metrics", metric["use"]) for metric in metrics}
+    return named | {("metrics", metric["use"]) for metric in metrics}
 
 
 def _citation(plugin_type: str, name: str) -> str | None:
@@ -125,9 +125,9 @@ def _citation(plugin_type: str, name: str) -> str | None:
 
 
 def _source(docstring: str) -> str | None:
-    """Return what a docstring's `Source:` says, as one line, without how we differ; None: it has none."""
-    found = re.search(r"Source:\s*(.+?)(?=\s*(?:Differs:|\n\s*\n|\Z))", docstring, re.DOTALL)
-    text = " ".join(found[1].split()) if found else "none"
+    """The `Source:` of a docstring on one line, without `Differs:`; None if it has none."""
+    match = re.search(r"Source:\s*(.+?)(?=\s*(?:Differs:|\n\s*\n|\Z))", docstring, re.DOTALL)
+    text = " ".join(match[1].split()) if match else "none"
     return None if re.match(r"(none|as `)", text) else text
 
 
