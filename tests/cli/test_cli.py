@@ -266,7 +266,7 @@ def test_preview_refuses_what_it_cannot_show(home: Path) -> None:
     (home / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DataError, match=r"own/cut: the image \(.*cut.png\) cannot be read"):
         run_raising("preview", "bright", "--image", "cut.png")
-    with pytest.raises(DataError, match=r"no test shards of mnist below .*originals are not here"):
+    with pytest.raises(DataError, match=r"no test shards of mnist below .*source files are not here"):
         run_raising("preview", "bright", "--dataset", "mnist")
     with pytest.raises(ParamsError, match=r"give one of --image, --sound and --dataset"):
         run_raising("preview", "bright", "--dataset", "shapes", "--image", "cut.png")

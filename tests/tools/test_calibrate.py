@@ -309,7 +309,9 @@ def test_published_levels_that_do_not_grow_are_left_for_continuous_ones(trained:
     source = source.replace("spread: float = 0.2", "spread: float = 0.2, profile: str = ''")
     planned_benchmark.add(trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n")
     told = run("calibrate", "stepped", *ASK[2:], "--drop", "5")
-    assert "stepped: damage does not grow with its published levels; calibrated with {profile: continuous}" in told.output
+    assert (
+        "stepped: damage does not grow with its published levels; calibrated with {profile: continuous}" in told.output
+    )
     one = json.loads(run("calibrate", "stepped", *ASK[2:], "--drop", "5", "--json", "-").stdout)
     assert one["found"][0]["options"] == {"profile": "continuous"}
 

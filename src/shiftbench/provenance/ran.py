@@ -25,7 +25,7 @@ _COMPILER, _COMPILED = "numba.core.dispatcher", "add_overload"
 
 
 class Ran:
-    """The code of ours that ran.
+    """Our code objects that ran.
 
     Attributes:
         codes: code object -> whether it was called by what a module does when it is imported, and by nothing else.
@@ -96,7 +96,7 @@ def is_function(code: CodeType) -> bool:
 
 @contextmanager
 def watched() -> Iterator[Ran]:
-    """Note meanwhile what runs."""
+    """Note the code that runs in this block."""
     ran = Ran()
     stop = _monitored(ran) if sys.version_info >= (3, 12) else _traced(ran)
     try:
