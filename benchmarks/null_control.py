@@ -41,7 +41,7 @@ from shiftbench.data import formats, schema
 from shiftbench.statistics.benchmark_rows import EvaluationFile
 from shiftbench.statistics.claims import estimates, judgement, metric_rows
 from shiftbench.statistics.claims.statements import Claim
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.report_specs import INDEX
 from shiftbench.workflow.stages import aggregate, judge_claims
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--published", action="store_true", help="draw published rows; no run")
     options = parser.parse_args()
     if options.published:
-        slugs = [str(one) for one in options.roots] or scales.built()
+        slugs = [str(one) for one in options.roots] or configurations.built()
         told(slugs, options.times)
         return
     print("| system | judged | true of equal arms | supported in the run | under exchange | false |")
@@ -255,7 +255,7 @@ class World(NamedTuple):
         scale = f"systems/{slug}"
         table = pl.concat(
             pl.read_parquet(file).rename({"campaign": "benchmark", "weights": "model"}, strict=False)
-            for file in sorted(scales.published(scale).rglob("metrics.parquet"))
+            for file in sorted(configurations.published(scale).rglob("metrics.parquet"))
         ).filter(pl.col("value").is_finite() & pl.col("ci_low").is_finite())
         level = pl.col("value").mean().over("metric")
         values = table.select(level).to_numpy().repeat(2, axis=1)

@@ -1,10 +1,11 @@
-"""How often a difference is found in designs that `shiftbench power` says find it, on made data.
+"""The measured power of designs from `shiftbench power`, on simulated data.
 
     python benchmarks/power.py [--sets 1000] [--draws 400]
 
-A pilot's replicates give the noise, the noise a design, and new samples (and training seeds) of that design are drawn:
-how many of their intervals lie beyond the margin? Prints the tables of docs/statistics.md: two minutes on one core.
-`tests/statistics/test_power.py` is its short form. With 1,000 sets a share of 80% is known to 2.5 points.
+The replicates of a pilot give the noise, and the noise gives a design. The script then draws new samples and training
+seeds of that design, and counts the intervals beyond the margin. It prints the tables of docs/statistics.md in two
+minutes on one core. `tests/statistics/test_power.py` is its short form. With 1,000 sets a power of 80% is known to 2.5
+points.
 """
 
 import argparse
@@ -30,12 +31,12 @@ PLACES = ((5, 0.0, 0.03), (5, 1.0, 0.03), (5, 1.0, 0.06), (10, 1.0, 0.03), (10, 
 
 @dataclass(frozen=True)
 class World:
-    """Nets whose accuracy differs between training seeds, on samples that are as hard for all of them.
+    """Models whose accuracy differs between training seeds, on samples with a common difficulty.
 
     Attributes:
-        spread: standard deviation between seeds, in sampling errors of one seed on N samples; None: one given net.
-        draws: of a set.
-        random: what everything is drawn from.
+        spread: standard deviation between seeds, in sampling errors of one seed on N samples; None: one given model.
+        draws: bootstrap resamples of a set.
+        random: the random generator.
     """
 
     spread: float | None
@@ -54,7 +55,7 @@ class World:
         return Estimate(values.mean(axis=0), None if self.spread is None else values)
 
     def noise(self, pilots: int = 40) -> Noise:
-        """Return the noise of many pilots together: that of the world, nearly."""
+        """The mean noise of many pilots, close to the true noise."""
         found = [Noise.of(self.estimate(N, 1 if self.spread is None else 25)) for _ in range(pilots)]
         seed, own, shared = (
             float(np.mean([getattr(one, name) for one in found])) for name in ("seed", "own", "shared")
@@ -62,38 +63,38 @@ class World:
         return Noise(None if self.spread is None else 25, seed, own, shared)
 
     def found(self, difference: float, rule: Rule, n: int, seeds: int, sets: int) -> float:
-        """Return how often a difference is found: the truth is ACCURACY, the margin below it."""
+        """The measured power: the share of sets that detect a difference; the margin is that far below ACCURACY."""
         ends = (self.estimate(n, seeds).interval(rule.error) for _ in range(sets))
         return sum(one.low is not None and one.low > -difference for one in ends) / sets
 
 
 def design(noise: Noise, seeds: int | None, difference: float, rule: Rule) -> int | None:
-    """Return how many samples find a difference with so many seeds."""
+    """The number of samples that detect a difference with so many seeds."""
     times = power.samples(Noise(seeds, noise.seed, noise.own, noise.shared), difference, rule)
     return None if times is None else int(np.ceil(N * times))
 
 
 def rows(sets: int, draws: int, random: np.random.Generator) -> Iterator[str]:
-    """Yield the table of designs: what was asked for, and how often it was found."""
+    """Yield the table of designs: planned and measured power."""
     rule = Rule(0.05)
-    yield "| seeds | spread | difference | samples | said | found |"
+    yield "| seeds | spread | difference | samples | planned power | measured power |"
     yield "| ---: | ---: | ---: | ---: | ---: | ---: |"
     for difference in (0.03, 0.06):
         world = World(None, draws, random)
         n = design(world.noise(), None, difference, rule)
         seen = world.found(difference, rule, n or N, 1, sets)
-        yield f"| one given net | | {difference} | {n:,} | 80.0% | {100 * seen:.1f}% |"
+        yield f"| one given model | | {difference} | {n:,} | 80.0% | {100 * seen:.1f}% |"
     for seeds, spread, difference in PLACES:
         world = World(spread, draws, random)
         noise = world.noise()
         n = design(noise, seeds, difference, rule) or 20 * N
-        said = power.power(noise, difference, rule, n / N, seeds)
+        planned = power.power(noise, difference, rule, n / N, seeds)
         seen = world.found(difference, rule, n, seeds, sets)
-        yield f"| {seeds} | {spread:g} | {difference} | {n:,} | {100 * said:.1f}% | {100 * seen:.1f}% |"
+        yield f"| {seeds} | {spread:g} | {difference} | {n:,} | {100 * planned:.1f}% | {100 * seen:.1f}% |"
 
 
 def pilots(sets: int, draws: int, random: np.random.Generator) -> Iterator[str]:
-    """Yield how sure a pilot of few seeds is: its detectable difference, over that of the world."""
+    """Yield the table of pilots with few seeds: their detectable difference over the true one."""
     rule = Rule(0.05)
     yield "\n| pilot's seeds | detectable difference: median | 10% of pilots below | 10% above |"
     yield "| ---: | ---: | ---: | ---: |"
@@ -109,12 +110,12 @@ def pilots(sets: int, draws: int, random: np.random.Generator) -> Iterator[str]:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--sets", type=int, default=1000)
-    parser.add_argument("--draws", type=int, default=400)
-    given = parser.parse_args()
+    parser.add_argument("--sets", type=int, default=1000, help="simulated sets per design; default: 1000")
+    parser.add_argument("--draws", type=int, default=400, help="bootstrap resamples per set; default: 400")
+    options = parser.parse_args()
     random = np.random.default_rng(0)
     for table in (rows, pilots):
-        for line in table(given.sets, given.draws, random):
+        for line in table(options.sets, options.draws, random):
             print(line, flush=True)
 
 

@@ -1,11 +1,11 @@
-"""What benchmarks of the published sizes take: jobs, hours, bytes, from rates that are measured here and plans.
+"""Jobs, hours and bytes of benchmarks of the published sizes, from plans and from rates that are measured here.
 
     python benchmarks/scale.py [--pictures 8] [--seconds 4]
 
-Rates of one core: shifting (the mean over the fifteen of ImageNet-C and its five levels) and encoding pictures of 224
-px, a ResNet-50's forward pass, reading and checking shards; bytes of a picture and of a record of 1,000 classes in both
-modes.
-Jobs, outputs and seconds of planning are those of the plans themselves. Prints the tables of docs/scale.md.
+The rates are of one core: shifting pictures of 224 px (mean over the fifteen shifts of ImageNet-C and five levels),
+encoding them, the forward pass of a ResNet-50, reading and checking shards. The bytes are those of a picture, and of a
+record of 1,000 classes in both modes. Jobs, outputs and planning seconds come from the plans. The script prints the
+tables of docs/scale.md.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from shiftbench.base import registry
 from shiftbench.base.sample import Sample
 from shiftbench.data import codecs, schema, shards
 from shiftbench.plugins.tasks import LabelSpace
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
 
 SIDE, CLASSES, ROWS = 224, 1000, 5000
 ROOT = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ class Rates:
 
 
 def photographs(count: int) -> list[np.ndarray]:
-    """Return crops of two photographs."""
+    """Crops of two photographs."""
     photos = load_sample_images().images
     places = [(number * 37 % (427 - SIDE), number * 53 % (640 - SIDE)) for number in range(count)]
     return [
@@ -63,7 +63,7 @@ def photographs(count: int) -> list[np.ndarray]:
 
 
 def each(call: Callable[[], object], count: int, least: float) -> float:
-    """Return the seconds of one of `count` things that a call does, called for some seconds."""
+    """Seconds per item of a call that handles `count` items, measured for at least some seconds."""
     call()
     began, calls = time.perf_counter(), 0
     while time.perf_counter() - began < least:
@@ -73,10 +73,10 @@ def each(call: Callable[[], object], count: int, least: float) -> float:
 
 
 def measured(pictures: int, least: float) -> Rates:
-    """Return the rates of one core of this machine."""
+    """The rates of one core of this machine."""
     torch.set_num_threads(1)
     shown = photographs(pictures)
-    levels = [(name, level) for name in overlay("imagenet_c")["shifts"] for level in range(1, 6)]
+    levels = [(name, level) for name in configuration("imagenet_c")["shifts"] for level in range(1, 6)]
     made = [
         corrupt(image, name, severity=level, key=str(number))
         for number, image in enumerate(shown)
@@ -89,10 +89,10 @@ def measured(pictures: int, least: float) -> Rates:
     shift = (time.perf_counter() - began) / len(made)
     packed = [codecs.encode("png", image) for image in made]
     encode = each(lambda: [codecs.encode("png", image) for image in made], len(made), least)
-    net = torchvision.models.resnet50(weights=None).eval()
+    model = torchvision.models.resnet50(weights=None).eval()
     batch = torch.zeros(16, 3, SIDE, SIDE)
     with torch.inference_mode():
-        forward = each(lambda: net(batch), len(batch), least)
+        forward = each(lambda: model(batch), len(batch), least)
     with tempfile.TemporaryDirectory() as folder:
         samples = [Sample(f"a/{n:06d}", {"image": image, "label": 0}) for n, image in enumerate(made)]
         task = registry.find("tasks", "classification")
@@ -104,11 +104,11 @@ def measured(pictures: int, least: float) -> Rates:
 
 
 def record_bytes(mode: str, folder: Path) -> float:
-    """Return the bytes of a record of 1,000 classes, of drawn logits."""
-    drawn = np.random.default_rng(0)
+    """Bytes of a record of 1,000 classes, with random logits."""
+    random = np.random.default_rng(0)
     names = tuple(f"class{number}" for number in range(CLASSES))
     samples = [Sample(f"imagenet/test/{n:06d}", {"label": n % CLASSES}) for n in range(ROWS)]
-    logits = drawn.normal(0, 2, (ROWS, CLASSES)).astype(np.float32)
+    logits = random.normal(0, 2, (ROWS, CLASSES)).astype(np.float32)
     task = registry.find("tasks", "classification")
     table = task.rows(samples, {"logits": logits}, LabelSpace(names, names), mode)
     file = folder / f"{mode}.parquet"
@@ -116,35 +116,35 @@ def record_bytes(mode: str, folder: Path) -> float:
     return file.stat().st_size / ROWS
 
 
-def overlay(scale: str) -> dict[str, Any]:
-    """Return what a scale of params/ says."""
-    found: dict[str, Any] = yaml.safe_load((ROOT / f"params/{scale}.yaml").read_text())
-    return found
+def configuration(name: str) -> dict[str, Any]:
+    """The content of params/NAME.yaml."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / f"params/{name}.yaml").read_text())
+    return content
 
 
-def planned(scale: str, nets: int) -> tuple[plans.Plan, float]:
-    """Return the plan of a scale with so many nets of each kind, and the seconds that planning took."""
-    content = overlay(scale)
+def planned(name: str, seeds: int) -> tuple[plans.Plan, float]:
+    """The plan of a configuration with so many training seeds, and the seconds of planning."""
+    content = configuration(name)
     for benchmark in filter(None, content["benchmarks"].values()):
-        for weights in benchmark["models"]:
-            weights["seeds"] = list(range(nets))
+        for models in benchmark["models"]:
+            models["seeds"] = list(range(seeds))
         if content.get("shifts"):
             benchmark["shifts"] = list(content["shifts"])
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("params").mkdir()
         shutil.copy(ROOT / "params.yaml", ".")
-        Path(f"params/{scale}.yaml").write_text(json.dumps(content))
+        Path(f"params/{name}.yaml").write_text(json.dumps(content))
         began = time.perf_counter()
-        plan = plans.Plan.of(scales.load(scale))
+        plan = plans.Plan.of(configurations.load(name))
         return plan, time.perf_counter() - began
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    given = parser.parse_args()
-    rates = measured(given.pictures, given.seconds)
+    parser.add_argument("--pictures", type=int, default=8, help="photographs that are shifted; default: 8")
+    parser.add_argument("--seconds", type=float, default=4.0, help="seconds per measurement; default: 4")
+    options = parser.parse_args()
+    rates = measured(options.pictures, options.seconds)
     print("| rate of one core | |\n| --- | --- |")
     print(f"| shifting a picture of 224 px, mean of 15 x 5 | {rates.shift * 1000:.1f} ms |")
     print(f"| encoding it | {rates.encode * 1000:.1f} ms, {rates.picture / 1000:.0f} kB |")
@@ -153,22 +153,22 @@ def main() -> None:
     print(f"| a record of 1,000 classes | {rates.full:.0f} bytes with all logits, {rates.top20:.0f} with 20 |")
     print("\n| benchmark | pictures | jobs | outputs | planned in | core hours | stored |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    cells = len(overlay("imagenet_c")["shifts"]) * 5 * VAL
+    shifted_pictures = len(configuration("imagenet_c")["shifts"]) * 5 * VAL
     sets = TRAIN + VAL + OOD
-    for title, scale, nets, shown, kept in (
-        ("ImageNet-C, a net, shifted while read", "imagenet_c", 1, cells, VAL),
-        ("ImageNet-C, a net, shards stored", "imagenet_c", 1, cells, cells),
-        ("ImageNet-C, 100 nets, shards stored", "imagenet_c", 100, cells, cells),
-        ("OpenOOD's ImageNet, a net", "openood_imagenet", 1, sets, sets),
+    for title, name, models, pictures, stored in (
+        ("ImageNet-C, one model, shifted while read", "imagenet_c", 1, shifted_pictures, VAL),
+        ("ImageNet-C, one model, shards stored", "imagenet_c", 1, shifted_pictures, shifted_pictures),
+        ("ImageNet-C, 100 models, shards stored", "imagenet_c", 100, shifted_pictures, shifted_pictures),
+        ("OpenOOD's ImageNet, one model", "openood_imagenet", 1, sets, sets),
     ):
-        plan, took = planned(scale, nets)
-        shifted = 0 if kept == sets else nets * shown if kept == VAL else kept
-        work = shifted * rates.shift + kept * rates.encode
-        work += nets * shown * (rates.forward + rates.read)
-        records = nets * shown * (rates.full if kept == sets else rates.top20)
+        plan, seconds = planned(name, models)
+        shifted = 0 if stored == sets else models * pictures if stored == VAL else stored
+        work = shifted * rates.shift + stored * rates.encode
+        work += models * pictures * (rates.forward + rates.read)
+        records = models * pictures * (rates.full if stored == sets else rates.top20)
         print(
-            f"| {title} | {nets * shown:,} | {len(plan.jobs):,} | {len(plan.artifacts):,} | {took:.1f} s "
-            f"| {work / 3600:,.0f} | {kept * rates.picture / 1e9:,.0f} GB and {records / 1e9:,.0f} of records |"
+            f"| {title} | {models * pictures:,} | {len(plan.jobs):,} | {len(plan.artifacts):,} | {seconds:.1f} s "
+            f"| {work / 3600:,.0f} | {stored * rates.picture / 1e9:,.0f} GB and {records / 1e9:,.0f} of records |"
         )
 
 

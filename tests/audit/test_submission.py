@@ -21,7 +21,7 @@ from makers.made_benchmark import Made
 from shiftbench.audit import run
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import sha256
-from shiftbench.cli import submitting
+from shiftbench.cli import submissions
 from shiftbench.cli.documents import leaderboard
 from shiftbench.data import pins
 from shiftbench.provenance import recipe
@@ -41,18 +41,18 @@ def archive(published: Made) -> Path:
     return target
 
 
-def looked_at(published: Made, archive: Path, folder: Path) -> Any:
+def reviewed(published: Made, archive: Path, folder: Path) -> Any:
     submission.unpack(archive, folder)
-    return submitting._looked_at(folder, None, releases.read(published.root, None))
+    return submissions._reviewed(folder, None, releases.read(published.root, None))
 
 
 def test_a_sound_submission_is_shown(published, archive, tmp_path):
-    done, unlike, board, sent = looked_at(published, archive, tmp_path / "there")
+    done, unlike, board, sent = reviewed(published, archive, tmp_path / "there")
     failed = [str(one) for result in done.results for one in result.findings if one.verdict == "failed"]
     assert (failed, done.verdict) == ([], "incomplete")  # tars and nets are not sent
     assert unlike == []
-    submitting._require(done, unlike)
-    assert submitting._same_board(board, sent) == sent
+    submissions._require(done, unlike)
+    assert submissions._same_board(board, sent) == sent
     sent = {path.suffix for path in (tmp_path / "there").rglob("*") if path.is_file()}
     assert sent.isdisjoint({".tar", ".safetensors", ".png"})
     board = board.replace(b"/convnet-erm,", b"/convnet-mine,")  # a net that is not among the published
@@ -74,10 +74,10 @@ def test_an_edited_number_fails(published, archive, tmp_path):
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     there = releases.read(published.root, None)
-    done, unlike, *_ = submitting._looked_at(folder, None, there)
+    done, unlike, *_ = submissions._reviewed(folder, None, there)
     assert done.verdict == "failed"
     with pytest.raises(DataError, match="contradicts itself"):
-        submitting._require(done, unlike)
+        submissions._require(done, unlike)
 
 
 def test_other_data_are_told(published, archive, tmp_path):
@@ -87,7 +87,7 @@ def test_other_data_are_told(published, archive, tmp_path):
     content = json.loads(receipt.read_text())
     content["made"] = dict.fromkeys(content["made"], "0" * 64)
     receipt.write_text(json.dumps(content))
-    _, unlike, *_ = submitting._looked_at(folder, None, releases.read(published.root, None))
+    _, unlike, *_ = submissions._reviewed(folder, None, releases.read(published.root, None))
     assert unlike == [receipt.relative_to(folder).as_posix().removesuffix(".receipt.json")]
 
 
@@ -145,8 +145,8 @@ def restate(file: Path, receipt: Path) -> None:
 
 def accepted(found: Any) -> bytes:
     """Return the leaderboard that is shown, as the command does."""
-    submitting._require(found.done, found.unlike)
-    return submitting._same_board(found.board, found.sent)
+    submissions._require(found.done, found.unlike)
+    return submissions._same_board(found.board, found.sent)
 
 
 FORGERIES = [(forge_board, 0), (forge_table, 0), (forge_recipe, 0), (drop, 0)]
@@ -158,9 +158,9 @@ def test_a_forgery_is_not_accepted(published, archive, tmp_path, monkeypatch, fo
     folder = tmp_path / "there"
     submission.unpack(archive, folder)
     why = forge(folder, np.random.default_rng(seed))
-    checks = (*submitting._EXACT, *submitting._LACKING)
+    checks = (*submissions._EXACT, *submissions._LACKING)
     monkeypatch.setattr(run, "AuditRequest", partial(run.AuditRequest, only=checks))
-    found = submitting._looked_at(folder, None, releases.read(published.root, None))
+    found = submissions._reviewed(folder, None, releases.read(published.root, None))
     with pytest.raises(DataError, match=why):
         accepted(found)
 
@@ -174,9 +174,9 @@ def test_any_other_leaderboard_is_refused(seed):
     sent[at : at + int(draw.integers(2))] = bytes(draw.integers(0, 256, int(draw.integers(1, 3))).astype(np.uint8))
     if bytes(sent) != board:
         with pytest.raises(DataError, match="not what its tables give"):
-            submitting._same_board(board, bytes(sent))
+            submissions._same_board(board, bytes(sent))
     with pytest.raises(DataError, match="lacks a table"):
-        submitting._same_board(DataError("it lacks a table"), bytes(sent))
+        submissions._same_board(DataError("it lacks a table"), bytes(sent))
 
 
 @pytest.mark.parametrize("fewer", [True, False])

@@ -86,7 +86,7 @@ def test_a_json_that_cannot_be_written_ends_before_the_audit(
 
 
 def test_a_json_that_can_be_written_is_not_left_empty(tmp_path: Path) -> None:
-    from shiftbench.cli import auditing
+    from shiftbench.cli import audit
 
-    auditing._require_writable(tmp_path / "new/audit.json")
+    audit._require_writable(tmp_path / "new/audit.json")
     assert not list((tmp_path / "new").iterdir())

@@ -25,7 +25,7 @@ from shiftbench.audit.compare import published as comparing
 from shiftbench.audit.compare.published import PublishedComparison
 from shiftbench.base.errors import DataError, ParamsError, StaleError
 from shiftbench.base.refs import Ref
-from shiftbench.cli import publishing
+from shiftbench.cli import publish
 from shiftbench.cli.documents import leaderboard
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import manifest, merkle
@@ -199,7 +199,7 @@ def test_what_is_older_than_digests_of_definitions_is_said_in_a_sentence(publish
     for one, times in ((there, 0), (old, 1)):
         monkeypatch.setattr(releases, "read", lambda *_, one=one: one)
         shown = " ".join(said("verify", "default").split())
-        assert shown.count(f"default: {publishing.OLDER}") == times
+        assert shown.count(f"default: {publish.OLDER}") == times
     path = next(path for path in there.outputs() if path.startswith("results/records/"))
     forge(published.root / path, published.root / f"{path}.receipt.json")
     stands = verified(published, old)

@@ -99,8 +99,8 @@ def statement(drawn: np.random.Generator, number: int) -> str:
 def test_planning_imports_no_torch(pristine: Path) -> None:
     code = """
 import sys
-from shiftbench.workflow.plan import plan, scales
-for scale in (None, *(f"systems/{slug}/smoke" for slug in scales.built())):
+from shiftbench.workflow.plan import configurations, plan
+for scale in (None, *(f"systems/{slug}/smoke" for slug in configurations.built())):
     plan.load(scale)
     assert "torch" not in sys.modules, scale
 """

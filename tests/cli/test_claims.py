@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from shiftbench.base.errors import DataError
-from shiftbench.cli import claiming
+from shiftbench.cli import claims as commands
 from shiftbench.workflow.plan import cards
 
 WIDTH = 80
@@ -19,7 +19,7 @@ VERDICTS = ["supported", "refuted", "inconclusive", "not exercised"]
 def printed(rows: list[dict[str, Any]]) -> str:
     console = Console(width=WIDTH, highlight=False, color_system=None)
     with console.capture() as said:
-        console.print(claiming._told("palm", rows))
+        console.print(commands._blocks("palm", rows))
     return said.get()
 
 
@@ -44,14 +44,14 @@ def drawn(random: np.random.Generator) -> dict[str, Any]:
 def test_what_was_run_at_any_scale_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no system was run here; `make systems` runs all"):
-        claiming._run_here()
+        commands._run_here()
     for slug, scale in (("palm", "smoke"), ("rwds", "embedded")):
-        file = claiming._file(slug, scale)
+        file = commands._file(slug, scale)
         file.parent.mkdir(parents=True)
         file.touch()
-    assert claiming._run_here() == ["palm/smoke", "rwds"]
+    assert commands._run_here() == ["palm/smoke", "rwds"]
     with pytest.raises(DataError, match="`shiftbench systems palm` runs it; run here: palm/smoke"):
-        claiming._verdicts("systems/palm")
+        commands._verdicts("systems/palm")
 
 
 def test_each_claim_is_a_block_of_eighty_columns() -> None:
@@ -59,7 +59,7 @@ def test_each_claim_is_a_block_of_eighty_columns() -> None:
     for slug in cards.slugs():
         claims = cards.load(slug).claims
         rows = [
-            {"claim": name, "part": part, **claiming._asked(claim), **drawn(random)}
+            {"claim": name, "part": part, **commands._asked(claim), **drawn(random)}
             for name, claim in claims.items()
             for part in (words(random), "mean over models", None)
         ]

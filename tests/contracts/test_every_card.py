@@ -23,12 +23,12 @@ from shiftbench.provenance import recipe
 from shiftbench.report.measures import Measure
 from shiftbench.statistics.claims import judgement, sentences, statements
 from shiftbench.statistics.claims.statements import Claim
-from shiftbench.workflow.plan import cards, resolved_plugin, scales
+from shiftbench.workflow.plan import cards, configurations, resolved_plugin
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.stages import judge_claims
 
 SLUGS = cards.slugs()
-BUILT = scales.built()
+BUILT = configurations.built()
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -62,9 +62,9 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize("slug", BUILT)
 def test_params_of_every_scale_are_right(slug, checkout):
     for scale in cards.load(slug).params:
-        params = scales.load(f"systems/{slug}/{scale}", checkout)
+        params = configurations.load(f"systems/{slug}/{scale}", checkout)
         assert params.system.scale == scale
-        assert set(params.benchmarks).isdisjoint(scales.load(None, checkout).benchmarks)
+        assert set(params.benchmarks).isdisjoint(configurations.load(None, checkout).benchmarks)
         assert [sorted(names) for names in arms(params).values() if len(names) > 1] == [], scale
 
 
@@ -173,7 +173,7 @@ def test_every_claim_can_fail(slug, checkout):
     """Where values know nothing of the arms, each claim fails in some draws at least."""
     card, ranges = cards.load(slug), {}
     for scale in card.params:
-        params = scales.load(f"systems/{slug}/{scale}", checkout)
+        params = configurations.load(f"systems/{slug}/{scale}", checkout)
         ranges |= {n: registry.find("metrics", params.use("metrics", n)).RANGE for n in params.metrics}
     judged = {name: claim for name, claim in card.claims.items() if claim.kind != "report"}
     found = {name: null_rows.under_the_null(claim, ranges, 200) for name, claim in judged.items()}
@@ -187,7 +187,7 @@ def test_draws_are_enough_for_every_verdict(slug, checkout):
     """An interval of error e takes 2 / e draws: 5% by looks, the card's judged claims, and the values that one has."""
     card = cards.load(slug)
     for scale in {"embedded", "full"} & set(card.params):
-        params = scales.load(f"systems/{slug}/{scale}", checkout)
+        params = configurations.load(f"systems/{slug}/{scale}", checkout)
         here = [claim for claim in card.claims.values() if claim.scale == scale]
         judged = [claim for claim in here if claim.kind != "report"]
         for claim in judged:

@@ -20,14 +20,14 @@ from conftest import GOLDEN
 from isolation import ROOT
 from makers import watched_jobs
 from shiftbench.base.refs import Ref
-from shiftbench.cli import claiming
+from shiftbench.cli import claims
 from shiftbench.data import claim_formats, schema
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages import judge_claims
 
-BUILT = scales.built()
+BUILT = configurations.built()
 PASSED = GOLDEN / "test_every_rehearsal.json"
 DRAWN = 0.025
 ASKED = ("--rehearse", "--system")
@@ -51,7 +51,7 @@ def test_a_rehearsal_judges_every_embedded_claim(slug, tmp_path, monkeypatch, re
     open_ = {row["claim"]: row["reason"] for row in rows if row["verdict"] == "not evaluable"}
     assert {name: why for name, why in open_.items() if not why.startswith("the gate is")} == {}
     assert embedded == {row["claim"] for row in rows if row["verdict"] != "not run at this scale"}
-    again = judge_claims.again(card.claims, claiming.evidence_here(f"systems/{slug}/smoke"), "smoke", card.looks)
+    again = judge_claims.again(card.claims, claims.evidence_here(f"systems/{slug}/smoke"), "smoke", card.looks)
     why = {row["claim"]: row["reason"] for row in rows if row["claim"] in open_}
     for row in again:  # from the replicates alone
         row["reason"] = why.get(row["claim"], row["reason"])
@@ -98,7 +98,7 @@ def _package() -> str:
 def test_other_params_are_another_rehearsal(tmp_path, monkeypatch):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    params = scales.load("systems/palm/smoke", tmp_path)
+    params = configurations.load("systems/palm/smoke", tmp_path)
     other = params.model_copy(update={"seed": params.seed + 1})
     first, again, second = (digest(Plan.of(each)) for each in (params, params, other))
     assert first == again != second

@@ -9,7 +9,7 @@ import pytest
 
 from isolation import ROOT
 from shiftbench.statistics.claims.statements import parts
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan.params import Params
 
 SLUGS = (
@@ -57,7 +57,7 @@ def made(params: Params, name: str) -> set[tuple[str, str, str]]:
 def test_full_claims_name_what_their_scale_makes(slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    params = scales.load(f"systems/{slug}/full", tmp_path)
+    params = configurations.load(f"systems/{slug}/full", tmp_path)
     rows = {row for name in params.benchmarks for row in made(params, name)}
     claims = {name: one for name, one in cards.load(slug).claims.items() if one.scale == "full"}
     assert claims

@@ -17,7 +17,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from shiftbench.base.errors import ParamsError
 from shiftbench.workflow.engine import terminal
 from shiftbench.workflow.engine.terminal import Board, Terminal
-from shiftbench.workflow.plan.planned_jobs import PlannedJob
+from shiftbench.workflow.plan.planned_job import PlannedJob
 from snakemake_logger_plugin_shiftbench import LogHandler
 
 

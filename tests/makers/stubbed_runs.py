@@ -26,7 +26,7 @@ from makers import commands, planned_benchmark
 from makers.repositories import HOME, Repository
 from shiftbench.base.refs import Ref
 from shiftbench.workflow.plan.plan import VERBS, Plan
-from shiftbench.workflow.plan.planned_jobs import MARKERS, Request
+from shiftbench.workflow.plan.planned_job import MARKERS, Request
 
 STUB = """#!/usr/bin/env -S python3 -IS
 import socket, sys
@@ -230,9 +230,9 @@ class Benchmark:
 
     def expected(self, request: Request) -> set[str]:
         """Return the jobs that have something to do."""
-        from shiftbench.workflow.plan import planned_jobs
+        from shiftbench.workflow.plan import job_selection
 
-        jobs = planned_jobs.of(self.plan, self.root, request).jobs
+        jobs = job_selection.select(self.plan, self.root, request).jobs
         return {f"{job.verb}/{job.name}" for job in jobs if job.runs}
 
     def disturb(self) -> None:

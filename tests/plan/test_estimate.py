@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from makers import planned_benchmark
-from shiftbench.workflow.plan import cards, estimate, scales
+from shiftbench.workflow.plan import cards, configurations, estimate
 from shiftbench.workflow.plan import plan as plans
 
 
@@ -62,7 +62,7 @@ def test_a_job_takes_what_it_took_where_it_was_published(tmp_path: Path) -> None
 
 def test_what_was_published_of_times_informs_alone(tmp_path: Path) -> None:
     assert estimate.published("ood", tmp_path) == {}
-    file = scales.published("ood", tmp_path) / estimate.TOOK
+    file = configurations.published("ood", tmp_path) / estimate.TOOK
     file.parent.mkdir(parents=True)
     file.write_bytes(estimate.packed({"train_a": 2.5}))
     assert estimate.published("ood", tmp_path) == {"train_a": 2.5}

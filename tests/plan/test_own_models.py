@@ -45,25 +45,25 @@ def test_a_model_of_yours_is_one_line(home: Path, kind: str) -> None:
     if runs_code:
         for trust in ({}, {"trust": False}):
             with pytest.raises(
-                ParamsError, match=rf"models\.theirs\.trust: .*; `trust: true` there says .*{PATHS[kind]}"
+                ParamsError, match=rf"models\.theirs\.trust: .*; set `trust: true` there if .*{PATHS[kind]}"
             ):
                 asked(home, {**model, **trust})
         model["trust"] = True
     assert asked(home, model).trainers == ("given",)
     if kind != "checkpoint":
         with pytest.raises(
-            ParamsError, match=rf"the trainer 'erm' trains a net, and the model 'theirs' \({kind}\) is none"
+            ParamsError, match=rf"the trainer 'erm' trains a torch model, and the model 'theirs' \({kind}\) is none"
         ):
             asked(home, model, trainers=["erm"])
 
 
 def test_what_is_no_file_of_yours_is_to_be_trained_by_a_trainer_that_is_named(home: Path) -> None:
     with pytest.raises(
-        ParamsError, match=r"no trainers are named, and the model 'theirs' is a net .* `trainers: \[erm\]`"
+        ParamsError, match=r"no trainers are named, and the model 'theirs' needs training; .* `trainers: \[erm\]`"
     ):
         asked(home, {"use": "convnet"})
     with pytest.raises(
-        ParamsError, match="takes a model as it is, and nothing says where 'theirs' is; expected `models"
+        ParamsError, match="takes a model from a file, and params give no path of 'theirs'; expected `models"
     ):
         asked(home, {"use": "convnet"}, trainers=["given"])
     assert asked(home, {"use": "convnet"}, trainers=["erm"]).trainers == ("erm",)

@@ -242,7 +242,7 @@ def test_imagenet_c_is_planned_without_a_copy_of_imagenet(root: Path) -> None:
 def test_positions_of_a_stream_are_numbered_and_see_what_came_before(home: Path) -> None:
     planned_benchmark.add(home, "streams", "day", planned_benchmark.STREAM)
     plan = planned_benchmark.plan(home, benchmarks__small__streams=["day"], benchmarks__small__shifts=[])
-    positions = [p for p in plan.evaluation_points(plan.params.benchmarks["small"]) if p.stream == "day"]
+    positions = [p for p in plan.conditions(plan.params.benchmarks["small"]) if p.stream == "day"]
     assert [p.step for p in positions] == ["000", "001", "002"]
     assert [p.severity for p in positions] == [1, 5, 1]
     assert [len(p.sees) for p in positions] == [0, 1, 2]
@@ -300,7 +300,7 @@ def test_a_domain_shift_may_have_severities_and_any_clean_partner(home: Path) ->
         "shifts__anywhere": {"use": "domain", "clean": "*", "dataset": "sketches"},
     }
     plan = planned_benchmark.plan(home, **over)
-    places = {p.step: p for p in plan.evaluation_points(plan.params.benchmarks["small"]) if p.shift == "towards"}
+    places = {p.step: p for p in plan.conditions(plan.params.benchmarks["small"]) if p.shift == "towards"}
     assert [(p.data.parts[0], p.severity) for p in places.values()] == [("between", 1), ("sketches", 2)]
     record = "shapes/perceptron-mixup-s0/plain/shapes/test/{}/{}"
     data = {

@@ -9,7 +9,7 @@ from makers import planned_benchmark
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan import planned_jobs
-from shiftbench.workflow.plan.planned_jobs import PlannedJobs, Request
+from shiftbench.workflow.plan.planned_job import PlannedJobs, Request
 
 
 @pytest.fixture

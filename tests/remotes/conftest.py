@@ -14,7 +14,7 @@ from remotes import servers
 from remotes.servers import HOST, Proxy
 from shiftbench.base import registry
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.storage import dvc_store, pull
+from shiftbench.workflow.storage import dvc_config, dvc_lock, pull
 
 KINDS = ("folder", "ssh", "s3", "http")
 
@@ -32,14 +32,14 @@ class Mirror:
 
     def read(self, oid: str) -> bytes:
         """Return an object."""
-        name = f"files/md5/{dvc_store.place(oid)}"
+        name = f"files/md5/{dvc_lock.place(oid)}"
         if self.folder is not None:
             return (self.folder / name).read_bytes()
         return servers.bucket(self.port).Object(f"store/{name}").get()["Body"].read()
 
     def write(self, oid: str, data: bytes) -> None:
         """Replace an object, whatever its name says; nothing is left of it without data."""
-        name = f"files/md5/{dvc_store.place(oid)}"
+        name = f"files/md5/{dvc_lock.place(oid)}"
         if self.folder is None:
             servers.bucket(self.port).put_object(Key=f"store/{name}", Body=data)
             return
@@ -48,7 +48,7 @@ class Mirror:
 
     def remove(self, oid: str) -> None:
         """Remove an object."""
-        name = f"files/md5/{dvc_store.place(oid)}"
+        name = f"files/md5/{dvc_lock.place(oid)}"
         if self.folder is None:
             servers.bucket(self.port).Object(f"store/{name}").delete()
         else:
@@ -149,14 +149,14 @@ class Reader:
 
     def cached(self) -> set[str]:
         """Return what is in the cache, whatever its name."""
-        cache = dvc_store.cache_of(self.path)
+        cache = dvc_config.cache_of(self.path)
         return {p.relative_to(cache).as_posix() for p in cache.rglob("*") if p.is_file()}
 
     def oid(self, path: str) -> str:
         """Return the object of a recorded file; its listing must be in the cache."""
-        cache = dvc_store.cache_of(self.path)
-        for output in dvc_store.outputs(self.path):
-            listing = cache / dvc_store.place(output.oid)
+        cache = dvc_config.cache_of(self.path)
+        for output in dvc_lock.outputs(self.path):
+            listing = cache / dvc_lock.place(output.oid)
             if path.startswith(output.path) and listing.is_file():
                 return output.files(listing.read_bytes())[path]
         raise AssertionError(path)

@@ -43,7 +43,7 @@ def test_what_came_before_a_cut_is_kept_and_only_the_rest_comes(mirror: Mirror, 
     clone.pull("checkpoints")
     had, before = clone.files(), clone.cached()
     mirror.proxy.left = 700_000
-    with pytest.raises(DataError, match=r"(?s)not whole.*remote mirror: .*did not come"):
+    with pytest.raises(DataError, match=r"(?s)not complete.*remote mirror: .*could not be read"):
         clone.pull("shards", "tables")
     assert clone.files() == had  # nothing is put in place before all is here
     kept = clone.cached() - before

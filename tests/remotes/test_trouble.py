@@ -21,7 +21,7 @@ from shiftbench.audit.finding import Finding
 from shiftbench.base.errors import DataError
 from shiftbench.data import shards
 from shiftbench.workflow.plan import plan
-from shiftbench.workflow.storage import dvc_store, remotes, streaming
+from shiftbench.workflow.storage import dvc_lock, remotes, streaming
 from shiftbench.workflow.tools import doctor
 
 pytestmark = [pytest.mark.workflow, pytest.mark.needs("sshd", "ssh-keygen", "nginx")]
@@ -199,8 +199,8 @@ def test_what_of_a_url_is_shown(text: str, shown: str) -> None:
 
 
 def test_without_dvc_or_a_record_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="lies in no DVC repository"):
+    with pytest.raises(DataError, match="is in no DVC repository"):
         doctor.remotes_held(tmp_path)
     (tmp_path / ".dvc").mkdir()
     with pytest.raises(DataError, match="nothing was recorded here"):
-        dvc_store.outputs(tmp_path)
+        dvc_lock.outputs(tmp_path)

@@ -14,7 +14,7 @@ from isolation import ROOT as HOME
 from shiftbench.base import registry
 from shiftbench.base.errors import PluginError
 from shiftbench.base.registry import Home
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 
 PACKAGE = HOME / "src/shiftbench"
@@ -199,17 +199,17 @@ def test_without_any_system_the_core_plans_what_is_its_own(without, pristine, mo
     without(*(home for home in registry.packaged() if home.package != "shiftbench.plugins"))
     assert cards.slugs() == []
     for scale in (None, *(file.stem for file in sorted((HOME / "params").glob("*.yaml")))):
-        assert plans.Plan.of(scales.load(scale)).artifacts, scale
+        assert plans.Plan.of(configurations.load(scale)).artifacts, scale
 
 
-@pytest.mark.parametrize("slug", scales.built())
+@pytest.mark.parametrize("slug", configurations.built())
 def test_a_system_needs_the_core_and_itself(slug: str, without, pristine, monkeypatch) -> None:
     """With every other system's folder away, its smoke scale can be planned."""
     monkeypatch.chdir(pristine)
     own = cards.file(slug).parent
     without(*(h for h in registry.packaged() if h.package != "shiftbench.plugins" and h.folder != own))
     assert cards.slugs() == [slug]
-    assert plans.Plan.of(scales.load(f"systems/{slug}/smoke")).artifacts
+    assert plans.Plan.of(configurations.load(f"systems/{slug}/smoke")).artifacts
 
 
 @pytest.mark.parametrize("slug", cards.slugs())

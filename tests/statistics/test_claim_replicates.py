@@ -9,7 +9,7 @@ import pytest
 
 from makers.claims import drawn_claim, drawn_rows
 from shiftbench.base.errors import DataError
-from shiftbench.cli import claiming
+from shiftbench.cli import claims as commands
 from shiftbench.data import claim_formats, schema
 from shiftbench.statistics.claims import estimates, judgement, replicate_table, requirements
 from shiftbench.workflow.plan import cards
@@ -43,13 +43,13 @@ def test_published_replicates_answer_without_a_run(tmp_path, monkeypatch):
     """What lacks is said; a claim whose rule has changed since is not judged by old replicates."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="nothing is published of palm; `shiftbench systems palm`"):
-        claiming.published_evidence("systems/palm")
+        commands.published_evidence("systems/palm")
     card = json.loads(json.dumps(cards.load("palm").model_dump(mode="json")))
     name = next(name for name, one in card["claims"].items() if one["kind"] == "superiority")
     known = {name: estimates.Evidence({None: estimates.Estimate(np.arange(101.0))})}
-    same = claiming._still_asked("palm", {"card": card}, known)
+    same = commands._still_asked("palm", {"card": card}, known)
     assert same == known
     card["claims"][name]["margin"] += 0.5
-    changed = claiming._still_asked("palm", {"card": card}, known)
+    changed = commands._still_asked("palm", {"card": card}, known)
     assert "has changed since" in changed[name].reason
     assert Path("published").exists() is False

@@ -123,8 +123,8 @@ def test_the_command_tells_what_a_difference_takes(tmp_path, monkeypatch):
     assert "2,000" in run("--of", OF, "--over-seeds")[1]
     for words, error in (
         ((), "expected a system, for its claims, or --of EXPRESSION"),
-        (("--of", OF, "--difference", "0"), "no number of samples finds one of 0"),
-        (("--of", "{differenc: []}"), "is no expression over metric rows"),
+        (("--of", OF, "--difference", "0"), "no number of samples detects a difference of 0"),
+        (("--of", "{differenc: []}"), "is not an expression over metric rows"),
         (("palm", "fra"), "systems/palm judges no claim 'fra'; did you mean far"),
         (("palm",), "`shiftbench systems palm` runs it"),
         (("--of", OF.replace("erm", "mre")), None),

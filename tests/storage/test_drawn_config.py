@@ -16,7 +16,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import DataError, UntrustedError
 from shiftbench.provenance import trust
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_config
 
 OF_SECTIONS = sorted(
     (str(section), str(key))
@@ -66,12 +66,12 @@ def harmful(draw: random.Random) -> tuple[str, str, str]:
         (f"{scheme}://host/x", "remote", str(key))
         for scheme, keys in REMOTE_SCHEMAS.items()
         for key in keys
-        if scheme not in ("", "remote") and str(key) not in dvc_store._HARMLESS["remote"]
+        if scheme not in ("", "remote") and str(key) not in dvc_config._HARMLESS["remote"]
     ]
     sections = [
         ("../../victim", section, key)
         for section, key in OF_SECTIONS
-        if key not in dvc_store._HARMLESS.get(section, ())
+        if key not in dvc_config._HARMLESS.get(section, ())
     ]
     section = draw.choice(("core", "cache", "exp", "hooks", "alias", "remote"))
     made_up = ("../../victim", section, draw.choice(MADE_UP))
@@ -83,7 +83,7 @@ def written(draw: random.Random, home: Path, more: tuple[str, str, str] | None) 
     url, section, key = more or (draw.choice(URLS), "core", "remote")
     lines: dict[str, list[str]] = {"core": ["remote = r"], "'remote \"r\"'": [f"url = '''{url}'''"]}
     if not more and draw.random() < 0.5:
-        one = draw.choice(sorted(dvc_store._HARMLESS["remote"] - {"url"}))
+        one = draw.choice(sorted(dvc_config._HARMLESS["remote"] - {"url"}))
         lines["'remote \"r\"'"].append(f"{one} = {draw.choice(('true', '1', 'x'))}")
     own: dict[str, list[str]] = {}
     if more:
@@ -114,7 +114,7 @@ def test_no_drawn_setting_that_may_harm_is_followed(home: Path) -> None:
         written(draw, home, more)
         texts = [(home / ".dvc" / name).read_text() for name in ("config", "config.local")]
         with pytest.raises((UntrustedError, DataError)) as refused:
-            dvc_store.check_config(home)
+            dvc_config.check(home)
         told = str(refused.value)
         assert "\n" not in told.strip(), texts
         assert more[2].lower() in told.lower() or "DVC cannot read" in told, (texts, told)
@@ -125,7 +125,7 @@ def test_no_drawn_setting_that_may_harm_is_followed(home: Path) -> None:
 
 def test_no_setting_that_names_a_file_or_a_program_counts_as_harmless() -> None:
     """But a key that a client of SSH reads, and the name of a profile of your own."""
-    known = {key for keys in dvc_store._HARMLESS.values() for key in keys}
+    known = {key for keys in dvc_config._HARMLESS.values() for key in keys}
     odd = re.compile("path|file|dir|command|cmd|cert|plugin|hook|script|module|template|proxy")
     assert {key for key in known if odd.search(key)} == {"keyfile", "profile"}
 

@@ -78,13 +78,13 @@ def test_repair_drops_what_is_damaged_and_nothing_else(plan: Plan, home: Path) -
 def test_repair_knows_a_tar_by_its_folder(plan: Plan, home: Path) -> None:
     (home / BRIGHT).write_text("other")
     assert pull.repair(plan, home, str(home / BRIGHT.replace("manifest.json", ""))) == {BRIGHT: ANY}
-    with pytest.raises(ParamsError, match="no planned output lies at 'nowhere'; `shiftbench plan` lists them"):
+    with pytest.raises(ParamsError, match="no planned output is at 'nowhere'; `shiftbench plan` lists them"):
         pull.repair(plan, home, "nowhere")
 
 
 def test_pull_without_dvc_says_so(plan: Plan, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    with pytest.raises(DataError, match=r"lies in no DVC repository, so there is no remote; `dvc init`"):
+    with pytest.raises(DataError, match=r"is in no DVC repository, so there is no remote; `dvc init`"):
         pull.pull(plan, home, ["checkpoints"])
 
 
@@ -124,5 +124,5 @@ def test_what_a_pull_did_not_bring_is_told_by_kind_with_what_to_do() -> None:
         "  1 sources (digits)",
     ]
     assert "`shiftbench pull`" in lines[0]
-    assert "may not be passed on" in lines[1]
+    assert "may not be redistributed" in lines[1]
     assert pull.not_here([]) == []

@@ -194,4 +194,4 @@ def test_two_streams_whose_rows_would_be_equal_are_refused(here: Made) -> None:
     plan = here.plan(streams={"drift": {}, "again": {"use": "drift"}})
     asked_for = plan.params.benchmarks["tiny"].model_copy(update={"streams": ("drift", "again")})
     with pytest.raises(ParamsError, match="streams 'drift' and 'again' test tiny/test/contrast/3"):
-        plan.evaluation_points(asked_for)
+        plan.conditions(asked_for)

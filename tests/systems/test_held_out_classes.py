@@ -6,7 +6,7 @@ import pytest
 
 from makers.repositories import HOME
 from shiftbench.base import registry
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan.params import Params
 
 PARTS = ("in", "out")
@@ -37,14 +37,14 @@ def twins(params: Params) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("slug", scales.built())
+@pytest.mark.parametrize("slug", configurations.built())
 def test_no_two_splits_of_a_card_hold_out_the_same_classes(slug: str) -> None:
     for scale in cards.load(slug).params:
-        assert twins(scales.load(f"systems/{slug}/{scale}", HOME)) == []
+        assert twins(configurations.load(f"systems/{slug}/{scale}", HOME)) == []
 
 
 def test_two_splits_that_draw_the_same_classes_are_found() -> None:
-    params = scales.load("systems/pt-ood", HOME)
+    params = configurations.load("systems/pt-ood", HOME)
     entry = params.datasets["known_3"]
     same = entry.model_copy(update={"split": 3})  # draws the classes of split 1
     again = params.model_copy(update={"datasets": {**params.datasets, "known_3": same}})

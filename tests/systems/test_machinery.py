@@ -19,9 +19,9 @@ from shiftbench.base.refs import Ref
 from shiftbench.cli.documents import measured, overview
 from shiftbench.data import claim_formats, schema
 from shiftbench.report.system import System
-from shiftbench.workflow.plan import cards, planned_jobs, scales, touched
+from shiftbench.workflow.plan import cards, configurations, planned_jobs, touched
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan.planned_jobs import Request
+from shiftbench.workflow.plan.planned_job import Request
 from shiftbench.workflow.stages import judge_claims
 from shiftbench.workflow.tools import run_local
 
@@ -62,7 +62,7 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def claims(home: Path) -> pl.DataFrame:
-    found = pl.from_arrow(judge_claims.claims_of(home / scales.root(SLUG, "embedded"), SLUG))
+    found = pl.from_arrow(judge_claims.claims_of(home / configurations.root(SLUG, "embedded"), SLUG))
     assert isinstance(found, pl.DataFrame)
     return found
 
@@ -227,7 +227,7 @@ def test_a_changed_claim_redoes_the_verdicts_and_the_page_alone(home: Path) -> N
 
 
 def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scales, "built", lambda: ["palm", SLUG])
+    monkeypatch.setattr(configurations, "built", lambda: ["palm", SLUG])
     asked = planned_jobs.load({}, main=True, request=Request(("systems/toy",)))
     names = ["report/index", "report/samples/toy/index", "aggregate/claims/toy", "aggregate/toy"]
     markers = tuple(f"build/{SCALE}/logs/jobs/{name}.done" for name in names)
@@ -244,7 +244,7 @@ def test_snakemake_is_told_of_the_systems_that_are_asked_for(home: Path, monkeyp
     [
         ("systems/tou", "did you mean toy"),
         ("systems/toy/smoek", "toy has no configuration 'smoek'; did you mean smoke"),
-        ("systems/toy/smoke/x", "expected systems/SLUG or systems/SLUG/SCALE"),
+        ("systems/toy/smoke/x", "expected systems/SLUG or systems/SLUG/CONFIGURATION"),
     ],
 )
 def test_a_wrong_scale_is_answered(home: Path, scale: str, why: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from makers import training_jobs
 from makers.repositories import HOME
 from shiftbench.plugins.models import _pretrained
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan.params import Params
 
 
@@ -36,14 +36,14 @@ def cut_twice(params: Params) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("slug", scales.built())
+@pytest.mark.parametrize("slug", configurations.built())
 def test_no_model_cuts_a_stored_square_again(slug: str) -> None:
     for scale in cards.load(slug).params:
-        assert cut_twice(scales.load(f"systems/{slug}/{scale}", HOME)) == []
+        assert cut_twice(configurations.load(f"systems/{slug}/{scale}", HOME)) == []
 
 
 def test_a_second_cut_is_found() -> None:
-    params = scales.load("systems/shape-bias-robust-cnns/full", HOME)
+    params = configurations.load("systems/shape-bias-robust-cnns/full", HOME)
     entry = params.models["alexnet"].model_copy(update={"crop": 0.875})
     again = params.model_copy(update={"models": {**params.models, "alexnet": entry}})
     assert cut_twice(again) == [
@@ -54,7 +54,7 @@ def test_a_second_cut_is_found() -> None:
 
 @pytest.mark.parametrize("model", ["alexnet", "googlenet_r", "resnet50"])
 def test_imagenet_reaches_the_nets_as_it_is_stored_and_stimuli_are_resized(model: str) -> None:
-    params = scales.load("systems/shape-bias-robust-cnns/full", HOME)
+    params = configurations.load("systems/shape-bias-robust-cnns/full", HOME)
     (sample,) = training_jobs.pictures(1, size=224, colour=True)
     stored = sample.fields["image"].transpose(2, 0, 1)
     seen = _pretrained.prepare_batch([sample], params.options("models", model))[0]

@@ -225,7 +225,7 @@ def test_what_cannot_be_calibrated_is_refused(home: Path, folder: Path) -> None:
 def test_shifted_shards_are_refused(tmp_path: Path) -> None:
     sample = Sample("flat/test/0", {"image": np.zeros((2, 2), np.uint8), "label": 0})
     shifted = written(tmp_path / "fog", [sample], shift="fog", severity=3.0)
-    with pytest.raises(DataError, match=r"holds samples that are shifted already \(fog\)"):
+    with pytest.raises(DataError, match=r"has shifted samples \(fog\)"):
         calibrate(below(200), shifted, "fog")
 
 
@@ -309,7 +309,9 @@ def test_published_levels_that_do_not_grow_are_left_for_continuous_ones(trained:
     source = source.replace("spread: float = 0.2", "spread: float = 0.2, profile: str = ''")
     planned_benchmark.add(trained, "shifts", "stepped", f"{source}\nCONTINUOUS = {{'profile': 'continuous'}}\n")
     told = run("calibrate", "stepped", *ASK[2:], "--drop", "5")
-    assert "stepped: its published levels do not grow; calibrated with {profile: continuous}" in told.output
+    assert (
+        "stepped: damage does not grow with its published levels; calibrated with {profile: continuous}" in told.output
+    )
     one = json.loads(run("calibrate", "stepped", *ASK[2:], "--drop", "5", "--json", "-").stdout)
     assert one["found"][0]["options"] == {"profile": "continuous"}
 
@@ -326,7 +328,7 @@ def test_command_tells_what_is_missing(
 ) -> None:
     assert ends(monkeypatch, "calibrate", "bright", "--model", "shapes/perceptron-mixup-s7") == 3
     told = " ".join(capsys.readouterr().err.split())
-    assert "no weights 'shapes/perceptron-mixup-s7'" in told
+    assert "no model 'shapes/perceptron-mixup-s7'" in told
     assert "did you mean shapes/perceptron-mixup-s1" in told
     assert ends(monkeypatch, *ASK, "--dataset", "fashion_mnist") == 3
     assert "no clean samples in" in " ".join(capsys.readouterr().err.split())

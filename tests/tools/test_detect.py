@@ -70,13 +70,13 @@ def test_place_among_known_scores_by_hand() -> None:
 
     assert verdict(94.0) == "unusual: higher than 94.0% of 100 ID samples"
     assert verdict(94.5) == detection.FLAGGED
-    assert verdict(3.0) == "looks like what was learnt"
+    assert verdict(3.0) == "similar to the training data"
 
 
 def test_summary() -> None:
     findings = [Finding("a", s, 0.5, 1.0, "test", 9, {}, None) for s in (0.0, 2.0, 3.0)]
     many, one = (Answer(Path("x.png"), "coat", 0.987, tuple(some)) for some in (findings, findings[:1]))
-    assert many.summary == ("2 of 3 detectors call it out-of-distribution; the net says 'coat' with 98.7%.")
+    assert many.summary == ("2 of 3 detectors call it out-of-distribution; the model predicts 'coat' with 98.7%.")
     assert one.summary.startswith("0 of 1 detector calls it")
 
 
@@ -123,7 +123,7 @@ def test_command_tells_people_and_programs(home: Path, images: list[Path]) -> No
     for answer in answers["images"]:
         assert 0 < answer["probability"] <= 1
         assert answer["prediction"] in ("disc", "square", "triangle")
-        assert f"the net says {answer['prediction']!r} with {answer['probability']:.1%}." in text
+        assert f"the model predicts {answer['prediction']!r} with {answer['probability']:.1%}." in text
     assert findings[1]["verdict"] in text
     assert "odin" in text
     assert f"ID samples: {findings[0]['n']} of test" in text
@@ -134,7 +134,7 @@ def test_without_a_search_defaults_are_taken_and_told(home: Path, images: list[P
     search = home / Ref("searches", f"{WEIGHTS}/plain/react").path
     kept = search.rename(search.with_suffix(".kept"))
     try:
-        assert "with default options, since no search was run: react" in said(*asked)
+        assert "with default options, because no search was run: react" in said(*asked)
         (finding,) = json.loads(said(*asked, "--json"))["images"][0]["findings"]
     finally:
         kept.rename(search)
@@ -189,7 +189,7 @@ def test_missing_rows_are_told_with_the_command_that_makes_them(
             home, **LEARNT | {f"benchmarks__small__{key}": [] for key in ("features", "detectors", "ood", "val_ood")}
         )
         unkept = told(monkeypatch, capsys, *asked)
-        assert "no benchmark keeps features of train: name knn under the `detectors:`" in unkept
+        assert "no benchmark makes features of train: name knn under the `detectors:`" in unkept
         said("evaluate", "--recipe", str(recipe))  # what Snakemake calls for that file
     finally:
         planned_benchmark.load(home, **LEARNT)
@@ -198,5 +198,5 @@ def test_missing_rows_are_told_with_the_command_that_makes_them(
 
 
 def test_texts_are_refused(home: Path, images: list[Path]) -> None:
-    with pytest.raises(ParamsError, match="learnt text_classification from vader_amazon"):
+    with pytest.raises(ParamsError, match="trained on vader_amazon, whose task text_classification has no images"):
         detection.detect(plan.load()[0], home, "vader_amazon/tfidf-tfidf_logreg-s0", images)

@@ -24,10 +24,10 @@ from shiftbench.cli.documents import (
 )
 from shiftbench.data import claim_formats, schema
 from shiftbench.provenance import recipe
-from shiftbench.workflow.plan import cards, loading, plan, scales
+from shiftbench.workflow.plan import cards, configurations, loading, plan
 
 HOME = isolation.ROOT
-BUILT = scales.built()
+BUILT = configurations.built()
 
 
 @functools.cache
@@ -261,7 +261,7 @@ def test_what_is_written_by_hand_stays(tmp_path):
 
 def ran(home, card):
     """Leave what a run of PALM leaves of its claims: one supported, one refuted, one number beside the paper's."""
-    root, ref = home / scales.root("palm", "embedded"), Ref("claims", "palm")
+    root, ref = home / configurations.root("palm", "embedded"), Ref("claims", "palm")
     number = {"value": 0.123456, "ci_low": -0.0, "ci_high": 0.5}
     whole = {"part": None, "confidence": 0.9875, "seeds": 3, "reason": None}
     claims = [

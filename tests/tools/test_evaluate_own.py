@@ -53,13 +53,13 @@ def test_a_net_is_fed_what_is_asked_for_and_told(
         evaluate(net, folder, mean=mean, std=std, transform=transform)
         expected = v2.Normalize(mean, std)(scaled if transform is None else transform(scaled))
         assert torch.allclose(net.seen[0], expected, atol=1e-6)
-        assert f"the net is fed float32 (n, {channels}, {side}, {side})" in capsys.readouterr().err
+        assert f"the model gets float32 (n, {channels}, {side}, {side})" in capsys.readouterr().err
     for name in ("mean", "std"):
         with pytest.raises(ParamsError, match=rf"{name} has 2 numbers, and the pictures have {channels} ch"):
             evaluate(net, folder, **{name: [0.5] * 2})  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match=rf"net refuses what it is fed: .* fed float32 \(n, {channels}, 28, 28\)"):
+    with pytest.raises(ModelError, match=rf"model refuses its input: .* Input: float32 \(n, {channels}, 28, 28\)"):
         evaluate(torch.nn.Conv2d(7, 4, 3), folder)
-    fed = evaluate_own._fed(net, None, None, None)
+    fed = evaluate_own._prepared(net, None, None, None)
     with pytest.raises(ModelError, match=r"different shapes cannot be one batch: \(14, 28, .\), \(28, 28, .\)"):
         fed([samples[0], samples[1].with_field("image", samples[1].fields["image"][:14])])
 

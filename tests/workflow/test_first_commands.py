@@ -10,7 +10,7 @@ import pytest
 
 from isolation import ROOT
 from makers.repositories import Repository, clone
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_lock
 
 pytestmark = pytest.mark.workflow
 MAKE = ("make", "--old-file", "setup")  # the environment is this one
@@ -37,9 +37,9 @@ def test_a_clone_on_this_machine_pulls_from_the_default_remote(pushed: Repositor
 
 
 def test_a_benchmark_that_was_recorded_without_its_recipes_is_pulled(pushed: Repository, tmp_path: Path) -> None:
-    (recipes,) = [one for one in dvc_store.outputs(pushed.path) if one.path == "recipes"]
+    (recipes,) = [one for one in dvc_lock.outputs(pushed.path) if one.path == "recipes"]
     remote = tmp_path / "home/.local/share/shiftbench/remotes/shiftbench/files/md5"
-    (remote / dvc_store.place(recipes.oid)).unlink()
+    (remote / dvc_lock.place(recipes.oid)).unlink()
     there = clone(pushed, tmp_path / "B")
     there.run("shiftbench", "pull")
     assert there.planned() == set()

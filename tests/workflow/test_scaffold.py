@@ -44,7 +44,7 @@ def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     repository = checkout(tmp_path / "repository")
     for family, name in NEW.items():
         said = repository.run("shiftbench", "new", family, name, "--into", "fresh").stdout
-        assert f"wrote fresh/{family}/{name}.py; params.yaml asks for it with\n  plugins: [fresh]" in said
+        assert f"wrote fresh/{family}/{name}.py; add to params.yaml:\n  plugins: [fresh]" in said
         test = f"test it: SHIFTBENCH_PLUGINS=fresh pytest tests/contracts -k {name}"
         assert (test in said) == (family not in UNTESTED)
     for old, new in LINES:

@@ -119,4 +119,4 @@ def test_a_run_that_cannot_end_after_a_stage_says_so(home: Path) -> None:
     assert did.status == 2
     last = did.said.strip().splitlines()[-1]
     assert re.match(r"error: --until shift: shapes/\S+ waits for shapes/\S+ of the same stage", last)
-    assert "`snakemake shards` makes what it can be asked for" in last
+    assert "use the target instead: `snakemake shards`" in last

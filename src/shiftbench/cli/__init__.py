@@ -1,4 +1,4 @@
-"""The command line `shiftbench`: one verb per stage, and what a user asks of a benchmark."""
+"""The command line `shiftbench`: the commands of users, and one command per stage."""
 
 import importlib
 import sys
@@ -10,33 +10,30 @@ from shiftbench.provenance import child_environment
 
 __all__ = ["app", "main"]
 
-# The order of the help page: what people type, then what the workflow calls.
-_PANELS = (
-    "run auditing claiming answering looking calibrating detecting powering yours "
-    "store releasing publishing submitting stages"
-)
-for _panel in _PANELS.split():
-    importlib.import_module(f"shiftbench.cli.{_panel}")
+# In the order of the help page: first the commands of users, then those that Snakemake calls.
+_MODULES = "run audit claims answers information calibrate detect power new store release publish submissions stages"
+for _module in _MODULES.split():
+    importlib.import_module(f"shiftbench.cli.{_module}")
 
 
 _RENAMED = {"--scale": "--config", "--weights": "--model"}
-"""Options of 0.1."""
+"""Options of version 0.1, and their names now."""
 
 
 def main(command: Callable[[], object] = app) -> None:
-    """Run the command line; an error raised on purpose is printed without a traceback.
+    """Run the command line; print an error of shiftbench without a traceback.
 
     Args:
-        command: the application, or what typer has made of it already.
+        command: the application, or the click command that typer made of it.
     """
     child_environment.settle()
     try:
-        for word in sys.argv[1:]:
-            option, _, _ = word.partition("=")
+        for argument in sys.argv[1:]:
+            option, _, _ = argument.partition("=")
             if option in _RENAMED:
                 raise ParamsError(f"{option} is called {_RENAMED[option]} now")
         command()
     except ShiftbenchError as error:
-        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        err.print(f"[bold red]error:[/] {escaped(told)}", soft_wrap=True)
+        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        err.print(f"[bold red]error:[/] {escaped(message)}", soft_wrap=True)
         sys.exit(error.code)

@@ -1,4 +1,4 @@
-"""What the commands share: the application, the two consoles, the options that many of them have."""
+"""Parts that the commands share: the application, the two consoles, common options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +25,19 @@ app = typer.Typer(
 out = Screen(highlight=False)
 err = Screen(stderr=True, highlight=False)
 
-Recipe = Annotated[Path, typer.Option(help="recipe file that the plan wrote", exists=True)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free one), or cuda:N")]
-Scale = Annotated[
+Recipe = Annotated[Path, typer.Option(help="recipe file of the job, written by `shiftbench plan --write`", exists=True)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda (a free GPU) or cuda:N")]
+Config = Annotated[
     str | None,
-    typer.Option("--config", metavar="NAME", help="configuration: NAME for params/NAME.yaml, or systems/SLUG"),
+    typer.Option(
+        "--config", metavar="NAME", help="params/NAME.yaml over params.yaml, or systems/SLUG; default: params.yaml"
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for a program")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         out.print(f"shiftbench {__version__}")
         raise typer.Exit
 
@@ -43,13 +45,13 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def begin(
     trusted: Annotated[
-        bool, typer.Option("--trust", help="from now on, let code of the checkout in this folder run")
+        bool, typer.Option("--trust", help="trust the checkout in this folder from now on: its code may run")
     ] = False,
     version: Annotated[  # noqa: ARG001  # the option is eager
-        bool, typer.Option("--version", help="print the version", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="print the version", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Settle, before any command, whether code of the checkout in this folder may run."""
+    """Decide before any command whether code of the checkout in this folder may run."""
     if trusted:
         trust.trust()
     registry.Folders.only_read = not trust.is_trusted()
@@ -57,12 +59,12 @@ def begin(
 
 @dataclass(frozen=True, slots=True)
 class Hanging:
-    """A line that is wrapped where it is too long for the terminal, and then goes on further right than it begins.
+    """A line with a hanging indent: if it is too long for the terminal, the lines that follow begin further right.
 
     Attributes:
-        markup: rich's.
-        indent: columns before it.
-        further: columns more before what is wrapped.
+        markup: the text, in rich's markup.
+        indent: columns before the first line.
+        further: further columns before the lines that follow.
     """
 
     markup: str
@@ -70,7 +72,7 @@ class Hanging:
     further: int = 4
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the line, or the lines."""
+        """The lines as rich prints them."""
         width = options.max_width - self.indent
         text = Text.from_markup(self.markup)
         first = text.wrap(console, width)[0]
@@ -82,24 +84,25 @@ class Hanging:
 
 
 def escaped(text: str) -> str:
-    """Keep brackets of a text from being read as markup."""
+    """The text with escaped brackets, so that rich reads no markup in it."""
     return text.replace("[", r"\[")
 
 
-def plural(family: str) -> str:
-    """Return a family of plugins by its name or by that of one member: `shifts` for `shift`.
+def plural(plugin_type: str) -> str:
+    """The plural name of a plugin type: `shifts` for `shift` and `shifts`.
 
     Raises:
         ParamsError: there is none of that name.
     """
     for name in registry.FAMILIES:
-        if family in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
+        if plugin_type in (name, name.removesuffix("es"), name.removesuffix("s"), f"{name[:-2]}is"):
             return name
-    raise ParamsError(f"no family is called {family!r}; {suggest(family, (*registry.FAMILIES, 'systems'))}")
+    known = (*registry.FAMILIES, "systems")
+    raise ParamsError(f"no plugin type is called {plugin_type!r}; {suggest(plugin_type, known)}")
 
 
 def use_plugin_folders() -> None:
-    """Search the plugin folders of params.yaml; the rest of it may still be wrong while one looks."""
+    """Search the plugin folders of params.yaml, without a check of the other parameters."""
     from shiftbench.workflow.plan import loading
 
     if Path("params.yaml").is_file():
@@ -107,38 +110,38 @@ def use_plugin_folders() -> None:
 
 
 def root() -> Path:
-    """Return the output root of params.yaml; here, where there is none."""
+    """The output root of params.yaml; this folder if there is no params.yaml."""
     from shiftbench.workflow.plan import loading
 
     return Path(loading.load("params.yaml").root) if Path("params.yaml").is_file() else Path()
 
 
-def run_of(scale: str | None) -> str:
-    """Return the command that runs a scale.
+def run_of(config: str | None) -> str:
+    """The command that runs a configuration.
 
     Example:
         >>> run_of(None), run_of("ood"), run_of("systems/palm")
         ('make run', 'snakemake --config params=ood', 'snakemake systems/palm')
     """
-    from shiftbench.workflow.plan import scales
+    from shiftbench.workflow.plan import configurations
 
-    return " ".join(["snakemake", *scales.arguments(scale)]) if scale else "make run"
+    return " ".join(["snakemake", *configurations.arguments(config)]) if config else "make run"
 
 
-def weights_file(root: Path, weights: str, scale: str | None) -> Path:
-    """Return the file of weights that a run of a scale made, of which a net is about to be loaded.
+def checkpoint_file(root: Path, model: str, config: str | None) -> Path:
+    """The checkpoint of a model that a run made, before a command loads it.
 
     Raises:
         UntrustedError: the checkout is not trusted; its own params could say `trust: true` of a model that runs code.
-        DataError: there is none of that name.
+        DataError: the checkpoint does not exist.
     """
     trust.require("its model would be loaded, which can run code")
-    file = root / Ref("checkpoints", weights).path
+    file = root / Ref("checkpoints", model).path
     if not file.is_file():
         here = (root / "checkpoints").glob("*/*.safetensors")
         known = [str(path.relative_to(root / "checkpoints").with_suffix("")) for path in here]
         raise DataError(
-            f"no weights {weights!r} ({file} does not exist; {suggest(weights, known)}); "
-            f"`{run_of(scale)}` makes what is planned, `shiftbench pull` brings what was recorded"
+            f"no model {model!r} ({file} does not exist; {suggest(model, known)}); "
+            f"`{run_of(config)}` trains the planned models, `shiftbench pull` downloads the recorded ones"
         )
     return file

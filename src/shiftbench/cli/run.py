@@ -1,4 +1,4 @@
-"""The run: what is planned, why an output is as it is, and what nothing names any more."""
+"""The run: the plan, the reasons behind an output, and outputs that no longer belong to the plan."""
 
 import json
 from typing import Annotated, Any
@@ -7,23 +7,23 @@ import typer
 from rich.table import Table
 
 from shiftbench.base.errors import ParamsError, suggest
-from shiftbench.cli.application import Hanging, Json, Scale, app, err, escaped, out
+from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
-PANEL = "The run"
+PANEL = "Run and check"
 
 
 @app.command(rich_help_panel=PANEL)
 def plan(
-    scale: Scale = None,
-    estimate: Annotated[bool, typer.Option(help="also hours and GB, before anything starts")] = False,
+    config: Config = None,
+    estimate: Annotated[bool, typer.Option(help="also estimate hours and GB")] = False,
     write: Annotated[bool, typer.Option(help="write the recipe files")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what the plan names and what of it is to be made."""
+    """Show how many outputs are planned, and how many are fresh, stale or missing."""
     from shiftbench.workflow.plan import estimate as estimates
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     if write:
         planned.write(root)
     rows = estimates.table(planned, root)
@@ -35,37 +35,37 @@ def plan(
     for row in rows:
         table.add_row(*(estimates.spell(row[column]) for column in columns))
     out.print(table)
-    _list_yours(planned)
+    _list_own_files(planned)
 
 
-def _list_yours(planned: plans.Plan) -> None:
-    """Print which files of the user's own a plan reads."""
+def _list_own_files(planned: plans.Plan) -> None:
+    """Print the user's own files that a plan reads."""
     from shiftbench.workflow.plan import unavailable
 
     files = unavailable.yours(planned)
     if not files:
         return
     missing = sum(not file.here for file in files)
-    out.print(f"[bold]Yours[/], and never downloaded: {missing} of {len(files)} missing")
+    out.print(f"[bold]Your own files[/], never downloaded: {missing} of {len(files)} missing")
     for file in files:
         state = "changed" if file.changed else "here" if file.here else "missing"
         terms = f"; {file.licence}" if file.licence else ""
         ignored = f"; ignored: {file.ignored}" if file.ignored else ""
-        twice = f"; bytes of another file: {file.twice}" if file.twice else ""
+        twice = f"; files with equal bytes: {file.twice}" if file.twice else ""
         line = f"{state:8} {file.path}: {file.what}, for {file.needed_by}{terms}{ignored}{twice}"
         out.print(f"  {escaped(line)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
 def why(
-    output: Annotated[str, typer.Argument(help="its path, below the output root or from here")],
-    scale: Scale = None,
-    whole: Annotated[bool, typer.Option("--whole", help="print long values whole")] = False,
+    output: Annotated[str, typer.Argument(help="path of the output, or a part of its path")],
+    config: Config = None,
+    whole: Annotated[bool, typer.Option("--whole", help="print long values in full")] = False,
 ) -> None:
-    """Tell what decided an output, and what changed since."""
+    """Show the recipe of an output, and what changed in it since the output was made."""
     from shiftbench.provenance import recipe
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     for artifact in planned.at(root, output):
         content = recipe.receipt(root, artifact.ref)
         out.print(f"[bold]{artifact.ref.path}[/]: {escaped(recipe.status(root, artifact))}")
@@ -73,12 +73,12 @@ def why(
             for line in recipe.changes(content["recipe"], artifact.recipe):
                 out.print("  changed  " + escaped(line))
         for key, value in sorted(artifact.recipe.items()):
-            text = recipe.canonical(value) if whole else _in_short(value)
+            text = recipe.canonical(value) if whole else _shortened(value)
             out.print(Hanging(f"{key:9} {escaped(text)}", indent=2, further=10))
 
 
-def _in_short(value: Any) -> str:
-    """Return a part of a recipe; of what is long, how much there is and its first few names."""
+def _shortened(value: Any) -> str:
+    """A part of a recipe; of a long one, its length and first names."""
     from shiftbench.provenance.recipe import canonical
 
     text = canonical(value)
@@ -96,16 +96,17 @@ _LONG, _FIRST = 300, 3
 
 @app.command(rich_help_panel=PANEL)
 def prune(
-    stages: Annotated[list[str], typer.Argument(help="shards checkpoints records tables")], scale: Scale = None
+    stages: Annotated[list[str], typer.Argument(help="stages of the store: shards, checkpoints, records, tables")],
+    config: Config = None,
 ) -> None:
-    """Move what the plan no longer names to .trash/."""
+    """Move outputs that no longer belong to the plan to .trash/."""
     from shiftbench.workflow.plan import prune as pruning
     from shiftbench.workflow.storage import pull
 
     unknown = [stage for stage in stages if stage not in pruning.OUTS]
     if unknown:
         raise ParamsError(f"no stage of the store is called {unknown[0]!r}; {suggest(unknown[0], pruning.OUTS)}")
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     if "shards" in stages:
         pull.require_tars(planned, root)
     for name in pruning.prune(planned, root, stages):
@@ -114,27 +115,29 @@ def prune(
 
 @app.command(rich_help_panel=PANEL)
 def make(
-    paths: Annotated[list[str] | None, typer.Argument(help="outputs, or folders of outputs; default: all")] = None,
-    scale: Scale = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="paths of outputs, or of folders of outputs; default: all")
+    ] = None,
+    config: Config = None,
 ) -> None:
-    """Make outputs, with what they need, in this process, one job after another, without Snakemake.
+    """Make outputs and their inputs in this process, one job after another, without Snakemake.
 
-    For one output, for small benchmarks and in notebooks.
+    Use it for one output, for small benchmarks and in notebooks.
     """
     from shiftbench.data import skipped
     from shiftbench.provenance import trust
-    from shiftbench.workflow.plan import planned_jobs
+    from shiftbench.workflow.plan import job_selection
     from shiftbench.workflow.tools import run_local
 
     trust.require("its benchmark would run here")
-    systems = [system for path in paths or () for system in planned_jobs.systems_of(path)]
-    planned, root = plans.load(scale or next(iter(systems), None))
+    systems = [system for path in paths or () for system in job_selection.systems_of(path)]
+    planned, root = plans.load(config or next(iter(systems), None))
     for original in planned.unavailable_sources:
         err.print(escaped(str(original)), soft_wrap=True)
-    asked = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}
-    count = run_local.make(planned, root, asked)
-    shards = (root / ref.path for ref in asked or planned.artifacts if ref.kind == "shards")
+    goals = {artifact.ref for path in paths or () for artifact in planned.at(root, path)}
+    count = run_local.make(planned, root, goals)
+    shards = (root / ref.path for ref in goals or planned.artifacts if ref.kind == "shards")
     for one in skipped.find_skipped(shards):
         err.print(escaped(str(one)), soft_wrap=True)
-    page = "" if asked else f"; report: {root / planned.targets()[0]}"
+    page = "" if goals else f"; report: {root / planned.targets()[0]}"
     out.print(f"{count} made{page}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The stages: what the rules call, one recipe file at a time."""
+"""The stages: the commands of Snakemake's rules, one recipe file per call."""
 
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from shiftbench.cli.application import Device, Recipe, app, err, escaped, out
 PANEL = "Stages"
 
 
-Again = Annotated[bool, typer.Option("--again", help="make all of it, whatever receipts say")]
+Again = Annotated[bool, typer.Option("--again", help="make all outputs, also those with a correct receipt")]
 
 
 def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None:
@@ -22,16 +22,16 @@ def _stage(verb: str, recipe_file: Path, *, again: bool, **options: Any) -> None
     from shiftbench.workflow.stages import verbs
 
     memory.keep_freed()
-    registry.Folders.only_read = False  # whoever started the run trusts the checkout, and may have on another machine
+    registry.Folders.only_read = False  # whoever started the run trusts the checkout, maybe on another machine
     make = partial(verbs.RUN[verb], **options)
     count = recipe.execute(recipe_file, make, again=again, copy=_from_cache)
     err.print(f"{verb} {recipe_file.stem}: {count} made")
 
 
 def _from_cache(file: Path, digest: str, there: Path) -> bool:
-    from shiftbench.workflow.storage import dvc_store
+    from shiftbench.workflow.storage import dvc_lock
 
-    found = dvc_store.copy(file, digest, there)
+    found = dvc_lock.copy(file, digest, there)
     if found:
         err.print(escaped(f"{file.name}: from DVC's cache"))
     return found
@@ -39,11 +39,13 @@ def _from_cache(file: Path, digest: str, there: Path) -> bool:
 
 @app.command(rich_help_panel=PANEL)
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="originals to keep here")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="recipe file that the plan wrote", exists=True)] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="source files to download to this machine")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="recipe file of the job, written by `shiftbench plan --write`", exists=True)
+    ] = None,
     again: Again = False,
 ) -> None:
-    """Bring originals, checked by sha256: those of a recipe, or by name for use without a benchmark."""
+    """Download source files and check their sha256: those of a recipe, or NAMES for use without a benchmark."""
     from shiftbench.data import source_files
     from shiftbench.workflow.stages import fetch as fetching
 
@@ -51,7 +53,7 @@ def fetch(
         _stage("fetch", recipe, again=again)
     elif not names:
         known = ", ".join(source_files.source_names())
-        raise ParamsError(f"name the originals to bring; there are {known}")
+        raise ParamsError(f"name the source files to download; there are {known}")
     for name in names or ():
         found = fetching.keep(name)
         out.print(f"{name}: {source_files.original_folder(name)} ({found.provider})", soft_wrap=True)
@@ -59,7 +61,7 @@ def fetch(
 
 @app.command(rich_help_panel=PANEL)
 def shift(recipe: Recipe, again: Again = False) -> None:
-    """Make shards of one (dataset, split, shift)."""
+    """Write the shards of one data set, split and shift."""
     from shiftbench.data import skipped
     from shiftbench.provenance.recipe import Run
 
@@ -71,7 +73,7 @@ def shift(recipe: Recipe, again: Again = False) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
-    """Make weights."""
+    """Train a model and write its checkpoint."""
     from shiftbench.evaluation import devices
 
     with devices.hold(device) as held:
@@ -80,7 +82,7 @@ def train(recipe: Recipe, device: Device = "cpu", again: Again = False) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def evaluate(recipe: Recipe, device: Device = "auto", again: Again = False) -> None:
-    """Write one row per sample."""
+    """Evaluate a model and write one record per sample."""
     _stage("evaluate", recipe, again=again, device=device)
 
 
@@ -92,11 +94,11 @@ def score(recipe: Recipe, again: Again = False) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def aggregate(recipe: Recipe, again: Again = False) -> None:
-    """Turn rows into metrics with intervals."""
+    """Compute metrics with intervals from records."""
     _stage("aggregate", recipe, again=again)
 
 
 @app.command(rich_help_panel=PANEL)
 def report(recipe: Recipe, again: Again = False) -> None:
-    """Write the static page."""
+    """Write the report page, or the samples behind its numbers."""
     _stage("report", recipe, again=again)

@@ -1,16 +1,16 @@
-"""The store: bytes from a remote, damaged ones made again, files of the user's own pinned."""
+"""The store: outputs from a remote, repairs of damaged outputs, pins of your own files."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shiftbench.cli.application import Scale, app, err, escaped, out
+from shiftbench.cli.application import Config, app, err, escaped, out
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
 
-PANEL = "The store"
-_TOLD = 5  # damaged samples of an output that are named
+PANEL = "Store and share"
+_SHOWN = 5  # damaged samples per output in a message
 
 
 @app.command(rich_help_panel=PANEL)
@@ -18,21 +18,21 @@ def pull(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            help="systems/SLUG for a system's; records, fashion_mnist/test/fog/3, manifests, ...; default: all"
+            help="systems/SLUG; records, manifests, fashion_mnist/test/fog/3, ...; default: all that may be shared"
         ),
     ] = None,
     remote: Annotated[
-        str | None, typer.Option(help="the only DVC remote to ask; default: all, the default one first")
+        str | None, typer.Option(help="name of a DVC remote; default: all remotes, DVC's default remote first")
     ] = None,
-    scale: Scale = None,
+    config: Config = None,
 ) -> None:
-    """Pull outputs from a DVC remote, check every digest, and settle what is left to do."""
+    """Download outputs from DVC remotes, check every digest, and list the outputs that are missing."""
     from shiftbench.workflow.storage import pull
 
     asked = list(what or ())
-    if scale is None and asked and asked[0].startswith(f"{scales.SYSTEMS}/"):
-        scale = asked.pop(0)
-    planned, root = plans.load(scale)
+    if config is None and asked and asked[0].startswith(f"{configurations.SYSTEMS}/"):
+        config = asked.pop(0)
+    planned, root = plans.load(config)
     done = pull.pull(planned, root, asked, remote)
     for line in done.brought.wrong:
         err.print(escaped(line), soft_wrap=True)
@@ -43,7 +43,7 @@ def pull(
         out.print(escaped(line), soft_wrap=True)
     if done.manifest_only:
         out.print(
-            f"{len(done.manifest_only)} folders of shards have no tars here, as asked: evaluate them with "
+            f"{len(done.manifest_only)} folders of shards have no tars here, as requested: evaluate them with "
             "`shards: {stream: REMOTE}` in params.yaml",
             soft_wrap=True,
         )
@@ -51,43 +51,47 @@ def pull(
 
 @app.command(rich_help_panel=PANEL)
 def record(
-    systems: Annotated[list[str] | None, typer.Argument(help="systems/SLUG; default: all that were made here")] = None,
+    systems: Annotated[
+        list[str] | None, typer.Argument(help="systems/SLUG; default: all systems that were made here")
+    ] = None,
 ) -> None:
-    """Record what was made of systems in published/systems/SLUG/dvc.lock; `dvc push` brings it to the remote."""
+    """Record the outputs of systems in published/systems/SLUG/dvc.lock; `dvc push` then uploads them."""
     from shiftbench.provenance import trust
     from shiftbench.release import make
-    from shiftbench.workflow.storage import recorded_scales
+    from shiftbench.workflow.storage import recorded_systems
 
     trust.require("DVC would record its files")
     home = Path()
-    made = [name for name in scales.made(home) if name and name.startswith(f"{scales.SYSTEMS}/")]
-    for scale in systems or made:
-        planned, root = plans.load(scale)
+    made = [name for name in configurations.made(home) if name and name.startswith(f"{configurations.SYSTEMS}/")]
+    for config in systems or made:
+        planned, root = plans.load(config)
         make.check_outputs(planned, root)
-        out.print(f"{scale}: {recorded_scales.record(planned, root, home, scale)}")
+        out.print(f"{config}: {recorded_systems.record(planned, root, home, config)}")
 
 
 @app.command(rich_help_panel=PANEL)
-def repair(path: Annotated[str, typer.Argument(help="an output, or a folder of outputs")], scale: Scale = None) -> None:
-    """Check outputs below PATH and make the damaged ones again."""
+def repair(
+    path: Annotated[str, typer.Argument(help="path of an output, or of a folder of outputs")], config: Config = None
+) -> None:
+    """Check the bytes of outputs below PATH, and make the damaged ones again."""
     from shiftbench.provenance import trust
     from shiftbench.workflow.storage import pull
     from shiftbench.workflow.tools import run_local
 
     trust.require("a repair runs its jobs")
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     again = pull.repair(planned, root, path)
     for name, problems in again.items():
         out.print(escaped(f"damaged: {name}"), soft_wrap=True)
-        for line in problems[:_TOLD]:
+        for line in problems[:_SHOWN]:
             out.print(f"  {escaped(line)}", soft_wrap=True)
-        if len(problems) > _TOLD:
-            out.print(f"  and {len(problems) - _TOLD} more")
+        if len(problems) > _SHOWN:
+            out.print(f"  and {len(problems) - _SHOWN} more")
     manifest_only = [name for name in pull.manifest_only(planned, root) if name not in again]
     if manifest_only:
-        out.print(f"{len(manifest_only)} folders of shards have no tars here; `shiftbench pull` brings them")
+        out.print(f"{len(manifest_only)} folders of shards have no tars here; `shiftbench pull` downloads them")
     if not again:
-        out.print("all bytes are as recorded; nothing to repair")
+        out.print("all bytes equal their receipts; nothing to repair")
         return
     asked = {artifact.ref for name in again for artifact in planned.at(root, name)}
     run_local.make(planned, root, asked)
@@ -95,8 +99,12 @@ def repair(path: Annotated[str, typer.Argument(help="an output, or a folder of o
 
 
 @app.command(rich_help_panel=PANEL)
-def pin(paths: Annotated[list[str], typer.Argument(help="files, folders, patterns, addresses")]) -> None:
-    """Record the sha256 of files of yours in sources.lock, so that results can be traced to them."""
+def pin(
+    paths: Annotated[
+        list[str], typer.Argument(help="your files: paths, folders, patterns such as images/*.png, or addresses")
+    ],
+) -> None:
+    """Record the sha256 of your own files in sources.lock, so that results state which files they used."""
     from shiftbench.data import pins
 
     out.print(f"pinned {pins.pin(paths)} file(s) in {pins.LOCK}")

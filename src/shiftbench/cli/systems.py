@@ -1,4 +1,4 @@
-"""The published systems: which there are, and what a card says."""
+"""The published systems: a list, and the card of one."""
 
 from rich import box
 from rich.table import Table
@@ -9,21 +9,21 @@ from shiftbench.workflow.plan.cards import Card
 
 
 def listed() -> list[dict[str, object]]:
-    """Return what `shiftbench list systems` shows, one entry per card."""
-    found = []
+    """The rows of `shiftbench list systems`, one per card."""
+    rows: list[dict[str, object]] = []
     for slug in cards.slugs():
         card = cards.load(slug)
-        entry = {"slug": slug, "title": card.title, "family": card.family, "status": card.status}
-        found.append({**entry, "claims": len(card.claims)})
-    return found
+        about = {"slug": slug, "title": card.title, "family": card.family, "status": card.status}
+        rows.append({**about, "claims": len(card.claims)})
+    return rows
 
 
 def show_all() -> None:
-    """Print all cards, one line each; those that are only planned say so."""
+    """Print one line per card, with its status."""
     rows = listed()
     built = sum(row["status"] == "built" for row in rows)
     table = Table(title=f"{len(rows)} systems, {built} built", box=box.SIMPLE, pad_edge=False)
-    for heading in ("slug", "status", "family", "claims", "title"):
+    for heading in ("slug", "status", "field", "claims", "title"):
         table.add_column(heading, no_wrap=heading in ("slug", "status"))
     for row in rows:
         style = "" if row["status"] == "built" else "dim"
@@ -33,7 +33,7 @@ def show_all() -> None:
 
 
 def show(slug: str) -> None:
-    """Print one card."""
+    """Print the card of a system."""
     card = cards.load(slug)
     paper = card.paper
     out.print(f"[bold]{escaped(card.title)}[/] ({card.status}): {escaped(card.family)}")
@@ -41,11 +41,11 @@ def show(slug: str) -> None:
     where = ", ".join(filter(None, (paper.venue, str(paper.year), paper.identifier)))
     code = f"; code {paper.repository} ({paper.licence})" if paper.repository else ""
     out.print(escaped(f'"{paper.title}", {where}{code}'), soft_wrap=True)
-    for scale, needs in card.needs.items():
-        families = [f"{name} {', '.join(names)}" for name, names in needs if names]
-        out.print(f"[bold]{scale}[/] {escaped('; '.join(families))}", soft_wrap=True)
-    for scale, takes in card.resources.items():
-        out.print(f"[bold]{scale} takes[/] {escaped(takes.said())}", soft_wrap=True)
+    for config, needs in card.needs.items():
+        parts = [f"{name} {', '.join(names)}" for name, names in needs if names]
+        out.print(f"[bold]{config}[/] {escaped('; '.join(parts))}", soft_wrap=True)
+    for config, takes in card.resources.items():
+        out.print(f"[bold]{config} needs[/] {escaped(takes.said())}", soft_wrap=True)
     _claims(card)
     for number in card.reported:
         line = f"{number.what}: {number.metric} {number.value} ({number.where})"

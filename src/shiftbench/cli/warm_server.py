@@ -1,13 +1,13 @@
-"""A process in which everything is imported already; its children are stages of the command line, a job each.
+"""A process that has imported everything and forks the jobs of a run.
 
-    python -P -m shiftbench.cli.warm_server FD       # FD: the socket on which jobs are asked for
+    python -P -m shiftbench.cli.warm_server FD       # FD: the socket for requests
 
 The client (`workflow/engine/client.py`) sends the words, folder, variables and streams of a command, and passes signals
 on. It receives the number of the job's process, then the exit status. A job is a group of processes. The group ends
 when the job ends, when the client is gone, and when this process ends. If this process is killed, the client ends it.
 
-What makes the fork safe: nothing is computed here, so that no pool of threads has started (`settle` checks it by their
-names) and CUDA is untouched. Where a library starts threads, this process ends, and jobs go on without it.
+The fork is safe because nothing is computed here: no pool of threads has started (`settle` checks their names), and
+CUDA is not initialised. If a library starts threads, this process ends, and jobs start without it.
 """
 
 import atexit
@@ -49,7 +49,7 @@ PRELOADED = (
     *"shiftbench.cli shiftbench.workflow.engine.memory shiftbench.data.dataset_card".split(),
     *(f"shiftbench.workflow.stages.{name}" for name in _STAGES.split()),
 )
-"""What jobs spend their start on: libraries, the command line, the stages."""
+"""Imports that jobs need: libraries, the command line, the stages."""
 
 IDLE = ("jemalloc_bg_thd", "polars-ooc-clea")
 """Threads that polars and pyarrow start on import: they free memory, hold no lock that a child needs, and do nothing
@@ -87,7 +87,7 @@ class Job:
 
     Attributes:
         pid: the process, which leads a group of its own.
-        asker: the connection of whoever asked for it.
+        asker: the connection to the client.
         ended: a descriptor that can be read when the process has ended (pidfd_open(2)).
         patience: when the group is killed, in seconds of `time.monotonic`.
     """
@@ -104,7 +104,7 @@ class Job:
 
 
 class Server:
-    """Forks a job for each connection, and stays with it until it has ended."""
+    """Forks a job for each connection, and waits for its end."""
 
     def __init__(self, listener: socket.socket, command: Callable[[], object]) -> None:
         listener.setblocking(False)
@@ -138,7 +138,7 @@ class Server:
         return None if first == math.inf else max(0.0, first - time.monotonic())
 
     def _start(self) -> None:
-        """Start what is asked for; answer nothing to whoever has another package, or is gone."""
+        """Start the requested job; close the connection of a client with another package."""
         asker: socket.socket | None = None
         streams: list[int] = []
         try:
@@ -181,7 +181,7 @@ class Server:
             asker.sendall(pid.to_bytes(4, "big"))
 
     def _heard(self, job: Job) -> None:
-        """Pass signals on; end the job when whoever asked for it is gone."""
+        """Pass signals on; end the job if its client is gone."""
         if job not in self._jobs:  # it ended in the same moment
             return
         try:
@@ -195,12 +195,12 @@ class Server:
             self._interrupt(job)
 
     def _interrupt(self, job: Job) -> None:
-        """End a job as Ctrl-C does, and insist after a while."""
+        """End a job as Ctrl-C does, and kill it after a while."""
         job.signal(signal.SIGINT)
         job.patience = time.monotonic() + GRACE
 
     def _finished(self, job: Job) -> None:
-        """Answer how a job ended, when nothing that it started runs any more."""
+        """Send the exit status of a job, after all of its processes have ended."""
         job.signal(signal.SIGKILL)
         _, status = os.waitpid(job.pid, 0)
         with contextlib.suppress(OSError):
@@ -225,7 +225,7 @@ class Server:
             self._finished(job)
 
     def _close(self) -> None:
-        """Keep nothing of this process in a child."""
+        """Close the descriptors of this process in a child."""
         signal.set_wakeup_fd(-1)
         for job in self._jobs:
             os.close(job.ended)
@@ -235,10 +235,10 @@ class Server:
 
 
 def _asked(asker: socket.socket, streams: list[int]) -> dict[str, Any]:
-    """Return what is asked for; adds its streams.
+    """The request; its streams are added to `streams`.
 
     Raises:
-        OSError, ValueError: it is gone, or says something else.
+        OSError, ValueError: the client is gone, or sends something else.
     """
     size, received, *_ = socket.recv_fds(asker, 8, 3)
     streams += received
@@ -253,7 +253,7 @@ def _asked(asker: socket.socket, streams: list[int]) -> dict[str, Any]:
 
 
 def _become(asked: dict[str, Any], streams: list[int], server: int) -> None:
-    """Be what a shell would have started: the words, streams, variables, folder and signals."""
+    """Take over the words, streams, variables, folder and signals of the requested command."""
     os.setpgid(0, 0)
     end_with_parent(signal.SIGKILL, server)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -269,7 +269,7 @@ def _become(asked: dict[str, Any], streams: list[int], server: int) -> None:
 
 
 def _status(command: Callable[[], object]) -> int:
-    """Be the command line with the words of sys.argv; returns its exit status."""
+    """Run the command line with the words of sys.argv; returns its exit status."""
     try:
         command()
     except SystemExit as end:
@@ -306,10 +306,10 @@ def preload() -> None:
 
 
 def settle() -> None:
-    """Make sure that nothing runs beside.
+    """Check that no other thread runs.
 
     Raises:
-        SystemExit: a thread runs that a child would miss.
+        SystemExit: a thread runs that a child would lack.
     """
     busy = [name for name in threads() if name not in IDLE]
     if busy:
@@ -317,9 +317,9 @@ def settle() -> None:
 
 
 def prepare() -> Callable[[], None]:
-    """Find out what every job would find out for itself: the machine, the code, how numba calls compiled functions.
+    """Compute the facts that every job needs: the machine, the code, numba's calls of compiled functions.
 
-    Finalizers of libraries do not run when a job ends: it would take apart what it shares with all others.
+    Finalizers of libraries do not run when a job ends, because they would change memory that all jobs share.
 
     Returns:
         The command line.

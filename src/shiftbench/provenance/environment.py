@@ -27,20 +27,20 @@ VARIABLES = (
     "OPENCV_CPU_DISABLE OPENCV_IPP NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE CUBLAS_WORKSPACE_CONFIG "
     "NUMBA_CPU_NAME NUMBA_CPU_FEATURES"
 ).split()
-"""Environment variables by which libraries choose other code for the same call."""
+"""Environment variables that make libraries choose other code for the same call."""
 STARTUP = ("PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "LD_PRELOAD", "LD_AUDIT")
-"""Environment variables that let a process load what nobody installed."""
+"""Environment variables that make a process load code that was not installed."""
 _CODECS = ("jpg", "libjpeg_turbo", "zlib", "webp", "jpg_2000", "libtiff")
 
 
 def describe() -> dict[str, Any]:
-    """Return Python, OS, CPU, the lock's digest, BLAS, codecs, the versions of packages that touch bytes, the GPU."""
+    """Python, OS, CPU, the lock's digest, BLAS, codecs, versions of packages that decide bytes, and the GPU."""
     return {**without_gpu(), **_torch(), **_gpu()}
 
 
 @functools.cache
 def without_gpu() -> dict[str, Any]:
-    """Return what `describe` does, and touch no CUDA: before a fork."""
+    """As `describe`, without the GPU; it does not initialise CUDA, so it may run before a fork."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -60,22 +60,22 @@ def without_gpu() -> dict[str, Any]:
 
 
 def startup() -> dict[str, Any]:
-    """Return what ran or was loaded in this Python before any program: variables, and files with their digests.
+    """Code that this Python ran or loaded before any program: variables, and files with their digests.
 
-    Paths are not told: a folder of one machine says nothing on another.
+    Paths are left out, because they differ between machines.
     """
-    found: dict[str, Any] = {name: True for name in STARTUP if os.environ.get(name)}
+    facts: dict[str, Any] = {name: True for name in STARTUP if os.environ.get(name)}
     for name in ("sitecustomize", "usercustomize"):
         file = getattr(sys.modules.get(name), "__file__", None)
         if file:
-            found[name] = _digest(Path(file))
+            facts[name] = _digest(Path(file))
     places = [Path(place) for place in sys.path if place.endswith("-packages")]
     lines = {file.name: _digest(file) for place in places for file in sorted(place.glob("*.pth")) if _runs(file)}
-    return {**found, **({"pth": lines} if lines else {})}
+    return {**facts, **({"pth": lines} if lines else {})}
 
 
 def _runs(file: Path) -> bool:
-    """Tell whether a .pth file runs code, and does not only name folders."""
+    """Whether a .pth file runs code instead of only naming folders."""
     text = file.read_text(errors="replace")
     return any(line.startswith(("import ", "import\t")) for line in text.splitlines())
 
@@ -86,7 +86,7 @@ def _digest(file: Path) -> str:
 
 @functools.cache
 def repository() -> dict[str, Any]:
-    """Return `commit` (HEAD) and `dirty` (tracked files that differ from it); both None without git."""
+    """`commit` (HEAD) and `dirty` (tracked files that differ from it); both None without git."""
     head = git.says("rev-parse", "HEAD")
     if head is None:
         return {"commit": None, "dirty": None}
@@ -94,7 +94,7 @@ def repository() -> dict[str, Any]:
 
 
 def settings() -> dict[str, Any]:
-    """Return what torch was told about determinism, for stages that have imported it."""
+    """Torch's settings of determinism; empty if torch is not imported."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
@@ -134,9 +134,9 @@ def _cpu(*names: str) -> str | None:
 
 
 def _features() -> list[str]:
-    """Return the features that the system lists and, where NumPy asks the processor, that this one states.
+    """The CPU features that the system lists and, as far as NumPy checks them, the processor has.
 
-    Under an emulator /proc/cpuinfo is still the host's.
+    Under an emulator /proc/cpuinfo is that of the host.
     """
     listed = set((_cpu("flags", "Features") or "").split())
     stated = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
@@ -158,7 +158,7 @@ def _blas() -> str:
 
 
 def _blas_core() -> str:
-    """Return the kind of processor whose kernels BLAS has chosen, as each of its copies here names it."""
+    """The processor architecture whose kernels BLAS chose, from each copy of BLAS in this process."""
     from threadpoolctl import threadpool_info
 
     found = (info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas")
@@ -173,7 +173,7 @@ def _codecs() -> dict[str, str]:
 
 
 def _torch() -> dict[str, Any]:
-    """Return the instruction set that torch's own kernels are chosen by, where torch is imported."""
+    """The instruction set of torch's own kernels; empty if torch is not imported."""
     torch = sys.modules.get("torch")
     return {} if torch is None else {"torch_cpu": torch.backends.cpu.get_cpu_capability()}
 

@@ -1,13 +1,13 @@
-"""Asking git: nothing is written, nothing that a repository configures is run, whoever owns its files.
+"""Read-only questions to git: nothing is written, and no program that a repository configures runs.
 
-What a repository may tell git about its own objects (`git replace`, grafts) is not listened to. Git itself refuses
-repositories of other users because their configuration can name programs; here none of these is run instead: hooks,
-the monitor of the file system, filters, transports, the configuration of submodules.
+Replacements of objects (`git replace`, grafts) are ignored. Git refuses repositories of other users, because their
+configuration can name programs. Here these programs are turned off instead: hooks, the monitor of the file system,
+filters, transports, and the configuration of submodules.
 
-Git is told which repository a folder lies in, and does not look for it: the nearest folder with a `.git`. A `.git` that
-leads elsewhere (a worktree, a submodule) is followed where the repository there names this folder, or this folder is
-trusted; else there is no repository. The same holds of a repository that would have git read other files than its own:
-through links, through objects that it borrows, through its configuration.
+The repository of a folder is the nearest folder with a `.git`; git gets it as an argument. If `.git` leads elsewhere (a
+worktree, a submodule), it is used only if the repository there names this folder, or if this folder is trusted. A
+repository that makes git read other files than its own, through links, borrowed objects or its configuration, is used
+only if it is trusted.
 """
 
 import os
@@ -40,13 +40,13 @@ _UNREAD = {"hooks", "modules"}
 def ask(
     *words: str, home: Path = Path(), given: bytes | None = None, more: dict[str, str] | None = None
 ) -> bytes | None:
-    """Return what git prints in a folder; None where it fails or is not installed.
+    """The output of git in a folder; None if it fails or is not installed.
 
     Args:
-        words: the command; before a word that somebody else wrote stands `--end-of-options`.
+        words: the command, with `--end-of-options` before a word from somebody else.
         home: the folder.
-        given: what it reads; default: nothing.
-        more: variables of its environment.
+        given: its standard input; default: empty.
+        more: further environment variables.
     """
     here = home.absolute()
     given_one = more is not None and "GIT_DIR" in more
@@ -66,7 +66,7 @@ def ask(
 
 
 def _repository(home: Path) -> dict[str, str]:
-    """Return the variables that name the repository of a folder, so that none of its files names another."""
+    """The variables that name the repository of a folder, so that no file in it can name another one."""
     above = (folder for folder in (home, *home.parents) if os.path.lexists(folder / ".git"))
     folder = next(above, None)
     if folder is None or not (any(map(trust.is_trusted, (home, folder))) or _owns(folder)):
@@ -75,7 +75,7 @@ def _repository(home: Path) -> dict[str, str]:
 
 
 def _owns(folder: Path) -> bool:
-    """Tell whether `.git` is the repository of a folder, or leads to one that names the folder."""
+    """Whether `.git` is the repository of a folder, or leads to one that names the folder."""
     dot = folder / ".git"
     if dot.is_symlink():
         return False
@@ -94,7 +94,7 @@ def _owns(folder: Path) -> bool:
 
 
 def _reads_itself(there: Path) -> bool:
-    """Tell whether all that git would read of a repository are plain files in it."""
+    """Whether git would read only plain files in a repository."""
     try:
         if not all(_is_plain(entry) for entry in _entries(there)):
             return False
@@ -107,7 +107,7 @@ def _reads_itself(there: Path) -> bool:
 
 
 def _entries(repository: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield what is in a repository, but for single objects, whose content git compares with their names."""
+    """Yield the files of a repository, without its objects, whose content git checks."""
     folders = [str(repository)]
     while folders:
         with os.scandir(folders.pop()) as found:
@@ -122,19 +122,19 @@ def _is_plain(entry: os.DirEntry[str]) -> bool:
 
 
 def _keys(file: Path) -> list[str]:
-    """Return the names of the settings in a file of git's."""
+    """The names of the settings in a configuration file of git."""
     asked = ("config", "--no-includes", "--file", str(file), "--name-only", "--list", "-z")
     return (says(*asked, more={"GIT_DIR": os.devnull}) or "").split("\0")
 
 
 def _shares(there: Path, shared: Path) -> bool:
-    """Tell whether a repository has its branches and objects in a folder."""
+    """Whether a repository has its branches and objects in a folder."""
     named = _text(there / "commondir").rstrip("\n")
     return (there / named).resolve() == shared.resolve()
 
 
 def _text(file: Path) -> str:
-    """Return what a short file holds; nothing where there is none."""
+    """The content of a short file; empty without the file."""
     if not file.is_file():
         return ""
     with file.open("rb") as stream:
@@ -142,13 +142,13 @@ def _text(file: Path) -> str:
 
 
 def says(*words: str, home: Path = Path(), more: dict[str, str] | None = None) -> str | None:
-    """Return the text that git prints, without the line's end; None where it fails."""
+    """The output of git as text, without the last line end; None if it fails."""
     said = ask(*words, home=home, more=more)
     return None if said is None else os.fsdecode(said).rstrip("\n")
 
 
 def changed(*words: str, home: Path = Path()) -> list[str]:
-    """Return the files that differ from the commit, sorted; submodules are not looked into.
+    """The sorted files that differ from the commit, without those of submodules.
 
     Args:
         words: options and paths of `git status`.
@@ -165,13 +165,13 @@ def is_known(commit: str, home: Path = Path()) -> bool:
 
 
 def yours(key: str) -> str | None:
-    """Return a setting of the user's or the machine's, which no repository has a say in; None where it is not set."""
+    """A setting of the user or the machine, not of a repository; None if it is not set."""
     said = ask("config", "--get", key, more={"GIT_DIR": os.devnull})
     return os.fsdecode(said).rstrip("\n") if said else None
 
 
 def _without_filters(home: Path) -> dict[str, str]:
-    """Return the environment in which git has no filters but the user's own (git-lfs): none of the repository's."""
+    """The environment in which git uses the user's own filters (git-lfs), but none of the repository."""
     asked = ("config", "-z", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
     words = (ask(*asked, home=home) or b"").split(b"\0")
     scoped = zip(words[::2], words[1::2], strict=False)
@@ -180,7 +180,7 @@ def _without_filters(home: Path) -> dict[str, str]:
 
 
 def _configured(emptied: Iterable[str]) -> dict[str, str]:
-    """Return the environment that sets keys to nothing; in an argument, `=` would end a name."""
+    """The environment that empties some keys; in an argument, `=` would end a name."""
     keys = list(emptied)
     found = {"GIT_CONFIG_COUNT": str(len(keys))}
     for number, key in enumerate(keys):

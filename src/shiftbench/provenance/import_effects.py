@@ -1,4 +1,4 @@
-"""What importing a file does beside giving names to things: what it calls, and what of that is known to be harmless."""
+"""Effects of importing a file: the calls that it makes, and which of them are known to be harmless."""
 
 import ast
 import builtins
@@ -23,7 +23,7 @@ _PURE = frozenset(
     "torch.finfo torch.full torch.iinfo torch.inference_mode torch.linspace torch.no_grad torch.ones torch.tensor "
     "torch.zeros types typing weakref.WeakKeyDictionary weakref.WeakValueDictionary".split()
 )
-"""What of libraries changes nothing else when a module is imported, but for `_LOUD`."""
+"""Parts of libraries that change nothing else during import, except for `_LOUD`."""
 _PURE_BUILTINS = frozenset(
     "abs all any bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset getattr hasattr "
     "hash hex int isinstance issubclass len list map max memoryview min object oct ord pow range repr reversed "
@@ -35,20 +35,20 @@ _LOUD = re.compile(
     r"write|start|copyto|fill|pop|clear|update|extend|insert|discard|sort$|shuffle|permut|normal|choice|finali[sz]e|"
     r"call|touch|__"
 )
-"""What begins so may change something else, whatever library it is of."""
+"""Names with these prefixes may change something else, in any library."""
 _KEEPERS = frozenset(
     "functools.partial functools.partialmethod dataclasses.field types.MappingProxyType classmethod property "
     "staticmethod typing.TypeVar dataclasses.fields pydantic.AfterValidator pydantic.BeforeValidator "
     "pydantic.Field".split()
 )
-"""What keeps a function that it gets, and does not call it."""
+"""Callables that store a function argument without calling it."""
 _DECLARES = "shiftbench.plugins.declare."
 """Likewise, decorators that make a function a plugin."""
 _MAKES = frozenset("__init__ __new__ __post_init__ __init_subclass__ __call__ __set_name__".split())
 
 
 def defines(statement: ast.stmt) -> bool:
-    """Tell whether a statement only gives names to what it makes."""
+    """Whether a statement only gives names to what it makes."""
     if isinstance(statement, Function | ast.ClassDef | ast.Import | ast.ImportFrom):
         return True
     if isinstance(statement, ast.AnnAssign):
@@ -69,18 +69,17 @@ _FRESH = (ast.Constant, ast.JoinedStr, ast.List, ast.Dict, ast.Tuple, ast.Set, a
 
 
 class Calls:
-    """What importing a file calls.
+    """The calls that an import makes.
 
-    A call is a reference as those of `uses`, or one of these: `?...` may change anything; `~.method` is of a value
-    that nobody else has; `@...` is given to what is called, which may call it; `<...` is a base of a class; `&...` is
-    read.
+    A call is a reference as in `uses`, or one of these: `?...` may change anything; `~.method` is of a new value;
+    `@...` is an argument that the callee may call; `<...` is a base of a class; `&...` is read.
     """
 
     def __init__(self, module: Module) -> None:
         self.module = module
 
     def of(self, statement: ast.AST) -> Iterator[str]:
-        """Yield what a statement calls when it is run: by itself, not in functions that it makes."""
+        """Yield the calls of a statement when it runs, without those in functions that it defines."""
         for node in _at_once(statement, notes=not self.module.future):
             if isinstance(node, ast.Call):
                 yield from self._called(node)
@@ -109,7 +108,7 @@ class Calls:
                     yield f"@{self.named(one)}"
 
     def named(self, node: ast.expr) -> str:
-        """Return what an expression names: a name with attributes, and with `[]` and `()` for what follows it."""
+        """The reference of an expression: a name with attributes, with `[]` and `()` for subscripts and calls."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
             if isinstance(node, ast.Attribute):
@@ -156,7 +155,7 @@ def _at_once(node: ast.AST, *, notes: bool = False) -> Iterator[ast.AST]:
 
 
 def is_pure(call: str) -> bool:
-    """Tell whether a call of something that is not ours changes nothing else."""
+    """Whether a call of something that is not ours changes nothing else."""
     if call.startswith("&"):
         return True
     given = call.startswith("@")
@@ -168,7 +167,7 @@ def is_pure(call: str) -> bool:
 
 
 def _is_quiet(statement: ast.stmt, module: Module) -> bool:
-    """Tell whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
+    """Whether calling what a statement defines changes nothing, so that who imports it need not know of it."""
     if isinstance(statement, ast.ClassDef):
         made = {one.name for one in statement.body if isinstance(one, Function)}
         bases = map(Calls(module).named, statement.bases)
@@ -189,7 +188,7 @@ def _is_quiet(statement: ast.stmt, module: Module) -> bool:
 
 
 def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
-    """Yield what holds of a statement that is a definition alone."""
+    """Yield the traits of a statement that is only a definition."""
     if _is_quiet(statement, module):
         yield "quiet"
     value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
@@ -204,14 +203,14 @@ def traits_of(statement: ast.stmt, module: Module) -> Iterator[str]:
 
 
 def _is_literal(node: ast.expr) -> bool:
-    """Tell whether an expression is a number, a text, or a tuple of these."""
+    """Whether an expression is a number, a text, or a tuple of these."""
     if isinstance(node, ast.Tuple):
         return all(map(_is_literal, node.elts))
     return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
 
 
 def _callable_of(node: ast.AST) -> list[ast.expr]:
-    """Return what a call calls: a function, and what it gives to one that calls its argument."""
+    """The expressions that a call may call: its function, and arguments of map, filter and keys."""
     if not isinstance(node, ast.Call):
         return []
     given = node.args[:1] if ast.unparse(node.func) in ("map", "filter", "functools.reduce") else []

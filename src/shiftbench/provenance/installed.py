@@ -1,7 +1,7 @@
-"""Installed packages beside the RECORD of their wheels: the sha256 of each file as the publisher built it.
+"""Installed packages and the RECORD of their wheels: the sha256 of each file as the publisher built it.
 
-A version says which wheel was meant; its RECORD says which bytes. Files that an installer writes (bytecode, scripts,
-its own notes) have no hash there or lie elsewhere, and are left out.
+A version names a wheel, and its RECORD names the bytes. Files that an installer writes (bytecode, scripts, its own
+notes) have no hash there or are elsewhere, and are left out.
 """
 
 import base64
@@ -18,13 +18,13 @@ _HASHED = ",sha256="
 
 
 def records(names: Iterable[str]) -> dict[str, str]:
-    """Return one digest (16 hexadecimal digits) over the RECORD of each package that has one."""
+    """One digest (16 hexadecimal digits) over the RECORD of each package that has one."""
     found = {name: _lines(name) for name in names}
     return {name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] for name, lines in found.items() if lines}
 
 
 def files(name: str) -> Iterator[tuple[Path, str]]:
-    """Yield each file of an installed package that its RECORD has a hash of, with that sha256 (hexadecimal)."""
+    """Yield each file of an installed package with a hash in its RECORD, and that sha256 (hexadecimal)."""
     home = Path(str(importlib.metadata.distribution(name).locate_file("")))
     for line in _lines(name):
         path, _, rest = line.rpartition(_HASHED)
@@ -33,7 +33,7 @@ def files(name: str) -> Iterator[tuple[Path, str]]:
 
 
 def imported_from_elsewhere(name: str) -> Iterator[tuple[str, str]]:
-    """Yield each module of a package that an import takes from another place, and that place."""
+    """Yield each module of a package that is imported from another place, and that place."""
     known = {os.path.realpath(file) for file, _ in files(name)} if records([name]) else set()
     tops = {part for line in _lines(name) if (part := _top(line))}
     for module in sorted(tops) if known else ():
@@ -44,7 +44,7 @@ def imported_from_elsewhere(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _top(line: str) -> str | None:
-    """Return the module that a line of a RECORD installs at the top of the path; None: it is no such file."""
+    """The top-level module in a line of a RECORD; None for other files."""
     path = line.rpartition(_HASHED)[0].strip('"')
     first, _, rest = path.partition("/")
     if rest == "__init__.py" or (not rest and path.endswith(".py")):
@@ -61,7 +61,7 @@ def _origin(module: str) -> str | None:
 
 
 def stated(file: Path) -> str | None:
-    """Return the sha256 that a RECORD states of a file of site-packages; None: none states any."""
+    """The sha256 of a file of site-packages in a RECORD; None if no RECORD has it."""
     parts = file.parts
     at = max((i for i, part in enumerate(parts) if part.endswith("-packages")), default=None)
     if at is None:
@@ -71,7 +71,7 @@ def stated(file: Path) -> str | None:
 
 @functools.cache
 def _owned(home: Path) -> dict[str, str]:
-    """Return what all RECORDs of a folder of packages state, by the file's path in it."""
+    """The sha256 of all files in the RECORDs of a folder of packages, by path in it."""
     found: dict[str, str] = {}
     for record in home.glob("*.dist-info/RECORD"):
         for line in record.read_text(errors="replace").splitlines():
@@ -84,7 +84,7 @@ def _owned(home: Path) -> dict[str, str]:
 
 @functools.cache
 def _lines(name: str) -> tuple[str, ...]:
-    """Return the lines of a RECORD that state the hash of a file of the package itself, sorted."""
+    """The sorted lines of a RECORD with the hash of a file of the package itself."""
     try:
         text = importlib.metadata.distribution(name).read_text("RECORD") or ""
     except importlib.metadata.PackageNotFoundError:

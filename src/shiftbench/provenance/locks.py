@@ -1,9 +1,9 @@
-"""Locks and scratch files: who holds them, and what killed processes left behind.
+"""Locks and scratch files: their processes, and the remains of killed processes.
 
-A verb works under an flock, which the kernel releases when its process dies, on every host that shares the
-folder. The lock's file names host and process while they work; scratch files carry both in their names. So
-what a kill leaves can be told from what is at work, also on a cluster. DVC and Snakemake write down less:
-their locks count as this host's only where the folder lies on a disk of this host.
+A verb holds an flock, which the kernel releases when the process ends, on every host that shares the folder. The lock
+file contains host and process during the work, and the names of scratch files contain both. This separates remains from
+files in use, also on a cluster. The locks of DVC and Snakemake contain less, so they count as this host's only if the
+folder is on a disk of this host.
 """
 
 import contextlib
@@ -37,8 +37,8 @@ _ADVICE = {
 class Lock:
     """A lock or a scratch file.
 
-    `host` and `pid` are None where the file does not say. `state` is `left` when the process ran on this
-    host and is gone, `held` when it is at work, `elsewhere` when this host cannot tell.
+    `host` and `pid` are None if the file does not contain them. `state` is `left` if the process ran on this host and
+    has ended, `held` if it runs, `elsewhere` if this host cannot know.
     """
 
     path: str
@@ -48,14 +48,14 @@ class Lock:
     state: State
 
     def __str__(self) -> str:
-        """One line, with what to do."""
-        who = f"process {self.pid or '?'} on {self.host or 'an unnamed host'}"
-        return f"{self.what} {self.path} of {who}: {_ADVICE[self.state]}"
+        """One line, with advice."""
+        process = f"process {self.pid or '?'} on {self.host or 'an unnamed host'}"
+        return f"{self.what} {self.path} of {process}: {_ADVICE[self.state]}"
 
 
 @contextlib.contextmanager
 def hold(file: Path) -> Iterator[None]:
-    """Hold a lock that the kernel releases after a kill; its file names host and process meanwhile.
+    """Hold a lock that the kernel releases when the process ends; its file contains host and process meanwhile.
 
     Raises:
         DataError: the folder cannot be written.
@@ -74,7 +74,7 @@ def hold(file: Path) -> Iterator[None]:
 
 
 def find(root: Path, benchmark: Path = Path()) -> list[Lock]:
-    """Return the locks that are held or were left, and all scratch files, sorted by path.
+    """The locks that are held or were left, and all scratch files, sorted by path.
 
     Args:
         root: the output root of params.
@@ -85,10 +85,10 @@ def find(root: Path, benchmark: Path = Path()) -> list[Lock]:
 
 
 def clear(root: Path, benchmark: Path = Path()) -> list[Lock]:
-    """Remove what processes of this host left that are gone; nothing that is held or of another host.
+    """Remove the remains of ended processes of this host; locks in use and locks of other hosts stay.
 
     Returns:
-        What was removed. A file with several holders goes when all of them are gone.
+        The removed locks. A file of several processes is removed when all of them have ended.
 
     Raises:
         UntrustedError: links of a checkout that is not trusted lead elsewhere.
@@ -111,17 +111,17 @@ def clear(root: Path, benchmark: Path = Path()) -> list[Lock]:
 
 
 def _wipe(file: Path) -> None:
-    """Empty a verb's lock file; unlinked, two processes could hold it, each by its own inode."""
+    """Empty a verb's lock file; after an unlink, two processes could hold it, each by its own inode."""
     with file.open("a") as lock, contextlib.suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         lock.truncate(0)
 
 
-# --------------------------------------------------------------------------------- what there is
+# --------------------------------------------------------------------------------- search
 
 
 def _verbs(root: Path) -> Iterator[Lock]:
-    """Yield the locks of verbs: signed while they are at work, empty after."""
+    """Yield the locks of verbs; they name a process during the work and are empty afterwards."""
     for file in (root / "logs" / "locks").glob("*"):
         pid, host = _signature(_text(file))
         if pid is not None:
@@ -130,7 +130,7 @@ def _verbs(root: Path) -> Iterator[Lock]:
 
 
 def _scratch(root: Path) -> Iterator[Lock]:
-    """Yield scratch files and folders beside outputs."""
+    """Yield scratch files and folders next to outputs."""
     for out in _OUTS:
         for path in (root / out).rglob(".*"):
             if path.name.endswith(".part") or path.name.startswith(".part-"):
@@ -199,7 +199,7 @@ def _flocked(file: Path) -> bool:
 
 
 def _shared(path: Path) -> bool:
-    """Tell whether other hosts may see a file, by the kind of its file system."""
+    """Whether other hosts may see a file, by the kind of its file system."""
     place = str(path.resolve())
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     over = [(len(m[1]), m[2]) for m in mounts if f"{place}/".startswith(f"{m[1].rstrip('/')}/")]
@@ -207,7 +207,7 @@ def _shared(path: Path) -> bool:
 
 
 def _snakemake_runs_in(benchmark: Path) -> bool:
-    """Tell whether a process of this host runs Snakemake in this folder."""
+    """Whether a process of this host runs Snakemake in this folder."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             here = (process / "cwd").resolve() == benchmark.resolve()

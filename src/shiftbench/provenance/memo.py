@@ -1,8 +1,8 @@
-"""What was read of files before; a file is read again where the file system says that it may differ.
+"""A cache of file contents; a file is read again if the file system shows that it may have changed.
 
-As git and DVC do: a file whose size, time of change, inode and time of the inode's change are the same has the same
-bytes. A program can set the first time, but not the last. Clocks of file systems tick: a file that changed a moment
-before it was read may change again under the same times, so of such a file nothing is remembered.
+As in git and DVC, a file with the same size, time of change, inode and time of the inode's change has the same bytes. A
+program can set the first time, but not the last. Clocks of file systems have steps: a file that changed just before it
+was read may change again under the same times, so it is not cached.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ Read = TypeVar("Read")
 _TICK = 20_000_000
 """Nanoseconds within which a file may change twice under one time; Linux counts in 1 to 10 milliseconds."""
 _SPARE = 1000
-"""Lines of files that were hashed again or are gone, before the others are written anew."""
+"""Superfluous lines after which the file is written again."""
 _SECOND = 1_000_000_000
 """Nanoseconds of the file systems that count in whole seconds."""
 
 
 class Memo(Generic[Read]):
-    """What a function read of files.
+    """Cached results of a function on files.
 
     Args:
         read: reads a file that was opened.
@@ -44,7 +44,7 @@ class Memo(Generic[Read]):
         self.known: dict[str, tuple[Mark, Read]] = {}
 
     def __call__(self, file: str) -> Read:
-        """Return what the function reads of a file.
+        """The result of the function on a file.
 
         Raises:
             OSError: there is no such file, it cannot be read, or it is a folder, a pipe or a device.
@@ -71,7 +71,7 @@ def _mark(found: os.stat_result) -> Mark:
 
 
 def _is_settled(found: os.stat_result, now: int) -> bool:
-    """Tell whether any change from now on gives a file another time."""
+    """Whether every change from now on gives the file another time."""
     tick = _TICK if found.st_ctime_ns % _SECOND else 2 * _SECOND
     return found.st_ctime_ns + tick < now
 
@@ -103,7 +103,7 @@ class Digests:
         return self._sha256(self._root + name)
 
     def load(self) -> None:
-        """Take over what this and other processes kept."""
+        """Load the digests that this and other processes kept."""
         lines = b""
         with contextlib.suppress(OSError):
             lines = self._lines(str(self._file))
@@ -119,7 +119,7 @@ class Digests:
         self._sha256.known = {**self._sha256.known, **found}
 
     def keep(self) -> None:
-        """Append what was hashed since; without a word where that cannot be written."""
+        """Append the new digests; does nothing if the file cannot be written."""
         known = dict(self._sha256.known)  # other threads add to it
         new = [file for file, entry in known.items() if self._kept.get(file) != entry]
         if not new or registry.Folders.only_read:
@@ -149,7 +149,7 @@ def _digests(home: str) -> Digests:
 
 
 def digests(root: Path) -> Digests:
-    """Return the digests of an output root."""
+    """The digests of an output root."""
     return _digests(os.path.abspath(root))  # noqa: PTH100
 
 

@@ -1,4 +1,4 @@
-"""Names at the top of a module: what binds them, and what an import brings."""
+"""Names at the top of a module: their bindings and imports."""
 
 import ast
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _AS_SCRIPT = "__name__ == '__main__'", "'__main__' == __name__"
 
 
 def _known_tests(tree: ast.Module) -> frozenset[str]:
-    """Return the conditions that mean what they say: whose names are bound by the import of `typing` alone."""
+    """The conditions of TYPE_CHECKING and __main__ whose names nothing else binds."""
     bindings = [(name, node) for node in ast.walk(tree) for name in _bound_by(node)]
     bindings += [(node.arg, node) for node in ast.walk(tree) if isinstance(node, ast.arg)]
     others = {name for name, node in bindings if not _is_of_typing(node)}
@@ -51,11 +51,11 @@ class Module:
         self._imported: dict[str, set[str]] = {}
 
     def is_for_types(self, statement: ast.AST) -> bool:
-        """Tell whether a statement is for type checkers alone."""
+        """Whether a statement is for type checkers alone."""
         return self._is_about(statement, _FOR_TYPES)
 
     def is_main(self, statement: ast.AST) -> bool:
-        """Tell whether a statement runs where the file is a script, and nowhere else."""
+        """Whether a statement runs where the file is a script, and nowhere else."""
         return self._is_about(statement, _AS_SCRIPT)
 
     def _is_about(self, statement: ast.AST, tests: tuple[str, str]) -> bool:
@@ -65,7 +65,7 @@ class Module:
         return test in tests and test in self._known
 
     def look_at(self, statement: ast.stmt) -> None:
-        """Note what a statement at the top binds and imports."""
+        """Note the bindings and imports of a statement at the top."""
         if self.is_for_types(statement):
             self._import(statement, at_import=False)
             return
@@ -88,7 +88,7 @@ class Module:
                     self.own[name] = self.own.get(name, 0) - 1  # `bound` counts it as well
 
     def settle(self) -> None:
-        """Decide which names are nothing but what is imported."""
+        """Find the names that are only imported."""
         for name, dotted in self._imported.items():
             if len(dotted) == 1 and self.own.get(name, 0) <= 0:
                 self.aliases[name] = next(iter(dotted))
@@ -98,7 +98,7 @@ class Module:
 
 
 def imported(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
-    """Yield the names that an import binds, each with what it is: a module, or something of one."""
+    """Yield the names that an import binds, each with the dotted name of its module or definition."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             if alias.asname:
@@ -116,7 +116,7 @@ def imported(node: ast.AST, package: str) -> Iterator[tuple[str, str]]:
 
 
 def whole_names(node: ast.AST) -> Iterator[str]:
-    """Yield the modules that `import a.b` loads beside the one that it binds."""
+    """Yield the modules that `import a.b` loads in addition to the one that it binds."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
 
@@ -176,11 +176,11 @@ def parameters_of(arguments: ast.arguments) -> list[ast.arg]:
 
 
 def acts_in_notes(note: ast.expr) -> bool:
-    """Tell whether evaluating an annotation may do something."""
+    """Whether evaluating an annotation may do something."""
     return any(isinstance(one, ast.Call | ast.NamedExpr) for one in ast.walk(note))
 
 
 def beginnings(dotted: str) -> set[str]:
-    """Return what a dotted name begins with, itself included."""
+    """The prefixes of a dotted name, itself included."""
     parts = dotted.split(".")
     return {".".join(parts[:end]) for end in range(1, len(parts) + 1)}

@@ -1,22 +1,22 @@
-"""Which files a job opens: Python tells an audit hook (PEP 578), and what nothing names is noted.
+"""Files that a job opens: an audit hook of Python (PEP 578) notes those that nothing names.
 
 A job may open
 - its inputs, what it makes, and recipes, receipts and logs;
 - the package; of plugin folders the files that its recipe names, lists of entries and cards of source files;
-- the user's own files, as pinned or below a dataset's `root`, and `params.yaml`, locks and DVC's settings beside them;
+- the user's own files, as pinned or below a dataset's `root`, and `params.yaml`, locks and DVC's settings next to them;
 - what was compared with a digest that a lock states (`checked`);
 - installed packages: modules, and data whose sha256 is that of a wheel's RECORD;
 - sources of modules that were imported before it began (who shows where a call came from reads lines of them);
-- bytecode and machine code where Python and numba are told to keep it;
+- bytecode and machine code in the caches of Python and numba;
 - what is the system's: the interpreter, and `SYSTEM`;
 - what it has written itself, or what was written since it began (by the clock of the kernel, which nobody can set back
   for a file: a library's or a child's temporary file). What was older stays so when Python changes its mode, times,
   owner, name or links, or appends to it; what may not be opened may not be given another name either.
 
-A file counts by where it really lies: through links, `/proc/self/root`, and open folders that a path is relative to.
+A file counts by its real path: through links, `/proc/self/root`, and open folders that a path is relative to.
 
-Everything else could decide a result and stands in no recipe. `fetch` is not watched: what it brings has a digest in
-its card. Limits: files that a library opens by itself (Arrow, OpenCV, ONNX) and other processes are not heard.
+Everything else could decide a result and is in no recipe. `fetch` is not watched: the card has the digests of its
+files. Limits: files that a library opens by itself (Arrow, OpenCV, ONNX) and other processes are not heard.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ _WITH_FOLDER = ("os.chmod", "os.chown", "os.utime", "os.remove")
 
 
 class Watch:
-    """What one job opens.
+    """The files that one job opens.
 
     Args:
         allowed: beginnings of absolute paths that it may open; a folder ends with a separator.
@@ -63,7 +63,7 @@ class Watch:
     def __init__(self, allowed: Iterable[str], code: Iterable[Path] = ()) -> None:
         registry.scan()
         packages = (registry.PACKAGE, registry.PACKAGE.resolve())
-        # Beside it one note of its installer: libraries ask every package on the path for entry points.
+        # With one note of its installer: libraries ask every package on the path for entry points.
         asked = "shiftbench-*.dist-info/entry_points.txt"
         notes = (str(note) for place in packages for note in place.parent.glob(asked))
         own = (*(f"{place}{os.sep}" for place in packages), *notes)
@@ -102,7 +102,7 @@ class Watch:
             self._remember(arguments[0], arguments[-1] if event in _WITH_FOLDER else -1)
 
     def _hear_open(self, path: Any, mode: Any, flags: Any) -> None:
-        """Note a file that is opened, where nothing allows it."""
+        """Note an opened file that nothing allows."""
         if isinstance(path, int) or path in self._seen:
             return
         flags = flags if isinstance(flags, int) else 0
@@ -123,14 +123,14 @@ class Watch:
             self._judge(real)
 
     def _hear_move(self, name: str) -> None:
-        """Note a file, or those of a folder, that gets another name: what is not the job's to open is not to move."""
+        """Note a renamed file, or the files of a renamed folder: a job may not move files that it may not open."""
         self._hear_read(name)
         for folder, _, files in os.walk(name):
             for file in files:
                 self._hear_read(os.path.join(folder, file))  # noqa: PTH118 - likewise
 
     def _is_allowed(self, name: str, real: str) -> bool:
-        """Tell whether a file may be opened: by where it really lies, or by a link that is older than the job."""
+        """Whether a file may be opened: by its real path, or by a link that is older than the job."""
         if real.startswith(self._allowed) or (real.startswith(SYSTEM) and not _is_installed(real)):
             return True
         return name.startswith(self._allowed) and not self._is_of_new_link(name)
@@ -195,7 +195,7 @@ class Watch:
         return {real for name, real in imported().items() if name in self._before}
 
     def _of_plugins(self, file: str) -> bool:
-        """Tell whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
+        """Whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
         if file.endswith(".pyc"):
             file = _source_of(file)
         name, folder = os.path.basename(file), os.path.basename(os.path.dirname(file))  # noqa: PTH119, PTH120
@@ -220,12 +220,12 @@ _real = functools.cache(os.path.realpath)
 
 
 def _is_installed(file: str) -> bool:
-    """Tell whether a file is of the packages that pip installs; dist-packages are the system's."""
+    """Whether a file is of the packages that pip installs; dist-packages are the system's."""
     return "/site-packages/" in file and file.startswith(_PYTHON)
 
 
 def _source_of(bytecode: str) -> str:
-    """Return the source beside bytecode; `importlib.util.source_from_cache` knows only Python's tags, not pytest's."""
+    """The source of bytecode; `importlib.util.source_from_cache` knows only Python's tags, not pytest's."""
     folder, _, name = bytecode.rpartition(f"{os.sep}__pycache__{os.sep}")
     return f"{folder}{os.sep}{name.partition('.')[0]}.py" if folder else bytecode
 
@@ -294,7 +294,7 @@ def checked(file: Path) -> None:
 
 
 def beginnings(paths: Iterable[Path], folders: Iterable[Path] = ()) -> list[str]:
-    """Return what `Watch` allows: files with what lies beside them under their name, and whole folders.
+    """The prefixes that `Watch` allows: files with their siblings of the same name, and whole folders.
 
     Each as it is called, and as it is called where symbolic links lead.
 
@@ -309,5 +309,5 @@ def beginnings(paths: Iterable[Path], folders: Iterable[Path] = ()) -> list[str]
 
 
 def _led(path: Path) -> Path:
-    """Return where symbolic links lead; those that lead in a circle stay, and `Path.resolve` raises there."""
+    """The target of symbolic links; circular links stay, where `Path.resolve` would raise."""
     return Path(os.path.realpath(path))

@@ -25,7 +25,7 @@ _COMPILER, _COMPILED = "numba.core.dispatcher", "add_overload"
 
 
 class Ran:
-    """The code of ours that ran.
+    """Our code objects that ran.
 
     Attributes:
         codes: code object -> whether it was called by what a module does when it is imported, and by nothing else.
@@ -57,7 +57,7 @@ class Ran:
             self._others.add(code)
 
     def _is_import(self, frame: FrameType | None) -> bool:
-        """Tell whether an import of ours is under way."""
+        """Whether an import of ours is under way."""
         while frame is not None:
             code, name = frame.f_code, frame.f_globals.get("__name__")
             if code.co_name == "<module>" and code.co_filename.startswith(self._homes):
@@ -90,13 +90,13 @@ class Ran:
 
 
 def is_function(code: CodeType) -> bool:
-    """Tell whether code is that of a function, not of a module or of a class's body."""
+    """Whether code is that of a function, not of a module or of a class's body."""
     return bool(code.co_flags & inspect.CO_OPTIMIZED)
 
 
 @contextmanager
 def watched() -> Iterator[Ran]:
-    """Note meanwhile what runs."""
+    """Note the code that runs in this block."""
     ran = Ran()
     stop = _monitored(ran) if sys.version_info >= (3, 12) else _traced(ran)
     try:

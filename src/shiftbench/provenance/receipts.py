@@ -1,4 +1,4 @@
-"""Receipts: what outputs were made from, and whether their bytes are still those that were made."""
+"""Receipts: the recipe and digests of an output, and checks of its bytes against them."""
 
 import errno
 import os
@@ -16,20 +16,20 @@ _PARTS = {"fingerprint", "recipe", "made", "consumed"}
 
 
 def receipt_path(root: Path, ref: Ref) -> Path:
-    """Return where the receipt of `ref` stands."""
+    """The path of the receipt of `ref`."""
     return root / f"{ref.path}.receipt.json"
 
 
 def run_path(root: Path, ref: Ref) -> Path:
-    """Return where the run file of `ref` stands."""
+    """The path of the run file of `ref`."""
     return root / f"{ref.path}.run.json"
 
 
 def is_here(root: Path, ref: Ref) -> bool:
-    """Tell whether an output is here, whatever it holds.
+    """Whether an output exists, whatever its content.
 
     Raises:
-        DataError: one of its folders is no folder, or may not be looked into.
+        DataError: one of its folders is no folder, or cannot be read.
     """
     try:
         os.stat(f"{root}/{ref.path}")  # noqa: PTH116
@@ -41,7 +41,7 @@ def is_here(root: Path, ref: Ref) -> bool:
 
 
 def _barred(output: Path, error: OSError) -> str:
-    """Say which folder keeps from looking at an output."""
+    """The message on the folder that makes an output unreadable."""
     barred = next(
         folder for folder in (*reversed(output.parents), output) if not (folder.is_dir() and os.access(folder, os.X_OK))
     )
@@ -52,16 +52,16 @@ def _barred(output: Path, error: OSError) -> str:
 
 
 def receipt(root: Path, ref: Ref) -> Receipt | None:
-    """Read the receipt of `ref`; None when the output is not here, or the receipt is not or cannot be read.
+    """Read the receipt of `ref`; None if the output is missing, or the receipt is missing or unreadable.
 
     Raises:
-        DataError: as `is_here`.
+        DataError: as in `is_here`.
     """
     return stated(root, ref) if is_here(root, ref) else None
 
 
 def stated(root: Path, ref: Ref) -> Receipt | None:
-    """Read the receipt of `ref`, whether or not the output is here; None when it is not or cannot be read."""
+    """Read the receipt of `ref`, also without the output; None if the receipt is missing or unreadable."""
     try:
         content = _RECEIPTS(f"{root}/{ref.path}.receipt.json")
     except OSError:
@@ -74,7 +74,7 @@ def _name(ref: Ref) -> str:
 
 
 def _whole(data: bytes) -> Receipt | None:
-    """Return somebody's JSON if it is a receipt: all parts, of their types, files below its folder alone."""
+    """The receipt in a JSON text; None if a part is missing or wrong, or if a file leads out of the folder."""
     try:
         content = files.from_json(data)
     except ValueError:
@@ -95,15 +95,15 @@ _RECEIPTS: Memo[Receipt | None] = Memo(lambda stream: _whole(stream.read()))
 
 
 def made(root: Path, ref: Ref) -> str | None:
-    """Return the sha256 of `ref` as its receipt states it; None when it is not there."""
+    """The sha256 of `ref` in its receipt; None without a receipt."""
     content = receipt(root, ref)
     return content["made"][_name(ref)] if content else None
 
 
 def flaw(root: Path, ref: Ref) -> str | None:
-    """Return which bytes of an output are not those of its receipt, None where all are.
+    """The first difference between an output and its receipt; None if there is none.
 
-    Shards without any of their tars have no flaw: tars may be elsewhere.
+    Shards without any of their tars have no flaw, because tars may be on a remote.
     """
     content = receipt(root, ref)
     if content is None:
@@ -126,7 +126,7 @@ def _tars(content: Receipt) -> list[str]:
 
 
 def is_hollow(root: Path, ref: Ref) -> bool:
-    """Tell whether these are shards without any tar, as `pull manifests` leaves them."""
+    """Whether these are shards without any tar, as `pull manifests` leaves them."""
     content = receipt(root, ref) if ref.kind == "shards" else None
     tars = _tars(content) if content else []
     return bool(tars) and not any((root / ref.path).with_name(tar).exists() for tar in tars)

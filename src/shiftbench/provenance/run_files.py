@@ -1,4 +1,4 @@
-"""Run files, `X.run.json`: what they state informs, so that a damaged one is as none."""
+"""Run files, `X.run.json`: environment and seconds of a job, for information only. A damaged file counts as missing."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ from shiftbench.base.files import from_json
 from shiftbench.provenance.memo import Memo
 
 _MOST = 1e9
-"""Seconds that nobody waits."""
+"""More seconds than any job takes."""
 
 
 def read(file: Path | str) -> dict[str, Any]:
-    """Return what a file states; nothing where there is none, or it holds no JSON object."""
+    """The content of a run file; empty if it is missing or no JSON object."""
     try:
         content = _CONTENTS(str(file))
     except (OSError, ValueError):
@@ -23,12 +23,12 @@ _CONTENTS: Memo[Any] = Memo(lambda stream: from_json(stream.read()))
 
 
 def time(file: Path | str, *keys: str) -> float | None:
-    """Return the first of some times that a file states; None where it states none."""
+    """The first of some keys with a time in a run file; None without one."""
     content = read(file)
     times = (float(content[key]) for key in keys if is_time(content.get(key)))
     return next(times, None)
 
 
 def is_time(value: object) -> bool:
-    """Tell whether a value can be what a job took."""
+    """Whether a value can be the seconds of a job."""
     return type(value) in (int, float) and 0 <= value < _MOST  # type: ignore[operator]

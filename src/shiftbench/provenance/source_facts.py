@@ -1,4 +1,4 @@
-"""What source files say (`definitions.py`), kept beside their bytecode.
+"""Facts of source files (`definitions.py`), cached next to their bytecode.
 
 It is kept for a file of the package, for the same bytes; an audit does not look there (`from_sources_alone`).
 """
@@ -27,7 +27,7 @@ class Home:
 
     Attributes:
         package: the folder of the package.
-        keeps: what is kept beside bytecode is believed, and written.
+        keeps: whether the cache next to bytecode is read and written.
     """
 
     package: Path = PACKAGE
@@ -35,18 +35,18 @@ class Home:
 
 
 DECLARATION, DECLARING = "TASKS", ("trainers", "methods")
-"""What plugins of some families declare to the plan alone; it counts where the plugin itself reads it."""
+"""Declarations of plugins for the plan alone; they count only if the plugin itself reads them."""
 TITLE = "TITLE"
 """What pages call a plugin: display only, so it counts only where the plugin itself reads it."""
 
 _OURS = (__file__, definitions.__file__, import_effects.__file__, module_names.__file__)
 _VERSION = hashlib.sha256(b"".join(Path(one).read_bytes() for one in _OURS)).hexdigest()[:32]
-"""Of what digests; what another version kept is not believed."""
+"""Version of the digesting code; caches of other versions are ignored."""
 
 
 @functools.cache
 def text_of(path: Path, _mtime: int, _size: int) -> Text:
-    """Return what a source file says that was changed at `mtime` and has `size` bytes.
+    """The facts of a source file with this time of change and size.
 
     Raises:
         PluginError: it is no Python.
@@ -115,14 +115,14 @@ def _as_text(found: dict[str, Any]) -> Text:
 
 
 def _kept(path: Path) -> Path | None:
-    """Return where what is found in a file of the package is kept, beside its bytecode; None: nowhere."""
+    """The cache file of a source file of the package; None for other files."""
     if not Home.keeps or Home.package != PACKAGE or not path.is_relative_to(PACKAGE):
         return None
     return Path(importlib.util.cache_from_source(str(path))).with_suffix(".digest")
 
 
 def _keep(path: Path, found: dict[str, Any]) -> None:
-    """Keep what was found in a file, where Python keeps bytecode."""
+    """Cache the facts of a source file next to its bytecode."""
     kept = _kept(path)
     if kept is None or sys.dont_write_bytecode:
         return

@@ -1,8 +1,8 @@
-"""Trial: a process of its own, with little memory, reads the tables of a checkout that is not trusted first.
+"""Trial: a separate process with limited memory first reads the tables of an untrusted checkout.
 
-A Parquet file of 500 kB can state a table of gigabytes, and a damaged one can end the process that reads it, since
-Arrow is C++. What the trial survives, a command reads itself. On systems without RLIMIT_AS (macOS) only the end of the
-process is found.
+A Parquet file of 500 kB can contain a table of gigabytes, and a damaged file can crash the process that reads it,
+because Arrow is C++. A command reads only tables that the trial could read. On systems without RLIMIT_AS (macOS) the
+trial finds only crashes.
 """
 
 import resource
@@ -15,17 +15,17 @@ from shiftbench.base.errors import DataError
 from shiftbench.provenance import child_environment, trust
 
 MEMORY = 4 << 30
-"""Bytes that a table may take."""
+"""Most bytes of memory for a table."""
 _COMMAND = (sys.executable, "-P", "-m", __name__)
 _TOO_LARGE = 3
-"""Exit code of a trial whose memory did not suffice."""
+"""Exit code of a trial without enough memory."""
 
 
 def require(*folders: Path, home: Path = Path()) -> None:
-    """Go on only where the tables below some folders can be read; those of a trusted checkout are not tried.
+    """Check that the tables below some folders can be read; tables of a trusted checkout are not checked.
 
     Raises:
-        DataError: names a table that ends a process, or takes too much memory.
+        DataError: names a table that crashes a process or takes too much memory.
     """
     files = [] if trust.is_trusted(home) else sorted(_tables(folders))
     if not files:

@@ -1,10 +1,9 @@
-"""Trust: of which checkouts the user lets code run.
+"""Trust: the checkouts whose code may run.
 
-Of a checkout that is not trusted nothing is run: plugins are read, not imported, DVC is given no setting that could
-start a program, and nothing is written outside of it or through a symbolic link (`refuse_links`). A checkout is trusted
-when this very package is a part of it (`make setup`), when `shiftbench init` made it or a run was started in it, or
-when the user once said `--trust`.
-The list stands outside of all checkouts, a folder a line; what ends in `/*` stands for all that lies below.
+No code of an untrusted checkout runs: plugins are read, not imported, DVC gets no setting that could start a program,
+and nothing is written outside of the checkout or through a symbolic link (`refuse_links`). A checkout is trusted if
+this package is a part of it (`make setup`), if `shiftbench init` made it or a run was started in it, or if the user
+once gave `--trust`. The list is outside of all checkouts, with a folder per line; `FOLDER/*` means all folders below.
 """
 
 import contextlib
@@ -33,7 +32,7 @@ def listed_in() -> Path:
 
 
 def is_trusted(folder: Path = Path()) -> bool:
-    """Tell whether code of a checkout may be run."""
+    """Whether code of a checkout may be run."""
     home = folder.resolve()
     if home in _MADE or registry.PACKAGE.resolve() in [home / name for name in SOURCES]:
         return True
@@ -42,7 +41,7 @@ def is_trusted(folder: Path = Path()) -> bool:
 
 
 def trust(folder: Path = Path()) -> None:
-    """Let code of a checkout run from now on.
+    """Trust a checkout from now on.
 
     Raises:
         DataError: the list cannot be written.
@@ -53,13 +52,13 @@ def trust(folder: Path = Path()) -> None:
     if not home.isprintable() or home.endswith("/*"):
         raise DataError(
             f"{home!r} cannot be trusted: its path has a character that is not printed, or would name all folders "
-            "beside it; rename the folder"
+            "next to it; rename the folder"
         )
     files.write_bytes(listed_in(), "".join(f"{line}\n" for line in [*_lines(), home]).encode())
 
 
 def by_doing(folder: Path = Path()) -> None:
-    """Trust a checkout that the user made or runs; where the list cannot be written, it is asked for again."""
+    """Trust a checkout that the user made or runs; if the list cannot be written, the next command decides again."""
     with contextlib.suppress(DataError):
         trust(folder)
 
@@ -70,14 +69,14 @@ def made(folder: Path) -> None:
 
 
 def require(what: str, folder: Path = Path()) -> None:
-    """Go on only where a checkout is trusted.
+    """Refuse an untrusted checkout.
 
     Args:
-        what: would be run of it, or done because it says so.
-        folder: of the checkout.
+        what: the action that needs trust, for the message.
+        folder: folder of the checkout.
 
     Raises:
-        UntrustedError: it is not; the message says how to trust it.
+        UntrustedError: it is not trusted; the message states how to trust it.
     """
     if not is_trusted(folder):
         raise UntrustedError(
@@ -90,12 +89,12 @@ def require(what: str, folder: Path = Path()) -> None:
 
 
 def refuse_links(*paths: Path | str, home: Path = Path()) -> None:
-    """Refuse to write where a checkout that is not trusted could lead the bytes elsewhere.
+    """Refuse to write through links of an untrusted checkout.
 
     A link from a file to DVC's cache within the checkout is DVC's own and may stay.
 
     Args:
-        paths: of what is about to be written, moved or removed; relative to `home`, or absolute.
+        paths: files and folders to be written, moved or removed; relative to `home`, or absolute.
         home: the checkout.
 
     Raises:
@@ -136,7 +135,7 @@ def _refuse(paths: Iterable[Path], top: Path) -> None:
 
 
 def is_stored(link: Path, top: Path) -> bool:
-    """Tell whether a link leads to a file of a checkout's DVC cache; a cache that is a link itself is none.
+    """Whether a link leads to a file of a checkout's DVC cache; a cache that is a link itself is none.
 
     Args:
         link: its path.

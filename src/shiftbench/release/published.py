@@ -25,8 +25,8 @@ from shiftbench.base.files import from_json, scratch_folder, sha256, stays_below
 from shiftbench.provenance import recipe, trust
 from shiftbench.release import git, make, manifest
 from shiftbench.workflow.plan import estimate
+from shiftbench.workflow.plan.configurations import PLAIN, PUBLISHED, published
 from shiftbench.workflow.plan.plan import Plan
-from shiftbench.workflow.plan.scales import PLAIN, PUBLISHED, published
 
 FORMAT = "shiftbench-published/1"
 ABOUT, EVIDENCE, RESULTS, TABLE = "about.json", "evidence.parquet", "results", "metrics.parquet"
@@ -47,7 +47,7 @@ class Published:
     """The published results of one configuration.
 
     Attributes:
-        scale: as in `plan.scales`; None is params.yaml.
+        scale: as in `plan.configurations`; None is params.yaml.
         root: its folder, laid out as an output root.
         about: content of about.json: commit, time, environment, Merkle root, and counts.
         manifest: as in `release.manifest`.

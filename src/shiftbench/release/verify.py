@@ -16,7 +16,7 @@ from shiftbench.base.files import from_json, read_object, sha256, shorten
 from shiftbench.provenance.git import is_known, yours
 from shiftbench.release import git, manifest, signing, statement
 from shiftbench.release.manifest import Artefact
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 
 _MEANINGS = {
     "manifest": "the manifest was edited",
@@ -93,7 +93,7 @@ def output_root(home: Path, scale: str | None) -> Path:
     Raises:
         ParamsError: there is no params.yaml, or it is wrong.
     """
-    return home / scales.load(scale, home).root
+    return home / configurations.load(scale, home).root
 
 
 def chain_problems(home: Path, name: str) -> Iterator[Problem]:

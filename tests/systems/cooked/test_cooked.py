@@ -23,7 +23,7 @@ from shiftbench.plugins.losses.self_supervised import info_nce
 from shiftbench.plugins.methods import mean_probability
 from shiftbench.plugins.models import _pairs, _sentences
 from shiftbench.plugins.tasks import LabelSpace, classification
-from shiftbench.workflow.plan import cards, scales, unavailable
+from shiftbench.workflow.plan import cards, configurations, unavailable
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.stages.score import score_cell
 from shiftbench.workflow.stages.train import train_weights
@@ -224,7 +224,7 @@ def test_clip_gives_raw_features_directions_texts_and_scale(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("in_pristine")
 def test_leaving_a_member_out_evaluates_no_member_again() -> None:
-    params = scales.load("systems/cooked", HOME)
+    params = configurations.load("systems/cooked", HOME)
     before = plans.Plan.of(params).artifacts
     names = {name: component.model_dump() for name, component in params.methods.items()}
     names["cooked"]["members"] = names["cooked"]["members"][1:]
@@ -236,7 +236,7 @@ def test_leaving_a_member_out_evaluates_no_member_again() -> None:
 
 
 def test_what_the_dual_encoder_saw_is_no_image_that_is_learnt_from_later() -> None:
-    datasets = scales.load("systems/cooked", HOME).datasets
+    datasets = configurations.load("systems/cooked", HOME).datasets
     module = registry.find("datasets", "fashion_mnist")
     images = [Sample(f"fashion_mnist/train/{i:06d}", {"label": 0}) for i in range(3000)]
     for split in ("train", "val"):
@@ -254,16 +254,16 @@ def test_what_the_dual_encoder_saw_is_no_image_that_is_learnt_from_later() -> No
 
 
 def test_the_four_settings_are_benchmarks_of_one_run() -> None:
-    benchmarks = scales.load("systems/cooked", HOME).benchmarks
+    benchmarks = configurations.load("systems/cooked", HOME).benchmarks
     settings = {name.rstrip("_123") for name in benchmarks}
     assert settings == {"standard", "covariate", "noise", "zero_shot"}
     card = cards.load("cooked")
-    assert set(scales.load("systems/cooked/smoke", HOME).benchmarks) == set(benchmarks)
+    assert set(configurations.load("systems/cooked/smoke", HOME).benchmarks) == set(benchmarks)
     assert card.params["smoke"]["methods"] == card.params["embedded"]["methods"]
 
 
 def test_nets_and_clip_see_one_image_under_two_normalisations() -> None:
-    params = scales.load("systems/cooked/full", HOME)
+    params = configurations.load("systems/cooked/full", HOME)
     asked = (spec for benchmark in params.benchmarks.values() for spec in benchmark.models)
     names = {model for spec in asked for model in spec.architectures}
     every = {name: params.options("models", name) for name in names}
@@ -276,7 +276,7 @@ def test_nets_and_clip_see_one_image_under_two_normalisations() -> None:
 @pytest.mark.usefixtures("in_pristine")
 def test_full_scale_asks_for_the_authors_files_by_their_names() -> None:
     """What `shiftbench plan` lists is what their repository has: lists, images, probes, and classifiers."""
-    params = scales.load("systems/cooked/full", HOME)
+    params = configurations.load("systems/cooked/full", HOME)
     brought = {file.path for file in unavailable.yours(plans.Plan.of(params))}
     lists = {path for path in brought if path.endswith(".txt")}
     names = "cifar10 cifar100 mnist places365 svhn texture tin".split()
@@ -316,7 +316,7 @@ def textures(root: Path) -> None:
 
 def test_ooddbs_lists_give_names_and_no_image_is_on_two_sides(tmp_path: Path) -> None:
     textures(tmp_path)
-    params, kept = scales.load("systems/cooked/full", HOME), []
+    params, kept = configurations.load("systems/cooked/full", HOME), []
     module = registry.find("datasets", "image_list")
     for name, split in (*(("dtd", "train"), ("dtd", "val"), ("dtd", "test")), ("unknown_textures", "test")):
         options = {**params.options("datasets", name), "root": str(tmp_path), "counts": {}}

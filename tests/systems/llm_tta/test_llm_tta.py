@@ -390,7 +390,7 @@ def test_a_warm_record_asks_nobody_and_a_cold_one_all(checkout: Path, tmp_path: 
 
 def test_a_scale_that_asks_nobody_is_told(checkout: Path) -> None:
     (checkout / "params.yaml").write_text("benchmarks: {}\n")
-    with pytest.raises(ParamsError, match=r"nothing of params\.yaml asks a language model"):
+    with pytest.raises(ParamsError, match=r"no plugin of params\.yaml uses a language model"):
         record_answers.record(None, {}.__getitem__)
 
 

@@ -26,7 +26,7 @@ from shiftbench.plugins.trainers import mixoe
 from shiftbench.statistics.thresholds import Sides
 from shiftbench.systems.mixoe.datasets import fine_grained
 from shiftbench.systems.mixoe.metrics import equal_sized
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages.train import train_weights
 
@@ -313,7 +313,7 @@ def test_concepts_of_the_id_sets_are_filtered_out(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("in_pristine")
 @pytest.mark.parametrize("scale", ["embedded", "smoke", "full"])
 def test_no_benchmark_tests_on_what_was_learnt_as_outliers(scale: str) -> None:
-    params = scales.load(f"systems/mixoe/{scale}", HOME)
+    params = configurations.load(f"systems/mixoe/{scale}", HOME)
     plan = Plan.of(params)
     for benchmark in plan.benchmarks.values():
         weights = [ref for ref in plan.artifacts if ref.kind == "checkpoints"]

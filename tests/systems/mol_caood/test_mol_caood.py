@@ -30,7 +30,7 @@ from shiftbench.systems.mol_caood.analyses import adaptation_rates
 from shiftbench.systems.mol_caood.methods import few_shot
 from shiftbench.systems.mol_caood.streams import few_shot_drift
 from shiftbench.systems.mol_caood.trainers import _drift, mol_r, oe_shifted, searched_rates
-from shiftbench.workflow.plan import detector_plan, scales
+from shiftbench.workflow.plan import configurations, detector_plan
 
 ETA = 0.1
 GROUP = {**convnet.PARAMS, "norm": "group", "width": 4, "features": 8}
@@ -386,7 +386,7 @@ def test_the_stream_deals_out_support_and_returns_to_the_first_strength() -> Non
 
 @pytest.mark.parametrize("scale", ["", "/full"])
 def test_every_training_takes_the_gradient_of_as_many_images(scale: str) -> None:
-    params = scales.load(f"systems/mol-caood{scale}", HOME)
+    params = configurations.load(f"systems/mol-caood{scale}", HOME)
     budgets = {}
     asked = (spec for benchmark in params.benchmarks.values() for spec in benchmark.models)
     for name in {trainer for spec in asked for trainer in spec.trainers}:
@@ -400,7 +400,7 @@ def test_every_training_takes_the_gradient_of_as_many_images(scale: str) -> None
 
 @pytest.mark.parametrize("scale", ["", "/full"])
 def test_no_image_is_tested_at_two_times_or_shown(scale: str) -> None:
-    params = scales.load(f"systems/mol-caood{scale}", HOME)
+    params = configurations.load(f"systems/mol-caood{scale}", HOME)
     for name in params.streams:
         found = few_shot_drift.steps(params.options("streams", name))
         slices: dict[str, dict[str, tuple[float, float]]] = {}
@@ -420,7 +420,7 @@ def test_no_image_is_tested_at_two_times_or_shown(scale: str) -> None:
 
 
 def test_what_is_read_at_a_time_is_proved_to_be_apart_from_the_other_side() -> None:
-    params = scales.load("systems/mol-caood", HOME)
+    params = configurations.load("systems/mol-caood", HOME)
     roles = {name: role for role, name, _ in detector_plan.sets(params.benchmarks["adapted"], params)}
     assert {roles[f"worn_{time}"] for time in range(7)} == {"id"}
     assert {roles[f"mnist_{time}"] for time in range(7)} == {"ood"}

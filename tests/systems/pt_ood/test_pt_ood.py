@@ -20,7 +20,7 @@ from shiftbench.plugins.contracts import Measurement
 from shiftbench.plugins.datasets import _nouns
 from shiftbench.plugins.losses.self_supervised import nt_xent
 from shiftbench.systems.pt_ood.datasets import _concepts
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.stages.fetch import fetch
@@ -285,7 +285,7 @@ def test_a_class_with_too_few_images_is_told(tmp_path: Path) -> None:
 
 
 def params(scale: str = "") -> Params:
-    return scales.load(f"systems/pt-ood{scale}", HOME)
+    return configurations.load(f"systems/pt-ood{scale}", HOME)
 
 
 def seen(given: Params, dataset: str, split: str) -> set[str]:

@@ -31,7 +31,7 @@ from shiftbench.data import dataset_card, shards
 from shiftbench.data.dataset_card import CARD
 from shiftbench.data.shards import BLOCK, END, Entry
 from shiftbench.workflow.plan.prune import OUTS
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_config, dvc_lock
 
 NUMBER, LEVEL = "A11", 1
 _HEAD = shards._head
@@ -251,7 +251,7 @@ def _target(link: Path) -> Path:
 
 def _links(case: Case) -> dict[Path, Path]:
     try:
-        links = dvc_store.links(dvc_store.home_of(case.root))
+        links = dvc_lock.links(dvc_config.home_of(case.root))
     except (DataError, ValueError, KeyError, TypeError):  # nothing recorded, or a damaged listing
         return {}
     return {path.absolute(): Path(os.path.normpath(kept)) for path, kept in links.items()}

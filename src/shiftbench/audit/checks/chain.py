@@ -21,7 +21,7 @@ from shiftbench.base.errors import DataError
 from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
 from shiftbench.release import submission
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_config, dvc_lock
 
 NUMBER, LEVEL = "A2", 0
 _LINKS = ("code", "upstream")
@@ -101,8 +101,8 @@ def _home(refs: list[Ref]) -> str:
 def _recorded(root: Path) -> set[Path]:
     """Files that DVC has recorded, as far as their listings are here."""
     try:
-        home = dvc_store.home_of(root)
-        return {home / path for path in dvc_store.paths(home)}
+        home = dvc_config.home_of(root)
+        return {home / path for path in dvc_lock.paths(home)}
     except DataError:
         return set()
 

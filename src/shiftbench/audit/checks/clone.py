@@ -23,7 +23,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.data.dataset_card import CARD
 from shiftbench.provenance import child_environment, environment, recipe
-from shiftbench.workflow.plan import loading, scales, unavailable
+from shiftbench.workflow.plan import configurations, loading, unavailable
 
 NUMBER, LEVEL = "A24", 4
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
@@ -65,7 +65,7 @@ def _configuration(case: Case) -> str | None:
     """Configuration that gives the audited params; None: params.yaml alone."""
     system = case.plan.params.system
     if system:
-        return f"{scales.SYSTEMS}/{system.slug}/{system.scale}"
+        return f"{configurations.SYSTEMS}/{system.slug}/{system.scale}"
     base = Path("params.yaml")
     for file in sorted(Path("params").glob("*.yaml")):
         with contextlib.suppress(ParamsError):  # a configuration of other benchmarks than these
@@ -99,7 +99,7 @@ def _run(home: Path, configuration: str | None) -> subprocess.CompletedProcess[s
     cores = str(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-P", "-m", "snakemake", "--cores", cores, "--keep-going"]
     return subprocess.run(
-        [*command, *scales.arguments(configuration)],
+        [*command, *configurations.arguments(configuration)],
         cwd=home,
         env=child_environment.build(INHERITED, own),
         stdout=subprocess.PIPE,

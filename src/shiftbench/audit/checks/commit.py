@@ -30,7 +30,7 @@ from shiftbench.audit.finding import Finding, Note, some
 from shiftbench.base import registry
 from shiftbench.base.registry import entries
 from shiftbench.provenance import code_digest
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 
 NUMBER, LEVEL = "A1", 0
 _READS = 1
@@ -106,7 +106,7 @@ def _uncommitted(case: Case) -> Iterator[Finding]:
     home, known = git_state.top(), git_state.tracked()
     named = code_digest.files_of(one.recipe for one in case.plan.artifacts.values())
     listed = [folder / entries.FILE for family in registry.FAMILIES for folder in registry.folders(family)]
-    params = [file.absolute() for file in scales.files(case.plan.scale)]
+    params = [file.absolute() for file in configurations.files(case.plan.config)]
     for path in (*named, *listed, *params):
         file = path.parent.resolve() / path.name  # a link counts as git stores it
         if file.is_relative_to(home) and file not in known and file.is_file():

@@ -22,7 +22,7 @@ from shiftbench.audit.finding import Finding, Note
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.data import pins, places, shards, source_files
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_config, dvc_lock
 
 NUMBER, LEVEL = "A10", 1
 _SAMPLES = 20  # damaged samples of a tar that are named one by one
@@ -188,18 +188,18 @@ def _pin(case: Case, ref: Ref, name: str, file: Path, expected: str) -> Iterator
 def _objects(case: Case) -> dict[Path, str | None]:
     """Objects of dvc.lock that are in the cache here, each with the path of its file, if it has one."""
     try:
-        home = dvc_store.home_of(case.root)
-        outputs, cache = dvc_store.outputs(home), dvc_store.cache_of(home)
+        home = dvc_config.home_of(case.root)
+        outputs, cache = dvc_lock.outputs(home), dvc_config.cache_of(home)
     except DataError:
         return {}
     files: dict[Path, str | None] = {}
     for output in outputs:
-        object_file = cache / dvc_store.place(output.oid)
+        object_file = cache / dvc_lock.place(output.oid)
         listing = object_file.read_bytes() if output.is_folder and object_file.is_file() else None
         if output.is_folder and listing is None:
             continue
         members = _members(output, listing)
-        files |= {cache / dvc_store.place(oid): path for path, oid in members.items()}
+        files |= {cache / dvc_lock.place(oid): path for path, oid in members.items()}
         if output.is_folder:
             files[object_file] = None
     root = case.root.resolve()
@@ -211,7 +211,7 @@ def _below(root: Path, file: Path) -> str | None:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else None
 
 
-def _members(output: dvc_store.Output, listing: bytes | None) -> dict[str, str]:
+def _members(output: dvc_lock.Output, listing: bytes | None) -> dict[str, str]:
     try:
         return output.files(listing)
     except (ValueError, KeyError, TypeError):

@@ -95,8 +95,8 @@ def _rule(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
 
 def _tested(case: Case, ref: Ref) -> set[tuple[str, str]]:
     """(dataset, split) that the benchmarks behind a search test."""
-    detector = detector_plan.asked(case.plan.params, case.plan._points, ref)
-    benchmarks = [case.plan.params.benchmarks[name] for name in detector.benchmarks]
+    request = detector_plan.request(case.plan.params, case.plan._conditions, ref)
+    benchmarks = [case.plan.params.benchmarks[name] for name in request.benchmarks]
     return {(name, one.split) for one in benchmarks for name in (one.dataset, *one.ood_groups)}
 
 
@@ -218,6 +218,6 @@ def _proof(case: Case, ref: Ref, content: dict[str, Any]) -> Iterator[Finding]:
             actual = f"{row['shared_keys']} by key, {row['shared_contents']} by content"
             yield case.failed(ref, why, expected="none", found=actual)
         for name, stated in ((row["set_a"], row["n_a"]), (row["set_b"], row["n_b"])):
-            place = case.plan._points.resolve(Ref("shards", name))
+            place = case.plan._conditions.resolve(Ref("shards", name))
             there = len(shard_folders.index(case, place)) if place in case.complete else stated
             yield from case.expect(ref, f"the proof is about other samples of {name}", there, stated)

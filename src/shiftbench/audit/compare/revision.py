@@ -14,7 +14,7 @@ from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import from_json
 from shiftbench.base.refs import Ref
 from shiftbench.provenance import git, trust
-from shiftbench.workflow.storage import dvc_store, remotes
+from shiftbench.workflow.storage import dvc_config, dvc_lock, remotes
 
 _TABLES = "results/tables"
 _BESIDE = (".receipt.json", ".run.json")
@@ -33,7 +33,7 @@ def checked_out(root: Path, revision: str) -> Iterator[Path]:
         DataError: nothing was recorded there, or its bytes are neither in the cache nor on a remote.
     """
     commit = _commit(root, revision)
-    home = dvc_store.home_of(root)
+    home = dvc_config.home_of(root)
     with tempfile.TemporaryDirectory(prefix="shiftbench-against-") as scratch:
         there = Path(scratch)
         _configure(home, there)
@@ -67,12 +67,12 @@ def _configure(home: Path, scratch: Path) -> None:
     """Let a scratch repository use the cache and the remotes of another."""
     from dvc.config import Config
 
-    dvc_store.check_config(home)
+    dvc_config.check(home)
     trust.made(scratch)
     (scratch / ".dvc").mkdir()
     with Config(str(scratch / ".dvc")).edit("local") as own:
-        own.update(dvc_store.config(home))
-        own.setdefault("cache", {})["dir"] = str(dvc_store.cache_of(home).parents[1])
+        own.update(dvc_config.load(home))
+        own.setdefault("cache", {})["dir"] = str(dvc_config.cache_of(home).parents[1])
 
 
 def _bring(home: Path, revision: str) -> str:
@@ -89,7 +89,7 @@ def _bring(home: Path, revision: str) -> str:
 
 
 def _root(home: Path, revision: str) -> str:
-    for output in dvc_store.outputs(home):
+    for output in dvc_lock.outputs(home):
         if output.path == _TABLES or output.path.endswith(f"/{_TABLES}"):
             return output.path.removesuffix(_TABLES)
     raise DataError(f"dvc.lock of {revision} records no {_TABLES}, so there is nothing to compare")
@@ -107,7 +107,7 @@ def _consumed(file: Path) -> Iterable[str]:
 
 def _fetch(home: Path, paths: set[str]) -> list[Path]:
     """Put recorded files that lie at or below some paths in place; returns them."""
-    outputs = {output.path for output in dvc_store.outputs(home)}
+    outputs = {output.path for output in dvc_lock.outputs(home)}
     targets = sorted(path for path in paths if _is_under(path, outputs))
     objects = _objects(home, targets)
     if targets and (objects is None or not all(kept.is_file() for kept in objects.values())):
@@ -121,15 +121,15 @@ def _fetch(home: Path, paths: set[str]) -> list[Path]:
 
 def _objects(home: Path, targets: list[str]) -> dict[str, Path] | None:
     """Objects in the cache of the files at or below some paths; None: the listing of a folder is not here."""
-    cache, objects, paths = dvc_store.cache_of(home), dict[str, Path](), set(targets)
-    for output in dvc_store.outputs(home):
+    cache, objects, paths = dvc_config.cache_of(home), dict[str, Path](), set(targets)
+    for output in dvc_lock.outputs(home):
         if not any(_is_under(target, {output.path}) for target in targets):
             continue
-        listing = cache / dvc_store.place(output.oid)
+        listing = cache / dvc_lock.place(output.oid)
         if output.is_folder and not listing.is_file():
             return None
         files = output.files(listing.read_bytes() if output.is_folder else None)
-        objects |= {name: cache / dvc_store.place(oid) for name, oid in files.items() if _is_under(name, paths)}
+        objects |= {name: cache / dvc_lock.place(oid) for name, oid in files.items() if _is_under(name, paths)}
     return objects
 
 

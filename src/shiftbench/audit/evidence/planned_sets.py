@@ -39,7 +39,7 @@ def _detection_pairs(case: Case, benchmark: Benchmark) -> Iterator[tuple[tuple[R
 
 def _stream_pairs(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
     """Yield each set that a stream shows to methods, with each set that it tests."""
-    walked = case.plan._points.walk(stream)
+    walked = case.plan._conditions.walk(stream)
     shown = {one.data.parts[:2] for place in walked for one in place.support}
     tested = {place.data.parts[:2] for place in walked}
     for one, other in itertools.product(sorted(shown), sorted(tested)):
@@ -48,7 +48,7 @@ def _stream_pairs(case: Case, stream: str) -> Iterator[tuple[Ref, Ref]]:
 
 def clean_set(case: Case, dataset: str, split: str) -> Ref:
     """Planned clean shards of a split."""
-    return case.plan._points.resolve(refs.shards(dataset, split))
+    return case.plan._conditions.resolve(refs.shards(dataset, split))
 
 
 def _tested(case: Case, benchmark: str) -> set[Ref]:
@@ -56,7 +56,7 @@ def _tested(case: Case, benchmark: str) -> set[Ref]:
     requested = case.plan.benchmarks[benchmark]
     places = {
         condition.data
-        for condition in case.plan.evaluation_points(requested)
+        for condition in case.plan.conditions(requested)
         if condition.split == requested.split and "/" in condition.stream and condition.dataset == requested.dataset
     }
     return {place for place in places if place.parts[2] == "identity"}

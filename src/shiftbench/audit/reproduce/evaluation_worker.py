@@ -115,7 +115,7 @@ def make(task: Task, out: Path) -> Answer:
 def _walked(visit: Visit, task: Task) -> list[Artifact]:
     """Conditions to evaluate, in the order of the run; for a method that adapts, all up to the last drawn one."""
     jobs = list(visit.run.job.artifacts)
-    order = [artifacts[0] for artifacts in evaluate._positions(visit.run, jobs, visit.method)]
+    order = [artifacts[0] for artifacts in evaluate._conditions(visit.run, jobs, visit.method)]
     drawn = [artifact.ref.name in task["batches"] for artifact in order]
     if not visit.adapts:
         return list(itertools.compress(order, drawn))

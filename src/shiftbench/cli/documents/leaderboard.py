@@ -14,7 +14,7 @@ from shiftbench.cli.documents.overview import COUNTED
 from shiftbench.release import published, submission
 from shiftbench.report import html
 from shiftbench.report.system import Verdict
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 
 PAGE = Path("docs/leaderboard.html")
 _SEED = re.compile(r"-s\d+$")
@@ -62,8 +62,8 @@ def page(repository: Path) -> str:
     results = [published.read(repository, scale) for scale in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")
     text: str = template.render(
-        published=[(one.scale or scales.PLAIN, one.about, list(_boards(one, submissions))) for one in results],
-        systems=[system for slug in scales.built() if (system := _judged(slug))],
+        published=[(one.scale or configurations.PLAIN, one.about, list(_boards(one, submissions))) for one in results],
+        systems=[system for slug in configurations.built() if (system := _judged(slug))],
         counted=COUNTED,
         style=html.style(),
         policy=html.policy([]),
@@ -72,7 +72,7 @@ def page(repository: Path) -> str:
 
 
 def _is_system(scale: str | None) -> bool:
-    return bool(scale and scale.startswith(f"{scales.SYSTEMS}/"))
+    return bool(scale and scale.startswith(f"{configurations.SYSTEMS}/"))
 
 
 def _boards(results: published.Published, submissions: list[Submitted]) -> Iterator[Board]:
@@ -84,7 +84,7 @@ def _boards(results: published.Published, submissions: list[Submitted]) -> Itera
         new = [line for line in rows if (line["benchmark"], line["model"]) not in known]
         lines += [{**line, "by": about["name"]} for line in new if about["scale"] == results.scale]
     for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
-        yield _board(results.scale or scales.PLAIN, benchmark, _means(lines, benchmark))
+        yield _board(results.scale or configurations.PLAIN, benchmark, _means(lines, benchmark))
 
 
 def _means(lines: list[_Line], benchmark: str) -> list[_Line]:

@@ -20,7 +20,7 @@ from shiftbench.data.formats import Format
 from shiftbench.provenance import recipe
 from shiftbench.report.system import System
 from shiftbench.statistics.claims import sentences
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan.cards import Card
 
 FILE = "measured.json"
@@ -47,7 +47,7 @@ def results(slug: str, home: Path) -> dict[str, Any]:
         ParamsError: no system of that name.
         DataError: the system was not run, or its card's claims have changed since the run.
     """
-    card, root, ref = cards.load(slug), home / scales.root(slug, scales.DEFAULT), Ref("claims", slug)
+    card, root, ref = cards.load(slug), home / configurations.root(slug, configurations.DEFAULT), Ref("claims", slug)
     receipt = recipe.receipt(root, ref)
     if receipt is None:
         raise DataError(f"{slug} was not run here ({root / ref.path} has no receipt); {_how(slug)}")
@@ -108,7 +108,7 @@ def _printed(number: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _not_run(card: Card, but: Iterable[str] = ()) -> list[dict[str, Any]]:
-    here = [name for name, claim in card.claims.items() if claim.scale == scales.DEFAULT]
+    here = [name for name, claim in card.claims.items() if claim.scale == configurations.DEFAULT]
     empty = dict.fromkeys(column.name for column in claim_formats.CLAIMS.columns)
     return [{**empty, "claim": name, "verdict": NOT_RUN} for name in here if name not in but]
 
@@ -124,7 +124,7 @@ def as_system(slug: str, card: Card, measured: Measured | None) -> System:
         values = [{name: row[name] for name in names} for row in rows]
     about = card.model_dump(mode="json", exclude={"params"})
     return System(
-        {"slug": slug, "scale": scales.DEFAULT, "order": list(card.claims), **about},
+        {"slug": slug, "scale": configurations.DEFAULT, "order": list(card.claims), **about},
         _frame(claims, claim_formats.CLAIMS),
         _frame(values, claim_formats.MEASURED),
         _frame([], claim_formats.FIGURES),

@@ -12,10 +12,10 @@ from shiftbench.base.refs import Ref
 from shiftbench.cli.documents import measured
 from shiftbench.report import html
 from shiftbench.report.system import Verdict
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 
 COUNTED = ("supported", "refuted", "inconclusive")
-PAGE = Path("build") / scales.SYSTEMS / "index.html"
+PAGE = Path("build") / configurations.SYSTEMS / "index.html"
 EQUAL = "equal"
 
 
@@ -83,7 +83,7 @@ def _verdicts(results: measured.Measured) -> dict[str, str]:
 
 def here(home: Path = Path()) -> list[str]:
     """Slugs of the built systems that were run at embedded scale, sorted."""
-    roots = {slug: home / scales.root(slug, scales.DEFAULT) for slug in scales.built()}
+    roots = {slug: home / configurations.root(slug, configurations.DEFAULT) for slug in configurations.built()}
     return [slug for slug, root in roots.items() if (root / Ref("claims", slug).path).is_file()]
 
 
@@ -93,7 +93,7 @@ def write(rows: Sequence[Row], home: Path = Path()) -> Path:
     text = template.render(
         rows=rows,
         equal=EQUAL,
-        planned=[cards.load(slug).title for slug in cards.slugs() if slug not in scales.built()],
+        planned=[cards.load(slug).title for slug in cards.slugs() if slug not in configurations.built()],
         style=html.style(),
         policy=html.policy([]),
     )

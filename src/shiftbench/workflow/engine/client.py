@@ -15,37 +15,37 @@ from pathlib import Path
 from typing import NoReturn
 
 ADDRESS = "SHIFTBENCH_WARM"
-"""The variable that tells the jobs of a run where the other end is."""
+"""The environment variable with the server's address."""
 STAGES = ("fetch", "shift", "train", "evaluate", "score", "aggregate", "report")
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def hand_over() -> None:
-    """Let another process be this very command and end as it does; return where there is none, or it cannot."""
+    """Let the warm process do this command, and end as it does; return if there is none, or if it cannot."""
     address = os.environ.pop(ADDRESS, None)
-    one_thread = os.environ.get("OMP_NUM_THREADS") == "1"  # as many as libraries there were told of
+    one_thread = os.environ.get("OMP_NUM_THREADS") == "1"  # the server's libraries have one thread, too
     if address and one_thread and sys.argv[1:2] and sys.argv[1] in STAGES:
         with socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
             server.connect(address)
-            job = _asked(server)
+            job = _request(server)
             if job:
                 _end_as(_answer(server), job)
 
 
-def _asked(server: socket.socket) -> int:
-    """Have this command done; returns the process that does it, 0 where none does, as where the server cannot fork."""
+def _request(server: socket.socket) -> int:
+    """Request this command; returns the process that does it, 0 if the server cannot fork."""
     before = {number: signal.getsignal(number) for number in PASSED_ON}
-    asked = {
+    request = {
         "argv": sys.argv,
         "cwd": str(Path.cwd()),
         "environment": dict(os.environ),
         "package": str(Path(__file__).parents[2]),
     }
-    words = json.dumps(asked).encode()
+    words = json.dumps(request).encode()
     socket.send_fds(server, [len(words).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(words)
     server.setblocking(False)  # noqa: FBT003
-    signal.set_wakeup_fd(server.fileno())  # sends the number of each signal, at whatever moment
+    signal.set_wakeup_fd(server.fileno())  # sends the number of each signal at any time
     for number in PASSED_ON:
         signal.signal(number, lambda *_: None)
     if job := _received(server, 4):
@@ -57,33 +57,33 @@ def _asked(server: socket.socket) -> int:
 
 
 def _answer(server: socket.socket) -> bytes:
-    """Return the exit status, minus the signal that ended the job; nothing where whoever would say it is gone."""
-    said = b""
+    """The exit status, or minus the signal that ended the job; empty if the server is gone."""
+    answer = b""
     while more := _received(server, 16):
-        said += more
-    return said
+        answer += more
+    return answer
 
 
 def _received(server: socket.socket, size: int) -> bytes:
-    """Wait for what is said next; nothing where the other end is gone."""
+    """Wait for the next bytes; empty if the server is gone."""
     select.select([server], [], [])
     with contextlib.suppress(OSError):
         return server.recv(size)
     return b""
 
 
-def _end_as(said: bytes, job: int) -> NoReturn:
-    if not said:
+def _end_as(answer: bytes, job: int) -> NoReturn:
+    if not answer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(job, signal.SIGKILL)
         sys.exit("the process that starts jobs is gone, and this job with it")
-    status = int(said)
+    status = int(answer)
     if status == -signal.SIGKILL:
-        _tell("killed (SIGKILL): the machine ran out of memory (`dmesg` tells), or it was killed")
+        _print("killed (SIGKILL): the machine ran out of memory (see `dmesg`), or it was killed")
     elif status < 0:
-        _tell(f"ended by {signal.Signals(-status).name}")
+        _print(f"ended by {signal.Signals(-status).name}")
     sys.exit(status if status >= 0 else 128 - status)
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     sys.stderr.write(f"{text}\n")

@@ -1,4 +1,4 @@
-"""Memory of a job: what is freed stays with the process, for the next batch."""
+"""Memory of a job: freed memory stays with the process, for the next batch."""
 
 import ctypes
 
@@ -7,10 +7,10 @@ _LARGE = 1 << 30
 
 
 def keep_freed() -> bool:
-    """Let glibc keep what is freed, below 1 GiB a piece; returns False where the C library has no `mallopt`.
+    """Let glibc keep freed blocks below 1 GiB; returns False if the C library has no `mallopt`.
 
     By default it gives each large tensor back to the kernel, and takes it again, zeroed page by page, for the next
-    layer: half of the time of a convolutional net on a CPU (65 evaluation points of EfficientNet-Lite0 at 128 px, one
+    layer: half of the time of a convolutional net on a CPU (65 conditions of EfficientNet-Lite0 at 128 px, one
     thread: 45.6 s in the kernel of 97 s; 1.3 s of 50 s when it is kept, the same rows).
     """
     library = ctypes.CDLL(None)

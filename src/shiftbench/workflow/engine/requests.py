@@ -1,15 +1,15 @@
-"""What Snakemake's command line asks for; the plan needs to know it when the Snakefile is read, and is told later."""
+"""The request on Snakemake's command line; Snakemake itself would give it to the plan too late."""
 
 from collections.abc import Iterable
 
 from snakemake import cli
 
 from shiftbench.workflow.plan.plan import VERBS
-from shiftbench.workflow.plan.planned_jobs import Request
+from shiftbench.workflow.plan.planned_job import Request
 
 
 def read(words: Iterable[str]) -> Request:
-    """Return what the words of a command line ask for.
+    """The request of a command line.
 
     Example:
         >>> read(["--cores", "2", "checkpoints"])
@@ -17,7 +17,7 @@ def read(words: Iterable[str]) -> Request:
         >>> read(["--forcerun", "shift", "--cores", "2"]).again, read(["--forceall"]).again[:2]
         (('shift',), ('fetch', 'shift'))
     """
-    asked = cli.get_argument_parser().parse_args(list(words))
-    targets = tuple(asked.targets)
-    again = (*(VERBS if asked.forceall else ()), *(asked.forcerun or ()), *(targets if asked.force else ()))
-    return Request(targets, tuple(map(str, again)), tuple(map(str, asked.until or ())))
+    options = cli.get_argument_parser().parse_args(list(words))
+    targets = tuple(options.targets)
+    again = (*(VERBS if options.forceall else ()), *(options.forcerun or ()), *(targets if options.force else ()))
+    return Request(targets, tuple(map(str, again)), tuple(map(str, options.until or ())))

@@ -1,4 +1,4 @@
-"""A run that a command starts: Snakemake, and what became of each scale that it was asked for."""
+"""A run of Snakemake that a command starts, and its result for each configuration."""
 
 import subprocess
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from shiftbench.provenance import child_environment, run_files, trust
 from shiftbench.workflow.plan import planned_jobs
-from shiftbench.workflow.plan.planned_jobs import PlannedJob
+from shiftbench.workflow.plan.planned_job import PlannedJob
 
 
 def run(targets: Sequence[str], cores: int) -> int:
-    """Let Snakemake make targets, and go on with what does not need a job that failed; returns its exit status.
+    """Let Snakemake make targets, also after failed jobs as far as possible; returns its exit status.
 
     Raises:
         UntrustedError: the checkout is not trusted.
@@ -24,18 +24,18 @@ def run(targets: Sequence[str], cores: int) -> int:
         while True:
             try:
                 return process.wait()
-            except KeyboardInterrupt:  # the terminal sends it to Snakemake, too, which ends its jobs
+            except KeyboardInterrupt:  # Snakemake gets it from the terminal, too, and ends its jobs
                 continue
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a run made of one scale.
+    """The result of a run for one configuration.
 
     Attributes:
-        jobs: how many had something to make.
-        seconds: of a processor that they took together; of wall time where an older run file has no others.
-        unfinished: titles of those that were to be made and were not.
+        jobs: number of jobs that made something.
+        seconds: their processor time; wall time if an older run file has nothing else.
+        unfinished: titles of the planned jobs that did not finish.
     """
 
     jobs: int
@@ -43,21 +43,21 @@ class Made:
     unfinished: tuple[str, ...]
 
 
-def made(scale: str, begun: float) -> Made:
-    """Return what a run made of a scale.
+def made(config: str, begun: float) -> Made:
+    """The result of a run for a configuration.
 
     Args:
-        scale: as in `planned_jobs.left`.
+        config: as in `planned_jobs.last`.
         begun: when the run began, in seconds since 1970.
     """
-    jobs = planned_jobs.left(scale).jobs
+    jobs = planned_jobs.last(config).jobs
     took = [seconds for job in jobs if (seconds := _seconds(job, begun)) is not None]
     unfinished = [job.title for job in jobs if job.runs and not Path(job.marker).exists()]
     return Made(len(took), sum(took), tuple(unfinished))
 
 
 def _seconds(job: PlannedJob, begun: float) -> float | None:
-    """Return what a job took, by the run files that it wrote since then; each has the seconds from its begin on."""
+    """Seconds of a job, from the run files that it wrote since then; each counts from the start of the job."""
     times = [
         run_files.time(file, "cpu_seconds", "seconds")
         for output in job.outputs

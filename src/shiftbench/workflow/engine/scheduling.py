@@ -1,14 +1,14 @@
-"""What Snakemake's scheduler leaves behind at the end of a run."""
+"""Timers that Snakemake's scheduler leaves at the end of a run."""
 
 import threading
 
 
 def end() -> None:
-    """Cancel the looks at open jobs that are still planned, for which the process would wait.
+    """Cancel the scheduler's pending checks of open jobs, for which the process would wait.
 
-    After each look the scheduler starts a timer for another one, and after each job that ends it looks once more, so
-    that looks per second grow with the jobs that have ended (https://github.com/snakemake/snakemake/pull/3744). The
-    profile therefore states its limit of jobs by the minute (`max-jobs-per-timespan`).
+    Each check starts a timer for the next one, and each finished job starts one more check. The checks per second
+    therefore grow with the finished jobs (https://github.com/snakemake/snakemake/pull/3744), and the profile states its
+    limit of jobs per minute (`max-jobs-per-timespan`).
     """
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):

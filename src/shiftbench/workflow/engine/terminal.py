@@ -1,4 +1,4 @@
-"""What a run shows: on a terminal how far it is, in a file one line for each job that ended.
+"""The output of a run: progress on a terminal, one line per finished job in a file.
 
 `Board` counts, `Terminal` prints; Snakemake's events come from the logger plugin (snakemake_logger_plugin_shiftbench).
 """
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from shiftbench.base.errors import DataError, ShiftbenchError
 from shiftbench.base.progress import Screen
-from shiftbench.workflow.plan.planned_jobs import PlannedJob, PlannedJobs
+from shiftbench.workflow.plan.planned_job import PlannedJob, PlannedJobs
 
 TAIL = 40
 """Lines of a failed job's log that are shown."""
@@ -26,7 +26,7 @@ SHOWN = 8
 """Running jobs that a terminal shows."""
 
 PRIOR = 30.0
-"""Seconds of what is expected that count as much as seconds seen: one slow job, a download say, is not all of them."""
+"""Expected seconds that count as much as measured ones, so that one slow job, such as a download, decides little."""
 
 _EXPECTED: dict[str, PlannedJob] = {}
 """The jobs of the plan by marker."""
@@ -34,32 +34,32 @@ _PAGES: list[str] = []
 
 
 def expect(planned: PlannedJobs) -> None:
-    """Tell what is planned and which pages are asked for; the Snakefile does, read after the logger was made."""
+    """Set the planned jobs and pages; the Snakefile calls this, after the logger was created."""
     _EXPECTED.update({job.marker: job for job in planned.jobs})
     _PAGES[:] = planned.pages
 
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
-    """End Snakemake with the message of an error that is raised on purpose, without a traceback."""
+    """End Snakemake with the message of an error of shiftbench, without a traceback."""
     try:
         yield
     except ShiftbenchError as error:
-        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        Screen(stderr=True, highlight=False).print(Text(f"error: {told}", "red"), soft_wrap=True)
+        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        Screen(stderr=True, highlight=False).print(Text(f"error: {message}", "red"), soft_wrap=True)
         raise SystemExit(error.code) from None
 
 
 @dataclass(slots=True)
 class Board:
-    """How far a run is: how many jobs are to be made, which run, what they took, and what is expected.
+    """The progress of a run: planned, running and finished jobs, with measured and expected times.
 
-    Rules that are no stage, such as `all`, are not counted.
+    Rules that are no stages, such as `all`, are not counted.
     """
 
     expected: Mapping[str, PlannedJob]
     todo: dict[str, float] = field(default_factory=dict)
-    """Seconds that are expected of each stage's jobs that have not ended."""
+    """Expected seconds of each stage's unfinished jobs."""
     running: dict[int, tuple[PlannedJob, float]] = field(default_factory=dict)
     took: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     total: int = 0
@@ -67,7 +67,7 @@ class Board:
     width: int = 1
 
     def plan(self, counts: Mapping[str, int]) -> None:
-        """Note how many jobs of each stage are to be made."""
+        """Set the number of jobs of each stage."""
         planned: dict[str, list[float]] = {}
         for job in self.expected.values():
             if job.runs:
@@ -95,7 +95,7 @@ class Board:
         return planned, seconds
 
     def left(self) -> float:
-        """Return the seconds that are left: those expected, corrected by what other jobs of a stage took."""
+        """The remaining seconds: the expected ones, corrected by the finished jobs of each stage."""
         now = time.monotonic()
         needed = {verb: left * self._factor(verb) for verb, left in self.todo.items()}
         for job, begun in self.running.values():
@@ -103,10 +103,10 @@ class Board:
         return sum(max(0.0, left) for left in needed.values()) / self.width
 
     def _factor(self, verb: str) -> float:
-        """Return how many times what was expected a stage takes: as it did, else as others that compute did."""
+        """Measured over expected seconds of a stage; before its first job, of the other stages without fetch."""
         others = (pair for name, own in self.took.items() if name != "fetch" for pair in own)
         pairs = self.took.get(verb) or list(others)
-        return (sum(took for took, _ in pairs) + PRIOR) / (sum(said for _, said in pairs) + PRIOR)
+        return (sum(took for took, _ in pairs) + PRIOR) / (sum(expected for _, expected in pairs) + PRIOR)
 
 
 class Terminal:
@@ -120,7 +120,7 @@ class Terminal:
         self._closed = False
 
     def plan(self, counts: Mapping[str, int]) -> None:
-        """Say how much there is to do, and show from now on how far it is."""
+        """Print the number of jobs, and show the progress from now on."""
         self.board.plan(counts)
         if not self.board.total:
             return
@@ -130,12 +130,12 @@ class Terminal:
             self._live.start()
 
     def end(self, job: int) -> None:
-        """Note that a job has ended; print what samples it left out and, where there is no terminal, itself."""
+        """Note that a job has ended; print the samples that it left out and, without a terminal, its line."""
         # Imports OpenCV and pyarrow, which the plan does without.
         from shiftbench.data import skipped
 
         ended = self.board.end(job)
-        with contextlib.suppress(DataError):  # who reads the shards says what is wrong; a display stops no run
+        with contextlib.suppress(DataError):  # jobs that read the shards report the error; the display stops no run
             for one in skipped.find_skipped(ended[0].outputs if ended else ()):
                 self.say(str(one), "yellow")
         if ended and not self.console.is_terminal:
@@ -152,7 +152,7 @@ class Terminal:
             self.say("\n".join(tail(Path(log))))
 
     def close(self) -> None:
-        """Show nothing more; say what was made."""
+        """End the display; print how many jobs were made."""
         if self._live:
             self._live.stop()
             self._live = None
@@ -164,16 +164,16 @@ class Terminal:
         self._closed = True
 
     def show_pages(self) -> None:
-        """Say where the pages are that were asked for."""
+        """Print the paths of the requested pages."""
         for page in filter(Path.exists, map(Path, _PAGES)):
             self.say(f"report: {page.absolute()}")
 
     def say(self, text: str, style: str = "") -> None:
-        """Print a text as it is, above what is shown."""
+        """Print a text above the display."""
         self.console.print(Text(text, style), soft_wrap=True)
 
     def _picture(self) -> RenderableType:
-        """Return the bar, the time that is left, and the jobs that run; no line is longer than the terminal."""
+        """The bar, the remaining time and the running jobs; no line is longer than the terminal."""
         board, now = self.board, time.monotonic()
         running = sorted(board.running.values(), key=lambda one: one[1])
         far = f"{board.done}/{board.total}"
@@ -187,7 +187,7 @@ class Terminal:
 
 
 def tail(log: Path) -> list[str]:
-    """Return the last lines of a log, below a line that says which."""
+    """The last lines of a log, below a line with its path."""
     if not log.is_file():
         return [f"  log: {log} (there is none)"]
     lines = log.read_text(errors="replace").splitlines()
@@ -196,7 +196,7 @@ def tail(log: Path) -> list[str]:
 
 
 def spelled(seconds: float) -> str:
-    """Spell a duration, from ten minutes on in whole ones.
+    """A duration as text; from ten minutes on in whole minutes.
 
     Example:
         >>> spelled(4.2), spelled(200), spelled(1812), spelled(3900)
@@ -212,7 +212,7 @@ def spelled(seconds: float) -> str:
 
 
 def _cut(line: str) -> Text:
-    """Return a line that ends where the terminal does."""
+    """A line that is cut at the width of the terminal."""
     return Text(line, no_wrap=True, overflow="ellipsis")
 
 

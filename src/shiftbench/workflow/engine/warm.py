@@ -1,4 +1,4 @@
-"""Jobs on this machine start warm: a process that has imported everything forks them (`cli/warm_server.py`)."""
+"""The warm server: a process that has imported everything and forks the jobs on this machine (`cli/warm_server.py`)."""
 
 import atexit
 import contextlib
@@ -16,16 +16,18 @@ from shiftbench.workflow.engine.client import ADDRESS
 THREADS = (
     "OMP_NUM_THREADS GOTO_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS NUMEXPR_NUM_THREADS"
 ).split()
-"""What Snakemake's shell sets to a job's number of threads; libraries read them when they are imported."""
+"""Variables that Snakemake's shell sets to a job's number of threads; libraries read them during import."""
 
 COMMAND = ("-m", "shiftbench.cli.warm_server")
-"""What starts a server, after the interpreter; its socket's number comes last."""
+"""The command of a server after the interpreter; the number of its socket comes last."""
 
 
 def start() -> None:
-    """Start a server, which ends with this process, and tell jobs where it is; without it they start cold."""
+    """Start a server, which ends with this process, and set its address for jobs; without it they start cold."""
     folder = tempfile.mkdtemp(prefix="shiftbench-")  # of this user alone
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # the server does it, too: one of them may be killed
+    atexit.register(
+        shutil.rmtree, folder, ignore_errors=True
+    )  # the server does it, too, because one of them may be killed
     address = str(Path(folder) / "jobs")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -43,7 +45,7 @@ def start() -> None:
 
 
 def forget() -> None:
-    """Be a process of a cluster's job: the server, where it is on the same machine, starts jobs of another one."""
+    """Forget the server in the process of a cluster's job: a server on the same machine belongs to other jobs."""
     os.environ.pop(ADDRESS, None)
 
 

@@ -1,7 +1,7 @@
-"""Cards: one per published system, `systems/SLUG_/card.yaml`: what it is, what it needs, what it claims.
+"""Cards: `systems/SLUG_/card.yaml`, the paper, parameters, requirements and claims of a published system.
 
-The slug is the folder's name with `-` for `_`. A plugin folder of a user that has a card is a system, too.
-A card is data. `claims.py` evaluates its claims from stored replicates; `docs/systems.md` lists all of them.
+The slug is the folder's name with `-` for `_`. A user's plugin folder with a card is a system, too. A card is data:
+`statistics/claims.py` evaluates its claims from stored replicates, and `docs/systems.md` lists all cards.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Paper(_Strict):
 
 
 class Needs(_Strict):
-    """The components that a scale exercises, by family, as params.yaml names them."""
+    """The plugins that a configuration exercises, by plugin type, with their names in params.yaml."""
 
     datasets: tuple[Name, ...] = ()
     shifts: tuple[str, ...] = ()
@@ -53,11 +53,11 @@ class Needs(_Strict):
     optimizers: tuple[Name, ...] = ()
     losses: tuple[Name, ...] = ()
     analyses: tuple[Name, ...] = ()
-    others: tuple[Text, ...] = Field((), description="what no family holds: a judge, a GPU, an endpoint")
+    others: tuple[Text, ...] = Field((), description="requirements that are no plugins: a judge, a GPU, an endpoint")
 
 
 class Resources(_Strict):
-    """What a scale takes that nobody ran here: an estimate, and what it was made from."""
+    """An estimate of the resources of a configuration that was not run here, and its basis."""
 
     gpu_gb: Annotated[float, Field(ge=0)] = Field(0.0, description="memory of the GPU; 0: none")
     gpu_hours: Annotated[float, Field(ge=0)] = Field(0.0, description="on one such GPU, all in all")
@@ -75,7 +75,7 @@ class Resources(_Strict):
         return self
 
     def said(self) -> str:
-        """Return the estimate as a sentence."""
+        """The estimate as a sentence."""
         gpu = f"a GPU of {self.gpu_gb:g} GB for {self.gpu_hours:g} h" if self.gpu_gb else ""
         cpu = f"{self.cpu_hours:g} h of a core" if self.cpu_hours else ""
         room = f"{self.memory_gb:g} GB of memory, {self.disk_gb:g} GB of disk"
@@ -92,12 +92,12 @@ class Card(_Strict):
     paper: Paper
     needs: dict[Scale, Needs]
     resources: dict[Scale, Resources] = Field(
-        {}, description="of scales that were not run here; a built card has one where it has `full`"
+        {}, description="of configurations that were not run here; a built card has one if it has `full`"
     )
     looks: int = Field(
         1,
         ge=1,
-        description="how often the claims of the embedded scale were judged: once, and again each time that "
+        description="how often the claims of the `embedded` configuration were judged: once, and again each time that "
         "seeds or samples were added after a verdict was seen; looks share the error",
     )
     claims: dict[Name, Claim]
@@ -105,7 +105,8 @@ class Card(_Strict):
     figures: tuple[Figure, ...] = ()
     not_exercised: tuple[Text, ...] = Field(description="what the embedded version does not exercise")
     params: dict[Scale, dict[str, Any]] = Field(
-        {}, description="overlay on params.yaml at each scale; a built card has one for `embedded` and `smoke`"
+        {},
+        description="params over params.yaml in each configuration; a built card has them for `embedded` and `smoke`",
     )
 
     @model_validator(mode="after")
@@ -121,12 +122,12 @@ class Card(_Strict):
 
 
 def slugs() -> list[str]:
-    """Return the slugs of all cards, sorted: those of shiftbench, and those in the user's plugin folders."""
+    """The slugs of all cards, sorted: those of shiftbench, and those in the user's plugin folders."""
     return sorted(_slug(home.folder) for home in registry.homes() if _file(home.folder).is_file())
 
 
 def file(slug: str) -> Path:
-    """Return the file of a card.
+    """The file of a card.
 
     Raises:
         ParamsError: there is none of that name.
@@ -141,7 +142,7 @@ def load(slug: str) -> Card:
     """Read the card of a system.
 
     Raises:
-        ParamsError: there is none of that name, or a wrong entry; names file and key.
+        ParamsError: no such card, or a wrong key; the message names file and key.
     """
     return read(file(slug))
 
@@ -150,7 +151,7 @@ def read(file: Path) -> Card:
     """Read a card.
 
     Raises:
-        ParamsError: a wrong entry; names file and key.
+        ParamsError: a wrong key; the message names file and key.
     """
     stat = file.stat()
     return _read(file, stat.st_mtime_ns, stat.st_size)

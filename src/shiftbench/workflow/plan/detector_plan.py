@@ -1,8 +1,8 @@
-"""What detectors are made from: the rows that they score and are fitted on, and where their options are searched.
+"""The plan of detectors: the records that they score, are fitted on, and search their options on.
 
 Three kinds of output belong together. *Overlaps*: for each benchmark, the proof that no OOD sample is an ID sample and
-no validation sample a test sample. *Searches*: for each (weights, method, detector) with validation OOD, the
-options that tell it best from ID val. *Scores*: of each evaluation point, with the options found.
+no validation sample a test sample. *Searches*: for each model, method and detector with validation OOD, the options
+that separate it best from ID val. *Scores*: OOD scores on each condition, with these options.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Any
 from shiftbench.base import refs, registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import Ref
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.conditions import Conditions
 from shiftbench.workflow.plan.params import Benchmark, Params
 
 Content = dict[str, Any]
@@ -20,15 +20,15 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DetectorRequest:
-    """One detector on one (weights, method), as params ask for it.
+    """One detector on one model and method, as benchmarks request it.
 
     Attributes:
-        weights, method: what it looks at.
-        module, name: the detector's file, and its name in params.
-        options: its options, defaults included.
-        grid: the values that are tried of some of them; empty: nothing is searched.
+        checkpoint, method: the model and method that it scores.
+        module, name: the plugin, and its name in params.
+        options: its fixed options, defaults included.
+        grid: the values of searched options; empty without a search.
         val_sets: validation OOD, as (dataset, split).
-        benchmarks: those that ask.
+        benchmarks: names of the benchmarks that request it.
     """
 
     checkpoint: Ref
@@ -47,12 +47,12 @@ class DetectorRequest:
 
     @property
     def fit(self) -> dict[str, Ref]:
-        """The records that it is fitted on, by split of the ID dataset."""
+        """The records that it is fitted on, by split of the ID data set."""
         return {split: self._own(split) for split in getattr(self.module, "FIT", ())}
 
     @property
     def search(self) -> Ref:
-        """Where the options that were found stand."""
+        """The output with the options that a search chose."""
         return Ref("searches", f"{self.checkpoint.name}/{self.method}/{self.name}")
 
     @property
@@ -72,42 +72,42 @@ class DetectorRequest:
         return refs.records(self.checkpoint, self.method, f"{dataset}/{split}/identity", "0")
 
 
-def asked(params: Params, positions: EvaluationPoints, ref: Ref) -> DetectorRequest:
-    """Return the detector behind a Ref of scores or of a search.
+def request(params: Params, conditions: Conditions, ref: Ref) -> DetectorRequest:
+    """The detector behind a Ref of scores or of a search.
 
     Raises:
         ParamsError: benchmarks disagree on the validation OOD, or a list of values has no validation OOD.
     """
-    dataset, of, method, name, *_ = ref.parts
-    weights = Ref("checkpoints", f"{dataset}/{of}")
+    dataset, model, method, name, *_ = ref.parts
+    checkpoint = Ref("checkpoints", f"{dataset}/{model}")
     benchmarks = {
         benchmark_name: benchmark
         for benchmark_name, benchmark in params.benchmarks.items()
-        if name in benchmark.detectors and positions.evaluates(benchmark_name, weights, method)
+        if name in benchmark.detectors and conditions.evaluates(benchmark_name, checkpoint, method)
     }
-    val_sets = _agreed(benchmarks, weights)
+    val_sets = _agreed(benchmarks, checkpoint)
     module = registry.read("detectors", params.use("detectors", name))
     grid = grid_of(params, name, module)
     if not val_sets:
         _refuse_lists(params, name, module)
         grid = {}
     options = {key: value for key, value in params.options("detectors", name).items() if key not in grid}
-    return DetectorRequest(weights, method, module, name, options, grid, val_sets, tuple(sorted(benchmarks)))
+    return DetectorRequest(checkpoint, method, module, name, options, grid, val_sets, tuple(sorted(benchmarks)))
 
 
-def _agreed(benchmarks: dict[str, Benchmark], weights: Ref) -> tuple[tuple[str, str], ...]:
-    found = {name: benchmark.val_sets for name, benchmark in benchmarks.items() if benchmark.val_sets}
-    if len(set(found.values())) > 1:
-        said = "; ".join(f"benchmarks.{name}.val_ood: {sets}" for name, sets in found.items())
+def _agreed(benchmarks: dict[str, Benchmark], checkpoint: Ref) -> tuple[tuple[str, str], ...]:
+    stated = {name: benchmark.val_sets for name, benchmark in benchmarks.items() if benchmark.val_sets}
+    if len(set(stated.values())) > 1:
+        differing = "; ".join(f"benchmarks.{name}.val_ood: {sets}" for name, sets in stated.items())
         raise ParamsError(
-            f"detectors of {weights.name} are searched on different validation OOD: {said}; give these benchmarks "
-            "the same val_ood, or other weights"
+            f"detectors of {checkpoint.name} are searched on different validation OOD: {differing}; give these "
+            "benchmarks the same val_ood, or other models"
         )
-    return next(iter(found.values()), ())
+    return next(iter(stated.values()), ())
 
 
 def grid_of(params: Params, name: str, module: ModuleType) -> dict[str, list[Any]]:
-    """Return the values that a search would try: lists in params, else the detector's GRID where params say nothing."""
+    """The values that a search tries: lists in params, and the detector's GRID for options that params leave out."""
     given = params.component("detectors", name).options
     listed = _lists(given, module)
     own = {key: values for key, values in getattr(module, "GRID", {}).items() if key not in given}
@@ -131,41 +131,41 @@ def _refuse_lists(params: Params, name: str, module: ModuleType) -> None:
 
 
 def rows_of(records: Ref, module: ModuleType, outputs: str) -> list[Ref]:
-    """Return what a detector reads of an artifact: its records and, where it needs them, what was kept beside."""
+    """The inputs of a detector for some records: the records and, if it needs them, their features."""
     needs = set(module.NEEDS)
     kept = "features" in needs or ("logits" in needs and outputs != "full")
     return [records, refs.features(records)] if kept else [records]
 
 
 def sets(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
-    """Return the sets that detection compares, as (role, dataset, split): ID, groups of OOD, validation OOD.
+    """The sets of a benchmark's detection, as (role, dataset, split): ID, groups of OOD, validation OOD, support.
 
-    And what streams read in their place, and the support that methods are shown, of which nothing may be tested.
+    Data sets that streams read instead of an ID or OOD set have its role. Support must not be tested.
     """
-    found = [("id", benchmark.dataset, split) for split in _id_splits(benchmark, params)]
-    found += [(group or "ood", name, benchmark.split) for name, group in benchmark.ood_groups.items()]
-    found += [("val_ood", name, split) for name, split in benchmark.val_sets]
-    found += _read_in_place(benchmark, params)
-    return found + [("support", name, split) for name, split in support(benchmark, params)]
+    sets_ = [("id", benchmark.dataset, split) for split in _id_splits(benchmark, params)]
+    sets_ += [(group or "ood", name, benchmark.split) for name, group in benchmark.ood_groups.items()]
+    sets_ += [("val_ood", name, split) for name, split in benchmark.val_sets]
+    sets_ += _read_by_streams(benchmark, params)
+    return sets_ + [("support", name, split) for name, split in support(benchmark, params)]
 
 
-def _read_in_place(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
-    """Return what streams read as the benchmark's ID set or as one of its OOD sets (`Step.reads`)."""
+def _read_by_streams(benchmark: Benchmark, params: Params) -> list[tuple[str, str, str]]:
+    """The data sets that streams read instead of the ID set or an OOD set (`Step.reads`)."""
     roles = {name: group or "ood" for name, group in benchmark.ood_groups.items()}
     roles[benchmark.dataset] = "id"
-    walked = [place for name in benchmark.streams for place in EvaluationPoints(params).walk(name)]
-    found = {
-        (roles[place.dataset], place.data.parts[0], place.data.parts[1])
-        for place in walked
-        if place.dataset in roles and place.data.parts[0] != place.dataset
+    conditions = [condition for name in benchmark.streams for condition in Conditions(params).walk(name)]
+    read = {
+        (roles[condition.dataset], condition.data.parts[0], condition.data.parts[1])
+        for condition in conditions
+        if condition.dataset in roles and condition.data.parts[0] != condition.dataset
     }
-    return sorted(found)
+    return sorted(read)
 
 
 def support(benchmark: Benchmark, params: Params) -> list[tuple[str, str]]:
-    """Return the (dataset, split) of what the streams of a benchmark show."""
-    walked = [place for name in benchmark.streams for place in EvaluationPoints(params).walk(name)]
-    shown = [one.data.parts[:2] for place in walked for one in place.support]
+    """The (dataset, split) of the support in the streams of a benchmark."""
+    conditions = [condition for name in benchmark.streams for condition in Conditions(params).walk(name)]
+    shown = [one.data.parts[:2] for condition in conditions for one in condition.support]
     return sorted({(dataset, split) for dataset, split in shown})
 
 

@@ -1,8 +1,8 @@
-"""`plan --estimate`: jobs, hours and GB before anything starts.
+"""`plan --estimate`: jobs, hours and GB of a run before it starts.
 
-Rates are rough, measured on two x86-64 cores without a GPU; where run files of the
-same stage exist here, their times replace the rates. A job that was published takes what it took
-then; a system's others in sum what its published run took.
+Rates are rough; they were measured on two x86-64 cores without a GPU. Times in run files of the same stage replace the
+rates. A published job is expected to take its published time, and the other jobs of a system together the time of its
+published run.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from typing import Any
 from shiftbench.base.files import from_json
 from shiftbench.provenance import run_files
 from shiftbench.provenance.recipe import Job
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.plan import Plan
 
@@ -37,15 +37,15 @@ MEGABYTES = {
     "samples": 0.9,
     "report": 1.5,
 }
-"""Size of one output of a kind in 10^6 bytes, likewise."""
+"""Mean size of one output of a kind in the default benchmark, in 10^6 bytes."""
 TOOK = "seconds.json.gz"
-"""Of what is published of a scale: what its jobs took."""
+"""The published file with the seconds of a configuration's jobs."""
 _MOST = 1 << 24
-"""Bytes that are read of it: 200,000 jobs."""
+"""Bytes that are read of this file: 200,000 jobs."""
 
 
 def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
-    """Return one row per stage: jobs, outputs, how they stand, and what is left in hours and GB.
+    """One row per stage: jobs, outputs by state, and the remaining hours and GB.
 
     Hours are of one process; a machine with two cores runs two at a time.
     """
@@ -55,7 +55,7 @@ def table(plan: Plan, root: Path) -> list[dict[str, Any]]:
         jobs = plan.of_verb(verb)
         stand = {job.name: states[f"{verb}/{job.name}"] for job in jobs}
         flat = [state for of_job in stand.values() for state in of_job.items()]
-        fresh, missing = (sum(state == wanted for _, state in flat) for wanted in ("fresh", "missing"))
+        fresh, missing = (sum(state == word for _, state in flat) for word in ("fresh", "missing"))
         open_jobs = [job for job in jobs if any(state != "fresh" for state in stand[job.name].values())]
         size = sum(MEGABYTES[ref.kind] for ref, state in flat if state != "fresh")
         rows.append(
@@ -79,14 +79,14 @@ def _seconds(verb: str, jobs: list[Job], root: Path) -> float:
 
 
 def seconds(plan: Plan, root: Path, known: Mapping[str, float], asked: Collection[str]) -> dict[str, float]:
-    """Return what each job is expected to take, by its rule.
+    """The expected seconds of each job, by its rule.
 
     Args:
         plan: the plan.
         root: its output root.
-        known: what jobs took where they were published (`published`).
-        asked: those jobs, as in `plan.jobs`, of which it matters what they took here before. The rate of its stage is
-            what is expected of a job of which nothing is known.
+        known: seconds of the published jobs (`published`).
+        asked: jobs, as in `plan.jobs`, whose earlier run files here are read. A job without any known time is expected
+            to take the mean of its stage.
     """
     jobs = plan.jobs.values()
     rate = _whole(plan) / (sum(SECONDS[job.verb] for job in jobs) or 1.0)
@@ -96,36 +96,33 @@ def seconds(plan: Plan, root: Path, known: Mapping[str, float], asked: Collectio
 
 
 def took(jobs: Iterable[Job], root: Path) -> dict[str, float]:
-    """Return what jobs took here, by their rules: those that have a run file."""
+    """Seconds of the jobs with a run file here, by their rules."""
     times = {job.rule: _measured(job, root) for job in jobs}
     return {rule: time for rule, time in times.items() if time is not None}
 
 
-def published(scale: str | None, home: Path = Path()) -> dict[str, float]:
-    """Return what the jobs of a scale took where it was published, by their rules.
-
-    Nothing where it was not published, or where the file is damaged: it only informs.
-    """
-    file = scales.published(scale, home) / TOOK
+def published(config: str | None, home: Path = Path()) -> dict[str, float]:
+    """Published seconds of the jobs of a configuration, by their rules; empty if unpublished or damaged."""
+    file = configurations.published(config, home) / TOOK
     try:
         with gzip.open(file) as packed:
-            found = from_json(packed.read(_MOST))  # a few bytes could unpack to a gigabyte
+            content = from_json(packed.read(_MOST))  # a few bytes could unpack to a gigabyte
     except (OSError, EOFError, zlib.error, ValueError):
         return {}
-    times = found.items() if isinstance(found, dict) else ()
+    times = content.items() if isinstance(content, dict) else ()
     return {rule: float(time) for rule, time in times if run_files.is_time(time)}
 
 
 def packed(times: Mapping[str, float]) -> bytes:
-    """Return the file of `published`."""
+    """The bytes of the file that `published` reads."""
     return gzip.compress(json.dumps(times, sort_keys=True).encode(), mtime=0)
 
 
 def _whole(plan: Plan) -> float:
-    """Return what all jobs together take by the rates, or by a system's published run at the scale of the plan."""
-    of = plan.params.system
-    if of and of.scale == scales.DEFAULT:
-        file = cards.file(of.slug).with_name("measured.json")
+    """Seconds of all jobs together, from the published run of a system or else from the rates."""
+    system = plan.params.system
+    if system and system.scale == configurations.DEFAULT:
+        file = cards.file(system.slug).with_name("measured.json")
         minutes = run_files.time(file, "minutes")
         if minutes:
             return 60.0 * minutes
@@ -138,5 +135,5 @@ def _measured(job: Job, root: Path) -> float | None:
 
 
 def spell(value: object) -> str:
-    """Spell a cell of the table."""
+    """A cell of the table as text."""
     return f"{value:g}" if isinstance(value, float) else str(value)

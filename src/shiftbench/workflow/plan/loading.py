@@ -1,4 +1,4 @@
-"""Params files read, laid over one another, and checked whole."""
+"""Params files: read, merged, and checked as a whole."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,15 +15,15 @@ from shiftbench.workflow.plan import own_models, params_check, params_pairs, par
 from shiftbench.workflow.plan.params import Params
 
 _DEEPEST = 6
-"""Keys below one another that a message names."""
+"""Deepest level of keys that a message names."""
 
 
 def load(*files: str | Path) -> Params:
-    """Read params.yaml and overlays (later files win, key by key), and check all of it.
+    """Read params.yaml and the files over it (later files win, key by key), and check the result.
 
     Raises:
         ParamsError: unreadable YAML, unknown key, wrong type, value out of range, unknown plugin or
-            option; the message names file, key, value and what is allowed.
+            option; the message names file, key, value and the allowed values.
     """
     if not files:
         raise ParamsError("no params file given; expected params.yaml")
@@ -38,26 +38,26 @@ def load(*files: str | Path) -> Params:
 
 
 def spelled(files: Iterable[str | Path]) -> str:
-    """Name the files that params come from."""
+    """The files that params come from, as text."""
     return " + ".join(map(str, files))
 
 
 def placed(error: ParamsError, files: Sequence[Path]) -> ParamsError:
-    """Return an error of the plan with the files, and the line of the key that its message begins with."""
+    """An error of the plan with the files, and the line of the key that its message begins with."""
     where = spelled(files)
     return type(error)(_with_lines(f"{where}: {error}", where, files))
 
 
 def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
-    """Return params of a mapping, all of it checked.
+    """Checked params of a mapping.
 
     Args:
-        content: as params.yaml has it.
+        content: the content of params.yaml.
         where: the files that it comes from.
         home: the folder that `plugins:` are relative to.
 
     Raises:
-        ParamsError: as `load`.
+        ParamsError: as in `load`.
     """
     params_words.check_values(where, content)
     try:
@@ -76,7 +76,7 @@ def check(content: Mapping[str, Any], where: str, home: Path) -> Params:
 
 
 def use_plugins(file: str | Path) -> None:
-    """Search the folders that a params file lists under `plugins:`; nothing else of it is checked.
+    """Search the folders under `plugins:` in a params file, without a check of the other parameters.
 
     Raises:
         ParamsError: unreadable YAML, or `plugins:` is no list of folders.
@@ -92,10 +92,10 @@ def _search(home: Path, folders: Iterable[str]) -> None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Read a params file as it stands.
+    """The content of a params file, unchecked.
 
     Raises:
-        ParamsError: there is none, or it is no mapping in YAML.
+        ParamsError: the file does not exist, or is no mapping in YAML.
     """
     if not file.is_file():
         raise ParamsError(f"{file} does not exist; run in the repository's root or name another file")
@@ -113,7 +113,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def _no_mapping(content: object) -> str:
-    """Return what a file is that holds no keys."""
+    """The description of a file without keys."""
     if content is None:
         return "is empty; expected a mapping of keys, `benchmarks:` among them"
     if isinstance(content, str) and content.lstrip().startswith("<"):
@@ -123,23 +123,23 @@ def _no_mapping(content: object) -> str:
 
 
 def _with_lines(message: str, where: str, files: Iterable[Path]) -> str:
-    """Return a message with the file and line of each key that it names; the last file that has a key decides."""
+    """A message with the file and line of each key that it names; the last file with a key decides."""
     lines: dict[tuple[str, ...], str] = {}
     for file in files:
         root = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
         lines |= {path: f"{file.name}, line {line}" for path, line in _lines(root, ())}
-    told = []
+    located = []
     for text in message.splitlines():
-        found = re.match(rf"(?:{re.escape(where)}: | {{2}})([\w+]+(?:\.[\w+]+)*)", text)
-        path = tuple(found[1].split(".")) if found else ()
+        key = re.match(rf"(?:{re.escape(where)}: | {{2}})([\w+]+(?:\.[\w+]+)*)", text)
+        path = tuple(key[1].split(".")) if key else ()
         while path and path not in lines:
             path = path[:-1]
-        told.append(f"{text} ({lines[path]})" if path else text)
-    return "\n".join(told)
+        located.append(f"{text} ({lines[path]})" if path else text)
+    return "\n".join(located)
 
 
 def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield keys below a node with their lines; those of a list's members are their numbers, from 0."""
+    """Yield the keys below a node with their lines; the keys of list members are numbers from 0."""
     if len(path) > _DEEPEST:
         return
     if isinstance(node, yaml.SequenceNode):
@@ -155,7 +155,7 @@ def _lines(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[tupl
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another; `null` removes a key, so that an overlay can drop an entry."""
+    """Merge a mapping over another; `null` removes a mapping or list."""
     merged = dict(base)
     for key, value in over.items():
         if value is None and isinstance(base.get(key), Mapping | list | tuple):

@@ -1,4 +1,4 @@
-"""What a run has to make, from how outputs stand and what the run is asked for; Snakemake starts these jobs alone."""
+"""The outputs that a run makes, from the states of all outputs and the goals of the run."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -6,42 +6,44 @@ from shiftbench.base.refs import Ref
 from shiftbench.provenance.recipe import Artifact, Job
 
 _BY_CONSTRUCTION = ("sources", "shards", "previews")
-"""Kinds whose bytes follow from their recipe everywhere, where those of their inputs do; weights vary with machines."""
+"""Kinds whose bytes follow from recipe and inputs on every machine; checkpoints depend on the machine."""
 
 
 def find(
-    artifacts: Mapping[Ref, Artifact], jobs: Iterable[Job], states: Mapping[Ref, str], asked: Collection[Ref]
+    artifacts: Mapping[Ref, Artifact], jobs: Iterable[Job], states: Mapping[Ref, str], goals: Collection[Ref]
 ) -> frozenset[Ref]:
-    """Return what a run makes, or makes again where its inputs come out with other bytes.
+    """The outputs that a run makes, and those that it may make again because their inputs change.
 
-    A run looks at what it is asked for, at the inputs that are here of what it looks at, and at all that a job at
-    work makes: its verb makes whatever of it does not hold. What it looks at and is stale or missing is made, with all
-    inputs. What is fresh may have to be made again below what is made; not below originals and shards that come back
-    under the recipe that they had, whose bytes are the same.
+    A run examines its goals, the existing inputs of each examined output, and all outputs of the jobs that it starts.
+    It makes each examined output that is stale or missing, with all of its inputs. A fresh output may have to be made
+    again if one of its inputs is made, except if this input is a source or shards that return under the same recipe and
+    so with the same bytes.
 
     Args:
-        artifacts: all of a plan, inputs before what is made from them.
-        jobs: all of the plan.
-        states: `fresh`, `missing`, or why an artifact is stale.
-        asked: what the run is for.
+        artifacts: all artifacts of a plan, inputs first.
+        jobs: all jobs of the plan.
+        states: `fresh`, `missing`, or the reason why an artifact is stale.
+        goals: the requested outputs.
     """
     mates = {one.ref: job.artifacts for job in jobs for one in job.artifacts}
-    back = {ref for ref in _constructed(artifacts.values()) if states[ref] == "missing"}
-    # with what else their jobs have made: were it stale, a second run would find something to do
-    wanted = {mate.ref for ref in asked for mate in mates[ref] if states[mate.ref] != "missing"}
+    returning = {ref for ref in _constructed(artifacts.values()) if states[ref] == "missing"}
+    # with the other outputs of their jobs: a stale one would give a second run something to do
+    examined = {mate.ref for ref in goals for mate in mates[ref] if states[mate.ref] != "missing"}
     made: set[Ref] = set()
     while True:
-        beside = {mate.ref for ref in made for mate in mates[ref]}
-        seen = _seen(artifacts, states, wanted.union(asked, beside), made)
+        siblings = {mate.ref for ref in made for mate in mates[ref]}
+        seen = _examined(artifacts, states, examined.union(goals, siblings), made)
         more = made | {ref for ref in seen if states[ref] != "fresh"}
-        more |= _below(artifacts, seen, more - back)
+        more |= _below(artifacts, seen, more - returning)
         if more == made:
             return frozenset(made)
         made = more
 
 
-def _seen(artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], first: set[Ref], made: set[Ref]) -> set[Ref]:
-    """Return what a run looks at, with the inputs that are here; all inputs of what it makes."""
+def _examined(
+    artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], first: set[Ref], made: set[Ref]
+) -> set[Ref]:
+    """The outputs that a run examines: with their existing inputs, and all inputs of those that it makes."""
     seen = set(first)
     for artifact in reversed(list(artifacts.values())):
         if artifact.ref in seen:
@@ -51,7 +53,7 @@ def _seen(artifacts: Mapping[Ref, Artifact], states: Mapping[Ref, str], first: s
 
 
 def _below(artifacts: Mapping[Ref, Artifact], seen: set[Ref], moved: set[Ref]) -> set[Ref]:
-    """Return what of the seen may come out with other bytes, since something that it is made from may."""
+    """The examined outputs whose bytes may change because an input may change."""
     below: set[Ref] = set()
     for ref, artifact in artifacts.items():
         if ref in seen and not moved.isdisjoint(artifact.inputs):
@@ -61,9 +63,9 @@ def _below(artifacts: Mapping[Ref, Artifact], seen: set[Ref], moved: set[Ref]) -
 
 
 def _constructed(artifacts: Iterable[Artifact]) -> set[Ref]:
-    """Return what comes back with the same bytes wherever it is made by the same recipe."""
-    found: set[Ref] = set()
+    """The outputs whose bytes follow from their recipe on every machine."""
+    constructed: set[Ref] = set()
     for artifact in artifacts:
-        if artifact.ref.kind in _BY_CONSTRUCTION and found.issuperset(artifact.inputs):
-            found.add(artifact.ref)
-    return found
+        if artifact.ref.kind in _BY_CONSTRUCTION and constructed.issuperset(artifact.inputs):
+            constructed.add(artifact.ref)
+    return constructed

@@ -1,4 +1,4 @@
-"""Models of the user's own: what may be asked of them and of their trainers, told before any job starts."""
+"""Checks of the user's own models and their trainers, before any job starts."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _CHANNELS = 3
 
 
 def with_trainers(where: str, params: Params) -> Params:
-    """Return params whose weights all name trainers: where none is, `given` stands for models that are files.
+    """Params in which all models name trainers: `given` for models from files without one.
 
     Raises:
-        ParamsError: a model is a net that is to be trained, and nothing says how.
+        ParamsError: a model needs training, and params name no trainer.
     """
     benchmarks = {
         name: _completed(f"{where}: benchmarks.{name}.models", params, benchmark)
@@ -31,8 +31,8 @@ def with_trainers(where: str, params: Params) -> Params:
 def _completed(where: str, params: Params, benchmark: Benchmark) -> Benchmark:
     if all(spec.trainers for spec in benchmark.models):
         return benchmark
-    weights = tuple(spec if spec.trainers else _with_given(where, params, spec) for spec in benchmark.models)
-    return benchmark.model_copy(update={"models": weights})
+    models = tuple(spec if spec.trainers else _with_given(where, params, spec) for spec in benchmark.models)
+    return benchmark.model_copy(update={"models": models})
 
 
 def _with_given(where: str, params: Params, spec: Models) -> Models:
@@ -40,17 +40,17 @@ def _with_given(where: str, params: Params, spec: Models) -> Models:
         module, options = _model(params, name)
         if registry.defines(module, "build") and not options.get("path"):
             raise ParamsError(
-                f"{where}: no trainers are named, and the model {name!r} is a net that is to be trained; "
-                "expected for example `trainers: [erm]`, or `trainers: [pretrained]` if it brings weights"
+                f"{where}: no trainers are named, and the model {name!r} needs training; "
+                "expected for example `trainers: [erm]`, or `trainers: [pretrained]` if it has released weights"
             )
     return spec.model_copy(update={"trainers": (GIVEN,)})
 
 
 def check(where: str, params: Params) -> None:
-    """Refuse what is seen to fail: a file that is to be trained, code that nobody trusts, means for other channels.
+    """Refuse models that would fail: a file with a trainer that trains, untrusted code, means for other channels.
 
     Raises:
-        ParamsError: names file, key, value and what is expected.
+        ParamsError: names file, key, value and the expected value.
     """
     for benchmark_name, benchmark in params.benchmarks.items():
         for spec in benchmark.models:
@@ -67,22 +67,22 @@ def _model(params: Params, name: str) -> tuple[ModuleType, Mapping[str, Any]]:
 
 
 def _check_file(where: str, params: Params, name: str) -> None:
-    """Refuse a file that is seen by its first bytes to be no model; one that is not here yet is told elsewhere."""
+    """Refuse a file whose first bytes are not those of a model; `unavailable` reports missing files."""
     path = _model(params, name)[1].get("path")
     if not isinstance(path, str) or not path:
         return
     file = Path(re.sub(r"(\.py):[\w.]+$", r"\1", path))
     if file.is_dir() and params.use("models", name) in _ONE_FILE:
         raise ParamsError(f"{where}.path = {path!r} is a folder; expected the model's file")
-    if file.is_file() and (told := files.describe_type(file)):
-        raise ParamsError(f"{where}.path = {path!r} is no model: {told}")
+    if file.is_file() and (fault := files.describe_type(file)):
+        raise ParamsError(f"{where}.path = {path!r} is no model: {fault}")
 
 
 def _check_trust(where: str, module: ModuleType, options: Mapping[str, Any]) -> None:
     if registry.defines(module, "RUNS_CODE") and not options["trust"]:
         raise ParamsError(
-            f"{where}.trust: {module.RUNS_CODE}; `trust: true` there says that you trust who made "
-            f"{options['path'] or options.get('target')!r}. Formats that cannot run code need none: onnx, "
+            f"{where}.trust: {module.RUNS_CODE}; set `trust: true` there if you trust the author of "
+            f"{options['path'] or options.get('target')!r}. Formats that cannot run code need no trust: onnx, "
             "predictions, checkpoint"
         )
 
@@ -109,17 +109,17 @@ def _check_trainer(where: str, params: Params, name: str, trainer_name: str) -> 
     kind = params.use("models", name)
     if not registry.defines(module, "build") and registry.defines(trainer, "_loop"):
         raise ParamsError(
-            f"{where}: the trainer {trainer_name!r} trains a net, and the model {name!r} ({kind}) "
-            f"is none; use `trainers: [{GIVEN}]`, or leave `trainers` out"
+            f"{where}: the trainer {trainer_name!r} trains a torch model, and the model {name!r} "
+            f"({kind}) is none; use `trainers: [{GIVEN}]`, or leave `trainers` out"
         )
     if params.use("trainers", trainer_name) == PRETRAINED and not registry.defines(module, "pretrained"):
         raise ParamsError(
-            f"{where}: the trainer {trainer_name!r} takes weights that a model brings, and {name!r} ({kind}) brings "
+            f"{where}: the trainer {trainer_name!r} takes the released weights of a model, and {name!r} ({kind}) has "
             f"none; train it (erm), or use `trainers: [{GIVEN}]`"
         )
     file = options.get("path") or params.options("trainers", trainer_name).get("path")
     if params.use("trainers", trainer_name) == GIVEN and not file and not registry.defines(module, "pretrained"):
         raise ParamsError(
-            f"{where}: the trainer {trainer_name!r} takes a model as it is, and nothing says where {name!r} is; "
+            f"{where}: the trainer {trainer_name!r} takes a model from a file, and params give no path of {name!r}; "
             f"expected `models: {{{name}: {{path: FILE}}}}`, or a trainer that trains it (erm)"
         )

@@ -94,11 +94,11 @@ class _Strict(BaseModel):
 
 
 class Component(BaseModel):
-    """A plugin under a name of yours: the file or entry (`use`, default: the name) and its options."""
+    """A plugin under your own name: the plugin or variant (`use`, default: the name) and its options."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    use: Joined | None = Field(None, description="plugin file or entry; default: the key itself")
+    use: Joined | None = Field(None, description="plugin file or variant; default: the key itself")
     title: Title = Field(
         None, description="how pages write the name; default: as its plugin says, or made from the name"
     )
@@ -113,19 +113,19 @@ class Subset(_Strict):
     """How much of each split: a number of samples or a fraction; nested and deterministic."""
 
     train: Amount = Field(1.0, description="a number of samples, or a fraction")
-    val: Amount = Field(1.0, description="likewise")
-    test: Amount = Field(1.0, description="likewise")
+    val: Amount = Field(1.0, description="as for train")
+    test: Amount = Field(1.0, description="as for train")
 
 
 Share = Annotated[Real, Field(ge=0.0, le=1.0)]
 
 
 class Slice(_Strict):
-    """Which part of each split, by the hash of the group: two slices that do not overlap share no sample."""
+    """The part of each split, by the hash of the group: two slices that do not overlap share no sample."""
 
     train: tuple[Share, Share] = Field((0.0, 1.0), description="from, to; shares of the split")
-    val: tuple[Share, Share] = Field((0.0, 1.0), description="likewise")
-    test: tuple[Share, Share] = Field((0.0, 1.0), description="likewise")
+    val: tuple[Share, Share] = Field((0.0, 1.0), description="as for train")
+    test: tuple[Share, Share] = Field((0.0, 1.0), description="as for train")
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Slice:
@@ -159,14 +159,15 @@ class Shift(Component):
     severities: Annotated[tuple[Annotated[Real, Field(ge=0.0)], ...], _Some] = Field(
         (1, 2, 3, 4, 5), description="continuous, within the shift's RANGE; levels are 1 to 5"
     )
-    fresh: Flag = Field(False, description="draw new random words for every severity")
+    fresh: Flag = Field(False, description="draw new random numbers for every severity")
     materialise: Flag | None = Field(
-        None, description="store its shards, or apply it while clean ones are read; default: shards.materialise"
+        None,
+        description="store its shards (true), or apply it while clean shards are read; default: shards.materialise",
     )
 
 
 class Trainer(Component):
-    """A trainer, and what it learns from where that is not the dataset as it is."""
+    """A trainer, and its training data if this is a shifted data set."""
 
     train_on: Annotated[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9_+]*/[0-9.]+$")] | None, AfterValidator(_shift_and_severity)
@@ -177,7 +178,7 @@ class Trainer(Component):
 
     @property
     def shifted(self) -> tuple[str, float] | None:
-        """Shift and severity of what is learnt from; None: clean."""
+        """Shift and severity of the training data; None: clean."""
         if self.train_on is None:
             return None
         shift, _, severity = self.train_on.partition("/")
@@ -191,31 +192,31 @@ class Models(_Strict):
         description="names under `models:`, or plugin files"
     )
     trainers: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
-        (), description="names under `trainers:`, or plugin files; default: `given`, for models that are files of yours"
+        (), description="names under `trainers:`, or plugin files; default: `given`, for models from your own files"
     )
     seeds: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], _Some, _Distinct] = Field(
         (0,), description="training seeds; part of the model's name"
     )
-    dataset: Name | None = Field(None, description="trained on; default: the benchmark's dataset")
+    dataset: Name | None = Field(None, description="training data set; default: the benchmark's dataset")
     methods: Annotated[tuple[Name, ...] | None, _Some, _Distinct] = Field(
-        None, description="what goes around these; default: the benchmark's `methods`"
+        None, description="methods for these models; default: the benchmark's `methods`"
     )
 
 
 class Benchmark(_Strict):
-    """What is compared with what: models under methods on a dataset, its shifts and OOD sets."""
+    """A benchmark: models with methods on a data set, its shifts and OOD sets."""
 
     title: Title = Field(None, description="how pages write the name; default: made from the name")
-    dataset: Name = Field(description="learnt from, and the clean partner of its shifts")
-    split: Literal["train", "val", "test"] = Field("test", description="evaluated")
+    dataset: Name = Field(description="training data set, and the clean partner of its shifts")
+    split: Literal["train", "val", "test"] = Field("test", description="evaluated split")
     models: Annotated[tuple[Models, ...], _Some]
     methods: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
-        ("plain",), description="what goes around the models"
+        ("plain",), description="methods that wrap the models at test time"
     )
     shifts: Annotated[tuple[Joined, ...], _Distinct] = Field(
         (), description="shifts, shifts joined by `+`, and domain shifts of the dataset"
     )
-    streams: Annotated[tuple[Name, ...], _Distinct] = Field((), description="ordered lists of evaluation points")
+    streams: Annotated[tuple[Name, ...], _Distinct] = Field((), description="ordered lists of conditions")
     ood: Annotated[tuple[Name, ...] | dict[Name, tuple[Name, ...]], AfterValidator(_each_some)] = Field(
         (), description="datasets of other classes, for detectors; or groups of them: {near: [...], far: [...]}"
     )
@@ -252,29 +253,29 @@ class Benchmark(_Strict):
 
 
 class Fetch(_Strict):
-    """Where originals are looked for before any package client is asked."""
+    """Places of source files before any download."""
 
     folders: Annotated[tuple[str, ...], _Distinct] = Field(
-        (), description="folders that hold SOURCE/FILE; they come first"
+        (), description="folders with files SOURCE/FILE; they are tried first"
     )
     offline: Flag = Field(False, description="never use the network")
 
 
 class Shards(_Strict):
-    """How shards are cut, and whether shifted ones are stored."""
+    """The size of shards, and whether shifted shards are stored."""
 
     max_mb: Annotated[Whole, Field(gt=0)] = Field(256, description="largest tar, in 10^6 bytes")
     materialise: Flag = Field(
-        True, description="store shifted shards; without, each evaluation applies the shift while it reads clean ones"
+        True,
+        description="store shifted shards; if false, each evaluation applies the shift while it reads clean shards",
     )
     stream: str | None = Field(
-        None,
-        description="DVC remote from which jobs read tars that are not here, without keeping them; enters no recipe",
+        None, description="DVC remote from which jobs read missing tars, without storing them; enters no recipe"
     )
 
 
 class Evaluate(_Strict):
-    """How a forward pass is made."""
+    """Parameters of a forward pass."""
 
     batch_size: Annotated[Whole, Field(gt=0)] = Field(256, description="samples per forward pass")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
@@ -291,35 +292,35 @@ class Evaluate(_Strict):
 
 
 class Train(_Strict):
-    """What all trainings share."""
+    """Parameters of all trainings."""
 
-    threads: Annotated[Whole, Field(gt=0)] = Field(1, description="torch threads of a job; changes weights")
+    threads: Annotated[Whole, Field(gt=0)] = Field(1, description="torch threads of a job; changes the trained weights")
 
 
 class Bootstrap(_Strict):
-    """The one resampler."""
+    """Parameters of the bootstrap."""
 
-    resamples: Annotated[Whole, Field(ge=0, le=100_000)] = Field(1000, description="of each row")
+    resamples: Annotated[Whole, Field(ge=0, le=100_000)] = Field(1000, description="bootstrap resamples of each row")
 
 
-class SystemScale(_Strict):
-    """The system that params are of."""
+class SystemConfiguration(_Strict):
+    """The system and configuration of params from a card."""
 
-    slug: str = Field(description="whose card it is")
-    scale: str = Field(description="which of the card's params")
+    slug: str = Field(description="slug of the system")
+    scale: str = Field(description="configuration of the card")
 
 
 class Params(_Strict):
     """The whole of params.yaml."""
 
-    system: SystemScale | None = Field(
-        None, description="set where params come from a system's card, whose claims are judged"
+    system: SystemConfiguration | None = Field(
+        None, description="set if params come from a system's card, whose claims are judged"
     )
     root: str = Field(".", description="output root, relative to the repository; enters no recipe")
-    seed: Annotated[Whole, Field(ge=0)] = Field(0, description="key of all random words and trainings")
-    plugins: Annotated[tuple[str, ...], _Distinct] = Field((), description="folders with plugins of your own")
+    seed: Annotated[Whole, Field(ge=0)] = Field(0, description="seed of all random numbers and trainings")
+    plugins: Annotated[tuple[str, ...], _Distinct] = Field((), description="folders with your own plugins")
     strict: Flag | None = Field(
-        None, description="a job that opens a file which nothing names fails; default: in CI (the variable CI is set)"
+        None, description="a job fails if it opens a file that nothing names; default: true if the variable CI is set"
     )
     fetch: Fetch = Fetch()
     shards: Shards = Shards()
@@ -341,14 +342,14 @@ class Params(_Strict):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _empty_is_default(cls, content: Any) -> Any:
-        """Let a section or a plugin of which nothing is written (`erm:`) have its defaults."""
+        """Give an empty section or plugin (`erm:`) its defaults."""
         filled = {key: _filled(key, value) for key, value in dict(content).items()}
         return {key: value for key, value in filled.items() if value is not None or key not in _GROUPS}
 
     @pydantic.field_validator("root")
     @classmethod
     def _inside(cls, root: str) -> str:
-        """Refuse a root outside of the repository, where nothing is recorded, and one that Snakemake cannot name."""
+        """Refuse a root outside of the repository, and one with characters that Snakemake interprets."""
         parts = PurePosixPath(root).parts
         if not root or root.startswith(("/", "~")) or ".." in parts or not root.isprintable():
             raise ValueError("expected a folder inside of the repository, such as build/try")
@@ -357,35 +358,35 @@ class Params(_Strict):
         return root
 
     def materialised(self, shift: str) -> bool:
-        """Tell whether the shards of a shift are stored; clean ones always are."""
+        """Whether the shards of a shift are stored; clean shards always are."""
         own = self.shift(shift).materialise
         return shift == "identity" or (self.shards.materialise if own is None else own)
 
-    def component(self, family: str, name: str) -> Component:
-        """Return the entry `name` of `family`; a plugin that is not listed has its defaults."""
-        entry: Component | None = getattr(self, family, {}).get(name)
-        return entry if entry is not None else _DEFAULTS.get(family, Component)()
+    def component(self, plugin_type: str, name: str) -> Component:
+        """The component `name` of a plugin type; defaults if params do not list it."""
+        component: Component | None = getattr(self, plugin_type, {}).get(name)
+        return component if component is not None else _DEFAULTS.get(plugin_type, Component)()
 
     def dataset(self, name: str) -> Dataset:
-        """Return the entry of a dataset."""
+        """The parameters of a dataset."""
         return self.datasets.get(name) or Dataset()
 
     def shift(self, name: str) -> Shift:
-        """Return the entry of a shift."""
+        """The parameters of a shift."""
         return self.shifts.get(name) or Shift()
 
     def trainer(self, name: str) -> Trainer:
-        """Return the entry of a trainer."""
+        """The parameters of a trainer."""
         return self.trainers.get(name) or Trainer()
 
-    def use(self, family: str, name: str) -> str:
-        """Return the plugin, a file or an entry of one, behind `name`."""
-        return self.component(family, name).use or name
+    def use(self, plugin_type: str, name: str) -> str:
+        """The plugin or variant behind `name`."""
+        return self.component(plugin_type, name).use or name
 
-    def options(self, family: str, name: str) -> dict[str, Any]:
-        """Return the plugin's defaults with the entry's options over them."""
-        module = registry.read(family, self.use(family, name))
-        return {**getattr(module, "PARAMS", {}), **self.component(family, name).options}
+    def options(self, plugin_type: str, name: str) -> dict[str, Any]:
+        """The defaults of the plugin with the options in params over them."""
+        module = registry.read(plugin_type, self.use(plugin_type, name))
+        return {**getattr(module, "PARAMS", {}), **self.component(plugin_type, name).options}
 
 
 _GROUPS = ("fetch", "shards", "train", "evaluate", "bootstrap", *SECTIONS)
@@ -401,7 +402,7 @@ _DEFAULTS: dict[str, type[Component]] = {"datasets": Dataset, "shifts": Shift, "
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of params.yaml, without what a card's scale sets."""
+    """The JSON Schema of params.yaml, without the parameters that a card sets."""
     whole = Params.model_json_schema()
-    del whole["properties"]["system"], whole["$defs"]["SystemScale"]
+    del whole["properties"]["system"], whole["$defs"]["SystemConfiguration"]
     return whole

@@ -1,4 +1,4 @@
-"""What is wrong with params, told with file, key, value and what is allowed, before any job starts."""
+"""Checks of plugins, options and severities in params, before any job starts."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,30 +11,30 @@ from shiftbench.workflow.plan import params_pairs
 from shiftbench.workflow.plan.params import SECTIONS, Benchmark, Params, Shift, Trainer
 
 _AT_LEAST_ONE = ("batch batch_size bins depth epochs heads hidden k layers length samples side steps width").split()
-"""Options that count something without which a model, a training or a measure is nothing."""
+"""Options that are counts of at least 1."""
 _NEVER_NEGATIVE = "eps lr momentum share smoothing temperature weight_decay".split()
-"""Options that are no counts, and have no meaning below 0."""
+"""Options that are no counts and must not be negative."""
 
 
 def check_plugins(where: str, params: Params) -> None:
-    """Refuse plugins that do not exist, and options and severities that they do not have.
+    """Refuse unknown plugins, options and severities.
 
     Raises:
-        ParamsError: names file, key, value and what is allowed.
+        ParamsError: names file, key, value and the allowed values.
     """
-    for family in SECTIONS:
-        for name in getattr(params, family):
-            _check_component(where, params, family, name)
+    for plugin_type in SECTIONS:
+        for name in getattr(params, plugin_type):
+            _check_component(where, params, plugin_type, name)
     for benchmark_name, benchmark in params.benchmarks.items():
-        for family, key, name in asked(benchmark):
+        for plugin_type, key, name in asked(benchmark):
             try:
-                registry.file(family, params.use(family, name))
+                registry.file(plugin_type, params.use(plugin_type, name))
             except ParamsError as error:
-                listed = getattr(params, family)
-                hint = f"; {suggest(name, {*listed, *registry.names(family)})}"
+                listed = getattr(params, plugin_type)
+                hint = f"; {suggest(name, {*listed, *registry.names(plugin_type)})}"
                 raise ParamsError(
-                    f"{where}: benchmarks.{benchmark_name}.{key} asks for {family} {name!r}, which is neither "
-                    f"listed under {family}: nor a plugin file{hint}"
+                    f"{where}: benchmarks.{benchmark_name}.{key} asks for {plugin_type} {name!r}, which is neither "
+                    f"listed under {plugin_type}: nor a plugin file{hint}"
                 ) from error
 
 
@@ -43,42 +43,42 @@ def asked(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
     for key, name in params_pairs.datasets(benchmark):
         yield "datasets", key, name
     for number, spec in enumerate(benchmark.models):
-        for family, key in (("models", "architectures"), ("trainers", "trainers"), ("methods", "methods")):
+        for plugin_type, key in (("models", "architectures"), ("trainers", "trainers"), ("methods", "methods")):
             for name in getattr(spec, key) or ():
-                yield family, f"models.{number}.{key}", name
-    for family in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
-        for name in getattr(benchmark, family) or ():
-            yield family, family, name
+                yield plugin_type, f"models.{number}.{key}", name
+    for plugin_type in ("shifts", "streams", "methods", "detectors", "metrics", "analyses"):
+        for name in getattr(benchmark, plugin_type) or ():
+            yield plugin_type, plugin_type, name
 
 
-def _check_component(where: str, params: Params, family: str, name: str) -> None:
-    key = f"{family}.{name}"
+def _check_component(where: str, params: Params, plugin_type: str, name: str) -> None:
+    key = f"{plugin_type}.{name}"
     try:
-        module = registry.read(family, params.use(family, name))
+        module = registry.read(plugin_type, params.use(plugin_type, name))
     except ParamsError as error:
         raise type(error)(f"{where}: {key}: {error}") from error
     allowed: dict[str, Any] = getattr(module, "PARAMS", {})
-    given = params.component(family, name).options
+    given = params.component(plugin_type, name).options
     for option, value in given.items():
         if option not in allowed:
             raise ParamsError(
                 f"{where}: {key}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
             )
-        several = family == "detectors" and isinstance(value, list) and value
+        several = plugin_type == "detectors" and isinstance(value, list) and value
         if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}")
         _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
     if registry.defines(module, "ENTRY") and registry.defines(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
-    if family == "shifts":
+    if plugin_type == "shifts":
         _check_severities(where, key, module, params.shifts[name])
         _check_materialise(where, key, module, params.shifts[name])
-    if family == "trainers" and params.trainers[name].shifted:
+    if plugin_type == "trainers" and params.trainers[name].shifted:
         _check_train_on(f"{where}: {key}.train_on", params, params.trainers[name])
 
 
 def _number_hint(value: object) -> str:
-    """Return how a number is spelled that YAML takes for a text, such as 1e-3."""
+    """A hint for a number that YAML reads as a text, such as 1e-3."""
     with contextlib.suppress(TypeError, ValueError):
         if isinstance(value, str):
             return f"; YAML reads {value} as a text, write {float(value)!r}"
@@ -86,7 +86,7 @@ def _number_hint(value: object) -> str:
 
 
 def _check_count(where: str, value: object, default: object, option: str) -> None:
-    """Refuse numbers below 0 of what is counted, or is a rate, and below 1 of what is nothing without."""
+    """Refuse counts and rates below 0, and below 1 for options that must be at least 1."""
     counted = type(default) is int and default > 0
     least = 1 if counted and option in _AT_LEAST_ONE else 0
     if not counted and option not in _NEVER_NEGATIVE:
@@ -96,11 +96,11 @@ def _check_count(where: str, value: object, default: object, option: str) -> Non
 
 
 def _check_facts(where: str, module: Any, given: dict[str, Any]) -> None:
-    """Refuse options that would make another thing of an entry: its constants follow from the entry's own."""
+    """Refuse options that change the declared constants of a variant."""
     if module.facts({**module.PARAMS, **given}) != module.facts(module.PARAMS):
         raise ParamsError(
             f"{where}: {', '.join(given)} would change what {module.__name__} declares "
-            f"({', '.join(module.facts(module.PARAMS))}); name the entry that has it, or write one in an "
+            f"({', '.join(module.facts(module.PARAMS))}); name the variant that has it, or write one in an "
             f"{entries.FILE} of your own"
         )
 

@@ -1,4 +1,4 @@
-"""What a benchmark asks for goes together: one task, fields that samples have, sets of one part, metrics with rows."""
+"""Checks of the combinations in a benchmark: tasks, fields, roles of OOD sets, metrics with rows."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,24 +10,24 @@ from shiftbench.base.errors import NotRunError, ParamsError, suggest
 from shiftbench.workflow.plan.params import Benchmark, Params
 
 _NEED_OOD = ("detection",)
-"""Kinds of metrics that compare scores of the benchmark's dataset with those of OOD sets."""
+"""Kinds of metrics that compare scores of the benchmark's data set with those of OOD sets."""
 _PLACES = ("path", "root", "ids")
-"""Options of datasets that say where data of the user's own lie; `ids` are those of the package ir_datasets."""
+"""Options of datasets with the place of the user's data; `ids` are those of the package ir_datasets."""
 _PUBLISHED = "alexnet"
-"""A normaliser whose errors are published, so that nobody evaluates it."""
+"""A normaliser with published errors, which is not evaluated."""
 _TOLD = 12
-"""Parts that fit which a message names, at most."""
+"""Most fitting parts that a message names."""
 
 
 def check(where: str, params: Params) -> None:
-    """Refuse what does not go together in a benchmark.
+    """Refuse combinations in a benchmark that do not fit.
 
     Args:
         where: the files.
-        params: of which every plugin that a benchmark names is known to exist, and all weights have trainers.
+        params: params with existing plugins and with trainers for all models.
 
     Raises:
-        ParamsError: names file, key, value and what is allowed.
+        ParamsError: names file, key, value and the allowed values.
     """
     for name, benchmark in params.benchmarks.items():
         key = f"{where}: benchmarks.{name}"
@@ -41,8 +41,8 @@ def check(where: str, params: Params) -> None:
         _check_metrics(f"{key}.metrics", params, benchmark)
 
 
-def _module(params: Params, family: str, name: str) -> ModuleType:
-    return registry.read(family, params.use(family, name))
+def _module(params: Params, plugin_type: str, name: str) -> ModuleType:
+    return registry.read(plugin_type, params.use(plugin_type, name))
 
 
 def datasets(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
@@ -58,7 +58,7 @@ def datasets(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
 
 
 def _check_data(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse datasets of the user's own of which nothing says where they lie."""
+    """Refuse the user's own data sets without a path."""
     for key, name in datasets(benchmark):
         options = params.options("datasets", name)
         lacking = [option for option in _PLACES if options.get(option) == ""]
@@ -78,26 +78,26 @@ def _check_task(where: str, params: Params, benchmark: Benchmark) -> None:
         for number, spec in enumerate(benchmark.models)
         for name in spec.architectures
     ]
-    for family, key, name in named:
-        other = _task(_module(params, family, name), task)
+    for plugin_type, key, name in named:
+        other = _task(_module(params, plugin_type, name), task)
         if other != task:
             raise ParamsError(
                 f"{where}.{key}: {name!r} is of the task {other}, and {benchmark.dataset!r} of {task}; "
-                f"expected {family} of {task}"
+                f"expected {plugin_type} of {task}"
             )
 
 
 def _check_parts(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse trainers and methods that do nothing for the benchmark's task."""
+    """Refuse trainers and methods for other tasks than the benchmark's."""
     task = _module(params, "datasets", benchmark.dataset).TASK
-    for family, key, name in _parts(benchmark):
-        tasks = getattr(_module(params, family, name), "TASKS", None)
+    for plugin_type, key, name in _parts(benchmark):
+        tasks = getattr(_module(params, plugin_type, name), "TASKS", None)
         if tasks is not None and task not in tasks:
-            fitting = [one for one in registry.names(family) if _fits(family, one, task)]
+            fitting = [one for one in registry.names(plugin_type) if _fits(plugin_type, one, task)]
             more = f" and {len(fitting) - _TOLD} more" if len(fitting) > _TOLD else ""
             raise ParamsError(
                 f"{where}.{key}: {name!r} is for {' and '.join(tasks)}, and {benchmark.dataset!r} is of the task "
-                f"{task}; {family} for it: {', '.join(fitting[:_TOLD])}{more}"
+                f"{task}; {plugin_type} for it: {', '.join(fitting[:_TOLD])}{more}"
             )
 
 
@@ -112,32 +112,32 @@ def _parts(benchmark: Benchmark) -> Iterator[tuple[str, str, str]]:
             yield "methods", f"models.{number}.methods", name
 
 
-def _fits(family: str, name: str, task: str) -> bool:
-    """Tell whether a plugin fits a task; one that declares none fits each."""
-    return task in getattr(registry.read(family, name), "TASKS", (task,))
+def _fits(plugin_type: str, name: str, task: str) -> bool:
+    """Whether a plugin fits a task; one that declares none fits each."""
+    return task in getattr(registry.read(plugin_type, name), "TASKS", (task,))
 
 
 def _check_nets(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse methods and detectors that look into a net, around models that show none."""
+    """Refuse methods and detectors that need a torch model, with models that are black boxes."""
     for number, spec in enumerate(benchmark.models):
         named = [("methods", name) for name in spec.methods or benchmark.methods]
         named += [("detectors", name) for name in benchmark.detectors]
         black = [name for name in spec.architectures if _is_black_box(_module(params, "models", name))]
-        for family, name in named if black else ():
-            if "net" in getattr(_module(params, family, name), "NEEDS", ()):
+        for plugin_type, name in named if black else ():
+            if "net" in getattr(_module(params, plugin_type, name), "NEEDS", ()):
                 raise ParamsError(
-                    f"{where}.models.{number}.architectures: {name!r} of {family} looks into a torch net, and "
+                    f"{where}.models.{number}.architectures: {name!r} of {plugin_type} looks into a torch net, and "
                     f"{black[0]!r} ({params.use('models', black[0])}) is a black box; leave one of them out"
                 )
 
 
 def _is_black_box(module: ModuleType) -> bool:
-    """Tell whether a model brings its own predictor, instead of a net with features and logits."""
+    """Whether a model has its own predictor instead of features and logits."""
     return registry.defines(module, "load") or registry.defines(module, "predictor")
 
 
 def _check_scored(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse detectors where there are no logits that they could look at."""
+    """Refuse detectors for records without logits."""
     task = _module(params, "datasets", benchmark.dataset).TASK
     if benchmark.detectors and "logits" not in _columns(task):
         raise ParamsError(
@@ -146,7 +146,7 @@ def _check_scored(where: str, params: Params, benchmark: Benchmark) -> None:
 
 
 def _columns(task: str) -> set[str]:
-    """Return the columns that records of a task have."""
+    """The columns of the records of a task."""
     return {name for form in registry.read("tasks", task).FORMATS for name in form.names}
 
 
@@ -158,7 +158,7 @@ def _task(module: ModuleType, default: str) -> str:
 
 
 def _check_fields(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse shifts of a field that the samples of the dataset do not have, and of pixels that a field lies on."""
+    """Refuse shifts of a field that the samples lack, and shifts that move pixels under a fixed field."""
     task = _module(params, "datasets", benchmark.dataset).TASK
     fields, still = (getattr(registry.read("tasks", task), what, ()) for what in ("FIELDS", "STILL"))
     for name in benchmark.shifts:
@@ -177,7 +177,7 @@ def _check_fields(where: str, params: Params, benchmark: Benchmark) -> None:
 
 
 def _check_ood(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse OOD sets that play two parts, and groups whose name is a dataset's."""
+    """Refuse OOD sets with two roles, and groups with the name of a data set."""
     groups = {group for group in benchmark.ood_groups.values() if group}
     if isinstance(benchmark.ood, dict):
         names = [name for members in benchmark.ood.values() for name in members]
@@ -222,7 +222,7 @@ def _check_val_ood(where: str, benchmark: Benchmark) -> None:
 
 
 def _check_metrics(where: str, params: Params, benchmark: Benchmark) -> None:
-    """Refuse metrics that are named and would have no rows: of another task, or of OOD sets where there are none."""
+    """Refuse named metrics without rows: of another task, or of OOD sets if there are none."""
     task = _module(params, "datasets", benchmark.dataset).TASK
     columns = _columns(task)
     asked = params.metrics if benchmark.metrics is None else benchmark.metrics
@@ -242,7 +242,7 @@ def _check_metrics(where: str, params: Params, benchmark: Benchmark) -> None:
 
 
 def _check_normaliser(where: str, benchmark: Benchmark, options: Mapping[str, Any]) -> None:
-    """Refuse a metric that is relative to weights which the benchmark does not have."""
+    """Refuse a metric that is relative to a model which the benchmark does not have."""
     normaliser = options.get("normaliser")
     if normaliser is None or normaliser == _PUBLISHED:
         return

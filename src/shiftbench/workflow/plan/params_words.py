@@ -1,4 +1,4 @@
-"""What is wrong with a value, in the words of who writes YAML: key, value, and what is allowed there."""
+"""Messages on wrong values in params, in terms of YAML: key, value, and the allowed values."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from shiftbench.base.errors import ParamsError, suggest, yaml_text
 _BITS = 63
 _MISSING = "is missing"
 _UNION = re.compile(r"constrained-|tuple\[|dict\[|int$|float$|\[key\]$")
-"""Parts of a place that are no keys of YAML: which of several allowed types was tried."""
+"""Parts of pydantic's location that are no keys of YAML: the allowed type that was tried."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _NAME = "a name of lower case letters, digits and underscores, a letter first"
 _PATTERNS = {
@@ -44,16 +44,16 @@ _EXPECTED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "too_long": lambda limits: f"{limits['max_length']} values",
 }
-"""What is allowed, for each type of error that pydantic has for values that a YAML file can hold."""
+"""The allowed values, for each type of pydantic error that a value from YAML can raise."""
 
 
 def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel]) -> str:
-    """Return what is wrong with params, one line each: key, value, and what is allowed.
+    """The faults of params, one line each: key, value, and the allowed values.
 
     Args:
         where: the files.
-        error: of the check against `whole`.
-        whole: the model of all params, for the keys that are near a wrong one.
+        error: the failed check against `whole`.
+        whole: the model of all params, for suggestions of keys.
     """
     found: dict[str, dict[str, Any]] = {}
     for problem in error.errors():
@@ -65,7 +65,7 @@ def explain(where: str, error: pydantic.ValidationError, whole: type[BaseModel])
 
 
 def _place(problem: Mapping[str, Any]) -> Iterable[object]:
-    """Return the keys that lead to what is wrong; to the list, where it is too short."""
+    """The keys that lead to a fault; to the list if it is too short."""
     place = problem["loc"]
     if problem["type"] == "missing" and isinstance(place[-1], int):
         place = place[:-1]
@@ -73,12 +73,12 @@ def _place(problem: Mapping[str, Any]) -> Iterable[object]:
 
 
 def _is_above(key: str, found: Mapping[str, object]) -> bool:
-    """Tell whether something below a key is wrong too: of two types that are allowed, that one was meant."""
+    """Whether a key below this key is wrong, too: then the user meant that one of the two allowed types."""
     return any(other.startswith(f"{key}.") for other in found)
 
 
 def _line(key: str, wrong: Mapping[str, Any]) -> str:
-    """Return a line for a key; of several types that are allowed each says what it expects."""
+    """The line of a key; each of several allowed types adds what it expects."""
     first, *others = wrong
     told = ", or ".join([first, *(other.removeprefix("expected ") for other in others)])
     told = told.replace("a whole number, or a number", "a number")
@@ -108,7 +108,7 @@ def _wrong(problem: Mapping[str, Any], path: list[str], whole: type[BaseModel]) 
 
 
 def _known_keys(path: list[str], whole: type[BaseModel]) -> list[str]:
-    """Return the keys that are allowed at a path of params.yaml."""
+    """The allowed keys at a path of params.yaml."""
     model: Any = whole
     for part in path:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
@@ -120,10 +120,10 @@ def _known_keys(path: list[str], whole: type[BaseModel]) -> list[str]:
 
 
 def check_values(where: str, content: Mapping[Any, Any]) -> None:
-    """Refuse values that YAML has and that no recipe can hold, wherever they stand.
+    """Refuse values of YAML that a recipe cannot contain.
 
     Raises:
-        ParamsError: names key and value: a date, bytes, a set; a number that is none or needs more than 64 bits; a
+        ParamsError: names key and value: a date, bytes, a set; a number that is infinite or has over 64 bits; a
             control character; a key that is neither a text nor a number.
     """
     for path, told in _unholdable(content, ()):
@@ -144,7 +144,7 @@ def _unholdable(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple
 
 
 def _told(value: object) -> str:
-    """Return what is wrong with a single value; nothing where a recipe can hold it."""
+    """The fault of a single value; empty if a recipe can contain it."""
     if isinstance(value, str):
         control = _CONTROLS.search(value)
         return f"{yaml_text(value)} holds {control[0]!r}, which no text may" if control else ""

@@ -1,8 +1,8 @@
-"""The plan: from params to artifacts, jobs, recipe files and stamps. The only product of names anywhere.
+"""The plan: params -> artifacts -> jobs -> recipe files. Only this module makes names of outputs.
 
-`Plan.of(params)` expands benchmarks into Refs, each Ref into an Artifact (recipe, inputs, fingerprint; see
-recipe_specs.py), and every plugin's `needs(params)` into further Refs, recursively: the only way in which an edge
-of the DAG comes about. Nothing on disk is looked at. `Plan.write()` then writes one recipe file per job.
+`Plan.of(params)` expands benchmarks into Refs and each Ref into an Artifact (recipe, inputs, fingerprint; see
+recipe_specs.py). The inputs and the `needs(params)` of plugins are further Refs; they are the edges of the DAG.
+`Plan.of` reads no outputs. `Plan.write` writes one recipe file per job.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from shiftbench.base.registry import Location
 from shiftbench.provenance import code_digest, recipe, trust
 from shiftbench.provenance.receipts import is_hollow
 from shiftbench.provenance.recipe import Artifact, Job
-from shiftbench.workflow.plan import loading, out_of_date, scales, unavailable
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoint, EvaluationPoints
+from shiftbench.workflow.plan import configurations, loading, out_of_date, unavailable
+from shiftbench.workflow.plan.conditions import Condition, Conditions
 from shiftbench.workflow.plan.params import Benchmark, Params
 from shiftbench.workflow.plan.recipe_specs import RecipeSpecs
 from shiftbench.workflow.plan.report_specs import INDEX, ReportSpecs
@@ -50,17 +50,17 @@ _VERB_OF = {
 }
 
 _READ_SHARDS = ("shift", "train", "evaluate", "score", "report")
-"""Verbs that can do with shards that are streamed."""
+"""Verbs that can read streamed shards."""
 
 
 @dataclass
 class Plan:
-    """All artifacts that params ask for, and the jobs that make them."""
+    """All artifacts of some params, and the jobs that make them."""
 
     params: Params
     unavailable_sources: tuple[Unavailable, ...] = ()
     unbuildable: frozenset[Ref] = frozenset()
-    scale: str | None = None
+    config: str | None = None
     artifacts: dict[Ref, Artifact] = field(default_factory=dict)
     _open: list[Ref] = field(default_factory=list)
 
@@ -71,21 +71,21 @@ class Plan:
         unavailable_sources: tuple[Unavailable, ...] = (),
         unbuildable: frozenset[Ref] = frozenset(),
     ) -> Plan:
-        """Expand params into artifacts; looks at code, never at outputs.
+        """Expand params into artifacts; reads code, but no outputs.
 
         Args:
-            params: what to run.
-            unavailable_sources: originals that this machine cannot bring, for the report.
-            unbuildable: what cannot be made without them; not planned.
+            params: the parameters of the run.
+            unavailable_sources: sources that this machine cannot download, for the report.
+            unbuildable: outputs that need them and are not planned.
 
         Raises:
-            ParamsError: a benchmark asks for what does not exist or does not fit.
+            ParamsError: a benchmark names a plugin or a combination that does not exist or fit.
         """
         plan = cls(params, unavailable_sources, unbuildable)
         for name, benchmark in plan.benchmarks.items():
             plan.want(Ref("tables", name))
-            for record in plan._points.kept_features(benchmark):
-                plan.want(refs.features(record))  # made beside the records, but no input: a cache
+            for record in plan._conditions.kept_features(benchmark):
+                plan.want(refs.features(record))  # made with the records, input of no job: a cache
         if params.system and plan.benchmarks:
             plan.want(Ref("claims", params.system.slug))
         plan.want(INDEX)
@@ -94,36 +94,36 @@ class Plan:
         return plan
 
     @functools.cached_property
-    def _points(self) -> EvaluationPoints:
-        return EvaluationPoints(self.params, self.unbuildable)
+    def _conditions(self) -> Conditions:
+        return Conditions(self.params, self.unbuildable)
 
     @functools.cached_property
     def _specs(self) -> RecipeSpecs:
-        reports = ReportSpecs(self.params, self._points, self.unavailable_sources)
-        return RecipeSpecs(self.params, self._points, reports, Plugins(self.params))
+        reports = ReportSpecs(self.params, self._conditions, self.unavailable_sources)
+        return RecipeSpecs(self.params, self._conditions, reports, Plugins(self.params))
 
     @functools.cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
-        """The benchmarks of which something can be made here."""
-        return self._points.benchmarks
+        """The benchmarks of which some output can be made here."""
+        return self._conditions.benchmarks
 
-    def evaluation_points(self, benchmark: Benchmark) -> list[EvaluationPoint]:
-        """Return every evaluation point that a benchmark evaluates."""
-        return self._points.of(benchmark)
+    def conditions(self, benchmark: Benchmark) -> list[Condition]:
+        """The conditions of a benchmark."""
+        return self._conditions.of(benchmark)
 
     def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
-        """Return one row per evaluation artifact of a benchmark that can be made here."""
-        return self._points.rows(benchmark)
+        """One row per evaluation of a benchmark that can be made here."""
+        return self._conditions.rows(benchmark)
 
     # ------------------------------------------------------------------ artifacts
 
     def want(self, ref: Ref) -> Ref:
-        """Make sure that `ref` and all it needs are planned; returns it with its place settled.
+        """Plan `ref` and its inputs, recursively; returns it with its place (`data/local` or not).
 
         Raises:
-            PluginError: needs go round in a circle.
+            PluginError: needs form a circle.
         """
-        ref = self._points.resolve(ref)
+        ref = self._conditions.resolve(ref)
         if ref in self.artifacts:
             return ref
         if ref in self._open:
@@ -162,7 +162,7 @@ class Plan:
         return jobs
 
     def _settings(self, verb: str) -> dict[str, Any]:
-        """Return where a job looks for things, and how strictly it is watched: in no fingerprint, no byte follows."""
+        """Settings of a job that decide no byte: places to look for files, and how strictly it is watched."""
         settings: dict[str, Any] = {"plugins": list(self.params.plugins)}
         if self.params.strict is not None:
             settings["strict"] = self.params.strict
@@ -173,18 +173,18 @@ class Plan:
         return settings
 
     def of_verb(self, verb: str) -> list[Job]:
-        """Return the jobs of one stage."""
+        """The jobs of one stage."""
         return [job for job in self.jobs.values() if job.verb == verb]
 
     def targets(self, verb: str = "report") -> list[str]:
-        """Return the outputs of a stage that a user asks for, relative to the output root."""
+        """The outputs of a stage that users ask for, relative to the output root."""
         artifacts = [artifact for job in self.of_verb(verb) for artifact in job.artifacts]
         return [artifact.ref.path for artifact in artifacts if is_target(artifact.ref)]
 
     def states(self, root: Path) -> dict[Ref, str]:
-        """Return how each artifact stands (`fresh`, `missing`, or why stale).
+        """The state of each artifact: `fresh`, `missing`, or the reason why it is stale.
 
-        Shards without tars are missing, but where params read tars from elsewhere.
+        Shards without tars are missing, unless params stream tars from a remote.
         """
         states = {ref: recipe.status(root, artifact) for ref, artifact in self.artifacts.items()}
         if self.params.shards.stream:
@@ -193,53 +193,53 @@ class Plan:
         return states | dict.fromkeys(hollow, "missing")
 
     def status(self, root: Path) -> dict[str, dict[Ref, str]]:
-        """Return for each job how its artifacts stand."""
+        """The states of the artifacts of each job."""
         states = self.states(root)
         return {
             name: {artifact.ref: states[artifact.ref] for artifact in job.artifacts} for name, job in self.jobs.items()
         }
 
     def at(self, root: Path, path: str) -> list[Artifact]:
-        """Return the artifacts that a path means: one output, or all below a folder.
+        """The artifacts at a path: one output, or all outputs below a folder.
 
         Args:
             root: the output root.
-            path: relative to the root, or to where `root` is relative to; or the end of it, or a name.
+            path: relative to the root or to the present folder; or the end of a path, or a name.
 
         Raises:
-            ParamsError: nothing planned is called so.
+            ParamsError: no planned output has this path.
         """
         below = path.rstrip("/").removeprefix("" if root == Path() else f"{root}/")
         ends = (below, f"{below}/manifest.json")
         known = {artifact.ref.path: artifact for artifact in self.artifacts.values()}
-        found = [one for place, one in known.items() if place.startswith(f"{below}/")] or [
+        artifacts = [one for place, one in known.items() if place.startswith(f"{below}/")] or [
             one for place, one in known.items() if one.ref.name == below or place.endswith(ends)
         ]
-        if not found:
-            within = [place for place in known if below in place]
-            raise ParamsError(f"nothing planned is called {path!r}; {suggest(path, within or list(known))}")
-        return found
+        if not artifacts:
+            similar = [place for place in known if below in place]
+            raise ParamsError(f"nothing planned is called {path!r}; {suggest(path, similar or list(known))}")
+        return artifacts
 
-    def out_of_date(self, root: Path, asked: Collection[Ref]) -> frozenset[Ref]:
-        """Return what a run that is asked for some artifacts makes; see out_of_date.py."""
-        return out_of_date.find(self.artifacts, self.jobs.values(), self.states(root), asked)
+    def out_of_date(self, root: Path, goals: Collection[Ref]) -> frozenset[Ref]:
+        """The artifacts that a run makes for some goals; see out_of_date.py."""
+        return out_of_date.find(self.artifacts, self.jobs.values(), self.states(root), goals)
 
     def write(self, root: Path) -> None:
-        """Write the recipe files, each only when its content changes, and remove those of jobs that are gone.
+        """Write the recipe files whose content changed, and remove those of jobs that are no longer planned.
 
         Raises:
             UntrustedError: links of a checkout that is not trusted lead elsewhere.
             DataError: the folder cannot be written.
         """
         trust.refuse_links(root / "recipes")
-        wanted = {root / job.recipe_path: job for job in self.jobs.values()}
-        for file, job in wanted.items():
+        planned = {root / job.recipe_path: job for job in self.jobs.values()}
+        for file, job in planned.items():
             text = job.text().encode()
             if _read(file) != text:
                 write_bytes(file, text)
         walked = os.walk(root / "recipes")  # folders of thousands of jobs
-        there = {f"{top}/{name}" for top, _, names in walked for name in names}
-        for extra in there - set(map(str, wanted)):
+        existing = {f"{top}/{name}" for top, _, names in walked for name in names}
+        for extra in existing - set(map(str, planned)):
             if extra.endswith(".json"):
                 with writable(Path(extra)):
                     Path(extra).unlink()
@@ -250,7 +250,7 @@ class Plan:
 
 @contextlib.contextmanager
 def _of(key: str) -> Iterator[None]:
-    """Say of what in params an error is."""
+    """Name the key of params in an error."""
     try:
         yield
     except ParamsError as error:
@@ -261,13 +261,13 @@ def _of(key: str) -> Iterator[None]:
 
 @functools.cache
 def _code(files: tuple[Location, ...]) -> tuple[dict[str, Any], str]:
-    """Return what a recipe has of its code, and the text of what counts of it."""
-    found = code_digest.of(files).recipe()
-    return found, recipe.code_text(found["code"])
+    """The code part of a recipe, and its table as text."""
+    code = code_digest.of(files).recipe()
+    return code, recipe.code_text(code["code"])
 
 
 def _read(file: Path) -> bytes | None:
-    """Return what a recipe file holds; None where it is to be written."""
+    """The bytes of a recipe file; None if it must be written."""
     if file.is_symlink() or not file.is_file():
         return None
     with contextlib.suppress(OSError):
@@ -276,32 +276,32 @@ def _read(file: Path) -> bytes | None:
 
 
 def is_target(ref: Ref) -> bool:
-    """Tell whether a user may ask for an output; nobody misses features, a cache, or samples whose page is here."""
+    """Whether users ask for an output; features are a cache, and samples matter only for their page."""
     return ref.kind not in ("features", "samples")
 
 
 def _job_of(ref: Ref) -> tuple[str, str]:
-    """Return (verb, job name): which artifacts are made by one process."""
+    """(verb, job name) of the process that makes an output."""
     verb, parts = _VERB_OF[ref.kind], ref.parts
-    if ref.kind in ("claims", "samples"):  # called like benchmarks, or like a page
+    if ref.kind in ("claims", "samples"):  # they share names with benchmarks and pages
         return verb, f"{ref.kind}/{ref.name}"
     length = {"shift": 3, "evaluate": 3, "score": 3}.get(verb, len(parts))
     return verb, "/".join(parts[:length])
 
 
-def load(scale: str | None = None) -> tuple[Plan, Path]:
-    """Read the params of a scale (see scales.py); return the plan and the output root.
+def load(config: str | None = None) -> tuple[Plan, Path]:
+    """Plan a configuration (see configurations.py); returns the plan and the output root.
 
     Raises:
-        ParamsError: wrong params, or no such scale.
+        ParamsError: wrong params, or no such configuration.
     """
-    params = scales.load(scale)
+    params = configurations.load(config)
     root = Path(params.root)
     try:
         whole = Plan.of(params)
     except ParamsError as error:
-        raise loading.placed(error, scales.files(scale)) from error
+        raise loading.placed(error, configurations.files(config)) from error
     unavailable_sources, unbuildable = unavailable.find(whole, root)
     plan = Plan.of(params, tuple(unavailable_sources), unbuildable) if unbuildable else whole
-    plan.scale = scale
+    plan.config = config
     return plan, root

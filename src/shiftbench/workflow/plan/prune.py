@@ -1,4 +1,4 @@
-"""Prune: what the plan no longer names moves to `.trash/`, so that it is neither tabulated nor pushed."""
+"""Prune: outputs that no longer belong to the plan move to `.trash/`, so that nothing aggregates or pushes them."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ OUTS = {
     "features": ("results/features",),
     "tables": ("results/tables", "results/claims", "results/samples", "results/report"),
 }
-"""What each DVC stage stores, relative to the output root."""
+"""The folders that each DVC stage stores, relative to the output root."""
 
 
 def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
-    """Move files that no planned artifact owns to `root/.trash`; empty folders go.
+    """Move files that belong to no planned artifact to `root/.trash`, and remove empty folders.
 
     Returns:
         The paths that were moved, relative to `root`, sorted.
@@ -48,7 +48,7 @@ def prune(plan: Plan, root: Path, stages: list[str]) -> list[str]:
 
 
 def _owner(name: str) -> str:
-    """Return the output that a file stands beside: `3.parquet` for `3.parquet.receipt.json`."""
+    """The output that a file belongs to: `3.parquet` for `3.parquet.receipt.json`."""
     for suffix in (".receipt.json", ".run.json", ".log.parquet"):
         name = name.removesuffix(suffix)
     return name.replace(".logits.npy", ".npy")

@@ -1,4 +1,4 @@
-"""A recipe spec: what decides one output, before what is upstream and the digests of the code are in it."""
+"""A recipe spec: the content, inputs and code of one output; the plan adds upstream fingerprints and code digests."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from shiftbench.workflow.plan.resolved_plugin import Content
 
 @dataclass(frozen=True, slots=True)
 class RecipeSpec:
-    """What a plugin or a parameter says of one output.
+    """The recipe spec of one output.
 
     Attributes:
-        content: its part of the recipe.
-        inputs: what it is made from.
+        content: names, options and parameters for the recipe.
+        inputs: the outputs that it is made from.
         code: files and functions whose definitions, with all that they use, belong into the recipe.
     """
 

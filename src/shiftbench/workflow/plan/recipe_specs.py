@@ -1,7 +1,7 @@
-"""Outlines: what decides each kind of output, and what it is made from.
+"""Recipe specs: the content and inputs of each kind of output, one method per kind of Ref.
 
-One method per kind of Ref. The plan asks for the recipe spec of every Ref that it meets, adds what is upstream and the
-digests of the code, and has an artifact.
+The plan takes the recipe spec of each Ref, adds the fingerprints of its inputs and the digests of its code, and gets an
+artifact.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.refs import CheckpointName, RecordsName, Ref, ShardsName
 from shiftbench.data import source_files
 from shiftbench.workflow.plan import detector_plan, resolved_plugin
+from shiftbench.workflow.plan.conditions import Condition, Conditions
 from shiftbench.workflow.plan.detector_plan import DetectorRequest
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoint, EvaluationPoints
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.recipe_spec import RecipeSpec
 from shiftbench.workflow.plan.report_specs import ReportSpecs
@@ -22,28 +22,28 @@ from shiftbench.workflow.plan.resolved_plugin import Content, Plugins, Used
 
 @dataclass(frozen=True, slots=True)
 class RecipeSpecs:
-    """The recipe spec of what params name."""
+    """The recipe specs of the outputs that params name."""
 
     params: Params
-    points: EvaluationPoints
+    conditions: Conditions
     reports: ReportSpecs
     plugins: Plugins
 
     def of(self, ref: Ref) -> RecipeSpec:
-        """Return the recipe spec of one output.
+        """The recipe spec of one output.
 
         Raises:
-            ParamsError, PluginError: what the name asks for does not exist or does not fit.
+            ParamsError, PluginError: a part of its name does not exist or does not fit.
         """
         return _OF_KIND[ref.kind](self, ref)
 
     def sources(self, ref: Ref) -> RecipeSpec:
-        """Originals: the digests of their bytes."""
+        """Sources: the digests of their files."""
         source = source_files.load_source(ref.name)
         return RecipeSpec({"bytes": source.model_dump(mode="json", include={"files", "tree"})}, [])
 
     def shards(self, ref: Ref) -> RecipeSpec:
-        """Shards: a dataset's own, or a shift of these."""
+        """Shards: the clean samples of a data set, or a shift of them."""
         dataset, split, shift, _ = ShardsName.of(ref)
         if shift == "identity":
             return self._clean_shards(dataset, split)
@@ -53,14 +53,14 @@ class RecipeSpecs:
 
     def _clean_shards(self, dataset: str, split: str) -> RecipeSpec:
         own = self._used("datasets", dataset, {"split": split})
-        entry = self.params.dataset(dataset)
-        part = getattr(entry.slice, split)
+        chosen = self.params.dataset(dataset)
+        part = getattr(chosen.slice, split)
         content = {
             "dataset": own.content,
             **({} if part == (0, 1) else {"slice": list(part)}),
-            **({} if entry.val_of_train == "apart" else {"val": entry.val_of_train}),
-            "subset": getattr(entry.subset, split),
-            "on_error": entry.on_error,
+            **({} if chosen.val_of_train == "apart" else {"val": chosen.val_of_train}),
+            "subset": getattr(chosen.subset, split),
+            "on_error": chosen.on_error,
             "max_mb": self.params.shards.max_mb,
             "fields": dict(registry.read("tasks", self._task(dataset)).FIELDS),
         }
@@ -68,7 +68,7 @@ class RecipeSpecs:
         return RecipeSpec(content, [*own.sources, *own.needs], resolved_plugin.code_of("shift", own, task))
 
     def _shifted(self, ref: Ref) -> tuple[Used, Content, list[Ref]]:
-        """Return a shift, what recipes hold of it, and what it needs, for the shards or previews `ref`."""
+        """A shift, its part of recipes, and its inputs, for the shards or previews `ref`."""
         dataset, split, shift, severity = ShardsName.of(ref)
         own = self._used("shifts", shift, {"dataset": dataset, "split": split})
         content = {
@@ -80,7 +80,7 @@ class RecipeSpecs:
         return own, content, own.needs if registry.defines(own.module, "needs") else own.sources
 
     def previews(self, ref: Ref) -> RecipeSpec:
-        """Previews: of shards, or of the shift of clean ones where it is not stored."""
+        """Previews: of stored shards, or of a shift that is applied while reading clean shards."""
         dataset, split, shift, _ = ShardsName.of(ref)
         task = self._used("tasks", self._task(dataset), {})
         if self.params.materialised(shift):
@@ -90,7 +90,7 @@ class RecipeSpecs:
         return RecipeSpec(content, [refs.shards(dataset, split), *needs], files)
 
     def checkpoint(self, ref: Ref) -> RecipeSpec:
-        """Weights: a model, a trainer and a seed, on a dataset."""
+        """Checkpoints: an architecture, a trainer and a seed, on a data set."""
         dataset, model_name, trainer_name, seed = CheckpointName.of(ref)
         context = {"dataset": dataset, "model": model_name, "seed": seed}
         model = self._used("models", model_name, context)
@@ -116,53 +116,53 @@ class RecipeSpecs:
             inputs = [clean.get(ref, ref) for ref in inputs]
         if any(ref.kind == "shards" and ref.parts[0] == dataset for ref in inputs):
             return RecipeSpec(content, inputs, resolved_plugin.code_of("train", *using))
-        named = self._used("datasets", dataset, {})  # who reads no shards has the classes from it
+        named = self._used("datasets", dataset, {})  # without shards the classes come from the data set
         content["dataset"] = named.content
         return RecipeSpec(content, inputs, resolved_plugin.code_of("train", *using, named))
 
     def records(self, ref: Ref) -> RecipeSpec:
-        """Records: weights under a method at one evaluation point."""
-        of, method_name, *_ = RecordsName.of(ref)
-        dataset, _, _, seed = CheckpointName.of(of)
-        point = self.points.named(ref)
-        model = self._model_of(of)
-        context = {"dataset": dataset, "checkpoint": of.name, "seed": seed}
-        context |= {"stream": point.stream, "step": point.step}
+        """Records: a checkpoint with a method on one condition."""
+        checkpoint, method_name, *_ = RecordsName.of(ref)
+        dataset, _, _, seed = CheckpointName.of(checkpoint)
+        condition = self.conditions.named(ref)
+        model = self._model_of(checkpoint)
+        context = {"dataset": dataset, "checkpoint": checkpoint.name, "seed": seed}
+        context |= {"stream": condition.stream, "step": condition.step}
         method = self._used("methods", method_name, context)
-        task = self._used("tasks", self._task(ShardsName.of(point.data).dataset), {})
+        task = self._used("tasks", self._task(ShardsName.of(condition.data).dataset), {})
         content = {
             "model": model.content,
             "method": method.content,
-            "data": point.data.name,
+            "data": condition.data.name,
             "seed": self.params.seed,
             **self.params.evaluate.model_dump(exclude={"shift_device"}),
         }
-        if point.time is not None:
+        if condition.time is not None:
             content["stream"] = {
-                "before": list(point.before),
-                "support": [[one.data.name, one.part, one.of] for one in point.support],
+                "before": list(condition.before),
+                "support": [[one.data.name, one.part, one.of] for one in condition.support],
             }
-        shown = [one.data for one in point.support]
-        inputs = [of, *point.reads, *shown, *point.sees, *method.needs]
+        shown = [one.data for one in condition.support]
+        inputs = [checkpoint, *condition.reads, *shown, *condition.sees, *method.needs]
         inputs += resolved_plugin.read_again(model)
-        shift = self._while_reading(point)
+        shift = self._while_reading(condition)
         files = (*resolved_plugin.code_of("evaluate", method, model, task), *shift.code)
         return RecipeSpec({**content, **shift.content}, [*inputs, *shift.inputs], files)
 
-    def _while_reading(self, point: EvaluationPoint) -> RecipeSpec:
-        """Return what a shift adds to the records of an evaluation point where it is not stored."""
-        if not point.golden:
+    def _while_reading(self, condition: Condition) -> RecipeSpec:
+        """The part that a shift adds to the records of a condition if it is applied while reading."""
+        if not condition.golden:
             return RecipeSpec({}, [])
-        own, content, needs = self._shifted(point.golden)
+        own, content, needs = self._shifted(condition.golden)
         device = self.params.evaluate.shift_device
-        content |= {"golden": point.golden.name, "shift_device": device}
+        content |= {"golden": condition.golden.name, "shift_device": device}
         files = resolved_plugin.code_of("evaluation.onthefly", own)
         if device == "cpu":
             return RecipeSpec(content, needs, files)
         if device == "torch" and not resolved_plugin.name_in_torch(own):
             raise ParamsError(
-                f"evaluate.shift_device = 'torch': there is no torch implementation of {point.shift!r}; with `auto` "
-                f"or `cpu` it is applied on the CPU, with shifts.{point.shift}.materialise: true it is stored"
+                f"evaluate.shift_device = 'torch': there is no torch implementation of {condition.shift!r}; use "
+                f"`auto` or `cpu` to apply it on the CPU, or shifts.{condition.shift}.materialise: true to store it"
             )
         return RecipeSpec(content, needs, (*files, *resolved_plugin.code_in_torch(own)))
 
@@ -171,109 +171,112 @@ class RecipeSpecs:
         return self.records(Ref("records", ref.name))
 
     def scores(self, ref: Ref) -> RecipeSpec:
-        """Scores: records under a detector, fitted on ID rows, its options fixed or searched."""
-        asked = detector_plan.asked(self.params, self.points, ref)
-        of = refs.records_of(ref)
-        own = self._detector(asked, [of, *asked.fit.values()])
-        content = {**own.content, "rows": of.name}
-        if not asked.searched:
+        """Scores: records scored by a detector that is fitted on ID records, with fixed or searched options."""
+        request = detector_plan.request(self.params, self.conditions, ref)
+        records = refs.records_of(ref)
+        own = self._detector(request, [records, *request.fit.values()])
+        content = {**own.content, "rows": records.name}
+        if not request.searched:
             return RecipeSpec(content, own.inputs, (*resolved_plugin.code_of("score"), *own.code))
         return RecipeSpec(
-            {**content, "search": asked.search.name},
-            [*own.inputs, asked.search],
+            {**content, "search": request.search.name},
+            [*own.inputs, request.search],
             (*resolved_plugin.code_of("score"), *own.code),
         )
 
     def searches(self, ref: Ref) -> RecipeSpec:
-        """Searches: the options of a detector that tell validation OOD best from ID val."""
-        asked = detector_plan.asked(self.params, self.points, ref)
-        own = self._detector(asked, [asked.id_val, *asked.ood_val, *asked.fit.values()])
+        """Searches: the options of a detector that separate validation OOD best from ID val."""
+        request = detector_plan.request(self.params, self.conditions, ref)
+        own = self._detector(request, [request.id_val, *request.ood_val, *request.fit.values()])
         content = {
             **own.content,
-            "grid": asked.grid,
-            "id": asked.id_val.name,
-            "ood": [records.name for records in asked.ood_val],
+            "grid": request.grid,
+            "id": request.id_val.name,
+            "ood": [records.name for records in request.ood_val],
         }
-        proofs = [Ref("overlaps", name) for name in asked.benchmarks if self.params.benchmarks[name].val_sets]
+        proofs = [Ref("overlaps", name) for name in request.benchmarks if self.params.benchmarks[name].val_sets]
         return RecipeSpec(content, [*own.inputs, *proofs], (*resolved_plugin.code_of("detector_search"), *own.code))
 
-    def _detector(self, asked: DetectorRequest, records: list[Ref]) -> RecipeSpec:
-        """Return what scores and searches of one detector share: itself, its fit, and the rows that it reads."""
-        context = {"dataset": CheckpointName.of(asked.checkpoint).dataset, "checkpoint": asked.checkpoint.name}
-        detector = self._used("detectors", asked.name, context)
+    def _detector(self, request: DetectorRequest, records: list[Ref]) -> RecipeSpec:
+        """The common part of scores and searches of one detector: the detector, its fit, and its inputs."""
+        context = {"dataset": CheckpointName.of(request.checkpoint).dataset, "checkpoint": request.checkpoint.name}
+        detector = self._used("detectors", request.name, context)
         content = {
-            "detector": {**detector.content, "options": resolved_plugin.plain(asked.options)},
-            "fit": {split: records.name for split, records in asked.fit.items()},
+            "detector": {**detector.content, "options": resolved_plugin.plain(request.options)},
+            "fit": {split: records.name for split, records in request.fit.items()},
         }
         outputs = self.params.evaluate.outputs
-        inputs = [ref for record in records for ref in detector_plan.rows_of(record, asked.module, outputs)]
+        inputs = [ref for record in records for ref in detector_plan.rows_of(record, request.module, outputs)]
         inputs += detector.needs
         code = list(map(registry.location, detector.modules))
-        if {"head", "net"} & set(asked.module.NEEDS):
-            inputs.append(asked.checkpoint)
-        if "net" in asked.module.NEEDS:
-            net = self._net(asked.checkpoint, records)
-            return RecipeSpec({**content, **net.content}, [*inputs, *net.inputs], (*code, *net.code))
+        if {"head", "net"} & set(request.module.NEEDS):
+            inputs.append(request.checkpoint)
+        if "net" in request.module.NEEDS:
+            model_again = self._net(request.checkpoint, records)
+            return RecipeSpec(
+                {**content, **model_again.content}, [*inputs, *model_again.inputs], (*code, *model_again.code)
+            )
         return RecipeSpec(content, inputs, tuple(code))
 
-    def _net(self, of: Ref, records: list[Ref]) -> RecipeSpec:
-        """Return what it takes to see samples again: the net, and the shards behind the records."""
-        model = self._model_of(of)
-        places = {record.name: self.points.named(record) for record in records}
-        for name, place in places.items():
-            if place.golden:
+    def _net(self, checkpoint: Ref, records: list[Ref]) -> RecipeSpec:
+        """The part of a second pass through the model: the model, and the shards behind the records."""
+        model = self._model_of(checkpoint)
+        conditions = {record.name: self.conditions.named(record) for record in records}
+        for name, condition in conditions.items():
+            if condition.golden:
                 raise ParamsError(
-                    f"{name}: a detector that sees the net again reads stored shards, and those of {place.shift!r} are "
-                    "applied while reading (`materialise: false`); store them, or drop the detector"
+                    f"{name}: a detector with a second pass through the model reads stored shards, and "
+                    f"{condition.shift!r} is applied while reading (`materialise: false`); store its shards, or "
+                    "drop the detector"
                 )
         content = {
             "model": model.content,
-            "data": {name: place.data.name for name, place in places.items()},
+            "data": {name: condition.data.name for name, condition in conditions.items()},
             **self.params.evaluate.model_dump(include={"batch_size", "precision", "threads"}),
         }
-        inputs = [place.data for place in places.values()]
+        inputs = [condition.data for condition in conditions.values()]
         inputs += resolved_plugin.read_again(model)
         return RecipeSpec(content, inputs, tuple(map(registry.location, model.modules)))
 
     def overlaps(self, ref: Ref) -> RecipeSpec:
-        """Overlaps: which samples two sets of a benchmark share; those that detection compares may share none."""
-        found = detector_plan.sets(self.params.benchmarks[ref.name], self.params)
-        places = [(role, self.points.resolve(refs.shards(name, split))) for role, name, split in found]
-        content = {"sets": [[role, place.name] for role, place in places]}
-        return RecipeSpec(content, [place for _, place in places], resolved_plugin.code_of("overlaps"))
+        """Overlaps: the samples that two sets of a benchmark share."""
+        sets = detector_plan.sets(self.params.benchmarks[ref.name], self.params)
+        conditions = [(role, self.conditions.resolve(refs.shards(name, split))) for role, name, split in sets]
+        content = {"sets": [[role, condition.name] for role, condition in conditions]}
+        return RecipeSpec(content, [condition for _, condition in conditions], resolved_plugin.code_of("overlaps"))
 
     def analyses(self, ref: Ref) -> RecipeSpec:
-        """Observations: an analysis of one benchmark, with the nets that it sees again."""
+        """Analyses: the observations of one benchmark, with the models that it loads."""
         name, analysis_name = ref.parts
         benchmark = self.params.benchmarks[name]
         context = {
             "benchmark": name,
             "dataset": benchmark.dataset,
             "split": benchmark.split,
-            "checkpoints": [of.name for of in self.points.checkpoints(benchmark)],
+            "checkpoints": [checkpoint.name for checkpoint in self.conditions.checkpoints(benchmark)],
             "methods": list(benchmark.methods),
         }
         own = self._used("analyses", analysis_name, context)
-        nets = {of.name: self._model_of(of) for of in own.needs if of.kind == "checkpoints"}
+        models = {need.name: self._model_of(need) for need in own.needs if need.kind == "checkpoints"}
         content = {
             "analysis": own.content,
             "context": context,
-            "models": {name: model.content for name, model in nets.items()},
+            "models": {name: model.content for name, model in models.items()},
             "seed": self.params.seed,
         }
         inputs = [*own.needs, *own.sources]
-        inputs += [need for model in nets.values() for need in resolved_plugin.read_again(model)]
-        return RecipeSpec(content, inputs, resolved_plugin.code_of("analyse", own, *nets.values()))
+        inputs += [need for model in models.values() for need in resolved_plugin.read_again(model)]
+        return RecipeSpec(content, inputs, resolved_plugin.code_of("analyse", own, *models.values()))
 
-    def _model_of(self, of: Ref) -> Used:
-        """Return the model behind weights."""
-        dataset, model, _, seed = CheckpointName.of(of)
+    def _model_of(self, checkpoint: Ref) -> Used:
+        """The architecture or adapter of a checkpoint."""
+        dataset, model, _, seed = CheckpointName.of(checkpoint)
         return self._used("models", model, {"dataset": dataset, "model": model, "seed": seed})
 
     def tables(self, ref: Ref) -> RecipeSpec:
-        """Tables: the rows of one benchmark under its metrics."""
+        """Tables: the records and scores of one benchmark, with its metrics."""
         benchmark = self.params.benchmarks[ref.name]
-        rows = self.points.rows(benchmark)
+        rows = self.conditions.rows(benchmark)
         names = benchmark.metrics if benchmark.metrics is not None else tuple(self.params.metrics)
         metrics = {name: self._used("metrics", name, {}) for name in names}
         content = {
@@ -296,18 +299,18 @@ class RecipeSpecs:
         return RecipeSpec(content, inputs, resolved_plugin.code_of("aggregate", *metrics.values()))
 
     def _searches(self, rows: list[Content]) -> list[Ref]:
-        """Return the searches behind the scores of a benchmark."""
+        """The searches behind the scores of a benchmark."""
         scored = {Ref("scores", row["scores"]) for row in rows if row["scores"]}
         heads = {"/".join(ref.parts[:4]) for ref in scored}
-        found = [detector_plan.asked(self.params, self.points, Ref("searches", head)) for head in sorted(heads)]
-        return [asked.search for asked in found if asked.searched]
+        found = [detector_plan.request(self.params, self.conditions, Ref("searches", head)) for head in sorted(heads)]
+        return [request.search for request in found if request.searched]
 
     def _task(self, dataset: str) -> str:
         task: str = self.plugins.module("datasets", dataset).TASK
         return task
 
-    def _used(self, family: str, name: str, context: Content) -> Used:
-        return self.plugins.used(family, name, context)
+    def _used(self, plugin_type: str, name: str, context: Content) -> Used:
+        return self.plugins.used(plugin_type, name, context)
 
 
 _OF_KIND: dict[str, Callable[[RecipeSpecs, Ref], RecipeSpec]] = {

@@ -1,4 +1,4 @@
-"""What decides the pages and the claims: which tables, previews and samples they show, and what a card asks."""
+"""Recipe specs of pages and claims: their tables, previews and samples, and the card of a system."""
 
 from dataclasses import asdict, dataclass
 
@@ -6,7 +6,7 @@ from shiftbench.base import refs, registry
 from shiftbench.base.refs import Ref
 from shiftbench.statistics.interval_kind import interval_kind
 from shiftbench.workflow.plan import cards, resolved_plugin, titles
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.conditions import Conditions
 from shiftbench.workflow.plan.params import Params
 from shiftbench.workflow.plan.recipe_spec import RecipeSpec
 from shiftbench.workflow.plan.resolved_plugin import Content
@@ -20,18 +20,18 @@ _QUERIED = {"answer", "correct", "query", "status"}
 
 @dataclass(frozen=True, slots=True)
 class ReportSpecs:
-    """The recipe specs of the report, of the pages of samples beside it, and of a system's claims."""
+    """The recipe specs of the report, of its pages of samples, and of a system's claims."""
 
     params: Params
-    points: EvaluationPoints
+    conditions: Conditions
     unavailable_sources: tuple[Unavailable, ...] = ()
 
     def report(self, ref: Ref) -> RecipeSpec:
-        """The report: all tables, with the previews that may be shown; beside it, samples of each benchmark."""
+        """The report: all tables, with the previews that may be redistributed; or the page of a benchmark's samples."""
         if ref != INDEX:
             return self.samples_page(ref)
-        benchmarks = self.points.benchmarks
-        shown = {place.preview for place in self.points.all() if self.points.here(place)}
+        benchmarks = self.conditions.benchmarks
+        shown = {place.preview for place in self.conditions.all() if self.conditions.here(place)}
         previews = [preview for preview in sorted(shown) if not preview.local]
         content = {
             "benchmarks": {
@@ -56,16 +56,16 @@ class ReportSpecs:
         return RecipeSpec(content, needs, resolved_plugin.code_of("report"))
 
     def _that_skip(self, shown: set[Ref]) -> list[Ref]:
-        """Return the shards of datasets that may skip samples: the report tells how many."""
+        """The shards of data sets that may skip samples: the report states how many."""
         places = {(ref.parts[0], ref.parts[1]) for ref in shown}
         return [
-            self.points.resolve(refs.shards(dataset, split))
+            self.conditions.resolve(refs.shards(dataset, split))
             for dataset, split in sorted(places)
             if self.params.dataset(dataset).on_error == "skip"
         ]
 
     def samples_page(self, ref: Ref) -> RecipeSpec:
-        """The page that shows the samples of a benchmark."""
+        """The page with the samples of a benchmark."""
         _, name, _ = ref.parts
         content = {
             "clean": self.params.benchmarks[name].dataset,
@@ -75,18 +75,18 @@ class ReportSpecs:
         return RecipeSpec(content, [Ref("samples", name)], resolved_plugin.code_of("samples_page"))
 
     def samples(self, ref: Ref) -> RecipeSpec:
-        """The samples behind a benchmark's numbers, as far as they are stored and may be passed on."""
+        """The samples behind a benchmark's numbers, as far as they are stored and may be redistributed."""
         rows: list[Content] = []
         inputs: list[Ref] = []
         for row in self._sampled(ref.name):
             record = Ref("records", row["records"])
-            point = self.points.named(record)
-            shown = point.golden is None and not point.data.local
+            condition = self.conditions.named(record)
+            shown = condition.golden is None and not condition.data.local
             kept = ("model", "method", "dataset", "split", "shift", "severity", "records")
             own = {key: row[key] for key in kept}
-            named = {"shards": point.data.name if shown else None, "private": point.data.local}
+            named = {"shards": condition.data.name if shown else None, "private": condition.data.local}
             rows.append({**own, **named})
-            inputs += [record, Ref("checkpoints", row["model"]), *([point.data] if shown else [])]
+            inputs += [record, Ref("checkpoints", row["model"]), *([condition.data] if shown else [])]
         shows = self._shows(ref.name)
         clean = self.params.benchmarks[ref.name].dataset
         content = {"clean": clean, "rows": rows, "shows": shows}
@@ -94,30 +94,30 @@ class ReportSpecs:
         return RecipeSpec(content, inputs, resolved_plugin.code_of(stage))
 
     def pages(self) -> list[Ref]:
-        """Return the pages, beside the report, of the samples behind each benchmark's numbers."""
-        found = [name for name in self.points.benchmarks if self._sampled(name)]
-        return [Ref("report", f"samples/{name}/index") for name in found]
+        """The pages of the samples behind each benchmark's numbers."""
+        names = [name for name in self.conditions.benchmarks if self._sampled(name)]
+        return [Ref("report", f"samples/{name}/index") for name in names]
 
     def _shows(self, name: str) -> str:
-        """Return what records of a benchmark hold: `completions`, or `queries` about tables, else `samples`."""
+        """The form of the records of a benchmark: `completions`, `queries` about tables, else `samples`."""
         if self._has(name, _WRITTEN):
             return "completions"
         return "queries" if self._has(name, _QUERIED) else "samples"
 
     def _has(self, name: str, columns: set[str]) -> bool:
-        """Tell whether the records of a benchmark have some columns."""
+        """Whether the records of a benchmark have some columns."""
         used = self.params.use("datasets", self.params.benchmarks[name].dataset)
         task = registry.read("tasks", registry.read("datasets", used).TASK)
         return all(columns <= set(form.names) for form in task.FORMATS)
 
     def _sampled(self, name: str) -> list[Content]:
-        """Return the rows of a benchmark whose records say of each sample whether it is right; none of a stream."""
+        """The rows of a benchmark whose records state whether each sample is correct; without streams."""
         benchmark = self.params.benchmarks[name]
         if self._shows(name) == "samples" and not self._has(name, _JUDGED):
             return []
         return [
             row
-            for row in self.points.rows(benchmark)
+            for row in self.conditions.rows(benchmark)
             if row["detector"] is None and row["step"] is None and row["split"] == benchmark.split
         ]
 
@@ -134,7 +134,7 @@ class ReportSpecs:
             "higher_is_better": {name: one["higher_is_better"] for name, one in known.items()},
             "kinds": {name: one["kind"] for name, one in known.items()},
         }
-        tables = [Ref("tables", name) for name in self.points.benchmarks]
+        tables = [Ref("tables", name) for name in self.conditions.benchmarks]
         return RecipeSpec(content, tables, resolved_plugin.code_of("judge_claims"))
 
     def _card(self) -> Content:
@@ -150,7 +150,7 @@ class ReportSpecs:
         What else benchmarks name are files, whose constants are in the recipes of the tables.
         """
         known = self.params.metrics
-        asked = {name for one in self.points.benchmarks.values() for name in one.metrics or ()}
+        asked = {name for one in self.conditions.benchmarks.values() for name in one.metrics or ()}
         entries = {name for name in asked - known.keys() if registry.entry("metrics", name)}
         named = [*known, *sorted(entries)]
         for name in named:  # which grows meanwhile

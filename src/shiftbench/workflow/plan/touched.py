@@ -1,4 +1,4 @@
-"""Which published systems a change may touch: those of whose outputs a changed file decides one."""
+"""The published systems that a change affects: a changed file decides one of their outputs."""
 
 import os
 from collections.abc import Sequence
@@ -7,40 +7,40 @@ from pathlib import Path
 from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.provenance import code_digest, git
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan import plan as plans
-from shiftbench.workflow.plan import scales
 
 
 def systems(slugs: Sequence[str], revision: str) -> list[str]:
-    """Return those of `slugs` that what differs from a revision may touch, new files included.
+    """The systems among `slugs` that the files changed since a revision may affect, new files included.
 
-    A file counts by its name here: Snakemake, which looks at what it means, may find nothing to do.
+    A file counts by its name. Snakemake compares its meaning and may have nothing to do.
 
     Args:
-        slugs: systems, each with or without a scale.
+        slugs: systems, each with or without a configuration.
         revision: any name of a commit that git knows.
 
     Raises:
         ParamsError: git knows no such revision, or params are wrong.
     """
     changed = _changed(revision)
-    return [slug for slug in slugs if changed & deciding(f"{scales.SYSTEMS}/{slug}")]
+    return [slug for slug in slugs if changed & deciding(f"{configurations.SYSTEMS}/{slug}")]
 
 
-def deciding(scale: str) -> set[Path]:
-    """Return the files that decide the outputs of a scale: code and assets, params, cards of originals."""
-    plan, _ = plans.load(scale)
-    found = set(code_digest.files_of(one.recipe for one in plan.artifacts.values()))
-    originals = {f"{ref.name}.yaml" for ref in plan.artifacts if ref.kind == "sources"}
-    found |= {home.folder / "sources" / name for home in registry.homes() for name in originals}
-    return {path.resolve() for path in (*found, *scales.files(scale), scales.BASE)}
+def deciding(config: str) -> set[Path]:
+    """The files that decide the outputs of a configuration: code and assets, params, cards of sources."""
+    plan, _ = plans.load(config)
+    files = set(code_digest.files_of(one.recipe for one in plan.artifacts.values()))
+    cards = {f"{ref.name}.yaml" for ref in plan.artifacts if ref.kind == "sources"}
+    files |= {home.folder / "sources" / name for home in registry.homes() for name in cards}
+    return {path.resolve() for path in (*files, *configurations.files(config), configurations.BASE)}
 
 
 def _changed(revision: str) -> set[Path]:
-    """Return the files of this repository that differ from a commit, resolved."""
+    """The files of this repository that differ from a commit, as resolved paths."""
     home = git.says("rev-parse", "--show-toplevel")
-    asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    commit = git.says(*asked)
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git.says(*words)
     if home is None or commit is None:
         raise ParamsError(
             f"--changed {revision}: git knows no such commit in {Path.cwd()}; name one that `git log` shows, "
@@ -48,6 +48,6 @@ def _changed(revision: str) -> set[Path]:
         )
     differs = ("diff", "--name-only", "-z", "--no-ext-diff", "--no-textconv", commit, "--")
     new = ("ls-files", "-z", "--others", "--exclude-standard")
-    told = [git.ask(*words, home=Path(home)) or b"" for words in (differs, new)]
-    names = [os.fsdecode(name) for said in told for name in said.split(b"\0") if name]
+    lists = [git.ask(*words, home=Path(home)) or b"" for words in (differs, new)]
+    names = [os.fsdecode(name) for text in lists for name in text.split(b"\0") if name]
     return {(Path(home) / name).resolve() for name in names}

@@ -1,7 +1,7 @@
-"""What this machine cannot bring: originals whose package clients are missing, and the user's own files.
+"""Missing inputs on this machine: sources whose package clients are missing, and the user's own files.
 
-A run completes without the originals; the terminal and the report list them with the command that brings each. What is
-the user's own must be there when it is read; `shiftbench plan` lists it before.
+A run completes without these sources. The terminal and the report list them with the commands that download them. The
+user's own files must exist when a job reads them; `shiftbench plan` lists them before.
 """
 
 import shutil
@@ -20,11 +20,11 @@ from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.plan.params import Params
 
 PROGRAMS = {"apt": ("apt-get", "dpkg-deb"), "npm": ("npm",), "pypi": (), "torchvision": ()}
-"""What must be on PATH for a provider; pip and torchvision are always there."""
+"""Programs that a provider needs on PATH; pip and torchvision are always installed."""
 
 
 class Planned(Protocol):
-    """What of a plan is read here: its artifacts, inputs before what is made from them, and its params."""
+    """The parts of a plan that are read here: its params and its artifacts, inputs first."""
 
     @property
     def artifacts(self) -> Mapping[Ref, Artifact]:
@@ -32,12 +32,12 @@ class Planned(Protocol):
 
     @property
     def params(self) -> Params:
-        """What they follow from."""
+        """The params of the plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """An original that nobody here can bring, the outputs that go without it, and the cure."""
+    """A source that this machine cannot download, the outputs that are left out, and the command to get it."""
 
     source: str
     title: str
@@ -45,23 +45,23 @@ class Unavailable:
     command: str
 
     def __str__(self) -> str:
-        """Return one line for the terminal."""
+        """One line for the terminal."""
         return f"left out: {', '.join(self.needed_by)}: {self.title} is not here; bring it with `{self.command}`"
 
 
 @dataclass(frozen=True, slots=True)
 class Yours:
-    """A file or folder of the user's own that a plan reads.
+    """A file or folder of the user that a plan reads.
 
     Attributes:
-        path: where it is looked for.
-        what: what it is.
-        needed_by: the output that reads it, as `dataset/split` or the name of weights.
+        path: its path in params.
+        what: a description of it.
+        needed_by: the output that reads it, as `dataset/split` or the name of a model.
         licence: its terms, as far as they are known.
-        files: where it lies: one file or folder, or several.
-        changed: what of it is not what was pinned.
-        ignored: what of it is no sample, in words.
-        twice: what of a dataset has the bytes of another file of it, in words.
+        files: its files or folders.
+        changed: parts that differ from the pin.
+        ignored: files that are no samples, in words.
+        twice: files of a data set with equal bytes, in words.
     """
 
     path: str
@@ -75,40 +75,40 @@ class Yours:
 
     @property
     def here(self) -> bool:
-        """Whether all of it is there."""
+        """Whether all of its files exist."""
         return all(file.exists() for file in self.files)
 
 
 def yours(plan: Planned) -> list[Yours]:
-    """Return what of the user's own a plan reads, by path: of datasets that say so (`wants`), and pinned files."""
-    found: dict[str, list[Yours]] = {}
+    """The user's own files that a plan reads, by path: those that datasets declare (`wants`), and pinned files."""
+    by_path: dict[str, list[Yours]] = {}
     pinned: dict[str, Yours] = {}
     for ref, artifact in plan.artifacts.items():
-        own = _wanted(artifact.recipe, ref)
+        own = _declared(artifact.recipe, ref)
         for path in pins.paths(artifact.recipe):
             if path not in pinned:
                 pinned[path] = _pinned(path, artifact.recipe)
             own.append(replace(pinned[path], needed_by=ref.name))
         for one in own:
-            found.setdefault(one.path, []).append(one)
-    return [_together(found[path]) for path in sorted(found)]
+            by_path.setdefault(one.path, []).append(one)
+    return [_together(by_path[path]) for path in sorted(by_path)]
 
 
 def refuse_changed(files: Iterable[Yours]) -> None:
-    """Refuse to call a run done whose outputs were made of other files of the user's than lie here now.
+    """Refuse a run if the user's own files differ from their pins.
 
     Raises:
-        ChecksumError: says which, and the command that accepts it.
+        ChecksumError: names the file, and the command that accepts it.
     """
     for own in files:
         if own.changed:
-            raise ChecksumError(f"{own.what}; what is made of it is then made again")
+            raise ChecksumError(f"{own.what}; the outputs that read it are then made again")
 
 
 def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
     files, changed = tuple(pins.local_files(path).values()), tuple(pins.changed_files(path))
     if changed:
-        what = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts what it is now"
+        what = f"{changed[0]} is not what was pinned; `{pins.command(path)}` accepts its present bytes"
     else:
         what = "pinned" if pins.is_pinned(path) else "to be pinned"
     ignored = _ignored(recipe, path) if all(file.exists() for file in files) else ""
@@ -116,9 +116,9 @@ def _pinned(path: str, recipe: Mapping[str, Any]) -> Yours:
 
 
 def _twice(recipe: Mapping[str, Any], path: str) -> str:
-    """Return which files of a dataset have equal bytes: such samples may stand on both sides of a split."""
-    found = pins.duplicates(path) if "dataset" in recipe else []
-    return f"{len(found)} ({found[0][0]} and {found[0][1]})" if found else ""
+    """The files of a data set with equal bytes, in words: such samples may be on both sides of a split."""
+    pairs = pins.duplicates(path) if "dataset" in recipe else []
+    return f"{len(pairs)} ({pairs[0][0]} and {pairs[0][1]})" if pairs else ""
 
 
 def _ignored(recipe: Mapping[str, Any], path: str) -> str:
@@ -130,14 +130,14 @@ def _ignored(recipe: Mapping[str, Any], path: str) -> str:
 
 
 def _together(same: list[Yours]) -> Yours:
-    """Return one entry for a path that several outputs read."""
+    """One item for a path that several outputs read."""
     users = list(dict.fromkeys(one.needed_by for one in same))
     if len(users) == 1:
         return same[0]
     return replace(same[0], needed_by=f"{users[0]} and {len(users) - 1} more", licence="")
 
 
-def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
+def _declared(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
     files = pins.required_files(ref, content)
     if not files:
         return []
@@ -149,29 +149,29 @@ def _wanted(content: Mapping[str, Any], ref: Ref) -> list[Yours]:
 
 
 def find(plan: Planned, root: Path) -> tuple[list[Unavailable], frozenset[Ref]]:
-    """Return what is left out, and all Refs that are lost with it.
+    """The sources that are left out, and all outputs that cannot be made without them.
 
-    An output that is there already is not lost: a clone that pulled shards needs no original. Neither is a
-    damaged output: its job says what it lacks, and results do not shrink in silence.
+    Existing outputs are not left out: a clone that pulled shards needs no sources. Damaged outputs are not left out,
+    either: their jobs fail and name the missing source, so that results do not shrink silently.
     """
-    gone = {ref for ref in plan.artifacts if ref.kind == "sources" and not _can_bring(plan, root, ref)}
+    lost = {ref for ref in plan.artifacts if ref.kind == "sources" and not _can_download(plan, root, ref)}
     unbuildable: set[Ref] = set()
-    for ref, artifact in plan.artifacts.items():  # inputs stand before what is made from them
-        missing = ref in gone or any(need in unbuildable for need in artifact.inputs)
+    for ref, artifact in plan.artifacts.items():  # inputs come first
+        missing = ref in lost or any(need in unbuildable for need in artifact.inputs)
         state = recipe.status(root, artifact) if missing else "fresh"
         if state != "fresh" and not recipe.is_damaged(state):
             unbuildable.add(ref)
-    needed = {ref for ref in gone & unbuildable if any(ref in plan.artifacts[other].inputs for other in unbuildable)}
+    needed = {ref for ref in lost & unbuildable if any(ref in plan.artifacts[other].inputs for other in unbuildable)}
     return [_describe(plan, ref, unbuildable) for ref in sorted(needed)], frozenset(unbuildable)
 
 
-def _can_bring(plan: Planned, root: Path, ref: Ref) -> bool:
+def _can_download(plan: Planned, root: Path, ref: Ref) -> bool:
     if recipe.receipt(root, ref) or (cache_home() / "originals" / ref.name).is_dir():
         return True
     source = source_files.load_source(ref.name)
     programs = [PROGRAMS[provider.client] for provider in source.providers]
-    bringable = any(all(shutil.which(program) for program in needed) for needed in programs)
-    return bringable or bool(plan.params.fetch.folders)
+    downloadable = any(all(shutil.which(program) for program in needed) for needed in programs)
+    return downloadable or bool(plan.params.fetch.folders)
 
 
 def _describe(plan: Planned, ref: Ref, unbuildable: set[Ref]) -> Unavailable:

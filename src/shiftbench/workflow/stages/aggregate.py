@@ -1,13 +1,13 @@
 """Stage aggregate: records and scores of a benchmark -> metric rows, replicates, paired differences and comparisons.
 
-    records, a few artifacts at a time -> integer contributions -> sums under every draw -> rows
-    records along a path of severities, joined by key -> the same
-    scores of an ID and an OOD set, or joined with which predictions are right -> a walk down the scores
-    rows -> means over training seeds -> curves over severity -> paired differences of weights and of detectors
-    searches of detectors' options -> side by side
+    records, a few artifacts at a time -> integer contributions -> sums under every resample -> rows
+    records along a path of severities, joined by key -> rows, in the same way
+    scores of an ID and an OOD set, or scores with the correctness of predictions -> rows, by sorted scores
+    rows -> means over training seeds -> curves over severity -> paired differences of models and of detectors
+    searches of detectors' options -> one table
 
-Records are read column by column, a batch of artifacts at a time. Sums are exact integers, so the
-tables are equal, byte by byte, for any number of threads, order of artifacts or machine.
+Records are read column by column, a batch of artifacts at a time. Sums are exact integers, so the tables have the same
+bytes for any number of threads, order of artifacts or machine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ from shiftbench.statistics.rows import Floats, Row
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What aggregate makes; METRICS, REPLICATES, DIFFERENCES, COMPARISONS of `formats`, RISK_COVERAGE, ROC."""
+    """The tables of a benchmark: formats METRICS, REPLICATES, DIFFERENCES, COMPARISONS, RISK_COVERAGE, ROC."""
 
     metrics: pa.Table
     replicates: pa.Table
@@ -59,10 +59,10 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a benchmark says of its detectors.
+    """The detectors of a benchmark.
 
     Attributes:
-        full_spectrum: also compare with the clean and all shifted ID sets together, and pool the sample metrics.
+        full_spectrum: also compare OOD sets with the clean and shifted ID sets together, and pool the sample metrics.
         detectors: in order; the first is the baseline.
     """
 
@@ -72,7 +72,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a benchmark's analyses measured.
+    """The observations of a benchmark's analyses.
 
     Attributes:
         files: tables of format OBSERVATIONS.
@@ -97,19 +97,19 @@ def aggregate(  # noqa: PLR0913 - what a benchmark says of its tables, each with
 
     Args:
         artifacts: evaluation artifacts, in any order.
-        metrics: name -> options; `use` names the metric's file where it is not the name.
+        metrics: name -> options; `use` names the plugin if it is not the name.
         draws: bootstrap resamples per row.
         seed: the benchmark's seed.
         threads: batches of artifacts at a time; changes no result.
-        detection: how detectors are compared.
-        observed: what analyses measured.
+        detection: the detectors and their comparison.
+        observed: observations of analyses.
 
     Raises:
-        SchemaError: a file is not of its declared format.
-        DuplicateKeyError: a file holds two rows of one key.
+        SchemaError: a file does not have its declared format.
+        DuplicateKeyError: a file has two rows of one key.
         RangeError: a score is not finite.
-        DataError: scores are of other samples than their records.
-        ParamsError: a metric lacks another that it is computed from, an ID set, or shifted scores.
+        DataError: the samples of scores and records differ.
+        ParamsError: a metric lacks its source metric, an ID set, or shifted scores.
     """
     chosen = _metrics(metrics)
     # Artifacts of one dataset side by side: equal keys meet in a batch.
@@ -158,7 +158,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
 
 
 def _ordered(curves: list[Metric]) -> list[Metric]:
-    """Return curves in an order in which those that others are computed from come first."""
+    """The curves in an order in which each comes after its sources."""
     waiting, done = list(curves), list[Metric]()
     while waiting:
         open_ = {metric.name for metric in waiting}
@@ -207,7 +207,7 @@ def _units(row: Row) -> int:
 
 
 def _ends(rows: list[Row], modules: Mapping[str, ModuleType], families: list[list[Row] | None]) -> Floats:
-    """Return the ends of each row's interval, float64 (2, rows); what analyses observed has no module."""
+    """The ends of each row's interval, float64 (2, rows); metrics of analyses have no module."""
     draws = np.stack([row.resamples for row in rows]) if rows else np.empty((0, 0))
     values = np.array([row.value for row in rows], dtype=np.float64)
     units = np.array([_units(row) for row in rows], dtype=np.int64)
@@ -235,7 +235,7 @@ def _null(values: Floats) -> pa.Array:
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Make the tables of one benchmark."""
+    """Write the tables of one benchmark."""
     spec = artifact.recipe
     metrics = {name: {**used["options"], "use": used["use"]} for name, used in spec["metrics"].items()}
     artifacts = [_cell_rows(run, spec, row) for row in spec["rows"]]
@@ -249,7 +249,7 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 _GIVEN = "model method dataset split shift severity reference detector ood".split()
-"""What `EvaluationFile` takes from a row of the recipe as it stands."""
+"""Fields of `EvaluationFile` that equal those of a row of the recipe."""
 
 
 def _cell_rows(run: Run, spec: dict[str, Any], row: dict[str, Any]) -> EvaluationFile:

@@ -1,7 +1,7 @@
-"""Analyses: measurements that are not model x shards, as observations that aggregate averages.
+"""Stage score, analyses: measurements other than a model on shards, as observations that aggregate averages.
 
-An analysis states one number per unit (a matrix, an image, a pair) and place; the unit is what is resampled. Numbers
-are rounded once, to billionths, so that all behind only adds integers.
+An analysis gives one number per unit (a matrix, an image, a pair) and condition. The bootstrap resamples units. Numbers
+are rounded once, to billionths, so that later steps only add integers.
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.provenance.recipe import Artifact, Run
 
 LIMIT = 1e6
-"""Largest size of a value: keeps sums of weighted billionths exact."""
+"""Largest absolute value: keeps sums of weighted billionths exact."""
 
 
 def run(run: Run, artifact: Artifact, device: str = "auto") -> None:
-    """Make the observations of one analysis of a benchmark."""
+    """Write the observations of one analysis of a benchmark."""
     spec = artifact.recipe
     analysis = registry.find("analyses", spec["analysis"]["use"])
     job = Measurement(
@@ -36,10 +36,10 @@ def run(run: Run, artifact: Artifact, device: str = "auto") -> None:
 
 
 def table(observations: Iterable[Observation], name: str) -> pa.Table:
-    """Return observations as a table of format OBSERVATIONS.
+    """Observations as a table of format OBSERVATIONS.
 
     Raises:
-        ModelError: a value is not finite or too large; names metric, weights and unit.
+        ModelError: a value is not finite or too large; the message names metric, model and unit.
     """
     rows = []
     for one in observations:

@@ -19,7 +19,7 @@ from shiftbench.report import completions, queries
 from shiftbench.report.completions import At, Rows
 
 KINDS: dict[str, ModuleType] = {"completions": completions, "queries": queries}
-"""What is shown -> which columns of records say it, and how a row and its sample are read."""
+"""Form of the page -> the module with its columns of records and its readers of rows and samples."""
 
 
 def run(run: Run, artifact: Artifact) -> None:
@@ -28,17 +28,17 @@ def run(run: Run, artifact: Artifact) -> None:
     plain = {row["method"] for row in artifact.recipe["rows"]} == {"plain"}
     kind = KINDS[artifact.recipe["shows"]]
     rows = [
-        _rows(paths, row, kind, _who(row, artifact.recipe["clean"], plain=plain)) for row in artifact.recipe["rows"]
+        _rows(paths, row, kind, _label(row, artifact.recipe["clean"], plain=plain)) for row in artifact.recipe["rows"]
     ]
-    content = completions.content(rows, _asked(paths, rows, kind))
+    content = completions.content(rows, _prompts(paths, rows, kind))
     output = run.path(artifact.ref)
     with scratch(output) as temporary:
         temporary.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
         run.commit(artifact, {output.name: temporary})
 
 
-def _who(row: Mapping[str, Any], dataset: str, *, plain: bool) -> str:
-    """Return how weights with their method are called, as in the report."""
+def _label(row: Mapping[str, Any], dataset: str, *, plain: bool) -> str:
+    """The name of a model with its method, as in the report."""
     name = str(row["model"]).removeprefix(f"{dataset}/")
     return name if plain else f"{name} + {row['method']}"
 
@@ -47,12 +47,12 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any], kind: ModuleType, w
     records = Ref("records", row["records"])
     table = schema.read(paths[records], kind.COLUMNS)
     counts, picked = completions.pick(kind.of(one) for one in table.to_pylist())
-    cell = (row["dataset"], row["split"], row["shift"], row["severity"])
-    return Rows(who, cell, records.path, row["shards"], counts, {} if row["private"] else picked)
+    condition = (row["dataset"], row["split"], row["shift"], row["severity"])
+    return Rows(who, condition, records.path, row["shards"], counts, {} if row["private"] else picked)
 
 
-def _asked(paths: Mapping[Ref, Path], rows: list[Rows], kind: ModuleType) -> dict[At, dict[str, Any]]:
-    """Read the chosen prompts, each folder of shards once."""
+def _prompts(paths: Mapping[Ref, Path], rows: list[Rows], kind: ModuleType) -> dict[At, dict[str, Any]]:
+    """The prompts of the chosen rows; each folder of shards is read once."""
     keys: dict[str, set[str]] = {}
     for name, key in completions.wanted(rows):
         if name:

@@ -1,4 +1,4 @@
-"""What the detectors of one job share: rows read once, statistics fitted once, the net loaded at most once."""
+"""Stage score: the data that the detectors of one job share, each read, fitted or loaded once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ TOLERANCE = 0.02  # relative to the largest logit + 1: four times what a head in
 
 
 class DetectorContext:
-    """Rows and fitted detectors of one (weights, method).
+    """Rows and fitted detectors of one model and method.
 
     Args:
         run: the job.
-        device: where nets compute that are seen again.
+        device: for detectors with a second pass through the model.
     """
 
     def __init__(self, run: Run, device: str = "auto") -> None:
@@ -42,11 +42,11 @@ class DetectorContext:
 
     @property
     def seen_again(self) -> int:
-        """Images that went through the net another time, for gradients or inner layers."""
+        """Number of images with a second pass through the model, for gradients or inner layers."""
         return sum(net.seen for net in self._nets.values() if net)
 
     def rows(self, artifact: Artifact, name: str) -> Rows:
-        """Return the rows of the records `name`, with what the artifact's inputs hold beside them."""
+        """The rows of the records `name`, with the features, logits and head among the artifact's inputs."""
         records = Ref("records", name)
         kept = Ref("features", name)
         here = frozenset(ref.kind for ref in artifact.inputs if ref in (kept, *_weights(artifact)))
@@ -55,11 +55,11 @@ class DetectorContext:
             table = schema.read(self.run.path(records))
             rows = Rows(table, features, logits, name=records.path)
             self._rows[name, here] = self._with_head(artifact, rows)
-        found = self._rows[name, here]
-        return self._with_net(artifact, found, name) if "data" in artifact.recipe else found
+        loaded = self._rows[name, here]
+        return self._with_net(artifact, loaded, name) if "data" in artifact.recipe else loaded
 
     def fitted(self, artifact: Artifact, detector: ModuleType, options: dict[str, Any]) -> Any:
-        """Return the state of a detector that was fitted with these options, and fit it where it was not."""
+        """The state of a detector fitted with these options; fits it at the first call."""
         names = getattr(detector, "FIT_PARAMS", tuple(options))
         used = {name: options[name] for name in names}
         key = recipes.canonical([artifact.recipe["detector"]["name"], artifact.recipe["fit"], used])
@@ -98,13 +98,13 @@ class DetectorContext:
     # ------------------------------------------------------------------ the net again
 
     def _with_net(self, artifact: Artifact, rows: Rows, name: str) -> Rows:
-        if name not in self._nets:  # one net for all detectors, which may remember what it gave
+        if name not in self._nets:  # one net for all detectors, which may cache its outputs
             self._nets[name] = self._net(artifact, name)
         net = self._nets[name]
         return Rows(rows.table, rows.beside, rows.kept_logits, rows.linear, net, rows.name)
 
     def _net(self, artifact: Artifact, name: str) -> Net | None:
-        """Return the net with the samples of the records `name`; None for a black box."""
+        """The model with the samples of the records `name`; None for a black box."""
         from shiftbench.plugins.detectors._net import Net  # imports torch
 
         predictor = self._predictor(artifact)
@@ -116,7 +116,7 @@ class DetectorContext:
         return Net(predictor, folder, artifact.recipe["batch_size"], None) if predictor else None
 
     def _predictor(self, artifact: Artifact) -> Any:
-        """Return the net behind the artifact's weights; None for a black box."""
+        """The model of the artifact's checkpoint; None for a black box."""
         from shiftbench.evaluation import nets, predictors  # imports torch
 
         (weights,) = _weights(artifact)
@@ -134,10 +134,10 @@ def _weights(artifact: Artifact) -> list[Ref]:
 
 
 def check_head(head: Head, rows: Rows) -> None:
-    """Refuse a head that is not the linear layer which made the logits: normalised, or of several layers.
+    """Refuse a head that is not the linear layer behind the logits: a normalised one, or one with several layers.
 
     Raises:
-        ModelError: another shape than features and logits have, or other logits; names the sample.
+        ModelError: the shape differs from that of features and logits, or the logits differ; names the sample.
     """
     part = next(rows.blocks(PROBE), None)
     if part is None:

@@ -1,8 +1,8 @@
-"""Search of a detector's options on validation OOD: the grid, what each point gave, and what was chosen.
+"""Stage score, searches: a grid search of a detector's options on validation OOD.
 
-The criterion is the AUROC of ID val against validation OOD (the mean over sets); the first best wins (strictly
-greater), as in OpenOOD v1.5's APS. A point whose options do not fit (more neighbours than samples, say) is recorded
-with the reason. That no validation sample is a test sample is proved in `overlaps`, which a search depends on.
+The criterion is the AUROC of ID val against validation OOD, the mean over sets. The first of equal points wins, as in
+OpenOOD v1.5's APS. A point whose options cannot be used, for example more neighbours than samples, is recorded with
+the reason. A search depends on `overlaps`, the proof that no validation sample is a test sample.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from shiftbench.workflow.stages.score import scored
 
 
 def run(run: Run, artifact: Artifact, context: DetectorContext) -> None:
-    """Search the options of one detector on one (weights, method)."""
+    """Search the options of one detector on one model and method."""
     spec = artifact.recipe
     detector = registry.find("detectors", spec["detector"]["use"])
     clean = context.rows(artifact, spec["id"])
@@ -48,7 +48,7 @@ def run(run: Run, artifact: Artifact, context: DetectorContext) -> None:
 
 
 def separation(detector: ModuleType, options: dict[str, Any], state: Any, clean: Rows, ood: Sequence[Rows]) -> float:
-    """Return the mean over OOD sets of the AUROC against the clean rows."""
+    """Mean AUROC of the OOD sets against the clean rows."""
     inside = scored(detector, options, clean, state).column("score").to_numpy()
     areas = []
     for rows in ood:
@@ -64,14 +64,14 @@ def searched(fixed: dict[str, Any], grid: dict[str, list[Any]], try_out: Any, na
     Args:
         fixed: options that are not searched.
         grid: values of those that are.
-        try_out: options -> AUROC; a ParamsError says that they do not fit.
-        name: of the search, for messages.
+        try_out: options -> AUROC; a ParamsError means that they cannot be used.
+        name: name of the search, for messages.
 
     Returns:
-        One row per point: number, options (JSON), auroc (None where it does not fit), reason, chosen.
+        One row per point: number, options (JSON), auroc (None if it cannot be used), reason, chosen.
 
     Raises:
-        ParamsError: no point fits.
+        ParamsError: no point can be used.
     """
     rows: list[dict[str, Any]] = []
     for number, point in enumerate(grid_points(grid)):
@@ -90,6 +90,6 @@ def searched(fixed: dict[str, Any], grid: dict[str, list[Any]], try_out: Any, na
 
 
 def grid_points(grid: dict[str, list[Any]]) -> Iterable[dict[str, Any]]:
-    """Yield every combination of a grid, the last option moving fastest."""
+    """Yield every combination of a grid; the last option changes fastest."""
     for values in itertools.product(*grid.values()):
         yield dict(zip(grid, values, strict=True))

@@ -1,8 +1,7 @@
-"""Stage evaluate: weights x method x stream -> one row per sample, and features beside.
+"""Stage evaluate: model x method x stream -> one record per sample, and features.
 
-One process loads the weights once and evaluates every position whose receipt does not hold. Samples are
-read, checked and prepared in a second thread while the net computes; order and batches do not depend
-on it.
+One process loads the model once and evaluates every stale condition. A second thread reads, checks and prepares
+samples while the model computes. Order and batches do not depend on it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,7 +35,7 @@ Keep = Callable[[Outputs], None]
 
 
 class OnTheFly(Protocol):
-    """What shifts samples while they are read (`onthefly.OnTheFly`); its code counts in such records alone."""
+    """A shift that is applied while samples are read (`onthefly.OnTheFly`); its code counts only in such records."""
 
     counts: dict[str, int]
 
@@ -44,21 +43,21 @@ class OnTheFly(Protocol):
         """Return the shifted samples."""
 
     def digest(self) -> str:
-        """Return the chained pixel digest of all that was shifted."""
+        """The chained pixel digest of all shifted samples."""
 
 
 MakeOnTheFly = Callable[[Mapping[str, Any], str, Mapping[Ref, Path], str], OnTheFly]
-"""(recipe of the records, dataset, inputs, device held) -> what shifts their samples."""
+"""(recipe of the records, dataset, inputs, device) -> the shift of their samples."""
 
 
 def run(run: Run, todo: list[Artifact], device: str, on_the_fly: MakeOnTheFly) -> None:
-    """Evaluate one (weights, method) at every stale position.
+    """Evaluate one model and method on every stale condition.
 
     Args:
         run: the job.
         todo: its stale artifacts.
-        device: to hold.
-        on_the_fly: makes what shifts samples while they are read, where a recipe has a shift.
+        device: the device to use.
+        on_the_fly: makes the shift that is applied while reading, if a recipe has one.
     """
     first = run.job.artifacts[0]
     weights = run.path(first.inputs[0])
@@ -70,16 +69,16 @@ def run(run: Run, todo: list[Artifact], device: str, on_the_fly: MakeOnTheFly) -
         place(wrapped, run, todo[0])
         run.note(device=held, sensitivity=_sensitivity(run, todo[0], wrapped, method, classes, held))
         walk = StreamRunner(run, method, wrapped, classes)
-        for artifacts in track(list(_positions(run, todo, method)), run.job.name):
+        for artifacts in track(list(_conditions(run, todo, method)), run.job.name):
             walk.enter(artifacts[0], _folder(run, artifacts[0]))
             shifted = _shifted(run, artifacts[0], held, on_the_fly)
-            _evaluate_position(run, artifacts, wrapped, classes, method, shifted)
+            _evaluate_condition(run, artifacts, wrapped, classes, method, shifted)
 
 
 def _sensitivity(
     run: Run, artifact: Artifact, predictor: Predictor, method: ModuleType, classes: list[str], device: str
 ) -> dict[str, Any] | None:
-    """Return how far outputs move with batch size and device; None where the method looks beyond the sample."""
+    """How far outputs change with batch size and device; None if the method does not treat samples independently."""
     if method.SEES != "sample":
         return None
     spec, inputs = artifact.recipe, run.inputs(artifact)
@@ -95,19 +94,19 @@ def _sensitivity(
 
 
 def place(predictor: Predictor, run: Run, artifact: Artifact) -> None:
-    """Tell a predictor that looks at what else was made at a position (`at`) to which one it comes."""
+    """Give the inputs of a condition to a predictor that reads them (`at`)."""
     if hasattr(predictor, "at"):
         predictor.at(run.inputs(artifact))
 
 
 def _folder(run: Run, artifact: Artifact) -> Path:
-    """Return the shards that an artifact reads."""
+    """The shards that an artifact reads."""
     name = artifact.recipe["data"]
     return next(run.path(r).parent for r in artifact.inputs if r.kind == "shards" and r.name == name)
 
 
-def _positions(run: Run, todo: list[Artifact], method: ModuleType) -> Iterator[list[Artifact]]:
-    """Group records and features of one position; a stream that is seen whole is walked whole."""
+def _conditions(run: Run, todo: list[Artifact], method: ModuleType) -> Iterator[list[Artifact]]:
+    """Yield the records and features of each condition; an adapting method goes through a whole stream."""
     by_name: dict[str, list[Artifact]] = {}
     wanted = {artifact.ref.name for artifact in todo}
     streams = {RecordsName.of(artifact.ref).stream for artifact in todo}
@@ -118,7 +117,7 @@ def _positions(run: Run, todo: list[Artifact], method: ModuleType) -> Iterator[l
     yield from by_name.values()
 
 
-def _evaluate_position(
+def _evaluate_condition(
     run: Run,
     artifacts: list[Artifact],
     predictor: Predictor,
@@ -138,7 +137,7 @@ def _evaluate_position(
         facts = {"pixels": shifted.digest() if shifted else shards.manifest(folder)["pixels"]}
         for artifact in artifacts:
             if recipe.status(run.root, artifact) == "fresh":
-                continue  # a stream is walked whole, but only what is stale is written
+                continue  # the method sees the whole stream, but only stale outputs are written
             if artifact.ref.kind == "records":
                 _write_records(run, artifact, table, facts)
             elif kept:
@@ -146,7 +145,7 @@ def _evaluate_position(
 
 
 def _keeper(run: Run, artifacts: list[Artifact], folder: Path, stack: ExitStack) -> FeatureWriter | None:
-    """Return what writes features and logits beside the records, where an artifact asks for them."""
+    """The writer of features and logits, if they are among the artifacts."""
     outputs = [run.path(artifact.ref) for artifact in artifacts if artifact.ref.kind == "features"]
     if not outputs:
         return None
@@ -155,7 +154,7 @@ def _keeper(run: Run, artifacts: list[Artifact], folder: Path, stack: ExitStack)
 
 
 def _shifted(run: Run, artifact: Artifact, device: str, make: MakeOnTheFly) -> OnTheFly | None:
-    """Return what shifts the clean samples of a position while they are read; None where they are stored."""
+    """The shift of the clean samples of a condition while reading; None if the shifted samples are stored."""
     if "shift" not in artifact.recipe:
         return None
     dataset = shards.manifest(_folder(run, artifact))["dataset"]
@@ -187,15 +186,15 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
         classes: the model's C class names, in the order of its logits.
         batch_size: samples per call; halved on GPU memory exhaustion when `sees` is `sample`.
         outputs_mode: `full` or `top20`.
-        sees: what the method sees; only independent samples may be split into smaller batches.
-        transform: what is done to each batch of samples as it is read, in key order.
-        keep: is given the outputs of each batch; features are then not returned.
+        sees: `SEES` of the method; only independent samples may be split into smaller batches.
+        transform: applied to each batch of samples, in key order.
+        keep: called with the outputs of each batch; features are then not returned.
 
     Returns:
-        Records sorted by key; features (n, d) in the same order, or None; the batch size really used.
+        Records sorted by key; features (n, d) in the same order, or None; the actual batch size.
 
     Raises:
-        ModelError: NaN or a wrong number of outputs; names the sample.
+        ModelError: NaN or a wrong number of outputs; the message names the sample.
         ChecksumError: damaged shards.
     """
     about = shards.manifest(folder)
@@ -217,13 +216,13 @@ def evaluate_shards(  # noqa: PLR0913 - what a notebook says of an evaluation, e
 def evaluate(
     model: Any, suite: Path | str | Iterable[Path | str], classes: list[str] | None = None, batch_size: int = 256
 ) -> Any:
-    """Evaluate a model on folders of shards, without the workflow; `shiftbench.evaluate` also tells what it is fed.
+    """Evaluate a model on folders of shards, without the workflow; `shiftbench.evaluate` also prints its input.
 
     Args:
         model: a torch module (float32 (n, c, h, w) in [0, 1] -> logits), or a callable on a list of
             `Sample` that returns logits (n, C) or a dict of outputs.
         suite: a folder of shards, or several; also URLs (`s3://bucket/folder`, `https://host/folder`),
-            whose tars are read as they are needed, and kept nowhere.
+            whose tars are read when needed, and not stored.
         classes: the model's class names in the order of its logits; default: the dataset's.
         batch_size: samples per call.
 
@@ -265,7 +264,7 @@ def _accuracy(table: pa.Table) -> dict[str, Any]:
 
 
 def as_predictor(model: Any) -> Predictor:
-    """Make a predictor of a torch module (images in [0, 1]) or of a callable on samples."""
+    """A predictor from a torch module (images in [0, 1]) or from a callable on samples."""
     if not isinstance(model, torch.nn.Module):
         return lambda samples: out if isinstance(out := model(samples), dict) else {"logits": np.asarray(out)}
 

@@ -1,8 +1,8 @@
-"""Stage fetch: an original into data/sources/NAME, checked by sha256, whoever brings it.
+"""Stage fetch: source files -> data/sources/NAME, checked by sha256.
 
-Tried in order: what is already there, the user's folders (files, or the packages that the clients leave),
-the cache shared by all runs of this machine, the source's providers. Every byte is checked before it is used, a folder
-appears whole or not at all, and its manifest.json, written last, does not tell who served.
+Tried in order: the existing folder, the user's folders (with files or downloaded packages), the cache that all runs on
+this machine share, the providers of the source. Every byte is checked before use. A folder appears whole or not at
+all. Its manifest.json does not depend on the provider.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ Bring = Callable[[Path], None]
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What came and from where: for the run file, not for anything that is compared by bytes.
+    """The files of a source and their provider; only the run file states the provider.
 
     Attributes:
-        provider: who served: `folder PATH`, `cache`, or the provider's label.
-        refused: what those said that were asked before.
+        provider: `folder PATH`, `cache`, or the label of a provider.
+        refused: the errors of the providers that were tried before.
     """
 
     name: str
@@ -44,11 +44,11 @@ class FetchResult:
 
 
 def keep(name: str) -> FetchResult:
-    """Bring an original to where this machine keeps it, for use without a benchmark.
+    """Download a source into the cache of this machine, for use without a benchmark.
 
     Raises:
         ParamsError: no such source.
-        FetchError: nobody could bring it.
+        FetchError: no provider has it.
     """
     original_folder(name).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_home()) as scratch:
@@ -56,17 +56,17 @@ def keep(name: str) -> FetchResult:
 
 
 def fetch(name: str, folder: Path, folders: list[Path], *, offline: bool = False) -> FetchResult:
-    """Bring the original `name` into `folder`, which is replaced as a whole.
+    """Download the source `name` into `folder`, which is replaced as a whole.
 
     Args:
-        name: of `sources/<name>.yaml`.
-        folder: where it is wanted (`data/sources/NAME`); its parent is made.
-        folders: the user's own, tried first.
+        name: its card is `sources/<name>.yaml`.
+        folder: the target (`data/sources/NAME`); its parent is made.
+        folders: the user's own folders, tried first.
         offline: use only these and the cache.
 
     Raises:
-        ParamsError: no such source, or a wrong entry in its file.
-        FetchError: nobody could bring it; lists what each one said and the commands that would.
+        ParamsError: no such source, or a wrong key in its card.
+        FetchError: no provider has it; the message lists their errors and the commands by hand.
     """
     source = load_source(name)
     refused: list[str] = []
@@ -76,26 +76,26 @@ def fetch(name: str, folder: Path, folders: list[Path], *, offline: bool = False
         try:
             with _scratch(folder) as work, _spinner(f"fetching {name}: {label}"):
                 bring(work)
-                found = verify(source, work)
-                _install(name, source, found, work, folder)
+                verified = verify(source, work)
+                _install(name, source, verified, work, folder)
         except (DataError, OSError) as error:
             refused.append(f"{label}: {error}")
         else:
-            return FetchResult(name, folder, found, label, tuple(refused))
-    raise FetchError(_nobody(name, source, refused, offline=offline))
+            return FetchResult(name, folder, verified, label, tuple(refused))
+    raise FetchError(_failure(name, source, refused, offline=offline))
 
 
-def _nobody(name: str, source: Source, refused: list[str], *, offline: bool) -> str:
-    said = "".join(f"\n  {line}" for line in refused)
+def _failure(name: str, source: Source, refused: list[str], *, offline: bool) -> str:
+    errors = "".join(f"\n  {line}" for line in refused)
     asked = "no provider was asked (offline)" if offline else "no provider could bring it"
     commands = " or ".join(f"`{provider.command}`" for provider in source.providers)
     return (
-        f"source {name!r} ({source.title}): {asked}{said}\n  by hand: {commands}; "
+        f"source {name!r} ({source.title}): {asked}{errors}\n  by hand: {commands}; "
         f"put the package, or its files under {name}/, into a folder listed in params.yaml under fetch.folders"
     )
 
 
-# --- who is asked, in order --------------------------------------------------------------------
+# --- providers, in order -------------------------------------------------------------------------
 
 
 def _chain(name: str, source: Source, folders: list[Path], *, offline: bool) -> Iterator[tuple[str, Bring]]:
@@ -112,7 +112,7 @@ def _chain(name: str, source: Source, folders: list[Path], *, offline: bool) -> 
 
 
 def _from_folder(name: str, source: Source, home: Path, work: Path) -> None:
-    """Take the files under home/NAME or (single files) home, else a package that lies in home."""
+    """Take the files in home/NAME or (single files) in home, else from a package in home."""
     if not home.is_dir():
         raise FetchError("is not a folder")
     if _copy_tree(source, home / name, work) or _copy_files(source, (home / name, home), work):
@@ -125,7 +125,7 @@ def _from_folder(name: str, source: Source, home: Path, work: Path) -> None:
 
 
 def _copy_tree(source: Source, home: Path, work: Path) -> bool:
-    """Copy a collection; tells whether there was anything to copy."""
+    """Copy a collection; returns whether it has any file."""
     if source.tree is None:
         return False
     for path in home.rglob("*"):
@@ -137,7 +137,7 @@ def _copy_tree(source: Source, home: Path, work: Path) -> bool:
 
 
 def _copy_files(source: Source, homes: tuple[Path, ...], work: Path) -> bool:
-    """Copy single files from the first folder that has them, gzipped or not; tells whether any had."""
+    """Copy single files from the first folder that has them, gzipped or not; returns whether there were any."""
     for name in source.files:
         for path in (home / name for home in homes):
             packed = path.with_name(f"{path.name}.gz")
@@ -161,7 +161,7 @@ def _from_cache(source: Source, kept: Path, work: Path) -> None:
 
 
 def _from_provider(provider: Provider, source: Source, kept: Path, work: Path) -> None:
-    """Download and unpack beside the cache, check, keep there, link from there; one run at a time."""
+    """Download and unpack next to the cache, check, move into the cache, link from there; one process at a time."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     with locks.hold(kept.with_name(f".{kept.name}.lock")):
         files.sweep(kept, owns_folder=False)
@@ -189,7 +189,7 @@ def _link_tree(source: Source, home: Path, work: Path) -> None:
 
 @contextlib.contextmanager
 def _scratch(beside: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same file system, open to all as `beside` will be, which is gone afterwards."""
+    """Yield an empty folder on the same file system, with the permissions of `beside`; it is removed afterwards."""
     with files.scratch_folder(beside) as mine:
         folder = mine / beside.name
         folder.mkdir()
@@ -197,7 +197,7 @@ def _scratch(beside: Path) -> Iterator[Path]:
 
 
 def manifest_text(name: str, source: Source, files: dict[str, SourceFile]) -> str:
-    """Return the manifest of a folder of originals: the same whoever brought them."""
+    """The manifest of a folder of source files; it does not depend on the provider."""
     content = {
         "name": name,
         "licence": source.licence,
@@ -213,7 +213,7 @@ def _install(name: str, source: Source, files: dict[str, SourceFile], work: Path
 
 
 def _replace(new: Path, folder: Path) -> None:
-    """Move a complete folder into place; a run that did so at the same moment has the same bytes."""
+    """Move a complete folder into place; another process that does the same has the same bytes."""
     for path in sorted(new.rglob("*")):
         if path.is_dir() or path.stat().st_nlink == 1:  # a hard link is on the disk since its first name
             files.sync(path)
@@ -228,13 +228,13 @@ def _replace(new: Path, folder: Path) -> None:
 
 
 def _spinner(text: str) -> contextlib.AbstractContextManager[object]:
-    """Say what is going on, when somebody is looking."""
+    """A spinner with a text on a terminal."""
     console = Screen(stderr=True)
     return console.status(text) if console.is_terminal else contextlib.nullcontext()
 
 
 def run(run: Run, todo: list[Artifact]) -> None:
-    """Bring one original, as its recipe file says where to look."""
+    """Download one source; its recipe file has the folders and `offline`."""
     settings = run.job.settings
     for artifact in todo:
         folder = run.path(artifact.ref).parent

@@ -1,6 +1,6 @@
-"""The second half of aggregate: what a system's card says, judged from the tables of its benchmarks.
+"""Stage aggregate, claims: a system's card judged from the tables of its benchmarks.
 
-metrics and replicates of all benchmarks -> verdicts, numbers beside reported ones, points of figures
+metrics and replicates of all benchmarks -> verdicts, measured next to reported numbers, points of figures
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,14 +52,14 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 def looks(stated: int, scale: str) -> int:
-    """Return how often a card's claims were judged at a scale: what it states is of the embedded one."""
+    """How often a card's claims were judged in a configuration; the card states the number of the embedded one."""
     return 1 if scale == "full" else stated
 
 
 def read(
     tables: list[Path], higher_is_better: Mapping[str, bool | None], kinds: Mapping[str, str] = MappingProxyType({})
 ) -> MetricRows:
-    """Return the rows of several benchmarks, with their replicates and what is known of their metrics, see `Rows`."""
+    """The rows of several benchmarks, with their replicates and the facts about their metrics, see `Rows`."""
     frames = {}
     for name, form in (("metrics", formats.METRICS), ("replicates", formats.REPLICATES)):
         read = [schema.read(file.with_name(f"{name}.parquet"), form=form) for file in tables]
@@ -70,12 +70,12 @@ def read(
 
 
 def again(claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str, stated: int) -> list[Line]:
-    """Return the rows of format CLAIMS that a card's claims give, from what they are judged from.
+    """The rows of format CLAIMS of a card's claims, from their evidence.
 
     Args:
-        claims: of the card, by name.
-        known: what they are judged from, by name.
-        scale: that was run.
+        claims: claims of the card, by name.
+        known: their evidence, by name.
+        scale: the configuration that was run.
         stated: `looks` of the card.
     """
     judged = judge_evidence(claims, known, scale, looks(stated, scale))
@@ -141,7 +141,7 @@ def _figures(figures: list[dict[str, Any]], rows: MetricRows) -> pa.Table:
 
 
 def _scattered(number: int, colour: str, sides: dict[str, MetricRows]) -> list[Line]:
-    """Return two points per colour that both sides have: its place along the axis, and up."""
+    """Two points per colour that both sides have: one along the axis, one across."""
     names = [set(side.identities[colour].cast(pl.String)) for side in sides.values()]
     return [
         {"figure": number, "colour": name, "x": axis, **numbers}
@@ -152,7 +152,7 @@ def _scattered(number: int, colour: str, sides: dict[str, MetricRows]) -> list[L
 
 
 def _numbers(rows: MetricRows) -> list[Line]:
-    """Return value and 95% interval of each row."""
+    """Value and 95% interval of each row."""
     low, high = rows.intervals
     return [
         {
@@ -164,5 +164,5 @@ def _numbers(rows: MetricRows) -> list[Line]:
 
 
 def claims_of(root: Path, slug: str) -> pa.Table:
-    """Return the verdicts of a system that was run, format CLAIMS."""
+    """The verdicts of a system that was run, format CLAIMS."""
     return schema.read(root / Ref("claims", slug).path, form=claim_formats.CLAIMS)

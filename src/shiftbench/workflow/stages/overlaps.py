@@ -1,8 +1,8 @@
-"""Overlaps: which samples two sets of a benchmark share, by key and by content; OOD sets may share none.
+"""Stage score, overlaps: the samples that two sets of a benchmark share, by key and by content.
 
-An ID image among the OOD samples, or a tested one among those on which options are searched or methods adapt, makes
-every number of detection wrong. Content is the digest of the decoded image (or text), so that a copy under another
-name or label is found.
+ID and OOD sets must not share samples. Tested sets must not share samples with the sets on which options are searched
+or methods adapt. Otherwise every detection metric is wrong. Content is the digest of the decoded image or text, which
+also finds a copy under another name or label.
 """
 
 import itertools
@@ -30,13 +30,13 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
-    """Return one row per pair of sets.
+    """One row per pair of sets, of format OVERLAPS.
 
     Args:
         sets: role (`id`, `val_ood`, `support`, or a group of OOD sets), name and folder of shards.
 
     Raises:
-        DataError: two sets that must be disjoint share a sample; names both, and the first one shared.
+        DataError: two sets that must be disjoint share a sample; the message names both and the first shared sample.
     """
     indices = [(role, name, _contents(folder)) for role, name, folder in sets]
     rows = []
@@ -49,7 +49,7 @@ def compared(sets: list[tuple[str, str, Path]]) -> pa.Table:
 
 
 def _contents(folder: Path) -> pa.Table:
-    """Return keys and digests of what a model sees; the label may differ, and the sample is the same."""
+    """Keys and content digests, without labels: a copy with another label is the same sample."""
     seen = registry.find("tasks", shards.manifest(folder)["task"]).REQUIRED[0]
     pairs = [(sample.key, codecs.pixel_digest(sample.fields[seen])) for sample in shards.read(folder, [seen])]
     return pa.table(
@@ -74,7 +74,7 @@ def _pair(one: tuple[str, str, pa.Table], two: tuple[str, str, pa.Table]) -> dic
 
 
 def _must_differ(role_a: str, role_b: str) -> bool:
-    """ID splits among themselves and OOD sets among themselves are reported only."""
+    """Whether two roles must not share samples; among ID splits, and among OOD sets, overlaps are only reported."""
     return role_a != role_b and not {"id", "val_ood", "support"}.isdisjoint((role_a, role_b))
 
 

@@ -1,15 +1,15 @@
 """Stage report: tables and previews -> one static web page, and small files for `dvc metrics` and `dvc plots`.
 
-The page needs no network: styles, scripts, numbers and images are inside, and its content security policy forbids any
-script but those whose digests it names, and any request. The same tables give the same bytes.
+The page contains its styles, scripts, numbers and images. Its content security policy allows only the scripts whose
+digests it names, and no request. The same tables give the same bytes.
 
-| file            | holds                                                                   |
+| file            | contains                                                                |
 | --------------- | ----------------------------------------------------------------------- |
 | index.html      | the page                                                                |
-| metrics.json    | the leaderboards' means: benchmark, weights, column -> value             |
-| metrics/        | a file for each entry of a leaderboard, a row of `dvc metrics show`     |
-| leaderboard.csv | the same with intervals and n, one row per entry, seeds included        |
-| curves.csv      | the leading metric over severity, one row per weights, shift, severity   |
+| metrics.json    | the leaderboards' means: benchmark, model, column -> value              |
+| metrics/        | a file for each row of a leaderboard, a row of `dvc metrics show`       |
+| leaderboard.csv | the values with intervals, n and seeds, one row per value               |
+| curves.csv      | the leading metric over severity, one row per model, shift, severity    |
 """
 
 import csv
@@ -72,7 +72,7 @@ _TABLES = {  # files that aggregate makes, without .parquet
 
 
 def run(run: Run, todo: list[Artifact]) -> None:
-    """Make the page and the files beside it."""
+    """Write the page and the files for programs."""
     for artifact in todo:
         chapters = [_chapter(run, artifact, ref) for ref in artifact.inputs if ref.kind == "tables"]
         previews = {ref: run.path(ref) for ref in _shown(artifact)}
@@ -92,19 +92,19 @@ def run(run: Run, todo: list[Artifact]) -> None:
                 files[name].write_bytes(text.encode())
             run.commit(artifact, files)
         others = [*output.parent.glob("audit.*"), *output.parent.glob("metrics/*/*.json")]
-        for old in others:  # of the report that was here before
+        for old in others:  # files of the previous report
             if old.relative_to(output.parent).as_posix() not in texts:
                 old.unlink()
 
 
 def _shown(artifact: Artifact) -> list[Ref]:
-    """Return the previews of splits that are evaluated, not of those whose features alone are kept."""
+    """The previews of evaluated splits; a split with features only has none."""
     splits = {benchmark["split"] for benchmark in artifact.recipe["benchmarks"].values()}
     return [ref for ref in artifact.inputs if ref.kind == "previews" and ref.parts[1] in splits]
 
 
 def _skipped(run: Run, artifact: Artifact) -> list[Skipped]:
-    """Return what samples were left out; of what may not be passed on, how many alone."""
+    """The samples that were left out; for data that may not be redistributed only their number."""
     files = {run.path(ref): ref for ref in artifact.inputs if ref.kind == "shards"}
     return [
         replace(one, file=Path(files[one.file].path), private=files[one.file].local)
@@ -125,7 +125,7 @@ def _chapter(run: Run, artifact: Artifact, ref: Ref) -> Chapter:
 
 
 def _system(run: Run, artifact: Artifact) -> System | None:
-    """Return the system that the run is of, with its tables."""
+    """The system of the run with its tables, if it has one."""
     found = [ref for ref in artifact.inputs if ref.kind == "claims"]
     if not found:
         return None
@@ -169,14 +169,14 @@ def page(
     system: System | None = None,
     left_out: Sequence[Skipped] = (),
 ) -> str:
-    """Return the page's HTML.
+    """The page's HTML.
 
     Args:
-        artifact: the report's artifact; its recipe tells what was run and what was left out.
+        artifact: the report; its recipe states what was run and what was left out.
         chapters: one per benchmark.
         boards: samples of the gallery.
-        system: what the run is of, where it is of one.
-        left_out: samples that could not be read, as datasets' `on_error: skip` allows.
+        system: the system of the run, if it has one.
+        left_out: samples that could not be read and that `on_error: skip` leaves out.
     """
     shown = {chapter.name: panels(chapter) for chapter in chapters}
     detectors = {chapter.name: detector_panels(chapter) for chapter in chapters}
@@ -213,7 +213,7 @@ def page(
 
 
 def _measures(chapters: list[Chapter]) -> list[Measure]:
-    """Return each metric that is shown, once."""
+    """Each metric of the page, once."""
     found = {
         measure.name: measure
         for chapter in chapters
@@ -237,7 +237,7 @@ def _summary(chapters: list[Chapter]) -> str:
 
 
 def _rows(chapters: list[Chapter]) -> dict[str, str]:
-    """Return a small file for each entry of a leaderboard, training seeds aside: few enough values for a terminal."""
+    """A small file for each row of a leaderboard, without training seeds: few enough values for a terminal."""
     files = {}
     for chapter in chapters:
         groups = {column.group: column for column in reversed(chapter.columns)}
@@ -253,7 +253,7 @@ def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
     return [
         {
             "benchmark": chapter.name,
-            "model": weights,
+            "model": model,
             "method": method,
             "column": column.key,
             "value": entry.value,
@@ -266,12 +266,12 @@ def _leaderboard(chapters: list[Chapter]) -> list[dict[str, Any]]:
         }
         for chapter in chapters
         for column in chapter.columns
-        for (weights, method), entry in sorted(column.entries.items())
+        for (model, method), entry in sorted(column.entries.items())
     ]
 
 
 def _curves(chapters: list[Chapter]) -> list[dict[str, Any]]:
-    """Return the leading metric over severity; each shift's curve begins at the clean set."""
+    """The leading metric over severity; each shift's curve begins at the clean set."""
     names = ("model", "method", "shift", "severity", "ci_low", "ci_high", "n")
     rows = []
     for chapter in chapters:
@@ -287,7 +287,7 @@ def _curves(chapters: list[Chapter]) -> list[dict[str, Any]]:
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
-    """Return CSV with the columns of all rows; a missing value is empty."""
+    """CSV with the columns of all rows; a missing value is empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")

@@ -1,8 +1,8 @@
-"""Stage report, before the page: the samples behind a benchmark's numbers, chosen and drawn.
+"""Stage report, samples: the samples behind a benchmark's numbers, for their page.
 
-`results/samples/BENCHMARK.json` is what the page of samples shows. It is made where records and shards are at hand, so
-that the page needs neither, and can be made again in a checkout without shards. What may not be passed on is neither
-shown nor named. The same records and shards give the same bytes.
+`results/samples/BENCHMARK.json` has the content of the page of samples. This job reads records and shards, so that the
+page can be made again in a checkout without shards. Samples that may not be redistributed are neither shown nor named.
+The same records and shards give the same bytes.
 """
 
 import json
@@ -20,7 +20,7 @@ from shiftbench.report.samples import At, Rows
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Choose and draw the samples of one benchmark."""
+    """Choose and encode the samples of one benchmark."""
     paths = run.inputs(artifact)
     rows = [_rows(paths, row) for row in artifact.recipe["rows"]]
     dataset = artifact.recipe["clean"]
@@ -57,7 +57,7 @@ def _rows(paths: Mapping[Ref, Path], row: Mapping[str, Any]) -> Rows:
 
 
 def _drawn(paths: Mapping[Ref, Path], rows: list[Rows]) -> dict[At, dict[str, str]]:
-    """Draw the chosen samples, each folder of shards read once."""
+    """The chosen samples as the page shows them; each folder of shards is read once."""
     keys: dict[str, set[str]] = {}
     for name, key in samples.wanted(rows):
         if name:

@@ -1,7 +1,7 @@
-"""Stage report, beside the page: the samples, or the completions, behind a benchmark's numbers, on a page of their own.
+"""Stage report, page of samples: the samples or completions behind a benchmark's numbers.
 
-`results/report/samples/BENCHMARK/index.html` is opened by a click on a number. It holds all that it shows, and is made
-from what stage `samples` or `completions` chose: where its design changes, neither records nor shards are read again.
+A click on a number of the report opens `results/report/samples/BENCHMARK/index.html`. The page loads no other file. It
+is made from the samples or completions that another job chose, so a new design needs neither records nor shards.
 """
 
 import json
@@ -30,7 +30,7 @@ ASSETS = (
 
 
 def run(run: Run, artifact: Artifact) -> None:
-    """Make the page of one benchmark."""
+    """Write the page of one benchmark."""
     (chosen,) = artifact.inputs
     text = page(artifact, json.loads(run.path(chosen).read_bytes()))
     output = run.path(artifact.ref)
@@ -40,7 +40,7 @@ def run(run: Run, artifact: Artifact) -> None:
 
 
 def page(artifact: Artifact, content: Mapping[str, Any]) -> str:
-    """Return the page's HTML; `content`: what its script reads, see report.samples and report.completions."""
+    """The page's HTML; `content` is the input of its script, see report.samples and report.completions."""
     titles = Titles(artifact.recipe.get("titles", {}))
     benchmark, dataset = artifact.ref.parts[1], artifact.recipe["clean"]
     choices = {"titles": _choices(content["rows"], dataset, titles)}

@@ -1,7 +1,7 @@
-"""Stage score: detectors fitted, searched and scored from what evaluation kept -> one OOD score per sample.
+"""Stage score: records and features -> one OOD score per sample and detector.
 
-One process makes all scores of one (weights, method): what several detectors read is read once, and each detector is
-fitted once. No forward pass is made but by detectors that need gradients or inner layers (`net`).
+One process makes all scores of one model and method, so that it reads each file once and fits each detector once. Only
+detectors that need gradients or inner layers (`net`) make forward passes.
 """
 
 import json
@@ -23,27 +23,27 @@ from shiftbench.workflow.stages.detector_context import DetectorContext
 
 
 def score_cell(detector: ModuleType, params: dict[str, Any], rows: Rows, known: Known | None = None) -> pa.Table:
-    """Fit a detector and return its scores of one artifact.
+    """Fit a detector and compute its scores of one set of records.
 
     Args:
-        detector: the detector's file.
-        params: its options; missing ones have their defaults.
-        rows: of the artifact, with what its NEEDS name.
-        known: what it is fitted on, with the splits that its FIT names.
+        detector: the plugin.
+        params: its options; missing options have their defaults.
+        rows: the records, with the data that its NEEDS name.
+        known: the rows that it is fitted on, with the splits that its FIT names.
 
     Returns:
         Key and score (float64, higher = more OOD), in the order of the records; format SCORES.
 
     Raises:
-        ModelError: a score is not finite, or there is not one per sample; names the sample.
-        ParamsError, DataError: what the detector needs is not there, or is not enough.
+        ModelError: a score is not finite or missing; the message names the sample.
+        ParamsError, DataError: the detector's input is missing or too small.
     """
     options = {**detector.PARAMS, **params}
     return scored(detector, options, rows, detector.fit(known or Known(), options))
 
 
 def scored(detector: ModuleType, options: dict[str, Any], rows: Rows, state: Any) -> pa.Table:
-    """Return the scores of a fitted detector, as `score_cell` does."""
+    """Scores of a fitted detector, in the format of `score_cell`."""
     scores = np.asarray(detector.score(rows, state, options), dtype=np.float64) if len(rows) else np.zeros(0)
     _check(scores, rows, registry.called(detector))
     return pa.table({"key": rows.table.column("key"), "score": scores}, schema=formats.SCORES.arrow)
@@ -58,7 +58,7 @@ def _check(scores: np.ndarray, rows: Rows, name: str) -> None:
 
 
 def run(run: Run, context: DetectorContext) -> None:
-    """Make the scores of one (weights, method) that are stale."""
+    """Write the stale scores of one model and method."""
     for artifact in track(run.todo(), run.job.name):
         if artifact.ref.kind == "scores":
             _score(run, artifact, context)
@@ -77,10 +77,10 @@ def _score(run: Run, artifact: Artifact, context: DetectorContext) -> None:
 
 
 def chosen_options(run: Run, artifact: Artifact) -> dict[str, Any]:
-    """Return the options that a search chose."""
+    """The options that a search chose; empty without a search."""
     if "search" not in artifact.recipe:
         return {}
     table = schema.read(run.path(Ref("searches", artifact.recipe["search"])), form=formats.SEARCHES)
     (chosen,) = [row["options"] for row in table.to_pylist() if row["chosen"]]
-    found: dict[str, Any] = json.loads(chosen)
-    return found
+    options: dict[str, Any] = json.loads(chosen)
+    return options

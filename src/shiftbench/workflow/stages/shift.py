@@ -1,8 +1,8 @@
 """Stage shift: sample x severity -> shifted sample, as shards.
 
-Clean shards (`identity`) are made from a dataset's originals; every other shift is made from the clean
-shards, so that a clone that pulled those needs no original. Previews, a few samples of each folder of
-shards, are made beside, for the report.
+Clean shards (`identity`) come from the source files of a dataset. Every other shift is applied to the clean shards, so
+a clone that pulled these needs no source files. The stage also writes previews for the report: a few samples of each
+folder of shards.
 """
 
 import json
@@ -31,7 +31,7 @@ KEPT_BYTES = 512_000_000
 
 
 def run(run: Run, todo: list[Artifact]) -> None:
-    """Make the shards of one (dataset, split, shift), then the previews of those that changed."""
+    """Write the shards of one data set, split and shift, then the previews of those that changed."""
     several = sum(artifact.ref.kind == "shards" for artifact in todo) > 1
     decoded = Decoded(KEPT_BYTES if several else 0)
     for artifact in track(todo, run.job.name):
@@ -43,10 +43,10 @@ def run(run: Run, todo: list[Artifact]) -> None:
 
 
 class Decoded:
-    """The samples of a folder of clean shards: decoded for the first severity, kept for the next ones.
+    """The samples of a folder of clean shards, decoded once for all severities.
 
-    Decoding costs more than half of what encoding does. What is decoded is kept where it takes at most
-    `limit` bytes; else each severity reads the shards again.
+    Decoding takes more than half as long as encoding. Samples of more than `limit` bytes together are not kept; then
+    each severity reads the shards again.
     """
 
     def __init__(self, limit: int) -> None:
@@ -54,7 +54,7 @@ class Decoded:
         self._kept: dict[Path, list[Sample]] = {}
 
     def read(self, folder: Path) -> Iterator[Sample]:
-        """Yield the samples as `shards.read` does, each time as objects of their own."""
+        """Yield the samples as `shards.read` does, each time as new objects."""
         if folder in self._kept:
             yield from map(_copy, self._kept[folder])
             return
@@ -72,7 +72,7 @@ class Decoded:
 
 
 def _copy(sample: Sample) -> Sample:
-    """Return a sample that shares no array, dict or list: a shift that writes into one spoils no other."""
+    """A deep copy, so that a shift may write into a sample."""
     fields = {
         name: value.copy() if isinstance(value, np.ndarray) else deepcopy(value)
         for name, value in sample.fields.items()
@@ -81,12 +81,12 @@ def _copy(sample: Sample) -> Sample:
 
 
 def _bytes(value: object) -> int:
-    """Return about how much memory a value takes."""
+    """Approximate memory of a value, in bytes."""
     return value.nbytes if isinstance(value, np.ndarray) else sys.getsizeof(value)
 
 
 def make_shards(run: Run, artifact: Artifact, decoded: Decoded) -> None:
-    """Make one folder of shards and commit it."""
+    """Write one folder of shards and commit it."""
     output = run.path(artifact.ref)
     with files.scratch_folder(output) as temporary:
         if "dataset" in artifact.recipe:
@@ -108,7 +108,7 @@ def _drop_old_tars(folder: Path, names: list[str]) -> None:
 
 
 def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, Any]]:
-    """Return a dataset's own samples of one split, in key order, and the manifest's facts."""
+    """The clean samples of one split in key order, and the facts of the manifest."""
     spec, split = artifact.recipe["dataset"], ShardsName.of(artifact.ref).split
     module = registry.find("datasets", spec["use"])
     inputs = run.inputs(artifact)
@@ -140,14 +140,14 @@ def _clean(run: Run, artifact: Artifact) -> tuple[Iterable[Sample], dict[str, An
 def _native(
     module: ModuleType, split: str, sources: dict[str, Path], options: dict[str, Any], extra: dict[str, dict[Ref, Path]]
 ) -> Iterator[Sample | DataError]:
-    """Yield samples of the native split that `split` is cut from; a bad sample is yielded as its error."""
+    """Yield samples of the native split that `split` is cut from; a bad sample as its error."""
     yield from module.samples(splits.native(split, module), sources, options, **extra)
 
 
 def _readable(
     samples: Iterable[Sample | DataError], task: ModuleType, classes: list[str], policy: str, skipped: list[str]
 ) -> Iterator[Sample]:
-    """Yield the good samples; a bad one stops the run or is noted, as the dataset's `on_error` says."""
+    """Yield the good samples; with `policy` "fail" a bad sample is an error, else it is added to `skipped`."""
     for sample in samples:
         try:
             if isinstance(sample, DataError):
@@ -169,7 +169,7 @@ def _check(sample: Sample, task: ModuleType, classes: list[str]) -> None:
 
 
 def _shifted(run: Run, artifact: Artifact, decoded: Decoded) -> tuple[Iterable[Sample], dict[str, Any]]:
-    """Return the shifted samples of clean shards, and the manifest's facts."""
+    """The shifted samples of clean shards, and the facts of the manifest."""
     folder = next(path.parent for ref, path in run.inputs(artifact).items() if ref.kind == "shards")
     about = shards.manifest(folder)
     shifter = Shifter.of(artifact.recipe, about["dataset"], run.inputs(artifact))
@@ -178,10 +178,10 @@ def _shifted(run: Run, artifact: Artifact, decoded: Decoded) -> tuple[Iterable[S
 
 
 def make_preview(run: Run, artifact: Artifact) -> None:
-    """Write the first samples of a folder of shards as JSON: what its task shows.
+    """Write the first samples of a folder of shards as JSON, in the form that its task shows.
 
-    Where the shift is not stored they are made from clean shards here, and are the golden samples of those
-    who apply it while they read.
+    If the shift is not stored, they are made here from clean shards. Evaluations that apply the shift while reading
+    compare with them as golden samples.
     """
     folder = run.path(artifact.inputs[0]).parent
     samples: Iterable[Sample] = islice(shards.read(folder), PREVIEW_SAMPLES)
@@ -199,5 +199,5 @@ def make_preview(run: Run, artifact: Artifact) -> None:
 
 
 def shown(sample: Sample, task: ModuleType) -> dict[str, Any]:
-    """Return the row of a preview: key, pixel digest, and what the task shows of a sample."""
+    """The row of a preview: key, pixel digest, and the fields that the task shows."""
     return {"key": sample.key, "pixels": shards.pixels(sample), **task.shown(sample)}

@@ -1,8 +1,8 @@
-"""What a method that adapts meets along a stream: where it begins anew, and the labelled samples that it is shown.
+"""Stage evaluate, streams: the resets of an adapting method, and the labelled support samples that it may adapt on.
 
-Support shares no sample with what is tested: the plan refuses a set that plays both parts, and here keys and contents
-of the shards at hand are compared, so that a copy under another name is found. Labels are given as classes of the
-model; -1 is what the model has no class for, an auxiliary outlier.
+Support shares no sample with the tested sets. The plan refuses a set with both roles; this module also compares keys
+and contents of the shards, which finds a copy under another name. Labels are classes of the model; -1 means a class
+that the model does not have, an auxiliary outlier.
 """
 
 from collections.abc import Sequence
@@ -18,35 +18,35 @@ from shiftbench.provenance.recipe import Artifact, Run
 
 
 def begins(artifact: Artifact) -> bool:
-    """Tell whether a method begins anew at a position; a plain shift is a stream that begins at each severity."""
+    """Whether a method is reset before a condition; a plain shift is a stream with a reset at each severity."""
     return not artifact.recipe.get("stream", {}).get("before")
 
 
 class StreamRunner:
-    """Leads a method along the positions of streams, in order.
+    """Leads a method through the conditions of streams, in order.
 
     Args:
         run: the job of evaluation.
-        method: the method's file; one that does not see a stream is told nothing.
-        predictor: what the method made.
-        classes: the model's, in the order of its logits.
+        method: the plugin; only a method with SEES = "stream" gets resets and support.
+        predictor: the model wrapped by the method.
+        classes: classes of the model, in the order of its logits.
     """
 
     def __init__(self, run: Run, method: ModuleType, predictor: Any, classes: Sequence[str]) -> None:
         self._run, self._predictor, self._classes = run, predictor, tuple(classes)
         self._adapts = method.SEES == "stream"
-        self._shown: dict[str, str] = {}  # keys and contents -> key and shards of a sample that was shown
+        self._shown: dict[str, str] = {}  # key or content -> the support sample that has it
         self._labels: dict[Path, dict[str, object]] = {}
 
     def enter(self, artifact: Artifact, folder: Path) -> None:
-        """Come to a position: reset the method where it begins anew, then show it the support.
+        """Prepare the method for a condition: reset it at the start of a stream, then show it the support.
 
         Args:
-            artifact: of the records.
-            folder: the shards that are tested there.
+            artifact: the records to write.
+            folder: the tested shards.
 
         Raises:
-            DataError: the tested shards hold a sample that was shown; names both.
+            DataError: a tested sample was shown as support; the message names both.
         """
         if not self._adapts:
             return
@@ -63,21 +63,21 @@ class StreamRunner:
             self._predictor.adapt([sample for samples in shown for sample in samples])
 
     def _note(self, folder: Path, name: str) -> None:
-        for entry in shards.index(folder):
-            for mark in (entry.key, entry.pixels):
-                self._shown.setdefault(mark, f"{entry.key!r} of {name}")
+        for row in shards.index(folder):
+            for mark in (row.key, row.pixels):
+                self._shown.setdefault(mark, f"{row.key!r} of {name}")
 
     def _refuse(self, folder: Path) -> None:
-        for entry in shards.index(folder) if self._shown else ():
-            for mark, what in ((entry.key, "key"), (entry.pixels, "content")):
+        for row in shards.index(folder) if self._shown else ():
+            for mark, what in ((row.key, "key"), (row.pixels, "content")):
                 if mark in self._shown:
                     raise DataError(
-                        f"{entry.key!r} is tested and has the {what} of {self._shown[mark]}, which was shown as "
+                        f"{row.key!r} is tested and has the {what} of {self._shown[mark]}, which was shown as "
                         "support: take it out of one set, or choose other support"
                     )
 
     def _read(self, folder: Path, part: int, of: int) -> list[Sample]:
-        """Return one part of some shards, labels as classes of the model."""
+        """One part of a folder of shards, with labels as classes of the model."""
         keys = None
         if of > 1:
             if folder not in self._labels:

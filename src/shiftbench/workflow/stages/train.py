@@ -1,4 +1,4 @@
-"""The stage train: a trainer's file makes the weights of a model from shards or from other weights."""
+"""Stage train: a trainer makes the checkpoint of a model from shards or from other checkpoints."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +21,13 @@ from shiftbench.provenance.recipe import Artifact, Run
 
 
 def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
-    """Run a trainer: the same job gives the same bytes, on CPU with the same number of threads.
+    """Run a trainer. The same job gives the same bytes on a CPU with the same number of threads.
 
     Returns:
-        The state dict (names sorted, on the CPU) and the rows of its log.
+        The state dict (names sorted, on the CPU) and the rows of the training log.
 
     Raises:
-        ModelError: the trainer returned no tensors, or some that are not finite.
+        ModelError: a tensor is not finite.
     """
     trainer = registry.find("trainers", job.trainer)
     with _deterministic(job.threads):
@@ -42,9 +42,10 @@ def train_weights(job: TrainJob) -> tuple[nets.State, list[LogRow]]:
 
 @contextmanager
 def _deterministic(threads: int) -> Iterator[None]:
-    """Fix the number of threads and the kernels, keep torch's global generator as it was.
+    """Fix the number of threads and the kernels, and keep torch's global generator unchanged.
 
-    New memory is not filled first, which cost a tenth of a training: no kernel reads what none wrote (a test).
+    New memory is not filled first, which would take a tenth of the training time. A test checks that no kernel reads
+    memory that was not written.
     """
     filled: Any = torch.utils.deterministic
     before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), filled.fill_uninitialized_memory)
@@ -61,7 +62,7 @@ def _deterministic(threads: int) -> Iterator[None]:
 
 
 def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
-    """Make the weights of one artifact: the tensors, and `log.parquet` beside them."""
+    """Write the checkpoint and training log of each stale artifact."""
     for artifact in todo:
         spec = artifact.recipe
         inputs = run.inputs(artifact)
@@ -87,18 +88,18 @@ def run(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
 
 
 def _folders(inputs: Mapping[Ref, Path], dataset: str, shift: str) -> Callable[[str], Path]:
-    """Return what says where a split of the dataset lies under `shift` (`identity/0`, `label_noise/0.4`)."""
+    """A function from a split to its folder of shards under `shift` (`identity/0`, `label_noise/0.4`)."""
     folders = {ref.name: path.parent for ref, path in inputs.items() if ref.kind == "shards"}
     return lambda split: folders[f"{dataset}/{split}/{shift}"]
 
 
 def _reader(folder: Callable[[str], Path]) -> Callable[[str], list[Sample]]:
-    """Return what reads a split whole."""
+    """A function that reads all samples of a split."""
     return lambda split: list(shards.read(folder(split)))
 
 
 def _classes(dataset: str, inputs: Mapping[Ref, Path], named: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Class names from the shards that are learnt from; without shards, from the dataset's file and options."""
+    """Class names from the training shards; without shards, from the dataset's plugin and options."""
     for ref, path in inputs.items():
         if ref.kind == "shards" and ref.parts[0] == dataset:
             return tuple(shards.manifest(path.parent)["classes"])
@@ -111,8 +112,8 @@ def _commit(run: Run, artifact: Artifact, job: TrainJob, state: nets.State, rows
     output = run.path(artifact.ref)
     log = training_log.log_path(output)
     metadata = {"name": artifact.ref.name, "fingerprint": artifact.fingerprint, "classes": json.dumps(job.classes)}
-    with scratch(output) as weights, scratch(log) as steps:
-        weights.write_bytes(nets.state_bytes(state, metadata))
+    with scratch(output) as checkpoint, scratch(log) as steps:
+        checkpoint.write_bytes(nets.state_bytes(state, metadata))
         schema.write(schema.training_log(rows), steps, artifact.fingerprint)
         run.note(device=job.device, determinism=job.determinism)
-        run.commit(artifact, {output.name: weights, log.name: steps})
+        run.commit(artifact, {output.name: checkpoint, log.name: steps})

@@ -1,6 +1,6 @@
-"""What each verb runs: above the stages, so that none of them has to know another.
+"""The function of each verb, above the stages, so that no stage imports another.
 
-A stage is imported when its verb is asked for: fetching waits for no torch.
+A stage is imported when its verb is called: fetch needs no torch.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from shiftbench.provenance.recipe import Artifact, Run
 
 
 def _stream(run: Run) -> None:
-    """From now on, read tars that are not here from a remote, where params say so."""
+    """Read missing tars from the remote that params name, if they name one."""
     if "stream" in run.job.settings:
         from shiftbench.workflow.storage import streaming
 
@@ -23,10 +23,10 @@ def _stream(run: Run) -> None:
 
 @contextmanager
 def _explained(run: Run, todo: list[Artifact]) -> Iterator[None]:
-    """Where something fails on data from which nothing can be learnt, say that of the data.
+    """Replace a foreign error by a statement about the data, if the data is empty or has one class.
 
     Raises:
-        DataError: what is inside raised no error of ours, and shards that it reads are empty or have one class.
+        DataError: the block raised a foreign error, and its shards are empty or have one class.
     """
     try:
         yield
@@ -34,30 +34,30 @@ def _explained(run: Run, todo: list[Artifact]) -> Iterator[None]:
         raise
     except Exception as error:
         inputs = {ref: path for artifact in todo for ref, path in run.inputs(artifact).items()}
-        told = [_poor(ref, path) for ref, path in inputs.items() if ref.kind == "shards"]
-        if not any(told):
+        faults = [_fault(ref, path) for ref, path in inputs.items() if ref.kind == "shards"]
+        if not any(faults):
             raise
-        raise DataError(f"{next(filter(None, told))} ({type(error).__name__}: {error})") from error
+        raise DataError(f"{next(filter(None, faults))} ({type(error).__name__}: {error})") from error
 
 
-def _poor(ref: Ref, manifest: Path) -> str:
+def _fault(ref: Ref, manifest: Path) -> str:
     about = shards.manifest(manifest.parent)
     if not about["samples"]:
-        return f"{ref.name} holds no sample; bring more, or ask for more (`subset` and `slice` of the dataset)"
+        return f"{ref.name} has no samples; add samples, or select more (`subset` and `slice` of the dataset)"
     if len(about.get("classes", ())) == 1:
         return f"{ref.name} has one class, {about['classes'][0]!r}; a classifier needs two or more"
     return ""
 
 
 def fetch(run: Run, todo: list[Artifact]) -> None:
-    """Bring one original."""
+    """Download one source."""
     from shiftbench.workflow.stages.fetch import run as stage
 
     stage(run, todo)
 
 
 def shift(run: Run, todo: list[Artifact]) -> None:
-    """Make shards and previews of one (dataset, split, shift)."""
+    """Write shards and previews of one data set, split and shift."""
     from shiftbench.workflow.stages.shift import run as stage
 
     _stream(run)
@@ -65,7 +65,7 @@ def shift(run: Run, todo: list[Artifact]) -> None:
 
 
 def train(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
-    """Make weights."""
+    """Train checkpoints."""
     from shiftbench.workflow.stages.train import run as stage
 
     _stream(run)
@@ -74,7 +74,7 @@ def train(run: Run, todo: list[Artifact], device: str = "cpu") -> None:
 
 
 def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
-    """Make records and features of one (weights, method)."""
+    """Write records and features of one model and method."""
     from shiftbench.evaluation import onthefly
     from shiftbench.workflow.stages.evaluate import run as stage
 
@@ -84,7 +84,7 @@ def evaluate(run: Run, todo: list[Artifact], device: str = "auto") -> None:
 
 
 def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
-    """Make what is stale of one (weights, method): searches, then scores; or overlaps or an analysis of a benchmark."""
+    """Write stale searches and scores of one model and method; or overlaps or an analysis of a benchmark."""
     from shiftbench.workflow.stages import analyse, detector_search, overlaps
     from shiftbench.workflow.stages import score as scoring
     from shiftbench.workflow.stages.detector_context import DetectorContext
@@ -102,11 +102,11 @@ def score(run: Run, todo: list[Artifact], device: str = "auto") -> None:
         for artifact in todo:
             if artifact.ref.kind == "searches":
                 detector_search.run(run, artifact, context)
-        scoring.run(run, context)  # of all that is stale: a search may have chosen other options
+        scoring.run(run, context)  # all stale scores: a search may have chosen other options
 
 
 def aggregate(run: Run, todo: list[Artifact]) -> None:
-    """Make the tables of one benchmark, or judge the claims of a system."""
+    """Write the tables of one benchmark, or judge the claims of a system."""
     from shiftbench.workflow.stages import judge_claims
     from shiftbench.workflow.stages.aggregate import run as stage
 
@@ -115,7 +115,7 @@ def aggregate(run: Run, todo: list[Artifact]) -> None:
 
 
 def report(run: Run, todo: list[Artifact]) -> None:
-    """Write the static page; or choose what stands behind a benchmark's numbers, or write the page that shows it."""
+    """Write the report; or choose the samples behind a benchmark's numbers, or write their page."""
     if run.job.name == "index":
         from shiftbench.workflow.stages import report as stage
 
@@ -139,4 +139,4 @@ RUN: dict[str, Callable[..., None]] = {
     "aggregate": aggregate,
     "report": report,
 }
-"""Verb -> what makes a job's stale outputs; those that compute take a `device`."""
+"""Verb -> the function that makes a job's stale outputs; those that compute take a `device`."""

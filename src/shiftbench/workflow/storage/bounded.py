@@ -1,6 +1,6 @@
-"""Bounded downloads: an object that has more bytes than it may is refused while it comes, whatever its server says.
+"""Bounded downloads: an object with more bytes than its limit is refused during the download.
 
-`dvc_store` uses it; the clients are fsspec's, which tell a callback of bytes after they were unpacked.
+The limit does not depend on the server. The clients are fsspec's, which report unpacked bytes to a callback.
 """
 
 import shutil
@@ -13,15 +13,15 @@ from fsspec import Callback
 from shiftbench.base.errors import ChecksumError
 
 _KEPT = 10
-"""Of the free disk one part in so many is left, where nobody states how large an object is."""
+"""If the size of an object is not stated, one part in so many of the free disk is left."""
 
 
 class TooLargeError(ChecksumError):
-    """An object has more bytes than it may."""
+    """An object has more bytes than its limit."""
 
 
 class _Counted(Callback):  # type: ignore[misc]
-    """Counts the bytes of one download, tells another callback of them, and ends it at the limit."""
+    """Counts the bytes of one download, reports them to another callback, and stops at the limit."""
 
     value: int
 
@@ -30,14 +30,14 @@ class _Counted(Callback):  # type: ignore[misc]
         self.limit, self.other = limit, other
 
     def relative_update(self, inc: int = 1) -> None:
-        """Count so many more."""
+        """Add bytes."""
         self.absolute_update(self.value + inc)
 
     def absolute_update(self, value: int) -> None:
-        """Count so many in all.
+        """Set the number of bytes.
 
         Raises:
-            TooLargeError: there are more than may be.
+            TooLargeError: it exceeds the limit.
         """
         self.other.relative_update(value - self.value)
         self.value = value
@@ -49,19 +49,19 @@ def get(fs: Any, path: str, file: Path, limit: int | None, count: Callback | Non
 
     Args:
         fs: DVC's client of the remote.
-        path: of the object there.
-        file: where it is put, in whole or in part.
-        limit: bytes that it may have; None: nine tenths of what the disk leaves.
-        count: is told of bytes as they come.
+        path: the object's path on the remote.
+        file: the file to write; it may stay incomplete.
+        limit: most bytes; None: nine tenths of the free disk.
+        count: callback for the bytes that arrive.
 
     Raises:
-        TooLargeError: it has more; the rest was not read.
-        OSError and what the client raises: it did not come.
+        TooLargeError: the object is larger; the rest was not read.
+        OSError and errors of the client: it cannot be read.
     """
     most = shutil.disk_usage(file.parent).free * (_KEPT - 1) // _KEPT if limit is None else limit
-    if fs.protocol == "local":  # copied by the kernel, which tells of no bytes
-        found = Path(path).stat()
-        _check(found.st_size if stat.S_ISREG(found.st_mode) else most + 1, most)
+    if fs.protocol == "local":  # the kernel copies it and reports no bytes
+        facts = Path(path).stat()
+        _check(facts.st_size if stat.S_ISREG(facts.st_mode) else most + 1, most)
     fs.get_file(path, str(file), callback=_Counted(most, count or Callback()))
 
 

@@ -1,4 +1,4 @@
-"""The store: DVC keeps the bytes; here they are pulled, checked, repaired and pinned."""
+"""The store: outputs are pulled from DVC's remotes, checked against their receipts, and repaired."""
 
 import contextlib
 import shutil
@@ -17,46 +17,45 @@ from shiftbench.provenance import child_environment, receipts, recipe, trust
 from shiftbench.provenance.recipe import Artifact
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.prune import OUTS
-from shiftbench.workflow.storage import dvc_store, remotes
+from shiftbench.workflow.storage import dvc_config, dvc_lock, remotes
 
 MANIFESTS = "manifests"
-"""The word for all shards without their tars."""
+"""The word for all shards without their tars, for streaming."""
 
 
-def paths_of(plan: Plan, asked: str) -> list[str]:
-    """Return the planned paths that a user's word asks for.
+def paths_of(plan: Plan, word: str) -> list[str]:
+    """The planned paths that a word of the user names.
 
-    A word is a stage of the store (`records`), a dataset, shift or severity of shards
-    (`fashion_mnist/test/fog/3`), weights, or any path; nothing else is guessed. `manifests` are those of
-    all shards, with their indexes and receipts.
+    A word is a stage of the store (`records`), a data set, shift or severity of shards (`fashion_mnist/test/fog/3`), a
+    model, or any path. `manifests` are the manifests of all shards, with their indexes and receipts.
 
     Raises:
-        ParamsError: nothing planned has that name.
+        ParamsError: no planned output has that name.
     """
     outs = [out for outs in OUTS.values() for out in outs]
-    if asked in OUTS:
-        shown = ("results/previews",) if asked == "tables" else ()  # the report needs them
-        return [out for out in (*OUTS[asked], *shown) if out != "data/local"]
+    if word in OUTS:
+        previews = ("results/previews",) if word == "tables" else ()  # the report needs them
+        return [out for out in (*OUTS[word], *previews) if out != "data/local"]
     planned = [artifact.ref for artifact in plan.artifacts.values()]
-    if asked == MANIFESTS:
+    if word == MANIFESTS:
         return [name for ref in planned for name in _without_tars(ref)]
-    homes = [f"{out}/{asked}" for out in outs] + [asked.rstrip("/")]
-    hits = {home for home in homes for ref in planned if dvc_store.lies_at(ref.path, home)}
+    homes = [f"{out}/{word}" for out in outs] + [word.rstrip("/")]
+    hits = {home for home in homes for ref in planned if dvc_lock.lies_at(ref.path, home)}
     if not hits:
         known = [*OUTS, MANIFESTS, *{ref.parts[0] for ref in planned}]
-        raise ParamsError(f"nothing planned is called {asked!r}; {suggest(asked, known)}")
+        raise ParamsError(f"nothing planned is called {word!r}; {suggest(word, known)}")
     return sorted(hits)
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull did.
+    """The result of a pull.
 
     Attributes:
-        checked: how many outputs were compared with their receipts.
-        manifest_only: of these, folders of shards of which only the manifest and the index were asked for.
-        missing: what else is planned but not here.
-        brought: which remote served how much, and what was wrong with others.
+        checked: number of outputs that were compared with their receipts.
+        manifest_only: folders of shards among them of which only manifest and index were requested.
+        missing: planned outputs that are not here.
+        brought: objects per remote, and the faults of remotes.
     """
 
     checked: int
@@ -66,27 +65,27 @@ class Pulled:
 
 
 def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) -> Pulled:
-    """Pull what is asked (default: everything that may be passed on), and check every digest.
+    """Pull outputs, and check every digest.
 
     Args:
-        plan: what may be asked for.
+        plan: the plan with these outputs.
         root: the output root.
-        asked: words, see `paths_of`; `manifests` are shards without their tars, for streaming.
-        remote: the only remote to ask; default: all, the default one first.
+        asked: words, see `paths_of`; empty: everything that may be redistributed.
+        remote: the only remote to use; default: all remotes, the default one first.
 
     Raises:
         ParamsError: an unknown word or remote.
         UntrustedError: links of a checkout that is not trusted lead elsewhere, or its configuration of DVC does.
-        DataError: no remote could bring all of it, or it could not be written.
-        ChecksumError: a pulled file is not what its receipt says.
+        DataError: the remotes lack some of it, or it cannot be written.
+        ChecksumError: a pulled file differs from its receipt.
     """
     words = asked or [stage for stage in OUTS if stage != "features"]
     targets = list(dict.fromkeys(path for word in words for path in paths_of(plan, word)))
     trust.refuse_links(root / "recipes", *(root / target for target in targets))
-    home = dvc_store.home_of(root)
+    home = dvc_config.home_of(root)
     below = root.resolve().relative_to(home)
     stored = [(below / target).as_posix() for target in targets]
-    outs = [out.path for out in dvc_store.outputs(home) if out.meets(stored)]
+    outs = [out.path for out in dvc_lock.outputs(home) if out.meets(stored)]
     trust.refuse_links(".dvc", *outs, home=home)
     brought = remotes.bring(home, stored, remote)
     _check_out(home, brought.targets)
@@ -110,7 +109,7 @@ def pull(plan: Plan, root: Path, asked: list[str], remote: str | None = None) ->
 
 
 def not_here(missing: list[Ref]) -> list[str]:
-    """Return which planned outputs are not here, a line for each kind with what to do."""
+    """The missing planned outputs, one line for each kind with advice."""
     lines = []
     for (kind, local), refs in groupby(sorted(missing), key=lambda ref: (ref.kind, ref.local)):
         names = [ref.name for ref in refs]
@@ -121,20 +120,20 @@ def not_here(missing: list[Ref]) -> list[str]:
 
 
 SHOWN = 3
-_FORBIDDEN = "may not be passed on, so a run makes them where it needs them"
+_FORBIDDEN = "may not be redistributed, so a run makes them if it needs them"
 _WHY = {
-    "sources": "never stored; a run brings them where it needs them",
+    "sources": "never stored; a run downloads them if it needs them",
     "features": "never stored; `shiftbench make PATH` makes them",
-    "samples": "in dvc.lock only of later records; a run makes them where their page is to be made",
+    "samples": "not in every dvc.lock; a run makes them if it makes their page",
 }
-_NOT_RECORDED = "not asked for, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
+_NOT_RECORDED = "not requested, or not recorded in dvc.lock: `shiftbench pull`, else `make run`"
 
 
 def _check_out(home: Path, targets: list[str]) -> None:
-    """Put files from the cache in place.
+    """Place files from the cache, with `dvc checkout`.
 
     Raises:
-        DataError: DVC could not.
+        DataError: DVC failed.
     """
     command = [sys.executable, "-P", "-m", "dvc", "--cd", str(home.absolute()), "checkout", "--force"]
     done = subprocess.run(
@@ -147,21 +146,21 @@ def _check_out(home: Path, targets: list[str]) -> None:
     )
     if done.returncode:
         why = _too_large(home, targets) or remotes.redacted(done.stderr.strip(), home)
-        raise DataError(f"what was pulled is in the cache, but could not be put in place: {why}")
+        raise DataError(f"the pulled files are in the cache, but could not be placed: {why}")
 
 
 def _too_large(home: Path, targets: list[str]) -> str | None:
-    """Tell on which disk too little is left for the files that lack, which DVC does not."""
-    cache = dvc_store.cache_of(home)
-    lacking: dict[int, list[tuple[str, int]]] = {}  # by how much is free where they go
-    for path, oid in dvc_store.recorded(home).items():
-        file, kept = home / path, cache / dvc_store.place(oid)
-        if file.exists() or not any(dvc_store.lies_at(path, target) for target in targets):
+    """The message on a full disk, which DVC does not give; None if the missing files fit."""
+    cache = dvc_config.cache_of(home)
+    missing: dict[int, list[tuple[str, int]]] = {}  # by the free bytes of their disk
+    for path, oid in dvc_lock.recorded(home).items():
+        file, cached = home / path, cache / dvc_lock.place(oid)
+        if file.exists() or not any(dvc_lock.lies_at(path, target) for target in targets):
             continue
         here = next(folder for folder in file.parents if folder.exists())
-        if kept.is_file():
-            lacking.setdefault(disk_free(here), []).append((path, kept.stat().st_size))
-    for free, files in lacking.items():
+        if cached.is_file():
+            missing.setdefault(disk_free(here), []).append((path, cached.stat().st_size))
+    for free, files in missing.items():
         size = sum(size for _, size in files)
         if size > free:
             which = f"{files[0][0]} and {len(files) - 1} more files"
@@ -170,27 +169,27 @@ def _too_large(home: Path, targets: list[str]) -> str | None:
 
 
 def _is_under(artifact: Artifact, targets: list[str]) -> bool:
-    return any(dvc_store.lies_at(artifact.ref.path, target) for target in targets)
+    return any(dvc_lock.lies_at(artifact.ref.path, target) for target in targets)
 
 
 def _without_tars(ref: Ref) -> list[str]:
-    """Return the files beside the tars of shards that may be passed on."""
+    """The files of shards without their tars; none for shards that may not be redistributed."""
     if ref.kind != "shards" or ref.local:
         return []
-    beside = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
-    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *beside]
+    others = [Path(ref.path).with_name(name).as_posix() for name in (shards.INDEX, CARD)]
+    return [ref.path, f"{ref.path}.receipt.json", f"{ref.path}.run.json", *others]
 
 
 def manifest_only(plan: Plan, root: Path) -> list[str]:
-    """Return the planned shards whose tars are not here, only their manifests."""
+    """The planned shards with a manifest but without tars here."""
     return sorted(ref.path for ref in plan.artifacts if receipts.is_hollow(root, ref))
 
 
 def require_tars(plan: Plan, root: Path) -> None:
-    """Refuse where shards are about to be recorded as they stand, and some have no tars.
+    """Refuse to record shards without tars.
 
     Raises:
-        DataError: names some.
+        DataError: names some of them.
     """
     names = manifest_only(plan, root)
     if names:
@@ -201,12 +200,12 @@ def require_tars(plan: Plan, root: Path) -> None:
 
 
 def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
-    """Return what is wrong with the bytes of an output, one line each; tars down to the sample.
+    """The faults in the bytes of an output, one line each; of tars the damaged samples.
 
     Args:
         root: the output root.
         artifact: the output.
-        tars: also those of shards; without, they were not asked for.
+        tars: whether to check the tars of shards.
     """
     content = recipe.receipt(root, artifact.ref)
     if content is None:
@@ -227,24 +226,24 @@ def verify(root: Path, artifact: Artifact, *, tars: bool = True) -> list[str]:
 
 
 def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
-    """Drop the receipts of damaged outputs below `path`, so that the next run makes them again.
+    """Remove damaged outputs below `path` and their receipts, so that the next run makes them again.
 
     Returns:
-        The outputs to make again, each with what is damaged there, as `verify` tells it.
+        The outputs to make again, each with its faults from `verify`.
 
     Raises:
-        ParamsError: no planned output lies there.
+        ParamsError: no planned output is there.
     """
-    there, home = Path(path).resolve(), root.resolve()
-    inside = there.exists() and there.is_relative_to(home)  # else a part of a name, or of a path in the root
-    name = there.relative_to(home).as_posix() if inside else path
+    place, home = Path(path).resolve(), root.resolve()
+    is_inside = place.exists() and place.is_relative_to(home)  # else a part of a name, or of a path in the root
+    name = place.relative_to(home).as_posix() if is_inside else path
     artifacts = [
         artifact
         for artifact in plan.artifacts.values()
-        if name in artifact.ref.path or artifact.ref.path.startswith(name) or _beside(artifact, name)
+        if name in artifact.ref.path or artifact.ref.path.startswith(name) or _belongs_to(artifact, name)
     ]
     if not artifacts:
-        raise ParamsError(f"no planned output lies at {path!r}; `shiftbench plan` lists them")
+        raise ParamsError(f"no planned output is at {path!r}; `shiftbench plan` lists them")
     damaged = {}
     for artifact in artifacts:
         problems = verify(root, artifact, tars=not receipts.is_hollow(root, artifact.ref))
@@ -255,11 +254,11 @@ def repair(plan: Plan, root: Path, path: str) -> dict[str, list[str]]:
     return damaged
 
 
-def _beside(artifact: Artifact, name: str) -> bool:
-    """Tell whether a file (a tar, an index) belongs to an artifact."""
+def _belongs_to(artifact: Artifact, name: str) -> bool:
+    """Whether a file (a tar, an index) belongs to an artifact."""
     return artifact.ref.kind == "shards" and str(Path(name).parent) == str(Path(artifact.ref.path).parent)
 
 
 def disk_free(root: Path) -> int:
-    """Return the free bytes where outputs are written."""
+    """Free bytes on the disk of the outputs."""
     return shutil.disk_usage(root).free

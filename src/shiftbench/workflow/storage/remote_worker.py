@@ -1,7 +1,7 @@
-"""The process that talks to one remote, so that its caller can end one that no longer answers.
+"""The process that talks to one remote, so that its caller can end it if the remote no longer answers.
 
-A request comes as JSON on standard input, answers go as JSON lines to standard output, the first as soon as the
-remote has answered at all. Without a terminal nothing can ask for a password. Called by `remotes`, by no user.
+The request is JSON on standard input. Answers are JSON lines on standard output, the first one when the remote answers.
+The process has no terminal, so nothing can ask for a password. `remotes` starts it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from fsspec import Callback
 
 from shiftbench.base import files
 from shiftbench.base.errors import ChecksumError, DataError
-from shiftbench.workflow.storage import dvc_store
-from shiftbench.workflow.storage.dvc_store import Output, Store
+from shiftbench.workflow.storage import dvc_config, dvc_lock, dvc_store
+from shiftbench.workflow.storage.dvc_lock import Output
+from shiftbench.workflow.storage.dvc_store import Store
 
 WORKERS = 8
 GIVE_UP = 3  # connections that broke one after another
-TRIES = {"ssh": 2, "http": 2, "https": 2}  # the clients of other stores try again themselves
+TRIES = {"ssh": 2, "http": 2, "https": 2}  # other clients retry themselves
 BEAT = 5.0  # seconds between two signs of life
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Answer = dict[str, Any]
-Wanted = dict[str, str]  # object -> the first file that it holds
-Limits = dict[str, int | None]  # object -> the bytes that it may have, where dvc.lock states some
+Wanted = dict[str, str]  # object -> the first file with its content
+Limits = dict[str, int | None]  # object -> its most bytes, if dvc.lock states a size
 
 
 def main() -> None:
     """Answer one request."""
     request = json.loads(sys.stdin.read())
-    sys.stdout.write("{}\n")  # everything is imported: the remote's time begins
+    sys.stdout.write("{}\n")  # the imports are done: the remote's time begins
     sys.stdout.flush()
     with dvc_store.quiet():
         try:
@@ -48,12 +49,12 @@ def main() -> None:
         except DataError as error:
             key = "error" if isinstance(error, ChecksumError) else "fatal"
             sys.stdout.write(json.dumps({key: str(error)}) + "\n")
-        except Exception as error:  # noqa: BLE001 - clients raise whatever they like; the caller tells
+        except Exception as error:  # noqa: BLE001 - clients raise any error; the caller reports it
             sys.stdout.write(json.dumps({"error": _refusal(dvc_store.spell(error))}) + "\n")
 
 
 def _refusal(text: str) -> str:
-    """Add where credentials belong, when it was for want of them."""
+    """Add the place of credentials to an error about them."""
     if not re.search(r"denied|forbidden|unauthorized|credential|password", text, re.IGNORECASE):
         return text
     return f"{text}; a key or password belongs in .dvc/config.local: `dvc remote modify --local`"
@@ -71,18 +72,18 @@ def _answers(request: Answer) -> Iterator[Answer]:
         yield from _bring(home, store, request["targets"])
 
 
-# --- look: what of dvc.lock is there ---------------------------------------------------------------
+# --- look: the recorded objects on a remote ---------------------------------------------------------
 
 
 def _look(home: Path, store: Store) -> Answer:
-    """Return how many recorded objects are there, which are missing, and which have another size."""
-    cache = dvc_store.cache_of(home)
+    """The number of recorded objects on the remote, the missing ones, and those of another size."""
+    cache = dvc_config.cache_of(home)
     missing: list[str] = []
     wrong: list[str] = []
     total = 0
-    for output in dvc_store.outputs(home):
+    for output in dvc_lock.outputs(home):
         try:
-            held = output.files(store.listing(output, cache))
+            objects = output.files(store.listing(output, cache))
         except FileNotFoundError:
             missing.append(_listing_of(output))
             total += 1
@@ -91,29 +92,29 @@ def _look(home: Path, store: Store) -> Answer:
             wrong.append(f"{output.path}: its listing: {error}")
             total += 1
             continue
-        oids = sorted({*held.values(), output.oid})
+        oids = sorted({*objects.values(), output.oid})
         sizes, total = store.sizes(oids), total + len(oids)
-        named = {oid: path for path, oid in held.items()} | {output.oid: f"{output.path}: its listing"}
+        named = {oid: path for path, oid in objects.items()} | {output.oid: f"{output.path}: its listing"}
         missing += [f"{named[oid]}: {_object(oid)}" for oid in oids if sizes[oid] is None]
-        wrong += _contradictions(output, held, sizes, cache)
-    there = total - len(missing) - len(wrong)
-    return {"objects": total, "there": there, "missing": missing, "wrong": wrong}
+        wrong += _contradictions(output, objects, sizes, cache)
+    present = total - len(missing) - len(wrong)
+    return {"objects": total, "there": present, "missing": missing, "wrong": wrong}
 
 
 def _listing_of(output: Output) -> str:
     return f"{output.path}: its listing: {_object(output.oid)}"
 
 
-def _contradictions(output: Output, held: Wanted, sizes: dict[str, int | None], cache: Path) -> list[str]:
-    """Return which objects have another size than here; or that all together have another than dvc.lock says."""
-    found = []
-    for path, oid in held.items():
-        own, here = sizes[oid], cache / dvc_store.place(oid)
-        if own is not None and here.is_file() and here.stat().st_size != own:
-            found.append(f"{path}: {_object(oid)} has {own} bytes, not {here.stat().st_size}")
-    known = [size for oid in held.values() if (size := sizes[oid]) is not None]
-    if found or output.size is None or len(known) < len(held) or sum(known) == output.size:
-        return found
+def _contradictions(output: Output, objects: Wanted, sizes: dict[str, int | None], cache: Path) -> list[str]:
+    """Objects with another size than in the cache; or an output with another total size than in dvc.lock."""
+    faults = []
+    for path, oid in objects.items():
+        size, cached = sizes[oid], cache / dvc_lock.place(oid)
+        if size is not None and cached.is_file() and cached.stat().st_size != size:
+            faults.append(f"{path}: {_object(oid)} has {size} bytes, not {cached.stat().st_size}")
+    known = [size for oid in objects.values() if (size := sizes[oid]) is not None]
+    if faults or output.size is None or len(known) < len(objects) or sum(known) == output.size:
+        return faults
     return [f"{output.path}: its objects have {sum(known)} bytes, dvc.lock says {output.size}"]
 
 
@@ -121,17 +122,17 @@ def _contradictions(output: Output, held: Wanted, sizes: dict[str, int | None], 
 
 
 def _bring(home: Path, store: Store, targets: list[str]) -> Iterator[Answer]:
-    """Bring the objects of what lies at or below the targets; each is checked before it has its name."""
-    cache = dvc_store.cache_of(home)
+    """Download the objects at or below the targets; each is checked before it gets its name."""
+    cache = dvc_config.cache_of(home)
     wanted: Wanted = {}
     limits: Limits = {}
-    for output in dvc_store.outputs(home):
+    for output in dvc_lock.outputs(home):
         if output.meets(targets):
-            held = output.files(_kept_listing(store, output, cache))
-            own = {o: p for p, o in held.items() if any(dvc_store.lies_at(p, t) for t in targets)}
+            objects = output.files(_kept_listing(store, output, cache))
+            own = {o: p for p, o in objects.items() if any(dvc_lock.lies_at(p, t) for t in targets)}
             wanted |= own
             limits |= dict.fromkeys(own, output.size)
-    lacking = {o: path for o, path in wanted.items() if not (cache / dvc_store.place(o)).is_file()}
+    lacking = {o: path for o, path in wanted.items() if not (cache / dvc_lock.place(o)).is_file()}
     yield {"wanted": len(wanted), "lacking": len(lacking)}
     count = _Count()
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -145,7 +146,7 @@ def _bring(home: Path, store: Store, targets: list[str]) -> Iterator[Answer]:
 
 
 def _finished(jobs: dict[Future[None], str], count: _Count) -> Iterator[Answer]:
-    """Yield what became of each object, and a sign of life while a large one is under way."""
+    """Yield the result of each object, and the bytes so far during a large download."""
     pending, broken, seen = set(jobs), 0, 0
     while pending:
         done, pending = wait(pending, timeout=BEAT, return_when=FIRST_COMPLETED)
@@ -159,12 +160,12 @@ def _finished(jobs: dict[Future[None], str], count: _Count) -> Iterator[Answer]:
                 raise error
             yield {"path": jobs[job], "problem": str(error) if error else None}
         if broken >= GIVE_UP and pending:
-            yield {"error": f"{len(pending)} more objects were not waited for"}
+            yield {"error": f"{len(pending)} more objects were given up"}
             return
 
 
 class _RefusedError(Exception):
-    """An object did not come; another may."""
+    """The download of one object failed; others may succeed."""
 
 
 class _BrokenError(_RefusedError):
@@ -172,18 +173,18 @@ class _BrokenError(_RefusedError):
 
 
 class _Count(Callback):  # type: ignore[misc]
-    """Counts bytes as they come."""
+    """Counts downloaded bytes."""
 
     bytes = 0
 
     def relative_update(self, inc: int = 1) -> None:
-        """Count."""
+        """Add bytes."""
         self.bytes += inc
 
 
 def _bring_one(store: Store, oid: str, limit: int | None, cache: Path, count: _Count) -> None:
-    """Bring one object into the cache; it may have as many bytes as dvc.lock states of all that it is a part of."""
-    target = cache / dvc_store.place(oid)
+    """Download one object into the cache; its limit is the size that dvc.lock states for its output."""
+    target = cache / dvc_lock.place(oid)
     files.sweep(target, owns_folder=False)
     for left in reversed(range(TRIES.get(store.protocol, 1))):
         try:
@@ -208,8 +209,8 @@ def _get(store: Store, oid: str, limit: int | None, temporary: Path, count: _Cou
         raise _RefusedError(f"{_object(oid)} is missing") from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
-            raise  # no space here is no fault of the remote's
-        raise _BrokenError(f"{_object(oid)} did not come: {dvc_store.spell(error)}") from error
+            raise  # a full disk is not a fault of the remote
+        raise _BrokenError(f"{_object(oid)} could not be read: {dvc_store.spell(error)}") from error
 
 
 def _check(oid: str, file: Path) -> None:
@@ -220,17 +221,17 @@ def _check(oid: str, file: Path) -> None:
 
 
 def _kept_listing(store: Store, output: Output, cache: Path) -> bytes | None:
-    """Return a folder's listing and keep it: DVC needs it to put files in place."""
+    """The listing of a folder; it is also written into the cache, where `dvc checkout` needs it."""
     listing = store.listing(output, cache)
-    kept = cache / dvc_store.place(output.oid)
-    if listing is not None and not kept.is_file():
-        files.write_bytes(kept, listing)
-        kept.chmod(0o444)
+    cached = cache / dvc_lock.place(output.oid)
+    if listing is not None and not cached.is_file():
+        files.write_bytes(cached, listing)
+        cached.chmod(0o444)
     return listing
 
 
 def _object(oid: str) -> str:
-    return f"object files/md5/{dvc_store.place(oid)}"
+    return f"object files/md5/{dvc_lock.place(oid)}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Remotes: which there are, in which order they are asked, what they answer, and what of theirs may be shown.
+"""Remotes: their order, requests to them, and messages without their secrets.
 
-Each is asked by a process of its own (`remote_process`), which is ended when it stops answering.
+A separate process (`remote_worker`) talks to each remote. It is ended if it stops answering.
 """
 
 import json
@@ -22,22 +22,22 @@ from shiftbench.base import files
 from shiftbench.base.errors import DataError, ParamsError, suggest
 from shiftbench.base.progress import track
 from shiftbench.provenance import child_environment, git
-from shiftbench.workflow.storage import dvc_store
+from shiftbench.workflow.storage import dvc_config, dvc_lock
 
 ANSWER, STALL = 20, 150
-"""Seconds until a remote has answered at all, and between two objects; the worker's own start has the second."""
+"""Most seconds until the first answer of a remote, and between two answers; STALL also limits the worker's start."""
 
 _SECRET = re.compile(r"password|passphrase|secret|token|access_key|account_key|connection_string|sas", re.I)
 _USER = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^/\s@]*:(?!\d*/)\S*|[^/\s@'\"]+)@", re.I)
-"""A user before a host; a password may have any character, `/`, `@` and quotes too, where a port has digits."""
+"""A user before a host; a password may have any character, even `/`, `@` and quotes, but a port has only digits."""
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?'\"<>]+)\?[^\s'\"<>)]+", re.I)
 _KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b")
-SHORTEST = 6  # a shorter secret would blank out innocent words
+SHORTEST = 6  # a shorter secret would hide other words
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A remote as DVC's configuration names it; `url` may be shown."""
+    """A remote in DVC's configuration; `url` contains no secrets."""
 
     name: str
     url: str
@@ -45,12 +45,12 @@ class Remote:
 
 @dataclass
 class Brought:
-    """What a pull brought.
+    """The result of a download.
 
     Attributes:
-        targets: what was asked for and is recorded.
-        served: how many objects each remote served.
-        wrong: what was wrong with a remote that was asked before.
+        targets: the requested paths that are recorded.
+        served: number of objects from each remote.
+        wrong: faults of the remotes.
     """
 
     targets: list[str] = field(default_factory=list)
@@ -59,22 +59,22 @@ class Brought:
 
 
 def listed(home: Path) -> list[Remote]:
-    """Return the remotes of a repository in the order in which they are asked: the default one first.
+    """The remotes of a repository in the order of requests: the default one first.
 
     Raises:
         UntrustedError: its configuration could start programs, and it is not trusted.
     """
-    dvc_store.check_config(home)
-    config = dvc_store.config(home)
+    dvc_config.check(home)
+    config = dvc_config.load(home)
     default = config["core"].get("remote")
     names = sorted(config["remote"], key=lambda name: name != default)  # stable: then as configured
     return [Remote(name, redacted(str(config["remote"][name]["url"]), home)) for name in names]
 
 
 def redacted(text: str, home: Path | None = None) -> str:
-    """Return a text without users and passwords in URLs, what follows a `?` there, and secrets known here.
+    """A text without secrets: users, passwords and queries in URLs, and known secrets.
 
-    Known are those of DVC's configuration of the repository `home`, and of environment variables.
+    Known secrets are those in DVC's configuration of the repository `home` and in environment variables.
 
     Example:
         >>> redacted("cannot reach https://me:word@example.org/a?X-Amz-Signature=1f2e")
@@ -90,23 +90,23 @@ def _without(secrets: Collection[str], text: str) -> str:
     return _KEY_ID.sub("***", _QUERY.sub(r"\1?***", text))
 
 
-def _without_user(found: re.Match[str]) -> str:
-    """Keep a user's name where it is no secret."""
-    scheme, user = found.groups()
-    return found[0] if scheme in ("ssh", "sftp") and ":" not in user else f"{scheme}://***@"
+def _without_user(match: re.Match[str]) -> str:
+    """A URL without its user; a user of ssh without a password stays."""
+    scheme, user = match.groups()
+    return match[0] if scheme in ("ssh", "sftp") and ":" not in user else f"{scheme}://***@"
 
 
 def _secrets(home: Path | None) -> set[str]:
-    found = {value for name, value in os.environ.items() if _SECRET.search(name)}
+    secrets = {value for name, value in os.environ.items() if _SECRET.search(name)}
     if home is not None:
-        for remote in dvc_store.config(home)["remote"].values():
-            found |= {str(value) for key, value in remote.items() if _SECRET.search(key)}
-            found |= _passwords(str(remote["url"]))
-    return {secret for secret in found if len(secret) >= SHORTEST}
+        for remote in dvc_config.load(home)["remote"].values():
+            secrets |= {str(value) for key, value in remote.items() if _SECRET.search(key)}
+            secrets |= _passwords(str(remote["url"]))
+    return {secret for secret in secrets if len(secret) >= SHORTEST}
 
 
 def _passwords(url: str) -> set[str]:
-    """Return the password of a URL, spaces and all, as it stands there and as it is sent, and with the user's name."""
+    """The password of a URL, as written and as sent, alone and with the user's name."""
     user, _, host = url.partition("://")[2].rpartition("@")
     password = user.partition(":")[2]
     if not host or re.match(r"\d*(/|$)", password):
@@ -114,42 +114,41 @@ def _passwords(url: str) -> set[str]:
     return {user, password, unquote(password), quote(password, safe="")}
 
 
-# --- asking ------------------------------------------------------------------------------------------
+# --- requests ----------------------------------------------------------------------------------------
 
 
 def look(home: Path, name: str, *, objects: bool = False) -> dict[str, Any]:
-    """Ask one remote whether it answers.
+    """Check whether a remote answers.
 
     Args:
         home: the repository.
-        name: of the remote.
-        objects: also which of the objects that dvc.lock names are there.
+        name: name of the remote.
+        objects: also check which recorded objects it has.
 
     Returns:
-        `error` (None when it answers), `seconds`, `read_only`, and with `objects` also `objects`, `there`,
+        `error` (None if it answers), `seconds`, `read_only`, and with `objects` also `objects`, `there`,
         `missing`, `wrong`.
     """
-    found: dict[str, Any] = {"error": None, "seconds": None, "read_only": None}
+    state: dict[str, Any] = {"error": None, "seconds": None, "read_only": None}
     for answer in _ask(home, name, {"verb": "look" if objects else "answer"}):
-        found |= answer
-    found["seconds"] = found.pop("alive", None)
-    return found
+        state |= answer
+    state["seconds"] = state.pop("alive", None)
+    return state
 
 
 def bring(home: Path, targets: list[str], only: str | None = None) -> Brought:
-    """Bring the objects of `targets` into the cache from the first remote that has them.
+    """Download the objects of `targets` into the cache, each from the first remote that has it.
 
     Args:
         home: the repository.
-        targets: paths that dvc.lock names, or below such.
-        only: the one remote to ask; default: all, the default one first.
+        targets: paths of recorded outputs, or paths below them.
+        only: the only remote to use; default: all remotes, the default one first.
 
     Raises:
         ParamsError: no such remote.
-        DataError: nothing of that is recorded, or some objects could not be brought; says what was wrong at
-            which remote.
+        DataError: nothing is recorded, or objects are missing; names the faults of each remote.
     """
-    dvc_store.outputs(home)  # nothing recorded: no remote needs to be asked
+    dvc_lock.outputs(home)  # if nothing is recorded, no request is needed
     names = [remote.name for remote in listed(home)]
     if only is not None and only not in names:
         raise ParamsError(f"no remote is called {only!r}; {suggest(only, names)}")
@@ -158,43 +157,43 @@ def bring(home: Path, targets: list[str], only: str | None = None) -> Brought:
         if _bring_from(home, name, targets, brought):
             brought.targets = _recorded(home, targets)
             return brought
-    told = "".join(f"\n  {line}" for line in brought.wrong or ["no remote is configured"])
+    faults = "".join(f"\n  {line}" for line in brought.wrong or ["no remote is configured"])
     raise DataError(
-        f"the pull is not whole; what came is kept, checked, and not asked for again{told}\n{_advice(home, brought)}"
+        f"the pull is not complete; objects that came are checked and kept{faults}\n{_advice(home, brought)}"
     )
 
 
 def _advice(home: Path, brought: Brought) -> str:
-    """Return the command to give after a pull that was not whole."""
+    """The next command after an incomplete pull."""
     origin = Path((git.says("config", "--get", "remote.origin.url", home=home) or "").removeprefix("file://"))
     cache = origin / ".dvc" / "cache"
     if brought.served:
-        return "`shiftbench doctor --remotes` tells what each remote holds"
+        return "`shiftbench doctor --remotes` shows the objects on each remote"
     if origin.is_absolute() and cache.is_dir():
         return (
-            f"{origin}, of which this is a clone, has what was made there in its cache: "
+            f"this is a clone of {origin}, whose cache has the outputs that were made there: "
             f"`dvc remote add --local --default origin {shlex.quote(str(cache))}`, and pull again"
         )
     return (
-        "where whoever recorded this pushed it to another remote, name that one: "
-        "`dvc remote add --local --default NAME URL`, and pull again"
+        "if the outputs were pushed to another remote, add it: `dvc remote add --local --default NAME URL`, and pull "
+        "again"
     )
 
 
 def _recorded(home: Path, targets: list[str]) -> list[str]:
-    """Return the paths that dvc.lock names for the targets.
+    """The recorded paths of the targets.
 
     Raises:
-        DataError: none does.
+        DataError: none is recorded.
     """
-    found = dvc_store.matching(home, targets)
-    if not found:
-        raise DataError(f"dvc.lock records nothing under {targets[0]}; whoever made it records it with `make record`")
-    return found
+    paths = dvc_lock.matching(home, targets)
+    if not paths:
+        raise DataError(f"dvc.lock records nothing under {targets[0]}; record it with `make record` where it was made")
+    return paths
 
 
 def _bring_from(home: Path, name: str, targets: list[str], brought: Brought) -> bool:
-    """Bring what is still lacking from one remote; tells whether nothing lacks any more."""
+    """Download the missing objects from one remote; returns whether none is missing now."""
     answers = _ask(home, name, {"verb": "bring", "targets": targets})
     lacking, problems = None, []
     for answer in answers:
@@ -211,10 +210,10 @@ def _bring_from(home: Path, name: str, targets: list[str], brought: Brought) -> 
 
 
 def _problems(answer: dict[str, Any]) -> list[str]:
-    """Return what an answer says is wrong.
+    """The faults in an answer.
 
     Raises:
-        DataError: something here is wrong, whatever remote is asked.
+        DataError: a fault on this machine, the same for every remote.
     """
     if "fatal" in answer:
         raise DataError(answer["fatal"])
@@ -224,18 +223,18 @@ def _problems(answer: dict[str, Any]) -> list[str]:
 
 
 def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a remote's answers; the last is an `error` when it refused, broke off or fell silent."""
+    """Yield a remote's answers; the last one is an `error` if it refused, broke off or did not answer."""
     command = [sys.executable, "-P", "-m", "shiftbench.workflow.storage.remote_worker"]
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile("w+") as asked:
-        json.dump({**request, "home": str(home.absolute()), "remote": name}, asked)
-        asked.seek(0)
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile("w+") as text:
+        json.dump({**request, "home": str(home.absolute()), "remote": name}, text)
+        text.seek(0)
         process = subprocess.Popen(
             command,
             cwd=child_environment.NOWHERE,
             env=child_environment.build(child_environment.DVC),
-            stdin=asked,
+            stdin=text,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=errors,
             start_new_session=True,  # no terminal: nothing can ask for a password
             text=True,
         )
@@ -243,21 +242,21 @@ def _ask(home: Path, name: str, request: dict[str, Any]) -> Iterator[dict[str, A
         try:
             ended = yield from _lines(answers, home)
             if ended and process.wait(timeout=STALL):
-                said.seek(0)
-                lines = said.read().decode(errors="replace").strip().splitlines()
+                errors.seek(0)
+                lines = errors.read().decode(errors="replace").strip().splitlines()
                 yield {"error": redacted((lines or ["it broke off"])[-1], home)}
         finally:
             process.kill()
             process.wait()
             answers.close()
-            for left in dvc_store.cache_of(home).glob(f"*/{files.scratch_pattern(process.pid)}"):
+            for left in dvc_config.cache_of(home).glob(f"*/{files.scratch_pattern(process.pid)}"):
                 left.unlink(missing_ok=True)
 
 
 def _lines(stream: IO[str], home: Path) -> Generator[dict[str, Any], None, bool]:
-    """Yield the answers of a process; return whether it ended by itself.
+    """Yield the answers of a worker; returns whether it ended by itself.
 
-    Its first line is empty and says that it has imported everything. The remote's first answer must come soon after it.
+    Its first line is empty: the imports are done. The remote's first answer must follow within ANSWER seconds.
     """
     line: queue.Queue[str | None] = queue.Queue()
 

@@ -1,7 +1,7 @@
-"""Streaming: tars that are not here, read from a remote or a URL into memory while they are evaluated.
+"""Streaming: missing tars are read from a remote or a URL into memory during evaluation.
 
-What a job streams from is the setting `shards: {stream: REMOTE}`. It decides no byte: a sample that was streamed
-is checked against the index like one from the disk. A tar is read whole, and the next one meanwhile.
+The setting `shards: {stream: REMOTE}` names the remote. It decides no byte: streamed samples are checked against the
+index, as those from the disk are. A tar is read whole, and the next one at the same time.
 """
 
 import tempfile
@@ -14,34 +14,34 @@ from typing import Any, Protocol
 
 from shiftbench.base.errors import ChecksumError, DataError, ParamsError, suggest
 from shiftbench.data import shards
-from shiftbench.workflow.storage import dvc_store, remotes
+from shiftbench.workflow.storage import dvc_config, dvc_lock, dvc_store, remotes
 
 TRIES = 4
 WAIT = 0.5  # seconds before the second try; twice as long before each further one
 
 
 class _Source(Protocol):
-    """Who has tars."""
+    """A source of tars."""
 
     def __call__(self, folder: Path, tar: str, /) -> bytes:
-        """Return the bytes of one."""
+        """The bytes of a tar."""
 
     def close(self) -> None:
         """Close the connections."""
 
 
 def use(root: Path, name: str) -> None:
-    """From now on, read the tars that are not here from a remote.
+    """Read missing tars from a remote from now on.
 
     Args:
         root: the output root, in a DVC repository.
-        name: of the remote.
+        name: name of the remote.
 
     Raises:
         ParamsError: no such remote.
         DataError: no DVC repository, or nothing was recorded in it.
     """
-    home = dvc_store.home_of(root)
+    home = dvc_config.home_of(root)
     known = [remote.name for remote in remotes.listed(home)]
     if name not in known:
         raise ParamsError(f"params.yaml: shards.stream = {name!r}: no remote is called that; {suggest(name, known)}")
@@ -49,7 +49,7 @@ def use(root: Path, name: str) -> None:
 
 
 def stop() -> None:
-    """Read tars from nowhere else any more."""
+    """Stop reading tars from a remote."""
     if isinstance(shards.Elsewhere.read, Ahead):
         shards.Elsewhere.read.close()
     shards.Elsewhere.set(None, "")
@@ -57,13 +57,13 @@ def stop() -> None:
 
 @contextmanager
 def opened(place: Path | str) -> Iterator[Path]:
-    """Give a folder of shards: a local one as it is; of a URL, manifest and index, its tars read as they are needed.
+    """Yield a folder of shards: a local one, or one with manifest and index of a URL, whose tars are read when needed.
 
     Args:
-        place: a folder, or a URL that fsspec knows (`s3://bucket/folder`, `https://host/folder`).
+        place: a folder, or a URL for fsspec (`s3://bucket/folder`, `https://host/folder`).
 
     Raises:
-        DataError: the URL does not answer, or holds no shards.
+        DataError: the URL does not answer, or has no shards.
     """
     if "://" not in str(place):
         yield Path(place)
@@ -83,7 +83,7 @@ def opened(place: Path | str) -> Iterator[Path]:
 
 
 class Ahead:
-    """Reads a tar, and the one after it in a second thread while the first is used."""
+    """Reads a tar, and at the same time the next one in a second thread."""
 
     def __init__(self, read: _Source) -> None:
         self._read = read
@@ -91,10 +91,10 @@ class Ahead:
         self._next: dict[tuple[Path, str], Future[bytes]] = {}
 
     def __call__(self, folder: Path, tar: str) -> bytes:
-        """Return the bytes of a tar.
+        """The bytes of a tar.
 
         Raises:
-            DataError: they did not come.
+            DataError: they cannot be read.
         """
         coming = self._next.pop((folder, tar), None)
         self._next.clear()
@@ -111,19 +111,19 @@ class Ahead:
         return data
 
     def close(self) -> None:
-        """Wait for no tar any more, and close the connections."""
+        """Cancel the next tar, and close the connections."""
         self._pool.shutdown(cancel_futures=True)
         self._read.close()
 
 
 class _Objects:
-    """The tars of a repository as objects of one of its remotes; no DVC command is run."""
+    """The tars of a repository as objects of one of its remotes, read without a DVC command."""
 
     def __init__(self, home: Path, name: str) -> None:
         self._home, self._name = home, name
-        self._outputs = dvc_store.outputs(home)
-        self._cache = dvc_store.cache_of(home)
-        self._store: dvc_store.Store | None = None  # opened when the first tar is asked for
+        self._outputs = dvc_lock.outputs(home)
+        self._cache = dvc_config.cache_of(home)
+        self._store: dvc_store.Store | None = None  # opened for the first tar
         self._files: dict[str, dict[str, str]] = {}
 
     def __call__(self, folder: Path, tar: str) -> bytes:
@@ -173,7 +173,7 @@ class _Folder:
 
 
 def _close(fs: Any) -> None:
-    """Close the session of a client of HTTP, which would complain of it at its end."""
+    """Close the session of an HTTP client, which would warn about it at its end."""
     from fsspec.asyn import sync
 
     session: Any = getattr(fs, "_session", None)
@@ -182,7 +182,7 @@ def _close(fs: Any) -> None:
 
 
 def _options(url: str) -> dict[str, Any]:
-    """Return the limits of time for a client; a large tar may take long as long as bytes come."""
+    """Time limits for a client; a large tar may take any time while bytes arrive."""
     if url.startswith("s3://"):
         limits = {"connect_timeout": dvc_store.CONNECT, "read_timeout": dvc_store.READ}
         return {"config_kwargs": limits}
@@ -198,21 +198,21 @@ def _options(url: str) -> dict[str, Any]:
 
 
 def _persistent(read: Callable[[], bytes], what: Path, where: str, home: Path | None) -> bytes:
-    """Return what `read` returns, tried again when the connection broke."""
+    """Call `read`, again if the connection breaks."""
     for left in reversed(range(TRIES)):
         try:
             with dvc_store.quiet():
                 return read()
         except FileNotFoundError:
-            raise DataError(f"{what}: {where} does not have it; push it there, or name another") from None
+            raise DataError(f"{what}: {where} does not have it; push it there, or name another remote") from None
         except DataError:
             raise
         except Exception as error:  # noqa: BLE001 - clients raise whatever they like when a connection breaks
             if not left:
-                said = remotes.redacted(dvc_store.spell(error), home)
+                reason = remotes.redacted(dvc_store.spell(error), home)
                 raise DataError(
-                    f"{what}: {where} did not send it, tried {TRIES} times ({said}); `shiftbench doctor --remotes` "
-                    "tells which remotes answer: run again, name another, or pull it"
+                    f"{what}: {where} did not send it, tried {TRIES} times ({reason}); `shiftbench doctor "
+                    "--remotes` shows which remotes answer: run again, name another remote, or pull it"
                 ) from None
             time.sleep(WAIT * 2 ** (TRIES - 1 - left))
     raise AssertionError

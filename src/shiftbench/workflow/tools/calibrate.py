@@ -1,10 +1,10 @@
 """`shiftbench calibrate`: the severity of a shift at which a model's accuracy falls by a given amount.
 
-Shifts have scales of their own: level 3 of fog may cost a model 30 points and level 3 of contrast 5. At the
-severities found here they cost the same, so that models and methods are compared at equal damage.
+Levels of different shifts are not comparable: level 3 of fog may cost a model 30 points and level 3 of contrast 5. At
+the severities found here shifts cost the same, so that models and methods are compared at equal damage.
 
-All severities see the same samples with the same random words, as in the shift stage, so that a curve
-is one nuisance that grows. How a severity and its interval are found: `falls.Curve`.
+All severities have the same samples and random numbers, as in the shift stage, so that a curve shows one nuisance that
+grows. `severity_fit.Curve` finds a severity and its interval.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,18 +34,18 @@ Interval = tuple[float | None, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """Where a fall is reached.
+    """The severity at which accuracy falls by a given amount.
 
     Attributes:
         shift: its name.
         options: those that differ from the shift's defaults.
-        drop: the fall of accuracy that was asked for, percentage points.
-        severity: where it is reached, to three digits; None: not within the shift's range.
-        severity_ci: 95% interval; an end that lies beyond the range is None.
-        fall: as measured at `severity`, or at the end of the range; percentage points.
+        drop: the requested fall of accuracy, in percentage points.
+        severity: to three digits; None: not reached within the shift's range.
+        severity_ci: 95% interval; an end beyond the range is None.
+        fall: the measured fall at `severity`, or at the end of the range, in percentage points.
         fall_ci: its 95% interval.
-        measured: all (severity, accuracy) that were measured, accuracy as a share.
-        n: samples that count.
+        measured: all measured (severity, accuracy), accuracy as a share.
+        n: number of samples.
     """
 
     shift: str
@@ -80,7 +80,7 @@ def read(folder: Path | str, samples: int | None = None) -> Clean:
 
     Args:
         folder: shards of `identity`.
-        samples: how many, chosen by their keys' hashes; default: all.
+        samples: their number, chosen by the hashes of keys; default: all.
 
     Raises:
         DataError: the shards are shifted ones.
@@ -88,7 +88,7 @@ def read(folder: Path | str, samples: int | None = None) -> Clean:
     """
     about = shards.manifest(Path(folder))
     if about["shift"] != "identity":
-        raise DataError(f"{folder} holds samples that are shifted already ({about['shift']}); name clean shards")
+        raise DataError(f"{folder} has shifted samples ({about['shift']}); name clean shards")
     drawn = track(shards.read(Path(folder)), f"reading {about['dataset']}", about["samples"])
     kept = [sample for sample in splits.subset(drawn, samples) if isinstance(sample, Sample)]
     task = registry.find("tasks", about["task"])
@@ -97,7 +97,7 @@ def read(folder: Path | str, samples: int | None = None) -> Clean:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A model and clean samples: which of them it gets right, shifted or not.
+    """A model and clean samples: the correctness of its predictions, with or without a shift.
 
     Attributes:
         predictor: samples -> outputs of the task.
@@ -113,7 +113,7 @@ class Judge:
     _known: dict[str, pa.Table] = field(default_factory=dict, repr=False)
 
     def __call__(self, shifter: Shifter) -> pa.Table:
-        """Return key, cluster and whether it is right of each sample, shifted; at severity 0 as they are."""
+        """Key, cluster and correctness of each shifted sample; at severity 0 of the clean samples."""
         if shifter.severity:
             return self._judged(map(shifter, self.clean.samples), shifter)
         if not self._known:
@@ -137,13 +137,12 @@ def fit(judge: Judge, shifter: Shifter, drops: Iterable[float], draws: int = 100
 
     Args:
         judge: the model and the samples.
-        shifter: the shift, at any severity; its words are the same at all (`fresh` is not heeded).
+        shifter: the shift at any severity; random numbers are equal at all severities (`fresh` is ignored).
         drops: percentage points.
         draws: bootstrap resamples.
 
     Raises:
-        ParamsError: a shift without severities, a drop outside 0 to 100, or one that would leave the model
-            with less than guessing.
+        ParamsError: a shift without severities, a drop outside 0 to 100, or a drop below the accuracy of guessing.
     """
     drops = sorted(set(drops))
     _check_shift(shifter)
@@ -153,9 +152,9 @@ def fit(judge: Judge, shifter: Shifter, drops: Iterable[float], draws: int = 100
     curve = Curve(lambda s: judge(replace(at_any, severity=s)), end, draws, shifter.seed)
     _check_drops(drops, float(curve.accuracy[0.0][0]), len(judge.clean.classes))
     options = {key: value for key, value in shifter.options.items() if value != shifter.module.PARAMS.get(key)}
-    found = [_calibrated(curve, shifter.name, options, drop) for drop in drops]
+    results = [_calibrated(curve, shifter.name, options, drop) for drop in drops]
     measured = tuple((s, float(curve.accuracy[s][0])) for s in sorted(curve.accuracy))
-    return [replace(one, measured=measured) for one in found]
+    return [replace(one, measured=measured) for one in results]
 
 
 def _calibrated(curve: Curve, name: str, options: dict[str, Any], drop: float) -> Calibrated:
@@ -174,10 +173,10 @@ def _interval(values: Floats) -> Interval:
 
 
 def continuous(shifter: Shifter) -> Shifter:
-    """Return the shift with the options under which every severity is allowed and damage grows."""
-    wanted: Mapping[str, Any] = getattr(shifter.module, "CONTINUOUS", {})
+    """The shift with options that allow every severity and make damage grow."""
+    continuous_options: Mapping[str, Any] = getattr(shifter.module, "CONTINUOUS", {})
     options = dict(shifter.options)
-    for key, value in wanted.items():
+    for key, value in continuous_options.items():
         own = options.get(key)
         options[key] = {**own, **value} if isinstance(own, dict) else value  # a part of a+b
     return replace(shifter, options=options)
@@ -218,7 +217,7 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
     draws: int = 1000,
     batch_size: int = 256,
 ) -> list[Calibrated]:
-    """Find the severities at which the accuracy of a model of yours falls by given amounts.
+    """Find the severities at which the accuracy of your own model falls by given amounts.
 
     Args:
         model: as in `shiftbench.workflow.stages.evaluate`: a torch module, or a callable on a list of `Sample`.
@@ -226,9 +225,9 @@ def calibrate(  # noqa: PLR0913 - what a calibration depends on
         shift: its name, or several joined by `+`.
         drop: percentage points, one or several.
         options: of the shift.
-        samples: how many of the clean samples; default: all.
+        samples: number of clean samples; default: all.
         classes: the model's class names in the order of its logits; default: the dataset's.
-        seed: the benchmark's.
+        seed: seed of the benchmark.
         draws: bootstrap resamples.
         batch_size: samples per call.
 
@@ -256,11 +255,11 @@ def _check_options(shift: str, given: Mapping[str, Any], known: Mapping[str, Any
 
 
 def sources(module: ModuleType, root: Path | None = None) -> dict[str, Path]:
-    """Return the folders of the originals that a shift reads and that are here: of a run, or kept by `fetch`."""
+    """The existing folders of a shift's sources: of a run, or kept by `fetch`."""
     from shiftbench.data.source_files import original_folder
 
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for name in getattr(module, "SOURCES", ()):
         places = [*([root / "data/sources" / name] if root else []), original_folder(name)]
-        found.update((name, place) for place in places[::-1] if place.is_dir())
-    return found
+        folders.update((name, place) for place in places[::-1] if place.is_dir())
+    return folders

@@ -1,4 +1,4 @@
-"""`shiftbench cite`: whom a run stands on, from the docstrings and citations of what params use."""
+"""`shiftbench cite`: the works behind a run, from the docstrings and citations of its plugins."""
 
 import importlib.metadata
 import re
@@ -17,31 +17,31 @@ SECTIONS = {
     "method": "methods",
     "detector": "detectors",
 }
-"""Which key of a recipe names a plugin of which family."""
+"""Key of a recipe -> the type of the plugin that it names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that a run used: its family, its name, what its author asks to be cited, and its title, where known."""
+    """A work to cite: plugin type, name, the citation, and its title if known."""
 
-    family: str
+    plugin_type: str
     name: str
     text: str
     title: str | None = None
 
     @property
     def bibtex(self) -> str:
-        """The entry as BibTeX; what a citation's text does not mark is not guessed."""
+        """The work as a BibTeX entry; fields that the citation does not mark are left out."""
         fields: dict[str, str | None] = {"author": authors(self.text), "title": self.title}
         for field, pattern in _FOUND.items():
-            if found := re.search(pattern, self.text):
-                fields[field] = fields.get(field) or found[found.lastindex or 1].rstrip(".,;)")
+            if match := re.search(pattern, self.text):
+                fields[field] = fields.get(field) or match[match.lastindex or 1].rstrip(".,;)")
         fields["note"] = self.text
-        spelled = {key: _escaped(value) for key, value in fields.items() if value} | {
+        escaped = {key: _escaped(value) for key, value in fields.items() if value} | {
             key: value for key, value in fields.items() if value and key == "author"
         }
-        lines = "".join(f"  {key} = {{{value}}},\n" for key, value in spelled.items())
-        return f"@misc{{{self.family}_{self.name},\n{lines}}}"
+        lines = "".join(f"  {key} = {{{value}}},\n" for key, value in escaped.items())
+        return f"@misc{{{self.plugin_type}_{self.name},\n{lines}}}"
 
 
 _NAME = r"(?:(?:van|der|de|von|Van|De|La) )*[A-Z][a-z'][\w'-]*"
@@ -49,7 +49,7 @@ _SEVERAL = rf"(?:{_NAME}(?:, {_NAME})* (?:and|&) {_NAME}|{_NAME} et al\.)"
 _NAMES = rf"(?>{_SEVERAL}|{_NAME})"
 _YEAR = r"(?:19|20)\d\d\b"
 _PLACE = rf"(?:arXiv|doi:|http|{_YEAR}|[A-Z]{{3,}}|[A-Z][A-Za-z. ]* \d|technical report|third edition)"
-"""How what follows a title begins: where it was published."""
+"""The start of the text after a title: the place of publication."""
 _PLAIN = rf"(?!{_PLACE})[A-Z0-9][^;\"()]+?(?=, {_PLACE})"
 _FOUND = {
     "title": rf'^(?:(?:{_NAMES}[^;"(]*)?"([A-Z0-9][^"]+)"|{_NAMES}, ({_PLAIN}))',  # of the first work
@@ -62,7 +62,7 @@ _AUTHORS = rf'({_SEVERAL})[, ]|({_NAME})(?:,? (?=(?:{_YEAR}|"))|, (?={_PLACE}|{_
 
 
 def authors(text: str) -> str | None:
-    """Return the authors that a citation begins with, as BibTeX lists them; None: it begins otherwise.
+    """The authors at the start of a citation, in BibTeX's form; None if it has another start.
 
     Example:
         >>> authors("van der Walt, Zhou and Van Gool 2014, PeerJ"), authors('Liu et al., "Energy", NeurIPS 2020')
@@ -70,20 +70,20 @@ def authors(text: str) -> str | None:
     """
     if text.startswith("shiftbench "):
         return "{The shiftbench authors}"
-    found = re.match(_AUTHORS, text)
-    names = re.split(" and | & |, |(?= et al)", found[1] or found[2]) if found else []
+    match = re.match(_AUTHORS, text)
+    names = re.split(" and | & |, |(?= et al)", match[1] or match[2]) if match else []
     return " and ".join(map(_name, names)) or None
 
 
 def _name(surname: str) -> str:
-    """Return a surname as BibTeX takes it for one."""
+    """A surname in the form that BibTeX reads as one."""
     if surname == " et al.":
         return "others"
     return f"{{{surname}}}" if re.match("[A-Z].* ", surname) else surname
 
 
 def bibliography(plan: Plan) -> list[Entry]:
-    """Return the benchmark, then what the plan uses, sorted by family and name."""
+    """The benchmark, then the works behind a plan, sorted by plugin type and name."""
     about = importlib.metadata.metadata("shiftbench")
     ours = f"shiftbench {about['Version']}: {about['Summary']}"
     title = f"shiftbench: {about['Summary'].rstrip('.')}"
@@ -91,43 +91,43 @@ def bibliography(plan: Plan) -> list[Entry]:
     for artifact in plan.artifacts.values():
         used |= _named(artifact.recipe)
     entries = [
-        Entry(family, name, text, _title(family, name))
-        for family, name in used
-        if (text := _citation(family, name)) is not None
+        Entry(plugin_type, name, text, _title(plugin_type, name))
+        for plugin_type, name in used
+        if (text := _citation(plugin_type, name)) is not None
     ]
     return [Entry("benchmark", "shiftbench", ours, title), *sorted(entries, key=_order)]
 
 
 def _order(entry: Entry) -> tuple[str, str]:
-    return entry.family, entry.name
+    return entry.plugin_type, entry.name
 
 
-def _title(family: str, name: str) -> str | None:
-    """Return the title that a source's card gives; others have theirs in the citation."""
-    return source_files.load_source(name).title if family == "sources" else None
+def _title(plugin_type: str, name: str) -> str | None:
+    """The title on a source's card; None for plugins, whose citation has the title."""
+    return source_files.load_source(name).title if plugin_type == "sources" else None
 
 
 def _named(recipe: dict[str, Any]) -> set[tuple[str, str]]:
-    """Return (family, plugin file) of everything that a recipe names."""
-    found = {(family, recipe[key]["use"]) for key, family in SECTIONS.items() if key in recipe}
+    """(plugin type, plugin) of all plugins in a recipe."""
+    named = {(plugin_type, recipe[key]["use"]) for key, plugin_type in SECTIONS.items() if key in recipe}
     metrics = recipe["metrics"].values() if recipe["verb"] == "aggregate" else ()
-    return found | {("metrics", metric["use"]) for metric in metrics}
+    return named | {("metrics", metric["use"]) for metric in metrics}
 
 
-def _citation(family: str, name: str) -> str | None:
-    if family == "sources":
+def _citation(plugin_type: str, name: str) -> str | None:
+    if plugin_type == "sources":
         source = source_files.load_source(name)
         return f"{source.citation} ({source.licence})"
-    module = registry.find(family, name)
-    if family == "datasets":
+    module = registry.find(plugin_type, name)
+    if plugin_type == "datasets":
         return f"{module.CITATION} ({module.LICENCE})"
     return _source(module.__doc__ or "")
 
 
 def _source(docstring: str) -> str | None:
-    """Return what a docstring's `Source:` says, as one line, without how we differ; None: it has none."""
-    found = re.search(r"Source:\s*(.+?)(?=\s*(?:Differs:|\n\s*\n|\Z))", docstring, re.DOTALL)
-    text = " ".join(found[1].split()) if found else "none"
+    """The `Source:` of a docstring on one line, without `Differs:`; None if it has none."""
+    match = re.search(r"Source:\s*(.+?)(?=\s*(?:Differs:|\n\s*\n|\Z))", docstring, re.DOTALL)
+    text = " ".join(match[1].split()) if match else "none"
     return None if re.match(r"(none|as `)", text) else text
 
 

@@ -1,9 +1,9 @@
-"""`shiftbench detect`: is an image like what a net has learnt? The scores of detectors, beside those of ID samples.
+"""`shiftbench detect`: OOD scores of your own images, compared with those of ID samples.
 
-A score means something beside others only: each is told with the share of ID samples that score lower, and with the
-threshold that 95% of them stay below (as in `fpr95_idpos`), so that 5% of ID samples are called OOD, too. Detectors are
-fitted on the records and features that a run keeps, as the score stage fits them, with the options that a search found
-where there is one. The image is evaluated as the evaluate stage does it, in memory, with nothing around the net.
+Each score is reported with the share of ID samples that score lower, and with the threshold that 95% of them do not
+exceed (as in `fpr95_idpos`), so that 5% of ID samples are called OOD, too. Detectors are fitted on the records and
+features of a run, as in the score stage, with the options that a search chose if there is one. Images are evaluated as
+in the evaluate stage, in memory, without a method around the model.
 """
 
 import shlex
@@ -28,7 +28,7 @@ from shiftbench.plugins.detectors._rows import Rows
 from shiftbench.plugins.tasks import LabelSpace
 from shiftbench.provenance import recipe
 from shiftbench.provenance.recipe import Artifact, Run
-from shiftbench.workflow.plan.evaluation_points import EvaluationPoints
+from shiftbench.workflow.plan.conditions import Conditions
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages.detector_context import DetectorContext
 from shiftbench.workflow.stages.score import chosen_options, scored
@@ -37,26 +37,26 @@ from shiftbench.workflow.tools.preview import own_image
 Floats = NDArray[np.float64]
 
 DEFAULT = ("msp", "energy", "knn", "mds")
-METHOD = "plain"  # what goes around the net: nothing
-ACCEPTED = 0.95  # share of ID samples that the threshold lets pass
+METHOD = "plain"  # no method around the model
+ACCEPTED = 0.95  # share of ID samples up to the threshold
 UNUSUAL = 0.9
 
-LEARNT = "looks like what was learnt"
+IN_DISTRIBUTION = "similar to the training data"
 FLAGGED = "out-of-distribution: above the threshold that 95% of ID samples stay below"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one detector says of one image.
+    """The result of one detector on one image.
 
     Attributes:
         detector: its name in params.
         score: higher = more OOD, in the detector's own unit.
-        share: of ID samples whose score is lower, 0 to 1.
+        share: share of ID samples with a lower score, 0 to 1.
         threshold: the lowest ID score that at least 95% of the ID samples do not exceed.
         split, n: the ID samples.
-        options: the detector's.
-        searched: whether a search chose some of them; None: there is nothing to search.
+        options: options of the detector.
+        searched: whether a search chose some of them; None: no search is planned.
     """
 
     detector: str
@@ -79,12 +79,12 @@ class Finding:
         if self.ood:
             return FLAGGED
         unusual = f"unusual: higher than {self.share:.1%} of {self.n:,} ID samples"
-        return unusual if self.share >= UNUSUAL else LEARNT
+        return unusual if self.share >= UNUSUAL else IN_DISTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a net and its detectors say of one image.
+    """The prediction of a model and the results of its detectors on one image.
 
     Attributes:
         file: of the image.
@@ -103,39 +103,39 @@ class Answer:
         """One sentence."""
         flags, of = sum(one.ood for one in self.findings), len(self.findings)
         call = f"{flags} of {of} {'detector calls' if of == 1 else 'detectors call'} it out-of-distribution"
-        return f"{call}; the net says {self.prediction!r} with {self.probability:.1%}."
+        return f"{call}; the model predicts {self.prediction!r} with {self.probability:.1%}."
 
 
 def detect(
-    planned: Plan, root: Path, weights: str, files: Sequence[Path], names: Sequence[str] = (), device: str = "auto"
+    planned: Plan, root: Path, model: str, files: Sequence[Path], names: Sequence[str] = (), device: str = "auto"
 ) -> list[Answer]:
-    """Tell of images whether they are like what a net has learnt.
+    """Score images by OOD detectors.
 
     Args:
-        planned: the plan of the run that made the weights.
-        root: its outputs.
-        weights: `fashion_mnist/convnet-erm-s0`; their file is there.
+        planned: the plan of the run that made the model.
+        root: its output root.
+        model: `fashion_mnist/convnet-erm-s0`; its checkpoint exists.
         files: images, grey or colour, of any size, in the formats that image folders may have.
-        names: detectors, as in params; default: those of the benchmarks with these weights but for those that see
-            the net again, else `DEFAULT`.
-        device: where the net computes.
+        names: detectors, as in params; default: those of the benchmarks with this model that need no second pass,
+            else `DEFAULT`.
+        device: device of the model.
 
     Returns:
         One answer per file, in their order.
 
     Raises:
-        DataError: a file is no image; or records or features of the run are not here: says what makes them.
-        ParamsError: the net reads something else than images, or no such detector.
+        DataError: a file is no image, or records or features of the run are missing; names the command that makes them.
+        ParamsError: the model reads no images, or no such detector.
     """
-    _images_only(planned, weights)
+    _images_only(planned, model)
     samples = [own_image(file) for file in files]
     kept = frozenset(planned.artifacts)
-    named = list(dict.fromkeys(names)) or default(planned, weights)
-    artifacts = {name: _cell(planned, root, weights, name, kept) for name in named}
+    named = list(dict.fromkeys(names)) or default(planned, model)
+    artifacts = {name: _scores(planned, root, model, name, kept) for name in named}
     run = _Outputs(root)
-    classes = nets.classes_of(root / Ref("checkpoints", weights).path)
+    classes = nets.classes_of(root / Ref("checkpoints", model).path)
     with devices.hold(device) as held:
-        shown = _evaluated(planned, run, weights, samples, held)
+        shown = _evaluated(planned, run, model, samples, held)
         context = DetectorContext(run, held)
         found = [
             _findings(context, name, artifact, shown, samples)
@@ -148,13 +148,13 @@ def detect(
     ]
 
 
-def default(planned: Plan, weights: str) -> list[str]:
-    """Return the detectors that benchmarks with these weights ask for, without those that see the net again."""
-    places, of = EvaluationPoints(planned.params), Ref("checkpoints", weights)
+def default(planned: Plan, model: str) -> list[str]:
+    """The detectors of the benchmarks with this model that need no second pass."""
+    conditions, of = Conditions(planned.params), Ref("checkpoints", model)
     asked = [
         name
         for benchmark in planned.params.benchmarks.values()
-        if of in places.checkpoints(benchmark)
+        if of in conditions.checkpoints(benchmark)
         for name in benchmark.detectors
     ]
     light = [
@@ -173,91 +173,91 @@ class _Outputs(Run):
 
 
 class _Shown(Net):
-    """A net, and samples in memory instead of shards."""
+    """A model with samples in memory instead of shards."""
 
     def __init__(self, net: Net, samples: list[Sample]) -> None:
         super().__init__(net.predictor, net.folder, net.batch_size)
         self.samples = samples
 
     def batches(self) -> Iterator[torch.Tensor]:
-        """Yield the net's input in the order of the samples; see `Net.batches`."""
+        """Yield the model's input in the order of the samples; see `Net.batches`."""
         for batch in batching.batches(self.samples, self.batch_size):
             prepared = self.predictor.prepare(batch)
             yield torch.from_numpy(prepared).to(self.predictor.device).float()
 
 
-def _images_only(planned: Plan, weights: str) -> None:
-    dataset, _, _ = weights.partition("/")
+def _images_only(planned: Plan, model: str) -> None:
+    dataset, _, _ = model.partition("/")
     task = registry.find("datasets", planned.params.use("datasets", dataset)).TASK
     if "image" not in registry.find("tasks", task).FIELDS:
-        raise ParamsError(f"{weights} learnt {task} from {dataset}, which has no images; name a net of images")
+        raise ParamsError(f"{model} was trained on {dataset}, whose task {task} has no images; name a model of images")
 
 
-# ---------------------------------------------------------------------- what a run keeps
+# ---------------------------------------------------------------------- the stored outputs of a run
 
 
-def _cell(planned: Plan, root: Path, weights: str, name: str, kept: frozenset[Ref]) -> Artifact:
-    """Return the artifact of a detector's scores on the first ID split, test or val, of which all is here.
+def _scores(planned: Plan, root: Path, model: str, name: str, kept: frozenset[Ref]) -> Artifact:
+    """The planned scores of a detector on the first ID split, test or val, whose inputs are all here.
 
     Raises:
-        DataError: something is missing; says which command makes it.
+        DataError: an input is missing; names the command that makes it.
     """
-    lacking: list[list[Ref]] = []  # by split
+    missing_by_split: list[list[Ref]] = []
     for split in ("test", "val"):
-        artifact = _on(planned, weights, name, split)
-        missing = [ref for ref in artifact.inputs if _lacking(root, planned.artifacts[ref])]
+        artifact = _on(planned, model, name, split)
+        missing = [ref for ref in artifact.inputs if _is_missing(root, planned.artifacts[ref])]
         if not missing:
             return artifact
-        lacking.append(missing)
-    fewest = min(lacking, key=lambda missing: len(set(missing) - kept))
+        missing_by_split.append(missing)
+    fewest = min(missing_by_split, key=lambda missing: len(set(missing) - kept))
     more = f" and {len(fewest) - 1} more" if len(fewest) > 1 else ""
     raise DataError(
-        f"{name} on {weights} needs {root / fewest[0].path}{more}, missing or made from other inputs; "
+        f"{name} on {model} needs {root / fewest[0].path}{more}, missing or made from other inputs; "
         + _advice(planned, root, name, fewest, kept)
     )
 
 
-def _lacking(root: Path, artifact: Artifact) -> bool:
-    """Tell whether an input is not here, or belongs to other weights or samples; a search may be missing."""
+def _is_missing(root: Path, artifact: Artifact) -> bool:
+    """Whether an input is missing, or belongs to another model or other samples; a search may be missing."""
     if artifact.ref.kind in ("searches", "checkpoints"):
         return False
     state = recipe.status(root, artifact)
     return not state.startswith(("fresh", "recipe changed"))
 
 
-def _on(planned: Plan, weights: str, name: str, split: str) -> Artifact:
-    dataset, _, _ = weights.partition("/")
-    where = f"{weights}/{METHOD}/{name}/{dataset}/{split}/identity/0"
+def _on(planned: Plan, model: str, name: str, split: str) -> Artifact:
+    dataset, _, _ = model.partition("/")
+    where = f"{model}/{METHOD}/{name}/{dataset}/{split}/identity/0"
     return planned.artifacts[planned.want(Ref("scores", where))]
 
 
 def _advice(planned: Plan, root: Path, name: str, missing: list[Ref], kept: frozenset[Ref]) -> str:
-    """Say which command makes what is missing; a run of the benchmark asks for no features."""
+    """The command that makes missing inputs; a run of the benchmark does not make features."""
     unplanned = [ref for ref in missing if ref not in kept]
     if unplanned:
         kind, split = unplanned[0].kind, unplanned[0].parts[-3]
         return (
-            f"no benchmark keeps {kind} of {split}: name {name} under the `detectors:` of a benchmark with these "
-            f"weights, or {split} under its `features:`, and run it"
+            f"no benchmark makes {kind} of {split}: name {name} under the `detectors:` of a benchmark with this "
+            f"model, or {split} under its `features:`, and run it"
         )
-    files = [  # one of each job, which makes the others
+    files = [  # one of each job, which makes the other outputs, too
         next(root / one.ref.path for one in job.artifacts if one.ref in missing)
         for job in planned.jobs.values()
         if any(artifact.ref in missing for artifact in job.artifacts)
     ]
-    scale = ["--config", planned.scale] if planned.scale and not planned.params.system else []
-    return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *scale])}` makes that"
+    config = ["--config", planned.config] if planned.config and not planned.params.system else []
+    return f"`{shlex.join(['shiftbench', 'make', *map(str, files), *config])}` makes that"
 
 
 # ---------------------------------------------------------------------- the images
 
 
-def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], device: str) -> Rows:
-    """Return records, logits and features of images that have no label."""
-    dataset, _, _ = weights.partition("/")
-    ref = Ref("records", f"{weights}/{METHOD}/{dataset}/test/identity/0")
+def _evaluated(planned: Plan, run: Run, model: str, samples: list[Sample], device: str) -> Rows:
+    """Records, logits and features of images without labels."""
+    dataset, _, _ = model.partition("/")
+    ref = Ref("records", f"{model}/{METHOD}/{dataset}/test/identity/0")
     artifact = planned.artifacts[planned.want(ref)]
-    file = run.path(Ref("checkpoints", weights))
+    file = run.path(Ref("checkpoints", model))
     classes = nets.classes_of(file)
     predictor = predictors.load(artifact.recipe, file, classes, device, run.inputs(artifact))
     guard = batching.Halving(predictor, artifact.recipe["batch_size"], allowed=True)
@@ -273,7 +273,7 @@ def _evaluated(planned: Plan, run: Run, weights: str, samples: list[Sample], dev
 def _findings(
     context: DetectorContext, name: str, artifact: Artifact, shown: Rows, samples: list[Sample]
 ) -> list[Finding]:
-    """Return what one detector says of each image."""
+    """The results of one detector on each image."""
     detector = registry.find("detectors", artifact.recipe["detector"]["use"])
     search = Ref("searches", artifact.recipe["search"]) if "search" in artifact.recipe else None
     searched = context.run.path(search).is_file() if search else None
@@ -294,7 +294,7 @@ def _findings(
 
 
 def placed(score: float, known: Floats) -> tuple[float, float, float]:
-    """Return the score, the share of known ones that are lower, and the threshold that 95% of them do not exceed.
+    """The score, the share of known scores below it, and the threshold that 95% of them do not exceed.
 
     Example:
         >>> placed(3.0, np.array([1.0, 2.0, 3.0, 4.0]))

@@ -1,7 +1,7 @@
-"""`shiftbench doctor`: what this machine brings to a run, and what a run would miss.
+"""`shiftbench doctor`: the facts of this machine, and the problems of a run on it.
 
-Nothing is changed (but for stale locks, with `--unlock`) and nothing is downloaded; a remote is asked only
-whether it answers.
+The doctor changes nothing, except stale locks with `--unlock`, and downloads nothing. It only checks whether remotes
+answer.
 """
 
 import importlib.metadata
@@ -16,7 +16,7 @@ from shiftbench.evaluation import sandbox
 from shiftbench.provenance import environment, locks, recipe
 from shiftbench.workflow.plan import estimate, unavailable
 from shiftbench.workflow.plan.plan import Plan
-from shiftbench.workflow.storage import dvc_store, pull, remotes
+from shiftbench.workflow.storage import dvc_config, dvc_lock, pull, remotes
 
 CLIENTS = {
     "git": "history of a benchmark",
@@ -25,13 +25,13 @@ CLIENTS = {
     "npm": "originals in npm packages",
     "chromium": "tests of the report",
 }
-"""Programs beside Python's own, and what goes without them."""
+"""Programs outside of Python, and their use."""
 MODULES = ("pip", "dvc", "snakemake")
 
 
 def examine(plan: Plan, root: Path) -> dict[str, Any]:
-    """Return everything that `shiftbench doctor` tells, ready for JSON."""
-    devices = _devices()  # before the environment, which names the GPU once torch is there
+    """All facts of `shiftbench doctor`, ready for JSON."""
+    devices = _devices()  # before the environment, which names the GPU only if torch is imported
     return {
         "environment": environment.describe(),
         "devices": devices,
@@ -46,35 +46,35 @@ def examine(plan: Plan, root: Path) -> dict[str, Any]:
     }
 
 
-def problems(found: dict[str, Any]) -> list[str]:
-    """Return what would keep a run from being whole, one line each with its cure."""
+def problems(facts: dict[str, Any]) -> list[str]:
+    """The problems of a run on this machine, one line each with its solution."""
     lines = [
         f"{name} is not installed; pip install 'shiftbench[workflow]'"
         for name in ("dvc", "snakemake")
-        if found["modules"][name] is None
+        if facts["modules"][name] is None
     ]
-    disk = found["disk"]
+    disk = facts["disk"]
     if disk["free_gb"] < disk["wanted_gb"]:
         lines.append(
-            f"the disk has {disk['free_gb']} GB free, the plan wants {disk['wanted_gb']} GB; set another `root:`"
+            f"the disk has {disk['free_gb']} GB free, the plan needs {disk['wanted_gb']} GB; set another `root:`"
         )
     lines += [
-        f"remote {remote['name']} does not answer: {remote['error']}" for remote in found["remotes"] if remote["error"]
+        f"remote {remote['name']} does not answer: {remote['error']}" for remote in facts["remotes"] if remote["error"]
     ]
     lines += [
-        f"original {original['name']} cannot be brought here; by hand: {original['command']}"
-        for original in found["originals"]
+        f"source {original['name']} cannot be downloaded here; by hand: {original['command']}"
+        for original in facts["originals"]
         if original["state"] == "out of reach"
     ]
-    if found["sandbox"]:
-        lines.append(f"systems that run generated code will not run: {found['sandbox']}")
-    lines += [f"not as locked: {line}; make setup" for line in found["lock"]]
-    lines += [line for line in found["locks"] if "--unlock" in line]
+    if facts["sandbox"]:
+        lines.append(f"systems that run generated code will not run: {facts['sandbox']}")
+    lines += [f"not as locked: {line}; make setup" for line in facts["lock"]]
+    lines += [line for line in facts["locks"] if "--unlock" in line]
     return lines
 
 
 def drift(lock: Path) -> list[str]:
-    """Return what is installed in another version than the lock says; empty without a lock.
+    """The packages with another version than in the lock; empty without a lock.
 
     Executors of clusters may be missing: `make clusters` installs them.
     """
@@ -109,18 +109,18 @@ def _devices() -> list[str]:
 
 def _disk(plan: Plan, root: Path) -> dict[str, float]:
     here = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
-    wanted = sum(row["GB"] for row in estimate.table(plan, root))
-    return {"free_gb": round(pull.disk_free(here) / 1e9, 1), "wanted_gb": round(wanted, 3)}
+    needed = sum(row["GB"] for row in estimate.table(plan, root))
+    return {"free_gb": round(pull.disk_free(here) / 1e9, 1), "wanted_gb": round(needed, 3)}
 
 
 def remotes_held(root: Path) -> list[dict[str, Any]]:
-    """Return for each remote whether it answers, and what it holds of what dvc.lock names.
+    """The state of each remote, and the recorded objects that it has.
 
     Raises:
         DataError: no DVC repository, or nothing was recorded in it.
     """
-    home = dvc_store.home_of(root)
-    dvc_store.outputs(home)
+    home = dvc_config.home_of(root)
+    dvc_lock.outputs(home)
     return [
         {"name": remote.name, "url": remote.url, **remotes.look(home, remote.name, objects=True)}
         for remote in remotes.listed(home)
@@ -128,10 +128,10 @@ def remotes_held(root: Path) -> list[dict[str, Any]]:
 
 
 def _remotes() -> list[dict[str, str | None]]:
-    """Ask each DVC remote whether it answers; none where there is no DVC repository."""
+    """The answers of all DVC remotes; empty without a DVC repository."""
     if not Path(".dvc/config").is_file() or _installed("dvc") is None:
         return []
-    home = dvc_store.home_of(Path())
+    home = dvc_config.home_of(Path())
     try:
         names = remotes.listed(home)
     except UntrustedError as error:
@@ -146,7 +146,7 @@ def _original(plan: Plan, root: Path, name: str) -> dict[str, str]:
 
 
 def _state(plan: Plan, root: Path, name: str, source: source_files.Source) -> str:
-    """Tell where an original is: here, in the cache, within a client's reach, or out of reach."""
+    """The place of a source: here, in the cache, from a client, from a folder of yours, or out of reach."""
     if any(ref.kind == "sources" and ref.name == name and recipe.receipt(root, ref) for ref in plan.artifacts):
         return "here"
     if (source_files.cache_home() / "originals" / name).is_dir():

@@ -1,4 +1,4 @@
-"""`shiftbench.evaluate`: a net of yours on folders of shards, in a notebook, without the workflow."""
+"""`shiftbench.evaluate`: your own model on folders of shards, in a notebook, without the workflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
-_FEW = 20  # samples below which nobody can tell guessing from knowing
+_FEW = 20  # fewer samples cannot show whether a model only guesses
 
 
 def evaluate(  # noqa: PLR0913 - what a net is fed, each with a default
@@ -33,74 +33,74 @@ def evaluate(  # noqa: PLR0913 - what a net is fed, each with a default
     std: Sequence[float] | None = None,
     transform: Transform | None = None,
 ) -> pl.DataFrame:
-    """Evaluate a model of yours on folders of shards, in a notebook, without the workflow.
+    """Evaluate your own model on folders of shards, in a notebook, without the workflow.
 
-    A torch module is fed float32 (n, channels, height, width): the pictures as they are stored (grey ones have one
-    channel), divided by 255 to lie in 0 to 1; then `transform`, then `mean` and `std`. What it is fed is printed once.
+    A torch module gets float32 (n, channels, height, width): the stored pictures (grey ones have one channel) divided
+    by 255, so in 0 to 1; then `transform`, then `mean` and `std`. A description of the first batch is printed.
 
     Args:
         model: a torch module that gives logits (n, C), on the device where its parameters are; or a function of a list
             of `Sample` that gives logits (n, C) or a dict of outputs, and prepares pictures itself.
         suite: a folder of shards, or several; also URLs (`s3://bucket/folder`, `https://host/folder`), whose tars are
-            read as they are needed, and kept nowhere.
+            read when needed, and not stored.
         classes: the model's class names in the order of its logits; default: the dataset's.
         batch_size: samples per call.
-        mean: subtracted, one number for each channel, of pictures in 0 to 1 (ImageNet's: 0.485, 0.456, 0.406).
-        std: divided by, likewise (ImageNet's: 0.229, 0.224, 0.225).
-        transform: what becomes of a batch in 0 to 1 before `mean` and `std`, such as torchvision's `v2.Resize(224)`, or
-            `lambda x: x.expand(-1, 3, -1, -1)` where grey pictures meet a net for colour.
+        mean: one number per channel that is subtracted from values in 0 to 1 (ImageNet: 0.485, 0.456, 0.406).
+        std: one number per channel that values are divided by (ImageNet: 0.229, 0.224, 0.225).
+        transform: applied to a batch in 0 to 1 before `mean` and `std`, such as torchvision's `v2.Resize(224)`, or
+            `lambda x: x.expand(-1, 3, -1, -1)` for grey pictures and a colour model.
 
     Returns:
         A Polars frame: dataset, split, shift, severity, n, accuracy, and its 95% interval (Wilson).
 
     Warns:
-        UserWarning: the accuracy on clean pictures is that of guessing, as of a net that is fed what it does not know.
+        UserWarning: the accuracy on clean pictures equals guessing, for example because the input is not normalised.
 
     Raises:
-        ParamsError: shards of a task whose answers are not simply right or wrong, or `mean` and `std` that do not fit.
-        ModelError: the net refuses what it is fed, or gives no logits for the classes.
+        ParamsError: shards of a task without accuracy, or `mean` and `std` that do not fit.
+        ModelError: the model refuses its input, or gives no logits for the classes.
 
     Example, over all shifts of a dataset::
 
         evaluate(net, Path("data/shards/fashion_mnist/test").glob("*/*"), mean=[0.2860], std=[0.3530])
     """
-    asked = Asked(_fed(model, mean, std, transform) if isinstance(model, torch.nn.Module) else model)
-    found: pl.DataFrame = stage.evaluate(asked, suite, classes, batch_size)
-    _warn_of_guessing(found, asked.classes)
-    return found
+    wrapped = CountedClasses(_prepared(model, mean, std, transform) if isinstance(model, torch.nn.Module) else model)
+    rows: pl.DataFrame = stage.evaluate(wrapped, suite, classes, batch_size)
+    _warn_of_guessing(rows, wrapped.classes)
+    return rows
 
 
-class Asked:
-    """A model that is asked, and how many classes it answered with."""
+class CountedClasses:
+    """A model that keeps the number of its classes."""
 
     def __init__(self, model: Callable[[list[Sample]], Any]) -> None:
         self.model = model
         self.classes = 0
 
     def __call__(self, samples: list[Sample]) -> Outputs:
-        """Return what the model gives, at least `logits`."""
-        given = self.model(samples)
-        found: Outputs = given if isinstance(given, dict) else {"logits": np.asarray(given)}
-        if "logits" in found and found["logits"].ndim == 2:
-            self.classes = found["logits"].shape[1]
-        return found
+        """The outputs of the model, at least `logits`."""
+        raw = self.model(samples)
+        outputs: Outputs = raw if isinstance(raw, dict) else {"logits": np.asarray(raw)}
+        if "logits" in outputs and outputs["logits"].ndim == 2:
+            self.classes = outputs["logits"].shape[1]
+        return outputs
 
 
-def _fed(
-    net: torch.nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, transform: Transform | None
+def _prepared(
+    model: torch.nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None, transform: Transform | None
 ) -> Callable[[list[Sample]], Outputs]:
-    """Return a net with what prepares its pictures."""
-    device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
-    told: list[str] = []
+    """The model with the preparation of its pictures."""
+    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    described: list[str] = []
 
     def predict(samples: list[Sample]) -> Outputs:
         batch = _in_0_to_1(samples)
         batch = batch if transform is None else transform(batch)
         batch = _normalised(batch, mean, std)
-        if not told:
-            told.append(_describe(batch))
-            print(f"evaluate: the net is fed {told[0]}", file=sys.stderr)  # noqa: T201 - for who watches
-        return {"logits": _logits(net, batch.to(device), told[0])}
+        if not described:
+            described.append(_describe(batch))
+            print(f"evaluate: the model gets {described[0]}", file=sys.stderr)  # noqa: T201 - for the user
+        return {"logits": _logits(model, batch.to(device), described[0])}
 
     return predict
 
@@ -138,31 +138,31 @@ def _describe(batch: torch.Tensor) -> str:
     )
 
 
-def _logits(net: torch.nn.Module, batch: torch.Tensor, told: str) -> np.ndarray[Any, Any]:
+def _logits(model: torch.nn.Module, batch: torch.Tensor, description: str) -> np.ndarray[Any, Any]:
     try:
         with torch.inference_mode():
-            found = net.eval()(batch)
+            output = model.eval()(batch)
     except RuntimeError as error:
-        raise ModelError(f"the net refuses what it is fed: {str(error).splitlines()[0]}. It is fed {told}") from error
-    if not isinstance(found, torch.Tensor):
+        raise ModelError(f"the model refuses its input: {str(error).splitlines()[0]}. Input: {description}") from error
+    if not isinstance(output, torch.Tensor):
         raise ModelError(
-            f"the net gives a {type(found).__name__}, expected a tensor of logits; give a function of samples instead"
+            f"the model gives a {type(output).__name__}, expected logits; give a function of samples instead"
         )
-    logits: np.ndarray[Any, Any] = found.float().cpu().numpy()
+    logits: np.ndarray[Any, Any] = output.float().cpu().numpy()
     return logits
 
 
-def _warn_of_guessing(found: pl.DataFrame, classes: int) -> None:
-    """Warn where clean pictures are classified as by guessing; where there are none, all folders."""
-    clean = found.filter(found["severity"] == 0)
-    rows = (clean if len(clean) else found).rows(named=True)
+def _warn_of_guessing(results: pl.DataFrame, classes: int) -> None:
+    """Warn if the accuracy on clean pictures equals guessing; without clean pictures, on all folders."""
+    clean = results.filter(results["severity"] == 0)
+    rows = (clean if len(clean) else results).rows(named=True)
     guessed = [row for row in rows if row["n"] >= _FEW and row["ci_low"] <= 1 / max(classes, 1)]
     if not guessed or len(guessed) < len(rows):
         return
     row = guessed[0]
     warnings.warn(
         f"{row['dataset']}/{row['split']}/{row['shift']}: accuracy {100 * row['accuracy']:.1f}% is that of guessing "
-        f"among {classes} classes. A net that was trained on normalised pictures needs mean= and std=, one for another "
-        "size or number of channels transform=, and one with another order of classes classes=",
+        f"among {classes} classes. If the model was trained on normalised pictures, give mean= and std=; for another "
+        "size or number of channels, give transform=; for another order of classes, give classes=",
         stacklevel=3,
     )

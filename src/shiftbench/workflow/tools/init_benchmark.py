@@ -1,7 +1,7 @@
-"""`shiftbench init DIR`: a repository for a benchmark of one's own, under git and DVC.
+"""`shiftbench init DIR`: a repository for your own benchmark, with git and DVC.
 
 Its files are in `workflow/templates/benchmark/`. Rules, Snakefile and profile are those of this repository
-(a test keeps them equal), so that a benchmark needs nothing but the installed package.
+(a test compares them), so that a benchmark needs only the installed package.
 """
 
 import importlib.metadata
@@ -24,7 +24,7 @@ def create(folder: Path) -> list[str]:
     """Write a benchmark repository into a new or empty folder; returns the names of its files.
 
     Raises:
-        ParamsError: the folder holds something already.
+        ParamsError: the folder is not empty.
         ShiftbenchError: git or DVC is missing or fails.
         DataError: the folder cannot be written.
     """
@@ -50,7 +50,7 @@ def create(folder: Path) -> list[str]:
 
 
 def _remote(folder: Path) -> str:
-    """Return a remote that clones of the benchmark on this machine find, and no other benchmark has."""
+    """The path of a remote that clones on this machine find and no other benchmark uses."""
     name = re.sub("[^A-Za-z0-9._-]+", "-", folder.resolve().name)
     return f"remotes/{name}-{uuid.uuid4().hex[:8]}"
 

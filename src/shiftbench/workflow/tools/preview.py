@@ -1,6 +1,6 @@
-"""`shiftbench preview`: one shift at rising severity, on an image or a sound of yours, a dataset, or what is ours.
+"""`shiftbench preview`: one shift at rising severity, on your image or sound, a data set, or a built-in sample.
 
-Of sounds the waveform is drawn above the spectrogram.
+Sounds are drawn as waveform above spectrogram.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ TEXT = "The battery lasts for days, and the screen is bright enough to read outs
 
 
 def severities(module: ModuleType) -> list[float]:
-    """Return severity 0 and the shift's levels; of one that has none, five steps through its range."""
+    """Severity 0 and the levels of a shift; without levels, five steps through its range."""
     last = getattr(module, "RANGE", (0.0, 0.0))[1]
     levels = getattr(module, "LEVELS", None) or [last * step / 5 for step in range(1, 6)]
     return sorted({0.0, *map(float, levels)})
@@ -41,7 +41,7 @@ def own_image(file: Path) -> Sample:
     """Read an image as the dataset `image_folder` does: RGB or grey, upright, without colour profile.
 
     Raises:
-        DataError: no such file, no whole image, another format than that of the suffixes, or too many pixels.
+        DataError: no such file, a damaged image, another format than its suffix, or too many pixels.
     """
     key = f"own/{file.stem.replace('.', '_')}"
     return Sample(key, {"image": read_upright(file, key)})
@@ -57,7 +57,7 @@ def own_sound(file: Path) -> Sample:
 
 
 def our_sound() -> Sample:
-    """Return two seconds that are like a voice: tones of a falling pitch, loud and soft four times a second."""
+    """Two seconds similar to a voice: tones of a falling pitch, loud and soft four times a second."""
     time = np.arange(2 * audio.RATE) / audio.RATE
     phase = 2 * np.pi * (160 * time - 15 * np.square(time))
     tones = np.sum([np.sin(k * phase) / k for k in range(1, 25)], axis=0)
@@ -66,7 +66,7 @@ def our_sound() -> Sample:
 
 
 def our_image() -> Sample:
-    """Return the image of a flower that scikit-learn ships (BSD; by dany13), 320 px wide, with its mask."""
+    """The image of a flower in scikit-learn (BSD; by dany13), 320 px wide, with its mask."""
     from sklearn.datasets import load_sample_image
 
     image = np.asarray(Image.fromarray(load_sample_image("flower.jpg")).resize((320, 213)))
@@ -76,7 +76,7 @@ def our_image() -> Sample:
 
 
 def our_square(side: int = 112) -> Sample:
-    """Return the middle of our image, `side` pixels wide and high, with its mask."""
+    """The middle of the built-in image, `side` pixels wide and high, with its mask."""
     whole = our_image()
     fields = {
         name: np.asarray(Image.fromarray(whole.fields[name][:, 46:259]).resize((side, side)))
@@ -86,18 +86,18 @@ def our_square(side: int = 112) -> Sample:
 
 
 def draws(module: ModuleType) -> str:
-    """Return what a shift is drawn on: `image`, `audio`, `text`; of a whole sample, an image with its mask."""
+    """The field that a shift is drawn on: `image`, `audio` or `text`; `image` for shifts of whole samples."""
     if getattr(module, "TASK", "") == "audio_visual":
         return "audio"
     return str(module.FIELD or "image")
 
 
 def pictured() -> tuple[list[str], list[str]]:
-    """Return the shifts of images and of samples with a mask, and the originals that others lack here."""
-    found = {name: registry.find("shifts", name) for name in registry.names("shifts")}
+    """The image shifts that can be drawn here, and the missing sources of the others."""
+    modules = {name: registry.find("shifts", name) for name in registry.names("shifts")}
     applied = {
         name: [source for source in getattr(module, "SOURCES", ()) if not original_folder(source).is_dir()]
-        for name, module in found.items()
+        for name, module in modules.items()
         if getattr(module, "LEVELS", None)
         and draws(module) == "image"
         and not hasattr(module, "TASK")  # of samples that are no images
@@ -107,7 +107,7 @@ def pictured() -> tuple[list[str], list[str]]:
 
 
 def chosen(module: ModuleType, image: Path | None, sound: Path | None) -> list[Sample]:
-    """Return what a shift is drawn on: the user's image or sound, else ours of the kind that it changes."""
+    """The sample that a shift is drawn on: the user's image or sound, else a built-in one."""
     if image:
         return [own_image(image)]
     if sound:
@@ -116,7 +116,7 @@ def chosen(module: ModuleType, image: Path | None, sound: Path | None) -> list[S
 
 
 def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
-    """Return the first test samples of a dataset: from its shards, else from its originals.
+    """The first test samples of a data set, from its shards or else from its sources.
 
     Raises:
         DataError: neither is here.
@@ -130,19 +130,19 @@ def from_dataset(name: str, root: Path, count: int) -> list[Sample]:
     missing = [source for source, folder in sources.items() if not folder.is_dir()]
     if missing or hasattr(module, "needs"):
         raise DataError(
-            f"no test shards of {name} below {root}, and its originals are not here either; "
+            f"no test shards of {name} below {root}, and its source files are not here either; "
             "run the benchmark or `shiftbench pull` first, or name an image with --image"
         )
-    found = module.samples(module.NATIVE[-1], sources, {**module.PARAMS, "name": name})
-    return [sample for sample in islice(found, count) if isinstance(sample, Sample)]
+    samples = module.samples(module.NATIVE[-1], sources, {**module.PARAMS, "name": name})
+    return [sample for sample in islice(samples, count) if isinstance(sample, Sample)]
 
 
 def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
-    """Return a contact sheet: a row per sample, a column per severity.
+    """A contact sheet: a row per sample, a column per severity.
 
     Raises:
         ParamsError: the shift changes texts.
-        DataError: a sample without what the shift changes.
+        DataError: a sample lacks the field that the shift changes.
     """
     module = registry.find("shifts", shift)
     if getattr(module, "FIELD", None) == "text":
@@ -162,7 +162,7 @@ def sheet(shift: str, samples: list[Sample], seed: int = 0) -> Image.Image:
 
 
 def overview(shifts: list[str], sample: Sample, levels: tuple[float, ...] = (1.0, 3.0, 5.0)) -> Image.Image:
-    """Return one sheet of many shifts, three to a line, each at some levels, its name above."""
+    """One sheet of many shifts, three per line, each at some levels below its name."""
     tiles = [[corrupt(sample, name, level).fields["image"] for level in levels] for name in shifts]
     side = Image.fromarray(sample.fields["image"]).size
     block = (len(levels) * (side[0] + GAP) + 2 * GAP, side[1] + HEADER)
@@ -179,7 +179,7 @@ def overview(shifts: list[str], sample: Sample, levels: tuple[float, ...] = (1.0
 
 
 def texts(shift: str, text: str = TEXT, seed: int = 0) -> list[str]:
-    """Return a text at rising severity, a line each."""
+    """A text at rising severity, one line each."""
     module = registry.find("shifts", shift)
     return [
         f"{number(severity)}  {corrupt(text, shift, severity, seed, 'preview/text')}" for severity in severities(module)
@@ -192,7 +192,7 @@ def _rising(shift: str, module: ModuleType, sample: Sample, seed: int) -> Iterat
 
 
 def _shown(fields: Mapping[str, Any]) -> Image.Image:
-    """Bring an image, its joints as points, or the picture of a sound to the size of a tile; enlarged as pixels."""
+    """A tile: an image with its joints as points, or the picture of a sound; enlarged without smoothing."""
     if "audio" in fields:
         return Image.fromarray(sound_pictures.picture(fields["audio"], SIDE, SIDE // 2)).convert("RGB")
     picture = Image.fromarray(fields["image"]).convert("RGB")

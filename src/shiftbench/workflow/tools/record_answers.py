@@ -1,8 +1,8 @@
-"""Asking language models: all that a scale's methods and models want to know is recorded, so that runs need none.
+"""Recorded answers of language models: the requests of all methods and models in a configuration, sent once.
 
-A method or a model that reads recorded answers says what it asks of samples, `asks(samples, params, inputs) ->
-requests`, with `ANSWERS`, the folder of the answers (`systems/SLUG_/recorded`), and an option `llm`, the model's name
-(`client.identity`).
+Runs read recorded answers only. A method or model with recorded answers has a function `asks(samples, params, inputs)
+-> requests`, the constant `ANSWERS` (the folder of the answers, `systems/SLUG_/recorded`), and the option `llm` (the
+language model's name, `client.identity`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,46 +24,46 @@ from shiftbench.workflow.tools import run_local
 
 BEFORE = ("fetch", "shift", "train")
 Maker = Callable[[str], Generator]
-"""A model's name -> who answers for it."""
+"""Name of a language model -> a generator of its answers."""
 
 
-def record(scale: str | None, make: Maker, folder: Path | None = None) -> dict[str, tuple[int, int]]:
-    """Record all answers that a scale needs; what its methods and models stand on is made first.
+def record(config: str | None, make: Maker, folder: Path | None = None) -> dict[str, tuple[int, int]]:
+    """Record all answers that a configuration needs; the inputs of its methods and models are made first.
 
     Args:
-        scale: as of `shiftbench plan`.
-        make: makes a generator; it is called for a model of which an answer is missing.
-        folder: of the answers; default: the one that each plugin reads.
+        config: as in `shiftbench plan`.
+        make: makes a generator; it is called for a language model with a missing answer.
+        folder: the folder of answers; default: the folder that each plugin reads.
 
     Returns:
-        Folder and model -> how many answers are needed, and how many of them were asked now.
+        Folder and language model -> the number of needed answers, and the number of new ones.
 
     Raises:
-        ParamsError: nothing of the scale asks a language model.
-        ModelError: a generator failed; what it had answered is kept.
+        ParamsError: no plugin of the configuration uses a language model.
+        ModelError: a generator failed; its answers so far are kept.
     """
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     planned.write(root)
-    wanted: dict[tuple[Path, str], dict[str, Request]] = {}
+    needed: dict[tuple[Path, str], dict[str, Request]] = {}
     for job in run_local.ordered(planned):
         file = root / job.recipe_path
         if job.verb in BEFORE:
-            if not _stands_on_answers(job):
+            if not _needs_records(job):
                 recipe.execute(file, verbs.RUN[job.verb])
         elif job.verb == "evaluate":
-            for home, model, request in _asked(Run(file)):
+            for home, model, request in _requests(Run(file)):
                 identity = client.identity(model)
-                wanted.setdefault((folder or home, model), {})[request.key(identity).digest] = request
-    if not wanted:
-        raise ParamsError(f"nothing of {scale or 'params.yaml'} asks a language model")
+                needed.setdefault((folder or home, model), {})[request.key(identity).digest] = request
+    if not needed:
+        raise ParamsError(f"no plugin of {config or 'params.yaml'} uses a language model")
     return {
         f"{home.parent.name}/{model}": _record(Answers(home), model, list(requests.values()), make)
-        for (home, model), requests in wanted.items()
+        for (home, model), requests in needed.items()
     }
 
 
-def _stands_on_answers(job: Job) -> bool:
-    """Tell whether a training reads records, as `pseudo_labels` does: none are made here, and nobody asks around it."""
+def _needs_records(job: Job) -> bool:
+    """Whether a training reads records, as `pseudo_labels` does; these are not made here."""
     return any(need.kind == "records" for artifact in job.artifacts for need in artifact.inputs)
 
 
@@ -76,18 +76,18 @@ def _record(kept: Answers, model: str, requests: list[Request], make: Maker) -> 
     return len(requests), cached.asked
 
 
-def _asked(run: Run) -> Iterator[tuple[Path, str, Request]]:
-    """Yield folder, model and request of all that is asked at the positions of one job."""
+def _requests(run: Run) -> Iterator[tuple[Path, str, Request]]:
+    """Yield folder, language model and request of each answer that one job needs."""
     for artifact in run.job.artifacts:
-        for family in ("method", "model"):
-            spec = artifact.recipe[family]
-            module = registry.find(f"{family}s", spec["use"])
+        for plugin_type in ("method", "model"):
+            spec = artifact.recipe[plugin_type]
+            module = registry.find(f"{plugin_type}s", spec["use"])
             if hasattr(module, "asks"):
-                for request in _of(run, artifact, module, spec["options"]):
+                for request in _requests_of(run, artifact, module, spec["options"]):
                     yield module.ANSWERS, spec["options"]["llm"], request
 
 
-def _of(run: Run, artifact: Artifact, module: ModuleType, options: Mapping[str, Any]) -> list[Request]:
+def _requests_of(run: Run, artifact: Artifact, module: ModuleType, options: Mapping[str, Any]) -> list[Request]:
     if "shift" in artifact.recipe:
         raise ParamsError(
             f"{artifact.ref.name}: answers are recorded for stored shards; set materialise: true for its shift"
@@ -96,5 +96,5 @@ def _of(run: Run, artifact: Artifact, module: ModuleType, options: Mapping[str, 
     (folder,) = (
         path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == artifact.recipe["data"]
     )
-    found: list[Request] = module.asks(list(shards.read(folder)), options, inputs)
-    return found
+    requests: list[Request] = module.asks(list(shards.read(folder)), options, inputs)
+    return requests

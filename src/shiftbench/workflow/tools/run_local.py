@@ -1,4 +1,4 @@
-"""A plan made in this process, one job after another: no Snakemake, and nothing imported twice."""
+"""A run without Snakemake: the jobs of a plan in this process, one after another."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -10,22 +10,22 @@ from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.stages import verbs
 
 
-def make(plan: Plan, root: Path, asked: Collection[Ref] = ()) -> int:
-    """Make what is stale or missing of a plan.
+def make(plan: Plan, root: Path, goals: Collection[Ref] = ()) -> int:
+    """Make the stale and missing outputs of a plan.
 
     Args:
-        plan: what to make; its recipes are written first.
+        plan: the plan; its recipes are written first.
         root: output root.
-        asked: make these, with what they need; by default all that is planned.
+        goals: outputs to make, with their inputs; empty: all planned outputs.
 
     Returns:
         The number of outputs that were made.
     """
     plan.write(root)
-    wanted = plan.out_of_date(root, asked) if asked else plan.artifacts.keys()
+    selected = plan.out_of_date(root, goals) if goals else plan.artifacts.keys()
     made = 0
     for job in ordered(plan):
-        if any(artifact.ref in wanted for artifact in job.artifacts):
+        if any(artifact.ref in selected for artifact in job.artifacts):
             made += recipe.execute(root / job.recipe_path, verbs.RUN[job.verb])
     return made
 

@@ -1,7 +1,7 @@
-"""`shiftbench new FAMILY NAME`: a plugin file to begin with, which runs as it is.
+"""`shiftbench new PLUGIN_TYPE NAME`: the first version of a plugin, which runs without changes.
 
-Each scaffold is a small real member of its family in `workflow/templates/new/`; tests write it, run the
-contract tests of the family over it and a benchmark with it.
+Each template in `workflow/templates/new/` is a small real plugin. Tests write it, run the contract tests of its plugin
+type on it, and run a benchmark with it.
 """
 
 import re
@@ -25,37 +25,37 @@ ASKED_FOR = {
     "streams": "benchmarks: {BENCHMARK: {streams: [NAME]}}",
     "trainers": "benchmarks: {BENCHMARK: {models: [{architectures: [convnet], trainers: [NAME]}]}}",
 }
-"""The line of params.yaml that asks for a new member of each family."""
+"""The line of params.yaml that uses a new plugin of each type."""
 
 
-def scaffold(family: str, name: str, into: Path) -> Path:
+def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     """Write a plugin file that runs; returns its path.
 
     Args:
-        family: plural, as the folders are called (`shifts`).
+        plugin_type: plural, as in the folder names (`shifts`).
         name: lower case, digits and underscores; becomes the file's name.
         into: a folder of plugins, made when it is missing.
 
     Raises:
-        ParamsError: no scaffold for that family, a name that cannot be one, or one that is taken.
+        ParamsError: no template for that plugin type, or an invalid or taken name.
     """
-    if family not in ASKED_FOR:
-        raise ParamsError(f"no scaffold for the family {family!r}; {suggest(family, ASKED_FOR)}")
+    if plugin_type not in ASKED_FOR:
+        raise ParamsError(f"no template for the plugin type {plugin_type!r}; {suggest(plugin_type, ASKED_FOR)}")
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ParamsError(
-            f"{name!r} cannot be a plugin's name, which is its file's, in params, paths and tables: "
-            "lower case letters, digits and underscores, a letter first"
+            f"{name!r} cannot be the name of a plugin, its file, and its key in params, paths and tables: "
+            "expected lower case letters, digits and underscores, a letter first"
         )
-    file = into / family / f"{name}.py"
-    if name in registry.names(family) or file.exists():
-        raise ParamsError(f"there is a plugin {name!r} in {family} already; choose another name")
-    template = (TEMPLATES / f"{family}.py").read_text()
+    file = into / plugin_type / f"{name}.py"
+    if name in registry.names(plugin_type) or file.exists():
+        raise ParamsError(f"there is a plugin {name!r} in {plugin_type} already; choose another name")
+    template = (TEMPLATES / f"{plugin_type}.py").read_text()
     write_bytes(file, template.replace("NAME", name).encode())
     return file
 
 
-def lines(family: str, name: str, into: Path) -> list[str]:
-    """Return what params.yaml must say so that the new plugin is run."""
+def lines(plugin_type: str, name: str, into: Path) -> list[str]:
+    """The lines of params.yaml that use the new plugin."""
     known = into.resolve() in registry.Folders.extra
     folder = [] if known else [f"plugins: [{into.as_posix()}]"]
-    return [*folder, ASKED_FOR[family].replace("NAME", name).replace("FOLDER", into.name)]
+    return [*folder, ASKED_FOR[plugin_type].replace("NAME", name).replace("FOLDER", into.name)]

@@ -1,4 +1,4 @@
-"""The audit: can anyone else get the same numbers?"""
+"""The audit: can other people get the same numbers?"""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.table import Table
 
 from shiftbench.base import files
 from shiftbench.base.errors import DataError, ParamsError, UntrustedError
-from shiftbench.cli import comparing
-from shiftbench.cli.application import Scale, app, err, escaped, out
+from shiftbench.cli import comparison
+from shiftbench.cli.application import Config, app, err, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
@@ -23,37 +23,43 @@ if TYPE_CHECKING:
 
     from shiftbench.audit.finding import Audit, Finding, Result
 
-PANEL = "The run"
+PANEL = "Run and check"
 _COLOURS = {"exact": "green", "statistical": "yellow", "incomplete": "yellow", "failed": "red", "not run": "dim"}
 RUNNING = 2
-"""From this level on code of a checkout is run."""
+"""The first level that runs code of a checkout."""
 _SHOWN = 5  # findings of one check on the terminal; the JSON and the page have all
 
 
 @app.command(rich_help_panel=PANEL)
 def audit(
     checkout: Annotated[
-        Path | None, typer.Argument(help="somebody's checkout, audited from outside; default: this one", exists=True)
+        Path | None,
+        typer.Argument(help="checkout of somebody else, audited from outside; default: this checkout", exists=True),
     ] = None,
-    level: Annotated[int, typer.Option(help="0 evidence, 1 bytes, 2 rebuild, 3 re-evaluate, 4 all")] = 1,
-    only: Annotated[list[str] | None, typer.Option(help="checks by name or number; may be given several times")] = None,
-    sample: Annotated[int, typer.Option(min=1, help="how much is drawn at levels 2 and 3")] = 16,
-    seed: Annotated[str | None, typer.Option(help="of the draws, to repeat an audit; default: fresh entropy")] = None,
-    json: Annotated[Path | None, typer.Option(help="JSON for a program into a file, or - to print it")] = None,
+    level: Annotated[
+        int, typer.Option(help="0 evidence, 1 bytes, 2 rebuild a sample, 3 re-evaluate a sample, 4 all outputs")
+    ] = 1,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="name or number of a check; repeat the option for several; default: all checks"),
+    ] = None,
+    sample: Annotated[int, typer.Option(min=1, help="sample size at levels 2 and 3")] = 16,
+    seed: Annotated[str | None, typer.Option(help="seed of the sample, to repeat an audit; default: random")] = None,
+    json: Annotated[Path | None, typer.Option(help="write JSON into this file; - prints it")] = None,
     against: Annotated[
-        str | None, typer.Option(help="compare with another run instead: a checkout, a root, a git revision")
+        str | None, typer.Option(help="compare with another run instead: a checkout, an output root or a git revision")
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="also list every check and what it looked at")] = False,
-    scale: Scale = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="also list every check and its subject")] = False,
+    config: Config = None,
 ) -> None:
-    """Check that published numbers follow from rows, shards, recipes and original bytes, as they claim.
+    """Check that the numbers follow from the rows, shards, recipes and source files.
 
-    CHECKOUT is looked at by this installation, which imports nothing of it and
-    runs its code from level 2 on only, in processes of their own. Its audit.html,
-    audit.json and audit.svg are written into the current folder.
+    This installation audits CHECKOUT. It imports nothing of CHECKOUT, and runs
+    its code at levels 2 to 4 only, in separate processes. It writes audit.html,
+    audit.json and audit.svg into the current folder.
 
-    Without CHECKOUT, the audit is that of this checkout itself, which somebody
-    may have changed.
+    Without CHECKOUT, this checkout audits itself with its own code, which
+    somebody may have changed.
 
     Exit code: 0 exact, 10 statistical, 20 incomplete, 30 failed.
     """
@@ -73,9 +79,9 @@ def audit(
         stack.enter_context(code_digest.from_sources_alone())
         package = stack.enter_context(outside.enter(checkout)) if checkout else None
         if against:
-            comparing.against(plans.load(scale)[1], against, json)
+            comparison.against(plans.load(config)[1], against, json)
         try:
-            planned, root = plans.load(scale)
+            planned, root = plans.load(config)
         except ParamsError as error:
             done = run.audit_without_plan(error, asked)
         else:
@@ -85,7 +91,7 @@ def audit(
         if json:
             run.write(done, json)
     if str(json) != "-":
-        _tell(done, verbose=verbose)
+        _print(done, verbose=verbose)
     sys.exit(done.exit_code)
 
 
@@ -104,15 +110,15 @@ def _require_writable(file: Path) -> None:
         file.open("ab").close()
     except OSError as error:
         raise DataError(
-            f"the audit's JSON cannot be written to {file}: {error.strerror}; name a file in a folder that can be "
-            "written, or - to print it"
+            f"the audit's JSON cannot be written to {file}: {error.strerror}; name a file in a writable "
+            "folder, or - to print it"
         ) from error
     if new:
         file.unlink()
 
 
 def _show(done: Audit, root: Path, into: Path | None) -> None:
-    """Write the audit's page; where that cannot be written, the verdict still stands."""
+    """Write the audit's page; the verdict does not depend on it."""
     from shiftbench.audit import page
 
     try:
@@ -123,44 +129,44 @@ def _show(done: Audit, root: Path, into: Path | None) -> None:
         err.print(f"[yellow]the audit's page was not written[/]: {escaped(str(error))}")
 
 
-def _tell(done: Audit, *, verbose: bool) -> None:
-    """Print what a reviewer needs, per table, then findings, what limits the verdict, and the verdict."""
+def _print(done: Audit, *, verbose: bool) -> None:
+    """Print the tables with their findings, the limits of the audit, and the verdict."""
     from shiftbench.audit import summary
 
     if verbose:
-        _tell_checks(done)
+        _print_checks(done)
     for table, found in summary.findings_by_table(done):
         if table is None:
             if found:
-                out.print("[bold]The checkout[/], every table of it:")
+                out.print("[bold]The checkout[/], all of its tables:")
         else:
             head, *more = summary.lines(table)
             out.print(f"[bold {_COLOURS[table['verdict']]}]{escaped(head)}[/]", soft_wrap=True)
             for line in more:
                 out.print(f"  {escaped(line)}", soft_wrap=True)
-        _tell_findings(found)
+        _print_findings(found)
     notes = summary.limits(done)
     if notes:
         out.print("[bold]What limits this audit[/]")
         for note in notes:
             out.print(f"  {escaped(note)}", soft_wrap=True)
-    _tell_verdict(done)
+    _print_verdict(done)
 
 
-def _tell_checks(done: Audit) -> None:
+def _print_checks(done: Audit) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("check", "", "level", "verdict", "what is checked"):
-        table.add_column(heading, no_wrap=heading != "what is checked")
+    for heading in ("check", "", "level", "verdict", "subject"):
+        table.add_column(heading, no_wrap=heading != "subject")
     for result in done.results:
         colour = _COLOURS[result.verdict]
         verdict = f"[{colour}]{result.verdict}[/]"
-        told = "\n".join([result.title, *(f"- {note}" for note in result.notes)])
-        table.add_row(result.number, result.name, str(result.level), verdict, escaped(told))
+        text = "\n".join([result.title, *(f"- {note}" for note in result.notes)])
+        table.add_row(result.number, result.name, str(result.level), verdict, escaped(text))
     out.print(table)
 
 
-def _tell_findings(found: Sequence[tuple[Result, Finding]]) -> None:
-    """Print findings, of one check the first few."""
+def _print_findings(found: Sequence[tuple[Result, Finding]]) -> None:
+    """Print the first findings of each check."""
     counts: Counter[str] = Counter()
     for result, finding in found:
         counts[f"{result.number} {result.name}"] += 1
@@ -172,11 +178,11 @@ def _tell_findings(found: Sequence[tuple[Result, Finding]]) -> None:
             out.print(f"  [bold]{name}[/] and {count - _SHOWN} more findings")
 
 
-def _tell_verdict(done: Audit) -> None:
-    about, who = done.about, done.about.get("auditor", {})
-    if who:
-        where = "which comes with the checkout" if who["inside"] else "from outside"
-        out.print(f"audited by shiftbench {who['version']} {who['digest'][:16]}, {where}", soft_wrap=True)
+def _print_verdict(done: Audit) -> None:
+    about, auditor = done.about, done.about.get("auditor", {})
+    if auditor:
+        where = "which comes with the checkout" if auditor["inside"] else "from outside"
+        out.print(f"audited by shiftbench {auditor['version']} {auditor['digest'][:16]}, {where}", soft_wrap=True)
     out.print(
         f"[bold {_COLOURS[done.verdict]}]{done.verdict}[/] at level {about['level']}: {about['here']} of "
         f"{about['planned']} outputs are here, {about['seconds']} s; repeat its draws by --seed {about['seed']}",

@@ -1,4 +1,4 @@
-"""Two runs compared, on the terminal: `shiftbench audit --against`."""
+"""The comparison of two runs on the terminal: `shiftbench audit --against`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from shiftbench.cli.application import escaped, out
 if TYPE_CHECKING:
     from shiftbench.audit.compare.runs import Comparison
 
-_SHOWN = 10  # movements on the terminal; the JSON has all
+_SHOWN = 10  # moved numbers on the terminal; the JSON has all
 _WORDS = {
     "exact": "[bold green]nothing moved[/]",
     "statistical": "[bold yellow]moved, and explained[/]",
-    "incomplete": "[bold yellow]moved; evidence that would tell why is not here[/]",
+    "incomplete": "[bold yellow]moved; the evidence for the cause is missing here[/]",
     "failed": "[bold red]moved, and not explained[/]",
 }
 
 
 def against(root: Path, other: str, json: Path | None) -> None:
-    """Compare this run with another, tell, and exit with the code of the verdict."""
+    """Compare this run with another, print the result, and exit with the code of the verdict."""
     from shiftbench.audit.compare import runs
     from shiftbench.audit.compare.causes import Side
     from shiftbench.base import files
@@ -38,15 +38,15 @@ def against(root: Path, other: str, json: Path | None) -> None:
     else:
         if json:
             files.write_json(json, done.plain())
-        _tell(done)
+        _print(done)
     sys.exit(done.exit_code)
 
 
-def _tell(done: Comparison) -> None:
+def _print(done: Comparison) -> None:
     if done.moved:
-        _tell_counts(done)
-        _tell_causes(done)
-        _tell_movements(done)
+        _print_counts(done)
+        _print_causes(done)
+        _print_moved(done)
     equal = done.rows - len(done.moved)
     out.print(
         f"{_WORDS[done.verdict]}: {equal} of {done.rows} numbers are equal in {escaped(done.here)} and "
@@ -55,7 +55,7 @@ def _tell(done: Comparison) -> None:
     )
 
 
-def _tell_counts(done: Comparison) -> None:
+def _print_counts(done: Comparison) -> None:
     counts = done.counts()
     tolerances = list(dict.fromkeys(tolerance for _, tolerance in counts))
     table = Table(box=box.SIMPLE, pad_edge=False)
@@ -68,7 +68,7 @@ def _tell_counts(done: Comparison) -> None:
     out.print(table)
 
 
-def _tell_causes(done: Comparison) -> None:
+def _print_causes(done: Comparison) -> None:
     causes = Counter(cause for one in done.moved for cause in one.causes)
     for cause, count in sorted(causes.items(), key=lambda pair: (pair[0].order, pair[0].path))[:_SHOWN]:
         line = f"[bold]{cause.kind}[/] {escaped(f'{cause.path}: {cause.what}')} ({count} numbers)"
@@ -77,13 +77,13 @@ def _tell_causes(done: Comparison) -> None:
         out.print(f"and {len(causes) - _SHOWN} more causes, all in the JSON")
 
 
-def _tell_movements(done: Comparison) -> None:
+def _print_moved(done: Comparison) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for heading in ("number", "there", "here", "moved by", "tolerance", "because of"):
         table.add_column(heading, justify="right" if heading in ("there", "here") else "left")
     ranked = sorted(done.moved, key=lambda one: -abs(one.by or 0.0))
     for one in ranked[:_SHOWN]:
-        values = (_spell((side or {}).get("value")) for side in (one.there, one.here))
+        values = (_text((side or {}).get("value")) for side in (one.there, one.here))
         by = "" if one.by is None else f"{one.by:+.6g}"
         table.add_row(escaped(one.name), *values, by, one.tolerance, one.cause)
     out.print(table)
@@ -91,5 +91,5 @@ def _tell_movements(done: Comparison) -> None:
         out.print(f"and {len(ranked) - _SHOWN} more, all in the JSON")
 
 
-def _spell(value: float | None) -> str:
+def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""Releases: what was made, under one root that others can check, signed with a key of yours."""
+"""Releases: the outputs of a run with one Merkle root, signed with your key."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shiftbench.base.errors import DataError
-from shiftbench.cli.application import Scale, app, escaped, out
+from shiftbench.cli.application import Config, app, escaped, out
 
 if TYPE_CHECKING:
     from shiftbench.release.verify import Problem
 
-PANEL = "The store"
+PANEL = "Store and share"
 CODES = {"exact": 0, "incomplete": 20, "failed": 30}
 _SHOWN = 20
 
 
 @app.command(rich_help_panel=PANEL)
 def release(
-    name: Annotated[str, typer.Argument(help="of the release: 1.0, 2026-11, ...")],
-    sign: Annotated[
-        str | None, typer.Option(help="file of an SSH key, or a GPG key id; default: git's signing key")
+    name: Annotated[str, typer.Argument(help="name of the release: 1.0, 2026-11, ...")],
+    sign: Annotated[str | None, typer.Option(help="SSH key file, or GPG key id; default: git's signing key")] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="write the release without a signature")] = False,
+    created: Annotated[str | None, typer.Option(help="time of the release; default: SOURCE_DATE_EPOCH, or now")] = None,
+    config: Config = None,
+    verify: Annotated[bool, typer.Option("--verify", help="check an existing release instead of writing one")] = False,
+    signers: Annotated[Path | None, typer.Option(help="file of allowed signers (ssh-keygen), for --verify")] = None,
+    prove: Annotated[
+        str | None, typer.Option(help="file of the release: print the proof that it belongs to the release, as JSON")
     ] = None,
-    unsigned: Annotated[bool, typer.Option("--unsigned", help="sign nothing")] = False,
-    created: Annotated[str | None, typer.Option(help="time to state; default: SOURCE_DATE_EPOCH, or now")] = None,
-    scale: Scale = None,
-    verify: Annotated[bool, typer.Option("--verify", help="check a release that is there")] = False,
-    signers: Annotated[Path | None, typer.Option(help="allowed_signers of ssh-keygen, to verify by")] = None,
-    prove: Annotated[str | None, typer.Option(help="print the proof that this file is in the release, as JSON")] = None,
 ) -> None:
     """Write releases/NAME: manifest, Merkle root, attestation, Croissant, RO-Crate, CycloneDX; or check it."""
     if prove:
@@ -42,22 +42,22 @@ def release(
     elif verify:
         _verify(name, signers)
     else:
-        _make(name, scale, created, None if unsigned else sign, unsigned=unsigned)
+        _make(name, config, created, None if unsigned else sign, unsigned=unsigned)
 
 
-def _make(name: str, scale: str | None, created: str | None, sign: str | None, *, unsigned: bool) -> None:
+def _make(name: str, config: str | None, created: str | None, sign: str | None, *, unsigned: bool) -> None:
     from shiftbench.release import make, signing
     from shiftbench.workflow.plan import plan as plans
 
     home = Path()
     key = None if unsigned else signing.key_of(home, sign)
-    request = make.Request(name, scale, make.release_time(created), key)
-    planned, root = plans.load(scale)
+    request = make.Request(name, config, make.release_time(created), key)
+    planned, root = plans.load(config)
     content = make.make(planned, root, home, request)
     withheld = sum("withheld" in entry for entry in content["artefacts"])
     out.print(f"releases/{name}: {len(content['artefacts'])} artefacts, {withheld} of them as digests only")
     out.print(f"root {content['root']}")
-    out.print(f"signed with {escaped(key.value)}" if key else "unsigned; `--sign KEY` signs", soft_wrap=True)
+    out.print(f"signed with {escaped(key.value)}" if key else "unsigned; `--sign KEY` signs it", soft_wrap=True)
     out.print(f"commit it: git add releases/{name} && git commit")
 
 
@@ -87,12 +87,12 @@ def _counted(problems: list[Problem]) -> str:
 
 
 def _root(home: Path, name: str) -> Path:
-    """Return the output root of a release: that of params.yaml under the overlay that it was made with."""
+    """The output root of a release: that of its configuration."""
     from shiftbench.release import manifest
     from shiftbench.release import verify as verification
 
     try:
-        scale = manifest.read(home, name)["scale"]
+        config = manifest.read(home, name)["scale"]
     except DataError:
-        scale = None  # the verification tells what is wrong with the manifest
-    return verification.output_root(home, scale)
+        config = None  # the verification reports what is wrong with the manifest
+    return verification.output_root(home, config)

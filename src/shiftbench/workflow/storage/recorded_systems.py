@@ -1,9 +1,9 @@
-"""Systems in the store: what was made of one is recorded in `published/systems/SLUG/`, apart from the benchmark.
+"""Systems in the store: their outputs are recorded in `published/systems/SLUG/`, apart from those of the benchmark.
 
 outputs below build/systems/SLUG -> dvc.yaml and dvc.lock in published/systems/SLUG -> `shiftbench pull systems/SLUG`
 
-DVC finds these files wherever they lie, so that `dvc status`, `dvc push` and `dvc pull` are about all that is recorded;
-`dvc repro` runs the benchmark alone, whose dvc.yaml stands at the top.
+DVC finds these files in every folder, so `dvc status`, `dvc push` and `dvc pull` apply to all of them. `dvc repro` runs
+only the benchmark, whose dvc.yaml is at the top.
 """
 
 import os
@@ -16,32 +16,32 @@ import yaml
 from shiftbench.base.errors import DataError
 from shiftbench.base.files import write_bytes
 from shiftbench.provenance import child_environment
-from shiftbench.workflow.plan import scales
+from shiftbench.workflow.plan import configurations
 from shiftbench.workflow.plan.plan import Plan
 from shiftbench.workflow.plan.prune import OUTS, prune
 
 FILE = "dvc.yaml"
-_HEAD = "# Written by `shiftbench record`: the outputs of a published system, stored beside those of the benchmark.\n"
+_HEAD = "# Written by `shiftbench record`: the outputs of a published system.\n"
 
 
-def file(home: Path, scale: str) -> Path:
-    """Return the dvc.yaml that a scale is recorded in."""
-    return scales.published(scale, home) / FILE
+def file(home: Path, config: str) -> Path:
+    """The dvc.yaml of a configuration."""
+    return configurations.published(config, home) / FILE
 
 
-def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
-    """Let DVC keep what was made of a system; returns the dvc.yaml that says so.
+def record(plan: Plan, root: Path, home: Path, config: str) -> Path:
+    """Record the outputs of a system in DVC; returns the dvc.yaml of the system.
 
-    Sources, features and what may not be passed on are not kept.
+    Sources, features and data that may not be redistributed are not recorded.
 
     Args:
-        plan: of the system.
+        plan: the plan of the system.
         root: its output root, below `home`.
         home: the repository.
-        scale: `systems/palm`.
+        config: `systems/palm`.
 
     Raises:
-        DataError: DVC could not.
+        DataError: DVC failed.
     """
     outs = [out for stage in _STORED for out in OUTS[stage] if out != "data/local"]
     prune(plan, root, list(_STORED))
@@ -49,23 +49,23 @@ def record(plan: Plan, root: Path, home: Path, scale: str) -> Path:
         (root / out).mkdir(parents=True, exist_ok=True)
     below = root.resolve().relative_to(home.resolve()).as_posix()
     stage = {
-        "wdir": os.path.relpath(home, file(home, scale).parent),
-        "cmd": f"shiftbench {scale.replace('/', ' ', 1)}",
+        "wdir": os.path.relpath(home, file(home, config).parent),
+        "cmd": f"shiftbench {config.replace('/', ' ', 1)}",
         "deps": ["src/shiftbench"],
         "outs": [{f"{below}/{out}": {"persist": True}} for out in ("recipes", *outs)],
     }
-    name = "-".join(scale.split("/")[1:])
+    name = "-".join(config.split("/")[1:])
     text = _HEAD + yaml.safe_dump({"stages": {name: stage}}, sort_keys=False, width=140)
-    write_bytes(_folder(home, scale) / FILE, text.encode())
-    _commit(home, file(home, scale))
-    return file(home, scale)
+    write_bytes(_folder(home, config) / FILE, text.encode())
+    _commit(home, file(home, config))
+    return file(home, config)
 
 
 _STORED = ("shards", "checkpoints", "records", "tables")
 
 
-def _folder(home: Path, scale: str) -> Path:
-    folder = file(home, scale).parent
+def _folder(home: Path, config: str) -> Path:
+    folder = file(home, config).parent
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

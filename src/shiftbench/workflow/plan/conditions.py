@@ -1,4 +1,4 @@
-"""Evaluation points: what a benchmark evaluates, in which order, and what each number is relative to."""
+"""Conditions: the data sets, splits, shifts and severities of a benchmark, their order, and their clean partners."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ANY = "*"
-"""What a domain shift is relative to, where that is the dataset of any benchmark."""
+"""The `clean` of a domain shift that is relative to the data set of any benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Labelled samples that a method may adapt on: the `part`-th of `of` disjoint parts of shards."""
+    """Support: labelled samples that a method may adapt on, the `part`-th of `of` disjoint parts of shards."""
 
     data: Ref
     part: int = 0
@@ -30,20 +30,20 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationPoint:
-    """One evaluation point of a stream: what is evaluated, and what it is relative to.
+class Condition:
+    """One condition: the evaluated data and its clean partner.
 
     Attributes:
-        stream, step: name of the stream (`dataset/split/shift` for a plain shift) and where in it.
-        data: the shards that are read; a domain shift's are those of the other dataset, and of a shift
-            that is applied while reading the clean ones.
-        severity: None for a domain shift, which has no levels.
+        stream, step: the stream (`dataset/split/shift` for a plain shift), and the place in it.
+        data: the shards that are read: of a domain shift those of the other data set, of a shift that is applied
+            while reading the clean ones.
+        severity: None for a domain shift without levels.
         reference: the clean partner, as dataset/split/shift/severity.
-        golden: where the shift is applied while reading, the samples that tell whether it was done right.
-        time: its `step` in tables; None: it is of no stream.
-        support: what is shown before the samples of this evaluation point, labels included.
-        sees: what was read and shown since the method began, which decides what an adapting method does here.
-        before: the same in order, as it is told.
+        golden: if the shift is applied while reading, the samples that check it.
+        time: its `step` in tables; None outside of streams.
+        support: labelled samples that the method gets before the samples of this condition.
+        sees: the shards that the method read since its last reset; they decide what an adapting method does here.
+        before: the steps since the last reset in order, as text.
     """
 
     stream: str
@@ -62,36 +62,36 @@ class EvaluationPoint:
 
     @property
     def reads(self) -> tuple[Ref, ...]:
-        """What is read here; golden samples stand for the shift that made them."""
+        """The inputs of this condition; golden samples represent the shift that made them."""
         return (self.data, self.golden) if self.golden else (self.data,)
 
     @property
     def preview(self) -> Ref:
-        """The first samples of what is evaluated."""
+        """The first evaluated samples."""
         return self.golden or refs.previews(self.data)
 
 
-def _once(method: Callable[Concatenate[EvaluationPoints, P], R]) -> Callable[Concatenate[EvaluationPoints, P], R]:
-    """Keep what a method returns; of arguments that are equal it returns the same, 0 and 0.0 are."""
+def _once(method: Callable[Concatenate[Conditions, P], R]) -> Callable[Concatenate[Conditions, P], R]:
+    """Cache the results of a method by its arguments; 0 and 0.0 are equal."""
 
     @functools.wraps(method)
-    def kept(self: EvaluationPoints, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def cached(self: Conditions, /, *args: P.args, **kwargs: P.kwargs) -> R:
         key = method.__name__, args, tuple(kwargs.items())
         if key not in self._kept:
             self._kept[key] = method(self, *args, **kwargs)
-        found: R = self._kept[key]
-        return found
+        value: R = self._kept[key]
+        return value
 
-    return kept
+    return cached
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationPoints:
-    """The evaluation points that params name.
+class Conditions:
+    """The conditions that params name.
 
     Attributes:
-        params: what to run.
-        unbuildable: what cannot be made here.
+        params: the parameters of the run.
+        unbuildable: outputs that cannot be made here.
     """
 
     params: Params
@@ -100,7 +100,7 @@ class EvaluationPoints:
 
     @property
     def benchmarks(self) -> dict[str, Benchmark]:
-        """The benchmarks of which something can be made here."""
+        """The benchmarks of which some output can be made here."""
         return {name: c for name, c in self.params.benchmarks.items() if self._any_row(name, c)}
 
     def _any_row(self, name: str, benchmark: Benchmark) -> bool:
@@ -109,37 +109,36 @@ class EvaluationPoints:
         except ParamsError as error:
             raise type(error)(f"benchmarks.{name}: {error}") from error
 
-    def all(self) -> list[EvaluationPoint]:
-        """Return every evaluation point that any benchmark evaluates."""
-        return [place for benchmark in self.benchmarks.values() for place in self.of(benchmark)]
+    def all(self) -> list[Condition]:
+        """The conditions of all benchmarks."""
+        return [condition for benchmark in self.benchmarks.values() for condition in self.of(benchmark)]
 
-    def here(self, point: EvaluationPoint) -> bool:
-        """Tell whether what is read at an evaluation point can be made here."""
-        return self.unbuildable.isdisjoint(point.reads)
+    def here(self, condition: Condition) -> bool:
+        """Whether the inputs of a condition can be made here."""
+        return self.unbuildable.isdisjoint(condition.reads)
 
-    def of(self, benchmark: Benchmark) -> list[EvaluationPoint]:
-        """Return every evaluation point that a benchmark evaluates: clean, shifted, streams, OOD, kept features."""
+    def of(self, benchmark: Benchmark) -> list[Condition]:
+        """The conditions of a benchmark: clean, shifted, streams, OOD sets, splits with stored features."""
         clean = self._plain(benchmark.dataset, benchmark.split, "identity", 0, None)
-        found = [clean]
+        listed = [clean]
         for shift in benchmark.shifts:
             for severity in self._severities(shift):
-                found.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
-        walked = [place for name in benchmark.streams for place in self.walk(name, _at(clean))]
-        found += _distinct(walked)
-        found += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
+                listed.append(self._plain(benchmark.dataset, benchmark.split, shift, severity, _at(clean)))
+        listed += _distinct([step for name in benchmark.streams for step in self.walk(name, _at(clean))])
+        listed += [self._plain(name, benchmark.split, "identity", 0, None) for name in benchmark.ood_groups]
         others = [split for split in benchmark.features if split != benchmark.split]
-        found += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
-        return found
+        listed += [self._plain(benchmark.dataset, split, "identity", 0, None) for split in others]
+        return listed
 
-    def named(self, ref: Ref) -> EvaluationPoint:
-        """Return the evaluation point that a records Ref names."""
+    def named(self, ref: Ref) -> Condition:
+        """The condition of a Ref of records."""
         name = RecordsName.of(ref)
         if name.shards:
             return self._plain(*name.shards, reference=None)
         return next(p for p in self.walk(name.stream, None) if p.step == name.step)
 
     @_once
-    def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> EvaluationPoint:
+    def _plain(self, dataset: str, split: str, shift: str, severity: float, reference: str | None) -> Condition:
         data, golden = self._data(dataset, split, shift, severity)
         domain, levels = self._domain(shift), self._levels(shift)
         if domain:
@@ -152,11 +151,11 @@ class EvaluationPoints:
             data, golden = self._data(other, domain["split"], "identity", 0)
         stream, step = f"{dataset}/{split}/{shift}", refs.number(severity)
         level = None if domain and not levels else severity
-        return EvaluationPoint(stream, step, data, dataset, split, shift, level, reference, golden)
+        return Condition(stream, step, data, dataset, split, shift, level, reference, golden)
 
     @_once
     def _domain(self, shift: str) -> dict[str, str] | None:
-        """Return dataset, clean and split of a domain shift, as its file or its options say; None: it is applied."""
+        """Data set, clean data set and split of a domain shift, from its plugin and options; None for other shifts."""
         module = registry.read("shifts", self.params.use("shifts", shift))
         stated: dict[str, str] = getattr(module, "DOMAIN", None) or {}
         options = self.params.options("shifts", shift) if stated else {}
@@ -169,7 +168,7 @@ class EvaluationPoints:
 
     @_once
     def _data(self, dataset: str, split: str, shift: str, severity: float) -> tuple[Ref, Ref | None]:
-        """Return the shards to read and, where the shift is applied to them then, the golden samples."""
+        """The shards to read; if the shift is applied while reading, also its golden samples."""
         shifted = self.resolve(refs.shards(dataset, split, shift, severity))
         if self.params.materialised(shift):
             return shifted, None
@@ -177,7 +176,7 @@ class EvaluationPoints:
 
     @_once
     def _levels(self, shift: str) -> dict[float, str]:
-        """Return the dataset of each severity of a domain shift that has some, at rising severity."""
+        """The data set of each severity of a domain shift with levels, in rising order; empty for other shifts."""
         if not registry.defines(registry.read("shifts", self.params.use("shifts", shift)), "DOMAIN"):
             return {}
         levels: dict[Any, str] = self.params.options("shifts", shift).get("levels") or {}
@@ -192,16 +191,16 @@ class EvaluationPoints:
         return self.params.shift(shift).severities
 
     @_once
-    def walk(self, name: str, reference: str | None = None) -> list[EvaluationPoint]:
-        """Return the evaluation points of a stream, in order.
+    def walk(self, name: str, reference: str | None = None) -> list[Condition]:
+        """The conditions of a stream, in order.
 
         Raises:
-            ParamsError: times fall, one set is tested twice at one time, or support is also tested or is not stored.
+            ParamsError: times fall, a set is tested twice at one time, or support is also tested or not stored.
         """
         module = registry.read("streams", self.params.use("streams", name))
         steps: list[Step] = module.steps(self.params.options("streams", name))
         check(name, steps)
-        found: list[EvaluationPoint] = []
+        walked: list[Condition] = []
         sees: tuple[Ref, ...] = ()
         before: tuple[str, ...] = ()
         for number, step in enumerate(steps):
@@ -209,15 +208,15 @@ class EvaluationPoints:
                 sees, before = (), ()
             data, golden = self._data(*step.tested, step.shift, step.severity)
             support = tuple(self._shown(name, one) for one in step.support)
-            point = EvaluationPoint(
+            condition = Condition(
                 stream=name, step=f"{number:03d}", data=data, dataset=step.dataset, split=step.split,
                 shift=step.shift, severity=step.severity, reference=reference, golden=golden,
                 time=number if step.at is None else step.at, support=support, sees=sees, before=before,
             )  # fmt: skip
-            found.append(point)
-            sees = (*sees, *(shown.data for shown in support), *point.reads)
+            walked.append(condition)
+            sees = (*sees, *(shown.data for shown in support), *condition.reads)
             before = (*before, *map(str, step.support), str(step))
-        return found
+        return walked
 
     def _shown(self, stream: str, one: Support) -> Shown:
         data, golden = self._data(one.dataset, one.split, one.shift, one.severity)
@@ -229,11 +228,11 @@ class EvaluationPoints:
         return Shown(data, one.part, one.of)
 
     def checkpoints(self, benchmark: Benchmark) -> list[Ref]:
-        """Return a benchmark's checkpoints: architectures x trainers x seeds."""
-        return list(dict.fromkeys(of for of, _ in self.wrapped(benchmark)))
+        """The checkpoints of a benchmark: architectures x trainers x seeds."""
+        return list(dict.fromkeys(checkpoint for checkpoint, _ in self.wrapped(benchmark)))
 
     def wrapped(self, benchmark: Benchmark) -> list[tuple[Ref, str]]:
-        """Return a benchmark's weights, each with every method that goes around it."""
+        """The checkpoints of a benchmark, each with every method that wraps it."""
         return [
             (refs.checkpoint(spec.dataset or benchmark.dataset, model, trainer, seed), method)
             for spec in benchmark.models
@@ -243,94 +242,96 @@ class EvaluationPoints:
             for method in (benchmark.methods if spec.methods is None else spec.methods)
         ]
 
-    def evaluates(self, name: str, weights: Ref, method: str) -> bool:
-        """Tell whether the benchmark of a name evaluates weights with a method around them."""
-        return (weights, method) in self._evaluated(name)
+    def evaluates(self, name: str, checkpoint: Ref, method: str) -> bool:
+        """Whether a benchmark evaluates a checkpoint with a method."""
+        return (checkpoint, method) in self._evaluated(name)
 
     @_once
     def _evaluated(self, name: str) -> frozenset[tuple[Ref, str]]:
         return frozenset(self.wrapped(self.params.benchmarks[name]))
 
     def rows(self, benchmark: Benchmark) -> list[dict[str, Any]]:
-        """Return one row per evaluation artifact of a benchmark that can be made here, as aggregate reads it."""
+        """One row per evaluation of a benchmark that can be made here, in the form of the recipe of its tables."""
         return list(self._rows(benchmark))
 
     def _rows(self, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
-        points = self.of(benchmark)
+        conditions = self.of(benchmark)
         rows = (
-            _row(benchmark, of, method, detector, point)
-            for of, method in self.wrapped(benchmark)
-            for point in points
-            for detector in (None, *_detectors(benchmark, point))
+            _row(benchmark, checkpoint, method, detector, condition)
+            for checkpoint, method in self.wrapped(benchmark)
+            for condition in conditions
+            for detector in (None, *_detectors(benchmark, condition))
         )
         return (row for row in rows if Ref("records", row["records"]) not in self.unbuildable)
 
     def kept_features(self, benchmark: Benchmark) -> list[Ref]:
-        """Return the records whose features a benchmark keeps, as far as they can be made here."""
+        """The records whose features a benchmark stores, as far as they can be made here."""
         kept = (
-            refs.records(of, method, f"{benchmark.dataset}/{split}/identity", "0")
-            for of, method in self.wrapped(benchmark)
+            refs.records(checkpoint, method, f"{benchmark.dataset}/{split}/identity", "0")
+            for checkpoint, method in self.wrapped(benchmark)
             for split in benchmark.features
         )
         return [record for record in kept if record not in self.unbuildable]
 
     @_once
     def resolve(self, ref: Ref) -> Ref:
-        """Send shards and previews that may not be passed on to data/local."""
+        """The Ref with its place: data/local for shards and previews that may not be redistributed."""
         if ref.kind not in ("shards", "previews"):
             return ref
         dataset = ShardsName.of(ref).dataset
         module = registry.read("datasets", self.params.use("datasets", dataset))
-        given = self.params.dataset(dataset).redistribute
-        return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if given is None else given))
+        override = self.params.dataset(dataset).redistribute
+        return Ref(ref.kind, ref.name, local=not (module.REDISTRIBUTE if override is None else override))
 
 
-def _at(point: EvaluationPoint) -> str:
-    return f"{point.stream}/{point.step}"
+def _at(condition: Condition) -> str:
+    return f"{condition.stream}/{condition.step}"
 
 
-def _distinct(walked: list[EvaluationPoint]) -> list[EvaluationPoint]:
-    """Refuse streams of one benchmark whose rows could not be told apart: a row names the time, not the stream."""
+def _distinct(conditions: list[Condition]) -> list[Condition]:
+    """Refuse streams of one benchmark with equal rows: a row names the time, but not the stream."""
     streams: dict[tuple[Any, ...], str] = {}
-    for place in walked:
-        row = (place.time, place.dataset, place.split, place.shift, place.severity)
-        other = streams.setdefault(row, place.stream)
-        if other != place.stream:
+    for condition in conditions:
+        row = (condition.time, condition.dataset, condition.split, condition.shift, condition.severity)
+        other = streams.setdefault(row, condition.stream)
+        if other != condition.stream:
             raise ParamsError(
-                f"streams {other!r} and {place.stream!r} test {'/'.join(map(str, row[1:]))} at the same time {row[0]}; "
-                "give them to benchmarks of their own, or other times (`at`)"
+                f"streams {other!r} and {condition.stream!r} test {'/'.join(map(str, row[1:]))} at the same time "
+                f"{row[0]}; put them into separate benchmarks, or give them other times (`at`)"
             )
-    return walked
+    return conditions
 
 
-def _detectors(benchmark: Benchmark, point: EvaluationPoint) -> tuple[str, ...]:
-    """Detectors look at the clean set and at the OOD sets; for the full spectrum at shifted sets, too.
+def _detectors(benchmark: Benchmark, condition: Condition) -> tuple[str, ...]:
+    """The detectors that score a condition: on the clean set and OOD sets, with `full_spectrum` also on shifted sets.
 
-    In a stream they look at the ID set and at the OOD sets, shifted or not.
+    In a stream they score the ID set and the OOD sets, shifted or not.
     """
-    if point.split != benchmark.split:
+    if condition.split != benchmark.split:
         return ()
-    if point.time is not None:
-        seen = point.dataset in (benchmark.dataset, *benchmark.ood_groups)
+    if condition.time is not None:
+        seen = condition.dataset in (benchmark.dataset, *benchmark.ood_groups)
     else:
-        seen = point.shift == "identity" or benchmark.full_spectrum
+        seen = condition.shift == "identity" or benchmark.full_spectrum
     return benchmark.detectors if seen else ()
 
 
-def _row(benchmark: Benchmark, of: Ref, method: str, detector: str | None, point: EvaluationPoint) -> dict[str, Any]:
-    record = refs.records(of, method, point.stream, point.step)
+def _row(
+    benchmark: Benchmark, checkpoint: Ref, method: str, detector: str | None, condition: Condition
+) -> dict[str, Any]:
+    record = refs.records(checkpoint, method, condition.stream, condition.step)
     return {
-        "model": of.name,
+        "model": checkpoint.name,
         "method": method,
         "detector": detector,
-        "dataset": point.dataset,
-        "split": point.split,
-        "shift": point.shift,
-        "severity": point.severity,
-        "step": point.time,
-        "reference": point.reference,
-        "ood": point.dataset in benchmark.ood_groups and point.dataset != benchmark.dataset,
-        "ood_group": benchmark.ood_groups.get(point.dataset),
+        "dataset": condition.dataset,
+        "split": condition.split,
+        "shift": condition.shift,
+        "severity": condition.severity,
+        "step": condition.time,
+        "reference": condition.reference,
+        "ood": condition.dataset in benchmark.ood_groups and condition.dataset != benchmark.dataset,
+        "ood_group": benchmark.ood_groups.get(condition.dataset),
         "records": record.name,
         "scores": refs.scores(record, detector).name if detector else None,
     }

@@ -1,4 +1,4 @@
-"""Power: how many samples, training seeds and draws a difference of a given size takes."""
+"""Statistical power: the samples, training seeds and resamples that a difference of a given size needs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rich import box
 from rich.table import Table
 
 from shiftbench.base.errors import DataError, ParamsError, suggest
-from shiftbench.cli import claiming
-from shiftbench.cli.application import Json, Scale, app, err, escaped, out
+from shiftbench.cli.application import Config, Json, app, err, escaped, out
+from shiftbench.cli.claims import evidence_here, published_evidence
 from shiftbench.statistics.claims.statements import Claim
-from shiftbench.workflow.plan import cards, scales
+from shiftbench.workflow.plan import cards, configurations
 from shiftbench.workflow.plan import plan as plans
 from shiftbench.workflow.plan.report_specs import INDEX
 
@@ -26,29 +26,32 @@ if TYPE_CHECKING:
     from shiftbench.statistics.claims.metric_rows import MetricRows
     from shiftbench.statistics.claims.requirements import Requirement
 
-PANEL = "Looking"
+PANEL = "Inspect"
 
 
 @app.command(rich_help_panel=PANEL)
 def power(
-    system: Annotated[str | None, typer.Argument(help="slug, or slug/scale, that was run")] = None,
+    system: Annotated[str | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: none, with --of")] = None,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[CLAIMS]...", help="default: all that are judged")
+        list[str] | None, typer.Argument(metavar="[CLAIMS]...", help="names of claims; default: all judged claims")
     ] = None,
     difference: Annotated[
-        float, typer.Option(help="to be found, in the metric's unit: 0.01 is a point of accuracy")
+        float, typer.Option(help="difference to detect, in the metric's unit: 0.01 is a point of accuracy")
     ] = 0.01,
-    chance: Annotated[float, typer.Option("--power", min=0.5, max=0.999, help="with which it is to be found")] = 0.8,
+    chance: Annotated[
+        float, typer.Option("--power", min=0.5, max=0.999, help="probability of detecting the difference")
+    ] = 0.8,
     of: Annotated[
-        str | None, typer.Option(metavar="YAML", help="an expression over the rows of a benchmark, as in a card")
+        str | None, typer.Option(metavar="YAML", help="expression over the metric rows of a benchmark, as in a card")
     ] = None,
-    over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: for new training seeds, too")] = False,
-    scale: Scale = None,
+    over_seeds: Annotated[bool, typer.Option("--over-seeds", help="with --of: also for new training seeds")] = False,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how many samples, seeds and draws a difference takes, from the replicates of a run, or published ones.
+    """Estimate how many samples, training seeds and resamples are needed to detect a difference.
 
-    Of a system's claims, or of an expression over a benchmark, as cards have it:
+    The noise comes from the replicates of a run, or from published ones. Name a
+    system for its claims, or give --of an expression as in a card:
     {difference: [{metric: accuracy, model: a}, {metric: accuracy, model: b}]}
     """
     from shiftbench.statistics.claims import estimates, judgement, requirements
@@ -56,26 +59,26 @@ def power(
     if (system is None) == (of is None):
         raise ParamsError("expected a system, for its claims, or --of EXPRESSION")
     if difference <= 0:
-        raise ParamsError(f"--difference is {difference:g}; no number of samples finds one of 0 or less")
+        raise ParamsError(f"--difference is {difference:g}; no number of samples detects a difference of 0 or less")
     if of is not None:
-        asked, error = {"--of": _expression(of, over_seeds=over_seeds)}, judgement.ERROR
-        known: Mapping[str, Evidence] = estimates.evidence(asked, _read(scale))
+        judged, error = {"--of": _expression(of, over_seeds=over_seeds)}, judgement.ERROR
+        known: Mapping[str, Evidence] = estimates.evidence(judged, _read(config))
     else:
-        scale = f"{scales.SYSTEMS}/{system}"
-        judged = _judged(scale)
-        asked = _named(judged, names or [], scale)
-        error = judgement.share_of_error(len(judged), _looks(scale))
-        known = _known(scale)
-    found = list(requirements.requirements(asked, known, difference, chance, error))
+        config = f"{configurations.SYSTEMS}/{system}"
+        all_judged = _judged(config)
+        judged = _named(all_judged, names or [], config)
+        error = judgement.share_of_error(len(all_judged), _looks(config))
+        known = _known(config)
+    needs = list(requirements.requirements(judged, known, difference, chance, error))
     if as_json:
-        out.print_json(json.dumps([asdict(one) for one in found]))
+        out.print_json(json.dumps([asdict(one) for one in needs]))
     else:
-        _tell(found, difference, chance)
+        _print(needs, difference, chance)
 
 
-def _judged(scale: str) -> dict[str, Claim]:
-    """Return the claims that share a card's error at a scale."""
-    slug, at = scales.split(scale)
+def _judged(config: str) -> dict[str, Claim]:
+    """The claims that share a card's error in a configuration."""
+    slug, at = configurations.split(config)
     wanted = "embedded" if at == "smoke" else at
     return {
         name: claim
@@ -84,17 +87,17 @@ def _judged(scale: str) -> dict[str, Claim]:
     }
 
 
-def _looks(scale: str) -> int:
+def _looks(config: str) -> int:
     from shiftbench.workflow.stages import judge_claims
 
-    slug, at = scales.split(scale)
+    slug, at = configurations.split(config)
     return judge_claims.looks(cards.load(slug).looks, at)
 
 
-def _named(judged: Mapping[str, Claim], names: list[str], scale: str) -> dict[str, Claim]:
+def _named(judged: Mapping[str, Claim], names: list[str], config: str) -> dict[str, Claim]:
     for name in names:
         if name not in judged:
-            raise ParamsError(f"{scale} judges no claim {name!r}; {suggest(name, judged)}")
+            raise ParamsError(f"{config} judges no claim {name!r}; {suggest(name, judged)}")
     return {name: judged[name] for name in names or judged}
 
 
@@ -104,29 +107,29 @@ def _expression(text: str, *, over_seeds: bool) -> Claim:
         unit = "seed" if over_seeds else "key"
         return Claim.model_validate({"says": "-", "value": value, "unit": unit})
     except (yaml.YAMLError, ValidationError) as error:
-        raise ParamsError(f"--of is no expression over metric rows: {error}") from None
+        raise ParamsError(f"--of is not an expression over metric rows: {error}") from None
 
 
-def _known(scale: str) -> Mapping[str, Evidence]:
-    """Return what a system's claims are judged from: of its run here, else what is published."""
-    here = claiming.evidence_here(scale)
+def _known(config: str) -> Mapping[str, Evidence]:
+    """The evidence on a system's claims: from its run here, else the published one."""
+    here = evidence_here(config)
     if here is not None:
         return here
-    found = claiming.published_evidence(scale)
-    err.print(f"{scale} was not run here; these are the replicates in {scales.published(scale)}")
-    return found
+    evidence = published_evidence(config)
+    err.print(f"{config} was not run here; using the replicates in {configurations.published(config)}")
+    return evidence
 
 
-def _read(scale: str | None) -> MetricRows:
-    """Return the rows of all benchmarks of a scale, with their replicates.
+def _read(config: str | None) -> MetricRows:
+    """The metric rows of all benchmarks of a configuration, with their replicates.
 
     Raises:
-        DataError: they were not run.
+        DataError: a benchmark was not run.
     """
     from shiftbench.provenance import table_trial
     from shiftbench.workflow.stages import judge_claims
 
-    planned, root = plans.load(scale)
+    planned, root = plans.load(config)
     files = [root / ref.path for ref in planned.artifacts if ref.kind == "tables"]
     lacking = [file for file in files if not file.is_file()]
     if lacking or not files:
@@ -138,20 +141,20 @@ def _read(scale: str | None) -> MetricRows:
     return judge_claims.read(files, better, kinds)
 
 
-def _tell(found: list[Requirement], difference: float, chance: float) -> None:
+def _print(needs: list[Requirement], difference: float, chance: float) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("claim", "samples", "seeds", "finds now", "samples needed", "or seeds", "draws"):
+    for heading in ("claim", "samples", "seeds", "detects now", "samples needed", "or seeds", "resamples"):
         table.add_column(heading, justify="left" if heading == "claim" else "right")
-    for one in found:
+    for one in needs:
         name = one.claim if one.part is None else f"{one.claim}: {one.part}"
         table.add_row(escaped(name), *_cells(one))
     out.print(table)
     out.print(
-        f"a difference of {difference:g} from the margin, found with {chance:.0%}; each claim at the error that it is "
-        "judged with. Few seeds tell little of how far seeds lie apart (docs/statistics.md)",
+        f"For a difference of {difference:g} from the margin and a power of {chance:.0%}, each claim at the error "
+        "that it is judged with. Few seeds give an uncertain estimate of their spread (docs/statistics.md).",
         soft_wrap=True,
     )
-    for one in found:
+    for one in needs:
         if one.reason:
             out.print(escaped(f"{one.claim}: {one.reason}"), soft_wrap=True)
 

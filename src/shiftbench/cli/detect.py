@@ -1,4 +1,4 @@
-"""Detection on images of yours: are they like what a net has learnt?"""
+"""OOD detection on your own images."""
 
 from __future__ import annotations
 
@@ -11,39 +11,42 @@ import typer
 from rich import box
 from rich.table import Table
 
-from shiftbench.cli.application import Device, Json, Scale, app, escaped, out, weights_file
+from shiftbench.cli.application import Config, Device, Json, app, checkpoint_file, escaped, out
 from shiftbench.workflow.plan import plan as plans
 
 if TYPE_CHECKING:
     from shiftbench.workflow.tools.detect_image import Answer
 
-PANEL = "Looking"
+PANEL = "Inspect"
 
 
 @app.command(rich_help_panel=PANEL)
 def detect(
-    weights: Annotated[str, typer.Option("--model", help="that a run made: known_0/convnet-erm-s0")],
-    image: Annotated[list[Path], typer.Option(help="PNG, JPEG, ...; may be given several times")],
+    model: Annotated[str, typer.Option("--model", help="model of a run, as DATASET/MODEL: known_0/convnet-erm-s0")],
+    image: Annotated[list[Path], typer.Option(help="image file (PNG, JPEG, ...); repeat the option for several")],
     detectors: Annotated[
-        str | None, typer.Option(help="msp,energy,knn; default: the benchmark's but for those that see the net again")
+        str | None,
+        typer.Option(
+            help="names joined by commas: msp,energy,knn; default: those of the benchmark that need no second pass"
+        ),
     ] = None,
     device: Device = "auto",
-    scale: Scale = None,
+    config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell whether images are like what a net has learnt, by detectors fitted on what a run kept."""
+    """Compare images with the training data of a model, by OOD detectors that are fitted on a run's records."""
     from shiftbench.workflow.tools import detect_image as detection
 
-    planned, root = plans.load(scale)
-    weights_file(root, weights, scale)
+    planned, root = plans.load(config)
+    checkpoint_file(root, model, config)
     names = [name.strip() for name in (detectors or "").split(",") if name.strip()]
-    answers = detection.detect(planned, root, weights, image, names, device)
+    answers = detection.detect(planned, root, model, image, names, device)
     if as_json:
-        facts = {"model": weights, "images": [_plain(answer) for answer in answers]}
+        facts = {"model": model, "images": [_plain(answer) for answer in answers]}
         out.print_json(json.dumps(facts))
         return
     for answer in answers:
-        _tell(answer)
+        _print(answer)
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
@@ -57,8 +60,8 @@ def _plain(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _tell(answer: Answer) -> None:
-    """Print what all detectors say of an image, and one sentence."""
+def _print(answer: Answer) -> None:
+    """Print the verdicts of all detectors on an image, and a summary."""
     table = Table(title=escaped(str(answer.file)), box=box.SIMPLE, pad_edge=False)
     for heading in ("detector", "score", "ID lower", "threshold"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "detector" else "right")
@@ -73,4 +76,4 @@ def _tell(answer: Answer) -> None:
     out.print(f"[dim]ID samples: {', '.join(clean)}[/]")
     unsearched = [one.detector for one in answer.findings if one.searched is False]
     if unsearched:
-        out.print(f"[dim]with default options, since no search was run: {', '.join(unsearched)}[/]", soft_wrap=True)
+        out.print(f"[dim]with default options, because no search was run: {', '.join(unsearched)}[/]", soft_wrap=True)

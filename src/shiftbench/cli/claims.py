@@ -1,0 +1,265 @@
+"""Systems and their claims: runs of systems, and the verdicts on the claims of their cards."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+
+from shiftbench.base.errors import DataError
+from shiftbench.base.files import from_json
+from shiftbench.base.refs import Ref
+from shiftbench.cli.application import Hanging, Json, app, err, escaped, out
+from shiftbench.cli.documents import overview
+from shiftbench.statistics.claims import sentences
+from shiftbench.statistics.claims.statements import Claim
+from shiftbench.workflow.plan import cards, configurations, touched
+
+if TYPE_CHECKING:
+    from shiftbench.statistics.claims.estimates import Evidence
+
+PANEL = "Inspect"
+REPLICATES = "claim_replicates.parquet"
+_STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
+
+
+@app.command(rich_help_panel=PANEL)
+def claims(
+    systems: Annotated[
+        list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: all systems that were run here")
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="judge again from the replicates in published/, without a run")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the verdicts on the claims of systems that were run (`make systems`).
+
+    --published needs no run. It judges the present cards from the published
+    replicates.
+    """
+    names = systems or (_published() if published else _run_here())
+    verdicts_of = _judged_again if published else _verdicts
+    verdicts = {name: verdicts_of(f"{configurations.SYSTEMS}/{name}") for name in names}
+    if as_json:
+        out.print_json(json.dumps(verdicts))
+        return
+    for name, rows in verdicts.items():
+        out.print(_blocks(name, rows))
+
+
+@app.command(rich_help_panel="Run and check")
+def systems(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="SLUG, or SLUG/CONFIGURATION; default: all built systems")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="number of jobs at a time")] = 1,
+    changed: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="only systems that changed since this git revision")
+    ] = None,
+) -> None:
+    """Make published systems in one run of Snakemake, then compare their verdicts with the published ones.
+
+    `--changed HEAD` makes the systems that uncommitted changes affect,
+    `--changed HEAD~1` those that the last commit affects, too.
+    """
+    from shiftbench.workflow.engine import running
+
+    for name in names or ():
+        configurations.load(f"{configurations.SYSTEMS}/{name}")
+    slugs = names or configurations.built()
+    if changed is not None:
+        slugs = touched.systems(slugs, changed)
+        if not slugs:
+            err.print(f"no change since {changed} affects an output of these systems")
+            return
+    err.print(f"planning {', '.join(slugs)}")
+    begun = time.time()
+    status = running.run([f"{configurations.SYSTEMS}/{name}" for name in slugs], cores)
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for heading in ("system", "jobs", "CPU min", "s / r / i", "compared with published"):
+        table.add_column(heading, justify="right" if heading in ("jobs", "CPU min") else "left")
+    for name in slugs:
+        made = running.made(f"{configurations.SYSTEMS}/{name}", begun)
+        counts, comparison = ("", f"failed: {made.unfinished[0]}") if made.unfinished else _compared(name)
+        table.add_row(name, str(made.jobs), f"{made.seconds / 60:.1f}", counts, escaped(comparison))
+    out.print(table)
+    _show_all_made()
+    if status:
+        raise DataError("jobs failed; their messages are above and in their logs")
+
+
+def _compared(name: str) -> tuple[str, str]:
+    """The counts of supported, refuted and inconclusive claims, and their comparison with the published verdicts."""
+    slug, config = configurations.split(f"{configurations.SYSTEMS}/{name}")
+    if config != configurations.DEFAULT:
+        return _counts(_verdicts(f"{configurations.SYSTEMS}/{name}")), ""
+    row = overview.row(slug, 0, 0.0)
+    return " / ".join(map(str, row.counts)), row.comparison
+
+
+def _show_all_made() -> None:
+    """Write the page of all systems that were made here, with the times of their jobs."""
+    from shiftbench.workflow.engine import running
+
+    rows = []
+    for slug in overview.here():
+        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
+        if not took.unfinished:
+            rows.append(overview.row(slug, took.jobs, took.seconds))
+    if rows:
+        out.print(f"page of all systems that were made here: {overview.write(rows)}")
+
+
+def _run_here() -> list[str]:
+    """The built systems that were run here, as SLUG, or as SLUG/CONFIGURATION if it is not the default one.
+
+    Raises:
+        DataError: no system was run here.
+    """
+    here = [name for slug in configurations.built() for name in _configs_here(slug)]
+    if not here:
+        raise DataError("no system was run here; `make systems` runs all, `shiftbench systems palm` one")
+    return here
+
+
+def _configs_here(slug: str) -> list[str]:
+    here = [config for config in cards.load(slug).params if _file(slug, config).is_file()]
+    return [slug if config == configurations.DEFAULT else f"{slug}/{config}" for config in here]
+
+
+def _file(slug: str, config: str) -> Path:
+    return Path(configurations.root(slug, config)) / Ref("claims", slug).path
+
+
+def _verdicts(name: str) -> list[dict[str, Any]]:
+    from shiftbench.data import claim_formats, schema
+    from shiftbench.provenance import table_trial
+
+    slug, config = configurations.split(name)
+    card, file = cards.load(slug), _file(slug, config)
+    if not file.is_file():
+        asked = name.removeprefix(f"{configurations.SYSTEMS}/")
+        others = f"; run here: {', '.join(here)}" if (here := _configs_here(slug)) else ""
+        raise DataError(
+            f"{asked} was not run here ({file} does not exist); `shiftbench systems {asked}` runs it{others}"
+        )
+    table_trial.require(file.parent)
+    rows = schema.read(file, form=claim_formats.CLAIMS).to_pylist()
+    return [row | _asked(card.claims[row["claim"]]) for row in rows]
+
+
+def _published() -> list[str]:
+    from shiftbench.release import published
+
+    names = [name for name in published.scales(Path()) if name and name.startswith(configurations.SYSTEMS)]
+    return [name.removeprefix(f"{configurations.SYSTEMS}/") for name in names]
+
+
+def _judged_again(name: str) -> list[dict[str, Any]]:
+    """The verdicts of the present card on the published replicates."""
+    from shiftbench.workflow.stages import judge_claims
+
+    slug, config = configurations.split(name)
+    card = cards.load(slug)
+    rows = judge_claims.again(card.claims, published_evidence(name), config, card.looks)
+    return [row | _asked(card.claims[str(row["claim"])]) for row in rows]
+
+
+def evidence_here(name: str) -> dict[str, Evidence] | None:
+    """The evidence on a system's claims from its run here; None without a run."""
+    from shiftbench.data import claim_formats, schema
+    from shiftbench.provenance import recipe, table_trial
+    from shiftbench.statistics.claims import replicate_table
+
+    slug, config = configurations.split(name)
+    root = Path(configurations.root(slug, config))
+    file = _file(slug, config).with_name(REPLICATES)
+    receipt = recipe.receipt(root, Ref("claims", slug))
+    if receipt is None or not file.is_file():
+        return None
+    table_trial.require(file.parent)
+    evidence = replicate_table.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    return _still_asked(slug, receipt["recipe"], evidence)
+
+
+def published_evidence(name: str) -> dict[str, Evidence]:
+    """The published evidence on a system's claims.
+
+    Raises:
+        DataError: the system or its replicates are not published, or they are damaged.
+    """
+    from shiftbench.data import claim_formats, schema
+    from shiftbench.provenance import recipe, table_trial
+    from shiftbench.release import published
+    from shiftbench.statistics.claims import replicate_table
+
+    slug, _ = configurations.split(name)
+    if not (configurations.published(name) / published.ABOUT).is_file():
+        raise DataError(f"nothing is published of {slug}; `shiftbench systems {slug}` runs it")
+    there, ref = published.read(Path(), name), Ref("claims", slug)
+    file = (there.root / ref.path).with_name(REPLICATES)
+    if not file.is_file():
+        raise DataError(
+            f"{file} does not exist: its replicates are not published; `shiftbench systems {slug}` runs the system"
+        )
+    table_trial.require(file.parent)
+    evidence = replicate_table.evidence(schema.read(file, form=claim_formats.CLAIM_REPLICATES))
+    receipt = from_json(there.texts[recipe.receipt_path(Path(), ref).as_posix()])
+    return _still_asked(slug, receipt["recipe"], evidence)
+
+
+def _still_asked(slug: str, recipe: Mapping[str, Any], evidence: dict[str, Evidence]) -> dict[str, Evidence]:
+    """The evidence without that on claims whose rule changed since."""
+    from shiftbench.cli.documents import measured
+    from shiftbench.statistics.claims.estimates import Evidence
+
+    then = measured.judged_contents(recipe["card"])["rules"]
+    now = measured.judged_contents(cards.load(slug).model_dump(mode="json"))["rules"]
+    changed = Evidence({}, None, "its rule has changed since the system was run")
+    kept = {name: one for name, one in evidence.items() if now.get(name) == then[name]}
+    return kept | {name: changed for name in evidence if name not in kept}
+
+
+def _asked(claim: Claim) -> dict[str, str]:
+    """The text of a claim, and its expression as a sentence."""
+    judged = sentences.sentence(claim.model_dump(mode="json")) if claim.value else ""
+    return {"says": claim.says, "judged": judged}
+
+
+def _blocks(name: str, rows: list[dict[str, Any]]) -> Group:
+    """A block for each claim: verdict and value, then the text of the claim, the judged sentence, and the reason."""
+    blocks: list[RenderableType] = [f"[bold]{name}[/]: {_counts(rows)}"]
+    for row in sorted(rows, key=lambda row: (row["claim"], row["part"] or "")):
+        style = _STYLES.get(row["verdict"], "dim")
+        seeds = "" if row["seeds"] is None else f"  {row['seeds']} seeds"
+        verdict = f"[{style}]{row['verdict']}[/]  {number(row)}{seeds}"
+        if row["part"] is None:
+            blocks += ["", Hanging(f"[bold]{row['claim']}[/]  {verdict}")]
+        else:
+            blocks.append(Hanging(f"{escaped(row['part'])}  {verdict}", indent=2))
+        texts = (row["says"], row["judged"]) if row["part"] is None else ()
+        blocks += [Padding(escaped(text), (0, 0, 0, 4)) for text in (*texts, row["reason"]) if text]
+    return Group(*blocks)
+
+
+def _counts(rows: list[dict[str, Any]]) -> str:
+    counts = [row["verdict"] for row in rows if row["part"] is None]
+    return ", ".join(f"{counts.count(one)} {one}" for one in dict.fromkeys(counts))
+
+
+def number(row: dict[str, Any]) -> str:
+    """A value with its interval, as text."""
+    if row["value"] is None:
+        return ""
+    if row["ci_low"] is None:
+        return f"{row['value']:.4g}"
+    return f"{row['value']:.4g} \\[{row['ci_low']:.4g}, {row['ci_high']:.4g}]"

@@ -1,0 +1,279 @@
+"""Information: plugins and systems, previews of shifts, this machine, citations, generated documents."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shiftbench.base import registry
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.files import writable
+from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
+from shiftbench.plugins.streams import _steps
+from shiftbench.workflow.plan import configurations
+from shiftbench.workflow.plan import plan as plans
+from shiftbench.workflow.plan.params import Params
+
+PANEL = "Inspect"
+
+
+@app.command("list", rich_help_panel=PANEL)
+def list_(
+    plugin_type: Annotated[
+        str | None, typer.Argument(help="shifts, models, ..., or systems; default: all plugin types")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the plugins of one or all plugin types, or the published systems (`list systems`)."""
+    if plugin_type == "systems":
+        _list_systems(as_json=as_json)
+        return
+    plugin_types = registry.FAMILIES if plugin_type is None else [plural(plugin_type)]
+    use_plugin_folders()
+    plugins = {name: registry.names(name) for name in plugin_types}
+    if as_json:
+        out.print_json(json.dumps(plugins))
+        return
+    for name, members in plugins.items():
+        out.print(f"[bold]{name}[/] ({len(members)})")
+        for member in members:
+            line = f"{member:24} {escaped(_first_line(name, member))}"
+            out.print(Hanging(line, indent=2, further=25))
+
+
+def _list_systems(*, as_json: bool) -> None:
+    from shiftbench.cli import systems
+
+    if as_json:
+        out.print_json(json.dumps(systems.listed()))
+    else:
+        systems.show_all()
+
+
+def _first_line(plugin_type: str, name: str) -> str:
+    lines = (registry.find(plugin_type, name).__doc__ or "").strip().splitlines()
+    return lines[0] if lines else ""
+
+
+@app.command(rich_help_panel=PANEL)
+def describe(
+    plugin_type: Annotated[str, typer.Argument(help="plugin type: shift, model, ..., or system")],
+    name: Annotated[str, typer.Argument(help="name of the plugin, as in `shiftbench list`")],
+    config: Config = None,
+) -> None:
+    """Show a plugin: description, options, declared constants and file; or a system's card (`describe system palm`).
+
+    For a stream it also shows the schedule. With --config, NAME is a name in the
+    params of that configuration.
+    """
+    if plugin_type in ("system", "systems"):
+        from shiftbench.cli import systems
+
+        systems.show(name)
+        return
+    from shiftbench.cli.documents import plugin_facts
+
+    plugin_type = plural(plugin_type)
+    use_plugin_folders()
+    params = plans.load(config)[0].params if config else None
+    file = params.use(plugin_type, name) if params else name
+    module = registry.find(plugin_type, file)
+    options = params.options(plugin_type, name) if params else getattr(module, "PARAMS", {})
+    out.print(escaped(_reflowed(inspect.getdoc(module) or "")))
+    for option in (plugin_facts.option(plugin_type, module, key, value) for key, value in options.items()):
+        line = f"{option.name} = {option.default} ({option.type})" + (f": {option.meaning}" if option.meaning else "")
+        out.print(Hanging(escaped(line), indent=2))
+    for label, text in plugin_facts.declared(plugin_type, module).items():
+        out.print(Hanging(escaped(f"{label}: {text.replace('`', '')}")))
+    if plugin_type == "streams":
+        for line in _steps.told(module.steps(options)):
+            out.print(escaped(line), soft_wrap=True)
+    variant = getattr(module, "ENTRY", None)
+    if variant is not None:
+        out.print(f"[dim]variant of {variant.use}, {escaped(variant.where)}[/]", soft_wrap=True)
+    out.print(f"[dim]{registry.file(plugin_type, file)}[/]", soft_wrap=True)
+
+
+def _reflowed(text: str) -> str:
+    """A docstring with one line per paragraph, which a terminal wraps; lists and indented lines stay as they are."""
+    return "\n\n".join(
+        part if re.search(r"^[ |*-]", part, re.M) else " ".join(part.split()) for part in text.split("\n\n")
+    )
+
+
+@app.command(rich_help_panel=PANEL)
+def preview(
+    shift: Annotated[
+        str | None, typer.Argument(help="name of a shift; default: all image shifts, on a built-in image")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="your own image file; default: a built-in image")] = None,
+    sound: Annotated[
+        Path | None, typer.Option(help="your own WAV file, for audio shifts; default: a built-in sound")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="data set whose test samples are drawn")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="file to write; default: SHIFT.png")] = None,
+    count: Annotated[int, typer.Option(help="number of samples of the data set")] = 4,
+) -> None:
+    """Draw a shift at rising severity on your image or sound, on a data set, or on a built-in sample."""
+    from shiftbench.workflow.tools import preview as previews
+
+    use_plugin_folders()
+    if shift is None:
+        target = file or Path("shifts.png")
+        with writable(target):
+            names, lacking = previews.pictured()
+            previews.overview(names, previews.our_square()).save(target)
+        out.print(f"wrote {target}: {len(names)} shifts")
+        if lacking:
+            out.print(f"for the other shifts: `shiftbench fetch {' '.join(lacking)}`", soft_wrap=True)
+        return
+    if sum(map(bool, (image, sound, dataset))) > 1:
+        raise ParamsError("give one of --image, --sound and --dataset")
+    module = registry.find("shifts", shift)
+    if getattr(module, "FIELD", None) == "text":
+        for line in previews.texts(shift):
+            out.print(escaped(line), soft_wrap=True)
+        return
+    samples = previews.chosen(module, image, sound)
+    if dataset:
+        samples = previews.from_dataset(dataset, root(), count)
+    target = file or Path(f"{shift}.png")
+    with writable(target):
+        previews.sheet(shift, samples).save(target)
+    out.print(f"wrote {target}")
+
+
+@app.command(rich_help_panel=PANEL)
+def doctor(
+    config: Config = None,
+    remotes: Annotated[
+        bool, typer.Option("--remotes", help="check the remotes only, and the recorded objects that each contains")
+    ] = False,
+    unlock: Annotated[
+        bool, typer.Option("--unlock", help="remove locks and scratch files of killed processes")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check this machine before a run: devices, disk, programs, remotes, source files, versions, locks."""
+    from shiftbench.provenance import locks
+    from shiftbench.workflow.tools import doctor as doctors
+
+    planned, folder = _planned(config)
+    if unlock:
+        for lock in locks.clear(folder):
+            err.print(f"cleared {lock.what} {lock.path}", soft_wrap=True)
+    if remotes:
+        _print_remotes(doctors.remotes_held(folder), as_json=as_json)
+        return
+    facts = doctors.examine(planned, folder)
+    problems = doctors.problems(facts)
+    if as_json:
+        out.print_json(json.dumps({**facts, "problems": problems}))
+        return
+    _print_facts({**facts, "sandbox": facts["sandbox"] or "ready"})
+    for problem in problems:
+        out.print(f"[bold red]![/] {escaped(problem)}", soft_wrap=True)
+    if not problems:
+        out.print("no problems found: a run can start")
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    for heading, value in facts.items():
+        out.print(f"[bold]{heading}[/]")
+        for line in _lines(value):
+            out.print(f"  {escaped(line)}", soft_wrap=True)
+
+
+def _planned(config: str | None) -> tuple[plans.Plan, Path]:
+    """The plan and its root; an empty plan without params.yaml, so that the doctor works in every folder."""
+    if config or Path("params.yaml").is_file():
+        return plans.load(config)
+    err.print("no params.yaml here, so no benchmark is checked; `shiftbench init DIR` makes one")
+    return plans.Plan(Params(benchmarks={})), Path()
+
+
+def _print_remotes(states: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print the state of each remote; exit code 3 if none answers."""
+    if as_json:
+        out.print_json(json.dumps(states))
+    for one in [] if as_json else states:
+        state = f"alive, {one['seconds']} s" if one["error"] is None else f"dead: {one['error']}"
+        known = {True: "read-only", False: "writable", None: "unknown whether writable"}
+        held = f"; {one['there']} of {one['objects']} objects" if "there" in one else ""
+        note = f"; {known[one['read_only']]}" if one["error"] is None else ""
+        out.print(escaped(f"{one['name']} ({one['url']}): {state}{held}{note}"), soft_wrap=True)
+        for line in [*one.get("wrong", ()), *(f"{m} is missing" for m in one.get("missing", ()))]:
+            out.print(f"  [bold red]![/] {escaped(line)}", soft_wrap=True)
+    if all(one["error"] for one in states):
+        raise DataError("no remote answers; add one with `dvc remote add`, or see the errors above")
+
+
+def _lines(value: object) -> list[str]:
+    """The lines of a part of the doctor's facts; a dash if it is empty."""
+    if isinstance(value, dict):
+        return [f"{key:14} {_named(item)}" for key, item in value.items()]
+    return [_spelled(item) for item in value or [None]] if isinstance(value, list) else [_spelled(value)]
+
+
+def _named(item: object) -> str:
+    """A fact on one line; a mapping with the name before each value."""
+    if isinstance(item, dict) and not any(isinstance(value, dict) for value in item.values()):
+        return ", ".join(f"{name} {_spelled(value)}" for name, value in item.items()) or "-"
+    return _spelled(item)
+
+
+def _spelled(item: object) -> str:
+    """A fact on one line; a row in columns, without its missing values."""
+    if isinstance(item, list):
+        return ", ".join(map(str, item))
+    if isinstance(item, dict):
+        parts = (_spelled(part) for part in item.values() if part is not None)
+        return "  ".join(f"{part:18}" for part in parts).rstrip()
+    return str(item or "-")
+
+
+@app.command(rich_help_panel=PANEL)
+def cite(
+    config: Config = None, bibtex: Annotated[bool, typer.Option("--bibtex", help="print BibTeX entries")] = False
+) -> None:
+    """Print the works to cite for a configuration: data sets, shifts, models and other plugins."""
+    from shiftbench.workflow.tools import cite as citations
+
+    entries = citations.bibliography(plans.load(config)[0])
+    if bibtex:
+        for entry in entries:
+            out.print(escaped(entry.bibtex), soft_wrap=True)
+        return
+    for plugin_type in dict.fromkeys(entry.plugin_type for entry in entries):
+        out.print(f"[bold]{plugin_type}[/]")
+        for entry in (entry for entry in entries if entry.plugin_type == plugin_type):
+            out.print(f"  {entry.name:24} {escaped(entry.text)}", soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def docs(
+    measured: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SLUG", help="first store what the `embedded` run of this system measured"),
+    ] = None,
+    site: Annotated[
+        Path | None, typer.Option(help="write only the further pages of the documentation site, into this folder")
+    ] = None,
+) -> None:
+    """Generate docs/, params/schema.json and the pages of the systems from the code; write those that changed."""
+    from shiftbench.cli.documents import measured as kept
+    from shiftbench.cli.documents import pages as documents
+    from shiftbench.cli.documents import shift_pages
+    from shiftbench.workflow.engine import running
+
+    if site:
+        out.print(f"wrote {site}: {len(shift_pages.write(site))} shifts")
+        return
+    for slug in measured or ():
+        took = running.made(f"{configurations.SYSTEMS}/{slug}", 0.0)
+        out.print(f"wrote {kept.record(slug, round(took.seconds / 60, 1))}")
+    for path in documents.write(Path()):
+        out.print(f"wrote {path}")

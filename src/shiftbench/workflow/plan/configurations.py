@@ -1,0 +1,154 @@
+"""Configurations: the parameters of a run, by one name.
+
+| name | parameters |
+| --- | --- |
+| none | params.yaml |
+| `smoke` | params.yaml with params/smoke.yaml over it |
+| `systems/palm` | systems/params.yaml of the package with the `embedded` params of PALM's card over it |
+| `systems/palm/smoke` | systems/params.yaml with the `smoke` params of PALM's card over it |
+
+A system has its own output root and its own params. From params.yaml it takes only the places of plugins, source files
+and remotes (`plugins`, `fetch`, `shards.stream`), which decide no number.
+"""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from shiftbench.base import registry
+from shiftbench.base.errors import ParamsError, suggest
+from shiftbench.base.refs import Ref
+from shiftbench.workflow.plan import cards, loading
+from shiftbench.workflow.plan.params import Params
+
+PARAMS = Path("params.yaml")
+BASE = registry.SYSTEMS / "params.yaml"
+"""The base of the cards' params."""
+SYSTEMS = "systems"
+DEFAULT = "embedded"
+PUBLISHED, PLAIN = "published", "default"
+"""The folder of published results, and in it the name of params.yaml alone."""
+
+
+def load(config: str | None, home: Path = Path()) -> Params:
+    """The params of a configuration.
+
+    Args:
+        config: its name, see above.
+        home: the checkout.
+
+    Raises:
+        ParamsError: wrong params, or no such configuration.
+    """
+    if config and config.startswith(f"{SYSTEMS}/"):
+        return _system(config, home)
+    return loading.load(*files(config, home))
+
+
+def files(config: str | None, home: Path = Path()) -> list[Path]:
+    """The files with the params of a configuration; of a system its card.
+
+    Raises:
+        ParamsError: no such configuration.
+    """
+    if config is None:
+        return [home / PARAMS]
+    if config.startswith(f"{SYSTEMS}/"):
+        return [cards.file(split(config)[0])]
+    file = home / "params" / f"{config}.yaml"
+    if not file.is_file():
+        raise ParamsError(f"no configuration {config!r}: {file} does not exist; {suggest(config, _names(home))}")
+    return [home / PARAMS, file]
+
+
+def split(config: str) -> tuple[str, str]:
+    """Slug and configuration of `systems/SLUG` or `systems/SLUG/CONFIGURATION`.
+
+    Raises:
+        ParamsError: it has another form.
+    """
+    parts = PurePosixPath(config).parts
+    if len(parts) not in (2, 3) or parts[0] != SYSTEMS:
+        raise ParamsError(f"no configuration {config!r}: expected systems/SLUG or systems/SLUG/CONFIGURATION")
+    return parts[1], parts[2] if len(parts) == 3 else DEFAULT
+
+
+def arguments(config: str | None) -> list[str]:
+    """Snakemake's arguments for a configuration.
+
+    Example:
+        >>> arguments("smoke"), arguments("systems/palm")
+        (['--config', 'params=smoke'], ['systems/palm'])
+    """
+    if config is None:
+        return []
+    return [config] if config.startswith(f"{SYSTEMS}/") else ["--config", f"params={config}"]
+
+
+def _system(config: str, home: Path) -> Params:
+    slug, name = split(config)
+    local = _local(home)
+    card = cards.load(slug)
+    if card.status != "built":
+        raise ParamsError(f"{slug} is planned, not built; `shiftbench list systems` shows what is")
+    if name not in card.params:
+        raise ParamsError(f"{slug} has no configuration {name!r}; {suggest(name, card.params)}")
+    own = {"root": root(slug, name), "system": {"slug": slug, "scale": name}}
+    content = loading.read(BASE)
+    for over in (local, own, card.params[name]):
+        content = loading.merge(content, over)
+    return loading.check(content, f"{cards.file(slug)}, params.{name}", home)
+
+
+def _local(home: Path) -> dict[str, Any]:
+    """The places in params.yaml at `home`; its plugin folders are searched from now on."""
+    if not (home / PARAMS).is_file():
+        return {}
+    loading.use_plugins(home / PARAMS)
+    content = loading.read(home / PARAMS)
+    local = {key: content[key] for key in ("plugins", "fetch") if content.get(key)}
+    stream = (content.get("shards") or {}).get("stream")
+    return {**local, "shards": {"stream": stream}} if stream else local
+
+
+def root(slug: str, config: str) -> str:
+    """The output root of a system, relative to the checkout."""
+    return f"build/{SYSTEMS}/{slug}" if config == DEFAULT else f"build/{SYSTEMS}-{config}/{slug}"
+
+
+def published(config: str | None, home: Path = Path()) -> Path:
+    """The folder of the published results of a configuration.
+
+    Example:
+        >>> published(None).as_posix(), published("systems/palm").as_posix()
+        ('published/default', 'published/systems/palm')
+    """
+    return home / PUBLISHED / (config or PLAIN)
+
+
+def built() -> list[str]:
+    """The slugs of all built systems, sorted."""
+    return [slug for slug in cards.slugs() if cards.load(slug).status == "built"]
+
+
+def made(home: Path = Path()) -> list[str | None]:
+    """The configurations that were run here: params.yaml, those in params/, built systems in the default one."""
+    systems = [f"{SYSTEMS}/{slug}" for slug in built()]
+    return [config for config in (None, *_names(home), *systems) if is_made(config, home)]
+
+
+def _names(home: Path) -> list[str]:
+    return sorted(file.stem for file in (home / "params").glob("*.yaml"))
+
+
+def is_made(config: str | None, home: Path = Path()) -> bool:
+    """Whether a configuration was run to its end: its report is here.
+
+    A configuration that does not fit the user's params.yaml was not run.
+    """
+    try:
+        root = load(config, home).root
+    except ParamsError:
+        if config is None:
+            raise
+        return False
+    return (home / root / Ref("report", "index").path).is_file()
