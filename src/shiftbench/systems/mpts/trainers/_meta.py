@@ -28,7 +28,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
-from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order
+from shiftbench.systems.mpts.models import _meta_net, _second_order
 from shiftbench.systems.mpts.trainers import _candidates
 
 TASKS = ("few_shot_regression", "few_shot_classification")
@@ -172,7 +172,7 @@ class _Validation:
         """
         rows = _meta_net.adapt(self.net, self.support, self.job.model_params)
         with torch.no_grad():
-            risk = float(_adaptation.risks(self.net, self.query, rows).mean())
+            risk = float(_meta_net.risks(self.net, self.query, rows).mean())
         if not math.isfinite(risk):
             raise ModelError(
                 f"{self.job.trainer}: the risk on val is {risk} after {iteration} iterations; lower `lr` or `inner_lr`"
