@@ -121,7 +121,7 @@ def test_the_batched_inner_loop_is_the_loop_over_tasks_to_second_order() -> None
     wanted = torch.cat([one.flatten() for one in wanted]).numpy()
     np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-4)
     # A first-order gradient is another one: the test sees the second derivative.
-    cut = _meta_net.adapted(theta, theta.vector(), drawn.support, 0.001, 1).requires_grad_()
+    cut = _meta_net.gradient_steps(theta, theta.vector(), drawn.support, 0.001, 1).requires_grad_()
     (first,) = torch.autograd.grad(_meta_net.risks(theta, drawn.query, cut).sum(), cut)
     assert np.abs(first.sum(0).numpy() - wanted).max() > 1e-3
 
@@ -266,7 +266,7 @@ def test_a_step_of_the_risk_model_is_the_released_one() -> None:
     for one, wanted in zip(theta.risk_model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-5)
     assert int(theta.risk_model.updates) == 3
-    told = sampler.told()
+    told = sampler.report()
     assert set(told) == {"score_std", "risk_model_loss", "selected_correlation"}
     assert sampler.seen == []
 

@@ -212,7 +212,7 @@ def test_the_second_order_step_is_that_of_torch_func(rate: float) -> None:
     torch.testing.assert_close(found[0], risks(weights), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
     # A first-order gradient is another one: the test sees the second derivative.
-    rows = _meta_net.adapted(theta, theta.vector(), sides[0], rate, 1).requires_grad_()
+    rows = _meta_net.gradient_steps(theta, theta.vector(), sides[0], rate, 1).requires_grad_()
     single = _meta_net.risks(theta, sides[1], rows).square().sum()
     (first,) = torch.autograd.grad(single, rows)
     assert np.abs(first.sum(0).numpy() - wanted).max() > 1e-3 * rate * np.abs(wanted).max()
