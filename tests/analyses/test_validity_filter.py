@@ -13,7 +13,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
-from shiftbench.systems.cns_bench.analyses import _likeness, _validity, validity_filter
+from shiftbench.systems.cns_bench.analyses import _validity, validity_filter
 
 RANDOM = np.random.default_rng(0)
 OUT = RANDOM.random(200) < 0.4
@@ -71,9 +71,9 @@ def test_scores_are_their_equations() -> None:
             "softmax_cosine": soft[0] @ soft[1] / math.sqrt((soft[0] @ soft[0]) * (soft[1] @ soft[1])),
         }
         for kind, wanted in expected.items():
-            assert _likeness.value(kind, shown, reference, labels)[i] == pytest.approx(wanted)
+            assert _validity.value(kind, shown, reference, labels)[i] == pytest.approx(wanted)
     with pytest.raises(ParamsError, match="cosine"):
-        _likeness.scores({"x": {"of": "cosin", "model": "d/m-t"}})
+        _validity.scores({"x": {"of": "cosin", "model": "d/m-t"}})
 
 
 NAMES = ("p", "q", "r", "s")

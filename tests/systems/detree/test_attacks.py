@@ -11,7 +11,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import DataError, RangeError
 from shiftbench.base.rng import RandomStream
 from shiftbench.systems.detree.methods.plain_characters import plain
-from shiftbench.systems.detree.shifts import _edits, _lists
+from shiftbench.systems.detree.shifts import _edits
 
 TEXT = (
     "The quick brown fox saw a dog in 1961. An owl of the barn had 12 lazy dogs, and the quick ones ran to an "
@@ -66,8 +66,8 @@ def test_numbers_stay_as_long_and_none_stays_itself(lists: dict[str, Path]) -> N
 
 def test_lists_are_read_backwards_and_only_where_they_are_certain(lists: dict[str, Path]) -> None:
     folder = lists["codespell"]
-    assert _lists.load(folder, "misspelling") == {"quick": ("qick", "quik"), "lazy": ("lasy",)}
-    assert _lists.load(folder, "us_to_uk_spelling") == {"brown": ("browne",), "dogs": ("dogges",)}
+    assert _edits.load(folder, "misspelling") == {"quick": ("qick", "quik"), "lazy": ("lasy",)}
+    assert _edits.load(folder, "us_to_uk_spelling") == {"brown": ("browne",), "dogs": ("dogges",)}
     found = attacked("misspelling", lists, "Quick, lazy thing")
     assert found in {"Quik, lasy thing", "Qick, lasy thing"}
     assert attacked("us_to_uk_spelling", lists, "Brown dogs, hotdogs") == "Browne dogges, hotdogs"

@@ -20,7 +20,7 @@ from shiftbench.data import shards
 from shiftbench.plugins.tasks import text_classification
 from shiftbench.systems.detree.datasets import realbench
 from shiftbench.systems.detree.methods import few_shot_database
-from shiftbench.systems.detree.models import _published
+from shiftbench.systems.detree.models import detree_checkpoint
 from shiftbench.systems.detree.models._database import Database, Voter, threshold
 
 T = 0.05
@@ -228,12 +228,12 @@ def published(file: Path, **changes: Any) -> Path:
 
 
 def test_published_database_of_twenty_rows(tmp_path: Path) -> None:
-    found = _published.database(published(tmp_path / "mage_center10k.pt"), 18)
+    found = detree_checkpoint._database(published(tmp_path / "mage_center10k.pt"), 18)
     assert found.vectors.dtype == np.float32
     np.testing.assert_allclose(found.vectors, units(20, seed=5), atol=4e-3)  # bfloat16 has eight bits
     assert found.human.tolist() == [False] * 10 + [True] * 10
     each = {17: torch.tensor([1] * 10 + [0] * 10), 18: torch.tensor([1] * 10 + [0] * 10)}
-    turned = _published.database(published(tmp_path / "b.pt", labels=each, classes=["human", "a"]), 17)
+    turned = detree_checkpoint._database(published(tmp_path / "b.pt", labels=each, classes=["human", "a"]), 17)
     assert turned.human.tolist() == [False] * 10 + [True] * 10  # label 0 is human there: by name, not by number
 
 
@@ -244,26 +244,26 @@ class Evil:
 
 def test_published_files_run_nothing_and_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="without running what is in it"):
-        _published.database(published(tmp_path / "evil.pt", ids=Evil()), 18)
+        detree_checkpoint._database(published(tmp_path / "evil.pt", ids=Evil()), 18)
     assert not Path("run").exists()
     with pytest.raises(ModelError, match="has no layer 19"):
-        _published.database(published(tmp_path / "a.pt"), 19)
+        detree_checkpoint._database(published(tmp_path / "a.pt"), 19)
     with pytest.raises(ModelError, match="no class is 'human'"):
-        _published.database(published(tmp_path / "c.pt", classes=["llm", "person"]), 18)
+        detree_checkpoint._database(published(tmp_path / "c.pt", classes=["llm", "person"]), 18)
     with pytest.raises(ModelError, match="is no database of DETree"):
-        _published.database(published(tmp_path / "d.pt", embeddings=torch.zeros(3)), 18)
+        detree_checkpoint._database(published(tmp_path / "d.pt", embeddings=torch.zeros(3)), 18)
     with pytest.raises(ModelError, match="does not exist"):
-        _published.database(tmp_path / "none.pt", 18)
+        detree_checkpoint._database(tmp_path / "none.pt", 18)
 
 
 def test_average_pooling_leaves_padding_out() -> None:
     hidden = torch.tensor([[[1.0, -2.0], [3.0, -4.0], [99.0, 99.0]]])
     mask = torch.tensor([[1, 1, 0]])
-    assert _published.pooled(hidden, mask, "max").tolist() == [[3.0, -2.0]]
-    assert _published.pooled(hidden, mask, "average").tolist() == [[2.0, -3.0]]
-    assert _published.pooled(hidden, mask, "cls").tolist() == [[1.0, -2.0]]
+    assert detree_checkpoint._pool(hidden, mask, "max").tolist() == [[3.0, -2.0]]
+    assert detree_checkpoint._pool(hidden, mask, "average").tolist() == [[2.0, -3.0]]
+    assert detree_checkpoint._pool(hidden, mask, "cls").tolist() == [[1.0, -2.0]]
     with pytest.raises(ModelError, match="pooling is 'sum'"):
-        _published.pooled(hidden, mask, "sum")
+        detree_checkpoint._pool(hidden, mask, "sum")
 
 
 def test_adapter_is_added_to_the_layer_that_it_was_trained_over(tmp_path: Path) -> None:
@@ -273,12 +273,12 @@ def test_adapter_is_added_to_the_layer_that_it_was_trained_over(tmp_path: Path) 
     name = "base_model.model.query"
     save_file({f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 128, "lora_alpha": 256}))
-    _published.merge_adapter(net, tmp_path)
+    detree_checkpoint._merge_adapter(net, tmp_path)
     torch.testing.assert_close(query.weight.detach(), before + 2 * up @ down)
     with pytest.raises(ModelError, match="is no layer of the net"):
-        _published.merge_adapter(torch.nn.ModuleDict({"other": torch.nn.Linear(3, 2)}), tmp_path)
+        detree_checkpoint._merge_adapter(torch.nn.ModuleDict({"other": torch.nn.Linear(3, 2)}), tmp_path)
     with pytest.raises(ModelError, match="is no adapter"):
-        _published.merge_adapter(net, tmp_path / "none")
+        detree_checkpoint._merge_adapter(net, tmp_path / "none")
 
 
 def roberta(folder: Path) -> Path:

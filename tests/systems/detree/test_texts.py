@@ -13,7 +13,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.plugins.shifts import _wordnet
-from shiftbench.systems.detree.datasets import _brown, _generators, realbench
+from shiftbench.systems.detree.datasets import _brown, _collaborative, realbench
 from shiftbench.systems.detree.models import _stylometry
 
 
@@ -84,14 +84,14 @@ def test_no_documents_are_told(tmp_path: Path) -> None:
 
 
 def test_a_chain_draws_by_its_counts() -> None:
-    chain = _generators.Chain(1, [("a", "b"), ("a", "b"), ("a", "c")])
+    chain = _collaborative.Chain(1, [("a", "b"), ("a", "b"), ("a", "c")])
     drawn = Counter(chain.write(("a",), 2, stream(str(at)))[1] for at in range(3000))
     assert set(drawn) == {"b", "c"}
     assert drawn["b"] / 3000 == pytest.approx(2 / 3, abs=0.03)
 
 
 def test_a_chain_backs_off_to_what_it_has_seen() -> None:
-    chain = _generators.Chain(2, [("a", "b", "c"), ("d", "b", "e")])
+    chain = _collaborative.Chain(2, [("a", "b", "c"), ("d", "b", "e")])
     assert {chain.write(("a", "b"), 3, stream(str(at)))[2] for at in range(20)} == {"c"}
     assert {chain.write(("x", "b"), 3, stream(str(at)))[2] for at in range(40)} == {"c", "e"}
     first = {chain.write((), 1, stream(str(at)))[0] for at in range(40)}
@@ -101,12 +101,12 @@ def test_a_chain_backs_off_to_what_it_has_seen() -> None:
 def test_polish_replaces_the_share_of_words_in_their_case() -> None:
     wordnet = _wordnet.load(shift_digests.originals()["wordnet"])
     words = ("Check", "the", "total", ",", "check", "that", "sum", "of", "it", ".") * 5
-    made = _generators.polished(words, 0.2, wordnet, stream())
+    made = _collaborative.polish(words, 0.2, wordnet, stream())
     changed = [(old, new) for old, new in zip(words, made, strict=True) if old != new]
     assert len(changed) == 8  # a fifth of 40 words
     twins = {("Check", "Verify"), ("check", "verify"), ("total", "sum"), ("sum", "total")}
     assert set(changed) <= twins
-    assert _generators.polished(("the", "of"), 0.2, wordnet, stream()) == ("the", "of")
+    assert _collaborative.polish(("the", "of"), 0.2, wordnet, stream()) == ("the", "of")
 
 
 # --- the datasets -----------------------------------------------------------------------------------

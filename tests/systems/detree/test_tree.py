@@ -8,7 +8,7 @@ from sklearn.metrics import silhouette_score
 
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.systems.detree.losses._tree import Tree
-from shiftbench.systems.detree.trainers import _hat
+from shiftbench.systems.detree.trainers import tree_contrastive
 
 NAMES = (
     *("human", "human_polish_a", "human_extend_a"),
@@ -76,13 +76,13 @@ def test_trees_of_a_toy_are_those_worked_out_by_hand() -> None:
         2: frozenset({people, frozenset(machines)}),
         3: frozenset({human, polished, frozenset(machines)}),
     }
-    assert {prior: shape(_hat.build(NAMES, toy(), prior)) for prior in _hat.PRIORS} == wanted
+    assert {prior: shape(tree_contrastive.build(NAMES, toy(), prior)) for prior in tree_contrastive.PRIORS} == wanted
 
 
 def test_levels_of_a_binary_chain() -> None:
     """Four classes at 0.9, 0.5 and 0.2: a threshold that splits off the last, then the next, as silhouettes say."""
     alike = np.array([[1, 0.95, 0.4, 0.1], [0.95, 1, 0.4, 0.1], [0.4, 0.4, 1, 0.1], [0.1, 0.1, 0.1, 1.0]])
-    found = shape(_hat.build("abcd", alike, prior=0))
+    found = shape(tree_contrastive.build("abcd", alike, prior=0))
     # {a, b}, c, d: silhouettes (1 - 0.05/0.6) twice and 0 twice, mean 0.458; {a, b, c}, d: a and b have own distance
     # 0.325 and other 0.9: 0.639 each, c 0.6 and 0.9: 0.333, d 0, mean 0.403. So the three hang on the root.
     assert found == frozenset({frozenset("ab"), frozenset("c"), frozenset("d")})
@@ -96,7 +96,7 @@ def test_the_builder_agrees_with_the_released_rule_on_drawn_similarities() -> No
         names = [f"c{at}" for at in range(size)]
         alike = np.clip(points @ points.T, None, 1)
         for end in (0.1, 0.6):
-            built = shape(_hat.build(names, alike, 0, end))
+            built = shape(tree_contrastive.build(names, alike, 0, end))
             assert built == Literal(1 - alike, names, end).tree(2 * size - 2)
 
 
@@ -142,8 +142,8 @@ class Literal:
 
 
 def test_file_is_the_same_after_a_round_trip() -> None:
-    for prior in _hat.PRIORS:
-        tree = _hat.build(NAMES, toy(), prior)
+    for prior in tree_contrastive.PRIORS:
+        tree = tree_contrastive.build(NAMES, toy(), prior)
         text = tree.text()
         assert Tree.parse(text) == tree
         assert Tree.parse(text).text() == text
@@ -153,7 +153,7 @@ def test_file_is_the_same_after_a_round_trip() -> None:
 
 def test_numbers_and_lines_are_those_of_the_released_program() -> None:
     """Leaves in order of their lines, inner nodes as they are complete, the root last though its line is first."""
-    tree = _hat.build(NAMES, toy(), 1)
+    tree = tree_contrastive.build(NAMES, toy(), 1)
     lines = [line.split() for line in tree.text().splitlines()]
     assert lines[0] == [str(len(lines) - 1), "-1", "none"]
     assert lines[1][2] == "human"
@@ -185,11 +185,11 @@ def test_what_is_no_tree_is_told(text: str, fault: str) -> None:
 
 def test_what_cannot_be_built_is_told() -> None:
     with pytest.raises(ParamsError, match="prior is 4; expected one of 0, 1, 2, 3"):
-        _hat.build(NAMES, toy(), 4)
+        tree_contrastive.build(NAMES, toy(), 4)
     with pytest.raises(DataError, match="two at least"):
-        _hat.build(["human"], np.ones((1, 1)))
+        tree_contrastive.build(["human"], np.ones((1, 1)))
     with pytest.raises(DataError, match="prior 1 needs classes"):
-        _hat.build(["gpt", "opt"], np.eye(2), 1)
+        tree_contrastive.build(["gpt", "opt"], np.eye(2), 1)
 
 
 def test_levels_and_depths() -> None:
@@ -219,6 +219,6 @@ def test_levels_and_depths() -> None:
 
 def test_similarity_is_that_of_centres() -> None:
     vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    names, alike = _hat.similarity(vectors, ["b", "b", "a"])
+    names, alike = tree_contrastive.similarity(vectors, ["b", "b", "a"])
     assert names == ["a", "b"]
     np.testing.assert_allclose(alike, [[1.0, 0.7], [0.7, 0.5]], atol=1e-7)

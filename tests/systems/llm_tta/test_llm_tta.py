@@ -23,7 +23,7 @@ from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import client
 from shiftbench.plugins.tasks import LabelSpace, text_classification
 from shiftbench.statistics.claims import expressions, judgement
-from shiftbench.systems.llm_tta.methods import _gate, _recorded, _replacing, _rewriting, _tta
+from shiftbench.systems.llm_tta.methods import _gate, _recorded, _rewriting, _synonyms, _tta
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.tools import record_answers
 
@@ -172,13 +172,13 @@ def test_words_are_replaced_with_their_share_and_keep_their_capital() -> None:
     def options(word: str) -> Sequence[str]:
         return known.get(word.lower(), ())
 
-    all_ = _replacing.replaced("Film, good? Yes.", 1.0, options, RandomStream(0, "t", "d", "k"))
+    all_ = _synonyms.replaced("Film, good? Yes.", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert all_ in ("Movie, fine? Yes.", "Movie, great? Yes.")
-    assert _replacing.replaced("Film", 0.0, options, RandomStream(0, "t", "d", "k")) == "Film"
-    more = _replacing.joined("Film good", 1.0, options, RandomStream(0, "t", "d", "k"))
+    assert _synonyms.replaced("Film", 0.0, options, RandomStream(0, "t", "d", "k")) == "Film"
+    more = _synonyms.joined("Film good", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert len(more.split()) == 4
     assert set(more.split()) <= {"Film", "good", "movie", "fine", "great"}
-    texts = [_replacing.replaced("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n))) for n in range(20)]
+    texts = [_synonyms.replaced("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n))) for n in range(20)]
     assert 0.25 < sum(text.count("movie") for text in texts) / 1000 < 0.35
 
 

@@ -9,7 +9,7 @@ from scipy.special import erf, softmax
 
 from shiftbench.base.errors import ParamsError
 from shiftbench.systems.m2mkd.models import modular_vit
-from shiftbench.systems.m2mkd.models._moe import Mixture
+from shiftbench.systems.m2mkd.models._blocks import Mixture
 
 SMALL: dict[str, Any] = {"width": 8, "heads": 2, "pool": "mean", "spread": 0.2}
 

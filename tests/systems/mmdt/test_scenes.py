@@ -22,7 +22,7 @@ from shiftbench.statistics.rows import Row, Rows
 from shiftbench.systems.mmdt.datasets import _words, mmdt_prompts, mmdt_scenes
 from shiftbench.systems.mmdt.methods import _targeted
 from shiftbench.systems.mmdt.metrics import _ood, ood_i2t, t2i_style
-from shiftbench.systems.mmdt.models import _judge, _prompts, scene_cnn, scene_renderer
+from shiftbench.systems.mmdt.models import scene_cnn, scene_renderer
 from shiftbench.systems.mmdt.trainers import scene_answers
 
 SPACE = LabelSpace((), ())
@@ -56,8 +56,8 @@ def test_a_scene_has_a_right_and_a_wrong_answer(sources: dict[str, Path]) -> Non
         assert asked.task == meta["task"] == meta["group"]
         slots = {which: scene_cnn.labels(sample, which) for which in ("answer", "target")}
         right, wrong = (scene_cnn.words(sample, slots[which]) for which in ("answer", "target"))
-        assert _judge.verdict(meta["task"], meta["answer"], right) == "yes"
-        assert _judge.verdict(meta["task"], meta["answer"], wrong) == "no"
+        assert scene_cnn.verdict(meta["task"], meta["answer"], right) == "yes"
+        assert scene_cnn.verdict(meta["task"], meta["answer"], wrong) == "no"
         assert meta["phrases"][0] in wrong
         assert meta["phrases"][0] not in right
 
@@ -91,7 +91,7 @@ def test_what_is_behind_each_question_is_the_repositorys() -> None:
     ],
 )
 def test_the_judge_says_what_a_language_model_would(task: str, answer: str, response: str, said: str) -> None:
-    assert _judge.say(task, answer, response) == said
+    assert scene_cnn.say(task, answer, response) == said
 
 
 # ------------------------------------------------------------------ the net
@@ -225,7 +225,7 @@ def test_the_picture_score_of_rows_is_that_of_samples() -> None:
 
 def test_a_plain_prompt_is_understood() -> None:
     for sample in prompts(50):
-        asked = _prompts.understood(sample.fields["meta"]["prompt"])
+        asked = scene_renderer.parse(sample.fields["meta"]["prompt"])
         objects, task = sample.fields["meta"]["objects"], sample.fields["meta"]["task"]
         if task == "count":
             assert [(one.name, one.number) for one in asked.objects] == [

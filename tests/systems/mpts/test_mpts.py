@@ -15,9 +15,9 @@ from makers.sinusoid_jobs import TRAINERS, batch, job, net, tasks
 from shiftbench.base import registry
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.systems.mpts.datasets import _sinusoids, sinusoid_tasks
-from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order, maml_mlp
+from shiftbench.systems.mpts.models import _meta_net, _second_order, maml_mlp
 from shiftbench.systems.mpts.models._risk_model import RiskModel, divergence
-from shiftbench.systems.mpts.trainers import _candidates, maml_amplitude, maml_drm, maml_gdrm, maml_mpts, maml_random
+from shiftbench.systems.mpts.trainers import _baselines, _candidates, maml_mpts
 
 # ------------------------------------------------------------------ facts of the released code
 
@@ -28,7 +28,7 @@ def test_constants_are_those_of_the_released_sinusoids() -> None:
     wanted |= {"inner_lr": 0.001, "lr": 0.001, "mean_weight": 1, "std_weight": 3, "draws": 20}
     assert wanted.items() <= maml_mpts.PARAMS.items()
     assert maml_mpts.PARAMS["risk_lr"] == 0.0005
-    assert maml_gdrm.PARAMS["eta"] == 0.001
+    assert _baselines.PARAMS["eta"] == 0.001
     model = {"width": 40, "risk_width": 10, "risk_scale": 1 / 10, "steps": 10, "lr": 0.001}
     assert model.items() <= maml_mlp.PARAMS.items()
     assert ((0.1, 5), (0, math.pi)) == _sinusoids.BOUNDS
@@ -121,8 +121,8 @@ def test_the_batched_inner_loop_is_the_loop_over_tasks_to_second_order() -> None
     wanted = torch.cat([one.flatten() for one in wanted]).numpy()
     np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-4)
     # A first-order gradient is another one: the test sees the second derivative.
-    cut = _adaptation.adapted(theta, theta.vector(), drawn.support, 0.001, 1).requires_grad_()
-    (first,) = torch.autograd.grad(_adaptation.risks(theta, drawn.query, cut).sum(), cut)
+    cut = _meta_net.gradient_steps(theta, theta.vector(), drawn.support, 0.001, 1).requires_grad_()
+    (first,) = torch.autograd.grad(_meta_net.risks(theta, drawn.query, cut).sum(), cut)
     assert np.abs(first.sum(0).numpy() - wanted).max() > 1e-3
 
 
@@ -131,13 +131,13 @@ def test_the_gradient_is_that_of_any_loss_of_the_risks_and_of_large_steps() -> N
     theta, drawn = net(), batch()
     vector = theta.vector().requires_grad_()
     rows = vector.expand(len(drawn.support), -1)
-    inner = _adaptation.risks(theta, drawn.support, rows).sum()
+    inner = _meta_net.risks(theta, drawn.support, rows).sum()
     (step,) = torch.autograd.grad(inner, rows, create_graph=True)
-    risks = _adaptation.risks(theta, drawn.query, rows - 0.05 * step)
-    (wanted,) = torch.autograd.grad(maml_drm.Worst(16).loss(risks), vector)
+    risks = _meta_net.risks(theta, drawn.query, rows - 0.05 * step)
+    (wanted,) = torch.autograd.grad(_baselines.Worst(16).loss(risks), vector)
     layers = theta.in_layers(vector)
     points = drawn.support.numpy(), drawn.query.numpy()
-    worst = maml_drm.Worst(16).loss
+    worst = _baselines.Worst(16).loss
     found, gradient = _second_order.meta_gradient(theta, layers, *points, 0.05, worst)
     torch.testing.assert_close(found, risks.detach(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gradient, wanted.numpy(), rtol=1e-3, atol=1e-3)
@@ -173,14 +173,14 @@ def test_tasks_of_one_batch_have_as_many_points() -> None:
 
 
 def test_drm_learns_from_the_worst_as_the_released_code_sorts_them() -> None:
-    sampler, risks = maml_drm.Worst(16), torch.rand(32, generator=torch.Generator().manual_seed(0))
+    sampler, risks = _baselines.Worst(16), torch.rand(32, generator=torch.Generator().manual_seed(0))
     assert len(sampler.choose(torch.zeros(32, 2))) == 32
     released = sum(sorted(risks.tolist())[-16:])
     assert float(sampler.loss(risks)) == pytest.approx(released)
 
 
 def test_weights_of_gdrm_follow_the_slots_and_sum_to_the_batch() -> None:
-    sampler, released = maml_gdrm.Weighted(16, 0.001), torch.ones(16)
+    sampler, released = _baselines.Weighted(16, 0.001), torch.ones(16)
     draws = torch.Generator().manual_seed(0)
     for _ in range(50):
         risks = torch.rand(16, generator=draws) * 5
@@ -192,7 +192,7 @@ def test_weights_of_gdrm_follow_the_slots_and_sum_to_the_batch() -> None:
 
 
 def test_the_lottery_draws_each_candidate_as_often() -> None:
-    sampler, counts = maml_random.Lottery(16, 0), torch.zeros(32)
+    sampler, counts = _baselines.Lottery(16, 0), torch.zeros(32)
     for _ in range(2000):
         chosen = sampler.choose(torch.zeros(32, 2))
         assert len(set(chosen.tolist())) == 16
@@ -201,7 +201,7 @@ def test_the_lottery_draws_each_candidate_as_often() -> None:
 
 
 def test_the_simple_baseline_chooses_the_largest_amplitudes() -> None:
-    tasks_, chosen = batch().tasks, maml_amplitude.Largest(16).choose(batch().tasks)
+    tasks_, chosen = batch().tasks, _baselines.Largest(16).choose(batch().tasks)
     assert tasks_[chosen, 0].min() > tasks_[:, 0].median()
 
 
@@ -266,7 +266,7 @@ def test_a_step_of_the_risk_model_is_the_released_one() -> None:
     for one, wanted in zip(theta.risk_model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-5)
     assert int(theta.risk_model.updates) == 3
-    told = sampler.told()
+    told = sampler.report()
     assert set(told) == {"score_std", "risk_model_loss", "selected_correlation"}
     assert sampler.seen == []
 

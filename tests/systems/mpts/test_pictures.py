@@ -22,7 +22,7 @@ from shiftbench.plugins.contracts import Measurement
 from shiftbench.plugins.tasks import LabelSpace, few_shot_classification
 from shiftbench.systems.mpts.analyses import risk_surface
 from shiftbench.systems.mpts.datasets import _pictures
-from shiftbench.systems.mpts.models import _adaptation, _links, _meta_net, _second_order, maml_convnet
+from shiftbench.systems.mpts.models import _links, _meta_net, _second_order, maml_convnet
 from shiftbench.systems.mpts.trainers import _candidates, _meta
 from shiftbench.workflow.stages.train import train_weights
 
@@ -212,8 +212,8 @@ def test_the_second_order_step_is_that_of_torch_func(rate: float) -> None:
     torch.testing.assert_close(found[0], risks(weights), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
     # A first-order gradient is another one: the test sees the second derivative.
-    rows = _adaptation.adapted(theta, theta.vector(), sides[0], rate, 1).requires_grad_()
-    single = _adaptation.risks(theta, sides[1], rows).square().sum()
+    rows = _meta_net.gradient_steps(theta, theta.vector(), sides[0], rate, 1).requires_grad_()
+    single = _meta_net.risks(theta, sides[1], rows).square().sum()
     (first,) = torch.autograd.grad(single, rows)
     assert np.abs(first.sum(0).numpy() - wanted).max() > 1e-3 * rate * np.abs(wanted).max()
 
@@ -245,7 +245,7 @@ def test_the_predictor_takes_three_steps_on_the_support() -> None:
     assert np.isnan(found["predicted_risk"]).all()  # the risk model did not learn
     risks = few_shot_classification.rows(samples, found, LabelSpace((), ()), "full")["risk_e9"]
     rows = _meta_net.adapt(theta, torch.from_numpy(theta.points(samples, "support")), model.PARAMS)
-    own = _adaptation.risks(theta, torch.from_numpy(theta.points(samples, "query")), rows)
+    own = _meta_net.risks(theta, torch.from_numpy(theta.points(samples, "query")), rows)
     np.testing.assert_allclose(np.array(risks.to_pylist()) / 1e9, own.numpy(), rtol=1e-4)
 
 

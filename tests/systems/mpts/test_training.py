@@ -21,7 +21,7 @@ from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.tasks import LabelSpace, few_shot_regression
 from shiftbench.systems.mpts.analyses import released_returns, risk_surface, task_sampling
 from shiftbench.systems.mpts.datasets import _sinusoids
-from shiftbench.systems.mpts.models import _adaptation, _meta_net, maml_mlp
+from shiftbench.systems.mpts.models import _meta_net, maml_mlp
 from shiftbench.systems.mpts.trainers import _meta
 from shiftbench.workflow.stages.train import train_weights
 
@@ -61,7 +61,7 @@ def test_model_are_those_of_the_lowest_validation_risk() -> None:
     theta.load_state_dict(kept)
     points = [torch.from_numpy(_meta_net.stacked(tasks(8, "val"), n)) for n in ("support", "query")]
     rows = _meta_net.adapt(theta, points[0], maml_mlp.PARAMS)
-    risk = float(_adaptation.risks(theta, points[1], rows).mean())
+    risk = float(_meta_net.risks(theta, points[1], rows).mean())
     assert risk == pytest.approx(min(risks), rel=1e-5)
     assert min(risks) < risks[-1]
     last, _ = train_weights(job("maml_erm", keep="last", **worse))

@@ -16,7 +16,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
-from shiftbench.systems.multiood.trainers import _bank, a2d
+from shiftbench.systems.multiood.trainers import a2d
 
 Floats = NDArray[np.float64]
 WORDS = RandomStream(0, "test", "multiood", "key")
@@ -111,7 +111,7 @@ class ReleasedBank:
 
 
 def test_the_bank_is_first_in_first_out_of_each_class_once_all_are_full() -> None:
-    random, bank, released = np.random.default_rng(0), _bank.Bank(3, 4, 1), ReleasedBank(3, 4)
+    random, bank, released = np.random.default_rng(0), a2d.Bank(3, 4, 1), ReleasedBank(3, 4)
     was_full = []
     for step in range(30):
         labels = random.choice(3, 7, p=[0.7, 0.25, 0.05]).tolist()
@@ -127,8 +127,8 @@ def test_the_bank_is_first_in_first_out_of_each_class_once_all_are_full() -> Non
     assert not bank.features.requires_grad
 
 
-def filled(classes: int = 6, each: int = 5) -> _bank.Bank:
-    bank, random = _bank.Bank(classes, each, 3), np.random.default_rng(1)
+def filled(classes: int = 6, each: int = 5) -> a2d.Bank:
+    bank, random = a2d.Bank(classes, each, 3), np.random.default_rng(1)
     labels = np.repeat(np.arange(classes), each)
     centres = 10 * random.normal(size=(classes, 3))[labels]
     bank.add(torch.from_numpy(centres + random.normal(size=centres.shape)).float(), torch.from_numpy(labels))
@@ -149,7 +149,7 @@ def test_an_outlier_lies_between_a_feature_of_its_class_and_one_of_a_near_other_
     assert len(partners) == 12  # both neighbours of each of six classes are drawn
 
 
-def _partner(bank: _bank.Bank, label: int, outlier: Floats) -> int:
+def _partner(bank: a2d.Bank, label: int, outlier: Floats) -> int:
     """Return the class that has, with a feature of `label`, the point on its segment."""
     features = bank.features.double().numpy()
     for other in range(len(features)):
@@ -162,8 +162,8 @@ def _partner(bank: _bank.Bank, label: int, outlier: Floats) -> int:
 
 
 def test_shares_are_of_the_beta_distribution() -> None:
-    assert kstest(_bank.shares(WORDS, 4000, 10.0), "beta", (10.0, 10.0)).pvalue > 0.01
-    assert kstest(_bank.shares(WORDS, 4000, 10.0), "beta", (5.0, 5.0)).pvalue < 1e-6
+    assert kstest(a2d.shares(WORDS, 4000, 10.0), "beta", (10.0, 10.0)).pvalue > 0.01
+    assert kstest(a2d.shares(WORDS, 4000, 10.0), "beta", (5.0, 5.0)).pvalue < 1e-6
 
 
 # --- the loss of a batch ----------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import splits
 from shiftbench.plugins.contracts import Measurement, Observation
-from shiftbench.systems.cns_bench.analyses import _likeness, _validity
+from shiftbench.systems.cns_bench.analyses import _validity
 
 Floats = NDArray[np.float64]
 PARAMS: dict[str, object] = {
@@ -53,11 +53,11 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     """
     if not params["in_class"] or len(params["in_class"]) != len(params["out_of_class"]):
         raise ParamsError("validity_filter: in_class and out_of_class list as many severities each")
-    nets = [_weights(score, params["seed"]) for score in _likeness.scores(params["scores"])]
+    nets = [_weights(score, params["seed"]) for score in _validity.scores(params["scores"])]
     return list(dict.fromkeys([*nets, *_shards(params)]))
 
 
-def _weights(score: _likeness.Score, seed: int) -> Ref:
+def _weights(score: _validity.Score, seed: int) -> Ref:
     return Ref("checkpoints", f"{score.model}-s{seed}")
 
 
@@ -73,12 +73,12 @@ class _Images:
 
     def __init__(self, job: Measurement) -> None:
         params = job.params
-        self._job, self._scores = job, _likeness.scores(params["scores"])
+        self._job, self._scores = job, _validity.scores(params["scores"])
         self._nets = {s.model: job.predictor(_weights(s, params["seed"])) for s in self._scores}
         clean = job.samples(refs.shards(params["dataset"], params["split"]))
         self.keys = [sample.key for sample in clean]
         self._labels = np.array([sample.fields["label"] for sample in clean], dtype=np.int64)
-        self._clean = {name: _likeness.outputs(net, clean) for name, net in self._nets.items()}
+        self._clean = {name: _validity.outputs(net, clean) for name, net in self._nets.items()}
 
     @property
     def names(self) -> list[str]:
@@ -94,9 +94,9 @@ class _Images:
     def _of(self, samples: list[Sample]) -> Floats:
         if [sample.key for sample in samples] != self.keys:
             raise DataError("shards of a shift have other keys than the clean ones; make them again")
-        shown = {name: _likeness.outputs(net, samples) for name, net in self._nets.items()}
+        shown = {name: _validity.outputs(net, samples) for name, net in self._nets.items()}
         columns = [
-            _likeness.value(one.of, shown[one.model], self._clean[one.model], self._labels) for one in self._scores
+            _validity.value(one.of, shown[one.model], self._clean[one.model], self._labels) for one in self._scores
         ]
         return np.stack(columns, axis=1)
 

@@ -1,11 +1,13 @@
-"""Learning to write one of a question's traces: token by token, batches in which each complexity is as frequent.
+"""Learning to write one of a question's traces, token by token; the option `trace` names it in `meta.traces`.
 
-Each step sees questions of one length. Which ones, is told by (seed, dataset, step) alone, so that trainers of one seed
-see the same questions in the same order, and differ by what they learn to write. The log has `train_loss` in nats per
-token, and at the end of val `val_loss` and `val_accuracy`, the share of questions whose whole trace is the most likely,
-token by token; that is what the options of the card were chosen by.
+Each step sees questions of one length, and each complexity is as frequent in its batch. (seed, dataset, step) alone
+decide which questions: trainers of one seed see the same questions in the same order, and differ by what they learn to
+write. The log has `train_loss` in nats per token, and at the end `val_loss` and `val_accuracy`, the share of val
+questions whose whole trace is the most likely, token by token. The options of the card were chosen by these two.
 
-Source: as `trainers/sft.py`, of one trace each; tokens are made once, since nets as small wait for Python otherwise.
+Source: Nye et al. 2021, "Show Your Work: Scratchpads for Intermediate Computation", arXiv:2112.00114, whose baseline is
+direct answers; a model class of arXiv 2510.06274, reconstructed. As `trainers/sft.py`, of one trace each; tokens are
+made once, since models as small wait for Python otherwise.
 """
 
 from collections.abc import Iterator
@@ -23,7 +25,9 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _steps
 
+TASKS = ("free_text",)
 PARAMS: dict[str, object] = {
+    "trace": "direct",
     "steps": 1000,
     "batch_size": 64,
     "optimizer": "adamw",
@@ -52,12 +56,8 @@ class Learnt(NamedTuple):
     groups: list[NDArray[np.int64]]
 
 
-def train(job: TrainJob, trace: str) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
-
-    Args:
-        job: the training.
-        trace: which of `meta.traces` is learnt.
+def train(job: TrainJob) -> dict[str, torch.Tensor]:
+    """State dict after the last step.
 
     Raises:
         ModelError: the model does not write token by token.
@@ -65,6 +65,7 @@ def train(job: TrainJob, trace: str) -> dict[str, torch.Tensor]:
     """
     if not hasattr(job.plugin, "closing"):
         raise ModelError(f"{job.trainer} trains models that write token by token; {job.model!r} is none")
+    trace = job.params["trace"]
     net: Any = _loop.fresh_net(job)
     sets = [_tokens(job, some, trace) for some in _of_one_length(job, "train")]
     device = nets.pick_device(job.device)

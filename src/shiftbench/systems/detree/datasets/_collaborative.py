@@ -16,18 +16,31 @@ passages; what comes from one document is one cluster of the bootstrap, and one 
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, section 3 (a class for each way of collaboration). Differs: n-gram
 generators in place of language models.
+
+Generators are Markov chains over words, counted on documents:
+
+    next ~ count(last `order` words, next) / count(last `order` words),  backed off to the longest end that was counted
+
+Draws are integers below a total of counts, so texts are the same on every machine. A chain also begins sentences, since
+the ends of sentences are words of their own. The chains (Shannon 1948, "A Mathematical Theory of Communication",
+section 3) stand in for language models.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.shifts import _wordnet
-from shiftbench.systems.detree.datasets import _brown, _generators
+from shiftbench.plugins.shifts._wordnet import WordNet
+from shiftbench.systems.detree.datasets import _brown
 
 TASK = "text_classification"
 CLASSES = ("human", "machine")
@@ -49,6 +62,9 @@ EDITS = {"prose": ("polish", "extend"), "fiction": ()}
 SHARE = 0.2
 """Of words that a polish replaces."""
 SEED = 0
+END = "</s>"
+SHORT = 3
+"""Letters up to which a word is left as it is: articles and prepositions have odd synonyms (a: angstrom)."""
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
@@ -104,7 +120,7 @@ class Writer:
 
     def _edit(self, name: str, words: _brown.Sentence, rng: RandomStream) -> _brown.Sentence:
         if name == "human_polish":
-            return _generators.polished(words, SHARE, self._wordnet, rng)
+            return polish(words, SHARE, self._wordnet, rng)
         if name == "human_extend":
             return self._chain(2).write(words[: len(words) // 2], len(words), rng)
         return words
@@ -112,18 +128,81 @@ class Writer:
     def _write(self, name: str, rng: RandomStream) -> _brown.Sentence:
         written = self._chain(int(name[2])).write((), self._params["words"], rng)
         polishes = name.endswith("polish")
-        return _generators.polished(written, SHARE, self._wordnet, rng) if polishes else written
+        return polish(written, SHARE, self._wordnet, rng) if polishes else written
 
-    def _chain(self, order: int) -> _generators.Chain:
+    def _chain(self, order: int) -> Chain:
         return chain(self._folder, GENRES[self._params["part"]], order, self._params["learnt"])
 
 
 @cache
-def chain(folder: Path, genres: str, order: int, learnt: int | None) -> _generators.Chain:
+def chain(folder: Path, genres: str, order: int, learnt: int | None) -> Chain:
     """Return the generator of an order that learnt from its documents of some genres; once in a process."""
     known = _brown.documents(folder, genres, "generator", learnt)
-    return _generators.Chain(order, (one for sentences in known.values() for one in sentences))
+    return Chain(order, (one for sentences in known.values() for one in sentences))
 
 
 def _stream(key: str, purpose: str) -> RandomStream:
     return RandomStream(SEED, purpose, "brown", key)
+
+
+# ------------------------------------------------------------------ generators
+
+
+class Chain:
+    """A Markov chain over words.
+
+    Args:
+        order: how many words the next one depends on, 1 at least.
+        sentences: what is counted.
+    """
+
+    def __init__(self, order: int, sentences: Iterable[_brown.Sentence]) -> None:
+        counted: dict[_brown.Sentence, Counter[str]] = defaultdict(Counter)
+        for sentence in sentences:
+            words = (*(END,) * order, *sentence, END)
+            for at in range(order, len(words)):
+                for length in range(order + 1):
+                    counted[words[at - length : at]][words[at]] += 1
+        self.order = order
+        self._next = {
+            context: (tuple(counts), tuple(accumulate(counts.values()))) for context, counts in counted.items()
+        }
+
+    def write(self, begun: Sequence[str], words: int, rng: RandomStream) -> _brown.Sentence:
+        """Return `begun`, continued to `words` words and marks; () begins a sentence.
+
+        Takes one raw word for each word and each end of a sentence that is drawn.
+        """
+        held, context = list(begun), [END] * self.order
+        context += begun
+        while len(held) < words:
+            drawn = self._draw(context, rng)
+            context.append(drawn)
+            if drawn != END:
+                held.append(drawn)
+            else:
+                context += [END] * (self.order - 1)
+        return tuple(held)
+
+    def _draw(self, context: Sequence[str], rng: RandomStream) -> str:
+        known = (tuple(context[len(context) - n :]) for n in range(self.order, -1, -1))
+        choices, totals = next(self._next[one] for one in known if one in self._next)
+        return choices[bisect_right(totals, int(rng.raw(1)[0]) % totals[-1])]
+
+
+def polish(words: Sequence[str], share: float, wordnet: WordNet, rng: RandomStream) -> _brown.Sentence:
+    """Return words of which a share is replaced by a synonym out of WordNet, in the case of the word.
+
+    The share is of all words of letters; those without a synonym cannot be among them, so few texts fall short. Takes
+    one raw word for each word that has a synonym, then one 16-bit word for each.
+    """
+    made = list(words)
+    spelt = [at for at, word in enumerate(words) if word.isalpha()]
+    found = {at: wordnet.synonyms(words[at]) for at in spelt if len(words[at]) > SHORT}
+    able = [at for at in spelt if found.get(at)]
+    order, parts = rng.choice(len(able)), rng.uniform(len(able))
+    for number in order[: round(share * len(spelt))]:
+        at = able[number]
+        synonym = found[at][int(parts[number] * len(found[at]))]
+        made[at] = synonym.capitalize() if words[at][0].isupper() else synonym
+    return tuple(made)

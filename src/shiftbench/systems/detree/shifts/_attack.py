@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _levels
-from shiftbench.systems.detree.shifts import _edits, _lists
+from shiftbench.systems.detree.shifts import _edits
 
 FIELD = "text"
 LEVELS: dict[int, float] = {}
@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"attack": "", "released": False}
 def facts(options: Mapping[str, object]) -> dict[str, object]:
     """Return which attack it is, and the lists that it reads."""
     attack = options["attack"]
-    return {"ATTACK": attack, "SOURCES": (_edits.LISTS,) if attack in _lists.FILES else ()}
+    return {"ATTACK": attack, "SOURCES": (_edits.LISTS,) if attack in _edits.FILES else ()}
 
 
 def apply(

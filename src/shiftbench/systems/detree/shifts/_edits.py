@@ -3,7 +3,7 @@
 | attack | place | becomes | share |
 | --- | --- | --- | --- |
 | alter_numbers | a run of digits | other digits, as many | all |
-| us_to_uk_spelling | a word of the list | as spelt in Britain | all |
+| us_to_uk_spelling | a word of the list | its British spelling | all |
 | article_deletion | a, an, the and the space behind | nothing | half |
 | homoglyphs_all | one of 22 letters | one that looks the same | all |
 | paragraph_insertion | behind the end of a sentence | a blank line, with or without an indent | half |
@@ -17,20 +17,29 @@ Source: He et al. 2025 (DETree), arXiv:2510.17489; detree/utils/adversarial of h
 at random (there up or down by attack). `released` has what the code does and the paper does not say: articles in lower
 case alone; British spellings inside of words, too; of blank lines as many before a mark that ends a sentence as behind
 one, so twice as many. Differs: extra spaces go to distinct words (there a word may get two), tokens are words of
-letters and digits (there NLTK's), lists are `_lists`.
+letters and digits (there NLTK's), lists are codespell's.
+
+Lists: a line of codespell (GPL-2.0) is `wrong->right`, or `wrong->one, two,`; only lines with one right word are taken.
+Read backwards they give the misspellings of a right word and the British spelling of an American word. Of misspelt
+words the 192 with the most misspellings count, which is the size of the released list. Both collections began with
+Wikipedia's lists of common misspellings; the released lists are not ours to pass on.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from shiftbench.base.errors import DataError
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _texts
-from shiftbench.systems.detree.shifts import _lists
 
-LISTS = _lists.SOURCE
+SOURCE = "codespell"
+LISTS = SOURCE
+MOST = 192
+FILES = {"misspelling": "dictionary.txt", "us_to_uk_spelling": "dictionary_en-GB_to_en-US.txt"}
 Words = Mapping[str, tuple[str, ...]]
 ALIKE: dict[str, str] = {
     **dict(zip("aceiopxy", "\u0430\u0441\u0435\u0456\u043e\u0440\u0445\u0443", strict=True)),
@@ -159,8 +168,30 @@ def edited(
 
 
 def _words(attack: str, sources: Mapping[str, Path]) -> Words:
-    if attack not in _lists.FILES:
+    if attack not in FILES:
         return {}
     if LISTS not in sources:
         raise DataError(f"{attack} reads the lists of {LISTS!r}, which are not here; `shiftbench fetch {LISTS}`")
-    return _lists.load(sources[LISTS], attack)
+    return load(sources[LISTS], attack)
+
+
+@cache
+def load(folder: Path, attack: str) -> dict[str, tuple[str, ...]]:
+    """Word in lower case -> its replacements, sorted; read once in a process.
+
+    Raises:
+        DataError: the file is missing, or a line has another form; names it.
+    """
+    file = folder / FILES[attack]
+    if not file.is_file():
+        raise DataError(f"{file} is missing; `shiftbench fetch {SOURCE}` brings it")
+    rights: dict[str, set[str]] = defaultdict(set)
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        wrong, arrow, right = line.strip().lower().partition("->")
+        if not arrow:
+            raise DataError(f"{file.name}, line {number}: expected `wrong->right`, found {line!r}")
+        if "," not in right:
+            rights[right].add(wrong)
+    words = sorted(rights, key=lambda word: (-len(rights[word]), word))
+    some = words[:MOST] if attack == "misspelling" else words
+    return {word: tuple(sorted(rights[word])) for word in some}

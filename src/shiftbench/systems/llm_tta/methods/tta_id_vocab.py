@@ -16,7 +16,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.plugins.shifts import _wordnet
-from shiftbench.systems.llm_tta.methods import _replacing, _tta
+from shiftbench.systems.llm_tta.methods import _synonyms, _tta
 
 SEES = "sample"
 TASKS = ("text_classification",)
@@ -48,10 +48,10 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 def vocabulary(texts: Any) -> frozenset[str]:
     """Return the words of texts, in lower case."""
-    return frozenset(word.lower() for text in texts for word in _replacing.WORD.findall(text))
+    return frozenset(word.lower() for text in texts for word in _synonyms.WORD.findall(text))
 
 
-def rewrites(sample: Sample, params: Mapping[str, Any], options: _replacing.Options) -> list[str]:
+def rewrites(sample: Sample, params: Mapping[str, Any], options: _synonyms.Options) -> list[str]:
     """Return k texts, in which every word that has options is replaced."""
     words, text = _tta.words(params, "tta_id_vocab", sample), sample.fields["text"]
-    return [_replacing.replaced(text, 1.0, options, words) for _ in range(params["k"])]
+    return [_synonyms.replaced(text, 1.0, options, words) for _ in range(params["k"])]

@@ -16,7 +16,7 @@ from shiftbench.base import refs
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, Observation
-from shiftbench.systems.m2mkd.models._moe import Mixture
+from shiftbench.systems.m2mkd.models._blocks import Mixture
 
 PARAMS: dict[str, object] = {"samples": 1000}
 

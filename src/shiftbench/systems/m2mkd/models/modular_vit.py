@@ -2,9 +2,9 @@
 
 `depths` has the blocks of each module. The first module owns patch embedding, class token and positions, the last one
 final norm and head. `experts` above 0: each block's MLP is a mixture of so many, `top_k` of which see a token
-(`_moe.py`). `stitch` is a meta network's width: module i of L then begins with a map from it (not the first) and ends
-with one to it (not the last), as m2mKD trains it. `pool`: `class`, a class token as in the paper, or `mean`, the mean
-of the normalised tokens.
+(`_blocks.py`). `stitch` is a meta network's width: module i of L then begins with a map from it (not the first) and
+ends with one to it (not the last), as m2mKD trains it. `pool`: `class`, a class token as in the paper, or `mean`, the
+mean of the normalised tokens.
 
 Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular Transformers", 2024, arXiv:2402.16918,
 section 3, and `vmoe.py`, `deep_incubation/timm/models/vision_transformer.py` of kamanphoebe/m2mKD at 067fa1f.

@@ -3,15 +3,24 @@
 A question is read by its words and picks the head: sixteen objects and six colours from the pooled grid; a number 0
 to 4 for each of two objects, from the sum of a density over the grid; the place of each of two objects, the mean over
 an attention of its own, whose differences are the scores of the four sides. All heads give two slots of sixteen
-logits; what a head does not have is -10,000. Each answer is put into words and judged by rules (_judge.py); the
+logits; what a head does not have is -10,000. Each answer is put into words and judged by rules (`verdict`); the
 predictor gives `completions` and `judge`.
 
 The net's input has the fields `image`, uint8 (3, 64, 64), and `asked`, uint8 (3,): the task and two objects.
 
 Source: ours, in the place of a vision-language model; the design is that of the specification of MMDT at small scale.
+
+The judge is deterministic: it does by rules what a language model does for MMDT, and writes what that model says.
+A response is brought to plain words: lower case, no articles and punctuation, numbers in digits, single objects,
+colours and sides under one name each. Of a count the judge writes `object: number` pairs; of all else it says Yes
+where the answer's word is there and no other word of its list, else No. Its prompt would be the official one; it
+reads the same four things.
+
+It replaces Llama-3-8B-Instruct (AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/eval_image_to_text.py).
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +34,6 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _images
 from shiftbench.systems.mmdt.datasets import _words
 from shiftbench.systems.mmdt.metrics import _answers, _ood
-from shiftbench.systems.mmdt.models import _judge
 
 TASK = "free_text"
 PARAMS: dict[str, object] = {"size": 64, "width": 24}
@@ -34,6 +42,23 @@ TASKS = _ood.I2T_TASKS
 SLOTS, LENGTH, NONE = 2, 16, -1
 """Slots of an answer, logits of each, and the label of a slot that is not asked."""
 _NEVER = -1e4
+_SAME = {
+    **{word: str(number) for number, word in enumerate(_words.NUMBERS)},
+    "no": "0",
+    "violet": "purple",
+    "turquoise": "cyan",
+    "over": "above",
+    "under": "below",
+    "beneath": "below",
+    "kitten": "cat",
+    "kittens": "cat",
+    "puppy": "dog",
+    "puppies": "dog",
+    "toad": "frog",
+    "toadstool": "mushroom",
+}
+_ARTICLES = {"a", "an", "the"}
+_LISTS = {"identification": tuple(_words.KINDS), "attribute": tuple(_words.COLOURS), "spatial": _words.SIDES}
 
 
 class SceneNet(nn.Module):
@@ -158,10 +183,44 @@ class Answerer:
         for at, (sample, slots) in enumerate(zip(samples, best, strict=True)):
             text, meta = words(sample, slots), sample.fields["meta"]
             completions[at] = (text,)
-            judge[at] = (_judge.verdict(meta["task"], meta["answer"], text),)
+            judge[at] = (verdict(meta["task"], meta["answer"], text),)
         return {"completions": completions, "judge": judge}
 
 
 def predictor(net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str) -> Answerer:
     """Return what answers. Computes in float32."""
     return Answerer(net, params, nets.pick_device(device))
+
+
+# ------------------------------------------------------------------ the judge
+
+
+def plain(text: str) -> list[str]:
+    """Return a text's words, each under one name.
+
+    Example:
+        >>> plain("There are Two Cats, and a puppy.")
+        ['there', 'are', '2', 'cat', 'and', 'dog']
+    """
+    words = re.findall(r"\w+", text.lower())
+    return [_SAME.get(_words.one(word), _words.one(word)) for word in words if word not in _ARTICLES]
+
+
+def say(task: str, answer: str, response: str) -> str:
+    """Return what the judge says of a response: pairs for a count, Yes or No for all else."""
+    words = plain(response)
+    if task == "count":
+        return _pairs(words, _answers.wanted(answer))
+    named = {one for one in _LISTS[task] if one in words}
+    return "Yes" if named == set(plain(answer)) else "No"
+
+
+def verdict(task: str, answer: str, response: str) -> str:
+    """Return yes or no by MMDT's rule on what the judge says."""
+    return "yes" if _answers.right(task, answer, say(task, answer, response)) else "no"
+
+
+def _pairs(words: list[str], objects: Iterable[str]) -> str:
+    """Return the number before each object, as the official parser reads it; an object without one is left out."""
+    before = dict(zip(words[1:], words, strict=False))
+    return ", ".join(f"{name}: {before[name]}" for name in objects if before.get(name, "").isdigit())

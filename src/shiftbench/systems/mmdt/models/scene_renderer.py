@@ -1,6 +1,6 @@
 """A renderer of prompts in place of a text-to-image model, with its detector and judge: rules and templates.
 
-A prompt is understood by rules (_prompts.py) and drawn three times, with seeds 42, 43 and 44: nine cells of 32 pixels
+A prompt is read by rules (`parse`) and drawn three times, with seeds 42, 43 and 44: nine cells of 32 pixels
 on a piece of a photo, an object each. The detector (_detector.py) then looks for what the sample asks for, and MMDT's
 rules judge it. A completion is what was seen in one picture, as JSON: `boxes` by object, `colours`, `parts` (which
 parts of the item are right) and, of helpfulness, `clip_score`. Its `judge` says yes where all parts are right.
@@ -10,12 +10,17 @@ the detector sees in the picture, and those that the original prompt names; MMDT
 
 Its weights are the seeds; needs the emoji and the photos. Source: ours, after the specification of MMDT at small
 scale; rules of AI-secure/MMDT at 68be1c8, mmdt/perspectives/ood/eval_text_to_image.py.
+
+The rules read plain words. A noun of the sixteen is an object; a number word before it makes several, a colour before
+it paints it. Between the first two objects stand words of a side, `between` or a size. All else is passed over, so that
+an object, number, colour or place in words that the rules do not have is lost.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +34,7 @@ from shiftbench.evaluation import nets
 from shiftbench.systems.mmdt.datasets import _pictures, _words
 from shiftbench.systems.mmdt.datasets._pictures import Item
 from shiftbench.systems.mmdt.metrics import _boxes, _ood
-from shiftbench.systems.mmdt.models import _detector, _prompts
+from shiftbench.systems.mmdt.models import _detector
 
 TASK = "free_text"
 PARAMS: dict[str, object] = {"threshold": 0.96, "rules": "ours"}
@@ -41,6 +46,26 @@ KINDS = tuple(_words.KINDS)
 Pixels = NDArray[np.uint8]
 _FIRST = {"left": 3, "right": 5, "above": 1, "below": 7}
 """The cell of an object that stands somewhere of another, which has the middle."""
+_NOUN = "|".join(sorted({_words.many(name, n) for name in _words.KINDS for n in (1, 2)}, key=len, reverse=True))
+_OBJECT = re.compile(rf"(?:\b({'|'.join(_words.NUMBERS)}) )?(?:\b({'|'.join(_words.COLOURS)}) )?\b({_NOUN})\b")
+_RELATION = re.compile(
+    rf"\b(?:{'|'.join(sorted((*_boxes.WORDS, *_boxes.LARGER, *_boxes.SMALLER, 'between'), key=len, reverse=True))})\b"
+)
+
+
+class Objects(NamedTuple):
+    """Objects of a kind: name, how many, colour."""
+
+    name: str
+    number: int
+    colour: str | None
+
+
+class Request(NamedTuple):
+    """What a prompt asks for: objects, the word between the first two of a side or size, or `between`; "" : none."""
+
+    objects: list[Objects]
+    relation: str
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -85,11 +110,11 @@ def rendered(sample: Sample, seed: int, sources: Mapping[str, Path]) -> Pixels:
     """Return the picture of a prompt, uint8 (96, 96, 3)."""
     rng = RandomStream(seed, "renderer", "mmdt_prompts", sample.key)
     under = _pictures.ground(rng, sources, "whole", CELL * ACROSS)
-    items = laid_out(_prompts.understood(sample.fields["text"]), rng)
+    items = laid_out(parse(sample.fields["text"]), rng)
     return _pictures.drawn(under, items, sources[_pictures.EMOJI])
 
 
-def laid_out(asked: _prompts.Understood, rng: RandomStream) -> list[Item]:
+def laid_out(asked: Request, rng: RandomStream) -> list[Item]:
     """Return the objects of a picture, each in a cell of its own; those for which there is no cell are left out."""
     free = [int(cell) for cell in rng.choice(ACROSS**2)]
     each = [(wanted.name, wanted.colour) for wanted in asked.objects for _ in range(wanted.number)]
@@ -164,7 +189,21 @@ def judged(task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, A
 
 def _score(found: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
     """Return the stand-in's CLIPScore, rounded to billionths."""
-    named = {wanted.name: wanted.number for wanted in _prompts.understood(prompt).objects}
+    named = {wanted.name: wanted.number for wanted in parse(prompt).objects}
     picture = np.array([[len(found.get(name, ())) for name in KINDS]], np.float64)
     text = np.array([[named.get(name, 0) for name in KINDS]], np.float64)
     return round(float(_ood.clip_score(picture, text)[0]), 9)
+
+
+# ------------------------------------------------------------------ prompts
+
+
+def parse(prompt: str) -> Request:
+    """Return what the rules find in a prompt."""
+    text = prompt.lower()
+    objects = [
+        Objects(_words.one(noun), _words.NUMBERS.index(number) if number else 1, colour or None)
+        for number, colour, noun in _OBJECT.findall(text)
+    ]
+    relation = _RELATION.search(text)
+    return Request(objects, relation[0] if relation and len(objects) > 1 else "")

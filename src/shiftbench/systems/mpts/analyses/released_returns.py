@@ -74,7 +74,7 @@ def _line(line: list[str], where: str) -> Iterator[Observation]:
 
 
 def _numbers(cell: str, where: str) -> list[Any]:
-    """Return a list as Python printed it; newer NumPy writes its numbers as `np.float32(1.5)`."""
+    """A list as Python printed it; newer NumPy writes its numbers as `np.float32(1.5)`."""
     plain = re.sub(r"np\.float(?:32|64)\(([^()]*)\)", r"\1", cell)
     try:
         found = ast.literal_eval(plain)

@@ -24,7 +24,7 @@ COLUMNS = {"cell_risk": "risk_e9", "cell_predicted_risk": "predicted_risk_e9"}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the benchmark, and their records on the clean split."""
+    """Weights of the benchmark, and their records on the clean split."""
     weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
     return [*weights, *(_records(name, params) for name in params["checkpoints"])]
 
@@ -71,6 +71,6 @@ def _at(job: Measurement, name: str, metric: str, key: str, value: float, cell: 
 
 
 def cell_of(identifier: list[float], bounds: _candidates.Bounds) -> tuple[int, int]:
-    """Return the cell of a task of the training range: which fifth of the first number, and of the second."""
+    """Cell of a task of the training range: which fifth of the first number, and of the second."""
     parts = [int((value - low) / (high - low) * CELLS) for value, (low, high) in zip(identifier, bounds, strict=False)]
     return min(parts[0], CELLS - 1), min(parts[1], CELLS - 1)

@@ -23,7 +23,7 @@ GROUP = "selected_second_half"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the benchmark."""
+    """Weights of the benchmark."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 

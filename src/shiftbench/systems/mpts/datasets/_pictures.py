@@ -77,7 +77,7 @@ def choose(shape: tuple[int, ...], each: int, held: int, rng: RandomStream) -> C
 
 
 def pool(split: str, folder: Path) -> Pixels:
-    """Return the pictures of a split by class, uint8 (10, held, 785): 784 pixels, and a black one for what is outside.
+    """Pictures of a split by class, uint8 (10, held, 785): 784 pixels, and a black one for what is outside.
 
     Args:
         split: `train`, `val` or `test`.
@@ -97,7 +97,7 @@ def pool(split: str, folder: Path) -> Pixels:
 
 
 def make(identifiers: Floats, chosen: Chosen, pictures: Pixels) -> tuple[Pixels, Pixels]:
-    """Return the pictures of n tasks, uint8 (n, 2 k, 14, 14), and their labels (n, 2 k), which alternate.
+    """Pictures of n tasks, uint8 (n, 2 k, 14, 14), and their labels (n, 2 k), which alternate.
 
     Args:
         identifiers: float64 (n, 12).

@@ -52,7 +52,7 @@ def grid(identifiers: Floats, count: int) -> Points:
 
 
 def at(identifiers: Floats, inputs: NDArray[np.floating]) -> Points:
-    """Return the points of tasks at inputs (*shape, count), which are rounded to float32 before."""
+    """Points of tasks at inputs (*shape, count), which are rounded to float32 before."""
     rounded = inputs.astype(np.float32)
     amplitude, phase = identifiers[..., :1], identifiers[..., 1:]
     targets = amplitude * sine(rounded.astype(np.float64) + phase)
@@ -60,7 +60,7 @@ def at(identifiers: Floats, inputs: NDArray[np.floating]) -> Points:
 
 
 def sine(angle: Floats) -> Floats:
-    """Return the sine of angles in radians: Taylor's series within a quarter turn."""
+    """Sine of angles in radians: Taylor's series within a quarter turn."""
     turns = angle * (0.5 / math.pi)
     turns = turns - np.rint(turns)
     folded = np.where(np.abs(turns) > 0.25, np.copysign(0.5, turns) - turns, turns)

@@ -21,7 +21,7 @@ class Link(Protocol):
         """Return what enters the next layer."""
 
     def back(self, x: Floats) -> Floats:
-        """Return the gradient of what leaves the layer, from that of what enters the next."""
+        """Gradient of what leaves the layer, from that of what enters the next."""
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
         """Return what enters the next layer, with a gradient."""

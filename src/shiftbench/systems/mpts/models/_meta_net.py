@@ -1,10 +1,11 @@
-"""A net that is adapted to each task by gradient steps on its support, and a model of the risk that then remains.
+"""A model that is adapted to each task by gradient steps on its support, and a model of the risk that then remains.
 
-All weights of a net are one vector (p,), those of n tasks the rows of a matrix (n, p); its layers are linear, with ReLU
-between them, of what `_links` makes of what left the layer before. The risk model beside is part of every trainer's
-weights; it predicts once it has learnt, which it does under `maml_mpts` alone.
+All weights of a model are one vector (p,), those of n tasks the rows of a matrix (n, p), so that a step on all tasks is
+one operation. Layers are linear, with ReLU between them, of what `_links` makes of the layer before. The risk model is
+part of every trainer's checkpoint; it predicts once it has learned, which it does under `maml_mpts` alone.
 
-Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, equation 1.
+Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, equation 1. Meta-training, whose
+gradient goes through the step, is in `_second_order.py`.
 """
 
 from abc import ABC, abstractmethod
@@ -23,9 +24,26 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.tasks import _episodes
-from shiftbench.systems.mpts.models import _adaptation, _second_order
+from shiftbench.systems.mpts.models import _second_order
 from shiftbench.systems.mpts.models._links import Floats, Link
 from shiftbench.systems.mpts.models._risk_model import RiskModel
+
+
+def gradient_steps(net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int) -> torch.Tensor:
+    """Weights of each task (n, p) after steps on the risk of its support (n, k, d + 1), from common ones (p,)."""
+    rows = vector.expand(len(support), -1)
+    for _ in range(steps):
+        rows = rows.detach().requires_grad_()
+        loss = risks(net, support, rows).sum()  # a row is in its own task's risk alone
+        (gradient,) = torch.autograd.grad(loss, rows)
+        rows = rows - rate * gradient
+    return rows.detach()
+
+
+def risks(net: Any, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Risk (n,) of each task over its points (n, k, d + 1), under its weights (n, p)."""
+    values: torch.Tensor = net.risks(net.forward(points[..., :-1], rows), points[..., -1])
+    return values
 
 
 class MetaNet(nn.Module, ABC):
@@ -49,11 +67,11 @@ class MetaNet(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
-        """Return the loss of outputs and targets (n, k, 1)."""
+        """Loss of outputs and targets (n, k, 1)."""
 
     @abstractmethod
     def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the risk of each task (n,), of outputs and targets (n, k)."""
+        """Risk of each task (n,), of outputs and targets (n, k)."""
 
     @abstractmethod
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
@@ -92,63 +110,63 @@ class MetaNet(nn.Module, ABC):
 
 
 def chain(*widths: int) -> list[tuple[int, int]]:
-    """Return the sizes of layers that follow each other directly."""
+    """Sizes of layers that follow each other directly."""
     return list(pairwise(widths))
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return what adapts to each task and gives its answers to the query, and `predicted_risk` float32 (n,).
+    """Predictor that adapts to each task: its answers to the query, and `predicted_risk` float32 (n,).
 
     The predicted risk is the mean over fixed draws of z, in the unit of the risk. Computes in float32.
     """
-    held = nets.pick_device(device)
-    placed: Any = net.to(held).eval()
+    target = nets.pick_device(device)
+    placed: Any = net.to(target).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        support, query = (torch.from_numpy(placed.points(samples, name)).to(held) for name in ("support", "query"))
+        support, query = (torch.from_numpy(placed.points(samples, name)).to(target) for name in ("support", "query"))
         rows = adapt(placed, support, params)
         with torch.inference_mode():
-            found = placed.answers(placed.forward(query[..., :-1], rows))
+            answers = placed.answers(placed.forward(query[..., :-1], rows))
             expected = predicted_risks(placed.risk_model, samples, params).float()
-        return {placed.ANSWERS: nets.to_numpy(found), "predicted_risk": nets.to_numpy(expected)}
+        return {placed.ANSWERS: nets.to_numpy(answers), "predicted_risk": nets.to_numpy(expected)}
 
     return predict
 
 
 def adapt(net: MetaNet, support: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
-    """Return the weights of each task as at test time, (n, p)."""
+    """Weights of each task (n, p), with the steps and the rate of test time."""
     vector, rate, steps = net.vector(), params["lr"], params["steps"]
-    return _adaptation.adapted(net, vector, support, rate, steps)
+    return gradient_steps(net, vector, support, rate, steps)
 
 
 def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
-    """Return a field of all samples as one array (n, k, ...).
+    """A field of all samples as one array (n, k, ...).
 
     Raises:
         ModelError: samples differ in their number of points.
     """
-    found = [sample.fields[name] for sample in samples]
-    for sample, points in zip(samples, found, strict=True):
-        if points.shape != found[0].shape:
+    arrays = [sample.fields[name] for sample in samples]
+    for sample, points in zip(samples, arrays, strict=True):
+        if points.shape != arrays[0].shape:
             raise ModelError(
-                f"{sample.key}: {name} is {points.shape}, that of {samples[0].key} {found[0].shape}; tasks of one "
+                f"{sample.key}: {name} is {points.shape}, that of {samples[0].key} {arrays[0].shape}; tasks of one "
                 "batch have as many points"
             )
-    return np.stack(found)
+    return np.stack(arrays)
 
 
 def predicted_risks(risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]) -> torch.Tensor:
-    """Return what the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
+    """What the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
     device = risk_model.posterior_mean.device
-    unknown = [float("nan")] * params["identifier"]
-    named = [_episodes.identifier(sample) or unknown for sample in samples]
+    missing = [float("nan")] * params["identifier"]
+    identifiers = [_episodes.identifier(sample) or missing for sample in samples]
     if not int(risk_model.updates):
         return torch.full((len(samples),), float("nan"), device=device)
     rng = RandomStream(0, "maml_mlp", "risk_model", "draws")
     normal = torch.from_numpy(rng.normal((params["risk_draws"], params["risk_width"]))).to(device)
     latent = risk_model.posterior_mean + risk_model.posterior_std * normal
-    tasks = torch.tensor(named, dtype=torch.float32, device=device)
-    found: torch.Tensor = risk_model.expected(tasks, latent).mean(0) / params["risk_scale"]
-    return found
+    tasks = torch.tensor(identifiers, dtype=torch.float32, device=device)
+    expected: torch.Tensor = risk_model.expected(tasks, latent).mean(0) / params["risk_scale"]
+    return expected

@@ -44,7 +44,7 @@ class RiskModel(nn.Module):
         return mean, 0.1 + 0.9 * spread.sigmoid()
 
     def expected(self, tasks: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-        """Return the target of each task (n, d) under each draw of z (s, w): (s, n)."""
+        """Target of each task (n, d) under each draw of z (s, w): (s, n)."""
         s, n = len(latent), len(tasks)
         pairs = [tasks.t()[:, None].expand(-1, s, n), latent.t()[:, :, None].expand(-1, s, n)]
         return _through(self.decoder, torch.cat(pairs).flatten(1)).view(s, n)
@@ -57,7 +57,7 @@ class RiskModel(nn.Module):
 
 
 def divergence(one: Gauss, other: Gauss) -> torch.Tensor:
-    """Return the Kullback-Leibler divergence KL(one || other) of diagonal Gaussians, in nats."""
+    """Kullback-Leibler divergence KL(one || other) of diagonal Gaussians, in nats."""
     ratio = (one[1] / other[1]).square()
     moved = ((one[0] - other[0]) / other[1]).square()
     return 0.5 * (ratio + moved - 1 - ratio.log()).sum()

@@ -46,7 +46,7 @@ class Body(Protocol):
         """What is before each layer."""
 
     def loss(self, outputs: Floats, targets: Floats) -> Loss:
-        """Return the loss of outputs and targets (n, k, 1)."""
+        """Loss of outputs and targets (n, k, 1)."""
 
 
 class Pass(NamedTuple):
@@ -64,13 +64,13 @@ class Pass(NamedTuple):
 
 
 def squared(outputs: Floats, targets: Floats) -> Loss:
-    """Return the squared error."""
+    """Squared error."""
     error, bend = outputs - targets, np.float32(2 / outputs.shape[1])
     return Loss(np.square(error).mean((1, 2)), error * bend, bend)
 
 
 def logistic(outputs: Floats, targets: Floats) -> Loss:
-    """Return the cross-entropy of log-odds and targets of 0 or 1, in nats."""
+    """Cross-entropy of log-odds and targets of 0 or 1, in nats."""
     likely = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * outputs))
     risks = (np.logaddexp(np.float32(0), outputs) - targets * outputs).mean((1, 2))
     share = np.float32(1 / outputs.shape[1])
@@ -85,7 +85,7 @@ def meta_gradient(
     rate: float,
     loss: Callable[[torch.Tensor], torch.Tensor],
 ) -> tuple[torch.Tensor, Floats]:
-    """Return the risks after one step of each task, (n,), and the gradient of their loss by the common weights, (p,).
+    """Risks after one step of each task, (n,), and the gradient of their loss by the common weights, (p,).
 
     Args:
         net: what the weights belong to.
@@ -96,18 +96,18 @@ def meta_gradient(
         loss: of the risks, a scalar.
     """
     step = np.float32(rate)
-    seen = passed(net, layers, support)
+    inner = passed(net, layers, support)
     adapted = [
         (weight - step * steep, bias - step * moved)
-        for (weight, bias), (steep, moved) in zip(layers, gradients(seen.entering, seen.leaving), strict=True)
+        for (weight, bias), (steep, moved) in zip(layers, gradients(inner.entering, inner.leaving), strict=True)
     ]
-    asked = passed(net, adapted, query)
-    risks = torch.from_numpy(asked.loss.risks).requires_grad_()
-    (told,) = torch.autograd.grad(loss(risks), risks)
-    weights = told.numpy()[:, None, None]
-    towards = gradients(asked.entering, [one * weights for one in asked.leaving])
+    outer = passed(net, adapted, query)
+    risks = torch.from_numpy(outer.loss.risks).requires_grad_()
+    (slopes,) = torch.autograd.grad(loss(risks), risks)
+    weights = slopes.numpy()[:, None, None]
+    towards = gradients(outer.entering, [one * weights for one in outer.leaving])
     first = [part.sum(0) for pair in towards for part in pair]
-    second = curvature(net, layers, seen, towards)
+    second = curvature(net, layers, inner, towards)
     parts = [one.ravel() - step * two.ravel() for one, two in zip(first, second, strict=True)]
     return risks.detach(), np.concatenate(parts)
 
@@ -127,12 +127,12 @@ def passed(net: Body, layers: Sequence[Layer], points: Floats) -> Pass:
 
 
 def gradients(entering: Sequence[Floats], leaving: Sequence[Floats]) -> list[Layer]:
-    """Return the gradient of each task by its weights: (n, after, before) and (n, 1, after) of each layer."""
+    """Gradient of each task by its weights: (n, after, before) and (n, 1, after) of each layer."""
     return [(after.mT @ before, after.sum(1, keepdims=True)) for before, after in zip(entering, leaving, strict=True)]
 
 
 def curvature(net: Body, layers: Sequence[Layer], seen: Pass, towards: Sequence[Layer]) -> list[Floats]:
-    """Return the sum over tasks of H v: of each layer that of the weight, then that of the bias.
+    """Sum over tasks of H v: of each layer that of the weight, then that of the bias.
 
     Args:
         net: what the weights belong to.
@@ -158,6 +158,6 @@ def curvature(net: Body, layers: Sequence[Layer], seen: Pass, towards: Sequence[
 
 
 def _over_all(leaving: Floats, entering: Floats) -> Floats:
-    """Return the sum over tasks and points of products, (after, before)."""
+    """Sum over tasks and points of products, (after, before)."""
     product: Floats = leaving.reshape(-1, leaving.shape[-1]).T @ entering.reshape(-1, entering.shape[-1])
     return product

@@ -48,21 +48,21 @@ class Net(_meta_net.MetaNet):
         super().__init__(sizes, [*patches, Flat(left, second)], params)
 
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
-        """Return the cross-entropy."""
+        """Cross-entropy."""
         return _second_order.logistic(outputs, targets)
 
     def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross-entropy of each task in nats, (n,)."""
+        """Mean cross-entropy of each task in nats, (n,)."""
         found = nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
         return found.mean(1)
 
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
-        """Return the pictures' levels and, last, their labels."""
+        """Pictures' levels and, last, their labels."""
         pictures = _meta_net.stacked(samples, name)
         return points(pictures, _meta_net.stacked(samples, f"{name}_labels"))
 
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return the logits of both classes, (n, q, 2)."""
+        """Logits of both classes, (n, q, 2)."""
         return torch.stack([torch.zeros_like(outputs), outputs], dim=2)
 
 
@@ -77,5 +77,5 @@ def points(pictures: np.ndarray, labels: np.ndarray) -> Floats:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """Net with fresh weights from torch's generator."""
     return Net(params)

@@ -41,22 +41,22 @@ class Net(_meta_net.MetaNet):
         super().__init__(sizes, [Direct() for _ in sizes], params)
 
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
-        """Return the squared error."""
+        """Squared error."""
         return _second_order.squared(outputs, targets)
 
     def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean squared error of each task, (n,)."""
+        """Mean squared error of each task, (n,)."""
         return (outputs - targets).square().mean(1)
 
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
-        """Return the points as they are."""
+        """Points as they are."""
         return _meta_net.stacked(samples, name)
 
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return the outputs."""
+        """Outputs."""
         return outputs
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """Net with fresh weights from torch's generator."""
     return Net(params)

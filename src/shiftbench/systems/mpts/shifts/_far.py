@@ -29,7 +29,7 @@ WIDTHS: dict[str, dict[int, float | tuple[float, ...]]] = {
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the levels of the number that is moved.
+    """Levels of the number that is moved.
 
     Raises:
         ParamsError: an identifier has no such number.
@@ -41,7 +41,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def apply(sample: Sample, severity: float, rng: RandomStream, *, of: str) -> Sample:
-    """Return the task of the same inputs whose amplitude or phase lies outside.
+    """Task of the same inputs whose amplitude or phase lies outside.
 
     Raises:
         RangeError: the severity lies outside 0 to 5.

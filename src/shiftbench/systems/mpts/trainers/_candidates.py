@@ -135,7 +135,7 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {"sinusoids": Sinusoids, "picture
 
 
 def named(name: str) -> type[Distribution]:
-    """Return a distribution.
+    """A distribution.
 
     Raises:
         ParamsError: there is none of that name.
@@ -145,7 +145,7 @@ def named(name: str) -> type[Distribution]:
 
 
 def sources(name: str) -> tuple[str, ...]:
-    """Return the originals that a distribution draws from.
+    """Originals that a distribution draws from.
 
     Raises:
         ParamsError: there is none of that name.

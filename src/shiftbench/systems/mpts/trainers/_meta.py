@@ -1,17 +1,17 @@
-"""Meta-training over a distribution of tasks: in each iteration a sampler says which candidates are learnt from.
+"""Meta-training over a distribution of tasks: in each iteration a sampler chooses the candidates to learn from.
 
     candidates -> sampler.choose -> one inner step each -> risks -> sampler.loss -> Adam -> sampler.learn
 
 Candidates, and the points of all of them, are words of (seed, dataset, block of iterations): trainers of one seed see
 the same ones, those of another seed see others; the option `distribution` says of what (`_candidates`). Every `every`
-iterations the log has what the sampler tells of itself and the share of chosen tasks by place, fifths of two numbers'
+iterations the log has the report of the sampler and the share of chosen tasks by place, fifths of two numbers'
 ranges (`chosen/AMPLITUDE/PHASE`, of pictures `chosen/ANGLE/CONTRAST`); every `validate` iterations the mean risk of the
-val tasks (`val_risk`), uniform ones that all trainers share, after as many steps as at test time. The weights are those
-of the lowest `val_risk` (`keep: best`) or the last ones. The log ends with `task_evaluations`, the number of inner
-loops.
+val tasks (`val_risk`), uniform ones that all trainers share, after as many steps as at test time. The checkpoint has
+the state of the lowest `val_risk` (`keep: best`) or the last one. The log ends with `task_evaluations`, the number of
+inner loops.
 
 Source: Finn, Abbeel and Levine 2017, arXiv:1703.03400, algorithm 2; constants and the sum over risks are those of MPTS
-(thu-rllab/MPTS, sinusoid/main.py, trainer_maml.py). We differ: there candidates are drawn anew from the number of the
+(thu-rllab/MPTS, sinusoid/main.py, trainer_maml.py). We differ: there candidates are drawn from the number of the
 iteration, the same whatever the seed, and the best weights are chosen on the test tasks.
 """
 
@@ -28,7 +28,7 @@ from shiftbench.base.refs import Ref
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop
-from shiftbench.systems.mpts.models import _adaptation, _meta_net, _second_order
+from shiftbench.systems.mpts.models import _meta_net, _second_order
 from shiftbench.systems.mpts.trainers import _candidates
 
 TASKS = ("few_shot_regression", "few_shot_classification")
@@ -51,19 +51,19 @@ CELLS = 5
 
 
 class TaskSampler(Protocol):
-    """What decides which tasks are learnt from, and how much."""
+    """Chooses the tasks to learn from, and weighs their risks."""
 
     def choose(self, tasks: torch.Tensor) -> torch.Tensor:
-        """Return which of the candidates float32 (m, d) are evaluated, int64 (b,)."""
+        """Indices int64 (b,) of the candidates, float32 (m, d), to evaluate."""
 
     def loss(self, risks: torch.Tensor) -> torch.Tensor:
-        """Return what is minimised, a scalar, of the risks (b,) of the chosen."""
+        """Scalar to minimise, from the risks (b,) of the chosen tasks."""
 
     def learn(self, tasks: torch.Tensor, risks: torch.Tensor) -> None:
-        """Be told the chosen tasks (b, d) and their risks (b,), without gradients."""
+        """Learn from the chosen tasks (b, d) and their risks (b,), without gradients."""
 
-    def told(self) -> Mapping[str, float]:
-        """Return what is logged of the iterations since it was last asked."""
+    def report(self) -> Mapping[str, float]:
+        """Values to log, over the iterations since the last report."""
 
 
 class Uniform:
@@ -73,39 +73,33 @@ class Uniform:
         self.batch_size = batch_size
 
     def choose(self, tasks: torch.Tensor) -> torch.Tensor:
-        """Return the first."""
+        """Indices of the first `batch_size` candidates."""
         return torch.arange(len(tasks))[: self.batch_size]
 
     def loss(self, risks: torch.Tensor) -> torch.Tensor:
-        """Return their sum."""
+        """Sum of the risks."""
         return risks.sum()
 
     def learn(self, tasks: torch.Tensor, risks: torch.Tensor) -> None:
         """Learn nothing."""
 
-    def told(self) -> Mapping[str, float]:
-        """Return nothing."""
+    def report(self) -> Mapping[str, float]:
+        """No values."""
         return {}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the val shards, and the sources that tasks are drawn from.
+    """Val shards, and the sources of the distribution.
 
     Raises:
         ParamsError: no such distribution.
     """
-    drawn_from = _candidates.sources(params["distribution"])
-    return [refs.shards(params["dataset"], "val"), *map(refs.sources, drawn_from)]
+    sources = _candidates.sources(params["distribution"])
+    return [refs.shards(params["dataset"], "val"), *map(refs.sources, sources)]
 
 
 def train(job: TrainJob, sampler: TaskSampler, net: _meta_net.MetaNet) -> nets.State:
-    """Return the state after meta-training, and log it.
-
-    Args:
-        job: with options PARAMS.
-        sampler: decides what is learnt from.
-        net: from `fresh_net`.
-    """
+    """State after meta-training of a model from `fresh_net`; logs the training."""
     params, val = job.params, _Validation(job, net)
     candidates = _candidates.named(params["distribution"])(job)
     journal = _Journal(job, sampler, candidates.bounds)
@@ -126,7 +120,7 @@ def train(job: TrainJob, sampler: TaskSampler, net: _meta_net.MetaNet) -> nets.S
 
 
 def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
-    """Return the job's net.
+    """New model of the job.
 
     Raises:
         ParamsError: an option is out of range, or the model is another.
@@ -143,10 +137,10 @@ def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
         )
     if params["keep"] not in KEEP:
         raise ParamsError(f"{job.trainer}: keep = {params['keep']!r}; {suggest(params['keep'], KEEP)}")
-    net, wanted = _loop.fresh_net(job), _candidates.named(params["distribution"]).net
-    if not isinstance(net, wanted):
+    net, expected = _loop.fresh_net(job), _candidates.named(params["distribution"]).net
+    if not isinstance(net, expected):
         raise ParamsError(
-            f"{job.trainer} trains the model {wanted.__module__.rpartition('.')[2]} on {params['distribution']}; got "
+            f"{job.trainer} trains the model {expected.__module__.rpartition('.')[2]} on {params['distribution']}; got "
             f"{job.model!r}"
         )
     return net
@@ -156,7 +150,7 @@ def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
 
 
 class _Validation:
-    """The mean risk of the val tasks, and the state that the weights are made of."""
+    """The mean risk of the val tasks, and the state to keep."""
 
     def __init__(self, job: TrainJob, net: _meta_net.MetaNet) -> None:
         self.job, self.net = job, net
@@ -172,7 +166,7 @@ class _Validation:
         """
         rows = _meta_net.adapt(self.net, self.support, self.job.model_params)
         with torch.no_grad():
-            risk = float(_adaptation.risks(self.net, self.query, rows).mean())
+            risk = float(_meta_net.risks(self.net, self.query, rows).mean())
         if not math.isfinite(risk):
             raise ModelError(
                 f"{self.job.trainer}: the risk on val is {risk} after {iteration} iterations; lower `lr` or `inner_lr`"
@@ -184,7 +178,7 @@ class _Validation:
 
 
 class _Journal:
-    """What the log says of the chosen tasks."""
+    """Writes the log of the chosen tasks."""
 
     def __init__(self, job: TrainJob, sampler: TaskSampler, bounds: _candidates.Bounds) -> None:
         self.job, self.sampler, self.bounds = job, sampler, bounds
@@ -197,14 +191,14 @@ class _Journal:
         self.evaluations += len(chosen)
         last = iteration == self.job.params["iterations"]
         if iteration % self.job.params["every"] == 0 or last:
-            for name, value in {**self.sampler.told(), **self._shares()}.items():
+            for name, value in {**self.sampler.report(), **self._shares()}.items():
                 self.job.log(iteration, name, value)
             self.chosen = []
         if last:
             self.job.log(iteration, "task_evaluations", self.evaluations)
 
     def _shares(self) -> dict[str, float]:
-        """Return which share of the chosen tasks lies in each cell of the distribution."""
+        """Share of the chosen tasks in each cell of the distribution."""
         low, high = np.array(self.bounds).T
         places = (torch.cat(self.chosen)[:, :2].numpy() - low) / (high - low)
         cells = np.clip((places * CELLS).astype(int), 0, CELLS - 1)

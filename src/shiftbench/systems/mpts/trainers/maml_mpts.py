@@ -44,7 +44,7 @@ class Predictive(_meta.Uniform):
         self.seen: list[tuple[torch.Tensor, ...]] = []
 
     def choose(self, tasks: torch.Tensor) -> torch.Tensor:
-        """Return the highest scores; before anything was learnt z is standard normal."""
+        """Indices of the highest scores; before the first step z is standard normal."""
         with torch.no_grad():
             gauss = self.model.posterior(*self.last) if self.last else self._prior()
             answers = self.model.expected(tasks, self._latent(gauss))
@@ -65,15 +65,15 @@ class Predictive(_meta.Uniform):
         self.last = tasks, targets
         self.seen.append((self.foreseen, targets, self.spread, loss.detach()))
 
-    def told(self) -> Mapping[str, float]:
-        """Return the means of what was seen, of correlations those that are defined."""
+    def report(self) -> Mapping[str, float]:
+        """Means over the iterations; of correlations, over those that are defined."""
         foreseen, targets, spreads, losses = map(torch.stack, zip(*self.seen, strict=True))
         self.seen = []
-        found = {"score_std": float(spreads.mean()), "risk_model_loss": float(losses.mean())}
+        values = {"score_std": float(spreads.mean()), "risk_model_loss": float(losses.mean())}
         defined = _correlations(foreseen, targets)
         if len(defined):
-            found["selected_correlation"] = float(defined.mean())
-        return found
+            values["selected_correlation"] = float(defined.mean())
+        return values
 
     def _prior(self) -> Gauss:
         return self.model.posterior_mean, self.model.posterior_std
@@ -92,13 +92,13 @@ def _descend(update: torch.optim.Optimizer, loss: torch.Tensor) -> None:
 
 
 def _correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return Pearson's correlation of each row of two (n, b), (m,): where both vary."""
+    """Pearson's correlation (m,) of the rows of two (n, b) in which both vary."""
     a, b = ((side - side.mean(1, keepdim=True)).double() for side in (one, other))
     scale = (a.square().sum(1) * b.square().sum(1)).sqrt()
     return ((a * b).sum(1) / scale)[scale > 0]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the kept iteration."""
+    """State dict of the best or last iteration, as `keep` says."""
     net = _meta.fresh_net(job)
     return _meta.train(job, Predictive(job, net.risk_model), net)

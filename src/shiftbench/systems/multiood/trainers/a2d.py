@@ -4,7 +4,7 @@
 
 L_cls is the cross-entropy of the joint head, with `unimodal: true` its mean with those of the modalities' own heads.
 The others are `losses/disagreement.py`: of the samples of the batch without their true class, and of one outlier for
-each class (`_bank.py`), seen by the heads of the modalities, its disagreement and its entropy. Outliers are made once
+each class (`Bank`), seen by the heads of the modalities, its disagreement and its entropy. Outliers are made once
 every class has `bank` features and `begin` epochs are over. A term of weight 0 is not computed.
 
 | arm | options |
@@ -18,14 +18,24 @@ decay 1e-4, batches of 16, 50 epochs, of which the last of the best on val is ke
 LogitNorm (Wei et al. 2022, arXiv:2205.09310; 0.04 there), which is a row of its tables; 0: none. `path` names
 pretrained weights of `action_net` to begin with, `slowfast.pth::slowonly.pth` (`models/_released.py`). Differs: the
 last batch of an epoch is not dropped, epochs are cut into equal batches.
+
+NP-Mix (section 4.3) keeps the last features of each class and mixes outliers from them and from features of classes
+nearby. As in `train_video_flow.py`, a class that is full keeps its first features until all classes are full; from the
+next batch on the newest take the place of the oldest. Each step makes one outlier for each class, `share` of a feature
+of it and the rest of one of its neighbour: the nearest prototypes (means) are asked for, the class itself among them,
+and one of the others is drawn. The class itself is left out by its number here, there as the first of those found,
+which differs where two prototypes are equal. All outliers are one gather, no loop over classes.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.special import betaincinv
 from torch import nn
 
 from shiftbench.base.errors import ParamsError
@@ -35,7 +45,6 @@ from shiftbench.plugins.losses.classification import cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.multiood.losses import disagreement
 from shiftbench.systems.multiood.models import _released
-from shiftbench.systems.multiood.trainers._bank import Bank
 
 TASKS = ("modalities",)
 PARAMS: dict[str, object] = {
@@ -167,3 +176,85 @@ def checked(params: Mapping[str, Any], classes: int, modalities: int) -> None:
             f"a2d: {classes} classes; without the true one a single class is left; expected "
             f"{disagreement.CLASSES} or more, or a2d: 0"
         )
+
+
+class Bank:
+    """`each` features of every class.
+
+    Attributes:
+        features: float32 (classes, each, d), as places are written, a ring of each class.
+        seen: how many features of each class were stored, int64 (classes,); at most `each` until all are full.
+    """
+
+    def __init__(self, classes: int, each: int, width: int, device: torch.device | str = "cpu") -> None:
+        if each < 1:
+            raise ParamsError(f"NP-Mix: bank is {each}; expected 1 or more features of each class")
+        self.each = each
+        self.features = torch.zeros(classes, each, width, device=device)
+        self.seen = torch.zeros(classes, dtype=torch.int64, device=device)
+
+    @property
+    def full(self) -> bool:
+        """Whether every class has all its features."""
+        return bool((self.seen >= self.each).all())
+
+    def add(self, features: torch.Tensor, labels: torch.Tensor) -> None:
+        """Store a batch in its order, without gradient.
+
+        Args:
+            features: (n, d).
+            labels: int64 (n,).
+        """
+        own = torch.nn.functional.one_hot(labels, len(self.seen))
+        rank = (own.cumsum(0) - 1)[torch.arange(len(labels)), labels]
+        totals = own.sum(0)
+        full = self.full
+        room, last = self.seen[labels] + rank < self.each, totals[labels] - rank <= self.each
+        kept = last if full else room
+        places = (self.seen[labels] + rank) % self.each
+        self.features[labels[kept], places[kept]] = features.detach()[kept]
+        self.seen += totals
+        if not full:
+            self.seen.clamp_(max=self.each)
+
+    def oldest_first(self, label: int) -> torch.Tensor:
+        """Return the features of a full class in the order in which they came, (each, d)."""
+        return self.features[label].roll(-int(self.seen[label]) % self.each, 0)
+
+    def neighbours(self, count: int) -> torch.Tensor:
+        """Return the classes of the `count` - 1 nearest other prototypes of each class, int64 (classes, count - 1)."""
+        means = self.features.mean(1)
+        apart = torch.cdist(means, means).fill_diagonal_(torch.inf)
+        return apart.topk(min(count, len(means)) - 1, largest=False).indices
+
+    def mixed(self, rng: RandomStream, count: int, alpha: float) -> torch.Tensor:
+        """Return one outlier for each class, (classes, d).
+
+        Args:
+            rng: random words of this step.
+            count: prototypes that are asked for, the own one among them.
+            alpha: both parameters of the Beta distribution of the share.
+
+        Raises:
+            ParamsError: `count` leaves no other class, or alpha is not above 0.
+        """
+        classes = len(self.seen)
+        if min(count, classes) < 2 or not alpha > 0:
+            raise ParamsError(
+                f"NP-Mix: neighbours is {count} of {classes} classes and alpha {alpha}; expected 2 or more and above 0"
+            )
+        near = self.neighbours(count)
+        own = torch.arange(classes, device=near.device)
+        chosen = torch.from_numpy(rng.integers(0, near.shape[1], classes)).to(near.device)
+        first, second = (torch.from_numpy(rng.integers(0, self.each, classes)).to(near.device) for _ in range(2))
+        pair = self.features[
+            torch.stack([own, near[own, chosen]]), torch.stack([first, second])
+        ]  # one gather, (2, classes, d)
+        share = torch.from_numpy(shares(rng, classes, alpha)).to(pair)[:, None]
+        return share * pair[0] + (1 - share) * pair[1]
+
+
+def shares(rng: RandomStream, count: int, alpha: float) -> NDArray[np.float64]:
+    """Return draws from Beta(alpha, alpha), float64 (count,), by the inverse of its distribution function."""
+    drawn: NDArray[np.float64] = betaincinv(alpha, alpha, rng.uniform(count).astype(np.float64))
+    return drawn

@@ -1,12 +1,15 @@
-"""Two small corpora that gensim ships, as collections: Lee's news and a sample of 20 Newsgroups.
+"""Two small corpora that gensim ships, as collections and their queries: Lee's news and a sample of 20 Newsgroups.
+
+The options `corpus` and `part` are what the variants in `entries.yaml` differ by.
 
 Lee et al. 2005 let people say how similar 50 pieces of news are (mean, 0 to 1). A piece is a query for the other 49;
-those of similarity 0.5 at least are relevant, with ten times the similarity as grade. Pieces without any are no
-queries.
+those of similarity 0.5 at least are relevant, with ten times the similarity as grade (5 to 10). Pieces without any are
+no queries.
 
-The sample of 20 Newsgroups (Lang 1995) has two groups of a hundred articles, so that the names of the groups would
-be two queries: a query here is a thread's subject, and relevant is what is of its group. Headers are cut off. The
-file is a Python 2 pickle, which is read with a list of the only names that it may use.
+The sample of 20 Newsgroups (Lang 1995) has two groups of a hundred articles, so that the names of the groups would be
+two queries. Instead, a query is a thread's subject, and the articles of its group are relevant. Headers are cut off,
+and the first `first` articles are taken. The file is a Python 2 pickle, which is read with a list of the only names
+that it may use.
 """
 
 import copyreg
@@ -14,21 +17,60 @@ import io
 import pickle
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shiftbench.base.errors import DataError
+from shiftbench.base.errors import DataError, ParamsError
+from shiftbench.base.sample import Sample
+from shiftbench.plugins.datasets import _collections
 from shiftbench.plugins.datasets._collections import Document, Query
 
 SOURCE = "gensim_corpora"
+TASK = "ranking"
+CLASSES: tuple[str, ...] = ()
+NATIVE = ("test",)
+SOURCES = (SOURCE,)
 LICENCE = "unknown (the package is LGPL-2.1; Lee's data are for research)"
 CITATION = (
     "Lee, Pincombe and Welsh, An empirical evaluation of models of text document similarity, CogSci 2005; "
     "Lang, NewsWeeder, ICML 1995"
 )
+REDISTRIBUTE = False
+PARAMS: dict[str, object] = {"corpus": "lee", "part": "documents", "collection": "", "first": 200}
+"""`collection`: the data set of documents that queries search; `first`: articles of the newsgroups."""
+NAMES = {
+    ("lee", "documents"): "lee_documents",
+    ("lee", "queries"): "lee_news",
+    ("newsgroups", "documents"): "newsgroup_documents",
+    ("newsgroups", "queries"): "newsgroup_subjects",
+}
+"""Beginning of the keys."""
 SIMILAR = 0.5
+
+
+def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
+    """Yield documents (`id`, an empty `title`, `text`), or queries (`text`, `judged`, `candidates`, `meta`).
+
+    Raises:
+        ParamsError: another corpus or part.
+    """
+    corpus, part = params["corpus"], params["part"]
+    if (corpus, part) not in NAMES:
+        raise ParamsError(
+            f"corpus is {corpus!r} and part {part!r}; expected `lee` or `newsgroups`, `documents` or `queries`"
+        )
+    folder, name = sources[SOURCE], NAMES[corpus, part]
+    if corpus == "lee":
+        documents, queries = lee_documents(folder), lee_queries(folder) if part == "queries" else []
+    else:
+        documents, queries = newsgroups(folder, params["first"])
+    if part == "documents":
+        yield from _collections.documents(name, documents)
+    else:
+        yield from _collections.queries(name, params["collection"], queries, documents)
 
 
 def lee_documents(folder: Path) -> list[Document]:
