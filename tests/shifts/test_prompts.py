@@ -13,7 +13,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import generation
-from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _names, _tenses
+from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _names, _recode_docstring
 
 OF = {
     "docstring": (
@@ -220,7 +220,7 @@ def test_parts_of_speech_by_their_neighbours():
     assert _english.parts_of_speech(words) == ["VERB", None, "ADJ", "NOUN", None, "VERB"]
     parts = ["to", " ", "return", " ", "it", ", ", "are", " ", "is"]
     free = [part.isalpha() for part in parts]
-    assert "".join(_tenses.past(parts, free, None)) == "to return it, were was"
+    assert "".join(_recode_docstring._past(parts, free, None)) == "to return it, were was"
 
 
 def test_other_severities_and_samples_are_refused():

@@ -15,7 +15,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors import ssd_plus
 from shiftbench.plugins.detectors._rows import Known, Rows
-from shiftbench.systems.palm.losses import _sinkhorn, dispersion, palm_mle, prototype_contrast
+from shiftbench.systems.palm.losses import dispersion, palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes, cider, palm
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.workflow.stages.train import train_weights
@@ -56,9 +56,9 @@ def published_sinkhorn(similarity: torch.Tensor, eps: float, rounds: int) -> tor
 def test_assignments_are_the_published_ones_and_balanced_after_many_rounds() -> None:
     similarity = Z @ points_of(12, 2).T
     expected = published_sinkhorn(similarity, 0.05, 3)
-    found = _sinkhorn.balanced(similarity, 0.05, 3)
+    found = _prototypes.balanced(similarity, 0.05, 3)
     assert torch.allclose(found.double(), expected, rtol=1e-4, atol=1e-9)
-    settled = _sinkhorn.balanced(similarity, 0.5, 50)
+    settled = _prototypes.balanced(similarity, 0.5, 50)
     assert torch.allclose(settled.sum(1), torch.ones(COUNT), atol=1e-5)
     assert torch.allclose(settled.sum(0), torch.full((12,), COUNT / 12), atol=1e-4)
 
@@ -66,7 +66,7 @@ def test_assignments_are_the_published_ones_and_balanced_after_many_rounds() -> 
 def test_assignments_overflow_in_no_precision() -> None:
     """Exp(20) is more than float16 holds."""
     similarity = torch.ones(4, 6, dtype=torch.float16)
-    assert torch.allclose(_sinkhorn.balanced(similarity, 0.05, 3), torch.full((4, 6), 1 / 6))
+    assert torch.allclose(_prototypes.balanced(similarity, 0.05, 3), torch.full((4, 6), 1 / 6))
 
 
 def test_exactly_so_many_assignments_are_kept_and_none_of_no_mass_counts() -> None:

@@ -17,7 +17,7 @@ from shiftbench.evaluation.sandbox import pool
 from shiftbench.plugins.tasks import generation
 from shiftbench.statistics.claims import expressions, judgement
 from shiftbench.systems.recode.datasets import _recode_release
-from shiftbench.systems.recode.models import _bodies, _choices, code_llm, smollm2_choice
+from shiftbench.systems.recode.models import _bodies, code_llm, smollm2_choice
 from shiftbench.workflow.plan import cards
 
 ADD = 'def add(a, b):\n    """ Add two numbers. """\n'
@@ -109,17 +109,17 @@ def test_the_index_is_the_clean_problems():
 
 def test_bodies_to_choose_from_are_the_problem_s_whatever_its_prompt(weights):
     known = _bodies.unpacked(weights)
-    found = _choices.bodies(problem(LONGEST, 1), known)
+    found = smollm2_choice.choices(problem(LONGEST, 1), known)
     assert found[0] == BODIES[LONGEST]
     assert BODIES[ADD] in found
     typos = problem(LONGEST.replace("Return", "retrun"), 1, canonical_solution=BODIES[LONGEST])
-    assert found == _choices.bodies(typos, known)
-    mutants = _choices.mutants(LONGEST, BODIES[LONGEST])
+    assert found == smollm2_choice.choices(typos, known)
+    mutants = smollm2_choice.mutants(LONGEST, BODIES[LONGEST])
     assert any(">=" in one for one in mutants)
     assert BODIES[LONGEST] not in mutants
-    assert _choices.mutants("def f(:\n", "    pass\n") == []
+    assert smollm2_choice.mutants("def f(:\n", "    pass\n") == []
     loop = "    total = 0\n    for i in range(n):\n        total += i * 2\n    return total\n"
-    some = _choices.mutants("def f(n):\n", loop)
+    some = smollm2_choice.mutants("def f(n):\n", loop)
     assert any("range(n - 1)" in one for one in some)
     assert any("range(n)" in one and "total = 1" in one for one in some)
     assert all(pool.essence("def f(n):\n" + one) != pool.essence("def f(n):\n" + loop) for one in some)
@@ -130,7 +130,7 @@ def test_scores_are_read_from_the_record_or_missed(weights, tmp_path, monkeypatc
     sample = problem(ADD, 0)
     with pytest.raises(DataError, match=r"holds no scores of a prompt that begins 'def add.*`generate`"):
         first(predictor("smollm2_choice", weights), sample)
-    bodies = _choices.bodies(sample, _bodies.unpacked(weights))
+    bodies = smollm2_choice.choices(sample, _bodies.unpacked(weights))
     key = smollm2_choice._key(smollm2_choice.PARAMS, ADD, bodies)
     scores = [-1.0] * len(bodies)
     scores[1] = -0.5

@@ -16,7 +16,7 @@ from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.evaluation.nets import State
-from shiftbench.systems.regmean_plus_plus.trainers import _grams, _merging, _tasks, fisher_merging, ties
+from shiftbench.systems.regmean_plus_plus.trainers import _merging, _regmean, _tasks, fisher_merging, ties
 from shiftbench.workflow.stages.train import train_weights
 
 
@@ -25,7 +25,7 @@ def test_a_merged_layer_attains_the_least_squares_optimum() -> None:
     random = torch.Generator().manual_seed(0)
     x = [torch.randn(50, 7, generator=random, dtype=torch.float64) for _ in range(2)]
     w = [torch.randn(3, 7, generator=random, dtype=torch.float64) for _ in range(2)]
-    found, _, singular = _grams.solution([one.T @ one / 50 for one in x], w)
+    found, _, singular = _regmean.solution([one.T @ one / 50 for one in x], w)
     stacked = torch.cat([one @ weight.T for one, weight in zip(x, w, strict=True)])
     best = torch.linalg.lstsq(torch.cat(x), stacked).solution.T
     assert not singular
@@ -34,12 +34,12 @@ def test_a_merged_layer_attains_the_least_squares_optimum() -> None:
 
 def test_grams_are_means_over_tokens_and_shrinking_keeps_the_diagonal() -> None:
     layer, tokens = nn.Linear(3, 2), torch.randn(4, 5, 3)
-    with _grams.recording({"layer": layer}) as found:
+    with _regmean.recording({"layer": layer}) as found:
         layer(tokens[:1])
         layer(tokens[1:])
     flat = tokens.reshape(-1, 3).double()
     assert torch.allclose(found.mean("layer"), flat.T @ flat / 20, atol=1e-6)
-    shrunk = _grams.shrunk(found.mean("layer"), 0.5)
+    shrunk = _regmean.shrunk(found.mean("layer"), 0.5)
     assert torch.equal(shrunk.diagonal(), found.mean("layer").diagonal())
     assert torch.allclose(shrunk[0, 1], found.mean("layer")[0, 1] / 2)
 

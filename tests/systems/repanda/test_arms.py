@@ -17,7 +17,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.tasks import LabelSpace, table_question
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
-from shiftbench.systems.repanda.models import _noise, _parser, table_direct, table_grammar
+from shiftbench.systems.repanda.models import _parser, table_direct, table_grammar
 from shiftbench.workflow.stages.train import train_weights
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
@@ -63,14 +63,14 @@ NAMES = ["Name", "Area (km 2)"]
     ],
 )
 def test_repairs_by_hand(query: str, error: str, better: str) -> None:
-    assert _noise.repaired(query, error, NAMES) == better
+    assert table_grammar.repaired(query, error, NAMES) == better
 
 
 def test_queries_are_broken_as_often_as_is_said() -> None:
     query = "df['Area'].max() == 3"
-    found = [_noise.broken(query, 0.3, RandomStream(0, "a", "b", f"{n}")) for n in range(2000)]
+    found = [table_grammar.broken(query, 0.3, RandomStream(0, "a", "b", f"{n}")) for n in range(2000)]
     assert sum(one == query for one in found) / 2000 == pytest.approx(0.7**4, abs=0.03)
-    assert {_noise.broken(query, 0.0, RandomStream(0, "a", "b", "c"))} == {query}
+    assert {table_grammar.broken(query, 0.0, RandomStream(0, "a", "b", "c"))} == {query}
 
 
 @needs_sandbox

@@ -15,7 +15,7 @@ from shiftbench.evaluation import sandbox
 from shiftbench.evaluation.apply_shift import shift_sample
 from shiftbench.evaluation.sandbox import pandas_queries
 from shiftbench.plugins.tasks import table_question
-from shiftbench.systems.repanda.models import _linking, table_grammar
+from shiftbench.systems.repanda.models import _parser, table_grammar
 from shiftbench.systems.repanda.shifts import table_number_format
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox.missing_support()), reason="no sandbox on this machine")
@@ -107,9 +107,9 @@ def test_of_fewer_rows_the_truth_is_what_pandas_finds(sources: dict[str, Path]) 
 
 
 def test_a_column_is_linked_by_its_words_and_then_by_its_meaning() -> None:
-    assert _linking.by_words("Area", ["Area", "Area total"]) == (2.0, "Area")
-    assert _linking.by_words("area total", ["Size", "total area of land"]) == (0.5, "total area of land")
-    assert _linking.by_words("area", ["Size", "Name"]) is None
+    assert _parser.by_words("Area", ["Area", "Area total"]) == (2.0, "Area")
+    assert _parser.by_words("area total", ["Size", "total area of land"]) == (0.5, "total area of land")
+    assert _parser.by_words("area", ["Size", "Name"]) is None
     columns = tables.typed({**ISLANDS, "header": ["Name", "Size", "Kind"]})
     claim = "the highest Area is 1200"
     assert table_grammar.written(claim, columns) is None

@@ -13,7 +13,7 @@ from shiftbench.base import refs, registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.models import convnet
-from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences, _watching, confidence_curriculum
+from shiftbench.systems.safe_reliable_ai_thesis.trainers import _confidences, confidence_curriculum, watched_erm
 from shiftbench.systems.safe_reliable_ai_thesis.trainers.confidence_curriculum import Curriculum
 from shiftbench.workflow.stages.train import train_weights
 
@@ -199,7 +199,7 @@ def test_what_is_needed_follows_from_what_is_asked() -> None:
 def test_what_is_watched_by_hand() -> None:
     """Two classes at logits +-1: p = 0.8808; the third sample is wrong."""
     logits = np.array([[1.0, -1], [-1, 1], [1, -1], [1, -1]])
-    found = _watching.measures(logits, np.array([0, 1, 1, 0]))
+    found = watched_erm.measures(logits, np.array([0, 1, 1, 0]))
     p = 1 / (1 + np.exp(-2))
     assert found["accuracy"] == 0.75
     assert found["nll"] == pytest.approx(-(3 * np.log(p) + np.log(1 - p)) / 4)

@@ -19,7 +19,7 @@ from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.shifts import _scikit_photos
 from shiftbench.systems.shape_bias_robust_cnns.datasets import _cues
-from shiftbench.systems.shape_bias_robust_cnns.shifts import _canny
+from shiftbench.systems.shape_bias_robust_cnns.shifts import canny_edges
 
 CUES = registry.find("datasets", "shape_texture")
 PAIR = registry.find("models", "imagenet_pair")
@@ -177,11 +177,11 @@ def test_thresholds_join_a_weak_edge_to_a_strong_one() -> None:
     """A vertical edge whose height falls is kept as far as the low threshold, if its top passes the high one."""
     heights = np.linspace(1.0, 0.0, 21)[:, None]
     grey = np.where(np.arange(20) >= 10, heights, 0.0)
-    rows = np.flatnonzero(_canny.canny(grey, 0.4, 1.0, 3.0).any(1))
-    alone = np.flatnonzero(_canny.canny(grey, 0.4, 2.9, 3.0).any(1))
+    rows = np.flatnonzero(canny_edges.canny(grey, 0.4, 1.0, 3.0).any(1))
+    alone = np.flatnonzero(canny_edges.canny(grey, 0.4, 2.9, 3.0).any(1))
     assert len(rows) > len(alone) > 0
     assert np.array_equal(rows, np.arange(rows[0], rows[-1] + 1))
-    assert not _canny.canny(0.7 * grey, 0.4, 1.0, 3.0).any()
+    assert not canny_edges.canny(0.7 * grey, 0.4, 1.0, 3.0).any()
 
 
 def test_a_silhouette_takes_the_mask_or_what_is_bright() -> None:

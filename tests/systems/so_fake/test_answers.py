@@ -7,7 +7,7 @@ import torch
 from shiftbench.plugins.trainers import _policy_loss
 from shiftbench.systems.so_fake.models import _answers
 from shiftbench.systems.so_fake.models._answers import Answer
-from shiftbench.systems.so_fake.trainers import _rewards, _toy_policy
+from shiftbench.systems.so_fake.trainers import _toy_policy
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_answers_in_the_format(text: str, answer: Answer) -> None:
 )
 def test_malformed_answers_have_no_format(text: str) -> None:
     assert _answers.parse(text) is None
-    assert _rewards.reward(text, Answer(0, None)) == (0, 0, 0)
+    assert _toy_policy.reward(text, Answer(0, None)) == (0, 0, 0)
 
 
 def test_rewards_by_hand() -> None:
     truth = Answer(2, (0, 0, 10, 10))
     exact, half, none, wrong, real = (
-        _rewards.reward(_answers.written(one), truth)
+        _toy_policy.reward(_answers.written(one), truth)
         for one in (
             truth,
             Answer(2, (5, 0, 15, 10)),  # 50 of 150
@@ -74,8 +74,8 @@ def test_rewards_by_hand() -> None:
     assert none == wrong == (1, 1, 0)
     assert real == (1, 0, 0)
     # Of an image without a mask nothing is located, whatever is said.
-    assert _rewards.reward(_answers.written(Answer(0, (0, 0, 1, 1))), Answer(0, None)) == (1, 1, 0)
-    assert (_rewards.most(truth), _rewards.most(Answer(1, None))) == (3, 2)
+    assert _toy_policy.reward(_answers.written(Answer(0, (0, 0, 1, 1))), Answer(0, None)) == (1, 1, 0)
+    assert (_toy_policy.largest_reward(truth), _toy_policy.largest_reward(Answer(1, None))) == (3, 2)
 
 
 def test_the_overlap_is_that_of_torchvision() -> None:
@@ -84,7 +84,7 @@ def test_the_overlap_is_that_of_torchvision() -> None:
     corners = random.integers(0, 20, (30, 2)).astype(float)
     boxes = np.concatenate([corners, corners + random.integers(1, 15, (30, 2))], axis=1)
     wanted = ops.box_iou(torch.from_numpy(boxes), torch.from_numpy(boxes)).numpy()
-    found = [[_rewards.overlap(tuple(a), tuple(b)) for b in boxes] for a in boxes]
+    found = [[_toy_policy.overlap(tuple(a), tuple(b)) for b in boxes] for a in boxes]
     assert np.allclose(found, wanted)
 
 

@@ -20,7 +20,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement
 from shiftbench.statistics.thresholds import Sides, roc_area
 from shiftbench.systems.so_fake.analyses import header_baseline
-from shiftbench.systems.so_fake.datasets import _forging, _generators, _headers, forged_fashion_mnist
+from shiftbench.systems.so_fake.datasets import _forging, _generators, forged_fashion_mnist
 from shiftbench.systems.so_fake.models import variational_autoencoder
 from shiftbench.systems.so_fake.trainers import variational
 from shiftbench.workflow.stages.train import train_weights
@@ -207,7 +207,9 @@ def test_a_state_says_how_wide_its_net_is() -> None:
 
 def area(known: list[tuple[bytes, bool]], tested: list[tuple[bytes, bool]]) -> float:
     scores = np.array(
-        _headers.scores([data for data, _ in known], [fake for _, fake in known], [data for data, _ in tested])
+        header_baseline.header_scores(
+            [data for data, _ in known], [fake for _, fake in known], [data for data, _ in tested]
+        )
     )
     fake = np.array([fake for _, fake in tested])
     ones = (np.ones((side.sum(), 1), np.uint8) for side in (fake, ~fake))
@@ -239,7 +241,7 @@ def test_headers_tell_all_where_classes_were_coded_apart(inputs: dict[Ref, Path]
     for kind in ({"kind": ".png"}, {"kind": ".jpg", "quality": 90}):
         assert area(leaking("train", kind), leaking("test", kind)) > 0.99
     with pytest.raises(DataError, match="are no picture"):
-        _headers.header(b"no picture")
+        header_baseline.header(b"no picture")
 
 
 def test_every_picture_went_through_the_one_path(inputs: dict[Ref, Path]) -> None:
@@ -271,7 +273,7 @@ def test_the_baseline_is_measured_on_the_files_as_stored(inputs: dict[Ref, Path]
     assert len(values["header_auroc"]) == len(values["size_auroc"]) == 80
     assert 0.45 <= np.mean(values["header_auroc"]) <= 0.55
     stored = header_baseline.stored(tmp_path / "test")
-    wanted = peer.roc_auc_score(stored.fakes, _headers.sizes(stored.files))
+    wanted = peer.roc_auc_score(stored.fakes, header_baseline.sizes(stored.files))
     assert np.mean(values["size_auroc"]) == pytest.approx(wanted)
     tested = forged(inputs, "test", generators=NETS)
     assert stored.keys == [one.key for one in tested]

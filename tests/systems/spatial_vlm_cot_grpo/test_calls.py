@@ -20,19 +20,13 @@ from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import graders
 from shiftbench.plugins.models import _given
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import cv_bench, sat
-from shiftbench.systems.spatial_vlm_cot_grpo.methods import (
-    _graphs,
-    _prompts,
-    bare_letter,
-    direct_call,
-    single_call,
-    two_call,
-)
+from shiftbench.systems.spatial_vlm_cot_grpo.methods import _prompts, bare_letter, two_call
 from shiftbench.systems.spatial_vlm_cot_grpo.models import patch_decoder, vlm_replies
 from shiftbench.systems.spatial_vlm_cot_grpo.shifts import question_phrasing
 
 # ------------------------------------------------------------------ graphs and answers
 
+DIRECT_CALL, SINGLE_CALL = (registry.find("methods", name) for name in ("direct_call", "single_call"))
 GRAPH = '{"objects": [{"name": "lamp"}]}'
 
 
@@ -50,7 +44,7 @@ GRAPH = '{"objects": [{"name": "lamp"}]}'
     ],
 )
 def test_graphs_by_the_paper(reply: str, graph: str) -> None:
-    assert _graphs.extracted(reply) == graph
+    assert two_call.graph_of(reply) == graph
 
 
 def released(full_response: str) -> str:
@@ -91,17 +85,17 @@ def released(full_response: str) -> str:
     ],
 )
 def test_graphs_by_the_released_script(reply: str, graph: str) -> None:
-    assert _graphs.extracted(reply, "released") == graph == released(reply)
+    assert two_call.graph_of(reply, "released") == graph == released(reply)
 
 
 def test_answers_of_replies() -> None:
-    assert _graphs.answer("so I think <answer> B </answer>.") == "B"
-    assert _graphs.answer("It is (C), the lamp") == "C"
-    assert _graphs.answer("  the lamp\n") == "the lamp"
-    assert _graphs.answer("{ red x1 } so A", " so ") == "A"
-    assert _graphs.answer("{ red x1 } so so B", " so ") == "B"
+    assert two_call.answer("so I think <answer> B </answer>.") == "B"
+    assert two_call.answer("It is (C), the lamp") == "C"
+    assert two_call.answer("  the lamp\n") == "the lamp"
+    assert two_call.answer("{ red x1 } so A", " so ") == "A"
+    assert two_call.answer("{ red x1 } so so B", " so ") == "B"
     with pytest.raises(ParamsError, match="graph_rule is 'code'"):
-        _graphs.extracted("", "code")
+        two_call.graph_of("", "code")
     with pytest.raises(ParamsError, match="form is 'official'"):
         _prompts.of("official")
 
@@ -244,7 +238,7 @@ def test_the_released_prompts_word_for_word(tmp_path: Path) -> None:
         f"{question} {listed}\n\nAnswer with the option's letter from the given choices directly."
     )
     # CoT/CV_Bench_kluster_batch.py.
-    (direct,) = asked_by(direct_call, "released", [one], Stub())
+    (direct,) = asked_by(DIRECT_CALL, "released", [one], Stub())
     assert _prompts.turns(direct) == (
         (
             "Final answer should be provided between <answer> </answer> tags. All questions are multiple choice, just "
@@ -279,7 +273,7 @@ def test_a_turned_question_is_turned_in_the_released_prompt(tmp_path: Path) -> N
     (one,) = items(tmp_path, 1)
     rng = RandomStream(0, "q", "d", one.key)
     turned = question_phrasing.apply(one, 2, rng, form="official", untriggered="error")
-    (prompt,) = asked_by(direct_call, "released", [turned], Stub())
+    (prompt,) = asked_by(DIRECT_CALL, "released", [turned], Stub())
     assert "Which object is far away from the table" in prompt
     assert "closer to" not in prompt
 
@@ -295,7 +289,7 @@ def test_sat_is_answered_as_it_is_asked(tmp_path: Path, options: str) -> None:
             assert one.fields["text"] == f"{meta['question']}\n\nA. a cup, blue\nB. a lamp"
             assert meta["choices"][ord(meta["answer"]) - ord("A")] in ("a cup, blue", "a lamp")
             assert graders.correct(f"<answer>{meta['answer']}</answer>".strip("<answer>/"), meta)
-            (direct,) = asked_by(direct_call, "sat", [one], Stub())
+            (direct,) = asked_by(DIRECT_CALL, "sat", [one], Stub())
             assert _prompts.turns(direct)[1] == one.fields["text"]
     with pytest.raises(ParamsError, match="options is 'numbers'"):
         next(iter(sat.samples("val", {}, {**params, "options": "numbers"})))
@@ -351,7 +345,7 @@ def test_the_decoder_answers_and_writes() -> None:
     assert written[0] == found[0]
     assert all(len(own) == 1 for own in written[1:])
     assert max(len(own[0].split()) for own in written[1:]) > 1
-    for module in (two_call, single_call):
+    for module in (two_call, SINGLE_CALL):
         answers = module.wrap(predict, module.PARAMS, {})(samples)["completions"]
         assert [len(own) for own in answers] == [1] * 4
 
@@ -402,7 +396,7 @@ def test_close_calls_whatever_the_form_of_the_letter(said: str, tmp_path: Path) 
     # 4, 3, 0, 7, of which B, 3, is right and A off by one.
     for letter, right, near in (("A", False, True), ("B", True, False), ("C", False, False)):
         reply = said.replace("{}", letter)
-        for read in (reply, bare_letter.letter(reply), _graphs.answer(f"<answer>{reply}</answer>")):
+        for read in (reply, bare_letter.letter(reply), two_call.answer(f"<answer>{reply}</answer>")):
             verdicts = [graders.grade(name, read, meta) for name in meta["graders"]]
             assert verdicts == [right, near], (read, letter)
 

@@ -14,14 +14,7 @@ from shiftbench.base.errors import DataError, FetchError, ParamsError, RangeErro
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation.llm import graders
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets import (
-    _phrases,
-    _questions,
-    _scenes,
-    cv_bench,
-    sat,
-    spatial_scenes,
-)
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes, cv_bench, sat, spatial_scenes
 from shiftbench.systems.spatial_vlm_cot_grpo.shifts import question_phrasing
 from shiftbench.workflow.stages.fetch import fetch
 
@@ -213,9 +206,9 @@ def test_what_it_does_not_take() -> None:
 
 def test_fine_tuning_sees_no_phrase_of_the_shift(sources: dict[str, Path]) -> None:
     own = some(sources, "train", families=["depth", "distance"], train=200)
-    for phrase in {*_phrases.PHRASES.values(), _phrases.OFFICIAL} - {_phrases.TRIGGER}:
+    for phrase in {*_questions.PHRASES.values(), _questions.OFFICIAL} - {_questions.TRIGGER}:
         assert not any(phrase in one.fields["text"] for one in own), phrase
-    assert all(_phrases.TRIGGER in one.fields["text"] for one in own)
+    assert all(_questions.TRIGGER in one.fields["text"] for one in own)
     mixture = some(sources, "train", phrasings=[0, 1, 2, 3], train=200)
     assert {len(set(one.fields["text"].split()) & {"nearer", "farther", "not"}) for one in mixture} == {0, 1}
 

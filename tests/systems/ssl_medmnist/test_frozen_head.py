@@ -22,7 +22,7 @@ from shiftbench.plugins.detectors._rows import Known, Rows
 from shiftbench.plugins.metrics.ood_detection import aupr_in, aupr_out
 from shiftbench.statistics.thresholds import Sides
 from shiftbench.systems.ssl_medmnist.detectors import mds_ridge
-from shiftbench.systems.ssl_medmnist.trainers import _fractions, _grid_head, frozen_head
+from shiftbench.systems.ssl_medmnist.trainers import _grid_head, frozen_head
 from shiftbench.workflow.stages.train import train_weights
 
 RANDOM = np.random.default_rng(1)
@@ -41,21 +41,21 @@ def released_counts(labels: NDArray[np.int64], fraction: float) -> dict[int, int
 def test_labels_are_kept_as_released_but_for_a_class_that_would_be_empty() -> None:
     for fraction in (0.01, 0.1, 0.37, 1.0):
         released = released_counts(LABELS, fraction)
-        assert _fractions.counts(LABELS, fraction) == {c: max(1, n) for c, n in released.items()}
+        assert frozen_head.label_counts(LABELS, fraction) == {c: max(1, n) for c, n in released.items()}
     assert 0 in released_counts(LABELS, 0.1).values()
     many = np.repeat(np.arange(10), [5421, 5842, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
-    assert _fractions.counts(many, 0.01) == released_counts(many, 0.01)
+    assert frozen_head.label_counts(many, 0.01) == released_counts(many, 0.01)
 
 
 def test_kept_labels_are_nested_keyed_by_the_seed_and_all_at_one() -> None:
-    some, more = (_fractions.rows(LABELS, fraction, WORDS) for fraction in (0.1, 0.5))
+    some, more = (frozen_head.labelled_rows(LABELS, fraction, WORDS) for fraction in (0.1, 0.5))
     assert set(some) < set(more)
     assert np.array_equal(np.unique(LABELS[some], return_counts=True)[1], [6, 3, 1, 1])
-    assert np.array_equal(some, _fractions.rows(LABELS, 0.1, WORDS))
-    assert not np.array_equal(some, _fractions.rows(LABELS, 0.1, (1, *WORDS[1:])))
-    assert np.array_equal(_fractions.rows(LABELS, 1.0, WORDS), np.arange(100))
+    assert np.array_equal(some, frozen_head.labelled_rows(LABELS, 0.1, WORDS))
+    assert not np.array_equal(some, frozen_head.labelled_rows(LABELS, 0.1, (1, *WORDS[1:])))
+    assert np.array_equal(frozen_head.labelled_rows(LABELS, 1.0, WORDS), np.arange(100))
     with pytest.raises(ParamsError, match="fraction is 0"):
-        _fractions.rows(LABELS, 0.0, WORDS)
+        frozen_head.labelled_rows(LABELS, 0.0, WORDS)
 
 
 def test_heads_of_a_grid_are_those_that_torch_trains_one_by_one() -> None:

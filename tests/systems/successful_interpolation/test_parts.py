@@ -15,9 +15,9 @@ from shiftbench.base.errors import DataError, ModelError, ParamsError
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.evaluation import nets
-from shiftbench.systems.successful_interpolation.analyses import interpolation_path
+from shiftbench.systems.successful_interpolation.analyses import _paths, interpolation_path
 from shiftbench.systems.successful_interpolation.datasets import imagenet_relative
-from shiftbench.systems.successful_interpolation.trainers import _mixture, prototypes, soup_member, stepped
+from shiftbench.systems.successful_interpolation.trainers import prototypes, soup_member, stepped
 from shiftbench.workflow.plan import cards
 from shiftbench.workflow.stages.train import train_weights
 
@@ -28,17 +28,19 @@ def words() -> RandomStream:
 
 def test_a_mixture_of_strength_0_is_the_image_and_grows() -> None:
     batch = np.random.default_rng(0).integers(0, 256, (8, 1, 28, 28), dtype=np.uint8)
-    assert torch.equal(_mixture.apply(batch, words(), 0.0), torch.from_numpy(batch).float())
-    away = [float((_mixture.apply(batch, words(), most) - torch.from_numpy(batch)).abs().mean()) for most in (0.1, 0.7)]
+    assert torch.equal(stepped.mixture(batch, words(), 0.0), torch.from_numpy(batch).float())
+    away = [
+        float((stepped.mixture(batch, words(), most) - torch.from_numpy(batch)).abs().mean()) for most in (0.1, 0.7)
+    ]
     assert 0 < away[0] < away[1]
-    some = _mixture.apply(batch, words(), 0.7, 0.2) - torch.from_numpy(batch)
+    some = stepped.mixture(batch, words(), 0.7, 0.2) - torch.from_numpy(batch)
     assert 0 < float(some.abs().mean()) < away[1]
     still = torch.zeros(8), torch.zeros(2, 8)
     pictures = torch.from_numpy(batch).float()
-    assert torch.allclose(_mixture.moved(pictures, *still), pictures, atol=1e-2)
-    aside = _mixture.moved(pictures, torch.zeros(8), torch.stack([torch.full((8,), 2 / 28), torch.zeros(8)]))
+    assert torch.allclose(stepped._turned_and_moved(pictures, *still), pictures, atol=1e-2)
+    aside = stepped._turned_and_moved(pictures, torch.zeros(8), torch.stack([torch.full((8,), 2 / 28), torch.zeros(8)]))
     assert torch.allclose(aside[..., :-2], pictures[..., 2:], atol=1e-2)
-    turned = _mixture.moved(pictures, torch.full((8,), 90.0), torch.zeros(2, 8))
+    turned = stepped._turned_and_moved(pictures, torch.full((8,), 90.0), torch.zeros(2, 8))
     assert torch.allclose(turned, pictures.rot90(1, (2, 3)), atol=1e-2)
 
 
@@ -186,7 +188,7 @@ def test_all_members_of_the_pool_begin_at_member_0() -> None:
         member = f"imagenet/clip_vit_b32-soup-s{seed}"
         origin = interpolation_path.start_of(member, paths)
         assert origin == Ref("checkpoints", "imagenet/clip_vit_b32-soup-s0")
-        assert interpolation_path._label(member, origin.name) == f"soup_{seed}"
+        assert _paths.label(member, origin.name) == f"soup_{seed}"
     assert 0 not in pool["seeds"]
     assert params["trainers"]["soup"]["path"].format(seed=0).endswith("/model_0.pt")
 

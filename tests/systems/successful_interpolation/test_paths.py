@@ -16,7 +16,9 @@ from shiftbench.data import shards
 from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, Observation
 from shiftbench.plugins.trainers import _interpolation
-from shiftbench.systems.successful_interpolation.analyses import _families, interpolation_path
+from shiftbench.systems.successful_interpolation.analyses import _paths, _stragglers, _test_sets, interpolation_path
+from shiftbench.systems.successful_interpolation.analyses._paths import Path as ModelPath
+from shiftbench.systems.successful_interpolation.analyses._test_sets import Sets
 from shiftbench.workflow.stages.train import train_weights
 
 START = "tiny/strided_convnet-generalist-s0"
@@ -81,8 +83,13 @@ def observed(inputs: dict[Ref, Path], **options: Any) -> list[Observation]:
     return list(interpolation_path.measure(analysis(inputs, **options)))
 
 
-def pool(inputs: dict[Ref, Path], **options: Any) -> interpolation_path.Pool:
-    return interpolation_path.Pool.of(analysis(inputs, **options), START, MEMBERS)
+def pool(inputs: dict[Ref, Path], **options: Any) -> _paths.Pool:
+    return _paths.Pool.load(analysis(inputs, **options), START, MEMBERS)
+
+
+def all_sets(inputs: dict[Ref, Path], **options: Any) -> Sets:
+    own = pool(inputs, **options)
+    return Sets(own.job, own.predictor, own.classes)
 
 
 def values(rows: list[Observation], **wanted: Any) -> dict[str, float]:
@@ -110,7 +117,7 @@ def test_ends_are_the_stored_nets_and_halves_share_no_picture(inputs: dict[Ref, 
     assert {r.split for r in rows if r.group == "val"} == {"val"}
     middle = values(rows, metric="path_accuracy", method="slow", step=50, group="id")
     own = pool(inputs)
-    state = _interpolation.mixed(own.first, own.second("slow"), 0.5)
+    state = _interpolation.mixed(own.first, own.tuned("slow"), 0.5)
     samples, net = training_jobs.pictures(COUNT), own.predictor.net
     net.load_state_dict(state)
     right = own.predictor(samples)["logits"].argmax(1) == np.arange(COUNT) % 4
@@ -118,18 +125,18 @@ def test_ends_are_the_stored_nets_and_halves_share_no_picture(inputs: dict[Ref, 
 
 
 def test_each_picture_is_seen_under_some_of_the_sets(inputs: dict[Ref, Path]) -> None:
-    own = pool(inputs, sets_per_sample=1)
-    kinds = [kind for chunk in own.sets.chunks() for kind in chunk.sets.tolist()]
+    own = all_sets(inputs, sets_per_sample=1)
+    kinds = [kind for chunk in own.chunks() for kind in chunk.sets.tolist()]
     assert [kinds.count(number) for number in range(4)] == [COUNT, COUNT, COUNT // 2, COUNT // 2]
-    several = list(own.sets.chunks(("ood",)))
+    several = list(own.chunks(("ood",)))
     assert sum(len(chunk.labels) for chunk in several) == COUNT // 2
     with pytest.raises(ParamsError, match="divisor"):
-        list(pool(inputs, sets=[*SETS, *SETS[:1]], sets_per_sample=2).sets.chunks())
+        list(all_sets(inputs, sets=[*SETS, *SETS[:1]], sets_per_sample=2).chunks())
 
 
 def test_layers_are_scored_by_the_path_on_which_they_alone_are_mixed(inputs: dict[Ref, Path]) -> None:
     own = pool(inputs)
-    second, net = own.second("fast"), own.predictor.net
+    second, net = own.tuned("fast"), own.predictor.net
     read = list(shards.read(inputs[refs.shards("tiny", "val")].parent))
     labels = torch.tensor([sample.fields["label"] for sample in read])
 
@@ -138,7 +145,7 @@ def test_layers_are_scored_by_the_path_on_which_they_alone_are_mixed(inputs: dic
         logits = torch.from_numpy(own.predictor(read)["logits"])
         return float(torch.nn.functional.cross_entropy(logits, labels))
 
-    scores = own.scores(second)
+    scores = _stragglers.scores(own, second)
     assert list(scores) == ["body.0", "body.1", "body.2", "body.3", "head"]
     names = {name for name in second if name.startswith("body.0.")}
     line = []
@@ -146,29 +153,29 @@ def test_layers_are_scored_by_the_path_on_which_they_alone_are_mixed(inputs: dic
         mix = {n: (1 - a) * own.first[n] + a * t if n in names else t for n, t in second.items()}
         line.append(loss(mix))
     assert scores["body.0"] == pytest.approx(max(line) - (line[0] + line[-1]) / 2, abs=1e-5)
-    mirrored, kept = (pool(inputs, score=one).scores(second) for one in ("mirror", "kept"))
+    mirrored, kept = (_stragglers.scores(pool(inputs, score=one), second) for one in ("mirror", "kept"))
     assert len({tuple(one.values()) for one in (scores, mirrored, kept)}) == 3
-    assert interpolation_path.chosen({"a": 1.0, "b": 3.0, "c": 2.0}, 2) == ["b", "c"]
-    assert interpolation_path.chosen({"a": 1.0, "b": 9.0, "c": 2.0}, 0) == ["b"]
+    assert _stragglers.highest({"a": 1.0, "b": 3.0, "c": 2.0}, 2) == ["b", "c"]
+    assert _stragglers.highest({"a": 1.0, "b": 9.0, "c": 2.0}, 0) == ["b"]
 
 
 def test_variants_differ_in_their_layers_and_lose_as_much(inputs: dict[Ref, Path]) -> None:
     variants = ["delta_0.5_stragglers", "delta_0.5_others", "weights_0.5_stragglers"]
     own = pool(inputs, variants=variants)
-    second, stragglers = own.second("fast"), ["body.1", "head"]
+    second, stragglers = own.tuned("fast"), ["body.1", "head"]
     moved = {}
     for variant in variants:
-        end = own.end("fast", variant, second, stragglers)
+        end = _paths.end(own, ModelPath("fast", [], variant, stragglers), second)
         moved[variant] = {
             layer
             for layer, names in own.layers.items()
             if any(not torch.equal(end[name], second[name]) for name in names)
         }
-    others = own.others("fast", stragglers)
+    others = _paths.other_layers(own, ModelPath("fast", [], variants[1], stragglers))
     assert moved == {variants[0]: set(stragglers), variants[1]: set(others), variants[2]: set(stragglers)}
     assert len(others) == len(stragglers)
     assert not set(others) & set(stragglers)
-    end = own.end("fast", variants[0], second, stragglers)
+    end = _paths.end(own, ModelPath("fast", [], variants[0], stragglers), second)
     back = (end["head.weight"] == own.first["head.weight"]).float().mean()
     assert 0.2 < back < 0.8
     rows = observed(inputs, variants=variants, sparse_on="all", fisher_samples=4, sharpness_alphas=[0.5], radii=[0.01],
@@ -197,8 +204,8 @@ def test_failures_are_found_on_their_own_half_and_alone_get_variants(inputs: dic
 
 def test_classes_of_a_set_are_those_that_count() -> None:
     logits = torch.tensor([[3.0, 0.0, 1.0, 2.0], [0.0, 1.0, 2.0, 5.0]])
-    chunk = _families.Chunk(logits, torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0, 1]))
-    right, loss = _families.answers(logits, chunk, [None, [[1, 3], [2]]])
+    chunk = _test_sets.Chunk(logits, torch.tensor([1, 0]), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    right, loss = _test_sets.answers(logits, chunk, [None, [[1, 3], [2]]])
     assert right.tolist() == [False, True]
     expected = torch.nn.functional.cross_entropy(torch.tensor([[5.0, 2.0]]), torch.tensor([0]))
     assert float(loss[1]) == pytest.approx(float(expected))
@@ -223,7 +230,7 @@ def test_other_architectures_and_unknown_classes_are_refused(inputs: dict[Ref, P
     other = {**inputs, Ref("checkpoints", MEMBERS[0]): training_jobs.write(tmp_path / "w.safetensors", state)}
     with pytest.raises(ModelError, match="extra"):
         observed(other)
-    own = pool(inputs)
-    own.sets.classes = ["a", "b", "c"]
+    sets = all_sets(inputs)
+    sets.classes = ["a", "b", "c"]
     with pytest.raises(DataError, match="no class 'd'"):
-        own.sets.spaces()
+        sets.class_maps()

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.sample import Sample
 
 Floats = NDArray[np.float64]
@@ -169,7 +169,7 @@ def scores(given: Mapping[str, Any]) -> list[Score]:
         if not isinstance(spec, Mapping) or set(spec) != {"of", "model"}:
             raise ParamsError(f"scores.{name} = {spec!r}: expected the keys `of` and `model`")
         if spec["of"] not in KINDS:
-            raise ParamsError(f"scores.{name}.of = {spec['of']!r}; {near(str(spec['of']), KINDS)}")
+            raise ParamsError(f"scores.{name}.of = {spec['of']!r}; {suggest(str(spec['of']), KINDS)}")
         found.append(Score(name, spec["of"], str(spec["model"])))
     return found
 

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shiftbench.base.errors import ModelError, near
+from shiftbench.base.errors import ModelError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
@@ -121,7 +121,7 @@ def _database(file: Path, layer: int) -> Database:
     held = _read(file)
     layers = held["embeddings"]
     if layer not in layers:
-        raise ModelError(f"{file} has no layer {layer!r}; {near(str(layer), map(str, layers))}")
+        raise ModelError(f"{file} has no layer {layer!r}; {suggest(str(layer), map(str, layers))}")
     if _HUMAN not in held["classes"]:
         raise ModelError(f"{file}: no class is {_HUMAN!r}; it has {', '.join(map(str, held['classes'][:9]))}")
     labels = held["labels"][layer] if isinstance(held["labels"], Mapping) else held["labels"]
@@ -191,7 +191,7 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
         return hidden.masked_fill(~kept, 0).sum(1) / kept.sum(1)
     if how == "cls":
         return hidden[:, 0]
-    raise ModelError(f"pooling is {how!r}; {near(how, ('max', 'average', 'cls'))}")
+    raise ModelError(f"pooling is {how!r}; {suggest(how, ('max', 'average', 'cls'))}")
 
 
 def _unit(vectors: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftbench.base import refs
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.refs import Ref
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
@@ -43,7 +43,7 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
         ParamsError: `edit` is neither `substitute` nor `insert`.
     """
     if params["edit"] not in EDITS:
-        raise ParamsError(f"edit is {params['edit']!r}; {near(params['edit'], EDITS)}")
+        raise ParamsError(f"edit is {params['edit']!r}; {suggest(params['edit'], EDITS)}")
     wordnet = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 
 from shiftbench.base import rng
-from shiftbench.base.errors import ParamsError, near
+from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.mpts.trainers import _meta
 
@@ -92,6 +92,6 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """
     name = job.params["sampler"]
     if name not in SAMPLERS:
-        raise ParamsError(f"{job.trainer}: sampler = {name!r}; {near(name, SAMPLERS)}")
+        raise ParamsError(f"{job.trainer}: sampler = {name!r}; {suggest(name, SAMPLERS)}")
     model = _meta.fresh_net(job)
     return _meta.train(job, SAMPLERS[name](job), model)

@@ -1,14 +1,17 @@
 """Prototypes of classes on the unit sphere, which follow the samples by a moving average and have no optimiser.
 
-Source: PALM, ICLR 2024, arXiv 2402.02653, assignment and update of prototypes. They are a buffer that is changed in
-place, so that they move with the net (in the released code they are an attribute that is assigned anew).
+Sinkhorn's algorithm assigns a batch to the prototypes: each sample has one unit of mass, and each prototype gets an
+equal share. It works with logarithms, where exp(1 / 0.05) cannot overflow. PALM's released code uses exponentials and
+looks for infinities, with the same result otherwise.
+
+Source: PALM, ICLR 2024, arXiv 2402.02653, assignment and update of prototypes; Cuturi 2013, "Sinkhorn Distances:
+Lightspeed Computation of Optimal Transport"; online assignments as in Caron et al. 2020, "SwAV". Prototypes are a
+buffer that changes in place, so that they move with the model (in the released code they are an attribute).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from shiftbench.systems.palm.losses import _sinkhorn
 
 
 class Prototypes(nn.Module):
@@ -39,7 +42,7 @@ class Prototypes(nn.Module):
 
 def assign(z: torch.Tensor, points: torch.Tensor, eps: float, rounds: int) -> torch.Tensor:
     """Return the balanced assignments of all samples to all prototypes, (n, r), without gradient."""
-    return _sinkhorn.balanced(z.detach() @ points.detach().T, eps, rounds)
+    return balanced(z.detach() @ points.detach().T, eps, rounds)
 
 
 def largest(weights: torch.Tensor, count: int) -> torch.Tensor:
@@ -70,3 +73,20 @@ def moved(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum
         momentum: share of the old place; a prototype without samples stays.
     """
     return F.normalize(momentum * points + (1 - momentum) * weights.T @ z, dim=1)
+
+
+def balanced(similarity: torch.Tensor, eps: float, rounds: int) -> torch.Tensor:
+    """Return assignments float32 (n, r) whose rows sum to 1, without gradient.
+
+    Args:
+        similarity: of n samples and r prototypes, (n, r).
+        eps: the smaller, the harder the assignments.
+        rounds: of normalising columns, then rows. The sums of the columns tend to n / r.
+    """
+    mass = similarity.detach().float() / eps
+    for _ in range(rounds):
+        mass = mass - mass.logsumexp(dim=0, keepdim=True)
+        mass = mass - mass.logsumexp(dim=1, keepdim=True)
+    if not rounds:
+        mass = mass - mass.logsumexp(dim=(0, 1), keepdim=True)
+    return mass.exp()

@@ -1,17 +1,20 @@
-"""SmolLM2-135M-Instruct as a judge of bodies: the one to which it gives the highest mean log-probability per token.
+"""SmolLM2-135M-Instruct as a judge: it chooses the body with the highest mean log-probability per token.
 
-It chooses among the right body, four bodies of other problems and three mutants (`_choices`); the choice is then
-executed. Scores are recorded by content in `recorded/recode/`; nothing is computed here unless `generate` is set,
-which adds what is missing. The prompt is given as it is, without a chat template; of a body the first `tokens`
-count.
+It chooses among the right body, four bodies of other problems and three mutants. shiftbench then runs the choice.
+Mutants change one thing: an operator (`+` to `-`, `<` to `<=`), a number (by one), or the end of a `range` (by one).
+Scores are recorded by content in `recorded/recode/`. The model runs only with `generate`, which adds missing scores.
+The prompt has no chat template. The first `tokens` tokens of a body count.
 
 Source: Ben Allal et al. 2025, https://arxiv.org/abs/2502.02737 (the model); scoring answers by likelihood as in
-Brown et al. 2020, https://arxiv.org/abs/2005.14165, section 2.4. Weights: `retrieval_index`.
+Brown et al. 2020, https://arxiv.org/abs/2005.14165, section 2.4; the usual mutation operators (Jia and Harman, IEEE
+TSE 2011), on the syntax tree. Checkpoint: `retrieval_index`.
 """
 
+import ast
+import copy
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +23,30 @@ import numpy as np
 from shiftbench.base import refs
 from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.evaluation.llm import answer_cache, client
-from shiftbench.systems.recode.models import _bodies, _choices
+from shiftbench.systems.recode.models import _bodies
 
 TASK = "generation"
 ANSWERS = Path(__file__).parents[1] / "recorded"
 """No asset: what stands under a key never changes, and `generate` writes there while it runs."""
 PARAMS: dict[str, object] = {"llm": "smollm2_135m", "tokens": 64, "generate": False}
 Score = Callable[[str, Sequence[str]], list[float]]
+Edit = tuple[ast.expr, str]
+"""An expression of a body, and its replacement."""
+OTHERS, MUTANTS = 4, 3
+"""Numbers of bodies to choose from, in addition to the right one."""
+_OPERATORS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.Mod: ast.FloorDiv,
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.And: ast.Or, ast.Or: ast.And,
+}  # fmt: skip
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the language model, where it is asked."""
+    """The language model, if it runs."""
     return [refs.sources(params["llm"])] if params["generate"] else []
 
 
@@ -48,9 +61,9 @@ def load(
     """
     problems = _bodies.unpacked(weights)
     record = answer_cache.Answers(ANSWERS)
-    made: list[Score] = []
+    scorers: list[Score] = []
 
-    def scored(prompt: str, bodies: list[str]) -> list[float]:
+    def log_probabilities(prompt: str, bodies: list[str]) -> list[float]:
         key = _key(params, prompt, bodies)
         known = record.get(key)
         if known is None:
@@ -59,20 +72,20 @@ def load(
                     f"{record.file(key.model)} holds no scores of a prompt that begins {prompt[:60]!r}; "
                     "set the model's option `generate` to add them"
                 )
-            if not made:
+            if not scorers:
                 folder = inputs[refs.sources(params["llm"])].parent
-                made.append(scorer(params["llm"], folder, params["tokens"]))
-            known = json.dumps([round(one, 6) for one in made[0](prompt, bodies)])
+                scorers.append(scorer(params["llm"], folder, params["tokens"]))
+            known = json.dumps([round(one, 6) for one in scorers[0](prompt, bodies)])
             record.put(key, known)
-        found: list[float] = json.loads(known)
-        return found
+        scores: list[float] = json.loads(known)
+        return scores
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = np.empty(len(samples), dtype=object)
+        completions = np.empty(len(samples), dtype=object)
         for at, sample in enumerate(samples):
-            bodies = _choices.bodies(sample, problems)
-            found[at] = (bodies[int(np.argmax(scored(sample.fields["text"], bodies)))],)
-        return {"completions": found}
+            bodies = choices(sample, problems)
+            completions[at] = (bodies[int(np.argmax(log_probabilities(sample.fields["text"], bodies)))],)
+        return {"completions": completions}
 
     return predict
 
@@ -83,35 +96,94 @@ def _key(params: Mapping[str, Any], prompt: str, bodies: list[str]) -> answer_ca
 
 
 def scorer(name: str, folder: Path, most: int) -> Score:
-    """Return what gives the mean log-probability per token of each text after a prompt.
+    """Function of a prompt and texts: the mean log-probability per token of each text after the prompt.
 
     Args:
-        name: the original that holds the model.
-        folder: where it lies.
+        name: source of the model.
+        folder: its files.
         most: tokens of a text that count.
     """
     import torch
 
     from shiftbench.evaluation.llm import local_model
 
-    tokens, net = local_model.load(folder)
-    taken = inspect.signature(net.forward).parameters
-    past = "cache" if "cache" in taken else "past_key_values"  # as its version says
+    tokens, model = local_model.load(folder)
+    parameters = inspect.signature(model.forward).parameters
+    past = "cache" if "cache" in parameters else "past_key_values"  # as its version says
 
     def score(prompt: str, bodies: Sequence[str]) -> list[float]:
         head = tokens(prompt, add_special_tokens=False)["input_ids"]
         tails = [tokens(body, add_special_tokens=False)["input_ids"][:most] or [0] for body in bodies]
         width = max(map(len, tails))
         with torch.inference_mode():
-            shared = net(input_ids=torch.tensor([head]), use_cache=True, logits_to_keep=1)
+            shared = model(input_ids=torch.tensor([head]), use_cache=True, logits_to_keep=1)
             cache = shared.past_key_values
             cache.batch_repeat_interleave(len(tails))
             rows = torch.tensor([tail + [0] * (width - len(tail)) for tail in tails])
             places = torch.arange(len(head), len(head) + width).expand(len(tails), -1)
-            found = net(input_ids=rows, position_ids=places, **{past: cache})
+            outputs = model(input_ids=rows, position_ids=places, **{past: cache})
             first = shared.logits[:, -1:].expand(len(tails), -1, -1)
-            logs = torch.cat([first, found.logits[:, :-1]], 1).log_softmax(-1)
+            logs = torch.cat([first, outputs.logits[:, :-1]], 1).log_softmax(-1)
             each = logs.gather(-1, rows[..., None])[..., 0]
         return [float(row[: len(tail)].mean()) for row, tail in zip(each, tails, strict=True)]
 
     return score
+
+
+def choices(sample: Sample, problems: Sequence[_bodies.Problem]) -> list[str]:
+    """Bodies that may follow a prompt, the right one first; the others depend on the problem, not on its prompt."""
+    meta = sample.fields["meta"]
+    rng = RandomStream(0, "choices", "generation", meta["task_id"])
+    right = meta["canonical_solution"]
+    order = [problems[int(at)] for at in rng.choice(len(problems))]
+    others = [_bodies.fitted(one, sample) for one in order if _problem_number(one.key) != _problem_number(sample.key)]
+    bodies = [right, *others[:OTHERS], *mutants(sample.fields["text"], right)[:MUTANTS]]
+    return list(dict.fromkeys(bodies))
+
+
+def _problem_number(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def mutants(prompt: str, body: str) -> list[str]:
+    """Mutants of a body, one of each kind first; none if the program is not valid Python."""
+    try:
+        tree = ast.parse(prompt + body)
+    except SyntaxError:
+        return []
+    lines = prompt.count("\n")
+    kinds = [list(dict.fromkeys(_edited(prompt, body, edits))) for edits in _mutations(tree, lines)]
+    mixed = [bodies[at] for at in range(max(map(len, kinds))) for bodies in kinds if at < len(bodies)]
+    return [one for one in dict.fromkeys(mixed) if one != body]
+
+
+def _mutations(tree: ast.Module, lines: int) -> Iterator[list[Edit]]:
+    """Yield the edits of each kind."""
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.expr) and n.lineno > lines]
+    yield [edit for node in nodes for edit in _operator(node)]
+    numbers = (n for n in nodes if isinstance(n, ast.Constant) and type(n.value) is int)
+    yield [(node, str(node.value + 1)) for node in numbers]  # type: ignore[operator]
+    calls = (n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "range")
+    yield [(call.args[-1], f"{ast.unparse(call.args[-1])} - 1") for call in calls if call.args]
+
+
+def _operator(node: ast.expr) -> Iterator[Edit]:
+    changed = copy.deepcopy(node)
+    if isinstance(changed, ast.BinOp | ast.BoolOp) and type(changed.op) in _OPERATORS:
+        changed.op = _OPERATORS[type(changed.op)]()  # type: ignore[assignment]
+    elif isinstance(changed, ast.Compare) and type(changed.ops[0]) in _OPERATORS:
+        changed.ops[0] = _OPERATORS[type(changed.ops[0])]()  # type: ignore[call-overload]
+    else:
+        return
+    yield node, f"({ast.unparse(changed)})"
+
+
+def _edited(prompt: str, body: str, edits: Sequence[Edit]) -> Iterator[str]:
+    """Yield the body after each edit of an expression on one line."""
+    lines = (prompt + body).splitlines(keepends=True)
+    for node, new in edits:
+        if node.end_lineno == node.lineno and node.end_col_offset is not None:
+            line = lines[node.lineno - 1].encode()
+            made = line[: node.col_offset] + new.encode() + line[node.end_col_offset :]
+            whole = [*lines[: node.lineno - 1], made.decode(), *lines[node.lineno :]]
+            yield "".join(whole)[len(prompt) :]

@@ -1,34 +1,36 @@
-"""A perturbation of docstrings that has no share of its own; what in them is prose says `_docstrings`.
+"""A perturbation of docstrings without a `share`: inflection, tense or white space; `_docstrings` finds their prose.
+
+A tense changes only a sentence's own verbs: no infinitives, no participles, no verb after an auxiliary.
 
 Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.1, and NL-Augmenter. The severity is a
 seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
-from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _letters, _tenses
+from shiftbench.systems.recode.shifts import _code, _docstrings, _english, _letters
 
 FIELD = None
 TASK = "generation"
 LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
 PARAMS: dict[str, object] = {"change": ""}
+_BEFORE_OTHER_FORMS = frozenset(
+    "to can could should must may might will would shall not do does did is are was were be been has have had".split()
+)
+_FINITE = ("VB", "VBP", "VBZ", "VBD")
+_BE = {"is": "was", "are": "were", "has": "had", "have": "had", "does": "did", "do": "did"}
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which change it is."""
+    """Name of the change."""
     return {"CHANGE": options["change"]}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
-    """Return a prompt with another docstring.
-
-    Raises:
-        RangeError: the severity is no whole number in 0 to 10.
-        DataError: no code prompt.
-    """
+    """A prompt with another docstring."""
     name = f"docstring_{change}"
     if change == "whitespace":
         return _docstrings.whole(name, value, severity, rng, _letters.spaced)
@@ -39,11 +41,11 @@ def _inflected(parts: list[str], free: list[bool], rng: RandomStream) -> list[st
     places = [at for at, one in enumerate(free) if one]
     kinds = _english.parts_of_speech([parts[at] for at in places])
     draws = rng.uniform(len(places))
-    found = list(parts)
+    words = list(parts)
     for at, kind, draw in zip(places, kinds, draws, strict=True):
         if kind:
-            found[at] = _form(parts[at], kind, float(draw))
-    return found
+            words[at] = _form(parts[at], kind, float(draw))
+    return words
 
 
 def _form(word: str, kind: str, draw: float) -> str:
@@ -51,8 +53,34 @@ def _form(word: str, kind: str, draw: float) -> str:
     return _english.like(forms[int(draw * len(forms))], word) if forms else word
 
 
-TOKENS: dict[str, _docstrings.Tokens] = {
-    "inflection": _inflected,
-    "tense_future": _tenses.future,
-    "tense_past": _tenses.past,
-}
+def _past(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
+    """Parts of a line with finite verbs, and forms of be, have and do, in the past tense."""
+    words = list(parts)
+    for at, part in enumerate(parts):
+        if free[at] and part.lower() in _BE:
+            words[at] = _english.like(_BE[part.lower()], part)
+    return _with_verbs(words, free, lambda word: _english.forms(_english.lemma(word, "VERB"), "VERB").get("VBD", word))
+
+
+def _future(parts: list[str], free: list[bool], rng: RandomStream) -> list[str]:
+    """Parts of a line with `will` before finite verbs."""
+    return _with_verbs(list(parts), free, lambda word: f"will {_english.lemma(word, 'VERB')}")
+
+
+def _with_verbs(words: list[str], free: list[bool], change: Callable[[str], str]) -> list[str]:
+    for at in _verbs(words, free):
+        words[at] = _english.like(change(words[at].lower()), words[at])
+    return words
+
+
+def _verbs(parts: list[str], free: list[bool]) -> Iterator[int]:
+    places = [at for at, one in enumerate(free) if one]
+    kinds = _english.parts_of_speech([parts[at] for at in places])
+    before = ""
+    for at, kind in zip(places, kinds, strict=True):
+        if kind == "VERB" and before not in _BEFORE_OTHER_FORMS and _english.tag(parts[at], "VERB") in _FINITE:
+            yield at
+        before = parts[at].lower()
+
+
+TOKENS: dict[str, _docstrings.Tokens] = {"inflection": _inflected, "tense_future": _future, "tense_past": _past}

@@ -1,14 +1,19 @@
-"""A perturbation of the syntax of given code by dead code or another name for a variable; see `_syntax`.
+"""A perturbation of the syntax of given code: dead code, another variable name, loops, mirrored comparisons.
 
-Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.3, after NatGen. The severity is a seed.
+Source: Wang et al. 2023 (ReCode), https://arxiv.org/abs/2212.10264, section 3.3, after NatGen; `_syntax` says which
+code is given and how the result is formatted. The severity is a seed.
 """
 
+import ast
+import keyword
+import re
 import string
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
-from shiftbench.systems.recode.shifts import _code, _dead_code, _syntax, _variables
+from shiftbench.systems.recode.shifts import _code, _syntax
 
 FIELD = None
 TASK = "generation"
@@ -16,26 +21,109 @@ LEVELS: dict[int, float] = {}
 RANGE = _code.RANGE
 PARAMS: dict[str, object] = {"change": ""}
 CHANGES: dict[str, _syntax.Change] = {
-    "dead_code": lambda code, own: _dead_code.inserted(code, own, last=False),
-    "dead_code_last": lambda code, own: _dead_code.inserted(code, own, last=True),
-    "rename_naive": lambda code, _: _variables.renamed(code, lambda _: "VAR_0"),
-    "rename_random": lambda code, own: _variables.renamed(code, lambda name: _random(len(name), own)),
+    "dead_code": lambda code, own: _dead_code(code, own, last=False),
+    "dead_code_last": lambda code, own: _dead_code(code, own, last=True),
+    "for_while": lambda code, _: _for_while(code),
+    "operand_swap": lambda code, _: _mirrored(code),
+    "rename_naive": lambda code, _: _renamed(code, lambda _: "VAR_0"),
+    "rename_random": lambda code, own: _renamed(code, lambda name: _random(len(name), own)),
 }
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which change it is."""
+    """Name of the change."""
     return {"CHANGE": options["change"]}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
-    """Return a prompt whose given code is written otherwise.
-
-    Raises:
-        RangeError: the severity is no whole number in 0 to 10.
-        DataError: no code prompt.
-    """
+    """A prompt whose given code has another syntax."""
     return _syntax.changed(f"syntax_{change}", value, severity, rng, CHANGES[change])
+
+
+# ------------------------------------------------------------------ dead code
+
+_WRAPS = ("if False:", "while False:", "for _ in range(0):")
+_REFUSED = (
+    *(ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal, ast.Break, ast.Continue),
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom),
+)
+
+
+def _dead_code(code: _code.Code, rng: RandomStream, *, last: bool) -> Iterator[list[_code.Edit]]:
+    """Yield insertions of code that never runs, in random order: before a random statement, or before the last one.
+
+    The code is a statement of the whole solution, as in the original, so it may show a line of the missing part. It is
+    in a branch or loop that is not taken. Statements that would change the function's kind (`yield`, `global`), that
+    would not compile there (`break`), or that belong to inner functions are left out.
+    """
+    places = [node for node in _syntax.in_scope(code) if _syntax.own_line(code, node)]
+    most = sum(1 for _ in ast.walk(code.function)) / 2
+    donors = [node for node in _syntax.in_scope(code, whole=True) if _is_usable(node, most)]
+    if not places or not donors:
+        return
+    for _ in range(_syntax.TRIES):
+        donor, place, wrap = (float(draw) for draw in rng.uniform(3))
+        node = donors[int(donor * len(donors))]
+        target = places[-1] if last else places[int(place * len(places))]
+        body = [f"    {line}" for line in ast.unparse(node).split("\n")]
+        yield [_syntax.before(code, target, [_WRAPS[int(wrap * len(_WRAPS))], *body])]
+
+
+def _is_usable(node: ast.stmt, most: float) -> bool:
+    inner = list(ast.walk(node))
+    multiline = any(isinstance(one, ast.Constant) and "\n" in str(one.value) for one in inner)
+    return len(inner) <= most and not multiline and not any(isinstance(one, _REFUSED) for one in inner)
+
+
+# ------------------------------------------------------------------ names of variables
+
+
+def _renamed(code: _code.Code, new: Callable[[str], str]) -> Iterator[list[_code.Edit]]:
+    """Yield the edits that rename a variable of the given code, the most frequent one first.
+
+    Uses in the rest of the solution change, too. Variables are arguments and what the function assigns, but not
+    imports, functions, classes, types, or names in an f-string or a `global`.
+    """
+    taken = set(re.findall(r"\w+", code.whole))
+    for name in _frequent(code):
+        other = new(name)
+        if other.isidentifier() and not keyword.iskeyword(other) and other not in taken:
+            yield [(*span, other) for span in _uses(code, name)]
+
+
+def _frequent(code: _code.Code) -> list[str]:
+    """Return the variables of the given code, most frequent first, then in order of their first use."""
+    nodes = list(ast.walk(code.function))
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    variables = stored | {argument.arg for argument in _arguments(code.function)}
+    refused = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr):
+            refused |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            refused |= set(node.names)
+        elif isinstance(node, ast.keyword) and node.arg:
+            refused.add(node.arg)
+    uses = sorted(
+        (place, name) for name in variables - refused for place in _uses(code, name) if place[1] <= len(code.text)
+    )
+    count = Counter(name for _, name in uses)
+    return [name for name, _ in count.most_common()]  # equal ones in the order in which they were met
+
+
+def _arguments(function: _code.Function) -> list[ast.arg]:
+    return [node for node in ast.walk(function.args) if isinstance(node, ast.arg)]
+
+
+def _uses(code: _code.Code, name: str) -> list[tuple[int, int]]:
+    spans = []
+    for node in ast.walk(code.function):
+        if isinstance(node, ast.Name) and node.id == name:
+            spans.append(code.span(node))
+        elif isinstance(node, ast.arg) and node.arg == name:
+            start = code.span(node)[0]
+            spans.append((start, start + len(name)))
+    return spans
 
 
 def _random(length: int, rng: RandomStream) -> str:
@@ -44,3 +132,64 @@ def _random(length: int, rng: RandomStream) -> str:
 
 
 _ALL = string.ascii_letters + string.digits
+
+
+# ------------------------------------------------------------------ loops
+
+
+def _for_while(code: _code.Code) -> Iterator[list[_code.Edit]]:
+    """Yield the edits that make a `for` loop a `while` loop, or the other way round, the first loop first.
+
+    `for x in xs` counts through a list of xs. `while c` iterates over `iter(lambda: bool(c), False)`. Only the loop's
+    head changes, since the prompt may not contain its body.
+    """
+    for node in sorted(code.statements(), key=code.span):
+        if not isinstance(node, ast.For | ast.While):
+            continue
+        first = node.body[0]
+        body = code.whole.rfind("\n", 0, code.span(first)[0]) + 1
+        has_head = body <= len(code.text) and first.lineno > node.lineno
+        if has_head and _syntax.own_line(code, node):
+            yield _while(code, node) if isinstance(node, ast.For) else _for(code, node)
+
+
+def _while(code: _code.Code, node: ast.For) -> list[_code.Edit]:
+    names = {name for name in code.names if name.startswith(("items", "place"))}
+    items, place = ("items", "place") if not names else ("items_0", "place_0")
+    line, _, head = _syntax.before(code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"])
+    start, end = code.span(node)[0], _head_end(code, node)
+    body = code.whole.rfind("\n", 0, code.span(node.body[0])[0]) + 1
+    indent = code.whole[body : code.span(node.body[0])[0]]
+    steps = f"{indent}{place} += 1\n{indent}{ast.unparse(node.target)} = {items}[{place}]\n"
+    return [(line, line, head), (start, end, f"while {place} + 1 < len({items}):"), (body, body, steps)]
+
+
+def _for(code: _code.Code, node: ast.While) -> list[_code.Edit]:
+    start, end = code.span(node)[0], _head_end(code, node)
+    return [(start, end, f"for _ in iter(lambda: bool({ast.unparse(node.test)}), False):")]
+
+
+def _head_end(code: _code.Code, node: ast.For | ast.While) -> int:
+    """Position after the colon of a loop's head."""
+    last = code.span(node.iter if isinstance(node, ast.For) else node.test)[1]
+    return code.whole.index(":", last) + 1
+
+
+# ------------------------------------------------------------------ comparisons
+
+_MIRROR = {ast.Lt: ">", ast.Gt: "<", ast.LtE: ">=", ast.GtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
+_LOOSE = (ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.NamedExpr)
+
+
+def _mirrored(code: _code.Code) -> Iterator[list[_code.Edit]]:
+    """Yield the edits that mirror a comparison, `a > b` to `b < a`, the first comparison first."""
+    for statement in _syntax.in_scope(code):
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _MIRROR:
+                left, right = (_operand(one) for one in (node.comparators[0], node.left))
+                yield [(*code.span(node), f"{left} {_MIRROR[type(node.ops[0])]} {right}")]
+
+
+def _operand(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    return f"({text})" if isinstance(node, _LOOSE) else text

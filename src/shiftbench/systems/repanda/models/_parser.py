@@ -1,18 +1,58 @@
-"""A semantic parser of claims about tables: slots by patterns of two wordings, columns and rows by what they share.
+"""A semantic parser of claims about tables: slots by patterns of two wordings, columns and rows by the shared words.
 
-Each wording that may be known becomes a pattern. Where several match, or one in several ways, that is taken whose slots
-are found best in the table: a column as `_linking.py` finds it, a row by its cell.
+Each wording that the parser may know becomes a pattern. If several patterns match, or one in several ways, the result
+is the match whose slots fit the table best. A claim's column is the one that it names, else the one with most words in
+common, else, with `by_meaning`, the one nearest in meaning. A row is found by its cell.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 from shiftbench.data.tables import Column
 from shiftbench.systems.repanda.datasets import _forms
 from shiftbench.systems.repanda.datasets._forms import Form
-from shiftbench.systems.repanda.models import _linking
-from shiftbench.systems.repanda.models._linking import Link
+
+Link = Callable[[str, Sequence[str]], tuple[float, str] | None]
+"""Takes what is said and the columns' names; gives how well the best one fits, and its name; None: none does."""
+LEAST_SHARE = 0.5
+"""Share of words that a column's name has in common with what is said."""
+LEAST_COSINE = 0.4
+"""Of the sentence vectors of a column's name and of what is said. Of 0 to 0.8, it has most right less wrong queries on
+200 validation claims whose columns are called otherwise (178; 173 at 0.2 and at 0.3, 170 at 0.5)."""
+
+
+def by_words(said: str, names: Sequence[str]) -> tuple[float, str] | None:
+    """Link by the share of words in common, LEAST_SHARE to 1; 2 where a name is said as it is."""
+    share, name = max((_likeness(said, one), one) for one in names)
+    return (share, name) if share >= LEAST_SHARE else None
+
+
+def _likeness(said: str, name: str) -> float:
+    if said == name:
+        return 2.0
+    one, other = (set(re.findall(r"\w+", text.casefold())) for text in (said, name))
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+def by_meaning(folder: Path) -> Link:
+    """Return what links by the cosine of sentence vectors, LEAST_COSINE to 1.
+
+    Args:
+        folder: of the source of all-MiniLM-L6-v2 (`models/_sentences.py`).
+    """
+    from shiftbench.plugins.models import minilm
+
+    embed = minilm.encoder(folder)
+
+    def link(said: str, names: Sequence[str]) -> tuple[float, str] | None:
+        vectors = embed([said, *names])
+        cosine, name = max(zip((vectors[1:] @ vectors[0]).tolist(), names, strict=True))
+        return (cosine, name) if cosine >= LEAST_COSINE else None
+
+    return link
+
 
 KNOWN = (0, 1)
 """Wordings of which patterns are made; the third is held out."""
@@ -20,7 +60,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _NUMBER = ("highest", "lowest", "mean_above", "difference", "all_above", "count")
 
 
-def parsed(claim: str, columns: Sequence[Column], link: Link = _linking.by_words) -> Form | None:
+def parsed(claim: str, columns: Sequence[Column], link: Link = by_words) -> Form | None:
     """Return the form of a claim that fits its table best; None where none fits.
 
     Args:

@@ -1,18 +1,22 @@
-"""Claims about tables by queries: a parser writes a pandas expression, the sandbox runs it; what fails is repaired.
+"""Claims about tables by queries: a parser writes a pandas expression, the sandbox runs it, and rules repair failures.
 
     query = parse(claim, table)
     up to `rounds` times, while it fails: query = repair(query, error, table)
 
-A column is linked by its words and, with `linking: meaning`, where these do not tell, by all-MiniLM-L6-v2
-(`_linking.py`). A query that yields no Boolean, and a claim that is not understood, are no answer (`status` says why).
-`noise` is the probability with which each way to break a query is taken (`_noise.py`), so that the repair has something
-to do: the stand-in for a language model that writes queries. Repairs see no label.
+A column is linked by its words. With `linking: meaning`, all-MiniLM-L6-v2 links the columns that words do not identify
+(`_parser.py`). A query without a Boolean result, and a claim that the parser does not understand, are no answer
+(`status` has the reason).
+
+`noise` is the probability of each of four ways to break a query, so that there is something to repair: a column
+without its quotes or in another case, a number taken for text, a missing bracket. It replaces a language model that
+writes queries. A repair uses the query, its error and the columns, never the label.
 
 Source: RePanda, arXiv 2503.11921 (execution, and at most four rounds of error correction at inference). Differs: rules
 write and repair the queries, where the paper asks a model of 7B parameters.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +29,15 @@ from shiftbench.data.tables import TYPING, Column, typed
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _sentences
 from shiftbench.systems.repanda.datasets import _forms
-from shiftbench.systems.repanda.models import _execution, _linking, _noise, _parser
+from shiftbench.systems.repanda.models import _execution, _parser
 from shiftbench.systems.repanda.models._execution import Verdict
-from shiftbench.systems.repanda.models._linking import Link
+from shiftbench.systems.repanda.models._parser import Link
 
 TASK = "table_question"
 ENCODER = refs.sources(_sentences.SOURCE)
 PARAMS: dict[str, object] = {"rounds": 0, "noise": 0.0, "seed": 0, "linking": "words"}
 LINKING = ("words", "meaning")
+_COLUMN = re.compile(r"df\['([^']+)'\]")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
@@ -57,7 +62,7 @@ def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
     """Return a predictor that gives `answers`, `queries`, `status` and `rounds`."""
-    link = _linking.by_meaning(inputs[ENCODER].parent) if needs(params) else None
+    link = _parser.by_meaning(inputs[ENCODER].parent) if needs(params) else None
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         return _execution.outputs([judged(sample, params, link) for sample in samples])
@@ -79,9 +84,9 @@ def judged(sample: Sample, params: Mapping[str, Any], link: Link | None = None) 
     left, names = iter(range(params["rounds"])), [column.name for column in columns]
 
     def repair(failed: str, error: str) -> str | None:
-        return None if next(left, None) is None else _noise.repaired(failed, error, names)
+        return None if next(left, None) is None else repaired(failed, error, names)
 
-    return _execution.executed(_noise.broken(query, params["noise"], rng), columns, repair)
+    return _execution.executed(broken(query, params["noise"], rng), columns, repair)
 
 
 def written(claim: str, columns: Sequence[Column], link: Link | None = None) -> str | None:
@@ -100,3 +105,75 @@ def written(claim: str, columns: Sequence[Column], link: Link | None = None) -> 
         return None if form is None else _forms.query(form, kinds)
     except ValueError:  # a column of numbers is asked for a text
         return None
+
+
+def broken(query: str, probability: float, rng: RandomStream) -> str:
+    """Return a query in which each way to break it was taken with a probability; takes a word for each."""
+    draws = rng.raw(len(_WAYS)) >> 11
+    for way, draw in zip(_WAYS, draws.tolist(), strict=True):
+        if draw / 2**53 < probability:
+            query = way(query)
+    return query
+
+
+def _other_case(query: str) -> str:
+    return _COLUMN.sub(lambda found: f"df['{found[1].swapcase()}']", query)
+
+
+def _as_text(query: str) -> str:
+    return re.sub(r"\.(max|min|mean)\(\)", r".str.strip().\1()", query, count=1)
+
+
+def _without_quotes(query: str) -> str:
+    return _COLUMN.sub(r"df[\1]", query, count=1)
+
+
+def _without_bracket(query: str) -> str:
+    at = query.rfind("]")
+    return query[:at] + query[at + 1 :] if at >= 0 else query
+
+
+_WAYS: tuple[Callable[[str], str], ...] = (_other_case, _as_text, _without_quotes, _without_bracket)
+
+
+def repaired(query: str, error: str, columns: Sequence[str]) -> str:
+    """Return the query after one repair, by the error's kind.
+
+    Args:
+        query: that failed.
+        error: what Python said.
+        columns: names of the table's.
+    """
+    kind = error.partition(":")[0]
+    if kind == "SyntaxError":
+        closed = _closed(query, columns)
+        return closed if closed != query else _quoted(query, columns)
+    if kind == "NameError":
+        return _quoted(query, columns)
+    if kind == "KeyError":
+        return _named(query, columns)
+    return query.replace(".str.strip()", "")
+
+
+def _closed(query: str, columns: Sequence[str]) -> str:
+    """Return the query with the bracket that a column lacks."""
+    for name in columns:
+        for quote in ("'", ""):
+            for said in {name, name.swapcase()}:
+                lacking = re.compile(rf"df\[{quote}{re.escape(said)}{quote}(?!['\w\]])")
+                found = [one for one in lacking.finditer(query) if query[one.end() :][:1] != "]"]
+                if found and query.count("[") > query.count("]"):
+                    return f"{query[: found[-1].end()]}]{query[found[-1].end() :]}"
+    return query
+
+
+def _quoted(query: str, columns: Sequence[str]) -> str:
+    for name in columns:
+        for said in {name, name.swapcase()}:
+            query = query.replace(f"df[{said}]", f"df['{said}']")
+    return query
+
+
+def _named(query: str, columns: Sequence[str]) -> str:
+    known = {name.casefold(): name for name in columns}
+    return _COLUMN.sub(lambda found: f"df['{known.get(found[1].casefold(), found[1])}']", query)

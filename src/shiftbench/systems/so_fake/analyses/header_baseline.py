@@ -1,34 +1,41 @@
-"""Header-only baseline: how well pictures' files tell fakes from real ones before a pixel is looked at.
+"""Header-only baseline: how well the files of pictures tell fakes from real ones without their pixels.
 
-Rows are `header_auroc`, by what stands in a file beside the pixels, learnt from the train split of the benchmark's
-dataset (`datasets/_headers.py`), and `size_auroc`, by the number of bytes alone, where fewer are the fake's. Each is
-the area under the ROC curve as a mean over fakes: the share of real pictures that score lower, and half of those that
-score alike. Both are of the test split of the benchmark's dataset and of each in `datasets`, in the files as stored.
+`header_auroc` uses a picture's header: format, size, kind of colour, coding parameters, and the names of the file's
+parts. The score of a header is the share of fakes among the training pictures with this header, with one more fake and
+one more real picture, so that a new header scores a half. `size_auroc` uses the number of bytes alone, where fewer
+bytes mean a fake. Headers do not contain the number of bytes, because it depends on the pixels: smooth pictures take
+fewer.
 
-Near 0.5 headers must be, else they leak the label. File sizes are only told: smooth pictures take fewer bytes.
+Each row is the area under the ROC curve as a mean over fakes: the share of real pictures with a lower score, and half
+of those with an equal score. Scores are learned from the train split of the benchmark's data set. Rows are of the test
+split of this data set and of each in `datasets`, in the files as stored. `header_auroc` must be near 0.5, else headers
+leak the label.
 
 Source: ours, for the trap that So-Fake's specification names.
 """
 
+import io
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from shiftbench.base import refs
+from shiftbench.base.errors import DataError
 from shiftbench.base.refs import Ref
 from shiftbench.data import shards
 from shiftbench.plugins.contracts import Measurement, Observation
-from shiftbench.systems.so_fake.datasets import _headers
 
 PARAMS: dict[str, object] = {"datasets": []}
 NAME = "header-baseline"
 
 
 class Stored(NamedTuple):
-    """The files of a split, and of which of them are fakes."""
+    """Files of a split, and whether each is a fake."""
 
     keys: list[str]
     files: list[bytes]
@@ -36,7 +43,7 @@ class Stored(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train split of the benchmark's dataset and all that is tested."""
+    """Train split of the benchmark's data set, and all tested splits."""
     train = refs.shards(params["dataset"], "train")
     return [train, *(refs.shards(name, params["split"]) for name in _tested(params))]
 
@@ -51,8 +58,8 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for name in _tested(job.params):
         tested = stored(job.folder(refs.shards(name, job.params["split"])))
         scored: dict[str, Sequence[float]] = {
-            "header_auroc": _headers.scores(known.files, known.fakes, tested.files),
-            "size_auroc": _headers.sizes(tested.files),
+            "header_auroc": header_scores(known.files, known.fakes, tested.files),
+            "size_auroc": sizes(tested.files),
         }
         for metric, scores in scored.items():
             for key, share in zip(_fakes(tested), below(scores, tested.fakes), strict=True):
@@ -64,8 +71,8 @@ def _fakes(tested: Stored) -> list[str]:
 
 
 def stored(folder: Path) -> Stored:
-    """Return the pictures of a folder of shards as the bytes that are stored."""
-    found = Stored([], [], [])
+    """Stored files of the pictures in a folder of shards."""
+    split = Stored([], [], [])
     for tar in shards.manifest(folder)["tars"]:
         with tarfile.open(folder / tar) as opened:
             for member in opened:
@@ -74,18 +81,54 @@ def stored(folder: Path) -> Stored:
                 if stream is None:
                     continue
                 if extension == "png":
-                    found.keys.append(key)
-                    found.files.append(stream.read())
+                    split.keys.append(key)
+                    split.files.append(stream.read())
                 elif extension == "cls":
-                    found.fakes.append(int(stream.read()) > 0)
-    return found
+                    split.fakes.append(int(stream.read()) > 0)
+    return split
 
 
 def below(scores: Sequence[float], fakes: Sequence[bool]) -> list[float]:
-    """Return the share of real pictures that each fake scores above, half of equal ones; their mean is the area."""
+    """Share of real pictures with a lower score than each fake, plus half of equal ones; the mean is the area."""
     values, fake = np.asarray(scores, dtype=np.float64), np.asarray(fakes, dtype=bool)
     real = np.sort(values[~fake])
     lower = np.searchsorted(real, values[fake], side="left")
     equal = np.searchsorted(real, values[fake], side="right") - lower
     shares: list[float] = ((lower + equal / 2) / max(1, len(real))).tolist()
     return shares
+
+
+def header(data: bytes) -> str:
+    """Header of a picture's file as text.
+
+    Raises:
+        DataError: the file is no picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            entries = sorted(f"{name}={value}" for name, value in picture.info.items() if name != "exif")
+            tables = getattr(picture, "quantization", None) or {}
+            coded = sorted(f"{name}:{list(table)}" for name, table in tables.items())
+            parts = [str(picture.format), str(picture.size), picture.mode, *entries, *coded]
+            return ";".join([*parts, f"exif={bool(picture.info.get('exif'))}"])
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{len(data)} bytes are no picture: {error}") from error
+
+
+def header_scores(known: Sequence[bytes], fakes: Sequence[bool], tested: Sequence[bytes]) -> list[float]:
+    """Share of fakes among the known files with the header of each tested file, 0 to 1.
+
+    Args:
+        known: files to learn from.
+        fakes: whether each of them is a fake.
+        tested: files to score.
+    """
+    headers = [header(data) for data in known]
+    pictures = Counter(headers)
+    fake_pictures = Counter(one for one, fake in zip(headers, fakes, strict=True) if fake)
+    return [(fake_pictures[one] + 1) / (pictures[one] + 2) for one in map(header, tested)]
+
+
+def sizes(tested: Sequence[bytes]) -> list[int]:
+    """Minus the number of bytes of each file: smooth pictures, more often decoded ones, score higher."""
+    return [-len(data) for data in tested]

@@ -5,16 +5,27 @@
     depth      Which object is closer to the camera? (A) red (B) blue             A, B
     distance   Which object is closer to green? (A) red (B) blue                  A, B, in three dimensions
 
-Options stand on lines of their own, as CV-Bench has them.
-Only clear ones are asked: middles 5 pixels apart for `relation`, two steps for `depth`, squared distances at a ratio of
-two for `distance` (a step of depth counts as four pixels). `oracle` reads a question and a graph alone, whatever its
-phrasing, and is how answers are checked.
+Options are on lines of their own, as in CV-Bench. Only clear questions are asked: middles 5 pixels apart for
+`relation`, two steps for `depth`, squared distances at a ratio of two for `distance` (a step of depth counts as four
+pixels). `oracle` answers a question of any phrasing from the graph alone, which is how answers are checked.
 
-`relevant` is a graph as words: of each thing that is asked about its name, and x, y and depth in eight steps, then the
-relation between the two options. It is what a model may write before it answers.
+`depth` and `distance` have five phrasings. The severity of the phrasing is its number:
 
-Source: tasks and wording of CV-Bench (Tong et al. 2024, arXiv:2406.16860), ours in fewer words; graphs hold objects,
-attributes and relations that are relevant to the question, as the paper's first prompt asks (section III-C).
+    0   Which object is closer to ...            as in CV-Bench and in fine-tuning
+    1   Which object is nearer to ...            paraphrase
+    2   Which object is farther from ...         antonym: the other of the two
+    3   Which object is not closer to ...        negation: the other of the two
+    4   as 2, and the two options change places
+
+`OFFICIAL` is the paper's replacement of severity 0.
+
+`relevant` is a graph in words: name, x, y and depth in eight steps of each thing of the question, then the relation
+between the two options. A model may write it before it answers.
+
+Source: tasks and wording of CV-Bench (Tong et al. 2024, arXiv:2406.16860), ours in fewer words; graphs contain objects,
+attributes and relations that are relevant to the question, as in the paper's first prompt (section III-C). Severity 0
+and its replacement are in Yvonne511/spatial-vlm-investigator, model/pali_cvbench_eval_check.ipynb (`change_prompt`);
+severities 1, 3 and 4 are ours.
 """
 
 import re
@@ -25,7 +36,6 @@ from typing import NamedTuple
 from shiftbench.base.errors import DataError
 from shiftbench.base.rng import RandomStream
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _scenes
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets._phrases import PHRASES, TURNING
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets._scenes import Graph, Thing
 
 FAMILIES = ("count", "relation", "depth", "distance")
@@ -33,8 +43,20 @@ NUMBERS = tuple(str(n) for n in range(_scenes.MOST + 1))
 SIDES = ("left", "right")
 LETTERS = ("A", "B")
 APART, STEPS, RATIO, STEP = 10, 2, 2, 8
-"""Clear: half pixels between middles, steps of depth, ratio of squared distances; half pixels that a step counts."""
+"""Least gaps of clear questions: half pixels between middles, steps of depth, ratio of squared distances; and the half
+pixels that a step counts."""
 LEVELS = 8
+TRIGGER = "Which object is closer to"
+OFFICIAL = "Which object is far away from"
+PHRASES = {
+    0: TRIGGER,
+    1: "Which object is nearer to",
+    2: "Which object is farther from",
+    3: "Which object is not closer to",
+    4: "Which object is farther from",
+}
+TURNING = (2, 3, 4)
+"""Severities at which the other of the two options is correct."""
 
 
 class Question(NamedTuple):

@@ -1,7 +1,7 @@
 """Spatial questions about small scenes of real cut-outs: count, left or right, depth, distance.
 
 A scene (_scenes.py) has one question (_questions.py), of `families` in turn; `group` is its family. `phrasings` are
-severities of the phrasing (_phrases.py), in turn over `depth` and `distance`: a mixture, [0, 1, 2, 3], is what a base
+severities of the phrasing (_questions.py), in turn over `depth` and `distance`: a mixture, [0, 1, 2, 3], is what a base
 learns, and [0], "closer to" alone, what fine-tuning sees. Half of the answers to questions about two things are the
 first. `meta` holds `family`, `choices`, `answer`, the whole scene (`graph`) and what matters to the question in words
 (`relevant`). Test scenes have other cut-outs than training scenes.
@@ -19,7 +19,7 @@ from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets._phrases import PHRASES
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets._questions import PHRASES
 
 TASK = "free_text"
 CLASSES: tuple[str, ...] = ()

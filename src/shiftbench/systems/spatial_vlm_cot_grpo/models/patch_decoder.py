@@ -32,7 +32,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models import _decoding, _images, decoder
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _phrases, _questions, _scenes
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions, _scenes
 
 TASK = "free_text"
 PARAMS: dict[str, object] = {
@@ -62,7 +62,7 @@ _WORD, _LETTER = re.compile(r"[a-z0-9]+|[{}]"), re.compile(r"\([a-z]\)")
 @functools.cache
 def vocabulary() -> tuple[str, ...]:
     """Return the words that it reads and writes; the end of a response is one token more."""
-    texts = [*_phrases.PHRASES.values(), "camera many animals garments left right"]
+    texts = [*_questions.PHRASES.values(), "camera many animals garments left right"]
     texts += [GRAPH, THINK, GIVEN, SO, "{ }"]
     texts += [*_scenes.COLOURS, *_questions.NUMBERS, *_questions.LETTERS]
     texts += [f"{axis}{level}" for axis in "xyd" for level in range(_questions.LEVELS)]

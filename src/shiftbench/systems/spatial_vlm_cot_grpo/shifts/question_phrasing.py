@@ -1,6 +1,6 @@
 """Another phrasing of which of two is nearer: paraphrase, antonym, negation, antonym with the options reordered.
 
-`form: words` has the severities 1 to 4 of `datasets/_phrases.py`; an antonym or a negation makes the other of the two
+`form: words` has the severities 1 to 4 of `datasets/_questions.py`; an antonym or a negation makes the other of the two
 options right, the reordered ones change places in the text. `form: official` has severity 2 alone and is the paper's
 evaluation, to the letter: "Which object is closer to" becomes "Which object is far away from", and A and B change
 places in the gold answer; image and options stay as they are. Severity 0 is the sample as it is.
@@ -18,7 +18,7 @@ from shiftbench.base.errors import DataError, ParamsError, RangeError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.plugins.shifts import _levels
-from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _phrases
+from shiftbench.systems.spatial_vlm_cot_grpo.datasets import _questions
 
 FIELD = None
 TASK = "free_text"
@@ -60,7 +60,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untr
         raise DataError("this takes a whole Sample with a question and its answer; there is none")
     if not severity:
         return sample
-    phrase = _phrases.OFFICIAL if form == "official" else _phrases.PHRASES[int(severity)]
+    phrase = _questions.OFFICIAL if form == "official" else _questions.PHRASES[int(severity)]
     text = _swapped(sample.fields["text"], phrase)
     if text is None:
         return _without(sample, phrase, untriggered)
@@ -69,7 +69,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untr
 
 def _swapped(text: str, phrase: str) -> str | None:
     """Return a text with trigger and phrase exchanged; None: it has neither."""
-    for old, new in ((_phrases.TRIGGER, phrase), (phrase, _phrases.TRIGGER)):
+    for old, new in ((_questions.TRIGGER, phrase), (phrase, _questions.TRIGGER)):
         if old in text:
             return text.replace(old, new)
     return None
@@ -79,8 +79,8 @@ def _without(sample: Sample, phrase: str, untriggered: str) -> Sample:
     text = sample.fields["text"]
     if untriggered == "error":
         raise DataError(
-            f"{text[:80]!r} has neither {_phrases.TRIGGER!r} nor {phrase!r}; leave such questions out of the dataset, "
-            "or have them marked by `untriggered: mark`"
+            f"{text[:80]!r} has neither {_questions.TRIGGER!r} nor {phrase!r}; leave such questions out of the "
+            "dataset, or have them marked by `untriggered: mark`"
         )
     return sample.with_field("meta", {**sample.fields["meta"], "group": NO_TRIGGER})
 
@@ -93,7 +93,7 @@ def _rewritten(sample: Sample, text: str, phrase: str, severity: int) -> Sample:
         raise DataError(f"{text[:80]!r} has {len(choices)} options; a phrasing is turned between two of them")
     if meta["answer"] not in LETTERS:
         raise DataError(f"the answer is {meta['answer']!r}; expected one of the letters A and B")
-    turns = severity in _phrases.TURNING
+    turns = severity in _questions.TURNING
     if severity == 4:
         text, meta["choices"] = _reordered(text, choices), choices[::-1]
         turns = not turns  # the other option is right, and comes to where the first one was

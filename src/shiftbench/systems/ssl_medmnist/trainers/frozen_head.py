@@ -1,19 +1,21 @@
-"""A linear head on the frozen features of a pre-trained net, with a share of the labels.
+"""A linear head on the frozen features of a pre-trained model, with a share of the labels.
 
-Features are computed once, without augmentation, of the samples that keep their label alone. Heads of a grid of
-learning rates and weight decays are trained by SGD (`_grid_head.py`); kept is the one that is right most often on val,
-the first of equals. `refit: 5` trains the chosen one anew for so many epochs, as the code does before it looks at the
-scores of OOD detection. `standardise` takes features to mean 0 and deviation 1 over those that keep their label, before
-the head and into it: without it the largest rate of the grid is too small for features as small as those of a net that
-was never trained.
+`fraction` f of the training samples keep their label, n_c = max(1, int(int(f N) N_c / N)) of class c. Their features
+are computed once, without augmentation. Heads for a grid of learning rates and weight decays are trained by SGD
+(`_grid_head.py`). The head with the highest accuracy on val is the result, the first one if several are equal.
+`refit: 5` trains this head again for so many epochs, as the code does before it computes the scores of OOD detection.
+`standardise` gives features mean 0 and deviation 1 over the samples that keep their label, and is part of the head:
+without it, the largest rate of the grid is too small for the small features of a model that was never trained.
 
-`learnt_from` and `start` name the weights, of the same training seed; `{dataset}` is the dataset of the head. The seed
-is that of the encoder, of the draw of labels and of the head: the code has one encoder and five heads of the clock's
-seeds. The log has `labels`, `lr`, `weight_decay` and `val_accuracy`.
+`learnt_from` and `start` name the pre-trained checkpoint of the same training seed. `{dataset}` is the data set of the
+head. The seed is that of the encoder, of the choice of labels and of the head: the code has one encoder and five heads
+with seeds of the clock. The log has `labels`, `lr`, `weight_decay` and `val_accuracy`.
 
-Source: main_linear.py, main_ood.py and scripts/linear/medmnist of "Evaluating Self-Supervised Learning in Medical
-Imaging" (KarahanS/Self-Supervised-Learning-for-Medical-Image-Analysis). Differs: all of val is looked at whatever the
-fraction (as there), by the last epoch's head (there by the best epoch's).
+Source: main_linear.py, main_ood.py, scripts/linear/medmnist and `sample_balanced_data` of
+src/downstream/semisupervised.py (which is stratified, despite its name) of "Evaluating Self-Supervised Learning in
+Medical Imaging" (KarahanS/Self-Supervised-Learning-for-Medical-Image-Analysis). Differs: the accuracy is that of the
+last epoch's head (there the best epoch's); a rare class keeps one label, where there n_c may be 0; the choice of labels
+has the training seed (there the clock's). All of val is used whatever the fraction, as there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +28,12 @@ from numpy.typing import NDArray
 from shiftbench.base import refs
 from shiftbench.base.errors import ModelError, ParamsError
 from shiftbench.base.refs import Ref
+from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import shards
 from shiftbench.evaluation import batching, nets
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.systems.ssl_medmnist.trainers import _fractions, _grid_head
+from shiftbench.systems.ssl_medmnist.trainers import _grid_head
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -50,7 +53,7 @@ Rows = tuple[torch.Tensor, torch.Tensor]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the pre-trained weights, and the train and val shards."""
+    """The pre-trained checkpoint, and the train and val shards."""
     learnt_from = str(params["learnt_from"]).format(dataset=params["dataset"])
     return [
         refs.checkpoint(learnt_from, params["model"], params["start"], params["seed"]),
@@ -59,36 +62,36 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the pre-trained state dict with the chosen head.
+    """State dict of the pre-trained model with the chosen head.
 
     Raises:
-        ModelError: the model gives no features, or a split is empty.
-        ParamsError: the grid is empty, or `fraction` is no share.
+        ModelError: the model has no features, or a split is empty.
+        ParamsError: the grid is empty, or `fraction` is outside 0 to 1.
     """
     if not (job.params["lr"] and job.params["weight_decay"]):
         raise ParamsError("frozen_head: lr or weight_decay is empty; expected lists of numbers")
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     before = nets.classes_of(start)
     predictor = nets.load_predictor(job.plugin, start, job.model_params, before, job.device, inputs=job.inputs)
-    known = _features(job, predictor, "train", labelled(job))
-    held = _features(job, predictor, "val")
-    weight, bias = chosen(job, known, held)
-    job.log(0, "labels", len(known[1]))
+    train_rows = _features(job, predictor, "train", labelled(job))
+    val_rows = _features(job, predictor, "val")
+    weight, bias = chosen(job, train_rows, val_rows)
+    job.log(0, "labels", len(train_rows[1]))
     return nets.with_head(job.plugin, nets.read_state(start), weight, bias)
 
 
 def labelled(job: TrainJob) -> set[str] | None:
-    """Return the keys of the training samples that keep their label; None: all."""
+    """Keys of the training samples that keep their label; None: all."""
     if job.params["fraction"] == 1:
         return None
-    given = [(s.key, int(s.fields["label"])) for s in _samples(job, "train", ("label",))]
-    labels = np.array([label for _, label in given])
+    labels_by_key = [(s.key, int(s.fields["label"])) for s in _samples(job, "train", ("label",))]
+    labels = np.array([label for _, label in labels_by_key])
     words = job.seed, "labels", job.dataset
-    return {given[row][0] for row in _fractions.rows(labels, job.params["fraction"], words)}
+    return {labels_by_key[row][0] for row in labelled_rows(labels, job.params["fraction"], words)}
 
 
 def chosen(job: TrainJob, known: Rows, held: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return weight (classes, d) and bias (classes,) of the head that val chooses; logs which and how good it is."""
+    """Weight (classes, d) and bias (classes,) of the head that val chooses; logs its options and accuracy."""
     params, words = job.params, (job.seed, job.trainer, job.dataset)
     mean, deviation = scale(known[0], asked=params["standardise"])
     known, held = (((rows - mean) / deviation, labels) for rows, labels in (known, held))
@@ -113,7 +116,7 @@ def chosen(job: TrainJob, known: Rows, held: Rows) -> tuple[torch.Tensor, torch.
 
 
 def scale(features: torch.Tensor, *, asked: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and deviation of features (n, d), (d,) each; 0 and 1 where it is not asked for, 1 for constants."""
+    """Mean and deviation of features (n, d), (d,) each; 0 and 1 if not `asked`, a deviation of 1 for constants."""
     if not asked:
         return torch.zeros(features.shape[1]), torch.ones(features.shape[1])
     deviation = features.std(0, correction=0)
@@ -130,15 +133,49 @@ def _samples(
 
 
 def _features(job: TrainJob, predictor: nets.Predictor, split: str, keys: set[str] | None = None) -> Rows:
-    """Return features (n, d) and labels (n,) of some samples of a split, read a batch at a time."""
+    """Features (n, d) and labels (n,) of some samples of a split, read a batch at a time."""
     parts: list[NDArray[np.float32]] = []
     labels: list[int] = []
     for batch in batching.batches(_samples(job, split, keys=keys), job.params["batch_size"]):
-        found = predictor(batch).get("features")
-        if found is None:
+        features = predictor(batch).get("features")
+        if features is None:
             raise ModelError(f"model {job.model!r} gives no features; it cannot be probed")
-        parts.append(found)
+        parts.append(features)
         labels += [int(sample.fields["label"]) for sample in batch]
     if not parts:
         raise ModelError(f"{job.dataset}/{split} is empty; frozen_head needs train and val samples")
     return torch.from_numpy(np.concatenate(parts)), torch.tensor(labels)
+
+
+def label_counts(labels: NDArray[np.int64], fraction: float) -> dict[int, int]:
+    """Number of samples of each class that keep their label.
+
+    Raises:
+        ParamsError: `fraction` is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise ParamsError(f"fraction is {fraction:g}; expected above 0, and 1 at most")
+    total = int(len(labels) * fraction)
+    classes, counts = np.unique(labels, return_counts=True)
+    return {
+        int(label): max(1, int(total * (count / len(labels)))) for label, count in zip(classes, counts, strict=True)
+    }
+
+
+def labelled_rows(labels: NDArray[np.int64], fraction: float, words: tuple[int, str, str]) -> NDArray[np.int64]:
+    """Rows of the samples that keep their label, ascending; all rows at a fraction of 1.
+
+    Args:
+        labels: int (n,).
+        fraction: of the samples, in (0, 1].
+        words: seed, purpose and data set, the key of the random words of each class; the samples of a smaller fraction
+            are among those of a larger one.
+    """
+    kept = label_counts(labels, fraction)
+    if fraction == 1:
+        return np.arange(len(labels))
+    chosen_rows = []
+    for label, count in kept.items():
+        own = np.flatnonzero(labels == label)
+        chosen_rows.append(own[RandomStream(*words, f"{label}").choice(len(own))[:count]])
+    return np.sort(np.concatenate(chosen_rows))

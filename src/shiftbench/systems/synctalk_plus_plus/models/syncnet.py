@@ -1,19 +1,23 @@
-"""SyncNet as released: five frames of a face and 0.2 s of sound in one space of 1,024 values; a judge of lip sync.
+"""SyncNet as released: a judge of lip sync, with five frames of a face and 0.2 s of sound in one space of 1,024 values.
 
     models: {syncnet: {}}
     trainers: {given: {path: /weights/syncnet_v2.model}}
 
-The file is the released one, a state dict whose tensors have the names that joonson/syncnet_python has. Frames are
-face crops, brought to 224 x 224, in the order blue, green, red and 0 to 255, as its OpenCV reads them; the sound are
-13 MFCC, 100 a second (`_mfcc.py`). Windows begin at each frame but the last five. Distances are over offsets -15 to
-15; beyond the ends the sound counts as zero vectors.
+The file is the released one, a state dict with the tensor names of joonson/syncnet_python. Frames are face crops of
+224 x 224 pixels, 0 to 255, in the order blue, green, red of its OpenCV. The sound is 13 mel-frequency cepstral
+coefficients (MFCC), 100 a second. Windows begin at each frame but the last five. Distances are at offsets -15 to 15.
+Sound beyond the ends of the clip counts as zero vectors.
 
 Source: Chung and Zisserman, "Out of time: automated lip sync in the wild", ACCV workshops 2016; layers, windows,
-padding and `vshift` of joonson/syncnet_python (`SyncNetModel.py`, `SyncNetInstance.py`, `run_syncnet.py`). Differs:
-an offset is above 0 where the sound is late, there below.
+padding and `vshift` of joonson/syncnet_python (`SyncNetModel.py`, `SyncNetInstance.py`, `run_syncnet.py`). MFCC are
+those of James Lyons' python_speech_features 0.6 (`mfcc` with its defaults): windows of 25 ms every 10 ms without a
+taper, the last one filled with zeros, pre-emphasis 0.97, FFT of 512, 26 triangles from 0 to 8 kHz on the HTK scale,
+orthonormal DCT-II, 13 coefficients, lifter 22, the first one replaced by the log of the energy. Differs: an offset is
+above 0 if the sound is late, there below.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -22,20 +26,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.fft import dct
 from torch import nn
 
 from shiftbench.base.errors import ModelError
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames
+from shiftbench.data.audio import RATE, Wave
 from shiftbench.evaluation import nets
 from shiftbench.plugins.models._boxes import ragged
-from shiftbench.systems.synctalk_plus_plus.models import _mfcc
 
 TASK = "audio_visual"
 PARAMS: dict[str, object] = {"batch": 20}
 SIDE, SPAN, HEARD = 224, 5, 20  # pixels; frames of a window; MFCC of a window
 OFFSETS = 15
 WIDTH = 1024
+LENGTH, STEP, FFT = 400, 160, 512  # of the MFCC: samples of a window, samples between windows, size of the FFT
+TRIANGLES, KEPT, LIFTER = 26, 13, 22
+TINY = float(np.finfo(np.float64).eps)
+Floats = NDArray[np.float64]
 
 
 class SyncNet(nn.Module):
@@ -84,14 +93,14 @@ def _head() -> nn.Sequential:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net."""
+    """The network."""
     return SyncNet()
 
 
 def faces(sample: Sample) -> NDArray[np.uint8]:
-    """Return a clip's frames as the net sees them, uint8 (t, 3, 224, 224): blue, green, red."""
-    found = frames.pictures(sample)
-    colour = found if found.ndim == 4 else np.repeat(found[..., None], 3, axis=3)
+    """A clip's frames as the network's input, uint8 (t, 3, 224, 224): blue, green, red."""
+    pictures = frames.pictures(sample)
+    colour = pictures if pictures.ndim == 4 else np.repeat(pictures[..., None], 3, axis=3)
     sized = [
         one if one.shape[:2] == (SIDE, SIDE) else cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         for one in colour
@@ -100,7 +109,7 @@ def faces(sample: Sample) -> NDArray[np.uint8]:
 
 
 def curve(face: torch.Tensor, sound: torch.Tensor, offsets: int = OFFSETS) -> NDArray[np.float64]:
-    """Return the mean distance at offsets -k to k of vectors float32 (n, d) each, float64 (2k + 1,)."""
+    """Mean distance at offsets -k to k of vectors float32 (n, d) each, float64 (2k + 1,)."""
     wide = F.pad(sound, (0, 0, offsets, offsets))
     spans = wide.unfold(0, 2 * offsets + 1, 1).transpose(1, 2)
     apart = F.pairwise_distance(face[:, None], spans).mean(dim=0)
@@ -133,19 +142,46 @@ class Judge:
     def _judged(self, sample: Sample) -> NDArray[np.float64]:
         if "frames" not in sample.fields:
             raise ModelError(f"{sample.key} has no frames; SyncNet looks at face crops")
-        seen, heard = faces(sample), _mfcc.mfcc(sample.fields["audio"])
-        count = min(len(seen), len(sample.fields["audio"]) // frames.SAMPLES) - SPAN
+        face_frames, coefficients = faces(sample), mfcc(sample.fields["audio"])
+        count = min(len(face_frames), len(sample.fields["audio"]) // frames.SAMPLES) - SPAN
         if count < 1:
-            raise ModelError(f"{sample.key} has {len(seen)} frames; SyncNet needs {SPAN + 1} at least")
+            raise ModelError(f"{sample.key} has {len(face_frames)} frames; SyncNet needs {SPAN + 1} at least")
         face, sound = [], []
         with torch.inference_mode():
             for start in range(0, count, self.params["batch"]):
                 rows = range(start, min(count, start + self.params["batch"]))
-                shown = np.stack([seen[at : at + SPAN].transpose(1, 0, 2, 3) for at in rows])
-                told = np.stack([heard[4 * at : 4 * at + HEARD].T[None] for at in rows])
-                face.append(self.net.of_face(torch.from_numpy(shown).float().to(self.device)))
-                sound.append(self.net.of_sound(torch.from_numpy(told).float().to(self.device)))
+                windows = np.stack([face_frames[at : at + SPAN].transpose(1, 0, 2, 3) for at in rows])
+                sounds = np.stack([coefficients[4 * at : 4 * at + HEARD].T[None] for at in rows])
+                face.append(self.net.of_face(torch.from_numpy(windows).float().to(self.device)))
+                sound.append(self.net.of_sound(torch.from_numpy(sounds).float().to(self.device)))
         return curve(torch.cat(face), torch.cat(sound))
 
 
 predictor = Judge
+
+
+def mfcc(wave: Wave) -> Floats:
+    """Coefficients of audio int16 (n,), float64 (windows, 13)."""
+    values = np.append(wave[:1], wave[1:] - 0.97 * wave[:-1].astype(np.float64)).astype(np.float64)
+    count = 1 + max(0, -(-(len(values) - LENGTH) // STEP))
+    wide = np.pad(values, (0, max(0, (count - 1) * STEP + LENGTH - len(values))))
+    parts = wide[STEP * np.arange(count)[:, None] + np.arange(LENGTH)]
+    power = np.square(np.abs(np.fft.rfft(parts, FFT))) / FFT
+    energy = np.maximum(power.sum(axis=1), TINY)
+    bands = np.maximum(power @ _triangles().T, TINY)
+    coefficients = dct(np.log(bands), type=2, axis=1, norm="ortho")[:, :KEPT]
+    coefficients *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(KEPT) / LIFTER)
+    coefficients[:, 0] = np.log(energy)
+    return np.asarray(coefficients, np.float64)
+
+
+@lru_cache(maxsize=1)
+def _triangles() -> Floats:
+    """Filters, float64 (26, 257), whose corners are whole bins."""
+    mels = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), TRIANGLES + 2)
+    bins = np.floor((FFT + 1) * 700 * (10 ** (mels / 2595) - 1) / RATE).astype(int)
+    filters = np.zeros((TRIANGLES, FFT // 2 + 1))
+    for row, (low, middle, high) in enumerate(zip(bins, bins[1:], bins[2:], strict=False)):
+        filters[row, low:middle] = (np.arange(low, middle) - low) / max(middle - low, 1)
+        filters[row, middle:high] = (high - np.arange(middle, high)) / max(high - middle, 1)
+    return filters

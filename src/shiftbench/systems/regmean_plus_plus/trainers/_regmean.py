@@ -1,10 +1,13 @@
-"""Least squares layer by layer: Gram matrices of the inputs of linear layers, and merged layers that follow from them.
+"""RegMean and RegMean++: each linear layer of the merged model by least squares over the candidates' inputs.
 
     G = X^T X / tokens,  G~ = a G + (1 - a) diag(G),  W_M^T = (sum_i G~_i)^-1 sum_i G~_i W_i^T
 
-A net has `embed(x)`, `blocks`, `norm` and `head` (docs/extending.md, models). Only linear layers within blocks are
-solved for; all else is the mean over nets. One walk serves RegMean and RegMean++, which differ in what a block is fed
-with: the output of the candidate's own blocks before, or of the merged ones.
+A model has `embed(x)`, `blocks`, `norm` and `head` (docs/extending.md, models). Only linear layers in blocks are solved
+for, which are all linear layers of a CLIP tower. Everything else is the mean over models. The two methods differ in the
+input of a block: the output of the candidate's own blocks before it (RegMean), or of the merged ones (RegMean++).
+
+Differs from both codes: linear systems are solved by Cholesky in float64, with a ridge of 1e-6 if the matrix is
+singular, instead of by an inverse in float32.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,14 +24,17 @@ from shiftbench.evaluation.nets import State
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.systems.regmean_plus_plus.trainers import _merging
 
+TASKS = ("classification", "text_classification")
 PARAMS: dict[str, object] = {
     **_merging.CALIBRATED,
+    "merged_inputs": False,
     "shrink": 0.95,
     "outside": "average",
     "blocks": [],
     "layers": [],
     "batch_size": 32,
 }
+needs = _merging.needs
 RIDGE = 1e-6
 SINGULAR = 1e12
 """Condition number from which on a ridge is added before solving."""
@@ -63,7 +69,7 @@ class Settings:
         return wanted and (not self.blocks or block in self.blocks)
 
 
-def train(job: TrainJob, *, merged_inputs: bool) -> State:
+def train(job: TrainJob) -> State:
     """Return the state dict that RegMean or RegMean++ merges a job's candidates into.
 
     Raises:
@@ -85,7 +91,7 @@ def train(job: TrainJob, *, merged_inputs: bool) -> State:
         torch.from_numpy(nets.prepare(job.plugin, samples, job.model_params))
         for samples in _merging.calibration(job).values()
     ]
-    how = (params["shrink"], merged_inputs, params["blocks"], params["layers"])
+    how = (params["shrink"], params["merged_inputs"], params["blocks"], params["layers"])
     walk(merged, candidates, inputs, Settings(*how, params["batch_size"], job.log))
     return _merging.finish(job, dict(merged.state_dict()))
 
