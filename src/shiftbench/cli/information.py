@@ -94,7 +94,7 @@ def describe(
     variant = getattr(module, "ENTRY", None)
     if variant is not None:
         out.print(f"[dim]variant of {variant.use}, {escaped(variant.where)}[/]", soft_wrap=True)
-    out.print(f"[dim]{registry.file(plugin_type, file)}[/]", soft_wrap=True)
+    out.print(f"[dim]{registry.locate(plugin_type, file).link()}[/]", soft_wrap=True)
 
 
 def _reflowed(text: str) -> str:

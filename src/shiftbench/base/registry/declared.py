@@ -28,6 +28,13 @@ class Location(NamedTuple):
     file: Path
     name: str = ""
 
+    def link(self) -> str:
+        """The file, with the line of the function: `metrics/ood_detection.py:40`."""
+        if not self.name:
+            return str(self.file)
+        text = self.file.read_text(encoding="utf-8")
+        return f"{self.file}:{text[: text.index(f'def {self.name}(')].count(chr(10)) + 1}"
+
 
 class Plugin(ModuleType):
     """A decorated function with the attributes of a plugin's file.

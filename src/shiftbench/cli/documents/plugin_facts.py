@@ -128,7 +128,7 @@ def _statements(module: ModuleType, options: Iterable[str] = ()) -> Iterator[str
             yield from map(_table_row, block.splitlines())
             continue
         for item in _ITEM.split(block):
-            yield from sentence_end.split(" ".join(item.split()))
+            yield from sentence_end.split(" ".join(item.removeprefix("Options: ").split()))
 
 
 def _helper_statements(module: ModuleType) -> Iterator[str]:
@@ -146,9 +146,9 @@ def _table_row(line: str) -> str:
 
 
 def _definition(statements: Iterable[str], option: str) -> str:
-    """Statement that begins with an option's name; without the name if only a colon follows it."""
+    """Statement that begins with an option's name; without the name if a colon or a comma follows it."""
     name = rf"`{re.escape(option)}(?:[:=][^`]*)?`"
-    first = re.compile(rf"(?:`[^`]+`(?:,| and| or)? )*{name}(?P<colon>: )?")
+    first = re.compile(rf"(?:`[^`]+`(?:,| and| or)? )*{name}(?P<colon>: |, )?")
     for statement in statements:
         match = first.match(statement)
         if match:

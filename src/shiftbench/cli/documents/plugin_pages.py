@@ -39,7 +39,9 @@ def pages() -> dict[str, str]:
 
 
 def _facts(plugin_type: str) -> list[Facts]:
-    return [plugin_facts.of(plugin_type, name) for name in registry.packaged_names(plugin_type)]
+    return [
+        plugin_facts.of(plugin_type, name) for name in registry.packaged_names(plugin_type) if not name.startswith("_")
+    ]
 
 
 def index(plugins: Mapping[str, Sequence[Facts]]) -> str:
