@@ -19,6 +19,7 @@ from shiftbench.cli.documents import (
     pages,
     params_page,
     plugin_facts,
+    plugin_pages,
     shift_pages,
     system_pages,
 )
