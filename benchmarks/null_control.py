@@ -266,7 +266,7 @@ class World(NamedTuple):
         rows = metric_rows.MetricRows(places, values, frozenset(), better, units=units)
         judged = {
             name: one
-            for name, one in estimates.claims_of_scale(cards.load(slug).claims, "embedded").items()
+            for name, one in estimates.claims_of_configuration(cards.load(slug).claims, "embedded").items()
             if one.kind == "superiority"
         }
         here = {n: c for n, c in judged.items() if not estimates.evidence({n: c}, rows)[n].reason}

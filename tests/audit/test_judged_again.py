@@ -40,7 +40,7 @@ def draw(folder, random):
 
 
 def differing(there):
-    return {one.claim for one in judged_again.of_scale(there) if one.stated != one.judged}
+    return {one.claim for one in judged_again.of_configuration(there) if one.stated != one.judged}
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -160,7 +160,7 @@ def _verdicts(name: str) -> list[dict[str, Any]]:
 def _published() -> list[str]:
     from shiftbench.release import published
 
-    names = [name for name in published.scales(Path()) if name and name.startswith(configurations.SYSTEMS)]
+    names = [name for name in published.configurations(Path()) if name and name.startswith(configurations.SYSTEMS)]
     return [name.removeprefix(f"{configurations.SYSTEMS}/") for name in names]
 
 

@@ -63,8 +63,8 @@ def verify(names: Configs = None, as_json: Json = False) -> None:
     table_trial.require(home / configurations.PUBLISHED)
     comparisons = []
     for one in [published.read(home, config) for config in _selected(names, _both(home))]:
-        err.print(f"reading {one.scale or configurations.PLAIN}")
-        root = home / configurations.load(one.scale, home).root
+        err.print(f"reading {one.configuration or configurations.PLAIN}")
+        root = home / configurations.load(one.configuration, home).root
         table_trial.require(root)
         comparisons.append(comparing.compare(root, one))
     if as_json:
@@ -86,7 +86,7 @@ def _both(home: Path) -> list[str | None]:
     """The configurations that are published and were made here."""
     from shiftbench.release import published
 
-    return [one for one in published.scales(home) if configurations.is_made(one, home)]
+    return [one for one in published.configurations(home) if configurations.is_made(one, home)]
 
 
 OLDER = (
@@ -109,9 +109,9 @@ def _print(comparisons: list[PublishedComparison]) -> None:
             f"{one.claims - len(one.changed)} of {one.claims}",
         )
         style = _STYLES[one.verdict]
-        table.add_row(one.scale or configurations.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
+        table.add_row(one.configuration or configurations.PLAIN, *counts, f"[{style}]{escaped(one.words)}[/]")
     out.print(table)
-    older = [one.scale or configurations.PLAIN for one in comparisons if one.older]
+    older = [one.configuration or configurations.PLAIN for one in comparisons if one.older]
     if older:
         out.print(f"{', '.join(older)}: {OLDER}", soft_wrap=True)
     for one in comparisons:

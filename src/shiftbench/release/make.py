@@ -20,7 +20,7 @@ class Request:
     """Name, configuration, time and signing key of a release."""
 
     name: str
-    scale: str | None
+    configuration: str | None
     created: str
     key: signing.Key | None
 
@@ -59,7 +59,7 @@ def make(plan: Plan, root: Path, home: Path, request: Request) -> manifest.Conte
     check_outputs(plan, root)
     before = manifest.newest(home)
     previous = before["root"] if before else None
-    head = manifest.Head(request.name, request.scale, previous, request.created, commit)
+    head = manifest.Head(request.name, request.configuration, previous, request.created, commit)
     content = manifest.build(plan, root, home, head)
     target = manifest.folder(home, request.name)
     with scratch_folder(target) as folder:

@@ -112,10 +112,10 @@ def parse(data: bytes, file: Path) -> Content:
 
 def _flaw(content: Content) -> str | None:
     """First value of a manifest that is not safe to use as a path or as an argument of git; None: all are safe."""
-    scale, before = content["scale"], content["previous"]
+    configuration, before = content["scale"], content["previous"]
     facts = [
         ("name", content["name"], is_name(content["name"])),
-        ("scale", scale, scale is None or stays_below(scale)),
+        ("scale", configuration, configuration is None or stays_below(configuration)),
         ("previous", before, before is None or _is_hex(before, 64)),
         ("root", content["root"], _is_hex(content["root"], 64)),
     ]
@@ -219,7 +219,7 @@ class Head:
     """Name, configuration, previous root, time and commit of a release."""
 
     name: str
-    scale: str | None
+    configuration: str | None
     previous: str | None
     created: str
     commit: str
@@ -234,15 +234,15 @@ def build(plan: Plan, root: Path, home: Path, head: Head) -> Content:
     content = {
         "format": FORMAT,
         "name": head.name,
-        "scale": head.scale,
+        "scale": head.configuration,
         "previous": head.previous,
-        "artefacts": [a.entry() for a in gather(plan, root, home, head.scale)],
+        "artefacts": [a.entry() for a in gather(plan, root, home, head.configuration)],
         "volatile": {"created": head.created, "commit": head.commit, "files": volatile(plan, root, home)},
     }
     return content | {"root": root_of(content)}
 
 
-def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefact]:
+def gather(plan: Plan, root: Path, home: Path, configuration: str | None) -> list[Artefact]:
     """Artefacts of a release, sorted by path.
 
     Raises:
@@ -252,8 +252,8 @@ def gather(plan: Plan, root: Path, home: Path, scale: str | None) -> list[Artefa
         artefact for artifact in released_artifacts(plan) for artefact in _output_artefacts(root, artifact)
     ]
     tracked = {"params.yaml": "params", **dict.fromkeys(LOCKS, "lock")}
-    if scale:
-        tracked[f"params/{scale}.yaml"] = "params"
+    if configuration:
+        tracked[f"params/{configuration}.yaml"] = "params"
     for path, kind in tracked.items():
         if (home / path).is_file():
             artefacts_here.append(_file_artefact(home / path, path, kind, REPOSITORY))

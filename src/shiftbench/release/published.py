@@ -47,14 +47,14 @@ class Published:
     """The published results of one configuration.
 
     Attributes:
-        scale: as in `plan.configurations`; None is params.yaml.
+        configuration: its name; None is params.yaml.
         root: its folder, laid out as an output root.
         about: content of about.json: commit, time, environment, Merkle root, and counts.
         manifest: as in `release.manifest`.
         texts: receipts and run files by path.
     """
 
-    scale: str | None
+    configuration: str | None
     root: Path
     about: manifest.Content
     manifest: manifest.Content
@@ -73,7 +73,7 @@ def _stated_digests(receipt: str, text: str) -> dict[str, str]:
     return {(place / name).as_posix(): digest for name, digest in from_json(text)["made"].items()}
 
 
-def scales(home: Path) -> list[str | None]:
+def configurations(home: Path) -> list[str | None]:
     """Configurations with published results, params.yaml first, then sorted."""
     top = home / PUBLISHED
     names = sorted(file.parent.relative_to(top).as_posix() for file in top.rglob(ABOUT))
@@ -93,14 +93,14 @@ def check_tree(home: Path) -> None:
     make.check_tree(home, but=f"{PUBLISHED}/")
 
 
-def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -> Published:
+def write(plan: Plan, root: Path, home: Path, configuration: str | None, created: str) -> Published:
     """Publish the results of a configuration; earlier ones are replaced.
 
     Args:
         plan: of the configuration.
         root: its output root.
         home: the checkout.
-        scale: its name.
+        configuration: its name.
         created: time to state, as `make.release_time` gives it.
 
     Raises:
@@ -109,10 +109,10 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
     """
     commit = git.commit(home)
     make.check_outputs(plan, root)
-    name = (scale or PLAIN).replace("/", "-")
-    content = manifest.build(plan, root, home, manifest.Head(name, scale, None, created, commit))
+    name = (configuration or PLAIN).replace("/", "-")
+    content = manifest.build(plan, root, home, manifest.Head(name, configuration, None, created, commit))
     texts, kept = dict(_evidence(plan, root)), _published_files(plan, root)
-    target = published(scale, home)
+    target = published(configuration, home)
     trust.refuse_links(target, home=home)
     with scratch_folder(target) as scratch:
         _pack({**texts, manifest.FILE: manifest.lined(_without(content, texts)).decode()}, scratch / EVIDENCE)
@@ -122,7 +122,7 @@ def write(plan: Plan, root: Path, home: Path, scale: str | None, created: str) -
             write_bytes(scratch / path, (root / path).read_bytes())
         write_bytes(scratch / estimate.TOOK, estimate.packed(estimate.took(plan.jobs.values(), root)))
         _replace(scratch, target)
-    return Published(scale, target, about, content, texts)
+    return Published(configuration, target, about, content, texts)
 
 
 def _about(root: Path, kept: list[str], content: manifest.Content, texts: dict[str, str]) -> manifest.Content:
@@ -228,17 +228,19 @@ def _pack(texts: dict[str, str], file: Path) -> None:
     )
 
 
-def read(home: Path, scale: str | None) -> Published:
+def read(home: Path, configuration: str | None) -> Published:
     """Read the published results of a configuration, and check that they are complete.
 
     Raises:
         ParamsError: nothing is published for it.
         DataError: a file is missing or damaged, or does not belong to the others.
     """
-    place = published(scale, home)
+    place = published(configuration, home)
     if not (place / ABOUT).is_file():
-        known = [name or PLAIN for name in scales(home)]
-        raise ParamsError(f"nothing is published of {scale or PLAIN!r}; {suggest(scale or PLAIN, known)}")
+        known = [name or PLAIN for name in configurations(home)]
+        raise ParamsError(
+            f"nothing is published of {configuration or PLAIN!r}; {suggest(configuration or PLAIN, known)}"
+        )
     try:
         if (place / ABOUT).stat().st_size > _LARGEST:
             raise ValueError(f"{ABOUT} has more than {_LARGEST} bytes")
@@ -252,7 +254,7 @@ def read(home: Path, scale: str | None) -> Published:
         flaw = f"{type(error).__name__}: {error}"
     if flaw:
         raise DataError(f"{place} is not what was published ({flaw}); restore it from git")
-    return Published(scale, place, about, content, texts)
+    return Published(configuration, place, about, content, texts)
 
 
 def _flaw(place: Path, about: manifest.Content, content: manifest.Content, texts: dict[str, str]) -> str | None:

@@ -87,13 +87,13 @@ def verify(
     ]
 
 
-def output_root(home: Path, scale: str | None) -> Path:
+def output_root(home: Path, configuration: str | None) -> Path:
     """Output root of a configuration.
 
     Raises:
         ParamsError: there is no params.yaml, or it is wrong.
     """
-    return home / configurations.load(scale, home).root
+    return home / configurations.load(configuration, home).root
 
 
 def chain_problems(home: Path, name: str) -> Iterator[Problem]:

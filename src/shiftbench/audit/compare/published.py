@@ -26,7 +26,7 @@ class PublishedComparison:
     """A run compared with the published results of its configuration.
 
     Attributes:
-        scale: name of the configuration; None is params.yaml.
+        configuration: its name; None is params.yaml.
         outputs: number of published outputs.
         other: outputs with other bytes here, each with its causes.
         missing: outputs that are not here.
@@ -36,7 +36,7 @@ class PublishedComparison:
         older: whether published recipes have digests of files instead of definitions.
     """
 
-    scale: str | None
+    configuration: str | None
     outputs: int
     other: dict[str, tuple[Cause, ...]]
     missing: tuple[str, ...]
@@ -86,7 +86,7 @@ class PublishedComparison:
         """As JSON."""
         other = {path: [asdict(one) for one in causes] for path, causes in self.other.items()}
         return {
-            "scale": self.scale,
+            "scale": self.configuration,
             "verdict": self.verdict,
             "outputs": {"published": self.outputs, "equal": self.equal, "missing": self.missing, "other": other},
             "numbers": self.numbers.plain(),
@@ -123,7 +123,9 @@ def compare(root: Path, there: Published) -> PublishedComparison:
         if here.get(name) != verdict
     }
     older = any(_is_by_file(text) for path, text in there.texts.items() if path.endswith(_RECEIPT))
-    return PublishedComparison(there.scale, len(outputs), other, missing, numbers, len(published), changed, older)
+    return PublishedComparison(
+        there.configuration, len(outputs), other, missing, numbers, len(published), changed, older
+    )
 
 
 def _is_by_file(receipt: str) -> bool:

@@ -32,11 +32,11 @@ def verdicts(home: Path) -> Iterator[Verdict]:
         SchemaError: a table is of another format.
         ValueError: a recipe states no claims.
     """
-    for scale in published.scales(home):
-        yield from of_scale(published.read(home, scale))
+    for configuration in published.configurations(home):
+        yield from of_configuration(published.read(home, configuration))
 
 
-def of_scale(there: published.Published) -> Iterator[Verdict]:
+def of_configuration(there: published.Published) -> Iterator[Verdict]:
     """Yield the verdicts of one configuration, as `verdicts`."""
     for replicates in sorted(there.root.glob(f"results/claims/*/{published.REPLICATES}")):
         yield from _of_system(there, Ref("claims", replicates.parent.name))

@@ -28,12 +28,12 @@ class Board:
     """The leaderboard of a published benchmark.
 
     Attributes:
-        scale: the configuration's name.
+        configuration: its name.
         columns: names, as the benchmark's report has them.
         rows: model with its method, and a text for each column; the best of the first column on top.
     """
 
-    scale: str
+    configuration: str
     benchmark: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -58,11 +58,15 @@ def page(repository: Path) -> str:
         DataError: a published file is damaged.
     """
     submissions = submission.accepted_submissions(repository)
-    benchmarks = [scale for scale in published.scales(repository) if not _is_system(scale)]
-    results = [published.read(repository, scale) for scale in benchmarks]
+    benchmarks = [
+        configuration for configuration in published.configurations(repository) if not _is_system(configuration)
+    ]
+    results = [published.read(repository, configuration) for configuration in benchmarks]
     template = html.environment("overview").get_template("leaderboard.html")
     text: str = template.render(
-        published=[(one.scale or configurations.PLAIN, one.about, list(_boards(one, submissions))) for one in results],
+        published=[
+            (one.configuration or configurations.PLAIN, one.about, list(_boards(one, submissions))) for one in results
+        ],
         systems=[system for slug in configurations.built() if (system := _judged(slug))],
         counted=COUNTED,
         style=html.style(),
@@ -71,8 +75,8 @@ def page(repository: Path) -> str:
     return text
 
 
-def _is_system(scale: str | None) -> bool:
-    return bool(scale and scale.startswith(f"{configurations.SYSTEMS}/"))
+def _is_system(configuration: str | None) -> bool:
+    return bool(configuration and configuration.startswith(f"{configurations.SYSTEMS}/"))
 
 
 def _boards(results: published.Published, submissions: list[Submitted]) -> Iterator[Board]:
@@ -82,9 +86,9 @@ def _boards(results: published.Published, submissions: list[Submitted]) -> Itera
     known = {(line["benchmark"], line["model"]) for line in lines}
     for about, rows in submissions:
         new = [line for line in rows if (line["benchmark"], line["model"]) not in known]
-        lines += [{**line, "by": about["name"]} for line in new if about["scale"] == results.scale]
+        lines += [{**line, "by": about["name"]} for line in new if about["scale"] == results.configuration]
     for benchmark in dict.fromkeys(line["benchmark"] for line in lines):
-        yield _board(results.scale or configurations.PLAIN, benchmark, _means(lines, benchmark))
+        yield _board(results.configuration or configurations.PLAIN, benchmark, _means(lines, benchmark))
 
 
 def _means(lines: list[_Line], benchmark: str) -> list[_Line]:
@@ -93,7 +97,7 @@ def _means(lines: list[_Line], benchmark: str) -> list[_Line]:
     return [line for line in own if _SEED.sub("", line["model"]) not in known - {line["model"]}]
 
 
-def _board(scale: str, benchmark: str, lines: list[_Line]) -> Board:
+def _board(configuration: str, benchmark: str, lines: list[_Line]) -> Board:
     columns = tuple(dict.fromkeys(line["column"] for line in lines))
     models: dict[tuple[str, ...], dict[str, _Line]] = {}
     for line in lines:
@@ -101,7 +105,7 @@ def _board(scale: str, benchmark: str, lines: list[_Line]) -> Board:
         models.setdefault((line["model"], line["method"], *by), {})[line["column"]] = line
     ranked = sorted(models.items(), key=lambda pair: _rank(pair[1].get(columns[0])))
     rows = tuple((" ".join(name), tuple(_text(values.get(column)) for column in columns)) for name, values in ranked)
-    return Board(scale, benchmark, columns, rows)
+    return Board(configuration, benchmark, columns, rows)
 
 
 def _rank(line: _Line | None) -> float:

@@ -1,4 +1,4 @@
-"""`systems/SLUG_/measured.json`: the results of a system here at embedded scale, in the folder of its card.
+"""`systems/SLUG_/measured.json`: the results of the `embedded` run of a system, in the folder of its card.
 
 tables of claims of a run -> measured.json -> README.md of the system, docs/systems.md
 
@@ -33,7 +33,7 @@ Measured = Mapping[str, Any]
 
 
 def record(slug: str, minutes: float | None = None, home: Path = Path()) -> Path:
-    """Write measured.json of a system from its run at embedded scale; returns the file."""
+    """Write measured.json of a system from its `embedded` run; returns the file."""
     content = {**results(slug, home), "minutes": minutes}
     file = cards.file(slug).with_name(FILE)
     files.write_bytes(file, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
@@ -41,7 +41,7 @@ def record(slug: str, minutes: float | None = None, home: Path = Path()) -> Path
 
 
 def results(slug: str, home: Path) -> dict[str, Any]:
-    """Results of a system's run at embedded scale in the folder `home`: verdicts, numbers, and their origin.
+    """Results of a system's `embedded` run in the folder `home`: verdicts, numbers, and their origin.
 
     Raises:
         ParamsError: no system of that name.

@@ -21,7 +21,7 @@ EQUAL = "equal"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A system that was made here, at embedded scale.
+    """A system that was made here in the `embedded` configuration.
 
     Attributes:
         slug, title, family: as its card has them.
@@ -82,7 +82,7 @@ def _verdicts(results: measured.Measured) -> dict[str, str]:
 
 
 def here(home: Path = Path()) -> list[str]:
-    """Slugs of the built systems that were run at embedded scale, sorted."""
+    """Slugs of the built systems whose `embedded` configuration was run, sorted."""
     roots = {slug: home / configurations.root(slug, configurations.DEFAULT) for slug in configurations.built()}
     return [slug for slug, root in roots.items() if (root / Ref("claims", slug).path).is_file()]
 

@@ -53,7 +53,7 @@ def readme(repository: Path, slug: str) -> str:
         _reported(slug, card, results),
         ["## Not covered", "", *(f"- {what}" for what in card.not_exercised)],
         _plugins(slug),
-        _scales(slug, card),
+        _configurations(slug, card),
     )
     return filled(file, "\n\n".join("\n".join(section) for section in sections), _new_page(card))
 
@@ -68,7 +68,7 @@ def listing(repository: Path) -> str:
         *_sorted(_built(repository, slug) for slug in _shipped(built=True)),
         _total(),
         "",
-        "What the full scales take, estimated, since none was run here; from what is in each card and README.md:",
+        "Costs of the `full` configurations, estimated from each card and README.md, since none was run here:",
         "",
         "| system | GPU, GB | GPU hours | core hours | memory, GB | disk, GB |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -135,7 +135,7 @@ def _claims(slug: str, card: Card, results: Measured | None) -> list[str]:
         lines.append(_row(about, verdict, _values(one), one.rule))
     elsewhere = {name: claim for name, claim in card.claims.items() if claim.scale != configurations.DEFAULT}
     if elsewhere:
-        lines += ["", "Stated for full scale, not run here:", ""]
+        lines += ["", "Claims of the `full` configuration, not run here:", ""]
         lines += [f"- **{name}**: {claim.says}{_rule(claim)}" for name, claim in elsewhere.items()]
     return lines
 
@@ -155,7 +155,7 @@ def _environment(slug: str, results: Measured | None) -> str:
     looks = f" and for {results['looks']} looks" if results.get("looks", 1) > 1 else ""
     time = f", in {minutes:.1f} CPU minutes" if minutes is not None else ""
     return (
-        f"At embedded scale, on {environment['cores']} {environment['machine']} cores, {gpu}{time}; "
+        f"Run in the `embedded` configuration, on {environment['cores']} {environment['machine']} cores, {gpu}{time}; "
         f"claims of fingerprint `{results['fingerprint'][:12]}`. "
         f"Intervals are corrected for the number of the card's claims{looks}."
         f"{_changes(slug, results)}"
@@ -208,15 +208,15 @@ def _plugins_of_systems() -> dict[Path, list[tuple[str, str, str]]]:
     return plugins
 
 
-def _scales(slug: str, card: Card) -> list[str]:
-    lines = ["## Scales", "", "| scale | command | benchmarks | needs |", "| --- | --- | --- | --- |"]
-    for scale in (name for name in cards.SCALES if name in card.params):
-        short = slug if scale == configurations.DEFAULT else f"{slug}/{scale}"
-        needs = card.needs.get(scale) or (card.needs["embedded"] if scale == "smoke" else None)
-        resources = card.resources.get(scale)
+def _configurations(slug: str, card: Card) -> list[str]:
+    lines = ["## Configurations", "", "| configuration | command | benchmarks | needs |", "| --- | --- | --- | --- |"]
+    for configuration in (name for name in cards.CONFIGURATIONS if name in card.params):
+        short = slug if configuration == configurations.DEFAULT else f"{slug}/{configuration}"
+        needs = card.needs.get(configuration) or (card.needs["embedded"] if configuration == "smoke" else None)
+        resources = card.resources.get(configuration)
         others = "; ".join((*(needs.others if needs else ()), *([resources.said()] if resources else ())))
-        names = ", ".join(card.params[scale].get("benchmarks", {}))
-        lines.append(_row(scale, f"`shiftbench systems {short}`", names, others))
+        names = ", ".join(card.params[configuration].get("benchmarks", {}))
+        lines.append(_row(configuration, f"`shiftbench systems {short}`", names, others))
     return lines
 
 

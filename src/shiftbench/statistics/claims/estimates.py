@@ -70,15 +70,15 @@ class Evidence:
 NO_EVIDENCE = Evidence({}, None, "there are no replicates of it")
 
 
-def claims_of_scale(claims: Mapping[str, Claim], scale: str) -> dict[str, Claim]:
-    """Claims that can be judged at a scale; `smoke` rehearses those of `embedded`."""
-    judged_scale = "embedded" if scale == "smoke" else scale
-    return {name: claim for name, claim in claims.items() if claim.scale == judged_scale and claim.value is not None}
+def claims_of_configuration(claims: Mapping[str, Claim], configuration: str) -> dict[str, Claim]:
+    """Claims that can be judged in a configuration; `smoke` rehearses those of `embedded`."""
+    judged = "embedded" if configuration == "smoke" else configuration
+    return {name: claim for name, claim in claims.items() if claim.scale == judged and claim.value is not None}
 
 
-def evidence(claims: Mapping[str, Claim], rows: MetricRows, scale: str = "embedded") -> dict[str, Evidence]:
-    """Evidence for each claim of a scale, by name."""
-    return {name: _evidence_of(claim, rows) for name, claim in claims_of_scale(claims, scale).items()}
+def evidence(claims: Mapping[str, Claim], rows: MetricRows, configuration: str = "embedded") -> dict[str, Evidence]:
+    """Evidence for each claim of a configuration, by name."""
+    return {name: _evidence_of(claim, rows) for name, claim in claims_of_configuration(claims, configuration).items()}
 
 
 def _evidence_of(claim: Claim, rows: MetricRows) -> Evidence:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from shiftbench.statistics import intervals
-from shiftbench.statistics.claims.estimates import NO_EVIDENCE, Estimate, Evidence, claims_of_scale, evidence
+from shiftbench.statistics.claims.estimates import NO_EVIDENCE, Estimate, Evidence, claims_of_configuration, evidence
 from shiftbench.statistics.claims.metric_rows import Floats, MetricRows, NotEvaluable
 from shiftbench.statistics.claims.statements import Claim
 from shiftbench.statistics.intervals import Interval
@@ -69,23 +69,28 @@ class Judgement:
     parts: tuple[Judgement, ...] = ()
 
 
-def judge(claims: Mapping[str, Claim], rows: MetricRows, scale: str = "embedded", looks: int = 1) -> list[Judgement]:
+def judge(
+    claims: Mapping[str, Claim], rows: MetricRows, configuration: str = "embedded", looks: int = 1
+) -> list[Judgement]:
     """Judge all claims of a card by the rows of its benchmarks, see `judge_evidence`."""
-    return judge_evidence(claims, evidence(claims, rows, scale), scale, looks)
+    return judge_evidence(claims, evidence(claims, rows, configuration), configuration, looks)
 
 
 def judge_evidence(
-    claims: Mapping[str, Claim], evidence_by_claim: Mapping[str, Evidence], scale: str = "embedded", looks: int = 1
+    claims: Mapping[str, Claim],
+    evidence_by_claim: Mapping[str, Evidence],
+    configuration: str = "embedded",
+    looks: int = 1,
 ) -> list[Judgement]:
     """Judge all claims of a card.
 
     Args:
         claims: of the card, by name.
         evidence_by_claim: by name; a claim without evidence is not evaluable.
-        scale: that was run; claims of other scales get the verdict `not run at this scale`.
-        looks: how often the claims were judged at this scale, this time included.
+        configuration: the one that was run; claims of others get the verdict `not run at this scale`.
+        looks: how often the claims were judged in this configuration, this time included.
     """
-    run = claims_of_scale(claims, scale)
+    run = claims_of_configuration(claims, configuration)
     judgements = {name: Judgement(name, claim, "not run at this scale") for name, claim in claims.items()}
     tested = [name for name, claim in run.items() if claim.kind != "report"]
     open_claims, decided = list(run), 0

@@ -20,7 +20,7 @@ from shiftbench.base.files import from_yaml
 from shiftbench.statistics.claims.statements import Claim, Figure, Name, Reported, Scale, Text
 from shiftbench.workflow.plan import params_words
 
-SCALES = ("smoke", "embedded", "full")
+CONFIGURATIONS = ("smoke", "embedded", "full")
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 
 
@@ -112,7 +112,7 @@ class Card(_Strict):
     @model_validator(mode="after")
     def _check(self) -> Card:
         if self.status == "built":
-            lacking = [scale for scale in ("embedded", "smoke") if scale not in self.params]
+            lacking = [configuration for configuration in ("embedded", "smoke") if configuration not in self.params]
             if lacking:
                 raise ValueError(f"a built card has params for {lacking[0]!r}")
             vague = [name for name, claim in self.claims.items() if claim.value is None]

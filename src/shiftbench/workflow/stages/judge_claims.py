@@ -30,16 +30,16 @@ Line = dict[str, object]
 
 def run(run: Run, artifact: Artifact) -> None:
     """Judge the claims of one system."""
-    card, scale = artifact.recipe["card"], artifact.recipe["scale"]
+    card, configuration = artifact.recipe["card"], artifact.recipe["scale"]
     tables = [run.path(ref) for ref in artifact.inputs if ref.kind == "tables"]
     rows = read(tables, artifact.recipe["higher_is_better"], artifact.recipe["kinds"])
     claims = {name: Claim.model_validate(claim) for name, claim in card["claims"].items()}
-    known = evidence(claims, rows, scale)
-    judged = judge_evidence(claims, known, scale, looks(card["looks"], scale))
+    known = evidence(claims, rows, configuration)
+    judged = judge_evidence(claims, known, configuration, looks(card["looks"], configuration))
     made = {
         "claims.parquet": (_claims(judged), claim_formats.CLAIMS),
         "claim_replicates.parquet": (replicate_table.table(known), claim_formats.CLAIM_REPLICATES),
-        "measured.parquet": (_measured(card["reported"], rows, scale), claim_formats.MEASURED),
+        "measured.parquet": (_measured(card["reported"], rows, configuration), claim_formats.MEASURED),
         "figures.parquet": (_figures(card["figures"], rows), claim_formats.FIGURES),
     }
     output = run.path(artifact.ref)
@@ -51,9 +51,9 @@ def run(run: Run, artifact: Artifact) -> None:
         run.commit(artifact, files)
 
 
-def looks(stated: int, scale: str) -> int:
+def looks(stated: int, configuration: str) -> int:
     """How often a card's claims were judged in a configuration; the card states the number of the embedded one."""
-    return 1 if scale == "full" else stated
+    return 1 if configuration == "full" else stated
 
 
 def read(
@@ -69,16 +69,16 @@ def read(
     return MetricRows.of(frames["metrics"], frames["replicates"], higher_is_better, kinds)
 
 
-def again(claims: Mapping[str, Claim], known: Mapping[str, Evidence], scale: str, stated: int) -> list[Line]:
+def again(claims: Mapping[str, Claim], known: Mapping[str, Evidence], configuration: str, stated: int) -> list[Line]:
     """The rows of format CLAIMS of a card's claims, from their evidence.
 
     Args:
         claims: claims of the card, by name.
         known: their evidence, by name.
-        scale: the configuration that was run.
+        configuration: the one that was run.
         stated: `looks` of the card.
     """
-    judged = judge_evidence(claims, known, scale, looks(stated, scale))
+    judged = judge_evidence(claims, known, configuration, looks(stated, configuration))
     return [line for one in judged for line in _lines(one)]
 
 
@@ -103,9 +103,9 @@ def _lines(one: Judgement) -> Iterator[Line]:
         yield from _lines(part)
 
 
-def _measured(reported: list[dict[str, Any]], rows: MetricRows, scale: str) -> pa.Table:
+def _measured(reported: list[dict[str, Any]], rows: MetricRows, configuration: str) -> pa.Table:
     lines: list[Line] = []
-    wanted = "embedded" if scale == "smoke" else scale
+    wanted = "embedded" if configuration == "smoke" else configuration
     for number, given in enumerate(reported):
         stated = Reported.model_validate(given)
         expression = stated.measured
