@@ -19,6 +19,7 @@ from shiftbench.cli.documents import (
     pages,
     params_page,
     plugin_facts,
+    plugin_pages,
     shift_pages,
     system_pages,
 )
@@ -106,7 +107,7 @@ def test_a_variant_says_what_it_is_a_variant_of():
 
 def test_a_plugin_without_options_has_no_table():
     section = generated()["docs/params/losses.md"].partition("### `cross_entropy`\n")[2].partition("\n### ")[0]
-    assert "losses/cross_entropy.py" in section
+    assert "losses/classification.py" in section
     assert "|" not in section
 
 

@@ -89,7 +89,7 @@ def page(plugin_type: str, facts: Sequence[Facts]) -> str:
 
 def _use(plugin_type: str) -> list[str]:
     """How a plugin of a type gets its options, and where its contract is."""
-    contract = f"[The contract](../extending.md) of `{plugin_type}/NAME.py` says what such a file defines."
+    contract = "[The contract](../extending.md) says what such a plugin defines."
     if plugin_type not in SECTIONS:
         return [contract]
     return [
