@@ -1,12 +1,14 @@
 """Finds plugins by name: a name is a file, a decorated function in a file, or a variant in `entries.yaml`.
 
-`find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a
-published system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. A new file is found by
-existing, and a name is unique over all homes. Small plugins of one theme share a file, in which each is a function
-under a decorator of `plugins.declare` (`declared`); such a file's name is no plugin's. What differs from another plugin
-by options alone is a line in the folder's `entries.yaml`. Files whose name begins with an underscore are helpers shared
-by their neighbours, not plugins. `fog+contrast` is made of fog and contrast, by the family's `_composed.py` (shifts
-have one).
+`find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a published
+system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. There is no list of plugins, and a name is
+unique over all homes.
+
+- Small plugins of one theme share a file, in which each is a function under a decorator of `plugins.declare`
+  (`declared`). The name of such a file is no plugin.
+- A plugin that differs from another plugin by options alone is a line in the folder's `entries.yaml` (`entries`).
+- A file whose name begins with an underscore is a helper, not a plugin.
+- `fog+contrast` is made of fog and contrast by `_composed.py` of the plugin type, which only shifts have.
 
 Every home is a package: a plugin in the folder `mine` imports its helper by `from mine.shifts import _stripes`.
 """
@@ -195,10 +197,11 @@ def _found(family: str, name: str) -> tuple[Home, Location | Variant]:
     for home in _yours():
         hits += [(home, found) for found in _listed(home, family).get(name, ())]
     if not hits or name.startswith("_"):
-        where = ["shiftbench", *map(str, Folders.extra)]
+        where = ", ".join(["shiftbench", *map(str, Folders.extra)])
+        function = f"a decorated function {name}, " if family in DECLARED else ""
         raise PluginError(
-            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, and for "
-            f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
+            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, {function}"
+            f"and {name} in {family}/{entries.FILE}, in {where}"
         )
     if len(hits) > 1:
         only_files = all(isinstance(hit, Location) for _, hit in hits)

@@ -50,7 +50,7 @@ class Facts:
         summary: the first line of its docstring.
         file: the source; of a variant, that of the plugin or helper that it uses.
         base: of a variant, the name of the plugin that it uses; empty if it uses a helper.
-        variant: the variant of `entries.yaml`; None for a plugin with a file of its own.
+        variant: the variant of `entries.yaml`; None for other plugins.
         system: the folder of the published system that the plugin belongs to; None for general plugins.
         options: of a variant with a base, only those that it sets.
         declared: label -> text of each declared constant.

@@ -34,7 +34,7 @@ def check_plugins(where: str, params: Params) -> None:
                 hint = f"; {suggest(name, {*listed, *registry.names(plugin_type)})}"
                 raise ParamsError(
                     f"{where}: benchmarks.{benchmark_name}.{key} asks for {plugin_type} {name!r}, which is neither "
-                    f"listed under {plugin_type}: nor a plugin file{hint}"
+                    f"listed under {plugin_type}: nor a plugin{hint}"
                 ) from error
 
 
