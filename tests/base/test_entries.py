@@ -1,4 +1,4 @@
-"""Entries: variants of a file are found, listed, resolved and refused like files, and recipes hold what they say."""
+"""Variants in `entries.yaml` are found, listed, resolved and refused like files, and recipes hold what they say."""
 
 import re
 from pathlib import Path
@@ -50,14 +50,14 @@ def test_each_of_ours_is_a_file_but_for_its_options(family: str, name: str) -> N
     assert written["use"] == (where.name or where.file.stem)
     assert name in registry.names(family)
     assert not where.file.with_stem(name).exists()
-    options = {key: value for key, value in written.items() if key not in ("about", "use")}
+    options = {key: value for key, value in written.items() if key not in ("about", "use", "title")}
     assert options.items() <= found.PARAMS.items()
     assert (found.__doc__ or "").startswith(written["about"].strip())
     for option, value in options.items():  # else it says what the file says
-        assert found.ENTRY.options[option] == value
+        assert found.VARIANT.options[option] == value
 
 
-def test_an_entry_of_a_shift_is_applied_and_named_like_one(home: Path) -> None:
+def test_a_variant_of_a_shift_is_applied_and_named_like_a_shift(home: Path) -> None:
     write(home, "shifts", foggy={"about": "Fog, ours.", "use": "fog", "profile": "continuous"})
     image = np.full((32, 32), 90, dtype=np.uint8)
     own = corrupt(image, "foggy", 2.5)
@@ -100,12 +100,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no mapping": ("bright", r"entries.yaml: dim.use = None"),  # type: ignore[dict-item]
     "a file that is not there": (
         {"about": "a", "use": "brigth"},
-        r"dim.use = 'brigth' is no file; did you mean bright",
+        r"dim.use = 'brigth' is no plugin; did you mean bright",
     ),
-    "an entry": ({"about": "a", "use": "dimmer"}, r"dim.use = 'dimmer' is an entry itself"),
+    "a variant": ({"about": "a", "use": "dimmer"}, r"dim.use = 'dimmer' is a variant itself"),
     "a helper of others": (
         {"about": "a", "use": "_recode_format"},
-        r"dim.use = '_recode_format' is no file; known: _own",
+        r"dim.use = '_recode_format' is no plugin; known: _own",
     ),
     "an unknown option": (
         {"about": "a", "use": "bright", "fctor": 2},
@@ -142,14 +142,14 @@ def test_a_list_that_is_none_is_told(home: Path) -> None:
 
 def test_one_name_is_one_plugin(home: Path) -> None:
     write(home, "shifts", bright={"about": "a", "use": "fog"})
-    with pytest.raises(PluginError, match=r"a file and an entry.*'bright': .*bright.py and .*entries"):
+    with pytest.raises(PluginError, match=r"a file and a variant.*'bright': .*bright.py and .*entries"):
         registry.find("shifts", "bright")
     write(home, "metrics", map50={"about": "a", "use": "map"})
-    with pytest.raises(PluginError, match="two entries, for metrics 'map50'"):
+    with pytest.raises(PluginError, match="two variants, for metrics 'map50'"):
         registry.find("metrics", "map50")
 
 
-def test_params_may_not_make_another_thing_of_an_entry(home: Path) -> None:
+def test_params_may_not_make_another_thing_of_a_variant(home: Path) -> None:
     for family, name, given, declared in (
         ("datasets", "twelve_photo", {"look": "clipart"}, "SOURCES, LICENCE, CITATION"),
         ("metrics", "mean_ap", {"column": "rr10_e9"}, "COLUMNS"),

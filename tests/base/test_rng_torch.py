@@ -1,4 +1,4 @@
-"""`rng_torch.Words` draws the words of `rng.Words`, for many samples at a time."""
+"""`rng_torch.RandomStream` draws the numbers of `rng.RandomStream`, for many samples at a time."""
 
 import numpy as np
 import pytest

@@ -191,6 +191,8 @@ def test_new_prints_what_params_must_say(home: Path) -> None:
     [
         (("shifty", "a"), "no plugin type is called 'shifty'; did you mean shifts"),
         (("shifts", "My-Shift"), "'My-Shift' cannot be the name of a plugin, .* lower case letters"),
+        (("shifts", "class"), "'class' cannot be the name of a plugin, .* no keyword of Python"),
+        (("metrics", "ratio"), "'ratio' is a name that the new file imports; choose another name"),
         (("shifts", "fog"), "there is a plugin 'fog' in shifts already; choose another name"),
         (("shifts", "bright"), "there is a plugin 'bright' in shifts already"),
     ],

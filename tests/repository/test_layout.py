@@ -249,6 +249,8 @@ def test_a_reader_can_follow_the_walk() -> None:
     turns = [after for before, after in itertools.pairwise(ranks) if after > before]
     assert len(set(names)) <= MOST_FILES
     assert len(turns) <= MOST_TURNS
+    stated = f"The walk names {len(set(names))} files and goes up to a higher room {len(turns)} times"
+    assert stated in (HOME / "docs/design.md").read_text()
     assert "fetch shift train evaluate score aggregate report".split() == [
         Path(name).stem for name in names if name.startswith("workflow/stages/")
     ]

@@ -106,9 +106,11 @@ def test_a_variant_says_what_it_is_a_variant_of():
 
 
 def test_a_plugin_without_options_has_no_table():
-    section = generated()["docs/params/losses.md"].partition("### `cross_entropy`\n")[2].partition("\n### ")[0]
-    assert "losses/cross_entropy.py" in section
+    page = generated()["docs/params/losses.md"]
+    section = page.partition("### `soft_cross_entropy`\n")[2].partition("\n### ")[0]
+    assert "losses/classification.py" in section
     assert "|" not in section
+    assert "| `smoothing` | `0.0` | number |" in page
 
 
 DOCSTRING = """A plugin: one line.

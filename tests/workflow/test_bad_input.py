@@ -42,7 +42,7 @@ def message(home: Path, *jobs: str, **over: Any) -> tuple[int, str]:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown name": (
         {"benchmarks__small__shifts": ["gausian_noise"]},
-        "asks for shifts 'gausian_noise', which is neither listed under shifts: nor a plugin file; did you mean",
+        "asks for shifts 'gausian_noise', which is neither listed under shifts: nor a plugin; did you mean",
     ),
     "unknown key": ({"evaluate": {"batchsize": 8}}, "evaluate.batchsize: unknown key; did you mean batch_size?"),
     "wrong type": (

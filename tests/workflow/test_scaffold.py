@@ -1,4 +1,4 @@
-"""As a user would: a plugin of each family from `shiftbench new`, one line of params each, tests, a run."""
+"""As a user would: a plugin of each type from `shiftbench new`, one line of params each, tests, a run."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ NEW = {
     "losses": "generalised",
 }
 UNTESTED = ("analyses", "losses")
-"""Families without contract tests."""
+"""Plugin types without contract tests."""
 LINES = [
     ("plugins: [tests/workflow/mine]", "plugins: [tests/workflow/mine, fresh]"),
     ("shifts: [gaussian_noise, contrast, jpeg_compression]", "shifts: [brighter]"),
@@ -42,27 +42,29 @@ LINES = [
 
 def test_scaffolds_are_tested_and_run(tmp_path: Path) -> None:
     repository = checkout(tmp_path / "repository")
-    for family, name in NEW.items():
-        said = repository.run("shiftbench", "new", family, name, "--into", "fresh").stdout
-        assert f"wrote fresh/{family}/{name}.py; add to params.yaml:\n  plugins: [fresh]" in said
+    for plugin_type, name in NEW.items():
+        said = repository.run("shiftbench", "new", plugin_type, name, "--into", "fresh").stdout
+        assert f"wrote fresh/{plugin_type}/{name}.py; add to params.yaml:\n  plugins: [fresh]" in said
         test = f"test it: SHIFTBENCH_PLUGINS=fresh pytest tests/contracts -k {name}"
-        assert (test in said) == (family not in UNTESTED)
+        assert (test in said) == (plugin_type not in UNTESTED)
     for old, new in LINES:
         repository.edit("params.yaml", old, new)
     repository.edit("fresh/trainers/mixup.py", "import torch.nn.functional as F", "")
     repository.edit(
-        "fresh/trainers/mixup.py", "import numpy as np", "import numpy as np\nfrom fresh.losses import generalised"
+        "fresh/trainers/mixup.py",
+        "import numpy as np",
+        "import numpy as np\nfrom fresh.losses.generalised import generalised",
     )
     repository.edit(
         "fresh/trainers/mixup.py",
         "F.cross_entropy(logits, labels), F.cross_entropy(",
-        "generalised.loss(logits, labels), generalised.loss(",
+        "generalised(logits, labels), generalised(",
     )
 
     chosen = " or ".join(NEW.values())
     command = f"SHIFTBENCH_PLUGINS=fresh pytest -q -p no:cacheprovider tests/contracts -k '{chosen}' -rA"
     tested = repository.run("bash", "-c", command).stdout
-    for name in (name for family, name in NEW.items() if family not in UNTESTED):
+    for name in (name for plugin_type, name in NEW.items() if plugin_type not in UNTESTED):
         assert f"{name}]" in tested, f"no contract test picked {name} up"
 
     repository.make("tables")

@@ -2,7 +2,7 @@
 
 ShiftbenchError
 ├── ParamsError          2  params.yaml or a command-line argument is wrong
-│   └── PluginError      2  no such plugin, or a plugin file that does not keep its family's contract
+│   └── PluginError      2  no such plugin, or a plugin that breaks the contract of its type
 │       └── NotRunError  2  a plugin would have to be run, and only its text may be read
 ├── DataError            3  bytes are missing, damaged or not what they claim to be
 │   ├── ChecksumError    3  a file's sha256 is not the expected one

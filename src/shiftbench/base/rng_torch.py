@@ -1,4 +1,4 @@
-"""The random words of a batch of samples in torch: word for word those of `rng.Words`, on any device.
+"""The random words of a batch of samples in torch: word for word those of `rng.RandomStream`, on any device.
 
 Philox4x64-10 in int64. Sample i of the batch draws what `rng.RandomStream(seed, shift, dataset, keys[i])` draws;
 every call has the samples as its leading axis. torch has no unsigned 64-bit arithmetic: words are int64 with
@@ -133,7 +133,7 @@ def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=8)
 def normal_floats(device: torch.device) -> torch.Tensor:
-    """Return the 65,536 normal quantiles, float32, as `rng.Words.normal` reads them."""
+    """Return the 65,536 normal quantiles, float32, as `rng.RandomStream.normal` reads them."""
     exact = rng.normal_table().astype(np.float32) / np.float32(1 << rng.NORMAL_BITS)
     return torch.from_numpy(exact).to(device)
 

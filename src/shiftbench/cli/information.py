@@ -11,6 +11,7 @@ import typer
 from shiftbench.base import registry
 from shiftbench.base.errors import DataError, ParamsError
 from shiftbench.base.files import writable
+from shiftbench.base.registry import entries
 from shiftbench.cli.application import Config, Hanging, Json, app, err, escaped, out, plural, root, use_plugin_folders
 from shiftbench.plugins.streams import _steps
 from shiftbench.workflow.plan import configurations
@@ -91,7 +92,7 @@ def describe(
     if plugin_type == "streams":
         for line in _steps.told(module.steps(options)):
             out.print(escaped(line), soft_wrap=True)
-    variant = getattr(module, "ENTRY", None)
+    variant = entries.of(module)
     if variant is not None:
         out.print(f"[dim]variant of {variant.use}, {escaped(variant.where)}[/]", soft_wrap=True)
     out.print(f"[dim]{registry.locate(plugin_type, file).link()}[/]", soft_wrap=True)
@@ -242,15 +243,15 @@ def cite(
     """Print the works to cite for a configuration: data sets, shifts, models and other plugins."""
     from shiftbench.workflow.tools import cite as citations
 
-    entries = citations.bibliography(plans.load(config)[0])
+    works = citations.bibliography(plans.load(config)[0])
     if bibtex:
-        for entry in entries:
-            out.print(escaped(entry.bibtex), soft_wrap=True)
+        for work in works:
+            out.print(escaped(work.bibtex), soft_wrap=True)
         return
-    for plugin_type in dict.fromkeys(entry.plugin_type for entry in entries):
+    for plugin_type in dict.fromkeys(work.plugin_type for work in works):
         out.print(f"[bold]{plugin_type}[/]")
-        for entry in (entry for entry in entries if entry.plugin_type == plugin_type):
-            out.print(f"  {entry.name:24} {escaped(entry.text)}", soft_wrap=True)
+        for work in (work for work in works if work.plugin_type == plugin_type):
+            out.print(f"  {work.name:24} {escaped(work.text)}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -28,8 +28,8 @@ class TrainJob:
 
     Attributes:
         dataset: name of the dataset that is learnt from.
-        model: plugin file in `models/`.
-        trainer: plugin file in `trainers/`.
+        model: name of a plugin in `models/`.
+        trainer: name of a plugin in `trainers/`.
         seed: training seed, part of the weights' name.
         params: the trainer's options, merged with its defaults.
         model_params: the model's options, merged with its defaults.

@@ -1,7 +1,7 @@
 """Decorators that make a function a plugin, so that plugins of one theme share a file.
 
-A decorator states what a plugin's own file states in constants. The parameters of the function that have a default are
-the plugin's options. The function's name is the plugin's name.
+The function's name is the plugin's name, and its parameters with a default are the plugin's options. The arguments of
+the decorator are the constants that a file would define.
 
     from shiftbench.plugins import declare
 

@@ -576,9 +576,9 @@ class _Linker:
         return [self._plugin(f"{family}/{one}", parts) for one in registry.names(family)]
 
     def _plugin(self, text: str, parts: list[str]) -> Node:
-        """Return what a plugin offers, and add the options of an entry to what counts."""
+        """Return what a plugin offers, and add the options of a variant to what counts."""
         family, name = text.split("/")
-        found = registry.entry(family, name)
+        found = registry.variant(family, name)
         if found is not None:
             self._marks[str(found.home / FILE)] = _mark(str(found.home / FILE))
             parts.append(repr(sorted(found.options.items())))

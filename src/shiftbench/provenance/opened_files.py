@@ -195,7 +195,7 @@ class Watch:
         return {real for name, real in imported().items() if name in self._before}
 
     def _of_plugins(self, file: str) -> bool:
-        """Whether a file of a plugin folder may be read: a source that is named, an entry, a card."""
+        """Whether a file of a plugin folder may be read: a source that is named, `entries.yaml`, a card."""
         if file.endswith(".pyc"):
             file = _source_of(file)
         name, folder = os.path.basename(file), os.path.basename(os.path.dirname(file))  # noqa: PTH119, PTH120

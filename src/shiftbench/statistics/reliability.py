@@ -1,6 +1,6 @@
 """Bins of confidence behind a reliability diagram; integers, so that seeds and shifts can be pooled by adding.
 
-Bins are those of `metrics/ece.py`: bin b of B holds confidences in (b/B, (b+1)/B]. Source: Guo et al. 2017,
+Bins are those of the metric `ece`: bin b of B holds confidences in (b/B, (b+1)/B]. Source: Guo et al. 2017,
 "On calibration of modern neural networks", figure 4.
 """
 

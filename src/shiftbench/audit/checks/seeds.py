@@ -1,10 +1,10 @@
 """Every random number follows from the seed in params and from names, and from nothing else.
 
 Pass rule: recipes have the seed of params, those of checkpoints the training seed of their name. Those of shifted
-samples have the shift, severity and `fresh` of their path and of params. These, dataset and key are all that
-`rng.Words` and `rng.derive` read. No source file that decides an output draws from a global or unseeded generator:
-`random.*`, `np.random.*` without a seed, `os.urandom`, or torch's global one outside of trainings, whose generator is
-forked and seeded. The check reads the syntax of the files.
+samples have the shift, severity and `fresh` of their path and of params. These, data set and key are all that
+`rng.RandomStream` and `rng.derive` read. No source file that decides an output draws from a global or unseeded
+generator: `random.*`, `np.random.*` without a seed, `os.urandom`, or torch's global one outside of trainings, whose
+generator is forked and seeded. The check reads the syntax of the files.
 
 Limits: `rebuild` and `alone` detect a library that draws by itself.
 """

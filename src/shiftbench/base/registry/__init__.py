@@ -1,12 +1,14 @@
 """Finds plugins by name: a name is a file, a decorated function in a file, or a variant in `entries.yaml`.
 
-`find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a
-published system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. A new file is found by
-existing, and a name is unique over all homes. Small plugins of one theme share a file, in which each is a function
-under a decorator of `plugins.declare` (`declared`); such a file's name is no plugin's. What differs from another plugin
-by options alone is a line in the folder's `entries.yaml`. Files whose name begins with an underscore are helpers shared
-by their neighbours, not plugins. `fog+contrast` is made of fog and contrast, by the family's `_composed.py` (shifts
-have one).
+`find("shifts", "fog")` imports `shifts/fog.py` of one of the *homes*: `shiftbench/plugins/`, the folder of a published
+system (`systems/palm/`), or a folder listed under `plugins:` in params.yaml. There is no list of plugins, and a name is
+unique over all homes.
+
+- Small plugins of one theme share a file, in which each is a function under a decorator of `plugins.declare`
+  (`declared`). The name of such a file is no plugin.
+- A plugin that differs from another plugin by options alone is a line in the folder's `entries.yaml` (`entries`).
+- A file whose name begins with an underscore is a helper, not a plugin.
+- `fog+contrast` is made of fog and contrast by `_composed.py` of the plugin type, which only shifts have.
 
 Every home is a package: a plugin in the folder `mine` imports its helper by `from mine.shifts import _stripes`.
 """
@@ -28,7 +30,7 @@ from shiftbench.base.registry import as_written, declared, entries
 from shiftbench.base.registry.as_written import Unrun
 from shiftbench.base.registry.declared import Location as Location
 from shiftbench.base.registry.declared import location as location
-from shiftbench.base.registry.entries import Entry
+from shiftbench.base.registry.entries import Variant
 
 PACKAGE = Path(__file__).parents[2]
 SYSTEMS = PACKAGE / "systems"
@@ -105,17 +107,17 @@ def locate(family: str, name: str) -> Location:
     if JOIN in name:
         return Location(Path(str(find(family, name).__file__)))
     home, found = _found(family, name)
-    return _used(family, home, found)[1] if isinstance(found, Entry) else found
+    return _used(family, home, found)[1] if isinstance(found, Variant) else found
 
 
-def entry(family: str, name: str) -> Entry | None:
-    """Return the entry of a name; None where a file has it.
+def variant(family: str, name: str) -> Variant | None:
+    """Variant of a name; None if the name is a file or a function.
 
     Raises:
         PluginError: as `file`.
     """
     found = None if JOIN in name else _found(family, name)[1]
-    return found if isinstance(found, Entry) else None
+    return found if isinstance(found, Variant) else None
 
 
 def names(family: str) -> list[str]:
@@ -125,10 +127,10 @@ def names(family: str) -> list[str]:
 
 
 def find(family: str, name: str) -> ModuleType:
-    """Import the plugin `name` of `family`; of an entry the view of its file (`entries.view`).
+    """Import the plugin `name` of `family`; of a variant the view of the plugin that it uses (`entries.view`).
 
     Raises:
-        PluginError: unknown name, the file cannot be imported, or an entry's option is none of its file's.
+        PluginError: unknown name, an import that fails, or a variant with an option that its plugin does not have.
     """
     return _find(family, name, _import)
 
@@ -148,7 +150,7 @@ def _find(family: str, name: str, bring: Callable[[str, Home, Location], ModuleT
     if JOIN in name:
         return _compose(family, name)
     home, found = _found(family, name)
-    if isinstance(found, Entry):
+    if isinstance(found, Variant):
         return entries.view(found, bring(family, *_used(family, home, found)))
     return bring(family, home, found)
 
@@ -172,7 +174,7 @@ def title(module: ModuleType) -> str | None:
     Raises:
         PluginError: the title is not a text, or it is empty.
     """
-    variant: Entry | None = getattr(module, "ENTRY", None) if defines(module, "ENTRY") else None
+    variant = entries.of(module)
     if variant is not None:
         return variant.title
     stated: object = getattr(module, "TITLE", None)
@@ -189,41 +191,42 @@ def defines(module: ModuleType, name: str) -> bool:
         return True
 
 
-def _found(family: str, name: str) -> tuple[Home, Location | Entry]:
-    """Return the one file or entry that has a name, and where."""
-    hits: list[tuple[Home, Location | Entry]] = [*packaged_names(family).get(name, ())]
+def _found(family: str, name: str) -> tuple[Home, Location | Variant]:
+    """The file, function or variant that has a name, with its home."""
+    hits: list[tuple[Home, Location | Variant]] = [*packaged_names(family).get(name, ())]
     for home in _yours():
         hits += [(home, found) for found in _listed(home, family).get(name, ())]
     if not hits or name.startswith("_"):
-        where = ["shiftbench", *map(str, Folders.extra)]
+        where = ", ".join(["shiftbench", *map(str, Folders.extra)])
+        function = f"a decorated function {name}, " if family in DECLARED else ""
         raise PluginError(
-            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, and for "
-            f"{name} in {family}/{entries.FILE}, in {', '.join(where)}"
+            f"no {family} named {name!r} ({suggest(name, names(family))}); looked for {family}/{name}.py, {function}"
+            f"and {name} in {family}/{entries.FILE}, in {where}"
         )
     if len(hits) > 1:
         only_files = all(isinstance(hit, Location) for _, hit in hits)
-        what = "two files" if only_files else "a file and an entry, or two entries,"
-        places = [hit.where if isinstance(hit, Entry) else str(hit.file) for _, hit in hits]
+        what = "two files" if only_files else "a file and a variant, or two variants,"
+        places = [hit.where if isinstance(hit, Variant) else str(hit.file) for _, hit in hits]
         raise PluginError(f"{what} for {family} {name!r}: {' and '.join(places)}; rename yours")
     return hits[0]
 
 
-def _used(family: str, home: Home, entry: Entry) -> tuple[Home, Location]:
+def _used(family: str, home: Home, variant: Variant) -> tuple[Home, Location]:
     """Return the plugin that a variant uses, and where: any plugin, or a helper in the variant's folder."""
-    is_helper = entry.use.startswith("_")
+    is_helper = variant.use.startswith("_")
     for place in (home,) if is_helper else homes():
-        path = place.folder / family / f"{entry.use}.py"
+        path = place.folder / family / f"{variant.use}.py"
         if path.is_file() and not declared.names(path):
             return place, Location(path)
-        for hit in _listed(place, family).get(entry.use, ()):
+        for hit in _listed(place, family).get(variant.use, ()):
             if isinstance(hit, Location):
                 return place, hit
-    if entry.use in names(family):
-        raise PluginError(f"{entry.where}.use = {entry.use!r} is an entry itself; name its file")
-    helpers = [path.stem for path in entry.home.glob("_*.py")]
+    if variant.use in names(family):
+        raise PluginError(f"{variant.where}.use = {variant.use!r} is a variant itself; name the plugin that it uses")
+    helpers = [path.stem for path in variant.home.glob("_*.py")]
     functions = [name for name in _listed(home, family) if name.startswith("_")]
     known = [*helpers, *functions] if is_helper else names(family)
-    raise PluginError(f"{entry.where}.use = {entry.use!r} is no file; {suggest(entry.use, known)}")
+    raise PluginError(f"{variant.where}.use = {variant.use!r} is no plugin; {suggest(variant.use, known)}")
 
 
 def _read(family: str, home: Home, where: Location) -> ModuleType:
@@ -263,9 +266,9 @@ def _yours() -> Iterator[Home]:
 
 
 @functools.cache
-def packaged_names(family: str) -> dict[str, list[tuple[Home, Location | Entry]]]:
+def packaged_names(family: str) -> dict[str, list[tuple[Home, Location | Variant]]]:
     """Return what stands under each name; more than one is an error of whoever added the second."""
-    found: dict[str, list[tuple[Home, Location | Entry]]] = {}
+    found: dict[str, list[tuple[Home, Location | Variant]]] = {}
     for home in packaged():
         for name, hits in _listed(home, family).items():
             found.setdefault(name, []).extend((home, hit) for hit in hits)
@@ -282,20 +285,20 @@ def scan() -> None:
         names(family)
 
 
-def _listed(home: Home, family: str) -> dict[str, list[Location | Entry]]:
+def _listed(home: Home, family: str) -> dict[str, list[Location | Variant]]:
     """Return what one home has of a family, by name; functions that only variants use have an underscore."""
     folder = home.folder / family
     if not folder.is_dir():
         return {}
-    listed: dict[str, list[Location | Entry]] = {}
+    listed: dict[str, list[Location | Variant]] = {}
     for name in os.listdir(folder):  # noqa: PTH208  # faster than `glob`, of hundreds of folders
         if name.endswith(".py") and not name.startswith("_"):
             file = folder / name
             functions = declared.names(file) if family in DECLARED else ()
             for plugin in functions or (file.stem,):
                 listed.setdefault(plugin, []).append(Location(file, plugin if functions else ""))
-    for name, entry in entries.read(folder).items():
-        listed.setdefault(name, []).append(entry)
+    for name, variant in entries.read(folder).items():
+        listed.setdefault(name, []).append(variant)
     return listed
 
 

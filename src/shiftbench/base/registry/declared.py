@@ -1,12 +1,12 @@
-"""Plugins that are functions: several of one theme stand in one file, each under a decorator of `plugins.declare`.
+"""Plugins that are functions: several of one theme share a file, each under a decorator of `plugins.declare`.
 
     @declare.sample_metric(columns=("correct",), finish=mean, higher_is_better=True)
     def accuracy(rows):
         ...
 
-`registry.find("metrics", "accuracy")` gives the `Plugin` that the decorator makes. It has what a plugin's own file has:
-constants, functions, `PARAMS` (parameters with a default), a docstring. Files are searched for decorated functions by
-their text, so that nothing is imported to know the names.
+`registry.find("metrics", "accuracy")` returns the `Plugin` that the decorator makes. It has the attributes of a file
+that is a plugin: constants, functions, `PARAMS` (parameters with a default) and a docstring. Names come from the text
+of the files, so listing plugins imports nothing.
 """
 
 import ast

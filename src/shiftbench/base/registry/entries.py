@@ -1,9 +1,11 @@
-"""Entries: plugins without a file of their own, written as params.yaml would write them, beside the code.
+"""Variants: plugins that differ from another plugin by options alone.
+
+A variant is a line in `entries.yaml` of the plugin type's folder, ours or a user's:
 
     map50: {about: Mean average precision at an IoU of 0.5., use: map, iou: 0.5}
 
-stands in `entries.yaml` of a family's folder, ours or a user's. `registry.find` gives a view of the file that is used,
-whose PARAMS are the entry's, so that whoever asks for a plugin by name needs not know which of both it is.
+`registry.find("metrics", "map50")` returns a view of the plugin `map` with the variant's `PARAMS`.
+Callers need not know whether a name is a variant.
 """
 
 import functools
@@ -23,16 +25,16 @@ FILE = "entries.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A name, the file behind it, and what the options of that file are.
+class Variant:
+    """A line of `entries.yaml`: a name, the plugin that it uses, and the options.
 
     Attributes:
-        name: as params.yaml asks for it.
-        use: the file's name; with an underscore first, a helper beside the entry, which has no name of its own.
-        about: what it is; its first line stands in lists.
-        options: those that differ from the file's defaults.
-        home: the folder that holds `entries.yaml`.
-        title: how pages write its name; None: as it follows from the name.
+        name: as in params.yaml.
+        use: the plugin's name; with a leading underscore, a helper in the same folder, which is no plugin.
+        about: description; lists show its first line.
+        options: those that differ from the plugin's defaults.
+        home: the folder of `entries.yaml`.
+        title: how pages write the name; None: a title is made from the name.
     """
 
     name: str
@@ -48,11 +50,11 @@ class Entry:
         return f"{self.home / FILE}: {self.name}"
 
 
-def read(home: Path) -> dict[str, Entry]:
-    """Return the entries of a folder by name; none where it has no `entries.yaml`.
+def read(home: Path) -> dict[str, Variant]:
+    """Read the variants of a folder, by name; none if it has no `entries.yaml`.
 
     Raises:
-        PluginError: no YAML, or an entry without `use` or `about`; the message names file and key.
+        PluginError: invalid YAML, or a variant without `use` or `about`; the message names file and key.
     """
     file = home / FILE
     if not file.is_file():
@@ -62,7 +64,7 @@ def read(home: Path) -> dict[str, Entry]:
 
 
 @functools.cache
-def _read(home: Path, _mtime: int, _size: int) -> dict[str, Entry]:
+def _read(home: Path, _mtime: int, _size: int) -> dict[str, Variant]:
     try:
         text = (home / FILE).read_text(encoding="utf-8")
         content = from_yaml(text) or {}
@@ -70,10 +72,10 @@ def _read(home: Path, _mtime: int, _size: int) -> dict[str, Entry]:
         raise PluginError(f"{home / FILE} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise PluginError(f"{home / FILE} holds no mapping; expected NAME: {{about, use, options}}")
-    return {name: _entry(name, given, home) for name, given in content.items()}
+    return {name: _variant(name, given, home) for name, given in content.items()}
 
 
-def _entry(name: object, given: object, home: Path) -> Entry:
+def _variant(name: object, given: object, home: Path) -> Variant:
     if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise PluginError(
             f"{home / FILE}: {name!r} cannot be a plugin's name: lower case letters, digits and underscores"
@@ -83,45 +85,51 @@ def _entry(name: object, given: object, home: Path) -> Entry:
     for key, text in texts.items():
         if not isinstance(text, str) or not text.strip():
             raise PluginError(
-                f"{home / FILE}: {name}.{key} = {text!r}; expected a text: an entry names the file that it uses "
+                f"{home / FILE}: {name}.{key} = {text!r}; expected a text: a variant names the plugin that it uses "
                 "(`use`) and says what it is (`about`)"
             )
     title = options.pop("title", None)
     if title is not None and not (isinstance(title, str) and title.strip()):
         raise PluginError(f"{home / FILE}: {name}.title = {title!r}; expected a text that is not empty")
-    return Entry(name, str(texts["use"]), str(texts["about"]).strip(), options, home, title)
+    return Variant(name, str(texts["use"]), str(texts["about"]).strip(), options, home, title)
 
 
-def view(entry: Entry, module: ModuleType) -> ModuleType:
-    """Return a file as an entry has it: its PARAMS and docstring are the entry's, all else is the file's.
+def view(variant: Variant, module: ModuleType) -> ModuleType:
+    """A plugin with the PARAMS and the docstring of a variant; all else is the plugin's.
 
-    Constants that follow from options (the SOURCES of a look, the COLUMNS of a measure) are what the file's
-    `facts(options)` says.
+    Constants that follow from options (the SOURCES of a look, the COLUMNS of a measure) are those that the plugin's
+    `facts(options)` returns.
 
     Raises:
-        PluginError: an option that the file does not have, or of another type.
+        PluginError: an option that the plugin does not have, or a value of another type.
     """
     allowed: Mapping[str, object] = getattr(module, "PARAMS", {})
-    for option, value in entry.options.items():
+    for option, value in variant.options.items():
         if option not in allowed:
             raise PluginError(
-                f"{entry.where}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
+                f"{variant.where}.{option}: unknown option of {module.__name__}; {suggest(option, allowed)}"
             )
         if not fits(value, allowed[option]):
-            raise PluginError(f"{entry.where}.{option} {misfit(value, allowed[option])}")
-    options = {**allowed, **entry.options}
+            raise PluginError(f"{variant.where}.{option} {misfit(value, allowed[option])}")
+    options = {**allowed, **variant.options}
     facts: Callable[[Mapping[str, object]], dict[str, object]] = getattr(module, "facts", lambda _: {})
-    family = module.__name__.rpartition(".")[0]
-    seen = ModuleType(f"{family}.{entry.name}", f"{entry.about}\n\n{module.__doc__ or ''}")
-    own = {"PARAMS": options, "ENTRY": entry, "__name__": seen.__name__, "__doc__": seen.__doc__}
-    vars(seen).update({**vars(module), **facts(options), **own})
-    return seen
+    package = module.__name__.rpartition(".")[0]
+    copy = ModuleType(f"{package}.{variant.name}", f"{variant.about}\n\n{module.__doc__ or ''}")
+    own = {"PARAMS": options, "VARIANT": variant, "__name__": copy.__name__, "__doc__": copy.__doc__}
+    vars(copy).update({**vars(module), **facts(options), **own})
+    return copy
+
+
+def of(module: ModuleType) -> Variant | None:
+    """The variant that a plugin is; None if the plugin is a file or a function."""
+    variant: object = vars(module).get("VARIANT")
+    return variant if isinstance(variant, Variant) else None
 
 
 def fits(value: object, default: object) -> bool:
-    """Tell whether a value may stand where a default stands: of its type.
+    """Whether a value has the type of a default.
 
-    Where the default is None anything fits. None stands for "not set" in place of a number that is not counted.
+    Any value fits the default None. None means "not set" for a number that is no integer.
     """
     if default is None:
         return True
@@ -135,12 +143,12 @@ def fits(value: object, default: object) -> bool:
 
 
 def _members_fit(values: Sequence[object], defaults: Sequence[object]) -> bool:
-    """Tell whether each member is of the type of one that the default has; a default without members tells nothing."""
+    """Whether each member has the type of a member of the default; an empty default accepts all."""
     return not defaults or all(any(fits(one, default) for default in defaults) for one in values)
 
 
 def misfit(value: object, default: object) -> str:
-    """Return in words that a value does not fit, after its key.
+    """Words for a value that does not fit, to write after its key.
 
     Example:
         >>> misfit("many", 3)

@@ -14,7 +14,8 @@ from typing import Any
 
 from shiftbench.base import registry
 from shiftbench.base.errors import NotRunError
-from shiftbench.base.registry.entries import Entry
+from shiftbench.base.registry import entries
+from shiftbench.base.registry.entries import Variant
 from shiftbench.cli.documents import common_options
 from shiftbench.evaluation.apply_shift import name_in_torch
 
@@ -49,7 +50,7 @@ class Facts:
         summary: the first line of its docstring.
         file: the source; of a variant, that of the plugin or helper that it uses.
         base: of a variant, the name of the plugin that it uses; empty if it uses a helper.
-        variant: the variant of `entries.yaml`; None for a plugin with a file of its own.
+        variant: the variant of `entries.yaml`; None for other plugins.
         system: the folder of the published system that the plugin belongs to; None for general plugins.
         options: of a variant with a base, only those that it sets.
         declared: label -> text of each declared constant.
@@ -60,7 +61,7 @@ class Facts:
     summary: str
     file: Path
     base: str
-    variant: Entry | None
+    variant: Variant | None
     system: Path | None
     options: tuple[Option, ...]
     declared: Mapping[str, str]
@@ -69,7 +70,7 @@ class Facts:
 def of(plugin_type: str, name: str) -> Facts:
     """Facts of a plugin, by its type and name."""
     module = registry.find(plugin_type, name)
-    variant: Entry | None = getattr(module, "ENTRY", None)
+    variant = entries.of(module)
     file = Path(str(module.__file__))
     base = variant.use if variant and not variant.use.startswith("_") else ""
     params: Mapping[str, object] = getattr(module, "PARAMS", {})
@@ -89,7 +90,7 @@ def of(plugin_type: str, name: str) -> Facts:
 
 def home(module: ModuleType) -> Path:
     """Folder that a plugin belongs to: the package's `plugins/`, a system's, or a user's."""
-    variant: Entry | None = getattr(module, "ENTRY", None)  # the file that it uses may be elsewhere
+    variant = entries.of(module)  # the file that it uses may be elsewhere
     return variant.home.parent if variant else Path(str(module.__file__)).parents[1]
 
 

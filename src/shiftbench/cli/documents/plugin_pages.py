@@ -20,7 +20,7 @@ ABOUT = {
     "models": "A model is an architecture, or an adapter of your own model.",
     "trainers": "A trainer makes the checkpoint of a model.",
     "optimizers": "An optimiser makes a step from a gradient; the trainers' option `optimizer` names one.",
-    "losses": "A loss is a function that trainers import; it has no options.",
+    "losses": "A loss is a function that trainers import; its options are its parameters that have a default.",
     "methods": "A method changes a model's predictions at test time.",
     "detectors": "A detector gives each sample an OOD score; a higher score means more OOD.",
     "metrics": "A metric turns records or scores into one value per condition.",
@@ -89,7 +89,7 @@ def page(plugin_type: str, facts: Sequence[Facts]) -> str:
 
 def _use(plugin_type: str) -> list[str]:
     """How a plugin of a type gets its options, and where its contract is."""
-    contract = f"[The contract](../extending.md) of `{plugin_type}/NAME.py` says what such a file defines."
+    contract = "[The contract](../extending.md) says what such a plugin defines."
     if plugin_type not in SECTIONS:
         return [contract]
     return [

@@ -57,7 +57,7 @@ class Generator(Protocol):
 
     @property
     def model(self) -> str:
-        """As in `answers.Key`."""
+        """As in `answer_cache.Key`."""
 
     @property
     def date(self) -> str | None:
@@ -85,7 +85,7 @@ class Cached:
 
     Args:
         answers: the record.
-        model: as in `answers.Key`; see `identity`.
+        model: as in `answer_cache.Key`; see `identity`.
         make: makes the generator; None: nothing is ever generated.
         command: what records answers, for messages.
 

@@ -1,1 +1,1 @@
-"""Measurements that are not model x shards; see docs/extending.md."""
+"""Analyses, one file each: measurements that are not one model on one condition; see docs/extending.md."""

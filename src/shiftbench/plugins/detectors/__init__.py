@@ -1,1 +1,1 @@
-"""OOD detectors: one file each, `fit` on training records and `score` of any; see docs/extending.md."""
+"""OOD detectors, one file each: `fit` on training rows, `score` of any rows; see docs/extending.md."""

@@ -1,1 +1,1 @@
-"""Loss functions, by theme; trainers import those that they use."""
+"""Losses by theme, each a function under `declare.loss`; trainers import those that they use."""

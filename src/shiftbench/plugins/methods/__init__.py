@@ -1,1 +1,1 @@
-"""What goes around weights at test time; see docs/extending.md."""
+"""Methods, one file each: they change a model's predictions at test time; see docs/extending.md."""

@@ -57,7 +57,7 @@ def best_calibrated(rows: Rows) -> float:
 
 
 def ece(logits: Logits, labels: NDArray[np.int32]) -> float:
-    """The ECE of logits (n, C) under labels (n,), bins open on the left; as `metrics/ece.py`, in float64."""
+    """The ECE of logits (n, C) under labels (n,), bins open on the left; as the metric `ece`, in float64."""
     return float(eces(logits, labels, np.ones((1, 1)))[0])
 
 

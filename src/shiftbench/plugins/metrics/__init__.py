@@ -1,20 +1,21 @@
-"""Metrics: one file each; see docs/extending.md.
+"""Metrics by theme: each is a function under a decorator of `plugins.declare`, or a file; see docs/extending.md.
 
-| KIND      | computed from                         | defines                                                |
-| --------- | ------------------------------------- | ------------------------------------------------------ |
-| sample    | records of one cell, `COLUMNS`        | `reduce(rows, **params)` -> Contributions,             |
-|           |                                       | `finish(sums, **params)` -> values                     |
-| resampled | records of one cell, `COLUMNS`        | `compute(rows, weights, **params)`, where the samples  |
-|           |                                       | do not simply add up                                   |
-| path      | records of one shift at rising        | `reduce(path, **params)` -> Contributions,             |
-|           | severity, by key, `COLUMNS`           | `finish(sums, path, **params)` -> values by severity,  |
-|           |                                       | None for the path as a whole                           |
-| detection | OOD scores of an ID and an OOD set    | `compute(id, ood, id_weights, ood_weights, **params)`  |
-| failure   | OOD scores of an ID set, which        | `compute(scores, correct, weights, **params)`          |
-|           | predictions are right                 |                                                        |
-| curve     | rows of `sources(params)`             | `compute(rows, **params)` -> list of Row               |
+| decorator, KIND | computed from                         | a file defines                                         |
+| --------------- | ------------------------------------- | ------------------------------------------------------ |
+| sample          | rows of one condition, `COLUMNS`      | `reduce(rows, **options)` -> Contributions,            |
+|                 |                                       | `finish(sums, **options)` -> values                    |
+| resampled       | rows of one condition, `COLUMNS`      | `compute(rows, weights, **options)` -> values, for     |
+|                 |                                       | values that are no function of sums over samples       |
+| path            | rows of one shift at all severities,  | `reduce(path, **options)` -> Contributions,            |
+|                 | joined by key, `COLUMNS`              | `finish(sums, path, **options)` -> values by severity, |
+|                 |                                       | None for the path as a whole                           |
+| detection       | OOD scores of an ID and an OOD set    | `compute(sides, **options)` -> values; OOD is positive |
+| failure         | OOD scores of an ID set, and which    | `compute(scores, correct, weights, **options)`         |
+|                 | predictions are correct               | -> values                                              |
+| curve           | rows of `sources(options)`            | `compute(rows, **options)` -> list of Row              |
 
-All declare `PARAMS`, `UNIT`, `RANGE` and `HIGHER_IS_BETTER`; values are float64 (1 + draws,), the data
-as they are first, NaN where not defined. `BIASED = True` says that noise raises a metric that is never negative, as
-it does ECE; its intervals are then `intervals.biased`.
+A decorated function is the `reduce` or `compute` of its kind. A file also has `PARAMS`, `UNIT`, `RANGE` and
+`HIGHER_IS_BETTER`. Values are float64 (1 + resamples,), first those on the data, and NaN where they are not defined.
+`BIASED = True` is for a metric that noise raises and that is never negative, as ECE; its intervals are
+`intervals.biased`.
 """

@@ -1,1 +1,1 @@
-"""Adapters: a name from params.yaml to a net or predictor; one file each."""
+"""Architectures and adapters of models, one file each; see docs/extending.md."""

@@ -26,8 +26,8 @@ prepare_batch = _pretrained.prepare_batch
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """The variant, which decides the net and its weights."""
-    return {"VARIANT": options["variant"]}
+    """The network, which decides the checkpoint."""
+    return {"NETWORK": options["variant"]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

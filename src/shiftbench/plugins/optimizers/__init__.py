@@ -1,1 +1,1 @@
-"""Optimisers; see docs/extending.md."""
+"""Optimisers, one file each; see docs/extending.md."""

@@ -1,6 +1,6 @@
-"""Torch implementations of shifts, for a batch of tensors on any device, named as the files in shifts/.
+"""Torch implementations of shifts, for a batch of tensors on any device, with the names of the shifts.
 
-One draws the same random words as the canonical file on the CPU and differs from its result by no more than its
-TOLERANCE; the contract is in docs/extending.md. A shift without one is applied on the CPU. Here stand those that a
-measurement supports (docs/shifts.md).
+An implementation uses the same random numbers as the shift on the CPU, and its result differs by at most its TOLERANCE;
+docs/extending.md has the contract. A shift without an implementation is applied on the CPU. This folder contains the
+implementations that a measurement supports (docs/shifts.md).
 """

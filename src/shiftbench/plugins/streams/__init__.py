@@ -1,1 +1,1 @@
-"""Ordered lists of positions; see docs/extending.md."""
+"""Streams, one file each: ordered lists of conditions; see docs/extending.md."""

@@ -1,6 +1,6 @@
-"""Kinds of task: what a sample holds, what a model answers, and the row that records one answer.
+"""Tasks, one file each: fields of a sample, outputs of a model, and the row that records them.
 
-A task is one file; see docs/extending.md. `LabelSpace` maps a dataset's labels into a model's classes.
+docs/extending.md has the contract. `LabelSpace` maps a data set's labels into a model's classes.
 """
 
 from shiftbench.plugins.tasks._classes import LabelSpace

@@ -1,1 +1,1 @@
-"""Ways of making weights: training, probing, fine-tuning, or taking them as they are; one file each."""
+"""Trainers, one file each: they train, probe, fine-tune or take over a checkpoint; see docs/extending.md."""

@@ -1,7 +1,7 @@
 """Cards: `systems/SLUG_/card.yaml`, the paper, parameters, requirements and claims of a published system.
 
 The slug is the folder's name with `-` for `_`. A user's plugin folder with a card is a system, too. A card is data:
-`statistics/claims.py` evaluates its claims from stored replicates, and `docs/systems.md` lists all cards.
+`statistics/claims/` evaluates its claims from stored replicates, and `docs/systems.md` lists all cards.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Component(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    use: Joined | None = Field(None, description="plugin file or variant; default: the key itself")
+    use: Joined | None = Field(None, description="name of a plugin; default: the key itself")
     title: Title = Field(
         None, description="how pages write the name; default: as its plugin says, or made from the name"
     )
@@ -189,10 +189,10 @@ class Models(_Strict):
     """The product architectures x trainers x seeds; each is one model."""
 
     architectures: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
-        description="names under `models:`, or plugin files"
+        description="names under `models:`, or of plugins"
     )
     trainers: Annotated[tuple[Name, ...], _Some, _Distinct] = Field(
-        (), description="names under `trainers:`, or plugin files; default: `given`, for models from your own files"
+        (), description="names under `trainers:`, or of plugins; default: `given`, for models from your own files"
     )
     seeds: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], _Some, _Distinct] = Field(
         (0,), description="training seeds; part of the model's name"

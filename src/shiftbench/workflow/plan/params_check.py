@@ -34,7 +34,7 @@ def check_plugins(where: str, params: Params) -> None:
                 hint = f"; {suggest(name, {*listed, *registry.names(plugin_type)})}"
                 raise ParamsError(
                     f"{where}: benchmarks.{benchmark_name}.{key} asks for {plugin_type} {name!r}, which is neither "
-                    f"listed under {plugin_type}: nor a plugin file{hint}"
+                    f"listed under {plugin_type}: nor a plugin{hint}"
                 ) from error
 
 
@@ -68,7 +68,7 @@ def _check_component(where: str, params: Params, plugin_type: str, name: str) ->
         if not all(entries.fits(one, allowed[option]) for one in (value if several else [value])):
             raise ParamsError(f"{where}: {key}.{option} {entries.misfit(value, allowed[option])}{_number_hint(value)}")
         _check_count(f"{where}: {key}.{option}", value, allowed[option], option)
-    if registry.defines(module, "ENTRY") and registry.defines(module, "facts"):
+    if entries.of(module) and registry.defines(module, "facts"):
         _check_facts(f"{where}: {key}", module, given)
     if plugin_type == "shifts":
         _check_severities(where, key, module, params.shifts[name])

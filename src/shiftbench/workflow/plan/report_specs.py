@@ -145,14 +145,14 @@ class ReportSpecs:
         return {"slug": asked.slug, "scale": asked.scale, "order": order, **about}
 
     def _named_metrics(self) -> list[str]:
-        """Return the metrics that the page describes: of params, entries that benchmarks name, and those named as `of`.
+        """Metrics that the page describes: those of params, variants that benchmarks name, and those named as `of`.
 
-        What else benchmarks name are files, whose constants are in the recipes of the tables.
+        Recipes of tables have the constants of all other metrics that benchmarks name.
         """
         known = self.params.metrics
         asked = {name for one in self.conditions.benchmarks.values() for name in one.metrics or ()}
-        entries = {name for name in asked - known.keys() if registry.entry("metrics", name)}
-        named = [*known, *sorted(entries)]
+        variants = {name for name in asked - known.keys() if registry.variant("metrics", name)}
+        named = [*known, *sorted(variants)]
         for name in named:  # which grows meanwhile
             of = self.params.options("metrics", name).get("of")
             if isinstance(of, str) and of not in named and of in registry.names("metrics"):

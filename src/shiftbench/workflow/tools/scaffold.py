@@ -4,6 +4,8 @@ Each template in `workflow/templates/new/` is a small real plugin. Tests write i
 type on it, and run a benchmark with it.
 """
 
+import ast
+import keyword
 import re
 from pathlib import Path
 
@@ -17,7 +19,7 @@ ASKED_FOR = {
     "analyses": "benchmarks: {BENCHMARK: {analyses: [NAME]}}",
     "datasets": "benchmarks: {BENCHMARK: {ood: [NAME]}}, or a benchmark of its own with dataset: NAME",
     "detectors": "benchmarks: {BENCHMARK: {detectors: [NAME]}}",
-    "losses": "nothing: a trainer of yours says `from FOLDER.losses import NAME` and calls `NAME.loss`",
+    "losses": "nothing: a trainer of yours imports it, `from FOLDER.losses.NAME import NAME`",
     "methods": "benchmarks: {BENCHMARK: {methods: [plain, NAME]}}",
     "metrics": "metrics: {NAME: {}}",
     "models": "benchmarks: {BENCHMARK: {models: [{architectures: [NAME], trainers: [erm]}]}}",
@@ -33,7 +35,7 @@ def scaffold(plugin_type: str, name: str, into: Path) -> Path:
 
     Args:
         plugin_type: plural, as in the folder names (`shifts`).
-        name: lower case, digits and underscores; becomes the file's name.
+        name: lower case, digits and underscores; names the file, and in types of decorated functions the function.
         into: a folder of plugins, made when it is missing.
 
     Raises:
@@ -41,17 +43,25 @@ def scaffold(plugin_type: str, name: str, into: Path) -> Path:
     """
     if plugin_type not in ASKED_FOR:
         raise ParamsError(f"no template for the plugin type {plugin_type!r}; {suggest(plugin_type, ASKED_FOR)}")
-    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+    if not re.fullmatch("[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ParamsError(
             f"{name!r} cannot be the name of a plugin, its file, and its key in params, paths and tables: "
-            "expected lower case letters, digits and underscores, a letter first"
+            "expected lower case letters, digits and underscores, a letter first, and no keyword of Python"
         )
     file = into / plugin_type / f"{name}.py"
     if name in registry.names(plugin_type) or file.exists():
         raise ParamsError(f"there is a plugin {name!r} in {plugin_type} already; choose another name")
     template = (TEMPLATES / f"{plugin_type}.py").read_text()
+    if "def NAME(" in template and name in _imported(template):
+        raise ParamsError(f"{name!r} is a name that the new file imports; choose another name")
     write_bytes(file, template.replace("NAME", name).encode())
     return file
+
+
+def _imported(text: str) -> set[str]:
+    """Names that the imports of a file define."""
+    imports = (node for node in ast.parse(text).body if isinstance(node, ast.Import | ast.ImportFrom))
+    return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
 def lines(plugin_type: str, name: str, into: Path) -> list[str]:
