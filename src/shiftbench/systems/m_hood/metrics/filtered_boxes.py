@@ -124,8 +124,8 @@ def box_recall(
     boxes. NaN without a true box.
 
     Options: `confidence`, lowest score that counts, 0 to 1; `filter`, number of the filter that boxes must pass, 0 for
-    none; `at_recall`, instead of `confidence`, the confidence of equal ID recall (`methods/box_filters.py`); `area`, one
-    of COCO's ranges.
+    none; `at_recall`, instead of `confidence`, the confidence of equal ID recall (`methods/box_filters.py`); `area`,
+    one of COCO's ranges.
     Source: arXiv:2503.07330, recall at IoU 0.5, of small objects too; matches are COCO's, arXiv:1405.0312.
     """
     if area not in box_matching.AREAS:
