@@ -58,8 +58,8 @@ def pool_accuracy(rows: list[Row], groups: Sequence[str] = ("id", "ood", "val"),
     for group in groups:
         paths = _pool.lines(rows, ACCURACY, OOD if group == "ood" else (group,))
         for step in _pool.steps(paths):
-            place = {"group": group, "step": step}
-            results += _pool.pooled(templates, _pool.at(paths, step), _pool.average, seed, **place)
+            values = _pool.at(paths, step)
+            results += _pool.pooled(templates, values, _pool.average, seed, group=group, step=step)
     return results
 
 
@@ -210,16 +210,16 @@ def kept_margin(rows: list[Row], slack: float = 0.01, least: float = 0.0, seed: 
     for kind, offset in {"id": slack, "ood": -least}.items():
         margins = _plus(beyond[kind], offset)
         for step in (one for one in _pool.steps(margins) if 0 < one < END):
-            place = {"group": kind, "step": step}
-            results += _pool.pooled(templates, _pool.at(margins, step), _pool.average, seed, **place)
+            values = _pool.at(margins, step)
+            results += _pool.pooled(templates, values, _pool.average, seed, group=kind, step=step)
     chosen: dict[str, dict[str, dict[str, float]]] = {}
     for start, nets in beyond["ood"].items():
         for name in nets:
             lines = {kind: own[start][name] for kind, own in beyond.items() if name in own.get(start, {})}
             for group, value in _chosen(lines, slack, least).items():
                 chosen.setdefault(group, {}).setdefault(start, {})[name] = value
-    for group, values in chosen.items():
-        results += _pool.pooled(templates, values, _pool.average, seed, group=group, step=None)
+    for group, own in chosen.items():
+        results += _pool.pooled(templates, own, _pool.average, seed, group=group, step=None)
     return results
 
 
