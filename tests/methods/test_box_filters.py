@@ -18,7 +18,7 @@ from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Rows as Columns
 from shiftbench.systems.m_hood.detectors import bam
 from shiftbench.systems.m_hood.methods import _box_scores, box_filters
-from shiftbench.systems.m_hood.metrics import box_auroc, box_fpr, box_recall, hallucinations
+from shiftbench.systems.m_hood.metrics.filtered_boxes import box_auroc, box_fpr, box_recall, hallucinations
 
 CLASSES = ("cup", "owl")
 

@@ -15,7 +15,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
-from shiftbench.systems.complexity_ood.metrics import _logistic, _points, _ranks
+from shiftbench.systems.complexity_ood.metrics import _logistic, _points, compute_allocation
 
 CHANCE = {"chain_mod": 0.1}
 
@@ -190,14 +190,14 @@ def test_ranks_are_those_of_scipy_on_as_many_copies() -> None:
     random = np.random.default_rng(0)
     x, y = random.integers(1, 5, 40), random.integers(0, 6, 40)  # many ties
     weights = random.poisson(1, (40, 300))
-    found = _ranks.spearman(x, y, weights)
+    found = compute_allocation.spearman(x, y, weights)
     for draw in (0, 1, 249, 250, 299):
         copies = np.repeat(np.arange(40), weights[:, draw])
         assert found[draw] == pytest.approx(spearmanr(x[copies], y[copies]).statistic)
-    assert _ranks.spearman([1, 1, 2], [5, 6, 6], np.ones((3, 1)))[0] == pytest.approx(0.5)  # by hand
-    assert _ranks.spearman([1, 2, 3], [7, 7, 7], np.ones((3, 1)))[0] == 0
-    assert np.isnan(_ranks.spearman([2, 2], [1, 3], np.ones((2, 1)))[0])
-    assert np.isnan(_ranks.spearman([1, 2], [1, 3], np.zeros((2, 1), int))[0])
+    assert compute_allocation.spearman([1, 1, 2], [5, 6, 6], np.ones((3, 1)))[0] == pytest.approx(0.5)  # by hand
+    assert compute_allocation.spearman([1, 2, 3], [7, 7, 7], np.ones((3, 1)))[0] == 0
+    assert np.isnan(compute_allocation.spearman([2, 2], [1, 3], np.ones((2, 1)))[0])
+    assert np.isnan(compute_allocation.spearman([1, 2], [1, 3], np.zeros((2, 1), int))[0])
 
 
 def written(tokens: Any, groups: list[str] | None = None) -> Rows:

@@ -21,7 +21,8 @@ from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows
 from shiftbench.systems.mmdt.datasets import _words, mmdt_prompts, mmdt_scenes
 from shiftbench.systems.mmdt.methods import _targeted
-from shiftbench.systems.mmdt.metrics import _ood, ood_i2t, t2i_style
+from shiftbench.systems.mmdt.metrics import _ood
+from shiftbench.systems.mmdt.metrics.mmdt_scores import ood_i2t, t2i_style
 from shiftbench.systems.mmdt.models import scene_cnn, scene_renderer
 from shiftbench.systems.mmdt.trainers import scene_answers
 

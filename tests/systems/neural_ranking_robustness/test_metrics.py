@@ -13,7 +13,12 @@ from shiftbench.base.refs import Ref
 from shiftbench.plugins.metrics import ranked_lists
 from shiftbench.statistics.contributions import weighted_sums
 from shiftbench.statistics.rows import Row, Rows, SeverityPath
-from shiftbench.systems.neural_ranking_robustness.metrics import by_task, order_reversal, relative_change, unseen_type
+from shiftbench.systems.neural_ranking_robustness.metrics.rankers_under_shift import (
+    by_task,
+    order_reversal,
+    relative_change,
+    unseen_type,
+)
 
 ONE = np.ones((4, 1), dtype=np.uint8)
 

@@ -15,7 +15,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.evaluation import nets
 from shiftbench.plugins.detectors import ssd_plus
 from shiftbench.plugins.detectors._rows import Known, Rows
-from shiftbench.systems.palm.losses import dispersion, palm_mle, prototype_contrast
+from shiftbench.systems.palm.losses.prototypes import dispersion, palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes, cider, palm
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 from shiftbench.workflow.stages.train import train_weights
@@ -173,7 +173,7 @@ def test_the_likelihood_sees_prototypes_as_constants() -> None:
     balanced = _prototypes.assign(again, state.points, OPTIONS["eps"], OPTIONS["rounds"])
     every = _prototypes.within_classes(balanced, CLASSES, OPTIONS["kept"])
     logits = again @ state.points.clone().T / OPTIONS["temperature"]
-    palm_mle.loss(logits, state.owned(LABELS) * every, every).backward()
+    palm_mle(logits, state.owned(LABELS) * every, every).backward()
     assert torch.allclose(z.grad, again.grad, atol=1e-7)
 
 
@@ -190,18 +190,18 @@ def test_one_prototype_for_each_class_is_cross_entropy_on_their_similarities() -
 def test_both_likelihoods_agree_when_one_assignment_has_all_the_mass() -> None:
     logits = Z @ points_of(CLASSES, 2).T / 0.1
     own = F.one_hot(LABELS, CLASSES).float()
-    code = palm_mle.loss(logits, own)
-    assert palm_mle.loss(logits, own, torch.ones_like(own)).item() == pytest.approx(code.item(), rel=1e-6)
+    code = palm_mle(logits, own)
+    assert palm_mle(logits, own, torch.ones_like(own)).item() == pytest.approx(code.item(), rel=1e-6)
     values = [palm.step(mixture(each=1), Z, LABELS, {**OPTIONS, "kept": 1, "form": form}).item() for form in palm.FORMS]
     assert values[0] == pytest.approx(values[1], rel=1e-6)
     spread = torch.full((COUNT, CLASSES), 1 / CLASSES)
-    assert palm_mle.loss(logits, spread) > palm_mle.loss(logits, spread, torch.ones_like(own))
+    assert palm_mle(logits, spread) > palm_mle(logits, spread, torch.ones_like(own))
 
 
 def test_the_contrast_with_single_prototypes_has_the_published_gradient() -> None:
     """The released code subtracts the row's largest from the logits and not from the mean of nothing: a constant."""
     points, owners = points_of(CLASSES, 4).requires_grad_(), torch.arange(CLASSES)
-    prototype_contrast.loss(points, owners).backward()
+    prototype_contrast(points, owners).backward()
     again = points.detach().clone().requires_grad_()
     literal_contrast(again, owners.tolist(), 0.5).backward()
     assert torch.allclose(points.grad, again.grad, atol=1e-6)
@@ -284,7 +284,7 @@ def test_a_step_of_cider_is_the_released_one_and_so_is_its_gradient(
     loss.backward()
     expected.backward()
     assert torch.allclose(ours.grad, theirs.grad, atol=1e-6)
-    apart = dispersion.loss(state.points, 0.1)
+    apart = dispersion(state.points, 0.1)
     assert abs(apart.item()) > 0.1  # or nobody would see it
 
 

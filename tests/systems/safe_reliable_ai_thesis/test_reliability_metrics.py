@@ -11,7 +11,7 @@ from shiftbench.base import registry
 from shiftbench.base.errors import ParamsError
 from shiftbench.data.formats import E9
 from shiftbench.statistics.rows import Rows
-from shiftbench.systems.safe_reliable_ai_thesis.metrics import e_auoptrc_tail
+from shiftbench.systems.safe_reliable_ai_thesis.metrics.risk_coverage_tail import e_auoptrc_tail
 
 LEVELS = (
     *("mcs", "over_confidence", "under_confidence", "over_confident_share"),

@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 
 from shiftbench.statistics import bootstrap
 from shiftbench.statistics.rows import Row
-from shiftbench.systems.successful_interpolation.metrics import (
-    _pool,
+from shiftbench.systems.successful_interpolation.metrics import _pool
+from shiftbench.systems.successful_interpolation.metrics.interpolation_paths import (
     barrier,
     barrier_correlation,
     interpolation_gain,

@@ -1,7 +1,7 @@
 """A metric at each complexity: from the severities of the shift `complexity`, or from groups that are numbers.
 
-Where weights were evaluated under the shift, its severities are the complexities. Else groups are: `3`, or `3/8` where
-the number of words is told, too. Of each place (weights, method, dataset, split) there is one curve.
+If a model was evaluated under the shift, its severities are the complexities. Otherwise groups are: `3`, or `3/8` with
+the number of words. There is one curve for each model, method, dataset and split.
 """
 
 import re
@@ -25,7 +25,7 @@ class Curve:
     Attributes:
         rows: one of each point.
         complexities: float64 (p,).
-        lengths: float64 (p,), numbers of words; None where it is not told.
+        lengths: float64 (p,), numbers of words; None if they are not known.
         counts: float64 (p,), numbers of questions.
     """
 
@@ -35,36 +35,36 @@ class Curve:
 
     @property
     def counts(self) -> Floats:
-        """How many questions each point has."""
+        """Number of questions of each point."""
         return np.array([row.n for row in self.rows], np.float64)
 
     @property
     def values(self) -> Floats:
-        """Value and replicates of each point, float64 (p, 1 + draws)."""
+        """Value and resamples of each point, float64 (p, 1 + resamples)."""
         return np.stack([row.all for row in self.rows])
 
     def row(self, values: Floats) -> Row:
-        """Return a row for the whole curve, values float64 (1 + draws,)."""
+        """Row of the whole curve, from values float64 (1 + resamples,)."""
         return self.rows[0].derived(self.rows, values, severity=None, group=None)
 
     def below(self, threshold: float) -> NDArray[np.bool_]:
-        """Return which points lie up to a threshold, bool (p,).
+        """Points up to a threshold, bool (p,).
 
         Raises:
-            ParamsError: all of them do, or none.
+            ParamsError: all points are on one side.
         """
-        found: NDArray[np.bool_] = self.complexities <= threshold
-        if found.all() or not found.any():
+        inside: NDArray[np.bool_] = self.complexities <= threshold
+        if inside.all() or not inside.any():
             first, last = self.complexities[[0, -1]]
             raise ParamsError(
                 f"{self.rows[0].model}: complexities {first:g} to {last:g} on {self.rows[0].dataset} lie on one side "
                 f"of the threshold {threshold:g}; evaluate both sides"
             )
-        return found
+        return inside
 
 
 def curves(rows: Iterable[Row], metric: str) -> list[Curve]:
-    """Return the curves of a metric, of two points at least."""
+    """Curves of a metric that have at least two points."""
     shifted: dict[tuple[object, ...], list[Row]] = {}
     grouped: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
@@ -75,19 +75,18 @@ def curves(rows: Iterable[Row], metric: str) -> list[Curve]:
             shifted.setdefault(place, []).append(row)
         elif row.reference is None and _GROUP.fullmatch(row.group or ""):
             grouped.setdefault(place, []).append(row)
-    chosen = grouped | shifted
-    return [_curve(found) for found in chosen.values() if len(found) > 1]
+    return [_curve(points) for points in (grouped | shifted).values() if len(points) > 1]
 
 
 def _curve(rows: list[Row]) -> Curve:
-    found = sorted((*_at(row), number) for number, row in enumerate(rows))
-    ordered = [rows[number] for *_, number in found]
-    complexities, lengths = np.array([pair[:2] for pair in found], np.float64).T
+    points = sorted((*_at(row), number) for number, row in enumerate(rows))
+    ordered = [rows[number] for *_, number in points]
+    complexities, lengths = np.array([point[:2] for point in points], np.float64).T
     return Curve(ordered, complexities, lengths if lengths.all() else None)
 
 
 def complexity(group: str | None) -> float:
-    """Return the complexity that a group's name tells, NaN where it tells none.
+    """Complexity in the name of a group, NaN if it has none.
 
     Example:
         >>> complexity("3"), complexity("3/8"), complexity("unknown")
@@ -98,7 +97,7 @@ def complexity(group: str | None) -> float:
 
 
 def _at(row: Row) -> tuple[float, float]:
-    """Return complexity and number of words of a row, the latter 0 where it is not told."""
+    """Complexity and number of words of a row; 0 words if they are not known."""
     if row.shift == SHIFT and row.severity:
         return row.severity, 0.0
     match = _GROUP.fullmatch(row.group or "")
@@ -107,10 +106,10 @@ def _at(row: Row) -> tuple[float, float]:
 
 
 def corrected(values: Floats, chance: Mapping[str, float], dataset: str) -> Floats:
-    """Return accuracies as shares of what lies above chance: (acc - chance) / (1 - chance).
+    """Accuracies as shares of what is above chance: (acc - chance) / (1 - chance).
 
     Raises:
-        ParamsError: nothing says what chance is on this dataset.
+        ParamsError: `chance` has no value for this dataset.
     """
     if dataset not in chance:
         raise ParamsError(f"option chance says nothing of {dataset!r}; it names {', '.join(chance) or 'none'}")

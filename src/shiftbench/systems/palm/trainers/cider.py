@@ -18,7 +18,7 @@ factor: it is the default here, 0.1.
 
 Prototypes begin as the mean places of the classes' training images (in the port: of val) and follow sample after
 sample, each step normalised; the gradient of the dispersion reaches the net through the samples of the step. L_comp is
-the likelihood of the own prototype: `losses/palm_mle.py` with one prototype for each class.
+the likelihood of the own prototype: `palm_mle` of `losses/prototypes.py` with one prototype for each class.
 
 Differs: the rate changes with each step, there with each epoch; in their first epoch of warm-up it lies below 0 (epochs
 are counted from 0 where 1 is expected). Biases and norms are decayed where the optimiser has `decay_all`, as there.
@@ -37,7 +37,7 @@ from torch import nn
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _projected, _views
-from shiftbench.systems.palm.losses import dispersion, palm_mle
+from shiftbench.systems.palm.losses.prototypes import dispersion, palm_mle
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 
 TASKS = ("classification",)
@@ -92,8 +92,8 @@ def step(centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Map
     logits = z @ points.detach().T / params["temperature"]
     centres.points.copy_(points.detach())
     share: float = params["compactness"] * params["temperature"] / params["base_temperature"]
-    compact = palm_mle.loss(logits, centres.owned(labels))
-    return share * compact + dispersion.loss(points, params["temperature"])
+    compact = palm_mle(logits, centres.owned(labels))
+    return share * compact + dispersion(points, params["temperature"])
 
 
 def followed(points: torch.Tensor, z: torch.Tensor, labels: torch.Tensor, momentum: float) -> torch.Tensor:

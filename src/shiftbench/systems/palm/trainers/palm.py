@@ -2,8 +2,8 @@
 
 Each step: two views of each image, at places z of length 1; balanced assignments to all prototypes, of which those to
 the own class count, and of these the `kept` largest; prototypes move to the samples that they were assigned; samples
-move to their prototypes (`losses/palm_mle.py`); prototypes of one class move together and those of others apart, which
-reaches the net through the samples that have just moved them (`losses/prototype_contrast.py`).
+move to their prototypes (`palm_mle`); prototypes of one class move together and those of others apart, which
+reaches the net through the samples that have just moved them (`prototype_contrast`).
 
 Source: PALM, "Learning with Mixture of Prototypes for Out-of-Distribution Detection", ICLR 2024, arXiv 2402.02653;
 jeff024/PALM, `util/loss_functions.py`. CIFAR there: 500 epochs of batches of 512 images, `lr` 0.5, `warmup` 0.02 (10
@@ -30,7 +30,7 @@ from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.trainers import _loop, _projected, _views
-from shiftbench.systems.palm.losses import palm_mle, prototype_contrast
+from shiftbench.systems.palm.losses.prototypes import palm_mle, prototype_contrast
 from shiftbench.systems.palm.trainers import _prototypes
 from shiftbench.systems.palm.trainers._prototypes import Prototypes
 
@@ -95,13 +95,13 @@ def step(mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Map
     pruned = _prototypes.shares(_prototypes.largest(own, kept) * own)
     pull = _prototypes.shares(pruned, dim=0)
     points = _prototypes.moved(mixture.points, z, pull, params["momentum"])
-    likelihood = palm_mle.loss(
+    likelihood = palm_mle(
         z @ points.detach().T / params["temperature"], *weights(mixture, z, owned, pull, points, params)
     )
     mixture.points.copy_(points.detach())
     if not params["contrast"]:
         return likelihood
-    apart = prototype_contrast.loss(points, mixture.owners, params["contrast_temperature"])
+    apart = prototype_contrast(points, mixture.owners, params["contrast_temperature"])
     return likelihood + float(params["contrast"]) * apart
 
 

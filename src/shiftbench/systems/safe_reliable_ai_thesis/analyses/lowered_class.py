@@ -1,9 +1,9 @@
 """A class that a recalibrator makes less sure of itself than it should be: chosen on val, measured on test.
 
 For each weights the class is chosen whose under-confidence the method worsens most on val: by how much min(level, 0)
-falls, the level being the mean of confidence - [right] over the samples of the class (metrics/_class_levels.py). On the
-test split each sample of that class is a unit, and `class_level` under `plain` and under the method its confidence -
-[right]. `chosen_class` is the class's number.
+falls, the level being the mean of confidence - [right] over the samples of the class (metrics/miscalibration.py). On
+the test split each sample of that class is a unit, and `class_level` under `plain` and under the method its confidence
+- [right]. `chosen_class` is the class's number.
 
 Source: Ao, Rueger and Siddharthan, "Two Sides of Miscalibration", UAI 2023, section 1: common recalibrators worsen
 under-confident predictions. The choice on val is ours: the worst of ten classes on test would always be worse.

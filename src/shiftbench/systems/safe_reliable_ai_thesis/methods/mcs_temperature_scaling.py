@@ -1,7 +1,7 @@
 """MCS temperature scaling: a temperature for each class, moved from the common one by the class's miscalibration.
 
     1. T* minimises ECE on the val split (methods/temperature_scaling.py, `by: ece`)
-    2. level_k at T*: mean of confidence - [right] over the val samples of class k (metrics/_class_levels.py)
+    2. level_k at T*: mean of confidence - [right] over the val samples of class k (metrics/miscalibration.py)
     3. levels beyond [q1 - 1.5 IQR, q3 + 1.5 IQR] are set to these ends (midpoint quartiles), then `scale`d
     4. T_k = T* (1 + g level_k), g of -2, -1.999, ..., 1.999 with the lowest ECE on val; of equals the lowest
     5. the logit of class k is divided by T_k, so that predictions can change

@@ -4,7 +4,7 @@
 Distance), or the one `test.parquet` of its first release. The text is the column `prompt`, question and lettered
 options; the answer is its letter. `group` is the source, ADE20K, COCO or Omni3D, over which the official score is
 (2-D: mean of the first two; total: mean of 2-D and 3-D), where the paper's total is the mean of the four tasks. Counts
-have a second grader, whether the option chosen is off by one (`metrics/close_call_rate.py`).
+have a second grader, whether the option chosen is off by one (`close_call_rate`).
 
 `batch: 5` leaves out the last items of a task that do not fill a batch, as the official script does; 1 keeps all.
 

@@ -1,25 +1,26 @@
-"""Miscalibration of each class, signed; entries name what is made of the levels.
+"""Miscalibration of each class, signed; variants name what is computed from the levels.
 
-Of the samples whose *true* class is k, in bins of confidence (15, open on the left; Guo et al. 2017):
+For the samples whose *true* class is k, in bins of confidence (15, open on the left; Guo et al. 2017):
 
     level_k = sum_b n_b (conf_b - acc_b) / n_k            above 0: over-confident, below: under-confident
     gap_k   = sum_b n_b |conf_b - acc_b| / n_k
 
-In a level the bins cancel: it is the mean of confidence - [right]. P and N are the classes with level >= 0 and < 0:
+In a level the bins cancel: it is the mean of confidence - [correct]. P and N are the classes with level >= 0 and < 0:
 
     score        (|P| sum_P level + |N| sum_N level) / K   the miscalibration score MCS; not bounded by 1, and a mix of
                                                            both sides may give 0: look at the two sides as well
-    over, under  mean level over P, over N; 0 where there is no such class
+    over, under  mean level over P, over N; 0 if there is no such class
     over_share, under_share   |P| / K, |N| / K
     error        mean of gap_k: class-wise ECE
 
 Source: Ao, Rueger and Siddharthan, "Two Sides of Miscalibration", UAI 2023; AoShuang92/miscalibration_TS, `msc_ts.py`
-(`classwise_ece`, `miscalibration_level`). Differs: nothing is rounded on the way (there levels to 0.001), K is the
-number of classes that have samples in the draw, and a side without a class is 0, not NaN. The class is the true one:
-confidence in *wrong* predictions of samples of class k counts for k; other papers take the predicted class.
+(`classwise_ece`, `miscalibration_level`). We differ: intermediate values are not rounded (there levels to 0.001), K is
+the number of classes that have samples in the resample, and a side without a class is 0, not NaN. The class is the true
+one: confidence in *wrong* predictions of samples of class k counts for k; other papers take the predicted class.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,12 @@ from scipy.sparse import csr_array
 
 from shiftbench.base.errors import ParamsError, suggest
 from shiftbench.data.formats import E9
+from shiftbench.plugins import declare
 from shiftbench.statistics.rows import Floats, Ints, Rows
+from shiftbench.statistics.thresholds import Weights
 
-KIND = "resampled"
-COLUMNS = ("label", "correct", "confidence_e9")
-PARAMS: dict[str, object] = {"of": "score", "bins": 15}
-UNIT = "probability"
-DRAWS = 250
-"""Draws at a time: a block of weights of 10,000 samples is 20 MB."""
+AT_ONCE = 250
+"""Resamples at a time: a block of weights of 10,000 samples is 20 MB."""
 
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "score": (None, None),
@@ -46,30 +45,21 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 }
 
 
-def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return the range of what is made of the levels, and its direction.
-
-    Raises:
-        ParamsError: there is no such thing.
-    """
+def _facts(options: Mapping[str, Any]) -> dict[str, object]:
     of = str(options["of"])
     if of not in RANGES:
         raise ParamsError(f"of: {of!r} is nothing that class levels give; {suggest(of, RANGES)}")
-    unit = "share" if of.endswith("share") else UNIT
+    unit = "share" if of.endswith("share") else "probability"
     return {"RANGE": RANGES[of], "HIGHER_IS_BETTER": of == "under", "UNIT": unit}
 
 
-def compute(rows: Rows, weights: NDArray[np.uint8], *, of: str, bins: int) -> Floats:
-    """Return a number of the class levels for each draw, float64 (k,); NaN where no sample counts.
+@declare.resampled_metric(
+    columns=("label", "correct", "confidence_e9"), facts=_facts, higher_is_better=False, unit="probability"
+)
+def _class_levels(rows: Rows, weights: Weights, of: str = "score", bins: int = 15) -> Floats:
+    """Quantity of the class levels; samples without a label among the model's classes do not count.
 
-    Args:
-        rows: with the columns COLUMNS; those without a label among the model's classes do not count.
-        weights: uint8 (n, k).
-        of: a key of RANGES.
-        bins: of confidence, for `error`.
-
-    Raises:
-        ParamsError: `bins` is no whole number above 0.
+    Options: `of`, `score`, `over`, `under`, `over_share`, `under_share` or `error`; `bins`, of confidence, for `error`.
     """
     if type(bins) is not int or bins < 1:
         raise ParamsError(f"bins is {bins!r}; expected a whole number of 1 at least")
@@ -86,8 +76,8 @@ def compute(rows: Rows, weights: NDArray[np.uint8], *, of: str, bins: int) -> Fl
     return _of_levels(of, _ratio(summed(label, gap, weights), size * E9), size > 0)
 
 
-def summed(which: Ints, values: Ints, weights: NDArray[np.uint8], width: int | None = None) -> Ints:
-    """Return the weighted sum of values in each place under each draw, int64 (width, k); exact.
+def summed(which: Ints, values: Ints, weights: Weights, width: int | None = None) -> Ints:
+    """Weighted sum of values at each place in each resample, int64 (width, k); exact.
 
     Args:
         which: the place of each sample, int64 (n,).
@@ -97,12 +87,12 @@ def summed(which: Ints, values: Ints, weights: NDArray[np.uint8], width: int | N
     """
     width = int(which.max(initial=-1)) + 1 if width is None else width
     places = csr_array((values, (which, np.arange(len(which)))), shape=(width, len(which)))
-    blocks = [places @ weights[:, low : low + DRAWS].astype(np.int64) for low in range(0, weights.shape[1], DRAWS)]
+    blocks = [places @ weights[:, low : low + AT_ONCE].astype(np.int64) for low in range(0, weights.shape[1], AT_ONCE)]
     return np.concatenate(blocks, axis=1)
 
 
 def _of_levels(of: str, levels: Floats, known: NDArray[np.bool_]) -> Floats:
-    """Return a number of levels (K, k), of which those that are not known do not count."""
+    """Quantity of levels (K, k), of which those that are not known do not count."""
     sides = {"over": known & (levels >= 0), "under": known & (levels < 0)}
     number = {name: side.sum(axis=0) for name, side in sides.items()}
     total = {name: np.where(side, levels, 0).sum(axis=0) for name, side in sides.items()}
