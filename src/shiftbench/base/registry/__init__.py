@@ -272,7 +272,7 @@ def packaged_names(family: str) -> dict[str, list[tuple[Home, Location | Entry]]
     return found
 
 
-DECLARED = frozenset({"metrics", "losses"})
+DECLARED = frozenset({"metrics", "losses", "shifts"})
 """Types of which a file may declare several plugins."""
 
 
