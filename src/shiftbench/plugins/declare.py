@@ -147,6 +147,16 @@ def image_shift(
     return _shift("image", severities, title, moves=moves)
 
 
+def text_shift(severities: "Linear | Direct", *, title: str | None = None) -> Callable[[Function], Plugin]:
+    """Shift of a text: the function maps the text, the constants at a severity and the random stream to a text."""
+    return _shift("text", severities, title)
+
+
+def audio_shift(severities: "Linear | Direct", *, title: str | None = None) -> Callable[[Function], Plugin]:
+    """Shift of a wave, int16 (n,): the function maps it, the constants and the random stream to a wave."""
+    return _shift("audio", severities, title)
+
+
 def loss(function: Loss) -> Loss:
     """Loss of a batch: maps tensors to a scalar tensor. The function stays as it is."""
     return function

@@ -96,8 +96,8 @@ def translate(image: Pixels, distance: float, rng: RandomStream, *, border: str 
     length = distance * _levels.scale(image.shape)
     right, down = (round(length * part / _warp.ONE) for part in _geometry.unit(360 * float(rng.uniform())))
     columns, rows = (np.arange(size, dtype=np.int32) * _warp.ONE for size in image.shape[1::-1])
-    places = np.broadcast_arrays(columns - right, (rows - down)[:, None])
-    return _geometry.read(image, *places, border, fill)
+    across, along = np.broadcast_arrays(columns - right, (rows - down)[:, None])
+    return _geometry.read(image, across, along, border, fill)
 
 
 @declare.image_shift(_levels.Linear((7.0, 14.0, 21.0, 28.0, 35.0), zero=0.0), moves=True)
