@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shiftbench.base import registry
-from shiftbench.base.errors import NotRunError, PluginError
+from shiftbench.base.errors import NotRunError, PluginError, RangeError
 from shiftbench.base.registry import declared
+from shiftbench.base.rng import RandomStream
 from shiftbench.provenance import code_digest
 
 METRICS = """
@@ -39,11 +41,42 @@ def _third(rows, size: int = 1):
 """
 
 
+SHIFTS = """
+import numpy as np
+from shiftbench.plugins import declare
+from shiftbench.plugins.shifts import _levels
+
+ONE = 256
+
+def moved(image, by):
+    return np.roll(image, by)
+
+@declare.image_shift(_levels.Linear((1.0, 2.0, 3.0, 4.0, 5.0), zero=0.0), moves=True, title="Move")
+def first(image, pixels, rng, *, border: str = "wrap"):
+    '''The first. Source: ours.'''
+    return moved(image, round(pixels))
+
+@declare.image_shift(_levels.Direct((0.0, 9.0)))
+def second(image, degrees, rng, *, most: int = ONE):
+    '''The second. Source: ours.'''
+    return np.minimum(image + round(degrees), most)
+"""
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "mine" / "metrics" / "themed.py"
     path.parent.mkdir(parents=True)
     path.write_text(METRICS)
+    registry.Folders.use((tmp_path / "mine",))
+    return path
+
+
+@pytest.fixture
+def shifts(tmp_path: Path) -> Path:
+    path = tmp_path / "mine" / "shifts" / "themed.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(SHIFTS)
     registry.Folders.use((tmp_path / "mine",))
     return path
 
@@ -110,6 +143,54 @@ def test_a_change_moves_the_digests_of_the_plugins_that_it_reaches(
     file.write_text(text.replace(old, new))
     after = digests(file)
     assert {name for name in before if before[name] != after[name]} == moved
+
+
+def test_a_shift_is_a_function_of_constants(shifts: Path) -> None:
+    assert shifts.is_file()
+    first, second = (registry.find("shifts", name) for name in ("first", "second"))
+    assert (first.FIELD, first.RANGE, first.MOVES, first.TITLE) == ("image", (0.0, 5.0), True, "Move")
+    assert first.LEVELS == {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0, 5: 5.0}
+    assert first.PARAMS == {"border": "wrap"}
+    assert (second.LEVELS, second.RANGE, second.PARAMS) == ({}, (0.0, 9.0), {"most": 256})
+    assert not hasattr(second, "MOVES")
+    image = np.arange(6)
+    rng = RandomStream(0, "first", "d", "k")
+    assert np.array_equal(first.apply(image, 2.0, rng), np.roll(image, 2))
+    assert np.array_equal(second.apply(image, 7.0, rng, most=9), np.minimum(image + 7, 9))
+    with pytest.raises(RangeError, match="shift 'first': severity 6 lies outside 0 to 5"):
+        first.apply(image, 6.0, rng)
+
+
+SHIFT_CHANGES = [
+    ("np.roll(image, by)", "np.roll(image, -by)", {"first"}),
+    ("image + round(degrees)", "image - round(degrees)", {"second"}),
+    ("ONE = 256", "ONE = 255", {"second"}),
+    ("5.0), zero", "6.0), zero", {"first"}),
+    ("zero=0.0", "zero=1.0", {"first"}),
+    ("0.0, 9.0", "0.0, 8.0", {"second"}),
+    ("moves=True", "moves=False", {"first"}),
+    ('title="Move"', 'title="Moved"', set()),
+    ('"wrap"', '"clip"', {"first"}),
+    ("'''The first. Source: ours.'''", "'''The first, told otherwise. Source: ours.'''", set()),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "moved"), SHIFT_CHANGES)
+def test_a_change_of_one_shift_leaves_the_digests_of_its_neighbours(
+    shifts: Path, old: str, new: str, moved: set[str]
+) -> None:
+    before = digests(shifts)
+    assert old in SHIFTS
+    shifts.write_text(SHIFTS.replace(old, new))
+    after = digests(shifts)
+    assert {name for name in before if before[name] != after[name]} == moved
+
+
+def test_the_code_that_applies_a_decorated_shift_counts() -> None:
+    table = code_digest.of([registry.locate("shifts", "rotate")]).table
+    levels = table["shiftbench/plugins/shifts/_levels.py"]
+    assert {"Linear", "_applied", "at", "check"} <= set(levels)
+    assert set(table["shiftbench/plugins/shifts/geometry.py"]) == {"rotate"}
 
 
 def test_a_function_that_is_gone_is_an_error(file: Path) -> None:

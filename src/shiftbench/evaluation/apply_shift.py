@@ -28,7 +28,8 @@ FOLLOW = {"boxes": boxes.move_boxes, "poses": poses.move_poses}
 
 def name_in_torch(shift: ModuleType) -> str | None:
     """Return the name of a shift's torch implementation, an entry's that of its file; None: it has none."""
-    name = Path(str(shift.__file__)).stem
+    location = registry.location(shift)
+    name = location.name or location.file.stem
     return name if name in registry.names(TORCH) else None
 
 

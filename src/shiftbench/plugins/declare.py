@@ -9,12 +9,16 @@ the decorator are the constants that a file would define.
     def auroc(sides): ...
 
 Metrics have the attributes `KIND`, `COLUMNS`, `UNIT`, `RANGE`, `HIGHER_IS_BETTER`; see `plugins/metrics/__init__.py`.
+Shifts have `FIELD`, `LEVELS`, `RANGE`, `MOVES` and `apply`; see docs/extending.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shiftbench.base.registry.declared import Plugin
+
+if TYPE_CHECKING:
+    from shiftbench.plugins.shifts._levels import Direct, Linear
 
 Function = Callable[..., Any]
 Loss = TypeVar("Loss", bound=Function)
@@ -117,6 +121,40 @@ def curve_metric(
 ) -> Callable[[Function], Plugin]:
     """Metric of rows of other metrics, whose names `sources` gives from the options: maps rows to rows."""
     return _metric("curve", "compute", sources=sources, HIGHER_IS_BETTER=higher_is_better, UNIT=unit, RANGE=bounds)
+
+
+def _shift(
+    field: str, severities: "Linear | Direct", title: str | None, *, moves: bool = False
+) -> Callable[[Function], Plugin]:
+    def declare(function: Function) -> Plugin:
+        apply = severities.applied(function, function.__name__)
+        attributes = {"FIELD": field, "LEVELS": severities.levels, "RANGE": severities.range, "apply": apply}
+        return Plugin(function, {**attributes, "MOVES": moves or None, "TITLE": title})
+
+    return declare
+
+
+def image_shift(
+    severities: "Linear | Direct", *, moves: bool = False, title: str | None = None
+) -> Callable[[Function], Plugin]:
+    """Shift of an image: the function maps the image, the constants at a severity and the random stream to an image.
+
+    Args:
+        severities: map a severity to constants, for example `_levels.Linear((0.1, 0.2, 0.3, 0.4, 0.5), zero=0.0)`.
+        moves: pixels move, so that boxes and joints must move too.
+        title: name in reports and on pages.
+    """
+    return _shift("image", severities, title, moves=moves)
+
+
+def text_shift(severities: "Linear | Direct", *, title: str | None = None) -> Callable[[Function], Plugin]:
+    """Shift of a text: the function maps the text, the constants at a severity and the random stream to a text."""
+    return _shift("text", severities, title)
+
+
+def audio_shift(severities: "Linear | Direct", *, title: str | None = None) -> Callable[[Function], Plugin]:
+    """Shift of a wave, int16 (n,): the function maps it, the constants and the random stream to a wave."""
+    return _shift("audio", severities, title)
 
 
 def loss(function: Loss) -> Loss:

@@ -62,6 +62,7 @@ _REFLECTING_CALLS = frozenset(
     "get_type_hints get_annotations signature getfullargspec singledispatch singledispatchmethod validate_call "
     "__annotations__ pydoc".split()
 )
+_DECLARE = "shiftbench.plugins.declare"
 _KEEPS_QUIET = frozenset(
     "abc contextlib dataclasses functools torch typing atexit staticmethod classmethod property".split()
 )
@@ -420,10 +421,19 @@ class _Writer:
         self.tokens.append(")")
 
     def write_decorators(self, node: Function | ast.ClassDef) -> None:
-        """Add the decorators, which the scope around evaluates."""
+        """Add the decorators, which the scope around evaluates; the title of a plugin is for display alone."""
         for decorator in node.decorator_list:
             self.tokens.append("decorator")
-            self.write(decorator)
+            self.write(self._without_title(decorator))
+
+    def _without_title(self, decorator: ast.expr) -> ast.expr:
+        """Return a decorator of `plugins.declare` without its keyword `title`, any other as it is."""
+        if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Attribute):
+            return decorator
+        base = decorator.func.value
+        if not isinstance(base, ast.Name) or self.module.aliases.get(base.id) != _DECLARE:
+            return decorator
+        return ast.Call(decorator.func, decorator.args, [one for one in decorator.keywords if one.arg != "title"])
 
     def _title(self, name: str) -> None:
         """Add the name of a function: data in a class, else a variable, and told."""

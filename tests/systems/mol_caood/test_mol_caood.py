@@ -23,7 +23,7 @@ from shiftbench.evaluation import nets
 from shiftbench.plugins.contracts import Measurement, TrainJob
 from shiftbench.plugins.methods import _adapting, tent
 from shiftbench.plugins.models import convnet
-from shiftbench.plugins.shifts import rotate_degrees
+from shiftbench.plugins.shifts.geometry import rotate_degrees
 from shiftbench.plugins.streams._steps import check
 from shiftbench.plugins.trainers import _outliers
 from shiftbench.systems.mol_caood.analyses import adaptation_rates

@@ -275,7 +275,7 @@ def packaged_names(family: str) -> dict[str, list[tuple[Home, Location | Variant
     return found
 
 
-DECLARED = frozenset({"metrics", "losses"})
+DECLARED = frozenset({"metrics", "losses", "shifts"})
 """Types of which a file may declare several plugins."""
 
 

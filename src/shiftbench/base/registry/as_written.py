@@ -68,6 +68,7 @@ class Unrun(ModuleType):
                 yield "PARAMS"
         self.PARAMS = options
         yield from "KIND COLUMNS UNIT RANGE HIGHER_IS_BETTER BIASED facts sources reduce finish compute loss".split()
+        yield from "FIELD LEVELS MOVES TITLE apply".split()
 
     def _read(self, tree: ast.Module) -> Iterator[str]:
         """Take over what is written as a literal; yield the names of what is computed."""

@@ -133,8 +133,10 @@ def _statements(module: ModuleType, options: Iterable[str] = ()) -> Iterator[str
 
 
 def _helper_statements(module: ModuleType) -> Iterator[str]:
-    """Yield the statements of the helpers (`_loop`) that a plugin imports."""
+    """Yield the statements of the themed file of a plugin, and of the helpers (`_loop`) that a plugin imports."""
     options = getattr(module, "PARAMS", {})
+    if registry.location(module).name:
+        yield from _statements(inspect.getmodule(vars(module)["function"]) or module, options)
     for helper in list(vars(module).values()):
         if isinstance(helper, ModuleType) and registry.called(helper).startswith("_"):
             yield from _statements(helper, options)

@@ -21,7 +21,7 @@ from shiftbench.base.errors import ParamsError
 from shiftbench.base.rng import RandomStream
 from shiftbench.data.boxes import Box
 from shiftbench.data.resizing import resize, resize_array
-from shiftbench.plugins.shifts import _geometry, _scikit_photos, rotate
+from shiftbench.plugins.shifts import _geometry, _scikit_photos
 
 Pixels = NDArray[np.uint8]
 THRESHOLD, OPAQUE, TRIES = 20, 60, 10
@@ -168,7 +168,7 @@ def _turned(grey: Pixels, degrees: float) -> Pixels:
     side = len(grey)
     margin = math.ceil(side * (math.sqrt(2) - 1) / 2)
     canvas = np.pad(grey, margin)
-    return _geometry.affine(canvas, rotate.matrix(degrees, 1), "constant", 0)
+    return _geometry.affine(canvas, _geometry.rotation(degrees, 1), "constant", 0)
 
 
 def tight(mask: Pixels) -> tuple[int, int, int, int]:

@@ -16,23 +16,24 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.plugins.shifts import _warp
 
 ONE = 1 << 16  # parts of a matrix entry
+FINE = 1 << 28  # parts of a sine: a point of an image of 65,536 px is off by 1/4,000 px at most
 DEGREES = (0.0, 180.0)  # of turns whose severity is the angle
-PARAMS: dict[str, object] = {"border": "reflect", "fill": 0}
 BORDERS: dict[str, _warp.Border] = {"reflect": "reflect", "replicate": "replicate", "constant": "constant"}
+Pixels = NDArray[np.uint8]
+Places = NDArray[np.int32]
 Matrix = tuple[tuple[int, int], tuple[int, int]]
 
 
-def checked(name: str, border: str, fill: int) -> _warp.Border:
+def checked(border: str, fill: int) -> _warp.Border:
     """Return a border that is known; refuse options outside what is allowed.
 
     Raises:
         ParamsError: an unknown border, or a fill that is no grey level.
     """
-    shift = name.rpartition(".")[2]
     if border not in BORDERS:
-        raise ParamsError(f"{shift}: border is {border!r}; allowed are {', '.join(BORDERS)}")
+        raise ParamsError(f"border is {border!r}; allowed are {', '.join(BORDERS)}")
     if not 0 <= fill <= 255:
-        raise ParamsError(f"{shift}: fill is {fill}; allowed are 0 to 255")
+        raise ParamsError(f"fill is {fill}; allowed are 0 to 255")
     return BORDERS[border]
 
 
@@ -52,7 +53,13 @@ def sign(rng: RandomStream) -> int:
     return -1 if rng.uniform() < 0.5 else 1
 
 
-def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def rotation(degrees: float, sign: int) -> Matrix:
+    """Return where a turned image is read, in 65,536ths; sign 1 turns to the left."""
+    cosine, sine = unit(degrees)
+    return (cosine, -sign * sine), (sign * sine, cosine)
+
+
+def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[Places, Places]:
     """Return the columns and rows to read, int32 (h, w) in 256ths of a pixel.
 
     Args:
@@ -66,7 +73,7 @@ def places(shape: tuple[int, ...], matrix: Matrix) -> tuple[NDArray[np.int32], N
 
 
 @compiled
-def _fill(columns: NDArray[np.int32], rows: NDArray[np.int32], matrix: Matrix) -> None:
+def _fill(columns: Places, rows: Places, matrix: Matrix) -> None:
     """Fill `columns` and `rows` (h, w) with places in 256ths, rounded, halves up."""
     height, width = columns.shape
     (xx, xy), (yx, yy) = matrix
@@ -80,6 +87,47 @@ def _fill(columns: NDArray[np.int32], rows: NDArray[np.int32], matrix: Matrix) -
             rows[row, column] = y + (height - 1) * 128
 
 
-def affine(value: NDArray[np.uint8], matrix: Matrix, border: _warp.Border, fill: int) -> NDArray[np.uint8]:
+def tilted_places(shape: tuple[int, ...], degrees: float, direction: float) -> tuple[Places, Places]:
+    """Return the columns and rows to read of an image that is tilted about a line, int32 (h, w) in 256ths of a pixel.
+
+    With the tilt t about a line, a point at s along it and p across it is shown at (s, p cos t) x
+    f / (f + p sin t), f the diagonal. Turned round: what is shown at (s', p') is read at (s' cos t, p') /
+    (cos t - p' sin t / f). The divisor is positive below 63 degrees.
+    """
+    columns, rows = np.empty((2, *shape[:2]), dtype=np.int32)
+    height, width = shape[:2]
+    cosine, sine = (part / FINE for part in unit(degrees, FINE))
+    fall = sine / math.sqrt(width * width + height * height)
+    _fill_tilted(columns, rows, unit(direction, FINE), cosine, fall)
+    return columns, rows
+
+
+@compiled
+def _fill_tilted(columns: Places, rows: Places, unit: tuple[int, int], cosine: float, fall: float) -> None:
+    """Fill `columns` and `rows` (h, w) with places in 256ths of a pixel, rounded half to even."""
+    height, width = columns.shape
+    x, y = unit[0] / 268435456, unit[1] / 268435456
+    for row in range(height):
+        down = row - (height - 1) / 2
+        for column in range(width):
+            right = column - (width - 1) / 2
+            along, off = x * right + y * down, x * down - y * right
+            nearness = cosine - off * fall
+            along = along * cosine / nearness
+            off = off / nearness
+            columns[row, column] = np.rint((along * x - off * y + (width - 1) / 2) * 256)
+            rows[row, column] = np.rint((along * y + off * x + (height - 1) / 2) * 256)
+
+
+def affine(value: Pixels, matrix: Matrix, border: str, fill: int) -> Pixels:
     """Return an image read through `matrix` about its middle; the inverse of what happens to it."""
-    return _warp.warp(value, *places(value.shape, matrix), border, fill)
+    return read(value, *places(value.shape, matrix), border, fill)
+
+
+def read(value: Pixels, columns: Places, rows: Places, border: str, fill: int) -> Pixels:
+    """Return an image read at columns and rows, int32 (h, w) in 256ths of a pixel.
+
+    Raises:
+        ParamsError: as `checked`.
+    """
+    return _warp.warp(value, columns, rows, checked(border, fill), fill)

@@ -1,6 +1,8 @@
 """What the shifts share: constants at a continuous severity, and pixel sizes relative to 224 px."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from shiftbench.base.errors import ParamsError, RangeError, suggest
 
@@ -8,6 +10,70 @@ RANGE = (0.0, 5.0)
 REFERENCE_SIDE = 224
 SCALES = ("image", "none")
 """Whether sizes in pixels grow with the image, or are as published whatever its size."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Severities between whose levels the constants of a shift are linear.
+
+    Attributes:
+        steps: constants of levels 1 to 5.
+        zero: constants at severity 0, where the shift changes nothing.
+        range: smallest and largest severity.
+    """
+
+    steps: tuple[float | tuple[float, ...], ...]
+    zero: float | tuple[float, ...]
+    range: tuple[float, float] = RANGE
+
+    @property
+    def levels(self) -> dict[int, float | tuple[float, ...]]:
+        """The constants of each level."""
+        return dict(enumerate(self.steps, start=1))
+
+    def applied(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The `apply` of the shift `name`, made of a function that takes the constants at a severity."""
+        return _applied(function, name, lambda severity: at(name, self.levels, severity, self.zero))
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Severities that are themselves the constant of a shift; it has no levels.
+
+    Attributes:
+        range: smallest and largest severity.
+    """
+
+    range: tuple[float, float]
+
+    @property
+    def levels(self) -> dict[int, float | tuple[float, ...]]:
+        """No levels."""
+        return {}
+
+    def applied(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The `apply` of the shift `name`, made of a function that takes the severity."""
+
+        def constants(severity: float) -> tuple[float, ...]:
+            check(name, severity, self.range)
+            return (severity,)
+
+        return _applied(function, name, constants)
+
+
+def _applied(
+    function: Callable[..., Any], name: str, constants: Callable[[float], tuple[float, ...]]
+) -> Callable[..., Any]:
+    """The `apply` of a shift; wrong options are told with the shift's name."""
+
+    def apply(value: Any, severity: float, rng: Any, **options: Any) -> Any:
+        own = constants(severity)
+        try:
+            return function(value, *own, rng, **options)
+        except ParamsError as error:
+            raise ParamsError(f"{name}: {error}") from error
+
+    return apply
 
 
 def at(

@@ -10,7 +10,7 @@ from shiftbench.base.rng import RandomStream
 from shiftbench.base.sample import Sample
 from shiftbench.data import frames
 from shiftbench.plugins.contracts import TrainJob
-from shiftbench.plugins.shifts import audio_gain, audio_noise
+from shiftbench.plugins.shifts.audio import audio_gain, audio_noise
 from shiftbench.systems.synctalk_plus_plus.models import _moving
 
 AUGMENTING = {"audio_noise": audio_noise, "audio_gain": audio_gain}
