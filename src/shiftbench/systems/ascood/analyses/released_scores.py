@@ -31,7 +31,7 @@ UNIT = "published"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is the user's, and pinned by its sha256."""
+    """No inputs: the user supplies the file, and its sha256 pins it."""
     return []
 
 
@@ -52,7 +52,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def released(file: Path) -> dict[str, dict[str, float]]:
-    """Return the numbers of a released file as shares: row -> metric -> mean.
+    """The numbers of a released file as shares: row -> metric -> mean.
 
     Raises:
         DataError: it is missing, lacks a column, or a cell is no number.

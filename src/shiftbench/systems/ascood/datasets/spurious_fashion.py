@@ -55,7 +55,7 @@ Pixels = NDArray[np.uint8]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the two classes; of the other parts one name that no model has."""
+    """The two classes; of the other parts one name that no model has."""
     return CLASSES if params["part"] == "in" else ("out_of_distribution",)
 
 
@@ -82,14 +82,14 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def draws(key: str) -> tuple[float, float, float]:
-    """Return three numbers in (0, 1) that belong to a key, whatever the options."""
+    """Three numbers in (0, 1) that belong to a key, whatever the options."""
     word = unit_hash("spurious_fashion", key)
     one, other, third = (((word >> shift & 0xFFFF) + 0.5) / 0x10000 for shift in (0, 16, 32))
     return one, other, third
 
 
 def _checked(params: dict[str, Any]) -> dict[str, float]:
-    """Return the share of images on their class's texture, of each split; a half in other parts."""
+    """The share of images on their class's texture, of each split; a half in other parts."""
     if params["part"] not in PARTS:
         raise ParamsError(f"spurious_fashion: part is {params['part']!r}; {suggest(params['part'], PARTS)}")
     others = [name for name in fashion_mnist.CLASSES if name not in CLASSES]
@@ -126,7 +126,7 @@ def _photo(file: Path, rows: tuple[int, int]) -> Pixels:
 
 
 def cut(photos: Pixels, which: NDArray[np.int64], at: NDArray[np.float64]) -> Pixels:
-    """Return crops of photos, uint8 (n, 28, 28).
+    """Crops of photos, uint8 (n, 28, 28).
 
     Args:
         photos: uint8 (photos, h, w).
@@ -142,7 +142,7 @@ def cut(photos: Pixels, which: NDArray[np.int64], at: NDArray[np.float64]) -> Pi
 
 
 def pasted(images: Pixels, textures: Pixels) -> Pixels:
-    """Return objects on textures, uint8 of their shape: opaque from 32 on, clear where they are 0."""
+    """Objects on textures, uint8 of their shape: opaque from 32 on, clear where they are 0."""
     opaque = np.minimum(images.astype(np.int32) * SOFT, 255)
     mixed = images * opaque + textures * (255 - opaque)
     composed: Pixels = ((mixed + 127) // 255).astype(np.uint8)

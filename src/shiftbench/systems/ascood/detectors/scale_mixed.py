@@ -29,7 +29,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the scaled raw features, float64 (n,); higher = more OOD.
+    """The energies of the scaled raw features, float64 (n,); higher = more OOD.
 
     Raises:
         ModelError: the model is a black box.

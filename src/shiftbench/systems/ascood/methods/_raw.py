@@ -14,6 +14,6 @@ class Raw(nn.Module):
         self.net = net
 
     def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return h (n, d) and logits (n, classes)."""
+        """H (n, d) and logits (n, classes)."""
         h = self.net.raw(x)
         return h, self.net.head(self.net.standardised(h))

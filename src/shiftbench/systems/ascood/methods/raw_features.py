@@ -20,7 +20,7 @@ P = TypeVar("P", bound=Callable[..., Any])
 
 
 def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
-    """Return a predictor whose features are h; the predictor itself where its net standardises nothing."""
+    """A predictor whose features are h; the predictor itself where its net standardises nothing."""
     from shiftbench.evaluation import nets  # torch
     from shiftbench.systems.ascood.methods import _raw
 

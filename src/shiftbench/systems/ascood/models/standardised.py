@@ -42,7 +42,7 @@ TINY = 1e-6
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the other plugins whose code decides the result."""
+    """The other plugins whose code decides the result."""
     return [("models", params["net"])]
 
 
@@ -57,12 +57,12 @@ class Standardised(nn.Module):
         self.space, self.sigma = space, sigma
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
-        """Return h, the inner net's features (n, d)."""
+        """H, the inner net's features (n, d)."""
         h: torch.Tensor = self.body.features(x)  # type: ignore[operator]
         return h
 
     def standardised(self, h: torch.Tensor) -> torch.Tensor:
-        """Return what the head sees of h (n, d)."""
+        """The standardised features of h (n, d), which the head gets."""
         if self.space == "zscore":
             centred = h - h.mean(dim=1, keepdim=True)
             h = self.sigma * centred / (h.std(dim=1, keepdim=True) + TINY)
@@ -71,16 +71,16 @@ class Standardised(nn.Module):
         return h
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the head sees (n, d)."""
+        """The standardised features (n, d), which the head gets."""
         return self.standardised(self.raw(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: nets.State) -> nets.State:
-        """Return the state dict of an inner net, or of the authors' whole (`backbone.`, `sigma`), under the names here.
+        """The state dict of an inner net, or of the authors' whole (`backbone.`, `sigma`), under the names here.
 
         Raises:
             ModelError: it was trained with another sigma.
@@ -102,7 +102,7 @@ class Standardised(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
+    """The net with fresh weights from torch's generator.
 
     Raises:
         ModelError: `net` is no architecture, or its features are not what its head sees.
@@ -118,7 +118,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the inner net's own tensors.
+    """The inner net's own tensors.
 
     Raises:
         ModelError: it brings none.
@@ -138,6 +138,6 @@ def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the inner net's input for samples."""
+    """The inner net's input for samples."""
     model, options = _inner(params)
     return nets.prepare(model, samples, options)

@@ -52,7 +52,7 @@ class Scale:
 
     @classmethod
     def of(cls, ends: tuple[Tensor, Tensor], mean: Any, std: Any) -> Scale:
-        """Return the scale of pixels that are normalised by mean and std of [0, 1].
+        """The scale of pixels that are normalised by mean and std of [0, 1].
 
         Args:
             ends: what black and white are in the net's input.
@@ -70,7 +70,7 @@ class Scale:
 
 
 def of_labels(net: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of the sum over the batch of the true classes' logits, float32 of x's shape."""
+    """The gradient of the sum over the batch of the true classes' logits, float32 of x's shape."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         total = net(x).gather(1, labels[:, None]).sum()
@@ -91,7 +91,7 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def count(share: float, total: int) -> int:
-    """Return floor(share * total).
+    """Floor(share * total).
 
     Raises:
         ParamsError: the share lies outside [0, 1].
@@ -102,14 +102,14 @@ def count(share: float, total: int) -> int:
 
 
 def largest(values: Tensor, number: int) -> Tensor:
-    """Return where the `number` largest of each row are, int64 (n, number), largest first."""
+    """Indices of the `number` largest values of each row, int64 (n, number), largest first."""
     return values.argsort(dim=1, descending=True, stable=True)[:, :number]
 
 
 def damaged(
     net: nn.Module, x: Tensor, labels: Tensor, rng: RandomStream, scale: Scale, params: Mapping[str, Any]
 ) -> Views:
-    """Return a damaged view of each input.
+    """A damaged view of each input.
 
     Args:
         net: the one in training; it is asked in evaluation mode, unless `attribution` is `train`.
@@ -174,7 +174,7 @@ def shuffled(x: Tensor, gradient: Tensor, share: float, rng: RandomStream) -> Vi
 
 
 def alpha_at(epoch: int, epochs: int, largest_: float, smallest: float) -> float:
-    """Return alpha at an epoch, counted from 1: just below the largest in the first, the smallest in the last.
+    """Alpha at an epoch, counted from 1: just below the largest in the first, the smallest in the last.
 
     Example:
         >>> alpha_at(1, 30, 300.0, 30.0), alpha_at(30, 30, 300.0, 30.0)
@@ -184,7 +184,7 @@ def alpha_at(epoch: int, epochs: int, largest_: float, smallest: float) -> float
 
 
 def picture(x: Tensor, views: Views, ends: tuple[float, float] = (0.0, 255.0)) -> NDArray[np.uint8]:
-    """Return clean inputs, damaged ones and masks below each other, a sample per column: uint8 (3 (h + 2), n (w + 2)).
+    """Clean inputs, damaged ones and masks below each other, a sample per column: uint8 (3 (h + 2), n (w + 2)).
 
     Args:
         x: clean inputs (n, channels, h, w); the mean over channels is shown.
@@ -204,7 +204,7 @@ def picture(x: Tensor, views: Views, ends: tuple[float, float] = (0.0, 255.0)) -
 def pictured(
     predictor: TorchPredictor, samples: Sequence[Sample], options: Mapping[str, Any], rng: RandomStream
 ) -> NDArray[np.uint8]:
-    """Return the image of samples as a net would damage them in training.
+    """The image of samples as a net would damage them in training.
 
     Args:
         predictor: the net with its preparation.

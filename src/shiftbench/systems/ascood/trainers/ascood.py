@@ -64,7 +64,7 @@ JUDGE = "judge"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights of the same seed that are trained on."""
+    """The train and val shards, and the checkpoint of the same seed that training continues."""
     dataset = params["dataset"]
     found = [refs.shards(dataset, split) for split in ("train", "val")]
     if params["start"]:
@@ -73,7 +73,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def train(job: TrainJob) -> dict[str, Tensor]:
-    """Return the state dict after the last epoch.
+    """The state dict after the last epoch.
 
     Raises:
         ParamsError: an option has no such value.
@@ -118,7 +118,7 @@ class Loss:
         return _attribution.alpha_at(self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"])
 
     def __call__(self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream) -> Tensor:
-        """Return the loss of clean and damaged images."""
+        """The loss of clean and damaged images."""
         params = self.params
         seen = erm.move(batch, rng, params["shift"], flip=params["flip"])
         x = _loop.tensor(np.ascontiguousarray(seen), net).float()
@@ -131,7 +131,7 @@ class Loss:
         return total
 
     def outliers(self, net: nn.Module, clean: Tensor, outlying: Tensor) -> Tensor:
-        """Return KL(uniform || softmax) of the damaged images, or how badly energies tell them from clean ones."""
+        """KL(uniform || softmax) of the damaged images, or the loss of energies that separate them from clean ones."""
         if self.params["kl"]:
             return uniform(outlying) - math.log(outlying.shape[1])
         energies = torch.cat([clean, outlying]).logsumexp(1, keepdim=True)

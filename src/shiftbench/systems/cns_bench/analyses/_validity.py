@@ -50,11 +50,11 @@ class Filter:
     keep_at: int
 
     def passes(self, scores: Floats) -> Flags:
-        """Tell which scores pass, bool (..., n, m), of scores (..., n, m)."""
+        """Mask of the scores that pass, bool (..., n, m), of scores (..., n, m)."""
         return scores > self.thresholds
 
     def keeps(self, scores: Floats) -> Flags:
-        """Tell which images stay, bool (..., n)."""
+        """Mask of the images that stay, bool (..., n)."""
         kept: Flags = self.passes(scores).sum(axis=-1) >= self.keep_at
         return kept
 
@@ -68,12 +68,12 @@ class Voter:
     filter: Filter
 
     def keeps(self, scores: Floats) -> Flags:
-        """Tell which images stay, bool (..., n), of scores (..., n, m)."""
+        """Mask of the images that stay, bool (..., n), of scores (..., n, m)."""
         return self.filter.keeps(scores[..., self.columns])
 
 
 def voters(names: Sequence[str], thresholds: Floats) -> list[Voter]:
-    """Return each score alone, under its name, and each vote of all of them, `keep_K_of_N`."""
+    """Each score alone, under its name, and each vote of all of them, `keep_K_of_N`."""
     alone = [Voter(name, [at], Filter(thresholds[[at]], 1)) for at, name in enumerate(names)]
     every, count = list(range(len(names))), len(names)
     votes = [Voter(f"keep_{k}_of_{count}", every, Filter(thresholds, k)) for k in range(1, count + 1)]
@@ -81,7 +81,7 @@ def voters(names: Sequence[str], thresholds: Floats) -> list[Voter]:
 
 
 def fitted(scores: Floats, out: Flags, recall: float) -> Floats:
-    """Return one threshold per score, so that each alone removes the share `recall` of OOC images, at least.
+    """One threshold per score, so that each alone removes the share `recall` of OOC images, at least.
 
     Args:
         scores: of calibration images, float64 (n, m).
@@ -106,7 +106,7 @@ def fitted(scores: Floats, out: Flags, recall: float) -> Floats:
 
 
 def keep_at(drop_at: int, scores: int) -> int:
-    """Return how many scores must pass where an image goes as soon as `drop_at` of them fail.
+    """Number of scores that must pass if `drop_at` failures drop an image.
 
     Example:
         >>> keep_at(2, 4), keep_at(3, 4)
@@ -116,7 +116,7 @@ def keep_at(drop_at: int, scores: int) -> int:
 
 
 def whole(kept: Flags, paths: Sequence[str]) -> Flags:
-    """Tell which images stay when a path stays only as a whole, bool (n,).
+    """Mask of the images that stay if a path stays only as a whole, bool (n,).
 
     Args:
         kept: which images the vote keeps.
@@ -127,7 +127,7 @@ def whole(kept: Flags, paths: Sequence[str]) -> Flags:
 
 
 def rates(kept: Flags, out: Flags) -> dict[str, float]:
-    """Return what a filter is judged by; NaN where a kind of image is not there.
+    """Rates of a filter; NaN where one kind of image is missing.
 
     Args:
         kept: which images stay.
@@ -157,7 +157,7 @@ class Score:
 
 
 def scores(given: Mapping[str, Any]) -> list[Score]:
-    """Return the scores that an option `scores` names: `{NAME: {of: KIND, model: DATASET/MODEL-TRAINER}}`.
+    """The scores that an option `scores` names: `{NAME: {of: KIND, model: DATASET/MODEL-TRAINER}}`.
 
     Raises:
         ParamsError: there is none, or one is spelled otherwise.
@@ -175,7 +175,7 @@ def scores(given: Mapping[str, Any]) -> list[Score]:
 
 
 def outputs(predictor: Any, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-    """Return logits and features of samples, a batch at a time."""
+    """Logits and features of samples, a batch at a time."""
     parts = [predictor(samples[at : at + BATCH]) for at in range(0, len(samples), BATCH)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -183,7 +183,7 @@ def outputs(predictor: Any, samples: Sequence[Sample]) -> dict[str, NDArray[Any]
 def value(
     kind: str, shown: Mapping[str, NDArray[Any]], reference: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]
 ) -> Floats:
-    """Return one score per image, float64 (n,); higher = more like its class or its reference.
+    """One score per image, float64 (n,); higher = more like its class or its reference.
 
     Args:
         kind: see above.

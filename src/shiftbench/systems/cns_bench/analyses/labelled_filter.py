@@ -43,7 +43,7 @@ NAMES = ("clip_text", "clip_text_nuisance", "clip_image", "dino_image")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the labelled images."""
+    """The shards of the labelled images."""
     return [refs.shards(params["dataset"], params["split"])]
 
 

@@ -46,7 +46,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the nets that give scores, the clean shards, and those of all shifts.
+    """The nets that give scores, the clean shards, and those of all shifts.
 
     Raises:
         ParamsError: a score, or the list of severities, is wrong.
@@ -86,7 +86,7 @@ class _Images:
         return [score.name for score in self._scores]
 
     def under(self, shift: str, severities: Sequence[float]) -> Floats:
-        """Return scores float64 (severities, n, m), n in the order of `keys`."""
+        """Scores float64 (severities, n, m), n in the order of `keys`."""
         params = self._job.params
         places = [refs.shards(params["dataset"], params["split"], shift, at) for at in severities]
         return np.stack([self._of(self._job.samples(place)) for place in places])
@@ -124,7 +124,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _thresholds(params: Mapping[str, Any], names: list[str], morphs: Floats, out: _validity.Flags) -> Floats:
-    """Return the thresholds that are given, or fitted on morphs (severities, n, m)."""
+    """The thresholds that are given, or fitted on morphs (severities, n, m)."""
     given = params["thresholds"]
     if not given:
         flags = np.repeat(out, morphs.shape[1])

@@ -58,7 +58,7 @@ class Annotations:
     images: tuple[Image, ...]
 
     def paths(self, nuisance: str) -> dict[tuple[int, int], dict[float, Image]]:
-        """Return the paths of a nuisance, in order: (class, seed) -> scale -> image.
+        """The paths of a nuisance, in order: (class, seed) -> scale -> image.
 
         Raises:
             ParamsError: there is no such nuisance.
@@ -100,7 +100,7 @@ def _image(row: dict[str, Any]) -> Image:
 
 
 def lacking(path: Iterable[float]) -> list[float]:
-    """Return which of the six scales a path lacks."""
+    """The scales, of six, that a path lacks."""
     return sorted(set(SCALES) - set(path))
 
 
@@ -122,7 +122,7 @@ class Result:
 
 
 def results(archive: Path, model: str, nuisance: str) -> list[Result]:
-    """Return the shipped results of a model under a nuisance, in the order of the file.
+    """The shipped results of a model under a nuisance, in the order of the file.
 
     Args:
         archive: `results.zip`, which holds one `MODEL__NUISANCE.csv` each.
@@ -151,7 +151,7 @@ def _result(row: dict[str, str], model: str) -> Result:
 
 
 def place(name: str) -> tuple[int, float]:
-    """Return seed and scale of an image by its file's name.
+    """Seed and scale of an image by its file's name.
 
     Raises:
         DataError: the name says none.
@@ -169,7 +169,7 @@ def place(name: str) -> tuple[int, float]:
 def failure_points(
     rows: Iterable[Result], never: float = 3.0, *, released: bool = False
 ) -> dict[tuple[int, int], float]:
-    """Return the scale at which each path of one nuisance fails first: (class, seed) -> scale.
+    """The scale at which each path of one nuisance fails first: (class, seed) -> scale.
 
     Args:
         rows: of one model and nuisance.

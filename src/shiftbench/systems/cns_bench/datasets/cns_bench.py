@@ -48,7 +48,7 @@ PARAMS: dict[str, object] = {
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's class names: all, or those that there are images of."""
+    """ImageNet's class names: all, or those that there are images of."""
     names = imagenet.classes({}, {})
     return tuple(names[label] for label in _labels(params)) if params["restricted"] else names
 
@@ -79,7 +79,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must supply: path -> description."""
     folder = Path(params["path"]).expanduser()
     return {str(folder / _cns.ANNOTATIONS): "the annotation file, beside the images"}
 

@@ -39,7 +39,7 @@ SCORES = ("CLIP_class", "CLIP_class_shift", "CLIP_ref", "DINO_ref_no_head")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's thousand class names."""
+    """ImageNet's thousand class names."""
     return imagenet.classes({}, {})
 
 
@@ -58,7 +58,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must supply: path -> description."""
     folder = Path(params["path"]).expanduser()
     return {str(folder / TABLE): "scores and hand labels, beside the images"}
 

@@ -29,7 +29,7 @@ PARAMS: dict[str, object] = {"path": "", "name": ""}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each sample's path and scale.
+    """A predictor that looks up each sample's path and scale.
 
     Raises:
         ModelError: the file's column of correctness does not follow from its predictions; a sample without a row.
@@ -57,7 +57,7 @@ def _answer(sample: Sample, file: Path, name: str, known: dict[str, dict[tuple[i
 
 
 def answers(file: Path, name: str, nuisance: str) -> dict[tuple[int, int, float], int]:
-    """Return what a model said: (class, seed, scale) -> predicted class.
+    """Predictions of a model: (class, seed, scale) -> class.
 
     Raises:
         ModelError: the shipped correctness is another than that of the predictions.

@@ -17,7 +17,7 @@ ONE = 256
 
 
 def part(name: str, scale: float, most: float = 1.0) -> int:
-    """Return a share that grows from 0 to `most` at the largest scale, in 256ths.
+    """A share that grows from 0 to `most` at the largest scale, in 256ths.
 
     Raises:
         RangeError: the scale lies outside 0 to 2.5.
@@ -27,7 +27,7 @@ def part(name: str, scale: float, most: float = 1.0) -> int:
 
 
 def blend(image: NDArray[np.uint8], other: NDArray[np.uint8], share: int | NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Return the image, uint8 (h, w) or (h, w, 3), mixed with another of its shape.
+    """The image, uint8 (h, w) or (h, w, 3), mixed with another of its shape.
 
     Args:
         image: stays in full where the share is 0.
@@ -39,5 +39,5 @@ def blend(image: NDArray[np.uint8], other: NDArray[np.uint8], share: int | NDArr
 
 
 def layer(grey: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a grey image (h, w) in the shape of an image: as it is, or three times."""
+    """A grey image (h, w) in the shape of an image: as it is, or three times."""
     return grey if len(shape) == 2 else np.repeat(grey[..., None], shape[2], axis=2)

@@ -42,7 +42,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the autoencoder's weights (`learnt_from`: by default the dataset itself), and where partners come from."""
+    """The autoencoder's checkpoint (`learnt_from`: by default the data set itself), and the source of partners."""
     learnt = params["learnt_from"] or params["dataset"]
     return [
         refs.checkpoint(learnt, params["model"], params["trainer"], params["seed"]),
@@ -51,14 +51,14 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the model whose code makes the images."""
+    """The model whose code makes the images."""
     return [("models", params["model"])]
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return a sample with another `image`, uint8 (h, w).
+    """A sample with another `image`, uint8 (h, w).
 
     Args:
         value: with `image`, uint8 (h, w), as large as the autoencoder's, and `label`.
@@ -115,7 +115,7 @@ class _Morphs:
     def __call__(
         self, image: np.ndarray[Any, Any], label: int, weight: float, rng: RandomStream
     ) -> np.ndarray[Any, Any]:
-        """Return the image on its way to one of another class, uint8 of the same shape."""
+        """The image on its way to one of another class, uint8 of the same shape."""
         other = self._partner(label, rng)
         if not image.shape == other.shape == (self._net.size,) * 2:
             raise DataError(

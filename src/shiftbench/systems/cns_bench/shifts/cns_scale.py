@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, path: str = "") -> Sample:
-    """Return the sample of the same path at a scale.
+    """The sample of the same path at a scale.
 
     Args:
         value: of `cns_bench`, at scale 0.

@@ -20,7 +20,7 @@ PARAMS: dict[str, object] = {"colours": 5, "ink": 7}
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, colours: int = 5, ink: int = 7
 ) -> NDArray[np.uint8]:
-    """Return an image as a cartoon, uint8 (h, w) or (h, w, 3).
+    """An image as a cartoon, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.

@@ -18,7 +18,7 @@ PARAMS: dict[str, object] = {"blur": 4}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur: int = 4) -> NDArray[np.uint8]:
-    """Return an image as a pencil sketch, uint8 (h, w) or (h, w, 3).
+    """An image as a pencil sketch, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.

@@ -19,7 +19,7 @@ GRADERS = ("number",)
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program; takes 2 + `most` + `slots` words."""
+    """A program; takes 2 + `most` + `slots` words."""
     start, first = STARTS[below(rng, 10)], below(rng, 2)
     kinds = [(SUMS, PRODUCTS)[(first + at) % 2] for at in range(most)]
     steps = [kind[below(rng, len(kind))] for kind in kinds]
@@ -27,7 +27,7 @@ def draw(rng: RandomStream, most: int, slots: int) -> Program:
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     steps, places = program["steps"][:complexity], program["places"]
     values = list(itertools.accumulate(steps, after, initial=program["start"]))
     text = " ".join([program["start"], *laid_out(steps, places), END])
@@ -36,7 +36,7 @@ def item(program: Program, complexity: int) -> Item:
 
 
 def after(value: str, step: str) -> str:
-    """Return the digit that a step makes of a digit.
+    """The digit that a step makes of a digit.
 
     Example:
         >>> after("7", "*3")
@@ -47,12 +47,12 @@ def after(value: str, step: str) -> str:
 
 
 def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
-    """Return the neighbouring steps."""
+    """The neighbouring steps."""
     return list(itertools.pairwise(program["steps"][:complexity]))
 
 
 def fewest(program: Program, complexity: int) -> int:
-    """Return how many operations compute the same map of digits, by search over all shorter programs."""
+    """Smallest number of operations that compute the same map of digits, by search over all shorter programs."""
     goal = _map(program["steps"][:complexity])
     for length in range(complexity):
         tries = itertools.product((*SUMS, *PRODUCTS), repeat=length)

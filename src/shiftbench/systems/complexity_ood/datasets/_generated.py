@@ -59,7 +59,7 @@ MISSES = 2000
 
 
 def facts(options: dict[str, Any]) -> dict[str, object]:
-    """Return the native splits: a contrast set is a test set."""
+    """The native splits: a contrast set is a test set."""
     return {"NATIVE": ("test",) if options["contrast"] else ("train", "val", "test")}
 
 
@@ -93,12 +93,12 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def generator(meta: dict[str, Any]) -> ModuleType:
-    """Return the generator of a sample's program."""
+    """The generator of a sample's program."""
     return GENERATORS[meta["generator"]]
 
 
 def asked(program: Program, complexity: int, meta: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the question of a program at a complexity: text, and meta with its answer.
+    """The fields of the question of a program at a complexity: text, and meta with its answer.
 
     Args:
         program: of that many steps at least.
@@ -113,7 +113,7 @@ def asked(program: Program, complexity: int, meta: dict[str, Any]) -> dict[str, 
 
 
 def traces(found: Item) -> dict[str, str]:
-    """Return what a model may learn to write, by name; of answers of several words, the answer alone."""
+    """Traces that a model may learn to write, by name; answers of several words have the answer alone."""
     written: dict[str, tuple[str, ...]] = {"direct": ()}
     if " " not in found.answer:  # else graders could not find it behind a trace
         written |= {"scratchpad": found.slots, "adaptive": found.steps}
@@ -121,13 +121,13 @@ def traces(found: Item) -> dict[str, str]:
 
 
 def split_of(text: str) -> str:
-    """Return the one split that a question may be in."""
+    """The one split that a question may be in."""
     tenth = unit_hash("complexity_ood", text) * 10 >> 64
     return "train" if tenth < 5 else "val" if tenth == 5 else "test"
 
 
 def is_held_out(pair: tuple[str, ...], held_out: int) -> bool:
-    """Tell whether two neighbouring steps stand together in the set `composition` alone."""
+    """Whether two neighbouring steps occur together in the set `composition` alone."""
     return unit_hash("complexity_ood", *pair) * held_out >> 64 == 0
 
 
@@ -185,7 +185,7 @@ class _Made:
         return about | ({"cluster": program["cluster"]} if "cluster" in program else {})
 
     def _programs(self, steps: int, slots: int, count: int, known: range | tuple[int, ...]) -> list[Program]:
-        """Return programs whose questions of the complexities `known` are of this split, no two of them alike.
+        """Programs whose questions of the complexities `known` are of this split, no two of them alike.
 
         Of programs that begin otherwise than another, two are kept, one behind the other, as a cluster.
         """
@@ -207,14 +207,14 @@ class _Made:
         return found[:count]
 
     def _begun(self, program: Program, rng: RandomStream) -> list[Program]:
-        """Return a program with all its beginnings, in any order; of training questions with its own."""
+        """A program with all its beginnings, in any order; of training questions with its own."""
         starts = self.made.STARTS
         if not starts or self.split != "test":
             return [program]
         return [program | {"start": starts[int(at)]} for at in rng.choice(len(starts))]
 
     def _fits(self, program: Program, steps: int, known: range | tuple[int, ...]) -> bool:
-        """Tell whether a program is of this split and set, and new."""
+        """Whether a program is of this split and set, and new."""
         held = [is_held_out(pair, self.params["held_out"]) for pair in self.made.pairs(program, steps)]
         wanted = all(held) and bool(held) if self.params["contrast"] == "composition" else not any(held)
         if not wanted or self.made.item(program, steps).text in self.seen:

@@ -44,7 +44,7 @@ class Item(NamedTuple):
 
 
 def laid_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
-    """Return the words of all slots: steps in their order at as many of the places, no-ops elsewhere.
+    """The words of all slots: steps in their order at as many of the places, no-ops elsewhere.
 
     Example:
         >>> laid_out(["+4", "*3"], [3, 0, 1, 2])
@@ -57,7 +57,7 @@ def laid_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
 
 
 def by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
-    """Return the value after each slot.
+    """The value after each slot.
 
     Args:
         start: the value before the first.
@@ -70,10 +70,10 @@ def by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[s
 
 
 def below(rng: RandomStream, count: int) -> int:
-    """Return a number in [0, count); takes one word."""
+    """A number in [0, count); takes one word."""
     return int(rng.raw(1)[0] % count)
 
 
 def order(rng: RandomStream, slots: int) -> list[int]:
-    """Return an order of the slots; takes `slots` words."""
+    """An order of the slots; takes `slots` words."""
     return [int(place) for place in rng.choice(slots)]

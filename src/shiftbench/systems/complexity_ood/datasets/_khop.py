@@ -22,7 +22,7 @@ GRADERS = ("number",)
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program: a chain of `most` facts, distractors from the nodes outside of it, in any order."""
+    """A program: a chain of `most` facts, distractors from the nodes outside of it, in any order."""
     names = [NODES[at] for at in rng.choice(len(NODES))]
     chain, others = names[: most + 1], names[most + 1 :]
     facts = list(itertools.pairwise(chain))
@@ -35,7 +35,7 @@ def draw(rng: RandomStream, most: int, slots: int) -> Program:
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     points = dict(program["facts"])
     hops = itertools.accumulate(range(complexity), lambda node, _: points[node], initial=program["start"])
     values, places = list(hops), program["places"]
@@ -47,5 +47,5 @@ def item(program: Program, complexity: int) -> Item:
 
 
 def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
-    """Return no pairs: all steps are alike."""
+    """No pairs: all steps are alike."""
     return []

@@ -21,12 +21,12 @@ pairs, fewest = _perm_word.pairs, _perm_word.fewest
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program; each step lengthens the permutation."""
+    """A program; each step lengthens the permutation."""
     return _perm_word.draw(rng, most, slots) | {"start": STARTS[below(rng, len(STARTS))]}
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     steps, places = program["steps"][:complexity], program["places"]
     values = list(itertools.accumulate(steps, after, initial=program["start"]))
     text = " ".join([program["start"], *laid_out(steps, places), END])
@@ -35,7 +35,7 @@ def item(program: Program, complexity: int) -> Item:
 
 
 def after(arrangement: str, step: str) -> str:
-    """Return the arrangement behind a step.
+    """The arrangement behind a step.
 
     Example:
         >>> after("3 1 5 2 4", "s2")

@@ -19,7 +19,7 @@ Permutation = tuple[int, ...]
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program; each step lengthens the permutation."""
+    """A program; each step lengthens the permutation."""
     start, steps, whole = STARTS[below(rng, 5)], list[str](), tuple(range(5))
     while len(steps) < most:
         longer = [step for step in GENERATORS if inversions(applied(whole, step)) > len(steps)]
@@ -29,7 +29,7 @@ def draw(rng: RandomStream, most: int, slots: int) -> Program:
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     steps, places = program["steps"][:complexity], program["places"]
     values = list(itertools.accumulate(steps, after, initial=program["start"]))
     text = " ".join([program["start"], *laid_out(steps, places), END])
@@ -38,7 +38,7 @@ def item(program: Program, complexity: int) -> Item:
 
 
 def after(value: str, step: str) -> str:
-    """Return where a step takes an element.
+    """Position to which a step moves an element.
 
     Example:
         >>> after("2", "s1"), after("2", "s2"), after("2", "s4")
@@ -49,22 +49,22 @@ def after(value: str, step: str) -> str:
 
 
 def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
-    """Return the neighbouring steps."""
+    """The neighbouring steps."""
     return list(itertools.pairwise(program["steps"][:complexity]))
 
 
 def applied(permutation: Permutation, step: str) -> Permutation:
-    """Return where all elements (from 0) go, once a step follows."""
+    """The permutation (of elements from 0) after one more step."""
     return tuple(int(after(str(value + 1), step)) - 1 for value in permutation)
 
 
 def inversions(permutation: Permutation) -> int:
-    """Return the number of pairs in the wrong order: the fewest transpositions of neighbours that make it."""
+    """The number of pairs in the wrong order: the fewest transpositions of neighbours that make it."""
     return sum(a > b for a, b in itertools.combinations(permutation, 2))
 
 
 def fewest(program: Program, complexity: int) -> int:
-    """Return how many generators make the same permutation, by search over all shorter words."""
+    """Smallest number of generators that make the same permutation, by search over all shorter words."""
     identity = tuple(range(5))
     goal = _product(identity, program["steps"][:complexity])
     for length in range(complexity):

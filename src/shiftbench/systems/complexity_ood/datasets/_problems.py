@@ -55,12 +55,12 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def facts(options: dict[str, Any]) -> dict[str, object]:
-    """Return the native splits: those that have a file."""
+    """The native splits: those that have a file."""
     return {"NATIVE": tuple(options["files"])}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     if not params["path"]:
         return {}
     fields = ", ".join(_fields(params))
@@ -90,7 +90,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def complexity(solution: str, proxy: str, most: int) -> str:
-    """Return the group of a solution: its complexity, `most` for all above, or `unknown`.
+    """The group of a solution: its complexity, `most` for all above, or `unknown`.
 
     Example:
         >>> complexity("She sold 48/2 = <<48/2=24>>24, in all <<48+24=72>>72.", "operations", 8)

@@ -67,7 +67,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def drawn(digits: NDArray[np.uint8], cells: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return the canvas uint8 (42, 42) with digits (n, 28, 28) in the cells (n,), 0 to 8 by rows."""
+    """The canvas uint8 (42, 42) with digits (n, 28, 28) in the cells (n,), 0 to 8 by rows."""
     fours = digits.astype(np.uint16).reshape(len(digits), SIDE, 2, SIDE, 2)
     small = ((fours.sum(axis=(2, 4), dtype=np.uint16) + 2) // 4).astype(np.uint8)
     canvas: NDArray[np.uint8] = np.zeros((3, SIDE, 3, SIDE), np.uint8)

@@ -55,14 +55,14 @@ class LoopedDecoder(decoder.Decoder):
         self.loops = int(params["loops"])
 
     def depths(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return how many loops sequences (n, t) take, int64 (n,)."""
+        """Number of loops of each of the sequences (n, t), int64 (n,)."""
         if self.loops:
             return torch.full_like(tokens[:, 0], self.loops)
         found: torch.Tensor = self.counted[tokens].sum(1).clamp(min=1)
         return found
 
     def run(self, tokens: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
-        """Return the tokens (n, t, width) after each sequence's own number of loops, and what is kept.
+        """The tokens (n, t, width) after each sequence's own number of loops, and what is kept.
 
         Raises:
             ModelError: the sequence is longer than the positions that the net has.
@@ -91,17 +91,17 @@ class LoopedPredictor:
         self._predict, self._net, self._loops = predict, net, loops
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
-        """Return completions and statistics."""
+        """Completions and statistics."""
         self._net.loops = self._loops
         return self._predict(samples)
 
     def at_depth(self, loops: int) -> LoopedPredictor:
-        """Return what answers with that many loops."""
+        """A predictor with that many loops."""
         return LoopedPredictor(self._predict, self._net, loops)
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
+    """The net with fresh weights from torch's generator.
 
     Raises:
         ParamsError: a counted word is not in the vocabulary.
@@ -115,7 +115,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> LoopedPredictor:
-    """Return what gives `completions` and `statistics`, as the decoder does."""
+    """The predictor, which returns `completions` and `statistics` as the decoder does."""
     assert isinstance(net, LoopedDecoder)  # noqa: S101 - `build` made it; tells mypy
     predict = decoder.predictor(net, model, params, device, precision)
     return LoopedPredictor(predict, net, net.loops)

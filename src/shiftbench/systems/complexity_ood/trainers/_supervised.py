@@ -115,7 +115,7 @@ def _batches(job: TrainJob, sets: list[Learnt]) -> Iterator[tuple[torch.Tensor, 
 
 @torch.no_grad()
 def _on_val(net: Any, sets: list[Learnt], device: torch.device) -> dict[str, float]:
-    """Return loss and share of right traces; NaN where val is empty."""
+    """Loss and share of right traces; NaN where val is empty."""
     losses, right = [], []
     for own in sets:
         for at in range(0, len(own.prompts), AT_ONCE):

@@ -38,7 +38,7 @@ Vectors = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the tested shards, the weights, those that hold their trees, and what their models need."""
+    """The tested shards, the checkpoints, those with their trees, and the needs of their models."""
     weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
     trees = [] if params["path"] else [_tree_ref(ref, params["tree_of"]) for ref in weights]
     return list(dict.fromkeys([refs.shards(params["dataset"], params["split"]), *weights, *trees]))
@@ -82,7 +82,7 @@ def _tree(job: Measurement, weights: Ref) -> Tree:
 
 
 def centres(vectors: Vectors, classes: Sequence[str]) -> dict[str, Vectors]:
-    """Return class -> direction of the mean of its vectors, float64 (d,) of length 1."""
+    """Class -> direction of the mean of its vectors, float64 (d,) of length 1."""
     own = np.asarray(classes)
     means = {name: vectors[own == name].mean(0) for name in sorted(set(classes))}
     return {name: mean / np.linalg.norm(mean) for name, mean in means.items()}

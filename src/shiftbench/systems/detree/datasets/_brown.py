@@ -36,7 +36,7 @@ _SPELT = {"``": '"', "''": '"'}
 
 
 def part(document: str) -> str:
-    """Return what a document is for: generator, features, train, val or test."""
+    """The use of a document: generator, features, train, val or test."""
     genres = PROSE if document[1] in PROSE else FICTION
     parts = PARTS[genres]
     found = parts[int(splits.unit("part", document) * len(parts))]
@@ -47,7 +47,7 @@ def part(document: str) -> str:
 
 
 def documents(folder: Path, genres: str, wanted: str, most: int | None = None) -> dict[str, tuple[Sentence, ...]]:
-    """Return name -> sentences of the documents of some genres that play a part, in the order of their names.
+    """Name -> sentences of the documents of some genres that play a part, in the order of their names.
 
     Args:
         folder: of the corpus.
@@ -69,7 +69,7 @@ def documents(folder: Path, genres: str, wanted: str, most: int | None = None) -
 
 @cache
 def read(file: Path) -> tuple[Sentence, ...]:
-    """Return the sentences of a file as words, without their tags.
+    """The sentences of a file as words, without their tags.
 
     Raises:
         DataError: a word has no tag; names file and line.
@@ -98,7 +98,7 @@ def passages(sentences: Sequence[Sentence], words: int) -> Iterator[Sentence]:
 
 
 def text(words: Sequence[str]) -> str:
-    """Return words and marks as one writes them: spaces between words, quotation marks at what they enclose."""
+    """Words and marks as one writes them: spaces between words, quotation marks at what they enclose."""
     made: list[str] = []
     tight = True
     for word in words:

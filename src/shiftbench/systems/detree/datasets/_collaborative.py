@@ -68,7 +68,7 @@ SHORT = 3
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return whose texts they are."""
+    """The source of the texts."""
     return {"PART": options["part"]}
 
 
@@ -85,7 +85,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def group(sample: Sample) -> str:
-    """Return what may not be in two splits: the document that a text is from, or the text that a machine wrote."""
+    """The key that may be in one split only: the document of a text, or the text that a machine wrote."""
     cluster: str = sample.fields["meta"]["cluster"]
     return cluster
 
@@ -136,7 +136,7 @@ class Writer:
 
 @cache
 def chain(folder: Path, genres: str, order: int, learnt: int | None) -> Chain:
-    """Return the generator of an order that learnt from its documents of some genres; once in a process."""
+    """The generator of an order that learnt from its documents of some genres; once in a process."""
     known = _brown.documents(folder, genres, "generator", learnt)
     return Chain(order, (one for sentences in known.values() for one in sentences))
 
@@ -169,7 +169,7 @@ class Chain:
         }
 
     def write(self, begun: Sequence[str], words: int, rng: RandomStream) -> _brown.Sentence:
-        """Return `begun`, continued to `words` words and marks; () begins a sentence.
+        """`begun`, continued to `words` words and marks; () begins a sentence.
 
         Takes one raw word for each word and each end of a sentence that is drawn.
         """
@@ -191,7 +191,7 @@ class Chain:
 
 
 def polish(words: Sequence[str], share: float, wordnet: WordNet, rng: RandomStream) -> _brown.Sentence:
-    """Return words of which a share is replaced by a synonym out of WordNet, in the case of the word.
+    """Words of which a share is replaced by a synonym out of WordNet, in the case of the word.
 
     The share is of all words of letters; those without a synonym cannot be among them, so few texts fall short. Takes
     one raw word for each word that has a synonym, then one 16-bit word for each.

@@ -55,7 +55,7 @@ SAME = {
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     root = Path(params["root"]).expanduser()
     found = (sorted(root.glob(name)) or [root / name] for name in _named(split, params))
     return {str(file): "JSON lines of texts" for files in found for file in files}
@@ -82,7 +82,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def group(sample: Sample) -> str:
-    """Return the id of a text, which its versions share."""
+    """The id of a text, which its versions share."""
     cluster: str = sample.fields["meta"]["cluster"]
     return cluster
 
@@ -94,7 +94,7 @@ def _named(split: str, params: dict[str, Any]) -> list[str]:
 
 
 def _files(split: str, params: dict[str, Any]) -> dict[str, Path]:
-    """Return the files of a split by what keys call them."""
+    """The files of a split by what keys call them."""
     root = Path(params["root"]).expanduser()
     found: dict[str, Path] = {}
     for name in _named(split, params):

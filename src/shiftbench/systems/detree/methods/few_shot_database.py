@@ -32,12 +32,12 @@ PARAMS: dict[str, object] = {"support": "", "split": "train", "shots": 10, "mode
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards that support is drawn from; none where no dataset is named, which `wrap` refuses."""
+    """The shards that support is drawn from; none if no data set is named, which `wrap` refuses."""
     return [refs.shards(params["support"], params["split"])] if params["support"] else []
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Voter:
-    """Return the predictor with another database.
+    """The predictor with another database.
 
     Raises:
         ModelError: the predictor has no database.
@@ -71,7 +71,7 @@ def _check(params: Mapping[str, Any]) -> None:
 
 
 def drawn(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Sample]:
-    """Return `shots` texts of each side (0: all), in random order; human ones first.
+    """`shots` texts of each side (0: all), in random order; human ones first.
 
     Raises:
         DataError: a side has fewer.

@@ -37,7 +37,7 @@ _SENTENCE = re.compile(r"[.!?]+(?:\s|$)")
 
 
 def tokens(text: str) -> list[str]:
-    """Return words and marks in lower case."""
+    """Words and marks in lower case."""
     return _TOKEN.findall(text.lower())
 
 
@@ -65,7 +65,7 @@ class Stylometry:
         self._pairs = often[:PAIRS]
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return float32 (n, d), one row for each text; it depends on its text alone."""
+        """Float32 (n, d), one row for each text; it depends on its text alone."""
         return np.array([self._row(text) for text in texts], dtype=np.float32)
 
     def _row(self, text: str) -> list[float]:
@@ -85,7 +85,7 @@ class Stylometry:
         return found
 
     def log_probabilities(self, words: Sequence[str]) -> tuple[Floats, Floats]:
-        """Return natural logarithms of the probability of each word, and which of its contexts with it are new.
+        """Natural logarithms of the probability of each word, and which of its contexts with it are new.
 
         Returns:
             float64 (3, n), by a model of order 1, 1 to 2, and 1 to 3; float64 (2, n), 1 where pair and triple are new.
@@ -117,7 +117,7 @@ def _mean(*parts: tuple[float, Floats]) -> Floats:
 
 
 def _form(text: str, words: Sequence[str], counted: Counter[str]) -> list[float]:
-    """Return how a text is typed: 26 shares, rates and lengths."""
+    """Typing of a text: 26 shares, rates and lengths."""
     size, spelt = max(len(text), 1), [word for word in words if word[:1].isalpha()] or [""]
     lengths = np.array([len(word) for word in spelt])
     parts = [len(tokens(part)) for part in _SENTENCE.split(text) if part.strip()] or [0]
@@ -146,6 +146,6 @@ def _form(text: str, words: Sequence[str], counted: Counter[str]) -> list[float]
 
 @cache
 def of(folder: Path, learnt: int | None = None) -> Stylometry:
-    """Return what is counted on the Brown corpus below a folder, on at most `learnt` documents; once in a process."""
+    """Counts of the Brown corpus below a folder, on at most `documents` documents; once in a process."""
     known = _brown.documents(folder, _brown.PROSE, "features", learnt)
     return Stylometry(_brown.text([word for one in sentences for word in one]) for sentences in known.values())

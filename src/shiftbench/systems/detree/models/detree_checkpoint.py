@@ -57,14 +57,14 @@ _BEFORE, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what the weights say of the files: one sha256 over all of them."""
+    """Identity of the pretrained files: one sha256 over all of them."""
     return _given.folder_state(Path(params["path"]).expanduser())
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `logits` float32 (n, 2) and `features`, the vectors of its layer.
+    """The predictor: `logits` float32 (n, 2) and `features`, the vectors of its layer.
 
     Raises:
         ModelError: transformers is missing, a file is missing or another one, or the classes are not human and machine.
@@ -101,7 +101,7 @@ class Embedder:
             raise ModelError(f"{place} has {net.config.num_hidden_layers} layers; layer is {params['layer']}")
 
     def __call__(self, samples: Sequence[Sample]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return float32 (n, d)."""
+        """Float32 (n, d)."""
         encoded = self._tokens(
             [sample.fields["text"] for sample in samples],
             padding=True, truncation=True, max_length=self._params["length"], return_tensors="pt",
@@ -113,7 +113,7 @@ class Embedder:
 
 
 def _database(file: Path, layer: int) -> Database:
-    """Return the database of one layer.
+    """The database of one layer.
 
     Raises:
         ModelError: the file is missing, is no database in this form, or has not the layer.
@@ -171,7 +171,7 @@ def _merge_adapter(net: nn.Module, folder: Path) -> None:
 
 
 def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
-    """Return one vector for each text out of those of its tokens.
+    """One vector for each text out of those of its tokens.
 
     `average` leaves padding out, which the released code does not (its masking is discarded): the two are equal for
     texts without padding alone.
@@ -195,6 +195,6 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
 
 
 def _unit(vectors: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return vectors of length 1, float32 (n, d)."""
+    """Vectors of length 1, float32 (n, d)."""
     found: np.ndarray[Any, np.dtype[np.float32]] = nets.to_numpy(nn.functional.normalize(vectors.float(), dim=-1))
     return found

@@ -35,14 +35,14 @@ FARTHEST = 5.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the corpus that the features' n-gram model is counted on."""
+    """The corpus that the features' n-gram model is counted on."""
     return [refs.sources(_brown.SOURCE)]
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
         ModelError: weights of another trainer or of other options.
@@ -64,7 +64,7 @@ def load(
 
 
 def features_of(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> _stylometry.Stylometry:
-    """Return what makes features of texts, out of a job's or a predictor's inputs and the model's options."""
+    """The feature extractor, from the inputs of a job or predictor and the model's options."""
     return _stylometry.of(inputs[refs.sources(_brown.SOURCE)].parent, params["learnt"])
 
 
@@ -84,12 +84,12 @@ class Encoder(nn.Module):
         self.net = nn.Sequential(nn.Linear(len(mean), hidden), nn.ReLU(), nn.Linear(hidden, size))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return embeddings float (n, size) of length 1."""
+        """Embeddings float (n, size) of length 1."""
         return F.normalize(self.net(standardised(features, self.mean, self.deviation)), dim=1)
 
 
 def standardised(features: torch.Tensor, mean: Any, deviation: Any) -> torch.Tensor:
-    """Return features in deviations from their mean, none farther than FARTHEST."""
+    """Features in deviations from their mean, none farther than FARTHEST."""
     made: torch.Tensor = ((features - mean) / deviation).clamp(-FARTHEST, FARTHEST)
     return made
 
@@ -97,7 +97,7 @@ def standardised(features: torch.Tensor, mean: Any, deviation: Any) -> torch.Ten
 def embedder(
     state: nets.State, params: Mapping[str, Any], weights: Path
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return features (n, d) -> embeddings float32 (n, size) by trained weights.
+    """The trained map of features (n, d) to embeddings float32 (n, size).
 
     Raises:
         ModelError: weights of a net of other sizes.

@@ -69,7 +69,7 @@ def _numbers(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FB
 
 
 def _others(digits: str) -> tuple[str, ...]:
-    """Return runs of as many digits: up to a thousand of those that are not these, spread over all."""
+    """Runs of as many digits: up to a thousand of those that are not these, spread over all."""
     size = 10 ** len(digits)
     step = max(1, (size - 1) // 1000)
     return tuple(f"{(int(digits) + 1 + step * at) % size:0{len(digits)}d}" for at in range((size - 1) // step))
@@ -142,7 +142,7 @@ ATTACKS: dict[str, tuple[Places, float]] = {
 def edited(
     text: str, attack: str, severity: float, rng: RandomStream, sources: Mapping[str, Path], *, released: bool = False
 ) -> str:
-    """Return a text under an attack.
+    """A text under an attack.
 
     Takes one 16-bit word and one raw word per place, then one 16-bit word for each (what stands there).
 

@@ -48,7 +48,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards and the lists of the attacks; the corpus is the model's need."""
+    """The train and val shards and the lists of the attacks; the corpus is the model's need."""
     shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*shards, refs.sources(_edits.LISTS)] if params["attacked"] else shards
 
@@ -69,7 +69,7 @@ class Texts:
         self.human = np.array([sample.fields["label"] == 0 for sample in samples])
 
     def attacked(self, job: TrainJob) -> NDArray[np.float32]:
-        """Return the features of the attacked copies, float32 (n, d)."""
+        """The features of the attacked copies, float32 (n, d)."""
         lists = {ref.name: path.parent for ref, path in job.inputs.items() if ref.kind == "sources"}
         return self._features([_attacked(sample, job, lists) for sample in self.samples])
 
@@ -81,7 +81,7 @@ def _attacked(sample: Sample, job: TrainJob, lists: Mapping[str, Path]) -> str:
 
 
 def texts(job: TrainJob, split: str) -> Texts:
-    """Return the texts of a split.
+    """The texts of a split.
 
     Raises:
         ModelError: the job's model is another.
@@ -104,7 +104,7 @@ class Learner(nn.Module):
 
 
 def train(job: TrainJob, known: Texts, tree: Tree) -> dict[str, torch.Tensor]:
-    """Return `encoder.*`, `prototypes`, `database.*`, `threshold` and `tree`, its text in UTF-8.
+    """`encoder.*`, `prototypes`, `database.*`, `threshold` and `tree`, its text in UTF-8.
 
     Raises:
         DataError: a training text is of a class that the tree has not.

@@ -25,12 +25,12 @@ PARAMS: dict[str, object] = {"c": [0.001, 0.01, 0.1, 1.0]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards; the corpus is the model's need."""
+    """The train and val shards; the corpus is the model's need."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `head.weight` float32 (2, d), `head.bias`, `mean` and `deviation`.
+    """`head.weight` float32 (2, d), `head.bias`, `mean` and `deviation`.
 
     Raises:
         ParamsError: the grid `c` is empty.

@@ -105,7 +105,7 @@ PRIORS: dict[int, tuple[tuple[Callable[[str], bool], ...], ...]] = {
 
 
 def similarity(embeddings: NDArray[np.floating], classes: Sequence[str]) -> tuple[list[str], Floats]:
-    """Return the names of the classes, sorted, and the similarity of their centres, float64 (C, C).
+    """The names of the classes, sorted, and the similarity of their centres, float64 (C, C).
 
     Args:
         embeddings: (n, d), of length 1.
@@ -117,7 +117,7 @@ def similarity(embeddings: NDArray[np.floating], classes: Sequence[str]) -> tupl
 
 
 def build(names: Sequence[str], alike: Floats, prior: int = 1, end: float = END) -> Tree:
-    """Return the tree of classes.
+    """The tree of classes.
 
     Args:
         names: of the classes; with a prior, `human` and what has it in its name are people's.
@@ -149,7 +149,7 @@ def build(names: Sequence[str], alike: Floats, prior: int = 1, end: float = END)
 
 
 def _tree_of(rows: Sequence[int], names: Sequence[str], distance: Floats, end: float) -> Branch:
-    """Return the reorganised tree of some of the classes."""
+    """The reorganised tree of some of the classes."""
     own = [names[row] for row in rows]
     if len(own) == 1:
         return Branch(names=(own[0],))
@@ -170,7 +170,7 @@ def _reorganised(node: ClusterNode, names: list[str], distance: Floats, depth: i
 
 
 def _threshold(node: ClusterNode, distance: Floats) -> float | None:
-    """Return the height at which the cut has the best silhouette; None where none has one."""
+    """The height at which the cut has the best silhouette; None where none has one."""
     from sklearn.metrics import silhouette_score  # takes a second, and is not needed to plan
 
     rows = np.array(sorted(node.pre_order()))
@@ -196,7 +196,7 @@ def _cut(node: ClusterNode, height: float) -> Iterator[ClusterNode]:
 
 
 def _numbered(root: Branch) -> Tree:
-    """Return a tree with the numbers of the released program: leaves in order of their lines, then who is complete."""
+    """A tree with the numbers of the released program: leaves in order of their lines, then who is complete."""
     lines = list(_lines(root, None))
     numbers = {id(branch): at for at, branch in enumerate(b for b, _ in lines if b.names)}
     fresh, waiting = count(len(numbers)), {id(b): len(b.children) for b, _ in lines}

@@ -67,7 +67,7 @@ Values = dict[tuple[str, int | None, str | None], torch.Tensor]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return all weights and the tested shards."""
+    """All checkpoints and the tested shards."""
     names = dict.fromkeys([*params["checkpoints"], params["generator"], *params["oracles"]])
     return [*(Ref("checkpoints", name) for name in names), _tested(params)]
 
@@ -133,14 +133,14 @@ class _Parts:
         return cls({name: found[name].net for name in names}, search, found, params)
 
     def given(self, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return pictures and labels of a batch, on the device."""
+        """Pictures and labels of a batch, on the device."""
         seen = {name: one.prepare(batch) for name, one in self.predictors.items()}
         maker = self.predictors[self.params["generator"]]
         labels = torch.tensor([int(sample.fields["label"]) for sample in batch])
         return nets.to_inputs(_search.same_pictures(seen), maker.device), labels.to(maker.device)
 
     def values(self, name: str, walk: _search.Walk, pictures: torch.Tensor, labels: torch.Tensor) -> Values:
-        """Return what one net's walk gave, each picture one value."""
+        """Metrics of one model's walk, one value for each picture."""
         net, oracle = self.tested[name], self.search.oracle
         trusted = oracle(pictures) == labels
         clean = _right(net, pictures, labels)
@@ -187,7 +187,7 @@ class _Parts:
         return rebuilt
 
     def transfers(self, name: str, walks: Mapping[str, _search.Walk], labels: torch.Tensor) -> Values:
-        """Return whether a net is right on the pictures of the other nets of its seed, and on all of them."""
+        """Whether a net is right on the pictures of the other nets of its seed, and on all of them."""
         family, seed = without_seed(name)
         found, every, most = Values(), list[torch.Tensor](), max(walks[name].at)
         for other, walk in walks.items():
@@ -203,7 +203,7 @@ class _Parts:
 
 
 def recovered(right: list[torch.Tensor]) -> torch.Tensor:
-    """Return whether a picture was wrong at one budget and right at a larger one, bool (n,); budgets ascend."""
+    """Whether a picture was wrong at one budget and right at a larger one, bool (n,); budgets ascend."""
     fallen = torch.zeros_like(right[0])
     again = torch.zeros_like(right[0])
     for now in right:
@@ -224,7 +224,7 @@ def _lpips(name: str) -> Any:
 
 
 def _perceived(name: str, seen: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    """Return the LPIPS distance of pictures, (n,); grey ones are repeated, white is 1 and black -1."""
+    """The LPIPS distance of pictures, (n,); grey ones are repeated, white is 1 and black -1."""
     pair = [(one.float() / 127.5 - 1).expand(-1, 3, -1, -1) for one in (seen, pictures)]
     with torch.inference_mode():
         far: torch.Tensor = _lpips(name).to(seen.device)(*pair).flatten()

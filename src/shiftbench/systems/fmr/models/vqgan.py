@@ -185,12 +185,12 @@ class Vqgan(nn.Module):
         self.quantise = params["quantise"]
 
     def codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Return codes before quantisation."""
+        """Codes before quantisation."""
         codes: torch.Tensor = self.quant_conv(self.encoder(x.float() / 127.5 - 1))
         return codes
 
     def nearest(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return the book's nearest vectors; the gradient goes through as if they were the codes."""
+        """The book's nearest vectors; the gradient goes through as if they were the codes."""
         places, book = codes.movedim(1, -1), self.quantize.embedding.weight
         flat = places.reshape(-1, places.shape[-1])
         apart = flat.square().sum(1, keepdim=True) + book.square().sum(1) - 2 * flat @ book.T
@@ -198,27 +198,27 @@ class Vqgan(nn.Module):
         return codes + (found - codes).detach()
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return pictures float32 (n, 3, h, w) in 0 to 255."""
+        """Pictures float32 (n, 3, h, w) in 0 to 255."""
         seen = self.nearest(codes) if self.quantise else codes
         pictures: torch.Tensor = 127.5 * (self.decoder(self.post_quant_conv(seen)).clamp(-1, 1) + 1)
         return pictures
 
     def apart(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return codes and what they do not hold: `decode(code) + rest` is the picture."""
+        """Codes and the rest of the pictures: `decode(code) + rest` is the picture."""
         codes = self.codes(x)
         return codes, x.float() - self.decode(codes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean code (n, code)."""
+        """The mean code (n, code)."""
         return self.codes(x).mean((2, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return the release's state dict without its discriminator, with a head of zeros where there is none."""
+        """The release's state dict without its discriminator, with a head of zeros where there is none."""
         kept = {name: tensor for name, tensor in state.items() if not name.startswith("loss.")}
         return kept if "head.weight" in kept else {**kept, **_pretrained.zeros(self.head)}
 
@@ -232,7 +232,7 @@ def _widths(params: Mapping[str, Any]) -> list[int]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
+    """The net with fresh weights.
 
     Raises:
         ParamsError: channels are no multiple of 32, as the normalisation in 32 groups wants.
@@ -243,5 +243,5 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

@@ -63,7 +63,7 @@ class Oracle:
         self.nets, self.rule = list(nets), rule
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return the class of each picture, int64 (n,)."""
+        """The class of each picture, int64 (n,)."""
         with torch.inference_mode():
             shares = torch.stack([F.softmax(net(pictures).float(), 1) for net in self.nets])
             mean = shares.mean(0)
@@ -73,7 +73,7 @@ class Oracle:
             return (votes + mean / 2).argmax(1)
 
     def apart(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return whether the members disagree about each picture, bool (n,)."""
+        """Whether the members disagree about each picture, bool (n,)."""
         with torch.inference_mode():
             answers = torch.stack([net(pictures).argmax(1) for net in self.nets])
         return (answers != answers[0]).any(0)
@@ -120,7 +120,7 @@ class Search:
             raise ModelError("the generator has no `apart` and `decode`; use an autoencoder or a vqgan as generator")
 
     def start(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return codes and what is added to their pictures, for uint8 (n, channels, h, w)."""
+        """Codes and the rests that are added to their pictures, for uint8 (n, channels, h, w)."""
         with torch.no_grad():
             codes, rest = self.generator.apart(pictures)
         return codes, rest if self.options["residual"] else torch.zeros_like(rest)
@@ -161,7 +161,7 @@ class Search:
         return Walk(found, state.accepted, state.ended)
 
     def _moved(self, tested: Any, codes: torch.Tensor, rest: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the codes after one step up the loss."""
+        """The codes after one step up the loss."""
         at = codes.detach().requires_grad_()
         with torch.enable_grad():
             logits = tested(self.generator.decode(at) + rest)
@@ -200,7 +200,7 @@ class _State:
         self.ended[which] = why
 
     def rows(self) -> torch.Tensor:
-        """Return the rows that still walk, int64 (k,)."""
+        """The rows that still walk, int64 (k,)."""
         return (self.ended == EXHAUSTED).nonzero()[:, 0]
 
 
@@ -214,7 +214,7 @@ def _pixels(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def spread(generator: Any, batches: Iterable[torch.Tensor], unit: str = "std") -> Any:
-    """Return D: the deviation of each coordinate of the code over pictures, float32 of one code's shape; 1 for `one`.
+    """D: the deviation of each coordinate of the code over pictures, float32 of one code's shape; 1 for `one`.
 
     Args:
         generator: see Search.
@@ -241,7 +241,7 @@ def spread(generator: Any, batches: Iterable[torch.Tensor], unit: str = "std") -
 
 
 def same_pictures(given: Mapping[str, Any]) -> Any:
-    """Return the pictures that all nets see, if they see the same; name -> prepared input.
+    """Prepared inputs by name, if all networks get the same.
 
     Raises:
         DataError: two differ, so that what one net is shown is no input of another.

@@ -48,14 +48,14 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of all nets, and the pictures whose codes' deviation is the unit."""
+    """Checkpoints of all networks, and the pictures whose codes' deviation is the unit."""
     names = dict.fromkeys([params["tested"], params["generator"], *params["oracles"]])
     clean = refs.shards(params["spread_from"] or params["dataset"], params["split"])
     return [*(Ref("checkpoints", name) for name in names), clean]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the models whose code decides."""
+    """The models whose code decides."""
     names = [params["tested"], params["generator"], *params["oracles"]]
     models = [CheckpointName.of(Ref("checkpoints", name)).model for name in names]
     return [("models", _model(params, model)[0]) for model in dict.fromkeys(models)]
@@ -64,7 +64,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return a sample with the picture that the walk ends at.
+    """A sample with the picture that the walk ends at.
 
     Args:
         value: with `image`, uint8 of the size that the nets take, and `label`.
@@ -143,7 +143,7 @@ class _Walker:
             yield self._nets.to_inputs(generator.prepare(batch), generator.device)
 
     def __call__(self, sample: Sample, budget: int) -> np.ndarray[Any, Any]:
-        """Return the picture after a walk, uint8 of the sample's shape.
+        """The picture after a walk, uint8 of the sample's shape.
 
         Raises:
             DataError: the nets take other pictures than the sample's, or than each other.
@@ -169,6 +169,6 @@ class _Walker:
 
 
 def _model(params: Mapping[str, Any], name: str) -> tuple[str, dict[str, Any]]:
-    """Return the file and the options of a model: `models: {NAME: {use: FILE, ...}}`, else the name with none."""
+    """The file and the options of a model: `models: {NAME: {use: FILE, ...}}`, else the name with none."""
     given = dict(params["models"].get(name, {}))
     return given.pop("use", name), given

@@ -39,7 +39,7 @@ ORIGINALS, LABELS = "ori", "labels.txt"
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's thousand class names."""
+    """ImageNet's thousand class names."""
     return imagenet.classes(params, sources)
 
 
@@ -64,13 +64,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must supply: path -> description."""
     root = _root(params)
     return {str(root / params["edit"]): "edited images", str(root / LABELS): "their labels"}
 
 
 def folders(root: Path) -> dict[str, dict[str, Path]]:
-    """Return the images of each folder by id (the file's name without its type); hidden folders do not count.
+    """The images of each folder by id (the file's name without its type); hidden folders do not count.
 
     Raises:
         DataError: there is no such folder, or it holds no folder of images.
@@ -89,7 +89,7 @@ def folders(root: Path) -> dict[str, dict[str, Path]]:
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Return the label of each id.
+    """The label of each id.
 
     Raises:
         DataError: there is no such file, or a line is no file name, tab and index of 0 to 999.

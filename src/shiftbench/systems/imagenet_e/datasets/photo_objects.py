@@ -31,7 +31,7 @@ PARAMS: dict[str, object] = {"side": 224}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's thousand class names."""
+    """ImageNet's thousand class names."""
     return imagenet.classes(params, sources)
 
 
@@ -54,7 +54,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the middle square."""
+    """The middle square."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -62,7 +62,7 @@ def square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def filled(corners: NDArray[np.int64], height: int, width: int) -> NDArray[np.uint8]:
-    """Return a mask uint8 (height, width) of a polygon: 255 where a pixel's middle is inside (even-odd, in integers).
+    """A mask uint8 (height, width) of a polygon: 255 where a pixel's middle is inside (even-odd, in integers).
 
     Args:
         corners: x0 y0 x1 y1 ..., corners of pixels.

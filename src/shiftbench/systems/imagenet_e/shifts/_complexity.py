@@ -24,7 +24,7 @@ WHITE = np.float32(255)
 
 
 def complexity(image: NDArray[np.uint8], *, mean: bool = True) -> float:
-    """Return C of an image uint8 (h, w) or (h, w, 3); for reports, not for bytes.
+    """C of an image uint8 (h, w) or (h, w, 3); for reports, not for bytes.
 
     Args:
         image: grey or colour.
@@ -38,7 +38,7 @@ def complexity(image: NDArray[np.uint8], *, mean: bool = True) -> float:
 
 
 def gradient(layer: Field, kink: float = 0.0) -> Field:
-    """Return C's gradient at one channel, float32 (h, w) in 0 to 1, times its number of values.
+    """C's gradient at one channel, float32 (h, w) in 0 to 1, times its number of values.
 
     Channels do not meet in C, so that the gradient of each is its own.
 
@@ -57,7 +57,7 @@ def gradient(layer: Field, kink: float = 0.0) -> Field:
 def guided(
     image: NDArray[np.uint8], way: float, steps: int = STEPS, also: Callable[[list[Field]], list[Field]] | None = None
 ) -> NDArray[np.uint8]:
-    """Return an image that went up (way > 0) or down C's gradient.
+    """An image that went up (way > 0) or down C's gradient.
 
     Each of the steps goes |way| / steps grey levels, root mean square, along the gradient of the image as it then is,
     and is held within black and white; on the way down a coefficient ends at 0.
@@ -84,7 +84,7 @@ def guided(
 
 
 def _unit(gradients: list[Field]) -> list[Field]:
-    """Return gradients brought to a root mean square of 1; 0 stays 0."""
+    """Gradients brought to a root mean square of 1; 0 stays 0."""
     total = sum((_square(one) for one in gradients), 0.0)
     count = sum(one.size for one in gradients)
     size = np.float32(np.sqrt(total / count)) if total else np.float32(1)
@@ -97,7 +97,7 @@ def _rounded(layer: Field) -> NDArray[np.uint8]:
 
 
 def _columns(both: Field) -> Field:
-    """Return the Fourier transform of each column, turned: what was a row is a column."""
+    """The Fourier transform of each column, turned: what was a row is a column."""
     side, stride = both.shape[1], 1
     for prime in primes(side):
         out = np.empty_like(both)
@@ -108,7 +108,7 @@ def _columns(both: Field) -> Field:
 
 @lru_cache(maxsize=64)
 def primes(side: int) -> tuple[int, ...]:
-    """Return the prime factors, ascending."""
+    """The prime factors, ascending."""
     found, rest, factor = [], side, 2
     while rest > 1:
         while rest % factor == 0:
@@ -120,7 +120,7 @@ def primes(side: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def circle(side: int) -> Field:
-    """Return cosines and sines of -k / side turns, k below side, rounded to 23 bits: float32 (2, side)."""
+    """Cosines and sines of -k / side turns, k below side, rounded to 23 bits: float32 (2, side)."""
     angles = [-2 * math.pi * k / side for k in range(side)]
     whole = [[round(f(angle) * (1 << 23)) for angle in angles] for f in (math.cos, math.sin)]
     return np.array(whole, dtype=np.float32) / np.float32(1 << 23)
@@ -163,7 +163,7 @@ def _without_size(both: Field, kink: np.float32) -> None:
 
 @compiled
 def _square(gradient: Field) -> float:
-    """Return the sum of squares, added row by row."""
+    """The sum of squares, added row by row."""
     total = 0.0
     for row in range(gradient.shape[0]):
         for column in range(gradient.shape[1]):

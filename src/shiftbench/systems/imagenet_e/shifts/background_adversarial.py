@@ -45,20 +45,20 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the classifier's weights."""
+    """The classifier's checkpoint."""
     learnt = params["learnt_from"] or params["dataset"]
     return [refs.checkpoint(learnt, params["model"], params["trainer"], params["seed"])]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the model whose code gives the gradient."""
+    """The model whose code gives the gradient."""
     return [("models", params["model"])]
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return a sample with a busier background, on which the classifier errs rather.
+    """A sample with a busier background, on which the classifier errs rather.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3) as large as the classifier's input, `mask`, uint8 (h, w), and
@@ -110,7 +110,7 @@ class _Loss:
     def __call__(
         self, sample: Sample, behind: NDArray[np.uint8], mask: NDArray[np.uint8]
     ) -> Callable[[list[Field]], list[Field]]:
-        """Return the gradient of a sample's loss as a function of its background's channels, float32 (h, w) each.
+        """The gradient of a sample's loss as a function of its background's channels, float32 (h, w) each.
 
         Raises:
             DataError: the classifier's input has another size than the image.
@@ -129,7 +129,7 @@ class _Loss:
         return lambda channels: self._gradient(channels, alone, free, label)
 
     def _gradient(self, channels: list[Field], alone: Any, free: Any, label: Any) -> list[Field]:
-        """Return the loss's gradient at a background, over which the object lies: `alone` + `free` x background."""
+        """The loss's gradient at a background, over which the object lies: `alone` + `free` x background."""
         torch, threads = self._torch, self._torch.get_num_threads()
         torch.set_num_threads(1)  # sums in one order
         background = torch.from_numpy(np.stack(channels)).requires_grad_()

@@ -33,7 +33,7 @@ SIGN = {"up": 1.0, "down": -1.0}
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, way: str = "up", steps: int = _complexity.STEPS
 ) -> Sample:
-    """Return a sample with a busier or plainer background.
+    """A sample with a busier or plainer background.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).

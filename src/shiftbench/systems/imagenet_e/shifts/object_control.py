@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a sample that went through the edits' pipeline with nothing changed.
+    """A sample that went through the edits' pipeline with nothing changed.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).

@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a sample that is cut to its object, image and mask.
+    """A sample that is cut to its object, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -51,7 +51,7 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
 
 
 def widened(box: _masks.Box, height: int, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return (top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
+    """(top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
     factor = max(box.height / height, box.width / width)
     return (_moved(box.top + box.bottom, factor * height, height), _moved(box.left + box.right, factor * width, width))
 
@@ -61,7 +61,7 @@ def _moved(twice_middle: int, size: float, whole: int) -> tuple[float, float]:
 
 
 def _places(start: float, whole: int, size: float, share: float) -> NDArray[np.int32]:
-    """Return what each pixel of a side reads, in 256ths: `whole` places over a window that starts at `start`."""
+    """Source position of each pixel of a side, in 256ths: `whole` places over a window that starts at `start`."""
     step = 1 + (size / whole - 1) * share
     middles = (np.arange(whole, dtype=np.float64) + 0.5) * step + start - 0.5
     return np.rint(middles * ONE).astype(np.int32)

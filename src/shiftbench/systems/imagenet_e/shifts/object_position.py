@@ -23,7 +23,7 @@ PLACES = ("anywhere", "corner")
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, place: str = "anywhere", size: float = 0.0) -> Sample:
-    """Return a sample whose object is elsewhere, image and mask.
+    """A sample whose object is elsewhere, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -54,6 +54,6 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, place: str = "an
 
 
 def _moved(start: int, last: int, word: int, place: str, share: float) -> int:
-    """Return where the object begins along one side; its places are 0 to `last`."""
+    """Start of the object along one side, from 0 to `last`."""
     goal = word * (last + 1) >> 16 if place == "anywhere" else last * (word >> 15)
     return round(start + (goal - start) * share)

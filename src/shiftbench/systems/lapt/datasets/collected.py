@@ -41,24 +41,24 @@ PARAMS: dict[str, object] = {"of": "digits", "blend": 0.4, "folder": "", "classe
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of the other dataset; nothing for folders of yours."""
+    """The shards of the same split of the other dataset; nothing for folders of yours."""
     return [] if params["folder"] else _made.needs(params, [params["of"]])
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the dataset whose classes the labels are."""
+    """The dataset whose classes the labels are."""
     return [("datasets", params["classes"])] if params["classes"] else []
 
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the user's folder."""
+    """The user's folder."""
     return {params["folder"]: "web/LABEL/UID.jpg and synth/LABEL/UID.jpg"} if params["folder"] else {}
 
 
 def classes(
     params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path] | None = None
 ) -> tuple[str, ...]:
-    """Return the other dataset's class names, or the labels that have a folder, sorted."""
+    """The other dataset's class names, or the labels that have a folder, sorted."""
     if params["classes"]:
         named = registry.find("datasets", params["classes"])
         return tuple(named.CLASSES if hasattr(named, "CLASSES") else named.classes(named.PARAMS, {}))

@@ -31,7 +31,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> Floats:
-    """Return minus the mass on ID names, float64 (n,) in [-1, 0]; higher = more OOD.
+    """Minus the mass on ID names, float64 (n,) in [-1, 0]; higher = more OOD.
 
     Raises:
         ModelError: the weights hold no negative labels.
@@ -48,7 +48,7 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> Floats:
 
 
 def members(count: int, groups: int) -> NDArray[np.int64]:
-    """Return which negative labels are in each group, int64 (groups, count // groups).
+    """Negative labels of each group, int64 (groups, count // groups).
 
     Raises:
         ParamsError: groups is below 1 or above count.
@@ -69,7 +69,7 @@ def _confidence(block: Rows, negatives: Floats, order: NDArray[np.int64]) -> Flo
 
 
 def mass(known: Floats, others: Floats, order: NDArray[np.int64]) -> Floats:
-    """Return the mean mass on ID names, float64 (n,).
+    """The mean mass on ID names, float64 (n,).
 
     Args:
         known: log of the sum of exp(logits of ID names), (n,).

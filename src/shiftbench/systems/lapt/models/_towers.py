@@ -31,15 +31,15 @@ class Tower(Protocol):
     """What trainers know of a text tower."""
 
     def context_of(self, text: str) -> torch.Tensor:
-        """Return the token vectors of a text, float32 (m, width)."""
+        """The token vectors of a text, float32 (m, width)."""
         ...
 
     def texts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return the directions of whole prompts, float32 (n, d), without gradients."""
+        """The directions of whole prompts, float32 (n, d), without gradients."""
         ...
 
     def named(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
-        """Return the directions of words after a context (m, width), float32 (n, d); gradients reach the context."""
+        """The directions of words after a context (m, width), float32 (n, d); gradients reach the context."""
         ...
 
 
@@ -62,16 +62,16 @@ class SentenceTower:
         self.table = self.state["embeddings.word_embeddings.weight"]
 
     def context_of(self, text: str) -> torch.Tensor:
-        """Return the token vectors of a text, float32 (m, 384)."""
+        """The token vectors of a text, float32 (m, 384)."""
         return self.table[torch.tensor(self._ids(text)[1:-1])].clone()
 
     def texts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return the directions of whole prompts, float32 (n, 384)."""
+        """The directions of whole prompts, float32 (n, 384)."""
         with torch.no_grad():
             return self._directions([self._ids(prompt) for prompt in prompts], self.table[:0])
 
     def named(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
-        """Return the directions of words after a context (m, 384), float32 (n, 384)."""
+        """The directions of words after a context (m, 384), float32 (n, 384)."""
         first = len(self.table)
         learnt = list(range(first, first + len(context)))
         ids = [self._ids(f"{word}.") for word in words]
@@ -108,13 +108,13 @@ class ClipTower:
         self.clip, self.tokenize = net.clip, tokenize
 
     def context_of(self, text: str) -> torch.Tensor:
-        """Return the token vectors of a text, float32 (m, width): one for each of its words."""
+        """The token vectors of a text, float32 (m, width): one for each of its words."""
         with torch.no_grad():
             told: torch.Tensor = self.clip.token_embedding(self._ids([text]))
         return told[0, 1 : 1 + len(text.split())].float().clone()
 
     def texts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return the directions of whole prompts, float32 (n, d)."""
+        """The directions of whole prompts, float32 (n, d)."""
         with torch.no_grad():
             parts = [
                 self.clip.encode_text(self._ids(prompts[low : low + AT_ONCE]))
@@ -123,7 +123,7 @@ class ClipTower:
         return F.normalize(torch.cat(parts).float(), dim=1)
 
     def named(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
-        """Return the directions of words after a context (m, width), float32 (n, d)."""
+        """The directions of words after a context (m, width), float32 (n, d)."""
         filler = " ".join(["X"] * len(context))
         step = len(words) if context.requires_grad else AT_ONCE
         handle = self.clip.token_embedding.register_forward_hook(
@@ -144,13 +144,13 @@ class ClipTower:
 
 
 def _with_context(told: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-    """Return token vectors (n, length, width) with the context at places 1 to M."""
+    """Token vectors (n, length, width) with the context at places 1 to M."""
     own = context.to(told.dtype).expand(len(told), -1, -1)
     return torch.cat([told[:, :1], own, told[:, 1 + len(context) :]], dim=1)
 
 
 def _batches(prompts: Sequence[Sequence[int]], *, grouped: bool) -> list[list[int]]:
-    """Return rows of prompts of one length: all at once, or `AT_ONCE`."""
+    """Rows of prompts of one length: all at once, or `AT_ONCE`."""
     lengths: dict[int, list[int]] = {}
     for row, ids in enumerate(prompts):
         lengths.setdefault(len(ids), []).append(row)
@@ -176,7 +176,7 @@ TOWERS = {"dual_encoder": _sentence_tower, "open_clip": _clip_tower}
 
 
 def of(encoder: str, net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
-    """Return the text tower of a net.
+    """The text tower of a net.
 
     Args:
         encoder: the model's file.

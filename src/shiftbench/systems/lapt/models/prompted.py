@@ -35,7 +35,7 @@ LONGEST = 64  # bytes of a word
 
 
 def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
-    """Return the file of the model inside, and its options.
+    """The file of the model inside, and its options.
 
     Raises:
         ParamsError: fewer than one negative label or token of context.
@@ -53,12 +53,12 @@ def _check(params: Mapping[str, Any]) -> None:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the other plugins whose code decides the result."""
+    """The other plugins whose code decides the result."""
     return [("models", params["encoder"])]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what the model inside needs."""
+    """Needs of the inner model."""
     _check(params)
     module = registry.read("models", params["encoder"])
     options = {**module.PARAMS, **params["options"]}
@@ -67,7 +67,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the model inside with fresh weights, and room for negative labels and prompts."""
+    """The model inside with fresh weights, and room for negative labels and prompts."""
     module, options = inner(params)
     net: Any = module.build(options, classes)
     net.register_buffer("negatives", torch.zeros(params["negatives"], net.head.in_features))
@@ -78,19 +78,19 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def tower(net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> _towers.Tower:
-    """Return the text tower, which takes token vectors before a name."""
+    """The text tower, which takes token vectors before a name."""
     _, options = inner(params)
     return _towers.of(params["encoder"], net, options, inputs)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return what the model inside prepares."""
+    """Inputs that the inner model prepares."""
     module, options = inner(params)
     return nets.prepare(module, samples, options)
 
 
 def written(words: Sequence[str]) -> torch.Tensor:
-    """Return words as `words` keeps them, uint8 (n, 64).
+    """Words as `words` keeps them, uint8 (n, 64).
 
     Raises:
         ParamsError: a word of more than 64 bytes.
@@ -103,7 +103,7 @@ def written(words: Sequence[str]) -> torch.Tensor:
 
 
 def read(words: torch.Tensor) -> list[str]:
-    """Return the words that `words` (n, 64) keeps.
+    """The words that `words` (n, 64) keeps.
 
     Example:
         >>> read(written(["zebra", "café"]))

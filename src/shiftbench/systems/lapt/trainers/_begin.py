@@ -42,25 +42,25 @@ class Begin:
         return found
 
     def state(self, known: torch.Tensor, negatives: torch.Tensor, **others: torch.Tensor) -> nets.State:
-        """Return the net's state dict around directions of ID names (C, d) and of negative labels (N, d)."""
+        """The net's state dict around directions of ID names (C, d) and of negative labels (N, d)."""
         head = {"head.weight": self.scale * known, "head.bias": torch.zeros(len(known))}
         own = {"negatives": self.scale * negatives, "unit": torch.tensor(1.0), **others}
         return {**self.net.state_dict(), **head, **own}
 
 
 def weights(params: Mapping[str, Any]) -> Ref:
-    """Return the weights of the dual encoder: of the same seed, or of seed 0 where they are public ones."""
+    """Checkpoint of the dual encoder: of the same seed, or of seed 0 where it is public."""
     seed = params["seed"] if params["same_seed"] else 0
     return refs.checkpoint(params["learnt_from"], params["start_model"], params["start"], seed)
 
 
 def shards_of_images(params: Mapping[str, Any], *splits: str) -> list[Ref]:
-    """Return the shards of images of negative labels, if there are any."""
+    """The shards of images of negative labels, if there are any."""
     return [refs.shards(params["images"], split) for split in splits if params["images"]]
 
 
 def begin(job: TrainJob) -> Begin:
-    """Return the frozen net.
+    """The frozen net.
 
     Raises:
         ModelError: the model is another one than `prompted`, the weights do not fit it, or nobody curated names.
@@ -105,7 +105,7 @@ def _forced(job: TrainJob) -> list[str]:
 
 
 def shards_at(job: TrainJob, split: str) -> Any:
-    """Return the folder with a split of the images of negative labels."""
+    """The folder with a split of the images of negative labels."""
     name = refs.shards(job.params["images"], split).name
     return next(path.parent for ref, path in job.inputs.items() if ref.kind == "shards" and ref.name == name)
 

@@ -29,12 +29,12 @@ TEMPLATES = (
 
 
 def unit_mix(z: torch.Tensor, other: torch.Tensor, lam: float) -> torch.Tensor:
-    """Return unit(lam z + (1 - lam) other), (n, d)."""
+    """Unit(lam z + (1 - lam) other), (n, d)."""
     return F.normalize(lam * z + (1 - lam) * other, dim=1)
 
 
 def partners(known: NDArray[np.bool_], rng: RandomStream) -> NDArray[np.int64]:
-    """Return a partner of each sample, int64 (n,): of an ID sample one of a negative label, and the reverse.
+    """A partner of each sample, int64 (n,): of an ID sample one of a negative label, and the reverse.
 
     Each is drawn from all on the other side, with replacement. Where one side is empty, samples are their own partners.
 
@@ -54,7 +54,7 @@ def partners(known: NDArray[np.bool_], rng: RandomStream) -> NDArray[np.int64]:
 def soft_labels(
     labels: torch.Tensor, others: torch.Tensor, lam: float, beta: float, known: int, count: int
 ) -> torch.Tensor:
-    """Return the labels of mixed samples, float32 (n, count); each row sums to 1.
+    """The labels of mixed samples, float32 (n, count); each row sums to 1.
 
     Args:
         labels: int64 (n,).

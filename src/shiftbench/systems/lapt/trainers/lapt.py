@@ -84,19 +84,19 @@ class Prompts(nn.Module):
         self.negative = self.known if negative is None else nn.Parameter(negative)
 
     def directions(self, tower: _towers.Tower, names: list[str], words: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return T of ID names (C, d) and of negative labels (N, d)."""
+        """T of ID names (C, d) and of negative labels (N, d)."""
         return tower.named(names, self.known), tower.named(words, self.negative)
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights that hold the negative labels, and train and val of both kinds of images."""
+    """The checkpoint with the negative labels, and train and val of both kinds of images."""
     mined = refs.checkpoint(params["dataset"], params["model"], params["words"], params["seed"])
     known = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [mined, *known, *_begin.shards_of_images(params, "train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict with a head of learnt prompts.
+    """The state dict with a head of learned prompts.
 
     Raises:
         ParamsError: an option that is none of those known, or a context that `init: hand` does not have.
@@ -117,7 +117,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def fresh(job: TrainJob, begun: _begin.Begin) -> Prompts:
-    """Return the prompts as they begin.
+    """The prompts as they begin.
 
     Raises:
         ParamsError: the model's context is not as long as `The nice`.
@@ -170,7 +170,7 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
 def loss(
     job: TrainJob, batch: Features, rows: torch.Tensor, texts: torch.Tensor, known: int, words: RandomStream
 ) -> torch.Tensor:
-    """Return what is minimised.
+    """The loss that training minimises.
 
     Args:
         job: its options.
@@ -198,24 +198,24 @@ def loss(
 
 
 def unmixed(some: Features, rows: torch.Tensor) -> float:
-    """Return the cross-entropy of images as they are under scale * T, (C + N, d)."""
+    """The cross-entropy of images as they are under scale * T, (C + N, d)."""
     return float(F.cross_entropy(some.z @ rows.T, some.labels))
 
 
 def cosine(step: int, steps: int, lowest: float) -> float:
-    """Return the factor of the rate at a step: from 1 down to `lowest`."""
+    """The factor of the rate at a step: from 1 down to `lowest`."""
     return lowest + (1 - lowest) * 0.5 * (1 + math.cos(step / steps * math.pi))
 
 
 def hand_texts(tower: _towers.Tower, words: list[str]) -> torch.Tensor:
-    """Return the directions of the seven hand-written prompts of each word, (n, 7, d)."""
+    """The directions of the seven hand-written prompts of each word, (n, 7, d)."""
     prompts = [template.format(word) for word in words for template in _mixed_features.TEMPLATES]
     told = tower.texts(prompts)
     return told.reshape(len(words), len(_mixed_features.TEMPLATES), -1)
 
 
 def features(job: TrainJob, begun: _begin.Begin, split: str) -> Features:
-    """Return directions and labels of both kinds of images; each is encoded once."""
+    """Directions and labels of both kinds of images; each is encoded once."""
     predictor = nets.TorchPredictor(begun.net, job.plugin, job.model_params, job.device)
     read: list[tuple[Iterable[Sample], int]] = [(_own(job, split), 0)]
     if job.params["images"]:

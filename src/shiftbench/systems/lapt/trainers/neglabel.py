@@ -46,13 +46,13 @@ CONTEXT = "The nice"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the dual encoder's weights, shards whose classes are the names, and WordNet."""
+    """The dual encoder's checkpoint, shards whose classes are the names, and WordNet."""
     known = refs.shards(params["dataset"], "train")
     return [_begin.weights(params), known, *_begin.shards_of_images(params, "train"), refs.sources(_negatives.SOURCE)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the dual encoder's state dict with a head of ID names and the negative labels beside it.
+    """The dual encoder's state dict with a head of ID names and the negative labels in addition.
 
     Raises:
         ParamsError: fewer negative labels than there are images of, or than are to be trained on; `adjectives` is
@@ -80,7 +80,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def mined(job: TrainJob, begun: _begin.Begin) -> list[tuple[str, float]]:
-    """Return the negative labels with their q, those that are trained on first."""
+    """The negative labels with their q, those that are trained on first."""
     count, trained = job.model_params["negatives"], job.params["trained"]
     first = len(begun.forced)
     if not first <= trained <= count:

@@ -34,7 +34,7 @@ OUTCOMES = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all methods at all positions, and those that thresholds are searched on.
+    """Records of all methods under all conditions, and those that thresholds are searched on.
 
     Raises:
         ParamsError: a method is not one of the benchmark's.

@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"told": {"tta_llm": {}}, "shifts": {}}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the encoder, the texts, and the training texts that examples are drawn from."""
+    """The encoder, the texts, and the training texts that examples are drawn from."""
     train = refs.shards(params["dataset"], "train")
     return [refs.sources(_sentences.SOURCE), train, *_places(params).values()]
 

@@ -15,7 +15,7 @@ BETA = 1 / 500
 
 
 def entropy(logits: NDArray[np.floating]) -> Floats:
-    """Return the entropy of each prediction in nats, float64 (n,), of logits (n, C).
+    """The entropy of each prediction in nats, float64 (n,), of logits (n, C).
 
     Example:
         >>> entropy(np.array([[0.0, 0.0], [0.0, 1e4]])).round(6).tolist()
@@ -27,12 +27,12 @@ def entropy(logits: NDArray[np.floating]) -> Floats:
 
 
 def unsure(logits: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
-    """Tell which samples are augmented: those whose entropy is at least the threshold; bool (n,)."""
+    """Mask of the samples that are augmented because their entropy is at least the threshold, bool (n,)."""
     return np.asarray(entropy(logits) >= threshold)
 
 
 def search(entropies: Floats, plain: NDArray[np.bool_], augmented: NDArray[np.bool_], beta: float = BETA) -> float:
-    """Return the threshold that is best on validation samples.
+    """The threshold that is best on validation samples.
 
     For each t in 0, 0.0001, ..., 1.1999: a(t) is the accuracy of the gated prediction and q(t) the share that is
     augmented; what is largest is F = (1 + b^2) a (1 - q) / (b^2 a + 1 - q), the first of equal ones.

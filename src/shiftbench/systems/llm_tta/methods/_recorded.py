@@ -30,7 +30,7 @@ class Pair:
     right: tuple[Flags, Flags]
 
     def gated(self, threshold: float) -> tuple[list[str], NDArray[np.float32]]:
-        """Return keys and logits behind the gate."""
+        """Keys and logits behind the gate."""
         unsure = _gate.unsure(self.plain, threshold)
         return self.keys, np.where(unsure[:, None], self.augmented, self.plain)
 
@@ -49,7 +49,7 @@ def pair(plain: Path, augmented: Path) -> Pair:
 
 
 def threshold(val: Pair) -> float:
-    """Return the threshold that is best on validation samples.
+    """The threshold that is best on validation samples.
 
     Raises:
         DataError: there are none.

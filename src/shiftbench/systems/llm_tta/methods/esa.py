@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {"method": "tta_id_vocab", "theta": None}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of both at the position, and on val where the threshold is searched."""
+    """Records of both under the condition, and on val where the threshold is searched."""
     of = Ref("checkpoints", params["checkpoint"])
     places = [(params["stream"], params["step"])]
     if params["theta"] is None:
@@ -37,7 +37,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Gated:
-    """Return the gated predictor; the predictor itself is not called."""
+    """The gated predictor; the predictor itself is not called."""
     return Gated(params)
 
 
@@ -66,5 +66,5 @@ class Gated:
         self._rows = dict(zip(*here.gated(threshold), strict=True))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` float32 (n, C)."""
+        """`logits` float32 (n, C)."""
         return {"logits": np.stack([self._rows[sample.key] for sample in samples])}

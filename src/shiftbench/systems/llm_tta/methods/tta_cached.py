@@ -43,7 +43,7 @@ Row = tuple[str, str, Any]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is pinned.
+    """No inputs: the sha256 in the dependencies pins the file.
 
     Raises:
         ParamsError: there is no path, or no such style.
@@ -56,7 +56,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
+    """The predictor with its rewriter."""
     cache = read(Path(params["path"]), params["files"], params["style"])
     missed: set[str] = set()
 
@@ -67,7 +67,7 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def read(path: Path, files: str, style: str) -> dict[str, list[str]]:
-    """Return the rewrites of one style, by what a text is found by (`_found_by`).
+    """The rewrites of one style, by what a text is found by (`_found_by`).
 
     Raises:
         DataError: there is no such file, it has other columns, or rewrites are no list; names file and row.
@@ -102,7 +102,7 @@ def _rows(file: Path) -> Iterator[Row]:
 
 
 def _quoted(prompt: str, file: Path, number: int) -> str:
-    """Return what a prompt asks to rewrite: from the first to the last quote under its heading."""
+    """The text that a prompt asks to rewrite: from the first to the last quote under its heading."""
     asked = prompt.partition(INPUT)[2]
     start, end = asked.find('"'), asked.rfind('"')
     if start == end:
@@ -125,7 +125,7 @@ def _spaced(text: str) -> str:
 
 
 def _found_by(text: str, style: str) -> str:
-    """Return what the rewrites of a text are found by.
+    """Lookup key of a text's rewrites.
 
     Example:
         >>> _found_by("a  b", "icr"), _found_by("a b", "plain")[:8]

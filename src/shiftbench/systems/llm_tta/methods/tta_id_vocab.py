@@ -24,12 +24,12 @@ PARAMS: dict[str, object] = {**_tta.PARAMS}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return WordNet and the texts that the weights learnt from."""
+    """WordNet and the training texts of the model."""
     return [refs.sources(_wordnet.SOURCE), refs.shards(params["dataset"], "train")]
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
+    """The predictor with its rewriter."""
     net = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
     train = shards.read(_tta.learnt_from(inputs))
     known = vocabulary(sample.fields["text"] for sample in train)
@@ -47,11 +47,11 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def vocabulary(texts: Any) -> frozenset[str]:
-    """Return the words of texts, in lower case."""
+    """The words of texts, in lower case."""
     return frozenset(word.lower() for text in texts for word in _synonyms.WORD.findall(text))
 
 
 def rewrites(sample: Sample, params: Mapping[str, Any], options: _synonyms.Options) -> list[str]:
-    """Return k texts, in which every word that has options is replaced."""
+    """K texts, in which every word that has options is replaced."""
     words, text = _tta.words(params, "tta_id_vocab", sample), sample.fields["text"]
     return [_synonyms.replaced(text, 1.0, options, words) for _ in range(params["k"])]

@@ -35,19 +35,19 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the texts that examples are drawn from, those that the weights learnt from."""
+    """The texts that examples are drawn from: the training texts of the model."""
     _rewriting.template(params["style"])
     return [refs.shards(params["dataset"], "train")] if params["style"] == "icr" else []
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
-    """Return what is asked of the language model for samples, k requests for each in turn."""
+    """Requests to the language model, k for each sample in turn."""
     examples = _examples(params, inputs)
     return [request for sample in samples for request in _rewriting.requests(sample.fields["text"], examples, params)]
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
+    """The predictor with its rewriter."""
     one = rewriter(params, _examples(params, inputs))
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
@@ -57,7 +57,7 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what gives the recorded rewrites of a text, k of them.
+    """A function that returns the k recorded rewrites of a text.
 
     Args:
         params: see PARAMS.
@@ -75,7 +75,7 @@ def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[st
 
 
 def examples(params: Mapping[str, Any], train: Path) -> list[str]:
-    """Return the training texts that ICR shows; none for a paraphrase.
+    """The training texts that ICR shows; none for a paraphrase.
 
     Args:
         params: see PARAMS.

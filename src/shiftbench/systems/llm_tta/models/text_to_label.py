@@ -28,14 +28,14 @@ TENSORS = "model.safetensors"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what the weights say of the checkpoint: the sha256 of its tensors."""
+    """Identity of the pretrained checkpoint: the sha256 of its tensors."""
     return _given.state(_tensors(params))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `logits` float32 (n, classes), log-probabilities.
+    """The predictor: `logits` float32 (n, classes), log-probabilities.
 
     Raises:
         ModelError: transformers is missing, or the checkpoint is another one, or no such model.
@@ -66,7 +66,7 @@ def load(
 
 
 def _log_probability(net: Any, read: Any, mask: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
-    """Return the log-probability of one answer (1, t) to each of n texts that the encoder has read, (n,)."""
+    """The log-probability of one answer (1, t) to each of n texts that the encoder has read, (n,)."""
     labels = answer.to(mask.device).repeat(len(mask), 1)
     logits = net(encoder_outputs=read, attention_mask=mask, labels=labels).logits
     each: torch.Tensor = logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]

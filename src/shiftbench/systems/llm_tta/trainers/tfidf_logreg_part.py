@@ -18,12 +18,12 @@ PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the trainer whose code decides, too."""
+    """The trainer whose code decides, too."""
     return [("trainers", "tfidf_logreg")]
 
 
 def train(job: TrainJob) -> dict[str, Any]:
-    """Return what `tfidf_logreg` returns of the part.
+    """The state dict of `tfidf_logreg`, trained on the part.
 
     Raises:
         ParamsError: the share is none.

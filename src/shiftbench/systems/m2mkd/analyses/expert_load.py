@@ -22,7 +22,7 @@ PARAMS: dict[str, object] = {"samples": 1000}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights and the clean shards."""
+    """The checkpoint and the clean shards."""
     clean = refs.shards(params["dataset"], params["split"])
     return [clean, *(Ref("checkpoints", name) for name in params["checkpoints"])]
 
@@ -42,7 +42,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def loads(net: torch.nn.Module, inputs: torch.Tensor) -> list[float]:
-    """Return the entropy of the loads of each mixture of a net, in its largest value; of a net without experts nothing.
+    """The entropy of the loads of each mixture of a net, in its largest value; of a net without experts nothing.
 
     Args:
         net: in evaluation mode.
@@ -71,7 +71,7 @@ def loads(net: torch.nn.Module, inputs: torch.Tensor) -> list[float]:
 
 
 def entropy(counts: torch.Tensor) -> float:
-    """Return the entropy of shares, as a share of its largest value.
+    """The entropy of shares, as a share of its largest value.
 
     Example:
         >>> entropy(torch.tensor([2, 2, 2, 2])), entropy(torch.tensor([8, 0]))

@@ -35,7 +35,7 @@ RENDITIONS = 62
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the WordNet ids, sorted.
+    """The WordNet ids, sorted.
 
     Raises:
         ParamsError: no root is given.
@@ -83,7 +83,7 @@ def _annotated(prefix: str, folder: Path, labels: dict[str, int]) -> Iterator[Sa
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     root = Path(params["root"]).expanduser()
     if params["renditions"]:
         return {str(root): "renditions in a folder per synset"}

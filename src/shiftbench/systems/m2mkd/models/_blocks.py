@@ -33,7 +33,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return residuals (n, ...)."""
+        """Residuals (n, ...)."""
         if not self.training or not self.rate:
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.rate
@@ -49,7 +49,7 @@ class Attention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens of the same shape."""
+        """Tokens of the same shape."""
         n, tokens, width = x.shape
         split = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
@@ -66,7 +66,7 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens of the same shape."""
+        """Tokens of the same shape."""
         out: torch.Tensor = self.fc2(F.gelu(self.fc1(x)))
         return out
 
@@ -79,7 +79,7 @@ class Stitch(nn.Module):
         self.ln, self.fc = nn.LayerNorm(before), nn.Linear(before, after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens (n, t, after)."""
+        """Tokens (n, t, after)."""
         out: torch.Tensor = self.fc(self.ln(x))
         return out
 
@@ -130,7 +130,7 @@ class Experts(nn.Module):
         self.bias = nn.Parameter(torch.zeros(experts, after))
 
     def each(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return what each expert makes of its rows (n_e, in): (n_e, out)."""
+        """Output (n_e, out) of each expert for its rows (n_e, in)."""
         layers = zip(parts, self.weight.unbind(), self.bias.unbind(), strict=True)
         return [F.linear(part, weight, bias) for part, weight, bias in layers]
 
@@ -151,12 +151,12 @@ class Mixture(nn.Module):
         self.htoh4, self.h4toh = Experts(experts, width, hidden), Experts(experts, hidden, width)
 
     def route(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return shares (n, k), which sum to 1, and numbers (n, k) of each token's experts."""
+        """Shares (n, k), which sum to 1, and numbers (n, k) of each token's experts."""
         scores, chosen = self.gate(tokens).topk(self.top_k, dim=-1)
         return scores.softmax(-1), chosen
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mixtures."""
+        """The mixtures."""
         tokens = x.reshape(-1, x.shape[-1])
         shares, chosen = self.route(tokens)
         order = chosen.flatten().argsort(stable=True)  # by expert, then by token

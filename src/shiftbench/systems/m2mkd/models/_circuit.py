@@ -44,7 +44,7 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((width,), float(start)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (..., width)."""
+        """(..., width)."""
         return self.gamma * x
 
 
@@ -60,7 +60,7 @@ class Kernel(nn.Module):
         self.bandwidth = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, one: torch.Tensor, other: torch.Tensor, samples: int) -> torch.Tensor:
-        """Return log affinities (u, v), or (samples, u, v) of drawn edges."""
+        """Log affinities (u, v), or (samples, u, v) of drawn edges."""
         far = _graphs.distances(one, other)
         log = -far / self.bandwidth
         if self.truncation is not None:
@@ -102,7 +102,7 @@ class CircuitAttention(nn.Module):
         sent_codes: torch.Tensor,
         log: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return messages (n, u, width) to states (n, u, width) of what is sent (n, v, width)."""
+        """Messages (n, u, width) to states (n, u, width) of what is sent (n, v, width)."""
         own = self.receiver_layernorm(states)
         other = (self.sender_layernorm or self.receiver_layernorm)(sent)
         query, key, value = (
@@ -133,7 +133,7 @@ class ReadInAttention(nn.Module):
         self.layer_scale = LayerScale(width, 1.0)
 
     def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return states (n, u, width) plus what they read of tokens (n, v, before)."""
+        """States (n, u, width) plus what they read of tokens (n, v, before)."""
         given = self.sender_layernorm(tokens)[:, :, None].expand(-1, -1, states.shape[1], -1)
         key, value = (
             layer(given, codes).unflatten(-1, (self.heads, -1)).permute(0, 3, 2, 1, 4)
@@ -164,7 +164,7 @@ class FeedForward(nn.Module):
         self.drop = drop
 
     def forward(self, states: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Return states (n, u, width)."""
+        """States (n, u, width)."""
         inner, gates = self.ffn["0"](self.layernorm(states), codes).chunk(2, -1)
         told = self.layer_scale(self.ffn["2"](inner * F.gelu(gates), codes))
         return states + dropped(told, self.drop, learning=self.training)
@@ -178,7 +178,7 @@ class ReadIn(nn.Module):
         self.read_in_attention, self.ffn = ReadInAttention(params, before), FeedForward(params, 0.0)
 
     def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return states (n, u, width)."""
+        """States (n, u, width)."""
         out: torch.Tensor = self.ffn(self.read_in_attention(states, codes, tokens), codes)
         return out
 
@@ -201,7 +201,7 @@ class Propagator(nn.Module):
         sent_codes: torch.Tensor,
         log: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return states (n, u, width)."""
+        """States (n, u, width)."""
         told = self.latent_attention(states, codes, sent, sent_codes, log)
         if not self.last:
             told = states + dropped(told, self.drop, learning=self.training)
@@ -219,7 +219,7 @@ class Seeder(nn.Module):
         nn.init.constant_(self.code_to_state_logvar.bias, -5.0)
 
     def forward(self, codes: torch.Tensor, samples: int) -> torch.Tensor:
-        """Return states (samples, u, width) of codes (u, width)."""
+        """States (samples, u, width) of codes (u, width)."""
         normal = self.layernorm(codes)
         mean: torch.Tensor = self.code_to_state_mu(normal).expand(samples, -1, -1)
         if not self.training:
@@ -247,7 +247,7 @@ class Tokeniser(nn.Module):
         self.positional_grid = nn.ParameterDict({"grid": torch.randn(params["grid"], side, side)})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens."""
+        """Tokens."""
         parts: Any = self.backbone
         for shrink, stage in zip(parts["downsample_layers"], parts["stages"], strict=True):
             x = stage(shrink(x))
@@ -262,7 +262,7 @@ class ChannelNorm(nn.LayerNorm):
         super().__init__(width, eps=1e-6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return maps of the same shape."""
+        """Maps of the same shape."""
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -281,7 +281,7 @@ class ConvNextBlock(nn.Module):
                 nn.init.zeros_(part.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return maps of the same shape."""
+        """Maps of the same shape."""
         inner = self.norm(self.dwconv(x).movedim(1, -1))
         told = self.gamma * self.pwconv2(F.gelu(self.pwconv1(inner)))
         out: torch.Tensor = x + told.movedim(-1, 1)
@@ -289,7 +289,7 @@ class ConvNextBlock(nn.Module):
 
 
 def dropped(residual: torch.Tensor, rate: float, *, learning: bool) -> torch.Tensor:
-    """Return residuals (n, ...) of which a share is left out while training, the rest grown to match."""
+    """Residuals (n, ...) of which a share is left out while training, the rest grown to match."""
     if not learning or not rate:
         return residual
     kept = torch.rand(len(residual), *[1] * (residual.ndim - 1), device=residual.device) >= rate

@@ -26,7 +26,7 @@ Adjacency = NDArray[np.bool_]
 
 
 def adjacency(prior: str, nodes: int, options: Mapping[str, Any], rng: RandomStream) -> Adjacency:
-    """Return a symmetric adjacency without loops, bool (nodes, nodes).
+    """A symmetric adjacency without loops, bool (nodes, nodes).
 
     Args:
         prior: one of PRIORS.
@@ -88,7 +88,7 @@ def _scale_free(nodes: int, m: int, rng: RandomStream) -> Adjacency:
 def signatures(
     graph: Adjacency, width: int, truncation: float = 0.8, steps: int = 1000, lr: float = 0.001
 ) -> torch.Tensor:
-    """Return vectors (nodes, width) whose cosine distances fall below `truncation` where the graph has an edge.
+    """Vectors (nodes, width) whose cosine distances fall below `truncation` where the graph has an edge.
 
     Orthogonal vectors (torch's generator) are moved by Adam until mean over pairs of max(truncation, d) for edges and
     max(-truncation, -d) for the others is small.
@@ -107,5 +107,5 @@ def signatures(
 
 
 def distances(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return 1 - cosine of rows (u, d) and (v, d): (u, v)."""
+    """1 - cosine of rows (u, d) and (v, d): (u, v)."""
     return 1 - F.normalize(one, dim=-1) @ F.normalize(other, dim=-1).T

@@ -115,7 +115,7 @@ class Circuit(nn.Module):
         self.mediator_latents["signatures_"].data.copy_(vectors)
 
     def penalty(self) -> torch.Tensor:
-        """Return minus the sum of distances below `hinge` over pairs of latents: what keeps signatures apart."""
+        """Minus the sum of distances below `hinge` over pairs of latents, which keeps signatures apart."""
         named = [f"{kind}_latents" for kind in ("input", "mediator", "output")]
         all_of_them = torch.cat([getattr(self, name)["signatures_"] for name in named])
         far = _graphs.distances(all_of_them, all_of_them)
@@ -123,12 +123,12 @@ class Circuit(nn.Module):
         return -pairs[pairs < self.params["hinge"]].sum()
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens (n, t, width / 2 + grid) of images."""
+        """Tokens (n, t, width / 2 + grid) of images."""
         found: torch.Tensor = self.input_tokenizer((x.float() / 255 - self.mean) / self.std)
         return found
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the pooled state of the output latents, (n, width)."""
+        """The pooled state of the output latents, (n, width)."""
         tokens = self.tokens(x)
         latents = [getattr(self, f"{kind}_latents") for kind in ("input", "mediator", "output")]
         given, mediators, outputs = (self._noisy(one["codes_"]) for one in latents)
@@ -151,18 +151,18 @@ class Circuit(nn.Module):
         return noisy
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
-        """Return the mean of states (n, u, width), weighted by how sure each is (softmax, Gumbel's while training)."""
+        """The mean of states (n, u, width), weighted by how sure each is (softmax, Gumbel's while training)."""
         sure = self.confidence_scorer(states)[..., 0]
         weights = F.gumbel_softmax(sure, dim=-1) if self.training else sure.softmax(-1)
         return torch.einsum("nuc,nu->nc", states, weights)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def run(self, x: torch.Tensor, start: int, end: int) -> torch.Tensor:
-        """Return what one student module, `start`, makes of images or of the meta's tokens (n, t, stitch).
+        """Output of one student module, `start`, for images or the meta network's tokens (n, t, stitch).
 
         Raises:
             ModelError: several modules are asked for, which have no stitches between them that fit.
@@ -185,7 +185,7 @@ class Circuit(nn.Module):
         return logits
 
     def owner(self, name: str) -> int:
-        """Return which module a tensor belongs to; latents and their seeder belong to none, -1."""
+        """Number of the module that a tensor belongs to; -1 for latents and their seeder."""
         first, _, rest = name.partition(".")
         if first in ("pre_stitch", "post_stitch"):
             return int(rest.partition(".")[0])
@@ -196,7 +196,7 @@ class Circuit(nn.Module):
         return len(self.depths) - 1 if first in ("read_out", "confidence_scorer", "head") else -1
 
     def adopt(self, state: State) -> State:
-        """Return a released state dict under the names here."""
+        """A released state dict under the names here."""
         found = {}
         for given, tensor in state.items():
             name = given.removeprefix("module.").removeprefix("latent_graphs.0.")
@@ -206,10 +206,10 @@ class Circuit(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator, signatures normal until `settle`."""
+    """The net with fresh weights from torch's generator, signatures normal until `settle`."""
     return Circuit(params, classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

@@ -30,13 +30,13 @@ Rows = tuple[torch.Tensor, ...]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the models of the nets that options are given for, and the one of all others."""
+    """The models of the networks that have options, and the one of all others."""
     named = {str(given.get("use", _MODEL)) for given in params["nets"].values()}
     return [("models", name) for name in sorted({_MODEL, *named})]
 
 
 def refs_of(params: Mapping[str, Any], *names: str) -> list[Ref]:
-    """Return the weights of these names, and the train and val shards."""
+    """Checkpoints of these names, and the train and val shards."""
     found = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*found, *(_weights(params, params["dataset"], params["seed"], name) for name in names)]
 
@@ -48,7 +48,7 @@ def _weights(params: Mapping[str, Any], dataset: str, seed: int, name: str) -> R
 
 
 def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
-    """Return the weights of a name among the job's inputs, and where they lie.
+    """The checkpoint of a name among the job's inputs, and its path.
 
     Raises:
         ParamsError: there are none.
@@ -63,7 +63,7 @@ def find(job: TrainJob, name: str) -> tuple[Ref, Any]:
 
 
 def frozen(job: TrainJob, name: str) -> Any:
-    """Return the net of weights, in evaluation mode, on the job's device; nothing in it learns."""
+    """The network of a checkpoint, frozen, in evaluation mode, on the job's device."""
     ref, path = find(job, name)
     given = dict(job.params["nets"].get(CheckpointName.of(ref).model, {}))
     module = registry.find("models", given.pop("use", _MODEL))
@@ -74,7 +74,7 @@ def frozen(job: TrainJob, name: str) -> Any:
 
 
 def aligned(*given: Any) -> int:
-    """Return how many modules the nets have.
+    """Number of modules that the networks have.
 
     Raises:
         ParamsError: one has more than another.
@@ -99,7 +99,7 @@ def only(net: Any, module: int) -> Iterator[None]:
 
 
 def chosen(job: TrainJob, modules: int) -> Sequence[int]:
-    """Return the modules that the job is to train: `only`, or all.
+    """Modules that the job trains: `only`, or all.
 
     Raises:
         ParamsError: there is no such module.
@@ -152,7 +152,7 @@ class Memo:
         self._known: dict[bytes, Rows] = {}
 
     def __call__(self, batch: npt.NDArray[Any], images: torch.Tensor) -> Rows:
-        """Return what is made of images.
+        """Prepared images.
 
         Args:
             batch: the images before they were mixed, by whose bytes they are known.
@@ -169,7 +169,7 @@ class Memo:
 
 
 def accuracy(logits: Callable[[Any], torch.Tensor], net: nn.Module, held: Any, labels: torch.Tensor) -> float:
-    """Return the share of rows whose largest logit is the label; NaN when there is no row."""
+    """The share of rows whose largest logit is the label; NaN when there is no row."""
     if not len(labels):
         return float("nan")
     hits = 0
@@ -181,7 +181,7 @@ def accuracy(logits: Callable[[Any], torch.Tensor], net: nn.Module, held: Any, l
 
 
 def held(job: TrainJob, most: int = 2**28) -> TrainJob:
-    """Return a job that decodes its samples once, where they have at most so many pixels, however often it trains."""
+    """A job that decodes its samples once, where they have at most so many pixels, however often it trains."""
     pixels = job.model_params.get("size", 224) ** 2
     if job.folder is not None and _loop.count(job, "train") * pixels > most:
         return job
@@ -189,7 +189,7 @@ def held(job: TrainJob, most: int = 2**28) -> TrainJob:
 
 
 def fresh(job: TrainJob) -> Any:
-    """Return the job's net with fresh weights; one whose latents follow a prior has it."""
+    """The job's net with fresh weights; one whose latents follow a prior has it."""
     net: Any = _loop.fresh_net(job)
     if hasattr(net, "settle"):
         net.settle(rng.derive(job.seed, job.model, "prior"))
@@ -197,7 +197,7 @@ def fresh(job: TrainJob) -> Any:
 
 
 def assembled(job: TrainJob, names: Sequence[str], *, rotate: int = 0, anew: Sequence[str] = ()) -> nn.Module:
-    """Return the job's net with the modules of weights: of one, or module i of the i-th.
+    """The job's network with the modules of checkpoints: of one, or module i of the i-th.
 
     Stitches are dropped where the job's net has none. Blocks of module i become those of module i + rotate, modulo L;
     what is not in blocks stays. What belongs to no module (latents) and what `anew` names stays fresh.

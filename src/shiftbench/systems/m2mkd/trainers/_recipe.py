@@ -48,7 +48,7 @@ def mixed(
     classes: int,
     rng: RandomStream,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the images that a step sees, and their targets float (n, classes), rows that sum to 1.
+    """The images that a step sees, and their targets float (n, classes), rows that sum to 1.
 
     Args:
         params: the options above.
@@ -75,17 +75,17 @@ def mixed(
 
 
 def unchanged(params: Mapping[str, Any]) -> bool:
-    """Tell whether a step sees images as they are."""
+    """Whether training leaves images as they are."""
     return not any(params[name] for name in ("mixup", "cutmix", "erasing", "flip", "crops"))
 
 
 def smoothed(labels: torch.Tensor, classes: int, smoothing: float) -> torch.Tensor:
-    """Return one-hot labels that keep 1 - smoothing, the rest spread over all classes; float (n, classes)."""
+    """One-hot labels that keep 1 - smoothing, the rest spread over all classes; float (n, classes)."""
     return (1 - smoothing) * F.one_hot(labels, classes).float() + smoothing / classes
 
 
 def erased(images: torch.Tensor, share: float, rng: RandomStream) -> torch.Tensor:
-    """Return images in `share` of which a rectangle is noise: area 2 to 33 % of it, aspect 0.3 to 3.3, log-uniform."""
+    """Images in `share` of which a rectangle is noise: area 2 to 33 % of it, aspect 0.3 to 3.3, log-uniform."""
     n, channels, height, width = images.shape
     wanted, area, aspect, top, left = (rng.uniform(n) for _ in range(5))
     ratio = np.exp(np.log(0.3) + aspect * (np.log(1 / 0.3) - np.log(0.3)))
@@ -109,7 +109,7 @@ def _flipped(batch: npt.NDArray[Any], rng: RandomStream, *, flip: bool) -> npt.N
 
 
 def bounded(params: Mapping[str, Any]) -> Any:
-    """Return what cuts gradients to the norm `clip` before each step; None where there is no bound."""
+    """A function that cuts gradients to the norm `clip` before each step; None without a bound."""
     if not params["clip"]:
         return None
 

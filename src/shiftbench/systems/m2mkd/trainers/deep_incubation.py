@@ -44,12 +44,12 @@ uses = _modules.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards and the weights of the meta network."""
+    """The train and val shards and the checkpoint of the meta network."""
     return _modules.refs_of(params, params["meta"])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the fine-tuned net, or of one with a single trained module.
+    """The state dict of the fine-tuned net, or of one with a single trained module.
 
     Raises:
         ParamsError: meta and net are not cut into as many modules.
@@ -91,13 +91,13 @@ def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
 
 
 def before(meta: Any, images: torch.Tensor, module: int) -> torch.Tensor:
-    """Return what the meta network's modules before one make of images: the images themselves before the first."""
+    """Output of the meta network's modules before one; the images themselves before the first."""
     found: torch.Tensor = meta.run(images, 0, module) if module else images
     return found
 
 
 def behind(meta: Any, x: torch.Tensor, module: int) -> torch.Tensor:
-    """Return what the meta network's modules behind one make of its tokens; logits of the last one stay."""
+    """Output of the meta network's modules after one for its tokens; logits of the last one stay."""
     modules = len(meta.depths)
     found: torch.Tensor = meta.run(x, module + 1, modules) if module + 1 < modules else x
     return found

@@ -49,13 +49,13 @@ uses = _modules.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, the weights to begin with and those of the teacher."""
+    """The train and val shards, the initial checkpoint and the teacher's."""
     names = [*params["start"], *([params["teacher"]] if params["teacher"] else [])]
     return _modules.refs_of(params, *names)
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
     start, how = job.params["start"], {k: job.params[k] for k in ("rotate", "anew")}
     net = _modules.assembled(job, start, **how) if start else _modules.fresh(job)
     torch.manual_seed(words.derive(job.seed, job.model, "end to end"))

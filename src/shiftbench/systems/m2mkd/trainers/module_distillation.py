@@ -55,12 +55,12 @@ uses = _modules.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards and the weights of meta network and teacher."""
+    """The train and val shards and the checkpoints of meta network and teacher."""
     return _modules.refs_of(params, params["meta"], params["teacher"])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the student, stitches included.
+    """The state dict of the student, stitches included.
 
     Raises:
         ParamsError: the nets are not cut into as many modules, or `teaches` is neither of its values.
@@ -105,7 +105,7 @@ def teach(job: TrainJob, student: Any, meta: Any, teacher: Any, pair: int) -> No
 def combined(
     params: Mapping[str, Any], logits: torch.Tensor, taught: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Return (1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
+    """(1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
     alpha = params["alpha"]
     more = logit_distillation(logits, taught, params["tau"], params["kl_reduction"])
     return (1 - alpha) * soft_cross_entropy(logits, targets) + alpha * more  # type: ignore[no-any-return]

@@ -44,7 +44,7 @@ MORPHS = 500
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the classes that have boxes."""
+    """The classes that have boxes."""
     return photo_scenes.classes(params, sources)
 
 
@@ -75,7 +75,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def pools(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> tuple[_scenes.Items, _scenes.Items | None, _scenes.Items]:
-    """Return what is drawn, the morphs (None: there are none), and the items of the classes."""
+    """The samples to draw, the morphs (None: there are none), and the items of the classes."""
     names, folder = classes(params, sources), sources[fashion_mnist.SOURCES[0]]
     known = photo_scenes.items(split, names, names, folder)
     if params["digits"]:
@@ -88,7 +88,7 @@ def pools(
 
 
 def morphed(items: _scenes.Items, split: str) -> _scenes.Items:
-    """Return MORPHS images made of items of different classes, or of one; none has a label."""
+    """MORPHS images made of items of different classes, or of one; none has a label."""
     made = np.empty((MORPHS, 28, 28), dtype=np.uint8)
     for number in range(MORPHS):
         rng = RandomStream(0, "morph", "stranger_scenes", f"{split}/{number}")

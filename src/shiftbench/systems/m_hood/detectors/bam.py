@@ -31,7 +31,7 @@ State = dict[int, tuple[Floats, Floats]]
 
 
 def fit(known: Known, params: dict[str, Any]) -> State:
-    """Return the boxes of each class that has enough samples: lo and hi, float64 (k, d) each.
+    """The boxes of each class that has enough samples: lo and hi, float64 (k, d) each.
 
     Raises:
         DataError: a feature is not finite, or there are no rows.
@@ -51,7 +51,7 @@ def fit(known: Known, params: dict[str, Any]) -> State:
 
 
 def boxes(features: Floats, count: int) -> tuple[Floats, Floats]:
-    """Return lo and hi of the boxes around `count` clusters of features (n, d), float64 (k, d) each; k <= count."""
+    """Lo and hi of the boxes around `count` clusters of features (n, d), float64 (k, d) each; k <= count."""
     from sklearn.cluster import KMeans
 
     distinct = len(np.unique(features, axis=0))
@@ -62,7 +62,7 @@ def boxes(features: Floats, count: int) -> tuple[Floats, Floats]:
 
 
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
-    """Return the L1 distance to the nearest box of the predicted class, float64 (n,), 0 inside; higher = more OOD."""
+    """The L1 distance to the nearest box of the predicted class, float64 (n,), 0 inside; higher = more OOD."""
     return _blocks.scores(rows, lambda block: _distances(block, state))
 
 

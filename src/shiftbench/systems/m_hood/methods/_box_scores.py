@@ -46,7 +46,7 @@ class Detections:
     true: int
 
     def only(self, those: NDArray[np.bool_]) -> Detections:
-        """Return some of them; `sizes` are not those of the images any more."""
+        """Some of the boxes; `sizes` no longer count those of the images."""
         return Detections(
             self.logits[those],
             self.features[those],
@@ -58,7 +58,7 @@ class Detections:
         )
 
     def rows(self, name: str) -> Rows:
-        """Return them as rows that detectors score: a row is a box, its prediction the class of the box.
+        """The boxes as rows for detectors; the prediction of a row is the class of its box.
 
         Labels are the predicted classes, numbered through, so that a class without a box is none: true ones are not
         known of a box that is wrong (as in the authors' code, where such a class has a mean of zeros).
@@ -75,7 +75,7 @@ class Detections:
 
 
 def joined(outputs: Outputs) -> Detections:
-    """Return the boxes of a detector's outputs; none is right, none is true.
+    """The boxes of a detector's outputs; none is right, none is true.
 
     Raises:
         ModelError: the outputs have no logits or features of their cells.
@@ -99,7 +99,7 @@ def joined(outputs: Outputs) -> Detections:
 
 
 def seen(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64) -> Detections:
-    """Return what is found in labelled images, of which a batch is held at a time, and whether it is right."""
+    """Boxes that a detector predicts in labelled images, and whether they are right; one batch in memory at a time."""
     parts, right, true = [], [], 0
     for some in batches(samples, batch):
         outputs = predictor(some)
@@ -152,12 +152,12 @@ class Filter:
     level: float
 
     def scores(self, rows: Rows) -> Floats:
-        """Return how much each box is OOD, float64 (m,); higher = more."""
+        """OOD score of each box, float64 (m,); higher = more OOD."""
         found: Floats = self.module.score(rows, self.state, self.options)
         return found
 
     def ranks(self, scores: Floats) -> NDArray[np.int64]:
-        """Return the share of calibrating boxes below each score, ties by half, in billionths, int64 (m,)."""
+        """The share of calibrating boxes below each score, ties by half, in billionths, int64 (m,)."""
         below = [np.searchsorted(self.known, scores, side) for side in ("left", "right")]
         shares: Floats = (below[0] + below[1]) / (2 * len(self.known))
         return np.rint(shares * E9).astype(np.int64)
@@ -184,7 +184,7 @@ def fitted(
 
 
 def chosen(found: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Return which boxes stand for ID, bool (m,): confident ones that are right (or all that are confident).
+    """Mask of the boxes that represent ID, bool (m,): confident ones that are right (or all that are confident).
 
     Raises:
         DataError: there are none.
@@ -200,7 +200,7 @@ def chosen(found: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def quantile(rising: Floats, share: float) -> float:
-    """Return the lowest of the scores up to which `share` of them lie: of n, share * n rounded up.
+    """The lowest of the scores up to which `share` of them lie: of n, share * n rounded up.
 
     Example:
         >>> quantile(np.arange(1.0, 21.0), 0.95)
@@ -210,7 +210,7 @@ def quantile(rising: Floats, share: float) -> float:
 
 
 def at_recall(found: NDArray[np.floating], true: int, recall: float) -> float:
-    """Return the highest confidence at which boxes that are right find `recall` of the true ones; 0: they never do."""
+    """The highest confidence at which boxes that are right find `recall` of the true ones; 0: they never do."""
     wanted = math.ceil(round(recall * true, 9))
     falling = -np.sort(-found)
     return float(falling[wanted - 1]) if 0 < wanted <= len(falling) else 0.0

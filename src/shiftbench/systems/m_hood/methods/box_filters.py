@@ -51,7 +51,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the images that filters are fitted on, and those that set their thresholds.
+    """The images that filters are fitted on, and those that set their thresholds.
 
     Raises:
         ParamsError: one of them is not named, or thresholds would be set on images that are tested or learnt from.
@@ -68,14 +68,14 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the detectors, whose code decides what passes."""
+    """The detectors, whose code decides what passes."""
     return [("detectors", name) for name in params["filters"]]
 
 
 def wrap(
     predictor: Callable[[Sequence[Sample]], Outputs], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> BoxFilters:
-    """Return the predictor with filters that are fitted.
+    """The predictor with filters that are fitted.
 
     Raises:
         ParamsError: an option out of range, an unknown detector or option, or other classes in `calibration`.
@@ -132,7 +132,7 @@ class BoxFilters:
         self._keep: bool = params["keep"]
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-        """Return the predictor's outputs and, for each image, what the task's OPTIONAL names.
+        """The predictor's outputs and, for each image, what the task's OPTIONAL names.
 
         `ood_scores` and `filter_ranks_e9` are (k, filters), `filters` and `filters_at_recall` (k,).
         """

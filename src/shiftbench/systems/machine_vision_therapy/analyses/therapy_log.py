@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return records and features of the therapies, and the vision model's own records."""
+    """Records and features of the therapies, and the vision model's own records."""
     found = []
     for weights in _weights(params):
         for place in _places(params):
@@ -92,7 +92,7 @@ def below(keys: Sequence[str], doubts: Floats, right: NDArray[np.bool_]) -> Iter
 
 
 def _weights(params: Mapping[str, Any]) -> list[str]:
-    """Return the weights that therapies go around: those of `trainers`."""
+    """Checkpoints of the models that therapies wrap: those of `trainers`."""
     return [name for name in params["checkpoints"] if name.rpartition("/")[2].split("-")[1] in params["trainers"]]
 
 

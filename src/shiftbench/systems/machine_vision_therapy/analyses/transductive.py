@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {"target": "", "trainers": {}}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of fine-tuned weights on what they were fine-tuned on."""
+    """Records of fine-tuned models on their training data set."""
     return [_record(params, weights) for weights in _weights(params)]
 
 

@@ -56,7 +56,7 @@ Place = tuple[str, str]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the variant's classes, ImageNet's, in its order."""
+    """The names of the variant's classes, ImageNet's, in its order."""
     names = registry.find("datasets", "imagenet").classes({}, {})
     return tuple(names[number] for number in _numbers(params))
 
@@ -89,7 +89,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     _check(params)
     tested, exemplars, folder = VARIANTS[params["variant"]]
     lists = Path(params["lists"]).expanduser()
@@ -116,7 +116,7 @@ def _root(params: dict[str, Any]) -> Path:
 
 
 def _tested(params: dict[str, Any]) -> list[Place]:
-    """Return the tested images, each line of their list being `PATH; LABEL`."""
+    """The tested images, each line of their list being `PATH; LABEL`."""
     _check(params)
     name = VARIANTS[params["variant"]][0]
     file = Path(params["lists"]).expanduser() / f"mydatasets/data_paths/{name}.txt"
@@ -137,7 +137,7 @@ def _tested(params: dict[str, Any]) -> list[Place]:
 
 
 def _exemplars(params: dict[str, Any]) -> list[Place]:
-    """Return the exemplars, a JSON list of paths."""
+    """The exemplars, a JSON list of paths."""
     _check(params)
     file = Path(params["lists"]).expanduser() / f"split/examplar_{VARIANTS[params['variant']][1]}_imagenet.json"
     try:
@@ -159,12 +159,12 @@ def _place(path: str) -> Place:
 
 
 def _numbers(params: dict[str, Any]) -> list[int]:
-    """Return ImageNet's numbers of the variant's classes, ascending."""
+    """ImageNet's numbers of the variant's classes, ascending."""
     return sorted({_number(folder) for folder, _ in _tested(params)})
 
 
 def _number(folder: str) -> int:
-    """Return ImageNet's number of a class's folder: a synset, or the number itself (V2).
+    """ImageNet's number of a class's folder: a synset, or the number itself (V2).
 
     Raises:
         DataError: it is neither.
@@ -184,7 +184,7 @@ def _synsets() -> dict[str, int]:
 
 
 def _image(folder: Path, name: str, file: str) -> Path:
-    """Return an image's file; V2 is published with folders 0 to 999, which the lists call 0000 to 0999."""
+    """An image's file; V2 is published with folders 0 to 999, which the lists call 0000 to 0999."""
     for own in dict.fromkeys((name, str(int(name)) if name.isdigit() else name)):
         if (folder / own / file).is_file():
             return folder / own / file

@@ -30,7 +30,7 @@ RETRIEVAL = ("absolute", "signed", "similarity")
 
 
 def spread(confidences: Floats, budget: int, how: str = "even") -> Ints:
-    """Return which images of a class are its support, spread over their confidence, the least confident first.
+    """Support images of a class, spread over their confidence, the least confident first.
 
     Args:
         confidences: of the images of one class, (n,).
@@ -56,7 +56,7 @@ def spread(confidences: Floats, budget: int, how: str = "even") -> Ints:
 
 
 def support(p: Floats, labels: Ints, budget: int, how: str = "even") -> Ints:
-    """Return which of labelled images are the support set, class by class: `spread` of each class's.
+    """Indices of the support set among labelled images, class by class: `spread` of each class's.
 
     Args:
         p: probabilities of the vision model, (n, C).
@@ -72,7 +72,7 @@ def support(p: Floats, labels: Ints, budget: int, how: str = "even") -> Ints:
 
 
 def transition(p: Floats, labels: Ints) -> Floats:
-    """Return the transition matrix (C, C) of a support set: means of p by true class, scaled from 0 to 1 as a whole.
+    """The transition matrix (C, C) of a support set: means of p by true class, scaled from 0 to 1 as a whole.
 
     Args:
         p: probabilities of the vision model, (n, C).
@@ -120,7 +120,7 @@ def released(file: Path, classes: int) -> Floats:
 
 
 def candidates(matrix: Floats, p: Floats, known: Collection[int], top: int = 6, rule: str = "transition") -> list[int]:
-    """Return the classes that a query is asked about, the likeliest first.
+    """The classes that a query is asked about, the likeliest first.
 
     Args:
         matrix: T, (C, C).
@@ -147,7 +147,7 @@ def candidates(matrix: Floats, p: Floats, known: Collection[int], top: int = 6, 
 
 
 def retrieve(p: Floats, hat: int, sure: float, many: int, rule: str = "absolute", alike: Floats | None = None) -> Ints:
-    """Return the exemplars of a class that a query is shown, best first.
+    """The exemplars of a class that a query is shown, best first.
 
     Args:
         p: probabilities of the class's exemplars, (m, C).

@@ -63,7 +63,7 @@ def asks(query: int, hat: int, labels: Sequence[int], retrieved: Sequence[Sequen
 
 
 def lines(hat: str, candidate: str, words: str = WORDS["imagenet"]) -> list[str]:
-    """Return the three lines, each with one `{image}`; `hat` and `candidate` are names of classes.
+    """The three lines, each with one `{image}`; `hat` and `candidate` are names of classes.
 
     Example:
         >>> lines("cat", "dog")[0]

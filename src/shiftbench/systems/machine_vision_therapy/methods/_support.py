@@ -40,7 +40,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:
-    """Return records and features of queries and support, by the vision model and by the verifier.
+    """Records and features of queries and support, by the vision model and by the verifier.
 
     Args:
         params: options and context of a method.
@@ -62,7 +62,7 @@ def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:
 
 
 def verifier(params: Mapping[str, Any]) -> Ref:
-    """Return the verifier's weights.
+    """The verifier's checkpoint.
 
     Raises:
         ParamsError: none are named.
@@ -77,7 +77,7 @@ def verifier(params: Mapping[str, Any]) -> Ref:
 
 
 def _points(params: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return stream and step of the queries and of the support set."""
+    """Stream and step of the queries and of the support set."""
     stream, step = params["stream"], params["step"]
     shift = stream.rpartition("/")[2] if params["shifted"] else "identity"
     where = f"{params['support']}/{params['support_split']}/{shift}"
@@ -94,7 +94,7 @@ class Told:
     features: Floats | None
 
     def rows(self, samples: Sequence[Sample]) -> list[int]:
-        """Return the rows of samples."""
+        """The rows of samples."""
         return [self.keys[sample.key] for sample in samples]
 
 
@@ -126,17 +126,17 @@ class Ward:
     folder: Path
 
     def probabilities(self, samples: Sequence[Sample]) -> Floats:
-        """Return the vision model's probabilities of queries over `allowed`, (n, A)."""
+        """The vision model's probabilities of queries over `allowed`, (n, A)."""
         return over(self.queries.logits[self.queries.rows(samples)], self.allowed)
 
     def images(self) -> list[NDArray[np.uint8]]:
-        """Return the images of the support set."""
+        """The images of the support set."""
         found = {one.key: one.fields["image"] for one in shards.read(self.folder) if one.key in set(self.keys)}
         return [found[key] for key in self.keys]
 
 
 def over(logits: NDArray[np.float32], allowed: Ints) -> Floats:
-    """Return the softmax over some classes, float64 (n, A)."""
+    """The softmax over some classes, float64 (n, A)."""
     found: Floats = softmax(logits[:, allowed].astype(np.float64), axis=1)
     return found
 
@@ -176,7 +176,7 @@ def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
 
 
 def classes(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> tuple[Path, Ints, list[str]]:
-    """Return the folder of the support shards, and which classes of the model their dataset has, with names."""
+    """The folder of the support shards, and which classes of the model their dataset has, with names."""
     folder = next(path.parent for ref, path in inputs.items() if _is_support(ref, params))
     model, dataset = nets.classes_of(inputs[next(iter(inputs))]), shards.manifest(folder)["classes"]
     allowed = LabelSpace(tuple(model), tuple(dataset)).allowed.astype(np.int64)
@@ -192,7 +192,7 @@ def _weights(inputs: Mapping[Ref, Path]) -> list[str]:
 
 
 def _told(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tuple[Told, Told]:
-    """Return what weights said of the queries and of the support set."""
+    """Records of the queries and of the support set under a model."""
     records = [ref for ref in inputs if ref.kind == "records" and RecordsName.of(ref).checkpoint.name == of.name]
     where = f"{params['support']}/{params['support_split']}/"
     known = next(ref for ref in records if RecordsName.of(ref).stream.startswith(where))

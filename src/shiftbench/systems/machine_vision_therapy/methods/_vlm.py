@@ -36,7 +36,7 @@ class Backend(Protocol):
     """Model, revision and precision: a part of the key of each answer."""
 
     def logs(self, images: Sequence[Image], text: str, options: Sequence[str]) -> list[float]:
-        """Return the log-probability of each option after a text with one `{image}` for each image."""
+        """The log-probability of each option after a text with one `{image}` for each image."""
         ...
 
 
@@ -73,7 +73,7 @@ class Vlm:
         self._backend: Backend | None = None
 
     def __call__(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Floats:
-        """Return P(True) of each question.
+        """P(True) of each question.
 
         Raises:
             ModelError: transformers is missing, the model is no such model, or a token is none of its tokeniser's.
@@ -83,7 +83,7 @@ class Vlm:
         return _verifiers.p_true(np.array(found).reshape(-1, 2))
 
     def text(self, ask: Ask) -> str:
-        """Return the prompt of a question, with three `{image}`."""
+        """The prompt of a question, with three `{image}`."""
         hat, candidate = self._names[ask.hat], self._names[ask.candidate]
         true, false = self._options
         said = "\n".join(_prompts.lines(hat, candidate, self._words))
@@ -113,13 +113,13 @@ class Vlm:
 
 
 def digest(image: Image) -> str:
-    """Return what an image's pixels are kept under, 32 hexadecimal digits."""
+    """The key of an image's pixels, 32 hexadecimal digits."""
     head = f"{image.dtype}{image.shape}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).hexdigest()[:32]
 
 
 def colour(image: Image) -> Image:
-    """Return an image (h, w, 3)."""
+    """An image (h, w, 3)."""
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -151,7 +151,7 @@ class Transformers:
         self._net.to(device, getattr(torch, precision)).eval()
 
     def logs(self, images: Sequence[Image], text: str, options: Sequence[str]) -> list[float]:
-        """Return the log-probabilities of the first tokens that tell the options apart."""
+        """The log-probabilities of the first tokens that tell the options apart."""
         import torch
 
         turns = [{"role": "user", "content": content(text)}]
@@ -166,7 +166,7 @@ class Transformers:
 
 
 def content(text: str) -> list[dict[str, str]]:
-    """Return a prompt as the content of a chat turn: texts, and an image where each `{image}` stands.
+    """A prompt as the content of a chat turn: texts, and an image where each `{image}` stands.
 
     Example:
         >>> content("This image {image} shows")
@@ -180,7 +180,7 @@ def content(text: str) -> list[dict[str, str]]:
 
 
 def first_tokens(tokenizer: Any, options: Sequence[str]) -> list[int]:
-    """Return of each option its first token.
+    """The first token of each option.
 
     Raises:
         ModelError: two have one first token, so that they cannot be told apart by it.
@@ -195,7 +195,7 @@ def first_tokens(tokenizer: Any, options: Sequence[str]) -> list[int]:
 
 
 def spelled(model: str, revision: str, precision: str) -> str:
-    """Return how keys name a model: its name, then what else decides its answers."""
+    """The model's name in keys, with everything else that decides its answers."""
     return f"{model}@{revision or 'local'}/{precision}"
 
 

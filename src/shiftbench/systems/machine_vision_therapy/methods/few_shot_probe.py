@@ -31,7 +31,7 @@ PARAMS: dict[str, object] = {**_support.PARAMS, "of": "vision", "c": [0.001, 0.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what `_support.needs` says, and the features that it is fitted on.
+    """`_support.needs`, and the features that the probe is fitted on.
 
     Raises:
         ParamsError: `of` is neither.
@@ -44,7 +44,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Probe:
-    """Return the probe; the predictor is not called."""
+    """The probe; the predictor is not called."""
     return Probe(params)
 
 
@@ -74,7 +74,7 @@ class Probe:
         self._weight, self._bias = fitted(known, ward.labels, c, len(ward.allowed))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` (n, C)."""
+        """`logits` (n, C)."""
         ward, told = self._ward, self._told
         assert told.features is not None  # noqa: S101 - `at` has asked
         own = told.features[told.rows(samples)] @ self._weight.T + self._bias
@@ -84,7 +84,7 @@ class Probe:
 
 
 def fitted(x: Floats, labels: NDArray[np.int64], c: float, classes: int) -> tuple[Floats, Floats]:
-    """Return weight (classes, d) and bias (classes,) for features as they are."""
+    """Weight (classes, d) and bias (classes,) for features as they are."""
     mean, std = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
     weight, bias = _logistic.fit((x - mean) / std, labels, classes, c, balanced=False, threads=1)
     weight = weight / std
@@ -92,7 +92,7 @@ def fitted(x: Floats, labels: NDArray[np.int64], c: float, classes: int) -> tupl
 
 
 def chosen(x: Floats, labels: NDArray[np.int64], grid: Sequence[float], folds: int) -> float:
-    """Return the penalty of `grid` with the least cross-validated negative log-likelihood, the strongest of equals.
+    """The penalty of `grid` with the least cross-validated negative log-likelihood, the strongest of equals.
 
     Args:
         x: features (n, d).

@@ -65,7 +65,7 @@ VERIFIERS = ("features", "language", "vlm")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what `_support.needs` says.
+    """The needs of `_support`.
 
     Raises:
         ParamsError: `asks` is no verifier, or one that lacks an option.
@@ -80,7 +80,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
-    """Return all that a language model without eyes can be asked: each class about each prediction."""
+    """All possible questions to a language model without vision: each class about each prediction."""
     if params["asks"] != "language":
         return []
     (*_, names), words = _support.classes(params, inputs), _prompts.WORDS[params["words"]]
@@ -88,12 +88,12 @@ def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[R
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Therapy:
-    """Return the therapy; the predictor is not called, its records are read."""
+    """The therapy; the predictor is not called, its records are read."""
     return Therapy(params)
 
 
 def columns(top: int) -> list[str]:
-    """Return what the features of a sample are.
+    """Names of a sample's features.
 
     Example:
         >>> columns(2)
@@ -147,7 +147,7 @@ class Therapy:
         self._verify = verifier(self._ward, params)
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` (n, C) and `features` (n, 2 top_n + 2)."""
+        """`logits` (n, C) and `features` (n, 2 top_n + 2)."""
         ward = self._the_ward()
         cases = self.cases(samples)
         logits = ward.queries.logits[ward.queries.rows(samples)].copy()
@@ -159,7 +159,7 @@ class Therapy:
         return {"logits": logits, "features": np.array(told, dtype=np.float32)}
 
     def cases(self, samples: Sequence[Sample]) -> list[Case]:
-        """Return what comes of queries."""
+        """The outcome of queries."""
         p = self._the_ward().probabilities(samples)
         vectors = self._alike(samples)
         plans = [self._plan(at, row, None if vectors is None else vectors[at]) for at, row in enumerate(p)]
@@ -179,7 +179,7 @@ class Therapy:
         return self._ward
 
     def _alike(self, samples: Sequence[Sample]) -> Floats | None:
-        """Return cosines of queries with the support set in the vision model's features; None: not asked for."""
+        """Cosines of queries with the support set in the vision model's features; None: not asked for."""
         ward = self._the_ward()
         if ward.near is None or ward.queries.features is None:
             return None
@@ -204,7 +204,7 @@ class Therapy:
         return Plan(hat, labels, asked)
 
     def _ask(self, samples: Sequence[Sample], wanted: list[list[_prompts.Ask]]) -> list[Floats]:
-        """Return P(True) of each question of each query."""
+        """P(True) of each question of each query."""
         flat = [ask for own in wanted for ask in own]
         found = self._verify(samples, flat) if flat else np.zeros(0)
         ends = np.cumsum([len(own) for own in wanted])
@@ -231,7 +231,7 @@ class Plan:
         return [ask for own in others for ask in own]
 
     def case(self, first: Floats, rest: Floats, *, kept: bool) -> Case:
-        """Return what comes of it, given P(True) of what was asked."""
+        """The outcome, given P(True) of each question."""
         v = np.full(len(self.labels), np.nan)
         if len(first):
             v[0] = first.mean()
@@ -244,7 +244,7 @@ class Plan:
 
 
 def verifier(ward: Ward, params: Mapping[str, Any]) -> _verifiers.Verifier:
-    """Return who is asked at an evaluation point."""
+    """The verifier of a condition."""
     words = _prompts.WORDS[params["words"]]
     if params["asks"] == "features":
         seen, far = ward.seen, ward.far

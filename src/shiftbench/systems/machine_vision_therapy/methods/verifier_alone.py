@@ -27,12 +27,12 @@ PARAMS: dict[str, object] = {**_support.PARAMS, "scale": 10.0}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what `_support.needs` says."""
+    """The needs of `_support`."""
     return _support.needs(params)
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Nearest:
-    """Return the nearest neighbour; the predictor is not called."""
+    """The nearest neighbour; the predictor is not called."""
     return Nearest(params)
 
 
@@ -57,7 +57,7 @@ class Nearest:
         self._ward, self._classes = ward, ward.queries.logits.shape[1]
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` (n, C)."""
+        """`logits` (n, C)."""
         cosines = self._compare.queries(samples) @ self._compare.support.T
         scale, ward = self._params["scale"], self._ward
         logits = np.full((len(samples), self._classes), -2.0 * scale, dtype=np.float32)

@@ -28,7 +28,7 @@ SHARES = tuple(n / 10 for n in range(11))
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the benchmark's weights, its test images and the outliers."""
+    """The benchmark's checkpoints, its test images and the outliers."""
     return [
         *(Ref("checkpoints", name) for name in params["checkpoints"]),
         refs.shards(params["dataset"], params["split"]),
@@ -61,7 +61,7 @@ def _partner(job: Measurement, key: str, count: int) -> int:
 def confidences(
     predictor: nets.TorchPredictor, images: torch.Tensor, outliers: torch.Tensor, batch: int = 256
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return each metric's values, float64 (shares, n).
+    """Each metric's values, float64 (shares, n).
 
     Args:
         predictor: of the weights.

@@ -18,7 +18,7 @@ PARAMS: dict[str, object] = {"bins": 10}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the benchmark's weights, which their logs lie beside."""
+    """The benchmark's checkpoints, whose logs are in the same folders."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 

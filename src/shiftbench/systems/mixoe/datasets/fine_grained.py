@@ -89,7 +89,7 @@ SETS = {
 
 
 def known(name: str, split: int) -> list[int]:
-    """Return the ids of a set's known classes in a split, ascending.
+    """The ids of a set's known classes in a split, ascending.
 
     Example:
         >>> known("aircraft", 0)[:4], len(known("aircraft", 0))
@@ -101,7 +101,7 @@ def known(name: str, split: int) -> list[int]:
 
 
 def kept(params: dict[str, Any]) -> list[int]:
-    """Return the ids of the classes of a part, ascending; of coarse OOD none.
+    """The ids of the classes of a part, ascending; of coarse OOD none.
 
     Raises:
         ParamsError: no such set, part or split.
@@ -119,7 +119,7 @@ def kept(params: dict[str, Any]) -> list[int]:
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return a name per class, the set and the id; of coarse OOD one name that no model has."""
+    """A name per class, the set and the id; of coarse OOD one name that no model has."""
     names = tuple(f"{params['set']}_{number:03d}" for number in kept(params))
     return names or ("out_of_distribution",)
 
@@ -147,7 +147,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     others = [name for name in SETS if name != params["set"]]
     names = [params["set"], *(others if params["part"] == "coarse" else [])]
     lists = {str(_list(name, split, params)): f"the authors' list of {name}" for name in names}
@@ -169,7 +169,7 @@ def _folder(name: str, params: dict[str, Any]) -> Path:
 
 
 def _lines(name: str, split: str, params: dict[str, Any]) -> list[tuple[Line, int]]:
-    """Return the lines of one set's list, each with the id of its class."""
+    """The lines of one set's list, each with the id of its class."""
     file = _list(name, split, params)
     found = _lists.lines(file, f"fine_grained/{name}")
     wrong = next((line for line in found if not line.label.isdecimal()), None)
@@ -180,7 +180,7 @@ def _lines(name: str, split: str, params: dict[str, Any]) -> list[tuple[Line, in
 
 
 def _coarse(split: str, params: dict[str, Any]) -> list[tuple[Line, Path]]:
-    """Return as many images of the other sets as the ID part has."""
+    """Images of the other sets, as many as the ID part has."""
     own = set(known(params["set"], params["split"]))
     count = sum(number in own for _, number in _lines(params["set"], split, params))
     others = [

@@ -28,7 +28,7 @@ needs = _exposure.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
     everything, mode = _outliers.load(job), finetune.mode(job.params["statistics"])
     wanted = job.params["per_sample"] * _loop.count(job, "train")
     mined: list[_outliers.Outliers] = []
@@ -51,7 +51,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 def hardest(
     net: nn.Module, outliers: _outliers.Outliers, pool: npt.NDArray[np.int64], count: int, batch: int = 256
 ) -> npt.NDArray[np.int64]:
-    """Return the `count` rows of the pool (all, where there are fewer) of the largest probability, surest first."""
+    """The `count` rows of the pool (all, where there are fewer) of the largest probability, surest first."""
     net.eval()
     with torch.inference_mode():
         sure = [

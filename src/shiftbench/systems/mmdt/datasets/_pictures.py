@@ -50,7 +50,7 @@ class Item(NamedTuple):
 
 
 def ground(rng: RandomStream, sources: Mapping[str, Path], half: str, side: int = SIDE) -> Pixels:
-    """Return a darkened piece of a photo, uint8 (side, side, 3)."""
+    """A darkened piece of a photo, uint8 (side, side, 3)."""
     light = int(rng.integers(DARKEST, BRIGHTEST + 1))
     shape, photos = (side, side, 3), _scikit_photos.TRAINING
     piece = _scikit_photos.crop(shape, rng, sources, photos, half).pixels
@@ -58,7 +58,7 @@ def ground(rng: RandomStream, sources: Mapping[str, Path], half: str, side: int 
 
 
 def drawn(image: Pixels, items: Sequence[Item], folder: Path) -> Pixels:
-    """Return an image with objects laid over it, in their order."""
+    """An image with objects laid over it, in their order."""
     found = image.astype(np.int64)
     for item in items:
         rgba = sprite(str(folder), item.name, item.side).astype(np.int64)
@@ -69,7 +69,7 @@ def drawn(image: Pixels, items: Sequence[Item], folder: Path) -> Pixels:
 
 
 def painted(colours: NDArray[np.int64], colour: str | None) -> NDArray[np.int64]:
-    """Return pixels (h, w, 3) in one colour, lit as they were, from two fifths up."""
+    """Pixels (h, w, 3) in one colour, lit as they were, from two fifths up."""
     if colour is None:
         return colours
     light = 102 + to_grey(colours.astype(np.uint8)).astype(np.int64) * 153 // 255
@@ -79,7 +79,7 @@ def painted(colours: NDArray[np.int64], colour: str | None) -> NDArray[np.int64]
 
 @lru_cache(maxsize=1024)
 def sprite(folder: str, name: str, side: int) -> Pixels:
-    """Return an object at a size, uint8 (side, side, 4).
+    """An object at a size, uint8 (side, side, 4).
 
     Raises:
         DataError: its picture is not there.

@@ -67,12 +67,12 @@ class Asked(NamedTuple):
 
 
 def many(name: str, number: int = 2) -> str:
-    """Return what so many objects are called."""
+    """Name of an object for a count: the plural unless it is one."""
     return name if number == 1 else _PLURALS.get(name, f"{name}s")
 
 
 def one(name: str) -> str:
-    """Return what a single one of some objects is called; a word that is unknown stays as it is."""
+    """Singular of an object's name; an unknown word stays as it is."""
     return _SINGLE.get(name, name)
 
 
@@ -80,13 +80,13 @@ _SINGLE = {many(name): name for name in KINDS}
 
 
 def question(asked: Asked) -> str:
-    """Return a question as a model gets it, what the repository says behind it included."""
+    """A question as a model gets it, with the text that the repository adds."""
     names = [many(name) for name in asked.names] if asked.task == "count" else asked.names
     return QUESTIONS[asked.task].format(*names) + _ood.SUFFIXES[asked.task]
 
 
 def read(text: str) -> Asked:
-    """Return what a question asks.
+    """The parsed question.
 
     Raises:
         DataError: it is none of the four.
@@ -99,7 +99,7 @@ def read(text: str) -> Asked:
 
 
 def said(asked: Asked, answers: Sequence[str | int]) -> str:
-    """Return the text of an answer: a name, a colour, a side, or a number for each object."""
+    """The text of an answer: a name, a colour, a side, or a number for each object."""
     first = answers[0]
     if asked.task == "identification":
         return f"The object is a {first}."
@@ -113,5 +113,5 @@ def said(asked: Asked, answers: Sequence[str | int]) -> str:
 
 
 def numbered(name: str, number: int) -> str:
-    """Return a number of objects in words."""
+    """A number of objects in words."""
     return f"{NUMBERS[number]} {many(name, number)}"

@@ -32,7 +32,7 @@ COLUMNS = ("img_id", "image", "task", "question", "answer")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must supply: path -> description."""
     about = f"MMDT's images, {params['scenario']}-*.parquet among them"
     return {_hub.folder(params["path"], "ood"): about} if params["path"] else {}
 

@@ -36,7 +36,7 @@ COLUMNS = {
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must supply: path -> description."""
     about = f"MMDT's adversarial images, {{{','.join(_adversarial.TASKS)}}}-*.parquet"
     return {_hub.folder(params["path"], "adv"): about} if params["path"] else {}
 

@@ -43,7 +43,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def _three(rng: RandomStream, split: str) -> tuple[str, str, str]:
-    """Return three different objects, of which no other split has the first two in this order.
+    """Three different objects, of which no other split has the first two in this order.
 
     Of test one is at an even place of the list and one at an odd; of train and val both are alike, falling and rising.
     """

@@ -106,7 +106,7 @@ _MADE: dict[str, Callable[[RandomStream], Scene]] = {
 
 
 def _placed(rng: RandomStream, name: str, colour: str | None, quarter: int) -> Item:
-    """Return an object somewhere in a quarter of the scene."""
+    """An object somewhere in a quarter of the scene."""
     side = int(rng.integers(SMALLEST, LARGEST + 1))
     left, top = (int(one) for one in rng.integers(0, CELL - side + 1, 2))
     return Item(name, colour, side, quarter % 2 * CELL + left, quarter // 2 * CELL + top)

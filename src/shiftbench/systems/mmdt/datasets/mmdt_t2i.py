@@ -29,7 +29,7 @@ COLUMNS = ("id", "task", "meta_prompt", "objects")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must supply: path -> description."""
     about = f"MMDT's prompts, original-*.parquet and {params['style']}-*.parquet among them"
     return {_hub.folder(params["path"], "ood"): about} if params["path"] else {}
 

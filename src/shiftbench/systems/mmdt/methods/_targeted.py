@@ -29,7 +29,7 @@ PARAMS: dict[str, object] = {"eps": 4.0, "steps": 10, "start": True}
 
 
 def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Any:
-    """Return the predictor on attacked images.
+    """The predictor on attacked images.
 
     Raises:
         ModelError: the model is none whose slots can be attacked.
@@ -49,7 +49,7 @@ def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) 
 def attacked(
     answerer: scene_cnn.Answerer, samples: Sequence[Sample], params: Mapping[str, Any]
 ) -> dict[str, torch.Tensor]:
-    """Return the net's input with attacked images, whole numbers in 0..255, float32 (n, 3, size, size)."""
+    """The net's input with attacked images, whole numbers in 0..255, float32 (n, 3, size, size)."""
     given = answerer.inputs(samples)
     clean = given["image"].float()
     eps, step = params["eps"], params["eps"] / params["steps"]
@@ -70,6 +70,6 @@ def attacked(
 
 
 def _start(samples: Sequence[Sample], clean: torch.Tensor) -> torch.Tensor:
-    """Return where each image begins, uniform in [-1, 1), by its key."""
+    """Start of each image's attack, uniform in [-1, 1), by its key."""
     words = [RandomStream(0, "targeted", "start", one.key).uniform(clean[0].shape) for one in samples]
     return torch.from_numpy(2 * np.stack(words).astype(np.float32) - 1).to(clean.device)

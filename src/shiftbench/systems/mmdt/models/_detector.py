@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 def found(image: Pixels, name: str, folder: str, threshold: float, looks: Sequence[str | None] = OWN) -> list[Place]:
-    """Return the places of an object, the best first.
+    """The places of an object, the best first.
 
     Args:
         image: uint8 (h, w, 3).
@@ -60,7 +60,7 @@ def found(image: Pixels, name: str, folder: str, threshold: float, looks: Sequen
 
 @lru_cache(maxsize=1024)
 def _template(folder: str, name: str, side: int, look: str | None) -> tuple[Pixels, Pixels]:
-    """Return a template uint8 (side, side, 3), and where it counts, uint8 of the same shape, 0 or 1."""
+    """A template uint8 (side, side, 3), and where it counts, uint8 of the same shape, 0 or 1."""
     rgba = _pictures.sprite(folder, name, side)
     colours = _pictures.painted(rgba[..., :3].astype(np.int64), look).astype(np.uint8)
     cover = np.repeat((rgba[..., 3:] > 200).astype(np.uint8), 3, axis=2)
@@ -68,7 +68,7 @@ def _template(folder: str, name: str, side: int, look: str | None) -> tuple[Pixe
 
 
 def _apart(places: Sequence[Place]) -> list[Place]:
-    """Return the places that overlap no better one."""
+    """The places that overlap no better one."""
     kept: list[Place] = []
     for place in places:
         if all(_overlap(place.box, other.box) <= OVERLAP for other in kept):

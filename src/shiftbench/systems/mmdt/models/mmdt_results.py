@@ -39,14 +39,14 @@ Told = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for the folder: the sha256 over its files."""
+    """Identity of the folder: the sha256 over its files."""
     return _given.folder_state(_published.folder(params, "mmdt_results"))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `completions` and `judge`.
+    """A predictor that gives `completions` and `judge`.
 
     Raises:
         ModelError: the folder is another one, or an answer is not there; names the file.
@@ -65,7 +65,7 @@ def load(
 
 
 def told(sample: Sample, folder: Path, model: str, rules: str) -> Told:
-    """Return a sample's stored answers, and what the judge says of each."""
+    """A sample's stored answers, and the judge's answer to each."""
     meta = sample.fields["meta"]
     kind = next((name for name in _READ if name in meta), "id")
     return _READ.get(kind, _adversarial_answer)(meta, folder, model, rules)
@@ -101,7 +101,7 @@ _READ: dict[str, Callable[[Mapping[str, Any], Path, str, str], Told]] = {"scenar
 
 
 def _seen(file: Path, number: str, task: str) -> dict[str, Any]:
-    """Return what was judged of a picture: its CLIPScore, which parts are right, or that it was refused."""
+    """Judgement of a picture: its CLIPScore, which parts are right, or that it was refused."""
     found = _dictionary(file).get(number)
     if found is None:
         raise ModelError(f"{file} has no item {number!r}")

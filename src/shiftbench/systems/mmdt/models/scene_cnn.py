@@ -80,7 +80,7 @@ class SceneNet(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor([4.0, 8.0]))  # of numbers, of sides
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return logits (n, 2, 16)."""
+        """Logits (n, 2, 16)."""
         grid = self.blocks(x["image"].float() / 127.5 - 1.0)
         pooled = torch.cat([grid.amax(dim=(2, 3)), grid.mean(dim=(2, 3))], 1)
         task, each = x["asked"][:, 0].long(), torch.arange(len(grid), device=grid.device)
@@ -99,13 +99,13 @@ class SceneNet(nn.Module):
         return found[task, each]
 
     def _numbers(self, grid: torch.Tensor) -> torch.Tensor:
-        """Return the scores of 0 to 4 objects of each kind, (n, kinds, 5): how near each is to the sum over places."""
+        """The scores of 0 to 4 objects of each kind, (n, kinds, 5): how near each is to the sum over places."""
         number = F.softplus(self.density(grid)).sum(dim=(2, 3)) / 32  # of fresh weights, 1.4
         steps = torch.arange(_words.MOST + 1, device=grid.device)
         return -self.sharpness[0] * (number[..., None] - steps).square()
 
     def _sides(self, grid: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the scores of left, right, above and below, (n, 4)."""
+        """The scores of left, right, above and below, (n, 4)."""
         n, _, height, width = grid.shape
         shares = F.softmax(self.place(grid).flatten(2), 2).view(n, -1, height, width)
         axis = torch.linspace(-1, 1, height, device=grid.device)
@@ -116,12 +116,12 @@ class SceneNet(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return SceneNet(params)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of `image` uint8 (3, size, size) and `asked` uint8 (3,)."""
+    """(n,) of `image` uint8 (3, size, size) and `asked` uint8 (3,)."""
     size = params["size"]
     batch = np.zeros(len(samples), [("image", np.uint8, (3, size, size)), ("asked", np.uint8, (3,))])
     batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
@@ -133,7 +133,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
 
 
 def labels(sample: Sample, which: str = "answer") -> tuple[int, int]:
-    """Return the two slots of a sample's `answer` or `target`; NONE: that slot is not asked."""
+    """The two slots of a sample's `answer` or `target`; NONE: that slot is not asked."""
     task, answer = sample.fields["meta"]["task"], sample.fields["meta"][which]
     if task == "count":
         first, second = _answers.wanted(answer).values()
@@ -146,7 +146,7 @@ def _options(task: str) -> tuple[str, ...]:
 
 
 def words(sample: Sample, slots: Sequence[int]) -> str:
-    """Return the text of an answer, from the place of the largest logit of each slot."""
+    """The text of an answer, from the place of the largest logit of each slot."""
     asked = _words.read(sample.fields["text"])
     answers = slots if asked.task == "count" else [_options(asked.task)[slots[0]]]
     return _words.said(asked, answers)
@@ -165,11 +165,11 @@ class Answerer:
         self.net, self.params, self.device = net.to(device).eval(), params, device
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
-        """Return `completions` and `judge`, one text each for every sample."""
+        """`completions` and `judge`, one text each for every sample."""
         return self.answers(samples, self.inputs(samples))
 
     def inputs(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        """Return the net's input on its device."""
+        """The net's input on its device."""
         batch = prepare_batch(samples, self.params)
         return {
             name: torch.from_numpy(np.ascontiguousarray(batch[name])).to(self.device) for name in ("image", "asked")
@@ -177,7 +177,7 @@ class Answerer:
 
     @torch.no_grad()
     def answers(self, samples: Sequence[Sample], inputs: Mapping[str, torch.Tensor]) -> nets.Outputs:
-        """Return what the net says to its inputs."""
+        """The network's answers to its inputs."""
         best = self.net(inputs).argmax(2).tolist()
         completions, judge = (np.empty(len(samples), object) for _ in range(2))
         for at, (sample, slots) in enumerate(zip(samples, best, strict=True)):
@@ -188,7 +188,7 @@ class Answerer:
 
 
 def predictor(net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str) -> Answerer:
-    """Return what answers. Computes in float32."""
+    """The predictor. It computes in float32."""
     return Answerer(net, params, nets.pick_device(device))
 
 
@@ -196,7 +196,7 @@ def predictor(net: nn.Module, model: ModuleType, params: Mapping[str, Any], devi
 
 
 def plain(text: str) -> list[str]:
-    """Return a text's words, each under one name.
+    """A text's words, each under one name.
 
     Example:
         >>> plain("There are Two Cats, and a puppy.")
@@ -207,7 +207,7 @@ def plain(text: str) -> list[str]:
 
 
 def say(task: str, answer: str, response: str) -> str:
-    """Return what the judge says of a response: pairs for a count, Yes or No for all else."""
+    """The judge's answer to a response: pairs for a count, Yes or No for all else."""
     words = plain(response)
     if task == "count":
         return _pairs(words, _answers.wanted(answer))
@@ -216,11 +216,11 @@ def say(task: str, answer: str, response: str) -> str:
 
 
 def verdict(task: str, answer: str, response: str) -> str:
-    """Return yes or no by MMDT's rule on what the judge says."""
+    """Yes or no by MMDT's rule on the judge's answer."""
     return "yes" if _answers.right(task, answer, say(task, answer, response)) else "no"
 
 
 def _pairs(words: list[str], objects: Iterable[str]) -> str:
-    """Return the number before each object, as the official parser reads it; an object without one is left out."""
+    """The number before each object, as the official parser reads it; an object without one is left out."""
     before = dict(zip(words[1:], words, strict=False))
     return ", ".join(f"{name}: {before[name]}" for name in objects if before.get(name, "").isdigit())

@@ -69,19 +69,19 @@ class Request(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what is drawn with."""
+    """Sources of the pictures that are drawn."""
     return [refs.sources(name) for name in _pictures.SOURCES]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[str, torch.Tensor]:
-    """Return the seeds of the three pictures, int64 (3,)."""
+    """The seeds of the three pictures, int64 (3,)."""
     return {"seeds": torch.tensor(SEEDS)}
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `completions` and `judge`, three for each prompt."""
+    """A predictor that gives `completions` and `judge`, three for each prompt."""
     sources = {ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
     seeds = nets.read_state(weights)["seeds"].tolist()
 
@@ -97,7 +97,7 @@ def load(
 
 
 def verdict(seen: Mapping[str, Any]) -> str:
-    """Return yes or no; of what has a score in place of parts, neither."""
+    """Yes or no; neither for items that have a score instead of parts."""
     if "parts" not in seen:
         return "a score alone"
     return "yes" if _ood.item_right(seen["parts"]) else "no"
@@ -107,7 +107,7 @@ def verdict(seen: Mapping[str, Any]) -> str:
 
 
 def rendered(sample: Sample, seed: int, sources: Mapping[str, Path]) -> Pixels:
-    """Return the picture of a prompt, uint8 (96, 96, 3)."""
+    """The picture of a prompt, uint8 (96, 96, 3)."""
     rng = RandomStream(seed, "renderer", "mmdt_prompts", sample.key)
     under = _pictures.ground(rng, sources, "whole", CELL * ACROSS)
     items = laid_out(parse(sample.fields["text"]), rng)
@@ -115,7 +115,7 @@ def rendered(sample: Sample, seed: int, sources: Mapping[str, Path]) -> Pixels:
 
 
 def laid_out(asked: Request, rng: RandomStream) -> list[Item]:
-    """Return the objects of a picture, each in a cell of its own; those for which there is no cell are left out."""
+    """Objects of a picture, each in a cell of its own; objects without a cell are left out."""
     free = [int(cell) for cell in rng.choice(ACROSS**2)]
     each = [(wanted.name, wanted.colour) for wanted in asked.objects for _ in range(wanted.number)]
     cells, sides = _cells(asked.relation, free), _sides(asked.relation)
@@ -128,7 +128,7 @@ def laid_out(asked: Request, rng: RandomStream) -> list[Item]:
 
 
 def _cells(relation: str, free: list[int]) -> list[int]:
-    """Return the cells of objects in their order: those of a relation, then the others at random."""
+    """The cells of objects in their order: those of a relation, then the others at random."""
     side = _boxes.WORDS.get(relation)
     fixed = [_FIRST[side], 4] if side else [4, 3, 5] if relation == "between" else []
     return fixed + [cell for cell in free if cell not in fixed]
@@ -146,7 +146,7 @@ def _sides(relation: str) -> tuple[int, ...]:
 def looked(
     image: Pixels, meta: Mapping[str, Any], sources: Mapping[str, Path], params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what was seen in a picture of what a sample asks for, as JSON holds it."""
+    """Parts of a sample's request that a picture shows, as JSON values."""
     folder, threshold = str(sources[_pictures.EMOJI]), params["threshold"]
     helpful, coloured = (meta["task"] == task for task in ("helpfulness", "color"))
     looks = _detector.LOOKS if coloured else _detector.OWN
@@ -165,7 +165,7 @@ def looked(
 
 
 def _named(objects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the objects that an item names, each once."""
+    """The objects that an item names, each once."""
     names = [
         name
         for one in objects
@@ -175,7 +175,7 @@ def _named(objects: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def judged(task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, Any], rules: str) -> list[bool]:
-    """Tell which parts of an item are right."""
+    """For each part of an item, whether it is right."""
     found = seen["boxes"]
     if task == "count":
         return _boxes.counted(found, {one["object"]: int(one["counts"]) for one in objects})
@@ -188,7 +188,7 @@ def judged(task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, A
 
 
 def _score(found: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
-    """Return the stand-in's CLIPScore, rounded to billionths."""
+    """The stand-in's CLIPScore, rounded to billionths."""
     named = {wanted.name: wanted.number for wanted in parse(prompt).objects}
     picture = np.array([[len(found.get(name, ())) for name in KINDS]], np.float64)
     text = np.array([[named.get(name, 0) for name in KINDS]], np.float64)
@@ -199,7 +199,7 @@ def _score(found: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
 
 
 def parse(prompt: str) -> Request:
-    """Return what the rules find in a prompt."""
+    """The parts of a prompt that the rules detect."""
     text = prompt.lower()
     objects = [
         Objects(_words.one(noun), _words.NUMBERS.index(number) if number else 1, colour or None)

@@ -27,7 +27,7 @@ ADJECTIVES = (*_words.COLOURS, "large", "small")
 
 
 def apply(value: str, severity: float, rng: RandomStream, *, sources: Mapping[str, Path]) -> str:
-    """Return a prompt with rare words.
+    """A prompt with rare words.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -48,7 +48,7 @@ def apply(value: str, severity: float, rng: RandomStream, *, sources: Mapping[st
 
 
 def _rare(known: _wordnet.WordNet, word: str) -> str:
-    """Return the last synonym of a word in its number; "" where there is none, or it is no content word."""
+    """The last synonym of a word in its number; "" where there is none, or it is no content word."""
     plain = word.lower()
     single = _words.one(plain)
     if plain in ADJECTIVES:

@@ -60,7 +60,7 @@ _LEXICAL = re.compile("|".join(rf"\b{one}\b" for one in sorted(LEXICON, key=lamb
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a prompt in older words and another order.
+    """A prompt in older words and another order.
 
     Raises:
         RangeError: severity outside 0 to 5.

@@ -29,7 +29,7 @@ SINES = np.array([0, 50, 98, 142, 181, 213, 237, 251, 256, 251, 237, 213, 181, 1
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 12, calm: int = 4, tones: int = 7
 ) -> NDArray[np.uint8]:
-    """Return an image in long strokes, uint8 (h, w) or (h, w, 3).
+    """An image in long strokes, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -52,7 +52,7 @@ def apply(
 
 
 def directions(image: NDArray[np.uint8], radius: int) -> NDArray[np.int64]:
-    """Return the direction of the stroke through each pixel, int64 (h, w), in 16ths of a half turn.
+    """The direction of the stroke through each pixel, int64 (h, w), in 16ths of a half turn.
 
     Of all directions the one in which the image changes least: -(Jxx - Jyy) cos 2a - 2 Jxy sin 2a is largest.
     """
@@ -74,7 +74,7 @@ def directions(image: NDArray[np.uint8], radius: int) -> NDArray[np.int64]:
 def _along(
     image: NDArray[np.uint8], ways: NDArray[np.int64], length: int, cosines: NDArray[np.int64], sines: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Return the mean over a stroke to both sides of each pixel; it ends at the image's border.
+    """The mean over a stroke to both sides of each pixel; it ends at the image's border.
 
     A stroke follows the direction of each pixel that it comes to, never turning back.
     """

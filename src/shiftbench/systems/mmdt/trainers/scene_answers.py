@@ -27,7 +27,7 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
+    """The state dict after the last step.
 
     Raises:
         ModelError: the model has no slots.
@@ -51,7 +51,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def slot_loss(logits: torch.Tensor, wanted: torch.Tensor, none: int) -> torch.Tensor:
-    """Return the sum of the cross-entropies of slots, logits (n, slots, k), labels (n, slots) or `none`."""
+    """The sum of the cross-entropies of slots, logits (n, slots, k), labels (n, slots) or `none`."""
     return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=none, reduction="sum")
 
 
@@ -63,7 +63,7 @@ def _prepared(job: TrainJob, samples: list[Sample]) -> tuple[dict[str, torch.Ten
 
 @torch.no_grad()
 def _accuracy(job: TrainJob, net: torch.nn.Module) -> float:
-    """Return the share of val samples of which every slot that is asked is right."""
+    """The share of val samples of which every slot that is asked is right."""
     samples = job.samples("val")
     if not samples:
         return float("nan")

@@ -18,7 +18,7 @@ PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the benchmark."""
+    """The checkpoints of the benchmark."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 

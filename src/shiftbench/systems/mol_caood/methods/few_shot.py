@@ -56,5 +56,5 @@ class FewShot(_adapting.Adapting):
 
 
 def wrap(predictor: Any, params: dict[str, Any], inputs: dict[Ref, Path]) -> FewShot:
-    """Return the predictor with `reset` and `adapt`."""
+    """The predictor with `reset` and `adapt`."""
     return FewShot(predictor, params, inputs)

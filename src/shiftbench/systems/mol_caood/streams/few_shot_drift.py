@@ -36,7 +36,7 @@ PARAMS: dict[str, object] = {
 
 
 def steps(params: dict[str, Any]) -> list[Step]:
-    """Return the drift, once for each draw of the support.
+    """The drift, once for each draw of the support.
 
     Raises:
         ParamsError: more times than the stride has room for.

@@ -46,7 +46,7 @@ Inputs = npt.NDArray[Any]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the drift's files, whose code decides the weights."""
+    """The drift's files, whose code decides the checkpoint."""
     name = params["drift"]
     in_torch = apply_shift.name_in_torch(registry.read("shifts", name))
     return [("shifts", name), *([(apply_shift.TORCH, in_torch)] if in_torch else [])]
@@ -63,7 +63,7 @@ class Drift:
 
     @classmethod
     def of(cls, job: TrainJob) -> Drift:
-        """Return the drift of a trainer.
+        """The drift of a trainer.
 
         Raises:
             ParamsError: strengths that do not rise or are outside of the shift's range.
@@ -78,11 +78,11 @@ class Drift:
         return cls(shift, low, high, job.seed)
 
     def draw(self, rng: RandomStream, count: int) -> list[float]:
-        """Return strengths, uniform, in ascending order."""
+        """Strengths, uniform, in ascending order."""
         return sorted(self.low + (self.high - self.low) * float(u) for u in rng.uniform(count))
 
     def at(self, images: Inputs, strength: float, key: str = "") -> Inputs:
-        """Return prepared images uint8 (n, c, h, w) under the shift; strength 0 goes the same way.
+        """Prepared images uint8 (n, c, h, w) under the shift; strength 0 goes the same way.
 
         Args:
             images: as the model's `prepare` gives them.
@@ -103,7 +103,7 @@ class Drift:
 
 
 def labels_of(known: torch.Tensor, outliers: int) -> torch.Tensor:
-    """Return labels of known samples, with -1 for as many outliers behind them."""
+    """Labels of known samples, with -1 for as many outliers behind them."""
     return torch.cat([known, torch.full((outliers,), -1, dtype=known.dtype, device=known.device)])
 
 
@@ -197,7 +197,7 @@ def search(job: TrainJob, net: nn.Module, outliers: _outliers.Outliers) -> None:
 
 
 def walked(net: nn.Module, place: Validation, rate: float, adapt: Adapt) -> float:
-    """Return the mean accuracy along a drift of a copy of the net that adapts before each test."""
+    """The mean accuracy along a drift of a copy of the net that adapts before each test."""
     own = copy.deepcopy(net).cpu().eval()
     found = []
     for number, (strength, (images, told)) in enumerate(zip(place.strengths, place.shown, strict=True)):

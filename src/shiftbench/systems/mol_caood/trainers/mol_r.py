@@ -64,13 +64,13 @@ Loss = Callable[[Weights], torch.Tensor]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the outliers'."""
+    """The train and val shards, and the outliers' shards."""
     own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*own, *_outliers.needs(params)]
 
 
 def adapted(weights: Weights, loss: Loss, steps: int, rate: float, *, second: bool) -> Weights:
-    """Return weights after inner steps, as a function of those before.
+    """Weights after inner steps, as a function of those before.
 
     Args:
         weights: theta.
@@ -88,7 +88,7 @@ def adapted(weights: Weights, loss: Loss, steps: int, rate: float, *, second: bo
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the meta-trained initialisation.
+    """The meta-trained initialisation.
 
     Raises:
         ParamsError: an option outside what is allowed, or a net with batch normalisation.
@@ -116,7 +116,7 @@ class Task:
     def __call__(
         self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        """Return the loss of the adapted weights on a batch, the query."""
+        """The loss of the adapted weights on a batch, the query."""
         params = self._params
         weights: Weights = dict(net.named_parameters())
         losses = []
@@ -133,7 +133,7 @@ class Task:
     def _loss(
         self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, strength: float, rng: RandomStream
     ) -> Loss:
-        """Return L of weights on known samples and as many fresh outliers, all under one strength."""
+        """L of weights on known samples and as many fresh outliers, all under one strength."""
         unknown = self._outliers.draw(rng, len(batch))
         key = str(rng.integers(0, 1 << 30))
         seen = _loop.tensor(self._drift.at(np.concatenate([batch, unknown]), strength, key), net)

@@ -41,13 +41,13 @@ uses = _drift.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the outliers'."""
+    """The train and val shards, and the outliers' shards."""
     own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*own, *_outliers.needs(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
     outliers, drift, net = _outliers.load(job), _drift.Drift.of(job), _loop.fresh_net(job)
     _drift.refuse_statistics(net, "oe_shifted")
 

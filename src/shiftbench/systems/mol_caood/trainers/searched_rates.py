@@ -24,14 +24,14 @@ uses = _drift.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, the train and val shards, and the outliers'."""
+    """The checkpoint, the train and val shards, and the outliers' shards."""
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [start, *own, *_outliers.needs(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the weights."""
+    """The state dict of a checkpoint."""
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     net = job.plugin.build(job.model_params, len(job.classes))
     nets.load_into(net, nets.read_state(start), start)

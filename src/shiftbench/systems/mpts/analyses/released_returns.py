@@ -36,7 +36,7 @@ COLUMNS = 7
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is the user's, and pinned by its sha256."""
+    """No inputs: the user supplies the file, and its sha256 pins it."""
     return []
 
 

@@ -57,7 +57,7 @@ class Chosen(NamedTuple):
 
 
 def sample(shape: tuple[int, ...], rng: RandomStream) -> Floats:
-    """Return identifiers of tasks, uniform in angle, contrast and pair, float64 (*shape, 12)."""
+    """Identifiers of tasks, uniform in angle, contrast and pair, float64 (*shape, 12)."""
     low, high = np.array(BOUNDS).T
     drawn = rng.uniform((*shape, len(BOUNDS))).astype(np.float64)
     pairs = _PAIRS[rng.integers(0, len(_PAIRS), shape)]
@@ -66,7 +66,7 @@ def sample(shape: tuple[int, ...], rng: RandomStream) -> Floats:
 
 
 def choose(shape: tuple[int, ...], each: int, held: int, rng: RandomStream) -> Chosen:
-    """Return `each` distinct pictures of each class for tasks of a shape.
+    """`each` distinct pictures of each class for tasks of a shape.
 
     A class' `held` pictures are a ring that is cut into `each` parts at a drawn place, and one is drawn of each part.
     """
@@ -117,7 +117,7 @@ def make(identifiers: Floats, chosen: Chosen, pictures: Pixels) -> tuple[Pixels,
 
 
 def turns(angle: float) -> Integers:
-    """Return which pixel of 784 each one of a turned picture is, int64 (784,); 784 is outside."""
+    """Source pixel of each pixel of a turned picture, int64 (784,); 784 is outside."""
     cosine, sine = _geometry.unit(math.degrees(angle))
     way = 2 * np.arange(_WIDE) - (_WIDE - 1)  # twice the way from the middle
     down, across = way[:, None], way[None]
@@ -128,7 +128,7 @@ def turns(angle: float) -> Integers:
 
 
 def halved(pictures: Pixels) -> NDArray[np.int32]:
-    """Return means of 2 x 2 pixels of pictures (n, k, 784), rounded, int32 (n, k, 196)."""
+    """Means of 2 x 2 pixels of pictures (n, k, 784), rounded, int32 (n, k, 196)."""
     wide = pictures.reshape(*pictures.shape[:2], SIDE, 2, _WIDE).astype(np.int32)
     rows = wide[..., 0, :] + wide[..., 1, :]
     found: NDArray[np.int32] = (rows[..., ::2] + rows[..., 1::2] + 2) >> 2
@@ -136,6 +136,6 @@ def halved(pictures: Pixels) -> NDArray[np.int32]:
 
 
 def paled(pictures: NDArray[np.int32], contrasts: Floats) -> Pixels:
-    """Return pictures (n, k, p) whose distance from GREY is multiplied by each task's contrast, in 256ths."""
+    """Pictures (n, k, p) whose distance from GREY is multiplied by each task's contrast, in 256ths."""
     factors = np.rint(contrasts * 256).astype(np.int32)[:, None, None]
     return (GREY + (((pictures - GREY) * factors + 128) >> 8)).astype(np.uint8)

@@ -26,14 +26,14 @@ _SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(10))
 
 
 def sample(shape: tuple[int, ...], rng: RandomStream) -> Floats:
-    """Return identifiers of tasks, uniform within BOUNDS, float64 (*shape, 2)."""
+    """Identifiers of tasks, uniform within BOUNDS, float64 (*shape, 2)."""
     low, high = np.array(BOUNDS).T
     drawn = rng.uniform((*shape, len(BOUNDS))).astype(np.float64)
     return np.asarray(low + drawn * (high - low))
 
 
 def make(identifiers: Floats, count: int, rng: RandomStream) -> Points:
-    """Return `count` points of each task at uniform inputs, float32 (*shape, count, 2): input and target.
+    """`count` points of each task at uniform inputs, float32 (*shape, count, 2): input and target.
 
     Args:
         identifiers: float64 (*shape, 2).
@@ -46,7 +46,7 @@ def make(identifiers: Floats, count: int, rng: RandomStream) -> Points:
 
 
 def grid(identifiers: Floats, count: int) -> Points:
-    """Return `count` points of each task at equal distances over INPUTS, float32 (*shape, count, 2)."""
+    """`count` points of each task at equal distances over INPUTS, float32 (*shape, count, 2)."""
     inputs = np.linspace(*INPUTS, count)
     return at(identifiers, np.broadcast_to(inputs, (*identifiers.shape[:-1], count)))
 

@@ -18,28 +18,28 @@ class Link(Protocol):
     """From one layer to the next; the first axis are tasks."""
 
     def forth(self, x: Floats) -> Floats:
-        """Return what enters the next layer."""
+        """Input of the next layer."""
 
     def back(self, x: Floats) -> Floats:
         """Gradient of what leaves the layer, from that of what enters the next."""
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what enters the next layer, with a gradient."""
+        """Input of the next layer, with a gradient."""
 
 
 class Direct:
     """What leaves is what enters."""
 
     def forth(self, x: Floats) -> Floats:
-        """Return it."""
+        """The input itself."""
         return x
 
     def back(self, x: Floats) -> Floats:
-        """Return it."""
+        """The input itself."""
         return x
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return it."""
+        """The input itself."""
         return x
 
 
@@ -63,13 +63,13 @@ class Patches:
         self.gathered = torch.from_numpy(self.index)
 
     def forth(self, x: Floats) -> Floats:
-        """Return patches (n, k * out * out, 9 c) of maps (n, k * side * side, c)."""
+        """Patches (n, k * out * out, 9 c) of maps (n, k * side * side, c)."""
         maps = _ended(x.reshape(-1, self.places, self.channels))
         found: Floats = maps.take(self.index, axis=1).reshape(len(x), -1, 9 * self.channels)
         return found
 
     def back(self, x: Floats) -> Floats:
-        """Return maps, each place the sum over patches that it is in."""
+        """Maps, each place the sum over patches that it is in."""
         patches = _ended(x.reshape(-1, len(self.index), self.channels))
         found: Floats = patches.take(self.copies[0], axis=1)
         for places in self.copies[1:]:
@@ -77,7 +77,7 @@ class Patches:
         return found.reshape(len(x), -1, self.channels)
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return patches, with a gradient."""
+        """Patches, with a gradient."""
         maps = x.reshape(-1, self.places, self.channels)
         ended = torch.nn.functional.pad(maps, (0, 0, 0, 1))
         gathered = self.gathered.to(x.device)
@@ -91,20 +91,20 @@ class Flat:
         self.places, self.channels = places, channels
 
     def forth(self, x: Floats) -> Floats:
-        """Return rows (n, k, places * c)."""
+        """Rows (n, k, places * c)."""
         return x.reshape(len(x), -1, self.places * self.channels)
 
     def back(self, x: Floats) -> Floats:
-        """Return maps (n, k * places, c)."""
+        """Maps (n, k * places, c)."""
         return x.reshape(len(x), -1, self.channels)
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return rows."""
+        """Rows."""
         return x.reshape(len(x), -1, self.places * self.channels)
 
 
 def _ended(maps: Floats) -> Floats:
-    """Return maps (m, places, c) with a further place of zeros, (m, places + 1, c)."""
+    """Maps (m, places, c) with a further place of zeros, (m, places + 1, c)."""
     found = np.zeros((len(maps), maps.shape[1] + 1, maps.shape[2]), maps.dtype)
     found[:, :-1] = maps
     return found

@@ -75,14 +75,14 @@ class MetaNet(nn.Module, ABC):
 
     @abstractmethod
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
-        """Return `support` or `query` of samples, float32 (n, k, d + 1), the target last."""
+        """`support` or `query` of samples, float32 (n, k, d + 1), the target last."""
 
     @abstractmethod
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return what the task expects of outputs (n, q)."""
+        """Answers in the task's form, from outputs (n, q)."""
 
     def vector(self) -> torch.Tensor:
-        """Return all weights, cut off from the net, (p,): of each layer weight, then bias."""
+        """All weights, detached, (p,): of each layer weight, then bias."""
         return parameters_to_vector(self.layers.parameters()).detach()
 
     def adopt_vector(self, vector: torch.Tensor) -> None:
@@ -90,7 +90,7 @@ class MetaNet(nn.Module, ABC):
         vector_to_parameters(vector.detach(), self.layers.parameters())
 
     def in_layers(self, vector: torch.Tensor) -> list[_second_order.Layer]:
-        """Return weight and bias of each layer of a vector (p,): arrays that share its memory."""
+        """Weight and bias of each layer of a vector (p,): arrays that share its memory."""
         whole = vector.detach().numpy()
         parts = np.split(whole, np.cumsum(self.parts)[:-1])
         weights = zip(parts[::2], self.sizes, strict=True)

@@ -37,7 +37,7 @@ class RiskModel(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def posterior(self, tasks: torch.Tensor, targets: torch.Tensor) -> Gauss:
-        """Return q(z | H) of tasks (n, d) and their targets (n,)."""
+        """Q(z | H) of tasks (n, d) and their targets (n,)."""
         each = _through(self.encoder, torch.cat([tasks.t(), targets[None]]))
         hidden = _through(self.joined, each.mean(1, keepdim=True)).relu()
         mean, spread = (_through(head, hidden)[:, 0] for head in (self.mean, self.spread))

@@ -67,7 +67,7 @@ class Net(_meta_net.MetaNet):
 
 
 def points(pictures: np.ndarray, labels: np.ndarray) -> Floats:
-    """Return pictures uint8 (n, k, h, w) and labels uint8 (n, k) as float32 (n, k, h w + 1)."""
+    """Pictures uint8 (n, k, h, w) and labels uint8 (n, k) as float32 (n, k, h w + 1)."""
     n, k = labels.shape
     found = np.empty((n, k, pictures[0, 0].size + 1), np.float32)
     found[..., :-1] = pictures.reshape(n, k, -1)

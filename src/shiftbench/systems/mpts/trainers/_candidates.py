@@ -34,7 +34,7 @@ class Drawn(Protocol):
         """Their identifiers, float32 (m, d)."""
 
     def of(self, chosen: torch.Tensor) -> tuple[torch.Tensor, Floats, Floats]:
-        """Return identifiers, support and query of those at `chosen` int64 (b,): points (b, k, inputs + 1)."""
+        """Identifiers, support and query of those at `chosen` int64 (b,): points (b, k, inputs + 1)."""
 
 
 class Distribution(Protocol):
@@ -59,7 +59,7 @@ class Points(NamedTuple):
     query: torch.Tensor
 
     def of(self, chosen: torch.Tensor) -> tuple[torch.Tensor, Floats, Floats]:
-        """Return those at `chosen`."""
+        """The candidates at the indices `chosen`."""
         tasks, support, query = (part[chosen] for part in self)
         return tasks, support.numpy(), query.numpy()
 

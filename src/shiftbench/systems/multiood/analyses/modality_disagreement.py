@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all heads, of the benchmark's dataset and of the OOD sets.
+    """The records of all heads, of the benchmark's dataset and of the OOD sets.
 
     Raises:
         ParamsError: fewer than two heads.
@@ -74,12 +74,12 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def l1(logits: list[Floats]) -> Floats:
-    """Return the mean over pairs of the summed differences of softmaxes, (n,); `logits` are (n, C) each."""
+    """The mean over pairs of the summed differences of softmaxes, (n,); `logits` are (n, C) each."""
     return _over_pairs([softmax(each, axis=1) for each in logits], lambda p, q: np.abs(p - q).sum(1))
 
 
 def hellinger(logits: list[Floats], labels: NDArray[np.integer[Any]]) -> Floats:
-    """Return the mean over pairs of the Hellinger distance without the labels' classes, (n,)."""
+    """The mean over pairs of the Hellinger distance without the labels' classes, (n,)."""
     count, classes = logits[0].shape
     others = np.arange(classes) != labels[:, None]
     kept = [each[others].reshape(count, classes - 1) for each in logits]

@@ -31,7 +31,7 @@ def seen(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def appearance(images: Pixels) -> Pixels:
-    """Return means over 2 x 2 pixels, rounded, each repeated 2 x 2, uint8 (n, h, w).
+    """Means over 2 x 2 pixels, rounded, each repeated 2 x 2, uint8 (n, h, w).
 
     Example:
         >>> appearance(np.array([[[0, 2], [4, 5]]], np.uint8)).tolist()
@@ -44,7 +44,7 @@ def appearance(images: Pixels) -> Pixels:
 
 
 def shape(images: Pixels) -> Pixels:
-    """Return the size of the gradient, uint8 (n, h, w): a step from 0 to 255 is 255.
+    """The size of the gradient, uint8 (n, h, w): a step from 0 to 255 is 255.
 
     Example:
         >>> shape(np.array([[[0, 0, 8, 8]] * 4], np.uint8))[0, 0].tolist()
@@ -60,7 +60,7 @@ def shape(images: Pixels) -> Pixels:
 
 
 def profile(images: Pixels) -> Pixels:
-    """Return the means of rows, then of columns, rounded down, uint8 (n, h + w)."""
+    """The means of rows, then of columns, rounded down, uint8 (n, h + w)."""
     _, height, width = images.shape
     rows, columns = (images.sum(axis=axis, dtype=np.int32) for axis in (2, 1))
     return np.concatenate([rows // width, columns // height], axis=1).astype(np.uint8)

@@ -116,7 +116,7 @@ class _Plain(pickle.Unpickler):
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return a name per class, counted; of an OOD set one name that no model has."""
+    """A name per class, counted; of an OOD set one name that no model has."""
     listed = _of(params)
     names = tuple(f"{listed.videos}_{number:03d}" for number in range(listed.classes))
     return names or ("out_of_distribution",)
@@ -150,7 +150,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     listed = _of(params)
     if split not in listed.lists:
         return {}
@@ -182,7 +182,7 @@ def _files(split: str, params: dict[str, Any]) -> list[Path]:
 
 
 def _lines(file: Path, prefix: str) -> list[Line]:
-    """Return the lines of one list, whose keys begin with `prefix`."""
+    """The lines of one list, whose keys begin with `prefix`."""
     if file.suffix == ".txt":
         return _lists.lines(file, prefix)
     if not file.is_file():
@@ -192,7 +192,7 @@ def _lines(file: Path, prefix: str) -> list[Line]:
 
 
 def _distinct(lines: list[Line]) -> list[Line]:
-    """Return lines under keys of their own: the second of a video has `_2` after its key, and so on."""
+    """Lines under keys of their own: the second of a video has `_2` after its key, and so on."""
     seen: Counter[str] = Counter()
     found = []
     for line in lines:

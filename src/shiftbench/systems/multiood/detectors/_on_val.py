@@ -8,5 +8,5 @@ from shiftbench.plugins.detectors._rows import Known
 
 
 def known(given: Known) -> Known:
-    """Return what a detector is fitted on, its `train` the validation rows."""
+    """The fitting data of a detector, with the validation rows as `train`."""
     return Known({"train": given.val})

@@ -10,7 +10,7 @@ from shiftbench.plugins.detectors._rows import Rows
 
 
 def columns(widths: str, total: int) -> list[slice]:
-    """Return the columns of each modality.
+    """The columns of each modality.
 
     Raises:
         ParamsError: widths are no numbers, or do not add up to all features.
@@ -28,5 +28,5 @@ def columns(widths: str, total: int) -> list[slice]:
 
 
 def part(rows: Rows, where: slice) -> Rows:
-    """Return rows whose features are those of one modality, for what looks at features alone."""
+    """Rows with the features of one modality, for detectors that use features alone."""
     return replace(rows, beside=rows.features[:, where], linear=None, again=None)

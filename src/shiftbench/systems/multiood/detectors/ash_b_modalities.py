@@ -22,7 +22,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the changed features, float64 (n,); higher = more OOD.
+    """The energies of the changed features, float64 (n,); higher = more OOD.
 
     Raises:
         ParamsError: the percentile lies outside [0, 100), or keeps nothing, or widths do not add up.

@@ -14,6 +14,6 @@ class Alone(nn.Module):
         self.net, self.place = net, net.names.index(modality)
 
     def predict(self, x: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features (n, width) and logits (n, classes)."""
+        """Features (n, width) and logits (n, classes)."""
         features = self.net.features(x)
         return self.net.slices(features)[self.place], self.net.alone(features)[self.place]

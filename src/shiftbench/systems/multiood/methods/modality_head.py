@@ -25,7 +25,7 @@ P = TypeVar("P", bound=Callable[..., Any])
 
 
 def wrap(predictor: P, params: dict[str, Any], inputs: dict[Ref, Path]) -> P:
-    """Return a predictor of one modality; the predictor itself where its net has no modalities.
+    """A predictor of one modality; the predictor itself where its net has no modalities.
 
     Raises:
         ParamsError: the net has modalities, but not this one.

@@ -32,27 +32,27 @@ class Modal(nn.Module):
         self.head = nn.Linear(sum(widths), classes)
 
     def features(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features of all modalities, (n, d)."""
+        """The features of all modalities, (n, d)."""
         return torch.cat([branch(x) for branch in self.branches.values()], dim=1)
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return joint logits (n, classes)."""
+        """Joint logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def slices(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the part of features (n, d) that belongs to each modality."""
+        """The part of features (n, d) that belongs to each modality."""
         parts: tuple[torch.Tensor, ...] = torch.split(features, list(self.widths), dim=1)
         return parts
 
     def alone(self, features: torch.Tensor) -> list[torch.Tensor]:
-        """Return what the head of each modality says of its part of features (n, d): logits (n, classes) each."""
+        """Logits (n, classes) of the head of each modality for its part of features (n, d)."""
         parts = zip(self.heads.values(), self.slices(features), strict=True)
         return [head(part) for head, part in parts]
 
 
 def checked(names: Sequence[str], known: Sequence[str], model: str) -> list[str]:
-    """Return the modalities of a model.
+    """The modalities of a model.
 
     Raises:
         ParamsError: there is none, one is unknown, or one is named twice.

@@ -48,7 +48,7 @@ PRETRAINED = {
 
 
 def read(path: str) -> State:
-    """Return the tensors of files (several: `a::b`) under the names of `action_net`.
+    """The tensors of files (several: `a::b`) under the names of `action_net`.
 
     Raises:
         ModelError: a file is missing, needs pickle, or holds nothing of these.
@@ -69,7 +69,7 @@ def _named(content: Mapping[str, Any], file: Path) -> State:
 
 
 def renamed(state: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> State:
-    """Return the tensors whose names begin so, under what stands in the place of their beginning."""
+    """The tensors whose names begin so, under another beginning."""
     found = {}
     for name, tensor in state.items():
         plain = name.removeprefix("module.")

@@ -47,7 +47,7 @@ class Convolved(nn.Module):
         self.bn = nn.BatchNorm3d(after)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised maps."""
+        """The normalised maps."""
         found: torch.Tensor = self.bn(self.conv(x))
         return found
 
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
         self.downsample = Convolved(before, 4 * planes, stride=stride) if before != 4 * planes or stride > 1 else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's activations."""
+        """The block's activations."""
         inner = F.relu(self.conv2(F.relu(self.conv1(x))))
         return F.relu(self.conv3(inner) + (x if self.downsample is None else self.downsample(x)))
 
@@ -84,7 +84,7 @@ class Basic(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's activations."""
+        """The block's activations."""
         inner = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(inner + (x if self.downsample is None else self.downsample(x)))
 
@@ -99,14 +99,14 @@ class Branch(nn.Module):
         self.dropout = nn.Dropout(0.0 if modality == "audio" else dropout)
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return features (n, width), 0 or more."""
+        """Features (n, width), 0 or more."""
         found = [self.stages[field](x[field].float()).flatten(2).mean(2) for field in self.fields]
         dropped: torch.Tensor = self.dropout(torch.cat(found, dim=1))
         return dropped
 
 
 def stage(field: str, channels: int) -> nn.Sequential:
-    """Return the fourth stage above a field of so many channels."""
+    """The fourth stage above a field of so many channels."""
     if field == "audio":
         return nn.Sequential(Basic(channels, 2 * channels, 2), Basic(2 * channels, 2 * channels, 1))
     planes = 64 if field == "fast" else 512
@@ -124,7 +124,7 @@ class ActionNet(_modal.Modal):
 
 
 def build(params: Mapping[str, Any], classes: int) -> ActionNet:
-    """Return the net with fresh weights from torch's generator.
+    """The net with fresh weights from torch's generator.
 
     Raises:
         ParamsError: a modality that is unknown, or named twice.
@@ -135,7 +135,7 @@ def build(params: Mapping[str, Any], classes: int) -> ActionNet:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of the fields, float32 (channels, t, h, w) or (channels, h, w).
+    """(n,) of the fields, float32 (channels, t, h, w) or (channels, h, w).
 
     Raises:
         DataError: features of another number of channels or axes, or of two shapes; names sample and field.

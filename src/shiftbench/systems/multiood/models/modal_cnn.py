@@ -33,7 +33,7 @@ class Pictured(nn.Module):
         self.body, self.neck = net.body, net.neck
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features."""
+        """The features."""
         found: torch.Tensor = self.neck(self.body(x[self.field].float() / 127.5 - 1.0))
         return found
 
@@ -49,13 +49,13 @@ class Profiled(nn.Module):
         )
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features."""
+        """The features."""
         found: torch.Tensor = self.layers(x["profile"].float() / 127.5 - 1.0)
         return found
 
 
 def build(params: Mapping[str, Any], classes: int) -> _modal.Modal:
-    """Return the net with fresh weights from torch's generator.
+    """The net with fresh weights from torch's generator.
 
     Raises:
         ParamsError: a modality that is unknown, or named twice.
@@ -66,7 +66,7 @@ def build(params: Mapping[str, Any], classes: int) -> _modal.Modal:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of the modalities: uint8 (1, size, size), `profile` (2 size,)."""
+    """(n,) of the modalities: uint8 (1, size, size), `profile` (2 size,)."""
     size = params["size"]
     shapes = {"profile": (2 * size,)}
     fields = [(name, np.uint8, shapes.get(name, (1, size, size))) for name in params["modalities"]]

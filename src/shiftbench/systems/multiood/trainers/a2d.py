@@ -70,7 +70,7 @@ TERMS = ("a2d", "odis", "oent")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the epoch of the highest accuracy on val, the last of equals.
+    """The state dict of the epoch of the highest accuracy on val, the last of equals.
 
     Raises:
         ParamsError: a weight below 0, fewer than three classes, or a single modality and a term that needs two.
@@ -99,7 +99,7 @@ class Loss:
         self.bank: Bank | None = None
 
     def __call__(self, net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        """Return the loss; see `_loop.Loss`."""
+        """The loss; see `_loop.Loss`."""
         params = self.params
         features = net.features(_loop.tensor(batch, net))
         joint, alone = net.head(features), net.alone(features)
@@ -137,7 +137,7 @@ class Best:
         self.accuracy, self.state = -1.0, dict[str, torch.Tensor]()
 
     def __call__(self, net: nn.Module) -> float:
-        """Return the accuracy, a share; NaN when there is no row, and then the last state is kept."""
+        """The accuracy, a share; NaN when there is no row, and then the last state is kept."""
         found = _loop.accuracy(net, self.held, self.labels)
         if not found < self.accuracy:
             self.accuracy = found
@@ -148,7 +148,7 @@ class Best:
 def classified(
     joint: torch.Tensor, alone: list[torch.Tensor], labels: torch.Tensor, logit_norm: float = 0.0
 ) -> torch.Tensor:
-    """Return the mean cross-entropy of the joint logits and of those of the modalities, each (n, classes)."""
+    """The mean cross-entropy of the joint logits and of those of the modalities, each (n, classes)."""
     each = [cross_entropy(_scaled(logits, logit_norm), labels) for logits in (joint, *alone)]
     return torch.stack(each).sum() / len(each) if alone else each[0]
 
@@ -218,17 +218,17 @@ class Bank:
             self.seen.clamp_(max=self.each)
 
     def oldest_first(self, label: int) -> torch.Tensor:
-        """Return the features of a full class in the order in which they came, (each, d)."""
+        """The features of a full class in the order in which they came, (each, d)."""
         return self.features[label].roll(-int(self.seen[label]) % self.each, 0)
 
     def neighbours(self, count: int) -> torch.Tensor:
-        """Return the classes of the `count` - 1 nearest other prototypes of each class, int64 (classes, count - 1)."""
+        """The classes of the `count` - 1 nearest other prototypes of each class, int64 (classes, count - 1)."""
         means = self.features.mean(1)
         apart = torch.cdist(means, means).fill_diagonal_(torch.inf)
         return apart.topk(min(count, len(means)) - 1, largest=False).indices
 
     def mixed(self, rng: RandomStream, count: int, alpha: float) -> torch.Tensor:
-        """Return one outlier for each class, (classes, d).
+        """One outlier for each class, (classes, d).
 
         Args:
             rng: random words of this step.
@@ -255,6 +255,6 @@ class Bank:
 
 
 def shares(rng: RandomStream, count: int, alpha: float) -> NDArray[np.float64]:
-    """Return draws from Beta(alpha, alpha), float64 (count,), by the inverse of its distribution function."""
+    """Draws from Beta(alpha, alpha), float64 (count,), by the inverse of its distribution function."""
     drawn: NDArray[np.float64] = betaincinv(alpha, alpha, rng.uniform(count).astype(np.float64))
     return drawn

@@ -23,12 +23,12 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is the user's, and pinned by its sha256."""
+    """No inputs: the user supplies the file, and its sha256 pins it."""
     return []
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the file.
+    """The state dict of the file.
 
     Raises:
         ModelError: the file is missing, needs pickle, or does not fit.
