@@ -287,7 +287,7 @@ def test_nets_that_are_not_apart_or_see_other_pictures_are_refused(inputs: dict[
 
 def test_recovery_is_wrong_and_later_right() -> None:
     right = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 1, 0]]).bool().T
-    assert oracle_walks.recovered(list(right)).tolist() == [False, False, True, True, True]
+    assert oracle_walks.recoveries(list(right)).tolist() == [False, False, True, True, True]
 
 
 def row(metric: str, draws: list[float], severity: float | None = None, group: str | None = None) -> Row:

@@ -389,10 +389,10 @@ def test_doubts_tell_errors_as_the_auroc_does() -> None:
 
     random = np.random.default_rng(0)
     right, doubts = random.random(200) < 0.7, random.integers(0, 9, 200) / 9
-    found = list(therapy_log.below([str(at) for at in range(200)], doubts, right))
+    found = list(therapy_log.shares_below([str(at) for at in range(200)], doubts, right))
     assert len(found) == (~right).sum()
     assert np.mean([share for _, share in found]) == pytest.approx(roc_auc_score(~right, doubts))
-    assert list(therapy_log.below(["a"], np.zeros(1), np.array([False]))) == []
+    assert list(therapy_log.shares_below(["a"], np.zeros(1), np.array([False]))) == []
 
 
 def test_arms_of_the_card_differ_where_they_should_and_are_equal_where_they_should() -> None:

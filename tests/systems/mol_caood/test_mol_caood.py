@@ -54,7 +54,7 @@ def meta(theta: torch.Tensor, *, second: bool) -> torch.Tensor:
     """The outer gradient at theta after two inner steps."""
     inner, outer = squares(*regression(0)), squares(*regression(1))
     leaf = theta.clone().requires_grad_()
-    fast = mol_r.adapted({"w": leaf}, inner, 2, ETA, second=second)
+    fast = mol_r.adapt({"w": leaf}, inner, 2, ETA, second=second)
     return torch.autograd.grad(outer(fast), leaf)[0]
 
 

@@ -166,7 +166,7 @@ def test_the_predictor_adapts_as_the_released_test_does() -> None:
 def test_tasks_of_one_batch_have_as_many_points() -> None:
     mixed = [*tasks(1), *tasks(1, shots=5)]
     with pytest.raises(ModelError, match=r"000000: support is \(5, 2\), that of .* \(10, 2\)"):
-        _meta_net.stacked(mixed, "support")
+        _meta_net.stack(mixed, "support")
 
 
 # ------------------------------------------------------------------ samplers

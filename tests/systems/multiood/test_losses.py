@@ -89,9 +89,9 @@ def test_two_classes_one_modality_and_unknown_distances_are_refused() -> None:
     with pytest.raises(ParamsError, match="hellinger"):
         disagreement.loss([three, three], None, "helinger")
     with pytest.raises(ParamsError, match="2 classes"):
-        a2d.checked(a2d.PARAMS, 2, 2)
+        a2d.check(a2d.PARAMS, 2, 2)
     with pytest.raises(ParamsError, match="cannot disagree"):
-        a2d.checked(a2d.PARAMS, 5, 1)
+        a2d.check(a2d.PARAMS, 5, 1)
 
 
 # --- the bank ---------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_every_term_has_its_weight_once_the_bank_is_full_and_the_epochs_are_over
     before = loss(net, batch, labels, WORDS)  # fills the bank
     features = net.features(_loop.tensor(batch, net))
     alone = net.alone(features)
-    known = a2d.classified(net.head(features), alone, labels) + 0.3 * disagreement.loss(alone, labels)
+    known = a2d.classification_loss(net.head(features), alone, labels) + 0.3 * disagreement.loss(alone, labels)
     assert before.item() == pytest.approx(known.item(), abs=1e-5)
     assert loss.bank
     words = RandomStream(1, "test", "multiood", "key")
@@ -229,7 +229,7 @@ def test_logit_norm_is_the_cross_entropy_of_directions_over_the_temperature() ->
     x = logits.double().numpy()
     scaled = x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-7) / 0.04
     expected = -np.log(softmax(scaled, axis=1)[np.arange(6), labels.numpy()]).mean()
-    assert a2d.classified(logits, [], labels, 0.04).item() == pytest.approx(expected, rel=1e-5)
+    assert a2d.classification_loss(logits, [], labels, 0.04).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_last_best_epoch_is_kept_and_arms_differ() -> None:

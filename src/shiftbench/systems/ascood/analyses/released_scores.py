@@ -1,4 +1,4 @@
-"""Numbers that the authors released for a detector, beside those that are computed here from their weights.
+"""Numbers that the authors released for a detector, next to those that are computed here from their weights.
 
     analyses:
       released_scale:
@@ -42,16 +42,16 @@ def measure(job: Measurement) -> Iterator[Observation]:
         DataError: the file is missing, has no such row, or a cell is no number.
     """
     params = job.params
-    rows = released(Path(params["path"]))
+    rows = read_scores(Path(params["path"]))
     for row, dataset in params["names"].items():
         if row not in rows:
             raise DataError(f"{params['path']} has no row {row!r}; it has {', '.join(rows)}")
         for metric, value in rows[row].items():
-            for weights in params["checkpoints"]:
-                yield Observation(metric, UNIT, value, weights, dataset, params["split"], detector=params["detector"])
+            for model in params["checkpoints"]:
+                yield Observation(metric, UNIT, value, model, dataset, params["split"], detector=params["detector"])
 
 
-def released(file: Path) -> dict[str, dict[str, float]]:
+def read_scores(file: Path) -> dict[str, dict[str, float]]:
     """The numbers of a released file as shares: row -> metric -> mean.
 
     Raises:

@@ -63,14 +63,14 @@ class Annotations:
         Raises:
             ParamsError: there is no such nuisance.
         """
-        known = sorted({image.nuisance for image in self.images})
-        if nuisance not in known:
-            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {suggest(nuisance, known)}")
-        found: dict[tuple[int, int], dict[float, Image]] = {}
+        nuisances = sorted({image.nuisance for image in self.images})
+        if nuisance not in nuisances:
+            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {suggest(nuisance, nuisances)}")
+        images_by_path: dict[tuple[int, int], dict[float, Image]] = {}
         for image in self.images:
             if image.nuisance == nuisance:
-                found.setdefault(image.path, {})[image.scale] = image
-        return dict(sorted(found.items()))
+                images_by_path.setdefault(image.path, {})[image.scale] = image
+        return dict(sorted(images_by_path.items()))
 
 
 @lru_cache(maxsize=2)
@@ -99,7 +99,7 @@ def _image(row: dict[str, Any]) -> Image:
     return Image(str(row["image"]), str(row["shift"]), int(row["class"]), int(row["seed"]), float(row["scale"]))
 
 
-def lacking(path: Iterable[float]) -> list[float]:
+def missing_scales(path: Iterable[float]) -> list[float]:
     """The scales, of six, that a path lacks."""
     return sorted(set(SCALES) - set(path))
 
@@ -132,16 +132,16 @@ def results(archive: Path, model: str, nuisance: str) -> list[Result]:
     Raises:
         DataError: no such file, or one without the columns.
     """
-    wanted = f"{model}__{nuisance}.csv"
-    with zipfile.ZipFile(archive) as opened:
-        members = {Path(name).name: name for name in opened.namelist()}
-        if wanted not in members:
-            raise DataError(f"{archive} holds no {wanted}; {suggest(wanted, members)}")
-        text = opened.read(members[wanted]).decode("utf-8")
+    member = f"{model}__{nuisance}.csv"
+    with zipfile.ZipFile(archive) as files:
+        members = {Path(name).name: name for name in files.namelist()}
+        if member not in members:
+            raise DataError(f"{archive} holds no {member}; {suggest(member, members)}")
+        text = files.read(members[member]).decode("utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
     columns = {"pred_class", "gt_class", "img_name", model}
     if not rows or not columns <= rows[0].keys():
-        raise DataError(f"{wanted} in {archive} has not the columns {', '.join(sorted(columns))}")
+        raise DataError(f"{member} in {archive} has not the columns {', '.join(sorted(columns))}")
     return [_result(row, model) for row in rows]
 
 
@@ -160,10 +160,10 @@ def place(name: str) -> tuple[int, float]:
         >>> place("seed_0034_scale_1000.jpg"), place("seed_0034_startnoise_0750_scale_0500m.png")
         ((34, 1.0), (34, 0.5))
     """
-    found = re.fullmatch(r"seed_(\d+)_(?:.*_)?scale_(\d+)m?\.\w+", name)
-    if not found:
+    match = re.fullmatch(r"seed_(\d+)_(?:.*_)?scale_(\d+)m?\.\w+", name)
+    if not match:
         raise DataError(f"{name!r} says no seed and scale; expected a name like seed_0034_scale_1000.jpg")
-    return int(found[1]), int(found[2]) / 1000
+    return int(match[1]), int(match[2]) / 1000
 
 
 def failure_points(

@@ -34,8 +34,8 @@ def blend(image: NDArray[np.uint8], other: NDArray[np.uint8], share: int | NDArr
         other: what is mixed in.
         share: of the other, in 256ths; one, or one for each value.
     """
-    mixed = image.astype(np.int32) * (ONE - share) + other.astype(np.int32) * share
-    return ((mixed + ONE // 2) >> 8).astype(np.uint8)
+    total = image.astype(np.int32) * (ONE - share) + other.astype(np.int32) * share
+    return ((total + ONE // 2) >> 8).astype(np.uint8)
 
 
 def layer(grey: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -39,6 +39,6 @@ def apply(
     steps = max(1, colours - 1)
     flat = (flat * steps + 127) // 255 * 255 // steps
     luminance = _renditions.grey(image)
-    outlined = luminance < _renditions.mean(luminance, _renditions.pixels(4, value.shape)) - ink
-    rendition = np.where(outlined[..., None], 0, flat).astype(np.uint8)
+    outline = luminance < _renditions.mean(luminance, _renditions.pixels(4, value.shape)) - ink
+    rendition = np.where(outline[..., None], 0, flat).astype(np.uint8)
     return _renditions.mixed(value, rendition, part)

@@ -43,11 +43,11 @@ class Item(NamedTuple):
     slots: tuple[str, ...]
 
 
-def laid_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
+def lay_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
     """The words of all slots: steps in their order at as many of the places, no-ops elsewhere.
 
     Example:
-        >>> laid_out(["+4", "*3"], [3, 0, 1, 2])
+        >>> lay_out(["+4", "*3"], [3, 0, 1, 2])
         ['+4', '.', '.', '*3']
     """
     words = [NOOP] * len(places)
@@ -56,7 +56,7 @@ def laid_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
     return words
 
 
-def by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+def values_by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
     """The value after each slot.
 
     Args:
@@ -64,12 +64,12 @@ def by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[s
         values: after each step.
         places: an order of the slots.
     """
-    taken = sorted(places[: len(values)])
-    known = (start, *values)
-    return tuple(known[sum(place <= slot for place in taken)] for slot in range(len(places)))
+    positions = sorted(places[: len(values)])
+    states = (start, *values)
+    return tuple(states[sum(place <= slot for place in positions)] for slot in range(len(places)))
 
 
-def below(rng: RandomStream, count: int) -> int:
+def random_below(rng: RandomStream, count: int) -> int:
     """A number in [0, count); takes one word."""
     return int(rng.raw(1)[0] % count)
 

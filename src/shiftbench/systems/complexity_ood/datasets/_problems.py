@@ -98,7 +98,7 @@ def complexity(solution: str, proxy: str, most: int) -> str:
     """
     if proxy == "tokens":
         return str(min(most, -(-len(_TOKEN.findall(solution)) // PER)))
-    counts = [max(1, len(_OPERATOR.findall(left))) for left in _ANNOTATION.findall(solution)]
+    counts = [max(1, len(_OPERATOR.findall(annotation))) for annotation in _ANNOTATION.findall(solution)]
     return str(min(most, sum(counts))) if counts else "unknown"
 
 
@@ -119,12 +119,12 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream):
             try:
-                found = json.loads(line)
+                row = json.loads(line)
             except ValueError:
-                found = None
-            if not isinstance(found, dict):
+                row = None
+            if not isinstance(row, dict):
                 raise DataError(f"{file}, row {number}: expected a JSON object; got {line[:60]!r}")
-            yield found
+            yield row
 
 
 def _meta(row: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

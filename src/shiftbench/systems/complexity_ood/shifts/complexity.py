@@ -42,4 +42,4 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
         )
     if not severity:
         return sample
-    return Sample(sample.key, _generated.asked(meta["program"], int(severity), meta))
+    return Sample(sample.key, _generated.question_fields(meta["program"], int(severity), meta))

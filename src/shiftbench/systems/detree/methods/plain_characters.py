@@ -43,5 +43,5 @@ def _plain(sample: Sample) -> Sample:
 def plain(text: str) -> str:
     """A text in plain characters."""
     folded = unicodedata.normalize("NFKC", text).translate(LATIN)
-    shown = "".join(one for one in folded if unicodedata.category(one) != "Cf")
-    return re.sub(r" {2,}", " ", shown)
+    visible = "".join(one for one in folded if unicodedata.category(one) != "Cf")
+    return re.sub(r" {2,}", " ", visible)

@@ -60,7 +60,7 @@ class Database:
     @classmethod
     def balanced(cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], centres: int, seed: int) -> Database:
         """`centres` means of K-means for each side; a side that has no more vectors keeps them."""
-        sides = [_compressed(vectors[human == side], centres, seed) for side in (False, True)]
+        sides = [_compress(vectors[human == side], centres, seed) for side in (False, True)]
         labels = np.repeat([False, True], [len(side) for side in sides])
         return cls.of(np.concatenate(sides), labels)
 
@@ -73,7 +73,7 @@ class Database:
         )
 
     def human_share(self, queries: NDArray[np.float32], k: int, temperature: float, rule: str = "softmax") -> Floats:
-        """P_human of each query, float64 (n,).
+        """The share p_human of each query, float64 (n,).
 
         Args:
             queries: float32 (n, d), of length 1.
@@ -98,13 +98,13 @@ class Database:
         return np.asarray((shares * human).sum(1))
 
 
-def _compressed(vectors: NDArray[np.float32], centres: int, seed: int) -> NDArray[np.float32]:
+def _compress(vectors: NDArray[np.float32], centres: int, seed: int) -> NDArray[np.float32]:
     if len(vectors) <= centres:
         return vectors
     from sklearn.cluster import KMeans  # takes a second, and is not needed to predict
 
-    found = KMeans(centres, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32).fit(vectors)
-    return np.asarray(found.cluster_centers_, dtype=np.float32)
+    clusters = KMeans(centres, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32).fit(vectors)
+    return np.asarray(clusters.cluster_centers_, dtype=np.float32)
 
 
 def threshold(shares: Floats, fpr: float) -> float:

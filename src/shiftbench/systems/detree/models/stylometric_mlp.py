@@ -1,11 +1,11 @@
-"""Stylometric features, embedded by a small net; human or machine is what the nearest of a database vote.
+"""Stylometric features, embedded by a small network; human or machine is what the nearest of a database vote.
 
-Its weights are the net (204-256-64), the balanced database, the threshold, and the tree that it was trained on.
+Its weights are the network (204-256-64), the balanced database, the threshold, and the tree that it was trained on.
 Trained by `supcon` and `tree_contrastive`; with `stylometric_logistic` it is a logistic regression on the same
 features, without a database. Features are the embeddings, of length 1.
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, whose encoder is RoBERTa-large with LoRA: `detree_checkpoint` loads
-that one. Differs: `_stylometry` and a net of two layers in its place.
+that one. Differs: `_stylometry` and a network of two layers in its place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -85,13 +85,13 @@ class Encoder(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Embeddings float (n, size) of length 1."""
-        return F.normalize(self.net(standardised(features, self.mean, self.deviation)), dim=1)
+        return F.normalize(self.net(standardise(features, self.mean, self.deviation)), dim=1)
 
 
-def standardised(features: torch.Tensor, mean: Any, deviation: Any) -> torch.Tensor:
+def standardise(features: torch.Tensor, mean: Any, deviation: Any) -> torch.Tensor:
     """Features in deviations from their mean, none farther than FARTHEST."""
-    made: torch.Tensor = ((features - mean) / deviation).clamp(-FARTHEST, FARTHEST)
-    return made
+    values: torch.Tensor = ((features - mean) / deviation).clamp(-FARTHEST, FARTHEST)
+    return values
 
 
 def embedder(
@@ -100,16 +100,16 @@ def embedder(
     """The trained map of features (n, d) to embeddings float32 (n, size).
 
     Raises:
-        ModelError: weights of a net of other sizes.
+        ModelError: weights of a network of other sizes.
     """
     own = {name.removeprefix("encoder."): one for name, one in state.items() if name.startswith("encoder.")}
-    net = Encoder(own["mean"], own["deviation"], params)
-    nets.load_into(net, own, weights)
-    net.eval()
+    model = Encoder(own["mean"], own["deviation"], params)
+    nets.load_into(model, own, weights)
+    model.eval()
 
     def embed(features: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(net(torch.from_numpy(features)).numpy())
+            return np.asarray(model(torch.from_numpy(features)).numpy())
 
     return embed
 
@@ -117,7 +117,7 @@ def embedder(
 def _linear(state: nets.State, features: _stylometry.Stylometry) -> nets.Predictor:
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         rows = torch.from_numpy(features([sample.fields["text"] for sample in samples]))
-        seen = standardised(rows, state["mean"], state["deviation"])
-        return {"logits": (seen @ state["head.weight"].T + state["head.bias"]).numpy()}
+        inputs = standardise(rows, state["mean"], state["deviation"])
+        return {"logits": (inputs @ state["head.weight"].T + state["head.bias"]).numpy()}
 
     return predict

@@ -43,4 +43,4 @@ def apply(
         DataError: the attack's list is not here.
     """
     _levels.check(attack, severity, RANGE)
-    return _edits.edited(value, attack, severity, rng, sources or {}, released=released)
+    return _edits.edit_text(value, attack, severity, rng, sources or {}, released=released)

@@ -28,7 +28,7 @@ def cut(image: Pixels, threshold: int, key: str) -> Pixels:
     return np.stack([np.minimum(image, mask)[place], mask[place]], axis=-1)
 
 
-def fitted(layer: Pixels, share: float, side: int, margin: int) -> Pixels:
+def fit(layer: Pixels, share: float, side: int, margin: int) -> Pixels:
     """A layer whose alpha takes a share of a square canvas; less where it would not fit with a margin.
 
     Args:
@@ -45,7 +45,7 @@ def fitted(layer: Pixels, share: float, side: int, margin: int) -> Pixels:
     return np.stack(list(parts), axis=-1)
 
 
-def composed(background: Pixels, layer: Pixels, down: int, right: int) -> tuple[Pixels, Pixels]:
+def compose(background: Pixels, layer: Pixels, down: int, right: int) -> tuple[Pixels, Pixels]:
     """(image, mask) of a layer laid over the middle of a background, moved by some pixels; it stays inside."""
     top, left = (
         min(max((whole - size) // 2 + move, 0), whole - size)

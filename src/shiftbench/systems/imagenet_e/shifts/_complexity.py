@@ -49,12 +49,12 @@ def gradient(layer: Field, kink: float = 0.0) -> Field:
     """
     both = np.stack([layer, np.zeros_like(layer)])  # real and imaginary parts
     both = _columns(_columns(both))
-    _without_size(both, np.float32(kink))
+    _normalise(both, np.float32(kink))
     real: Field = _columns(_columns(both))[0]
     return real
 
 
-def guided(
+def guide(
     image: NDArray[np.uint8], way: float, steps: int = STEPS, also: Callable[[list[Field]], list[Field]] | None = None
 ) -> NDArray[np.uint8]:
     """An image that went up (way > 0) or down C's gradient.
@@ -80,7 +80,7 @@ def guided(
             ways = _unit([a + b for a, b in zip(ways, more, strict=True)])
         for layer, one in zip(now, ways, strict=True):
             _step(layer, one, np.float32(length))
-    return np.stack([_rounded(layer) for layer in now], axis=-1).reshape(image.shape)
+    return np.stack([_round(layer) for layer in now], axis=-1).reshape(image.shape)
 
 
 def _unit(gradients: list[Field]) -> list[Field]:
@@ -91,9 +91,9 @@ def _unit(gradients: list[Field]) -> list[Field]:
     return [one / size for one in gradients]
 
 
-def _rounded(layer: Field) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = np.floor(layer + np.float32(0.5)).astype(np.uint8)
-    return rounded
+def _round(layer: Field) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = np.floor(layer + np.float32(0.5)).astype(np.uint8)
+    return levels
 
 
 def _columns(both: Field) -> Field:
@@ -109,13 +109,13 @@ def _columns(both: Field) -> Field:
 @lru_cache(maxsize=64)
 def primes(side: int) -> tuple[int, ...]:
     """The prime factors, ascending."""
-    found, rest, factor = [], side, 2
+    factors, rest, factor = [], side, 2
     while rest > 1:
         while rest % factor == 0:
-            found.append(factor)
+            factors.append(factor)
             rest //= factor
         factor += 1
-    return tuple(found)
+    return tuple(factors)
 
 
 @lru_cache(maxsize=64)
@@ -150,7 +150,7 @@ def _stage(both: Field, out: Field, circle: Field, prime: int, stride: int) -> N
 
 
 @compiled
-def _without_size(both: Field, kink: np.float32) -> None:
+def _normalise(both: Field, kink: np.float32) -> None:
     """Divide each coefficient by its size and conjugate it, so that the next transform is the inverse one."""
     smooth = np.float32(1e-8)
     for row in range(both.shape[1]):
@@ -178,5 +178,5 @@ def _step(layer: Field, gradient: Field, length: np.float32) -> None:
     low, high = np.float32(0), np.float32(255)
     for row in range(layer.shape[0]):
         for column in range(layer.shape[1]):
-            moved = layer[row, column] + gradient[row, column] * length
-            layer[row, column] = min(max(moved, low), high)
+            value = layer[row, column] + gradient[row, column] * length
+            layer[row, column] = min(max(value, low), high)

@@ -54,5 +54,5 @@ def apply(
         raise ParamsError(f"background_guided: steps is {steps}; at least 1")
     image, mask = _masks.fields(__name__, value)
     behind = _masks.behind(image, mask)
-    other = _complexity.guided(behind, SIGN[way] * size, steps).astype(np.int16) - behind
+    other = _complexity.guide(behind, SIGN[way] * size, steps).astype(np.int16) - behind
     return value.with_field("image", _masks.changed(image, mask, other, 256))

@@ -37,7 +37,7 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     image, mask = _masks.fields(__name__, value)
-    (top, height), (left, width) = widened(_masks.box(__name__, mask), *mask.shape)
+    (top, height), (left, width) = smallest_window(_masks.box(__name__, mask), *mask.shape)
     if share == 0:
         return _objects.unchanged(value)
     map_y = _places(top * share, mask.shape[0], height, share)
@@ -50,13 +50,16 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     )
 
 
-def widened(box: _masks.Box, height: int, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
+def smallest_window(box: _masks.Box, height: int, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
     """(top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
     factor = max(box.height / height, box.width / width)
-    return (_moved(box.top + box.bottom, factor * height, height), _moved(box.left + box.right, factor * width, width))
+    return (
+        _fit_inside(box.top + box.bottom, factor * height, height),
+        _fit_inside(box.left + box.right, factor * width, width),
+    )
 
 
-def _moved(twice_middle: int, size: float, whole: int) -> tuple[float, float]:
+def _fit_inside(twice_middle: int, size: float, whole: int) -> tuple[float, float]:
     return min(max((twice_middle - size) / 2, 0.0), whole - size), size
 
 

@@ -21,7 +21,7 @@ from shiftbench.base import rng
 from shiftbench.base.errors import DataError, ParamsError
 
 SOURCE = "wordnet"
-NAMED = "The nice {}."
+NOUN = "The nice {}."
 ADJECTIVE = "This is a {} photo."
 QUANTILE = 0.95
 Floats = NDArray[np.floating]
@@ -55,7 +55,7 @@ def prompt(word: str, *, adjective: bool) -> str:
         >>> prompt("zebra", adjective=False), prompt("green", adjective=True)
         ('The nice zebra.', 'This is a green photo.')
     """
-    return (ADJECTIVE if adjective else NAMED).format(word)
+    return (ADJECTIVE if adjective else NOUN).format(word)
 
 
 def _lemmas(file: Path) -> list[str]:
@@ -70,7 +70,7 @@ def _fewer(words: list[str], count: int) -> list[str]:
 
 
 def distances(cosines: Floats) -> Floats:
-    """Q of each candidate, (n,), from its cosines to the ID names (n, C)."""
+    """The distance q of each candidate, (n,), from its cosines to the ID names (n, C)."""
     return np.sort(cosines, axis=1)[:, int(cosines.shape[1] * QUANTILE)]
 
 
@@ -107,6 +107,6 @@ def chosen(
 
 
 def _smallest(words: tuple[Sequence[str], Floats], count: int) -> list[tuple[str, float]]:
-    named, q = words
+    names, q = words
     order = np.argsort(q, kind="stable")[:count]
-    return [(named[row], float(q[row])) for row in order]
+    return [(names[row], float(q[row])) for row in order]

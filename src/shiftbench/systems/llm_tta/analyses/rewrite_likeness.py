@@ -33,14 +33,14 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both numbers of every text of the clean set and of the domain shifts."""
     dataset, split = job.params["dataset"], job.params["split"]
     encoder = minilm.encoder(job.inputs[refs.sources(_sentences.SOURCE)].parent)
-    for method, given in job.params["told"].items():
-        options = {**tta_llm.PARAMS, **given}
-        weights = f"{dataset}/{options['llm']}"
+    for method, own_options in job.params["told"].items():
+        options = {**tta_llm.PARAMS, **own_options}
+        model = f"{dataset}/{options['llm']}"
         for shift, place in _places(job.params).items():
             severity = 0.0 if shift == "identity" else None
             for key, metric, value in _of(job, options, place, encoder):
                 yield Observation(
-                    metric, key, value, weights, dataset, split, method, shift=shift, severity=severity
+                    metric, key, value, model, dataset, split, method, shift=shift, severity=severity
                 )  # fmt: skip
 
 

@@ -46,20 +46,20 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     yield from mails(f"spam_{part}", PARTS[part], folder, params["words"])
 
 
-def mails(name: str, wanted: Sequence[str], folder: Path, words: int) -> Iterator[Sample]:
+def mails(name: str, collections: Sequence[str], folder: Path, words: int) -> Iterator[Sample]:
     """Yield the mails of some collections as `NAME/all/COLLECTION_ID`: `text` str, `label` 0 or 1.
 
     Raises:
         DataError: a file is no mail; the message names it.
     """
-    seen: set[str] = set()
-    last = max(wanted, key=list(COLLECTIONS).index)
+    texts: set[str] = set()
+    last = max(collections, key=list(COLLECTIONS).index)
     for collection, label in COLLECTIONS.items():
         for identity, text in _mails(folder / collection, words):
             plain = text.casefold()
-            fresh = bool(plain) and plain not in seen
-            seen.add(plain)
-            if fresh and collection in wanted:
+            fresh = bool(plain) and plain not in texts
+            texts.add(plain)
+            if fresh and collection in collections:
                 yield Sample(f"{name}/all/{identity}", {"text": text, "label": label})
         if collection == last:
             return

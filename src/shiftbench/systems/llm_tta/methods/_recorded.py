@@ -42,10 +42,10 @@ def pair(plain: Path, augmented: Path) -> Pair:
         DataError: they have not the same samples and classes.
         ParamsError: they hold the largest logits only.
     """
-    (keys, one, before), (others, two, after) = _read(plain), _read(augmented)
+    (keys, one, one_right), (others, two, two_right) = _read(plain), _read(augmented)
     if keys != others or one.shape != two.shape:
         raise DataError(f"{plain} and {augmented} have not the same samples and classes")
-    return Pair(keys, one, two, (before, after))
+    return Pair(keys, one, two, (one_right, two_right))
 
 
 def threshold(val: Pair) -> float:

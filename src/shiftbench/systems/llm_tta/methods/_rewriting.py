@@ -80,9 +80,9 @@ def requests(text: str, examples: Sequence[str], params: Mapping[str, Any]) -> I
         params: `style`, `k`, `seed`, `temperature` and `longest`, tokens of an answer over those of the text.
     """
     plain, style = " ".join(text.split()), params["style"]
-    listed = "\n".join(f'- "{example}"' for example in examples)
+    bullets = "\n".join(f'- "{example}"' for example in examples)
     turns = (
-        ("system", SYSTEM[style].format(examples=listed) if style == "icr" else SYSTEM[style]),
+        ("system", SYSTEM[style].format(examples=bullets) if style == "icr" else SYSTEM[style]),
         ("user", USER[style].format(text=plain)),
         ("assistant", OPENING),
     )

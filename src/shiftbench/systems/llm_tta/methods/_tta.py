@@ -64,11 +64,11 @@ class Averaging:
             return own
         some = [samples[at] for at in chosen]
         texts = self._rewrite(some)
-        for sample, found in zip(some, texts, strict=True):
-            if len(found) != k:
-                raise DataError(f"{sample.key}: {len(found)} rewrites, expected {k}")
+        for sample, rewrites in zip(some, texts, strict=True):
+            if len(rewrites) != k:
+                raise DataError(f"{sample.key}: {len(rewrites)} rewrites, expected {k}")
         rewritten = [
-            sample.with_field("text", text) for sample, found in zip(some, texts, strict=True) for text in found
+            sample.with_field("text", text) for sample, rewrites in zip(some, texts, strict=True) for text in rewrites
         ]
         others = np.asarray(self._predictor(rewritten)["logits"], dtype=np.float32)
         itself = np.repeat(logits[chosen][:, None], self._params["originals"], axis=1)
@@ -108,7 +108,7 @@ def words(params: Mapping[str, Any], name: str, sample: Sample) -> RandomStream:
     return RandomStream(params["seed"], name, sample.key.partition("/")[0], sample.key)
 
 
-def learnt_from(inputs: Mapping[Ref, Path]) -> Path:
+def training_folder(inputs: Mapping[Ref, Path]) -> Path:
     """Folder of the training shards of the data set that the model was trained on."""
     dataset = next(ref.parts[0] for ref in inputs if ref.kind == "checkpoints")
     train = f"{dataset}/train/identity/0"

@@ -1,8 +1,8 @@
-"""Entropy-based selective augmentation around any method, from records: no net is run and nothing is rewritten.
+"""Entropy-based selective augmentation around any method, from records: no network is run and nothing is rewritten.
 
 Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`.
 Without `theta` the threshold is searched (`_gate.search`) on the records of both on the val split of the dataset that
-was learnt from, for the weights at hand. `evaluate.outputs` must be `full`.
+was learned from, for the weights at hand. `evaluate.outputs` must be `full`.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 3. Differs: they search on the ID test split. The other methods'
 own `theta` gates before anything is rewritten, and gives the same predictions.

@@ -30,15 +30,15 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
     """The predictor with its rewriter."""
-    net = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
-    train = shards.read(_tta.learnt_from(inputs))
-    known = vocabulary(sample.fields["text"] for sample in train)
+    wordnet = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
+    train = shards.read(_tta.training_folder(inputs))
+    known_words = vocabulary(sample.fields["text"] for sample in train)
 
     @cache
     def options(word: str) -> tuple[str, ...]:
-        if word.lower() in known:
+        if word.lower() in known_words:
             return ()
-        return tuple(other for other in net.synonyms(word) if other in known)
+        return tuple(other for other in wordnet.synonyms(word) if other in known_words)
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
         return [rewrites(sample, params, options) for sample in samples]
@@ -52,6 +52,6 @@ def vocabulary(texts: Any) -> frozenset[str]:
 
 
 def rewrites(sample: Sample, params: Mapping[str, Any], options: _synonyms.Options) -> list[str]:
-    """K texts, in which every word that has options is replaced."""
+    """The k texts, in which every word that has options is replaced."""
     words, text = _tta.words(params, "tta_id_vocab", sample), sample.fields["text"]
-    return [_synonyms.replaced(text, 1.0, options, words) for _ in range(params["k"])]
+    return [_synonyms.replace_words(text, 1.0, options, words) for _ in range(params["k"])]

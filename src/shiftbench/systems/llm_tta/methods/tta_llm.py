@@ -63,13 +63,13 @@ def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[st
         params: see PARAMS.
         examples: as `examples` gives them.
     """
-    kept = answer_cache.Answers(ANSWERS)
+    answers = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --config SCALE"
-    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+    replay = client.Cached(answers, client.identity(params["llm"]), command=command)
 
     def rewrites(text: str) -> list[str]:
-        asked = list(_rewriting.requests(text, examples, params))
-        return [_rewriting.clean(answer, text) for answer in recorded(asked)]
+        requests = list(_rewriting.requests(text, examples, params))
+        return [_rewriting.clean(answer, text) for answer in replay(requests)]
 
     return rewrites
 
@@ -88,4 +88,4 @@ def examples(params: Mapping[str, Any], train: Path) -> list[str]:
 
 
 def _examples(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[str]:
-    return examples(params, _tta.learnt_from(inputs)) if params["style"] == "icr" else []
+    return examples(params, _tta.training_folder(inputs)) if params["style"] == "icr" else []

@@ -1,4 +1,4 @@
-"""Logistic regression on TF-IDF, learnt from a random part of the training texts, drawn anew for each training seed.
+"""Logistic regression on TF-IDF, learned from a random part of the training texts, drawn again for each training seed.
 
 Source: `tfidf_logreg`, whose solution depends on no seed: so that seeds differ as they do where each draws a split of
 its own (O'Brien et al. 2024, arXiv:2402.08225, report four seeds).

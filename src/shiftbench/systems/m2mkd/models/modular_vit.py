@@ -150,18 +150,18 @@ class ModularTransformer(nn.Module):
 
     def adopt(self, state: State) -> State:
         """A released state dict under the names here, experts of a block in one tensor."""
-        found: dict[str, Any] = {}
-        for given, tensor in state.items():
-            name = given.removeprefix("module.")
-            before, mixed, inner = name.partition(".moe.experts.")
-            if mixed:  # fastmoe: moe.experts.E.htoh4.weight (1, out, in)
+        tensors: dict[str, Any] = {}
+        for old, tensor in state.items():
+            name = old.removeprefix("module.")
+            prefix, separator, inner = name.partition(".moe.experts.")
+            if separator:  # fastmoe: moe.experts.E.htoh4.weight (1, out, in)
                 number, _, rest = inner.partition(".")
-                found.setdefault(f"{before}.moe.{rest}", {})[int(number)] = tensor
+                tensors.setdefault(f"{prefix}.moe.{rest}", {})[int(number)] = tensor
             elif not name.startswith("stages."):
-                found[name.replace(".moe.gate.gate.", ".moe.gate.")] = tensor
+                tensors[name.replace(".moe.gate.gate.", ".moe.gate.")] = tensor
         return {
             name: torch.cat([one[at] for at in sorted(one)]) if isinstance(one, dict) else one
-            for name, one in found.items()
+            for name, one in tensors.items()
         }
 
 
@@ -175,7 +175,7 @@ def is_stitch(name: str) -> bool:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator.
+    """The network with fresh weights from torch's generator.
 
     Raises:
         ParamsError: `pool` is neither of its values, or the size is no multiple of the patch.
@@ -188,7 +188,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, channels, size, size): grey, or colour resized and cut as torchvision's nets are given."""
+    """Images uint8 (n, channels, size, size): grey, or colour resized and cut as torchvision's networks are given."""
     if params["channels"] == 1:
         return _images.grey_batch(samples, params["size"])
     return _pretrained.prepare_batch(samples, params)

@@ -45,14 +45,14 @@ class Detections:
     sizes: NDArray[np.int64]
     true: int
 
-    def only(self, those: NDArray[np.bool_]) -> Detections:
+    def only(self, mask: NDArray[np.bool_]) -> Detections:
         """Some of the boxes; `sizes` no longer count those of the images."""
         return Detections(
-            self.logits[those],
-            self.features[those],
-            self.classes[those],
-            self.scores[those],
-            self.right[those],
+            self.logits[mask],
+            self.features[mask],
+            self.classes[mask],
+            self.scores[mask],
+            self.right[mask],
             self.sizes,
             self.true,
         )
@@ -74,7 +74,7 @@ class Detections:
         return Rows(table, self.features, self.logits, name=name)
 
 
-def joined(outputs: Outputs) -> Detections:
+def join(outputs: Outputs) -> Detections:
     """The boxes of a detector's outputs; none is right, none is true.
 
     Raises:
@@ -98,15 +98,15 @@ def joined(outputs: Outputs) -> Detections:
     )
 
 
-def seen(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64) -> Detections:
+def predict(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64) -> Detections:
     """Boxes that a detector predicts in labelled images, and whether they are right; one batch in memory at a time."""
-    parts, right, true = [], [], 0
+    parts, flags, true = [], [], 0
     for some in batches(samples, batch):
         outputs = predictor(some)
-        parts.append(joined(outputs))
+        parts.append(join(outputs))
         for number, sample in enumerate(some):
-            found, count = _right(sample, number, outputs)
-            right.append(found)
+            is_right, count = _are_right(sample, number, outputs)
+            flags.append(is_right)
             true += count
     if not parts:
         raise DataError("box_filters: no images to fit on; take more of the split")
@@ -115,13 +115,13 @@ def seen(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sam
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.classes for part in parts]),
         np.concatenate([part.scores for part in parts]),
-        np.concatenate(right),
+        np.concatenate(flags),
         np.concatenate([part.sizes for part in parts]),
         true,
     )
 
 
-def _right(sample: Sample, at: int, outputs: Outputs) -> tuple[NDArray[np.bool_], int]:
+def _are_right(sample: Sample, at: int, outputs: Outputs) -> tuple[NDArray[np.bool_], int]:
     true = kept.arrays(sample.fields["boxes"])
     truth = box_matching.Truth(true.xywh, true.labels, true.areas, true.crowd)
     matched, ignored = box_matching.match(
@@ -153,18 +153,18 @@ class Filter:
 
     def scores(self, rows: Rows) -> Floats:
         """OOD score of each box, float64 (m,); higher = more OOD."""
-        found: Floats = self.module.score(rows, self.state, self.options)
-        return found
+        distances: Floats = self.module.score(rows, self.state, self.options)
+        return distances
 
     def ranks(self, scores: Floats) -> NDArray[np.int64]:
         """The share of calibrating boxes below each score, ties by half, in billionths, int64 (m,)."""
-        below = [np.searchsorted(self.known, scores, side) for side in ("left", "right")]
-        shares: Floats = (below[0] + below[1]) / (2 * len(self.known))
+        places = [np.searchsorted(self.known, scores, side) for side in ("left", "right")]
+        shares: Floats = (places[0] + places[1]) / (2 * len(self.known))
         return np.rint(shares * E9).astype(np.int64)
 
 
-def fitted(
-    module: ModuleType, options: dict[str, Any], train: Detections, held: Detections, ask: Mapping[str, Any]
+def fit_filter(
+    module: ModuleType, options: dict[str, Any], train: Detections, calibration: Detections, ask: Mapping[str, Any]
 ) -> Filter:
     """Fit a detector on boxes of training images, and set its thresholds on boxes of images held out.
 
@@ -172,31 +172,31 @@ def fitted(
         module: of `detectors/`.
         options: all of its options.
         train: boxes that it is fitted on.
-        held: all boxes of the images held out.
+        calibration: all boxes of the images held out.
         ask: `confidence`, `matched`, `pass_rate` and `recall`, as `box_filters` has them.
     """
     state = module.fit(Known({"train": train.rows("training boxes")}), options)
-    scores = module.score(held.rows("boxes held out"), state, options)
-    known = np.sort(scores[chosen(held, ask)])
-    limit = quantile(known, ask["pass_rate"])
-    found = held.scores[held.right & (scores <= limit)]
-    return Filter(module, options, state, known, limit, at_recall(found, held.true, ask["recall"]))
+    scores = module.score(calibration.rows("boxes held out"), state, options)
+    id_scores = np.sort(scores[chosen(calibration, ask)])
+    limit = quantile(id_scores, ask["pass_rate"])
+    hits = calibration.scores[calibration.right & (scores <= limit)]
+    return Filter(module, options, state, id_scores, limit, at_recall(hits, calibration.true, ask["recall"]))
 
 
-def chosen(found: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
+def chosen(detections: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Mask of the boxes that represent ID, bool (m,): confident ones that are right (or all that are confident).
 
     Raises:
         DataError: there are none.
     """
-    those: NDArray[np.bool_] = found.scores >= ask["confidence"]
-    those = those & found.right if ask["matched"] else those
-    if not those.any():
+    mask: NDArray[np.bool_] = detections.scores >= ask["confidence"]
+    mask = mask & detections.right if ask["matched"] else mask
+    if not mask.any():
         raise DataError(
-            f"box_filters: of {len(those)} boxes none is right with a confidence of {ask['confidence']:g}; train "
+            f"box_filters: of {len(mask)} boxes none is right with a confidence of {ask['confidence']:g}; train "
             "longer, or ask for less"
         )
-    return those
+    return mask
 
 
 def quantile(rising: Floats, share: float) -> float:
@@ -209,8 +209,8 @@ def quantile(rising: Floats, share: float) -> float:
     return float(rising[max(0, math.ceil(round(share * len(rising), 9)) - 1)])
 
 
-def at_recall(found: NDArray[np.floating], true: int, recall: float) -> float:
+def at_recall(scores: NDArray[np.floating], true: int, recall: float) -> float:
     """The highest confidence at which boxes that are right find `recall` of the true ones; 0: they never do."""
-    wanted = math.ceil(round(recall * true, 9))
-    falling = -np.sort(-found)
-    return float(falling[wanted - 1]) if 0 < wanted <= len(falling) else 0.0
+    number = math.ceil(round(recall * true, 9))
+    falling = -np.sort(-scores)
+    return float(falling[number - 1]) if 0 < number <= len(falling) else 0.0

@@ -71,11 +71,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     variant, numbers = params["variant"], _numbers(params)
     folder = _root(params) / VARIANTS[variant][2]
     label = {number: at for at, number in enumerate(numbers)}
-    tested = set(_tested(params))
-    places = sorted(tested)
+    test_images = set(_test_images(params))
+    places = sorted(test_images)
     if split == "train":
-        kept = [one for one in _exemplars(params) if params["overlap"] == "keep" or one not in tested]
-        places = sorted(set(kept))
+        exemplars = [one for one in _exemplars(params) if params["overlap"] == "keep" or one not in test_images]
+        places = sorted(set(exemplars))
     keys = [
         (f"imagenet_variant/{variant}/{name}/{Path(file).stem}".replace(".", "_"), name, file) for name, file in places
     ]
@@ -91,10 +91,10 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     """Files of a native split that the user must supply: path -> description."""
     _check(params)
-    tested, exemplars, folder = VARIANTS[params["variant"]]
+    test_list, exemplars, folder = VARIANTS[params["variant"]]
     lists = Path(params["lists"]).expanduser()
     return {
-        str(lists / f"mydatasets/data_paths/{tested}.txt"): "list of 5,000 images",
+        str(lists / f"mydatasets/data_paths/{test_list}.txt"): "list of 5,000 images",
         str(lists / f"split/examplar_{exemplars}_imagenet.json"): "list of three exemplars of each class",
         str(_root(params) / folder): "the images, a folder for each class",
     }
@@ -115,25 +115,25 @@ def _root(params: dict[str, Any]) -> Path:
     return Path(params["root"]).expanduser()
 
 
-def _tested(params: dict[str, Any]) -> list[Place]:
+def _test_images(params: dict[str, Any]) -> list[Place]:
     """The tested images, each line of their list being `PATH; LABEL`."""
     _check(params)
     name = VARIANTS[params["variant"]][0]
     file = Path(params["lists"]).expanduser() / f"mydatasets/data_paths/{name}.txt"
-    found, folders = [], dict[int, str]()
+    places, folders = [], dict[int, str]()
     for number, line in enumerate(_read(file).splitlines(), 1):
         path, _, label = line.strip().rpartition("; ")
         if not (path and label.isdigit()):
             raise DataError(f"{file} line {number}: {line[:120]!r} is no `path; label`")
-        found.append(_place(path))
-        if folders.setdefault(int(label), found[-1][0]) != found[-1][0]:
+        places.append(_place(path))
+        if folders.setdefault(int(label), places[-1][0]) != places[-1][0]:
             raise DataError(
-                f"{file} line {number}: label {label} has two folders, {folders[int(label)]} and {found[-1][0]}"
+                f"{file} line {number}: label {label} has two folders, {folders[int(label)]} and {places[-1][0]}"
             )
     order = [folders[label] for label in sorted(folders)]
     if sorted(folders) != list(range(len(folders))) or order != sorted(order):
         raise DataError(f"{file}: labels do not count the folders from 0 in their order; bring the published list")
-    return found
+    return places
 
 
 def _exemplars(params: dict[str, Any]) -> list[Place]:
@@ -160,7 +160,7 @@ def _place(path: str) -> Place:
 
 def _numbers(params: dict[str, Any]) -> list[int]:
     """ImageNet's numbers of the variant's classes, ascending."""
-    return sorted({_number(folder) for folder, _ in _tested(params)})
+    return sorted({_number(folder) for folder, _ in _test_images(params)})
 
 
 def _number(folder: str) -> int:

@@ -32,8 +32,8 @@ class Ask:
         hat: the vision model's prediction.
         candidate: the class that is asked about.
         shown: exemplars in the first two lines, as numbers in the support set.
-        positive, negative: an exemplar of the candidate and one of what it is told from (the next candidate where it is
-            the prediction, else the prediction), for a verifier that compares images.
+        positive, negative: an exemplar of the candidate and one of the class that it is compared with (the next
+            candidate where it is the prediction, else the prediction), for a verifier that compares images.
     """
 
     query: int

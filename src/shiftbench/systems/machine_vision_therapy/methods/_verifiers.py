@@ -1,6 +1,6 @@
 """Who says whether a query shows a class, given one true and one false example: P(True) for each question.
 
-    features    distances of images in the features of another net: the stand-in at embedded scale
+    features    distances of images in the features of another network: the stand-in at embedded scale
     language    a language model that sees no image, out of its record: what a prompt's wording alone says
     vlm         a vision-language model that takes several images, through transformers (`_vlm.py`)
 
@@ -53,15 +53,15 @@ class Features:
             np.einsum("nd,nd->n", own, self.support[[getattr(ask, side) for ask in asks]])
             for side in ("positive", "negative")
         )
-        found: Floats = expit(self._scale * (more - less))
-        return found
+        probabilities: Floats = expit(self._scale * (more - less))
+        return probabilities
 
 
 def unit(vectors: Floats) -> Floats:
     """Vectors of length 1; one of length 0 stays."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
-    return found
+    units: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
+    return units
 
 
 class Language:
@@ -90,8 +90,8 @@ def p_true(logs: Floats) -> Floats:
         >>> p_true(np.log([[0.3, 0.1]])).round(6).tolist()
         [0.75]
     """
-    found: Floats = softmax(logs, axis=1)[:, 0]
-    return found
+    probabilities: Floats = softmax(logs, axis=1)[:, 0]
+    return probabilities
 
 
 def request(hat: str, candidate: str, words: str) -> Request:
@@ -104,5 +104,5 @@ def request(hat: str, candidate: str, words: str) -> Request:
 
 def template(words: str, options: str) -> str:
     """Hash of a wording, so that another wording is asked again."""
-    told = json.dumps([_prompts.lines("{hat}", "{candidate}", words), options])
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    wording = json.dumps([_prompts.lines("{hat}", "{candidate}", words), options])
+    return hashlib.sha256(wording.encode()).hexdigest()[:12]

@@ -47,13 +47,15 @@ class Nearest:
         self._params = params
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to an evaluation point: read its records, draw the support set."""
+        """Go to a condition: read its records, draw the support set."""
         ward = _support.ward(self._params, inputs)
-        seen, far = ward.seen, ward.far
-        if seen is None or seen.features is None or far is None:
+        outputs, support = ward.verifier, ward.verifier_features
+        if outputs is None or outputs.features is None or support is None:
             raise ParamsError("verifier_alone takes a verifier's features; name its weights under `verifier`")
-        features = seen.features
-        self._compare = _verifiers.Features(lambda samples: features[seen.rows(samples)], far, self._params["scale"])
+        features = outputs.features
+        self._compare = _verifiers.Features(
+            lambda samples: features[outputs.rows(samples)], support, self._params["scale"]
+        )
         self._ward, self._classes = ward, ward.queries.logits.shape[1]
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:

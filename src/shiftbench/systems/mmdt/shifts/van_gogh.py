@@ -61,13 +61,13 @@ def directions(image: NDArray[np.uint8], radius: int) -> NDArray[np.int64]:
         cv2.Sobel(grey, cv2.CV_16S, *way, ksize=3, borderType=cv2.BORDER_REPLICATE).astype(np.int64)
         for way in ((1, 0), (0, 1))
     )
-    apart, mixed = (_renditions.mean(one, radius) for one in (x * x - y * y, 2 * x * y))
-    doubled = 2 * np.arange(16)
-    cosines = np.concatenate([COSINES, -COSINES])[doubled]
-    sines = np.concatenate([SINES, -SINES])[doubled]
-    change = apart[..., None] * cosines + mixed[..., None] * sines
-    found: NDArray[np.int64] = change.argmin(axis=-1)
-    return found
+    apart, cross = (_renditions.mean(one, radius) for one in (x * x - y * y, 2 * x * y))
+    twice = 2 * np.arange(16)
+    cosines = np.concatenate([COSINES, -COSINES])[twice]
+    sines = np.concatenate([SINES, -SINES])[twice]
+    change = apart[..., None] * cosines + cross[..., None] * sines
+    ways: NDArray[np.int64] = change.argmin(axis=-1)
+    return ways
 
 
 @compiled
@@ -86,15 +86,15 @@ def _along(
             red, green, blue = (int(image[row, column, 0]), int(image[row, column, 1]), int(image[row, column, 2]))
             for side in (1, -1):
                 x, y = column * 256 + 128, row * 256 + 128
-                before_x = side * cosines[ways[row, column]]
-                before_y = side * sines[ways[row, column]]
+                last_x = side * cosines[ways[row, column]]
+                last_y = side * sines[ways[row, column]]
                 for _ in range(length):
                     way = ways[y >> 8, x >> 8]
                     step_x, step_y = cosines[way], sines[way]
-                    if step_x * before_x + step_y * before_y < 0:
+                    if step_x * last_x + step_y * last_y < 0:
                         step_x, step_y = -step_x, -step_y
                     x, y = x + step_x, y + step_y
-                    before_x, before_y = step_x, step_y
+                    last_x, last_y = step_x, step_y
                     if x < 0 or y < 0 or x >> 8 >= width or y >> 8 >= height:
                         break
                     count += 1

@@ -17,4 +17,4 @@ score = knn.score
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
     """The state of `knn`, fitted on validation rows."""
-    return knn.fit(_on_val.known(known), params)
+    return knn.fit(_on_val.val_as_train(known), params)

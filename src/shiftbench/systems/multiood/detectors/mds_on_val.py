@@ -17,4 +17,4 @@ score = mds.score
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
     """The state of `mds`, fitted on validation rows."""
-    return mds.fit(_on_val.known(known), params)
+    return mds.fit(_on_val.val_as_train(known), params)

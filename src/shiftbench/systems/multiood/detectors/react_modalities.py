@@ -28,9 +28,9 @@ def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
     """
     total = known.val.features.shape[1]
     limits = np.empty(total)
-    for where in _slices.columns(params["widths"], total):
-        own = _slices.part(known.val, where)
-        limits[where] = percentiles(own, [checked(params["percentile"])])[0]
+    for place in _slices.columns(params["widths"], total):
+        own = _slices.part(known.val, place)
+        limits[place] = percentiles(own, [checked(params["percentile"])])[0]
     return limits
 
 

@@ -17,4 +17,4 @@ score = vim.score
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
     """The state of `vim`, fitted on validation rows."""
-    return vim.fit(_on_val.known(known), params)
+    return vim.fit(_on_val.val_as_train(known), params)

@@ -1,4 +1,4 @@
-"""Nets of several modalities: a feature and a head of each, and a joint head on all features one after the other.
+"""Networks of several modalities: a feature and a head of each, and a joint head on all features one after the other.
 
 Source: Dong et al. 2024, arXiv:2405.17419, section 4: the networks h_k and the classifier on the concatenation.
 """
@@ -17,7 +17,7 @@ class Modal(nn.Module):
     Attributes:
         names: the modalities, in the order of the features.
         widths: features of each.
-        branches: net of each: the inputs by field -> features (n, width).
+        branches: network of each: the inputs by field -> features (n, width).
         heads: linear layer of each, which the joint logits do not use.
         head: the joint linear layer.
     """
@@ -51,7 +51,7 @@ class Modal(nn.Module):
         return [head(part) for head, part in parts]
 
 
-def checked(names: Sequence[str], known: Sequence[str], model: str) -> list[str]:
+def check(names: Sequence[str], known: Sequence[str], model: str) -> list[str]:
     """The modalities of a model.
 
     Raises:

@@ -46,10 +46,10 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 def shown(sample: Sample) -> dict[str, Any]:
     """Fields of a sample for a preview: the label, and `rgb` where it is an image; see `_shown.shown`."""
-    seen = sample.fields.get("rgb")
-    if seen is None or seen.dtype != np.uint8:
+    rgb = sample.fields.get("rgb")
+    if rgb is None or rgb.dtype != np.uint8:
         return _shown.shown(sample)
-    return _shown.shown(sample.with_field("image", seen))
+    return _shown.shown(sample.with_field("image", rgb))
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:

@@ -33,8 +33,8 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: the file is missing, needs pickle, or does not fit.
     """
-    net = _loop.fresh_net(job)
+    model = _loop.fresh_net(job)
     state = _released.read(str(job.params["path"]))
-    own = {name: tensor for name, tensor in state.items() if name in net.state_dict()}
-    nets.load_into(net, own, str(job.params["path"]))
+    own = {name: tensor for name, tensor in state.items() if name in model.state_dict()}
+    nets.load_into(model, own, str(job.params["path"]))
     return own
