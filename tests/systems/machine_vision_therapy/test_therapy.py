@@ -249,8 +249,10 @@ def test_baselines_are_those_of_textbooks(inputs: dict[Ref, Path]) -> None:
     given, ward = samples("told", QUERIES), _support.ward(options(), inputs)
     nearest = verifier_alone.Nearest(options())
     nearest.at(inputs)
-    own = ward.seen.features - ward.far.mean(axis=0)  # type: ignore[union-attr]
-    model = KNeighborsClassifier(1, metric="cosine").fit(ward.far - ward.far.mean(axis=0), ward.labels)
+    own = ward.verifier.features - ward.verifier_features.mean(axis=0)  # type: ignore[union-attr]
+    model = KNeighborsClassifier(1, metric="cosine").fit(
+        ward.verifier_features - ward.verifier_features.mean(axis=0), ward.labels
+    )
     assert predicted(nearest(given)).tolist() == model.predict(own).tolist()
     shares = {}
     for of in few_shot_probe.OF:

@@ -140,7 +140,7 @@ def test_an_outlier_lies_between_a_feature_of_its_class_and_one_of_a_near_other_
     means = bank.features.mean(1).numpy()
     for draw in range(40):
         words = RandomStream(0, "test", "multiood", str(draw))
-        for label, outlier in enumerate(bank.mixed(words, 3, 10.0).double().numpy()):
+        for label, outlier in enumerate(bank.mix(words, 3, 10.0).double().numpy()):
             found = _partner(bank, label, outlier)
             order = np.argsort(np.linalg.norm(means - means[label], axis=1))
             assert order[0] == label  # what the released query leaves out
@@ -206,7 +206,7 @@ def test_every_term_has_its_weight_once_the_bank_is_full_and_the_epochs_are_over
     assert loss.bank
     words = RandomStream(1, "test", "multiood", "key")
     after = loss(net, batch, labels, words)
-    outliers = net.alone(loss.bank.mixed(RandomStream(1, "test", "multiood", "key"), 3, 10.0))
+    outliers = net.alone(loss.bank.mix(RandomStream(1, "test", "multiood", "key"), 3, 10.0))
     expected = known + 0.7 * disagreement.loss(outliers, None) + 0.2 * disagreement.undecided(outliers)
     assert after.item() == pytest.approx(expected.item(), abs=1e-5)
     assert len(alone) == modalities

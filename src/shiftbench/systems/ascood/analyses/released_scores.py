@@ -61,9 +61,9 @@ def read_scores(file: Path) -> dict[str, dict[str, float]]:
         raise DataError(f"{file} does not exist; bring `openoodv1.5_results` of sudarshanregmi/ASCOOD")
     with file.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.DictReader(stream))
-    lacking = [column for column in ("", *COLUMNS) if not lines or column not in lines[0]]
-    if lacking:
-        raise DataError(f"{file}: column {lacking[0]!r} is missing; expected OpenOOD's evaluator's CSV")
+    missing = [column for column in ("", *COLUMNS) if not lines or column not in lines[0]]
+    if missing:
+        raise DataError(f"{file}: column {missing[0]!r} is missing; expected OpenOOD's evaluator's CSV")
     return {line[""]: {metric: _share(line[column], file) for column, metric in COLUMNS.items()} for line in lines}
 
 

@@ -1,4 +1,4 @@
-"""Which inputs carry the class, and views that are damaged there: outliers made from the training images.
+"""Attribution of the class to inputs, and views that are damaged there: outliers made from the training images.
 
 Source: "Going Beyond Conventional OOD Detection", 2024, arXiv:2411.10794 (ASCOOD), section 3: the gradient of the true
 class's logit with respect to the input says where the class is. Three kinds of damage:

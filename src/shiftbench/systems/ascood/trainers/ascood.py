@@ -113,7 +113,7 @@ class Loss:
 
     @property
     def alpha(self) -> float:
-        """What damage weighs in this epoch."""
+        """Strength of the damage in this epoch."""
         params = self.params
         return _attribution.alpha_at(self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"])
 

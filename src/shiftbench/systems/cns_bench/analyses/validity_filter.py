@@ -136,7 +136,7 @@ def _thresholds(params: Mapping[str, Any], names: list[str], morphs: Floats, out
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Where observations stand, and the images that they are of."""
+    """Options and image keys of observations."""
 
     params: Mapping[str, Any]
     keys: list[str]

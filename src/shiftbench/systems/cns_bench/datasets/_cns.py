@@ -52,7 +52,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What the annotation file says."""
+    """Content of the annotation file."""
 
     licence: str
     images: tuple[Image, ...]

@@ -68,9 +68,9 @@ def _table(file: Path) -> list[dict[str, str]]:
         raise DataError(f"{file} does not exist; it holds the scores and labels of the images")
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    lacking = [name for name in ("img_dir", "i_class", *SCORES, OUT) if not rows or name not in rows[0]]
-    if lacking:
-        raise DataError(f"{file} lacks the column {lacking[0]!r}; see the dataset's description")
+    missing = [name for name in ("img_dir", "i_class", *SCORES, OUT) if not rows or name not in rows[0]]
+    if missing:
+        raise DataError(f"{file} lacks the column {missing[0]!r}; see the dataset's description")
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What all generators share: the form of an item, and slots that hold its steps among no-ops.
+"""Shared parts of all generators: the form of an item, and slots that hold its steps among no-ops.
 
 A *program* is a JSON object from which the items of complexity 1 to `most` follow: its first c steps are the item of
 complexity c, so that a curve over c is one program that grows. Steps keep their order and stand at the first c of

@@ -82,9 +82,9 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if not file.is_file():
         raise DataError(f"{file} does not exist; expected a problem a row")
     for number, row in enumerate(_rows(file)):
-        lacking = [name for name in _fields(params) if not isinstance(row.get(name), str | int)]
-        if lacking:
-            raise DataError(f"{file}, row {number}: no text {lacking[0]!r}; it has {', '.join(row)}")
+        missing = [name for name in _fields(params) if not isinstance(row.get(name), str | int)]
+        if missing:
+            raise DataError(f"{file}, row {number}: no text {missing[0]!r}; it has {', '.join(row)}")
         fields = {"text": row[params["question"]], "meta": _meta(row, params)}
         yield Sample(f"{params['name']}/{split}/{number:06d}", fields)
 

@@ -31,7 +31,7 @@ size, end, closing = decoder.size, decoder.end, decoder.closing
 
 
 class LoopedCache(NamedTuple):
-    """What generation keeps: keys and values of each loop, and how many loops each sequence takes, int64 (n,)."""
+    """State of generation: keys and values of each loop, and the number of loops of each sequence, int64 (n,)."""
 
     loops: decoder.Cache
     depths: torch.Tensor

@@ -37,7 +37,7 @@ PARAMS: dict[str, object] = {
 }
 AT_ONCE = 512
 IGNORED = -100
-"""What stands for a token behind a trace's end: cross_entropy passes it over."""
+"""Label of tokens behind a trace's end, which cross_entropy ignores."""
 
 
 class Questions(NamedTuple):
@@ -89,9 +89,9 @@ def _of_one_length(job: TrainJob, split: str) -> Iterator[list[Sample]]:
 
 def _tokens(job: TrainJob, samples: list[Sample], trace: str) -> Questions:
     model, options = job.plugin, job.model_params
-    lacking = [sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())]
-    if lacking:
-        raise DataError(f"{lacking[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write")
+    missing = [sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())]
+    if missing:
+        raise DataError(f"{missing[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write")
     texts = [sample.fields["meta"]["traces"][trace] for sample in samples]
     rows = [[*model.encoded(text, options), model.end(options)] for text in texts]
     most = max(map(len, rows))

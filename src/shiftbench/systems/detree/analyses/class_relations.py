@@ -1,4 +1,4 @@
-"""How classes of texts lie to each other in embedding space, by their centres on the tested split.
+"""Relations of classes of texts in embedding space, by their centres on the tested split.
 
 `triplet_satisfaction`, of classes x, y and z whose tree joins x and y below where it joins x and z: 1 where
 cos(x, y) > cos(x, z), else 0.

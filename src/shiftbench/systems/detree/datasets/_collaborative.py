@@ -91,7 +91,7 @@ def group(sample: Sample) -> str:
 
 
 class Writer:
-    """Who edits and writes texts, by class.
+    """Writer and editor of texts, by class.
 
     Args:
         sources: folders of the corpus and of WordNet.

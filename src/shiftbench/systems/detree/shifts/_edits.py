@@ -53,7 +53,7 @@ _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 
 @dataclass(frozen=True)
 class Edit:
-    """What can be done at one place: `text[start:end]` becomes one of `options`."""
+    """A possible edit at one place: `text[start:end]` becomes one of `options`."""
 
     start: int
     end: int

@@ -51,7 +51,7 @@ PARAMS: dict[str, object] = {**_contrastive.PARAMS, "flat": "supcon", "prior": 1
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """What `_contrastive` needs, and the model of the first stage."""
+    """Needs of `_contrastive`, and the model of the first stage."""
     if not params["flat"]:
         return _contrastive.needs(params)
     flat = refs.checkpoint(params["dataset"], params["model"], params["flat"], params["seed"])
@@ -101,7 +101,7 @@ PRIORS: dict[int, tuple[tuple[Callable[[str], bool], ...], ...]] = {
     2: ((_human, _edited), (_machine,)),
     3: ((_human,), (_edited,), (_machine,)),
 }
-"""What hangs on the root: for each child, which classes are below it; without a prior the tree of all."""
+"""Children of the root: for each child, which classes are below it; without a prior the tree of all."""
 
 
 def similarity(embeddings: NDArray[np.floating], classes: Sequence[str]) -> tuple[list[str], Floats]:

@@ -81,7 +81,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Walk:
-    """Where pictures came to.
+    """The pictures at the end of a walk.
 
     Attributes:
         at: budget -> pictures uint8, as those that were given.
@@ -187,7 +187,7 @@ class Search:
 
 
 class _State:
-    """Where each picture is; `losses` (n,) of the pictures so far only where the highest is kept."""
+    """State of each picture; `losses` (n,) of the pictures so far only where the highest is kept."""
 
     losses: torch.Tensor | None = None
 

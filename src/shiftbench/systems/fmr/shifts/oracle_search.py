@@ -89,7 +89,7 @@ def apply(
 
 
 class _Key:
-    """What a walker is made of; equal where files and options are."""
+    """Key of a walker: its files and options."""
 
     def __init__(self, inputs: Mapping[Ref, Path], options: Mapping[str, Any]) -> None:
         self.inputs, self.options = dict(inputs), dict(options)

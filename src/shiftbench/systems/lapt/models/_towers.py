@@ -28,7 +28,7 @@ AT_ONCE = 64
 
 
 class Tower(Protocol):
-    """What trainers know of a text tower."""
+    """Interface of a text tower for trainers."""
 
     def context_of(self, text: str) -> torch.Tensor:
         """The token vectors of a text, float32 (m, width)."""

@@ -1,4 +1,4 @@
-"""What NegLabel and LAPT begin with: a frozen network of weights that learned elsewhere, or that hold the negatives."""
+"""Start of NegLabel and LAPT: a frozen network from a checkpoint of another data set, or with the negatives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Begin:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the computation."""
         place: torch.device = self.model.head.weight.device
         return place
 

@@ -1,4 +1,4 @@
-"""What a test-time augmentation did to each prediction, and how often a gate let it: from records, under two methods.
+"""Effect of a test-time augmentation on each prediction, and how often a gate allows it: from records of two methods.
 
 Of each sample, under each method in `told` (default: all of the benchmark but `plain`): `new_correct`, `new_mistake`,
 `unchanged_correct`, `unfixed_mistake`; one of them is 1, and their means are shares. Under a gate also

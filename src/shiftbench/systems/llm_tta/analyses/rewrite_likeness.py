@@ -1,4 +1,4 @@
-"""How far the rewrites of a language model are from what they rewrite: `echo` and `likeness`, for each text.
+"""Distance of a language model's rewrites from the original texts: `echo` and `likeness`, for each text.
 
 `echo` is the share of a text's k rewrites that are the text itself (a small model often repeats its input), `likeness`
 the mean cosine of the sentence vectors of text and rewrite. Rows stand under the method; their weights are named after

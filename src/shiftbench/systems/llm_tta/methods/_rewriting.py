@@ -1,4 +1,4 @@
-"""How a language model is asked to rewrite a text, and what of its answer is a rewrite.
+"""Requests to a language model to rewrite a text, and the rewrite in its answer.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 3 and the released prompts' blocks (the wording is ours).
 Differs: tokens are counted as words and punctuation marks, so that recorded answers can be read without a tokeniser.

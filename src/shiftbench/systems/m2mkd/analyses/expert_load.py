@@ -1,4 +1,4 @@
-"""How evenly the experts of a block are used: entropy of their loads, 1 where all see as many tokens, 0 for one alone.
+"""Balance of the experts of a block: entropy of their loads, 1 where all see as many tokens, 0 for one alone.
 
 A unit is a block, loads are counted over the tokens of all images, and a row's group is the block.
 

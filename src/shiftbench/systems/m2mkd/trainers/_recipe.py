@@ -1,4 +1,4 @@
-"""How images and labels are mixed before a loss sees them, and how gradients are bounded: DeiT's recipe, as in m2mKD.
+"""Mixing of images and labels before a loss, and bounds of gradients: DeiT's recipe, as in m2mKD.
 
 In each batch one lambda from Beta(a, a): CutMix (a `cutmix`) with probability `switch`, else mixup (a `mixup`); each
 image is mixed with the one at the mirrored place of the batch, targets with its smoothed label. `mixup: 0, cutmix: 0`

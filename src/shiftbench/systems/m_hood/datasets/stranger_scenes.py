@@ -40,7 +40,7 @@ PARAMS: dict[str, object] = {
     "series": "",
 }
 MORPHS = 500
-"""How many morphs there are in a split."""
+"""Number of morphs in a split."""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:

@@ -80,10 +80,10 @@ def join(outputs: Outputs) -> Detections:
     Raises:
         ModelError: the outputs have no logits or features of their cells.
     """
-    lacking = {"cell_logits", "cell_features"} - outputs.keys()
-    if lacking:
+    missing = {"cell_logits", "cell_features"} - outputs.keys()
+    if missing:
         raise ModelError(
-            f"box_filters: this model gives no {min(lacking)}, which filters score boxes by; choose a model whose "
+            f"box_filters: this model gives no {min(missing)}, which filters score boxes by; choose a model whose "
             "detections hold logits and features"
         )
     scores = np.concatenate([*outputs["scores"], np.zeros(0, np.float32)])

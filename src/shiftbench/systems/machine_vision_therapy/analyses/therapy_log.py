@@ -1,4 +1,4 @@
-"""What a therapy cost and found, sample by sample: calls, predictions kept early, candidates, errors that V tells.
+"""Costs and results of a therapy, sample by sample: calls, predictions kept early, candidates, errors that V tells.
 
 For each of `told`, the benchmark's methods that are a therapy, under each of `shifts` (shift -> severities):
 

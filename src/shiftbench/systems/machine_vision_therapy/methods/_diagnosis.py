@@ -1,4 +1,4 @@
-"""What Machine Vision Therapy knows before it asks anyone: the transition matrix, candidate classes, exemplars.
+"""Preparation of Machine Vision Therapy before any question: the transition matrix, candidate classes, exemplars.
 
 The axes of a matrix T are fixed: rows are true classes, columns are what the vision model says; T[y, j] is how strongly
 images of class y look like class j.

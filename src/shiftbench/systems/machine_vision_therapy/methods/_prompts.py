@@ -19,7 +19,7 @@ WORDS = {
     "mnist": "a handwritten digit photo of",
     "spawrious": "a dog breed photo of",
 }
-"""What an image is said to show, by dataset; all others are as ImageNet's."""
+"""Words for the content of an image, by data set; all others are as ImageNet's."""
 TRUE, FALSE = "True", "False"
 
 

@@ -1,4 +1,4 @@
-"""What the methods of Machine Vision Therapy look up: records of the queries and of a labelled support set.
+"""Inputs of the methods of Machine Vision Therapy: records of the queries and of a labelled support set.
 
 The support set is drawn from `support` (its split `support_split`), under the shift and severity of the evaluation
 point: `budget` images of each class, spread over the vision model's confidence. What the vision model says of queries
@@ -86,7 +86,7 @@ def _points(params: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model said of samples: keys with rows, logits (n, C), labels (n,), features (n, d) if they were read."""
+    """Outputs of a model for samples: keys with rows, logits (n, C), labels (n,), features (n, d) if they were read."""
 
     keys: dict[str, int]
     logits: NDArray[np.float32]

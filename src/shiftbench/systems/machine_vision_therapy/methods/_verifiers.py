@@ -1,4 +1,4 @@
-"""Who says whether a query shows a class, given one true and one false example: P(True) for each question.
+"""Verifiers of a query's class, given one true and one false example: P(True) for each question.
 
     features    distances of images in the features of another network: the stand-in at embedded scale
     language    a language model that sees no image, out of its record: what a prompt's wording alone says

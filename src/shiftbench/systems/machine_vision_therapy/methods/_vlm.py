@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 class Backend(Protocol):
-    """Who answers."""
+    """A model that answers."""
 
     name: str
     """Model, revision and precision: a part of the key of each answer."""

@@ -105,7 +105,7 @@ def columns(top: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Case:
-    """What came of one query; classes are positions in `allowed`.
+    """Outcome of one query; classes are positions in `allowed`.
 
     Attributes:
         hat: the vision model's prediction.
@@ -213,7 +213,7 @@ class Therapy:
 
 @dataclass(frozen=True)
 class Plan:
-    """What may be asked about one query: of each candidate a list of questions, one for each exemplar."""
+    """Questions about one query: for each candidate a list, one question for each exemplar."""
 
     hat: int
     labels: list[int]
@@ -221,12 +221,12 @@ class Plan:
 
     @property
     def first(self) -> list[_prompts.Ask]:
-        """What is asked about the prediction; nothing where it has no exemplars."""
+        """Questions about the prediction; none if it has no exemplars."""
         return self.questions[0] if self.labels[:1] == [self.hat] else []
 
     @property
     def rest(self) -> list[_prompts.Ask]:
-        """What is asked about the other candidates."""
+        """Questions about the other candidates."""
         others = self.questions[1:] if self.first else self.questions
         return [ask for own in others for ask in own]
 

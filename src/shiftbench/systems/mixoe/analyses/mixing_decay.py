@@ -1,4 +1,4 @@
-"""How confidence falls from ID to outlier: test images that are mixed with auxiliary outliers at eleven shares.
+"""Fall of confidence from ID to outlier: test images that are mixed with auxiliary outliers at eleven shares.
 
 Each test image x is mixed with one outlier o, m = lam x + (1 - lam) o for lam = 0, 0.1, ..., 1, which stands in the
 column `severity`. Two metrics, one unit per test image: `mixed_confidence`, the largest probability of m, and

@@ -31,7 +31,7 @@ CITATION = (
 )
 SIDE = 64
 DARKEST, BRIGHTEST = 90, 180
-"""How much light of a photo is left, in 256ths."""
+"""Smallest and largest share of a photo's light that remains, in 256ths."""
 
 
 class Item(NamedTuple):

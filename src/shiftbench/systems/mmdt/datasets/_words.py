@@ -29,7 +29,7 @@ KINDS = {
     "star": "2b50",
     "tree": "1f332",
 }
-"""What is drawn, and the emoji that draws it."""
+"""Objects, and the emoji that draws each."""
 COLOURS = {
     "red": (235, 60, 50),
     "yellow": (240, 215, 50),

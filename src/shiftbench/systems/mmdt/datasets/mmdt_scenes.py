@@ -36,7 +36,7 @@ NEIGHBOURS = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0), (1, 3), (3, 1))
 
 
 class Scene(NamedTuple):
-    """What is asked about what, its answer and a wrong one."""
+    """Objects of a scene, the names in its question, the answer and a wrong one."""
 
     items: list[Item]
     names: tuple[str, ...]

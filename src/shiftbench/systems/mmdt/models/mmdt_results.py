@@ -102,7 +102,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Path, str, str], Answers]] = {
     "scenario": _ood_answer,
     "style": _pictures,
 }
-"""What reads a sample's answer, by a field of its `meta` that no other kind has."""
+"""Readers of a sample's answer, by a field of its `meta` that no other kind has."""
 
 
 def _judgement(file: Path, number: str, task: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Objects(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a prompt asks for: objects, the word between the first two of a side or size, or `between`; "" : none."""
+    """Request of a prompt: objects, the word between the first two of a side or size, or `between`; "" : none."""
 
     objects: list[Objects]
     relation: str

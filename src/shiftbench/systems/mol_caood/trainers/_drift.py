@@ -1,4 +1,4 @@
-"""What trainers for drifting data share: shifts of a drawn strength, and the rate at which their networks adapt best.
+"""Shared parts of trainers for drifting data: shifts of a drawn strength, and the rate at which models adapt best.
 
 A drift is a shift with strengths between `low` and `high`; `low: 0, high: 0` leaves images as they are. The rate of an
 adaptation is searched on a validation drift: val images under strengths from `low` to `high` of `search`, a few of them

@@ -1,4 +1,4 @@
-"""What trainers logged of the tasks that they learned from.
+"""Logs of trainers about the tasks that they learned from.
 
 - `task_evaluations`: inner loops of a training, of candidates that were evaluated and not learned from, too;
 - `selected_correlation`, group `selected_second_half`: Pearson's correlation of predicted and realised risk within the

@@ -45,7 +45,7 @@ _PAIRS = np.array(list(itertools.combinations(range(len(fashion_mnist.CLASSES)),
 
 
 class Chosen(NamedTuple):
-    """Which pictures tasks are made of.
+    """The pictures of tasks.
 
     Attributes:
         places: which of its class' pictures each is, int64 (*shape, 2, k).

@@ -1,4 +1,4 @@
-"""What lies between the linear layers of a network: nothing, patches of a map, or a map as one row.
+"""Links between the linear layers of a network: nothing, patches of a map, or a map as one row.
 
 A convolution is a linear layer of patches, so that all layers of a network are products of matrices. A link copies what
 leaves one layer (n, rows, c) to where it enters the next (n, rows', d), `back` is its transpose, which sums over the
@@ -28,7 +28,7 @@ class Link(Protocol):
 
 
 class Direct:
-    """What leaves is what enters."""
+    """The identity."""
 
     def forth(self, x: Floats) -> Floats:
         """The input itself."""

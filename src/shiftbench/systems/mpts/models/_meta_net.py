@@ -56,7 +56,7 @@ class MetaNet(nn.Module, ABC):
     """
 
     ANSWERS: ClassVar[str]
-    """What the task calls the outputs of a predictor."""
+    """The task's name for the outputs of a predictor."""
 
     def __init__(self, sizes: Sequence[tuple[int, int]], links: Sequence[Link], params: Mapping[str, Any]) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ def stack(samples: Sequence[Sample], name: str) -> np.ndarray:
 
 
 def predicted_risks(risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]) -> torch.Tensor:
-    """What the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
+    """Risk of each sample that the risk model expects, (n,); NaN where it did not learn, or one has no identifier."""
     device = risk_model.posterior_mean.device
     missing = [float("nan")] * params["identifier"]
     identifiers = [_episodes.identifier(sample) or missing for sample in samples]

@@ -39,18 +39,18 @@ class Loss(NamedTuple):
 
 
 class Body(Protocol):
-    """What a network is, but for its weights."""
+    """A network without its weights."""
 
     @property
     def links(self) -> Sequence[Link]:
-        """What is before each layer."""
+        """The link before each layer."""
 
     def loss(self, outputs: Floats, targets: Floats) -> Loss:
         """Loss of outputs and targets (n, k, 1)."""
 
 
 class Pass(NamedTuple):
-    """What a batch left in a network, by layer; a layer's rows are points, or places in their maps.
+    """Trace of a batch in a network, by layer; a layer's rows are points, or places in their maps.
 
     Attributes:
         entering: what enters each, (n, rows, before).

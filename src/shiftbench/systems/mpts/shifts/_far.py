@@ -60,9 +60,9 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, of: str) -> Sam
 
 
 def _identifier(sample: Sample) -> _sinusoids.Floats:
-    lacking = [name for name in ("support", "query", "meta") if name not in sample.fields]
-    if lacking:
-        raise DataError(f"no field {lacking[0]!r}: this is no sample of the task `few_shot_regression`")
+    missing = [name for name in ("support", "query", "meta") if name not in sample.fields]
+    if missing:
+        raise DataError(f"no field {missing[0]!r}: this is no sample of the task `few_shot_regression`")
     identifier = np.array(sample.fields["meta"].get("identifier") or (), np.float64)
     if identifier.shape != (len(_sinusoids.NAMES),):
         raise DataError(f"the identifier is {identifier.tolist()}; expected amplitude and phase")

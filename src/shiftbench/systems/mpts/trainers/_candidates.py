@@ -38,7 +38,7 @@ class Candidates(Protocol):
 
 
 class Distribution(Protocol):
-    """What candidates are drawn from; made of the job."""
+    """Distribution of candidates, made from the job."""
 
     model: ClassVar[type[_meta_net.MetaNet]]
     names: ClassVar[tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""How far the modalities' predictions are from each other, from the records of each modality's own head.
+"""Distance between the modalities' predictions, from the records of each modality's own head.
 
     analyses:
       modality_disagreement: {heads: [rgb_head, shape_head], ood: [held, mnist]}

@@ -1,4 +1,4 @@
-"""What one modality says alone: the logits of its own head, and its part of the features.
+"""One modality alone: the logits of its own head, and its part of the features.
 
 Methods:
       rgb_head: {use: modality_head, modality: rgb}

@@ -86,10 +86,10 @@ def start(model: torch.nn.Module, state: State, source: str) -> None:
         ModelError: a whole stage is missing, or a tensor has another shape.
     """
     own = model.state_dict()
-    lacking = [name for name in own if name.startswith("branches.") and name not in state]
+    missing = [name for name in own if name.startswith("branches.") and name not in state]
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
-    if lacking or wrong:
-        problem = f"{lacking[0]} is missing" if lacking else f"{wrong[0]} is {tuple(state[wrong[0]].shape)}"
+    if missing or wrong:
+        problem = f"{missing[0]} is missing" if missing else f"{wrong[0]} is {tuple(state[wrong[0]].shape)}"
         raise ModelError(
             f"{source}: {problem}; expected the fourth stages of all modalities of the model; name all files, a::b"
         )

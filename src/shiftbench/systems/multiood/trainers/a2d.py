@@ -130,7 +130,7 @@ class Loss:
 
 
 class Best:
-    """What is called after each epoch: the accuracy on val; keeps the state of the best, the last of equals."""
+    """Validation after each epoch: returns the accuracy on val, keeps the state of the best, the last of equals."""
 
     def __init__(self, job: TrainJob) -> None:
         self.inputs, self.labels = _loop.inputs(job, "val")
