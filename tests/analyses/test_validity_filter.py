@@ -22,16 +22,16 @@ GIVEN = RANDOM.normal(size=(200, 4)) - 1.3 * OUT[:, None]
 
 def test_each_threshold_alone_removes_the_share_of_ooc_images_and_no_more_than_it_must() -> None:
     for recall in (0.5, 0.9, 1.0):
-        thresholds = _validity.fitted(GIVEN, OUT, recall)
+        thresholds = _validity.fit_thresholds(GIVEN, OUT, recall)
         for at, threshold in enumerate(thresholds):
             removed = np.mean(GIVEN[OUT, at] <= threshold)
             assert recall <= removed < recall + 1 / OUT.sum()
     with pytest.raises(ParamsError, match="OOC images"):
-        _validity.fitted(GIVEN, np.zeros(200, bool), 0.9)
+        _validity.fit_thresholds(GIVEN, np.zeros(200, bool), 0.9)
 
 
 def test_both_votes_and_the_released_code() -> None:
-    thresholds = _validity.fitted(GIVEN, OUT, 0.9)
+    thresholds = _validity.fit_thresholds(GIVEN, OUT, 0.9)
     code, text = (_validity.Filter(thresholds, k) for k in (2, _validity.keep_at(2, 4)))
     for scores in GIVEN:
         passed = [score > threshold for score, threshold in zip(scores, thresholds, strict=True)]

@@ -155,7 +155,7 @@ def value(metric: Any, table: pa.Table, **more: Any) -> float:
 
 def test_filters_keep_what_they_are_calibrated_to_keep(inputs: dict[Any, Path]) -> None:
     method = box_filters.wrap(predictor, options(), inputs)
-    held = _box_scores.seen(predictor, list(shards.read(inputs[refs.shards("held", "test")].parent)))
+    held = _box_scores.predict(predictor, list(shards.read(inputs[refs.shards("held", "test")].parent)))
     confident = held.right & (held.scores >= 0.25)
     for one in method.filters:
         inside = one.scores(held.rows("held")) <= one.limit
@@ -178,7 +178,7 @@ def test_metrics_are_those_of_a_loop(inputs: dict[Any, Path]) -> None:
     one = method.filters[5]
     left, all_, ranks, hits, true = 0, 0, 0.0, 0, 0
     for sample in TESTED:
-        found = _box_scores.joined(predictor([sample]))
+        found = _box_scores.join(predictor([sample]))
         own = one.scores(found.rows("x"))
         right = np.arange(len(own)) < len(sample.fields["boxes"])
         for score, ood, is_right in zip(found.scores, own, right, strict=True):

@@ -45,7 +45,7 @@ def test_the_loss_is_cross_entropy_and_weighted_kl_over_one_batch() -> None:
     x = torch.from_numpy(inputs[:8]).float()
     scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
     twin = _loop.fresh_net(job)  # whose normalisation has seen nothing
-    views = _attribution.damaged(
+    views = _attribution.damage(
         twin, x, labels[:8], RandomStream(0, "ascood", "test", "0"), scale_, {**job.params, "alpha": 1.0}
     )
     p = twin.train()(torch.cat([x, views.images])).softmax(1).double().detach()
@@ -186,7 +186,7 @@ def test_released_numbers_become_rows_beside_those_computed_here(tmp_path: Path)
             list(released_scores.measure(wrong))
     file.write_text(RELEASED.replace("92.43 ±", "n/a ±"), encoding="utf-8")
     with pytest.raises(DataError, match="is no `mean ± deviation`"):
-        released_scores.released(file)
+        released_scores.read_scores(file)
 
 
 def rows_of(predictor: Any, samples: list[Sample], head: Head | None) -> Rows:

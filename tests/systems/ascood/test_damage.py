@@ -43,7 +43,7 @@ def test_attribution_is_the_gradient_of_the_own_true_logit() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.29, 1.0])
 def test_the_mask_has_exactly_its_share_rounded_down(share: float) -> None:
     x, labels = batch()
-    views = _attribution.damaged(small_net(), x, labels, words(), UNIT, {**OPTIONS, "p_inv": share})
+    views = _attribution.damage(small_net(), x, labels, words(), UNIT, {**OPTIONS, "p_inv": share})
     assert views.mask.flatten(1).sum(1).tolist() == [math.floor(share * 60)] * 4
     assert _attribution.count(0.29, 100) == 29  # where 0.29 * 100 < 29
 
@@ -52,7 +52,7 @@ def test_the_mask_has_exactly_its_share_rounded_down(share: float) -> None:
 def test_gradient_damage_is_its_equation_and_moves_the_true_logit(sign: str) -> None:
     x, labels = batch()
     linear = nn.Sequential(nn.Flatten(), nn.Linear(60, 3))
-    views = _attribution.damaged(linear, x, labels, words(), UNIT, {**OPTIONS, "sign": sign})
+    views = _attribution.damage(linear, x, labels, words(), UNIT, {**OPTIONS, "sign": sign})
     for n in range(4):
         g = linear[1].weight[labels[n]].detach().numpy()
         top = sorted(range(60), key=lambda i: -abs(g[i]))[:6]
@@ -66,7 +66,7 @@ def test_gradient_damage_is_its_equation_and_moves_the_true_logit(sign: str) -> 
 
 def test_shuffling_permutes_the_pixels_of_the_largest_signed_gradient() -> None:
     net, (x, labels) = small_net(), batch()
-    views = _attribution.damaged(net, x, labels, words(), UNIT, {**OPTIONS, "type": "shuffle", "p_inv": 0.4})
+    views = _attribution.damage(net, x, labels, words(), UNIT, {**OPTIONS, "type": "shuffle", "p_inv": 0.4})
     signed = _attribution.of_labels(net, x, labels).exp().sum(1).flatten(1).numpy()
     moved = 0
     for n in range(4):
@@ -88,8 +88,8 @@ def test_damage_counts_normalised_pixels_whatever_the_net_is_given() -> None:
     given = scale_.centre + scale_.spread * x
     for kind in ("gradient", "shuffle", "gaussian"):
         options = {**OPTIONS, "type": kind}
-        in_pixels = _attribution.damaged(net, given, labels, words(), scale_, options)
-        normal = _attribution.damaged(inner, x, labels, words(), UNIT, options)
+        in_pixels = _attribution.damage(net, given, labels, words(), scale_, options)
+        normal = _attribution.damage(inner, x, labels, words(), UNIT, options)
         back = (in_pixels.images - scale_.centre) / scale_.spread
         assert torch.allclose(back, normal.images, atol=1e-4)
         assert torch.equal(in_pixels.mask, normal.mask)
@@ -111,7 +111,7 @@ def test_attribution_in_evaluation_mode_leaves_statistics_and_modes_alone() -> N
     net = nn.Sequential(nn.BatchNorm2d(2), small_net()).train()
     for how, moved in (("eval", False), ("train", True)):
         before = net[0].running_mean.clone()
-        _attribution.damaged(net, x, labels, words(), UNIT, {**OPTIONS, "attribution": how})
+        _attribution.damage(net, x, labels, words(), UNIT, {**OPTIONS, "attribution": how})
         assert bool((net[0].running_mean != before).any()) == moved
         assert net.training
         assert net[0].training
@@ -131,7 +131,7 @@ def test_alpha_is_the_released_one_in_each_epoch() -> None:
     still = torch.from_numpy(inputs[:4]).float()
     scale_ = _attribution.Scale.of((torch.tensor(0.0), torch.tensor(255.0)), 0.5, 0.5)
     twin = _loop.fresh_net(job)
-    views = _attribution.damaged(twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0})
+    views = _attribution.damage(twin, still, labels[:4], words(), scale_, {**job.params, "alpha": 30.0})
     logits = twin.train()(torch.cat([still, views.images])).detach()
     expected = nn.functional.cross_entropy(logits[:4], labels[:4]) + uniform(logits[4:]) - math.log(4)
     assert loss(net, inputs[:4], labels[:4], words()).item() == pytest.approx(expected.item(), abs=1e-5)
@@ -141,13 +141,13 @@ def test_alpha_is_the_released_one_in_each_epoch() -> None:
 def test_what_is_no_damage_is_refused(name: str, value: Any) -> None:
     x, labels = batch()
     with pytest.raises(ParamsError, match=name):
-        _attribution.damaged(small_net(), x, labels, words(), UNIT, {**OPTIONS, name: value})
+        _attribution.damage(small_net(), x, labels, words(), UNIT, {**OPTIONS, name: value})
 
 
 def test_clean_damaged_and_masks_make_a_picture(tmp_path: Path) -> None:
     x, labels = batch()
     seen = 127.5 + 60 * x
-    views = _attribution.damaged(small_net(), seen, labels, words(), UNIT, OPTIONS)
+    views = _attribution.damage(small_net(), seen, labels, words(), UNIT, OPTIONS)
     sheet = _attribution.picture(seen, views)
     Image.fromarray(sheet).save(tmp_path / "views.png")
     again = np.asarray(Image.open(tmp_path / "views.png"))
@@ -163,7 +163,7 @@ def test_eight_samples_are_pictured_as_a_net_would_damage_them(kind: str, tmp_pa
     net: Any = standardised.build(standardised.PARAMS, 4).eval()
     predictor = nets.TorchPredictor(net, standardised, standardised.PARAMS, "cpu")
     options = {**ascood.PARAMS, "type": kind, "alpha_max": 100.0}
-    sheet = _attribution.pictured(predictor, training_jobs.pictures(8), options, words())
+    sheet = _attribution.damage_picture(predictor, training_jobs.pictures(8), options, words())
     Image.fromarray(sheet).save(tmp_path / f"{kind}.png")
     assert np.asarray(Image.open(tmp_path / f"{kind}.png")).shape == (3 * 30, 8 * 30)
     clean, other, mask = sheet.reshape(3, 30, 240)

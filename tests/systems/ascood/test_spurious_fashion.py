@@ -56,7 +56,7 @@ def test_a_garment_hides_its_texture_and_test_crops_are_of_other_rows() -> None:
     texture = np.full((28, 28), 100, np.uint8)
     image = np.zeros((28, 28), np.uint8)
     image[:, 7:14], image[:, 14:] = 16, 200
-    pasted = spurious_fashion.pasted(image, texture)
+    pasted = spurious_fashion.paste(image, texture)
     assert set(pasted[:, :7].ravel()) == {100}
     assert set(pasted[:, 14:].ravel()) == {200}
     assert 16 < pasted[0, 7] < 100

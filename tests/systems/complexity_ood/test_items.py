@@ -132,7 +132,7 @@ def test_neighbours_cannot_be_collapsed() -> None:
     for program in programs(_perm_word, 200):
         whole: tuple[int, ...] = tuple(range(5))
         for length, step in enumerate(program["steps"], 1):
-            whole = _perm_word.applied(whole, step)
+            whole = _perm_word.compose(whole, step)
             assert _perm_word.inversions(whole) == length
     for program in programs(_khop, 50):
         assert len(program["facts"]) == _khop.FACTS == len({head for head, _ in program["facts"]})
@@ -248,7 +248,7 @@ def test_what_is_wrong_is_told() -> None:
 def test_sums_of_digits(tmp_path: Path) -> None:
     digits = np.zeros((2, 28, 28), np.uint8)
     digits[0, :2, :2] = [[255, 254], [3, 2]]  # 514 / 4 = 128.5, rounded up
-    canvas = digit_sum.drawn(digits, np.array([4, 8]))
+    canvas = digit_sum.draw(digits, np.array([4, 8]))
     assert canvas.shape == (42, 42)
     assert canvas[14, 14] == 129
     assert canvas.sum() == 129

@@ -35,7 +35,7 @@ def attacked(
     released: bool = False,
 ) -> str:
     words = RandomStream(0, name, "d", key)
-    return _edits.edited(text, name, severity, words, lists, released=released)
+    return _edits.edit_text(text, name, severity, words, lists, released=released)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -188,11 +188,11 @@ def test_at_full_scale_the_file_of_target_texts_is_the_database(name: str, tmp_p
 
 def test_more_shots_hold_fewer() -> None:
     texts = [Sample(str(at), {"label": at % 2}) for at in range(20)]
-    few, more = (few_shot_database.drawn(texts, shots, RandomStream(0, "few_shot", "d", "0")) for shots in (2, 5))
+    few, more = (few_shot_database.draw(texts, shots, RandomStream(0, "few_shot", "d", "0")) for shots in (2, 5))
     assert {one.key for one in few[:2]} <= {one.key for one in more[:5]}
     assert [one.fields["label"] for one in few] == [0, 0, 1, 1]
     with pytest.raises(DataError, match="11 human texts are wanted, and support has 10"):
-        few_shot_database.drawn(texts, 11, RandomStream(0, "few_shot", "d", "0"))
+        few_shot_database.draw(texts, 11, RandomStream(0, "few_shot", "d", "0"))
 
 
 @pytest.mark.parametrize(

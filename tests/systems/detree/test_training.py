@@ -125,7 +125,7 @@ def test_options_reach_the_loss(place: Place) -> None:
 def test_attacked_copies_are_of_each_text_and_seed(place: Place) -> None:
     known = _contrastive.texts(place.job("supcon"), "train")
     job = place.job("supcon")
-    first, again, other = (known.attacked(one) for one in (job, job, replace(job, seed=1)))
+    first, again, other = (known.attack(one) for one in (job, job, replace(job, seed=1)))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert (first != known.features).any(axis=1).mean() > 0.5

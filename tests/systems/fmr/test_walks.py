@@ -91,7 +91,7 @@ def parts(inputs: dict[Ref, Path]) -> Any:
 
 
 def given(parts: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    found: tuple[torch.Tensor, torch.Tensor] = parts.given(training_jobs.pictures(COUNT, seed=1))
+    found: tuple[torch.Tensor, torch.Tensor] = parts.batch_tensors(training_jobs.pictures(COUNT, seed=1))
     return found
 
 
@@ -175,7 +175,7 @@ def test_options_change_what_they_say(parts: Any) -> None:
 
     def walked(**options: Any) -> _search.Walk:
         changed = {**parts.params, **options}
-        oracle = _search.Oracle(search.oracle.nets, changed["rule"])
+        oracle = _search.Oracle(search.oracle.models, changed["rule"])
         one = _search.Search(search.generator, oracle, search.spread, changed)
         return one.walk(net, pictures, labels, BUDGETS)
 
@@ -287,7 +287,7 @@ def test_nets_that_are_not_apart_or_see_other_pictures_are_refused(inputs: dict[
 
 def test_recovery_is_wrong_and_later_right() -> None:
     right = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 1, 0]]).bool().T
-    assert oracle_walks.recovered(list(right)).tolist() == [False, False, True, True, True]
+    assert oracle_walks.recoveries(list(right)).tolist() == [False, False, True, True, True]
 
 
 def row(metric: str, draws: list[float], severity: float | None = None, group: str | None = None) -> Row:

@@ -336,7 +336,7 @@ def test_relative_drop_is_paired_and_by_its_clean_accuracy() -> None:
 
 
 def test_outline_is_filled() -> None:
-    filled = registry.find("datasets", "photo_objects").filled
+    filled = registry.find("datasets", "photo_objects").fill_polygon
     square = filled(np.array([2, 1, 6, 1, 6, 4, 2, 4]), 6, 8)
     literal = np.zeros((6, 8), np.uint8)
     literal[1:4, 2:6] = 255

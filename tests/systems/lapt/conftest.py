@@ -18,13 +18,13 @@ from shiftbench.systems.lapt.models import _towers
 def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a small sentence encoder of two layers."""
     monkeypatch.setattr(_sentences, "LAYERS", 2)
-    _towers._opened.cache_clear()
+    _towers._load.cache_clear()
     folder = tmp_path / "encoder"
     folder.mkdir()
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": lapt_miniature.VOCABULARY}}))
     (folder / "model.safetensors").write_bytes(nets.state_bytes(lapt_miniature.small_encoder()))
     yield folder
-    _towers._opened.cache_clear()
+    _towers._load.cache_clear()
 
 
 @pytest.fixture

@@ -83,12 +83,12 @@ def test_token_vectors_before_a_name_are_read_as_tokens_are(encoder: Path) -> No
     said = [f"the nice {name}." for name in names]
     context = tower.context_of("The nice")
     assert context.shape == (2, 384)
-    found = tower.named(names, context)
+    found = tower.encode_words(names, context)
     assert torch.equal(found, tower.texts(said))  # exactly
     raw = torch.stack([_sentences.encode(_word_pieces.tokens(one, VOCABULARY, 256), small_encoder()) for one in said])
-    expected = F.normalize(tower.net.text(F.normalize(raw, dim=1)), dim=1)
+    expected = F.normalize(tower.model.text(F.normalize(raw, dim=1)), dim=1)
     assert torch.allclose(found, expected, atol=1e-6)
-    assert not torch.allclose(found, tower.named(names, context.flip(0)), atol=1e-3)  # places count
+    assert not torch.allclose(found, tower.encode_words(names, context.flip(0)), atol=1e-3)  # places count
 
 
 def test_gradients_reach_v_and_u_alone(encoder: Path) -> None:
@@ -100,7 +100,7 @@ def test_gradients_reach_v_and_u_alone(encoder: Path) -> None:
         learnt = dict(prompts.named_parameters())
         assert set(learnt) == {"known", "negative"} if negative is not None else {"known"}
         assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in learnt.values())
-        assert not any(one.requires_grad for one in tower.net.parameters())
+        assert not any(one.requires_grad for one in tower.model.parameters())
         assert not any(one.requires_grad for one in tower.state.values())
         assert sum(one.numel() for one in prompts.parameters()) == (2 if negative is not None else 1) * 4 * 384
 
@@ -190,7 +190,7 @@ def test_the_context_takes_places_1_to_m_of_clips_tokens() -> None:
     net = prompted.build(params, 4).eval().requires_grad_(requires_grad=False)
     tower = prompted.tower(net, params, {})
     context = torch.nn.Parameter(torch.randn(3, 12))
-    found = tower.named(["cat", "dog"], context)
+    found = tower.encode_words(["cat", "dog"], context)
     found.sum().backward()
     assert context.grad is not None
     assert context.grad.abs().min() > 0

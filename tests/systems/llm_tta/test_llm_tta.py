@@ -172,13 +172,13 @@ def test_words_are_replaced_with_their_share_and_keep_their_capital() -> None:
     def options(word: str) -> Sequence[str]:
         return known.get(word.lower(), ())
 
-    all_ = _synonyms.replaced("Film, good? Yes.", 1.0, options, RandomStream(0, "t", "d", "k"))
+    all_ = _synonyms.replace_words("Film, good? Yes.", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert all_ in ("Movie, fine? Yes.", "Movie, great? Yes.")
-    assert _synonyms.replaced("Film", 0.0, options, RandomStream(0, "t", "d", "k")) == "Film"
-    more = _synonyms.joined("Film good", 1.0, options, RandomStream(0, "t", "d", "k"))
+    assert _synonyms.replace_words("Film", 0.0, options, RandomStream(0, "t", "d", "k")) == "Film"
+    more = _synonyms.insert_words("Film good", 1.0, options, RandomStream(0, "t", "d", "k"))
     assert len(more.split()) == 4
     assert set(more.split()) <= {"Film", "good", "movie", "fine", "great"}
-    texts = [_synonyms.replaced("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n))) for n in range(20)]
+    texts = [_synonyms.replace_words("film " * 50, 0.3, options, RandomStream(0, "t", "d", str(n))) for n in range(20)]
     assert 0.25 < sum(text.count("movie") for text in texts) / 1000 < 0.35
 
 

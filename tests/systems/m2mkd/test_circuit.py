@@ -168,7 +168,7 @@ def test_circuits_begin_with_modules_that_students_learnt(tmp_path: Path) -> Non
     assert {name for _, name, _ in rows} >= {f"val_accuracy/{module}" for module in range(4)}
     start = {refs.checkpoint("tiny", "student", "x"): training_jobs.write(tmp_path / "s.safetensors", student)}
     job = training_jobs.job("nac", "end_to_end", inputs=start, model_params=small, epochs=1)
-    own, new = (_modules.assembled(job, ["student-x"], anew=one) for one in ([], ["head", "confidence"]))
+    own, new = (_modules.assemble(job, ["student-x"], anew=one) for one in ([], ["head", "confidence"]))
     fresh, taken, anew = (net.state_dict() for net in (_modules.fresh(job), own, new))
     for name, tensor in taken.items():
         latent = name.startswith(("input_latents", "mediator_latents", "output_latents", "latent_seeder"))

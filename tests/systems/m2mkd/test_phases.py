@@ -153,21 +153,21 @@ def test_arms_differ_where_they_should(shop: Shop) -> None:
 def test_assembly_drops_stitches_and_nothing_else(shop: Shop) -> None:
     pairs = shop.train("stitched", "module_distillation", "pairs")
     job = shop.job("student", "end_to_end", start=["stitched-pairs"])
-    put = _modules.assembled(job, ["stitched-pairs"]).state_dict()
+    put = _modules.assemble(job, ["stitched-pairs"]).state_dict()
     assert set(pairs) - set(put) == {name for name in pairs if modular_vit.is_stitch(name)}
     assert all(torch.equal(put[name], pairs[name]) for name in put)
-    turned = _modules.assembled(job, ["stitched-pairs"], rotate=1).state_dict()
+    turned = _modules.assemble(job, ["stitched-pairs"], rotate=1).state_dict()
     for name, tensor in put.items():
         at = name.partition("blocks.")[2][:1]
         other = name.replace(f"blocks.{at}.", f"blocks.{(int(at) + 1) % 3}.") if at else name
         assert torch.equal(turned[other], tensor)
-    kept = _modules.assembled(shop.job("stitched", "end_to_end", start=["stitched-pairs"]), ["stitched-pairs"])
+    kept = _modules.assemble(shop.job("stitched", "end_to_end", start=["stitched-pairs"]), ["stitched-pairs"])
     assert not moved(pairs, kept.state_dict())
     wrong = shop.job("meta", "end_to_end", start=["stitched-pairs"])
     with pytest.raises(ModelError, match="is left over, and is no stitch"):
-        _modules.assembled(wrong, ["stitched-pairs"])
+        _modules.assemble(wrong, ["stitched-pairs"])
     with pytest.raises(ParamsError, match="cut into"):
-        _modules.aligned(kept, modular_vit.build(modular_vit.PARAMS | {"depths": [1, 1]}, 4))
+        _modules.module_count(kept, modular_vit.build(modular_vit.PARAMS | {"depths": [1, 1]}, 4))
     with pytest.raises(ParamsError, match="only is 3"):
         train_weights(shop.job("stitched", "module_distillation", only=3))
     with pytest.raises(ParamsError, match="teaches is"):
@@ -194,7 +194,7 @@ def test_images_and_targets_are_mixed_alike() -> None:
     for step in range(12):
         words = RandomStream(0, "trainer", "tiny", str(step))
         params = {**_recipe.PARAMS, "smoothing": 0.0}
-        images, targets = _recipe.mixed(params, net, batch, labels, 4, words)
+        images, targets = _recipe.augment(params, net, batch, labels, 4, words)
         assert torch.allclose(targets.sum(1), torch.ones(6))
         share = targets[0, labels[0]].item()  # the first is mixed with the last, of another class
         blend = share * given + (1 - share) * given.flip(0)
@@ -207,14 +207,14 @@ def test_images_and_targets_are_mixed_alike() -> None:
             seen.add("cutmix")
     assert seen == {"mixup", "cutmix"}
     plain = {**_recipe.PARAMS, "mixup": 0.0, "cutmix": 0.0}
-    images, targets = _recipe.mixed(plain, net, batch, labels, 4, RandomStream(0, "t", "d", "k"))
+    images, targets = _recipe.augment(plain, net, batch, labels, 4, RandomStream(0, "t", "d", "k"))
     assert torch.equal(images, torch.from_numpy(batch))
     assert targets[1].tolist() == pytest.approx([0.025, 0.925, 0.025, 0.025])
 
 
 def test_erasing_draws_a_rectangle_of_noise_in_its_share() -> None:
     images = torch.zeros(400, 1, 28, 28, dtype=torch.uint8)
-    found = _recipe.erased(images, 0.25, RandomStream(0, "t", "d", "k"))
+    found = _recipe.erase(images, 0.25, RandomStream(0, "t", "d", "k"))
     hit = (found > 0).flatten(1).any(1)
     assert 0.18 < hit.float().mean() < 0.32
     shares = (found[hit] > 0).float().mean((1, 2, 3))
@@ -224,10 +224,10 @@ def test_erasing_draws_a_rectangle_of_noise_in_its_share() -> None:
 def test_gradients_are_bounded() -> None:
     net = nn.Linear(4, 4)
     (100 * net(torch.ones(1, 4)).sum()).backward()
-    _recipe.bounded({"clip": 1.0})(net, RandomStream(0, "t", "d", "k"))
+    _recipe.clipper({"clip": 1.0})(net, RandomStream(0, "t", "d", "k"))
     norm = torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(1.0, rel=1e-4)
-    assert _recipe.bounded({"clip": 0.0}) is None
+    assert _recipe.clipper({"clip": 0.0}) is None
 
 
 def test_needs_name_seeds_and_other_datasets() -> None:

@@ -66,7 +66,7 @@ def test_morphs_are_made_of_items_and_are_none() -> None:
 
     pixels = np.random.default_rng(0).integers(1, 255, (40, 28, 28)).astype(np.uint8)
     known = Items(pixels, np.arange(40) % 5)
-    made = stranger_scenes.morphed(known, "train")
+    made = stranger_scenes.make_morphs(known, "train")
     assert (made.labels == -1).all()
     assert len(np.unique(made.pixels.reshape(len(made.pixels), -1), axis=0)) > 400
     own = {item.tobytes() for item in pixels}

@@ -146,14 +146,14 @@ def test_released_matrices_are_read(tmp_path: Path) -> None:
     file = tmp_path / "vit-l0ImageNetVimagenet_tran_mat.pt"
     matrix = torch.rand(100, 100)
     torch.save(matrix, file)
-    np.testing.assert_array_equal(_diagnosis.released(file, 100), matrix.double().numpy())
+    np.testing.assert_array_equal(_diagnosis.read_matrix(file, 100), matrix.double().numpy())
     with pytest.raises(DataError, match=r"shape \(100, 100\), expected \(200, 200\)"):
-        _diagnosis.released(file, 200)
+        _diagnosis.read_matrix(file, 200)
     torch.save(2 * matrix, file)
     with pytest.raises(DataError, match="outside 0 to 1"):
-        _diagnosis.released(file, 100)
+        _diagnosis.read_matrix(file, 100)
     with pytest.raises(ModelError, match="does not exist"):
-        _diagnosis.released(tmp_path / "none.pt", 100)
+        _diagnosis.read_matrix(tmp_path / "none.pt", 100)
 
 
 def released_prompt(names: list[str], at: int) -> list[str]:

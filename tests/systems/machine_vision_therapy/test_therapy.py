@@ -249,8 +249,10 @@ def test_baselines_are_those_of_textbooks(inputs: dict[Ref, Path]) -> None:
     given, ward = samples("told", QUERIES), _support.ward(options(), inputs)
     nearest = verifier_alone.Nearest(options())
     nearest.at(inputs)
-    own = ward.seen.features - ward.far.mean(axis=0)  # type: ignore[union-attr]
-    model = KNeighborsClassifier(1, metric="cosine").fit(ward.far - ward.far.mean(axis=0), ward.labels)
+    own = ward.verifier.features - ward.verifier_features.mean(axis=0)  # type: ignore[union-attr]
+    model = KNeighborsClassifier(1, metric="cosine").fit(
+        ward.verifier_features - ward.verifier_features.mean(axis=0), ward.labels
+    )
     assert predicted(nearest(given)).tolist() == model.predict(own).tolist()
     shares = {}
     for of in few_shot_probe.OF:
@@ -389,10 +391,10 @@ def test_doubts_tell_errors_as_the_auroc_does() -> None:
 
     random = np.random.default_rng(0)
     right, doubts = random.random(200) < 0.7, random.integers(0, 9, 200) / 9
-    found = list(therapy_log.below([str(at) for at in range(200)], doubts, right))
+    found = list(therapy_log.shares_below([str(at) for at in range(200)], doubts, right))
     assert len(found) == (~right).sum()
     assert np.mean([share for _, share in found]) == pytest.approx(roc_auc_score(~right, doubts))
-    assert list(therapy_log.below(["a"], np.zeros(1), np.array([False]))) == []
+    assert list(therapy_log.shares_below(["a"], np.zeros(1), np.array([False]))) == []
 
 
 def test_arms_of_the_card_differ_where_they_should_and_are_equal_where_they_should() -> None:

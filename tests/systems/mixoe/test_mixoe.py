@@ -221,7 +221,7 @@ FIRST_HELD_OUT = {
 @pytest.mark.parametrize("split", [0, 1, 2])
 def test_held_out_classes_are_the_authors_choice(name: str, split: int) -> None:
     own = {**fine_grained.PARAMS, "set": name, "split": split}
-    inside, outside = (fine_grained.kept({**own, "part": part}) for part in ("in", "out"))
+    inside, outside = (fine_grained.class_ids({**own, "part": part}) for part in ("in", "out"))
     held = fine_grained.SETS[name]
     assert (len(inside), len(outside)) == (held.known, held.unknown)
     assert sorted(inside + outside) == list(range(held.known + held.unknown))
@@ -253,7 +253,7 @@ def test_the_twelve_published_rows_come_out_of_the_lists(lists: Path) -> None:
     for name, held in fine_grained.SETS.items():
         own = {**fine_grained.PARAMS, "root": str(lists), "set": name}
         for split, published in enumerate(held.counts):
-            inside, out = (set(fine_grained.kept({**own, "split": split, "part": part})) for part in ("in", "out"))
+            inside, out = (set(fine_grained.class_ids({**own, "split": split, "part": part})) for part in ("in", "out"))
             parts = (("train", inside), ("val", inside), ("test", inside), ("test", out))
             assert published == tuple(
                 sum(int(row[of]) for row in counts if row["set"] == name and int(row["label"]) in some)

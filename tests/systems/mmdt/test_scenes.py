@@ -70,7 +70,7 @@ def test_splits_share_no_picture(sources: dict[str, Path]) -> None:
 
 
 def test_what_is_behind_each_question_is_the_repositorys() -> None:
-    text = _words.question(_words.Asked("count", ("cat", "bus")))
+    text = _words.question(_words.Question("count", ("cat", "bus")))
     assert text == (
         "How many cats and how many buses are there in the image? Please provide the number of each object separately."
     )
@@ -133,7 +133,7 @@ def test_an_attack_stays_near_and_wins(answerer: scene_cnn.Answerer, sources: di
     clean = answerer.inputs(own)["image"].float()
     logits, metric = [], registry.find("metrics", "targeted_success")
     for params in ({**_targeted.PARAMS, "eps": 8.0}, {"eps": 8.0, "steps": 1, "start": False}):
-        moved = _targeted.attacked(answerer, own, params)["image"]
+        moved = _targeted.attack(answerer, own, params)["image"]
         assert (moved - clean).abs().max() <= 8
         assert moved.min() >= 0
         assert moved.max() <= 255
@@ -269,9 +269,9 @@ def test_the_renderer_draws_what_it_understands(sources: dict[str, Path]) -> Non
     params = {**scene_renderer.PARAMS, "threshold": 0.97}
     right = []
     for sample in prompts(20):
-        image = scene_renderer.rendered(sample, 42, sources)
+        image = scene_renderer.render(sample, 42, sources)
         assert (image.shape, image.dtype) == ((96, 96, 3), np.uint8)
-        seen = scene_renderer.looked(image, sample.fields["meta"], sources, params)
+        seen = scene_renderer.look(image, sample.fields["meta"], sources, params)
         json.dumps(seen)
         if "parts" in seen:
             right.append(scene_renderer.verdict(seen) == "yes")
@@ -280,6 +280,6 @@ def test_the_renderer_draws_what_it_understands(sources: dict[str, Path]) -> Non
             assert 0 <= seen["clip_score"] <= 2.5
     assert np.mean(right) > 0.8
     nothing = Sample("k", {"text": "Naught.", "meta": prompts(2)[1].fields["meta"]})
-    empty = scene_renderer.rendered(nothing, 42, sources)
-    seen = scene_renderer.looked(empty, nothing.fields["meta"], sources, params)
+    empty = scene_renderer.render(nothing, 42, sources)
+    seen = scene_renderer.look(empty, nothing.fields["meta"], sources, params)
     assert scene_renderer.verdict(seen) == "no"

@@ -54,7 +54,7 @@ def meta(theta: torch.Tensor, *, second: bool) -> torch.Tensor:
     """The outer gradient at theta after two inner steps."""
     inner, outer = squares(*regression(0)), squares(*regression(1))
     leaf = theta.clone().requires_grad_()
-    fast = mol_r.adapted({"w": leaf}, inner, 2, ETA, second=second)
+    fast = mol_r.adapt({"w": leaf}, inner, 2, ETA, second=second)
     return torch.autograd.grad(outer(fast), leaf)[0]
 
 
@@ -208,7 +208,7 @@ def test_the_rate_is_the_best_of_the_logged_curve_and_shown_samples_are_not_pred
     outliers = _outliers.load(made)
     place = _drift.Validation.of(made, _drift.Drift.of(made), outliers)
     assert place.strengths == (0.0, 45.0)
-    known = [images[told >= 0] for images, told in place.shown]
+    known = [images[told >= 0] for images, told in place.support]
     shown = {image.tobytes() for images in known for image in images}
     assert shown.isdisjoint({image.tobytes() for image in place.inputs})
     assert [len(images) for images in known] == [len(made.classes)] * 2

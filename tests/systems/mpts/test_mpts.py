@@ -166,7 +166,7 @@ def test_the_predictor_adapts_as_the_released_test_does() -> None:
 def test_tasks_of_one_batch_have_as_many_points() -> None:
     mixed = [*tasks(1), *tasks(1, shots=5)]
     with pytest.raises(ModelError, match=r"000000: support is \(5, 2\), that of .* \(10, 2\)"):
-        _meta_net.stacked(mixed, "support")
+        _meta_net.stack(mixed, "support")
 
 
 # ------------------------------------------------------------------ samplers
@@ -210,7 +210,7 @@ def test_mpts_chooses_the_highest_upper_bounds() -> None:
     sampler = maml_mpts.Predictive(job("maml_mpts"), theta.risk_model)
     drawn = batch()
     generator = torch.Generator()
-    generator.set_state(sampler.draws.get_state())
+    generator.set_state(sampler.generator.get_state())
     latent = torch.randn(20, 10, generator=generator)  # nothing was learnt yet: z ~ N(0, I)
     answers = released_decoder(theta.risk_model, drawn.tasks, latent)
     scores = (answers.mean(0) + 3 * answers.std(0)).tolist()
@@ -250,7 +250,7 @@ def test_a_step_of_the_risk_model_is_the_released_one() -> None:
         chosen = sampler.choose(drawn.tasks)
         x, risks = drawn.tasks[chosen], torch.arange(16.0) + step
         generator = torch.Generator()
-        generator.set_state(sampler.draws.get_state())
+        generator.set_state(sampler.generator.get_state())
         sampler.learn(x, risks)
         y, posterior = risks / 10, released_posterior(other, x, risks / 10)
         z = posterior.loc + posterior.scale * torch.randn(20, 10, generator=generator)
@@ -268,7 +268,7 @@ def test_a_step_of_the_risk_model_is_the_released_one() -> None:
     assert int(theta.risk_model.updates) == 3
     told = sampler.report()
     assert set(told) == {"score_std", "risk_model_loss", "selected_correlation"}
-    assert sampler.seen == []
+    assert sampler.history == []
 
 
 def test_spreads_lie_between_a_tenth_and_one_and_a_gaussian_is_no_way_from_itself() -> None:

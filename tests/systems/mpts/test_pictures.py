@@ -123,11 +123,11 @@ def test_no_turn_leaves_a_picture_and_a_half_turn_turns_it_round() -> None:
 def test_levels_worked_by_hand() -> None:
     four = np.zeros((1, 1, 784), np.uint8)
     four[0, 0, [0, 1, 28, 29]] = [255, 254, 10, 3]
-    assert _pictures.halved(four)[0, 0, :2].tolist() == [131, 0]  # 522 / 4 = 130.5
+    assert _pictures.halve(four)[0, 0, :2].tolist() == [131, 0]  # 522 / 4 = 130.5
     levels = np.array([[[0, 128, 255]]], np.int32)
-    assert _pictures.paled(levels, np.array([1.0])).tolist() == [[[0, 128, 255]]]
-    assert _pictures.paled(levels, np.array([0.5])).tolist() == [[[64, 128, 192]]]
-    assert _pictures.paled(levels, np.array([0.1])).tolist() == [[[115, 128, 141]]]  # 26 / 256
+    assert _pictures.fade(levels, np.array([1.0])).tolist() == [[[0, 128, 255]]]
+    assert _pictures.fade(levels, np.array([0.5])).tolist() == [[[64, 128, 192]]]
+    assert _pictures.fade(levels, np.array([0.1])).tolist() == [[[115, 128, 141]]]  # 26 / 256
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_arms_begin_alike_and_end_apart() -> None:
     states = [train_weights(job(name, keep="last"))[0] for name in TRAINERS]
     for state in states:
         assert not torch.equal(state["layers.1.weight"], states[0]["layers.1.weight"]) or (state is states[0])
-    starts = [_meta.fresh_net(job(name)).vector() for name in TRAINERS]
+    starts = [_meta.fresh_model(job(name)).vector() for name in TRAINERS]
     assert all(torch.equal(starts[0], start) for start in starts)
 
 
@@ -59,7 +59,7 @@ def test_model_are_those_of_the_lowest_validation_risk() -> None:
     risks = [row[2] for row in log if row[1] == "val_risk"]
     theta = net()
     theta.load_state_dict(kept)
-    points = [torch.from_numpy(_meta_net.stacked(tasks(8, "val"), n)) for n in ("support", "query")]
+    points = [torch.from_numpy(_meta_net.stack(tasks(8, "val"), n)) for n in ("support", "query")]
     rows = _meta_net.adapt(theta, points[0], maml_mlp.PARAMS)
     risk = float(_meta_net.risks(theta, points[1], rows).mean())
     assert risk == pytest.approx(min(risks), rel=1e-5)

@@ -89,9 +89,9 @@ def test_two_classes_one_modality_and_unknown_distances_are_refused() -> None:
     with pytest.raises(ParamsError, match="hellinger"):
         disagreement.loss([three, three], None, "helinger")
     with pytest.raises(ParamsError, match="2 classes"):
-        a2d.checked(a2d.PARAMS, 2, 2)
+        a2d.check(a2d.PARAMS, 2, 2)
     with pytest.raises(ParamsError, match="cannot disagree"):
-        a2d.checked(a2d.PARAMS, 5, 1)
+        a2d.check(a2d.PARAMS, 5, 1)
 
 
 # --- the bank ---------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_an_outlier_lies_between_a_feature_of_its_class_and_one_of_a_near_other_
     means = bank.features.mean(1).numpy()
     for draw in range(40):
         words = RandomStream(0, "test", "multiood", str(draw))
-        for label, outlier in enumerate(bank.mixed(words, 3, 10.0).double().numpy()):
+        for label, outlier in enumerate(bank.mix(words, 3, 10.0).double().numpy()):
             found = _partner(bank, label, outlier)
             order = np.argsort(np.linalg.norm(means - means[label], axis=1))
             assert order[0] == label  # what the released query leaves out
@@ -201,12 +201,12 @@ def test_every_term_has_its_weight_once_the_bank_is_full_and_the_epochs_are_over
     before = loss(net, batch, labels, WORDS)  # fills the bank
     features = net.features(_loop.tensor(batch, net))
     alone = net.alone(features)
-    known = a2d.classified(net.head(features), alone, labels) + 0.3 * disagreement.loss(alone, labels)
+    known = a2d.classification_loss(net.head(features), alone, labels) + 0.3 * disagreement.loss(alone, labels)
     assert before.item() == pytest.approx(known.item(), abs=1e-5)
     assert loss.bank
     words = RandomStream(1, "test", "multiood", "key")
     after = loss(net, batch, labels, words)
-    outliers = net.alone(loss.bank.mixed(RandomStream(1, "test", "multiood", "key"), 3, 10.0))
+    outliers = net.alone(loss.bank.mix(RandomStream(1, "test", "multiood", "key"), 3, 10.0))
     expected = known + 0.7 * disagreement.loss(outliers, None) + 0.2 * disagreement.undecided(outliers)
     assert after.item() == pytest.approx(expected.item(), abs=1e-5)
     assert len(alone) == modalities
@@ -229,7 +229,7 @@ def test_logit_norm_is_the_cross_entropy_of_directions_over_the_temperature() ->
     x = logits.double().numpy()
     scaled = x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-7) / 0.04
     expected = -np.log(softmax(scaled, axis=1)[np.arange(6), labels.numpy()]).mean()
-    assert a2d.classified(logits, [], labels, 0.04).item() == pytest.approx(expected, rel=1e-5)
+    assert a2d.classification_loss(logits, [], labels, 0.04).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_last_best_epoch_is_kept_and_arms_differ() -> None:

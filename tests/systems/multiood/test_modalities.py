@@ -34,12 +34,12 @@ THREE: dict[str, Any] = {**modal_cnn.PARAMS, "modalities": ["rgb", "shape", "pro
 
 
 def seen(count: int = 5) -> list[Sample]:
-    return list(_views.seen(training_jobs.pictures(count)))
+    return list(_views.make_views(training_jobs.pictures(count)))
 
 
 def test_views_are_the_means_the_gradients_and_the_projections() -> None:
     image = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
-    (sample,) = _views.seen([Sample("a/b", {"image": image, "label": 1})])
+    (sample,) = _views.make_views([Sample("a/b", {"image": image, "label": 1})])
     framed = np.pad(image.astype(float), 1, mode="edge")
     kernel = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     for y, x in np.ndindex(image.shape):
@@ -111,7 +111,7 @@ def test_the_disagreement_is_read_from_records_of_all_pairs() -> None:
 
 def test_model_are_chosen_on_validation_ood_of_several_modalities(tmp_path: Path) -> None:
     grey = [Sample(f"grey/{n:02d}", {"image": np.full((28, 28), 90 + n, np.uint8), "label": 0}) for n in range(8)]
-    sets, inputs = {"tiny": seen(8), "grey": list(_views.seen(grey))}, {}
+    sets, inputs = {"tiny": seen(8), "grey": list(_views.make_views(grey))}, {}
     for name, samples in sets.items():
         (folder := tmp_path / name).mkdir()
         about = {"dataset": name, "split": "val", "task": "modalities", "classes": ["a"]}

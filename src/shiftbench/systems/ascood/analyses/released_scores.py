@@ -1,4 +1,4 @@
-"""Numbers that the authors released for a detector, beside those that are computed here from their weights.
+"""Numbers that the authors released for a detector, next to those that are computed here from their weights.
 
     analyses:
       released_scale:
@@ -31,7 +31,7 @@ UNIT = "published"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is the user's, and pinned by its sha256."""
+    """No inputs: the user supplies the file, and its sha256 pins it."""
     return []
 
 
@@ -42,17 +42,17 @@ def measure(job: Measurement) -> Iterator[Observation]:
         DataError: the file is missing, has no such row, or a cell is no number.
     """
     params = job.params
-    rows = released(Path(params["path"]))
+    rows = read_scores(Path(params["path"]))
     for row, dataset in params["names"].items():
         if row not in rows:
             raise DataError(f"{params['path']} has no row {row!r}; it has {', '.join(rows)}")
         for metric, value in rows[row].items():
-            for weights in params["checkpoints"]:
-                yield Observation(metric, UNIT, value, weights, dataset, params["split"], detector=params["detector"])
+            for model in params["checkpoints"]:
+                yield Observation(metric, UNIT, value, model, dataset, params["split"], detector=params["detector"])
 
 
-def released(file: Path) -> dict[str, dict[str, float]]:
-    """Return the numbers of a released file as shares: row -> metric -> mean.
+def read_scores(file: Path) -> dict[str, dict[str, float]]:
+    """The numbers of a released file as shares: row -> metric -> mean.
 
     Raises:
         DataError: it is missing, lacks a column, or a cell is no number.
@@ -61,9 +61,9 @@ def released(file: Path) -> dict[str, dict[str, float]]:
         raise DataError(f"{file} does not exist; bring `openoodv1.5_results` of sudarshanregmi/ASCOOD")
     with file.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.DictReader(stream))
-    lacking = [column for column in ("", *COLUMNS) if not lines or column not in lines[0]]
-    if lacking:
-        raise DataError(f"{file}: column {lacking[0]!r} is missing; expected OpenOOD's evaluator's CSV")
+    missing = [column for column in ("", *COLUMNS) if not lines or column not in lines[0]]
+    if missing:
+        raise DataError(f"{file}: column {missing[0]!r} is missing; expected OpenOOD's evaluator's CSV")
     return {line[""]: {metric: _share(line[column], file) for column, metric in COLUMNS.items()} for line in lines}
 
 

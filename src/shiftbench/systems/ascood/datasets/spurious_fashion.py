@@ -55,7 +55,7 @@ Pixels = NDArray[np.uint8]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the two classes; of the other parts one name that no model has."""
+    """The two classes; of the other parts one name that no model has."""
     return CLASSES if params["part"] == "in" else ("out_of_distribution",)
 
 
@@ -66,30 +66,30 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no such part or garment, or a correlation outside [0, 1].
         DataError: a photo cannot be read.
     """
-    share = _checked(params)[split]
+    share = _texture_shares(params)[split]
     names = (NEW,) if params["part"] == "near" else TEXTURES
     photos = [_photo(sources[PHOTOS] / f"{name}.png", ROWS[split]) for name in names]
     things = list(_objects(split, sources, params))
-    drawn = np.array([draws(key) for key, _, _ in things])
+    numbers = np.array([random_numbers(key) for key, _, _ in things])
     labels = np.array([label for _, _, label in things])
-    at = np.where(drawn[:, 0] < share, labels, 1 - labels) % len(photos)
-    crops = cut(np.stack(photos), at, drawn[:, 1:])
-    images = pasted(np.stack([image for _, image, _ in things]), crops)
+    at = np.where(numbers[:, 0] < share, labels, 1 - labels) % len(photos)
+    crops = cut(np.stack(photos), at, numbers[:, 1:])
+    images = paste(np.stack([image for _, image, _ in things]), crops)
     for number, (key, _, label) in enumerate(things):
         thing = CLASSES[label] if params["part"] == "in" else params["part"]
         meta = {"group": f"{thing} on {names[at[number]]}"}
         yield Sample(key, {"image": images[number], "label": label, "meta": meta})
 
 
-def draws(key: str) -> tuple[float, float, float]:
-    """Return three numbers in (0, 1) that belong to a key, whatever the options."""
+def random_numbers(key: str) -> tuple[float, float, float]:
+    """Three numbers in (0, 1) that belong to a key, whatever the options."""
     word = unit_hash("spurious_fashion", key)
     one, other, third = (((word >> shift & 0xFFFF) + 0.5) / 0x10000 for shift in (0, 16, 32))
     return one, other, third
 
 
-def _checked(params: dict[str, Any]) -> dict[str, float]:
-    """Return the share of images on their class's texture, of each split; a half in other parts."""
+def _texture_shares(params: dict[str, Any]) -> dict[str, float]:
+    """The share of images on their class's texture, of each split; a half in other parts."""
     if params["part"] not in PARTS:
         raise ParamsError(f"spurious_fashion: part is {params['part']!r}; {suggest(params['part'], PARTS)}")
     others = [name for name in fashion_mnist.CLASSES if name not in CLASSES]
@@ -105,18 +105,18 @@ def _objects(split: str, sources: dict[str, Path], params: dict[str, Any]) -> It
     """Yield key, object uint8 (28, 28) and label of each image to be."""
     part = params["part"]
     if part in ("digits", "texture"):
-        found = _idx.samples("mnist", split, sources["mnist"])
-        wanted = dict.fromkeys(range(10), 0)
+        originals = _idx.samples("mnist", split, sources["mnist"])
+        labels = dict.fromkeys(range(10), 0)
     else:
-        found = _idx.samples("fashion_mnist", split, sources["fashion_mnist"])
+        originals = _idx.samples("fashion_mnist", split, sources["fashion_mnist"])
         kinds = CLASSES if part == "in" else (params["other"],)
-        wanted = {fashion_mnist.CLASSES.index(name): at for at, name in enumerate(kinds)}
-    for sample in found:
-        if sample.fields["label"] in wanted:
+        labels = {fashion_mnist.CLASSES.index(name): at for at, name in enumerate(kinds)}
+    for sample in originals:
+        if sample.fields["label"] in labels:
             image = BLANK if part == "texture" else sample.fields["image"]
             number = sample.key.rpartition("/")[2]
             key = f"spurious_fashion/{split}/{part}_{number}"
-            yield key, image, wanted[sample.fields["label"]]
+            yield key, image, labels[sample.fields["label"]]
 
 
 def _photo(file: Path, rows: tuple[int, int]) -> Pixels:
@@ -125,25 +125,25 @@ def _photo(file: Path, rows: tuple[int, int]) -> Pixels:
     return shrunk[slice(*rows)]
 
 
-def cut(photos: Pixels, which: NDArray[np.int64], at: NDArray[np.float64]) -> Pixels:
-    """Return crops of photos, uint8 (n, 28, 28).
+def cut(photos: Pixels, indices: NDArray[np.int64], at: NDArray[np.float64]) -> Pixels:
+    """Crops of photos, uint8 (n, 28, 28).
 
     Args:
         photos: uint8 (photos, h, w).
-        which: photo of each crop.
+        indices: photo of each crop.
         at: its place, down and across, from 0 to 1, (n, 2).
     """
     room = np.array(photos.shape[1:]) - SIDE + 1
     top, left = (at * room).astype(np.int64).T
     steps = np.arange(SIDE)
     rows, columns = top[:, None, None] + steps[:, None], left[:, None, None] + steps
-    crops: Pixels = photos[which[:, None, None], rows, columns]
+    crops: Pixels = photos[indices[:, None, None], rows, columns]
     return crops
 
 
-def pasted(images: Pixels, textures: Pixels) -> Pixels:
-    """Return objects on textures, uint8 of their shape: opaque from 32 on, clear where they are 0."""
+def paste(images: Pixels, textures: Pixels) -> Pixels:
+    """Objects on textures, uint8 of their shape: opaque from 32 on, clear where they are 0."""
     opaque = np.minimum(images.astype(np.int32) * SOFT, 255)
-    mixed = images * opaque + textures * (255 - opaque)
-    composed: Pixels = ((mixed + 127) // 255).astype(np.uint8)
-    return composed
+    blend = images * opaque + textures * (255 - opaque)
+    composites: Pixels = ((blend + 127) // 255).astype(np.uint8)
+    return composites

@@ -1,4 +1,4 @@
-"""A net seen before its head standardises."""
+"""A network seen before its head standardises."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from torch import nn
 
 
 class Raw(nn.Module):
-    """A net with `raw`, `standardised` and `head`: `predict` gives the raw features and the logits."""
+    """A network with `raw`, `standardised` and `head`: `predict` gives the raw features and the logits."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.net = net
+        self.net = model
 
     def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return h (n, d) and logits (n, classes)."""
+        """Features h (n, d) and logits (n, classes)."""
         h = self.net.raw(x)
         return h, self.net.head(self.net.standardised(h))

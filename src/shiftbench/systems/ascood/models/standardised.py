@@ -1,11 +1,11 @@
-"""A net whose head sees features that are standardised per sample, or divided by their length.
+"""A network whose head sees features that are standardised per sample, or divided by their length.
 
     models:
       convnet_zscore: {use: standardised, net: convnet}
       convnet_norm: {use: standardised, net: convnet, space: norm, sigma: 1.0}
 
 `net` is a file in `models/` (convnet, resnet18_32x32, torchvision, timm, ...), `options` are its options. With h the
-inner net's features (n, d), the head sees
+inner network's features (n, d), the head sees
 
     space: zscore   sigma (h - mean(h)) / (std(h) + 1e-6), mean and unbiased std over the d entries of a sample
     space: norm     sigma h / (||h|| + 1e-6)
@@ -42,12 +42,12 @@ TINY = 1e-6
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the other plugins whose code decides the result."""
+    """The other plugins whose code decides the result."""
     return [("models", params["net"])]
 
 
 class Standardised(nn.Module):
-    """Inputs of the inner net to standardised features (n, d) and logits; `raw` gives h."""
+    """Inputs of the inner network to standardised features (n, d) and logits; `raw` gives h."""
 
     def __init__(self, body: nn.Module, space: str, sigma: float) -> None:
         super().__init__()
@@ -57,12 +57,12 @@ class Standardised(nn.Module):
         self.space, self.sigma = space, sigma
 
     def raw(self, x: torch.Tensor) -> torch.Tensor:
-        """Return h, the inner net's features (n, d)."""
+        """Features h (n, d) of the inner network."""
         h: torch.Tensor = self.body.features(x)  # type: ignore[operator]
         return h
 
     def standardised(self, h: torch.Tensor) -> torch.Tensor:
-        """Return what the head sees of h (n, d)."""
+        """The standardised features of h (n, d), which the head gets."""
         if self.space == "zscore":
             centred = h - h.mean(dim=1, keepdim=True)
             h = self.sigma * centred / (h.std(dim=1, keepdim=True) + TINY)
@@ -71,27 +71,27 @@ class Standardised(nn.Module):
         return h
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what the head sees (n, d)."""
+        """The standardised features (n, d), which the head gets."""
         return self.standardised(self.raw(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: nets.State) -> nets.State:
-        """Return the state dict of an inner net, or of the authors' whole (`backbone.`, `sigma`), under the names here.
+        """The state dict of an inner network, or of the authors' whole (`backbone.`, `sigma`), under the names here.
 
         Raises:
             ModelError: it was trained with another sigma.
         """
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-        stated = state.pop("sigma", None)
-        if stated is not None and abs(float(stated) - self.sigma) > TINY:
+        sigma = state.pop("sigma", None)
+        if sigma is not None and abs(float(sigma) - self.sigma) > TINY:
             raise ModelError(
-                f"standardised: the weights were trained with sigma {float(stated):g}, the model has {self.sigma:g}"
+                f"standardised: the weights were trained with sigma {float(sigma):g}, the model has {self.sigma:g}"
             )
-        if stated is not None:
+        if sigma is not None:
             state = {name.removeprefix("backbone."): tensor for name, tensor in state.items()}
         if all(name.startswith(("body.", "head.")) for name in state) and any(
             name.removeprefix("body.") in self.body.state_dict() for name in state
@@ -102,7 +102,7 @@ class Standardised(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
+    """The network with fresh weights from torch's generator.
 
     Raises:
         ModelError: `net` is no architecture, or its features are not what its head sees.
@@ -118,7 +118,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return the inner net's own tensors.
+    """The inner network's own tensors.
 
     Raises:
         ModelError: it brings none.
@@ -138,6 +138,6 @@ def _inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return the inner net's input for samples."""
+    """The inner network's input for samples."""
     model, options = _inner(params)
     return nets.prepare(model, samples, options)

@@ -1,4 +1,4 @@
-"""Which inputs carry the class, and views that are damaged there: outliers made from the training images.
+"""Attribution of the class to inputs, and views that are damaged there: outliers made from the training images.
 
 Source: "Going Beyond Conventional OOD Detection", 2024, arXiv:2411.10794 (ASCOOD), section 3: the gradient of the true
 class's logit with respect to the input says where the class is. Three kinds of damage:
@@ -7,8 +7,9 @@ class's logit with respect to the input says where the class is. Three kinds of 
     shuffle    the share of the pixels with the largest sum over channels of exp(g) change places, all channels alike
     gaussian   x' = alpha N(0, 1), no attribution
 
-x and g are those of normalised pixels, (x / white - mean) / std, so that alpha means the same whatever a net is given.
-`gradient` goes by size, `shuffle` by the signed value, as written there. Of equal attributions the first are taken.
+x and g are those of normalised pixels, (x / white - mean) / std, so that alpha means the same whatever a network is
+given. `gradient` goes by size, `shuffle` by the signed value, as written there. Of equal attributions the first are
+taken.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ class Views:
 
 @dataclass(frozen=True)
 class Scale:
-    """Normalised pixels as a net's inputs: `centre` + `spread` times the pixel, float32 (1 or channels, 1, 1) each."""
+    """Normalised pixels as inputs: `centre` + `spread` times the pixel, float32 (1 or channels, 1, 1) each."""
 
     centre: Tensor
     spread: Tensor
 
     @classmethod
     def of(cls, ends: tuple[Tensor, Tensor], mean: Any, std: Any) -> Scale:
-        """Return the scale of pixels that are normalised by mean and std of [0, 1].
+        """The scale of pixels that are normalised by mean and std of [0, 1].
 
         Args:
-            ends: what black and white are in the net's input.
+            ends: what black and white are in the network's input.
             mean: of one channel or of each.
             std: likewise, above 0.
 
@@ -69,20 +70,20 @@ class Scale:
         return cls(black + middle * (white - black), step * (white - black))
 
 
-def of_labels(net: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of the sum over the batch of the true classes' logits, float32 of x's shape."""
+def of_labels(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+    """The gradient of the sum over the batch of the true classes' logits, float32 of x's shape."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        total = net(x).gather(1, labels[:, None]).sum()
+        total = model(x).gather(1, labels[:, None]).sum()
         (gradient,) = torch.autograd.grad(total, x)
     return gradient
 
 
 @contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Put a net in evaluation mode, and then each part back in its own."""
-    modes = [(part, part.training) for part in net.modules()]
-    net.eval()
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, and then each part back in its own."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
     try:
         yield
     finally:
@@ -91,7 +92,7 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def count(share: float, total: int) -> int:
-    """Return floor(share * total).
+    """The count floor(share * total).
 
     Raises:
         ParamsError: the share lies outside [0, 1].
@@ -102,17 +103,17 @@ def count(share: float, total: int) -> int:
 
 
 def largest(values: Tensor, number: int) -> Tensor:
-    """Return where the `number` largest of each row are, int64 (n, number), largest first."""
+    """Indices of the `number` largest values of each row, int64 (n, number), largest first."""
     return values.argsort(dim=1, descending=True, stable=True)[:, :number]
 
 
-def damaged(
-    net: nn.Module, x: Tensor, labels: Tensor, rng: RandomStream, scale: Scale, params: Mapping[str, Any]
+def damage(
+    model: nn.Module, x: Tensor, labels: Tensor, rng: RandomStream, scale: Scale, params: Mapping[str, Any]
 ) -> Views:
-    """Return a damaged view of each input.
+    """A damaged view of each input.
 
     Args:
-        net: the one in training; it is asked in evaluation mode, unless `attribution` is `train`.
+        model: the one in training; it is asked in evaluation mode, unless `attribution` is `train`.
         x: inputs, float32 (n, channels, h, w).
         labels: int64 (n,).
         rng: random words of this step.
@@ -128,12 +129,12 @@ def damaged(
         images = scale.centre + scale.spread * params["alpha"] * noise
         return Views(images, torch.ones_like(x, dtype=torch.bool))
     if params["attribution"] == "train":
-        g = of_labels(net, x, labels) * scale.spread
+        g = of_labels(model, x, labels) * scale.spread
     else:
-        with evaluating(net):
-            g = of_labels(net, x, labels) * scale.spread
+        with evaluating(model):
+            g = of_labels(model, x, labels) * scale.spread
     if params["type"] == "shuffle":
-        return shuffled(x, g, params["p_inv"], rng)
+        return shuffle(x, g, params["p_inv"], rng)
     step = SIGNS[params["sign"]] * params["alpha"] * scale.spread
     mask = strongest(g, params["p_inv"])
     return Views(x + step * g * mask, mask)
@@ -145,8 +146,8 @@ def check(params: Mapping[str, Any]) -> None:
     Raises:
         ParamsError: says which option and what is allowed.
     """
-    allowed = {"type": TYPES, "sign": tuple(SIGNS), "attribution": ("eval", "train")}
-    for name, values in allowed.items():
+    choices = {"type": TYPES, "sign": tuple(SIGNS), "attribution": ("eval", "train")}
+    for name, values in choices.items():
         if params[name] not in values:
             raise ParamsError(f"{name} = {params[name]!r} is unknown; {suggest(params[name], values)}")
 
@@ -159,13 +160,13 @@ def strongest(gradient: Tensor, share: float) -> Tensor:
     return mask.reshape(gradient.shape)
 
 
-def shuffled(x: Tensor, gradient: Tensor, share: float, rng: RandomStream) -> Views:
+def shuffle(x: Tensor, gradient: Tensor, share: float, rng: RandomStream) -> Views:
     """Permute the floor(share * h * w) pixels of each sample with the largest sum over channels of exp(gradient)."""
     pixels = x.flatten(2)
     at = largest(gradient.double().exp().sum(1).flatten(1), count(share, pixels.shape[2]))
     number = at.shape[1]
-    drawn = rng.raw(len(x) * number).reshape(len(x), number)
-    order = torch.from_numpy(np.argsort(drawn, axis=1, kind="stable")).to(x.device)
+    words = rng.raw(len(x) * number).reshape(len(x), number)
+    order = torch.from_numpy(np.argsort(words, axis=1, kind="stable")).to(x.device)
     of_all = (len(x), x.shape[1], number)
     to, source = at[:, None].expand(of_all), at.gather(1, order)[:, None].expand(of_all)
     images = pixels.scatter(2, to, pixels.gather(2, source)).reshape(x.shape)
@@ -174,7 +175,7 @@ def shuffled(x: Tensor, gradient: Tensor, share: float, rng: RandomStream) -> Vi
 
 
 def alpha_at(epoch: int, epochs: int, largest_: float, smallest: float) -> float:
-    """Return alpha at an epoch, counted from 1: just below the largest in the first, the smallest in the last.
+    """Alpha at an epoch, counted from 1: just below the largest in the first, the smallest in the last.
 
     Example:
         >>> alpha_at(1, 30, 300.0, 30.0), alpha_at(30, 30, 300.0, 30.0)
@@ -184,7 +185,7 @@ def alpha_at(epoch: int, epochs: int, largest_: float, smallest: float) -> float
 
 
 def picture(x: Tensor, views: Views, ends: tuple[float, float] = (0.0, 255.0)) -> NDArray[np.uint8]:
-    """Return clean inputs, damaged ones and masks below each other, a sample per column: uint8 (3 (h + 2), n (w + 2)).
+    """Clean inputs, damaged ones and masks below each other, a sample per column: uint8 (3 (h + 2), n (w + 2)).
 
     Args:
         x: clean inputs (n, channels, h, w); the mean over channels is shown.
@@ -194,29 +195,29 @@ def picture(x: Tensor, views: Views, ends: tuple[float, float] = (0.0, 255.0)) -
     black, white = ends
     rows = [x, views.images, black + (white - black) * views.mask]
     grey = [255 * (row.float().mean(1) - black) / (white - black) for row in rows]
-    framed = nn.functional.pad(torch.stack(grey), (1, 1, 1, 1)).clamp(0, 255).round()
+    frames = nn.functional.pad(torch.stack(grey), (1, 1, 1, 1)).clamp(0, 255).round()
     sheet: NDArray[np.uint8] = (
-        torch.cat([torch.cat(list(row), dim=1) for row in framed], dim=0).cpu().numpy().astype(np.uint8)
+        torch.cat([torch.cat(list(row), dim=1) for row in frames], dim=0).cpu().numpy().astype(np.uint8)
     )
     return sheet
 
 
-def pictured(
+def damage_picture(
     predictor: TorchPredictor, samples: Sequence[Sample], options: Mapping[str, Any], rng: RandomStream
 ) -> NDArray[np.uint8]:
-    """Return the image of samples as a net would damage them in training.
+    """The image of samples as a network would damage them in training.
 
     Args:
-        predictor: the net with its preparation.
+        predictor: the network with its preparation.
         samples: with labels; a column each.
         options: of the trainer `ascood`; `alpha_max` is taken.
         rng: random words.
     """
-    given = predictor.prepare(samples)
-    black, white = _attack.limits(predictor.model, given)
+    inputs = predictor.prepare(samples)
+    black, white = _attack.limits(predictor.model, inputs)
     scale = Scale.of((black, white), options["mean"], options["std"])
-    x = torch.from_numpy(np.ascontiguousarray(given)).float()
+    x = torch.from_numpy(np.ascontiguousarray(inputs)).float()
     labels = torch.tensor([int(sample.fields["label"]) for sample in samples])
     at = {**options, "alpha": options["alpha_max"]}
-    views = damaged(predictor.net.cpu(), x, labels, rng, scale, at)
+    views = damage(predictor.net.cpu(), x, labels, rng, scale, at)
     return picture(x, views, (float(black.min()), float(white.max())))

@@ -6,14 +6,14 @@ Source: "Going Beyond Conventional OOD Detection", 2024, arXiv:2411.10794, secti
 Synthesis With Training Data"); sudarshanregmi/ASCOOD. Its head sees standardised features: the model `standardised`.
 alpha falls to `alpha_min` in the last of E epochs, from `alpha_max` less one step of E (300 to 30 over 30 epochs begins
 with 291, as in the released trainer), and counts normalised pixels (`mean`, `std` of [0, 1]; a list of one, or one per
-channel). `kl: false` is the port in OpenOOD: a net of 1-512-2 units learns to tell clean from damaged images by LSE(f),
-its cross-entropy having the weight; it is thrown away. `start`: whose weights are trained on.
+channel). `kl: false` is the port in OpenOOD: a network of 1-512-2 units learns to tell clean from damaged images by
+LSE(f), its cross-entropy having the weight; it is thrown away. `start`: whose weights are trained on.
 
 Paper, from scratch on CIFAR: 100 epochs, `optimizer: sgd`, lr 0.1, weight decay 5e-4, batches of 128, `schedule:
 cosine`; CIFAR-10 shuffle, p_inv 0.15, weight 1; CIFAR-100 shuffle, p_inv 0.1, weight 5, the head's rate times 0.05
-(option `head` of the optimiser). On ImageNet nets 30 epochs at 0.01: Waterbirds gradient, alpha 300 to 30, weight 0.1;
-CelebA gaussian, alpha 0.1; Aircraft and Cars gradient, alpha 0.1, batches of 32; weight 1. Differs: defaults fit the
-small nets here (as `erm`); the rate falls to 0, there to 1e-6. Biases and norms are decayed with `decay_all`.
+(option `head` of the optimiser). On ImageNet networks 30 epochs at 0.01: Waterbirds gradient, alpha 300 to 30, weight
+0.1; CelebA gaussian, alpha 0.1; Aircraft and Cars gradient, alpha 0.1, batches of 32; weight 1. Differs: defaults fit
+the small networks here (as `erm`); the rate falls to 0, there to 1e-6. Biases and norms are decayed with `decay_all`.
 """
 
 import math
@@ -60,44 +60,44 @@ PARAMS: dict[str, object] = {
     "start": "",
 }
 JUDGE = "judge"
-"""Name of the energy's net while it is trained."""
+"""Name of the energy's network while it is trained."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the weights of the same seed that are trained on."""
+    """The train and val shards, and the checkpoint of the same seed that training continues."""
     dataset = params["dataset"]
-    found = [refs.shards(dataset, split) for split in ("train", "val")]
+    inputs = [refs.shards(dataset, split) for split in ("train", "val")]
     if params["start"]:
-        found.append(refs.checkpoint(dataset, params["model"], params["start"], params["seed"]))
-    return found
+        inputs.append(refs.checkpoint(dataset, params["model"], params["start"], params["seed"]))
+    return inputs
 
 
 def train(job: TrainJob) -> dict[str, Tensor]:
-    """Return the state dict after the last epoch.
+    """The state dict after the last epoch.
 
     Raises:
         ParamsError: an option has no such value.
         ModelError: the model is given floats, and its file does not say in which range.
     """
     _attribution.check(job.params)
-    net = _net(job)
+    model = _initial_model(job)
     if not job.params["kl"]:
-        net.add_module(JUDGE, nn.Sequential(nn.Linear(1, 512), nn.ReLU(), nn.Linear(512, 2)))
+        model.add_module(JUDGE, nn.Sequential(nn.Linear(1, 512), nn.ReLU(), nn.Linear(512, 2)))
     loss = Loss(job)
-    state = _loop.fit(job, net, loss, loss.begin).state_dict()
+    state = _loop.fit(job, model, loss, loss.begin).state_dict()
     return {name: tensor for name, tensor in state.items() if not name.startswith(f"{JUDGE}.")}
 
 
-def _net(job: TrainJob) -> nn.Module:
-    net = _loop.fresh_net(job)
+def _initial_model(job: TrainJob) -> nn.Module:
+    model = _loop.fresh_net(job)
     for ref, path in job.inputs.items():
         if ref.kind == "checkpoints":
-            nets.load_into(net, nets.read_state(path), path)
-    return net
+            nets.load_into(model, nets.read_state(path), path)
+    return model
 
 
 class Loss:
-    """The loss of a batch; `begin` is told of each epoch.
+    """The loss of a batch; `begin` starts each epoch.
 
     Args:
         job: the options.
@@ -106,34 +106,34 @@ class Loss:
     def __init__(self, job: TrainJob) -> None:
         self.job, self.params, self.epoch = job, job.params, 0
 
-    def begin(self, net: nn.Module) -> None:
+    def begin(self, model: nn.Module) -> None:
         """Begin the next epoch; they are counted from 1, as the released trainer does."""
         self.epoch += 1
-        net.train()
+        model.train()
 
     @property
     def alpha(self) -> float:
-        """What damage weighs in this epoch."""
+        """Strength of the damage in this epoch."""
         params = self.params
         return _attribution.alpha_at(self.epoch, params["epochs"], params["alpha_max"], params["alpha_min"])
 
-    def __call__(self, net: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream) -> Tensor:
-        """Return the loss of clean and damaged images."""
+    def __call__(self, model: nn.Module, batch: npt.NDArray[Any], labels: Tensor, rng: RandomStream) -> Tensor:
+        """The loss of clean and damaged images."""
         params = self.params
-        seen = erm.move(batch, rng, params["shift"], flip=params["flip"])
-        x = _loop.tensor(np.ascontiguousarray(seen), net).float()
+        images = erm.move(batch, rng, params["shift"], flip=params["flip"])
+        x = _loop.tensor(np.ascontiguousarray(images), model).float()
         ends = [end.to(x.device) for end in _attack.limits(self.job.plugin, batch)]
         scale = _attribution.Scale.of((ends[0], ends[1]), params["mean"], params["std"])
-        views = _attribution.damaged(net, x, labels, rng, scale, {**params, "alpha": self.alpha})
-        clean, outlying = net(torch.cat([x, views.images])).chunk(2)
-        told = cross_entropy(clean, labels, params["smoothing"])
-        total: Tensor = told + params["weight"] * self.outliers(net, clean, outlying)
+        views = _attribution.damage(model, x, labels, rng, scale, {**params, "alpha": self.alpha})
+        clean, outlying = model(torch.cat([x, views.images])).chunk(2)
+        clean_loss = cross_entropy(clean, labels, params["smoothing"])
+        total: Tensor = clean_loss + params["weight"] * self.outliers(model, clean, outlying)
         return total
 
-    def outliers(self, net: nn.Module, clean: Tensor, outlying: Tensor) -> Tensor:
-        """Return KL(uniform || softmax) of the damaged images, or how badly energies tell them from clean ones."""
+    def outliers(self, model: nn.Module, clean: Tensor, outlying: Tensor) -> Tensor:
+        """KL(uniform || softmax) of the damaged images, or the loss of energies that separate them from clean ones."""
         if self.params["kl"]:
             return uniform(outlying) - math.log(outlying.shape[1])
         energies = torch.cat([clean, outlying]).logsumexp(1, keepdim=True)
-        damaged = torch.arange(2, device=clean.device).repeat_interleave(len(clean))
-        return cross_entropy(net.get_submodule(JUDGE)(energies), damaged)
+        is_damaged = torch.arange(2, device=clean.device).repeat_interleave(len(clean))
+        return cross_entropy(model.get_submodule(JUDGE)(energies), is_damaged)

@@ -50,13 +50,13 @@ class Filter:
     keep_at: int
 
     def passes(self, scores: Floats) -> Flags:
-        """Tell which scores pass, bool (..., n, m), of scores (..., n, m)."""
+        """Mask of the scores that pass, bool (..., n, m), of scores (..., n, m)."""
         return scores > self.thresholds
 
     def keeps(self, scores: Floats) -> Flags:
-        """Tell which images stay, bool (..., n)."""
-        kept: Flags = self.passes(scores).sum(axis=-1) >= self.keep_at
-        return kept
+        """Mask of the images that stay, bool (..., n)."""
+        keep: Flags = self.passes(scores).sum(axis=-1) >= self.keep_at
+        return keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,20 @@ class Voter:
     filter: Filter
 
     def keeps(self, scores: Floats) -> Flags:
-        """Tell which images stay, bool (..., n), of scores (..., n, m)."""
+        """Mask of the images that stay, bool (..., n), of scores (..., n, m)."""
         return self.filter.keeps(scores[..., self.columns])
 
 
 def voters(names: Sequence[str], thresholds: Floats) -> list[Voter]:
-    """Return each score alone, under its name, and each vote of all of them, `keep_K_of_N`."""
+    """Each score alone, under its name, and each vote of all of them, `keep_K_of_N`."""
     alone = [Voter(name, [at], Filter(thresholds[[at]], 1)) for at, name in enumerate(names)]
     every, count = list(range(len(names))), len(names)
     votes = [Voter(f"keep_{k}_of_{count}", every, Filter(thresholds, k)) for k in range(1, count + 1)]
     return [*alone, *votes]
 
 
-def fitted(scores: Floats, out: Flags, recall: float) -> Floats:
-    """Return one threshold per score, so that each alone removes the share `recall` of OOC images, at least.
+def fit_thresholds(scores: Floats, out: Flags, recall: float) -> Floats:
+    """One threshold per score, so that each alone removes the share `recall` of OOC images, at least.
 
     Args:
         scores: of calibration images, float64 (n, m).
@@ -92,7 +92,7 @@ def fitted(scores: Floats, out: Flags, recall: float) -> Floats:
         ParamsError: no image is OOC, or the recall is out of range.
 
     Example:
-        >>> fitted(np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([True, True, True, False]), 0.6)
+        >>> fit_thresholds(np.array([[1.0], [2.0], [3.0], [9.0]]), np.array([True, True, True, False]), 0.6)
         array([2.])
     """
     if not 0 < recall <= 1 or not out.any():
@@ -100,13 +100,13 @@ def fitted(scores: Floats, out: Flags, recall: float) -> Floats:
             f"a filter needs OOC images to be fitted on (there are {int(out.sum())}) and a recall above 0, at most 1 "
             f"({recall:g})"
         )
-    ranked = np.sort(scores[out], axis=0)
-    removed: Floats = ranked[math.ceil(recall * len(ranked) - 1e-9) - 1]
-    return removed
+    ascending = np.sort(scores[out], axis=0)
+    thresholds: Floats = ascending[math.ceil(recall * len(ascending) - 1e-9) - 1]
+    return thresholds
 
 
 def keep_at(drop_at: int, scores: int) -> int:
-    """Return how many scores must pass where an image goes as soon as `drop_at` of them fail.
+    """Number of scores that must pass if `drop_at` failures drop an image.
 
     Example:
         >>> keep_at(2, 4), keep_at(3, 4)
@@ -115,29 +115,29 @@ def keep_at(drop_at: int, scores: int) -> int:
     return scores - drop_at + 1
 
 
-def whole(kept: Flags, paths: Sequence[str]) -> Flags:
-    """Tell which images stay when a path stays only as a whole, bool (n,).
+def whole(keep: Flags, paths: Sequence[str]) -> Flags:
+    """Mask of the images that stay if a path stays only as a whole, bool (n,).
 
     Args:
-        kept: which images the vote keeps.
+        keep: which images the vote keeps.
         paths: the path of each.
     """
-    broken = {path for path, stays in zip(paths, kept, strict=True) if not stays}
+    broken = {path for path, stays in zip(paths, keep, strict=True) if not stays}
     return np.array([path not in broken for path in paths], dtype=np.bool_)
 
 
-def rates(kept: Flags, out: Flags) -> dict[str, float]:
-    """Return what a filter is judged by; NaN where a kind of image is not there.
+def rates(keep: Flags, out: Flags) -> dict[str, float]:
+    """Rates of a filter; NaN where one kind of image is missing.
 
     Args:
-        kept: which images stay.
+        keep: which images stay.
         out: which are OOC.
 
     Returns:
         `true_positive_rate` (OOC images that go), `false_positive_rate` (others that go), `balanced_accuracy`.
     """
-    found = [float(np.mean(~kept[kind])) if kind.any() else math.nan for kind in (out, ~out)]
-    true, false = found
+    shares = [float(np.mean(~keep[kind])) if kind.any() else math.nan for kind in (out, ~out)]
+    true, false = shares
     return {"true_positive_rate": true, "false_positive_rate": false, "balanced_accuracy": (true + 1 - false) / 2}
 
 
@@ -156,47 +156,50 @@ class Score:
     model: str
 
 
-def scores(given: Mapping[str, Any]) -> list[Score]:
-    """Return the scores that an option `scores` names: `{NAME: {of: KIND, model: DATASET/MODEL-TRAINER}}`.
+def scores(specs: Mapping[str, Any]) -> list[Score]:
+    """The scores that an option `scores` names: `{NAME: {of: KIND, model: DATASET/MODEL-TRAINER}}`.
 
     Raises:
         ParamsError: there is none, or one is spelled otherwise.
     """
-    if not given:
+    if not specs:
         raise ParamsError("scores is empty; name one at least: {of: KIND, model: DATASET/MODEL-TRAINER}")
-    found = []
-    for name, spec in given.items():
+    all_scores = []
+    for name, spec in specs.items():
         if not isinstance(spec, Mapping) or set(spec) != {"of", "model"}:
             raise ParamsError(f"scores.{name} = {spec!r}: expected the keys `of` and `model`")
         if spec["of"] not in KINDS:
             raise ParamsError(f"scores.{name}.of = {spec['of']!r}; {suggest(str(spec['of']), KINDS)}")
-        found.append(Score(name, spec["of"], str(spec["model"])))
-    return found
+        all_scores.append(Score(name, spec["of"], str(spec["model"])))
+    return all_scores
 
 
 def outputs(predictor: Any, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-    """Return logits and features of samples, a batch at a time."""
+    """Logits and features of samples, a batch at a time."""
     parts = [predictor(samples[at : at + BATCH]) for at in range(0, len(samples), BATCH)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def value(
-    kind: str, shown: Mapping[str, NDArray[Any]], reference: Mapping[str, NDArray[Any]], labels: NDArray[np.int64]
+    kind: str,
+    image_outputs: Mapping[str, NDArray[Any]],
+    reference: Mapping[str, NDArray[Any]],
+    labels: NDArray[np.int64],
 ) -> Floats:
-    """Return one score per image, float64 (n,); higher = more like its class or its reference.
+    """One score per image, float64 (n,); higher = more like its class or its reference.
 
     Args:
         kind: see above.
-        shown: `logits` and `features` of the images.
+        image_outputs: `logits` and `features` of the images.
         reference: those of their references, in the same order.
         labels: the classes that they should show.
     """
     if kind in ("log_probability", "logit"):
-        logits = shown["logits"].astype(np.float64)
+        logits = image_outputs["logits"].astype(np.float64)
         if kind == "log_probability":
             logits = np.log(_softmax(logits) + np.finfo(np.float64).tiny)
         return np.asarray(logits[np.arange(len(labels)), labels])
-    one, other = (part["features"].astype(np.float64) for part in (shown, reference))
+    one, other = (part["features"].astype(np.float64) for part in (image_outputs, reference))
     if kind == "softmax_cosine":
         one, other = _softmax(one), _softmax(other)
     size = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)

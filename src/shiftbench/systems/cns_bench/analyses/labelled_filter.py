@@ -14,7 +14,7 @@ image passes a score above its threshold, which alone removes 90% of the authors
 `keep_2_of_4` is the released code, `keep_3_of_4` the paper's text; see `_validity`. Metrics are `true_positive_rate`
 (of images out of class, removed), `false_positive_rate` (of others, removed), `filter_accuracy` and
 `balanced_accuracy`. In the last an image counts by the size of its kind in the set as it is, so that it is a mean over
-images; in resampled sets these sizes are not taken anew.
+images; in resampled sets these sizes are not computed again.
 
 Source: CNS-Bench, ICCV 2025, arXiv 2507.17651; the digits are those of `evaluation/sliders_filter.ipynb` of
 odunkel/CNS-Bench.
@@ -43,7 +43,7 @@ NAMES = ("clip_text", "clip_text_nuisance", "clip_image", "dino_image")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the labelled images."""
+    """The shards of the labelled images."""
     return [refs.shards(params["dataset"], params["split"])]
 
 
@@ -66,24 +66,24 @@ def measure(job: Measurement) -> Iterator[Observation]:
     thresholds = np.array([float(job.params[name]) for name in cns_labelled.SCORES])
     keys = [sample.key for sample in samples]
     for voter in _validity.voters(NAMES, thresholds):
-        kept = voter.keeps(scores)
-        yield from _rows(job.params, voter.name, keys, kept, out)
+        keep = voter.keeps(scores)
+        yield from _rows(job.params, voter.name, keys, keep, out)
 
 
-def _rows(params: Mapping[str, Any], detector: str, keys: list[str], kept: Flags, out: Flags) -> Iterator[Observation]:
-    right = (kept != out).astype(np.float64)
+def _rows(params: Mapping[str, Any], detector: str, keys: list[str], keep: Flags, out: Flags) -> Iterator[Observation]:
+    correct = (keep != out).astype(np.float64)
     share = np.where(out, out.mean(), (~out).mean())
     metrics: dict[str, tuple[Floats, Flags]] = {
-        "true_positive_rate": ((~kept).astype(np.float64), out),
-        "false_positive_rate": ((~kept).astype(np.float64), ~out),
-        "filter_accuracy": (right, np.ones_like(out)),
-        "balanced_accuracy": (right / (2 * share), np.ones_like(out)),
+        "true_positive_rate": ((~keep).astype(np.float64), out),
+        "false_positive_rate": ((~keep).astype(np.float64), ~out),
+        "filter_accuracy": (correct, np.ones_like(out)),
+        "balanced_accuracy": (correct / (2 * share), np.ones_like(out)),
     }
-    weights = refs.checkpoint(params["dataset"], "labelled", "filter", 0).name
+    model = refs.checkpoint(params["dataset"], "labelled", "filter", 0).name
     for metric, (values, counts) in metrics.items():
-        for key, value, counted in zip(keys, values, counts, strict=True):
-            if counted:
+        for key, value, is_counted in zip(keys, values, counts, strict=True):
+            if is_counted:
                 yield Observation(
-                    metric, key, float(value), weights, params["dataset"], params["split"],
+                    metric, key, float(value), model, params["dataset"], params["split"],
                     detector=detector, shift="identity",
                 )  # fmt: skip

@@ -8,8 +8,8 @@ go), `false_positive_rate` (others that go), `balanced_accuracy`, at equal numbe
 shifts that keep the class: `kept_share` at each severity and, without a severity, of whole paths (an image and all
 its severities). `monotone_rate` is the share of steps along the severities of the first shift at which a score falls.
 
-Rows have the weights `DATASET/validity-filter-sSEED`; SEED is the training seed of all nets that give scores. `named`
-is what rows call the shift, so that means over seeds are taken where each seed has a shift of its own.
+Rows have the weights `DATASET/validity-filter-sSEED`; SEED is the training seed of all networks that give scores.
+`named` is what rows call the shift, so that means over seeds are taken where each seed has a shift of its own.
 
 Source: CNS-Bench, ICCV 2025, arXiv 2507.17651: four scores, thresholds that each remove 90% of hand-labelled OOC
 images, 2 of 4 must pass, and a path stays as a whole. Differs: labels are known by construction.
@@ -46,18 +46,18 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the nets that give scores, the clean shards, and those of all shifts.
+    """The networks that give scores, the clean shards, and those of all shifts.
 
     Raises:
         ParamsError: a score, or the list of severities, is wrong.
     """
     if not params["in_class"] or len(params["in_class"]) != len(params["out_of_class"]):
         raise ParamsError("validity_filter: in_class and out_of_class list as many severities each")
-    nets = [_weights(score, params["seed"]) for score in _validity.scores(params["scores"])]
-    return list(dict.fromkeys([*nets, *_shards(params)]))
+    checkpoints = [_checkpoint(score, params["seed"]) for score in _validity.scores(params["scores"])]
+    return list(dict.fromkeys([*checkpoints, *_shards(params)]))
 
 
-def _weights(score: _validity.Score, seed: int) -> Ref:
+def _checkpoint(score: _validity.Score, seed: int) -> Ref:
     return Ref("checkpoints", f"{score.model}-s{seed}")
 
 
@@ -74,11 +74,11 @@ class _Images:
     def __init__(self, job: Measurement) -> None:
         params = job.params
         self._job, self._scores = job, _validity.scores(params["scores"])
-        self._nets = {s.model: job.predictor(_weights(s, params["seed"])) for s in self._scores}
+        self._predictors = {s.model: job.predictor(_checkpoint(s, params["seed"])) for s in self._scores}
         clean = job.samples(refs.shards(params["dataset"], params["split"]))
         self.keys = [sample.key for sample in clean]
         self._labels = np.array([sample.fields["label"] for sample in clean], dtype=np.int64)
-        self._clean = {name: _validity.outputs(net, clean) for name, net in self._nets.items()}
+        self._clean = {name: _validity.outputs(predictor, clean) for name, predictor in self._predictors.items()}
 
     @property
     def names(self) -> list[str]:
@@ -86,7 +86,7 @@ class _Images:
         return [score.name for score in self._scores]
 
     def under(self, shift: str, severities: Sequence[float]) -> Floats:
-        """Return scores float64 (severities, n, m), n in the order of `keys`."""
+        """Scores float64 (severities, n, m), n in the order of `keys`."""
         params = self._job.params
         places = [refs.shards(params["dataset"], params["split"], shift, at) for at in severities]
         return np.stack([self._of(self._job.samples(place)) for place in places])
@@ -94,9 +94,9 @@ class _Images:
     def _of(self, samples: list[Sample]) -> Floats:
         if [sample.key for sample in samples] != self.keys:
             raise DataError("shards of a shift have other keys than the clean ones; make them again")
-        shown = {name: _validity.outputs(net, samples) for name, net in self._nets.items()}
+        outputs = {name: _validity.outputs(predictor, samples) for name, predictor in self._predictors.items()}
         columns = [
-            _validity.value(one.of, shown[one.model], self._clean[one.model], self._labels) for one in self._scores
+            _validity.value(one.of, outputs[one.model], self._clean[one.model], self._labels) for one in self._scores
         ]
         return np.stack(columns, axis=1)
 
@@ -115,28 +115,28 @@ def measure(job: Measurement) -> Iterator[Observation]:
     rows = _Rows(params, [key for key, fit in zip(images.keys, fits, strict=True) if not fit])
     if not rows.keys:
         raise ParamsError("validity_filter: no image is left to report; set calibration below 1")
-    yield from _judged(rows, voters, morphs[:, ~fits], out)
-    yield from _falling(rows, images.names, morphs[:, ~fits])
+    yield from _rate_rows(rows, voters, morphs[:, ~fits], out)
+    yield from _monotone_rows(rows, images.names, morphs[:, ~fits])
     clean = images.under("identity", [0])
     for shift, severities in params["applied"].items():
         path = np.concatenate([clean, images.under(shift, severities)])[:, ~fits]
-        yield from _applied(rows, voters, shift, [0, *severities], path)
+        yield from _kept_share_rows(rows, voters, shift, [0, *severities], path)
 
 
 def _thresholds(params: Mapping[str, Any], names: list[str], morphs: Floats, out: _validity.Flags) -> Floats:
-    """Return the thresholds that are given, or fitted on morphs (severities, n, m)."""
-    given = params["thresholds"]
-    if not given:
+    """The thresholds that are given, or fitted on morphs (severities, n, m)."""
+    thresholds = params["thresholds"]
+    if not thresholds:
         flags = np.repeat(out, morphs.shape[1])
-        return _validity.fitted(morphs.reshape(-1, len(names)), flags, params["recall"])
-    if set(given) != set(names):
-        raise ParamsError(f"thresholds are for {', '.join(given)}, scores are {', '.join(names)}")
-    return np.array([float(given[name]) for name in names])
+        return _validity.fit_thresholds(morphs.reshape(-1, len(names)), flags, params["recall"])
+    if set(thresholds) != set(names):
+        raise ParamsError(f"thresholds are for {', '.join(thresholds)}, scores are {', '.join(names)}")
+    return np.array([float(thresholds[name]) for name in names])
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Where observations stand, and the images that they are of."""
+    """Options and image keys of observations."""
 
     params: Mapping[str, Any]
     keys: list[str]
@@ -144,34 +144,36 @@ class _Rows:
     def of(self, metric: str, detector: str, values: Floats, **place: Any) -> Iterator[Observation]:
         """Yield one observation per image."""
         params = self.params
-        weights = refs.checkpoint(params["dataset"], "validity", "filter", params["seed"]).name
+        model = refs.checkpoint(params["dataset"], "validity", "filter", params["seed"]).name
         shift = params["named"] or params["shift"]
-        where = {"dataset": params["dataset"], "split": params["split"], "shift": shift}
+        condition = {"dataset": params["dataset"], "split": params["split"], "shift": shift}
         for key, value in zip(self.keys, values, strict=True):
-            yield Observation(metric, key, float(value), weights, detector=detector, **{**where, **place})
+            yield Observation(metric, key, float(value), model, detector=detector, **{**condition, **place})
 
 
-def _judged(rows: _Rows, voters: list[_validity.Voter], morphs: Floats, out: _validity.Flags) -> Iterator[Observation]:
+def _rate_rows(
+    rows: _Rows, voters: list[_validity.Voter], morphs: Floats, out: _validity.Flags
+) -> Iterator[Observation]:
     for voter in voters:
-        kept = voter.keeps(morphs)
-        each = [_validity.rates(kept[:, image], out) for image in range(kept.shape[1])]
+        keep = voter.keeps(morphs)
+        each = [_validity.rates(keep[:, image], out) for image in range(keep.shape[1])]
         for metric in each[0]:
             values = np.array([one[metric] for one in each])
             yield from rows.of(metric, voter.name, values)
 
 
-def _falling(rows: _Rows, names: list[str], morphs: Floats) -> Iterator[Observation]:
+def _monotone_rows(rows: _Rows, names: list[str], morphs: Floats) -> Iterator[Observation]:
     steps = (np.diff(morphs, axis=0) < 0).mean(axis=0)
     for at, name in enumerate(names):
         yield from rows.of("monotone_rate", name, steps[:, at])
 
 
-def _applied(
+def _kept_share_rows(
     rows: _Rows, voters: list[_validity.Voter], shift: str, severities: Sequence[float], scores: Floats
 ) -> Iterator[Observation]:
     for voter in voters:
-        kept = voter.keeps(scores)
-        for severity, flags in zip(severities, kept, strict=True):
+        keep = voter.keeps(scores)
+        for severity, flags in zip(severities, keep, strict=True):
             yield from rows.of("kept_share", voter.name, flags.astype(float), shift=shift, severity=float(severity))
-        whole = _validity.whole(kept.ravel(), rows.keys * len(severities))[: len(rows.keys)]
+        whole = _validity.whole(keep.ravel(), rows.keys * len(severities))[: len(rows.keys)]
         yield from rows.of("kept_share", voter.name, whole.astype(float), shift=shift)

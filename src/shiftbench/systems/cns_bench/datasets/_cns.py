@@ -52,25 +52,25 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What the annotation file says."""
+    """Content of the annotation file."""
 
     licence: str
     images: tuple[Image, ...]
 
     def paths(self, nuisance: str) -> dict[tuple[int, int], dict[float, Image]]:
-        """Return the paths of a nuisance, in order: (class, seed) -> scale -> image.
+        """The paths of a nuisance, in order: (class, seed) -> scale -> image.
 
         Raises:
             ParamsError: there is no such nuisance.
         """
-        known = sorted({image.nuisance for image in self.images})
-        if nuisance not in known:
-            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {suggest(nuisance, known)}")
-        found: dict[tuple[int, int], dict[float, Image]] = {}
+        nuisances = sorted({image.nuisance for image in self.images})
+        if nuisance not in nuisances:
+            raise ParamsError(f"CNS-Bench has no nuisance {nuisance!r}; {suggest(nuisance, nuisances)}")
+        images_by_path: dict[tuple[int, int], dict[float, Image]] = {}
         for image in self.images:
             if image.nuisance == nuisance:
-                found.setdefault(image.path, {})[image.scale] = image
-        return dict(sorted(found.items()))
+                images_by_path.setdefault(image.path, {})[image.scale] = image
+        return dict(sorted(images_by_path.items()))
 
 
 @lru_cache(maxsize=2)
@@ -99,8 +99,8 @@ def _image(row: dict[str, Any]) -> Image:
     return Image(str(row["image"]), str(row["shift"]), int(row["class"]), int(row["seed"]), float(row["scale"]))
 
 
-def lacking(path: Iterable[float]) -> list[float]:
-    """Return which of the six scales a path lacks."""
+def missing_scales(path: Iterable[float]) -> list[float]:
+    """The scales, of six, that a path lacks."""
     return sorted(set(SCALES) - set(path))
 
 
@@ -122,7 +122,7 @@ class Result:
 
 
 def results(archive: Path, model: str, nuisance: str) -> list[Result]:
-    """Return the shipped results of a model under a nuisance, in the order of the file.
+    """The shipped results of a model under a nuisance, in the order of the file.
 
     Args:
         archive: `results.zip`, which holds one `MODEL__NUISANCE.csv` each.
@@ -132,16 +132,16 @@ def results(archive: Path, model: str, nuisance: str) -> list[Result]:
     Raises:
         DataError: no such file, or one without the columns.
     """
-    wanted = f"{model}__{nuisance}.csv"
-    with zipfile.ZipFile(archive) as opened:
-        members = {Path(name).name: name for name in opened.namelist()}
-        if wanted not in members:
-            raise DataError(f"{archive} holds no {wanted}; {suggest(wanted, members)}")
-        text = opened.read(members[wanted]).decode("utf-8")
+    member = f"{model}__{nuisance}.csv"
+    with zipfile.ZipFile(archive) as files:
+        members = {Path(name).name: name for name in files.namelist()}
+        if member not in members:
+            raise DataError(f"{archive} holds no {member}; {suggest(member, members)}")
+        text = files.read(members[member]).decode("utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
     columns = {"pred_class", "gt_class", "img_name", model}
     if not rows or not columns <= rows[0].keys():
-        raise DataError(f"{wanted} in {archive} has not the columns {', '.join(sorted(columns))}")
+        raise DataError(f"{member} in {archive} has not the columns {', '.join(sorted(columns))}")
     return [_result(row, model) for row in rows]
 
 
@@ -151,7 +151,7 @@ def _result(row: dict[str, str], model: str) -> Result:
 
 
 def place(name: str) -> tuple[int, float]:
-    """Return seed and scale of an image by its file's name.
+    """Seed and scale of an image by its file's name.
 
     Raises:
         DataError: the name says none.
@@ -160,16 +160,16 @@ def place(name: str) -> tuple[int, float]:
         >>> place("seed_0034_scale_1000.jpg"), place("seed_0034_startnoise_0750_scale_0500m.png")
         ((34, 1.0), (34, 0.5))
     """
-    found = re.fullmatch(r"seed_(\d+)_(?:.*_)?scale_(\d+)m?\.\w+", name)
-    if not found:
+    match = re.fullmatch(r"seed_(\d+)_(?:.*_)?scale_(\d+)m?\.\w+", name)
+    if not match:
         raise DataError(f"{name!r} says no seed and scale; expected a name like seed_0034_scale_1000.jpg")
-    return int(found[1]), int(found[2]) / 1000
+    return int(match[1]), int(match[2]) / 1000
 
 
 def failure_points(
     rows: Iterable[Result], never: float = 3.0, *, released: bool = False
 ) -> dict[tuple[int, int], float]:
-    """Return the scale at which each path of one nuisance fails first: (class, seed) -> scale.
+    """The scale at which each path of one nuisance fails first: (class, seed) -> scale.
 
     Args:
         rows: of one model and nuisance.

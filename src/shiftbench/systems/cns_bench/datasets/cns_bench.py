@@ -48,7 +48,7 @@ PARAMS: dict[str, object] = {
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's class names: all, or those that there are images of."""
+    """ImageNet's class names: all, or those that there are images of."""
     names = imagenet.classes({}, {})
     return tuple(names[label] for label in _labels(params)) if params["restricted"] else names
 
@@ -60,18 +60,18 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no folder, nuisance or scale of that name.
         DataError: the annotation file is missing, broken, or of another licence.
     """
-    folder, found = _read(params)
+    folder, annotations = _read(params)
     if params["scale"] not in _cns.SCALES:
         raise ParamsError(f"cns_bench: scale is {params['scale']}; allowed are {_cns.SCALES}")
-    if len(found.images) != params["images"]:
+    if len(annotations.images) != params["images"]:
         yield DataError(
-            f"{folder / _cns.ANNOTATIONS} lists {len(found.images):,} images, expected {params['images']:,}; "
+            f"{folder / _cns.ANNOTATIONS} lists {len(annotations.images):,} images, expected {params['images']:,}; "
             "set `images:` if this is meant, or `on_error: skip` to have it noted"
         )
     index = {label: at for at, label in enumerate(_labels(params))}
-    for (label, seed), path in found.paths(params["nuisance"]).items():
+    for (label, seed), path in annotations.paths(params["nuisance"]).items():
         key = f"cns_bench/{params['nuisance']}/{label:03d}_{seed:04d}"
-        missing = _cns.lacking(path)
+        missing = _cns.missing_scales(path)
         if missing:
             yield DataError(f"{key}: the path has no image at scale {missing[0]:g}; it needs all six")
             continue
@@ -79,7 +79,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must supply: path -> description."""
     folder = Path(params["path"]).expanduser()
     return {str(folder / _cns.ANNOTATIONS): "the annotation file, beside the images"}
 
@@ -88,13 +88,13 @@ def _read(params: dict[str, Any]) -> tuple[Path, _cns.Annotations]:
     if not params["path"]:
         raise ParamsError(f"cns_bench: option path is missing; give the folder of {_cns.ANNOTATIONS}")
     folder = Path(params["path"]).expanduser()
-    found = _cns.read(folder)
-    if found.licence != DECLARED and not params["licence"]:
+    annotations = _cns.read(folder)
+    if annotations.licence != DECLARED and not params["licence"]:
         raise DataError(
-            f"{folder / _cns.ANNOTATIONS} declares the licence {found.licence!r}, not {DECLARED!r}; "
+            f"{folder / _cns.ANNOTATIONS} declares the licence {annotations.licence!r}, not {DECLARED!r}; "
             "state it as `licence:`"
         )
-    return folder, found
+    return folder, annotations
 
 
 def _labels(params: dict[str, Any]) -> list[int]:

@@ -39,7 +39,7 @@ SCORES = ("CLIP_class", "CLIP_class_shift", "CLIP_ref", "DINO_ref_no_head")
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's thousand class names."""
+    """ImageNet's thousand class names."""
     return imagenet.classes({}, {})
 
 
@@ -58,7 +58,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must supply: path -> description."""
     folder = Path(params["path"]).expanduser()
     return {str(folder / TABLE): "scores and hand labels, beside the images"}
 
@@ -68,9 +68,9 @@ def _table(file: Path) -> list[dict[str, str]]:
         raise DataError(f"{file} does not exist; it holds the scores and labels of the images")
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    lacking = [name for name in ("img_dir", "i_class", *SCORES, OUT) if not rows or name not in rows[0]]
-    if lacking:
-        raise DataError(f"{file} lacks the column {lacking[0]!r}; see the dataset's description")
+    missing = [name for name in ("img_dir", "i_class", *SCORES, OUT) if not rows or name not in rows[0]]
+    if missing:
+        raise DataError(f"{file} lacks the column {missing[0]!r}; see the dataset's description")
     return rows
 
 

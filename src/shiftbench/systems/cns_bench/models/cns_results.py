@@ -29,35 +29,35 @@ PARAMS: dict[str, object] = {"path": "", "name": ""}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that looks up each sample's path and scale.
+    """A predictor that looks up each sample's path and scale.
 
     Raises:
         ModelError: the file's column of correctness does not follow from its predictions; a sample without a row.
         DataError: the archive has no results of that model and nuisance.
     """
     file = _given.check(weights, params["path"])
-    known: dict[str, dict[tuple[int, int, float], int]] = {}
+    cache: dict[str, dict[tuple[int, int, float], int]] = {}
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        answers = [_answer(sample, file, params["name"], known) for sample in samples]
+        answers = [_answer(sample, file, params["name"], cache) for sample in samples]
         return {"logits": np.eye(len(classes), dtype=np.float32)[answers]}
 
     return predict
 
 
-def _answer(sample: Sample, file: Path, name: str, known: dict[str, dict[tuple[int, int, float], int]]) -> int:
+def _answer(sample: Sample, file: Path, name: str, cache: dict[str, dict[tuple[int, int, float], int]]) -> int:
     meta = sample.fields.get("meta") or {}
     nuisance = str(meta.get("nuisance"))
-    if nuisance not in known:
-        known[nuisance] = answers(file, name, nuisance)
+    if nuisance not in cache:
+        cache[nuisance] = answers(file, name, nuisance)
     place = meta.get("class"), meta.get("seed"), meta.get("scale")
-    if place not in known[nuisance]:
+    if place not in cache[nuisance]:
         raise ModelError(f"{file} has no row of {name} for {sample.key} at scale {meta.get('scale')}")
-    return known[nuisance][place]
+    return cache[nuisance][place]
 
 
 def answers(file: Path, name: str, nuisance: str) -> dict[tuple[int, int, float], int]:
-    """Return what a model said: (class, seed, scale) -> predicted class.
+    """Predictions of a model: (class, seed, scale) -> class.
 
     Raises:
         ModelError: the shipped correctness is another than that of the predictions.

@@ -17,7 +17,7 @@ ONE = 256
 
 
 def part(name: str, scale: float, most: float = 1.0) -> int:
-    """Return a share that grows from 0 to `most` at the largest scale, in 256ths.
+    """A share that grows from 0 to `most` at the largest scale, in 256ths.
 
     Raises:
         RangeError: the scale lies outside 0 to 2.5.
@@ -27,17 +27,17 @@ def part(name: str, scale: float, most: float = 1.0) -> int:
 
 
 def blend(image: NDArray[np.uint8], other: NDArray[np.uint8], share: int | NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Return the image, uint8 (h, w) or (h, w, 3), mixed with another of its shape.
+    """The image, uint8 (h, w) or (h, w, 3), mixed with another of its shape.
 
     Args:
         image: stays in full where the share is 0.
         other: what is mixed in.
         share: of the other, in 256ths; one, or one for each value.
     """
-    mixed = image.astype(np.int32) * (ONE - share) + other.astype(np.int32) * share
-    return ((mixed + ONE // 2) >> 8).astype(np.uint8)
+    total = image.astype(np.int32) * (ONE - share) + other.astype(np.int32) * share
+    return ((total + ONE // 2) >> 8).astype(np.uint8)
 
 
 def layer(grey: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return a grey image (h, w) in the shape of an image: as it is, or three times."""
+    """A grey image (h, w) in the shape of an image: as it is, or three times."""
     return grey if len(shape) == 2 else np.repeat(grey[..., None], shape[2], axis=2)

@@ -42,23 +42,23 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the autoencoder's weights (`learnt_from`: by default the dataset itself), and where partners come from."""
-    learnt = params["learnt_from"] or params["dataset"]
+    """The autoencoder's checkpoint (`learnt_from`: by default the data set itself), and the source of partners."""
+    dataset = params["learnt_from"] or params["dataset"]
     return [
-        refs.checkpoint(learnt, params["model"], params["trainer"], params["seed"]),
+        refs.checkpoint(dataset, params["model"], params["trainer"], params["seed"]),
         refs.shards(params["dataset"], params["partners"]),
     ]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the model whose code makes the images."""
+    """The model whose code makes the images."""
     return [("models", params["model"])]
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return a sample with another `image`, uint8 (h, w).
+    """A sample with another `image`, uint8 (h, w).
 
     Args:
         value: with `image`, uint8 (h, w), as large as the autoencoder's, and `label`.
@@ -80,28 +80,28 @@ def apply(
         return value.with_field("image", image.copy())
     if not inputs:
         raise DataError("class_morph asks an autoencoder, which is not here; ask for the shift in a benchmark")
-    weights, folder = _found(inputs, params.get("partners", PARAMS["partners"]))
-    morphs = _morphs(str(weights), str(folder), params.get("model", PARAMS["model"]))
+    checkpoint, folder = _files(inputs, params.get("partners", PARAMS["partners"]))
+    morphs = _morphs(str(checkpoint), str(folder), params.get("model", PARAMS["model"]))
     return value.with_field("image", morphs(image, value.fields["label"], severity / 2.5, rng))
 
 
-def _found(inputs: Mapping[Ref, Path], partners: str) -> tuple[Path, Path]:
-    weights = [path for ref, path in inputs.items() if ref.kind == "checkpoints"]
+def _files(inputs: Mapping[Ref, Path], partners: str) -> tuple[Path, Path]:
+    checkpoints = [path for ref, path in inputs.items() if ref.kind == "checkpoints"]
     clean = [
         path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.parts[1:3] == (partners, "identity")
     ]
-    return weights[0], clean[0]
+    return checkpoints[0], clean[0]
 
 
 @lru_cache(maxsize=4)
-def _morphs(weights: str, folder: str, model: str) -> Any:
-    return _Morphs(Path(weights), Path(folder), model)
+def _morphs(checkpoint: str, folder: str, model: str) -> Any:
+    return _Morphs(Path(checkpoint), Path(folder), model)
 
 
 class _Morphs:
     """An autoencoder, and the images that others turn into."""
 
-    def __init__(self, weights: Path, folder: Path, model: str) -> None:
+    def __init__(self, checkpoint: Path, folder: Path, model: str) -> None:
         import torch  # here, since planning does without
 
         from shiftbench.evaluation import nets
@@ -110,33 +110,33 @@ class _Morphs:
         self._partners: dict[int, list[np.ndarray[Any, Any]]] = {}
         for sample in shards.read(folder):
             self._partners.setdefault(sample.fields["label"], []).append(sample.fields["image"])
-        self._net = registry.find("models", model).of(nets.read_state(weights), weights)
+        self._network = registry.find("models", model).of(nets.read_state(checkpoint), checkpoint)
 
     def __call__(
         self, image: np.ndarray[Any, Any], label: int, weight: float, rng: RandomStream
     ) -> np.ndarray[Any, Any]:
-        """Return the image on its way to one of another class, uint8 of the same shape."""
+        """The image on its way to one of another class, uint8 of the same shape."""
         other = self._partner(label, rng)
-        if not image.shape == other.shape == (self._net.size,) * 2:
+        if not image.shape == other.shape == (self._network.size,) * 2:
             raise DataError(
-                f"class_morph: images are {image.shape} and {other.shape}, the autoencoder's {self._net.size} px"
+                f"class_morph: images are {image.shape} and {other.shape}, the autoencoder's {self._network.size} px"
             )
         torch, threads = self._torch, self._torch.get_num_threads()
         torch.set_num_threads(1)  # sums in one order
         with torch.inference_mode():
             pair = torch.from_numpy(np.stack([image, other])[:, None]).float()
-            codes, rests = self._net.apart(pair)
+            codes, rests = self._network.apart(pair)
             shares = torch.tensor([1 - weight, weight]).reshape(2, 1)
-            mixed = self._net.decode((shares * codes).sum(0, keepdim=True))[0, 0]
-            mixed = mixed + (shares[..., None, None] * rests).sum(0)[0]
+            picture = self._network.decode((shares * codes).sum(0, keepdim=True))[0, 0]
+            picture = picture + (shares[..., None, None] * rests).sum(0)[0]
         torch.set_num_threads(threads)
-        morph: np.ndarray[Any, Any] = mixed.round().clamp(0, 255).to(torch.uint8).numpy()
+        morph: np.ndarray[Any, Any] = picture.round().clamp(0, 255).to(torch.uint8).numpy()
         return morph
 
     def _partner(self, label: int, rng: RandomStream) -> np.ndarray[Any, Any]:
-        which, place = (int(word) for word in rng.raw(2))
-        others = [known for known in sorted(self._partners) if known != label]
+        choice, place = (int(word) for word in rng.raw(2))
+        others = [other for other in sorted(self._partners) if other != label]
         if not others:
             raise DataError(f"class_morph: there is no image of another class than {label}")
-        images = self._partners[others[which % len(others)]]
+        images = self._partners[others[choice % len(others)]]
         return images[place % len(images)]

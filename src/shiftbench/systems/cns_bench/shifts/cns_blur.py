@@ -21,7 +21,7 @@ SLOPE, SIDE = 0.7, 28
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a blurred copy of an image, uint8 (h, w) or (h, w, 3).
+    """A blurred copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 2.5.

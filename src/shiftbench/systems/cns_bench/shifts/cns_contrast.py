@@ -20,7 +20,7 @@ SLOPE = 0.36
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a copy of an image with less contrast, uint8 (h, w) or (h, w, 3).
+    """A copy of an image with less contrast, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 2.5.

@@ -22,7 +22,7 @@ DECAY = 2.0  # of the field's detail: the smoothest of `fog`
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return a foggy copy of an image, uint8 (h, w) or (h, w, 3).
+    """A foggy copy of an image, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 2.5.

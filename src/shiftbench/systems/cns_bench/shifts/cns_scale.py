@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, path: str = "") -> Sample:
-    """Return the sample of the same path at a scale.
+    """The sample of the same path at a scale.
 
     Args:
         value: of `cns_bench`, at scale 0.
@@ -52,8 +52,8 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, path: str = "") 
     images = _paths(folder, meta["nuisance"]).get((meta["class"], meta["seed"]), {})
     if severity not in images:
         raise DataError(f"{folder} lists no image of this path at scale {severity:g}")
-    shown = read_array(folder / images[severity].file, value.key)
-    return value.with_field("image", shown).with_field("meta", {**meta, "scale": float(severity)})
+    pixels = read_array(folder / images[severity].file, value.key)
+    return value.with_field("image", pixels).with_field("meta", {**meta, "scale": float(severity)})
 
 
 @lru_cache(maxsize=4)

@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image mixed with its edges, uint8 (h, w) or (h, w, 3).
+    """An image mixed with its edges, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 2.5.

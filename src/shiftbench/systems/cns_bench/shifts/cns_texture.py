@@ -33,7 +33,7 @@ def apply(
     photos: str = "all",
     sources: Mapping[str, Path],
 ) -> NDArray[np.uint8]:
-    """Return an image whose object has another texture, uint8 (h, w) or (h, w, 3).
+    """An image whose object has another texture, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.

@@ -20,7 +20,7 @@ PARAMS: dict[str, object] = {"colours": 5, "ink": 7}
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, colours: int = 5, ink: int = 7
 ) -> NDArray[np.uint8]:
-    """Return an image as a cartoon, uint8 (h, w) or (h, w, 3).
+    """An image as a cartoon, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -39,6 +39,6 @@ def apply(
     steps = max(1, colours - 1)
     flat = (flat * steps + 127) // 255 * 255 // steps
     luminance = _renditions.grey(image)
-    outlined = luminance < _renditions.mean(luminance, _renditions.pixels(4, value.shape)) - ink
-    rendition = np.where(outlined[..., None], 0, flat).astype(np.uint8)
+    outline = luminance < _renditions.mean(luminance, _renditions.pixels(4, value.shape)) - ink
+    rendition = np.where(outline[..., None], 0, flat).astype(np.uint8)
     return _renditions.mixed(value, rendition, part)

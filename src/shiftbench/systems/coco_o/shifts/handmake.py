@@ -22,7 +22,7 @@ EDGE, FIBRE = 28, 24
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, block: int = 4) -> NDArray[np.uint8]:
-    """Return an image as squares of felt, uint8 (h, w) or (h, w, 3).
+    """An image as squares of felt, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -48,7 +48,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, block
 
 
 def _means(image: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    """Return the mean of each block, int64 (rows, columns, 3); blocks at the end may be smaller."""
+    """The mean of each block, int64 (rows, columns, 3); blocks at the end may be smaller."""
     total = image
     for axis in (0, 1):
         total = np.add.reduceat(total, np.arange(0, image.shape[axis], side), axis=axis)

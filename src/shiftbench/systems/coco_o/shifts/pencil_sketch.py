@@ -18,7 +18,7 @@ PARAMS: dict[str, object] = {"blur": 4}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur: int = 4) -> NDArray[np.uint8]:
-    """Return an image as a pencil sketch, uint8 (h, w) or (h, w, 3).
+    """An image as a pencil sketch, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -34,6 +34,6 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, blur:
     around = luminance
     for _ in range(3):
         around = _renditions.mean(around, _renditions.pixels(blur, value.shape))
-    drawn = np.minimum(luminance * 255 // np.maximum(around, 1), 255)
-    rendition = np.repeat(drawn[..., None], 3, axis=2).astype(np.uint8)
+    strokes = np.minimum(luminance * 255 // np.maximum(around, 1), 255)
+    rendition = np.repeat(strokes[..., None], 3, axis=2).astype(np.uint8)
     return _renditions.mixed(value, rendition, part)

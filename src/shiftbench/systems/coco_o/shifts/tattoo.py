@@ -19,7 +19,7 @@ SKIN, INK = np.array([224, 172, 137]), np.array([38, 52, 92])
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, density: int = 4) -> NDArray[np.uint8]:
-    """Return an image as a tattoo, uint8 (h, w) or (h, w, 3).
+    """An image as a tattoo, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.

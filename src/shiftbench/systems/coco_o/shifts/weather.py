@@ -22,7 +22,7 @@ GREY = 215
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, fog: float = 0.61, sparse: int = 200
 ) -> NDArray[np.uint8]:
-    """Return an image in fog and snow, uint8 (h, w) or (h, w, 3).
+    """An image in fog and snow, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.

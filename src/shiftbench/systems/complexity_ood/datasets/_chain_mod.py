@@ -9,7 +9,16 @@ Source: ours, after the specification's pilot.
 import itertools
 
 from shiftbench.base.rng import RandomStream
-from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, below, by_slot, laid_out, order
+from shiftbench.systems.complexity_ood.datasets._items import (
+    END,
+    NOOP,
+    Item,
+    Program,
+    lay_out,
+    order,
+    random_below,
+    values_by_slot,
+)
 
 SUMS = tuple(f"+{k}" for k in range(1, 10))
 PRODUCTS = ("*3", "*7", "*9")
@@ -19,27 +28,27 @@ GRADERS = ("number",)
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program; takes 2 + `most` + `slots` words."""
-    start, first = STARTS[below(rng, 10)], below(rng, 2)
+    """A program; takes 2 + `most` + `slots` words."""
+    start, first = STARTS[random_below(rng, 10)], random_below(rng, 2)
     kinds = [(SUMS, PRODUCTS)[(first + at) % 2] for at in range(most)]
-    steps = [kind[below(rng, len(kind))] for kind in kinds]
+    steps = [kind[random_below(rng, len(kind))] for kind in kinds]
     return {"start": start, "steps": steps, "places": order(rng, slots)}
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     steps, places = program["steps"][:complexity], program["places"]
-    values = list(itertools.accumulate(steps, after, initial=program["start"]))
-    text = " ".join([program["start"], *laid_out(steps, places), END])
-    slots = by_slot(program["start"], values[1:], places)
+    values = list(itertools.accumulate(steps, compute, initial=program["start"]))
+    text = " ".join([program["start"], *lay_out(steps, places), END])
+    slots = values_by_slot(program["start"], values[1:], places)
     return Item(text, values[-1], tuple(values[1:]), slots)
 
 
-def after(value: str, step: str) -> str:
-    """Return the digit that a step makes of a digit.
+def compute(value: str, step: str) -> str:
+    """The digit that a step makes of a digit.
 
     Example:
-        >>> after("7", "*3")
+        >>> compute("7", "*3")
         '1'
     """
     operand = int(step[1:])
@@ -47,12 +56,12 @@ def after(value: str, step: str) -> str:
 
 
 def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
-    """Return the neighbouring steps."""
+    """The neighbouring steps."""
     return list(itertools.pairwise(program["steps"][:complexity]))
 
 
 def fewest(program: Program, complexity: int) -> int:
-    """Return how many operations compute the same map of digits, by search over all shorter programs."""
+    """Smallest number of operations that compute the same map of digits, by search over all shorter programs."""
     goal = _map(program["steps"][:complexity])
     for length in range(complexity):
         tries = itertools.product((*SUMS, *PRODUCTS), repeat=length)
@@ -62,7 +71,7 @@ def fewest(program: Program, complexity: int) -> int:
 
 
 def _map(steps: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    found = STARTS
+    values = STARTS
     for step in steps:
-        found = tuple(after(value, step) for value in found)
-    return found
+        values = tuple(compute(value, step) for value in values)
+    return values

@@ -59,7 +59,7 @@ MISSES = 2000
 
 
 def facts(options: dict[str, Any]) -> dict[str, object]:
-    """Return the native splits: a contrast set is a test set."""
+    """The native splits: a contrast set is a test set."""
     return {"NATIVE": ("test",) if options["contrast"] else ("train", "val", "test")}
 
 
@@ -70,20 +70,20 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: an option out of range.
     """
     _check(params)
-    made = _Made(split, params)
+    questions = _Split(split, params)
     if split != "test":
-        yield from made.learnt()
+        yield from questions.training_questions()
     elif params["contrast"] == "length":
-        yield from made.lengths()
+        yield from questions.lengths()
     else:
-        yield from made.tested()
+        yield from questions.test_questions()
 
 
 def _check(params: dict[str, Any]) -> None:
     """Refuse options out of range."""
-    for key, allowed in (("generator", GENERATORS), ("contrast", CONTRASTS)):
-        if params[key] not in allowed:
-            raise ParamsError(f"{params['name']}: {key} = {params[key]!r}; {suggest(params[key], allowed)}")
+    for key, choices in (("generator", GENERATORS), ("contrast", CONTRASTS)):
+        if params[key] not in choices:
+            raise ParamsError(f"{params['name']}: {key} = {params[key]!r}; {suggest(params[key], choices)}")
     threshold, most, lengths = params["threshold"], params["most"], params["lengths"]
     if threshold < 1 or threshold > min(lengths) or not 2 * threshold <= most <= max(lengths):
         raise ParamsError(
@@ -93,53 +93,53 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def generator(meta: dict[str, Any]) -> ModuleType:
-    """Return the generator of a sample's program."""
+    """The generator of a sample's program."""
     return GENERATORS[meta["generator"]]
 
 
-def asked(program: Program, complexity: int, meta: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the question of a program at a complexity: text, and meta with its answer.
+def question_fields(program: Program, complexity: int, meta: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the question of a program at a complexity: text, and meta with its answer.
 
     Args:
         program: of that many steps at least.
         complexity: how many of them.
         meta: what else is known, `generator` among it.
     """
-    made = generator(meta)
-    found: Item = made.item(program, complexity)
-    graders = list(made.GRADERS)
-    own = {**meta, "answer": found.answer, "graders": graders, "group": str(complexity)}
-    return {"text": found.text, "meta": own}
+    source = generator(meta)
+    item: Item = source.item(program, complexity)
+    graders = list(source.GRADERS)
+    own = {**meta, "answer": item.answer, "graders": graders, "group": str(complexity)}
+    return {"text": item.text, "meta": own}
 
 
-def traces(found: Item) -> dict[str, str]:
-    """Return what a model may learn to write, by name; of answers of several words, the answer alone."""
-    written: dict[str, tuple[str, ...]] = {"direct": ()}
-    if " " not in found.answer:  # else graders could not find it behind a trace
-        written |= {"scratchpad": found.slots, "adaptive": found.steps}
-    return {name: " ".join([*values, found.answer]) for name, values in written.items()}
+def traces(item: Item) -> dict[str, str]:
+    """Traces that a model may learn to write, by name; answers of several words have the answer alone."""
+    words: dict[str, tuple[str, ...]] = {"direct": ()}
+    if " " not in item.answer:  # else graders could not find it behind a trace
+        words |= {"scratchpad": item.slots, "adaptive": item.steps}
+    return {name: " ".join([*values, item.answer]) for name, values in words.items()}
 
 
 def split_of(text: str) -> str:
-    """Return the one split that a question may be in."""
+    """The one split that a question may be in."""
     tenth = unit_hash("complexity_ood", text) * 10 >> 64
     return "train" if tenth < 5 else "val" if tenth == 5 else "test"
 
 
 def is_held_out(pair: tuple[str, ...], held_out: int) -> bool:
-    """Tell whether two neighbouring steps stand together in the set `composition` alone."""
+    """Whether two neighbouring steps occur together in the set `composition` alone."""
     return unit_hash("complexity_ood", *pair) * held_out >> 64 == 0
 
 
-class _Made:
+class _Split:
     """A split being made; questions that are there once are not made twice."""
 
     def __init__(self, split: str, params: dict[str, Any]) -> None:
         self.split, self.params = split, params
-        self.made: ModuleType = GENERATORS[params["generator"]]
-        self.seen = set[str]()
+        self.generator: ModuleType = GENERATORS[params["generator"]]
+        self.texts = set[str]()
 
-    def learnt(self) -> Iterator[Sample]:
+    def training_questions(self) -> Iterator[Sample]:
         """Yield questions up to the threshold, with traces: `count` in all for train, a tenth of that for val."""
         threshold, lengths = self.params["threshold"], self.params["lengths"]
         whole = self.params["count"] // (1 if self.split == "train" else 10)
@@ -147,21 +147,21 @@ class _Made:
         for slots in lengths:
             for complexity in range(1, threshold + 1):
                 for number, program in enumerate(self._programs(complexity, slots, each, (complexity,))):
-                    found = self.made.item(program, complexity)
-                    fields = asked(program, complexity, self._about(program))
-                    fields["meta"]["traces"] = traces(found)
+                    item = self.generator.item(program, complexity)
+                    fields = question_fields(program, complexity, self._about(program))
+                    fields["meta"]["traces"] = traces(item)
                     yield self._sample(f"{slots:02d}_{complexity}_{number:05d}", fields)
 
-    def tested(self) -> Iterator[Sample]:
+    def test_questions(self) -> Iterator[Sample]:
         """Yield `test_count` questions up to the threshold with their programs; combinations at the threshold."""
         threshold, slots = self.params["threshold"], max(self.params["lengths"])
-        known = range(1, threshold + 1)
+        complexities = range(1, threshold + 1)
         contrast = self.params["contrast"] == "composition"
         steps = threshold if contrast else self.params["most"]
         many = self.params["test_count"]
-        for number, program in enumerate(self._programs(steps, slots, many, known)):
+        for number, program in enumerate(self._programs(steps, slots, many, complexities)):
             complexity = threshold if contrast else 1 + number // 2 % threshold
-            fields = asked(program, complexity, self._about(program))
+            fields = question_fields(program, complexity, self._about(program))
             fields["meta"]["program"] = program
             yield self._sample(f"{number:05d}", fields)
 
@@ -171,9 +171,9 @@ class _Made:
         most, lengths = min(self.params["lengths"]), self.params["lengths"]
         for slots in lengths:
             for complexity in range(1, most + 1):
-                known = range(1, min(complexity, threshold) + 1)
-                for number, program in enumerate(self._programs(complexity, slots, each, known)):
-                    fields = asked(program, complexity, self._about(program))
+                complexities = range(1, min(complexity, threshold) + 1)
+                for number, program in enumerate(self._programs(complexity, slots, each, complexities)):
+                    fields = question_fields(program, complexity, self._about(program))
                     fields["meta"]["group"] = f"{complexity}/{len(fields['text'].split())}"
                     yield self._sample(f"{slots:02d}_{complexity}_{number:05d}", fields)
 
@@ -184,39 +184,41 @@ class _Made:
         about: dict[str, Any] = {"generator": self.params["generator"]}
         return about | ({"cluster": program["cluster"]} if "cluster" in program else {})
 
-    def _programs(self, steps: int, slots: int, count: int, known: range | tuple[int, ...]) -> list[Program]:
-        """Return programs whose questions of the complexities `known` are of this split, no two of them alike.
+    def _programs(self, steps: int, slots: int, count: int, complexities: range | tuple[int, ...]) -> list[Program]:
+        """Programs whose questions of the complexities `complexities` are of this split, no two of them alike.
 
         Of programs that begin otherwise than another, two are kept, one behind the other, as a cluster.
         """
         kind = self.params["contrast"] or "plain"
         words = (self.params["generator"], self.split, kind, f"{steps}/{slots}")
         rng = RandomStream(self.params["seed"], "complexity_ood", *words[:1], "/".join(words[1:]))
-        found: list[Program] = []
-        number = missed = 0
-        while len(found) < count and missed < MISSES:
-            number, missed = number + 1, missed + 1
-            drawn = self.made.draw(rng, steps, slots)
-            fitting = [one for one in self._begun(drawn, rng) if self._fits(one, steps, known)]
-            if self.split == "test" and self.made.STARTS and len(fitting) < 2:
+        programs: list[Program] = []
+        number = misses = 0
+        while len(programs) < count and misses < MISSES:
+            number, misses = number + 1, misses + 1
+            program = self.generator.draw(rng, steps, slots)
+            matches = [one for one in self._with_starts(program, rng) if self._fits(one, steps, complexities)]
+            if self.split == "test" and self.generator.STARTS and len(matches) < 2:
                 continue
-            for one in fitting[:2]:
-                missed = 0
-                self.seen.add(self.made.item(one, steps).text)
-                found.append(one | ({"cluster": f"{kind}-{slots}-{steps}-{number}"} if self.made.STARTS else {}))
-        return found[:count]
+            for one in matches[:2]:
+                misses = 0
+                self.texts.add(self.generator.item(one, steps).text)
+                programs.append(
+                    one | ({"cluster": f"{kind}-{slots}-{steps}-{number}"} if self.generator.STARTS else {})
+                )
+        return programs[:count]
 
-    def _begun(self, program: Program, rng: RandomStream) -> list[Program]:
-        """Return a program with all its beginnings, in any order; of training questions with its own."""
-        starts = self.made.STARTS
+    def _with_starts(self, program: Program, rng: RandomStream) -> list[Program]:
+        """A program with all its beginnings, in any order; of training questions with its own."""
+        starts = self.generator.STARTS
         if not starts or self.split != "test":
             return [program]
         return [program | {"start": starts[int(at)]} for at in rng.choice(len(starts))]
 
-    def _fits(self, program: Program, steps: int, known: range | tuple[int, ...]) -> bool:
-        """Tell whether a program is of this split and set, and new."""
-        held = [is_held_out(pair, self.params["held_out"]) for pair in self.made.pairs(program, steps)]
-        wanted = all(held) and bool(held) if self.params["contrast"] == "composition" else not any(held)
-        if not wanted or self.made.item(program, steps).text in self.seen:
+    def _fits(self, program: Program, steps: int, complexities: range | tuple[int, ...]) -> bool:
+        """Whether a program is of this split and set, and new."""
+        held_out = [is_held_out(pair, self.params["held_out"]) for pair in self.generator.pairs(program, steps)]
+        fits = all(held_out) and bool(held_out) if self.params["contrast"] == "composition" else not any(held_out)
+        if not fits or self.generator.item(program, steps).text in self.texts:
             return False
-        return all(split_of(self.made.item(program, at).text) == self.split for at in known)
+        return all(split_of(self.generator.item(program, at).text) == self.split for at in complexities)

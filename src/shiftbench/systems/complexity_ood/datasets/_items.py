@@ -1,4 +1,4 @@
-"""What all generators share: the form of an item, and slots that hold its steps among no-ops.
+"""Shared parts of all generators: the form of an item, and slots that hold its steps among no-ops.
 
 A *program* is a JSON object from which the items of complexity 1 to `most` follow: its first c steps are the item of
 complexity c, so that a curve over c is one program that grows. Steps keep their order and stand at the first c of
@@ -43,11 +43,11 @@ class Item(NamedTuple):
     slots: tuple[str, ...]
 
 
-def laid_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
-    """Return the words of all slots: steps in their order at as many of the places, no-ops elsewhere.
+def lay_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
+    """The words of all slots: steps in their order at as many of the places, no-ops elsewhere.
 
     Example:
-        >>> laid_out(["+4", "*3"], [3, 0, 1, 2])
+        >>> lay_out(["+4", "*3"], [3, 0, 1, 2])
         ['+4', '.', '.', '*3']
     """
     words = [NOOP] * len(places)
@@ -56,24 +56,24 @@ def laid_out(steps: Sequence[str], places: Sequence[int]) -> list[str]:
     return words
 
 
-def by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
-    """Return the value after each slot.
+def values_by_slot(start: str, values: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+    """The value after each slot.
 
     Args:
         start: the value before the first.
         values: after each step.
         places: an order of the slots.
     """
-    taken = sorted(places[: len(values)])
-    known = (start, *values)
-    return tuple(known[sum(place <= slot for place in taken)] for slot in range(len(places)))
+    positions = sorted(places[: len(values)])
+    states = (start, *values)
+    return tuple(states[sum(place <= slot for place in positions)] for slot in range(len(places)))
 
 
-def below(rng: RandomStream, count: int) -> int:
-    """Return a number in [0, count); takes one word."""
+def random_below(rng: RandomStream, count: int) -> int:
+    """A number in [0, count); takes one word."""
     return int(rng.raw(1)[0] % count)
 
 
 def order(rng: RandomStream, slots: int) -> list[int]:
-    """Return an order of the slots; takes `slots` words."""
+    """An order of the slots; takes `slots` words."""
     return [int(place) for place in rng.choice(slots)]

@@ -10,7 +10,7 @@ Source: ours; chains as in CLUTRR (Sinha et al. 2019, arXiv:1908.06177), without
 import itertools
 
 from shiftbench.base.rng import RandomStream
-from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, by_slot, laid_out, order
+from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, lay_out, order, values_by_slot
 
 FACTS = 12
 NODES = tuple(map(str, range(11, 29)))
@@ -22,7 +22,7 @@ GRADERS = ("number",)
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program: a chain of `most` facts, distractors from the nodes outside of it, in any order."""
+    """A program: a chain of `most` facts, distractors from the nodes outside of it, in any order."""
     names = [NODES[at] for at in rng.choice(len(NODES))]
     chain, others = names[: most + 1], names[most + 1 :]
     facts = list(itertools.pairwise(chain))
@@ -30,22 +30,22 @@ def draw(rng: RandomStream, most: int, slots: int) -> Program:
     for head, target in zip(others, targets, strict=False):
         to = others[int(target)]
         facts.append((head, to if to != head else chain[-1]))
-    mixed = [list(facts[at]) for at in rng.choice(len(facts))]
-    return {"start": chain[0], "facts": mixed, "steps": [HOP] * most, "places": order(rng, slots)}
+    shuffled_facts = [list(facts[at]) for at in rng.choice(len(facts))]
+    return {"start": chain[0], "facts": shuffled_facts, "steps": [HOP] * most, "places": order(rng, slots)}
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     points = dict(program["facts"])
     hops = itertools.accumulate(range(complexity), lambda node, _: points[node], initial=program["start"])
     values, places = list(hops), program["places"]
     facts = [name for fact in program["facts"] for name in fact]
-    words = laid_out(program["steps"][:complexity], places)
+    words = lay_out(program["steps"][:complexity], places)
     text = " ".join([*facts, COLON, program["start"], *words, END])
-    slots = by_slot(program["start"], values[1:], places)
+    slots = values_by_slot(program["start"], values[1:], places)
     return Item(text, values[-1], tuple(values[1:]), slots)
 
 
 def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
-    """Return no pairs: all steps are alike."""
+    """No pairs: all steps are alike."""
     return []

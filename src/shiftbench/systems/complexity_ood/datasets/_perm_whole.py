@@ -12,7 +12,7 @@ import itertools
 
 from shiftbench.base.rng import RandomStream
 from shiftbench.systems.complexity_ood.datasets import _perm_word
-from shiftbench.systems.complexity_ood.datasets._items import END, Item, Program, below, by_slot, laid_out
+from shiftbench.systems.complexity_ood.datasets._items import END, Item, Program, lay_out, random_below, values_by_slot
 
 STARTS = tuple(" ".join(one) for one in itertools.permutations("12345"))
 VOCABULARY = _perm_word.VOCABULARY
@@ -21,24 +21,24 @@ pairs, fewest = _perm_word.pairs, _perm_word.fewest
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program; each step lengthens the permutation."""
-    return _perm_word.draw(rng, most, slots) | {"start": STARTS[below(rng, len(STARTS))]}
+    """A program; each step lengthens the permutation."""
+    return _perm_word.draw(rng, most, slots) | {"start": STARTS[random_below(rng, len(STARTS))]}
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     steps, places = program["steps"][:complexity], program["places"]
-    values = list(itertools.accumulate(steps, after, initial=program["start"]))
-    text = " ".join([program["start"], *laid_out(steps, places), END])
-    slots = by_slot(program["start"], values[1:], places)
+    values = list(itertools.accumulate(steps, swap, initial=program["start"]))
+    text = " ".join([program["start"], *lay_out(steps, places), END])
+    slots = values_by_slot(program["start"], values[1:], places)
     return Item(text, values[-1], tuple(values[1:]), slots)
 
 
-def after(arrangement: str, step: str) -> str:
-    """Return the arrangement behind a step.
+def swap(arrangement: str, step: str) -> str:
+    """The arrangement behind a step.
 
     Example:
-        >>> after("3 1 5 2 4", "s2")
+        >>> swap("3 1 5 2 4", "s2")
         '3 5 1 2 4'
     """
     words, place = arrangement.split(), int(step[1:])

@@ -9,7 +9,16 @@ Source: ours; word problems of S_5 are complete for NC1 (Barrington 1989), so th
 import itertools
 
 from shiftbench.base.rng import RandomStream
-from shiftbench.systems.complexity_ood.datasets._items import END, NOOP, Item, Program, below, by_slot, laid_out, order
+from shiftbench.systems.complexity_ood.datasets._items import (
+    END,
+    NOOP,
+    Item,
+    Program,
+    lay_out,
+    order,
+    random_below,
+    values_by_slot,
+)
 
 STARTS = tuple(map(str, range(1, 6)))
 GENERATORS = ("s1", "s2", "s3", "s4")
@@ -19,29 +28,29 @@ Permutation = tuple[int, ...]
 
 
 def draw(rng: RandomStream, most: int, slots: int) -> Program:
-    """Return a program; each step lengthens the permutation."""
-    start, steps, whole = STARTS[below(rng, 5)], list[str](), tuple(range(5))
+    """A program; each step lengthens the permutation."""
+    start, steps, whole = STARTS[random_below(rng, 5)], list[str](), tuple(range(5))
     while len(steps) < most:
-        longer = [step for step in GENERATORS if inversions(applied(whole, step)) > len(steps)]
-        steps.append(longer[below(rng, len(longer))])
-        whole = applied(whole, steps[-1])
+        longer = [step for step in GENERATORS if inversions(compose(whole, step)) > len(steps)]
+        steps.append(longer[random_below(rng, len(longer))])
+        whole = compose(whole, steps[-1])
     return {"start": start, "steps": steps, "places": order(rng, slots)}
 
 
 def item(program: Program, complexity: int) -> Item:
-    """Return the item of a complexity."""
+    """The item of a complexity."""
     steps, places = program["steps"][:complexity], program["places"]
-    values = list(itertools.accumulate(steps, after, initial=program["start"]))
-    text = " ".join([program["start"], *laid_out(steps, places), END])
-    slots = by_slot(program["start"], values[1:], places)
+    values = list(itertools.accumulate(steps, move, initial=program["start"]))
+    text = " ".join([program["start"], *lay_out(steps, places), END])
+    slots = values_by_slot(program["start"], values[1:], places)
     return Item(text, values[-1], tuple(values[1:]), slots)
 
 
-def after(value: str, step: str) -> str:
-    """Return where a step takes an element.
+def move(value: str, step: str) -> str:
+    """Position to which a step moves an element.
 
     Example:
-        >>> after("2", "s1"), after("2", "s2"), after("2", "s4")
+        >>> move("2", "s1"), move("2", "s2"), move("2", "s4")
         ('1', '3', '2')
     """
     place, element = int(step[1:]), int(value)
@@ -49,22 +58,22 @@ def after(value: str, step: str) -> str:
 
 
 def pairs(program: Program, complexity: int) -> list[tuple[str, ...]]:
-    """Return the neighbouring steps."""
+    """The neighbouring steps."""
     return list(itertools.pairwise(program["steps"][:complexity]))
 
 
-def applied(permutation: Permutation, step: str) -> Permutation:
-    """Return where all elements (from 0) go, once a step follows."""
-    return tuple(int(after(str(value + 1), step)) - 1 for value in permutation)
+def compose(permutation: Permutation, step: str) -> Permutation:
+    """The permutation (of elements from 0) after one more step."""
+    return tuple(int(move(str(value + 1), step)) - 1 for value in permutation)
 
 
 def inversions(permutation: Permutation) -> int:
-    """Return the number of pairs in the wrong order: the fewest transpositions of neighbours that make it."""
+    """The number of pairs in the wrong order: the fewest transpositions of neighbours that make it."""
     return sum(a > b for a, b in itertools.combinations(permutation, 2))
 
 
 def fewest(program: Program, complexity: int) -> int:
-    """Return how many generators make the same permutation, by search over all shorter words."""
+    """Smallest number of generators that make the same permutation, by search over all shorter words."""
     identity = tuple(range(5))
     goal = _product(identity, program["steps"][:complexity])
     for length in range(complexity):
@@ -76,5 +85,5 @@ def fewest(program: Program, complexity: int) -> int:
 
 def _product(permutation: Permutation, steps: list[str]) -> Permutation:
     for step in steps:
-        permutation = applied(permutation, step)
+        permutation = compose(permutation, step)
     return permutation

@@ -55,12 +55,12 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def facts(options: dict[str, Any]) -> dict[str, object]:
-    """Return the native splits: those that have a file."""
+    """The native splits: those that have a file."""
     return {"NATIVE": tuple(options["files"])}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     if not params["path"]:
         return {}
     fields = ", ".join(_fields(params))
@@ -82,15 +82,15 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if not file.is_file():
         raise DataError(f"{file} does not exist; expected a problem a row")
     for number, row in enumerate(_rows(file)):
-        lacking = [name for name in _fields(params) if not isinstance(row.get(name), str | int)]
-        if lacking:
-            raise DataError(f"{file}, row {number}: no text {lacking[0]!r}; it has {', '.join(row)}")
+        missing = [name for name in _fields(params) if not isinstance(row.get(name), str | int)]
+        if missing:
+            raise DataError(f"{file}, row {number}: no text {missing[0]!r}; it has {', '.join(row)}")
         fields = {"text": row[params["question"]], "meta": _meta(row, params)}
         yield Sample(f"{params['name']}/{split}/{number:06d}", fields)
 
 
 def complexity(solution: str, proxy: str, most: int) -> str:
-    """Return the group of a solution: its complexity, `most` for all above, or `unknown`.
+    """The group of a solution: its complexity, `most` for all above, or `unknown`.
 
     Example:
         >>> complexity("She sold 48/2 = <<48/2=24>>24, in all <<48+24=72>>72.", "operations", 8)
@@ -98,7 +98,7 @@ def complexity(solution: str, proxy: str, most: int) -> str:
     """
     if proxy == "tokens":
         return str(min(most, -(-len(_TOKEN.findall(solution)) // PER)))
-    counts = [max(1, len(_OPERATOR.findall(left))) for left in _ANNOTATION.findall(solution)]
+    counts = [max(1, len(_OPERATOR.findall(annotation))) for annotation in _ANNOTATION.findall(solution)]
     return str(min(most, sum(counts))) if counts else "unknown"
 
 
@@ -119,12 +119,12 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8") as stream:
         for number, line in enumerate(stream):
             try:
-                found = json.loads(line)
+                row = json.loads(line)
             except ValueError:
-                found = None
-            if not isinstance(found, dict):
+                row = None
+            if not isinstance(row, dict):
                 raise DataError(f"{file}, row {number}: expected a JSON object; got {line[:60]!r}")
-            yield found
+            yield row
 
 
 def _meta(row: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

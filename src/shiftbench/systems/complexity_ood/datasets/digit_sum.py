@@ -56,18 +56,18 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         key = f"digit_sum/{split}/{number:06d}"
         count = 1 + number % most
         rng = RandomStream(params["seed"], "digit_sum", split, key)
-        which = rng.integers(0, len(images), count)
+        indices = rng.integers(0, len(images), count)
         cells = rng.choice(CELLS, count)
         fields = {
-            "image": drawn(images[which], cells),
-            "label": int(labels[which].sum(dtype=np.int64) % 10),
+            "image": draw(images[indices], cells),
+            "label": int(labels[indices].sum(dtype=np.int64) % 10),
             "meta": {"group": str(count)},
         }
         yield Sample(key, fields)
 
 
-def drawn(digits: NDArray[np.uint8], cells: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return the canvas uint8 (42, 42) with digits (n, 28, 28) in the cells (n,), 0 to 8 by rows."""
+def draw(digits: NDArray[np.uint8], cells: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The canvas uint8 (42, 42) with digits (n, 28, 28) in the cells (n,), 0 to 8 by rows."""
     fours = digits.astype(np.uint16).reshape(len(digits), SIDE, 2, SIDE, 2)
     small = ((fours.sum(axis=(2, 4), dtype=np.uint16) + 2) // 4).astype(np.uint8)
     canvas: NDArray[np.uint8] = np.zeros((3, SIDE, 3, SIDE), np.uint8)

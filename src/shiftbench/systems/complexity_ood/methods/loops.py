@@ -17,7 +17,7 @@ PARAMS: dict[str, object] = {"depth": 2}
 
 
 def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Any:
-    """Return the predictor at that depth.
+    """The predictor at that depth.
 
     Raises:
         ModelError: the model has no depth to choose.

@@ -6,7 +6,7 @@ whatever the question is. What enters each loop is the last one's output and the
 
 Source: Dehghani et al. 2019, "Universal Transformers", arXiv:1807.03819 (weights tied over depth); Fan et al. 2024,
 "Looped Transformers for Length Generalization", arXiv:2409.15647, section 4 (as many loops as steps, known at test
-time; the input enters each loop). Differs: learnt positions and one length, there none.
+time; the input enters each loop). Differs: learned positions and one length, there none.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ encoded, decoded = decoder.encoded, decoder.decoded
 size, end, closing = decoder.size, decoder.end, decoder.closing
 
 
-class Kept(NamedTuple):
-    """What generation keeps: keys and values of each loop, and how many loops each sequence takes, int64 (n,)."""
+class LoopedCache(NamedTuple):
+    """State of generation: keys and values of each loop, and the number of loops of each sequence, int64 (n,)."""
 
     loops: decoder.Cache
     depths: torch.Tensor
@@ -55,53 +55,53 @@ class LoopedDecoder(decoder.Decoder):
         self.loops = int(params["loops"])
 
     def depths(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return how many loops sequences (n, t) take, int64 (n,)."""
+        """Number of loops of each of the sequences (n, t), int64 (n,)."""
         if self.loops:
             return torch.full_like(tokens[:, 0], self.loops)
-        found: torch.Tensor = self.counted[tokens].sum(1).clamp(min=1)
-        return found
+        counts: torch.Tensor = self.counted[tokens].sum(1).clamp(min=1)
+        return counts
 
     def run(self, tokens: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
-        """Return the tokens (n, t, width) after each sequence's own number of loops, and what is kept.
+        """The tokens (n, t, width) after each sequence's own number of loops, and what is kept.
 
         Raises:
-            ModelError: the sequence is longer than the positions that the net has.
+            ModelError: the sequence is longer than the positions that the network has.
         """
         depths = self.depths(tokens) if past is None else past.depths
         start = past.loops[0][0].shape[2] if past is not None else 0
         stop = start + tokens.shape[1]
         if stop > len(self.positions):
             raise ModelError(f"a sequence of {stop} tokens; the decoder has {len(self.positions)} positions (`length`)")
-        given = self.embed(tokens) + self.positions[start:stop]
-        x, found, kept = torch.zeros_like(given), torch.zeros_like(given), decoder.Cache()
+        inputs = self.embed(tokens) + self.positions[start:stop]
+        x, outputs, caches = torch.zeros_like(inputs), torch.zeros_like(inputs), decoder.Cache()
         for loop in range(int(depths.max())):
-            x = x + given
+            x = x + inputs
             for at, block in enumerate(self.blocks):
                 own = past.loops[loop * len(self.blocks) + at] if past is not None else None
                 x, cache = block(x, own)
-                kept.append(cache)
-            found = torch.where((depths == loop + 1)[:, None, None], x, found)
-        return found, Kept(kept, depths)
+                caches.append(cache)
+            outputs = torch.where((depths == loop + 1)[:, None, None], x, outputs)
+        return outputs, LoopedCache(caches, depths)
 
 
 class LoopedPredictor:
-    """Answers with a net's own number of loops, or with a number that is given (`at_depth`)."""
+    """Answers with a network's own number of loops, or with a number that is given (`at_depth`)."""
 
-    def __init__(self, predict: nets.Predictor, net: LoopedDecoder, loops: int) -> None:
-        self._predict, self._net, self._loops = predict, net, loops
+    def __init__(self, predict: nets.Predictor, network: LoopedDecoder, loops: int) -> None:
+        self._predict, self._network, self._loops = predict, network, loops
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
-        """Return completions and statistics."""
-        self._net.loops = self._loops
+        """Completions and statistics."""
+        self._network.loops = self._loops
         return self._predict(samples)
 
     def at_depth(self, loops: int) -> LoopedPredictor:
-        """Return what answers with that many loops."""
-        return LoopedPredictor(self._predict, self._net, loops)
+        """A predictor with that many loops."""
+        return LoopedPredictor(self._predict, self._network, loops)
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
+    """The network with fresh weights from torch's generator.
 
     Raises:
         ParamsError: a counted word is not in the vocabulary.
@@ -113,9 +113,9 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> LoopedPredictor:
-    """Return what gives `completions` and `statistics`, as the decoder does."""
-    assert isinstance(net, LoopedDecoder)  # noqa: S101 - `build` made it; tells mypy
-    predict = decoder.predictor(net, model, params, device, precision)
-    return LoopedPredictor(predict, net, net.loops)
+    """The predictor, which returns `completions` and `statistics` as the decoder does."""
+    assert isinstance(network, LoopedDecoder)  # noqa: S101 - `build` made it; tells mypy
+    predict = decoder.predictor(network, model, params, device, precision)
+    return LoopedPredictor(predict, network, network.loops)

@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return the question of the sample's program at `severity` steps.
+    """The question of the sample's program at `severity` steps.
 
     Raises:
         RangeError: no whole number, or more steps than the program has.
@@ -42,4 +42,4 @@ def apply(sample: Sample, severity: float, rng: RandomStream) -> Sample:
         )
     if not severity:
         return sample
-    return Sample(sample.key, _generated.asked(meta["program"], int(severity), meta))
+    return Sample(sample.key, _generated.question_fields(meta["program"], int(severity), meta))

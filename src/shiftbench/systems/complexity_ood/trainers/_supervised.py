@@ -37,10 +37,10 @@ PARAMS: dict[str, object] = {
 }
 AT_ONCE = 512
 IGNORED = -100
-"""What stands for a token behind a trace's end: cross_entropy passes it over."""
+"""Label of tokens behind a trace's end, which cross_entropy ignores."""
 
 
-class Learnt(NamedTuple):
+class Questions(NamedTuple):
     """Questions of one length, tokens int64.
 
     Attributes:
@@ -66,19 +66,19 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     if not hasattr(job.plugin, "closing"):
         raise ModelError(f"{job.trainer} trains models that write token by token; {job.model!r} is none")
     trace = job.params["trace"]
-    net: Any = _loop.fresh_net(job)
+    network: Any = _loop.fresh_net(job)
     sets = [_tokens(job, some, trace) for some in _of_one_length(job, "train")]
     device = nets.pick_device(job.device)
 
     def loss(batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         prompts, inputs, targets = (part.to(device) for part in batch)
-        return F.cross_entropy(net.response_logits(prompts, inputs).flatten(0, 1), targets.flatten())
+        return F.cross_entropy(network.response_logits(prompts, inputs).flatten(0, 1), targets.flatten())
 
-    _steps.fit(job, net, _batches(job, sets), loss, logged=100)
-    held = [_tokens(job, some, trace) for some in _of_one_length(job, "val")]
-    for name, value in _on_val(net.eval(), held, device).items():
+    _steps.fit(job, network, _batches(job, sets), loss, logged=100)
+    val_sets = [_tokens(job, some, trace) for some in _of_one_length(job, "val")]
+    for name, value in _on_val(network.eval(), val_sets, device).items():
         job.log(job.params["steps"], name, value)
-    return dict(net.state_dict())
+    return dict(network.state_dict())
 
 
 def _of_one_length(job: TrainJob, split: str) -> Iterator[list[Sample]]:
@@ -87,11 +87,11 @@ def _of_one_length(job: TrainJob, split: str) -> Iterator[list[Sample]]:
         yield [samples[at] for at in places]
 
 
-def _tokens(job: TrainJob, samples: list[Sample], trace: str) -> Learnt:
+def _tokens(job: TrainJob, samples: list[Sample], trace: str) -> Questions:
     model, options = job.plugin, job.model_params
-    lacking = [sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())]
-    if lacking:
-        raise DataError(f"{lacking[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write")
+    missing = [sample.key for sample in samples if trace not in sample.fields["meta"].get("traces", ())]
+    if missing:
+        raise DataError(f"{missing[0]}: meta.traces has no {trace!r}, which {job.trainer} learns to write")
     texts = [sample.fields["meta"]["traces"][trace] for sample in samples]
     rows = [[*model.encoded(text, options), model.end(options)] for text in texts]
     most = max(map(len, rows))
@@ -99,35 +99,35 @@ def _tokens(job: TrainJob, samples: list[Sample], trace: str) -> Learnt:
     names = np.array([sample.fields["meta"]["group"] for sample in samples])
     groups = [np.flatnonzero(names == name) for name in np.unique(names)]
     prompts = torch.from_numpy(model.prepare_batch(samples, options))
-    return Learnt(prompts, targets, targets.where(targets != IGNORED, model.end(options)), groups)
+    return Questions(prompts, targets, targets.where(targets != IGNORED, model.end(options)), groups)
 
 
-def _batches(job: TrainJob, sets: list[Learnt]) -> Iterator[tuple[torch.Tensor, ...]]:
+def _batches(job: TrainJob, sets: list[Questions]) -> Iterator[tuple[torch.Tensor, ...]]:
     """Yield prompts, inputs and targets of `batch_size` questions of one length, each complexity as often."""
     for step in range(1, job.params["steps"] + 1):
         rng = RandomStream(job.seed, "complexity_ood", job.dataset, f"{step}")
         own = sets[int(rng.raw(1)[0] % np.uint64(len(sets)))]
         words = rng.raw(job.params["batch_size"])
-        which = [own.groups[at % len(own.groups)] for at in range(len(words))]
-        rows = torch.tensor([int(of[int(word % np.uint64(len(of)))]) for of, word in zip(which, words, strict=True)])
+        groups = [own.groups[at % len(own.groups)] for at in range(len(words))]
+        rows = torch.tensor([int(of[int(word % np.uint64(len(of)))]) for of, word in zip(groups, words, strict=True)])
         yield own.prompts[rows], own.inputs[rows], own.targets[rows]
 
 
 @torch.no_grad()
-def _on_val(net: Any, sets: list[Learnt], device: torch.device) -> dict[str, float]:
-    """Return loss and share of right traces; NaN where val is empty."""
-    losses, right = [], []
+def _on_val(network: Any, sets: list[Questions], device: torch.device) -> dict[str, float]:
+    """Loss and share of right traces; NaN where val is empty."""
+    losses, correct = [], []
     for own in sets:
         for at in range(0, len(own.prompts), AT_ONCE):
             some = (part[at : at + AT_ONCE] for part in (own.prompts, own.inputs, own.targets))
             prompts, inputs, targets = (part.to(device) for part in some)
-            logits = net.response_logits(prompts, inputs)
+            logits = network.response_logits(prompts, inputs)
             each = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
             losses.append(each[targets != IGNORED])
-            right.append(((logits.argmax(-1) == targets) | (targets == IGNORED)).all(1))
+            correct.append(((logits.argmax(-1) == targets) | (targets == IGNORED)).all(1))
     if not losses:
         return {"val_loss": float("nan"), "val_accuracy": float("nan")}
     return {
         "val_loss": float(torch.cat(losses).double().mean()),
-        "val_accuracy": float(torch.cat(right).double().mean()),
+        "val_accuracy": float(torch.cat(correct).double().mean()),
     }

@@ -1,4 +1,4 @@
-"""How classes of texts lie to each other in embedding space, by their centres on the tested split.
+"""Relations of classes of texts in embedding space, by their centres on the tested split.
 
 `triplet_satisfaction`, of classes x, y and z whose tree joins x and y below where it joins x and z: 1 where
 cos(x, y) > cos(x, z), else 0.
@@ -38,14 +38,14 @@ Vectors = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the tested shards, the weights, those that hold their trees, and what their models need."""
-    weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
-    trees = [] if params["path"] else [_tree_ref(ref, params["tree_of"]) for ref in weights]
-    return list(dict.fromkeys([refs.shards(params["dataset"], params["split"]), *weights, *trees]))
+    """The tested shards, the checkpoints, those with their trees, and the needs of their models."""
+    checkpoints = [Ref("checkpoints", name) for name in params["checkpoints"]]
+    trees = [] if params["path"] else [_tree_ref(ref, params["tree_of"]) for ref in checkpoints]
+    return list(dict.fromkeys([refs.shards(params["dataset"], params["split"]), *checkpoints, *trees]))
 
 
-def _tree_ref(weights: Ref, trainer: str) -> Ref:
-    name = CheckpointName.of(weights)
+def _tree_ref(checkpoint: Ref, trainer: str) -> Ref:
+    name = CheckpointName.of(checkpoint)
     return refs.checkpoint(name.dataset, name.model, trainer, name.seed)
 
 
@@ -57,32 +57,32 @@ def measure(job: Measurement) -> Iterator[Observation]:
     keys = [sample.key for sample in samples]
     for name in params["checkpoints"]:
         ref = Ref("checkpoints", name)
-        found = _predictor(job, ref)(samples)
-        if "features" not in found:
+        outputs = _predictor(job, ref)(samples)
+        if "features" not in outputs:
             continue
         place = {"model": name, "dataset": params["dataset"], "split": params["split"]}
-        vectors = np.asarray(found["features"], dtype=np.float64)
+        vectors = np.asarray(outputs["features"], dtype=np.float64)
         for key, value in triplets(_tree(job, ref), vectors, classes, params["most"], job.seed):
             yield Observation("triplet_satisfaction", key, value, **place)
         for metric, key, group, value in hybrids(vectors, classes, keys):
             yield Observation(metric, key, value, group=group, **place)
 
 
-def _predictor(job: Measurement, weights: Ref) -> nets.Predictor:
-    model, file = job.models[weights.name], job.inputs[weights]
+def _predictor(job: Measurement, checkpoint: Ref) -> nets.Predictor:
+    model, file = job.models[checkpoint.name], job.inputs[checkpoint]
     plugin = registry.find("models", model["use"])
     return plugin.load(file, model["options"], nets.classes_of(file), job.device, job.inputs)  # type: ignore[no-any-return]
 
 
-def _tree(job: Measurement, weights: Ref) -> Tree:
+def _tree(job: Measurement, checkpoint: Ref) -> Tree:
     if job.params["path"]:
         return Tree.parse(Path(job.params["path"]).expanduser().read_text(encoding="utf-8"))
-    file = job.inputs[_tree_ref(weights, job.params["tree_of"])]
+    file = job.inputs[_tree_ref(checkpoint, job.params["tree_of"])]
     return Tree.parse(nets.read_state(file)["tree"].numpy().tobytes().decode())
 
 
 def centres(vectors: Vectors, classes: Sequence[str]) -> dict[str, Vectors]:
-    """Return class -> direction of the mean of its vectors, float64 (d,) of length 1."""
+    """Class -> direction of the mean of its vectors, float64 (d,) of length 1."""
     own = np.asarray(classes)
     means = {name: vectors[own == name].mean(0) for name in sorted(set(classes))}
     return {name: mean / np.linalg.norm(mean) for name, mean in means.items()}
@@ -98,16 +98,16 @@ def triplets(
     Raises:
         DataError: it knows fewer than three of them.
     """
-    found = centres(vectors, classes)
-    known = [name for name in found if name in tree.leaf_of]
-    if len(known) < 3:
-        raise DataError(f"the tree knows {len(known)} of the classes {', '.join(found)}; triplets take three")
-    rows = np.stack([found[name] for name in known])
+    directions = centres(vectors, classes)
+    names = [name for name in directions if name in tree.leaf_of]
+    if len(names) < 3:
+        raise DataError(f"the tree knows {len(names)} of the classes {', '.join(directions)}; triplets take three")
+    rows = np.stack([directions[name] for name in names])
     alike = rows @ rows.T
-    depth = cache(lambda one, other: tree.common_depth(known[one], known[other]))
-    for x, y, z in orders(len(known), most, seed):
+    depth = cache(lambda one, other: tree.common_depth(names[one], names[other]))
+    for x, y, z in orders(len(names), most, seed):
         if depth(x, y) > depth(x, z):
-            yield f"{known[x]}|{known[y]}|{known[z]}", float(alike[x, y] > alike[x, z])
+            yield f"{names[x]}|{names[y]}|{names[z]}", float(alike[x, y] > alike[x, z])
 
 
 def orders(count: int, most: int, seed: int) -> Iterator[tuple[int, int, int]]:
@@ -117,11 +117,11 @@ def orders(count: int, most: int, seed: int) -> Iterator[tuple[int, int, int]]:
         yield from permutations(range(count), 3)
         return
     words = RandomStream(seed, "class_relations", "triplets", str(count))
-    seen: set[tuple[int, int, int]] = set()
-    while len(seen) < most:
+    chosen: set[tuple[int, int, int]] = set()
+    while len(chosen) < most:
         x, y, z = words.integers(0, count, 3).tolist()
-        if len({x, y, z}) == 3 and (x, y, z) not in seen:
-            seen.add((x, y, z))
+        if len({x, y, z}) == 3 and (x, y, z) not in chosen:
+            chosen.add((x, y, z))
             yield x, y, z
 
 

@@ -68,15 +68,15 @@ SHORT = 3
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return whose texts they are."""
+    """The source of the texts."""
     return {"PART": options["part"]}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield a split: `text` str, `label` 0 (human) or 1 (machine), `meta` with `group` (the class) and `cluster`."""
     writer, part = Writer(sources, params), params["part"]
-    known = _brown.documents(sources[_brown.SOURCE], GENRES[part], split)
-    for document, sentences in known.items():
+    documents = _brown.documents(sources[_brown.SOURCE], GENRES[part], split)
+    for document, sentences in documents.items():
         for name, key, words in writer.of(document, sentences):
             cluster = document if name.startswith("human") else key
             fields = {"text": _brown.text(words), "label": int(name != "human")}
@@ -85,13 +85,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def group(sample: Sample) -> str:
-    """Return what may not be in two splits: the document that a text is from, or the text that a machine wrote."""
+    """The key that may be in one split only: the document of a text, or the text that a machine wrote."""
     cluster: str = sample.fields["meta"]["cluster"]
     return cluster
 
 
 class Writer:
-    """Who edits and writes texts, by class.
+    """Writer and editor of texts, by class.
 
     Args:
         sources: folders of the corpus and of WordNet.
@@ -101,19 +101,19 @@ class Writer:
     def __init__(self, sources: Mapping[str, Path], params: Mapping[str, Any]) -> None:
         self._folder, self._params = sources[_brown.SOURCE], params
         self._wordnet = _wordnet.load(sources[_wordnet.SOURCE])
-        part, edited = params["part"], params["edited"]
-        self._edited = {"human": params["human"], **{f"human_{one}": edited for one in EDITS[part]}}
-        self._written = [f"mk{order}{edit}" for order in ORDERS[part] for edit in ("", "_polish")]
+        part, copies = params["part"], params["edited"]
+        self._copies = {"human": params["human"], **{f"human_{one}": copies for one in EDITS[part]}}
+        self._machine_texts = [f"mk{order}{edit}" for order in ORDERS[part] for edit in ("", "_polish")]
 
     def of(self, document: str, sentences: Sequence[_brown.Sentence]) -> Iterator[tuple[str, str, _brown.Sentence]]:
         """Yield class, key and words of the texts of a document, and of as many machine texts as it has edited ones."""
         passages = list(_brown.passages(sentences, self._params["words"]))
         places = iter(_stream(document, "order").choice(len(passages)).tolist())
-        for name, count in self._edited.items():
+        for name, count in self._copies.items():
             for number, place in enumerate(islice(places, count)):
                 key = f"{document}_{name}_{number}"
                 yield name, key, self._edit(name, passages[place], _stream(key, name))
-        for name in self._written:
+        for name in self._machine_texts:
             for number in range(self._params["edited"]):
                 key = f"{document}_{name}_{number}"
                 yield name, key, self._write(name, _stream(key, name))
@@ -126,19 +126,19 @@ class Writer:
         return words
 
     def _write(self, name: str, rng: RandomStream) -> _brown.Sentence:
-        written = self._chain(int(name[2])).write((), self._params["words"], rng)
+        text = self._chain(int(name[2])).write((), self._params["words"], rng)
         polishes = name.endswith("polish")
-        return polish(written, SHARE, self._wordnet, rng) if polishes else written
+        return polish(text, SHARE, self._wordnet, rng) if polishes else text
 
     def _chain(self, order: int) -> Chain:
         return chain(self._folder, GENRES[self._params["part"]], order, self._params["learnt"])
 
 
 @cache
-def chain(folder: Path, genres: str, order: int, learnt: int | None) -> Chain:
-    """Return the generator of an order that learnt from its documents of some genres; once in a process."""
-    known = _brown.documents(folder, genres, "generator", learnt)
-    return Chain(order, (one for sentences in known.values() for one in sentences))
+def chain(folder: Path, genres: str, order: int, most: int | None) -> Chain:
+    """The generator of an order that learned from its documents of some genres; once in a process."""
+    documents = _brown.documents(folder, genres, "generator", most)
+    return Chain(order, (one for sentences in documents.values() for one in sentences))
 
 
 def _stream(key: str, purpose: str) -> RandomStream:
@@ -157,52 +157,52 @@ class Chain:
     """
 
     def __init__(self, order: int, sentences: Iterable[_brown.Sentence]) -> None:
-        counted: dict[_brown.Sentence, Counter[str]] = defaultdict(Counter)
+        followers: dict[_brown.Sentence, Counter[str]] = defaultdict(Counter)
         for sentence in sentences:
             words = (*(END,) * order, *sentence, END)
             for at in range(order, len(words)):
                 for length in range(order + 1):
-                    counted[words[at - length : at]][words[at]] += 1
+                    followers[words[at - length : at]][words[at]] += 1
         self.order = order
         self._next = {
-            context: (tuple(counts), tuple(accumulate(counts.values()))) for context, counts in counted.items()
+            context: (tuple(counts), tuple(accumulate(counts.values()))) for context, counts in followers.items()
         }
 
-    def write(self, begun: Sequence[str], words: int, rng: RandomStream) -> _brown.Sentence:
-        """Return `begun`, continued to `words` words and marks; () begins a sentence.
+    def write(self, start: Sequence[str], words: int, rng: RandomStream) -> _brown.Sentence:
+        """`start`, continued to `words` words and marks; () begins a sentence.
 
         Takes one raw word for each word and each end of a sentence that is drawn.
         """
-        held, context = list(begun), [END] * self.order
-        context += begun
-        while len(held) < words:
-            drawn = self._draw(context, rng)
-            context.append(drawn)
-            if drawn != END:
-                held.append(drawn)
+        text, context = list(start), [END] * self.order
+        context += start
+        while len(text) < words:
+            word = self._draw(context, rng)
+            context.append(word)
+            if word != END:
+                text.append(word)
             else:
                 context += [END] * (self.order - 1)
-        return tuple(held)
+        return tuple(text)
 
     def _draw(self, context: Sequence[str], rng: RandomStream) -> str:
-        known = (tuple(context[len(context) - n :]) for n in range(self.order, -1, -1))
-        choices, totals = next(self._next[one] for one in known if one in self._next)
+        contexts = (tuple(context[len(context) - n :]) for n in range(self.order, -1, -1))
+        choices, totals = next(self._next[one] for one in contexts if one in self._next)
         return choices[bisect_right(totals, int(rng.raw(1)[0]) % totals[-1])]
 
 
 def polish(words: Sequence[str], share: float, wordnet: WordNet, rng: RandomStream) -> _brown.Sentence:
-    """Return words of which a share is replaced by a synonym out of WordNet, in the case of the word.
+    """Words of which a share is replaced by a synonym out of WordNet, in the case of the word.
 
     The share is of all words of letters; those without a synonym cannot be among them, so few texts fall short. Takes
     one raw word for each word that has a synonym, then one 16-bit word for each.
     """
-    made = list(words)
-    spelt = [at for at, word in enumerate(words) if word.isalpha()]
-    found = {at: wordnet.synonyms(words[at]) for at in spelt if len(words[at]) > SHORT}
-    able = [at for at in spelt if found.get(at)]
+    output = list(words)
+    alphabetic = [at for at, word in enumerate(words) if word.isalpha()]
+    synonyms = {at: wordnet.synonyms(words[at]) for at in alphabetic if len(words[at]) > SHORT}
+    able = [at for at in alphabetic if synonyms.get(at)]
     order, parts = rng.choice(len(able)), rng.uniform(len(able))
-    for number in order[: round(share * len(spelt))]:
+    for number in order[: round(share * len(alphabetic))]:
         at = able[number]
-        synonym = found[at][int(parts[number] * len(found[at]))]
-        made[at] = synonym.capitalize() if words[at][0].isupper() else synonym
-    return tuple(made)
+        synonym = synonyms[at][int(parts[number] * len(synonyms[at]))]
+        output[at] = synonym.capitalize() if words[at][0].isupper() else synonym
+    return tuple(output)

@@ -55,10 +55,10 @@ SAME = {
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     root = Path(params["root"]).expanduser()
-    found = (sorted(root.glob(name)) or [root / name] for name in _named(split, params))
-    return {str(file): "JSON lines of texts" for files in found for file in files}
+    matches = (sorted(root.glob(name)) or [root / name] for name in _patterns(split, params))
+    return {str(file): "JSON lines of texts" for files in matches for file in files}
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
@@ -70,42 +70,42 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no root, or no files of the split.
         DataError: a file is missing, or there are other numbers of samples than `counts` says.
     """
-    made = 0
+    count = 0
     for name, file in sorted(_files(split, params).items()):
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                made += 1
+                count += 1
                 yield _sample(f"realbench/{split}/{name}/{number:08d}", line)
-    expected = params["counts"].get(split, made)
-    if made != expected:
-        raise DataError(f"the files of {split} have {made} lines, expected {expected}")
+    expected = params["counts"].get(split, count)
+    if count != expected:
+        raise DataError(f"the files of {split} have {count} lines, expected {expected}")
 
 
 def group(sample: Sample) -> str:
-    """Return the id of a text, which its versions share."""
+    """The id of a text, which its versions share."""
     cluster: str = sample.fields["meta"]["cluster"]
     return cluster
 
 
-def _named(split: str, params: dict[str, Any]) -> list[str]:
+def _patterns(split: str, params: dict[str, Any]) -> list[str]:
     if not params["root"] or split not in params["files"]:
         raise ParamsError(f"realbench: name `root`, its folder, and under `files` those of {split!r}")
     return list(params["files"][split])
 
 
 def _files(split: str, params: dict[str, Any]) -> dict[str, Path]:
-    """Return the files of a split by what keys call them."""
+    """The files of a split by what keys call them."""
     root = Path(params["root"]).expanduser()
-    found: dict[str, Path] = {}
-    for name in _named(split, params):
+    files: dict[str, Path] = {}
+    for name in _patterns(split, params):
         some = list(root.glob(name))
         if not some:
             raise DataError(f"no file {root / name}; check root and files of realbench")
-        found |= {_called(file.relative_to(root)): file for file in some}
-    return found
+        files |= {_file_key(file.relative_to(root)): file for file in some}
+    return files
 
 
-def _called(file: Path) -> str:
+def _file_key(file: Path) -> str:
     return file.with_suffix("").as_posix().replace(".", "_")
 
 

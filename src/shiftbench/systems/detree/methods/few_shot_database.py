@@ -1,7 +1,7 @@
-"""Few-shot adaptation without training: a few labelled target texts, embedded by the same net, join the database.
+"""Few-shot adaptation without training: a few labelled target texts, embedded by the same network, join the database.
 
-`shots` texts of each side are drawn from `split` of the dataset `support`, anew for each training seed; none of them is
-tested, which the splits of that dataset must see to. `shots: 0` takes all, as the release does with its file of ten
+`shots` texts of each side are drawn from `split` of the dataset `support`, again for each training seed; none of them
+is tested, which the splits of that dataset must see to. `shots: 0` takes all, as the release does with its file of ten
 shots. `mode: add` puts them into the database, each with `weight` times the vote of a centre; `replace` leaves nothing
 else in it, as in the released evaluation. The threshold stays that of the weights: the AUROC does not depend on it.
 
@@ -32,12 +32,12 @@ PARAMS: dict[str, object] = {"support": "", "split": "train", "shots": 10, "mode
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards that support is drawn from; none where no dataset is named, which `wrap` refuses."""
+    """The shards that support is drawn from; none if no data set is named, which `wrap` refuses."""
     return [refs.shards(params["support"], params["split"])] if params["support"] else []
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Voter:
-    """Return the predictor with another database.
+    """The predictor with another database.
 
     Raises:
         ModelError: the predictor has no database.
@@ -47,14 +47,14 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
     if not isinstance(predictor, Voter):
         raise ModelError("few_shot_database adds texts to a database, and this model has none")
     _check(params)
-    wanted = refs.shards(params["support"], params["split"])
-    folder = next((path.parent for ref, path in inputs.items() if ref == wanted), None)
+    support = refs.shards(params["support"], params["split"])
+    folder = next((path.parent for ref, path in inputs.items() if ref == support), None)
     if folder is None:
         raise ParamsError("few_shot_database: name under `support` the dataset that target texts come from")
-    weights = next(ref for ref in inputs if ref.kind == "checkpoints")
-    seed = str(CheckpointName.of(weights).seed)
+    checkpoint = next(ref for ref in inputs if ref.kind == "checkpoints")
+    seed = str(CheckpointName.of(checkpoint).seed)
     words = RandomStream(params["seed"], "few_shot", params["support"], seed)
-    texts = drawn(list(shards.read(folder)), params["shots"], words)
+    texts = draw(list(shards.read(folder)), params["shots"], words)
     human = np.array([sample.fields["label"] == 0 for sample in texts])
     target = Database.of(predictor.embed(texts), human, params["weight"])
     adds = params["mode"] == "add"
@@ -70,20 +70,20 @@ def _check(params: Mapping[str, Any]) -> None:
         raise ParamsError(f"few_shot_database: shots is {params['shots']}; expected 0 (all) or more")
 
 
-def drawn(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Sample]:
-    """Return `shots` texts of each side (0: all), in random order; human ones first.
+def draw(samples: Sequence[Sample], shots: int, rng: RandomStream) -> list[Sample]:
+    """`shots` texts of each side (0: all), in random order; human ones first.
 
     Raises:
         DataError: a side has fewer.
     """
-    found = []
+    chosen = []
     for side in (0, 1):
         own = [sample for sample in samples if (sample.fields["label"] == 0) == (side == 0)]
-        wanted = shots or len(own)
-        if not 0 < wanted <= len(own):
+        number = shots or len(own)
+        if not 0 < number <= len(own):
             name = "machine" if side else "human"
             raise DataError(
-                f"few_shot_database: {wanted or 'some'} {name} texts are wanted, and support has {len(own)}"
+                f"few_shot_database: {number or 'some'} {name} texts are wanted, and support has {len(own)}"
             )
-        found += [own[at] for at in rng.choice(len(own), wanted)]
-    return found
+        chosen += [own[at] for at in rng.choice(len(own), number)]
+    return chosen

@@ -28,7 +28,7 @@ LATIN = {ord(other): alike[0] for alike in homoglyphs.ALIKE for other in alike[1
 def wrap(
     predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> Callable[[Sequence[Sample]], Any]:
-    """Return the predictor, which is shown plain characters; samples without a text stay as they are."""
+    """The predictor, which is shown plain characters; samples without a text stay as they are."""
 
     def predict(samples: Sequence[Sample]) -> Any:
         return predictor([_plain(sample) for sample in samples])
@@ -41,7 +41,7 @@ def _plain(sample: Sample) -> Sample:
 
 
 def plain(text: str) -> str:
-    """Return a text in plain characters."""
+    """A text in plain characters."""
     folded = unicodedata.normalize("NFKC", text).translate(LATIN)
-    shown = "".join(one for one in folded if unicodedata.category(one) != "Cf")
-    return re.sub(r" {2,}", " ", shown)
+    visible = "".join(one for one in folded if unicodedata.category(one) != "Cf")
+    return re.sub(r" {2,}", " ", visible)

@@ -54,18 +54,18 @@ class Database:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], weight: float = 1.0) -> Database:
-        """Return a database of equal weights."""
+        """A database of equal weights."""
         return cls(vectors, human, np.full(len(vectors), weight))
 
     @classmethod
     def balanced(cls, vectors: NDArray[np.float32], human: NDArray[np.bool_], centres: int, seed: int) -> Database:
-        """Return `centres` means of K-means for each side; a side that has no more vectors keeps them."""
-        sides = [_compressed(vectors[human == side], centres, seed) for side in (False, True)]
+        """`centres` means of K-means for each side; a side that has no more vectors keeps them."""
+        sides = [_compress(vectors[human == side], centres, seed) for side in (False, True)]
         labels = np.repeat([False, True], [len(side) for side in sides])
         return cls.of(np.concatenate(sides), labels)
 
     def with_texts(self, other: Database) -> Database:
-        """Return both databases as one."""
+        """Both databases in one."""
         return Database(
             np.concatenate([self.vectors, other.vectors]),
             np.concatenate([self.human, other.human]),
@@ -73,7 +73,7 @@ class Database:
         )
 
     def human_share(self, queries: NDArray[np.float32], k: int, temperature: float, rule: str = "softmax") -> Floats:
-        """Return p_human of each query, float64 (n,).
+        """The share p_human of each query, float64 (n,).
 
         Args:
             queries: float32 (n, d), of length 1.
@@ -98,17 +98,17 @@ class Database:
         return np.asarray((shares * human).sum(1))
 
 
-def _compressed(vectors: NDArray[np.float32], centres: int, seed: int) -> NDArray[np.float32]:
+def _compress(vectors: NDArray[np.float32], centres: int, seed: int) -> NDArray[np.float32]:
     if len(vectors) <= centres:
         return vectors
     from sklearn.cluster import KMeans  # takes a second, and is not needed to predict
 
-    found = KMeans(centres, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32).fit(vectors)
-    return np.asarray(found.cluster_centers_, dtype=np.float32)
+    clusters = KMeans(centres, n_init=1, max_iter=ROUNDS, random_state=seed % 2**32).fit(vectors)
+    return np.asarray(clusters.cluster_centers_, dtype=np.float32)
 
 
 def threshold(shares: Floats, fpr: float) -> float:
-    """Return the lowest threshold on the machine's share that flags at most `fpr` of human texts: above it is machine.
+    """The lowest threshold on the machine's share that flags at most `fpr` of human texts: above it is machine.
 
     Args:
         shares: the machine's share of the votes on human validation texts, (n,).
@@ -139,14 +139,14 @@ class Voter:
     rule: str = "softmax"
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
-        """Return `logits` float32 (n, 2), 0 and the log-odds of the machine less those of the threshold; `features`."""
+        """`logits` float32 (n, 2), 0 and the log-odds of the machine less those of the threshold; `features`."""
         vectors = self.embed(samples)
         odds = _odds(self.machine_share(vectors)) - _odds(np.array(self.threshold))
         logits = np.stack([np.zeros(len(odds)), odds], axis=1).astype(np.float32)
         return {"logits": logits, "features": vectors}
 
     def machine_share(self, vectors: NDArray[np.float32]) -> Floats:
-        """Return the machine's share of the votes, float64 (n,)."""
+        """The machine's share of the votes, float64 (n,)."""
         return 1 - self.database.human_share(vectors, self.k, self.temperature, self.rule)
 
 

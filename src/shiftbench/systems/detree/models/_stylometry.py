@@ -37,7 +37,7 @@ _SENTENCE = re.compile(r"[.!?]+(?:\s|$)")
 
 
 def tokens(text: str) -> list[str]:
-    """Return words and marks in lower case."""
+    """Words and marks in lower case."""
     return _TOKEN.findall(text.lower())
 
 
@@ -45,12 +45,12 @@ class Stylometry:
     """Texts -> features.
 
     Args:
-        known: texts that the n-gram model is counted on.
+        texts: texts that the n-gram model is counted on.
     """
 
-    def __init__(self, known: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str]) -> None:
         counts: tuple[Counter[tuple[str, ...]], ...] = (Counter(), Counter(), Counter())
-        for words in map(tokens, known):
+        for words in map(tokens, texts):
             padded = ["", "", *words]
             counts[0].update((word,) for word in words)
             counts[1].update(pairwise(["", *words]))
@@ -65,50 +65,52 @@ class Stylometry:
         self._pairs = often[:PAIRS]
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return float32 (n, d), one row for each text; it depends on its text alone."""
+        """Features float32 (n, d), one row for each text; a row depends on its text alone."""
         return np.array([self._row(text) for text in texts], dtype=np.float32)
 
     def _row(self, text: str) -> list[float]:
         words = tokens(text) or [""]
-        counted = Counter(words)
-        paired: Counter[tuple[str, ...]] = Counter(pairwise(words))
-        rates = [counted[word] / len(words) for word in self._function]
-        rates += [paired[pair] / len(words) for pair in self._pairs]
-        return [*self._likelihood(words), *rates, *_form(text, words, counted)]
+        counts = Counter(words)
+        pairs: Counter[tuple[str, ...]] = Counter(pairwise(words))
+        rates = [counts[word] / len(words) for word in self._function]
+        rates += [pairs[pair] / len(words) for pair in self._pairs]
+        return [*self._likelihood(words), *rates, *_form(text, words, counts)]
 
     def _likelihood(self, words: Sequence[str]) -> list[float]:
         logs, fresh = self.log_probabilities(words)
         rows, half = np.concatenate([logs, fresh]), max(len(words) // 2, 1)
         halves = rows[:, :half].mean(1) - rows[:, -half:].mean(1)
-        ordered = np.sort(logs[2])[[int(share * (len(words) - 1)) for share in QUANTILES]]
-        found: list[float] = np.concatenate([rows.mean(1), logs.std(1), ordered, halves]).tolist()
-        return found
+        quantiles = np.sort(logs[2])[[int(share * (len(words) - 1)) for share in QUANTILES]]
+        values: list[float] = np.concatenate([rows.mean(1), logs.std(1), quantiles, halves]).tolist()
+        return values
 
     def log_probabilities(self, words: Sequence[str]) -> tuple[Floats, Floats]:
-        """Return natural logarithms of the probability of each word, and which of its contexts with it are new.
+        """Natural logarithms of the probability of each word, and which of its contexts with it are new.
 
         Returns:
             float64 (3, n), by a model of order 1, 1 to 2, and 1 to 3; float64 (2, n), 1 where pair and triple are new.
         """
         padded = ["", "", *words]
-        found = np.array(
+        counts = np.array(
             [
                 (
                     self._one[(word,)] + 1,
                     self._two[(last, word)],
                     self._one[(last,)],
-                    self._three[(before, last, word)],
-                    self._two[(before, last)],
+                    self._three[(previous, last, word)],
+                    self._two[(previous, last)],
                 )
-                for before, last, word in zip(padded, padded[1:], words, strict=False)
+                for previous, last, word in zip(padded, padded[1:], words, strict=False)
             ],
             dtype=np.float64,
         ).T
-        one = found[0] / self._total
-        two, three = found[1] / np.maximum(found[2], 1), found[3] / np.maximum(found[4], 1)
+        one = counts[0] / self._total
+        two, three = counts[1] / np.maximum(counts[2], 1), counts[3] / np.maximum(counts[4], 1)
         low, middle, _ = MIXED
-        mixed = np.stack([one, _mean((low, one), (middle, two)), _mean(*zip(MIXED, (one, two, three), strict=True))])
-        return np.log(mixed), np.stack([found[1] == 0, found[3] == 0]).astype(np.float64)
+        probabilities = np.stack(
+            [one, _mean((low, one), (middle, two)), _mean(*zip(MIXED, (one, two, three), strict=True))]
+        )
+        return np.log(probabilities), np.stack([counts[1] == 0, counts[3] == 0]).astype(np.float64)
 
 
 def _mean(*parts: tuple[float, Floats]) -> Floats:
@@ -116,18 +118,18 @@ def _mean(*parts: tuple[float, Floats]) -> Floats:
     return total / sum(weight for weight, _ in parts)
 
 
-def _form(text: str, words: Sequence[str], counted: Counter[str]) -> list[float]:
-    """Return how a text is typed: 26 shares, rates and lengths."""
-    size, spelt = max(len(text), 1), [word for word in words if word[:1].isalpha()] or [""]
-    lengths = np.array([len(word) for word in spelt])
+def _form(text: str, words: Sequence[str], counts: Counter[str]) -> list[float]:
+    """Typing of a text: 26 shares, rates and lengths."""
+    size, alphabetic = max(len(text), 1), [word for word in words if word[:1].isalpha()] or [""]
+    lengths = np.array([len(word) for word in alphabetic])
     parts = [len(tokens(part)) for part in _SENTENCE.split(text) if part.strip()] or [0]
     kinds = Counter(map(unicodedata.category, text))
-    typed = text.split()
-    capitals = sum(word[:1].isupper() for word in typed) / max(len(typed), 1)
+    chunks = text.split()
+    capitals = sum(word[:1].isupper() for word in chunks) / max(len(chunks), 1)
     return [
         *(text.count(mark) / size for mark in MARKS),
-        len(counted) / len(words),
-        sum(count == 1 for count in counted.values()) / len(words),
+        len(counts) / len(words),
+        sum(count == 1 for count in counts.values()) / len(words),
         float(lengths.mean()),
         float(lengths.std()),
         float((lengths > 8).mean()),
@@ -145,7 +147,7 @@ def _form(text: str, words: Sequence[str], counted: Counter[str]) -> list[float]
 
 
 @cache
-def of(folder: Path, learnt: int | None = None) -> Stylometry:
-    """Return what is counted on the Brown corpus below a folder, on at most `learnt` documents; once in a process."""
-    known = _brown.documents(folder, _brown.PROSE, "features", learnt)
-    return Stylometry(_brown.text([word for one in sentences for word in one]) for sentences in known.values())
+def of(folder: Path, most: int | None = None) -> Stylometry:
+    """Counts of the Brown corpus below a folder, on at most `most` documents; once in a process."""
+    texts = _brown.documents(folder, _brown.PROSE, "features", most)
+    return Stylometry(_brown.text([word for one in sentences for word in one]) for sentences in texts.values())

@@ -53,18 +53,18 @@ PARAMS: dict[str, object] = {
 CLASSES = ("human", "machine")
 _KEYS = ("embeddings", "labels", "ids", "classes")
 _HUMAN = "human"
-_BEFORE, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+_PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what the weights say of the files: one sha256 over all of them."""
+    """Identity of the pretrained files: one sha256 over all of them."""
     return _given.folder_state(Path(params["path"]).expanduser())
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `logits` float32 (n, 2) and `features`, the vectors of its layer.
+    """The predictor: `logits` float32 (n, 2) and `features`, the vectors of its layer.
 
     Raises:
         ModelError: transformers is missing, a file is missing or another one, or the classes are not human and machine.
@@ -74,8 +74,8 @@ def load(
     folder = Path(params["path"]).expanduser()
     _given.check_folder(weights, folder)
     embed = Embedder(folder, params, nets.pick_device(device))
-    found = _database(folder / params["database"], params["layer"])
-    return Voter(embed, found, params["threshold"], params["k"], params["temperature"], params["rule"])
+    database = _database(folder / params["database"], params["layer"])
+    return Voter(embed, database, params["threshold"], params["k"], params["temperature"], params["rule"])
 
 
 class Embedder:
@@ -91,87 +91,87 @@ class Embedder:
         place = folder / params["checkpoint"]
         try:
             self._tokens = transformers.AutoTokenizer.from_pretrained(place, **options)
-            net = transformers.AutoModel.from_pretrained(place, use_safetensors=True, **options)
+            model = transformers.AutoModel.from_pretrained(place, use_safetensors=True, **options)
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{place} is no text encoder of transformers: {error}") from None
         if params["adapter"]:
-            _merge_adapter(net, folder / params["adapter"])
-        self._net, self._device, self._params = net.to(device).eval(), device, params
-        if not 0 <= params["layer"] <= net.config.num_hidden_layers:
-            raise ModelError(f"{place} has {net.config.num_hidden_layers} layers; layer is {params['layer']}")
+            _merge_adapter(model, folder / params["adapter"])
+        self._model, self._device, self._params = model.to(device).eval(), device, params
+        if not 0 <= params["layer"] <= model.config.num_hidden_layers:
+            raise ModelError(f"{place} has {model.config.num_hidden_layers} layers; layer is {params['layer']}")
 
     def __call__(self, samples: Sequence[Sample]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return float32 (n, d)."""
+        """Vectors float32 (n, d)."""
         encoded = self._tokens(
             [sample.fields["text"] for sample in samples],
             padding=True, truncation=True, max_length=self._params["length"], return_tensors="pt",
         ).to(self._device)  # fmt: skip
         with torch.inference_mode():
-            states = self._net(**encoded, output_hidden_states=True).hidden_states
+            states = self._model(**encoded, output_hidden_states=True).hidden_states
         hidden = states[self._params["layer"]]
         return _unit(_pool(hidden, encoded["attention_mask"], self._params["pooling"]))
 
 
 def _database(file: Path, layer: int) -> Database:
-    """Return the database of one layer.
+    """The database of one layer.
 
     Raises:
         ModelError: the file is missing, is no database in this form, or has not the layer.
     """
-    held = _read(file)
-    layers = held["embeddings"]
+    content = _read(file)
+    layers = content["embeddings"]
     if layer not in layers:
         raise ModelError(f"{file} has no layer {layer!r}; {suggest(str(layer), map(str, layers))}")
-    if _HUMAN not in held["classes"]:
-        raise ModelError(f"{file}: no class is {_HUMAN!r}; it has {', '.join(map(str, held['classes'][:9]))}")
-    labels = held["labels"][layer] if isinstance(held["labels"], Mapping) else held["labels"]
+    if _HUMAN not in content["classes"]:
+        raise ModelError(f"{file}: no class is {_HUMAN!r}; it has {', '.join(map(str, content['classes'][:9]))}")
+    labels = content["labels"][layer] if isinstance(content["labels"], Mapping) else content["labels"]
     vectors = layers[layer].float().numpy()
     if vectors.ndim != 2 or len(vectors) != len(labels):
         raise ModelError(f"{file}: layer {layer} has vectors {vectors.shape} and {len(labels)} labels")
-    return Database.of(vectors, labels.numpy() == list(held["classes"]).index(_HUMAN))
+    return Database.of(vectors, labels.numpy() == list(content["classes"]).index(_HUMAN))
 
 
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ModelError(f"the database {file} does not exist; check `path` and `database`")
     try:
-        held = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ModelError(f"{file} cannot be read without running what is in it: {error}") from None
-    if not isinstance(held, dict) or not set(_KEYS) <= set(held) or not isinstance(held["embeddings"], dict):
+    if not isinstance(content, dict) or not set(_KEYS) <= set(content) or not isinstance(content["embeddings"], dict):
         raise ModelError(f"{file} is no database of DETree: expected a dictionary of {', '.join(_KEYS)}")
-    return held
+    return content
 
 
-def _merge_adapter(net: nn.Module, folder: Path) -> None:
-    """Add a LoRA adapter to the weights of the net that it was trained over, in place.
+def _merge_adapter(model: nn.Module, folder: Path) -> None:
+    """Add a LoRA adapter to the weights of the network that it was trained over, in place.
 
     Args:
-        net: transformers' model.
+        model: transformers' model.
         folder: holds `adapter_config.json` and `adapter_model.safetensors`.
 
     Raises:
-        ModelError: a file is missing, or the adapter is of another net or another kind.
+        ModelError: a file is missing, or the adapter is of another network or another kind.
     """
     files = [folder / name for name in ("adapter_config.json", "adapter_model.safetensors")]
     if not all(file.is_file() for file in files):
         raise ModelError(f"{folder} is no adapter: expected {' and '.join(file.name for file in files)}")
     config, state = json.loads(files[0].read_text(encoding="utf-8")), nets.read_state(files[1])
-    scale, own = config["lora_alpha"] / config["r"], dict(net.named_parameters())
+    scale, own = config["lora_alpha"] / config["r"], dict(model.named_parameters())
     names = [name.removesuffix(_DOWN) for name in state if name.endswith(_DOWN)]
     if len(state) != 2 * len(names):
         raise ModelError(f"{files[1]} holds more than pairs of LoRA; only such adapters are read")
     for name in names:
-        target = f"{name.removeprefix(_BEFORE)}.weight"
-        added = scale * state[name + _UP] @ state[name + _DOWN]
-        if target not in own or own[target].shape != added.shape:
-            raise ModelError(f"{files[1]}: {name} {tuple(added.shape)} is no layer of the net; is it its adapter?")
+        target = f"{name.removeprefix(_PREFIX)}.weight"
+        update = scale * state[name + _UP] @ state[name + _DOWN]
+        if target not in own or own[target].shape != update.shape:
+            raise ModelError(f"{files[1]}: {name} {tuple(update.shape)} is no layer of the net; is it its adapter?")
         with torch.no_grad():
-            own[target].add_(added)
+            own[target].add_(update)
 
 
-def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
-    """Return one vector for each text out of those of its tokens.
+def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """One vector for each text out of those of its tokens.
 
     `average` leaves padding out, which the released code does not (its masking is discarded): the two are equal for
     texts without padding alone.
@@ -179,22 +179,22 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
     Args:
         hidden: float (n, tokens, d).
         mask: int (n, tokens), 0 where there is padding.
-        how: `max`, `average` or `cls`.
+        pooling: `max`, `average` or `cls`.
 
     Raises:
         ModelError: another way.
     """
-    kept = mask[..., None].bool()
-    if how == "max":
-        return hidden.masked_fill(~kept, -torch.inf).amax(1)
-    if how == "average":
-        return hidden.masked_fill(~kept, 0).sum(1) / kept.sum(1)
-    if how == "cls":
+    is_token = mask[..., None].bool()
+    if pooling == "max":
+        return hidden.masked_fill(~is_token, -torch.inf).amax(1)
+    if pooling == "average":
+        return hidden.masked_fill(~is_token, 0).sum(1) / is_token.sum(1)
+    if pooling == "cls":
         return hidden[:, 0]
-    raise ModelError(f"pooling is {how!r}; {suggest(how, ('max', 'average', 'cls'))}")
+    raise ModelError(f"pooling is {pooling!r}; {suggest(pooling, ('max', 'average', 'cls'))}")
 
 
 def _unit(vectors: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return vectors of length 1, float32 (n, d)."""
-    found: np.ndarray[Any, np.dtype[np.float32]] = nets.to_numpy(nn.functional.normalize(vectors.float(), dim=-1))
-    return found
+    """Vectors of length 1, float32 (n, d)."""
+    unit: np.ndarray[Any, np.dtype[np.float32]] = nets.to_numpy(nn.functional.normalize(vectors.float(), dim=-1))
+    return unit

@@ -1,11 +1,11 @@
-"""Stylometric features, embedded by a small net; human or machine is what the nearest of a database vote.
+"""Stylometric features, embedded by a small network; human or machine is what the nearest of a database vote.
 
-Its weights are the net (204-256-64), the balanced database, the threshold, and the tree that it was trained on.
+Its weights are the network (204-256-64), the balanced database, the threshold, and the tree that it was trained on.
 Trained by `supcon` and `tree_contrastive`; with `stylometric_logistic` it is a logistic regression on the same
 features, without a database. Features are the embeddings, of length 1.
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, whose encoder is RoBERTa-large with LoRA: `detree_checkpoint` loads
-that one. Differs: `_stylometry` and a net of two layers in its place.
+that one. Differs: `_stylometry` and a network of two layers in its place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,14 +35,14 @@ FARTHEST = 5.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the corpus that the features' n-gram model is counted on."""
+    """The corpus that the features' n-gram model is counted on."""
     return [refs.sources(_brown.SOURCE)]
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
         ModelError: weights of another trainer or of other options.
@@ -64,7 +64,7 @@ def load(
 
 
 def features_of(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> _stylometry.Stylometry:
-    """Return what makes features of texts, out of a job's or a predictor's inputs and the model's options."""
+    """The feature extractor, from the inputs of a job or predictor and the model's options."""
     return _stylometry.of(inputs[refs.sources(_brown.SOURCE)].parent, params["learnt"])
 
 
@@ -84,32 +84,32 @@ class Encoder(nn.Module):
         self.net = nn.Sequential(nn.Linear(len(mean), hidden), nn.ReLU(), nn.Linear(hidden, size))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return embeddings float (n, size) of length 1."""
-        return F.normalize(self.net(standardised(features, self.mean, self.deviation)), dim=1)
+        """Embeddings float (n, size) of length 1."""
+        return F.normalize(self.net(standardise(features, self.mean, self.deviation)), dim=1)
 
 
-def standardised(features: torch.Tensor, mean: Any, deviation: Any) -> torch.Tensor:
-    """Return features in deviations from their mean, none farther than FARTHEST."""
-    made: torch.Tensor = ((features - mean) / deviation).clamp(-FARTHEST, FARTHEST)
-    return made
+def standardise(features: torch.Tensor, mean: Any, deviation: Any) -> torch.Tensor:
+    """Features in deviations from their mean, none farther than FARTHEST."""
+    values: torch.Tensor = ((features - mean) / deviation).clamp(-FARTHEST, FARTHEST)
+    return values
 
 
 def embedder(
     state: nets.State, params: Mapping[str, Any], weights: Path
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return features (n, d) -> embeddings float32 (n, size) by trained weights.
+    """The trained map of features (n, d) to embeddings float32 (n, size).
 
     Raises:
-        ModelError: weights of a net of other sizes.
+        ModelError: weights of a network of other sizes.
     """
     own = {name.removeprefix("encoder."): one for name, one in state.items() if name.startswith("encoder.")}
-    net = Encoder(own["mean"], own["deviation"], params)
-    nets.load_into(net, own, weights)
-    net.eval()
+    model = Encoder(own["mean"], own["deviation"], params)
+    nets.load_into(model, own, weights)
+    model.eval()
 
     def embed(features: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(net(torch.from_numpy(features)).numpy())
+            return np.asarray(model(torch.from_numpy(features)).numpy())
 
     return embed
 
@@ -117,7 +117,7 @@ def embedder(
 def _linear(state: nets.State, features: _stylometry.Stylometry) -> nets.Predictor:
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         rows = torch.from_numpy(features([sample.fields["text"] for sample in samples]))
-        seen = standardised(rows, state["mean"], state["deviation"])
-        return {"logits": (seen @ state["head.weight"].T + state["head.bias"]).numpy()}
+        inputs = standardise(rows, state["mean"], state["deviation"])
+        return {"logits": (inputs @ state["head.weight"].T + state["head.bias"]).numpy()}
 
     return predict

@@ -22,7 +22,7 @@ PARAMS: dict[str, object] = {"attack": "", "released": False}
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which attack it is, and the lists that it reads."""
+    """Name of the attack, and the lists that it reads."""
     attack = options["attack"]
     return {"ATTACK": attack, "SOURCES": (_edits.LISTS,) if attack in _edits.FILES else ()}
 
@@ -36,11 +36,11 @@ def apply(
     released: bool = False,
     sources: Mapping[str, Path] | None = None,
 ) -> str:
-    """Return the text under the attack.
+    """The text under the attack.
 
     Raises:
         RangeError: severity outside 0 to 1.
         DataError: the attack's list is not here.
     """
     _levels.check(attack, severity, RANGE)
-    return _edits.edited(value, attack, severity, rng, sources or {}, released=released)
+    return _edits.edit_text(value, attack, severity, rng, sources or {}, released=released)

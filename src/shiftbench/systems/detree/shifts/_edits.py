@@ -53,7 +53,7 @@ _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 
 @dataclass(frozen=True)
 class Edit:
-    """What can be done at one place: `text[start:end]` becomes one of `options`."""
+    """A possible edit at one place: `text[start:end]` becomes one of `options`."""
 
     start: int
     end: int
@@ -65,11 +65,11 @@ Places = Callable[[str, Words, bool], list[Edit]]
 
 
 def _numbers(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
-    return [Edit(found.start(), found.end(), _others(found.group())) for found in re.finditer(r"\d+", text)]
+    return [Edit(match.start(), match.end(), _others(match.group())) for match in re.finditer(r"\d+", text)]
 
 
 def _others(digits: str) -> tuple[str, ...]:
-    """Return runs of as many digits: up to a thousand of those that are not these, spread over all."""
+    """Runs of as many digits: up to a thousand of those that are not these, spread over all."""
     size = 10 ** len(digits)
     step = max(1, (size - 1) // 1000)
     return tuple(f"{(int(digits) + 1 + step * at) % size:0{len(digits)}d}" for at in range((size - 1) // step))
@@ -77,17 +77,17 @@ def _others(digits: str) -> tuple[str, ...]:
 
 def _british(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
     if not released:
-        return _listed(text, words, released)
+        return _replacements(text, words, released)
     longest_first = sorted(words, key=len, reverse=True)
-    found = re.finditer("|".join(map(re.escape, longest_first)), text) if words else ()
-    return [Edit(one.start(), one.end(), words[one.group()]) for one in found]
+    matches = re.finditer("|".join(map(re.escape, longest_first)), text) if words else ()
+    return [Edit(one.start(), one.end(), words[one.group()]) for one in matches]
 
 
-def _listed(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
-    found = ((one, words.get(one.group().lower(), ())) for one in _WORD.finditer(text))
+def _replacements(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
+    pairs = ((one, words.get(one.group().lower(), ())) for one in _WORD.finditer(text))
     return [
         Edit(one.start(), one.end(), tuple(_capital(other, one.group()) for other in others))
-        for one, others in found
+        for one, others in pairs
         if others
     ]
 
@@ -97,8 +97,8 @@ def _capital(word: str, model: str) -> str:
 
 
 def _articles(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
-    found = re.finditer(r"\b(?:an?|the) \b", text, re.NOFLAG if released else re.IGNORECASE)
-    return [Edit(one.start(), one.end(), ("",)) for one in found]
+    matches = re.finditer(r"\b(?:an?|the) \b", text, re.NOFLAG if released else re.IGNORECASE)
+    return [Edit(one.start(), one.end(), ("",)) for one in matches]
 
 
 def _homoglyphs(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
@@ -107,20 +107,20 @@ def _homoglyphs(text: str, words: Words, released: bool) -> list[Edit]:  # noqa:
 
 def _paragraphs(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
     ends = [one.end() for one in re.finditer(r"[.!?\u3002\uff1f\uff01](?=\s|$)", text)]
-    before = [*(end - 1 for end in ends[1:]), len(text)] if released and ends else []
-    return [Edit(at, at, ("\n\n", "\n\n  ")) for at in sorted({*ends, *before})]
+    earlier = [*(end - 1 for end in ends[1:]), len(text)] if released and ends else []
+    return [Edit(at, at, ("\n\n", "\n\n  ")) for at in sorted({*ends, *earlier})]
 
 
 def _first_letters(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
     places = (one.start() for one in _WORD.finditer(text) if one.group()[0].isalpha())
-    flipped = ((at, text[at].swapcase()) for at in places)
-    return [Edit(at, at + 1, (other,)) for at, other in flipped if other != text[at]]
+    swaps = ((at, text[at].swapcase()) for at in places)
+    return [Edit(at, at + 1, (other,)) for at, other in swaps if other != text[at]]
 
 
-def _behind(inserted: str) -> Places:
+def _insert_behind(string: str) -> Places:
     def places(text: str, words: Words, released: bool) -> list[Edit]:  # noqa: FBT001
         ends = [at for at, character in enumerate(text) if character == " "]
-        return [Edit(at, at, (inserted,)) for at in [*ends, len(text)]]
+        return [Edit(at, at, (string,)) for at in [*ends, len(text)]]
 
     return places
 
@@ -131,18 +131,18 @@ ATTACKS: dict[str, tuple[Places, float]] = {
     "article_deletion": (_articles, 0.5),
     "homoglyphs_all": (_homoglyphs, 1.0),
     "paragraph_insertion": (_paragraphs, 0.5),
-    "misspelling": (_listed, 1.0),
+    "misspelling": (_replacements, 1.0),
     "first_letter_case": (_first_letters, 0.5),
-    "extra_spaces": (_behind(" "), 0.5),
-    "zero_width_space": (_behind("\u200b"), 0.3),
+    "extra_spaces": (_insert_behind(" "), 0.5),
+    "zero_width_space": (_insert_behind("\u200b"), 0.3),
 }
 """Attack -> its places, and the share of them that is changed."""
 
 
-def edited(
+def edit_text(
     text: str, attack: str, severity: float, rng: RandomStream, sources: Mapping[str, Path], *, released: bool = False
 ) -> str:
-    """Return a text under an attack.
+    """A text under an attack.
 
     Takes one 16-bit word and one raw word per place, then one 16-bit word for each (what stands there).
 

@@ -6,7 +6,7 @@ they are, the threshold that of `fpr` on human validation texts.
 
 Source: He et al. 2025 (DETree), arXiv:2510.17489, section 4; scripts/train_detree.sh of heyongxin233/DETree:
 temperature 0.07, AdamW with betas 0.9 and 0.99 and eps 1e-6, weight decay 1e-4, attacks with probability 0.5. Differs:
-rate, epochs and batch are those of a small net (README.md has what they were chosen from).
+rate, epochs and batch are those of a small network (README.md has what they were chosen from).
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards and the lists of the attacks; the corpus is the model's need."""
+    """The train and val shards and the lists of the attacks; the corpus is the model's need."""
     shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*shards, refs.sources(_edits.LISTS)] if params["attacked"] else shards
 
@@ -68,20 +68,20 @@ class Texts:
         self.classes = [str((sample.fields.get("meta") or {}).get("group")) for sample in samples]
         self.human = np.array([sample.fields["label"] == 0 for sample in samples])
 
-    def attacked(self, job: TrainJob) -> NDArray[np.float32]:
-        """Return the features of the attacked copies, float32 (n, d)."""
+    def attack(self, job: TrainJob) -> NDArray[np.float32]:
+        """The features of the attacked copies, float32 (n, d)."""
         lists = {ref.name: path.parent for ref, path in job.inputs.items() if ref.kind == "sources"}
-        return self._features([_attacked(sample, job, lists) for sample in self.samples])
+        return self._features([_attack_text(sample, job, lists) for sample in self.samples])
 
 
-def _attacked(sample: Sample, job: TrainJob, lists: Mapping[str, Path]) -> str:
+def _attack_text(sample: Sample, job: TrainJob, lists: Mapping[str, Path]) -> str:
     words = RandomStream(job.seed, "detree_attack", job.dataset, sample.key)
     name = list(_edits.ATTACKS)[int(words.integers(0, len(_edits.ATTACKS), 1)[0])]
-    return _edits.edited(sample.fields["text"], name, 1.0, words, lists)
+    return _edits.edit_text(sample.fields["text"], name, 1.0, words, lists)
 
 
 def texts(job: TrainJob, split: str) -> Texts:
-    """Return the texts of a split.
+    """The texts of a split.
 
     Raises:
         ModelError: the job's model is another.
@@ -94,33 +94,33 @@ def texts(job: TrainJob, split: str) -> Texts:
 class Learner(nn.Module):
     """Encoder and prototypes."""
 
-    def __init__(self, known: Texts, tree: Tree, job: TrainJob) -> None:
+    def __init__(self, training: Texts, tree: Tree, job: TrainJob) -> None:
         super().__init__()
         torch.manual_seed(rng.derive(job.seed, job.model, "init"))
-        rows = torch.from_numpy(known.features)
+        rows = torch.from_numpy(training.features)
         self.encoder = stylometric_mlp.Encoder(rows.mean(0), rows.std(0) + 1e-6, job.model_params)
         self.prototypes = nn.Parameter(torch.empty(len(tree.nodes), job.model_params["size"]))
         nn.init.xavier_uniform_(self.prototypes)
 
 
-def train(job: TrainJob, known: Texts, tree: Tree) -> dict[str, torch.Tensor]:
-    """Return `encoder.*`, `prototypes`, `database.*`, `threshold` and `tree`, its text in UTF-8.
+def train(job: TrainJob, training: Texts, tree: Tree) -> dict[str, torch.Tensor]:
+    """`encoder.*`, `prototypes`, `database.*`, `threshold` and `tree`, its text in UTF-8.
 
     Raises:
         DataError: a training text is of a class that the tree has not.
     """
-    learner = Learner(known, tree, job)
-    _fit(job, learner, known, tree)
+    learner = Learner(training, tree, job)
+    _fit(job, learner, training, tree)
     learner.eval()
-    held = texts(job, "val")
+    val = texts(job, "val")
     with torch.inference_mode():
-        vectors, others = (learner.encoder(torch.from_numpy(one.features)).numpy() for one in (known, held))
-    database = Database.balanced(vectors, known.human, job.params["centres"], job.seed)
+        vectors, others = (learner.encoder(torch.from_numpy(one.features)).numpy() for one in (training, val))
+    database = Database.balanced(vectors, training.human, job.params["centres"], job.seed)
     options = job.model_params
     voter = Voter(lambda _: others, database, 0.5, options["k"], options["temperature"])
     shares = voter.machine_share(others)
-    at = threshold(shares[held.human], job.params["fpr"])
-    job.log(job.params["epochs"], "val_auroc", _auroc(shares, held.human))
+    at = threshold(shares[val.human], job.params["fpr"])
+    job.log(job.params["epochs"], "val_auroc", _auroc(shares, val.human))
     return {
         **learner.state_dict(),
         "database.vectors": torch.from_numpy(database.vectors),
@@ -130,10 +130,10 @@ def train(job: TrainJob, known: Texts, tree: Tree) -> dict[str, torch.Tensor]:
     }
 
 
-def _fit(job: TrainJob, learner: Learner, known: Texts, tree: Tree) -> None:
+def _fit(job: TrainJob, learner: Learner, training: Texts, tree: Tree) -> None:
     params, levels = job.params, loss.Levels.of(tree)
-    both = [known.features, known.attacked(job) if params["attacked"] else known.features]
-    rows, leaves = torch.from_numpy(np.stack(both)), _leaves(known, tree)
+    both = [training.features, training.attack(job) if params["attacked"] else training.features]
+    rows, leaves = torch.from_numpy(np.stack(both)), _leaves(training, tree)
     steps = -(-len(leaves) // params["batch_size"])
     update = _loop.optimiser(job, learner)
     rate = _loop.schedule(update, params["schedule"], params["epochs"] * steps)
@@ -155,12 +155,12 @@ def _fit(job: TrainJob, learner: Learner, known: Texts, tree: Tree) -> None:
         job.log(epoch, "train_loss", float(np.mean(losses)))
 
 
-def _leaves(known: Texts, tree: Tree) -> torch.Tensor:
+def _leaves(training: Texts, tree: Tree) -> torch.Tensor:
     places = {leaf: at for at, leaf in enumerate(tree.names)}
-    new = sorted(set(known.classes) - set(tree.leaf_of))
+    new = sorted(set(training.classes) - set(tree.leaf_of))
     if new:
         raise DataError(f"the tree has no class {new[0]!r}; it has {', '.join(tree.leaf_of)}")
-    return torch.tensor([places[tree.leaf_of[name]] for name in known.classes])
+    return torch.tensor([places[tree.leaf_of[name]] for name in training.classes])
 
 
 def _auroc(shares: NDArray[np.float64], human: NDArray[np.bool_]) -> float:

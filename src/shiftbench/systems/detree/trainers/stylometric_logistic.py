@@ -25,12 +25,12 @@ PARAMS: dict[str, object] = {"c": [0.001, 0.01, 0.1, 1.0]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards; the corpus is the model's need."""
+    """The train and val shards; the corpus is the model's need."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return `head.weight` float32 (2, d), `head.bias`, `mean` and `deviation`.
+    """`head.weight` float32 (2, d), `head.bias`, `mean` and `deviation`.
 
     Raises:
         ParamsError: the grid `c` is empty.
@@ -39,19 +39,19 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError("stylometric_logistic's `c` is empty; expected a list of numbers above 0")
     from sklearn.metrics import roc_auc_score  # takes a second, and is not needed to plan
 
-    known, held = (_contrastive.texts(job, split) for split in ("train", "val"))
-    rows = torch.from_numpy(known.features)
+    training, val = (_contrastive.texts(job, split) for split in ("train", "val"))
+    rows = torch.from_numpy(training.features)
     mean, deviation = rows.mean(0), rows.std(0) + 1e-6
-    seen, other = (
-        stylometric_mlp.standardised(torch.from_numpy(one.features), mean, deviation).double().numpy()
-        for one in (known, held)
+    inputs, val_inputs = (
+        stylometric_mlp.standardise(torch.from_numpy(one.features), mean, deviation).double().numpy()
+        for one in (training, val)
     )
-    labels, heads = (~known.human).astype(np.int64), []
+    labels, heads = (~training.human).astype(np.int64), []
     for c in job.params["c"]:
-        weight, bias = _logistic.fit(seen, labels, 2, c, balanced=True, threads=job.threads)
-        margins = other @ (weight[1] - weight[0])
-        heads.append((float(roc_auc_score(~held.human, margins)), c, weight, bias))
-    area, c, weight, bias = max(heads, key=lambda found: found[0])
+        weight, bias = _logistic.fit(inputs, labels, 2, c, balanced=True, threads=job.threads)
+        margins = val_inputs @ (weight[1] - weight[0])
+        heads.append((float(roc_auc_score(~val.human, margins)), c, weight, bias))
+    area, c, weight, bias = max(heads, key=lambda head: head[0])
     job.log(0, "c", c)
     job.log(0, "val_auroc", area)
     return {

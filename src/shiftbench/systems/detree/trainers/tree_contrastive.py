@@ -51,7 +51,7 @@ PARAMS: dict[str, object] = {**_contrastive.PARAMS, "flat": "supcon", "prior": 1
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """What `_contrastive` needs, and the model of the first stage."""
+    """Needs of `_contrastive`, and the model of the first stage."""
     if not params["flat"]:
         return _contrastive.needs(params)
     flat = refs.checkpoint(params["dataset"], params["model"], params["flat"], params["seed"])
@@ -60,16 +60,16 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """State dict, see `_contrastive.train`."""
-    known = _contrastive.texts(job, "train")
+    training = _contrastive.texts(job, "train")
     if not job.params["flat"]:
-        return _contrastive.train(job, known, Tree.star(sorted(set(known.classes))))
+        return _contrastive.train(job, training, Tree.star(sorted(set(training.classes))))
     file = next(path for ref, path in job.inputs.items() if ref.kind == "checkpoints")
     embed = stylometric_mlp.embedder(nets.read_state(file), job.model_params, file)
-    names, alike = similarity(embed(known.features), known.classes)
+    names, alike = similarity(embed(training.features), training.classes)
     tree = build(names, alike, job.params["prior"], job.params["end"])
     job.log(0, "nodes", len(tree.parents))
     job.log(0, "leaves", len(tree.names))
-    return _contrastive.train(job, known, tree)
+    return _contrastive.train(job, training, tree)
 
 
 # ------------------------------------------------------------------ the tree
@@ -101,11 +101,11 @@ PRIORS: dict[int, tuple[tuple[Callable[[str], bool], ...], ...]] = {
     2: ((_human, _edited), (_machine,)),
     3: ((_human,), (_edited,), (_machine,)),
 }
-"""What hangs on the root: for each child, which classes are below it; without a prior the tree of all."""
+"""Children of the root: for each child, which classes are below it; without a prior the tree of all."""
 
 
 def similarity(embeddings: NDArray[np.floating], classes: Sequence[str]) -> tuple[list[str], Floats]:
-    """Return the names of the classes, sorted, and the similarity of their centres, float64 (C, C).
+    """The names of the classes, sorted, and the similarity of their centres, float64 (C, C).
 
     Args:
         embeddings: (n, d), of length 1.
@@ -117,7 +117,7 @@ def similarity(embeddings: NDArray[np.floating], classes: Sequence[str]) -> tupl
 
 
 def build(names: Sequence[str], alike: Floats, prior: int = 1, end: float = END) -> Tree:
-    """Return the tree of classes.
+    """The tree of classes.
 
     Args:
         names: of the classes; with a prior, `human` and what has it in its name are people's.
@@ -138,27 +138,27 @@ def build(names: Sequence[str], alike: Floats, prior: int = 1, end: float = END)
     distance = np.clip(1 - (alike + alike.T) / 2, 0, 2)
     np.fill_diagonal(distance, 0)
     if not PRIORS[prior]:
-        return _numbered(_tree_of(range(len(names)), names, distance, end))
+        return _number_nodes(_tree_of(range(len(names)), names, distance, end))
     sides = []
     for kinds in PRIORS[prior]:
         rows = [at for at, name in enumerate(names) if any(kind(name) for kind in kinds)]
         if not rows:
             raise DataError(f"prior {prior} needs classes that are not there; there are {', '.join(names)}")
         sides.append(_tree_of(rows, names, distance, end))
-    return _numbered(Branch(tuple(sides)))
+    return _number_nodes(Branch(tuple(sides)))
 
 
 def _tree_of(rows: Sequence[int], names: Sequence[str], distance: Floats, end: float) -> Branch:
-    """Return the reorganised tree of some of the classes."""
+    """The reorganised tree of some of the classes."""
     own = [names[row] for row in rows]
     if len(own) == 1:
         return Branch(names=(own[0],))
     part = distance[np.ix_(rows, rows)]
     root: ClusterNode = to_tree(linkage(squareform(part), "weighted"))
-    return _reorganised(root, own, part, 0, end)
+    return _reorganise(root, own, part, 0, end)
 
 
-def _reorganised(node: ClusterNode, names: list[str], distance: Floats, depth: int, end: float) -> Branch:
+def _reorganise(node: ClusterNode, names: list[str], distance: Floats, depth: int, end: float) -> Branch:
     classes = node.pre_order()
     if node.is_leaf() or node.dist <= end or depth >= DEEPEST:
         return Branch(names=tuple(names[at] for at in classes))
@@ -166,11 +166,11 @@ def _reorganised(node: ClusterNode, names: list[str], distance: Floats, depth: i
     if best is None:
         return Branch(tuple(Branch(names=(names[at],)) for at in classes))
     parts = _cut(node, best)
-    return Branch(tuple(_reorganised(part, names, distance, depth + 1, end) for part in parts))
+    return Branch(tuple(_reorganise(part, names, distance, depth + 1, end) for part in parts))
 
 
 def _threshold(node: ClusterNode, distance: Floats) -> float | None:
-    """Return the height at which the cut has the best silhouette; None where none has one."""
+    """The height at which the cut has the best silhouette; None where none has one."""
     from sklearn.metrics import silhouette_score  # takes a second, and is not needed to plan
 
     rows = np.array(sorted(node.pre_order()))
@@ -195,15 +195,15 @@ def _cut(node: ClusterNode, height: float) -> Iterator[ClusterNode]:
     yield from _cut(node.right, height)
 
 
-def _numbered(root: Branch) -> Tree:
-    """Return a tree with the numbers of the released program: leaves in order of their lines, then who is complete."""
+def _number_nodes(root: Branch) -> Tree:
+    """A tree with the numbers of the released program: leaves in order of their lines, then who is complete."""
     lines = list(_lines(root, None))
     numbers = {id(branch): at for at, branch in enumerate(b for b, _ in lines if b.names)}
     fresh, waiting = count(len(numbers)), {id(b): len(b.children) for b, _ in lines}
-    above = {id(branch): parent for branch, parent in lines}
+    parents = {id(branch): parent for branch, parent in lines}
     queue = [branch for branch, _ in lines if branch.names]
     for branch in queue:
-        parent = above[id(branch)]
+        parent = parents[id(branch)]
         if parent is not None:
             waiting[id(parent)] -= 1
             if not waiting[id(parent)]:

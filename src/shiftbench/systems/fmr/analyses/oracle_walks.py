@@ -1,4 +1,4 @@
-"""Foundation Model-oriented Robustness: every net's pictures are walked against it, and what it answers there.
+"""Foundation Model-oriented Robustness: every network's pictures are walked against it, and what it answers there.
 
     analyses:
       search:
@@ -19,12 +19,12 @@ the first `samples` pictures of the tested split, under the name `shift`:
 | `oracle_stop_share`, `unmoved_share` | walks that the oracle stopped; pictures that it errs on, left alone |
 | `recovery_share` | wrong at some budget and right at a larger one (no severity) |
 | `perturbation_l2`, `perturbation_linf` | distance to the clean picture at each budget, white as 1 |
-| `perturbation_lpips` | likewise, if `lpips` names a net of the package lpips (`alex`), to be installed |
+| `perturbation_lpips` | likewise, if `lpips` names a network of the package lpips (`alex`), to be installed |
 | `reconstruction_accuracy` | right on the generator's picture of the code, nothing added (no severity) |
 
 In the group `oracle_right` SA and PA are of the pictures that the oracle is right on. With `transfer`, PA at the
-largest budget on the pictures of every other net of the same seed (`from_MODEL-TRAINER`), and on all of them
-(`pooled`: a unit's value is the share of the nets' pictures on which it is right).
+largest budget on the pictures of every other network of the same seed (`from_MODEL-TRAINER`), and on all of them
+(`pooled`: a unit's value is the share of the networks' pictures on which it is right).
 
 Under the constraint the oracle must be right on exactly the pictures that it was right on: this is checked in each
 batch, and a walk that breaks it is an error, not a row. Source: Zhang et al., ICLR 2024, arXiv:2308.10632.
@@ -67,28 +67,28 @@ Values = dict[tuple[str, int | None, str | None], torch.Tensor]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return all weights and the tested shards."""
+    """All checkpoints and the tested shards."""
     names = dict.fromkeys([*params["checkpoints"], params["generator"], *params["oracles"]])
-    return [*(Ref("checkpoints", name) for name in names), _tested(params)]
+    return [*(Ref("checkpoints", name) for name in names), _test_shards(params)]
 
 
-def _tested(params: Mapping[str, Any]) -> Ref:
+def _test_shards(params: Mapping[str, Any]) -> Ref:
     return refs.shards(params["dataset"], params["split"])
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield what the walks of each net gave.
+    """Yield what the walks of each network gave.
 
     Raises:
-        ParamsError: a tested net is also a member of the oracle or the generator, or an option is out of range.
+        ParamsError: a tested network is also a member of the oracle or the generator, or an option is out of range.
         ModelError: the oracle's accuracy changed under its own constraint.
-        DataError: nets see other pictures than each other.
+        DataError: networks see other pictures than each other.
     """
     parts, params = _Parts.of(job), job.params
     for batch in batching.batches(_pictures(job), params["batch_size"]):
-        pictures, labels = parts.given(batch)
+        pictures, labels = parts.batch_tensors(batch)
         walks = {
-            name: parts.search.walk(net, pictures, labels, params["budgets"]) for name, net in parts.tested.items()
+            name: parts.search.walk(model, pictures, labels, params["budgets"]) for name, model in parts.tested.items()
         }
         for name, walk in walks.items():
             values = parts.values(name, walk, pictures, labels)
@@ -98,12 +98,12 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _pictures(job: Measurement) -> Iterator[Sample]:
-    return islice(shards.read(job.folder(_tested(job.params))), job.params["samples"])
+    return islice(shards.read(job.folder(_test_shards(job.params))), job.params["samples"])
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """All nets of an analysis; `predictors` are those that pictures are prepared for."""
+    """All networks of an analysis; `predictors` are those that pictures are prepared for."""
 
     tested: Mapping[str, Any]
     search: _search.Search
@@ -112,7 +112,7 @@ class _Parts:
 
     @classmethod
     def of(cls, job: Measurement) -> _Parts:
-        """Load the nets, and find the unit of steps."""
+        """Load the networks, and find the unit of steps."""
         params = job.params
         names = [
             name for name in params["checkpoints"] if not params["seeds"] or without_seed(name)[1] in params["seeds"]
@@ -123,58 +123,58 @@ class _Parts:
                 f"oracle_walks: {inside[0]} is tested and part of oracle or generator, which must be nets apart"
             )
         every = dict.fromkeys([*names, params["generator"], *params["oracles"]])
-        found = {name: job.predictor(Ref("checkpoints", name)) for name in every}
-        maker = found[params["generator"]]
-        oracle = _search.Oracle([found[name].net for name in params["oracles"]], params["rule"])
+        predictors = {name: job.predictor(Ref("checkpoints", name)) for name in every}
+        maker = predictors[params["generator"]]
+        oracle = _search.Oracle([predictors[name].net for name in params["oracles"]], params["rule"])
         batches = batching.batches(_pictures(job), params["batch_size"])
-        seen = (nets.to_inputs(maker.prepare(batch), maker.device) for batch in batches)
-        unit = _search.spread(maker.net, seen, params["unit"])
+        inputs = (nets.to_inputs(maker.prepare(batch), maker.device) for batch in batches)
+        unit = _search.spread(maker.net, inputs, params["unit"])
         search = _search.Search(maker.net, oracle, unit, params)
-        return cls({name: found[name].net for name in names}, search, found, params)
+        return cls({name: predictors[name].net for name in names}, search, predictors, params)
 
-    def given(self, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return pictures and labels of a batch, on the device."""
-        seen = {name: one.prepare(batch) for name, one in self.predictors.items()}
+    def batch_tensors(self, batch: list[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures and labels of a batch, on the device."""
+        inputs = {name: one.prepare(batch) for name, one in self.predictors.items()}
         maker = self.predictors[self.params["generator"]]
         labels = torch.tensor([int(sample.fields["label"]) for sample in batch])
-        return nets.to_inputs(_search.same_pictures(seen), maker.device), labels.to(maker.device)
+        return nets.to_inputs(_search.same_pictures(inputs), maker.device), labels.to(maker.device)
 
     def values(self, name: str, walk: _search.Walk, pictures: torch.Tensor, labels: torch.Tensor) -> Values:
-        """Return what one net's walk gave, each picture one value."""
-        net, oracle = self.tested[name], self.search.oracle
-        trusted = oracle(pictures) == labels
-        clean = _right(net, pictures, labels)
-        found: Values = {
+        """Metrics of one model's walk, one value for each picture."""
+        model, oracle = self.tested[name], self.search.oracle
+        is_trusted = oracle(pictures) == labels
+        clean = _is_right(model, pictures, labels)
+        metrics: Values = {
             ("standard_accuracy", None, None): clean,
-            ("standard_accuracy", None, "oracle_right"): _only(clean, trusted),
-            ("oracle_accuracy", None, None): trusted,
+            ("standard_accuracy", None, "oracle_right"): _restrict(clean, is_trusted),
+            ("oracle_accuracy", None, None): is_trusted,
             ("oracle_split", None, None): oracle.apart(pictures),
-            ("reconstruction_accuracy", None, None): _right(net, self._rebuilt(pictures), labels),
+            ("reconstruction_accuracy", None, None): _is_right(model, self._rebuilt(pictures), labels),
         }
-        right = {budget: _right(net, seen, labels) for budget, seen in sorted(walk.at.items())}
-        for budget, seen in walk.at.items():
-            agreed = oracle(seen) == labels
-            if self.params["constrained"] and not torch.equal(agreed, trusted):
-                changed = int((agreed != trusted).sum())
+        correct = {budget: _is_right(model, images, labels) for budget, images in sorted(walk.at.items())}
+        for budget, images in walk.at.items():
+            agrees = oracle(images) == labels
+            if self.params["constrained"] and not torch.equal(agrees, is_trusted):
+                changes = int((agrees != is_trusted).sum())
                 raise ModelError(
-                    f"oracle_walks: the oracle's answer to {changed} pictures of {name} changed under its own "
+                    f"oracle_walks: the oracle's answer to {changes} pictures of {name} changed under its own "
                     f"constraint at {budget} steps; nets must answer alike in every batch (float32, evaluation mode)"
                 )
-            away = (seen.float() - pictures.float()).flatten(1) / 255
-            found |= {
-                ("perturbed_accuracy", budget, None): right[budget],
-                ("perturbed_accuracy", budget, "oracle_right"): _only(right[budget], trusted),
-                ("oracle_accuracy", budget, None): agreed,
-                ("oracle_split", budget, None): oracle.apart(seen),
+            away = (images.float() - pictures.float()).flatten(1) / 255
+            metrics |= {
+                ("perturbed_accuracy", budget, None): correct[budget],
+                ("perturbed_accuracy", budget, "oracle_right"): _restrict(correct[budget], is_trusted),
+                ("oracle_accuracy", budget, None): agrees,
+                ("oracle_split", budget, None): oracle.apart(images),
                 ("perturbation_l2", budget, None): away.norm(dim=1),
                 ("perturbation_linf", budget, None): away.abs().amax(1),
             }
             if self.params["lpips"]:
-                far = _perceived(self.params["lpips"], seen, pictures)
-                found["perturbation_lpips", budget, None] = far
+                distance = _lpips_distance(self.params["lpips"], images, pictures)
+                metrics["perturbation_lpips", budget, None] = distance
         most = max(walk.at)
-        return found | {
-            ("recovery_share", None, None): recovered(list(right.values())),
+        return metrics | {
+            ("recovery_share", None, None): recoveries(list(correct.values())),
             ("accepted_steps", most, None): walk.accepted,
             ("oracle_stop_share", most, None): walk.ended == _search.STOPPED,
             ("unmoved_share", most, None): walk.ended == _search.UNMOVED,
@@ -187,26 +187,26 @@ class _Parts:
         return rebuilt
 
     def transfers(self, name: str, walks: Mapping[str, _search.Walk], labels: torch.Tensor) -> Values:
-        """Return whether a net is right on the pictures of the other nets of its seed, and on all of them."""
-        family, seed = without_seed(name)
-        found, every, most = Values(), list[torch.Tensor](), max(walks[name].at)
+        """Whether a network is right on the pictures of the other networks of its seed, and on all of them."""
+        architecture, seed = without_seed(name)
+        values, every, most = Values(), list[torch.Tensor](), max(walks[name].at)
         for other, walk in walks.items():
             source, number = without_seed(other)
             if number == seed:
-                right = _right(self.tested[name], walk.at[most], labels).float()
-                every.append(right)
-                if source != family:
+                correct = _is_right(self.tested[name], walk.at[most], labels).float()
+                every.append(correct)
+                if source != architecture:
                     group = f"from_{source.rpartition('/')[2]}"
-                    found["perturbed_accuracy", most, group] = right
-        pooled: Values = {("perturbed_accuracy", most, "pooled"): torch.stack(every).mean(0)}
-        return {**found, **pooled}
+                    values["perturbed_accuracy", most, group] = correct
+        pool: Values = {("perturbed_accuracy", most, "pooled"): torch.stack(every).mean(0)}
+        return {**values, **pool}
 
 
-def recovered(right: list[torch.Tensor]) -> torch.Tensor:
-    """Return whether a picture was wrong at one budget and right at a larger one, bool (n,); budgets ascend."""
-    fallen = torch.zeros_like(right[0])
-    again = torch.zeros_like(right[0])
-    for now in right:
+def recoveries(correct: list[torch.Tensor]) -> torch.Tensor:
+    """Whether a picture was wrong at one budget and right at a larger one, bool (n,); budgets ascend."""
+    fallen = torch.zeros_like(correct[0])
+    again = torch.zeros_like(correct[0])
+    for now in correct:
         again |= fallen & now
         fallen |= ~now
     return again
@@ -223,22 +223,22 @@ def _lpips(name: str) -> Any:
     return lpips.LPIPS(net=name, verbose=False).eval()
 
 
-def _perceived(name: str, seen: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    """Return the LPIPS distance of pictures, (n,); grey ones are repeated, white is 1 and black -1."""
-    pair = [(one.float() / 127.5 - 1).expand(-1, 3, -1, -1) for one in (seen, pictures)]
+def _lpips_distance(name: str, images: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    """The LPIPS distance of pictures, (n,); grey ones are repeated, white is 1 and black -1."""
+    pair = [(one.float() / 127.5 - 1).expand(-1, 3, -1, -1) for one in (images, pictures)]
     with torch.inference_mode():
-        far: torch.Tensor = _lpips(name).to(seen.device)(*pair).flatten()
-    return far
+        distance: torch.Tensor = _lpips(name).to(images.device)(*pair).flatten()
+    return distance
 
 
-def _right(net: Any, pictures: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _is_right(model: Any, pictures: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        right: torch.Tensor = net(pictures).argmax(1) == labels
-    return right
+        correct: torch.Tensor = model(pictures).argmax(1) == labels
+    return correct
 
 
-def _only(values: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
-    return values.double().masked_fill(~which, torch.nan)
+def _restrict(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return values.double().masked_fill(~mask, torch.nan)
 
 
 def _observations(values: Values, batch: list[Sample], name: str, params: Mapping[str, Any]) -> Iterable[Observation]:

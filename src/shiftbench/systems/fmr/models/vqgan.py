@@ -1,8 +1,8 @@
 """VQGAN, a generator for colour pictures: a convolutional encoder, a code of vectors out of a book, and a decoder.
 
 The release's f=16 with 16,384 vectors is `{channels: 128, multipliers: [1, 1, 2, 2, 4], blocks: 2, attention: [4],
-code: 256, vectors: 16384}`, brought by `{use: checkpoint, net: vqgan, path: FILE, options: {...}}`: names of tensors
-are the release's, its discriminator (`loss.`) is left out. `decode` takes codes before quantisation, which it
+code: 256, vectors: 16384}`, brought by `{use: checkpoint, net: vqgan, path: FILE, options: {...}}`: names of
+tensors are the release's, its discriminator (`loss.`) is left out. `decode` takes codes before quantisation, which it
 quantises with gradients passed straight through (`quantise: true`), as the release does in training; `false` decodes
 the codes as they are. `apart` gives the code and what it does not hold. The head is there because every model has
 one; it sees the mean code. The sides of pictures are multiples of 2 to the number of multipliers less one; 224 px has
@@ -43,12 +43,12 @@ PARAMS: dict[str, object] = {
 class _Block(nn.Module):
     """Two convolutions around which the input is added."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.norm1, self.conv1 = _norm(before), nn.Conv2d(before, after, 3, padding=1)
-        self.norm2, self.conv2 = _norm(after), nn.Conv2d(after, after, 3, padding=1)
-        if before != after:
-            self.nin_shortcut = nn.Conv2d(before, after, 1)
+        self.norm1, self.conv1 = _norm(inputs), nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm2, self.conv2 = _norm(outputs), nn.Conv2d(outputs, outputs, 3, padding=1)
+        if inputs != outputs:
+            self.nin_shortcut = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
@@ -65,10 +65,10 @@ class _Attention(nn.Module):
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        seen = self.norm(x)
-        query, key, value = (part(seen).flatten(2).mT for part in (self.q, self.k, self.v))
-        mixed = F.scaled_dot_product_attention(query, key, value).mT
-        whole: torch.Tensor = x + self.proj_out(mixed.reshape(x.shape))
+        normal = self.norm(x)
+        query, key, value = (part(normal).flatten(2).mT for part in (self.q, self.k, self.v))
+        context = F.scaled_dot_product_attention(query, key, value).mT
+        whole: torch.Tensor = x + self.proj_out(context.reshape(x.shape))
         return whole
 
 
@@ -82,8 +82,8 @@ class _Resize(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         wider = F.pad(x, (0, 1, 0, 1)) if self.down else F.interpolate(x, scale_factor=2.0)
-        resized: torch.Tensor = self.conv(wider)
-        return resized
+        output: torch.Tensor = self.conv(wider)
+        return output
 
 
 class _Middle(nn.Module):
@@ -96,8 +96,8 @@ class _Middle(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        seen: torch.Tensor = self.block_2(self.attn_1(self.block_1(x)))
-        return seen
+        output: torch.Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return output
 
 
 class _Level(nn.Module):
@@ -106,7 +106,7 @@ class _Level(nn.Module):
     def __init__(self, sizes: list[tuple[int, int]], attention: bool, resize: str) -> None:  # noqa: FBT001 - a fact
         super().__init__()
         self.block = nn.ModuleList(_Block(*size) for size in sizes)
-        self.attn = nn.ModuleList(_Attention(after) for _, after in sizes if attention)
+        self.attn = nn.ModuleList(_Attention(outputs) for _, outputs in sizes if attention)
         self.resize = resize
         if resize:
             setattr(self, resize, _Resize(sizes[-1][1], down=resize == "downsample"))
@@ -126,11 +126,11 @@ class _Encoder(nn.Module):
         last = len(widths) - 1
         self.conv_in = nn.Conv2d(3, width, 3, padding=1)
         self.down = nn.ModuleList()
-        for level, after in enumerate(widths):
-            sizes = [(width, after), *[(after, after)] * (params["blocks"] - 1)]
-            how = "downsample" if level < last else ""
-            self.down.append(_Level(sizes, level in params["attention"], how))
-            width = after
+        for level, outputs in enumerate(widths):
+            sizes = [(width, outputs), *[(outputs, outputs)] * (params["blocks"] - 1)]
+            resize = "downsample" if level < last else ""
+            self.down.append(_Level(sizes, level in params["attention"], resize))
+            width = outputs
         self.mid = _Middle(width)
         self.norm_out, self.conv_out = _norm(width), nn.Conv2d(width, params["code"], 3, padding=1)
 
@@ -138,8 +138,8 @@ class _Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        found: torch.Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
-        return found
+        codes: torch.Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return codes
 
 
 class _Decoder(nn.Module):
@@ -149,10 +149,10 @@ class _Decoder(nn.Module):
         width = widths[-1]
         self.conv_in, self.mid = nn.Conv2d(params["code"], width, 3, padding=1), _Middle(width)
         levels = []
-        for level, after in reversed(list(enumerate(widths))):
-            sizes = [(width, after), *[(after, after)] * params["blocks"]]
+        for level, outputs in reversed(list(enumerate(widths))):
+            sizes = [(width, outputs), *[(outputs, outputs)] * params["blocks"]]
             levels.append(_Level(sizes, level in params["attention"], "upsample" if level else ""))
-            width = after
+            width = outputs
         self.up = nn.ModuleList(reversed(levels))
         self.norm_out, self.conv_out = _norm(width), nn.Conv2d(width, 3, 3, padding=1)
 
@@ -160,8 +160,8 @@ class _Decoder(nn.Module):
         x = self.mid(self.conv_in(codes))
         for level in reversed(self.up):
             x = level(x)
-        found: torch.Tensor = self.conv_out(F.silu(self.norm_out(x)))
-        return found
+        pictures: torch.Tensor = self.conv_out(F.silu(self.norm_out(x)))
+        return pictures
 
 
 class _Book(nn.Module):
@@ -185,42 +185,42 @@ class Vqgan(nn.Module):
         self.quantise = params["quantise"]
 
     def codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Return codes before quantisation."""
+        """Codes before quantisation."""
         codes: torch.Tensor = self.quant_conv(self.encoder(x.float() / 127.5 - 1))
         return codes
 
     def nearest(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return the book's nearest vectors; the gradient goes through as if they were the codes."""
+        """The book's nearest vectors; the gradient goes through as if they were the codes."""
         places, book = codes.movedim(1, -1), self.quantize.embedding.weight
         flat = places.reshape(-1, places.shape[-1])
         apart = flat.square().sum(1, keepdim=True) + book.square().sum(1) - 2 * flat @ book.T
-        found = book[apart.argmin(1)].reshape(places.shape).movedim(-1, 1)
-        return codes + (found - codes).detach()
+        vectors = book[apart.argmin(1)].reshape(places.shape).movedim(-1, 1)
+        return codes + (vectors - codes).detach()
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return pictures float32 (n, 3, h, w) in 0 to 255."""
-        seen = self.nearest(codes) if self.quantise else codes
-        pictures: torch.Tensor = 127.5 * (self.decoder(self.post_quant_conv(seen)).clamp(-1, 1) + 1)
+        """Pictures float32 (n, 3, h, w) in 0 to 255."""
+        latent = self.nearest(codes) if self.quantise else codes
+        pictures: torch.Tensor = 127.5 * (self.decoder(self.post_quant_conv(latent)).clamp(-1, 1) + 1)
         return pictures
 
     def apart(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return codes and what they do not hold: `decode(code) + rest` is the picture."""
+        """Codes and the rest of the pictures: `decode(code) + rest` is the picture."""
         codes = self.codes(x)
         return codes, x.float() - self.decode(codes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean code (n, code)."""
+        """The mean code (n, code)."""
         return self.codes(x).mean((2, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def adopt(self, state: State) -> State:
-        """Return the release's state dict without its discriminator, with a head of zeros where there is none."""
-        kept = {name: tensor for name, tensor in state.items() if not name.startswith("loss.")}
-        return kept if "head.weight" in kept else {**kept, **_pretrained.zeros(self.head)}
+        """The release's state dict without its discriminator, with a head of zeros where there is none."""
+        own = {name: tensor for name, tensor in state.items() if not name.startswith("loss.")}
+        return own if "head.weight" in own else {**own, **_pretrained.zeros(self.head)}
 
 
 def _norm(channels: int) -> nn.GroupNorm:
@@ -232,7 +232,7 @@ def _widths(params: Mapping[str, Any]) -> list[int]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights.
+    """The network with fresh weights.
 
     Raises:
         ParamsError: channels are no multiple of 32, as the normalisation in 32 groups wants.
@@ -243,5 +243,5 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Images uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

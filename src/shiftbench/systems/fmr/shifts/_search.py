@@ -1,8 +1,8 @@
-"""The constrained search: a picture walks along a generator's code while an oracle of other nets gives the label.
+"""The constrained search: a picture walks along a generator's code while an oracle of other networks gives the label.
 
 For a picture x of the class y, `z_0` the generator's code of x and `r = x - Dec(z_0)` what the code does not hold:
 
-    z_t = z_{t-1} + eta D (g_t / ||g_t||),   g_t the gradient at z_{t-1} of the tested net's cross-entropy of Dec(z) + r
+    z_t = z_{t-1} + eta D (g_t / ||g_t||),   g_t the gradient at z_{t-1} of the model's cross-entropy of Dec(z) + r
     c_t = Dec(z_t) + r, cut to the range of pixels and rounded to whole grey levels
 
 While the oracle answers y at `c_t` it is the picture so far; at the first step where it does not the walk stops, and
@@ -47,25 +47,25 @@ UNMOVED, STOPPED, EXHAUSTED = 0, 1, 2
 
 
 class Oracle:
-    """Several nets that answer as one.
+    """Several networks that answer as one.
 
     Args:
-        nets: each from pictures (n, channels, h, w) to logits (n, classes), in evaluation mode.
+        models: each from pictures (n, channels, h, w) to logits (n, classes), in evaluation mode.
         rule: `mean` of probabilities or `majority`.
 
     Raises:
-        ParamsError: no net, or another rule.
+        ParamsError: no network, or another rule.
     """
 
-    def __init__(self, nets: Sequence[Any], rule: str = "mean") -> None:
-        if not nets or rule not in RULES:
-            raise ParamsError(f"an oracle of {len(nets)} nets, rule {rule!r}; {suggest(rule, RULES)}")
-        self.nets, self.rule = list(nets), rule
+    def __init__(self, models: Sequence[Any], rule: str = "mean") -> None:
+        if not models or rule not in RULES:
+            raise ParamsError(f"an oracle of {len(models)} nets, rule {rule!r}; {suggest(rule, RULES)}")
+        self.models, self.rule = list(models), rule
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return the class of each picture, int64 (n,)."""
+        """The class of each picture, int64 (n,)."""
         with torch.inference_mode():
-            shares = torch.stack([F.softmax(net(pictures).float(), 1) for net in self.nets])
+            shares = torch.stack([F.softmax(model(pictures).float(), 1) for model in self.models])
             mean = shares.mean(0)
             if self.rule == "mean":
                 return mean.argmax(1)
@@ -73,15 +73,15 @@ class Oracle:
             return (votes + mean / 2).argmax(1)
 
     def apart(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Return whether the members disagree about each picture, bool (n,)."""
+        """Whether the members disagree about each picture, bool (n,)."""
         with torch.inference_mode():
-            answers = torch.stack([net(pictures).argmax(1) for net in self.nets])
+            answers = torch.stack([model(pictures).argmax(1) for model in self.models])
         return (answers != answers[0]).any(0)
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Where pictures came to.
+    """The pictures at the end of a walk.
 
     Attributes:
         at: budget -> pictures uint8, as those that were given.
@@ -99,7 +99,7 @@ class Search:
     """A generator and an oracle, and how pictures walk between them.
 
     Attributes:
-        generator: a net with `apart(x) -> (code, rest)` and `decode(code)`, both in 0 to 255.
+        generator: a network with `apart(x) -> (code, rest)` and `decode(code)`, both in 0 to 255.
         oracle: what may stop a walk.
         spread: D, of one code's shape, or a number.
         options: RECONSTRUCTED, or other values of them.
@@ -120,16 +120,16 @@ class Search:
             raise ModelError("the generator has no `apart` and `decode`; use an autoencoder or a vqgan as generator")
 
     def start(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return codes and what is added to their pictures, for uint8 (n, channels, h, w)."""
+        """Codes and the rests that are added to their pictures, for uint8 (n, channels, h, w)."""
         with torch.no_grad():
             codes, rest = self.generator.apart(pictures)
         return codes, rest if self.options["residual"] else torch.zeros_like(rest)
 
-    def walk(self, tested: Any, pictures: torch.Tensor, labels: torch.Tensor, budgets: Sequence[int]) -> Walk:
-        """Walk pictures against a net.
+    def walk(self, model: Any, pictures: torch.Tensor, labels: torch.Tensor, budgets: Sequence[int]) -> Walk:
+        """Walk pictures against a network.
 
         Args:
-            tested: from pictures to logits, in evaluation mode; its cross-entropy is raised.
+            model: from pictures to logits, in evaluation mode; its cross-entropy is raised.
             pictures: uint8 (n, channels, h, w).
             labels: int64 (n,), on the same device.
             budgets: numbers of steps, 0 or more; each gives the pictures after so many.
@@ -142,44 +142,44 @@ class Search:
         codes, rest = self.start(pictures)
         state = _State(pictures, labels)
         if self.options["keep"] == "highest":
-            state.losses = _losses(tested, pictures, labels)
+            state.losses = _losses(model, pictures, labels)
         if self.options["constrained"]:
             state.stop(self.oracle(pictures) != labels, UNMOVED)
         if not self.options["residual"]:  # step 0 is the reconstruction, where the oracle lets it
-            self._see(state, tested, _pixels(self.generator.decode(codes).detach()))
-        found = {0: state.best.clone()} if 0 in budgets else {}
+            self._see(state, model, _pixels(self.generator.decode(codes).detach()))
+        pictures_at = {0: state.best.clone()} if 0 in budgets else {}
         for step in range(1, max(budgets) + 1):
             rows = state.rows()
             if len(rows):
-                codes[rows] = self._moved(tested, codes[rows], rest[rows], labels[rows])
+                codes[rows] = self._climb(model, codes[rows], rest[rows], labels[rows])
                 with torch.no_grad():
                     candidates = _pixels(self.generator.decode(codes[rows]) + rest[rows])
-                self._see(state, tested, candidates)
+                self._see(state, model, candidates)
                 state.accepted[state.rows()] += 1
             if step in budgets:
-                found[step] = state.best.clone()
-        return Walk(found, state.accepted, state.ended)
+                pictures_at[step] = state.best.clone()
+        return Walk(pictures_at, state.accepted, state.ended)
 
-    def _moved(self, tested: Any, codes: torch.Tensor, rest: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the codes after one step up the loss."""
+    def _climb(self, model: Any, codes: torch.Tensor, rest: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The codes after one step up the loss."""
         at = codes.detach().requires_grad_()
         with torch.enable_grad():
-            logits = tested(self.generator.decode(at) + rest)
+            logits = model(self.generator.decode(at) + rest)
             loss = F.cross_entropy(logits.float(), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, at)
         length = gradient.flatten(1).norm(dim=1).clamp(min=1e-30)
         unit = gradient / length.reshape(-1, *[1] * (gradient.ndim - 1))
         return codes + self.options["eta"] * self.spread * unit  # type: ignore[no-any-return]
 
-    def _see(self, state: _State, tested: Any, candidates: torch.Tensor) -> None:
+    def _see(self, state: _State, model: Any, candidates: torch.Tensor) -> None:
         """Take the candidates of the rows that still walk, or stop them."""
         rows = state.rows()
         if self.options["constrained"]:
-            refused = self.oracle(candidates) != state.labels[rows]
-            state.ended[rows[refused]] = STOPPED
-            rows, candidates = rows[~refused], candidates[~refused]
+            refusals = self.oracle(candidates) != state.labels[rows]
+            state.ended[rows[refusals]] = STOPPED
+            rows, candidates = rows[~refusals], candidates[~refusals]
         if state.losses is not None and len(rows):
-            losses = _losses(tested, candidates, state.labels[rows])
+            losses = _losses(model, candidates, state.labels[rows])
             higher = losses > state.losses[rows]
             rows, candidates, losses = rows[higher], candidates[higher], losses[higher]
             state.losses[rows] = losses
@@ -187,7 +187,7 @@ class Search:
 
 
 class _State:
-    """Where each picture is; `losses` (n,) of the pictures so far only where the highest is kept."""
+    """State of each picture; `losses` (n,) of the pictures so far only where the highest is kept."""
 
     losses: torch.Tensor | None = None
 
@@ -196,17 +196,17 @@ class _State:
         self.ended = torch.full_like(labels, EXHAUSTED)
         self.accepted = torch.zeros_like(labels)
 
-    def stop(self, which: torch.Tensor, why: int) -> None:
-        self.ended[which] = why
+    def stop(self, rows: torch.Tensor, why: int) -> None:
+        self.ended[rows] = why
 
     def rows(self) -> torch.Tensor:
-        """Return the rows that still walk, int64 (k,)."""
+        """The rows that still walk, int64 (k,)."""
         return (self.ended == EXHAUSTED).nonzero()[:, 0]
 
 
-def _losses(tested: Any, pictures: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _losses(model: Any, pictures: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return F.cross_entropy(tested(pictures).float(), labels, reduction="none")
+        return F.cross_entropy(model(pictures).float(), labels, reduction="none")
 
 
 def _pixels(pictures: torch.Tensor) -> torch.Tensor:
@@ -214,7 +214,7 @@ def _pixels(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def spread(generator: Any, batches: Iterable[torch.Tensor], unit: str = "std") -> Any:
-    """Return D: the deviation of each coordinate of the code over pictures, float32 of one code's shape; 1 for `one`.
+    """D: the deviation of each coordinate of the code over pictures, float32 of one code's shape; 1 for `one`.
 
     Args:
         generator: see Search.
@@ -240,13 +240,13 @@ def spread(generator: Any, batches: Iterable[torch.Tensor], unit: str = "std") -
     return (squares / count - (total / count).square()).clamp(min=0).sqrt().float()
 
 
-def same_pictures(given: Mapping[str, Any]) -> Any:
-    """Return the pictures that all nets see, if they see the same; name -> prepared input.
+def same_pictures(inputs: Mapping[str, Any]) -> Any:
+    """Prepared inputs by name, if all networks get the same.
 
     Raises:
-        DataError: two differ, so that what one net is shown is no input of another.
+        DataError: two differ, so that what one network is shown is no input of another.
     """
-    (name, first), *others = given.items()
+    (name, first), *others = inputs.items()
     for other, pictures in others:
         if pictures.shape != first.shape or (pictures != first).any():
             raise DataError(

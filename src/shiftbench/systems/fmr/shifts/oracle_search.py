@@ -1,12 +1,12 @@
-"""Oracle search: each picture walks along a generator's code against one net, while an oracle still gives its label.
+"""Oracle search: each picture walks along a generator's code against one model, while an oracle still gives its label.
 
 Source: Zhang et al., ICLR 2024 (FMR), arXiv:2308.10632; the walk and what of it is reconstructed are in `_search.py`.
 
-A severity is the budget of steps, whole. The tested net, the generator and the members of the oracle are weights by
+A severity is the budget of steps, whole. The tested network, the generator and the members of the oracle are weights by
 their names (`fashion_mnist/convnet-erm-s0`), their files and options under `models`; an option like `tested` decides
-the bytes, and so do these weights: shards are of one tested net, for all others they are a transfer. The deviation of
-codes is that over the split that is shifted, of `spread_from` (default: the dataset itself). Pictures have the size
-that all nets take. Takes no random words; without weights (in Python) only severity 0 can be applied, the picture
+the bytes, and so do these weights: shards are of one tested network, for all others they are a transfer. The deviation
+of codes is that over the split that is shifted, of `spread_from` (default: the dataset itself). Pictures have the size
+that all networks take. Takes no random words; without weights (in Python) only severity 0 can be applied, the picture
 itself unless `residual` is false.
 """
 
@@ -48,14 +48,14 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of all nets, and the pictures whose codes' deviation is the unit."""
+    """Checkpoints of all networks, and the pictures whose codes' deviation is the unit."""
     names = dict.fromkeys([params["tested"], params["generator"], *params["oracles"]])
     clean = refs.shards(params["spread_from"] or params["dataset"], params["split"])
     return [*(Ref("checkpoints", name) for name in names), clean]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the models whose code decides."""
+    """The models whose code decides."""
     names = [params["tested"], params["generator"], *params["oracles"]]
     models = [CheckpointName.of(Ref("checkpoints", name)).model for name in names]
     return [("models", _model(params, model)[0]) for model in dict.fromkeys(models)]
@@ -64,10 +64,10 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return a sample with the picture that the walk ends at.
+    """A sample with the picture that the walk ends at.
 
     Args:
-        value: with `image`, uint8 of the size that the nets take, and `label`.
+        value: with `image`, uint8 of the size that the networks take, and `label`.
         severity: the budget of steps, a whole number from 0 to 1000.
         rng: not used.
         inputs: where the weights and the clean pictures lie.
@@ -75,7 +75,7 @@ def apply(
 
     Raises:
         RangeError: another severity.
-        DataError: a field or the weights are missing, or the nets take other pictures than the sample's.
+        DataError: a field or the weights are missing, or the networks take other pictures than the sample's.
     """
     _levels.check(__name__, severity, RANGE)
     if severity != int(severity):
@@ -89,17 +89,17 @@ def apply(
 
 
 class _Key:
-    """What a walker is made of; equal where files and options are."""
+    """Key of a walker: its files and options."""
 
     def __init__(self, inputs: Mapping[Ref, Path], options: Mapping[str, Any]) -> None:
         self.inputs, self.options = dict(inputs), dict(options)
-        self._said = repr((sorted(self.inputs.items()), sorted(self.options.items())))
+        self._text = repr((sorted(self.inputs.items()), sorted(self.options.items())))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other._said == self._said
+        return isinstance(other, _Key) and other._text == self._text
 
     def __hash__(self) -> int:
-        return hash(self._said)
+        return hash(self._text)
 
 
 @lru_cache(maxsize=2)
@@ -108,7 +108,7 @@ def _walker(key: _Key) -> _Walker:
 
 
 class _Walker:
-    """All nets, loaded, and the unit of steps."""
+    """All networks, loaded, and the unit of steps."""
 
     def __init__(self, inputs: Mapping[Ref, Path], options: Mapping[str, Any]) -> None:
         from shiftbench.evaluation import nets  # here, since planning does without torch
@@ -116,14 +116,14 @@ class _Walker:
 
         def load(name: str) -> Any:
             ref = Ref("checkpoints", name)
-            model, given = _model(options, CheckpointName.of(ref).model)
+            model, own_options = _model(options, CheckpointName.of(ref).model)
             plugin, file = registry.find("models", model), inputs[ref]
-            found = nets.load_predictor(
-                plugin, file, {**plugin.PARAMS, **given}, nets.classes_of(file), "cpu", inputs=inputs
+            predictor = nets.load_predictor(
+                plugin, file, {**plugin.PARAMS, **own_options}, nets.classes_of(file), "cpu", inputs=inputs
             )
-            if not isinstance(found, nets.TorchPredictor):
+            if not isinstance(predictor, nets.TorchPredictor):
                 raise ParamsError(f"oracle_search: {name} is a black box, and gradients are asked of nets")
-            return found
+            return predictor
 
         self._nets, self._same = nets, _search.same_pictures
         self._tested, generator = load(options["tested"]), load(options["generator"])
@@ -143,32 +143,32 @@ class _Walker:
             yield self._nets.to_inputs(generator.prepare(batch), generator.device)
 
     def __call__(self, sample: Sample, budget: int) -> np.ndarray[Any, Any]:
-        """Return the picture after a walk, uint8 of the sample's shape.
+        """The picture after a walk, uint8 of the sample's shape.
 
         Raises:
-            DataError: the nets take other pictures than the sample's, or than each other.
+            DataError: the networks take other pictures than the sample's, or than each other.
         """
         import torch
 
         image = sample.fields["image"]
-        seen = self._same({name: net.prepare([sample]) for name, net in self._all.items()})
+        inputs = self._same({name: network.prepare([sample]) for name, network in self._all.items()})
         own = np.atleast_3d(image).transpose(2, 0, 1)[None]
-        if seen.shape != own.shape or (seen != own).any():
+        if inputs.shape != own.shape or (inputs != own).any():
             raise DataError(
-                f"oracle_search: the nets take {seen.shape[1:]}, the image is {image.shape}; give them that size, or "
+                f"oracle_search: the nets take {inputs.shape[1:]}, the image is {image.shape}; give them that size, or "
                 "the dataset's pictures theirs"
             )
         label = torch.tensor([int(sample.fields["label"])])
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # sums in one order
-        given = torch.from_numpy(np.ascontiguousarray(seen))
-        walk = self._search.walk(self._tested.net, given, label, [budget])
+        tensor = torch.from_numpy(np.ascontiguousarray(inputs))
+        walk = self._search.walk(self._tested.net, tensor, label, [budget])
         torch.set_num_threads(threads)
-        found = walk.at[budget][0].numpy().transpose(1, 2, 0)
-        return np.ascontiguousarray(found[..., 0] if image.ndim == 2 else found)
+        picture = walk.at[budget][0].numpy().transpose(1, 2, 0)
+        return np.ascontiguousarray(picture[..., 0] if image.ndim == 2 else picture)
 
 
 def _model(params: Mapping[str, Any], name: str) -> tuple[str, dict[str, Any]]:
-    """Return the file and the options of a model: `models: {NAME: {use: FILE, ...}}`, else the name with none."""
-    given = dict(params["models"].get(name, {}))
-    return given.pop("use", name), given
+    """The file and the options of a model: `models: {NAME: {use: FILE, ...}}`, else the name with none."""
+    options = dict(params["models"].get(name, {}))
+    return options.pop("use", name), options

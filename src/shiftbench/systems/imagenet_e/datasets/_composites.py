@@ -15,7 +15,7 @@ Pixels = NDArray[np.uint8]
 
 
 def cut(image: Pixels, threshold: int, key: str) -> Pixels:
-    """Return the layer of what is brighter than a threshold in a grey image, in its box: uint8 (h', w', 2).
+    """Layer of the pixels brighter than a threshold in a grey image, in its box: uint8 (h', w', 2).
 
     Raises:
         DataError: nothing is; the message begins with `key`.
@@ -28,8 +28,8 @@ def cut(image: Pixels, threshold: int, key: str) -> Pixels:
     return np.stack([np.minimum(image, mask)[place], mask[place]], axis=-1)
 
 
-def fitted(layer: Pixels, share: float, side: int, margin: int) -> Pixels:
-    """Return a layer whose alpha takes a share of a square canvas; less where it would not fit with a margin.
+def fit(layer: Pixels, share: float, side: int, margin: int) -> Pixels:
+    """A layer whose alpha takes a share of a square canvas; less where it would not fit with a margin.
 
     Args:
         layer: uint8 (h, w, c), alpha last.
@@ -45,8 +45,8 @@ def fitted(layer: Pixels, share: float, side: int, margin: int) -> Pixels:
     return np.stack(list(parts), axis=-1)
 
 
-def composed(background: Pixels, layer: Pixels, down: int, right: int) -> tuple[Pixels, Pixels]:
-    """Return (image, mask) of a layer laid over the middle of a background, moved by some pixels; it stays inside."""
+def compose(background: Pixels, layer: Pixels, down: int, right: int) -> tuple[Pixels, Pixels]:
+    """(image, mask) of a layer laid over the middle of a background, moved by some pixels; it stays inside."""
     top, left = (
         min(max((whole - size) // 2 + move, 0), whole - size)
         for whole, size, move in zip(background.shape, layer.shape, (down, right), strict=False)

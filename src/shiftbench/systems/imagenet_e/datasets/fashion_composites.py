@@ -68,7 +68,7 @@ def _composite(key: str, item: Sample, split: str, sources: dict[str, Path], par
     behind = _scikit_photos.crop((side, side), rng, sources, photos, HALF[split])
     down, right = rng.integers(-margin, margin + 1, 2).tolist()
     layer = _composites.cut(item.fields["image"], THRESHOLD, key)
-    layer = _composites.fitted(layer, params["share"], side, margin)
-    image, mask = _composites.composed(behind.pixels, layer, down, right)
+    layer = _composites.fit(layer, params["share"], side, margin)
+    image, mask = _composites.compose(behind.pixels, layer, down, right)
     meta = {"photo": behind.photo, "region": behind.region}
     return Sample(key, {"image": image, "mask": mask, "label": item.fields["label"], "meta": meta})

@@ -39,7 +39,7 @@ ORIGINALS, LABELS = "ori", "labels.txt"
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's thousand class names."""
+    """ImageNet's thousand class names."""
     return imagenet.classes(params, sources)
 
 
@@ -51,45 +51,45 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         DataError: there is no such edit, folders hold other images than the originals, or one has no label.
     """
     root = _root(params)
-    found, labels = folders(root), read_labels(root / LABELS)
-    if params["edit"] not in found:
+    edits, labels = folders(root), read_labels(root / LABELS)
+    if params["edit"] not in edits:
         raise DataError(
-            f"{root} holds no edit {params['edit']!r} ({suggest(str(params['edit']), found)}); "
-            f"it has {', '.join(found)}"
+            f"{root} holds no edit {params['edit']!r} ({suggest(str(params['edit']), edits)}); "
+            f"it has {', '.join(edits)}"
         )
-    for name, pictures in found.items():
-        _check(root / name, set(pictures), set(found.get(ORIGINALS, pictures)), labels)
-    for number, file in sorted(found[params["edit"]].items()):
+    for name, pictures in edits.items():
+        _check(root / name, set(pictures), set(edits.get(ORIGINALS, pictures)), labels)
+    for number, file in sorted(edits[params["edit"]].items()):
         yield square(_sample(number, file, labels, params), params["shorter"], params["side"])
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring: path -> what it is."""
+    """Files that the user must supply: path -> description."""
     root = _root(params)
     return {str(root / params["edit"]): "edited images", str(root / LABELS): "their labels"}
 
 
 def folders(root: Path) -> dict[str, dict[str, Path]]:
-    """Return the images of each folder by id (the file's name without its type); hidden folders do not count.
+    """The images of each folder by id (the file's name without its type); hidden folders do not count.
 
     Raises:
         DataError: there is no such folder, or it holds no folder of images.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; set root to where ImageNet-E was unpacked")
-    found = {
+    edits = {
         folder.name: {file.stem: file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES}
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".")
     }
-    found = {name: pictures for name, pictures in found.items() if pictures}
-    if not found:
+    edits = {name: pictures for name, pictures in edits.items() if pictures}
+    if not edits:
         raise DataError(f"{root} holds no folder of images; set root to where ImageNet-E is")
-    return found
+    return edits
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Return the label of each id.
+    """The label of each id.
 
     Raises:
         DataError: there is no such file, or a line is no file name, tab and index of 0 to 999.

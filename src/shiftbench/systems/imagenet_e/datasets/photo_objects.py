@@ -1,4 +1,4 @@
-"""Four colour photos with a clear object, and its mask: to try what edits objects with a net that knows ImageNet.
+"""Four colour photos with a clear object, and its mask: to try what edits objects with a network that knows ImageNet.
 
 Photos of scikit-image (an astronaut, a cat, a cup, a rocket); the middle square, at `side` pixels (bilinear). Masks are
 polygons drawn by hand, `photo_objects.csv` has their corners (x y, in pixels of the photo). A label is no truth: it is
@@ -31,7 +31,7 @@ PARAMS: dict[str, object] = {"side": 224}
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return ImageNet's thousand class names."""
+    """ImageNet's thousand class names."""
     return imagenet.classes(params, sources)
 
 
@@ -46,7 +46,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         rows = list(csv.DictReader(file))
     for row in rows:
         photo = np.array(_scikit_photos.opened(sources, row["photo"], colour=True))
-        mask = filled(np.array(row["outline"].split(), dtype=np.int64), *photo.shape[:2])
+        mask = fill_polygon(np.array(row["outline"].split(), dtype=np.int64), *photo.shape[:2])
         image, mask = (resize_array(square(pixels), side, side) for pixels in (photo, mask))
         key = f"photo_objects/test/{row['photo'].partition('.')[0]}"
         fields = {"image": image, "mask": mask, "label": names.index(row["label"])}
@@ -54,15 +54,15 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the middle square."""
+    """The middle square."""
     height, width = pixels.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return pixels[top : top + side, left : left + side]
 
 
-def filled(corners: NDArray[np.int64], height: int, width: int) -> NDArray[np.uint8]:
-    """Return a mask uint8 (height, width) of a polygon: 255 where a pixel's middle is inside (even-odd, in integers).
+def fill_polygon(corners: NDArray[np.int64], height: int, width: int) -> NDArray[np.uint8]:
+    """A mask uint8 (height, width) of a polygon: 255 where a pixel's middle is inside (even-odd, in integers).
 
     Args:
         corners: x0 y0 x1 y1 ..., corners of pixels.

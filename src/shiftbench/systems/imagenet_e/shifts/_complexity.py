@@ -24,7 +24,7 @@ WHITE = np.float32(255)
 
 
 def complexity(image: NDArray[np.uint8], *, mean: bool = True) -> float:
-    """Return C of an image uint8 (h, w) or (h, w, 3); for reports, not for bytes.
+    """C of an image uint8 (h, w) or (h, w, 3); for reports, not for bytes.
 
     Args:
         image: grey or colour.
@@ -38,7 +38,7 @@ def complexity(image: NDArray[np.uint8], *, mean: bool = True) -> float:
 
 
 def gradient(layer: Field, kink: float = 0.0) -> Field:
-    """Return C's gradient at one channel, float32 (h, w) in 0 to 1, times its number of values.
+    """C's gradient at one channel, float32 (h, w) in 0 to 1, times its number of values.
 
     Channels do not meet in C, so that the gradient of each is its own.
 
@@ -49,15 +49,15 @@ def gradient(layer: Field, kink: float = 0.0) -> Field:
     """
     both = np.stack([layer, np.zeros_like(layer)])  # real and imaginary parts
     both = _columns(_columns(both))
-    _without_size(both, np.float32(kink))
+    _normalise(both, np.float32(kink))
     real: Field = _columns(_columns(both))[0]
     return real
 
 
-def guided(
+def guide(
     image: NDArray[np.uint8], way: float, steps: int = STEPS, also: Callable[[list[Field]], list[Field]] | None = None
 ) -> NDArray[np.uint8]:
-    """Return an image that went up (way > 0) or down C's gradient.
+    """An image that went up (way > 0) or down C's gradient.
 
     Each of the steps goes |way| / steps grey levels, root mean square, along the gradient of the image as it then is,
     and is held within black and white; on the way down a coefficient ends at 0.
@@ -80,24 +80,24 @@ def guided(
             ways = _unit([a + b for a, b in zip(ways, more, strict=True)])
         for layer, one in zip(now, ways, strict=True):
             _step(layer, one, np.float32(length))
-    return np.stack([_rounded(layer) for layer in now], axis=-1).reshape(image.shape)
+    return np.stack([_round(layer) for layer in now], axis=-1).reshape(image.shape)
 
 
 def _unit(gradients: list[Field]) -> list[Field]:
-    """Return gradients brought to a root mean square of 1; 0 stays 0."""
+    """Gradients brought to a root mean square of 1; 0 stays 0."""
     total = sum((_square(one) for one in gradients), 0.0)
     count = sum(one.size for one in gradients)
     size = np.float32(np.sqrt(total / count)) if total else np.float32(1)
     return [one / size for one in gradients]
 
 
-def _rounded(layer: Field) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = np.floor(layer + np.float32(0.5)).astype(np.uint8)
-    return rounded
+def _round(layer: Field) -> NDArray[np.uint8]:
+    levels: NDArray[np.uint8] = np.floor(layer + np.float32(0.5)).astype(np.uint8)
+    return levels
 
 
 def _columns(both: Field) -> Field:
-    """Return the Fourier transform of each column, turned: what was a row is a column."""
+    """The Fourier transform of each column, turned: what was a row is a column."""
     side, stride = both.shape[1], 1
     for prime in primes(side):
         out = np.empty_like(both)
@@ -108,19 +108,19 @@ def _columns(both: Field) -> Field:
 
 @lru_cache(maxsize=64)
 def primes(side: int) -> tuple[int, ...]:
-    """Return the prime factors, ascending."""
-    found, rest, factor = [], side, 2
+    """The prime factors, ascending."""
+    factors, rest, factor = [], side, 2
     while rest > 1:
         while rest % factor == 0:
-            found.append(factor)
+            factors.append(factor)
             rest //= factor
         factor += 1
-    return tuple(found)
+    return tuple(factors)
 
 
 @lru_cache(maxsize=64)
 def circle(side: int) -> Field:
-    """Return cosines and sines of -k / side turns, k below side, rounded to 23 bits: float32 (2, side)."""
+    """Cosines and sines of -k / side turns, k below side, rounded to 23 bits: float32 (2, side)."""
     angles = [-2 * math.pi * k / side for k in range(side)]
     whole = [[round(f(angle) * (1 << 23)) for angle in angles] for f in (math.cos, math.sin)]
     return np.array(whole, dtype=np.float32) / np.float32(1 << 23)
@@ -150,7 +150,7 @@ def _stage(both: Field, out: Field, circle: Field, prime: int, stride: int) -> N
 
 
 @compiled
-def _without_size(both: Field, kink: np.float32) -> None:
+def _normalise(both: Field, kink: np.float32) -> None:
     """Divide each coefficient by its size and conjugate it, so that the next transform is the inverse one."""
     smooth = np.float32(1e-8)
     for row in range(both.shape[1]):
@@ -163,7 +163,7 @@ def _without_size(both: Field, kink: np.float32) -> None:
 
 @compiled
 def _square(gradient: Field) -> float:
-    """Return the sum of squares, added row by row."""
+    """The sum of squares, added row by row."""
     total = 0.0
     for row in range(gradient.shape[0]):
         for column in range(gradient.shape[1]):
@@ -178,5 +178,5 @@ def _step(layer: Field, gradient: Field, length: np.float32) -> None:
     low, high = np.float32(0), np.float32(255)
     for row in range(layer.shape[0]):
         for column in range(layer.shape[1]):
-            moved = layer[row, column] + gradient[row, column] * length
-            layer[row, column] = min(max(moved, low), high)
+            value = layer[row, column] + gradient[row, column] * length
+            layer[row, column] = min(max(value, low), high)

@@ -1,10 +1,10 @@
 """Background adversarial: what is behind the object becomes busier, and leads a classifier astray.
 
 Source: Li et al. 2023 (ImageNet-E), https://arxiv.org/abs/2303.17096, section 3: the guidance of `background_guided`
-with the loss of a classifier beside the complexity, lambda 20. Differs: pixels are moved, not a diffusion model; both
-gradients are brought to one size and added, which the paper weighs otherwise. The classifier is named by `model`,
-`trainer`, `seed` and `learnt_from` (default: the dataset itself); it is the one net that sees its own attack, for
-all others the edit is a transfer. `options` are its model's, as params have them.
+with the loss of a classifier in addition to the complexity, lambda 20. Differs: pixels are moved, not a diffusion
+model; both gradients are brought to one size and added, which the paper weighs otherwise. The classifier is named by
+`model`, `trainer`, `seed` and `learnt_from` (default: the dataset itself); it is the one network that sees its own
+attack, for all others the edit is a transfer. `options` are its model's, as params have them.
 
 A severity is a tenth of lambda, as for `background_guided`. Where the mask is 255 the image keeps its bytes; the mask
 does not change. Takes no random words. Its bytes are those of the weights; without weights (in Python) only severity
@@ -45,20 +45,20 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the classifier's weights."""
-    learnt = params["learnt_from"] or params["dataset"]
-    return [refs.checkpoint(learnt, params["model"], params["trainer"], params["seed"])]
+    """The classifier's checkpoint."""
+    dataset = params["learnt_from"] or params["dataset"]
+    return [refs.checkpoint(dataset, params["model"], params["trainer"], params["seed"])]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the model whose code gives the gradient."""
+    """The model whose code gives the gradient."""
     return [("models", params["model"])]
 
 
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, inputs: Mapping[Ref, Path] | None = None, **params: Any
 ) -> Sample:
-    """Return a sample with a busier background, on which the classifier errs rather.
+    """A sample with a busier background, on which the classifier errs rather.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3) as large as the classifier's input, `mask`, uint8 (h, w), and
@@ -76,26 +76,26 @@ def apply(
     image, mask = _masks.fields(__name__, value)
     if severity == 0:
         return value.with_field("image", np.ascontiguousarray(image).copy())
-    weights = [path for ref, path in (inputs or {}).items() if ref.kind == "checkpoints"]
-    if not weights:
+    checkpoints = [path for ref, path in (inputs or {}).items() if ref.kind == "checkpoints"]
+    if not checkpoints:
         raise DataError("background_adversarial asks a classifier, which is not here; ask for the shift in a benchmark")
     options = {**PARAMS, **params}
-    loss = _loss(str(weights[0]), options["model"], tuple(sorted(options["options"].items())))
+    loss = _loss(str(checkpoints[0]), options["model"], tuple(sorted(options["options"].items())))
     behind = _masks.behind(image, mask)
-    guided = _complexity.guided(behind, size, options["steps"], loss(value, behind, mask))
-    other = guided.astype(np.int16) - behind
+    busier = _complexity.guide(behind, size, options["steps"], loss(value, behind, mask))
+    other = busier.astype(np.int16) - behind
     return value.with_field("image", _masks.changed(image, mask, other, 256))
 
 
 @lru_cache(maxsize=4)
-def _loss(weights: str, model: str, options: tuple[tuple[str, Any], ...]) -> _Loss:
-    return _Loss(Path(weights), model, dict(options))
+def _loss(checkpoint: str, model: str, options: tuple[tuple[str, Any], ...]) -> _Loss:
+    return _Loss(Path(checkpoint), model, dict(options))
 
 
 class _Loss:
     """A classifier's cross-entropy, whose gradient an image follows."""
 
-    def __init__(self, weights: Path, model: str, options: dict[str, Any]) -> None:
+    def __init__(self, checkpoint: Path, model: str, options: dict[str, Any]) -> None:
         import torch  # here, since planning does without
 
         from shiftbench.evaluation import nets
@@ -103,14 +103,14 @@ class _Loss:
         self._torch, self._nets = torch, nets
         self._plugin = registry.find("models", model)
         self._params = {**self._plugin.PARAMS, **options}
-        net = self._plugin.build(self._params, len(nets.classes_of(weights)))
-        nets.load_into(net, nets.read_state(weights), weights)
-        self._net = net.eval().requires_grad_(requires_grad=False)
+        network = self._plugin.build(self._params, len(nets.classes_of(checkpoint)))
+        nets.load_into(network, nets.read_state(checkpoint), checkpoint)
+        self._network = network.eval().requires_grad_(requires_grad=False)
 
     def __call__(
         self, sample: Sample, behind: NDArray[np.uint8], mask: NDArray[np.uint8]
     ) -> Callable[[list[Field]], list[Field]]:
-        """Return the gradient of a sample's loss as a function of its background's channels, float32 (h, w) each.
+        """The gradient of a sample's loss as a function of its background's channels, float32 (h, w) each.
 
         Raises:
             DataError: the classifier's input has another size than the image.
@@ -129,11 +129,11 @@ class _Loss:
         return lambda channels: self._gradient(channels, alone, free, label)
 
     def _gradient(self, channels: list[Field], alone: Any, free: Any, label: Any) -> list[Field]:
-        """Return the loss's gradient at a background, over which the object lies: `alone` + `free` x background."""
+        """The loss's gradient at a background, over which the object lies: `alone` + `free` x background."""
         torch, threads = self._torch, self._torch.get_num_threads()
         torch.set_num_threads(1)  # sums in one order
         background = torch.from_numpy(np.stack(channels)).requires_grad_()
-        loss = torch.nn.functional.cross_entropy(self._net((alone + free * background)[None]), label)
+        loss = torch.nn.functional.cross_entropy(self._network((alone + free * background)[None]), label)
         (gradient,) = torch.autograd.grad(loss, background)
         torch.set_num_threads(threads)
         return [np.ascontiguousarray(one) for one in gradient.numpy()]

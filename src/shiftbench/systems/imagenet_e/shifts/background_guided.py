@@ -33,7 +33,7 @@ SIGN = {"up": 1.0, "down": -1.0}
 def apply(
     value: Sample, severity: float, rng: RandomStream, *, way: str = "up", steps: int = _complexity.STEPS
 ) -> Sample:
-    """Return a sample with a busier or plainer background.
+    """A sample with a busier or plainer background.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -54,5 +54,5 @@ def apply(
         raise ParamsError(f"background_guided: steps is {steps}; at least 1")
     image, mask = _masks.fields(__name__, value)
     behind = _masks.behind(image, mask)
-    other = _complexity.guided(behind, SIGN[way] * size, steps).astype(np.int16) - behind
+    other = _complexity.guide(behind, SIGN[way] * size, steps).astype(np.int16) - behind
     return value.with_field("image", _masks.changed(image, mask, other, 256))

@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a sample that went through the edits' pipeline with nothing changed.
+    """A sample that went through the edits' pipeline with nothing changed.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -34,7 +34,7 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     image, mask = _masks.fields(__name__, value)
     if severity == 0:
         return _objects.unchanged(value)
-    found = _objects.find(__name__, image, mask)
-    layer = _turning.turned(_objects.resized(found, 1.0), 0.0, mask.shape)
-    top, left = _turning.beside(found.box, layer, mask.shape)
-    return _objects.placed(value, found.background, layer, top, left)
+    parts = _objects.find(__name__, image, mask)
+    layer = _turning.turned(_objects.resized(parts, 1.0), 0.0, mask.shape)
+    top, left = _turning.beside(parts.box, layer, mask.shape)
+    return _objects.placed(value, parts.background, layer, top, left)

@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
-    """Return a sample that is cut to its object, image and mask.
+    """A sample that is cut to its object, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -37,7 +37,7 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     image, mask = _masks.fields(__name__, value)
-    (top, height), (left, width) = widened(_masks.box(__name__, mask), *mask.shape)
+    (top, height), (left, width) = smallest_window(_masks.box(__name__, mask), *mask.shape)
     if share == 0:
         return _objects.unchanged(value)
     map_y = _places(top * share, mask.shape[0], height, share)
@@ -50,18 +50,21 @@ def apply(value: Sample, severity: float, rng: RandomStream) -> Sample:
     )
 
 
-def widened(box: _masks.Box, height: int, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return (top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
+def smallest_window(box: _masks.Box, height: int, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(top, height) and (left, width) of the smallest window of the image's aspect that holds a box."""
     factor = max(box.height / height, box.width / width)
-    return (_moved(box.top + box.bottom, factor * height, height), _moved(box.left + box.right, factor * width, width))
+    return (
+        _fit_inside(box.top + box.bottom, factor * height, height),
+        _fit_inside(box.left + box.right, factor * width, width),
+    )
 
 
-def _moved(twice_middle: int, size: float, whole: int) -> tuple[float, float]:
+def _fit_inside(twice_middle: int, size: float, whole: int) -> tuple[float, float]:
     return min(max((twice_middle - size) / 2, 0.0), whole - size), size
 
 
 def _places(start: float, whole: int, size: float, share: float) -> NDArray[np.int32]:
-    """Return what each pixel of a side reads, in 256ths: `whole` places over a window that starts at `start`."""
+    """Source position of each pixel of a side, in 256ths: `whole` places over a window that starts at `start`."""
     step = 1 + (size / whole - 1) * share
     middles = (np.arange(whole, dtype=np.float64) + 0.5) * step + start - 0.5
     return np.rint(middles * ONE).astype(np.int32)

@@ -23,7 +23,7 @@ PLACES = ("anywhere", "corner")
 
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, place: str = "anywhere", size: float = 0.0) -> Sample:
-    """Return a sample whose object is elsewhere, image and mask.
+    """A sample whose object is elsewhere, image and mask.
 
     Args:
         value: with `image`, uint8 (h, w) or (h, w, 3), and `mask`, uint8 (h, w).
@@ -41,19 +41,19 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, place: str = "an
     if place not in PLACES:
         raise ParamsError(f"object_position: place is {place!r}; allowed are {' and '.join(PLACES)}")
     image, mask = _masks.fields(__name__, value)
-    found = _objects.find(__name__, image, mask)
-    layer = _objects.shrunk(__name__, found, _masks.rate(mask), size)
+    parts = _objects.find(__name__, image, mask)
+    layer = _objects.shrunk(__name__, parts, _masks.rate(mask), size)
     if share == 0:
         return _objects.unchanged(value)
-    starts = (found.box.top, found.box.left)
-    sides = zip(starts, found.layer.shape, layer.shape, mask.shape, rng.words16(2), strict=False)
+    starts = (parts.box.top, parts.box.left)
+    sides = zip(starts, parts.layer.shape, layer.shape, mask.shape, rng.words16(2), strict=False)
     top, left = (
-        _moved(start + (old - new) // 2, whole - new, int(word), place, share) for start, old, new, whole, word in sides
+        _start(start + (old - new) // 2, whole - new, int(word), place, share) for start, old, new, whole, word in sides
     )
-    return _objects.placed(value, found.background, layer, top, left)
+    return _objects.placed(value, parts.background, layer, top, left)
 
 
-def _moved(start: int, last: int, word: int, place: str, share: float) -> int:
-    """Return where the object begins along one side; its places are 0 to `last`."""
+def _start(start: int, last: int, word: int, place: str, share: float) -> int:
+    """Start of the object along one side, from 0 to `last`."""
     goal = word * (last + 1) >> 16 if place == "anywhere" else last * (word >> 15)
     return round(start + (goal - start) * share)

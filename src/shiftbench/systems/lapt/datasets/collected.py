@@ -1,4 +1,4 @@
-"""Images collected for labels, retrieved (`web`) and generated ones (`synth`), told apart in `meta`.
+"""Images collected for labels, retrieved (`web`) and generated ones (`synth`), marked in `meta`.
 
     datasets:
       collected: {use: collected, of: known}        # made: a stand-in
@@ -41,27 +41,27 @@ PARAMS: dict[str, object] = {"of": "digits", "blend": 0.4, "folder": "", "classe
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of the other dataset; nothing for folders of yours."""
+    """The shards of the same split of the other dataset; nothing for folders of yours."""
     return [] if params["folder"] else _made.needs(params, [params["of"]])
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the dataset whose classes the labels are."""
+    """The dataset whose classes the labels are."""
     return [("datasets", params["classes"])] if params["classes"] else []
 
 
 def wants(split: str, params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the user's folder."""
+    """The user's folder."""
     return {params["folder"]: "web/LABEL/UID.jpg and synth/LABEL/UID.jpg"} if params["folder"] else {}
 
 
 def classes(
     params: Mapping[str, Any], sources: Mapping[str, Path], inputs: Mapping[Ref, Path] | None = None
 ) -> tuple[str, ...]:
-    """Return the other dataset's class names, or the labels that have a folder, sorted."""
+    """The other dataset's class names, or the labels that have a folder, sorted."""
     if params["classes"]:
-        named = registry.find("datasets", params["classes"])
-        return tuple(named.CLASSES if hasattr(named, "CLASSES") else named.classes(named.PARAMS, {}))
+        dataset = registry.find("datasets", params["classes"])
+        return tuple(dataset.CLASSES if hasattr(dataset, "CLASSES") else dataset.classes(dataset.PARAMS, {}))
     if params["folder"]:
         return tuple(sorted({name for folder in _folders(params).values() for name in list_classes(folder)}))
     return tuple(shards.manifest(_made.folders(inputs or {})[params["of"]])["classes"])
@@ -82,37 +82,37 @@ def samples(
         yield from _yours(split, params)
         return
     for sample in shards.read(_made.folders(inputs or {})[params["of"]]):
-        yield _told(_made.renamed(sample, f"{params['name']}/web"), "web")
+        yield _with_source(_made.renamed(sample, f"{params['name']}/web"), "web")
         noisy = _made.renamed(sample, f"{params['name']}/synth")
-        yield _told(noisy.with_field("image", _blended(noisy, params["blend"])), "synth")
+        yield _with_source(noisy.with_field("image", _blend(noisy, params["blend"])), "synth")
 
 
-def _blended(sample: Sample, blend: float) -> np.ndarray[Any, Any]:
+def _blend(sample: Sample, blend: float) -> np.ndarray[Any, Any]:
     image = sample.fields["image"]
     share = np.uint16(round(256 * blend))
     grey = RandomStream(0, "collected", "noise", sample.key).words16(image.size) >> 8
-    mixed = (256 - share) * image.astype(np.uint16) + share * grey.reshape(image.shape)
-    pixels: np.ndarray[Any, Any] = (mixed >> 8).astype(np.uint8)
+    total = (256 - share) * image.astype(np.uint16) + share * grey.reshape(image.shape)
+    pixels: np.ndarray[Any, Any] = (total >> 8).astype(np.uint8)
     return pixels
 
 
-def _told(sample: Sample, source: str) -> Sample:
+def _with_source(sample: Sample, source: str) -> Sample:
     return sample.with_field("meta", {**(sample.fields.get("meta") or {}), "source": source})
 
 
 def _folders(params: Mapping[str, Any]) -> dict[str, Path]:
     root = Path(params["folder"]).expanduser()
-    found = {kind: root / kind for kind in KINDS if (root / kind).is_dir()}
-    if not found:
+    folders = {kind: root / kind for kind in KINDS if (root / kind).is_dir()}
+    if not folders:
         raise DataError(f"{root} holds neither `web` nor `synth`; expected one of them, with a folder for each label")
-    return found
+    return folders
 
 
 def _yours(split: str, params: Mapping[str, Any]) -> Iterator[Sample | DataError]:
     labels = {name: label for label, name in enumerate(classes(params, {}))}
     for kind, folder in _folders(params).items():
-        for found in class_samples(f"{params['name']}/{kind}", folder, labels):
-            if isinstance(found, DataError):
-                yield found
-            elif (splits.unit("val", found.key) < VAL) == (split == "val") and split != "test":
-                yield _told(found, kind)
+        for sample in class_samples(f"{params['name']}/{kind}", folder, labels):
+            if isinstance(sample, DataError):
+                yield sample
+            elif (splits.unit("val", sample.key) < VAL) == (split == "val") and split != "test":
+                yield _with_source(sample, kind)

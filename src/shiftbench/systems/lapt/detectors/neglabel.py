@@ -31,7 +31,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> Floats:
-    """Return minus the mass on ID names, float64 (n,) in [-1, 0]; higher = more OOD.
+    """Minus the mass on ID names, float64 (n,) in [-1, 0]; higher = more OOD.
 
     Raises:
         ModelError: the weights hold no negative labels.
@@ -43,12 +43,12 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> Floats:
             f"{rows.name}: neglabel needs negative labels, and the model keeps none; take the model `prompted`"
         )
     order = members(len(negatives), params["groups"])
-    held: Floats = negatives.detach().double().cpu().numpy()
-    return _blocks.scores(rows, lambda block: -_confidence(block, held, order))
+    directions: Floats = negatives.detach().double().cpu().numpy()
+    return _blocks.scores(rows, lambda block: -_confidence(block, directions, order))
 
 
 def members(count: int, groups: int) -> NDArray[np.int64]:
-    """Return which negative labels are in each group, int64 (groups, count // groups).
+    """Negative labels of each group, int64 (groups, count // groups).
 
     Raises:
         ParamsError: groups is below 1 or above count.
@@ -57,8 +57,8 @@ def members(count: int, groups: int) -> NDArray[np.int64]:
 
     if not 1 <= groups <= count:
         raise ParamsError(f"neglabel: groups is {groups}; expected 1 to {count}, the number of negative labels")
-    left = count - count % groups
-    order = torch.randperm(left, generator=torch.Generator().manual_seed(0)).numpy()
+    total = count - count % groups
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(0)).numpy()
     return order.reshape(groups, -1)
 
 
@@ -69,7 +69,7 @@ def _confidence(block: Rows, negatives: Floats, order: NDArray[np.int64]) -> Flo
 
 
 def mass(known: Floats, others: Floats, order: NDArray[np.int64]) -> Floats:
-    """Return the mean mass on ID names, float64 (n,).
+    """The mean mass on ID names, float64 (n,).
 
     Args:
         known: log of the sum of exp(logits of ID names), (n,).
@@ -77,5 +77,5 @@ def mass(known: Floats, others: Floats, order: NDArray[np.int64]) -> Floats:
         order: `members`.
     """
     parts = [1 / (1 + np.exp(logsumexp(others[:, own], axis=1) - known)) for own in order]
-    found: Floats = np.mean(parts, axis=0)
-    return found
+    masses: Floats = np.mean(parts, axis=0)
+    return masses

@@ -28,18 +28,18 @@ AT_ONCE = 64
 
 
 class Tower(Protocol):
-    """What trainers know of a text tower."""
+    """Interface of a text tower for trainers."""
 
     def context_of(self, text: str) -> torch.Tensor:
-        """Return the token vectors of a text, float32 (m, width)."""
+        """The token vectors of a text, float32 (m, width)."""
         ...
 
     def texts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return the directions of whole prompts, float32 (n, d), without gradients."""
+        """The directions of whole prompts, float32 (n, d), without gradients."""
         ...
 
-    def named(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
-        """Return the directions of words after a context (m, width), float32 (n, d); gradients reach the context."""
+    def encode_words(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
+        """The directions of words after a context (m, width), float32 (n, d); gradients reach the context."""
         ...
 
 
@@ -50,40 +50,40 @@ class SentenceTower:
     the context's rows below: `_sentences.encode` looks these up as it does any token.
 
     Args:
-        net: has `text`, the map.
+        model: has `text`, the map.
         folder: of the encoder's original.
     """
 
-    def __init__(self, net: Any, folder: Path) -> None:
-        self.net = net
-        self.vocabulary, state = _opened(folder)
-        device = net.text.weight.device
+    def __init__(self, model: Any, folder: Path) -> None:
+        self.model = model
+        self.vocabulary, state = _load(folder)
+        device = model.text.weight.device
         self.state = {name: tensor.to(device) for name, tensor in state.items()}
         self.table = self.state["embeddings.word_embeddings.weight"]
 
     def context_of(self, text: str) -> torch.Tensor:
-        """Return the token vectors of a text, float32 (m, 384)."""
+        """The token vectors of a text, float32 (m, 384)."""
         return self.table[torch.tensor(self._ids(text)[1:-1])].clone()
 
     def texts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return the directions of whole prompts, float32 (n, 384)."""
+        """The directions of whole prompts, float32 (n, 384)."""
         with torch.no_grad():
             return self._directions([self._ids(prompt) for prompt in prompts], self.table[:0])
 
-    def named(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
-        """Return the directions of words after a context (m, 384), float32 (n, 384)."""
+    def encode_words(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
+        """The directions of words after a context (m, 384), float32 (n, 384)."""
         first = len(self.table)
-        learnt = list(range(first, first + len(context)))
+        context_ids = list(range(first, first + len(context)))
         ids = [self._ids(f"{word}.") for word in words]
-        return self._directions([[one[0], *learnt, *one[1:]] for one in ids], context)
+        return self._directions([[one[0], *context_ids, *one[1:]] for one in ids], context)
 
     def _ids(self, text: str) -> list[int]:
         return _word_pieces.tokens(text, self.vocabulary, _sentences.LENGTH)
 
     def _directions(self, prompts: list[list[int]], context: torch.Tensor) -> torch.Tensor:
         used = sorted({one for ids in prompts for one in ids if one < len(self.table)})
-        learnt = range(len(self.table), len(self.table) + len(context))
-        at = {one: row for row, one in enumerate([*used, *learnt])}
+        context_ids = range(len(self.table), len(self.table) + len(context))
+        at = {one: row for row, one in enumerate([*used, *context_ids])}
         table = torch.cat([self.table[used], context])
         state = {**self.state, "embeddings.word_embeddings.weight": table}
         order: list[int] = []
@@ -91,30 +91,30 @@ class SentenceTower:
         for rows in _batches(prompts, grouped=context.requires_grad):
             order += rows
             parts.append(_sentences.encode([[at[i] for i in prompts[row]] for row in rows], state))
-        found = F.normalize(torch.cat(parts), dim=1)
+        vectors = F.normalize(torch.cat(parts), dim=1)
         back = torch.argsort(torch.tensor(order))
-        return F.normalize(self.net.text(found[back]), dim=1)
+        return F.normalize(self.model.text(vectors[back]), dim=1)
 
 
 class ClipTower:
     """The text tower of open_clip: what its token embedding gives at places 1 to M is replaced by the context.
 
     Args:
-        net: has `clip`.
+        model: has `clip`.
         tokenize: texts to ids (n, length), the begin of a text first.
     """
 
-    def __init__(self, net: Any, tokenize: Any) -> None:
-        self.clip, self.tokenize = net.clip, tokenize
+    def __init__(self, model: Any, tokenize: Any) -> None:
+        self.clip, self.tokenize = model.clip, tokenize
 
     def context_of(self, text: str) -> torch.Tensor:
-        """Return the token vectors of a text, float32 (m, width): one for each of its words."""
+        """The token vectors of a text, float32 (m, width): one for each of its words."""
         with torch.no_grad():
-            told: torch.Tensor = self.clip.token_embedding(self._ids([text]))
-        return told[0, 1 : 1 + len(text.split())].float().clone()
+            vectors: torch.Tensor = self.clip.token_embedding(self._ids([text]))
+        return vectors[0, 1 : 1 + len(text.split())].float().clone()
 
     def texts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return the directions of whole prompts, float32 (n, d)."""
+        """The directions of whole prompts, float32 (n, d)."""
         with torch.no_grad():
             parts = [
                 self.clip.encode_text(self._ids(prompts[low : low + AT_ONCE]))
@@ -122,12 +122,12 @@ class ClipTower:
             ]
         return F.normalize(torch.cat(parts).float(), dim=1)
 
-    def named(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
-        """Return the directions of words after a context (m, width), float32 (n, d)."""
+    def encode_words(self, words: Sequence[str], context: torch.Tensor) -> torch.Tensor:
+        """The directions of words after a context (m, width), float32 (n, d)."""
         filler = " ".join(["X"] * len(context))
         step = len(words) if context.requires_grad else AT_ONCE
         handle = self.clip.token_embedding.register_forward_hook(
-            lambda _module, _ids, told: _with_context(told, context)
+            lambda _module, _ids, output: _with_context(output, context)
         )
         try:
             parts = [
@@ -143,14 +143,14 @@ class ClipTower:
         return ids.to(self.clip.logit_scale.device)
 
 
-def _with_context(told: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-    """Return token vectors (n, length, width) with the context at places 1 to M."""
-    own = context.to(told.dtype).expand(len(told), -1, -1)
-    return torch.cat([told[:, :1], own, told[:, 1 + len(context) :]], dim=1)
+def _with_context(vectors: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    """Token vectors (n, length, width) with the context at places 1 to M."""
+    own = context.to(vectors.dtype).expand(len(vectors), -1, -1)
+    return torch.cat([vectors[:, :1], own, vectors[:, 1 + len(context) :]], dim=1)
 
 
 def _batches(prompts: Sequence[Sequence[int]], *, grouped: bool) -> list[list[int]]:
-    """Return rows of prompts of one length: all at once, or `AT_ONCE`."""
+    """Rows of prompts of one length: all at once, or `AT_ONCE`."""
     lengths: dict[int, list[int]] = {}
     for row, ids in enumerate(prompts):
         lengths.setdefault(len(ids), []).append(row)
@@ -159,28 +159,28 @@ def _batches(prompts: Sequence[Sequence[int]], *, grouped: bool) -> list[list[in
 
 
 @cache
-def _opened(folder: Path) -> tuple[dict[str, int], nets.State]:
+def _load(folder: Path) -> tuple[dict[str, int], nets.State]:
     vocabulary: dict[str, int] = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     return vocabulary, nets.read_state(folder / "model.safetensors")
 
 
-def _sentence_tower(net: nn.Module, _params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
-    return SentenceTower(net, inputs[refs.sources(_sentences.SOURCE)].parent)
+def _sentence_tower(model: nn.Module, _params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
+    return SentenceTower(model, inputs[refs.sources(_sentences.SOURCE)].parent)
 
 
-def _clip_tower(net: nn.Module, params: Mapping[str, Any], _inputs: Mapping[Ref, Path]) -> Tower:
-    return ClipTower(net, importlib.import_module("open_clip").get_tokenizer(params["name"]))
+def _clip_tower(model: nn.Module, params: Mapping[str, Any], _inputs: Mapping[Ref, Path]) -> Tower:
+    return ClipTower(model, importlib.import_module("open_clip").get_tokenizer(params["name"]))
 
 
 TOWERS = {"dual_encoder": _sentence_tower, "open_clip": _clip_tower}
 
 
-def of(encoder: str, net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
-    """Return the text tower of a net.
+def of(encoder: str, model: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Tower:
+    """The text tower of a network.
 
     Args:
         encoder: the model's file.
-        net: built by it.
+        model: built by it.
         params: its options.
         inputs: where its `needs` lie.
 
@@ -189,4 +189,4 @@ def of(encoder: str, net: nn.Module, params: Mapping[str, Any], inputs: Mapping[
     """
     if encoder not in TOWERS:
         raise ParamsError(f"prompted: the text tower of {encoder!r} takes no token vectors; {suggest(encoder, TOWERS)}")
-    return TOWERS[encoder](net, params, inputs)
+    return TOWERS[encoder](model, params, inputs)

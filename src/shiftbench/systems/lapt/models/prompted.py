@@ -1,4 +1,4 @@
-"""A model of images and texts that keeps negative labels and learnt prompts beside its head.
+"""A model of images and texts that keeps negative labels and learned prompts in addition to its head.
 
     models:
       prompted: {use: prompted, encoder: dual_encoder, negatives: 100, context: 4}
@@ -6,8 +6,8 @@
 
 The head holds scale * T of the ID names, as `zero_shot` makes it, and so logits and accuracy are over ID names alone.
 `negatives` (N, d) holds the same of the negative labels, `words` (N, 64) their names in UTF-8, ended by zeros, and
-`contexts` (2, M, width) the learnt token vectors of ID names and of negative labels; zeros where prompts are written
-by hand. Trained by `neglabel` (nothing is learnt) and `lapt`; scored by the detector `neglabel`.
+`contexts` (2, M, width) the learned token vectors of ID names and of negative labels; zeros where prompts are written
+by hand. Trained by `neglabel` (nothing is learned) and `lapt`; scored by the detector `neglabel`.
 
 Source: Jiang et al., "Negative Label Guided OOD Detection with Pretrained Vision-Language Models", ICLR 2024
 (arXiv:2403.20078); Zhang et al., LAPT, ECCV 2024 (arXiv:2407.08966).
@@ -35,7 +35,7 @@ LONGEST = 64  # bytes of a word
 
 
 def inner(params: Mapping[str, Any]) -> tuple[ModuleType, dict[str, Any]]:
-    """Return the file of the model inside, and its options.
+    """The file of the model inside, and its options.
 
     Raises:
         ParamsError: fewer than one negative label or token of context.
@@ -53,44 +53,44 @@ def _check(params: Mapping[str, Any]) -> None:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the other plugins whose code decides the result."""
+    """The other plugins whose code decides the result."""
     return [("models", params["encoder"])]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what the model inside needs."""
+    """Needs of the inner model."""
     _check(params)
     module = registry.read("models", params["encoder"])
     options = {**module.PARAMS, **params["options"]}
-    found: list[Ref] = module.needs(options) if registry.defines(module, "needs") else []
-    return found
+    inputs: list[Ref] = module.needs(options) if registry.defines(module, "needs") else []
+    return inputs
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the model inside with fresh weights, and room for negative labels and prompts."""
+    """The model inside with fresh weights, and room for negative labels and prompts."""
     module, options = inner(params)
-    net: Any = module.build(options, classes)
-    net.register_buffer("negatives", torch.zeros(params["negatives"], net.head.in_features))
-    net.register_buffer("words", torch.zeros(params["negatives"], LONGEST, dtype=torch.uint8))
-    net.register_buffer("contexts", torch.zeros(2, params["context"], params["width"]))
-    built: nn.Module = net
-    return built
+    model: Any = module.build(options, classes)
+    model.register_buffer("negatives", torch.zeros(params["negatives"], model.head.in_features))
+    model.register_buffer("words", torch.zeros(params["negatives"], LONGEST, dtype=torch.uint8))
+    model.register_buffer("contexts", torch.zeros(2, params["context"], params["width"]))
+    network: nn.Module = model
+    return network
 
 
-def tower(net: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> _towers.Tower:
-    """Return the text tower, which takes token vectors before a name."""
+def tower(model: nn.Module, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> _towers.Tower:
+    """The text tower, which takes token vectors before a name."""
     _, options = inner(params)
-    return _towers.of(params["encoder"], net, options, inputs)
+    return _towers.of(params["encoder"], model, options, inputs)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return what the model inside prepares."""
+    """Inputs that the inner model prepares."""
     module, options = inner(params)
     return nets.prepare(module, samples, options)
 
 
 def written(words: Sequence[str]) -> torch.Tensor:
-    """Return words as `words` keeps them, uint8 (n, 64).
+    """Words as `words` keeps them, uint8 (n, 64).
 
     Raises:
         ParamsError: a word of more than 64 bytes.
@@ -103,7 +103,7 @@ def written(words: Sequence[str]) -> torch.Tensor:
 
 
 def read(words: torch.Tensor) -> list[str]:
-    """Return the words that `words` (n, 64) keeps.
+    """The words that `words` (n, 64) keeps.
 
     Example:
         >>> read(written(["zebra", "café"]))

@@ -1,4 +1,4 @@
-"""What NegLabel and LAPT begin with: a frozen net of weights that learnt elsewhere, or that hold the negatives."""
+"""Start of NegLabel and LAPT: a frozen network from a checkpoint of another data set, or with the negatives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ NAMES = ("classes", "curated")
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A net with its text tower, frozen.
+    """A network with its text tower, frozen.
 
     Attributes:
-        net: of the model `prompted`, in evaluation mode; nothing in it learns.
+        model: of the model `prompted`, in evaluation mode; nothing in it learns.
         tower: its text tower.
         names: the ID names, underscores as spaces.
         forced: names of negative labels that there are images of.
         scale: factor of the cosines.
     """
 
-    net: Any
+    model: Any
     tower: _towers.Tower
     names: list[str]
     forced: list[str]
@@ -37,30 +37,30 @@ class Begin:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
-        found: torch.device = self.net.head.weight.device
-        return found
+        """Device of the computation."""
+        place: torch.device = self.model.head.weight.device
+        return place
 
     def state(self, known: torch.Tensor, negatives: torch.Tensor, **others: torch.Tensor) -> nets.State:
-        """Return the net's state dict around directions of ID names (C, d) and of negative labels (N, d)."""
+        """The network's state dict around directions of ID names (C, d) and of negative labels (N, d)."""
         head = {"head.weight": self.scale * known, "head.bias": torch.zeros(len(known))}
         own = {"negatives": self.scale * negatives, "unit": torch.tensor(1.0), **others}
-        return {**self.net.state_dict(), **head, **own}
+        return {**self.model.state_dict(), **head, **own}
 
 
-def weights(params: Mapping[str, Any]) -> Ref:
-    """Return the weights of the dual encoder: of the same seed, or of seed 0 where they are public ones."""
+def checkpoint(params: Mapping[str, Any]) -> Ref:
+    """Checkpoint of the dual encoder: of the same seed, or of seed 0 where it is public."""
     seed = params["seed"] if params["same_seed"] else 0
     return refs.checkpoint(params["learnt_from"], params["start_model"], params["start"], seed)
 
 
 def shards_of_images(params: Mapping[str, Any], *splits: str) -> list[Ref]:
-    """Return the shards of images of negative labels, if there are any."""
+    """The shards of images of negative labels, if there are any."""
     return [refs.shards(params["images"], split) for split in splits if params["images"]]
 
 
 def begin(job: TrainJob) -> Begin:
-    """Return the frozen net.
+    """The frozen network.
 
     Raises:
         ModelError: the model is another one than `prompted`, the weights do not fit it, or nobody curated names.
@@ -69,17 +69,17 @@ def begin(job: TrainJob) -> Begin:
     if not hasattr(job.plugin, "tower"):
         raise ModelError(f"model {job.model!r} keeps no negative labels; take the model `prompted`")
     (file,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    stated = nets.classes_of(file)
-    net: Any = job.plugin.build(job.model_params, len(stated))
-    room = {name: value for name, value in net.state_dict().items() if name in ("negatives", "words", "contexts")}
-    nets.load_into(net, {**room, **nets.read_state(file)}, file)
-    nets.place(net, nets.pick_device(job.device)).eval().requires_grad_(requires_grad=False)
+    classes = nets.classes_of(file)
+    model: Any = job.plugin.build(job.model_params, len(classes))
+    room = {name: value for name, value in model.state_dict().items() if name in ("negatives", "words", "contexts")}
+    nets.load_into(model, {**room, **nets.read_state(file)}, file)
+    nets.place(model, nets.pick_device(job.device)).eval().requires_grad_(requires_grad=False)
     return Begin(
-        net=net,
-        tower=prompted.tower(net, job.model_params, job.inputs),
+        model=model,
+        tower=prompted.tower(model, job.model_params, job.inputs),
         names=_names(job),
         forced=_forced(job),
-        scale=job.params["scale"] or float(net.scale),
+        scale=job.params["scale"] or float(model.scale),
     )
 
 
@@ -93,8 +93,8 @@ def _names(job: TrainJob) -> list[str]:
         raise ModelError(
             f"names: curated, but the authors of {job.model_params['encoder']!r} curated none; take open_clip"
         )
-    curated: list[str] = module.curated(job.classes)
-    return curated
+    names: list[str] = module.curated(job.classes)
+    return names
 
 
 def _forced(job: TrainJob) -> list[str]:
@@ -105,7 +105,7 @@ def _forced(job: TrainJob) -> list[str]:
 
 
 def shards_at(job: TrainJob, split: str) -> Any:
-    """Return the folder with a split of the images of negative labels."""
+    """The folder with a split of the images of negative labels."""
     name = refs.shards(job.params["images"], split).name
     return next(path.parent for ref, path in job.inputs.items() if ref.kind == "shards" and ref.name == name)
 

@@ -29,32 +29,32 @@ TEMPLATES = (
 
 
 def unit_mix(z: torch.Tensor, other: torch.Tensor, lam: float) -> torch.Tensor:
-    """Return unit(lam z + (1 - lam) other), (n, d)."""
+    """The mix unit(lam z + (1 - lam) other), (n, d)."""
     return F.normalize(lam * z + (1 - lam) * other, dim=1)
 
 
-def partners(known: NDArray[np.bool_], rng: RandomStream) -> NDArray[np.int64]:
-    """Return a partner of each sample, int64 (n,): of an ID sample one of a negative label, and the reverse.
+def partners(is_known: NDArray[np.bool_], rng: RandomStream) -> NDArray[np.int64]:
+    """A partner of each sample, int64 (n,): of an ID sample one of a negative label, and the reverse.
 
     Each is drawn from all on the other side, with replacement. Where one side is empty, samples are their own partners.
 
     Args:
-        known: which samples have an ID name, (n,).
+        is_known: which samples have an ID name, (n,).
         rng: takes n 32-bit words.
     """
-    sides = np.flatnonzero(~known), np.flatnonzero(known)
+    sides = np.flatnonzero(~is_known), np.flatnonzero(is_known)
     if not all(len(side) for side in sides):
-        return np.arange(len(known))
-    found = np.zeros(len(known), np.int64)
+        return np.arange(len(is_known))
+    indices = np.zeros(len(is_known), np.int64)
     for others, own in (sides, sides[::-1]):
-        found[own] = others[rng.integers(0, len(others), len(own))]
-    return found
+        indices[own] = others[rng.integers(0, len(others), len(own))]
+    return indices
 
 
 def soft_labels(
     labels: torch.Tensor, others: torch.Tensor, lam: float, beta: float, known: int, count: int
 ) -> torch.Tensor:
-    """Return the labels of mixed samples, float32 (n, count); each row sums to 1.
+    """The labels of mixed samples, float32 (n, count); each row sums to 1.
 
     Args:
         labels: int64 (n,).

@@ -21,14 +21,14 @@ from shiftbench.base import rng
 from shiftbench.base.errors import DataError, ParamsError
 
 SOURCE = "wordnet"
-NAMED = "The nice {}."
+NOUN = "The nice {}."
 ADJECTIVE = "This is a {} photo."
 QUANTILE = 0.95
 Floats = NDArray[np.floating]
 
 
 def candidates(folder: Path, names: Collection[str], *, most: int = 0) -> tuple[list[str], list[str]]:
-    """Return nouns and adjectives that may be negative labels, sorted.
+    """Nouns and adjectives that may be negative labels, sorted.
 
     Args:
         folder: holds WordNet's `index.noun` and `index.adj`.
@@ -44,18 +44,18 @@ def candidates(folder: Path, names: Collection[str], *, most: int = 0) -> tuple[
 
 
 def adjectives(folder: Path) -> set[str]:
-    """Return WordNet's adjectives that are no nouns."""
+    """WordNet's adjectives that are no nouns."""
     return set(_lemmas(folder / "index.adj")) - set(_lemmas(folder / "index.noun"))
 
 
 def prompt(word: str, *, adjective: bool) -> str:
-    """Return the hand-written prompt of a word.
+    """The hand-written prompt of a word.
 
     Example:
         >>> prompt("zebra", adjective=False), prompt("green", adjective=True)
         ('The nice zebra.', 'This is a green photo.')
     """
-    return (ADJECTIVE if adjective else NAMED).format(word)
+    return (ADJECTIVE if adjective else NOUN).format(word)
 
 
 def _lemmas(file: Path) -> list[str]:
@@ -70,12 +70,12 @@ def _fewer(words: list[str], count: int) -> list[str]:
 
 
 def distances(cosines: Floats) -> Floats:
-    """Return q of each candidate, (n,), from its cosines to the ID names (n, C)."""
+    """The distance q of each candidate, (n,), from its cosines to the ID names (n, C)."""
     return np.sort(cosines, axis=1)[:, int(cosines.shape[1] * QUANTILE)]
 
 
 def shares(count: int, nouns: int, adjectives: int) -> tuple[int, int]:
-    """Return how many nouns and how many adjectives are taken.
+    """Number of nouns and number of adjectives that are taken.
 
     Raises:
         ParamsError: more are asked for than there are candidates.
@@ -95,7 +95,7 @@ def shares(count: int, nouns: int, adjectives: int) -> tuple[int, int]:
 def chosen(
     count: int, nouns: tuple[Sequence[str], Floats], adjectives: tuple[Sequence[str], Floats]
 ) -> list[tuple[str, float]]:
-    """Return the negative labels with their q: adjectives, then nouns, each by ascending q.
+    """The negative labels with their q: adjectives, then nouns, each by ascending q.
 
     Args:
         count: N.
@@ -107,6 +107,6 @@ def chosen(
 
 
 def _smallest(words: tuple[Sequence[str], Floats], count: int) -> list[tuple[str, float]]:
-    named, q = words
+    names, q = words
     order = np.argsort(q, kind="stable")[:count]
-    return [(named[row], float(q[row])) for row in order]
+    return [(names[row], float(q[row])) for row in order]

@@ -1,16 +1,16 @@
-"""LAPT: context vectors of ID names and of negative labels are learnt on mixed features; CLIP stays as it is.
+"""LAPT: context vectors of ID names and of negative labels are learned on mixed features; CLIP stays as it is.
 
     T     = directions of [V_1..V_M, name, "."] of C ID names, [U_1..U_M, word, "."] of N negative labels
     loss  = CE(s z1 T', y) + w CE(s z2 T', soft label)          (z1, z2: `_mixed_features`)
 
-T is made anew at every step. `prompts: unified` has U = V. `mixing` is `both`; `cross_modal`, the first term alone
+T is computed again at every step. `prompts: unified` has U = V. `mixing` is `both`; `cross_modal`, the first term alone
 (the released script's, beta 0); or `none`, the first term on features as they are. V and U begin at N(0, 0.02^2), or
 at `The nice` (`init: hand`, with a context of two tokens; then no step is NegLabel with `adjectives: nice`). SGD with
 Nesterov momentum, a cosine per step down to a rate of 1e-6, as in the released `OodMixupTrainer_idood`. Images are
 encoded once. The log has the loss that is minimised and the one on unmixed features, on train and on val, after each
 epoch: as lam goes to 0 the first falls without the image.
 
-Starts from weights of `neglabel` (`words`), which hold the negative labels; the first `trained` of them are learnt
+Starts from weights of `neglabel` (`words`), which hold the negative labels; the first `trained` of them are learned
 on, all are embedded with U and kept. `images` is a dataset of images of negative labels, its classes the first of
 these.
 
@@ -84,19 +84,19 @@ class Prompts(nn.Module):
         self.negative = self.known if negative is None else nn.Parameter(negative)
 
     def directions(self, tower: _towers.Tower, names: list[str], words: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return T of ID names (C, d) and of negative labels (N, d)."""
-        return tower.named(names, self.known), tower.named(words, self.negative)
+        """T of ID names (C, d) and of negative labels (N, d)."""
+        return tower.encode_words(names, self.known), tower.encode_words(words, self.negative)
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights that hold the negative labels, and train and val of both kinds of images."""
-    mined = refs.checkpoint(params["dataset"], params["model"], params["words"], params["seed"])
-    known = [refs.shards(params["dataset"], split) for split in ("train", "val")]
-    return [mined, *known, *_begin.shards_of_images(params, "train", "val")]
+    """The checkpoint with the negative labels, and train and val of both kinds of images."""
+    checkpoint = refs.checkpoint(params["dataset"], params["model"], params["words"], params["seed"])
+    own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
+    return [checkpoint, *own, *_begin.shards_of_images(params, "train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict with a head of learnt prompts.
+    """The state dict with a head of learned prompts.
 
     Raises:
         ParamsError: an option that is none of those known, or a context that `init: hand` does not have.
@@ -104,45 +104,45 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     for option, choices in CHOICES.items():
         if job.params[option] not in choices:
             raise ParamsError(f"lapt: {option} is {job.params[option]!r}; {suggest(job.params[option], choices)}")
-    begun = _begin.begin(job)
-    words = prompted.read(begun.net.words)
-    prompts = fresh(job, begun).to(begun.device)
+    start = _begin.begin(job)
+    words = prompted.read(start.model.words)
+    prompts = fresh(job, start).to(start.device)
     job.log(0, "parameters", sum(one.numel() for one in prompts.parameters()))
-    _fit(job, begun, prompts, words[: job.params["trained"]])
+    _fit(job, start, prompts, words[: job.params["trained"]])
     with torch.no_grad():
-        known, negatives = prompts.directions(begun.tower, begun.names, words)
+        known, negatives = prompts.directions(start.tower, start.names, words)
     contexts = torch.stack([prompts.known.detach(), prompts.negative.detach()])
-    kept = {"contexts": contexts} if contexts.shape == begun.net.contexts.shape else {}
-    return begun.state(known, negatives, **kept)
+    extra = {"contexts": contexts} if contexts.shape == start.model.contexts.shape else {}
+    return start.state(known, negatives, **extra)
 
 
-def fresh(job: TrainJob, begun: _begin.Begin) -> Prompts:
-    """Return the prompts as they begin.
+def fresh(job: TrainJob, start: _begin.Begin) -> Prompts:
+    """The prompts as they begin.
 
     Raises:
         ParamsError: the model's context is not as long as `The nice`.
     """
     shape = (job.model_params["context"], job.model_params["width"])
-    unified = job.params["prompts"] == "unified"
+    is_unified = job.params["prompts"] == "unified"
     if job.params["init"] == "hand":
-        hand = begun.tower.context_of(neglabel.CONTEXT)
+        hand = start.tower.context_of(neglabel.CONTEXT)
         if tuple(hand.shape) != shape:
             raise ParamsError(f"lapt: `init: hand` has a context {tuple(hand.shape)}, the model {shape}")
-        return Prompts(hand, None if unified else hand.clone())
+        return Prompts(hand, None if is_unified else hand.clone())
     generator = torch.Generator().manual_seed(rng.derive(job.seed, "lapt", "context"))
     known, negative = (DEVIATION * torch.randn(shape, generator=generator) for _ in range(2))
-    return Prompts(known, None if unified else negative)
+    return Prompts(known, None if is_unified else negative)
 
 
-def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str]) -> None:
+def _fit(job: TrainJob, start: _begin.Begin, prompts: Prompts, words: list[str]) -> None:
     params = job.params
     if not params["epochs"]:
         return
-    seen, held = (features(job, begun, split) for split in ("train", "val"))
+    training, val = (features(job, start, split) for split in ("train", "val"))
     texts = torch.empty(0)
     if params["mixing"] != "none":
-        texts = hand_texts(begun.tower, [*begun.names, *words])
-    count, steps = len(seen.labels), -(-len(seen.labels) // params["batch_size"])
+        texts = hand_texts(start.tower, [*start.names, *words])
+    count, steps = len(training.labels), -(-len(training.labels) // params["batch_size"])
     update = torch.optim.SGD(
         prompts.parameters(), params["lr"], params["momentum"], weight_decay=params["weight_decay"], nesterov=True
     )
@@ -152,25 +152,25 @@ def _fit(job: TrainJob, begun: _begin.Begin, prompts: Prompts, words: list[str])
     for epoch in range(params["epochs"]):
         order, totals = _words(job, epoch, "order").choice(count), np.zeros(2)
         for step, rows in enumerate(np.array_split(order, steps)):
-            t = torch.cat(prompts.directions(begun.tower, begun.names, words))
-            batch = Features(seen.z[rows], seen.labels[rows])
-            value = loss(job, batch, begun.scale * t, texts, len(begun.names), _words(job, epoch, step))
+            t = torch.cat(prompts.directions(start.tower, start.names, words))
+            batch = Features(training.z[rows], training.labels[rows])
+            value = loss(job, batch, start.scale * t, texts, len(start.names), _words(job, epoch, step))
             update.zero_grad()
             value.backward()
             update.step()
             rate.step()
-            totals += len(rows) * np.array([value.item(), unmixed(batch, begun.scale * t.detach())])
+            totals += len(rows) * np.array([value.item(), plain_loss(batch, start.scale * t.detach())])
         with torch.no_grad():
-            t = torch.cat(prompts.directions(begun.tower, begun.names, words))
-        for name, found in zip(("train_loss", "unmixed_loss"), totals / count, strict=True):
-            job.log((epoch + 1) * steps, name, found)
-        job.log((epoch + 1) * steps, "val_loss", unmixed(held, begun.scale * t))
+            t = torch.cat(prompts.directions(start.tower, start.names, words))
+        for name, total in zip(("train_loss", "unmixed_loss"), totals / count, strict=True):
+            job.log((epoch + 1) * steps, name, total)
+        job.log((epoch + 1) * steps, "val_loss", plain_loss(val, start.scale * t))
 
 
 def loss(
     job: TrainJob, batch: Features, rows: torch.Tensor, texts: torch.Tensor, known: int, words: RandomStream
 ) -> torch.Tensor:
-    """Return what is minimised.
+    """The loss that training minimises.
 
     Args:
         job: its options.
@@ -184,9 +184,9 @@ def loss(
     if params["mixing"] == "none":
         return F.cross_entropy(z @ rows.T, y)
     lam = _mixing.beta(words, params["alpha"], params["alpha"])
-    drawn = torch.from_numpy(words.integers(0, texts.shape[1], len(y))).to(y.device)
-    told = texts[y, drawn]
-    first = F.cross_entropy(_mixed_features.unit_mix(z, told, lam) @ rows.T, y)
+    columns = torch.from_numpy(words.integers(0, texts.shape[1], len(y))).to(y.device)
+    text_vectors = texts[y, columns]
+    first = F.cross_entropy(_mixed_features.unit_mix(z, text_vectors, lam) @ rows.T, y)
     if params["mixing"] == "cross_modal":
         return first
     lam = _mixing.beta(words, params["alpha"], params["alpha"])
@@ -197,37 +197,37 @@ def loss(
     return first + weight * second
 
 
-def unmixed(some: Features, rows: torch.Tensor) -> float:
-    """Return the cross-entropy of images as they are under scale * T, (C + N, d)."""
+def plain_loss(some: Features, rows: torch.Tensor) -> float:
+    """The cross-entropy of images as they are under scale * T, (C + N, d)."""
     return float(F.cross_entropy(some.z @ rows.T, some.labels))
 
 
 def cosine(step: int, steps: int, lowest: float) -> float:
-    """Return the factor of the rate at a step: from 1 down to `lowest`."""
+    """The factor of the rate at a step: from 1 down to `lowest`."""
     return lowest + (1 - lowest) * 0.5 * (1 + math.cos(step / steps * math.pi))
 
 
 def hand_texts(tower: _towers.Tower, words: list[str]) -> torch.Tensor:
-    """Return the directions of the seven hand-written prompts of each word, (n, 7, d)."""
+    """The directions of the seven hand-written prompts of each word, (n, 7, d)."""
     prompts = [template.format(word) for word in words for template in _mixed_features.TEMPLATES]
-    told = tower.texts(prompts)
-    return told.reshape(len(words), len(_mixed_features.TEMPLATES), -1)
+    vectors = tower.texts(prompts)
+    return vectors.reshape(len(words), len(_mixed_features.TEMPLATES), -1)
 
 
-def features(job: TrainJob, begun: _begin.Begin, split: str) -> Features:
-    """Return directions and labels of both kinds of images; each is encoded once."""
-    predictor = nets.TorchPredictor(begun.net, job.plugin, job.model_params, job.device)
-    read: list[tuple[Iterable[Sample], int]] = [(_own(job, split), 0)]
+def features(job: TrainJob, start: _begin.Begin, split: str) -> Features:
+    """Directions and labels of both kinds of images; each is encoded once."""
+    predictor = nets.TorchPredictor(start.model, job.plugin, job.model_params, job.device)
+    sources: list[tuple[Iterable[Sample], int]] = [(_own(job, split), 0)]
     if job.params["images"]:
-        read.append((shards.read(_begin.shards_at(job, split)), len(begun.names)))
+        sources.append((shards.read(_begin.shards_at(job, split)), len(start.names)))
     parts: list[npt.NDArray[Any]] = []
     labels: list[int] = []
-    for samples, first in read:
+    for samples, first in sources:
         for batch in batching.batches(samples, 256):
             parts.append(predictor(batch)["features"])
             labels += [first + int(sample.fields["label"]) for sample in batch]
     z = F.normalize(torch.from_numpy(np.concatenate(parts)), dim=1)
-    return Features(z.to(begun.device), torch.tensor(labels).to(begun.device))
+    return Features(z.to(start.device), torch.tensor(labels).to(start.device))
 
 
 def _own(job: TrainJob, split: str) -> Iterable[Sample]:

@@ -1,4 +1,4 @@
-"""NegLabel: negative labels are mined from WordNet, and prompts are written by hand; nothing is learnt.
+"""NegLabel: negative labels are mined from WordNet, and prompts are written by hand; nothing is learned.
 
     T = directions of `The nice <w>.` for ID names and nouns, `This is a <w> photo.` for adjectives
     logits = scale * u T'
@@ -46,13 +46,18 @@ CONTEXT = "The nice"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the dual encoder's weights, shards whose classes are the names, and WordNet."""
+    """The dual encoder's checkpoint, shards whose classes are the names, and WordNet."""
     known = refs.shards(params["dataset"], "train")
-    return [_begin.weights(params), known, *_begin.shards_of_images(params, "train"), refs.sources(_negatives.SOURCE)]
+    return [
+        _begin.checkpoint(params),
+        known,
+        *_begin.shards_of_images(params, "train"),
+        refs.sources(_negatives.SOURCE),
+    ]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the dual encoder's state dict with a head of ID names and the negative labels beside it.
+    """The dual encoder's state dict with a head of ID names and the negative labels in addition.
 
     Raises:
         ParamsError: fewer negative labels than there are images of, or than are to be trained on; `adjectives` is
@@ -62,45 +67,45 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         raise ParamsError(
             f"neglabel: adjectives is {job.params['adjectives']!r}; {suggest(job.params['adjectives'], ADJECTIVES)}"
         )
-    begun = _begin.begin(job)
-    found = mined(job, begun)
-    for rank, (word, q) in enumerate(found):
+    start = _begin.begin(job)
+    labels = mine(job, start)
+    for rank, (word, q) in enumerate(labels):
         job.log(rank, f"negative/{word}", q)
-    words = [word for word, _ in found]
-    context = begun.tower.context_of(CONTEXT)
+    words = [word for word, _ in labels]
+    context = start.tower.context_of(CONTEXT)
     with torch.no_grad():
-        known, others = (begun.tower.named(some, context) for some in (begun.names, words))
+        known, others = (start.tower.encode_words(some, context) for some in (start.names, words))
     if job.params["adjectives"] == "photo":
         own = _negatives.adjectives(_folder(job))
         rows = [row for row, word in enumerate(words) if word in own]
         if rows:
             prompts = [_negatives.prompt(words[row], adjective=True) for row in rows]
-            others[rows] = begun.tower.texts(prompts)
-    return begun.state(known, others, words=prompted.written(words))
+            others[rows] = start.tower.texts(prompts)
+    return start.state(known, others, words=prompted.written(words))
 
 
-def mined(job: TrainJob, begun: _begin.Begin) -> list[tuple[str, float]]:
-    """Return the negative labels with their q, those that are trained on first."""
+def mine(job: TrainJob, start: _begin.Begin) -> list[tuple[str, float]]:
+    """The negative labels with their q, those that are trained on first."""
     count, trained = job.model_params["negatives"], job.params["trained"]
-    first = len(begun.forced)
+    first = len(start.forced)
     if not first <= trained <= count:
         raise ParamsError(
             f"neglabel: there are images of {first} negative labels, {trained} are to be trained on and the model has "
             f"{count}; expected these numbers in ascending order"
         )
     folder = _folder(job)
-    taken = {*begun.names, *begun.forced}
-    nouns, adjectives = _negatives.candidates(folder, taken, most=job.params["candidates"])
-    known = begun.tower.texts([_negatives.NAMED.format(name) for name in begun.names])
+    names = {*start.names, *start.forced}
+    nouns, adjectives = _negatives.candidates(folder, names, most=job.params["candidates"])
+    known = start.tower.texts([_negatives.NOUN.format(name) for name in start.names])
     own = _negatives.adjectives(folder)
 
     def q(words: list[str]) -> Any:
-        told = begun.tower.texts([_negatives.prompt(word, adjective=word in own) for word in words])
-        return _negatives.distances((told @ known.T).cpu().numpy())
+        vectors = start.tower.texts([_negatives.prompt(word, adjective=word in own) for word in words])
+        return _negatives.distances((vectors @ known.T).cpu().numpy())
 
-    forced = list(zip(begun.forced, map(float, q(begun.forced)), strict=True)) if first else []
-    scored = (nouns, q(nouns)), (adjectives, q(adjectives))
-    some, every = (_negatives.chosen(size - first, *scored) for size in (trained, count))
+    forced = list(zip(start.forced, map(float, q(start.forced)), strict=True)) if first else []
+    candidates = (nouns, q(nouns)), (adjectives, q(adjectives))
+    some, every = (_negatives.chosen(size - first, *candidates) for size in (trained, count))
     return [*forced, *some, *(one for one in every if one not in some)]
 
 

@@ -1,4 +1,4 @@
-"""What a test-time augmentation did to each prediction, and how often a gate let it: from records, under two methods.
+"""Effect of a test-time augmentation on each prediction, and how often a gate allows it: from records of two methods.
 
 Of each sample, under each method in `told` (default: all of the benchmark but `plain`): `new_correct`, `new_mistake`,
 `unchanged_correct`, `unfixed_mistake`; one of them is 1, and their means are shares. Under a gate also
@@ -19,7 +19,7 @@ from shiftbench.systems.llm_tta.methods import _gate, _recorded
 
 PARAMS: dict[str, object] = {"told": [], "gates": {}, "thresholds": {}, "shifts": []}
 """`gates`: name of a gate -> the method behind it; `thresholds`: of gates whose own is given, not searched; `shifts`:
-domain shifts to look at beside the clean set."""
+domain shifts to look at in addition to the clean set."""
 
 Place = tuple[str, str, str]
 """Split, shift and step of a position."""
@@ -34,28 +34,28 @@ OUTCOMES = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all methods at all positions, and those that thresholds are searched on.
+    """Records of all methods under all conditions, and those that thresholds are searched on.
 
     Raises:
         ParamsError: a method is not one of the benchmark's.
     """
     _check(params)
     places = _places(params)
-    found = []
+    records = []
     for name in params["checkpoints"]:
-        methods = {"plain", *_told(params), *params["gates"].values()}
-        found += [_record(params, name, method, place) for place in places for method in methods]
-        searched = [params["gates"][gate] for gate in _searched(params)]
-        behind = {"plain", *searched} if searched else set()
-        found += [_record(params, name, method, _VAL) for method in behind]
-    return sorted(set(found))
+        methods = {"plain", *_methods(params), *params["gates"].values()}
+        records += [_record(params, name, method, place) for place in places for method in methods]
+        gate_methods = [params["gates"][gate] for gate in _gates_to_search(params)]
+        behind = {"plain", *gate_methods} if gate_methods else set()
+        records += [_record(params, name, method, _VAL) for method in behind]
+    return sorted(set(records))
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of all weights, methods and positions."""
     for name in job.params["checkpoints"]:
         thresholds = {gate: float(at) for gate, at in job.params["thresholds"].items()}
-        for gate in _searched(job.params):
+        for gate in _gates_to_search(job.params):
             val = _pair(job, name, job.params["gates"][gate], _VAL)
             thresholds[gate] = _recorded.threshold(val)
         for gate, threshold in thresholds.items():
@@ -67,33 +67,33 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 def _at(job: Measurement, name: str, place: Place, thresholds: Mapping[str, float]) -> Iterator[Observation]:
     split, shift, _ = place
-    where = {"model": name, "dataset": job.params["dataset"], "split": split, "shift": shift}
+    condition = {"model": name, "dataset": job.params["dataset"], "split": split, "shift": shift}
     severity = 0.0 if shift == "identity" else None
     plain = _pair(job, name, "plain", place)
     entropies = _gate.entropy(plain.plain)
     for key, value in zip(plain.keys, entropies.tolist(), strict=True):
-        yield Observation("entropy", key, value, severity=severity, **where)
-    for method in _told(job.params):
+        yield Observation("entropy", key, value, severity=severity, **condition)
+    for method in _methods(job.params):
         pair = _pair(job, name, method, place)
-        before, after = (flags.tolist() for flags in pair.right)
-        for key, one, other in zip(pair.keys, before, after, strict=True):
+        plain_right, augmented_right = (flags.tolist() for flags in pair.right)
+        for key, one, other in zip(pair.keys, plain_right, augmented_right, strict=True):
             for metric, outcome in OUTCOMES.items():
                 value = float((one, other) == outcome)
-                yield Observation(metric, key, value, method=method, severity=severity, **where)
+                yield Observation(metric, key, value, method=method, severity=severity, **condition)
     for gate, threshold in thresholds.items():
         for key, unsure in zip(plain.keys, (entropies >= threshold).tolist(), strict=True):
             value = float(unsure)
-            yield Observation("augmentation_rate", key, value, method=gate, severity=severity, **where)
+            yield Observation("augmentation_rate", key, value, method=gate, severity=severity, **condition)
 
 
 _VAL: Place = ("val", "identity", "0")
 
 
-def _told(params: Mapping[str, Any]) -> list[str]:
+def _methods(params: Mapping[str, Any]) -> list[str]:
     return list(params["told"]) or [name for name in params["methods"] if name != "plain"]
 
 
-def _searched(params: Mapping[str, Any]) -> list[str]:
+def _gates_to_search(params: Mapping[str, Any]) -> list[str]:
     return [gate for gate in params["gates"] if gate not in params["thresholds"]]
 
 
@@ -101,21 +101,21 @@ def _places(params: Mapping[str, Any]) -> list[Place]:
     return [(params["split"], "identity", "0"), *((params["split"], shift, "1") for shift in params["shifts"])]
 
 
-def _record(params: Mapping[str, Any], weights: str, method: str, place: Place) -> Ref:
+def _record(params: Mapping[str, Any], model: str, method: str, place: Place) -> Ref:
     split, shift, step = place
-    return refs.records(Ref("checkpoints", weights), method, f"{params['dataset']}/{split}/{shift}", step)
+    return refs.records(Ref("checkpoints", model), method, f"{params['dataset']}/{split}/{shift}", step)
 
 
-def _pair(job: Measurement, weights: str, method: str, place: Place) -> _recorded.Pair:
-    plain, other = (job.inputs[_record(job.params, weights, one, place)] for one in ("plain", method))
+def _pair(job: Measurement, model: str, method: str, place: Place) -> _recorded.Pair:
+    plain, other = (job.inputs[_record(job.params, model, one, place)] for one in ("plain", method))
     return _recorded.pair(plain, other)
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    known = params["methods"]
-    named = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
-    for method in ("plain", *named):
-        if method not in known:
+    methods = params["methods"]
+    names = (*params["told"], *params["gates"], *params["gates"].values(), *params["thresholds"])
+    for method in ("plain", *names):
+        if method not in methods:
             raise ParamsError(
-                f"augmentation_outcomes: {method!r} is no method of the benchmark; {suggest(method, known)}"
+                f"augmentation_outcomes: {method!r} is no method of the benchmark; {suggest(method, methods)}"
             )

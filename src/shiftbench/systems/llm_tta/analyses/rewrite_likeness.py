@@ -1,4 +1,4 @@
-"""How far the rewrites of a language model are from what they rewrite: `echo` and `likeness`, for each text.
+"""Distance of a language model's rewrites from the original texts: `echo` and `likeness`, for each text.
 
 `echo` is the share of a text's k rewrites that are the text itself (a small model often repeats its input), `likeness`
 the mean cosine of the sentence vectors of text and rewrite. Rows stand under the method; their weights are named after
@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"told": {"tta_llm": {}}, "shifts": {}}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the encoder, the texts, and the training texts that examples are drawn from."""
+    """The encoder, the texts, and the training texts that examples are drawn from."""
     train = refs.shards(params["dataset"], "train")
     return [refs.sources(_sentences.SOURCE), train, *_places(params).values()]
 
@@ -33,14 +33,14 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both numbers of every text of the clean set and of the domain shifts."""
     dataset, split = job.params["dataset"], job.params["split"]
     encoder = minilm.encoder(job.inputs[refs.sources(_sentences.SOURCE)].parent)
-    for method, given in job.params["told"].items():
-        options = {**tta_llm.PARAMS, **given}
-        weights = f"{dataset}/{options['llm']}"
+    for method, own_options in job.params["told"].items():
+        options = {**tta_llm.PARAMS, **own_options}
+        model = f"{dataset}/{options['llm']}"
         for shift, place in _places(job.params).items():
             severity = 0.0 if shift == "identity" else None
             for key, metric, value in _of(job, options, place, encoder):
                 yield Observation(
-                    metric, key, value, weights, dataset, split, method, shift=shift, severity=severity
+                    metric, key, value, model, dataset, split, method, shift=shift, severity=severity
                 )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ _UNSEEN = re.compile(r"(?is)<(script|style|title)\b.*?</\1>|<!--.*?-->|<[^>]*>")
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return which mails they are, and their native split: the first collection is learnt from, the others test."""
+    """The collection, and its native split: the first one is for training, the others for testing."""
     part = options["part"]
     return {"PART": part, "NATIVE": ("all",) if part == "easy_1" else ("test",)}
 
@@ -46,20 +46,20 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     yield from mails(f"spam_{part}", PARTS[part], folder, params["words"])
 
 
-def mails(name: str, wanted: Sequence[str], folder: Path, words: int) -> Iterator[Sample]:
+def mails(name: str, collections: Sequence[str], folder: Path, words: int) -> Iterator[Sample]:
     """Yield the mails of some collections as `NAME/all/COLLECTION_ID`: `text` str, `label` 0 or 1.
 
     Raises:
         DataError: a file is no mail; the message names it.
     """
-    seen: set[str] = set()
-    last = max(wanted, key=list(COLLECTIONS).index)
+    texts: set[str] = set()
+    last = max(collections, key=list(COLLECTIONS).index)
     for collection, label in COLLECTIONS.items():
         for identity, text in _mails(folder / collection, words):
             plain = text.casefold()
-            fresh = bool(plain) and plain not in seen
-            seen.add(plain)
-            if fresh and collection in wanted:
+            fresh = bool(plain) and plain not in texts
+            texts.add(plain)
+            if fresh and collection in collections:
                 yield Sample(f"{name}/all/{identity}", {"text": text, "label": label})
         if collection == last:
             return
@@ -67,7 +67,7 @@ def mails(name: str, wanted: Sequence[str], folder: Path, words: int) -> Iterato
 
 @cache
 def _mails(folder: Path, words: int) -> tuple[tuple[str, str], ...]:
-    """Return (COLLECTION_ID, text) of each mail of a collection, read once in a process."""
+    """(COLLECTION_ID, text) of each mail of a collection, read once in a process."""
     return tuple(
         (f"{folder.name}_{file.name.partition('.')[0]}", " ".join(_read(file).split()[:words]))
         for file in sorted(folder.glob("*.json"))
@@ -85,7 +85,7 @@ def _read(file: Path) -> str:
 
 
 def _body(mail: email.message.Message) -> str:
-    """Return the first text part; of HTML what stands between its tags."""
+    """The first text part; of HTML the text between its tags."""
     for part in mail.walk():
         kind = part.get_content_type()
         if kind in ("text/plain", "text/html") and not part.is_multipart():

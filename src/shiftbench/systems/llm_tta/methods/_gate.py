@@ -15,24 +15,24 @@ BETA = 1 / 500
 
 
 def entropy(logits: NDArray[np.floating]) -> Floats:
-    """Return the entropy of each prediction in nats, float64 (n,), of logits (n, C).
+    """The entropy of each prediction in nats, float64 (n,), of logits (n, C).
 
     Example:
         >>> entropy(np.array([[0.0, 0.0], [0.0, 1e4]])).round(6).tolist()
         [0.693147, 0.0]
     """
     shares = softmax(logits.astype(np.float64), axis=1)
-    found: Floats = -(shares * np.log(np.maximum(shares, SMALLEST))).sum(axis=1)
-    return np.maximum(found, 0.0)
+    entropies: Floats = -(shares * np.log(np.maximum(shares, SMALLEST))).sum(axis=1)
+    return np.maximum(entropies, 0.0)
 
 
 def unsure(logits: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
-    """Tell which samples are augmented: those whose entropy is at least the threshold; bool (n,)."""
+    """Mask of the samples that are augmented because their entropy is at least the threshold, bool (n,)."""
     return np.asarray(entropy(logits) >= threshold)
 
 
 def search(entropies: Floats, plain: NDArray[np.bool_], augmented: NDArray[np.bool_], beta: float = BETA) -> float:
-    """Return the threshold that is best on validation samples.
+    """The threshold that is best on validation samples.
 
     For each t in 0, 0.0001, ..., 1.1999: a(t) is the accuracy of the gated prediction and q(t) the share that is
     augmented; what is largest is F = (1 + b^2) a (1 - q) / (b^2 a + 1 - q), the first of equal ones.
@@ -49,13 +49,13 @@ def search(entropies: Floats, plain: NDArray[np.bool_], augmented: NDArray[np.bo
     """
     thresholds = np.arange(STEPS) * STEP
     order = np.argsort(entropies, kind="stable")
-    below = np.searchsorted(entropies[order], thresholds, side="left")  # these stay as they are
-    kept = np.concatenate([[0], np.cumsum(plain[order])])
-    changed = np.concatenate([[0], np.cumsum(augmented[order])])
+    plain_counts = np.searchsorted(entropies[order], thresholds, side="left")  # these stay as they are
+    plain_right = np.concatenate([[0], np.cumsum(plain[order])])
+    augmented_right = np.concatenate([[0], np.cumsum(augmented[order])])
     count = len(entropies)
-    accuracy = (kept[below] + changed[-1] - changed[below]) / count
-    spared = below / count
-    weighted = beta**2 * accuracy + spared
+    accuracy = (plain_right[plain_counts] + augmented_right[-1] - augmented_right[plain_counts]) / count
+    plain_share = plain_counts / count
+    denominator = beta**2 * accuracy + plain_share
     with np.errstate(invalid="ignore"):
-        f = np.where(weighted > 0, (1 + beta**2) * accuracy * spared / weighted, 0.0)
+        f = np.where(denominator > 0, (1 + beta**2) * accuracy * plain_share / denominator, 0.0)
     return float(np.round(thresholds[int(f.argmax())], 4))

@@ -30,7 +30,7 @@ class Pair:
     right: tuple[Flags, Flags]
 
     def gated(self, threshold: float) -> tuple[list[str], NDArray[np.float32]]:
-        """Return keys and logits behind the gate."""
+        """Keys and logits behind the gate."""
         unsure = _gate.unsure(self.plain, threshold)
         return self.keys, np.where(unsure[:, None], self.augmented, self.plain)
 
@@ -42,14 +42,14 @@ def pair(plain: Path, augmented: Path) -> Pair:
         DataError: they have not the same samples and classes.
         ParamsError: they hold the largest logits only.
     """
-    (keys, one, before), (others, two, after) = _read(plain), _read(augmented)
+    (keys, one, one_right), (others, two, two_right) = _read(plain), _read(augmented)
     if keys != others or one.shape != two.shape:
         raise DataError(f"{plain} and {augmented} have not the same samples and classes")
-    return Pair(keys, one, two, (before, after))
+    return Pair(keys, one, two, (one_right, two_right))
 
 
 def threshold(val: Pair) -> float:
-    """Return the threshold that is best on validation samples.
+    """The threshold that is best on validation samples.
 
     Raises:
         DataError: there are none.

@@ -1,4 +1,4 @@
-"""How a language model is asked to rewrite a text, and what of its answer is a rewrite.
+"""Requests to a language model to rewrite a text, and the rewrite in its answer.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 3 and the released prompts' blocks (the wording is ours).
 Differs: tokens are counted as words and punctuation marks, so that recorded answers can be read without a tokeniser.
@@ -42,7 +42,7 @@ _QUOTES = "\"'\u201c\u201d\u2018\u2019`"
 
 
 def template(style: str) -> str:
-    """Return the hash of a style's template, 12 hexadecimal digits.
+    """The hash of a style's template, 12 hexadecimal digits.
 
     Raises:
         ParamsError: no such style.
@@ -54,7 +54,7 @@ def template(style: str) -> str:
 
 
 def exemplars(texts: Sequence[str], count: int, seed: int) -> list[str]:
-    """Return random texts, each on one line and cut to its share of LONGEST tokens.
+    """Random texts, each on one line and cut to its share of LONGEST tokens.
 
     Args:
         texts: of the training set, in a fixed order.
@@ -80,9 +80,9 @@ def requests(text: str, examples: Sequence[str], params: Mapping[str, Any]) -> I
         params: `style`, `k`, `seed`, `temperature` and `longest`, tokens of an answer over those of the text.
     """
     plain, style = " ".join(text.split()), params["style"]
-    listed = "\n".join(f'- "{example}"' for example in examples)
+    bullets = "\n".join(f'- "{example}"' for example in examples)
     turns = (
-        ("system", SYSTEM[style].format(examples=listed) if style == "icr" else SYSTEM[style]),
+        ("system", SYSTEM[style].format(examples=bullets) if style == "icr" else SYSTEM[style]),
         ("user", USER[style].format(text=plain)),
         ("assistant", OPENING),
     )
@@ -93,7 +93,7 @@ def requests(text: str, examples: Sequence[str], params: Mapping[str, Any]) -> I
 
 
 def clean(answer: str, text: str) -> str:
-    """Return the rewrite in an answer, or the text itself where there is none.
+    """The rewrite in an answer, or the text itself where there is none.
 
     Newlines become spaces; special tokens, `###`, and the end of the braces with what follows are cut off; quotes and
     braces around it are dropped; of "Label: words" the words stay, unless a "://" is there.

@@ -53,53 +53,53 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def rewrites(sample: Sample, params: Mapping[str, Any], wordnet: _wordnet.WordNet) -> list[str]:
-    """K texts; all of them use one random stream."""
+    """The k texts; all use one random stream."""
     words, text = _tta.words(params, f"tta_{params['edit']}", sample), sample.fields["text"]
     edit = EDITS[params["edit"]]
     return [edit(text, params["share"], wordnet.synonyms, words) for _ in range(params["k"])]
 
 
-def replaced(text: str, share: float, options: Options, rng: RandomStream) -> str:
+def replace_words(text: str, share: float, options: Options, rng: RandomStream) -> str:
     """Text in which each word that has options is replaced by one of them with probability `share`.
 
     A capital at the beginning stays. Takes 16-bit words, two for each word of the text.
     """
-    numbers = iter(_draws(text, rng))
+    numbers = iter(_uniforms(text, rng))
 
     def other(match: re.Match[str]) -> str:
-        touched, which = next(numbers)
-        others = options(match[0]) if touched < share else ()
-        return cased(others[int(which * len(others))], match[0]) if others else match[0]
+        chance, choice = next(numbers)
+        others = options(match[0]) if chance < share else ()
+        return match_case(others[int(choice * len(others))], match[0]) if others else match[0]
 
     return WORD.sub(other, text)
 
 
-def joined(text: str, share: float, options: Options, rng: RandomStream) -> str:
+def insert_words(text: str, share: float, options: Options, rng: RandomStream) -> str:
     """Text in which, behind each word with probability `share`, an option of a random word of it is put.
 
     Takes 16-bit words, two for each word of the text.
     """
     every = [others for word in WORD.findall(text) if (others := options(word))]
-    numbers = iter(_draws(text, rng))
+    numbers = iter(_uniforms(text, rng))
 
     def more(match: re.Match[str]) -> str:
-        touched, which = next(numbers)
-        if touched >= share or not every:
+        chance, choice = next(numbers)
+        if chance >= share or not every:
             return match[0]
-        place = float(which) * len(every)
+        place = float(choice) * len(every)
         others = every[int(place)]
         return f"{match[0]} {others[int((place % 1) * len(others))]}"
 
     return WORD.sub(more, text)
 
 
-EDITS = {"substitute": replaced, "insert": joined}
+EDITS = {"substitute": replace_words, "insert": insert_words}
 
 
-def cased(word: str, model: str) -> str:
+def match_case(word: str, model: str) -> str:
     """A word with a capital at its beginning if `model` has one."""
     return word[:1].upper() + word[1:] if model[:1].isupper() else word
 
 
-def _draws(text: str, rng: RandomStream) -> NDArray[np.float32]:
+def _uniforms(text: str, rng: RandomStream) -> NDArray[np.float32]:
     return rng.uniform((len(WORD.findall(text)), 2))

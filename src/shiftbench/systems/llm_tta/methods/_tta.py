@@ -55,7 +55,7 @@ class Averaging:
         self._predictor, self._rewrite, self._params = predictor, rewrite, params
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-        """Return the outputs on the samples, their logits combined where a text was rewritten."""
+        """The outputs on the samples, their logits combined where a text was rewritten."""
         own: dict[str, NDArray[Any]] = self._predictor(samples)
         logits = np.asarray(own["logits"], dtype=np.float32)
         k = self._params["k"]
@@ -64,11 +64,11 @@ class Averaging:
             return own
         some = [samples[at] for at in chosen]
         texts = self._rewrite(some)
-        for sample, found in zip(some, texts, strict=True):
-            if len(found) != k:
-                raise DataError(f"{sample.key}: {len(found)} rewrites, expected {k}")
+        for sample, rewrites in zip(some, texts, strict=True):
+            if len(rewrites) != k:
+                raise DataError(f"{sample.key}: {len(rewrites)} rewrites, expected {k}")
         rewritten = [
-            sample.with_field("text", text) for sample, found in zip(some, texts, strict=True) for text in found
+            sample.with_field("text", text) for sample, rewrites in zip(some, texts, strict=True) for text in rewrites
         ]
         others = np.asarray(self._predictor(rewritten)["logits"], dtype=np.float32)
         itself = np.repeat(logits[chosen][:, None], self._params["originals"], axis=1)
@@ -79,7 +79,7 @@ class Averaging:
 
 
 def combine(logits: Floats, way: str) -> Floats:
-    """Return logits float32 (n, C) of the logits of m texts for each sample, (n, m, C).
+    """Logits float32 (n, C) of the logits of m texts for each sample, (n, m, C).
 
     A vote's are the numbers of votes, less a thousandth for each class that comes before in the order of votes (most
     first), mean rank within the texts (best first) and label.
@@ -104,12 +104,12 @@ def combine(logits: Floats, way: str) -> Floats:
 
 
 def words(params: Mapping[str, Any], name: str, sample: Sample) -> RandomStream:
-    """Return the random words of one sample's rewrites."""
+    """The random words of one sample's rewrites."""
     return RandomStream(params["seed"], name, sample.key.partition("/")[0], sample.key)
 
 
-def learnt_from(inputs: Mapping[Ref, Path]) -> Path:
-    """Return the folder of the training shards of the dataset that the weights learnt from."""
+def training_folder(inputs: Mapping[Ref, Path]) -> Path:
+    """Folder of the training shards of the data set that the model was trained on."""
     dataset = next(ref.parts[0] for ref in inputs if ref.kind == "checkpoints")
     train = f"{dataset}/train/identity/0"
     return next(path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.name == train)

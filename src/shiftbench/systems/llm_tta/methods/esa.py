@@ -1,8 +1,8 @@
-"""Entropy-based selective augmentation around any method, from records: no net is run and nothing is rewritten.
+"""Entropy-based selective augmentation around any method, from records: no network is run and nothing is rewritten.
 
 Where the entropy of the records under `plain` is below a threshold these stand, else those under `method`.
 Without `theta` the threshold is searched (`_gate.search`) on the records of both on the val split of the dataset that
-was learnt from, for the weights at hand. `evaluate.outputs` must be `full`.
+was learned from, for the weights at hand. `evaluate.outputs` must be `full`.
 
 Source: O'Brien et al. 2024, arXiv:2402.08225, section 3. Differs: they search on the ID test split. The other methods'
 own `theta` gates before anything is rewritten, and gives the same predictions.
@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {"method": "tta_id_vocab", "theta": None}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of both at the position, and on val where the threshold is searched."""
+    """Records of both under the condition, and on val where the threshold is searched."""
     of = Ref("checkpoints", params["checkpoint"])
     places = [(params["stream"], params["step"])]
     if params["theta"] is None:
@@ -37,7 +37,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Gated:
-    """Return the gated predictor; the predictor itself is not called."""
+    """The gated predictor; the predictor itself is not called."""
     return Gated(params)
 
 
@@ -66,5 +66,5 @@ class Gated:
         self._rows = dict(zip(*here.gated(threshold), strict=True))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` float32 (n, C)."""
+        """`logits` float32 (n, C)."""
         return {"logits": np.stack([self._rows[sample.key] for sample in samples])}

@@ -1,7 +1,7 @@
 """Test-time augmentation from a cache of rewrites as it was published: no generator is needed.
 
 `path` is a Parquet file, or a folder of them of which `files` (a glob) names some; columns `prompt_hash`, `prompt` and
-`rewrites`, a list of texts, or that list as Python writes it. `style` says whose rewrites are wanted:
+`rewrites`, a list of texts, or that list as Python writes it. `style` says whose rewrites are used:
 
     plain        the prompt is the text, line ends as spaces: the augmenters that are no language model
     icr          the prompt has examples: rewriting in context
@@ -43,7 +43,7 @@ Row = tuple[str, str, Any]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is pinned.
+    """No inputs: the sha256 in the dependencies pins the file.
 
     Raises:
         ParamsError: there is no path, or no such style.
@@ -56,40 +56,40 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
+    """The predictor with its rewriter."""
     cache = read(Path(params["path"]), params["files"], params["style"])
-    missed: set[str] = set()
+    misses: set[str] = set()
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
-        return [_of(cache, sample, params, missed) for sample in samples]
+        return [_of(cache, sample, params, misses) for sample in samples]
 
     return _tta.Averaging(predictor, rewrite, params)
 
 
 def read(path: Path, files: str, style: str) -> dict[str, list[str]]:
-    """Return the rewrites of one style, by what a text is found by (`_found_by`).
+    """The rewrites of one style, by what a text is found by (`_lookup_key`).
 
     Raises:
         DataError: there is no such file, it has other columns, or rewrites are no list; names file and row.
     """
-    found: dict[str, list[str]] = {}
+    cache: dict[str, list[str]] = {}
     for file in _files(path, files):
         for number, (digest, prompt, rewrites) in enumerate(_rows(file)):
             if style == "plain" and INPUT not in prompt:
                 key = digest
             elif INPUT in prompt and style == ("icr" if EXAMPLES in prompt else "paraphrase"):
-                key = _spaced(_quoted(prompt, file, number))
+                key = _single_spaces(_quotation(prompt, file, number))
             else:
                 continue
-            found.setdefault(key, _texts(rewrites, file, number))
-    return found
+            cache.setdefault(key, _texts(rewrites, file, number))
+    return cache
 
 
 def _files(path: Path, files: str) -> list[Path]:
-    found = sorted(path.rglob(files)) if path.is_dir() else [path]
-    if not found or not all(file.is_file() for file in found):
+    paths = sorted(path.rglob(files)) if path.is_dir() else [path]
+    if not paths or not all(file.is_file() for file in paths):
         raise DataError(f"{path} holds no Parquet file of rewrites called {files}")
-    return found
+    return paths
 
 
 def _rows(file: Path) -> Iterator[Row]:
@@ -101,52 +101,52 @@ def _rows(file: Path) -> Iterator[Row]:
         raise DataError(f"{file} has not the columns {', '.join(COLUMNS)}: {error}") from None
 
 
-def _quoted(prompt: str, file: Path, number: int) -> str:
-    """Return what a prompt asks to rewrite: from the first to the last quote under its heading."""
-    asked = prompt.partition(INPUT)[2]
-    start, end = asked.find('"'), asked.rfind('"')
+def _quotation(prompt: str, file: Path, number: int) -> str:
+    """The text that a prompt asks to rewrite: from the first to the last quote under its heading."""
+    text = prompt.partition(INPUT)[2]
+    start, end = text.find('"'), text.rfind('"')
     if start == end:
         raise DataError(f"{file}, row {number}: no text in quotes under {INPUT!r}")
-    return asked[start + 1 : end]
+    return text[start + 1 : end]
 
 
 def _texts(rewrites: object, file: Path, number: int) -> list[str]:
     try:
-        found = ast.literal_eval(rewrites) if isinstance(rewrites, str) else rewrites
+        texts = ast.literal_eval(rewrites) if isinstance(rewrites, str) else rewrites
     except (ValueError, SyntaxError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
         raise DataError(f"{file}, row {number}: rewrites is no list of texts: {rewrites!r:.60}")
-    return found
+    return texts
 
 
-def _spaced(text: str) -> str:
+def _single_spaces(text: str) -> str:
     return " ".join(text.split())
 
 
-def _found_by(text: str, style: str) -> str:
-    """Return what the rewrites of a text are found by.
+def _lookup_key(text: str, style: str) -> str:
+    """Lookup key of a text's rewrites.
 
     Example:
-        >>> _found_by("a  b", "icr"), _found_by("a b", "plain")[:8]
+        >>> _lookup_key("a  b", "icr"), _lookup_key("a b", "plain")[:8]
         ('a b', 'c8687a08')
     """
     if style == "plain":
         return hashlib.sha256(text.replace("\n", " ").encode()).hexdigest()
-    return _spaced(text)
+    return _single_spaces(text)
 
 
-def _of(cache: Mapping[str, list[str]], sample: Sample, params: Mapping[str, Any], missed: set[str]) -> list[str]:
+def _of(cache: Mapping[str, list[str]], sample: Sample, params: Mapping[str, Any], misses: set[str]) -> list[str]:
     text, k = sample.fields["text"], params["k"]
-    found = cache.get(_found_by(text, params["style"]))
-    if found is None:
-        missed.add(sample.key)
-        if len(missed) > params["missing"]:
+    rewrites = cache.get(_lookup_key(text, params["style"]))
+    if rewrites is None:
+        misses.add(sample.key)
+        if len(misses) > params["missing"]:
             raise DataError(
                 f"{sample.key}: {params['path']} holds no rewrites of its text in the style {params['style']!r}, nor "
-                f"of {len(missed) - 1} before; it is a cache of another dataset or augmenter, or set `missing`"
+                f"of {len(misses) - 1} before; it is a cache of another dataset or augmenter, or set `missing`"
             )
         return [text] * k
-    if len(found) < k:
-        raise DataError(f"{sample.key}: {len(found)} rewrites in {params['path']}, k is {k}")
-    return found[:k]
+    if len(rewrites) < k:
+        raise DataError(f"{sample.key}: {len(rewrites)} rewrites in {params['path']}, k is {k}")
+    return rewrites[:k]

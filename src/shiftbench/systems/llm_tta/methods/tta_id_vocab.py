@@ -24,21 +24,21 @@ PARAMS: dict[str, object] = {**_tta.PARAMS}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return WordNet and the texts that the weights learnt from."""
+    """WordNet and the training texts of the model."""
     return [refs.sources(_wordnet.SOURCE), refs.shards(params["dataset"], "train")]
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
-    net = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
-    train = shards.read(_tta.learnt_from(inputs))
-    known = vocabulary(sample.fields["text"] for sample in train)
+    """The predictor with its rewriter."""
+    wordnet = _wordnet.load(inputs[refs.sources(_wordnet.SOURCE)].parent)
+    train = shards.read(_tta.training_folder(inputs))
+    known_words = vocabulary(sample.fields["text"] for sample in train)
 
     @cache
     def options(word: str) -> tuple[str, ...]:
-        if word.lower() in known:
+        if word.lower() in known_words:
             return ()
-        return tuple(other for other in net.synonyms(word) if other in known)
+        return tuple(other for other in wordnet.synonyms(word) if other in known_words)
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
         return [rewrites(sample, params, options) for sample in samples]
@@ -47,11 +47,11 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def vocabulary(texts: Any) -> frozenset[str]:
-    """Return the words of texts, in lower case."""
+    """The words of texts, in lower case."""
     return frozenset(word.lower() for text in texts for word in _synonyms.WORD.findall(text))
 
 
 def rewrites(sample: Sample, params: Mapping[str, Any], options: _synonyms.Options) -> list[str]:
-    """Return k texts, in which every word that has options is replaced."""
+    """The k texts, in which every word that has options is replaced."""
     words, text = _tta.words(params, "tta_id_vocab", sample), sample.fields["text"]
-    return [_synonyms.replaced(text, 1.0, options, words) for _ in range(params["k"])]
+    return [_synonyms.replace_words(text, 1.0, options, words) for _ in range(params["k"])]

@@ -17,12 +17,12 @@ PARAMS: dict[str, object] = {**_tta.PARAMS}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing."""
+    """No inputs."""
     return []
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
+    """The predictor with its rewriter."""
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
         return [[sample.fields["text"]] * params["k"] for sample in samples]

@@ -35,19 +35,19 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the texts that examples are drawn from, those that the weights learnt from."""
+    """The texts that examples are drawn from: the training texts of the model."""
     _rewriting.template(params["style"])
     return [refs.shards(params["dataset"], "train")] if params["style"] == "icr" else []
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
-    """Return what is asked of the language model for samples, k requests for each in turn."""
+    """Requests to the language model, k for each sample in turn."""
     examples = _examples(params, inputs)
     return [request for sample in samples for request in _rewriting.requests(sample.fields["text"], examples, params)]
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _tta.Averaging:
-    """Return the predictor with its rewriter."""
+    """The predictor with its rewriter."""
     one = rewriter(params, _examples(params, inputs))
 
     def rewrite(samples: Sequence[Sample]) -> list[list[str]]:
@@ -57,25 +57,25 @@ def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[
 
 
 def rewriter(params: Mapping[str, Any], examples: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what gives the recorded rewrites of a text, k of them.
+    """A function that returns the k recorded rewrites of a text.
 
     Args:
         params: see PARAMS.
         examples: as `examples` gives them.
     """
-    kept = answer_cache.Answers(ANSWERS)
+    answers = answer_cache.Answers(ANSWERS)
     command = "shiftbench answers --config SCALE"
-    recorded = client.Cached(kept, client.identity(params["llm"]), command=command)
+    replay = client.Cached(answers, client.identity(params["llm"]), command=command)
 
     def rewrites(text: str) -> list[str]:
-        asked = list(_rewriting.requests(text, examples, params))
-        return [_rewriting.clean(answer, text) for answer in recorded(asked)]
+        requests = list(_rewriting.requests(text, examples, params))
+        return [_rewriting.clean(answer, text) for answer in replay(requests)]
 
     return rewrites
 
 
 def examples(params: Mapping[str, Any], train: Path) -> list[str]:
-    """Return the training texts that ICR shows; none for a paraphrase.
+    """The training texts that ICR shows; none for a paraphrase.
 
     Args:
         params: see PARAMS.
@@ -88,4 +88,4 @@ def examples(params: Mapping[str, Any], train: Path) -> list[str]:
 
 
 def _examples(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[str]:
-    return examples(params, _tta.learnt_from(inputs)) if params["style"] == "icr" else []
+    return examples(params, _tta.training_folder(inputs)) if params["style"] == "icr" else []

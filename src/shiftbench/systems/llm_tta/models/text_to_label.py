@@ -28,14 +28,14 @@ TENSORS = "model.safetensors"
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what the weights say of the checkpoint: the sha256 of its tensors."""
+    """Identity of the pretrained checkpoint: the sha256 of its tensors."""
     return _given.state(_tensors(params))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: `logits` float32 (n, classes), log-probabilities.
+    """The predictor: `logits` float32 (n, classes), log-probabilities.
 
     Raises:
         ModelError: transformers is missing, or the checkpoint is another one, or no such model.
@@ -45,30 +45,30 @@ def load(
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokens = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        net = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
+        model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} is no text-to-text model of transformers: {error}") from None
     place = nets.pick_device(device)
-    net = net.to(place).eval()
+    model = model.to(place).eval()
     answers = [tokens(str(label), return_tensors="pt").input_ids for label in range(len(classes))]
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         texts = [params["prefix"] + sample.fields["text"] for sample in samples]
-        encoded = tokens(texts, padding=True, truncation=True, max_length=params["length"], return_tensors="pt").to(
+        inputs = tokens(texts, padding=True, truncation=True, max_length=params["length"], return_tensors="pt").to(
             place
         )
         with torch.inference_mode():
-            read = net.get_encoder()(**encoded)
-            scores = [_log_probability(net, read, encoded.attention_mask, one) for one in answers]
+            encoding = model.get_encoder()(**inputs)
+            scores = [_log_probability(model, encoding, inputs.attention_mask, one) for one in answers]
         return {"logits": nets.to_numpy(torch.stack(scores, dim=1))}
 
     return predict
 
 
-def _log_probability(net: Any, read: Any, mask: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
-    """Return the log-probability of one answer (1, t) to each of n texts that the encoder has read, (n,)."""
+def _log_probability(model: Any, encoding: Any, mask: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+    """The log-probability of one answer (1, t) to each of n texts that the encoder has read, (n,)."""
     labels = answer.to(mask.device).repeat(len(mask), 1)
-    logits = net(encoder_outputs=read, attention_mask=mask, labels=labels).logits
+    logits = model(encoder_outputs=encoding, attention_mask=mask, labels=labels).logits
     each: torch.Tensor = logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
     return each.sum(dim=1)
 

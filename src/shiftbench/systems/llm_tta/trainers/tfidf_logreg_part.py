@@ -1,4 +1,4 @@
-"""Logistic regression on TF-IDF, learnt from a random part of the training texts, drawn anew for each training seed.
+"""Logistic regression on TF-IDF, learned from a random part of the training texts, drawn again for each training seed.
 
 Source: `tfidf_logreg`, whose solution depends on no seed: so that seeds differ as they do where each draws a split of
 its own (O'Brien et al. 2024, arXiv:2402.08225, report four seeds).
@@ -18,12 +18,12 @@ PARAMS: dict[str, object] = {"c": 5.0, "share": 0.8}
 
 
 def uses(params: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the trainer whose code decides, too."""
+    """The trainer whose code decides, too."""
     return [("trainers", "tfidf_logreg")]
 
 
 def train(job: TrainJob) -> dict[str, Any]:
-    """Return what `tfidf_logreg` returns of the part.
+    """The state dict of `tfidf_logreg`, trained on the part.
 
     Raises:
         ParamsError: the share is none.

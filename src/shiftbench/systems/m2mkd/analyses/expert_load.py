@@ -1,4 +1,4 @@
-"""How evenly the experts of a block are used: entropy of their loads, 1 where all see as many tokens, 0 for one alone.
+"""Balance of the experts of a block: entropy of their loads, 1 where all see as many tokens, 0 for one alone.
 
 A unit is a block, loads are counted over the tokens of all images, and a row's group is the block.
 
@@ -22,48 +22,47 @@ PARAMS: dict[str, object] = {"samples": 1000}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights and the clean shards."""
+    """The checkpoint and the clean shards."""
     clean = refs.shards(params["dataset"], params["split"])
     return [clean, *(Ref("checkpoints", name) for name in params["checkpoints"])]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield `expert_load` of every block with experts of every net."""
+    """Yield `expert_load` of every block with experts of every network."""
     at = refs.shards(job.params["dataset"], job.params["split"])
     samples = job.samples(at)[: job.params["samples"]]
-    where = {"dataset": job.params["dataset"], "split": job.params["split"]}
+    condition = {"dataset": job.params["dataset"], "split": job.params["split"]}
     for name in job.params["checkpoints"]:
         predictor = job.predictor(Ref("checkpoints", name))
         inputs = nets.to_inputs(predictor.prepare(samples), predictor.device)
         for block, value in enumerate(loads(predictor.net, inputs)):
             yield Observation(
-                "expert_load", f"block_{block:02d}", value, group=f"block {block + 1}", model=name, **where
+                "expert_load", f"block_{block:02d}", value, group=f"block {block + 1}", model=name, **condition
             )
 
 
-def loads(net: torch.nn.Module, inputs: torch.Tensor) -> list[float]:
-    """Return the entropy of the loads of each mixture of a net, in its largest value; of a net without experts nothing.
+def loads(model: torch.nn.Module, inputs: torch.Tensor) -> list[float]:
+    """Entropy of the loads of each mixture of a network, in its largest value; nothing without experts.
 
     Args:
-        net: in evaluation mode.
-        inputs: as the net takes them, (n, ...).
+        model: in evaluation mode.
+        inputs: as the network takes them, (n, ...).
     """
     counts: dict[int, torch.Tensor] = {}
-    mixtures = [part for part in net.modules() if isinstance(part, Mixture)]
+    mixtures = [part for part in model.modules() if isinstance(part, Mixture)]
 
     def count(number: int, mixture: Mixture, x: torch.Tensor) -> None:
         _, chosen = mixture.route(x.reshape(-1, x.shape[-1]))
-        seen = torch.bincount(chosen.reshape(-1).cpu(), minlength=len(mixture.gate.bias))
-        counts[number] = counts.get(number, 0) + seen
+        tokens = torch.bincount(chosen.reshape(-1).cpu(), minlength=len(mixture.gate.bias))
+        counts[number] = counts.get(number, 0) + tokens
 
     handles = [
-        part.register_forward_pre_hook(lambda m, given, at=at: count(at, m, given[0]))
-        for at, part in enumerate(mixtures)
+        part.register_forward_pre_hook(lambda m, args, at=at: count(at, m, args[0])) for at, part in enumerate(mixtures)
     ]
     try:
         with torch.inference_mode():
             for batch in inputs.split(256):
-                net(batch)
+                model(batch)
     finally:
         for handle in handles:
             handle.remove()
@@ -71,12 +70,12 @@ def loads(net: torch.nn.Module, inputs: torch.Tensor) -> list[float]:
 
 
 def entropy(counts: torch.Tensor) -> float:
-    """Return the entropy of shares, as a share of its largest value.
+    """The entropy of shares, as a share of its largest value.
 
     Example:
         >>> entropy(torch.tensor([2, 2, 2, 2])), entropy(torch.tensor([8, 0]))
         (1.0, 0.0)
     """
     shares = counts.double() / counts.sum()
-    found: float = -torch.special.xlogy(shares, shares).sum().item() / math.log(len(counts))
-    return abs(found)
+    value: float = -torch.special.xlogy(shares, shares).sum().item() / math.log(len(counts))
+    return abs(value)

@@ -35,7 +35,7 @@ RENDITIONS = 62
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the WordNet ids, sorted.
+    """The WordNet ids, sorted.
 
     Raises:
         ParamsError: no root is given.
@@ -43,12 +43,12 @@ def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]
     """
     root = _root(params)
     if params["renditions"]:
-        found, wanted = list_classes(root), RENDITIONS
+        synsets, expected = list_classes(root), RENDITIONS
     else:
-        found, wanted = tuple(sorted(_lines(root / "wnids.txt"))), CLASSES
-    if len(found) != wanted:
-        raise DataError(f"{root} has {len(found)} synsets; expected {wanted}")
-    return found
+        synsets, expected = tuple(sorted(_lines(root / "wnids.txt"))), CLASSES
+    if len(synsets) != expected:
+        raise DataError(f"{root} has {len(synsets)} synsets; expected {expected}")
+    return synsets
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample | DataError]:
@@ -64,12 +64,12 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     elif split == "train":
         yield from class_samples(f"{name}/train", root / "train", labels)
     elif (root / "val" / "val_annotations.txt").is_file():
-        yield from _annotated(f"{name}/test", root / "val", labels)
+        yield from _val_samples(f"{name}/test", root / "val", labels)
     else:
         yield from class_samples(f"{name}/test", root / "val", labels)
 
 
-def _annotated(prefix: str, folder: Path, labels: dict[str, int]) -> Iterator[Sample | DataError]:
+def _val_samples(prefix: str, folder: Path, labels: dict[str, int]) -> Iterator[Sample | DataError]:
     for line in sorted(_lines(folder / "val_annotations.txt")):
         file, synset, *_ = line.split("\t")
         if synset not in labels:
@@ -83,7 +83,7 @@ def _annotated(prefix: str, folder: Path, labels: dict[str, int]) -> Iterator[Sa
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     root = Path(params["root"]).expanduser()
     if params["renditions"]:
         return {str(root): "renditions in a folder per synset"}

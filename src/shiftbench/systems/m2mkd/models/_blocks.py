@@ -33,11 +33,11 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return residuals (n, ...)."""
+        """Residuals (n, ...)."""
         if not self.training or not self.rate:
             return x
-        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.rate
-        return x * kept / (1 - self.rate)
+        keep = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.rate
+        return x * keep / (1 - self.rate)
 
 
 class Attention(nn.Module):
@@ -49,12 +49,12 @@ class Attention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens of the same shape."""
+        """Tokens of the same shape."""
         n, tokens, width = x.shape
         split = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value)
-        out: torch.Tensor = self.proj(attended.transpose(1, 2).reshape(n, tokens, width))
+        context = F.scaled_dot_product_attention(query, key, value)
+        out: torch.Tensor = self.proj(context.transpose(1, 2).reshape(n, tokens, width))
         return out
 
 
@@ -66,7 +66,7 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens of the same shape."""
+        """Tokens of the same shape."""
         out: torch.Tensor = self.fc2(F.gelu(self.fc1(x)))
         return out
 
@@ -74,12 +74,12 @@ class Mlp(nn.Module):
 class Stitch(nn.Module):
     """LayerNorm and Linear between the widths of a student and of the meta network."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.ln, self.fc = nn.LayerNorm(before), nn.Linear(before, after)
+        self.ln, self.fc = nn.LayerNorm(inputs), nn.Linear(inputs, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens (n, t, after)."""
+        """Tokens (n, t, after)."""
         out: torch.Tensor = self.fc(self.ln(x))
         return out
 
@@ -96,8 +96,8 @@ class Block(nn.Module):
     def __init__(self, params: Mapping[str, Any], drop: float, stitches: tuple[int, int]) -> None:
         super().__init__()
         width, hidden = params["width"], params["mlp"] * params["width"]
-        before, after = stitches
-        self.pre_stitch = Stitch(before, width) if before else None
+        width_in, width_out = stitches
+        self.pre_stitch = Stitch(width_in, width) if width_in else None
         self.norm1 = nn.LayerNorm(width, eps=params["eps"])
         self.attn = Attention(width, params["heads"], bias=params["qkv_bias"])
         self.norm2 = nn.LayerNorm(width, eps=params["eps"])
@@ -106,7 +106,7 @@ class Block(nn.Module):
         else:
             self.mlp = Mlp(width, hidden)
         self.drop_path = DropPath(drop)
-        self.post_stitch = Stitch(width, after) if after else None
+        self.post_stitch = Stitch(width, width_out) if width_out else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map tokens (n, t, width, or the stitch's width) to tokens."""
@@ -123,14 +123,14 @@ class Block(nn.Module):
 class Experts(nn.Module):
     """One linear layer for each expert: weight (E, out, in), bias (E, out)."""
 
-    def __init__(self, experts: int, before: int, after: int) -> None:
+    def __init__(self, experts: int, inputs: int, outputs: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(before * after)
-        self.weight = nn.Parameter(torch.empty(experts, after, before).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(experts, after))
+        bound = 1 / math.sqrt(inputs * outputs)
+        self.weight = nn.Parameter(torch.empty(experts, outputs, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(experts, outputs))
 
     def each(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return what each expert makes of its rows (n_e, in): (n_e, out)."""
+        """Output (n_e, out) of each expert for its rows (n_e, in)."""
         layers = zip(parts, self.weight.unbind(), self.bias.unbind(), strict=True)
         return [F.linear(part, weight, bias) for part, weight, bias in layers]
 
@@ -151,17 +151,17 @@ class Mixture(nn.Module):
         self.htoh4, self.h4toh = Experts(experts, width, hidden), Experts(experts, hidden, width)
 
     def route(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return shares (n, k), which sum to 1, and numbers (n, k) of each token's experts."""
+        """Shares (n, k), which sum to 1, and numbers (n, k) of each token's experts."""
         scores, chosen = self.gate(tokens).topk(self.top_k, dim=-1)
         return scores.softmax(-1), chosen
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mixtures."""
+        """The mixtures."""
         tokens = x.reshape(-1, x.shape[-1])
         shares, chosen = self.route(tokens)
         order = chosen.flatten().argsort(stable=True)  # by expert, then by token
         rows, counts = (order // self.top_k, chosen.flatten().bincount(minlength=self.gate.out_features))
         parts = tokens[rows].split(counts.tolist())
-        told = torch.cat(self.h4toh.each([F.gelu(part) for part in self.htoh4.each(parts)]))
-        weighted = told * shares.flatten()[order, None]
+        outputs = torch.cat(self.h4toh.each([F.gelu(part) for part in self.htoh4.each(parts)]))
+        weighted = outputs * shares.flatten()[order, None]
         return torch.zeros_like(tokens).index_add(0, rows, weighted).view_as(x)

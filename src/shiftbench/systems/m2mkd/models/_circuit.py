@@ -1,4 +1,4 @@
-"""Parts of a Neural Attentive Circuit: layers that a code modulates, attention over a learnt graph, reading in and out.
+"""Parts of a Neural Attentive Circuit: layers that a code modulates, attention over a learned graph, read-in, read-out.
 
 Names of tensors are those of the official code, so that its weights load.
 
@@ -22,12 +22,12 @@ Params = Mapping[str, Any]
 class Modulated(nn.Module):
     """y = W (x (1 + g LayerNorm(U c))) + b, with one code c for each row or for all."""
 
-    def __init__(self, before: int, after: int, code: int, gain: float, *, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, code: int, gain: float, *, bias: bool = True) -> None:
         super().__init__()
-        self.native_weight = nn.Parameter(torch.empty(after, before))
+        self.native_weight = nn.Parameter(torch.empty(outputs, inputs))
         nn.init.kaiming_uniform_(self.native_weight, a=math.sqrt(5))
-        self.native_bias = nn.Parameter(torch.zeros(after)) if bias else None
-        self.scale = nn.Linear(code, before, bias=False)
+        self.native_bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.scale = nn.Linear(code, inputs, bias=False)
         self.scale_gain = nn.Parameter(torch.tensor(float(gain)))
 
     def forward(self, x: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
@@ -44,7 +44,7 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((width,), float(start)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (..., width)."""
+        """(..., width)."""
         return self.gamma * x
 
 
@@ -60,17 +60,17 @@ class Kernel(nn.Module):
         self.bandwidth = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, one: torch.Tensor, other: torch.Tensor, samples: int) -> torch.Tensor:
-        """Return log affinities (u, v), or (samples, u, v) of drawn edges."""
+        """Log affinities (u, v), or (samples, u, v) of drawn edges."""
         far = _graphs.distances(one, other)
         log = -far / self.bandwidth
         if self.truncation is not None:
             cut = torch.where(far > self.truncation, -torch.inf, log)
             log = log + (cut - log).detach()
         if self.training and self.temperature is not None:
-            log = self._drawn(log, samples)
+            log = self._sample_edges(log, samples)
         return log - log.logsumexp(-1, keepdim=True)
 
-    def _drawn(self, log: torch.Tensor, samples: int) -> torch.Tensor:
+    def _sample_edges(self, log: torch.Tensor, samples: int) -> torch.Tensor:
         odds = log.exp()
         odds = odds + (odds.clamp(0, 1) - odds).detach()
         of = torch.distributions.RelaxedBernoulli(torch.tensor(self.temperature, device=log.device), probs=odds)
@@ -102,7 +102,7 @@ class CircuitAttention(nn.Module):
         sent_codes: torch.Tensor,
         log: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return messages (n, u, width) to states (n, u, width) of what is sent (n, v, width)."""
+        """Messages (n, u, width) to states (n, u, width) of what is sent (n, v, width)."""
         own = self.receiver_layernorm(states)
         other = (self.sender_layernorm or self.receiver_layernorm)(sent)
         query, key, value = (
@@ -114,35 +114,35 @@ class CircuitAttention(nn.Module):
             )
         )
         mask = None if log is None else (log if log.ndim == 2 else log[:, None])
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        scaled: torch.Tensor = self.layer_scale(self.exit_layer(_flat(attended), codes))
-        return scaled
+        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        message: torch.Tensor = self.layer_scale(self.exit_layer(_flat(context), codes))
+        return message
 
 
 class ReadInAttention(nn.Module):
-    """Latents attend to tokens of an image; keys and values are compiled anew for the code of each latent."""
+    """Latents attend to tokens of an image; keys and values are compiled again for the code of each latent."""
 
-    def __init__(self, params: Params, before: int) -> None:
+    def __init__(self, params: Params, inputs: int) -> None:
         super().__init__()
         width, inner, gain = params["width"], params["heads"] * params["head"], params["gain"]
         self.heads = params["heads"]
-        self.sender_layernorm, self.receiver_layernorm = nn.LayerNorm(before), nn.LayerNorm(width)
+        self.sender_layernorm, self.receiver_layernorm = nn.LayerNorm(inputs), nn.LayerNorm(width)
         self.query_compiler = Modulated(width, inner, width, gain, bias=False)
-        self.key_compiler, self.value_compiler = (Modulated(before, inner, width, gain, bias=False) for _ in range(2))
+        self.key_compiler, self.value_compiler = (Modulated(inputs, inner, width, gain, bias=False) for _ in range(2))
         self.exit_layer = Modulated(inner, width, width, gain)
         self.layer_scale = LayerScale(width, 1.0)
 
     def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return states (n, u, width) plus what they read of tokens (n, v, before)."""
-        given = self.sender_layernorm(tokens)[:, :, None].expand(-1, -1, states.shape[1], -1)
+        """States (n, u, width) plus what they read of tokens (n, v, before)."""
+        normal = self.sender_layernorm(tokens)[:, :, None].expand(-1, -1, states.shape[1], -1)
         key, value = (
-            layer(given, codes).unflatten(-1, (self.heads, -1)).permute(0, 3, 2, 1, 4)
+            layer(normal, codes).unflatten(-1, (self.heads, -1)).permute(0, 3, 2, 1, 4)
             for layer in (self.key_compiler, self.value_compiler)
         )  # (n, h, u, v, c)
         query = _heads(self.query_compiler(self.receiver_layernorm(states), codes), self.heads)
         weights = (query[..., None, :] * key).sum(-1) / math.sqrt(query.shape[-1])
-        read = (weights.softmax(-1)[..., None] * value).sum(-2)
-        out: torch.Tensor = states + self.layer_scale(self.exit_layer(_flat(read), codes))
+        reading = (weights.softmax(-1)[..., None] * value).sum(-2)
+        out: torch.Tensor = states + self.layer_scale(self.exit_layer(_flat(reading), codes))
         return out
 
 
@@ -164,21 +164,21 @@ class FeedForward(nn.Module):
         self.drop = drop
 
     def forward(self, states: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-        """Return states (n, u, width)."""
+        """States (n, u, width)."""
         inner, gates = self.ffn["0"](self.layernorm(states), codes).chunk(2, -1)
-        told = self.layer_scale(self.ffn["2"](inner * F.gelu(gates), codes))
-        return states + dropped(told, self.drop, learning=self.training)
+        update = self.layer_scale(self.ffn["2"](inner * F.gelu(gates), codes))
+        return states + drop_residual(update, self.drop, learning=self.training)
 
 
 class ReadIn(nn.Module):
     """Attention to the tokens of an image, then a feed-forward."""
 
-    def __init__(self, params: Params, before: int) -> None:
+    def __init__(self, params: Params, inputs: int) -> None:
         super().__init__()
-        self.read_in_attention, self.ffn = ReadInAttention(params, before), FeedForward(params, 0.0)
+        self.read_in_attention, self.ffn = ReadInAttention(params, inputs), FeedForward(params, 0.0)
 
     def forward(self, states: torch.Tensor, codes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return states (n, u, width)."""
+        """States (n, u, width)."""
         out: torch.Tensor = self.ffn(self.read_in_attention(states, codes, tokens), codes)
         return out
 
@@ -201,16 +201,16 @@ class Propagator(nn.Module):
         sent_codes: torch.Tensor,
         log: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return states (n, u, width)."""
-        told = self.latent_attention(states, codes, sent, sent_codes, log)
+        """States (n, u, width)."""
+        update = self.latent_attention(states, codes, sent, sent_codes, log)
         if not self.last:
-            told = states + dropped(told, self.drop, learning=self.training)
-        out: torch.Tensor = self.ffn(told, codes)
+            update = states + drop_residual(update, self.drop, learning=self.training)
+        out: torch.Tensor = self.ffn(update, codes)
         return out
 
 
 class Seeder(nn.Module):
-    """First states of latents out of their codes: normal, with a learnt mean and spread, at test the mean."""
+    """First states of latents out of their codes: normal, with a learned mean and spread, at test the mean."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class Seeder(nn.Module):
         nn.init.constant_(self.code_to_state_logvar.bias, -5.0)
 
     def forward(self, codes: torch.Tensor, samples: int) -> torch.Tensor:
-        """Return states (samples, u, width) of codes (u, width)."""
+        """States (samples, u, width) of codes (u, width)."""
         normal = self.layernorm(codes)
         mean: torch.Tensor = self.code_to_state_mu(normal).expand(samples, -1, -1)
         if not self.training:
@@ -229,7 +229,7 @@ class Seeder(nn.Module):
 
 
 class Tokeniser(nn.Module):
-    """The first stages of ConvNeXt-T and learnt positions: images (n, c, h, w) to tokens (n, t, width / 2 + grid)."""
+    """The first stages of ConvNeXt-T and learned positions: images (n, c, h, w) to tokens (n, t, width / 2 + grid)."""
 
     def __init__(self, params: Params) -> None:
         super().__init__()
@@ -247,12 +247,12 @@ class Tokeniser(nn.Module):
         self.positional_grid = nn.ParameterDict({"grid": torch.randn(params["grid"], side, side)})
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens."""
+        """Tokens."""
         parts: Any = self.backbone
         for shrink, stage in zip(parts["downsample_layers"], parts["stages"], strict=True):
             x = stage(shrink(x))
-        where = self.positional_grid["grid"].expand(len(x), -1, -1, -1)
-        return torch.cat([x, where], 1).flatten(2).transpose(1, 2)
+        grid = self.positional_grid["grid"].expand(len(x), -1, -1, -1)
+        return torch.cat([x, grid], 1).flatten(2).transpose(1, 2)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -262,7 +262,7 @@ class ChannelNorm(nn.LayerNorm):
         super().__init__(width, eps=1e-6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return maps of the same shape."""
+        """Maps of the same shape."""
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -281,19 +281,19 @@ class ConvNextBlock(nn.Module):
                 nn.init.zeros_(part.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return maps of the same shape."""
+        """Maps of the same shape."""
         inner = self.norm(self.dwconv(x).movedim(1, -1))
-        told = self.gamma * self.pwconv2(F.gelu(self.pwconv1(inner)))
-        out: torch.Tensor = x + told.movedim(-1, 1)
+        update = self.gamma * self.pwconv2(F.gelu(self.pwconv1(inner)))
+        out: torch.Tensor = x + update.movedim(-1, 1)
         return out
 
 
-def dropped(residual: torch.Tensor, rate: float, *, learning: bool) -> torch.Tensor:
-    """Return residuals (n, ...) of which a share is left out while training, the rest grown to match."""
+def drop_residual(residual: torch.Tensor, rate: float, *, learning: bool) -> torch.Tensor:
+    """Residuals (n, ...) of which a share is left out while training, the rest grown to match."""
     if not learning or not rate:
         return residual
-    kept = torch.rand(len(residual), *[1] * (residual.ndim - 1), device=residual.device) >= rate
-    return residual * kept / (1 - rate)
+    keep = torch.rand(len(residual), *[1] * (residual.ndim - 1), device=residual.device) >= rate
+    return residual * keep / (1 - rate)
 
 
 def _heads(x: torch.Tensor, heads: int) -> torch.Tensor:

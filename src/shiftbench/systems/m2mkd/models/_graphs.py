@@ -1,4 +1,4 @@
-"""Graph priors: which latents of a circuit are close to each other before anything is learnt, and vectors that say so.
+"""Graph priors: which latents of a circuit are close to each other before anything is learned, and vectors that say so.
 
     scale_free          Barabasi and Albert 1999: nodes come one by one, each with m edges to nodes of many edges
     planted_partition   l groups of k nodes; edges with p_in within a group, p_out between groups
@@ -26,7 +26,7 @@ Adjacency = NDArray[np.bool_]
 
 
 def adjacency(prior: str, nodes: int, options: Mapping[str, Any], rng: RandomStream) -> Adjacency:
-    """Return a symmetric adjacency without loops, bool (nodes, nodes).
+    """A symmetric adjacency without loops, bool (nodes, nodes).
 
     Args:
         prior: one of PRIORS.
@@ -42,53 +42,53 @@ def adjacency(prior: str, nodes: int, options: Mapping[str, Any], rng: RandomStr
     if prior == "scale_free":
         return _scale_free(nodes, options["m"], rng)
     if prior == "erdos_renyi":
-        return _drawn(np.full((nodes, nodes), options["p"]), rng)
+        return _sample(np.full((nodes, nodes), options["p"]), rng)
     groups = options["groups"]
     if nodes % groups:
         raise ParamsError(f"{nodes} latents are no multiple of {groups} groups")
     of = np.arange(nodes) // (nodes // groups)
     together = of[:, None] == of
     if prior == "planted_partition":
-        return _drawn(np.where(together, options["p_in"], options["p_out"]), rng)
+        return _sample(np.where(together, options["p_in"], options["p_out"]), rng)
     return _ring(together, nodes, groups)
 
 
-def _drawn(probabilities: NDArray[np.float64], rng: RandomStream) -> Adjacency:
+def _sample(probabilities: NDArray[np.float64], rng: RandomStream) -> Adjacency:
     nodes = len(probabilities)
     upper = np.triu(rng.uniform(nodes * nodes).reshape(nodes, nodes) < probabilities, 1)
-    found: Adjacency = upper | upper.T
-    return found
+    graph: Adjacency = upper | upper.T
+    return graph
 
 
 def _ring(together: Adjacency, nodes: int, groups: int) -> Adjacency:
     """As networkx: node 0 of a clique is tied to node 1 of the next one."""
-    found = together & ~np.eye(nodes, dtype=bool)
+    graph = together & ~np.eye(nodes, dtype=bool)
     size = nodes // groups
     for group in range(groups):
         tie = group * size + 1, (group + 1) * size % nodes
-        found[tie] = found[tie[::-1]] = True
-    return found
+        graph[tie] = graph[tie[::-1]] = True
+    return graph
 
 
 def _scale_free(nodes: int, m: int, rng: RandomStream) -> Adjacency:
     """As networkx: from a star of m + 1 nodes, each new node picks m others by their number of edges."""
-    found = np.zeros((nodes, nodes), dtype=bool)
-    found[0, 1 : m + 1] = found[1 : m + 1, 0] = True
+    graph = np.zeros((nodes, nodes), dtype=bool)
+    graph[0, 1 : m + 1] = graph[1 : m + 1, 0] = True
     ends = [0] * m + list(range(1, m + 1))
     for node in range(m + 1, nodes):
-        picked: set[int] = set()
-        while len(picked) < m:
-            picked.add(ends[int(rng.integers(0, len(ends), 1)[0])])
-        others = sorted(picked)
-        found[node, others] = found[others, node] = True
+        targets: set[int] = set()
+        while len(targets) < m:
+            targets.add(ends[int(rng.integers(0, len(ends), 1)[0])])
+        others = sorted(targets)
+        graph[node, others] = graph[others, node] = True
         ends += [*others, *[node] * m]
-    return found
+    return graph
 
 
 def signatures(
     graph: Adjacency, width: int, truncation: float = 0.8, steps: int = 1000, lr: float = 0.001
 ) -> torch.Tensor:
-    """Return vectors (nodes, width) whose cosine distances fall below `truncation` where the graph has an edge.
+    """Vectors (nodes, width) whose cosine distances fall below `truncation` where the graph has an edge.
 
     Orthogonal vectors (torch's generator) are moved by Adam until mean over pairs of max(truncation, d) for edges and
     max(-truncation, -d) for the others is small.
@@ -107,5 +107,5 @@ def signatures(
 
 
 def distances(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return 1 - cosine of rows (u, d) and (v, d): (u, v)."""
+    """1 - cosine of rows (u, d) and (v, d): (u, v)."""
     return 1 - F.normalize(one, dim=-1) @ F.normalize(other, dim=-1).T

@@ -86,7 +86,7 @@ class ModularTransformer(nn.Module):
         self._begin(params["spread"])
 
     def _stitches(self, block: int, width: int) -> tuple[int, int]:
-        """Return the meta's width where a module but the first begins, and where one but the last ends; else 0."""
+        """The meta's width where a module but the first begins, and where one but the last ends; else 0."""
         inner = self.ends[1:-1]
         return width * (block in inner), width * (block + 1 in inner)
 
@@ -101,7 +101,7 @@ class ModularTransformer(nn.Module):
             nn.init.trunc_normal_(self.cls_token, std=spread)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens (n, t, width) of images."""
+        """Tokens (n, t, width) of images."""
         patches = self.patch_embed["proj"]((x.float() / 255 - self.mean) / self.std)
         tokens = patches.flatten(2).transpose(1, 2)
         if self.cls_token is not None:
@@ -109,16 +109,16 @@ class ModularTransformer(nn.Module):
         return tokens + self.pos_embed  # type: ignore[no-any-return]
 
     def pooled(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return features (n, width) of the last block's tokens."""
+        """Features (n, width) of the last block's tokens."""
         normal: torch.Tensor = self.norm(tokens)
         return normal[:, 0] if self.pool == "class" else normal.mean(1)
 
     def run(self, x: torch.Tensor, start: int, end: int) -> torch.Tensor:
-        """Return what modules start, ..., end - 1 make of images (start 0) or tokens: tokens, or logits (end L)."""
+        """Output of modules start, ..., end - 1 for images (start 0) or tokens: tokens, or logits (end L)."""
         return self._walk(x, self.ends[start], self.ends[end], start == 0, end == len(self.depths))
 
     def through(self, x: torch.Tensor, blocks_of: int, at: int) -> torch.Tensor:
-        """Return what module `at` makes of its input when it has the blocks of module `blocks_of`."""
+        """Output of module `at` with the blocks of module `blocks_of`."""
         first, last = self.ends[blocks_of], self.ends[blocks_of + 1]
         return self._walk(x, first, last, at == 0, at == len(self.depths) - 1)
 
@@ -130,7 +130,7 @@ class ModularTransformer(nn.Module):
         return self.head(self.pooled(tokens)) if closes else tokens
 
     def owner(self, name: str) -> int:
-        """Return which module a tensor belongs to."""
+        """Number of the module that a tensor belongs to."""
         first, _, rest = name.partition(".")
         if first == "blocks":
             block = int(rest.partition(".")[0])
@@ -138,30 +138,30 @@ class ModularTransformer(nn.Module):
         return 0 if first in ("patch_embed", "cls_token", "pos_embed") else len(self.depths) - 1
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return pooled features (n, width)."""
+        """Pooled features (n, width)."""
         tokens = self.embed(x)
         for block in self.blocks:
             tokens = block(tokens)
         return self.pooled(tokens)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         return self.run(x, 0, len(self.depths))
 
     def adopt(self, state: State) -> State:
-        """Return a released state dict under the names here, experts of a block in one tensor."""
-        found: dict[str, Any] = {}
-        for given, tensor in state.items():
-            name = given.removeprefix("module.")
-            before, mixed, inner = name.partition(".moe.experts.")
-            if mixed:  # fastmoe: moe.experts.E.htoh4.weight (1, out, in)
+        """A released state dict under the names here, experts of a block in one tensor."""
+        tensors: dict[str, Any] = {}
+        for old, tensor in state.items():
+            name = old.removeprefix("module.")
+            prefix, separator, inner = name.partition(".moe.experts.")
+            if separator:  # fastmoe: moe.experts.E.htoh4.weight (1, out, in)
                 number, _, rest = inner.partition(".")
-                found.setdefault(f"{before}.moe.{rest}", {})[int(number)] = tensor
+                tensors.setdefault(f"{prefix}.moe.{rest}", {})[int(number)] = tensor
             elif not name.startswith("stages."):
-                found[name.replace(".moe.gate.gate.", ".moe.gate.")] = tensor
+                tensors[name.replace(".moe.gate.gate.", ".moe.gate.")] = tensor
         return {
             name: torch.cat([one[at] for at in sorted(one)]) if isinstance(one, dict) else one
-            for name, one in found.items()
+            for name, one in tensors.items()
         }
 
 
@@ -170,12 +170,12 @@ def _levels(values: Sequence[float]) -> torch.Tensor:
 
 
 def is_stitch(name: str) -> bool:
-    """Tell whether a tensor is one of a stitch map."""
+    """Whether a tensor belongs to a stitch map."""
     return any(part in STITCHES for part in name.split("."))
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator.
+    """The network with fresh weights from torch's generator.
 
     Raises:
         ParamsError: `pool` is neither of its values, or the size is no multiple of the patch.
@@ -188,7 +188,7 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, channels, size, size): grey, or colour resized and cut as torchvision's nets are given."""
+    """Images uint8 (n, channels, size, size): grey, or colour resized and cut as torchvision's networks are given."""
     if params["channels"] == 1:
         return _images.grey_batch(samples, params["size"])
     return _pretrained.prepare_batch(samples, params)

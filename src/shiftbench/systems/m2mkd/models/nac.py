@@ -1,4 +1,4 @@
-"""Neural Attentive Circuit: latents with learnt signatures attend to each other over a graph that they learn.
+"""Neural Attentive Circuit: latents with learned signatures attend to each other over a graph that they learn.
 
 Tokens of an image are read by `input` latents, eight propagators pass messages from input and mediator latents to the
 mediators, and output latents read both; their mean, weighted by how sure each is, gives the logits. A latent has a
@@ -88,7 +88,7 @@ class Circuit(nn.Module):
         self.read_out = _circuit.Propagator(params, last=True)
         self.confidence_scorer = nn.Linear(width, 1)
         self.head = nn.Linear(width, classes)
-        self._stitched(params["stitch"], width)
+        self._add_stitches(params["stitch"], width)
         for name in ("mean", "std"):
             levels = torch.tensor(params[name], dtype=torch.float32).reshape(-1, 1, 1)
             self.register_buffer(name, levels, persistent=False)
@@ -97,7 +97,7 @@ class Circuit(nn.Module):
         sizes = {"signatures_": self.params["signature"], "codes_": self.params["width"]}
         return nn.ParameterDict({name: torch.randn(count, size) for name, size in sizes.items()})
 
-    def _stitched(self, other: int, width: int) -> None:
+    def _add_stitches(self, other: int, width: int) -> None:
         if not other:
             return
         last = len(self.depths) - 1
@@ -115,32 +115,32 @@ class Circuit(nn.Module):
         self.mediator_latents["signatures_"].data.copy_(vectors)
 
     def penalty(self) -> torch.Tensor:
-        """Return minus the sum of distances below `hinge` over pairs of latents: what keeps signatures apart."""
-        named = [f"{kind}_latents" for kind in ("input", "mediator", "output")]
-        all_of_them = torch.cat([getattr(self, name)["signatures_"] for name in named])
+        """Minus the sum of distances below `hinge` over pairs of latents, which keeps signatures apart."""
+        names = [f"{kind}_latents" for kind in ("input", "mediator", "output")]
+        all_of_them = torch.cat([getattr(self, name)["signatures_"] for name in names])
         far = _graphs.distances(all_of_them, all_of_them)
         pairs = far[torch.ones_like(far, dtype=torch.bool).tril(-1)]
         return -pairs[pairs < self.params["hinge"]].sum()
 
     def tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """Return tokens (n, t, width / 2 + grid) of images."""
-        found: torch.Tensor = self.input_tokenizer((x.float() / 255 - self.mean) / self.std)
-        return found
+        """Tokens (n, t, width / 2 + grid) of images."""
+        grid: torch.Tensor = self.input_tokenizer((x.float() / 255 - self.mean) / self.std)
+        return grid
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the pooled state of the output latents, (n, width)."""
+        """The pooled state of the output latents, (n, width)."""
         tokens = self.tokens(x)
         latents = [getattr(self, f"{kind}_latents") for kind in ("input", "mediator", "output")]
-        given, mediators, outputs = (self._noisy(one["codes_"]) for one in latents)
-        read, states, out = (self.latent_seeder(self._noisy(one["codes_"]), len(x)) for one in latents)
+        inputs, mediators, outputs = (self._noisy(one["codes_"]) for one in latents)
+        input_states, states, out = (self.latent_seeder(self._noisy(one["codes_"]), len(x)) for one in latents)
         marks, own, last = (one["signatures_"] for one in latents)
-        read = self.read_in(read, given, tokens)
-        sent_marks, sent_codes = torch.cat([marks, own]), torch.cat([given, mediators])
+        input_states = self.read_in(input_states, inputs, tokens)
+        sent_marks, sent_codes = torch.cat([marks, own]), torch.cat([inputs, mediators])
         for step in self.propagators:
             log = step.latent_attention.kernel(own, sent_marks, len(x))
-            states = step(states, mediators, torch.cat([read, states], 1), sent_codes, log)
+            states = step(states, mediators, torch.cat([input_states, states], 1), sent_codes, log)
         log = self.read_out.latent_attention.kernel(last, sent_marks, len(x))
-        out = self.read_out(out, outputs, torch.cat([read, states], 1), sent_codes, log)
+        out = self.read_out(out, outputs, torch.cat([input_states, states], 1), sent_codes, log)
         return self.pooled(out)
 
     def _noisy(self, codes: torch.Tensor) -> torch.Tensor:
@@ -151,18 +151,18 @@ class Circuit(nn.Module):
         return noisy
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
-        """Return the mean of states (n, u, width), weighted by how sure each is (softmax, Gumbel's while training)."""
+        """The mean of states (n, u, width), weighted by how sure each is (softmax, Gumbel's while training)."""
         sure = self.confidence_scorer(states)[..., 0]
         weights = F.gumbel_softmax(sure, dim=-1) if self.training else sure.softmax(-1)
         return torch.einsum("nuc,nu->nc", states, weights)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def run(self, x: torch.Tensor, start: int, end: int) -> torch.Tensor:
-        """Return what one student module, `start`, makes of images or of the meta's tokens (n, t, stitch).
+        """Output of one student module, `start`, for images or the meta network's tokens (n, t, stitch).
 
         Raises:
             ModelError: several modules are asked for, which have no stitches between them that fit.
@@ -171,21 +171,21 @@ class Circuit(nn.Module):
             raise ModelError(f"modules {start} to {end - 1} of a circuit are no chain; ask for one")
         at, last = str(start), len(self.depths) - 1
         codes = self.fixed_codes[start]
-        given = self.pre_stitch[at](x) if start else None
+        inputs = self.pre_stitch[at](x) if start else None
         first = self.fixed_states[start].expand(len(x), -1, -1)
         if start == 0:
-            read: torch.Tensor = self.post_stitch[at](self.read_in(first, codes, self.tokens(x)))
-            return read
+            entry: torch.Tensor = self.post_stitch[at](self.read_in(first, codes, self.tokens(x)))
+            return entry
         if start < last:
-            told = self.propagators[start - 1](given, codes, given, codes, None)
-            passed: torch.Tensor = self.post_stitch[at](told)
-            return passed
-        out = self.pooled(self.read_out(first, codes, given, codes, None))
+            states = self.propagators[start - 1](inputs, codes, inputs, codes, None)
+            output: torch.Tensor = self.post_stitch[at](states)
+            return output
+        out = self.pooled(self.read_out(first, codes, inputs, codes, None))
         logits: torch.Tensor = self.head(out)
         return logits
 
     def owner(self, name: str) -> int:
-        """Return which module a tensor belongs to; latents and their seeder belong to none, -1."""
+        """Number of the module that a tensor belongs to; -1 for latents and their seeder."""
         first, _, rest = name.partition(".")
         if first in ("pre_stitch", "post_stitch"):
             return int(rest.partition(".")[0])
@@ -196,20 +196,20 @@ class Circuit(nn.Module):
         return len(self.depths) - 1 if first in ("read_out", "confidence_scorer", "head") else -1
 
     def adopt(self, state: State) -> State:
-        """Return a released state dict under the names here."""
-        found = {}
-        for given, tensor in state.items():
-            name = given.removeprefix("module.").removeprefix("latent_graphs.0.")
+        """A released state dict under the names here."""
+        tensors = {}
+        for old, tensor in state.items():
+            name = old.removeprefix("module.").removeprefix("latent_graphs.0.")
             inner = name.replace("output_tokenizer.to_logits.", "head.")
-            found[inner.removeprefix("output_tokenizer.")] = tensor
-        return found
+            tensors[inner.removeprefix("output_tokenizer.")] = tensor
+        return tensors
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator, signatures normal until `settle`."""
+    """The network with fresh weights from torch's generator, signatures normal until `settle`."""
     return Circuit(params, classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 3, size, size)."""
+    """Images uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

@@ -22,7 +22,7 @@ PARAMS: dict[str, object] = {}
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
-    """Return an image mixed with its edges, uint8 (h, w) or (h, w, 3).
+    """An image mixed with its edges, uint8 (h, w) or (h, w, 3).
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -38,7 +38,7 @@ def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArr
 
 
 def edges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the gradient's size at each pixel of a grey image (h, w), its largest 255; of a flat one zeros."""
+    """The gradient's size at each pixel of a grey image (h, w), its largest 255; of a flat one zeros."""
     across, down = (cv2.Sobel(grey, cv2.CV_16S, x, 1 - x, ksize=3, borderType=cv2.BORDER_REPLICATE) for x in (1, 0))
     squares = across.astype(np.int32) ** 2 + down.astype(np.int32) ** 2
     size = np.sqrt(squares.astype(np.float64))

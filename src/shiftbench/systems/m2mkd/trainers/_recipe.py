@@ -1,4 +1,4 @@
-"""How images and labels are mixed before a loss sees them, and how gradients are bounded: DeiT's recipe, as in m2mKD.
+"""Mixing of images and labels before a loss, and bounds of gradients: DeiT's recipe, as in m2mKD.
 
 In each batch one lambda from Beta(a, a): CutMix (a `cutmix`) with probability `switch`, else mixup (a `mixup`); each
 image is mixed with the one at the mirrored place of the batch, targets with its smoothed label. `mixup: 0, cutmix: 0`
@@ -40,60 +40,60 @@ PARAMS: dict[str, object] = {
 }
 
 
-def mixed(
+def augment(
     params: Mapping[str, Any],
-    net: nn.Module,
+    model: nn.Module,
     batch: npt.NDArray[Any],
     labels: torch.Tensor,
     classes: int,
     rng: RandomStream,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the images that a step sees, and their targets float (n, classes), rows that sum to 1.
+    """The images that a step sees, and their targets float (n, classes), rows that sum to 1.
 
     Args:
         params: the options above.
-        net: tells the device.
+        model: tells the device.
         batch: (n, channels, h, w) uint8, as the model prepares it.
         labels: int64 (n,).
         classes: how many there are.
         rng: random words of this step.
     """
-    images = _loop.tensor(_flipped(batch, rng, flip=params["flip"]), net)
-    images = erased(images, params["erasing"], rng) if params["erasing"] else images
-    targets = smoothed(labels, classes, params["smoothing"])
+    images = _loop.tensor(_flip(batch, rng, flip=params["flip"]), model)
+    images = erase(images, params["erasing"], rng) if params["erasing"] else images
+    targets = smooth(labels, classes, params["smoothing"])
     cut = params["cutmix"] > 0 and (params["mixup"] <= 0 or float(rng.uniform()) < params["switch"])
     strength = params["cutmix"] if cut else params["mixup"]
     if strength <= 0:
         return images, targets
     share = _mixing.beta(rng, strength, strength)
     if cut:
-        where = _mixing.box(rng, *images.shape[-2:], share)  # type: ignore[call-arg]
-        images, share = _mixing.cutmix(images, images.flip(0), where)
+        box = _mixing.box(rng, *images.shape[-2:], share)  # type: ignore[call-arg]
+        images, share = _mixing.cutmix(images, images.flip(0), box)
     else:
         images = _mixing.mixup(images, images.flip(0), share)
     return images, share * targets + (1 - share) * targets.flip(0)
 
 
-def unchanged(params: Mapping[str, Any]) -> bool:
-    """Tell whether a step sees images as they are."""
+def is_identity(params: Mapping[str, Any]) -> bool:
+    """Whether training leaves images as they are."""
     return not any(params[name] for name in ("mixup", "cutmix", "erasing", "flip", "crops"))
 
 
-def smoothed(labels: torch.Tensor, classes: int, smoothing: float) -> torch.Tensor:
-    """Return one-hot labels that keep 1 - smoothing, the rest spread over all classes; float (n, classes)."""
+def smooth(labels: torch.Tensor, classes: int, smoothing: float) -> torch.Tensor:
+    """One-hot labels that keep 1 - smoothing, the rest spread over all classes; float (n, classes)."""
     return (1 - smoothing) * F.one_hot(labels, classes).float() + smoothing / classes
 
 
-def erased(images: torch.Tensor, share: float, rng: RandomStream) -> torch.Tensor:
-    """Return images in `share` of which a rectangle is noise: area 2 to 33 % of it, aspect 0.3 to 3.3, log-uniform."""
+def erase(images: torch.Tensor, share: float, rng: RandomStream) -> torch.Tensor:
+    """Images in `share` of which a rectangle is noise: area 2 to 33 % of it, aspect 0.3 to 3.3, log-uniform."""
     n, channels, height, width = images.shape
-    wanted, area, aspect, top, left = (rng.uniform(n) for _ in range(5))
+    chance, area, aspect, top, left = (rng.uniform(n) for _ in range(5))
     ratio = np.exp(np.log(0.3) + aspect * (np.log(1 / 0.3) - np.log(0.3)))
     size = (0.02 + area * (1 / 3 - 0.02)) * height * width
     high = np.clip(np.rint(np.sqrt(size * ratio)), 1, height - 1).astype(int)
     wide = np.clip(np.rint(np.sqrt(size / ratio)), 1, width - 1).astype(int)
     images = images.clone()
-    for at in np.flatnonzero(wanted < share).tolist():
+    for at in np.flatnonzero(chance < share).tolist():
         y, x = int(top[at] * (height - high[at] + 1)), int(left[at] * (width - wide[at] + 1))
         noise = rng.integers(0, 256, (channels, int(high[at]), int(wide[at])))
         patch = torch.from_numpy(noise.astype(np.uint8))
@@ -101,20 +101,20 @@ def erased(images: torch.Tensor, share: float, rng: RandomStream) -> torch.Tenso
     return images
 
 
-def _flipped(batch: npt.NDArray[Any], rng: RandomStream, *, flip: bool) -> npt.NDArray[Any]:
+def _flip(batch: npt.NDArray[Any], rng: RandomStream, *, flip: bool) -> npt.NDArray[Any]:
     if not flip:
         return batch
-    mirrored = rng.uniform(len(batch)) < 0.5
-    return np.where(mirrored[:, None, None, None], batch[..., ::-1], batch)
+    mirror = rng.uniform(len(batch)) < 0.5
+    return np.where(mirror[:, None, None, None], batch[..., ::-1], batch)
 
 
-def bounded(params: Mapping[str, Any]) -> Any:
-    """Return what cuts gradients to the norm `clip` before each step; None where there is no bound."""
+def clipper(params: Mapping[str, Any]) -> Any:
+    """A function that cuts gradients to the norm `clip` before each step; None without a bound."""
     if not params["clip"]:
         return None
 
-    def cut(net: nn.Module, rng: RandomStream) -> None:
-        learning = [p for p in net.parameters() if p.grad is not None]
+    def cut(model: nn.Module, rng: RandomStream) -> None:
+        learning = [p for p in model.parameters() if p.grad is not None]
         nn.utils.clip_grad_norm_(learning, params["clip"])
 
     return cut

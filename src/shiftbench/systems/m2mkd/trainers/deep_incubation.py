@@ -1,12 +1,12 @@
-"""Deep Incubation: a deep net trained module by module inside a small meta network, then as a whole.
+"""Deep Incubation: a deep network trained module by module inside a small meta network, then as a whole.
 
-1. `meta` is trained before: a net of as many, shallower modules (`end_to_end`).
-2. For each i, on its own: module i of the deep net stands in place of that of the meta network and learns; modules
+1. `meta` is trained before: a network of as many, shallower modules (`end_to_end`).
+2. For each i, on its own: module i of the deep network stands in place of that of the meta network and learns; modules
    before it need no gradient, those behind it pass it on and stay (`incubate` epochs).
 3. Put together, the modules are fine-tuned (`epochs`, from `fine_lr` without warm-up, `fine_clip`).
 
-`only` trains one module and returns the net untuned, so that modules may be trained apart and `end_to_end` (`start`)
-puts them together. A module begins with random weights, embedding and head included.
+`only` trains one module and returns the network untuned, so that modules may be trained apart and `end_to_end`
+(`start`) puts them together. A module begins with random weights, embedding and head included.
 
 Source: Ni et al., "Deep Incubation: Training Large Models by Divide-and-Conquering", ICCV 2023, arXiv:2212.04129,
 section 3; phases MT and FT of `main.py` in LeapLabTHU/Deep-Incubation, as vendored by kamanphoebe/m2mKD.
@@ -44,60 +44,60 @@ uses = _modules.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards and the weights of the meta network."""
+    """The train and val shards and the checkpoint of the meta network."""
     return _modules.refs_of(params, params["meta"])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the fine-tuned net, or of one with a single trained module.
+    """The state dict of the fine-tuned network, or of one with a single trained module.
 
     Raises:
-        ParamsError: meta and net are not cut into as many modules.
+        ParamsError: meta and network are not cut into as many modules.
     """
-    job = _modules.held(job)
-    net: Any = _loop.fresh_net(job)
+    job = _modules.decode_once(job)
+    model: Any = _loop.fresh_net(job)
     meta = _modules.frozen(job, job.params["meta"])
-    for module in _modules.chosen(job, _modules.aligned(net, meta)):
-        incubate(job, net, meta, module)
+    for module in _modules.chosen(job, _modules.module_count(model, meta)):
+        incubate(job, model, meta, module)
     if job.params["only"] is not None:
-        return dict(net.state_dict())
+        return dict(model.state_dict())
     fine = {"lr": job.params["fine_lr"], "clip": job.params["fine_clip"], "warmup": 0.0}
     torch.manual_seed(words.derive(job.seed, job.model, "fine"))
-    end_to_end.whole(replace(job, params={**job.params, **fine}), net)
-    return dict(net.state_dict())
+    end_to_end.whole(replace(job, params={**job.params, **fine}), model)
+    return dict(model.state_dict())
 
 
-def incubate(job: TrainJob, net: Any, meta: Any, module: int) -> None:
-    """Train one module of a net in place, inside the meta network."""
+def incubate(job: TrainJob, model: Any, meta: Any, module: int) -> None:
+    """Train one module of a network in place, inside the meta network."""
     own = replace(job, params={**job.params, "epochs": job.params["incubate"]})
 
     @torch.no_grad()
     def frozen(images: torch.Tensor) -> _modules.Rows:
-        return (before(meta, images, module),)
+        return (run_before(meta, images, module),)
 
     def hybrid(images: torch.Tensor) -> torch.Tensor:
-        return behind(meta, net.run(*frozen(images), module, module + 1), module)
+        return run_behind(meta, model.run(*frozen(images), module, module + 1), module)
 
-    memo = _modules.Memo(frozen, kept=_recipe.unchanged(job.params))
+    memo = _modules.Memo(frozen, reuse=_recipe.is_identity(job.params))
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        images, targets = _recipe.mixed(job.params, net, batch, labels, len(job.classes), rng)
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        images, targets = _recipe.augment(job.params, model, batch, labels, len(job.classes), rng)
         (tokens,) = memo(batch, images)
-        logits = behind(meta, net.run(tokens, module, module + 1), module)  # type: ignore[operator]
+        logits = run_behind(meta, model.run(tokens, module, module + 1), module)  # type: ignore[operator]
         return soft_cross_entropy(logits, targets)
 
-    between = _recipe.bounded(job.params)
-    _modules.fit(own, net, module, loss, hybrid, between=between)
+    between = _recipe.clipper(job.params)
+    _modules.fit(own, model, module, loss, hybrid, between=between)
 
 
-def before(meta: Any, images: torch.Tensor, module: int) -> torch.Tensor:
-    """Return what the meta network's modules before one make of images: the images themselves before the first."""
-    found: torch.Tensor = meta.run(images, 0, module) if module else images
-    return found
+def run_before(meta: Any, images: torch.Tensor, module: int) -> torch.Tensor:
+    """Output of the meta network's modules before one; the images themselves before the first."""
+    tokens: torch.Tensor = meta.run(images, 0, module) if module else images
+    return tokens
 
 
-def behind(meta: Any, x: torch.Tensor, module: int) -> torch.Tensor:
-    """Return what the meta network's modules behind one make of its tokens; logits of the last one stay."""
+def run_behind(meta: Any, x: torch.Tensor, module: int) -> torch.Tensor:
+    """Output of the meta network's modules after one for its tokens; logits of the last one stay."""
     modules = len(meta.depths)
-    found: torch.Tensor = meta.run(x, module + 1, modules) if module + 1 < modules else x
-    return found
+    output: torch.Tensor = meta.run(x, module + 1, modules) if module + 1 < modules else x
+    return output

@@ -11,10 +11,10 @@ E and R are the stitches of the student (model option `stitch`: the meta's width
 no R and no tail. `kl_reduction: numel` divides the sum by rows x classes as the released code does; `batchmean` by
 rows. `teaches: shifted` is a control: at position i the teacher's module has the blocks of i - 1 (of the last one at
 the first), while embedding, norm and head stay where they belong. `only` trains one pair, for pairs in parallel. Where
-images are not mixed, what frozen nets make of them is kept from epoch to epoch.
+images are not mixed, what frozen networks make of them is kept from epoch to epoch.
 
 Weights hold the whole student with its stitches. Students see the meta's tokens, not those of their neighbours to be:
-before `end_to_end` (`start`) the net that they make up is near chance.
+before `end_to_end` (`start`) the network that they make up is near chance.
 
 Source: Lo et al., "m2mKD: Module-to-Module Knowledge Distillation for Modular Transformers", 2024, arXiv:2402.16918,
 section 3.2; `m2mKDLoss` in `losses.py` of kamanphoebe/m2mKD at 067fa1f, alpha 0.5, tau 1, 100 epochs.
@@ -34,7 +34,7 @@ from shiftbench.plugins.contracts import TrainJob
 from shiftbench.plugins.losses.classification import logit_distillation, soft_cross_entropy
 from shiftbench.plugins.trainers import _loop
 from shiftbench.systems.m2mkd.trainers import _modules, _recipe
-from shiftbench.systems.m2mkd.trainers.deep_incubation import before, behind
+from shiftbench.systems.m2mkd.trainers.deep_incubation import run_before, run_behind
 
 TASKS = ("classification",)
 PARAMS: dict[str, object] = {
@@ -55,22 +55,22 @@ uses = _modules.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards and the weights of meta network and teacher."""
+    """The train and val shards and the checkpoints of meta network and teacher."""
     return _modules.refs_of(params, params["meta"], params["teacher"])
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the student, stitches included.
+    """The state dict of the student, stitches included.
 
     Raises:
-        ParamsError: the nets are not cut into as many modules, or `teaches` is neither of its values.
+        ParamsError: the networks are not cut into as many modules, or `teaches` is neither of its values.
     """
     if job.params["teaches"] not in TEACHES:
         raise ParamsError(f"teaches is {job.params['teaches']!r}; {suggest(job.params['teaches'], TEACHES)}")
-    job = _modules.held(job)
+    job = _modules.decode_once(job)
     student: Any = _loop.fresh_net(job)
     meta, teacher = (_modules.frozen(job, job.params[name]) for name in ("meta", "teacher"))
-    modules = _modules.aligned(student, meta, teacher)
+    modules = _modules.module_count(student, meta, teacher)
     for pair in _modules.chosen(job, modules):
         teach(job, student, meta, teacher, pair)
     return dict(student.state_dict())
@@ -83,29 +83,29 @@ def teach(job: TrainJob, student: Any, meta: Any, teacher: Any, pair: int) -> No
 
     @torch.no_grad()
     def frozen(images: torch.Tensor) -> _modules.Rows:
-        tokens = before(meta, images, pair)
-        return tokens, behind(meta, teacher.through(tokens, source, pair), pair)
+        tokens = run_before(meta, images, pair)
+        return tokens, run_behind(meta, teacher.through(tokens, source, pair), pair)
 
-    def told(images: torch.Tensor) -> torch.Tensor:
+    def student_logits(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            tokens = before(meta, images, pair)
-        return behind(meta, student.run(tokens, pair, pair + 1), pair)
+            tokens = run_before(meta, images, pair)
+        return run_behind(meta, student.run(tokens, pair, pair + 1), pair)
 
-    memo = _modules.Memo(frozen, kept=_recipe.unchanged(params))
+    memo = _modules.Memo(frozen, reuse=_recipe.is_identity(params))
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        images, targets = _recipe.mixed(params, net, batch, labels, len(job.classes), rng)
-        tokens, taught = memo(batch, images)
-        logits = behind(meta, student.run(tokens, pair, pair + 1), pair)
-        return combined(params, logits, taught, targets)
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        images, targets = _recipe.augment(params, model, batch, labels, len(job.classes), rng)
+        tokens, teacher_logits = memo(batch, images)
+        logits = run_behind(meta, student.run(tokens, pair, pair + 1), pair)
+        return combine(params, logits, teacher_logits, targets)
 
-    _modules.fit(job, student, pair, loss, told, between=_recipe.bounded(params))
+    _modules.fit(job, student, pair, loss, student_logits, between=_recipe.clipper(params))
 
 
-def combined(
-    params: Mapping[str, Any], logits: torch.Tensor, taught: torch.Tensor, targets: torch.Tensor
+def combine(
+    params: Mapping[str, Any], logits: torch.Tensor, teacher_logits: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
-    """Return (1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
+    """(1 - alpha) x soft cross-entropy + alpha x divergence from the teacher."""
     alpha = params["alpha"]
-    more = logit_distillation(logits, taught, params["tau"], params["kl_reduction"])
+    more = logit_distillation(logits, teacher_logits, params["tau"], params["kl_reduction"])
     return (1 - alpha) * soft_cross_entropy(logits, targets) + alpha * more  # type: ignore[no-any-return]

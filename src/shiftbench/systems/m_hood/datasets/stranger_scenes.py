@@ -40,11 +40,11 @@ PARAMS: dict[str, object] = {
     "series": "",
 }
 MORPHS = 500
-"""How many morphs there are in a split."""
+"""Number of morphs in a split."""
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the classes that have boxes."""
+    """The classes that have boxes."""
     return photo_scenes.classes(params, sources)
 
 
@@ -58,16 +58,16 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     for option in ("morphs", "guests"):
         if not 0 <= params[option] <= 1:
             raise ParamsError(f"stranger_scenes: {option} is {params[option]:g}; expected a share, 0 to 1")
-    how, series = photo_scenes.look(split, params), params["series"] or params["name"]
+    look, series = photo_scenes.look(split, params), params["series"] or params["name"]
     strangers, morphs, known = pools(split, sources, params)
     for number in range(params[split]):
         place = f"{split}/{number:06d}"
         key = f"{series}/{place}"
         rng = RandomStream(0, "scene", "stranger_scenes", key)
         choice = RandomStream(0, "guest", "stranger_scenes", key).uniform(2)
-        drawn = morphs if morphs is not None and choice[0] < params["morphs"] else strangers
+        pool = morphs if morphs is not None and choice[0] < params["morphs"] else strangers
         guests = known if choice[1] < params["guests"] else None
-        image, boxes = _scenes.scene(rng, drawn, how, sources, guests)
+        image, boxes = _scenes.scene(rng, pool, look, sources, guests)
         fields = {"image": image, "boxes": boxes, "meta": {"cluster": key}}
         yield Sample(f"{params['name']}/{place}", fields)
 
@@ -75,28 +75,28 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 def pools(
     split: str, sources: dict[str, Path], params: dict[str, Any]
 ) -> tuple[_scenes.Items, _scenes.Items | None, _scenes.Items]:
-    """Return what is drawn, the morphs (None: there are none), and the items of the classes."""
+    """The samples to draw, the morphs (None: there are none), and the items of the classes."""
     names, folder = classes(params, sources), sources[fashion_mnist.SOURCES[0]]
     known = photo_scenes.items(split, names, names, folder)
     if params["digits"]:
         pixels = read_idx(sources["mnist"] / f"{photo_scenes.FILES[split]}-images-idx3-ubyte")
         strangers = _scenes.Items(pixels, np.full(len(pixels), -1, dtype=np.int64))
     else:
-        pasted = photo_scenes.classes({"names": params["pasted"]}, sources)
-        strangers = photo_scenes.items(split, names, pasted, folder)
-    return strangers, morphed(known, split) if params["morphs"] else None, known
+        pasted_names = photo_scenes.classes({"names": params["pasted"]}, sources)
+        strangers = photo_scenes.items(split, names, pasted_names, folder)
+    return strangers, make_morphs(known, split) if params["morphs"] else None, known
 
 
-def morphed(items: _scenes.Items, split: str) -> _scenes.Items:
-    """Return MORPHS images made of items of different classes, or of one; none has a label."""
-    made = np.empty((MORPHS, 28, 28), dtype=np.uint8)
+def make_morphs(items: _scenes.Items, split: str) -> _scenes.Items:
+    """MORPHS images made of items of different classes, or of one; none has a label."""
+    pixels = np.empty((MORPHS, 28, 28), dtype=np.uint8)
     for number in range(MORPHS):
         rng = RandomStream(0, "morph", "stranger_scenes", f"{split}/{number}")
         one, two = (int(rng.integers(0, len(items.pixels))) for _ in range(2))
         while items.labels[two] == items.labels[one] and len(np.unique(items.labels)) > 1:
             two = int(rng.integers(0, len(items.pixels)))
-        made[number] = _morph(items.pixels[one], items.pixels[two], rng)
-    return _scenes.Items(made, np.full(MORPHS, -1, dtype=np.int64))
+        pixels[number] = _morph(items.pixels[one], items.pixels[two], rng)
+    return _scenes.Items(pixels, np.full(MORPHS, -1, dtype=np.int64))
 
 
 def _morph(one: _scenes.Pixels, two: _scenes.Pixels, rng: RandomStream) -> _scenes.Pixels:
@@ -106,7 +106,7 @@ def _morph(one: _scenes.Pixels, two: _scenes.Pixels, rng: RandomStream) -> _scen
         return np.concatenate([one[:14], two[14:]])
     if kind == 1:
         return np.concatenate([one[:, :14], two[:, 14:]], axis=1)
-    turned = np.rot90(one, kind - 1).copy()
+    item = np.rot90(one, kind - 1).copy()
     first = int(rng.integers(6, 15))
-    turned[first : first + 8] = 0
-    return turned
+    item[first : first + 8] = 0
+    return item

@@ -31,7 +31,7 @@ State = dict[int, tuple[Floats, Floats]]
 
 
 def fit(known: Known, params: dict[str, Any]) -> State:
-    """Return the boxes of each class that has enough samples: lo and hi, float64 (k, d) each.
+    """The boxes of each class that has enough samples: lo and hi, float64 (k, d) each.
 
     Raises:
         DataError: a feature is not finite, or there are no rows.
@@ -41,17 +41,17 @@ def fit(known: Known, params: dict[str, Any]) -> State:
     if per_cluster < 1 or least < 1:
         raise ParamsError(f"bam: per_cluster is {per_cluster} and least {least}; expected 1 or more of each")
     features = np.concatenate([part for _, part in _statistics.blocks(known.train)])
-    predicted = known.train.predictions
-    found = {}
-    for label, count in zip(*np.unique(predicted, return_counts=True), strict=True):
+    predictions = known.train.predictions
+    boxes_by_class = {}
+    for label, count in zip(*np.unique(predictions, return_counts=True), strict=True):
         if count >= least:
-            own = features[predicted == label]
-            found[int(label)] = boxes(own, max(1, round(len(own) / per_cluster)))
-    return found
+            own = features[predictions == label]
+            boxes_by_class[int(label)] = boxes(own, max(1, round(len(own) / per_cluster)))
+    return boxes_by_class
 
 
 def boxes(features: Floats, count: int) -> tuple[Floats, Floats]:
-    """Return lo and hi of the boxes around `count` clusters of features (n, d), float64 (k, d) each; k <= count."""
+    """Bounds lo and hi of the boxes around `count` clusters of features (n, d), float64 (k, d) each; k <= count."""
     from sklearn.cluster import KMeans
 
     distinct = len(np.unique(features, axis=0))
@@ -62,17 +62,17 @@ def boxes(features: Floats, count: int) -> tuple[Floats, Floats]:
 
 
 def score(rows: Rows, state: State, params: dict[str, Any]) -> Floats:
-    """Return the L1 distance to the nearest box of the predicted class, float64 (n,), 0 inside; higher = more OOD."""
+    """The L1 distance to the nearest box of the predicted class, float64 (n,), 0 inside; higher = more OOD."""
     return _blocks.scores(rows, lambda block: _distances(block, state))
 
 
 def _distances(block: Rows, state: State) -> Floats:
     features = _blocks.features(block)
-    found = np.full(len(features), UNSEEN)
+    distances = np.full(len(features), UNSEEN)
     for label, (low, high) in state.items():
         own = np.flatnonzero(block.predictions == label)
         for j in range(len(low)):
             z = features[own]
             outside = np.maximum(low[j] - z, 0) + np.maximum(z - high[j], 0)
-            found[own] = np.minimum(found[own], outside.sum(axis=1))
-    return found
+            distances[own] = np.minimum(distances[own], outside.sum(axis=1))
+    return distances

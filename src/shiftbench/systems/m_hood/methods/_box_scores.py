@@ -45,20 +45,20 @@ class Detections:
     sizes: NDArray[np.int64]
     true: int
 
-    def only(self, those: NDArray[np.bool_]) -> Detections:
-        """Return some of them; `sizes` are not those of the images any more."""
+    def only(self, mask: NDArray[np.bool_]) -> Detections:
+        """Some of the boxes; `sizes` no longer count those of the images."""
         return Detections(
-            self.logits[those],
-            self.features[those],
-            self.classes[those],
-            self.scores[those],
-            self.right[those],
+            self.logits[mask],
+            self.features[mask],
+            self.classes[mask],
+            self.scores[mask],
+            self.right[mask],
             self.sizes,
             self.true,
         )
 
     def rows(self, name: str) -> Rows:
-        """Return them as rows that detectors score: a row is a box, its prediction the class of the box.
+        """The boxes as rows for detectors; the prediction of a row is the class of its box.
 
         Labels are the predicted classes, numbered through, so that a class without a box is none: true ones are not
         known of a box that is wrong (as in the authors' code, where such a class has a mean of zeros).
@@ -74,16 +74,16 @@ class Detections:
         return Rows(table, self.features, self.logits, name=name)
 
 
-def joined(outputs: Outputs) -> Detections:
-    """Return the boxes of a detector's outputs; none is right, none is true.
+def join(outputs: Outputs) -> Detections:
+    """The boxes of a detector's outputs; none is right, none is true.
 
     Raises:
         ModelError: the outputs have no logits or features of their cells.
     """
-    lacking = {"cell_logits", "cell_features"} - outputs.keys()
-    if lacking:
+    missing = {"cell_logits", "cell_features"} - outputs.keys()
+    if missing:
         raise ModelError(
-            f"box_filters: this model gives no {min(lacking)}, which filters score boxes by; choose a model whose "
+            f"box_filters: this model gives no {min(missing)}, which filters score boxes by; choose a model whose "
             "detections hold logits and features"
         )
     scores = np.concatenate([*outputs["scores"], np.zeros(0, np.float32)])
@@ -98,15 +98,15 @@ def joined(outputs: Outputs) -> Detections:
     )
 
 
-def seen(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64) -> Detections:
-    """Return what is found in labelled images, of which a batch is held at a time, and whether it is right."""
-    parts, right, true = [], [], 0
+def predict(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sample], batch: int = 64) -> Detections:
+    """Boxes that a detector predicts in labelled images, and whether they are right; one batch in memory at a time."""
+    parts, flags, true = [], [], 0
     for some in batches(samples, batch):
         outputs = predictor(some)
-        parts.append(joined(outputs))
+        parts.append(join(outputs))
         for number, sample in enumerate(some):
-            found, count = _right(sample, number, outputs)
-            right.append(found)
+            is_right, count = _are_right(sample, number, outputs)
+            flags.append(is_right)
             true += count
     if not parts:
         raise DataError("box_filters: no images to fit on; take more of the split")
@@ -115,13 +115,13 @@ def seen(predictor: Callable[[Sequence[Sample]], Outputs], samples: Iterable[Sam
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.classes for part in parts]),
         np.concatenate([part.scores for part in parts]),
-        np.concatenate(right),
+        np.concatenate(flags),
         np.concatenate([part.sizes for part in parts]),
         true,
     )
 
 
-def _right(sample: Sample, at: int, outputs: Outputs) -> tuple[NDArray[np.bool_], int]:
+def _are_right(sample: Sample, at: int, outputs: Outputs) -> tuple[NDArray[np.bool_], int]:
     true = kept.arrays(sample.fields["boxes"])
     truth = box_matching.Truth(true.xywh, true.labels, true.areas, true.crowd)
     matched, ignored = box_matching.match(
@@ -152,19 +152,19 @@ class Filter:
     level: float
 
     def scores(self, rows: Rows) -> Floats:
-        """Return how much each box is OOD, float64 (m,); higher = more."""
-        found: Floats = self.module.score(rows, self.state, self.options)
-        return found
+        """OOD score of each box, float64 (m,); higher = more OOD."""
+        distances: Floats = self.module.score(rows, self.state, self.options)
+        return distances
 
     def ranks(self, scores: Floats) -> NDArray[np.int64]:
-        """Return the share of calibrating boxes below each score, ties by half, in billionths, int64 (m,)."""
-        below = [np.searchsorted(self.known, scores, side) for side in ("left", "right")]
-        shares: Floats = (below[0] + below[1]) / (2 * len(self.known))
+        """The share of calibrating boxes below each score, ties by half, in billionths, int64 (m,)."""
+        places = [np.searchsorted(self.known, scores, side) for side in ("left", "right")]
+        shares: Floats = (places[0] + places[1]) / (2 * len(self.known))
         return np.rint(shares * E9).astype(np.int64)
 
 
-def fitted(
-    module: ModuleType, options: dict[str, Any], train: Detections, held: Detections, ask: Mapping[str, Any]
+def fit_filter(
+    module: ModuleType, options: dict[str, Any], train: Detections, calibration: Detections, ask: Mapping[str, Any]
 ) -> Filter:
     """Fit a detector on boxes of training images, and set its thresholds on boxes of images held out.
 
@@ -172,35 +172,35 @@ def fitted(
         module: of `detectors/`.
         options: all of its options.
         train: boxes that it is fitted on.
-        held: all boxes of the images held out.
+        calibration: all boxes of the images held out.
         ask: `confidence`, `matched`, `pass_rate` and `recall`, as `box_filters` has them.
     """
     state = module.fit(Known({"train": train.rows("training boxes")}), options)
-    scores = module.score(held.rows("boxes held out"), state, options)
-    known = np.sort(scores[chosen(held, ask)])
-    limit = quantile(known, ask["pass_rate"])
-    found = held.scores[held.right & (scores <= limit)]
-    return Filter(module, options, state, known, limit, at_recall(found, held.true, ask["recall"]))
+    scores = module.score(calibration.rows("boxes held out"), state, options)
+    id_scores = np.sort(scores[chosen(calibration, ask)])
+    limit = quantile(id_scores, ask["pass_rate"])
+    hits = calibration.scores[calibration.right & (scores <= limit)]
+    return Filter(module, options, state, id_scores, limit, at_recall(hits, calibration.true, ask["recall"]))
 
 
-def chosen(found: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Return which boxes stand for ID, bool (m,): confident ones that are right (or all that are confident).
+def chosen(detections: Detections, ask: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Mask of the boxes that represent ID, bool (m,): confident ones that are right (or all that are confident).
 
     Raises:
         DataError: there are none.
     """
-    those: NDArray[np.bool_] = found.scores >= ask["confidence"]
-    those = those & found.right if ask["matched"] else those
-    if not those.any():
+    mask: NDArray[np.bool_] = detections.scores >= ask["confidence"]
+    mask = mask & detections.right if ask["matched"] else mask
+    if not mask.any():
         raise DataError(
-            f"box_filters: of {len(those)} boxes none is right with a confidence of {ask['confidence']:g}; train "
+            f"box_filters: of {len(mask)} boxes none is right with a confidence of {ask['confidence']:g}; train "
             "longer, or ask for less"
         )
-    return those
+    return mask
 
 
 def quantile(rising: Floats, share: float) -> float:
-    """Return the lowest of the scores up to which `share` of them lie: of n, share * n rounded up.
+    """The lowest of the scores up to which `share` of them lie: of n, share * n rounded up.
 
     Example:
         >>> quantile(np.arange(1.0, 21.0), 0.95)
@@ -209,8 +209,8 @@ def quantile(rising: Floats, share: float) -> float:
     return float(rising[max(0, math.ceil(round(share * len(rising), 9)) - 1)])
 
 
-def at_recall(found: NDArray[np.floating], true: int, recall: float) -> float:
-    """Return the highest confidence at which boxes that are right find `recall` of the true ones; 0: they never do."""
-    wanted = math.ceil(round(recall * true, 9))
-    falling = -np.sort(-found)
-    return float(falling[wanted - 1]) if 0 < wanted <= len(falling) else 0.0
+def at_recall(scores: NDArray[np.floating], true: int, recall: float) -> float:
+    """The highest confidence at which boxes that are right find `recall` of the true ones; 0: they never do."""
+    number = math.ceil(round(recall * true, 9))
+    falling = -np.sort(-scores)
+    return float(falling[number - 1]) if 0 < number <= len(falling) else 0.0

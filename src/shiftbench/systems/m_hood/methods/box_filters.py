@@ -51,10 +51,10 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the images that filters are fitted on, and those that set their thresholds.
+    """The images that filters are fitted on, and those that set their thresholds.
 
     Raises:
-        ParamsError: one of them is not named, or thresholds would be set on images that are tested or learnt from.
+        ParamsError: one of them is not named, or thresholds would be set on images that are tested or learned from.
     """
     for option in ("fit_on", "calibration"):
         if not params[option]:
@@ -68,14 +68,14 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the detectors, whose code decides what passes."""
+    """The detectors, whose code decides what passes."""
     return [("detectors", name) for name in params["filters"]]
 
 
 def wrap(
     predictor: Callable[[Sequence[Sample]], Outputs], params: dict[str, Any], inputs: Mapping[Ref, Path]
 ) -> BoxFilters:
-    """Return the predictor with filters that are fitted.
+    """The predictor with filters that are fitted.
 
     Raises:
         ParamsError: an option out of range, an unknown detector or option, or other classes in `calibration`.
@@ -84,18 +84,20 @@ def wrap(
     for option in ("confidence", "pass_rate", "recall"):
         if not 0 <= params[option] <= 1:
             raise RangeError(f"box_filters: {option} is {params[option]:g}; expected 0 to 1")
-    train, held = (_folder(inputs, params[name]) for name in ("fit_on", "calibration"))
-    if shards.manifest(train)["classes"] != shards.manifest(held)["classes"]:
+    train, calibration = (_folder(inputs, params[name]) for name in ("fit_on", "calibration"))
+    if shards.manifest(train)["classes"] != shards.manifest(calibration)["classes"]:
         raise ParamsError(f"box_filters: {params['calibration']} has other classes than {params['fit_on']}")
     first = islice(shards.read(train), params["images"] or None)
-    found = _box_scores.seen(predictor, first)
-    others = _box_scores.seen(predictor, shards.read(held))
-    known = found.only(_box_scores.chosen(found, params))
+    detections = _box_scores.predict(predictor, first)
+    calibration_boxes = _box_scores.predict(predictor, shards.read(calibration))
+    id_boxes = detections.only(_box_scores.chosen(detections, params))
     filters = [
-        _box_scores.fitted(module, options, known, others, params)
+        _box_scores.fit_filter(module, options, id_boxes, calibration_boxes, params)
         for module, options in (_detector(*one) for one in params["filters"].items())
     ]
-    level = _box_scores.at_recall(others.scores[others.right], others.true, params["recall"])
+    level = _box_scores.at_recall(
+        calibration_boxes.scores[calibration_boxes.right], calibration_boxes.true, params["recall"]
+    )
     return BoxFilters(predictor, filters, level, params)
 
 
@@ -103,14 +105,14 @@ def _folder(inputs: Mapping[Ref, Path], dataset: str) -> Path:
     return next(path.parent for ref, path in inputs.items() if ref.kind == "shards" and ref.parts[0] == dataset)
 
 
-def _detector(name: str, given: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _detector(name: str, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     module = registry.find("detectors", name)
-    unknown = given.keys() - module.PARAMS.keys()
+    unknown = options.keys() - module.PARAMS.keys()
     if unknown:
         raise ParamsError(f"box_filters: {name} has no option {min(unknown)!r}")
     if not set(module.NEEDS) <= {"logits", "features"} or "val" in getattr(module, "FIT", ()):
         raise ParamsError(f"box_filters: {name} needs more than logits and features of a box")
-    return module, {**module.PARAMS, **given}
+    return module, {**module.PARAMS, **options}
 
 
 class BoxFilters:
@@ -132,39 +134,39 @@ class BoxFilters:
         self._keep: bool = params["keep"]
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-        """Return the predictor's outputs and, for each image, what the task's OPTIONAL names.
+        """The predictor's outputs and, for each image, what the task's OPTIONAL names.
 
         `ood_scores` and `filter_ranks_e9` are (k, filters), `filters` and `filters_at_recall` (k,).
         """
         outputs = dict(self._predictor(samples))
-        found = _box_scores.joined(outputs)
-        rows = found.rows("boxes")
+        detections = _box_scores.join(outputs)
+        rows = detections.rows("boxes")
         scores = [one.scores(rows) for one in self.filters]
-        passed = np.ones((2, len(found.scores)), dtype=np.int64)
-        passed[1] = found.scores >= self.level
+        flags = np.ones((2, len(detections.scores)), dtype=np.int64)
+        flags[1] = detections.scores >= self.level
         ranks = []
         for number, (one, own) in enumerate(zip(self.filters, scores, strict=True), 1):
             inside = own <= one.limit
-            passed[0] |= inside.astype(np.int64) << number
-            passed[1] |= (inside & (found.scores >= one.level)).astype(np.int64) << number
+            flags[0] |= inside.astype(np.int64) << number
+            flags[1] |= (inside & (detections.scores >= one.level)).astype(np.int64) << number
             ranks.append(one.ranks(own))
-        made = {
-            "ood_scores": _stacked(scores, found).astype(np.float32),
-            "filter_ranks_e9": _stacked(ranks, found),
-            "filters": passed[0],
-            "filters_at_recall": passed[1],
+        columns = {
+            "ood_scores": _stack(scores, detections).astype(np.float32),
+            "filter_ranks_e9": _stack(ranks, detections),
+            "filters": flags[0],
+            "filters_at_recall": flags[1],
         }
         if self._keep:
             outputs |= {f"kept_{name}": outputs[f"cell_{name}"] for name in ("logits", "features")}
-        return outputs | {name: _by_image(values, found) for name, values in made.items()}
+        return outputs | {name: _by_image(values, detections) for name, values in columns.items()}
 
 
-def _stacked(columns: Sequence[NDArray[Any]], found: Detections) -> NDArray[Any]:
-    return np.stack(columns, axis=1) if columns else np.zeros((len(found.scores), 0))
+def _stack(columns: Sequence[NDArray[Any]], detections: Detections) -> NDArray[Any]:
+    return np.stack(columns, axis=1) if columns else np.zeros((len(detections.scores), 0))
 
 
-def _by_image(values: NDArray[Any], found: Detections) -> NDArray[Any]:
-    whole = np.empty(len(found.sizes), dtype=object)
-    for at, part in enumerate(np.split(values, np.cumsum(found.sizes)[:-1])):
+def _by_image(values: NDArray[Any], detections: Detections) -> NDArray[Any]:
+    whole = np.empty(len(detections.sizes), dtype=object)
+    for at, part in enumerate(np.split(values, np.cumsum(detections.sizes)[:-1])):
         whole[at] = part
     return whole

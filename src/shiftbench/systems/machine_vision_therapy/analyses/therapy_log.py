@@ -1,4 +1,4 @@
-"""What a therapy cost and found, sample by sample: calls, predictions kept early, candidates, errors that V tells.
+"""Costs and results of a therapy, sample by sample: calls, predictions kept early, candidates, errors that V tells.
 
 For each of `told`, the benchmark's methods that are a therapy, under each of `shifts` (shift -> severities):
 
@@ -12,7 +12,7 @@ that are doubted as much; its mean is the AUROC of error detection, and what is 
     error_auroc         doubt is 1 - V(prediction), under the name of the method; and 1 - its own confidence, under
                         `plain`
 
-The samples' rows themselves are the features beside the method's records (`machine_vision_therapy.columns`).
+The samples' rows themselves are the features next to the method's records (`machine_vision_therapy.columns`).
 
 Source: Huang et al. 2024, arXiv:2312.02546, section 4 (detecting prediction errors).
 """
@@ -33,75 +33,75 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return records and features of the therapies, and the vision model's own records."""
-    found = []
-    for weights in _weights(params):
+    """Records and features of the therapies, and the vision model's own records."""
+    records = []
+    for model in _models(params):
         for place in _places(params):
-            found.append(_record(params, weights, "plain", place))
+            records.append(_record(params, model, "plain", place))
             for method in params["told"]:
-                record = _record(params, weights, method, place)
-                found += [record, refs.features(record)]
-    return list(dict.fromkeys(found))
+                record = _record(params, model, method, place)
+                records += [record, refs.features(record)]
+    return list(dict.fromkeys(records))
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the observations of all weights, methods and places."""
-    for weights in _weights(job.params):
+    for model in _models(job.params):
         for place in _places(job.params):
-            yield from _at(job, weights, place)
+            yield from _at(job, model, place)
 
 
-def _at(job: Measurement, weights: str, place: tuple[str, float]) -> Iterator[Observation]:
+def _at(job: Measurement, model: str, place: tuple[str, float]) -> Iterator[Observation]:
     params, (shift, severity) = job.params, place
-    where = {
-        "model": weights, "dataset": params["dataset"], "split": params["split"],
+    condition = {
+        "model": model, "dataset": params["dataset"], "split": params["split"],
         "shift": shift, "severity": severity,
     }  # fmt: skip
-    plain = schema.read(job.inputs[_record(params, weights, "plain", place)])
+    plain = schema.read(job.inputs[_record(params, model, "plain", place)])
     keys, labels = plain.column("key").to_pylist(), plain.column("label").to_numpy()
-    right = plain.column("prediction").to_numpy() == labels
+    correct = plain.column("prediction").to_numpy() == labels
     unsure = 1 - plain.column("confidence_e9").to_numpy() / 1e9
-    for key, share in below(keys, unsure, right):
-        yield Observation("error_auroc", key, share, **where)
+    for key, share in shares_below(keys, unsure, correct):
+        yield Observation("error_auroc", key, share, **condition)
     for method in params["told"]:
-        rows = np.load(job.inputs[refs.features(_record(params, weights, method, place))])
+        rows = np.load(job.inputs[refs.features(_record(params, model, method, place))])
         top = (rows.shape[1] - 2) // 2
         recall = (rows[:, :top] == labels[:, None]).any(axis=1)
-        told = {"calls_per_sample": rows[:, -1], "early_share": rows[:, -2], "candidate_recall": recall}
-        for metric, values in told.items():
+        columns = {"calls_per_sample": rows[:, -1], "early_share": rows[:, -2], "candidate_recall": recall}
+        for metric, values in columns.items():
             for key, value in zip(keys, values.tolist(), strict=True):
-                yield Observation(metric, key, float(value), method=method, **where)
-        for key, share in below(keys, 1 - rows[:, top].astype(np.float64), right):
-            yield Observation("error_auroc", key, share, method=method, **where)
+                yield Observation(metric, key, float(value), method=method, **condition)
+        for key, share in shares_below(keys, 1 - rows[:, top].astype(np.float64), correct):
+            yield Observation("error_auroc", key, share, method=method, **condition)
 
 
-def below(keys: Sequence[str], doubts: Floats, right: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
+def shares_below(keys: Sequence[str], doubts: Floats, correct: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
     """Yield each wrong prediction's key and the share of right ones that are doubted less, half of equal ones.
 
     Example:
-        >>> list(below(["a", "b", "c"], np.array([0.5, 0.5, 0.1]), np.array([False, True, True])))
+        >>> list(shares_below(["a", "b", "c"], np.array([0.5, 0.5, 0.1]), np.array([False, True, True])))
         [('a', 0.75)]
     """
-    known = np.sort(doubts[right])
-    if not len(known):
+    right_doubts = np.sort(doubts[correct])
+    if not len(right_doubts):
         return
-    for key, doubt in zip(np.asarray(keys)[~right].tolist(), doubts[~right], strict=True):
-        lower = np.searchsorted(known, doubt, side="left")
-        equal = np.searchsorted(known, doubt, side="right") - lower
-        yield key, float((lower + equal / 2) / len(known))
+    for key, doubt in zip(np.asarray(keys)[~correct].tolist(), doubts[~correct], strict=True):
+        lower = np.searchsorted(right_doubts, doubt, side="left")
+        equal = np.searchsorted(right_doubts, doubt, side="right") - lower
+        yield key, float((lower + equal / 2) / len(right_doubts))
 
 
-def _weights(params: Mapping[str, Any]) -> list[str]:
-    """Return the weights that therapies go around: those of `trainers`."""
+def _models(params: Mapping[str, Any]) -> list[str]:
+    """Checkpoints of the models that therapies wrap: those of `trainers`."""
     return [name for name in params["checkpoints"] if name.rpartition("/")[2].split("-")[1] in params["trainers"]]
 
 
 def _places(params: Mapping[str, Any]) -> list[tuple[str, float]]:
-    shifted = [(name, float(level)) for name, levels in params["shifts"].items() for level in levels]
-    return [("identity", 0.0), *shifted]
+    shifts = [(name, float(level)) for name, levels in params["shifts"].items() for level in levels]
+    return [("identity", 0.0), *shifts]
 
 
-def _record(params: Mapping[str, Any], weights: str, method: str, place: tuple[str, float]) -> Ref:
+def _record(params: Mapping[str, Any], model: str, method: str, place: tuple[str, float]) -> Ref:
     shift, severity = place
     stream = f"{params['dataset']}/{params['split']}/{shift}"
-    return refs.records(Ref("checkpoints", weights), method, stream, refs.number(severity))
+    return refs.records(Ref("checkpoints", model), method, stream, refs.number(severity))

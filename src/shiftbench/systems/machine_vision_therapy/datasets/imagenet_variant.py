@@ -56,7 +56,7 @@ Place = tuple[str, str]
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return the names of the variant's classes, ImageNet's, in its order."""
+    """The names of the variant's classes, ImageNet's, in its order."""
     names = registry.find("datasets", "imagenet").classes({}, {})
     return tuple(names[number] for number in _numbers(params))
 
@@ -71,11 +71,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     variant, numbers = params["variant"], _numbers(params)
     folder = _root(params) / VARIANTS[variant][2]
     label = {number: at for at, number in enumerate(numbers)}
-    tested = set(_tested(params))
-    places = sorted(tested)
+    test_images = set(_test_images(params))
+    places = sorted(test_images)
     if split == "train":
-        kept = [one for one in _exemplars(params) if params["overlap"] == "keep" or one not in tested]
-        places = sorted(set(kept))
+        exemplars = [one for one in _exemplars(params) if params["overlap"] == "keep" or one not in test_images]
+        places = sorted(set(exemplars))
     keys = [
         (f"imagenet_variant/{variant}/{name}/{Path(file).stem}".replace(".", "_"), name, file) for name, file in places
     ]
@@ -89,12 +89,12 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     _check(params)
-    tested, exemplars, folder = VARIANTS[params["variant"]]
+    test_list, exemplars, folder = VARIANTS[params["variant"]]
     lists = Path(params["lists"]).expanduser()
     return {
-        str(lists / f"mydatasets/data_paths/{tested}.txt"): "list of 5,000 images",
+        str(lists / f"mydatasets/data_paths/{test_list}.txt"): "list of 5,000 images",
         str(lists / f"split/examplar_{exemplars}_imagenet.json"): "list of three exemplars of each class",
         str(_root(params) / folder): "the images, a folder for each class",
     }
@@ -115,29 +115,29 @@ def _root(params: dict[str, Any]) -> Path:
     return Path(params["root"]).expanduser()
 
 
-def _tested(params: dict[str, Any]) -> list[Place]:
-    """Return the tested images, each line of their list being `PATH; LABEL`."""
+def _test_images(params: dict[str, Any]) -> list[Place]:
+    """The tested images, each line of their list being `PATH; LABEL`."""
     _check(params)
     name = VARIANTS[params["variant"]][0]
     file = Path(params["lists"]).expanduser() / f"mydatasets/data_paths/{name}.txt"
-    found, folders = [], dict[int, str]()
+    places, folders = [], dict[int, str]()
     for number, line in enumerate(_read(file).splitlines(), 1):
         path, _, label = line.strip().rpartition("; ")
         if not (path and label.isdigit()):
             raise DataError(f"{file} line {number}: {line[:120]!r} is no `path; label`")
-        found.append(_place(path))
-        if folders.setdefault(int(label), found[-1][0]) != found[-1][0]:
+        places.append(_place(path))
+        if folders.setdefault(int(label), places[-1][0]) != places[-1][0]:
             raise DataError(
-                f"{file} line {number}: label {label} has two folders, {folders[int(label)]} and {found[-1][0]}"
+                f"{file} line {number}: label {label} has two folders, {folders[int(label)]} and {places[-1][0]}"
             )
     order = [folders[label] for label in sorted(folders)]
     if sorted(folders) != list(range(len(folders))) or order != sorted(order):
         raise DataError(f"{file}: labels do not count the folders from 0 in their order; bring the published list")
-    return found
+    return places
 
 
 def _exemplars(params: dict[str, Any]) -> list[Place]:
-    """Return the exemplars, a JSON list of paths."""
+    """The exemplars, a JSON list of paths."""
     _check(params)
     file = Path(params["lists"]).expanduser() / f"split/examplar_{VARIANTS[params['variant']][1]}_imagenet.json"
     try:
@@ -159,12 +159,12 @@ def _place(path: str) -> Place:
 
 
 def _numbers(params: dict[str, Any]) -> list[int]:
-    """Return ImageNet's numbers of the variant's classes, ascending."""
-    return sorted({_number(folder) for folder, _ in _tested(params)})
+    """ImageNet's numbers of the variant's classes, ascending."""
+    return sorted({_number(folder) for folder, _ in _test_images(params)})
 
 
 def _number(folder: str) -> int:
-    """Return ImageNet's number of a class's folder: a synset, or the number itself (V2).
+    """ImageNet's number of a class's folder: a synset, or the number itself (V2).
 
     Raises:
         DataError: it is neither.
@@ -184,7 +184,7 @@ def _synsets() -> dict[str, int]:
 
 
 def _image(folder: Path, name: str, file: str) -> Path:
-    """Return an image's file; V2 is published with folders 0 to 999, which the lists call 0000 to 0999."""
+    """An image's file; V2 is published with folders 0 to 999, which the lists call 0000 to 0999."""
     for own in dict.fromkeys((name, str(int(name)) if name.isdigit() else name)):
         if (folder / own / file).is_file():
             return folder / own / file

@@ -1,4 +1,4 @@
-"""What Machine Vision Therapy knows before it asks anyone: the transition matrix, candidate classes, exemplars.
+"""Preparation of Machine Vision Therapy before any question: the transition matrix, candidate classes, exemplars.
 
 The axes of a matrix T are fixed: rows are true classes, columns are what the vision model says; T[y, j] is how strongly
 images of class y look like class j.
@@ -29,14 +29,14 @@ CANDIDATES = ("transition", "logits")
 RETRIEVAL = ("absolute", "signed", "similarity")
 
 
-def spread(confidences: Floats, budget: int, how: str = "even") -> Ints:
-    """Return which images of a class are its support, spread over their confidence, the least confident first.
+def spread(confidences: Floats, budget: int, sampling: str = "even") -> Ints:
+    """Support images of a class, spread over their confidence, the least confident first.
 
     Args:
         confidences: of the images of one class, (n,).
         budget: b, at least 1; with n <= b all are taken.
-        how: `even`, b places from the first to the last; `strided`, every (n // b)th, which the code does, and which
-            can be nearly 2 b.
+        sampling: `even`, b places from the first to the last; `strided`, every (n // b)th, which the code does, and
+            which can be nearly 2 b.
 
     Returns:
         Positions in `confidences`.
@@ -45,34 +45,34 @@ def spread(confidences: Floats, budget: int, how: str = "even") -> Ints:
         >>> spread(np.array([0.9, 0.1, 0.5, 0.3, 0.7]), 3).tolist()
         [1, 2, 0]
     """
-    if how not in SAMPLING:
-        raise ParamsError(f"sampling is {how!r}; {suggest(how, SAMPLING)}")
+    if sampling not in SAMPLING:
+        raise ParamsError(f"sampling is {sampling!r}; {suggest(sampling, SAMPLING)}")
     order = np.argsort(confidences, kind="stable")
     if len(order) <= budget:
         return order
-    if how == "strided":
+    if sampling == "strided":
         return order[:: len(order) // budget]
     return order[np.round(np.linspace(0, len(order) - 1, budget)).astype(np.int64)]
 
 
-def support(p: Floats, labels: Ints, budget: int, how: str = "even") -> Ints:
-    """Return which of labelled images are the support set, class by class: `spread` of each class's.
+def support(p: Floats, labels: Ints, budget: int, sampling: str = "even") -> Ints:
+    """Indices of the support set among labelled images, class by class: `spread` of each class's.
 
     Args:
         p: probabilities of the vision model, (n, C).
         labels: true classes, (n,), 0 to C - 1.
         budget: images for each class.
-        how: see `spread`.
+        sampling: see `spread`.
     """
-    found = [np.zeros(0, dtype=np.int64)]
+    chosen = [np.zeros(0, dtype=np.int64)]
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        found.append(own[spread(p[own].max(axis=1), budget, how)])
-    return np.concatenate(found)
+        chosen.append(own[spread(p[own].max(axis=1), budget, sampling)])
+    return np.concatenate(chosen)
 
 
 def transition(p: Floats, labels: Ints) -> Floats:
-    """Return the transition matrix (C, C) of a support set: means of p by true class, scaled from 0 to 1 as a whole.
+    """The transition matrix (C, C) of a support set: means of p by true class, scaled from 0 to 1 as a whole.
 
     Args:
         p: probabilities of the vision model, (n, C).
@@ -91,7 +91,7 @@ def transition(p: Floats, labels: Ints) -> Floats:
     return matrix
 
 
-def released(file: Path, classes: int) -> Floats:
+def read_matrix(file: Path, classes: int) -> Floats:
     """Read a released transition matrix, a torch file such as `tran_mat/vit-l0ImageNetAimagenet_tran_mat.pt`.
 
     Args:
@@ -106,21 +106,21 @@ def released(file: Path, classes: int) -> Floats:
 
     if not file.is_file():
         raise ModelError(f"{file} does not exist; check `path:` of the method, or leave it out")
-    found = torch.load(file, map_location="cpu", weights_only=True)
-    shape = tuple(getattr(found, "shape", ()))
+    tensor = torch.load(file, map_location="cpu", weights_only=True)
+    shape = tuple(getattr(tensor, "shape", ()))
     if shape != (classes, classes):
         raise DataError(
             f"{file} holds a matrix of shape {shape}, expected {(classes, classes)}: one row and one column for each "
             "class of the dataset"
         )
-    matrix: Floats = found.double().numpy()
+    matrix: Floats = tensor.double().numpy()
     if not (np.isfinite(matrix).all() and matrix.min() >= 0 and matrix.max() <= 1):
         raise DataError(f"{file} holds values outside 0 to 1; expected a scaled transition matrix")
     return matrix
 
 
 def candidates(matrix: Floats, p: Floats, known: Collection[int], top: int = 6, rule: str = "transition") -> list[int]:
-    """Return the classes that a query is asked about, the likeliest first.
+    """The classes that a query is asked about, the likeliest first.
 
     Args:
         matrix: T, (C, C).
@@ -137,17 +137,17 @@ def candidates(matrix: Floats, p: Floats, known: Collection[int], top: int = 6, 
         raise ParamsError(f"candidates is {rule!r}; {suggest(rule, CANDIDATES)}")
     hat = int(p.argmax())
     if rule == "logits":
-        found = np.argsort(-p, kind="stable")[:top].tolist()
+        labels = np.argsort(-p, kind="stable")[:top].tolist()
     else:
-        found = np.argsort(-matrix[:, hat], kind="stable")[:top].tolist()
-        if hat not in found:
-            found = [hat, *found[: top - 1]]
-        found = sorted(found, key=lambda label: (label != hat, -p[label]))
-    return [label for label in found if label in known]
+        labels = np.argsort(-matrix[:, hat], kind="stable")[:top].tolist()
+        if hat not in labels:
+            labels = [hat, *labels[: top - 1]]
+        labels = sorted(labels, key=lambda label: (label != hat, -p[label]))
+    return [label for label in labels if label in known]
 
 
 def retrieve(p: Floats, hat: int, sure: float, many: int, rule: str = "absolute", alike: Floats | None = None) -> Ints:
-    """Return the exemplars of a class that a query is shown, best first.
+    """The exemplars of a class that a query is shown, best first.
 
     Args:
         p: probabilities of the class's exemplars, (m, C).

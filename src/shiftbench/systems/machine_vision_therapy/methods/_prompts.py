@@ -19,7 +19,7 @@ WORDS = {
     "mnist": "a handwritten digit photo of",
     "spawrious": "a dog breed photo of",
 }
-"""What an image is said to show, by dataset; all others are as ImageNet's."""
+"""Words for the content of an image, by data set; all others are as ImageNet's."""
 TRUE, FALSE = "True", "False"
 
 
@@ -32,8 +32,8 @@ class Ask:
         hat: the vision model's prediction.
         candidate: the class that is asked about.
         shown: exemplars in the first two lines, as numbers in the support set.
-        positive, negative: an exemplar of the candidate and one of what it is told from (the next candidate where it is
-            the prediction, else the prediction), for a verifier that compares images.
+        positive, negative: an exemplar of the candidate and one of the class that it is compared with (the next
+            candidate where it is the prediction, else the prediction), for a verifier that compares images.
     """
 
     query: int
@@ -63,7 +63,7 @@ def asks(query: int, hat: int, labels: Sequence[int], retrieved: Sequence[Sequen
 
 
 def lines(hat: str, candidate: str, words: str = WORDS["imagenet"]) -> list[str]:
-    """Return the three lines, each with one `{image}`; `hat` and `candidate` are names of classes.
+    """The three lines, each with one `{image}`; `hat` and `candidate` are names of classes.
 
     Example:
         >>> lines("cat", "dog")[0]

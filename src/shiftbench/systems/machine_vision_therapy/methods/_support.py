@@ -1,9 +1,9 @@
-"""What the methods of Machine Vision Therapy look up: records of the queries and of a labelled support set.
+"""Inputs of the methods of Machine Vision Therapy: records of the queries and of a labelled support set.
 
 The support set is drawn from `support` (its split `support_split`), under the shift and severity of the evaluation
 point: `budget` images of each class, spread over the vision model's confidence. What the vision model says of queries
 and of support is read from its records (`plain`), the verifier's features from those of the weights `verifier`, written
-DATASET/MODEL-TRAINER, of the same seed. No net runs.
+DATASET/MODEL-TRAINER, of the same seed. No network runs.
 
 Labels of support images alone are looked at. Where the dataset has fewer classes than the model, probabilities are over
 these (the masks of ImageNet-A, -R and -V); labels here are positions in `allowed`.
@@ -40,7 +40,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:
-    """Return records and features of queries and support, by the vision model and by the verifier.
+    """Records and features of queries and support, by the vision model and by the verifier.
 
     Args:
         params: options and context of a method.
@@ -48,21 +48,21 @@ def needs(params: Mapping[str, Any], *, images: bool = False) -> list[Ref]:
     """
     own = _points(params)
     vision = Ref("checkpoints", params["checkpoint"])
-    found = [refs.records(vision, "plain", *own[0]), refs.records(vision, "plain", *own[1])]
+    inputs = [refs.records(vision, "plain", *own[0]), refs.records(vision, "plain", *own[1])]
     if params.get("retrieval") == "similarity":
-        found += [refs.features(record) for record in found[:2]]
+        inputs += [refs.features(record) for record in inputs[:2]]
     if not images:
         other = verifier(params)
         for point in own:
             record = refs.records(other, "plain", *point)
-            found += [record, refs.features(record)]
-    _, split, *where = f"{own[1][0]}/{own[1][1]}".split("/")
-    found.append(Ref("shards", "/".join((str(params["support"]), split, *where))))
-    return list(dict.fromkeys(found))
+            inputs += [record, refs.features(record)]
+    _, split, *condition = f"{own[1][0]}/{own[1][1]}".split("/")
+    inputs.append(Ref("shards", "/".join((str(params["support"]), split, *condition))))
+    return list(dict.fromkeys(inputs))
 
 
 def verifier(params: Mapping[str, Any]) -> Ref:
-    """Return the verifier's weights.
+    """The verifier's checkpoint.
 
     Raises:
         ParamsError: none are named.
@@ -77,16 +77,16 @@ def verifier(params: Mapping[str, Any]) -> Ref:
 
 
 def _points(params: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return stream and step of the queries and of the support set."""
+    """Stream and step of the queries and of the support set."""
     stream, step = params["stream"], params["step"]
     shift = stream.rpartition("/")[2] if params["shifted"] else "identity"
-    where = f"{params['support']}/{params['support_split']}/{shift}"
-    return (stream, step), (where, step if params["shifted"] else "0")
+    support_stream = f"{params['support']}/{params['support_split']}/{shift}"
+    return (stream, step), (support_stream, step if params["shifted"] else "0")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a model said of samples: keys with rows, logits (n, C), labels (n,), features (n, d) if they were read."""
+class Outputs:
+    """Outputs of a model for samples: keys with rows, logits (n, C), labels (n,), features (n, d) if they were read."""
 
     keys: dict[str, int]
     logits: NDArray[np.float32]
@@ -94,13 +94,13 @@ class Told:
     features: Floats | None
 
     def rows(self, samples: Sequence[Sample]) -> list[int]:
-        """Return the rows of samples."""
+        """The rows of samples."""
         return [self.keys[sample.key] for sample in samples]
 
 
 @dataclass(frozen=True)
 class Ward:
-    """Queries and support set of one evaluation point.
+    """Queries and support set of one condition.
 
     Attributes:
         queries, seen: what the vision model said of the queries; of queries by the verifier (None: it is not asked).
@@ -109,40 +109,40 @@ class Ward:
         p: probabilities of the support set over `allowed`, (m, A).
         labels: of the support set, positions in `allowed`, (m,).
         keys: of the support set.
-        near: features of the support set by the vision model; None where they are not asked for.
-        far: by the verifier, (m, d); None likewise.
+        vision_features: features of the support set by the vision model; None where they are not asked for.
+        verifier_features: by the verifier, (m, d); None likewise.
         folder: shards of the support set.
     """
 
-    queries: Told
-    seen: Told | None
+    queries: Outputs
+    verifier: Outputs | None
     allowed: Ints
     names: list[str]
     p: Floats
     labels: Ints
     keys: list[str]
-    near: Floats | None
-    far: Floats | None
+    vision_features: Floats | None
+    verifier_features: Floats | None
     folder: Path
 
     def probabilities(self, samples: Sequence[Sample]) -> Floats:
-        """Return the vision model's probabilities of queries over `allowed`, (n, A)."""
-        return over(self.queries.logits[self.queries.rows(samples)], self.allowed)
+        """The vision model's probabilities of queries over `allowed`, (n, A)."""
+        return softmax_over(self.queries.logits[self.queries.rows(samples)], self.allowed)
 
     def images(self) -> list[NDArray[np.uint8]]:
-        """Return the images of the support set."""
-        found = {one.key: one.fields["image"] for one in shards.read(self.folder) if one.key in set(self.keys)}
-        return [found[key] for key in self.keys]
+        """The images of the support set."""
+        pixels = {one.key: one.fields["image"] for one in shards.read(self.folder) if one.key in set(self.keys)}
+        return [pixels[key] for key in self.keys]
 
 
-def over(logits: NDArray[np.float32], allowed: Ints) -> Floats:
-    """Return the softmax over some classes, float64 (n, A)."""
-    found: Floats = softmax(logits[:, allowed].astype(np.float64), axis=1)
-    return found
+def softmax_over(logits: NDArray[np.float32], allowed: Ints) -> Floats:
+    """The softmax over some classes, float64 (n, A)."""
+    shares: Floats = softmax(logits[:, allowed].astype(np.float64), axis=1)
+    return shares
 
 
 def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
-    """Read what stands at an evaluation point, and draw the support set.
+    """Read what stands at a condition, and draw the support set.
 
     Args:
         params: of the method: `budget`, `sampling`.
@@ -152,31 +152,35 @@ def ward(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> Ward:
         DataError: no support image has a class of the model.
     """
     vision, (folder, allowed, names) = next(iter(inputs)), classes(params, inputs)
-    own, known = _told(inputs, vision, params)
-    others = [name for name in _weights(inputs) if name != vision.name]
-    seen, far = _told(inputs, Ref("checkpoints", others[0]), params) if others else (None, None)
-    some = np.flatnonzero(np.isin(known.labels, allowed))
+    queries, support = _outputs(inputs, vision, params)
+    others = [name for name in _models(inputs) if name != vision.name]
+    verifier_queries, verifier_support = (
+        _outputs(inputs, Ref("checkpoints", others[0]), params) if others else (None, None)
+    )
+    some = np.flatnonzero(np.isin(support.labels, allowed))
     if not len(some):
-        raise DataError(f"{folder}: none of {len(known.labels)} support images has a class of the model")
-    p, labels = over(known.logits[some], allowed), np.searchsorted(allowed, known.labels[some])
+        raise DataError(f"{folder}: none of {len(support.labels)} support images has a class of the model")
+    p, labels = softmax_over(support.logits[some], allowed), np.searchsorted(allowed, support.labels[some])
     chosen = _diagnosis.support(p, labels, params["budget"], params["sampling"])
-    keys = np.array(list(known.keys))[some][chosen]
+    keys = np.array(list(support.keys))[some][chosen]
     return Ward(
-        queries=own,
-        seen=seen,
+        queries=queries,
+        verifier=verifier_queries,
         allowed=allowed,
         names=names,
         p=p[chosen],
         labels=labels[chosen],
         keys=keys.tolist(),
-        near=None if known.features is None else known.features[some][chosen],
-        far=None if far is None or far.features is None else far.features[[far.keys[k] for k in keys]],
+        vision_features=None if support.features is None else support.features[some][chosen],
+        verifier_features=None
+        if verifier_support is None or verifier_support.features is None
+        else verifier_support.features[[verifier_support.keys[k] for k in keys]],
         folder=folder,
     )
 
 
 def classes(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> tuple[Path, Ints, list[str]]:
-    """Return the folder of the support shards, and which classes of the model their dataset has, with names."""
+    """The folder of the support shards, and which classes of the model their dataset has, with names."""
     folder = next(path.parent for ref, path in inputs.items() if _is_support(ref, params))
     model, dataset = nets.classes_of(inputs[next(iter(inputs))]), shards.manifest(folder)["classes"]
     allowed = LabelSpace(tuple(model), tuple(dataset)).allowed.astype(np.int64)
@@ -187,20 +191,20 @@ def _is_support(ref: Ref, params: Mapping[str, Any]) -> bool:
     return ref.kind == "shards" and ref.parts[0] == params["support"] and ref.parts[1] == params["support_split"]
 
 
-def _weights(inputs: Mapping[Ref, Path]) -> list[str]:
+def _models(inputs: Mapping[Ref, Path]) -> list[str]:
     return list(dict.fromkeys(RecordsName.of(ref).checkpoint.name for ref in inputs if ref.kind == "records"))
 
 
-def _told(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tuple[Told, Told]:
-    """Return what weights said of the queries and of the support set."""
+def _outputs(inputs: Mapping[Ref, Path], of: Ref, params: Mapping[str, Any]) -> tuple[Outputs, Outputs]:
+    """Records of the queries and of the support set under a model."""
     records = [ref for ref in inputs if ref.kind == "records" and RecordsName.of(ref).checkpoint.name == of.name]
-    where = f"{params['support']}/{params['support_split']}/"
-    known = next(ref for ref in records if RecordsName.of(ref).stream.startswith(where))
-    own = next((ref for ref in records if ref != known), known)
-    return _read(inputs, own), _read(inputs, known)
+    prefix = f"{params['support']}/{params['support_split']}/"
+    support = next(ref for ref in records if RecordsName.of(ref).stream.startswith(prefix))
+    queries = next((ref for ref in records if ref != support), support)
+    return _read(inputs, queries), _read(inputs, support)
 
 
-def _read(inputs: Mapping[Ref, Path], record: Ref) -> Told:
+def _read(inputs: Mapping[Ref, Path], record: Ref) -> Outputs:
     table = schema.read(inputs[record])
     if "logits" not in table.column_names:
         raise ParamsError(f"{record.name} holds the 20 largest logits only; set evaluate.outputs: full")
@@ -209,4 +213,4 @@ def _read(inputs: Mapping[Ref, Path], record: Ref) -> Told:
     file = inputs.get(refs.features(record))
     features = None if file is None else np.load(file).astype(np.float64)
     labels = table.column("label").to_numpy().astype(np.int64)
-    return Told({key: at for at, key in enumerate(keys)}, flat.reshape(len(keys), -1), labels, features)
+    return Outputs({key: at for at, key in enumerate(keys)}, flat.reshape(len(keys), -1), labels, features)

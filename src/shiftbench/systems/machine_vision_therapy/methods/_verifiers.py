@@ -1,6 +1,6 @@
-"""Who says whether a query shows a class, given one true and one false example: P(True) for each question.
+"""Verifiers of a query's class, given one true and one false example: P(True) for each question.
 
-    features    distances of images in the features of another net: the stand-in at embedded scale
+    features    distances of images in the features of another network: the stand-in at embedded scale
     language    a language model that sees no image, out of its record: what a prompt's wording alone says
     vlm         a vision-language model that takes several images, through transformers (`_vlm.py`)
 
@@ -43,25 +43,25 @@ class Features:
         self.support = unit(support - self.mean)
 
     def queries(self, samples: Sequence[Sample]) -> Floats:
-        """Return the directions of queries, (n, d)."""
+        """The directions of queries, (n, d)."""
         return unit(self._of(samples) - self.mean)
 
     def __call__(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Floats:
-        """Return P(True) of each question."""
+        """P(True) of each question."""
         own = self.queries(samples)[[ask.query for ask in asks]]
         more, less = (
             np.einsum("nd,nd->n", own, self.support[[getattr(ask, side) for ask in asks]])
             for side in ("positive", "negative")
         )
-        found: Floats = expit(self._scale * (more - less))
-        return found
+        probabilities: Floats = expit(self._scale * (more - less))
+        return probabilities
 
 
 def unit(vectors: Floats) -> Floats:
-    """Return vectors of length 1; one of length 0 stays."""
+    """Vectors of length 1; one of length 0 stays."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
-    return found
+    units: Floats = vectors / np.where(lengths > 0, lengths, 1.0)
+    return units
 
 
 class Language:
@@ -77,25 +77,25 @@ class Language:
         self._answer, self._names, self._words = answer, names, words
 
     def __call__(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Floats:  # noqa: ARG002 - it sees none
-        """Return P(True) of each question."""
+        """P(True) of each question."""
         requests = [request(self._names[a.hat], self._names[a.candidate], self._words) for a in asks]
         logs = np.array([json.loads(answer)["logs"] for answer in self._answer(requests)])
         return p_true(logs.reshape(-1, 2))
 
 
 def p_true(logs: Floats) -> Floats:
-    """Return P(True) of the log-probabilities, or logits, of True and of False, (n, 2).
+    """P(True) of the log-probabilities, or logits, of True and of False, (n, 2).
 
     Example:
         >>> p_true(np.log([[0.3, 0.1]])).round(6).tolist()
         [0.75]
     """
-    found: Floats = softmax(logs, axis=1)[:, 0]
-    return found
+    probabilities: Floats = softmax(logs, axis=1)[:, 0]
+    return probabilities
 
 
 def request(hat: str, candidate: str, words: str) -> Request:
-    """Return what a language model without eyes is asked about a candidate."""
+    """The question about a candidate to a language model without vision."""
     text = "\n".join(_prompts.lines(hat, candidate, words)).replace(_prompts.IMAGE, "[image]")
     options = json.dumps([_prompts.TRUE, _prompts.FALSE])
     decoding: dict[str, float | int | str | bool] = {"options": options, "temperature": 0.0, "max_new_tokens": 0}
@@ -103,6 +103,6 @@ def request(hat: str, candidate: str, words: str) -> Request:
 
 
 def template(words: str, options: str) -> str:
-    """Return the hash of a wording, so that another one is asked anew."""
-    told = json.dumps([_prompts.lines("{hat}", "{candidate}", words), options])
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    """Hash of a wording, so that another wording is asked again."""
+    wording = json.dumps([_prompts.lines("{hat}", "{candidate}", words), options])
+    return hashlib.sha256(wording.encode()).hexdigest()[:12]

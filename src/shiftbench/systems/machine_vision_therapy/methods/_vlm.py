@@ -30,13 +30,13 @@ Floats = NDArray[np.float64]
 
 
 class Backend(Protocol):
-    """Who answers."""
+    """A model that answers."""
 
     name: str
     """Model, revision and precision: a part of the key of each answer."""
 
     def logs(self, images: Sequence[Image], text: str, options: Sequence[str]) -> list[float]:
-        """Return the log-probability of each option after a text with one `{image}` for each image."""
+        """The log-probability of each option after a text with one `{image}` for each image."""
         ...
 
 
@@ -73,21 +73,21 @@ class Vlm:
         self._backend: Backend | None = None
 
     def __call__(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Floats:
-        """Return P(True) of each question.
+        """P(True) of each question.
 
         Raises:
             ModelError: transformers is missing, the model is no such model, or a token is none of its tokeniser's.
         """
         own = [digest(sample.fields["image"]) for sample in samples]
-        found = [self._logs(samples[ask.query], own[ask.query], ask) for ask in asks]
-        return _verifiers.p_true(np.array(found).reshape(-1, 2))
+        logs = [self._logs(samples[ask.query], own[ask.query], ask) for ask in asks]
+        return _verifiers.p_true(np.array(logs).reshape(-1, 2))
 
     def text(self, ask: Ask) -> str:
-        """Return the prompt of a question, with three `{image}`."""
+        """The prompt of a question, with three `{image}`."""
         hat, candidate = self._names[ask.hat], self._names[ask.candidate]
         true, false = self._options
-        said = "\n".join(_prompts.lines(hat, candidate, self._words))
-        return said.replace(_prompts.FALSE, false).replace(_prompts.TRUE, true)
+        prompt = "\n".join(_prompts.lines(hat, candidate, self._words))
+        return prompt.replace(_prompts.FALSE, false).replace(_prompts.TRUE, true)
 
     def _logs(self, sample: Sample, own: str, ask: Ask) -> list[float]:
         text = self.text(ask)
@@ -95,14 +95,14 @@ class Vlm:
         options = json.dumps(self._options)
         shape = _verifiers.template(self._words, options)
         key = Key(self.name, shape, {"options": options}, 0, content)
-        kept = self._answers.get(key)
-        if kept is None:
+        record = self._answers.get(key)
+        if record is None:
             images = [*(self._support[number] for number in ask.shown), sample.fields["image"]]
-            kept = json.dumps({"logs": self._model().logs(images, text, self._options)})
-            self._answers.put(key, kept)
+            record = json.dumps({"logs": self._model().logs(images, text, self._options)})
+            self._answers.put(key, record)
             self.asked += 1
-        found: list[float] = json.loads(kept)["logs"]
-        return found
+        logs: list[float] = json.loads(record)["logs"]
+        return logs
 
     def _model(self) -> Backend:
         if self._backend is None:
@@ -113,13 +113,13 @@ class Vlm:
 
 
 def digest(image: Image) -> str:
-    """Return what an image's pixels are kept under, 32 hexadecimal digits."""
+    """The key of an image's pixels, 32 hexadecimal digits."""
     head = f"{image.dtype}{image.shape}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(image).tobytes()).hexdigest()[:32]
 
 
 def colour(image: Image) -> Image:
-    """Return an image (h, w, 3)."""
+    """An image (h, w, 3)."""
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -137,53 +137,53 @@ class Transformers:
     """
 
     def __init__(self, model: str, revision: str, precision: str, device: str) -> None:
-        self.name = spelled(model, revision, precision)
+        self.name = identity(model, revision, precision)
         package = _package()
         options: dict[str, Any] = {"revision": revision} if revision else {}
         try:
             self._processor = package.AutoProcessor.from_pretrained(model, **options)
-            self._net = package.AutoModelForImageTextToText.from_pretrained(model, **options)
+            self._network = package.AutoModelForImageTextToText.from_pretrained(model, **options)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{model} is no vision-language model that transformers can load here: {reason}") from None
         import torch
 
-        self._net.to(device, getattr(torch, precision)).eval()
+        self._network.to(device, getattr(torch, precision)).eval()
 
     def logs(self, images: Sequence[Image], text: str, options: Sequence[str]) -> list[float]:
-        """Return the log-probabilities of the first tokens that tell the options apart."""
+        """The log-probabilities of the first tokens that tell the options apart."""
         import torch
 
         turns = [{"role": "user", "content": content(text)}]
-        said = self._processor.apply_chat_template(turns, add_generation_prompt=True)
-        shown = [colour(image) for image in images]
-        given = self._processor(text=[said], images=[shown], return_tensors="pt")
+        prompt = self._processor.apply_chat_template(turns, add_generation_prompt=True)
+        pictures = [colour(image) for image in images]
+        inputs = self._processor(text=[prompt], images=[pictures], return_tensors="pt")
         with torch.inference_mode():
-            out = self._net(**given.to(self._net.device, self._net.dtype))
+            out = self._network(**inputs.to(self._network.device, self._network.dtype))
         ids = first_tokens(self._processor.tokenizer, options)
-        found: list[float] = out.logits[0, -1].float().log_softmax(-1)[ids].tolist()
-        return found
+        values: list[float] = out.logits[0, -1].float().log_softmax(-1)[ids].tolist()
+        return values
 
 
 def content(text: str) -> list[dict[str, str]]:
-    """Return a prompt as the content of a chat turn: texts, and an image where each `{image}` stands.
+    """A prompt as the content of a chat turn: texts, and an image where each `{image}` stands.
 
     Example:
         >>> content("This image {image} shows")
         [{'type': 'text', 'text': 'This image '}, {'type': 'image'}, {'type': 'text', 'text': ' shows'}]
     """
     parts = text.split(_prompts.IMAGE)
-    found: list[dict[str, str]] = [{"type": "text", "text": parts[0]}]
+    entries: list[dict[str, str]] = [{"type": "text", "text": parts[0]}]
     for part in parts[1:]:
-        found += [{"type": "image"}, {"type": "text", "text": part}]
-    return found
+        entries += [{"type": "image"}, {"type": "text", "text": part}]
+    return entries
 
 
 def first_tokens(tokenizer: Any, options: Sequence[str]) -> list[int]:
-    """Return of each option its first token.
+    """The first token of each option.
 
     Raises:
-        ModelError: two have one first token, so that they cannot be told apart by it.
+        ModelError: two have one first token, so that they cannot be distinguished by it.
     """
     ids = [tokenizer(one, add_special_tokens=False)["input_ids"] for one in options]
     first = [int(one[0]) for one in ids if len(one)]
@@ -194,8 +194,8 @@ def first_tokens(tokenizer: Any, options: Sequence[str]) -> list[int]:
     return first
 
 
-def spelled(model: str, revision: str, precision: str) -> str:
-    """Return how keys name a model: its name, then what else decides its answers."""
+def identity(model: str, revision: str, precision: str) -> str:
+    """The model's name in keys, with everything else that decides its answers."""
     return f"{model}@{revision or 'local'}/{precision}"
 
 

@@ -31,7 +31,7 @@ PARAMS: dict[str, object] = {**_support.PARAMS, "of": "vision", "c": [0.001, 0.0
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what `_support.needs` says, and the features that it is fitted on.
+    """`_support.needs`, and the features that the probe is fitted on.
 
     Raises:
         ParamsError: `of` is neither.
@@ -44,12 +44,12 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Probe:
-    """Return the probe; the predictor is not called."""
+    """The probe; the predictor is not called."""
     return Probe(params)
 
 
 class Probe:
-    """A linear head that is fitted at each evaluation point.
+    """A linear head that is fitted at each condition.
 
     Args:
         params: see PARAMS.
@@ -59,32 +59,34 @@ class Probe:
         self._params = params
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to an evaluation point: read features, draw the support set, fit.
+        """Go to a condition: read features, draw the support set, fit.
 
         Raises:
             ParamsError: the model gives no features.
         """
         ward = _support.ward(self._params, inputs)
         on_vision = self._params["of"] == "vision"
-        known, told = (ward.near, ward.queries) if on_vision else (ward.far, ward.seen)
-        if known is None or told is None or told.features is None:
+        support, queries = (
+            (ward.vision_features, ward.queries) if on_vision else (ward.verifier_features, ward.verifier)
+        )
+        if support is None or queries is None or queries.features is None:
             raise ParamsError(f"few_shot_probe: the {self._params['of']} model gives no features")
-        self._told, self._ward = told, ward
-        c = chosen(known, ward.labels, self._params["c"], self._params["folds"])
-        self._weight, self._bias = fitted(known, ward.labels, c, len(ward.allowed))
+        self._queries, self._ward = queries, ward
+        c = chosen(support, ward.labels, self._params["c"], self._params["folds"])
+        self._weight, self._bias = fit_head(support, ward.labels, c, len(ward.allowed))
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` (n, C)."""
-        ward, told = self._ward, self._told
-        assert told.features is not None  # noqa: S101 - `at` has asked
-        own = told.features[told.rows(samples)] @ self._weight.T + self._bias
+        """`logits` (n, C)."""
+        ward, queries = self._ward, self._queries
+        assert queries.features is not None  # noqa: S101 - `at` has asked
+        own = queries.features[queries.rows(samples)] @ self._weight.T + self._bias
         logits = np.full((len(samples), ward.queries.logits.shape[1]), _logistic.NEVER, dtype=np.float32)
         logits[:, ward.allowed] = own
         return {"logits": logits}
 
 
-def fitted(x: Floats, labels: NDArray[np.int64], c: float, classes: int) -> tuple[Floats, Floats]:
-    """Return weight (classes, d) and bias (classes,) for features as they are."""
+def fit_head(x: Floats, labels: NDArray[np.int64], c: float, classes: int) -> tuple[Floats, Floats]:
+    """Weight (classes, d) and bias (classes,) for features as they are."""
     mean, std = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
     weight, bias = _logistic.fit((x - mean) / std, labels, classes, c, balanced=False, threads=1)
     weight = weight / std
@@ -92,7 +94,7 @@ def fitted(x: Floats, labels: NDArray[np.int64], c: float, classes: int) -> tupl
 
 
 def chosen(x: Floats, labels: NDArray[np.int64], grid: Sequence[float], folds: int) -> float:
-    """Return the penalty of `grid` with the least cross-validated negative log-likelihood, the strongest of equals.
+    """The penalty of `grid` with the least cross-validated negative log-likelihood, the strongest of equals.
 
     Args:
         x: features (n, d).
@@ -111,9 +113,9 @@ def chosen(x: Floats, labels: NDArray[np.int64], grid: Sequence[float], folds: i
 def _loss(x: Floats, labels: NDArray[np.int64], c: float, turn: NDArray[np.int64]) -> float:
     classes, total = int(labels.max()) + 1, 0.0
     for fold in np.unique(turn):
-        held = turn == fold
-        if len(np.unique(labels[~held])) < 2:
+        is_held_out = turn == fold
+        if len(np.unique(labels[~is_held_out])) < 2:
             continue
-        weight, bias = fitted(x[~held], labels[~held], c, classes)
-        total += _logistic.nll(x[held] @ weight.T + bias, labels[held]) * int(held.sum())
+        weight, bias = fit_head(x[~is_held_out], labels[~is_held_out], c, classes)
+        total += _logistic.nll(x[is_held_out] @ weight.T + bias, labels[is_held_out]) * int(is_held_out.sum())
     return total

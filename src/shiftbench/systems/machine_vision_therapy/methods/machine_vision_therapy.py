@@ -65,7 +65,7 @@ VERIFIERS = ("features", "language", "vlm")
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what `_support.needs` says.
+    """The needs of `_support`.
 
     Raises:
         ParamsError: `asks` is no verifier, or one that lacks an option.
@@ -80,7 +80,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[client.Request]:
-    """Return all that a language model without eyes can be asked: each class about each prediction."""
+    """All possible questions to a language model without vision: each class about each prediction."""
     if params["asks"] != "language":
         return []
     (*_, names), words = _support.classes(params, inputs), _prompts.WORDS[params["words"]]
@@ -88,24 +88,24 @@ def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[R
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Therapy:
-    """Return the therapy; the predictor is not called, its records are read."""
+    """The therapy; the predictor is not called, its records are read."""
     return Therapy(params)
 
 
 def columns(top: int) -> list[str]:
-    """Return what the features of a sample are.
+    """Names of a sample's features.
 
     Example:
         >>> columns(2)
         ['candidate_1', 'candidate_2', 'v_1', 'v_2', 'early', 'calls']
     """
-    names = [f"{what}_{at}" for what in ("candidate", "v") for at in range(1, top + 1)]
+    names = [f"{kind}_{at}" for kind in ("candidate", "v") for at in range(1, top + 1)]
     return [*names, "early", "calls"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """What came of one query; classes are positions in `allowed`.
+    """Outcome of one query; classes are positions in `allowed`.
 
     Attributes:
         hat: the vision model's prediction.
@@ -136,18 +136,18 @@ class Therapy:
         self._ward: Ward | None = None
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to an evaluation point: read its records, draw the support set, estimate the matrix."""
+        """Go to a condition: read its records, draw the support set, estimate the matrix."""
         params, self._ward = self._params, _support.ward(self._params, inputs)
         size = len(self._ward.allowed)
         self.matrix = (
-            _diagnosis.released(Path(params["path"]), size)
+            _diagnosis.read_matrix(Path(params["path"]), size)
             if params["path"]
             else _diagnosis.transition(self._ward.p, self._ward.labels)
         )
         self._verify = verifier(self._ward, params)
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` (n, C) and `features` (n, 2 top_n + 2)."""
+        """`logits` (n, C) and `features` (n, 2 top_n + 2)."""
         ward = self._the_ward()
         cases = self.cases(samples)
         logits = ward.queries.logits[ward.queries.rows(samples)].copy()
@@ -155,11 +155,11 @@ class Therapy:
             own, other = ward.allowed[case.hat], ward.allowed[case.label]
             if own != other:
                 row[own], row[other] = row[other], np.nextafter(row[own], np.float32(np.inf))
-        told = [_row(case, ward.allowed, self._params["top_n"]) for case in cases]
-        return {"logits": logits, "features": np.array(told, dtype=np.float32)}
+        rows = [_row(case, ward.allowed, self._params["top_n"]) for case in cases]
+        return {"logits": logits, "features": np.array(rows, dtype=np.float32)}
 
     def cases(self, samples: Sequence[Sample]) -> list[Case]:
-        """Return what comes of queries."""
+        """The outcome of queries."""
         p = self._the_ward().probabilities(samples)
         vectors = self._alike(samples)
         plans = [self._plan(at, row, None if vectors is None else vectors[at]) for at, row in enumerate(p)]
@@ -179,86 +179,86 @@ class Therapy:
         return self._ward
 
     def _alike(self, samples: Sequence[Sample]) -> Floats | None:
-        """Return cosines of queries with the support set in the vision model's features; None: not asked for."""
+        """Cosines of queries with the support set in the vision model's features; None: not asked for."""
         ward = self._the_ward()
-        if ward.near is None or ward.queries.features is None:
+        if ward.vision_features is None or ward.queries.features is None:
             return None
         own = ward.queries.features[ward.queries.rows(samples)]
-        found: Floats = _verifiers.unit(own) @ _verifiers.unit(ward.near).T
-        return found
+        cosines: Floats = _verifiers.unit(own) @ _verifiers.unit(ward.vision_features).T
+        return cosines
 
     def _plan(self, at: int, p: Floats, alike: Floats | None) -> Plan:
         params, ward = self._params, self._the_ward()
         hat = int(p.argmax())
-        known = set(ward.labels.tolist())
-        labels = _diagnosis.candidates(self.matrix, p, known, params["top_n"], params["candidates"])
-        retrieved = []
+        classes = set(ward.labels.tolist())
+        labels = _diagnosis.candidates(self.matrix, p, classes, params["top_n"], params["candidates"])
+        exemplars = []
         for label in labels:
             own = np.flatnonzero(ward.labels == label)
             best = _diagnosis.retrieve(
                 ward.p[own], hat, p[hat], params["retrieve"], params["retrieval"],
                 None if alike is None else alike[own],
             )  # fmt: skip
-            retrieved.append(own[best].tolist())
-        asked = [list(_prompts.asks(at, hat, labels, retrieved, one)) for one in range(len(labels))]
-        return Plan(hat, labels, asked)
+            exemplars.append(own[best].tolist())
+        questions = [list(_prompts.asks(at, hat, labels, exemplars, one)) for one in range(len(labels))]
+        return Plan(hat, labels, questions)
 
-    def _ask(self, samples: Sequence[Sample], wanted: list[list[_prompts.Ask]]) -> list[Floats]:
-        """Return P(True) of each question of each query."""
-        flat = [ask for own in wanted for ask in own]
-        found = self._verify(samples, flat) if flat else np.zeros(0)
-        ends = np.cumsum([len(own) for own in wanted])
-        return np.split(found, ends[:-1])
+    def _ask(self, samples: Sequence[Sample], questions: list[list[_prompts.Ask]]) -> list[Floats]:
+        """P(True) of each question of each query."""
+        flat = [ask for own in questions for ask in own]
+        probabilities = self._verify(samples, flat) if flat else np.zeros(0)
+        ends = np.cumsum([len(own) for own in questions])
+        return np.split(probabilities, ends[:-1])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What may be asked about one query: of each candidate a list of questions, one for each exemplar."""
+    """Questions about one query: for each candidate a list, one question for each exemplar."""
 
     hat: int
     labels: list[int]
-    asked: list[list[_prompts.Ask]]
+    questions: list[list[_prompts.Ask]]
 
     @property
     def first(self) -> list[_prompts.Ask]:
-        """What is asked about the prediction; nothing where it has no exemplars."""
-        return self.asked[0] if self.labels[:1] == [self.hat] else []
+        """Questions about the prediction; none if it has no exemplars."""
+        return self.questions[0] if self.labels[:1] == [self.hat] else []
 
     @property
     def rest(self) -> list[_prompts.Ask]:
-        """What is asked about the other candidates."""
-        others = self.asked[1:] if self.first else self.asked
+        """Questions about the other candidates."""
+        others = self.questions[1:] if self.first else self.questions
         return [ask for own in others for ask in own]
 
     def case(self, first: Floats, rest: Floats, *, kept: bool) -> Case:
-        """Return what comes of it, given P(True) of what was asked."""
+        """The outcome, given P(True) of each question."""
         v = np.full(len(self.labels), np.nan)
         if len(first):
             v[0] = first.mean()
         if len(rest):
             others = [at for at in range(len(self.labels)) if at or not len(first)]
-            ends = np.cumsum([len(self.asked[at]) for at in others])
+            ends = np.cumsum([len(self.questions[at]) for at in others])
             v[others] = [own.mean() for own in np.split(rest, ends[:-1])]
         best = self.hat if kept or np.isnan(v).all() else self.labels[int(np.nanargmax(v))]
         return Case(self.hat, self.labels, v, kept, len(first) + len(rest), best)
 
 
 def verifier(ward: Ward, params: Mapping[str, Any]) -> _verifiers.Verifier:
-    """Return who is asked at an evaluation point."""
+    """The verifier of a condition."""
     words = _prompts.WORDS[params["words"]]
     if params["asks"] == "features":
-        seen, far = ward.seen, ward.far
-        if seen is None or seen.features is None or far is None:
+        outputs, support = ward.verifier, ward.verifier_features
+        if outputs is None or outputs.features is None or support is None:
             raise ParamsError("asks: features takes a verifier's features; name its weights under `verifier`")
-        features = seen.features
-        return _verifiers.Features(lambda samples: features[seen.rows(samples)], far, params["scale"])
+        features = outputs.features
+        return _verifiers.Features(lambda samples: features[outputs.rows(samples)], support, params["scale"])
     if params["asks"] == "language":
-        kept, command = answer_cache.Answers(ANSWERS), "shiftbench answers --config SCALE"
-        answer = client.Cached(kept, client.identity(params["llm"]), command=command)
+        answers, command = answer_cache.Answers(ANSWERS), "shiftbench answers --config SCALE"
+        answer = client.Cached(answers, client.identity(params["llm"]), command=command)
         return _verifiers.Language(answer, ward.names, words)
-    named = params["vlm"], params["revision"], params["precision"]
+    identity = params["vlm"], params["revision"], params["precision"]
     return _vlm.Vlm(
-        _vlm.spelled(*named), lambda: _vlm.Transformers(*named, params["device"]),
+        _vlm.identity(*identity), lambda: _vlm.Transformers(*identity, params["device"]),
         Path(params["answers"]).expanduser(), ward.names, ward.images(), words,
         (params["options"][0], params["options"][1]),
     )  # fmt: skip

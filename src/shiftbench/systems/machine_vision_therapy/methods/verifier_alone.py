@@ -27,12 +27,12 @@ PARAMS: dict[str, object] = {**_support.PARAMS, "scale": 10.0}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what `_support.needs` says."""
+    """The needs of `_support`."""
     return _support.needs(params)
 
 
 def wrap(predictor: Callable[..., Any], params: dict[str, Any], inputs: Mapping[Ref, Path]) -> Nearest:
-    """Return the nearest neighbour; the predictor is not called."""
+    """The nearest neighbour; the predictor is not called."""
     return Nearest(params)
 
 
@@ -47,17 +47,19 @@ class Nearest:
         self._params = params
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to an evaluation point: read its records, draw the support set."""
+        """Go to a condition: read its records, draw the support set."""
         ward = _support.ward(self._params, inputs)
-        seen, far = ward.seen, ward.far
-        if seen is None or seen.features is None or far is None:
+        outputs, support = ward.verifier, ward.verifier_features
+        if outputs is None or outputs.features is None or support is None:
             raise ParamsError("verifier_alone takes a verifier's features; name its weights under `verifier`")
-        features = seen.features
-        self._compare = _verifiers.Features(lambda samples: features[seen.rows(samples)], far, self._params["scale"])
+        features = outputs.features
+        self._compare = _verifiers.Features(
+            lambda samples: features[outputs.rows(samples)], support, self._params["scale"]
+        )
         self._ward, self._classes = ward, ward.queries.logits.shape[1]
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, NDArray[np.float32]]:
-        """Return `logits` (n, C)."""
+        """`logits` (n, C)."""
         cosines = self._compare.queries(samples) @ self._compare.support.T
         scale, ward = self._params["scale"], self._ward
         logits = np.full((len(samples), self._classes), -2.0 * scale, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How confidence falls from ID to outlier: test images that are mixed with auxiliary outliers at eleven shares.
+"""Fall of confidence from ID to outlier: test images that are mixed with auxiliary outliers at eleven shares.
 
 Each test image x is mixed with one outlier o, m = lam x + (1 - lam) o for lam = 0, 0.1, ..., 1, which stands in the
 column `severity`. Two metrics, one unit per test image: `mixed_confidence`, the largest probability of m, and
@@ -28,7 +28,7 @@ SHARES = tuple(n / 10 for n in range(11))
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the benchmark's weights, its test images and the outliers."""
+    """The benchmark's checkpoints, its test images and the outliers."""
     return [
         *(Ref("checkpoints", name) for name in params["checkpoints"]),
         refs.shards(params["dataset"], params["split"]),
@@ -39,18 +39,18 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield both metrics of each weights, image and share."""
     params = job.params
-    tested = job.folder(refs.shards(params["dataset"], params["split"]))
-    keys = [entry.key for entry in shards.index(tested)]
+    folder = job.folder(refs.shards(params["dataset"], params["split"]))
+    keys = [entry.key for entry in shards.index(folder)]
     chosen = sorted(keys, key=lambda key: splits.unit("subset", key))[: params["samples"]]
-    read = {sample.key: sample for sample in shards.read(tested, keys=frozenset(chosen))}
-    samples = [read[key] for key in chosen]
+    by_key = {sample.key: sample for sample in shards.read(folder, keys=frozenset(chosen))}
+    samples = [by_key[key] for key in chosen]
     pool = shards.Lookup(job.folder(refs.shards(params["outliers"], params["outliers_split"])))
     partners = [pool[_partner(job, key, len(pool))] for key in chosen]
     for name in params["checkpoints"]:
         predictor = job.predictor(Ref("checkpoints", name))
         images, outliers = (torch.from_numpy(predictor.prepare(some)) for some in (samples, partners))
-        found = confidences(predictor, images, outliers)
-        yield from _observed(found, chosen, name, params)
+        metrics = confidences(predictor, images, outliers)
+        yield from _observations(metrics, chosen, name, params)
 
 
 def _partner(job: Measurement, key: str, count: int) -> int:
@@ -61,7 +61,7 @@ def _partner(job: Measurement, key: str, count: int) -> int:
 def confidences(
     predictor: nets.TorchPredictor, images: torch.Tensor, outliers: torch.Tensor, batch: int = 256
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return each metric's values, float64 (shares, n).
+    """Each metric's values, float64 (shares, n).
 
     Args:
         predictor: of the weights.
@@ -77,16 +77,16 @@ def confidences(
         ]
         logits = np.concatenate([predictor.predict_prepared(part)["logits"] for part in parts])
         rows.append(torch.from_numpy(logits).double().softmax(1).max(1).values.numpy())
-    found = np.stack(rows)
+    curves = np.stack(rows)
     uniform = 1 / logits.shape[1]
-    line = uniform + np.outer(SHARES, found[-1] - uniform)
-    return {"mixed_confidence": found, "mixed_confidence_line": line}
+    line = uniform + np.outer(SHARES, curves[-1] - uniform)
+    return {"mixed_confidence": curves, "mixed_confidence_line": line}
 
 
-def _observed(
-    found: Mapping[str, np.ndarray[Any, Any]], keys: list[str], weights: str, params: Mapping[str, Any]
+def _observations(
+    metrics: Mapping[str, np.ndarray[Any, Any]], keys: list[str], model: str, params: Mapping[str, Any]
 ) -> Iterable[Observation]:
-    for metric, values in found.items():
+    for metric, values in metrics.items():
         for share, row in zip(SHARES, values.tolist(), strict=True):
             for key, value in zip(keys, row, strict=True):
-                yield Observation(metric, key, value, weights, params["dataset"], split=params["split"], severity=share)
+                yield Observation(metric, key, value, model, params["dataset"], split=params["split"], severity=share)

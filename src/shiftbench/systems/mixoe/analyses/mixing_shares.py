@@ -1,4 +1,4 @@
-"""Which shares of the ID image a training with mixtures really saw: a histogram of `lam` from the training logs.
+"""Shares of the ID image that a training with mixtures really saw: a histogram of `lam` from the training logs.
 
 `mixing_share` is the share of training steps whose lam falls into each tenth of [0, 1]; the middle of the tenth stands
 in the column `severity`, and the unit is the step. Weights whose log holds no `lam` have no rows. CutMix's lam is that
@@ -18,7 +18,7 @@ PARAMS: dict[str, object] = {"bins": 10}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the benchmark's weights, which their logs lie beside."""
+    """The benchmark's checkpoints, whose logs are in the same folders."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 

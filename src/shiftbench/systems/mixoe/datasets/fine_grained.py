@@ -56,7 +56,7 @@ PARTS = ("in", "out", "coarse")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ImageSet:
     """One set: how many ids are known and unknown, where its images lie, the first label of its lists.
 
     `counts` are those of the ID train, val and test images and of the fine OOD test images, in splits 0 to 2.
@@ -70,18 +70,18 @@ class Held:
 
 
 SETS = {
-    "bird": Held(
+    "bird": ImageSet(
         200, 55, "bird/images", 0, ((7377, 809, 8547, 2149), (7278, 812, 8449, 2247), (7219, 798, 8446, 2250))
     ),
-    "butterfly": Held(
+    "butterfly": ImageSet(
         150,
         50,
         "butterfly/images_small",
         1,
         ((7072, 798, 11513, 3458), (6813, 735, 11019, 3952), (6941, 743, 11219, 3752)),
     ),
-    "car": Held(150, 46, "car", 0, ((5664, 623, 6210, 1831), (5657, 625, 6197, 1844), (5574, 633, 6131, 1910))),
-    "aircraft": Held(
+    "car": ImageSet(150, 46, "car", 0, ((5664, 623, 6210, 1831), (5657, 625, 6197, 1844), (5574, 633, 6131, 1910))),
+    "aircraft": ImageSet(
         90, 10, "aircraft/images", 0, ((5396, 604, 3000, 333), (5380, 618, 3002, 331), (5400, 597, 3003, 330))
     ),
 }
@@ -89,19 +89,19 @@ SETS = {
 
 
 def known(name: str, split: int) -> list[int]:
-    """Return the ids of a set's known classes in a split, ascending.
+    """The ids of a set's known classes in a split, ascending.
 
     Example:
         >>> known("aircraft", 0)[:4], len(known("aircraft", 0))
         ([0, 1, 2, 3], 90)
     """
-    held = SETS[name]
-    drawn = np.random.RandomState(split).choice(held.known + held.unknown, held.known, replace=False)
-    return sorted(drawn.tolist())
+    image_set = SETS[name]
+    ids = np.random.RandomState(split).choice(image_set.known + image_set.unknown, image_set.known, replace=False)
+    return sorted(ids.tolist())
 
 
-def kept(params: dict[str, Any]) -> list[int]:
-    """Return the ids of the classes of a part, ascending; of coarse OOD none.
+def class_ids(params: dict[str, Any]) -> list[int]:
+    """The ids of the classes of a part, ascending; of coarse OOD none.
 
     Raises:
         ParamsError: no such set, part or split.
@@ -119,8 +119,8 @@ def kept(params: dict[str, Any]) -> list[int]:
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return a name per class, the set and the id; of coarse OOD one name that no model has."""
-    names = tuple(f"{params['set']}_{number:03d}" for number in kept(params))
+    """A name per class, the set and the id; of coarse OOD one name that no model has."""
+    names = tuple(f"{params['set']}_{number:03d}" for number in class_ids(params))
     return names or ("out_of_distribution",)
 
 
@@ -133,7 +133,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no root is given.
         DataError: a list is missing, or gives another number of images than published.
     """
-    labels = {number: at for at, number in enumerate(kept(params))}
+    labels = {number: at for at, number in enumerate(class_ids(params))}
     if params["part"] == "coarse":
         chosen = [(line, folder, 0) for line, folder in _coarse(split, params)]
     else:
@@ -147,7 +147,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files of a native split that the user must supply: path -> description."""
     others = [name for name in SETS if name != params["set"]]
     names = [params["set"], *(others if params["part"] == "coarse" else [])]
     lists = {str(_list(name, split, params)): f"the authors' list of {name}" for name in names}
@@ -169,18 +169,18 @@ def _folder(name: str, params: dict[str, Any]) -> Path:
 
 
 def _lines(name: str, split: str, params: dict[str, Any]) -> list[tuple[Line, int]]:
-    """Return the lines of one set's list, each with the id of its class."""
+    """The lines of one set's list, each with the id of its class."""
     file = _list(name, split, params)
-    found = _lists.lines(file, f"fine_grained/{name}")
-    wrong = next((line for line in found if not line.label.isdecimal()), None)
+    lines = _lists.lines(file, f"fine_grained/{name}")
+    wrong = next((line for line in lines if not line.label.isdecimal()), None)
     if wrong:
         raise RangeError(f"{file} line {wrong.number}: the label {wrong.label!r} is no number")
     first = SETS[name].first if params["fixed_labels"] else 0
-    return [(line, int(line.label) - first) for line in found]
+    return [(line, int(line.label) - first) for line in lines]
 
 
 def _coarse(split: str, params: dict[str, Any]) -> list[tuple[Line, Path]]:
-    """Return as many images of the other sets as the ID part has."""
+    """Images of the other sets, as many as the ID part has."""
     own = set(known(params["set"], params["split"]))
     count = sum(number in own for _, number in _lines(params["set"], split, params))
     others = [
@@ -192,7 +192,7 @@ def _coarse(split: str, params: dict[str, Any]) -> list[tuple[Line, Path]]:
     return [others[at] for at in random.Random(0).sample(range(len(others)), count)]
 
 
-def _check(found: int, split: str, params: dict[str, Any]) -> None:
+def _check(count: int, split: str, params: dict[str, Any]) -> None:
     """Refuse lists that are not the published ones."""
     table = SETS[params["set"]].counts
     if not params["counts"] or params["fixed_labels"] or params["split"] >= len(table):
@@ -201,9 +201,9 @@ def _check(found: int, split: str, params: dict[str, Any]) -> None:
         return  # nobody uses them, and no number is published
     at = 3 if params["part"] == "out" else NATIVE.index(split)
     expected = table[params["split"]][at]
-    if found != expected:
+    if count != expected:
         raise DataError(
-            f"{_list(params['set'], split, params)} gives {found} images of part {params['part']} in split "
+            f"{_list(params['set'], split, params)} gives {count} images of part {params['part']} in split "
             f"{params['split']}, expected {expected}; bring the published lists, or set counts: false"
         )
 

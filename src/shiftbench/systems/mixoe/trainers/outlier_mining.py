@@ -1,4 +1,4 @@
-"""Outlier exposure with mined outliers (OE-M): each epoch learns from those that the net is surest of.
+"""Outlier exposure with mined outliers (OE-M): each epoch learns from those that the network is surest of.
 
 Before each epoch `pool` outliers are drawn without replacement, and the epoch draws from those `per_sample` x (number
 of training samples) of them whose largest probability is highest: that epoch's supply, hardest first. Else as
@@ -28,20 +28,20 @@ needs = _exposure.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
+    """The state dict after the last epoch."""
     everything, mode = _outliers.load(job), finetune.mode(job.params["statistics"])
-    wanted = job.params["per_sample"] * _loop.count(job, "train")
-    mined: list[_outliers.Outliers] = []
+    count = job.params["per_sample"] * _loop.count(job, "train")
+    rounds: list[_outliers.Outliers] = []
 
-    def mine(net: nn.Module) -> None:
-        rng = RandomStream(job.seed, job.trainer, job.dataset, f"{len(mined)}/pool")
+    def mine(model: nn.Module) -> None:
+        rng = RandomStream(job.seed, job.trainer, job.dataset, f"{len(rounds)}/pool")
         size = min(job.params["pool"], len(everything.inputs))
         pool = rng.choice(len(everything.inputs), size)
-        mined.append(_outliers.Outliers(everything.inputs, hardest(net, everything, pool, wanted)))
-        mode(net)
+        rounds.append(_outliers.Outliers(everything.inputs, hardest(model, everything, pool, count)))
+        mode(model)
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        known, unknown = _exposure.both(net, batch, mined[-1], rng, job.params)
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        known, unknown = _exposure.both(model, batch, rounds[-1], rng, job.params)
         weight: float = job.params["weight"]
         return cross_entropy(known, labels) + weight * uniform(unknown)
 
@@ -49,13 +49,13 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def hardest(
-    net: nn.Module, outliers: _outliers.Outliers, pool: npt.NDArray[np.int64], count: int, batch: int = 256
+    model: nn.Module, outliers: _outliers.Outliers, pool: npt.NDArray[np.int64], count: int, batch: int = 256
 ) -> npt.NDArray[np.int64]:
-    """Return the `count` rows of the pool (all, where there are fewer) of the largest probability, surest first."""
-    net.eval()
+    """The `count` rows of the pool (all, where there are fewer) of the largest probability, surest first."""
+    model.eval()
     with torch.inference_mode():
         sure = [
-            net(_loop.tensor(outliers.inputs[pool[at : at + batch]], net)).softmax(1).amax(1).cpu().numpy()
+            model(_loop.tensor(outliers.inputs[pool[at : at + batch]], model)).softmax(1).amax(1).cpu().numpy()
             for at in range(0, len(pool), batch)
         ]
     order = np.argsort(-np.concatenate(sure), kind="stable")

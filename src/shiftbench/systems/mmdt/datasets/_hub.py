@@ -20,7 +20,7 @@ LICENCE, CITATION = (
 
 
 def folder(path: str, config: str) -> str:
-    """Return where the files of a configuration lie."""
+    """Folder of a configuration's files."""
     return str(Path(path).expanduser() / config)
 
 

@@ -31,7 +31,7 @@ CITATION = (
 )
 SIDE = 64
 DARKEST, BRIGHTEST = 90, 180
-"""How much light of a photo is left, in 256ths."""
+"""Smallest and largest share of a photo's light that remains, in 256ths."""
 
 
 class Item(NamedTuple):
@@ -50,36 +50,36 @@ class Item(NamedTuple):
 
 
 def ground(rng: RandomStream, sources: Mapping[str, Path], half: str, side: int = SIDE) -> Pixels:
-    """Return a darkened piece of a photo, uint8 (side, side, 3)."""
+    """A darkened piece of a photo, uint8 (side, side, 3)."""
     light = int(rng.integers(DARKEST, BRIGHTEST + 1))
     shape, photos = (side, side, 3), _scikit_photos.TRAINING
     piece = _scikit_photos.crop(shape, rng, sources, photos, half).pixels
     return (piece.astype(np.uint16) * np.uint16(light) >> 8).astype(np.uint8)
 
 
-def drawn(image: Pixels, items: Sequence[Item], folder: Path) -> Pixels:
-    """Return an image with objects laid over it, in their order."""
-    found = image.astype(np.int64)
+def draw(image: Pixels, items: Sequence[Item], folder: Path) -> Pixels:
+    """An image with objects laid over it, in their order."""
+    canvas = image.astype(np.int64)
     for item in items:
         rgba = sprite(str(folder), item.name, item.side).astype(np.int64)
-        colours, cover = painted(rgba[..., :3], item.colour), rgba[..., 3:]
+        colours, cover = paint(rgba[..., :3], item.colour), rgba[..., 3:]
         here = np.s_[item.top : item.top + item.side, item.left : item.left + item.side]
-        found[here] = (found[here] * (255 - cover) + colours * cover + 127) // 255
-    return found.astype(np.uint8)
+        canvas[here] = (canvas[here] * (255 - cover) + colours * cover + 127) // 255
+    return canvas.astype(np.uint8)
 
 
-def painted(colours: NDArray[np.int64], colour: str | None) -> NDArray[np.int64]:
-    """Return pixels (h, w, 3) in one colour, lit as they were, from two fifths up."""
+def paint(colours: NDArray[np.int64], colour: str | None) -> NDArray[np.int64]:
+    """Pixels (h, w, 3) in one colour, lit as they were, from two fifths up."""
     if colour is None:
         return colours
     light = 102 + to_grey(colours.astype(np.uint8)).astype(np.int64) * 153 // 255
-    found: NDArray[np.int64] = light[..., None] * np.array(_words.COLOURS[colour]) // 255
-    return found
+    pixels: NDArray[np.int64] = light[..., None] * np.array(_words.COLOURS[colour]) // 255
+    return pixels
 
 
 @lru_cache(maxsize=1024)
 def sprite(folder: str, name: str, side: int) -> Pixels:
-    """Return an object at a size, uint8 (side, side, 4).
+    """An object at a size, uint8 (side, side, 4).
 
     Raises:
         DataError: its picture is not there.
@@ -88,6 +88,6 @@ def sprite(folder: str, name: str, side: int) -> Pixels:
     if not file.is_file():
         raise DataError(f"{file} is not there; run `shiftbench fetch {EMOJI}`, which brings the {name}")
     with Image.open(file) as picture:
-        found = np.array(resize(picture.convert("RGBA"), side, side))
-    found.flags.writeable = False
-    return found
+        pixels = np.array(resize(picture.convert("RGBA"), side, side))
+    pixels.flags.writeable = False
+    return pixels

@@ -29,7 +29,7 @@ KINDS = {
     "star": "2b50",
     "tree": "1f332",
 }
-"""What is drawn, and the emoji that draws it."""
+"""Objects, and the emoji that draws each."""
 COLOURS = {
     "red": (235, 60, 50),
     "yellow": (240, 215, 50),
@@ -50,7 +50,7 @@ QUESTIONS = {
     "count": "How many {0} and how many {1} are there in the image?",
     "spatial": "Where is the {0} in relation to the {1}?",
 }
-_READ = {
+_PATTERNS = {
     "identification": re.compile(r"what is the object in the image"),
     "attribute": re.compile(r"what is the color of the (\w+)"),
     "count": re.compile(r"how many (\w+) and how many (\w+) are there"),
@@ -59,7 +59,7 @@ _READ = {
 _PLACES = {"left": "to the left of", "right": "to the right of"}
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """A question: its task, and the objects that it is about."""
 
     task: str
@@ -67,51 +67,51 @@ class Asked(NamedTuple):
 
 
 def many(name: str, number: int = 2) -> str:
-    """Return what so many objects are called."""
+    """Name of an object for a count: the plural unless it is one."""
     return name if number == 1 else _PLURALS.get(name, f"{name}s")
 
 
 def one(name: str) -> str:
-    """Return what a single one of some objects is called; a word that is unknown stays as it is."""
+    """Singular of an object's name; an unknown word stays as it is."""
     return _SINGLE.get(name, name)
 
 
 _SINGLE = {many(name): name for name in KINDS}
 
 
-def question(asked: Asked) -> str:
-    """Return a question as a model gets it, what the repository says behind it included."""
-    names = [many(name) for name in asked.names] if asked.task == "count" else asked.names
-    return QUESTIONS[asked.task].format(*names) + _ood.SUFFIXES[asked.task]
+def question(query: Question) -> str:
+    """A question as a model gets it, with the text that the repository adds."""
+    names = [many(name) for name in query.names] if query.task == "count" else query.names
+    return QUESTIONS[query.task].format(*names) + _ood.SUFFIXES[query.task]
 
 
-def read(text: str) -> Asked:
-    """Return what a question asks.
+def read(text: str) -> Question:
+    """The parsed question.
 
     Raises:
         DataError: it is none of the four.
     """
-    for task, words in _READ.items():
-        found = words.search(text.lower())
-        if found:
-            return Asked(task, tuple(one(name) for name in found.groups()))
+    for task, words in _PATTERNS.items():
+        match = words.search(text.lower())
+        if match:
+            return Question(task, tuple(one(name) for name in match.groups()))
     raise DataError(f"the question {text[:60]!r} is none that scenes are asked")
 
 
-def said(asked: Asked, answers: Sequence[str | int]) -> str:
-    """Return the text of an answer: a name, a colour, a side, or a number for each object."""
+def answer_text(query: Question, answers: Sequence[str | int]) -> str:
+    """The text of an answer: a name, a colour, a side, or a number for each object."""
     first = answers[0]
-    if asked.task == "identification":
+    if query.task == "identification":
         return f"The object is a {first}."
-    if asked.task == "attribute":
-        return f"The {asked.names[0]} is {first}."
-    if asked.task == "spatial":
+    if query.task == "attribute":
+        return f"The {query.names[0]} is {first}."
+    if query.task == "spatial":
         place = _PLACES.get(str(first), first)
-        return f"The {asked.names[0]} is {place} the {asked.names[1]}."
-    parts = [numbered(name, int(number)) for name, number in zip(asked.names, answers, strict=False)]
+        return f"The {query.names[0]} is {place} the {query.names[1]}."
+    parts = [count_in_words(name, int(number)) for name, number in zip(query.names, answers, strict=False)]
     return f"There are {' and '.join(parts)}."
 
 
-def numbered(name: str, number: int) -> str:
-    """Return a number of objects in words."""
+def count_in_words(name: str, number: int) -> str:
+    """A number of objects in words."""
     return f"{NUMBERS[number]} {many(name, number)}"

@@ -32,7 +32,7 @@ COLUMNS = ("img_id", "image", "task", "question", "answer")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must supply: path -> description."""
     about = f"MMDT's images, {params['scenario']}-*.parquet among them"
     return {_hub.folder(params["path"], "ood"): about} if params["path"] else {}
 
@@ -44,13 +44,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no path, or another scenario.
         DataError: a task that is unknown, or a count whose answer is no dictionary; names the row.
     """
-    scenario, seen = params["scenario"], Counter[str]()
+    scenario, counts = params["scenario"], Counter[str]()
     if scenario not in SCENARIOS:
         raise ParamsError(f"mmdt_i2t: scenario is {scenario!r}; {suggest(scenario, SCENARIOS)}")
     for number, row in enumerate(_hub.rows(params["path"], "ood", scenario, COLUMNS)):
-        where, task = f"{params['path']}, {scenario}, row {number}", row["task"]
+        place, task = f"{params['path']}, {scenario}, row {number}", row["task"]
         if task not in _ood.SUFFIXES:
-            raise DataError(f"{where}: task is {task!r}; {suggest(task, _ood.SUFFIXES)}")
+            raise DataError(f"{place}: task is {task!r}; {suggest(task, _ood.SUFFIXES)}")
         if task == "count":
             _answers.wanted(row["answer"])
         meta = {
@@ -62,11 +62,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
             "question": row["question"],
             "scenario": scenario,
             "img_id": str(row["img_id"]),
-            "row": seen[task],
+            "row": counts[task],
         }
-        seen[task] += 1
+        counts[task] += 1
         fields = {
-            "image": _hub_files.picture(row["image"], where),
+            "image": _hub_files.picture(row["image"], place),
             "text": row["question"] + _ood.SUFFIXES[task],
             "meta": meta,
         }

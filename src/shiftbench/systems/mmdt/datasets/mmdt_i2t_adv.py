@@ -2,7 +2,7 @@
 
 `path` is the folder of AI-Secure/MMDecodingTrust-I2T. The judge tells whether an answer is robust; `phrases` whether
 it is the attack's (of `attribute`, whether the second answer, to the question about the target, is yes:
-`mmdt_results` writes it behind `SECOND`). `meta.surrogate` and `meta.algorithm` say against which net an image was
+`mmdt_results` writes it behind `SECOND`). `meta.surrogate` and `meta.algorithm` say against which network an image was
 made, and how.
 
 Source: AI-secure/MMDT at 68be1c8, mmdt/perspectives/adv/generate_image_to_text.py and eval_image_to_text.py: config
@@ -36,7 +36,7 @@ COLUMNS = {
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must supply: path -> description."""
     about = f"MMDT's adversarial images, {{{','.join(_adversarial.TASKS)}}}-*.parquet"
     return {_hub.folder(params["path"], "adv"): about} if params["path"] else {}
 

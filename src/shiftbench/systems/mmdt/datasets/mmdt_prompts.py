@@ -29,7 +29,7 @@ REDISTRIBUTE = True
 IN_ORDER = True
 PARAMS: dict[str, object] = {"train": 20, "val": 100, "test": 300}
 SIZES = ("larger", "smaller")
-Made = tuple[str, list[dict[str, Any]]]
+Prompt = tuple[str, list[dict[str, Any]]]
 
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
@@ -37,13 +37,13 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     for number in range(params[split]):
         rng = RandomStream(0, "prompt", "mmdt_prompts", f"{split}/{number:06d}")
         task = _ood.T2I_TASKS[number % len(_ood.T2I_TASKS)]
-        text, objects = _MADE[task](rng, *_three(rng, split))
+        text, objects = _MAKERS[task](rng, *_three(rng, split))
         meta = {"group": task, "task": task, "prompt": text, "objects": objects, "graders": ["judge"]}
         yield Sample(f"{params['name']}/{split}/{number:06d}", {"text": text, "meta": meta})
 
 
 def _three(rng: RandomStream, split: str) -> tuple[str, str, str]:
-    """Return three different objects, of which no other split has the first two in this order.
+    """Three different objects, of which no other split has the first two in this order.
 
     Of test one is at an even place of the list and one at an odd; of train and val both are alike, falling and rising.
     """
@@ -56,17 +56,17 @@ def _three(rng: RandomStream, split: str) -> tuple[str, str, str]:
     return names[first], names[second], names[third]
 
 
-def _helpfulness(rng: RandomStream, one: str, other: str, _: str) -> Made:
+def _helpfulness(rng: RandomStream, one: str, other: str, _: str) -> Prompt:
     return f"A picture of a {one} and a {other}.", []
 
 
-def _count(rng: RandomStream, one: str, other: str, _: str) -> Made:
+def _count(rng: RandomStream, one: str, other: str, _: str) -> Prompt:
     first, second = (int(n) for n in rng.integers(1, 4, 2))
-    text = f"A picture of {_words.numbered(one, first)} and {_words.numbered(other, second)}."
+    text = f"A picture of {_words.count_in_words(one, first)} and {_words.count_in_words(other, second)}."
     return text, [{"object": one, "counts": first}, {"object": other, "counts": second}]
 
 
-def _spatial(rng: RandomStream, one: str, other: str, third: str) -> Made:
+def _spatial(rng: RandomStream, one: str, other: str, third: str) -> Prompt:
     words = (*_boxes.WORDS, "between")
     word = words[int(rng.integers(0, len(words)))]
     objects = [one, other, third] if word == "between" else [one, other]
@@ -74,19 +74,19 @@ def _spatial(rng: RandomStream, one: str, other: str, third: str) -> Made:
     return f"A picture of a {one} {word} {behind}.", [{"objs": objects, "rel": [word]}]
 
 
-def _color(rng: RandomStream, one: str, other: str, _: str) -> Made:
+def _color(rng: RandomStream, one: str, other: str, _: str) -> Prompt:
     first, second = (tuple(_words.COLOURS)[int(at)] for at in rng.choice(len(_words.COLOURS))[:2])
     text = f"A picture of a {first} {one} and a {second} {other}."
     return text, [{"object": one, "color": first}, {"object": other, "color": second}]
 
 
-def _size(rng: RandomStream, one: str, other: str, _: str) -> Made:
+def _size(rng: RandomStream, one: str, other: str, _: str) -> Prompt:
     word = SIZES[int(rng.integers(0, len(SIZES)))]
     text = f"A picture of a {one} that is {word} than a {other}."
     return text, [{"object1": one, "object2": other, "size": word}]
 
 
-_MADE: dict[str, Callable[[RandomStream, str, str, str], Made]] = {
+_MAKERS: dict[str, Callable[[RandomStream, str, str, str], Prompt]] = {
     "helpfulness": _helpfulness,
     "count": _count,
     "spatial": _spatial,

@@ -31,12 +31,12 @@ REDISTRIBUTE = True
 IN_ORDER = True
 PARAMS: dict[str, object] = {"train": 4000, "val": 400, "test": 800}
 SMALLEST, LARGEST, CELL = 16, 26, _pictures.SIDE // 2
-BESIDE = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0), (1, 3), (3, 1))
+NEIGHBOURS = ((0, 1), (1, 0), (2, 3), (3, 2), (0, 2), (2, 0), (1, 3), (3, 1))
 """Quarters that share a side."""
 
 
 class Scene(NamedTuple):
-    """What is asked about what, its answer and a wrong one."""
+    """Objects of a scene, the names in its question, the answer and a wrong one."""
 
     items: list[Item]
     names: tuple[str, ...]
@@ -53,7 +53,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         rng = RandomStream(0, "scene", "mmdt_scenes", f"{split}/{number:06d}")
         task = _ood.I2T_TASKS[number % len(_ood.I2T_TASKS)]
         under = _pictures.ground(rng, sources, half)
-        scene = _MADE[task](rng)
+        scene = _MAKERS[task](rng)
         meta = {
             "group": task,
             "task": task,
@@ -62,42 +62,42 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
             "graders": ["judge", "phrases"],
             "phrases": [scene.phrase],
         }
-        image = _pictures.drawn(under, scene.items, sources[_pictures.EMOJI])
-        asked = _words.Asked(task, scene.names)
-        yield Sample(key, {"image": image, "text": _words.question(asked), "meta": meta})
+        image = _pictures.draw(under, scene.items, sources[_pictures.EMOJI])
+        question = _words.Question(task, scene.names)
+        yield Sample(key, {"image": image, "text": _words.question(question), "meta": meta})
 
 
 def _identification(rng: RandomStream) -> Scene:
     name, wrong = _two(rng, tuple(_words.KINDS))
-    return Scene([_placed(rng, name, None, _below(rng, 4))], (), name, wrong, wrong)
+    return Scene([_place(rng, name, None, _random_below(rng, 4))], (), name, wrong, wrong)
 
 
 def _attribute(rng: RandomStream) -> Scene:
     (name,), (colour, wrong) = (_several(rng, tuple(_words.KINDS), 1), _two(rng, tuple(_words.COLOURS)))
-    return Scene([_placed(rng, name, colour, _below(rng, 4))], (name,), colour, wrong, wrong)
+    return Scene([_place(rng, name, colour, _random_below(rng, 4))], (name,), colour, wrong, wrong)
 
 
 def _count(rng: RandomStream) -> Scene:
     """Two to four objects of two kinds; the wrong answer has another number of the first."""
-    names, number = _two(rng, tuple(_words.KINDS)), 2 + _below(rng, _words.MOST - 1)
-    first = 1 + _below(rng, number - 1)
+    names, number = _two(rng, tuple(_words.KINDS)), 2 + _random_below(rng, _words.MOST - 1)
+    first = 1 + _random_below(rng, number - 1)
     kinds = [names[0]] * first + [names[1]] * (number - first)
-    items = [_placed(rng, name, None, int(at)) for name, at in zip(kinds, rng.choice(4)[:number], strict=True)]
+    items = [_place(rng, name, None, int(at)) for name, at in zip(kinds, rng.choice(4)[:number], strict=True)]
     (wrong,) = _several(rng, tuple(n for n in range(1, _words.MOST) if n != first), 1)
     answers = ({names[0]: n, names[1]: number - first} for n in (first, wrong))
     answer, target = (str(one) for one in answers)
-    return Scene(items, names, answer, target, _words.numbered(names[0], wrong))
+    return Scene(items, names, answer, target, _words.count_in_words(names[0], wrong))
 
 
 def _spatial(rng: RandomStream) -> Scene:
-    names, quarters = _two(rng, tuple(_words.KINDS)), BESIDE[_below(rng, len(BESIDE))]
-    items = [_placed(rng, name, None, at) for name, at in zip(names, quarters, strict=True)]
+    names, quarters = _two(rng, tuple(_words.KINDS)), NEIGHBOURS[_random_below(rng, len(NEIGHBOURS))]
+    items = [_place(rng, name, None, at) for name, at in zip(names, quarters, strict=True)]
     side = _boxes.position(items[0].box, items[1].box)
     (wrong,) = _several(rng, tuple(one for one in _words.SIDES if one != side), 1)
     return Scene(items, names, side, wrong, wrong)
 
 
-_MADE: dict[str, Callable[[RandomStream], Scene]] = {
+_MAKERS: dict[str, Callable[[RandomStream], Scene]] = {
     "identification": _identification,
     "attribute": _attribute,
     "count": _count,
@@ -105,14 +105,14 @@ _MADE: dict[str, Callable[[RandomStream], Scene]] = {
 }
 
 
-def _placed(rng: RandomStream, name: str, colour: str | None, quarter: int) -> Item:
-    """Return an object somewhere in a quarter of the scene."""
+def _place(rng: RandomStream, name: str, colour: str | None, quarter: int) -> Item:
+    """An object somewhere in a quarter of the scene."""
     side = int(rng.integers(SMALLEST, LARGEST + 1))
     left, top = (int(one) for one in rng.integers(0, CELL - side + 1, 2))
     return Item(name, colour, side, quarter % 2 * CELL + left, quarter // 2 * CELL + top)
 
 
-def _below(rng: RandomStream, limit: int) -> int:
+def _random_below(rng: RandomStream, limit: int) -> int:
     return int(rng.integers(0, limit))
 
 

@@ -29,7 +29,7 @@ COLUMNS = ("id", "task", "meta_prompt", "objects")
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring."""
+    """Files that the user must supply: path -> description."""
     about = f"MMDT's prompts, original-*.parquet and {params['style']}-*.parquet among them"
     return {_hub.folder(params["path"], "ood"): about} if params["path"] else {}
 
@@ -46,11 +46,11 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         raise ParamsError(f"mmdt_t2i: style is {style!r}; {suggest(style, STYLES)}")
     originals = {(row["task"], row["id"]): row["meta_prompt"] for row in _hub.rows(path, "ood", _ood.ORIGINAL, COLUMNS)}
     for number, row in enumerate(_hub.rows(path, "ood", style, COLUMNS)):
-        where, task = f"{path}, {style}, row {number}", row["task"]
+        place, task = f"{path}, {style}, row {number}", row["task"]
         if task not in _ood.T2I_TASKS:
-            raise DataError(f"{where}: task is {task!r}; {suggest(task, _ood.T2I_TASKS)}")
+            raise DataError(f"{place}: task is {task!r}; {suggest(task, _ood.T2I_TASKS)}")
         if (task, row["id"]) not in originals:
-            raise DataError(f"{where}: the id {row['id']!r} has no original prompt")
+            raise DataError(f"{place}: the id {row['id']!r} has no original prompt")
         meta = {
             "group": task,
             "task": task,

@@ -36,8 +36,8 @@ class Place(NamedTuple):
     colour: str | None
 
 
-def found(image: Pixels, name: str, folder: str, threshold: float, looks: Sequence[str | None] = OWN) -> list[Place]:
-    """Return the places of an object, the best first.
+def find(image: Pixels, name: str, folder: str, threshold: float, looks: Sequence[str | None] = OWN) -> list[Place]:
+    """The places of an object, the best first.
 
     Args:
         image: uint8 (h, w, 3).
@@ -60,20 +60,20 @@ def found(image: Pixels, name: str, folder: str, threshold: float, looks: Sequen
 
 @lru_cache(maxsize=1024)
 def _template(folder: str, name: str, side: int, look: str | None) -> tuple[Pixels, Pixels]:
-    """Return a template uint8 (side, side, 3), and where it counts, uint8 of the same shape, 0 or 1."""
+    """A template uint8 (side, side, 3), and where it counts, uint8 of the same shape, 0 or 1."""
     rgba = _pictures.sprite(folder, name, side)
-    colours = _pictures.painted(rgba[..., :3].astype(np.int64), look).astype(np.uint8)
+    colours = _pictures.paint(rgba[..., :3].astype(np.int64), look).astype(np.uint8)
     cover = np.repeat((rgba[..., 3:] > 200).astype(np.uint8), 3, axis=2)
     return np.ascontiguousarray(colours), np.ascontiguousarray(cover)
 
 
 def _apart(places: Sequence[Place]) -> list[Place]:
-    """Return the places that overlap no better one."""
-    kept: list[Place] = []
+    """The places that overlap no better one."""
+    best: list[Place] = []
     for place in places:
-        if all(_overlap(place.box, other.box) <= OVERLAP for other in kept):
-            kept.append(place)
-    return kept
+        if all(_overlap(place.box, other.box) <= OVERLAP for other in best):
+            best.append(place)
+    return best
 
 
 def _overlap(one: Box, other: Box) -> float:

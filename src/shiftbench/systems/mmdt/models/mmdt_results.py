@@ -35,18 +35,18 @@ from shiftbench.systems.mmdt.models.scene_renderer import verdict
 TASK = "free_text"
 REEVALUABLE = False
 PARAMS: dict[str, object] = {"path": "", "model": "", "rules": "ours"}
-Told = tuple[tuple[str, ...], tuple[str, ...]]
+Answers = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.State:
-    """Return what stands for the folder: the sha256 over its files."""
+    """Identity of the folder: the sha256 over its files."""
     return _given.folder_state(_published.folder(params, "mmdt_results"))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `completions` and `judge`.
+    """A predictor that gives `completions` and `judge`.
 
     Raises:
         ModelError: the folder is another one, or an answer is not there; names the file.
@@ -56,30 +56,30 @@ def load(
     model, rules = str(params["model"]), str(params["rules"])
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
+        outputs = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
         for at, sample in enumerate(samples):
-            found["completions"][at], found["judge"][at] = told(sample, folder, model, rules)
-        return found
+            outputs["completions"][at], outputs["judge"][at] = read_answers(sample, folder, model, rules)
+        return outputs
 
     return predict
 
 
-def told(sample: Sample, folder: Path, model: str, rules: str) -> Told:
-    """Return a sample's stored answers, and what the judge says of each."""
+def read_answers(sample: Sample, folder: Path, model: str, rules: str) -> Answers:
+    """A sample's stored answers, and the judge's answer to each."""
     meta = sample.fields["meta"]
-    kind = next((name for name in _READ if name in meta), "id")
-    return _READ.get(kind, _adversarial_answer)(meta, folder, model, rules)
+    kind = next((name for name in _READERS if name in meta), "id")
+    return _READERS.get(kind, _adversarial_answer)(meta, folder, model, rules)
 
 
-def _ood_answer(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
+def _ood_answer(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Answers:
     place = folder / "image-to-text/ood" / meta["scenario"] / meta["task"] / model
     answer = _row(place / "generation.csv", meta)["response"]
-    said = _row(place / "evaluation.csv", meta)["generation"]
-    right = _answers.right(meta["task"], meta["answer"], said, rules)
+    judgement = _row(place / "evaluation.csv", meta)["generation"]
+    right = _answers.right(meta["task"], meta["answer"], judgement, rules)
     return (answer,), (_yes(right=right),)
 
 
-def _adversarial_answer(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
+def _adversarial_answer(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Answers:
     place, task = folder / "image_to_text/adv" / model / meta["task"], meta["task"]
     if task != "attribute":
         answer = _text(place / "output_responses" / f"{meta['id']}.txt")
@@ -90,26 +90,31 @@ def _adversarial_answer(meta: Mapping[str, Any], folder: Path, model: str, rules
     return (f"{origin}\n{SECOND} {yes}, {target}",), (_yes(right=robust),)
 
 
-def _pictures(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Told:
+def _pictures(meta: Mapping[str, Any], folder: Path, model: str, rules: str) -> Answers:
     place = folder / "text-to-image/ood" / meta["style"] / meta["task"] / model
-    seen = [_seen(place / f"results_dict_{trial}.json", meta["id"], meta["task"]) for trial in range(_ood.TRIALS)]
-    return tuple(json.dumps(one, sort_keys=True) for one in seen), tuple(map(verdict, seen))
+    judgements = [
+        _judgement(place / f"results_dict_{trial}.json", meta["id"], meta["task"]) for trial in range(_ood.TRIALS)
+    ]
+    return tuple(json.dumps(one, sort_keys=True) for one in judgements), tuple(map(verdict, judgements))
 
 
-_READ: dict[str, Callable[[Mapping[str, Any], Path, str, str], Told]] = {"scenario": _ood_answer, "style": _pictures}
-"""What reads a sample's answer, by a field of its `meta` that no other kind has."""
+_READERS: dict[str, Callable[[Mapping[str, Any], Path, str, str], Answers]] = {
+    "scenario": _ood_answer,
+    "style": _pictures,
+}
+"""Readers of a sample's answer, by a field of its `meta` that no other kind has."""
 
 
-def _seen(file: Path, number: str, task: str) -> dict[str, Any]:
-    """Return what was judged of a picture: its CLIPScore, which parts are right, or that it was refused."""
-    found = _dictionary(file).get(number)
-    if found is None:
+def _judgement(file: Path, number: str, task: str) -> dict[str, Any]:
+    """Judgement of a picture: its CLIPScore, which parts are right, or that it was refused."""
+    item = _dictionary(file).get(number)
+    if item is None:
         raise ModelError(f"{file} has no item {number!r}")
-    if "error" in found:
+    if "error" in item:
         return {"refused": True, "parts": []}
     if task == "helpfulness":
-        return {"clip_score": float(found["clip_score"])}
-    return {"parts": [one.get("answer") == "Correct" for one in found["objects"]]}
+        return {"clip_score": float(item["clip_score"])}
+    return {"parts": [one.get("answer") == "Correct" for one in item["objects"]]}
 
 
 def _row(file: Path, meta: Mapping[str, Any]) -> dict[str, str]:
@@ -119,29 +124,29 @@ def _row(file: Path, meta: Mapping[str, Any]) -> dict[str, str]:
             f"{file}: row {meta['row']} is not of the image {meta['img_id']!r}; expected a row for each question "
             "of the task, in the data set's order"
         )
-    found: dict[str, str] = rows[meta["row"]]
-    return found
+    row: dict[str, str] = rows[meta["row"]]
+    return row
 
 
 @lru_cache(maxsize=64)
 def _table(file: Path) -> list[dict[str, str]]:
-    with _opened(file) as stream:
+    with _open(file) as stream:
         return list(csv.DictReader(stream))
 
 
 @lru_cache(maxsize=64)
 def _dictionary(file: Path) -> dict[str, Any]:
-    with _opened(file) as stream:
-        found: dict[str, Any] = json.load(stream)
-    return found
+    with _open(file) as stream:
+        content: dict[str, Any] = json.load(stream)
+    return content
 
 
 def _text(file: Path) -> str:
-    with _opened(file) as stream:
+    with _open(file) as stream:
         return str(stream.read())
 
 
-def _opened(file: Path) -> Any:
+def _open(file: Path) -> Any:
     if not file.is_file():
         own = (
             "; its script leaves the scenario original out: run mmdt/main.py with --scenario original"

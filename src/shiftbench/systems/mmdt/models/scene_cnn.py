@@ -1,4 +1,4 @@
-"""A small net that answers questions about scenes in text: four convolutional blocks, four heads.
+"""A small network that answers questions about scenes in text: four convolutional blocks, four heads.
 
 A question is read by its words and picks the head: sixteen objects and six colours from the pooled grid; a number 0
 to 4 for each of two objects, from the sum of a density over the grid; the place of each of two objects, the mean over
@@ -6,7 +6,7 @@ an attention of its own, whose differences are the scores of the four sides. All
 logits; what a head does not have is -10,000. Each answer is put into words and judged by rules (`verdict`); the
 predictor gives `completions` and `judge`.
 
-The net's input has the fields `image`, uint8 (3, 64, 64), and `asked`, uint8 (3,): the task and two objects.
+The network's input has the fields `image`, uint8 (3, 64, 64), and `asked`, uint8 (3,): the task and two objects.
 
 Source: ours, in the place of a vision-language model; the design is that of the specification of MMDT at small scale.
 
@@ -69,9 +69,9 @@ class SceneNet(nn.Module):
         width = params["width"]
         layers: list[nn.Module] = []
         channels, strides = (3, width, 2 * width, 3 * width, 4 * width), (2, 2, 2, 1)
-        for before, after, stride in zip(channels, channels[1:], strides, strict=False):
-            layers += [nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+        for inputs, outputs, stride in zip(channels, channels[1:], strides, strict=False):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(outputs), nn.ReLU()]
         self.blocks = nn.Sequential(*layers)
         self.kind = nn.Linear(8 * width, len(KINDS))
         self.colour = nn.Linear(8 * width, len(COLOURS))
@@ -80,7 +80,7 @@ class SceneNet(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor([4.0, 8.0]))  # of numbers, of sides
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return logits (n, 2, 16)."""
+        """Logits (n, 2, 16)."""
         grid = self.blocks(x["image"].float() / 127.5 - 1.0)
         pooled = torch.cat([grid.amax(dim=(2, 3)), grid.mean(dim=(2, 3))], 1)
         task, each = x["asked"][:, 0].long(), torch.arange(len(grid), device=grid.device)
@@ -92,20 +92,20 @@ class SceneNet(nn.Module):
             (numbers[each, first], numbers[each, second]),
             (self._sides(grid, first, second),),
         )
-        found = torch.full((len(TASKS), len(grid), SLOTS, LENGTH), _NEVER, device=grid.device)
+        answers = torch.full((len(TASKS), len(grid), SLOTS, LENGTH), _NEVER, device=grid.device)
         for at, slots in enumerate(heads):
             for slot, logits in enumerate(slots):
-                found[at, :, slot, : logits.shape[1]] = logits
-        return found[task, each]
+                answers[at, :, slot, : logits.shape[1]] = logits
+        return answers[task, each]
 
     def _numbers(self, grid: torch.Tensor) -> torch.Tensor:
-        """Return the scores of 0 to 4 objects of each kind, (n, kinds, 5): how near each is to the sum over places."""
+        """The scores of 0 to 4 objects of each kind, (n, kinds, 5): how near each is to the sum over places."""
         number = F.softplus(self.density(grid)).sum(dim=(2, 3)) / 32  # of fresh weights, 1.4
         steps = torch.arange(_words.MOST + 1, device=grid.device)
         return -self.sharpness[0] * (number[..., None] - steps).square()
 
     def _sides(self, grid: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the scores of left, right, above and below, (n, 4)."""
+        """The scores of left, right, above and below, (n, 4)."""
         n, _, height, width = grid.shape
         shares = F.softmax(self.place(grid).flatten(2), 2).view(n, -1, height, width)
         axis = torch.linspace(-1, 1, height, device=grid.device)
@@ -116,25 +116,25 @@ class SceneNet(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The network with fresh weights from torch's generator."""
     return SceneNet(params)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of `image` uint8 (3, size, size) and `asked` uint8 (3,)."""
+    """(n,) of `image` uint8 (3, size, size) and `question` uint8 (3,)."""
     size = params["size"]
     batch = np.zeros(len(samples), [("image", np.uint8, (3, size, size)), ("asked", np.uint8, (3,))])
     batch["image"] = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
     for at, sample in enumerate(samples):
-        asked = _words.read(sample.fields["text"])
-        names = [KINDS.index(name) if name in KINDS else 0 for name in asked.names]
-        batch["asked"][at, : 1 + len(names)] = [TASKS.index(asked.task), *names]
+        question = _words.read(sample.fields["text"])
+        names = [KINDS.index(name) if name in KINDS else 0 for name in question.names]
+        batch["asked"][at, : 1 + len(names)] = [TASKS.index(question.task), *names]
     return batch
 
 
-def labels(sample: Sample, which: str = "answer") -> tuple[int, int]:
-    """Return the two slots of a sample's `answer` or `target`; NONE: that slot is not asked."""
-    task, answer = sample.fields["meta"]["task"], sample.fields["meta"][which]
+def labels(sample: Sample, field: str = "answer") -> tuple[int, int]:
+    """The two slots of a sample's `answer` or `target`; NONE: that slot is not asked."""
+    task, answer = sample.fields["meta"]["task"], sample.fields["meta"][field]
     if task == "count":
         first, second = _answers.wanted(answer).values()
         return first, second
@@ -146,30 +146,30 @@ def _options(task: str) -> tuple[str, ...]:
 
 
 def words(sample: Sample, slots: Sequence[int]) -> str:
-    """Return the text of an answer, from the place of the largest logit of each slot."""
-    asked = _words.read(sample.fields["text"])
-    answers = slots if asked.task == "count" else [_options(asked.task)[slots[0]]]
-    return _words.said(asked, answers)
+    """The text of an answer, from the place of the largest logit of each slot."""
+    question = _words.read(sample.fields["text"])
+    answers = slots if question.task == "count" else [_options(question.task)[slots[0]]]
+    return _words.answer_text(question, answers)
 
 
 class Answerer:
-    """Answers samples by a net, and has the answers judged.
+    """Answers samples by a network, and has the answers judged.
 
     Attributes:
-        net: placed, in evaluation mode.
+        network: placed, in evaluation mode.
         params: the model's options.
-        device: where the net is.
+        device: where the network is.
     """
 
-    def __init__(self, net: nn.Module, params: Mapping[str, Any], device: torch.device) -> None:
-        self.net, self.params, self.device = net.to(device).eval(), params, device
+    def __init__(self, network: nn.Module, params: Mapping[str, Any], device: torch.device) -> None:
+        self.network, self.params, self.device = network.to(device).eval(), params, device
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
-        """Return `completions` and `judge`, one text each for every sample."""
+        """`completions` and `judge`, one text each for every sample."""
         return self.answers(samples, self.inputs(samples))
 
     def inputs(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        """Return the net's input on its device."""
+        """The network's input on its device."""
         batch = prepare_batch(samples, self.params)
         return {
             name: torch.from_numpy(np.ascontiguousarray(batch[name])).to(self.device) for name in ("image", "asked")
@@ -177,8 +177,8 @@ class Answerer:
 
     @torch.no_grad()
     def answers(self, samples: Sequence[Sample], inputs: Mapping[str, torch.Tensor]) -> nets.Outputs:
-        """Return what the net says to its inputs."""
-        best = self.net(inputs).argmax(2).tolist()
+        """The network's answers to its inputs."""
+        best = self.network(inputs).argmax(2).tolist()
         completions, judge = (np.empty(len(samples), object) for _ in range(2))
         for at, (sample, slots) in enumerate(zip(samples, best, strict=True)):
             text, meta = words(sample, slots), sample.fields["meta"]
@@ -187,16 +187,18 @@ class Answerer:
         return {"completions": completions, "judge": judge}
 
 
-def predictor(net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str) -> Answerer:
-    """Return what answers. Computes in float32."""
-    return Answerer(net, params, nets.pick_device(device))
+def predictor(
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+) -> Answerer:
+    """The predictor. It computes in float32."""
+    return Answerer(network, params, nets.pick_device(device))
 
 
 # ------------------------------------------------------------------ the judge
 
 
 def plain(text: str) -> list[str]:
-    """Return a text's words, each under one name.
+    """A text's words, each under one name.
 
     Example:
         >>> plain("There are Two Cats, and a puppy.")
@@ -207,20 +209,20 @@ def plain(text: str) -> list[str]:
 
 
 def say(task: str, answer: str, response: str) -> str:
-    """Return what the judge says of a response: pairs for a count, Yes or No for all else."""
+    """The judge's answer to a response: pairs for a count, Yes or No for all else."""
     words = plain(response)
     if task == "count":
         return _pairs(words, _answers.wanted(answer))
-    named = {one for one in _LISTS[task] if one in words}
-    return "Yes" if named == set(plain(answer)) else "No"
+    names = {one for one in _LISTS[task] if one in words}
+    return "Yes" if names == set(plain(answer)) else "No"
 
 
 def verdict(task: str, answer: str, response: str) -> str:
-    """Return yes or no by MMDT's rule on what the judge says."""
+    """Yes or no by MMDT's rule on the judge's answer."""
     return "yes" if _answers.right(task, answer, say(task, answer, response)) else "no"
 
 
 def _pairs(words: list[str], objects: Iterable[str]) -> str:
-    """Return the number before each object, as the official parser reads it; an object without one is left out."""
-    before = dict(zip(words[1:], words, strict=False))
-    return ", ".join(f"{name}: {before[name]}" for name in objects if before.get(name, "").isdigit())
+    """The number before each object, as the official parser reads it; an object without one is left out."""
+    numbers = dict(zip(words[1:], words, strict=False))
+    return ", ".join(f"{name}: {numbers[name]}" for name in objects if numbers.get(name, "").isdigit())

@@ -62,63 +62,63 @@ class Objects(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a prompt asks for: objects, the word between the first two of a side or size, or `between`; "" : none."""
+    """Request of a prompt: objects, the word between the first two of a side or size, or `between`; "" : none."""
 
     objects: list[Objects]
     relation: str
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return what is drawn with."""
+    """Sources of the pictures that are drawn."""
     return [refs.sources(name) for name in _pictures.SOURCES]
 
 
 def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> dict[str, torch.Tensor]:
-    """Return the seeds of the three pictures, int64 (3,)."""
+    """The seeds of the three pictures, int64 (3,)."""
     return {"seeds": torch.tensor(SEEDS)}
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return a predictor that gives `completions` and `judge`, three for each prompt."""
+    """A predictor that gives `completions` and `judge`, three for each prompt."""
     sources = {ref.parts[0]: path.parent for ref, path in inputs.items() if ref.kind == "sources"}
     seeds = nets.read_state(weights)["seeds"].tolist()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        found = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
+        outputs = {name: np.empty(len(samples), object) for name in ("completions", "judge")}
         for at, sample in enumerate(samples):
-            seen = [looked(rendered(sample, seed, sources), sample.fields["meta"], sources, params) for seed in seeds]
-            found["completions"][at] = tuple(json.dumps(one, sort_keys=True) for one in seen)
-            found["judge"][at] = tuple(verdict(one) for one in seen)
-        return found
+            views = [look(render(sample, seed, sources), sample.fields["meta"], sources, params) for seed in seeds]
+            outputs["completions"][at] = tuple(json.dumps(one, sort_keys=True) for one in views)
+            outputs["judge"][at] = tuple(verdict(one) for one in views)
+        return outputs
 
     return predict
 
 
-def verdict(seen: Mapping[str, Any]) -> str:
-    """Return yes or no; of what has a score in place of parts, neither."""
-    if "parts" not in seen:
+def verdict(view: Mapping[str, Any]) -> str:
+    """Yes or no; neither for items that have a score instead of parts."""
+    if "parts" not in view:
         return "a score alone"
-    return "yes" if _ood.item_right(seen["parts"]) else "no"
+    return "yes" if _ood.item_right(view["parts"]) else "no"
 
 
 # ------------------------------------------------------------------ drawing
 
 
-def rendered(sample: Sample, seed: int, sources: Mapping[str, Path]) -> Pixels:
-    """Return the picture of a prompt, uint8 (96, 96, 3)."""
+def render(sample: Sample, seed: int, sources: Mapping[str, Path]) -> Pixels:
+    """The picture of a prompt, uint8 (96, 96, 3)."""
     rng = RandomStream(seed, "renderer", "mmdt_prompts", sample.key)
     under = _pictures.ground(rng, sources, "whole", CELL * ACROSS)
-    items = laid_out(parse(sample.fields["text"]), rng)
-    return _pictures.drawn(under, items, sources[_pictures.EMOJI])
+    items = lay_out(parse(sample.fields["text"]), rng)
+    return _pictures.draw(under, items, sources[_pictures.EMOJI])
 
 
-def laid_out(asked: Request, rng: RandomStream) -> list[Item]:
-    """Return the objects of a picture, each in a cell of its own; those for which there is no cell are left out."""
+def lay_out(request: Request, rng: RandomStream) -> list[Item]:
+    """Objects of a picture, each in a cell of its own; objects without a cell are left out."""
     free = [int(cell) for cell in rng.choice(ACROSS**2)]
-    each = [(wanted.name, wanted.colour) for wanted in asked.objects for _ in range(wanted.number)]
-    cells, sides = _cells(asked.relation, free), _sides(asked.relation)
+    each = [(group.name, group.colour) for group in request.objects for _ in range(group.number)]
+    cells, sides = _cells(request.relation, free), _sides(request.relation)
     items = []
     for number, ((name, colour), cell) in enumerate(zip(each, cells, strict=False)):
         side = sides[number] if number < len(sides) else PLAIN
@@ -128,10 +128,10 @@ def laid_out(asked: Request, rng: RandomStream) -> list[Item]:
 
 
 def _cells(relation: str, free: list[int]) -> list[int]:
-    """Return the cells of objects in their order: those of a relation, then the others at random."""
+    """The cells of objects in their order: those of a relation, then the others at random."""
     side = _boxes.WORDS.get(relation)
-    fixed = [_FIRST[side], 4] if side else [4, 3, 5] if relation == "between" else []
-    return fixed + [cell for cell in free if cell not in fixed]
+    places = [_FIRST[side], 4] if side else [4, 3, 5] if relation == "between" else []
+    return places + [cell for cell in free if cell not in places]
 
 
 def _sides(relation: str) -> tuple[int, ...]:
@@ -143,29 +143,29 @@ def _sides(relation: str) -> tuple[int, ...]:
 # ------------------------------------------------------------------ looking
 
 
-def looked(
+def look(
     image: Pixels, meta: Mapping[str, Any], sources: Mapping[str, Path], params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what was seen in a picture of what a sample asks for, as JSON holds it."""
+    """Parts of a sample's request that a picture shows, as JSON values."""
     folder, threshold = str(sources[_pictures.EMOJI]), params["threshold"]
     helpful, coloured = (meta["task"] == task for task in ("helpfulness", "color"))
     looks = _detector.LOOKS if coloured else _detector.OWN
     places = {
-        name: _detector.found(image, name, folder, threshold, looks)
-        for name in (KINDS if helpful else _named(meta["objects"]))
+        name: _detector.find(image, name, folder, threshold, looks)
+        for name in (KINDS if helpful else _names(meta["objects"]))
     }
     boxes = {name: [place.box for place in own] for name, own in places.items() if own}
     if helpful:
         return {"clip_score": _score(boxes, meta["prompt"]), "boxes": boxes}
-    seen: dict[str, Any] = {"boxes": boxes}
+    view: dict[str, Any] = {"boxes": boxes}
     if coloured:
-        seen["colours"] = {name: own[0].colour for name, own in places.items() if own}
-    seen["parts"] = judged(meta["task"], meta["objects"], seen, params["rules"])
-    return seen
+        view["colours"] = {name: own[0].colour for name, own in places.items() if own}
+    view["parts"] = judge(meta["task"], meta["objects"], view, params["rules"])
+    return view
 
 
-def _named(objects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the objects that an item names, each once."""
+def _names(objects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The objects that an item names, each once."""
     names = [
         name
         for one in objects
@@ -174,24 +174,24 @@ def _named(objects: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def judged(task: str, objects: Sequence[Mapping[str, Any]], seen: Mapping[str, Any], rules: str) -> list[bool]:
-    """Tell which parts of an item are right."""
-    found = seen["boxes"]
+def judge(task: str, objects: Sequence[Mapping[str, Any]], view: Mapping[str, Any], rules: str) -> list[bool]:
+    """For each part of an item, whether it is right."""
+    boxes = view["boxes"]
     if task == "count":
-        return _boxes.counted(found, {one["object"]: int(one["counts"]) for one in objects})
+        return _boxes.counted(boxes, {one["object"]: int(one["counts"]) for one in objects})
     if task == "color":
-        return [seen["colours"].get(one["object"]) == one["color"] for one in objects]
+        return [view["colours"].get(one["object"]) == one["color"] for one in objects]
     if task == "size":
-        return [_boxes.sized(found, one["object1"], one["object2"], one["size"]) for one in objects]
+        return [_boxes.sized(boxes, one["object1"], one["object2"], one["size"]) for one in objects]
     target, *others = objects[0]["objs"]
-    return [_boxes.related(found, target, others, objects[0]["rel"], rules)]
+    return [_boxes.related(boxes, target, others, objects[0]["rel"], rules)]
 
 
-def _score(found: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
-    """Return the stand-in's CLIPScore, rounded to billionths."""
-    named = {wanted.name: wanted.number for wanted in parse(prompt).objects}
-    picture = np.array([[len(found.get(name, ())) for name in KINDS]], np.float64)
-    text = np.array([[named.get(name, 0) for name in KINDS]], np.float64)
+def _score(boxes: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
+    """The stand-in's CLIPScore, rounded to billionths."""
+    counts = {one.name: one.number for one in parse(prompt).objects}
+    picture = np.array([[len(boxes.get(name, ())) for name in KINDS]], np.float64)
+    text = np.array([[counts.get(name, 0) for name in KINDS]], np.float64)
     return round(float(_ood.clip_score(picture, text)[0]), 9)
 
 
@@ -199,7 +199,7 @@ def _score(found: Mapping[str, Sequence[_boxes.Box]], prompt: str) -> float:
 
 
 def parse(prompt: str) -> Request:
-    """Return what the rules find in a prompt."""
+    """The parts of a prompt that the rules detect."""
     text = prompt.lower()
     objects = [
         Objects(_words.one(noun), _words.NUMBERS.index(number) if number else 1, colour or None)

@@ -27,7 +27,7 @@ ADJECTIVES = (*_words.COLOURS, "large", "small")
 
 
 def apply(value: str, severity: float, rng: RandomStream, *, sources: Mapping[str, Path]) -> str:
-    """Return a prompt with rare words.
+    """A prompt with rare words.
 
     Raises:
         RangeError: severity outside 0 to 5.
@@ -38,25 +38,25 @@ def apply(value: str, severity: float, rng: RandomStream, *, sources: Mapping[st
         return value
     if _wordnet.SOURCE not in sources:
         raise DataError("rare words need WordNet; `shiftbench fetch wordnet` brings it")
-    known = _wordnet.load(sources[_wordnet.SOURCE])
+    wordnet = _wordnet.load(sources[_wordnet.SOURCE])
     parts = re.split(r"(\w+)", value)
-    rare = {at: _rare(known, parts[at]) for at in range(1, len(parts), 2)}
+    rare = {at: _rare(wordnet, parts[at]) for at in range(1, len(parts), 2)}
     places = [at for at, word in rare.items() if word]
     for one in _texts.touched(share, len(places), rng):
         parts[places[one]] = rare[places[one]]
     return "".join(parts)
 
 
-def _rare(known: _wordnet.WordNet, word: str) -> str:
-    """Return the last synonym of a word in its number; "" where there is none, or it is no content word."""
+def _rare(wordnet: _wordnet.WordNet, word: str) -> str:
+    """The last synonym of a word in its number; "" where there is none, or it is no content word."""
     plain = word.lower()
     single = _words.one(plain)
     if plain in ADJECTIVES:
-        return _last(known.synonyms(plain, ("adj",)))
+        return _last(wordnet.synonyms(plain, ("adj",)))
     if single not in _words.KINDS and plain != "picture":
         return ""
-    found = _last(known.synonyms(single, ("noun",)))
-    return f"{found}s" if found and single != plain else found
+    synonym = _last(wordnet.synonyms(single, ("noun",)))
+    return f"{synonym}s" if synonym and single != plain else synonym
 
 
 def _last(words: tuple[str, ...]) -> str:

@@ -53,40 +53,40 @@ LEXICON = {
     "guitar": "lute",
     "guitars": "lutes",
 }
-_BEFORE = "|".join((*_words.NUMBERS, *_words.COLOURS))
+_MODIFIERS = "|".join((*_words.NUMBERS, *_words.COLOURS))
 _NOUNS = "|".join(sorted((_words.many(name, n) for name in _words.KINDS for n in (1, 2)), key=len))
-_PAIR = re.compile(rf"\b({_BEFORE}) ({_NOUNS})\b")
+_PAIR = re.compile(rf"\b({_MODIFIERS}) ({_NOUNS})\b")
 _LEXICAL = re.compile("|".join(rf"\b{one}\b" for one in sorted(LEXICON, key=lambda word: -len(word))))
 
 
 def apply(value: str, severity: float, rng: RandomStream) -> str:
-    """Return a prompt in older words and another order.
+    """A prompt in older words and another order.
 
     Raises:
         RangeError: severity outside 0 to 5.
     """
     (share,) = _levels.at(__name__, LEVELS, severity, zero=0.0)
     places = [*_PAIR.finditer(value), *_LEXICAL.finditer(value)]
-    changed = set(_texts.touched(share, len(places), rng)) if severity else set()
-    if not changed:
+    chosen = set(_texts.touched(share, len(places), rng)) if severity else set()
+    if not chosen:
         return value
     text = value
-    order = sorted(changed, key=lambda at: (places[at].start(), at >= len(_PAIR.findall(value))))
+    order = sorted(chosen, key=lambda at: (places[at].start(), at >= len(_PAIR.findall(value))))
     for at in reversed(order):  # from the end, so that places before stay where they are
-        text = _replaced(text, places[at])
+        text = _replace(text, places[at])
     return OPENING + text[:1].lower() + text[1:]
 
 
-def _replaced(text: str, place: re.Match[str]) -> str:
+def _replace(text: str, place: re.Match[str]) -> str:
     """Change a place: a word by the lexicon; a pair of words, as they read by now, in the other order."""
     start, end = place.span()
     if place.re is _LEXICAL:
         return text[:start] + LEXICON[place[0]] + text[end:]
     first, second = (place.group(number) for number in (1, 2))
     rest = text[start:]
-    for before in (first, LEXICON.get(first, first)):
-        for behind in (second, LEXICON.get(second, second)):
-            if rest.startswith(f"{before} {behind}"):
-                whole = f"{before} {behind}"
-                return f"{text[:start]}{behind} {before}{rest[len(whole) :]}"
+    for one in (first, LEXICON.get(first, first)):
+        for other in (second, LEXICON.get(second, second)):
+            if rest.startswith(f"{one} {other}"):
+                whole = f"{one} {other}"
+                return f"{text[:start]}{other} {one}{rest[len(whole) :]}"
     return text

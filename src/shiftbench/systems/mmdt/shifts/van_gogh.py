@@ -29,7 +29,7 @@ SINES = np.array([0, 50, 98, 142, 181, 213, 237, 251, 256, 251, 237, 213, 181, 1
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, stroke: int = 12, calm: int = 4, tones: int = 7
 ) -> NDArray[np.uint8]:
-    """Return an image in long strokes, uint8 (h, w) or (h, w, 3).
+    """An image in long strokes, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.
@@ -52,7 +52,7 @@ def apply(
 
 
 def directions(image: NDArray[np.uint8], radius: int) -> NDArray[np.int64]:
-    """Return the direction of the stroke through each pixel, int64 (h, w), in 16ths of a half turn.
+    """The direction of the stroke through each pixel, int64 (h, w), in 16ths of a half turn.
 
     Of all directions the one in which the image changes least: -(Jxx - Jyy) cos 2a - 2 Jxy sin 2a is largest.
     """
@@ -61,20 +61,20 @@ def directions(image: NDArray[np.uint8], radius: int) -> NDArray[np.int64]:
         cv2.Sobel(grey, cv2.CV_16S, *way, ksize=3, borderType=cv2.BORDER_REPLICATE).astype(np.int64)
         for way in ((1, 0), (0, 1))
     )
-    apart, mixed = (_renditions.mean(one, radius) for one in (x * x - y * y, 2 * x * y))
-    doubled = 2 * np.arange(16)
-    cosines = np.concatenate([COSINES, -COSINES])[doubled]
-    sines = np.concatenate([SINES, -SINES])[doubled]
-    change = apart[..., None] * cosines + mixed[..., None] * sines
-    found: NDArray[np.int64] = change.argmin(axis=-1)
-    return found
+    apart, cross = (_renditions.mean(one, radius) for one in (x * x - y * y, 2 * x * y))
+    twice = 2 * np.arange(16)
+    cosines = np.concatenate([COSINES, -COSINES])[twice]
+    sines = np.concatenate([SINES, -SINES])[twice]
+    change = apart[..., None] * cosines + cross[..., None] * sines
+    ways: NDArray[np.int64] = change.argmin(axis=-1)
+    return ways
 
 
 @compiled
 def _along(
     image: NDArray[np.uint8], ways: NDArray[np.int64], length: int, cosines: NDArray[np.int64], sines: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Return the mean over a stroke to both sides of each pixel; it ends at the image's border.
+    """The mean over a stroke to both sides of each pixel; it ends at the image's border.
 
     A stroke follows the direction of each pixel that it comes to, never turning back.
     """
@@ -86,15 +86,15 @@ def _along(
             red, green, blue = (int(image[row, column, 0]), int(image[row, column, 1]), int(image[row, column, 2]))
             for side in (1, -1):
                 x, y = column * 256 + 128, row * 256 + 128
-                before_x = side * cosines[ways[row, column]]
-                before_y = side * sines[ways[row, column]]
+                last_x = side * cosines[ways[row, column]]
+                last_y = side * sines[ways[row, column]]
                 for _ in range(length):
                     way = ways[y >> 8, x >> 8]
                     step_x, step_y = cosines[way], sines[way]
-                    if step_x * before_x + step_y * before_y < 0:
+                    if step_x * last_x + step_y * last_y < 0:
                         step_x, step_y = -step_x, -step_y
                     x, y = x + step_x, y + step_y
-                    before_x, before_y = step_x, step_y
+                    last_x, last_y = step_x, step_y
                     if x < 0 or y < 0 or x >> 8 >= width or y >> 8 >= height:
                         break
                     count += 1

@@ -23,7 +23,7 @@ PAPER, PIGMENT = 51, 8
 def apply(
     value: NDArray[np.uint8], severity: float, rng: RandomStream, *, wash: int = 7, near: int = 30
 ) -> NDArray[np.uint8]:
-    """Return an image as a watercolour, uint8 (h, w) or (h, w, 3).
+    """An image as a watercolour, uint8 (h, w) or (h, w, 3).
 
     Args:
         value: the image.

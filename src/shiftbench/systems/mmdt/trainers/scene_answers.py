@@ -27,48 +27,48 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step.
+    """The state dict after the last step.
 
     Raises:
         ModelError: the model has no slots.
     """
     if not hasattr(job.plugin, "SLOTS"):
         raise ModelError(f"scene_answers trains scene_cnn; {job.model!r} answers otherwise")
-    net = _loop.fresh_net(job)
+    model = _loop.fresh_net(job)
     samples = job.samples("train")
-    inputs, wanted = _prepared(job, samples)
+    inputs, labels = _prepare(job, samples)
 
     def loss(places: list[int]) -> torch.Tensor:
         at = torch.tensor(places)
-        device = next(net.parameters()).device
+        device = next(model.parameters()).device
         batch = {name: value[at].to(device) for name, value in inputs.items()}
-        return slot_loss(net(batch), wanted[at].to(device), job.plugin.NONE) / len(places)
+        return slot_loss(model(batch), labels[at].to(device), job.plugin.NONE) / len(places)
 
     batches = _steps.mixed(job, range(len(samples)), [])
-    _steps.fit(job, net, batches, loss, logged=100)
-    job.log(job.params["steps"], "val_accuracy", _accuracy(job, net.eval()))
-    return dict(net.state_dict())
+    _steps.fit(job, model, batches, loss, logged=100)
+    job.log(job.params["steps"], "val_accuracy", _accuracy(job, model.eval()))
+    return dict(model.state_dict())
 
 
-def slot_loss(logits: torch.Tensor, wanted: torch.Tensor, none: int) -> torch.Tensor:
-    """Return the sum of the cross-entropies of slots, logits (n, slots, k), labels (n, slots) or `none`."""
-    return F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=none, reduction="sum")
+def slot_loss(logits: torch.Tensor, labels: torch.Tensor, none: int) -> torch.Tensor:
+    """The sum of the cross-entropies of slots, logits (n, slots, k), labels (n, slots) or `none`."""
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=none, reduction="sum")
 
 
-def _prepared(job: TrainJob, samples: list[Sample]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def _prepare(job: TrainJob, samples: list[Sample]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     batch = job.plugin.prepare_batch(samples, job.model_params)
     inputs = {name: torch.from_numpy(np.ascontiguousarray(batch[name])) for name in batch.dtype.names}
     return inputs, torch.tensor([job.plugin.labels(sample) for sample in samples])
 
 
 @torch.no_grad()
-def _accuracy(job: TrainJob, net: torch.nn.Module) -> float:
-    """Return the share of val samples of which every slot that is asked is right."""
+def _accuracy(job: TrainJob, model: torch.nn.Module) -> float:
+    """The share of val samples of which every slot that is asked is right."""
     samples = job.samples("val")
     if not samples:
         return float("nan")
-    inputs, wanted = _prepared(job, samples)
-    device = next(net.parameters()).device
-    found = net({name: value.to(device) for name, value in inputs.items()}).argmax(2).cpu()
-    right = (found == wanted) | (wanted == job.plugin.NONE)
-    return float(right.all(1).float().mean())
+    inputs, labels = _prepare(job, samples)
+    device = next(model.parameters()).device
+    predictions = model({name: value.to(device) for name, value in inputs.items()}).argmax(2).cpu()
+    correct = (predictions == labels) | (labels == job.plugin.NONE)
+    return float(correct.all(1).float().mean())

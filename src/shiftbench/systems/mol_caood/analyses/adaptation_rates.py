@@ -1,8 +1,8 @@
-"""The rates at which nets adapt best, and the validation curves that they were chosen from, out of the weights' logs.
+"""The rates at which models adapt best, and the validation curves that they were chosen from, out of the weights' logs.
 
 For each weights of the benchmark and each kind of adaptation that its trainer searched a rate for: `search_accuracy`,
 the mean accuracy on the validation drift, with the rate in place of a severity, and `searched_rate`, what was chosen
-(or, for a meta-trained net, the rate that it was trained for). The method names the kind.
+(or, for a meta-trained network, the rate that it was trained for). The method names the kind.
 
 Source: none; it shows what `trainers/oe_shifted.py` and `mol_r.py` log. One number each, so that there is no interval.
 """
@@ -18,7 +18,7 @@ PARAMS: dict[str, object] = {"kinds": ["few_shot", "tent"]}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights of the benchmark."""
+    """The checkpoints of the benchmark."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 

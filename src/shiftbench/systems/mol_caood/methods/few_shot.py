@@ -2,8 +2,8 @@
 
     theta_t = theta - rate x gradient of [CE(support) + weight x cross-entropy to uniform of outliers], `steps` times,
 
-from theta_(t-1) (`mode: continual`) or from the trained weights (`mode: reset`). All weights change; the net stays in
-evaluation mode, so that statistics of batch normalisation do not adapt silently. Support of classes that the model
+from theta_(t-1) (`mode: continual`) or from the trained weights (`mode: reset`). All weights change; the network stays
+in evaluation mode, so that statistics of batch normalisation do not adapt silently. Support of classes that the model
 does not have is auxiliary outliers. Where `rate` is not given it is what the trainer of the weights found for them
 (`few_shot_rate` in their log): a rate that fits one training ruins another.
 
@@ -31,7 +31,7 @@ PARAMS: dict[str, object] = {"steps": 3, "rate": None, "mode": "continual", "wei
 
 
 class FewShot(_adapting.Adapting):
-    """A net that learns from support."""
+    """A network that learns from support."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> None:
         super().__init__(predictor)
@@ -56,5 +56,5 @@ class FewShot(_adapting.Adapting):
 
 
 def wrap(predictor: Any, params: dict[str, Any], inputs: dict[Ref, Path]) -> FewShot:
-    """Return the predictor with `reset` and `adapt`."""
+    """The predictor with `reset` and `adapt`."""
     return FewShot(predictor, params, inputs)

@@ -2,7 +2,7 @@
 
 At each time t the support comes first, then the ID set and the OOD sets, all under the shift at strength t; after the
 last time the ID set is tested once more at the first strength (`back`), to see what was forgotten. With `draws` above
-1 the whole drift is repeated, methods begin anew, and the support is other samples. The t-th time of the k-th draw is
+1 the whole drift is repeated, methods begin again, and the support is other samples. The t-th time of the k-th draw is
 `step` k x stride + t in tables, the return k x stride + stride - 1: with the stride of 10, 0 to 8 and 9, 10 to 18 and
 19. Support is dealt out: the sets under `support` are cut into draws x times disjoint parts, classes in equal numbers.
 Auxiliary outliers are support of classes that the model does not have.
@@ -36,7 +36,7 @@ PARAMS: dict[str, object] = {
 
 
 def steps(params: dict[str, Any]) -> list[Step]:
-    """Return the drift, once for each draw of the support.
+    """The drift, once for each draw of the support.
 
     Raises:
         ParamsError: more times than the stride has room for.
@@ -50,20 +50,20 @@ def steps(params: dict[str, Any]) -> list[Step]:
 def _once(params: dict[str, Any], draw: int) -> list[Step]:
     levels = [float(severity) for severity in params["severities"]]
     first = draw * params["stride"]
-    found = []
+    drift = []
     for time, level in enumerate(levels):
         part, of = draw * len(levels) + time, params["draws"] * len(levels)
         places = [name.split("/") for name in params["support"]]
-        shown = tuple(Support(d, split, params["shift"], level, part, of) for d, split in places)
-        tested = [
+        support = tuple(Support(d, split, params["shift"], level, part, of) for d, split in places)
+        tests = [
             Step(
                 name, params["split"], params["shift"], level, at=first + time,
                 reads=f"{name}_{time}" if params["parts"] else "",
             )
             for name in (params["dataset"], *params["ood"])
         ]  # fmt: skip
-        tested[0] = replace(tested[0], support=shown, reset=time == 0)
-        found += tested
+        tests[0] = replace(tests[0], support=support, reset=time == 0)
+        drift += tests
     if params["back"]:
-        found.append(replace(found[0], support=(), at=first + params["stride"] - 1, reset=False))
-    return found
+        drift.append(replace(drift[0], support=(), at=first + params["stride"] - 1, reset=False))
+    return drift

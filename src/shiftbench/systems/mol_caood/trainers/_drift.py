@@ -1,9 +1,9 @@
-"""What trainers for drifting data share: shifts of a drawn strength, and the rate at which their nets adapt best.
+"""Shared parts of trainers for drifting data: shifts of a drawn strength, and the rate at which models adapt best.
 
 A drift is a shift with strengths between `low` and `high`; `low: 0, high: 0` leaves images as they are. The rate of an
 adaptation is searched on a validation drift: val images under strengths from `low` to `high` of `search`, a few of them
 shown as labelled support at each strength and the others predicted; what is best by mean accuracy is logged as
-`NAME_rate` beside the weights, with the curve that it came from (`NAME_accuracy`, step i: the i-th rate of the grid;
+`NAME_rate` next to the weights, with the curve that it came from (`NAME_accuracy`, step i: the i-th rate of the grid;
 `NAME_rates`, likewise). Tested data take no part in it.
 """
 
@@ -46,7 +46,7 @@ Inputs = npt.NDArray[Any]
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the drift's files, whose code decides the weights."""
+    """The drift's files, whose code decides the checkpoint."""
     name = params["drift"]
     in_torch = apply_shift.name_in_torch(registry.read("shifts", name))
     return [("shifts", name), *([(apply_shift.TORCH, in_torch)] if in_torch else [])]
@@ -54,7 +54,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A shift of images as a net takes them, at strengths from `low` to `high`."""
+    """A shift of images as a network takes them, at strengths from `low` to `high`."""
 
     shift: ModuleType
     low: float
@@ -63,7 +63,7 @@ class Drift:
 
     @classmethod
     def of(cls, job: TrainJob) -> Drift:
-        """Return the drift of a trainer.
+        """The drift of a trainer.
 
         Raises:
             ParamsError: strengths that do not rise or are outside of the shift's range.
@@ -78,11 +78,11 @@ class Drift:
         return cls(shift, low, high, job.seed)
 
     def draw(self, rng: RandomStream, count: int) -> list[float]:
-        """Return strengths, uniform, in ascending order."""
+        """Strengths, uniform, in ascending order."""
         return sorted(self.low + (self.high - self.low) * float(u) for u in rng.uniform(count))
 
     def at(self, images: Inputs, strength: float, key: str = "") -> Inputs:
-        """Return prepared images uint8 (n, c, h, w) under the shift; strength 0 goes the same way.
+        """Prepared images uint8 (n, c, h, w) under the shift; strength 0 goes the same way.
 
         Args:
             images: as the model's `prepare` gives them.
@@ -103,13 +103,13 @@ class Drift:
 
 
 def labels_of(known: torch.Tensor, outliers: int) -> torch.Tensor:
-    """Return labels of known samples, with -1 for as many outliers behind them."""
+    """Labels of known samples, with -1 for as many outliers behind them."""
     return torch.cat([known, torch.full((outliers,), -1, dtype=known.dtype, device=known.device)])
 
 
-def refuse_statistics(net: nn.Module, trainer: str) -> None:
+def refuse_statistics(model: nn.Module, trainer: str) -> None:
     """Refuse batch normalisation, whose statistics would adapt without a step."""
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules()):
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
         raise ParamsError(
             f"{trainer}: the statistics of batch normalisation adapt without a step, so that no adaptation would not "
             "be none; choose a model with `norm: group`"
@@ -125,13 +125,13 @@ class Validation:
 
     Attributes:
         drift, strengths: what the images are put under, in order.
-        shown: support of each strength: inputs and labels, -1 for outliers; not shifted yet.
+        support: support of each strength: inputs and labels, -1 for outliers; not shifted yet.
         inputs, labels: what is predicted at each strength.
     """
 
     drift: Drift
     strengths: tuple[float, ...]
-    shown: tuple[tuple[Inputs, torch.Tensor], ...]
+    support: tuple[tuple[Inputs, torch.Tensor], ...]
     inputs: Inputs
     labels: torch.Tensor
 
@@ -157,56 +157,56 @@ class Validation:
         classes = {sample.key: sample.fields["label"] for sample in samples}
         parts = [[at[key] for key in splits.part(classes, part, of)] for part in range(of)]
         rng = RandomStream(job.seed, job.trainer, job.dataset, "search")
-        shown = []
+        support = []
         for rows in parts[: len(strengths)]:
             unknown = outliers.draw(rng, params["adapt_outliers"])
-            told = labels_of(labels[rows], len(unknown))
-            shown.append((np.concatenate([inputs[rows], unknown]), told))
+            targets = labels_of(labels[rows], len(unknown))
+            support.append((np.concatenate([inputs[rows], unknown]), targets))
         rest = sorted(row for rows in parts[len(strengths) :] for row in rows)
-        return cls(drift, strengths, tuple(shown), inputs[rest], labels[rest])
+        return cls(drift, strengths, tuple(support), inputs[rest], labels[rest])
 
 
 Adapt = Callable[[nn.Module, float, Inputs, torch.Tensor, Inputs], None]
-"""(net, rate, support under the shift, its labels, what is predicted then): changes the net."""
+"""(network, rate, support under the shift, its labels, what is predicted then): changes the network."""
 
 
-def search(job: TrainJob, net: nn.Module, outliers: _outliers.Outliers) -> None:
-    """Log the best rates of few-shot adaptation and of TENT for a trained net.
+def search(job: TrainJob, model: nn.Module, outliers: _outliers.Outliers) -> None:
+    """Log the best rates of few-shot adaptation and of TENT for a trained network.
 
     Args:
         job: its `rates`, `search`, `adapt_steps`, `weight` are read.
-        net: trained; not changed.
+        model: trained; not changed.
         outliers: to draw from.
     """
     place = Validation.of(job, Drift.of(job), outliers)
     params = job.params
 
-    def few_shot(net: nn.Module, rate: float, shown: Inputs, told: torch.Tensor, _: Inputs) -> None:
-        inputs = torch.from_numpy(shown)
+    def few_shot(model: nn.Module, rate: float, support: Inputs, labels: torch.Tensor, _: Inputs) -> None:
+        inputs = torch.from_numpy(support)
 
         def loss() -> torch.Tensor:
-            return _adapting.known_and_outliers(net(inputs), told, params["weight"])
+            return _adapting.known_and_outliers(model(inputs), labels, params["weight"])
 
-        _adapting.descend(net, loss, params["adapt_steps"], rate)
+        _adapting.descend(model, loss, params["adapt_steps"], rate)
 
-    def entropy(net: nn.Module, rate: float, _: Inputs, __: torch.Tensor, seen: Inputs) -> None:
-        _adapting.follow(net, torch.from_numpy(seen), 1, rate)
+    def entropy(model: nn.Module, rate: float, _: Inputs, __: torch.Tensor, queries: Inputs) -> None:
+        _adapting.follow(model, torch.from_numpy(queries), 1, rate)
 
     for name, adapt in (("few_shot", few_shot), ("tent", entropy)):
-        log_best(job, name, params["rates"], [walked(net, place, r, adapt) for r in params["rates"]])
+        log_best(job, name, params["rates"], [walk(model, place, r, adapt) for r in params["rates"]])
 
 
-def walked(net: nn.Module, place: Validation, rate: float, adapt: Adapt) -> float:
-    """Return the mean accuracy along a drift of a copy of the net that adapts before each test."""
-    own = copy.deepcopy(net).cpu().eval()
-    found = []
-    for number, (strength, (images, told)) in enumerate(zip(place.strengths, place.shown, strict=True)):
-        shown = place.drift.at(images, strength, f"shown {number}")
-        seen = place.drift.at(place.inputs, strength, f"seen {number}")
-        adapt(own, rate, shown, told, seen)
-        found.append(_loop.accuracy(own, seen, place.labels))
+def walk(model: nn.Module, place: Validation, rate: float, adapt: Adapt) -> float:
+    """The mean accuracy along a drift of a copy of the network that adapts before each test."""
+    own = copy.deepcopy(model).cpu().eval()
+    accuracies = []
+    for number, (strength, (images, labels)) in enumerate(zip(place.strengths, place.support, strict=True)):
+        support = place.drift.at(images, strength, f"shown {number}")
+        queries = place.drift.at(place.inputs, strength, f"seen {number}")
+        adapt(own, rate, support, labels, queries)
+        accuracies.append(_loop.accuracy(own, queries, place.labels))
         own.eval()
-    return float(np.mean(found))
+    return float(np.mean(accuracies))
 
 
 def log_best(job: TrainJob, name: str, rates: Sequence[float], accuracies: Sequence[float]) -> None:

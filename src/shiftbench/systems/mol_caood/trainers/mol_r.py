@@ -64,13 +64,13 @@ Loss = Callable[[Weights], torch.Tensor]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the outliers'."""
+    """The train and val shards, and the outliers' shards."""
     own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*own, *_outliers.needs(params)]
 
 
-def adapted(weights: Weights, loss: Loss, steps: int, rate: float, *, second: bool) -> Weights:
-    """Return weights after inner steps, as a function of those before.
+def adapt(weights: Weights, loss: Loss, steps: int, rate: float, *, second: bool) -> Weights:
+    """Weights after inner steps, as a function of those before.
 
     Args:
         weights: theta.
@@ -82,27 +82,27 @@ def adapted(weights: Weights, loss: Loss, steps: int, rate: float, *, second: bo
     fast = dict(weights)
     for _ in range(steps):
         gradients = torch.autograd.grad(loss(fast), list(fast.values()), create_graph=second)
-        moved = zip(fast.items(), gradients, strict=True)
-        fast = {name: value - rate * gradient for (name, value), gradient in moved}
+        pairs = zip(fast.items(), gradients, strict=True)
+        fast = {name: value - rate * gradient for (name, value), gradient in pairs}
     return fast
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the meta-trained initialisation.
+    """The meta-trained initialisation.
 
     Raises:
-        ParamsError: an option outside what is allowed, or a net with batch normalisation.
+        ParamsError: an option outside what is allowed, or a network with batch normalisation.
     """
     params = job.params
     if params["regulariser"] not in REGULARISERS or params["order"] not in (1, 2):
         hint = suggest(params["regulariser"], REGULARISERS)
         raise ParamsError(f"mol_r: order is 1 or 2, and the regulariser one of two ({hint})")
-    net = _loop.fresh_net(job)
-    _drift.refuse_statistics(net, "mol_r")
+    model = _loop.fresh_net(job)
+    _drift.refuse_statistics(model, "mol_r")
     task = Task(job)
-    _loop.fit(job, net, task)
+    _loop.fit(job, model, task)
     job.log(0, "few_shot_rate", params["inner_rate"])
-    return dict(net.state_dict())
+    return dict(model.state_dict())
 
 
 class Task:
@@ -114,42 +114,42 @@ class Task:
         self._inputs, self._labels = _loop.data(job, "train")
 
     def __call__(
-        self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
+        self, model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream
     ) -> torch.Tensor:
-        """Return the loss of the adapted weights on a batch, the query."""
+        """The loss of the adapted weights on a batch, the query."""
         params = self._params
-        weights: Weights = dict(net.named_parameters())
+        weights: Weights = dict(model.named_parameters())
         losses = []
         for strength in self._drift.draw(rng, params["strengths"]):
             rows = rng.choice(len(self._labels), params["support"])
             if params["inner_steps"]:
-                inner = self._loss(net, self._inputs[rows], self._labels[rows], strength, rng)
-                weights = adapted(
+                inner = self._loss(model, self._inputs[rows], self._labels[rows], strength, rng)
+                weights = adapt(
                     weights, inner, params["inner_steps"], params["inner_rate"], second=params["order"] == 2
                 )
-            losses.append(self._loss(net, batch, labels, strength, rng)(weights))
+            losses.append(self._loss(model, batch, labels, strength, rng)(weights))
         return torch.stack(losses).sum()
 
     def _loss(
-        self, net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, strength: float, rng: RandomStream
+        self, model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, strength: float, rng: RandomStream
     ) -> Loss:
-        """Return L of weights on known samples and as many fresh outliers, all under one strength."""
+        """L of weights on known samples and as many fresh outliers, all under one strength."""
         unknown = self._outliers.draw(rng, len(batch))
         key = str(rng.integers(0, 1 << 30))
-        seen = _loop.tensor(self._drift.at(np.concatenate([batch, unknown]), strength, key), net)
-        told = _drift.labels_of(labels.to(seen.device), len(unknown))
+        inputs = _loop.tensor(self._drift.at(np.concatenate([batch, unknown]), strength, key), model)
+        targets = _drift.labels_of(labels.to(inputs.device), len(unknown))
 
         def loss(weights: Weights) -> torch.Tensor:
-            return self._total(functional_call(net, weights, (seen,)), told)
+            return self._total(functional_call(model, weights, (inputs,)), targets)
 
         return loss
 
-    def _total(self, logits: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+    def _total(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         params = self._params
         if params["regulariser"] == "uniform":
-            return _adapting.known_and_outliers(logits, told, params["weight"])
-        known, unknown = logits[told >= 0], logits[told < 0]
+            return _adapting.known_and_outliers(logits, targets, params["weight"])
+        known, unknown = logits[targets >= 0], logits[targets < 0]
         margins = params["margin_in"], params["margin_out"]
         hinge = energy_hinge(known, unknown, *margins)
         weight: float = params["weight"]
-        return cross_entropy(known, told[told >= 0]) + weight * hinge
+        return cross_entropy(known, targets[targets >= 0]) + weight * hinge

@@ -3,7 +3,7 @@
     L = CE(f(a(x)), y) + weight x cross-entropy to uniform of f(a(o)),   a: the drift at strengths of [low, high]
 
 What a plain training does against a known drift: augmentation. `low: 0, high: 0` is CE + OE without it. Afterwards the
-rates at which the net adapts best (few-shot and TENT) are searched on a validation drift and logged (`_drift`).
+rates at which the network adapts best (few-shot and TENT) are searched on a validation drift and logged (`_drift`).
 
 Source: Hendrycks, Mazeika and Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019, section 3 (trained
 from scratch); as comparator of Wu et al. 2023, "Meta OOD Learning for Continuously Adaptive OOD Detection", ICCV, ours:
@@ -41,29 +41,29 @@ uses = _drift.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards, and the outliers'."""
+    """The train and val shards, and the outliers' shards."""
     own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*own, *_outliers.needs(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch."""
-    outliers, drift, net = _outliers.load(job), _drift.Drift.of(job), _loop.fresh_net(job)
-    _drift.refuse_statistics(net, "oe_shifted")
+    """The state dict after the last epoch."""
+    outliers, drift, model = _outliers.load(job), _drift.Drift.of(job), _loop.fresh_net(job)
+    _drift.refuse_statistics(model, "oe_shifted")
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
         unknown = outliers.draw(rng, len(batch))
         strengths = drift.draw(rng, job.params["strengths"])
         rows = np.array_split(rng.choice(len(batch)), len(strengths))
-        seen = [
+        parts = [
             drift.at(part[own], strength, f"{rng.integers(0, 1 << 30)}")
             for part in (batch, unknown)
             for own, strength in zip(rows, strengths, strict=True)
         ]
-        told = _drift.labels_of(labels[np.concatenate(rows)], len(unknown))
-        logits = net(_loop.tensor(np.concatenate(seen), net))
-        return _adapting.known_and_outliers(logits, told, job.params["weight"])
+        targets = _drift.labels_of(labels[np.concatenate(rows)], len(unknown))
+        logits = model(_loop.tensor(np.concatenate(parts), model))
+        return _adapting.known_and_outliers(logits, targets, job.params["weight"])
 
-    _loop.fit(job, net, loss)
-    _drift.search(job, net, outliers)
-    return dict(net.state_dict())
+    _loop.fit(job, model, loss)
+    _drift.search(job, model, outliers)
+    return dict(model.state_dict())

@@ -1,6 +1,7 @@
 """No training: weights as they are, with the rates at which they adapt best searched on another drift.
 
-A net that is compared inside and beyond a training family is deployed at a rate for each (`search`), and trained once.
+A network that is compared inside and beyond a training family is deployed at a rate for each (`search`), and trained
+once.
 
 Source: as `oe_shifted`, whose search it is (`_drift`). `start` names the trainer of the weights, of the same dataset
 and seed; `outliers` and `weight` are what they were trained with.
@@ -24,16 +25,16 @@ uses = _drift.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, the train and val shards, and the outliers'."""
+    """The checkpoint, the train and val shards, and the outliers' shards."""
     start = refs.checkpoint(params["dataset"], params["model"], params["start"], params["seed"])
     own = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [start, *own, *_outliers.needs(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the weights."""
+    """The state dict of a checkpoint."""
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
-    net = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, nets.read_state(start), start)
-    _drift.search(job, net, _outliers.load(job))
-    return dict(net.state_dict())
+    model = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(model, nets.read_state(start), start)
+    _drift.search(job, model, _outliers.load(job))
+    return dict(model.state_dict())

@@ -36,7 +36,7 @@ COLUMNS = 7
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is the user's, and pinned by its sha256."""
+    """No inputs: the user supplies the file, and its sha256 pins it."""
     return []
 
 
@@ -54,32 +54,32 @@ def measure(job: Measurement) -> Iterator[Observation]:
             yield from _line(line, f"{file}, line {number}")
 
 
-def _line(line: list[str], where: str) -> Iterator[Observation]:
+def _line(line: list[str], place: str) -> Iterator[Observation]:
     if len(line) != COLUMNS or line[0] not in DATASETS or line[1] not in TRAINERS:
         raise DataError(
-            f"{where}: {line[:3]} and {len(line)} columns; expected an environment ({', '.join(DATASETS)}), "
+            f"{place}: {line[:3]} and {len(line)} columns; expected an environment ({', '.join(DATASETS)}), "
             f"a framework 1 to 4 and {COLUMNS} columns"
         )
     dataset, trainer, iteration = DATASETS[line[0]], TRAINERS[line[1]], int(line[2])
-    seeds, means, tails, worst = (_numbers(cell, where) for cell in line[3:])
+    seeds, means, tails, worst = (_numbers(cell, place) for cell in line[3:])
     if not len(seeds) == len(means) == len(tails) == len(worst):
-        raise DataError(f"{where}: {len(seeds)} seeds and other numbers of returns; expected as many")
+        raise DataError(f"{place}: {len(seeds)} seeds and other numbers of returns; expected as many")
     for seed, mean, tail, least in zip(seeds, means, tails, worst, strict=True):
         if len(tail) != len(LEVELS):
-            raise DataError(f"{where}: {len(tail)} levels of CVaR; expected {LEVELS}")
+            raise DataError(f"{place}: {len(tail)} levels of CVaR; expected {LEVELS}")
         values = {"mean_return": mean, "cvar90_return": tail[LEVELS.index(0.9)], "worst_return": least}
-        weights = f"{dataset}/maml_policy-{trainer}-s{seed}"
+        model = f"{dataset}/maml_policy-{trainer}-s{seed}"
         for metric, value in values.items():
-            yield Observation(metric, f"{iteration:06d}", value, weights, dataset)
+            yield Observation(metric, f"{iteration:06d}", value, model, dataset)
 
 
-def _numbers(cell: str, where: str) -> list[Any]:
+def _numbers(cell: str, place: str) -> list[Any]:
     """A list as Python printed it; newer NumPy writes its numbers as `np.float32(1.5)`."""
     plain = re.sub(r"np\.float(?:32|64)\(([^()]*)\)", r"\1", cell)
     try:
-        found = ast.literal_eval(plain)
+        numbers = ast.literal_eval(plain)
     except (ValueError, SyntaxError):
-        found = None
-    if not isinstance(found, list):
-        raise DataError(f"{where}: {cell[:40]!r} is no list of numbers")
-    return found
+        numbers = None
+    if not isinstance(numbers, list):
+        raise DataError(f"{place}: {cell[:40]!r} is no list of numbers")
+    return numbers

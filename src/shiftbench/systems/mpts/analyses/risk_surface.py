@@ -1,4 +1,4 @@
-"""The risk over amplitude and phase, as it was and as the model expected it, beside the tasks that were chosen.
+"""The risk over amplitude and phase, as it was and as the model expected it, next to the tasks that were chosen.
 
 A place is a cell of the training range, a fifth of each number: `severity` is the middle of its amplitudes, `group`
 names its phases; under `distribution: pictures` these are angles and contrasts. `cell_risk` and `cell_predicted_risk`
@@ -25,8 +25,8 @@ COLUMNS = {"cell_risk": "risk_e9", "cell_predicted_risk": "predicted_risk_e9"}
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """Weights of the benchmark, and their records on the clean split."""
-    weights = [Ref("checkpoints", name) for name in params["checkpoints"]]
-    return [*weights, *(_records(name, params) for name in params["checkpoints"])]
+    checkpoints = [Ref("checkpoints", name) for name in params["checkpoints"]]
+    return [*checkpoints, *(_records(name, params) for name in params["checkpoints"])]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -45,7 +45,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def _risks(job: Measurement, name: str) -> Iterator[Observation]:
-    bounds = _candidates.named(job.params["distribution"]).bounds
+    bounds = _candidates.find(job.params["distribution"]).bounds
     for row in job.records(_records(name, job.params)).to_pylist():
         at = cell_of(row["identifier"], bounds)
         for metric, column in COLUMNS.items():
@@ -59,11 +59,11 @@ def _records(name: str, params: Mapping[str, Any]) -> Ref:
 
 
 def _at(job: Measurement, name: str, metric: str, key: str, value: float, cell: tuple[int, int]) -> Observation:
-    drawn = _candidates.named(job.params["distribution"])
-    (low, high), (first, last) = drawn.bounds
+    distribution = _candidates.find(job.params["distribution"])
+    (low, high), (first, last) = distribution.bounds
     middle = low + (cell[0] + 0.5) / CELLS * (high - low)
     ends = (first + part / CELLS * (last - first) for part in (cell[1], cell[1] + 1))
-    group = "{} {:.2f} to {:.2f}".format(drawn.names[1], *ends)
+    group = "{} {:.2f} to {:.2f}".format(distribution.names[1], *ends)
     return Observation(
         metric, key, value, name, job.params["dataset"], job.params["split"],
         severity=round(middle, 2), group=group,

@@ -1,6 +1,6 @@
-"""What trainers logged of the tasks that they learnt from.
+"""Logs of trainers about the tasks that they learned from.
 
-- `task_evaluations`: inner loops of a training, of candidates that were evaluated and not learnt from, too;
+- `task_evaluations`: inner loops of a training, of candidates that were evaluated and not learned from, too;
 - `selected_correlation`, group `selected_second_half`: Pearson's correlation of predicted and realised risk within the
   chosen batch, in the second half of training; a unit is an entry of the log, the mean over `every` iterations. Weights
   without a risk model have none;

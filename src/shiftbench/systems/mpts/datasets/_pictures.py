@@ -45,7 +45,7 @@ _PAIRS = np.array(list(itertools.combinations(range(len(fashion_mnist.CLASSES)),
 
 
 class Chosen(NamedTuple):
-    """Which pictures tasks are made of.
+    """The pictures of tasks.
 
     Attributes:
         places: which of its class' pictures each is, int64 (*shape, 2, k).
@@ -57,23 +57,23 @@ class Chosen(NamedTuple):
 
 
 def sample(shape: tuple[int, ...], rng: RandomStream) -> Floats:
-    """Return identifiers of tasks, uniform in angle, contrast and pair, float64 (*shape, 12)."""
+    """Identifiers of tasks, uniform in angle, contrast and pair, float64 (*shape, 12)."""
     low, high = np.array(BOUNDS).T
-    drawn = rng.uniform((*shape, len(BOUNDS))).astype(np.float64)
+    randoms = rng.uniform((*shape, len(BOUNDS))).astype(np.float64)
     pairs = _PAIRS[rng.integers(0, len(_PAIRS), shape)]
     members = (pairs[..., None] == np.arange(len(fashion_mnist.CLASSES))).any(-2)
-    return np.concatenate([low + drawn * (high - low), members.astype(np.float64)], axis=-1)
+    return np.concatenate([low + randoms * (high - low), members.astype(np.float64)], axis=-1)
 
 
-def choose(shape: tuple[int, ...], each: int, held: int, rng: RandomStream) -> Chosen:
-    """Return `each` distinct pictures of each class for tasks of a shape.
+def choose(shape: tuple[int, ...], each: int, size: int, rng: RandomStream) -> Chosen:
+    """`each` distinct pictures of each class for tasks of a shape.
 
-    A class' `held` pictures are a ring that is cut into `each` parts at a drawn place, and one is drawn of each part.
+    A class' `size` pictures are a ring that is cut into `each` parts at a drawn place, and one is drawn of each part.
     """
-    offsets = rng.integers(0, held, (*shape, 2, 1))
-    cuts = np.arange(each + 1) * held // each
-    within = rng.integers(0, 1 << 16, (*shape, 2, each)) * np.diff(cuts) >> 16
-    return Chosen((offsets + cuts[:-1] + within) % held, rng.integers(0, 2, shape))
+    offsets = rng.integers(0, size, (*shape, 2, 1))
+    cuts = np.arange(each + 1) * size // each
+    steps = rng.integers(0, 1 << 16, (*shape, 2, each)) * np.diff(cuts) >> 16
+    return Chosen((offsets + cuts[:-1] + steps) % size, rng.integers(0, 2, shape))
 
 
 def pool(split: str, folder: Path) -> Pixels:
@@ -89,11 +89,11 @@ def pool(split: str, folder: Path) -> Pixels:
     part = slice(*(len(images) * tenth // 10 for tenth in tenths))
     images, labels = images[part].reshape(-1, _WIDE**2), labels[part]
     classes = range(len(fashion_mnist.CLASSES))
-    held = int(np.bincount(labels, minlength=len(classes)).min())
-    found = np.zeros((len(classes), held, _WIDE**2 + 1), np.uint8)
+    size = int(np.bincount(labels, minlength=len(classes)).min())
+    pictures = np.zeros((len(classes), size, _WIDE**2 + 1), np.uint8)
     for label in classes:
-        found[label, :, :-1] = images[np.flatnonzero(labels == label)[:held]]
-    return found
+        pictures[label, :, :-1] = images[np.flatnonzero(labels == label)[:size]]
+    return pictures
 
 
 def make(identifiers: Floats, chosen: Chosen, pictures: Pixels) -> tuple[Pixels, Pixels]:
@@ -106,18 +106,18 @@ def make(identifiers: Floats, chosen: Chosen, pictures: Pixels) -> tuple[Pixels,
     """
     pairs = np.nonzero(identifiers[:, len(BOUNDS) :])[1].reshape(-1, 2)
     n, _, each = chosen.places.shape
-    held, pixels = pictures.shape[1:]
-    pictures_at = (pairs[..., None] * held + chosen.places).reshape(n, 2 * each, 1) * pixels
-    seen = np.stack([turns(float(angle)) for angle in identifiers[:, 0]])
-    turned = pictures.ravel().take(pictures_at + seen[:, None])  # (n, 2 k, 784)
-    pale = paled(halved(turned), identifiers[:, 1]).reshape(n, 2, each, SIDE, SIDE)
+    size, pixels = pictures.shape[1:]
+    pictures_at = (pairs[..., None] * size + chosen.places).reshape(n, 2 * each, 1) * pixels
+    sources = np.stack([turns(float(angle)) for angle in identifiers[:, 0]])
+    turned = pictures.ravel().take(pictures_at + sources[:, None])  # (n, 2 k, 784)
+    pale = fade(halve(turned), identifiers[:, 1]).reshape(n, 2, each, SIDE, SIDE)
     ordered = np.where(chosen.first[:, None, None, None, None] == 0, pale, pale[:, ::-1])
     labels = np.broadcast_to(np.array([0, 1], np.uint8), (n, each, 2))
     return (np.ascontiguousarray(ordered.swapaxes(1, 2)).reshape(n, 2 * each, SIDE, SIDE), labels.reshape(n, 2 * each))
 
 
 def turns(angle: float) -> Integers:
-    """Return which pixel of 784 each one of a turned picture is, int64 (784,); 784 is outside."""
+    """Source pixel of each pixel of a turned picture, int64 (784,); 784 is outside."""
     cosine, sine = _geometry.unit(math.degrees(angle))
     way = 2 * np.arange(_WIDE) - (_WIDE - 1)  # twice the way from the middle
     down, across = way[:, None], way[None]
@@ -127,15 +127,15 @@ def turns(angle: float) -> Integers:
     return np.where(inside, row * _WIDE + column, _WIDE**2).ravel()
 
 
-def halved(pictures: Pixels) -> NDArray[np.int32]:
-    """Return means of 2 x 2 pixels of pictures (n, k, 784), rounded, int32 (n, k, 196)."""
+def halve(pictures: Pixels) -> NDArray[np.int32]:
+    """Means of 2 x 2 pixels of pictures (n, k, 784), rounded, int32 (n, k, 196)."""
     wide = pictures.reshape(*pictures.shape[:2], SIDE, 2, _WIDE).astype(np.int32)
     rows = wide[..., 0, :] + wide[..., 1, :]
-    found: NDArray[np.int32] = (rows[..., ::2] + rows[..., 1::2] + 2) >> 2
-    return found.reshape(*pictures.shape[:2], -1)
+    means: NDArray[np.int32] = (rows[..., ::2] + rows[..., 1::2] + 2) >> 2
+    return means.reshape(*pictures.shape[:2], -1)
 
 
-def paled(pictures: NDArray[np.int32], contrasts: Floats) -> Pixels:
-    """Return pictures (n, k, p) whose distance from GREY is multiplied by each task's contrast, in 256ths."""
+def fade(pictures: NDArray[np.int32], contrasts: Floats) -> Pixels:
+    """Pictures (n, k, p) whose distance from GREY is multiplied by each task's contrast, in 256ths."""
     factors = np.rint(contrasts * 256).astype(np.int32)[:, None, None]
     return (GREY + (((pictures - GREY) * factors + 128) >> 8)).astype(np.uint8)

@@ -26,14 +26,14 @@ _SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(10))
 
 
 def sample(shape: tuple[int, ...], rng: RandomStream) -> Floats:
-    """Return identifiers of tasks, uniform within BOUNDS, float64 (*shape, 2)."""
+    """Identifiers of tasks, uniform within BOUNDS, float64 (*shape, 2)."""
     low, high = np.array(BOUNDS).T
-    drawn = rng.uniform((*shape, len(BOUNDS))).astype(np.float64)
-    return np.asarray(low + drawn * (high - low))
+    randoms = rng.uniform((*shape, len(BOUNDS))).astype(np.float64)
+    return np.asarray(low + randoms * (high - low))
 
 
 def make(identifiers: Floats, count: int, rng: RandomStream) -> Points:
-    """Return `count` points of each task at uniform inputs, float32 (*shape, count, 2): input and target.
+    """`count` points of each task at uniform inputs, float32 (*shape, count, 2): input and target.
 
     Args:
         identifiers: float64 (*shape, 2).
@@ -41,12 +41,12 @@ def make(identifiers: Floats, count: int, rng: RandomStream) -> Points:
         rng: gives one 16-bit word for each point.
     """
     low, high = INPUTS
-    drawn = rng.uniform((*identifiers.shape[:-1], count)).astype(np.float64)
-    return at(identifiers, low + drawn * (high - low))
+    randoms = rng.uniform((*identifiers.shape[:-1], count)).astype(np.float64)
+    return at(identifiers, low + randoms * (high - low))
 
 
 def grid(identifiers: Floats, count: int) -> Points:
-    """Return `count` points of each task at equal distances over INPUTS, float32 (*shape, count, 2)."""
+    """`count` points of each task at equal distances over INPUTS, float32 (*shape, count, 2)."""
     inputs = np.linspace(*INPUTS, count)
     return at(identifiers, np.broadcast_to(inputs, (*identifiers.shape[:-1], count)))
 
@@ -64,8 +64,8 @@ def sine(angle: Floats) -> Floats:
     turns = angle * (0.5 / math.pi)
     turns = turns - np.rint(turns)
     folded = np.where(np.abs(turns) > 0.25, np.copysign(0.5, turns) - turns, turns)
-    near = folded * (2 * math.pi)
-    square, total = near * near, np.full_like(near, _SERIES[-1])
+    radians = folded * (2 * math.pi)
+    square, total = radians * radians, np.full_like(radians, _SERIES[-1])
     for factor in reversed(_SERIES[:-1]):
         total = total * square + factor
-    return np.asarray(near * total)
+    return np.asarray(radians * total)

@@ -1,4 +1,4 @@
-"""Pairs of clothes to be told apart from five pictures of each, all turned by one angle and at one contrast.
+"""Pairs of clothes to be distinguished after five pictures of each, all turned by one angle and at one contrast.
 
 Each of `train`, `val` and `test` has `count` tasks, each drawn from words of its own key: angle in 0 to pi, contrast in
 0.1 to 1, one of 45 pairs of Fashion-MNIST's classes; `shots` support and `query` query pictures of each class, 14 x 14,
@@ -42,14 +42,16 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if least < 1:
         raise ParamsError(f"fashion_pairs: count, shots or query is {least}; expected 1 at least")
     pictures = _pictures.pool(split, sources[fashion_mnist.SOURCES[0]])
-    held = pictures.shape[1]
-    if shots + query > held:
-        raise ParamsError(f"fashion_pairs: shots and query are {shots + query} pictures of a class; {split} has {held}")
+    available = pictures.shape[1]
+    if shots + query > available:
+        raise ParamsError(
+            f"fashion_pairs: shots and query are {shots + query} pictures of a class; {split} has {available}"
+        )
     for number in range(params["count"]):
         key = f"fashion_pairs/{split}/{number:06d}"
         rng = RandomStream(params["seed"], "fashion_pairs", split, key)
         identifiers = _pictures.sample((1,), rng)
-        chosen = _pictures.choose((1,), shots + query, held, rng)
+        chosen = _pictures.choose((1,), shots + query, available, rng)
         (images,), (labels,) = _pictures.make(identifiers, chosen, pictures)
         yield Sample(key, _fields(images, labels, 2 * shots, identifiers[0].tolist()))
 
@@ -58,5 +60,5 @@ def _fields(
     images: _pictures.Pixels, labels: _pictures.Pixels, support: int, identifier: list[float]
 ) -> dict[str, Any]:
     parts = zip(("support", "query"), np.split(images, [support]), strict=True)
-    named = zip(("support_labels", "query_labels"), np.split(labels.copy(), [support]), strict=True)
-    return {**dict(parts), **dict(named), "meta": {"identifier": identifier}}
+    label_parts = zip(("support_labels", "query_labels"), np.split(labels.copy(), [support]), strict=True)
+    return {**dict(parts), **dict(label_parts), "meta": {"identifier": identifier}}

@@ -1,4 +1,4 @@
-"""Sinusoids to be learnt from ten points each: y = A sin(x + phase), A in 0.1 to 5, phase in 0 to pi, x in -5 to 5.
+"""Sinusoids to be learned from ten points each: y = A sin(x + phase), A in 0.1 to 5, phase in 0 to pi, x in -5 to 5.
 
 Support points lie at random inputs, query points on a grid over the range of inputs. Each of `train`, `val` and `test`
 has `count` tasks, each drawn from words of its own key. Trainers that learn over the distribution draw from it

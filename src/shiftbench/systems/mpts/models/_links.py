@@ -1,6 +1,6 @@
-"""What lies between the linear layers of a net: nothing, patches of a map, or a map as one row.
+"""Links between the linear layers of a network: nothing, patches of a map, or a map as one row.
 
-A convolution is a linear layer of patches, so that all layers of a net are products of matrices. A link copies what
+A convolution is a linear layer of patches, so that all layers of a network are products of matrices. A link copies what
 leaves one layer (n, rows, c) to where it enters the next (n, rows', d), `back` is its transpose, which sums over the
 copies. Entries are copied as they are, so that what is done to each alone (ReLU) may come before or after.
 """
@@ -18,28 +18,28 @@ class Link(Protocol):
     """From one layer to the next; the first axis are tasks."""
 
     def forth(self, x: Floats) -> Floats:
-        """Return what enters the next layer."""
+        """Input of the next layer."""
 
     def back(self, x: Floats) -> Floats:
         """Gradient of what leaves the layer, from that of what enters the next."""
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what enters the next layer, with a gradient."""
+        """Input of the next layer, with a gradient."""
 
 
 class Direct:
-    """What leaves is what enters."""
+    """The identity."""
 
     def forth(self, x: Floats) -> Floats:
-        """Return it."""
+        """The input itself."""
         return x
 
     def back(self, x: Floats) -> Floats:
-        """Return it."""
+        """The input itself."""
         return x
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return it."""
+        """The input itself."""
         return x
 
 
@@ -58,30 +58,30 @@ class Patches:
         copies = [np.flatnonzero(self.index == place) for place in range(self.places)]
         most = max(map(len, copies))
         self.copies = np.full((most, self.places), len(self.index))
-        for place, found in enumerate(copies):
-            self.copies[: len(found), place] = found
-        self.gathered = torch.from_numpy(self.index)
+        for place, positions in enumerate(copies):
+            self.copies[: len(positions), place] = positions
+        self.index_tensor = torch.from_numpy(self.index)
 
     def forth(self, x: Floats) -> Floats:
-        """Return patches (n, k * out * out, 9 c) of maps (n, k * side * side, c)."""
-        maps = _ended(x.reshape(-1, self.places, self.channels))
-        found: Floats = maps.take(self.index, axis=1).reshape(len(x), -1, 9 * self.channels)
-        return found
+        """Patches (n, k * out * out, 9 c) of maps (n, k * side * side, c)."""
+        maps = _pad(x.reshape(-1, self.places, self.channels))
+        patches: Floats = maps.take(self.index, axis=1).reshape(len(x), -1, 9 * self.channels)
+        return patches
 
     def back(self, x: Floats) -> Floats:
-        """Return maps, each place the sum over patches that it is in."""
-        patches = _ended(x.reshape(-1, len(self.index), self.channels))
-        found: Floats = patches.take(self.copies[0], axis=1)
+        """Maps, each place the sum over patches that it is in."""
+        patches = _pad(x.reshape(-1, len(self.index), self.channels))
+        maps: Floats = patches.take(self.copies[0], axis=1)
         for places in self.copies[1:]:
-            found += patches.take(places, axis=1)
-        return found.reshape(len(x), -1, self.channels)
+            maps += patches.take(places, axis=1)
+        return maps.reshape(len(x), -1, self.channels)
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return patches, with a gradient."""
+        """Patches, with a gradient."""
         maps = x.reshape(-1, self.places, self.channels)
-        ended = torch.nn.functional.pad(maps, (0, 0, 0, 1))
-        gathered = self.gathered.to(x.device)
-        return ended.index_select(1, gathered).reshape(len(x), -1, 9 * self.channels)
+        padded = torch.nn.functional.pad(maps, (0, 0, 0, 1))
+        index = self.index_tensor.to(x.device)
+        return padded.index_select(1, index).reshape(len(x), -1, 9 * self.channels)
 
 
 class Flat:
@@ -91,20 +91,20 @@ class Flat:
         self.places, self.channels = places, channels
 
     def forth(self, x: Floats) -> Floats:
-        """Return rows (n, k, places * c)."""
+        """Rows (n, k, places * c)."""
         return x.reshape(len(x), -1, self.places * self.channels)
 
     def back(self, x: Floats) -> Floats:
-        """Return maps (n, k * places, c)."""
+        """Maps (n, k * places, c)."""
         return x.reshape(len(x), -1, self.channels)
 
     def tensor(self, x: torch.Tensor) -> torch.Tensor:
-        """Return rows."""
+        """Rows."""
         return x.reshape(len(x), -1, self.places * self.channels)
 
 
-def _ended(maps: Floats) -> Floats:
-    """Return maps (m, places, c) with a further place of zeros, (m, places + 1, c)."""
-    found = np.zeros((len(maps), maps.shape[1] + 1, maps.shape[2]), maps.dtype)
-    found[:, :-1] = maps
-    return found
+def _pad(maps: Floats) -> Floats:
+    """Maps (m, places, c) with a further place of zeros, (m, places + 1, c)."""
+    padded = np.zeros((len(maps), maps.shape[1] + 1, maps.shape[2]), maps.dtype)
+    padded[:, :-1] = maps
+    return padded

@@ -29,25 +29,25 @@ from shiftbench.systems.mpts.models._links import Floats, Link
 from shiftbench.systems.mpts.models._risk_model import RiskModel
 
 
-def gradient_steps(net: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int) -> torch.Tensor:
+def gradient_steps(network: Any, vector: torch.Tensor, support: torch.Tensor, rate: float, steps: int) -> torch.Tensor:
     """Weights of each task (n, p) after steps on the risk of its support (n, k, d + 1), from common ones (p,)."""
     rows = vector.expand(len(support), -1)
     for _ in range(steps):
         rows = rows.detach().requires_grad_()
-        loss = risks(net, support, rows).sum()  # a row is in its own task's risk alone
+        loss = risks(network, support, rows).sum()  # a row is in its own task's risk alone
         (gradient,) = torch.autograd.grad(loss, rows)
         rows = rows - rate * gradient
     return rows.detach()
 
 
-def risks(net: Any, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+def risks(network: Any, points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Risk (n,) of each task over its points (n, k, d + 1), under its weights (n, p)."""
-    values: torch.Tensor = net.risks(net.forward(points[..., :-1], rows), points[..., -1])
+    values: torch.Tensor = network.risks(network.forward(points[..., :-1], rows), points[..., -1])
     return values
 
 
 class MetaNet(nn.Module, ABC):
-    """Linear layers, called with weights of each task; `risk_model` beside.
+    """Linear layers, called with weights of each task; and `risk_model`.
 
     Args:
         sizes: how many numbers enter and leave each layer.
@@ -56,14 +56,14 @@ class MetaNet(nn.Module, ABC):
     """
 
     ANSWERS: ClassVar[str]
-    """What the task calls the outputs of a predictor."""
+    """The task's name for the outputs of a predictor."""
 
     def __init__(self, sizes: Sequence[tuple[int, int]], links: Sequence[Link], params: Mapping[str, Any]) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in sizes)
+        self.layers = nn.ModuleList(nn.Linear(width_in, width_out) for width_in, width_out in sizes)
         self.risk_model = RiskModel(params["identifier"], params["risk_width"])
         self.sizes, self.links = list(sizes), list(links)
-        self.parts = [part for before, after in self.sizes for part in (before * after, after)]
+        self.parts = [part for width_in, width_out in self.sizes for part in (width_in * width_out, width_out)]
 
     @abstractmethod
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
@@ -75,14 +75,14 @@ class MetaNet(nn.Module, ABC):
 
     @abstractmethod
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
-        """Return `support` or `query` of samples, float32 (n, k, d + 1), the target last."""
+        """`support` or `query` of samples, float32 (n, k, d + 1), the target last."""
 
     @abstractmethod
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return what the task expects of outputs (n, q)."""
+        """Answers in the task's form, from outputs (n, q)."""
 
     def vector(self) -> torch.Tensor:
-        """Return all weights, cut off from the net, (p,): of each layer weight, then bias."""
+        """All weights, detached, (p,): of each layer weight, then bias."""
         return parameters_to_vector(self.layers.parameters()).detach()
 
     def adopt_vector(self, vector: torch.Tensor) -> None:
@@ -90,20 +90,20 @@ class MetaNet(nn.Module, ABC):
         vector_to_parameters(vector.detach(), self.layers.parameters())
 
     def in_layers(self, vector: torch.Tensor) -> list[_second_order.Layer]:
-        """Return weight and bias of each layer of a vector (p,): arrays that share its memory."""
+        """Weight and bias of each layer of a vector (p,): arrays that share its memory."""
         whole = vector.detach().numpy()
         parts = np.split(whole, np.cumsum(self.parts)[:-1])
         weights = zip(parts[::2], self.sizes, strict=True)
         return [
-            (weight.reshape(after, before), bias)
-            for (weight, (before, after)), bias in zip(weights, parts[1::2], strict=True)
+            (weight.reshape(width_out, width_in), bias)
+            for (weight, (width_in, width_out)), bias in zip(weights, parts[1::2], strict=True)
         ]
 
     def forward(self, inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Map inputs (n, k, d) to outputs (n, k) under the weights (n, p) of each task."""
         x, parts = inputs, rows.split(self.parts, dim=1)
-        for at, ((before, after), link) in enumerate(zip(self.sizes, self.links, strict=True)):
-            weight, bias = parts[2 * at].view(-1, after, before), parts[2 * at + 1]
+        for at, ((width_in, width_out), link) in enumerate(zip(self.sizes, self.links, strict=True)):
+            weight, bias = parts[2 * at].view(-1, width_out, width_in), parts[2 * at + 1]
             entering = link.tensor(x.relu() if at else x)
             x = torch.baddbmm(bias[:, None], entering, weight.transpose(1, 2))
         return x.squeeze(2)
@@ -115,14 +115,14 @@ def chain(*widths: int) -> list[tuple[int, int]]:
 
 
 def predictor(
-    net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
+    network: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
     """Predictor that adapts to each task: its answers to the query, and `predicted_risk` float32 (n,).
 
     The predicted risk is the mean over fixed draws of z, in the unit of the risk. Computes in float32.
     """
     target = nets.pick_device(device)
-    placed: Any = net.to(target).eval()
+    placed: Any = network.to(target).eval()
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         support, query = (torch.from_numpy(placed.points(samples, name)).to(target) for name in ("support", "query"))
@@ -135,13 +135,13 @@ def predictor(
     return predict
 
 
-def adapt(net: MetaNet, support: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
+def adapt(network: MetaNet, support: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
     """Weights of each task (n, p), with the steps and the rate of test time."""
-    vector, rate, steps = net.vector(), params["lr"], params["steps"]
-    return gradient_steps(net, vector, support, rate, steps)
+    vector, rate, steps = network.vector(), params["lr"], params["steps"]
+    return gradient_steps(network, vector, support, rate, steps)
 
 
-def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
+def stack(samples: Sequence[Sample], name: str) -> np.ndarray:
     """A field of all samples as one array (n, k, ...).
 
     Raises:
@@ -158,7 +158,7 @@ def stacked(samples: Sequence[Sample], name: str) -> np.ndarray:
 
 
 def predicted_risks(risk_model: RiskModel, samples: Sequence[Sample], params: Mapping[str, Any]) -> torch.Tensor:
-    """What the risk model expects of each sample, (n,); NaN where it did not learn, or one has no identifier."""
+    """Risk of each sample that the risk model expects, (n,); NaN where it did not learn, or one has no identifier."""
     device = risk_model.posterior_mean.device
     missing = [float("nan")] * params["identifier"]
     identifiers = [_episodes.identifier(sample) or missing for sample in samples]

@@ -1,8 +1,8 @@
 """The risk learner of MPTS: from a task's identifier to its risk after adaptation, by way of a latent variable.
 
 q(z | H) = N(mean, std) is inferred from a set H of tasks and risks: an encoder of each pair, their mean, two heads; the
-decoder maps identifier and z to a risk. `posterior_mean` and `posterior_std` are q given the last batch that was learnt
-from, which is the next prior (streaming variational inference); `updates` says how often it learnt.
+decoder maps identifier and z to a risk. `posterior_mean` and `posterior_std` are q given the last batch that was
+learned from, which is the next prior (streaming variational inference); `updates` says how often it learned.
 
 Source: MPTS, arXiv 2501.11039; thu-rllab/MPTS, sinusoid/Model: widths of 10, std = 0.1 + 0.9 sigmoid, a deterministic
 decoder (the probabilistic head there is not used).
@@ -37,7 +37,7 @@ class RiskModel(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def posterior(self, tasks: torch.Tensor, targets: torch.Tensor) -> Gauss:
-        """Return q(z | H) of tasks (n, d) and their targets (n,)."""
+        """Posterior q(z | H) of tasks (n, d) and their targets (n,)."""
         each = _through(self.encoder, torch.cat([tasks.t(), targets[None]]))
         hidden = _through(self.joined, each.mean(1, keepdim=True)).relu()
         mean, spread = (_through(head, hidden)[:, 0] for head in (self.mean, self.spread))
@@ -59,12 +59,12 @@ class RiskModel(nn.Module):
 def divergence(one: Gauss, other: Gauss) -> torch.Tensor:
     """Kullback-Leibler divergence KL(one || other) of diagonal Gaussians, in nats."""
     ratio = (one[1] / other[1]).square()
-    moved = ((one[0] - other[0]) / other[1]).square()
-    return 0.5 * (ratio + moved - 1 - ratio.log()).sum()
+    shift = ((one[0] - other[0]) / other[1]).square()
+    return 0.5 * (ratio + shift - 1 - ratio.log()).sum()
 
 
 def _layers(*sizes: int) -> nn.ModuleList:
-    return nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
+    return nn.ModuleList(nn.Linear(width_in, width_out) for width_in, width_out in pairwise(sizes))
 
 
 def _through(layers: nn.ModuleList, columns: torch.Tensor) -> torch.Tensor:
@@ -73,6 +73,6 @@ def _through(layers: nn.ModuleList, columns: torch.Tensor) -> torch.Tensor:
     Items are columns, not rows: with ten numbers each, products take a fifth of the time.
     """
     for at, layer in enumerate(cast("Iterable[nn.Linear]", layers)):
-        known = columns.relu() if at else columns
-        columns = torch.addmm(layer.bias[:, None], layer.weight, known)
+        inputs = columns.relu() if at else columns
+        columns = torch.addmm(layer.bias[:, None], layer.weight, inputs)
     return columns

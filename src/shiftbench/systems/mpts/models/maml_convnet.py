@@ -4,7 +4,7 @@ Two convolutions of 3 x 3 at a stride of 2 with ReLU, and a linear layer whose o
 risk is the cross-entropy. Grey levels enter as -1 to 1.
 
 Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, section 5.2 and appendix A.1:
-the strided convolutions of their Omniglot net, its inner rate of 0.4 (cbfinn/maml, main.py) and three steps at test
+the strided convolutions of their Omniglot network, its inner rate of 0.4 (cbfinn/maml, main.py) and three steps at test
 time. We differ: two layers instead of four, fewer filters, no batch normalisation, pictures of 14 x 14, two classes by
 one output. The risk learner is that of MPTS, as in `maml_mlp`.
 """
@@ -43,9 +43,9 @@ class Net(_meta_net.MetaNet):
     def __init__(self, params: Mapping[str, Any]) -> None:
         first, second = params["filters"]
         patches = Patches(params["side"], 1), Patches((params["side"] + 1) // 2, first)
-        left = patches[1].out ** 2
-        sizes = [(9, first), (9 * first, second), (left * second, 1)]
-        super().__init__(sizes, [*patches, Flat(left, second)], params)
+        places = patches[1].out ** 2
+        sizes = [(9, first), (9 * first, second), (places * second, 1)]
+        super().__init__(sizes, [*patches, Flat(places, second)], params)
 
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
         """Cross-entropy."""
@@ -53,13 +53,13 @@ class Net(_meta_net.MetaNet):
 
     def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy of each task in nats, (n,)."""
-        found = nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
-        return found.mean(1)
+        losses = nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none")
+        return losses.mean(1)
 
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
         """Pictures' levels and, last, their labels."""
-        pictures = _meta_net.stacked(samples, name)
-        return points(pictures, _meta_net.stacked(samples, f"{name}_labels"))
+        pictures = _meta_net.stack(samples, name)
+        return points(pictures, _meta_net.stack(samples, f"{name}_labels"))
 
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
         """Logits of both classes, (n, q, 2)."""
@@ -67,15 +67,15 @@ class Net(_meta_net.MetaNet):
 
 
 def points(pictures: np.ndarray, labels: np.ndarray) -> Floats:
-    """Return pictures uint8 (n, k, h, w) and labels uint8 (n, k) as float32 (n, k, h w + 1)."""
+    """Pictures uint8 (n, k, h, w) and labels uint8 (n, k) as float32 (n, k, h w + 1)."""
     n, k = labels.shape
-    found = np.empty((n, k, pictures[0, 0].size + 1), np.float32)
-    found[..., :-1] = pictures.reshape(n, k, -1)
-    found[..., :-1] = (found[..., :-1] - 128) / 128
-    found[..., -1] = labels
-    return found
+    values = np.empty((n, k, pictures[0, 0].size + 1), np.float32)
+    values[..., :-1] = pictures.reshape(n, k, -1)
+    values[..., :-1] = (values[..., :-1] - 128) / 128
+    values[..., -1] = labels
+    return values
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Net with fresh weights from torch's generator."""
+    """Network with fresh weights from torch's generator."""
     return Net(params)

@@ -2,8 +2,8 @@
 
 Source: Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning", arXiv:1703.03400, section 5.1; width, ten steps of
 0.001 at test time and the initialisation (torch's) are those of MPTS (thu-rllab/MPTS, sinusoid/backbone_maml.py,
-test.py), whose risk learner is `_risk_model`. Every trainer's weights hold it; it predicts once it has learnt, which it
-does under `maml_mpts` alone.
+test.py), whose risk learner is `_risk_model`. Every trainer's weights hold it; it predicts once it has learned, which
+it does under `maml_mpts` alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Net(_meta_net.MetaNet):
 
     def loss(self, outputs: Floats, targets: Floats) -> _second_order.Loss:
         """Squared error."""
-        return _second_order.squared(outputs, targets)
+        return _second_order.squared_error(outputs, targets)
 
     def risks(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean squared error of each task, (n,)."""
@@ -50,7 +50,7 @@ class Net(_meta_net.MetaNet):
 
     def points(self, samples: Sequence[Sample], name: str) -> Floats:
         """Points as they are."""
-        return _meta_net.stacked(samples, name)
+        return _meta_net.stack(samples, name)
 
     def answers(self, outputs: torch.Tensor) -> torch.Tensor:
         """Outputs."""
@@ -58,5 +58,5 @@ class Net(_meta_net.MetaNet):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Net with fresh weights from torch's generator."""
+    """Network with fresh weights from torch's generator."""
     return Net(params)

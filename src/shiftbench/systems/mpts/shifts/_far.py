@@ -54,16 +54,16 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, of: str) -> Sam
     at = _sinusoids.NAMES.index(of)
     low, high = _sinusoids.BOUNDS[at]
     identifier[at] = high + (identifier[at] - low) / (high - low) * width
-    moved = {name: _sinusoids.at(identifier, sample.fields[name][:, 0]) for name in ("support", "query")}
+    fields = {name: _sinusoids.at(identifier, sample.fields[name][:, 0]) for name in ("support", "query")}
     meta = {**sample.fields["meta"], "identifier": identifier.tolist()}
-    return Sample(sample.key, {**sample.fields, **moved, "meta": meta})
+    return Sample(sample.key, {**sample.fields, **fields, "meta": meta})
 
 
 def _identifier(sample: Sample) -> _sinusoids.Floats:
-    lacking = [name for name in ("support", "query", "meta") if name not in sample.fields]
-    if lacking:
-        raise DataError(f"no field {lacking[0]!r}: this is no sample of the task `few_shot_regression`")
-    found = np.array(sample.fields["meta"].get("identifier") or (), np.float64)
-    if found.shape != (len(_sinusoids.NAMES),):
-        raise DataError(f"the identifier is {found.tolist()}; expected amplitude and phase")
-    return found
+    missing = [name for name in ("support", "query", "meta") if name not in sample.fields]
+    if missing:
+        raise DataError(f"no field {missing[0]!r}: this is no sample of the task `few_shot_regression`")
+    identifier = np.array(sample.fields["meta"].get("identifier") or (), np.float64)
+    if identifier.shape != (len(_sinusoids.NAMES),):
+        raise DataError(f"the identifier is {identifier.tolist()}; expected amplitude and phase")
+    return identifier

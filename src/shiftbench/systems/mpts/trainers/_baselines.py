@@ -93,5 +93,5 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     name = job.params["sampler"]
     if name not in SAMPLERS:
         raise ParamsError(f"{job.trainer}: sampler = {name!r}; {suggest(name, SAMPLERS)}")
-    model = _meta.fresh_net(job)
+    model = _meta.fresh_model(job)
     return _meta.train(job, SAMPLERS[name](job), model)

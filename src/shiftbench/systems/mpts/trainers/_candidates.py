@@ -26,7 +26,7 @@ BLOCK = 250
 """Iterations whose tasks are drawn at once."""
 
 
-class Drawn(Protocol):
+class Candidates(Protocol):
     """Candidates of one iteration."""
 
     @property
@@ -34,13 +34,13 @@ class Drawn(Protocol):
         """Their identifiers, float32 (m, d)."""
 
     def of(self, chosen: torch.Tensor) -> tuple[torch.Tensor, Floats, Floats]:
-        """Return identifiers, support and query of those at `chosen` int64 (b,): points (b, k, inputs + 1)."""
+        """Identifiers, support and query of those at `chosen` int64 (b,): points (b, k, inputs + 1)."""
 
 
 class Distribution(Protocol):
-    """What candidates are drawn from; made of the job."""
+    """Distribution of candidates, made from the job."""
 
-    net: ClassVar[type[_meta_net.MetaNet]]
+    model: ClassVar[type[_meta_net.MetaNet]]
     names: ClassVar[tuple[str, ...]]
     """Of the numbers of an identifier."""
     bounds: ClassVar[Bounds]
@@ -48,7 +48,7 @@ class Distribution(Protocol):
 
     def __init__(self, job: TrainJob) -> None: ...
 
-    def __iter__(self) -> Iterator[Drawn]: ...
+    def __iter__(self) -> Iterator[Candidates]: ...
 
 
 class Points(NamedTuple):
@@ -59,7 +59,7 @@ class Points(NamedTuple):
     query: torch.Tensor
 
     def of(self, chosen: torch.Tensor) -> tuple[torch.Tensor, Floats, Floats]:
-        """Return those at `chosen`."""
+        """The candidates at the indices `chosen`."""
         tasks, support, query = (part[chosen] for part in self)
         return tasks, support.numpy(), query.numpy()
 
@@ -67,7 +67,7 @@ class Points(NamedTuple):
 class Sinusoids:
     """Sinusoids, `shots` support and as many query points of each."""
 
-    net: ClassVar[type[_meta_net.MetaNet]] = maml_mlp.Net
+    model: ClassVar[type[_meta_net.MetaNet]] = maml_mlp.Net
     names: ClassVar[tuple[str, ...]] = _sinusoids.NAMES
     bounds: ClassVar[Bounds] = _sinusoids.BOUNDS
 
@@ -99,8 +99,8 @@ class Undeveloped(NamedTuple):
     def of(self, chosen: torch.Tensor) -> tuple[torch.Tensor, Floats, Floats]:
         """Make those at `chosen`: the first half of the pictures is the support."""
         at = chosen.numpy()
-        drawn = _pictures.Chosen(*(part[at] for part in self.pictures))
-        images, labels = _pictures.make(self.identifiers[at], drawn, self.pool)
+        pictures = _pictures.Chosen(*(part[at] for part in self.pictures))
+        images, labels = _pictures.make(self.identifiers[at], pictures, self.pool)
         support, query = np.split(maml_convnet.points(images, labels), 2, axis=1)
         return self.tasks[chosen], support, query
 
@@ -108,7 +108,7 @@ class Undeveloped(NamedTuple):
 class Pictures:
     """Pairs of clothes, `shots` support pictures and as many of the query; shots are even, half are of each class."""
 
-    net: ClassVar[type[_meta_net.MetaNet]] = maml_convnet.Net
+    model: ClassVar[type[_meta_net.MetaNet]] = maml_convnet.Net
     names: ClassVar[tuple[str, ...]] = _pictures.NAMES
     bounds: ClassVar[Bounds] = _pictures.BOUNDS
 
@@ -121,20 +121,20 @@ class Pictures:
 
     def __iter__(self) -> Iterator[Undeveloped]:
         """Yield the candidates of each iteration, for ever."""
-        params, held = self.job.params, self.pool.shape[1]
+        params, size = self.job.params, self.pool.shape[1]
         shape = (BLOCK, params["candidates"])
         for rng in _blocks(self.job):
             tasks = _pictures.sample(shape, rng)
-            drawn = _pictures.choose(shape, params["shots"], held, rng)
+            pictures = _pictures.choose(shape, params["shots"], size, rng)
             for at in range(BLOCK):
-                one = _pictures.Chosen(*(part[at] for part in drawn))
+                one = _pictures.Chosen(*(part[at] for part in pictures))
                 yield Undeveloped(tasks[at], one, self.pool)
 
 
 DISTRIBUTIONS: dict[str, type[Distribution]] = {"sinusoids": Sinusoids, "pictures": Pictures}
 
 
-def named(name: str) -> type[Distribution]:
+def find(name: str) -> type[Distribution]:
     """A distribution.
 
     Raises:

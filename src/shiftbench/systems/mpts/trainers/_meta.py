@@ -98,28 +98,28 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     return [refs.shards(params["dataset"], "val"), *map(refs.sources, sources)]
 
 
-def train(job: TrainJob, sampler: TaskSampler, net: _meta_net.MetaNet) -> nets.State:
-    """State after meta-training of a model from `fresh_net`; logs the training."""
-    params, val = job.params, _Validation(job, net)
-    candidates = _candidates.named(params["distribution"])(job)
+def train(job: TrainJob, sampler: TaskSampler, model: _meta_net.MetaNet) -> nets.State:
+    """State after meta-training of a model from `fresh_model`; logs the training."""
+    params, val = job.params, _Validation(job, model)
+    candidates = _candidates.find(params["distribution"])(job)
     journal = _Journal(job, sampler, candidates.bounds)
-    vector = net.vector().requires_grad_()
-    layers = net.in_layers(vector)  # which follow the updates of the vector
+    vector = model.vector().requires_grad_()
+    layers = model.in_layers(vector)  # which follow the updates of the vector
     update = torch.optim.Adam([vector], lr=params["lr"], fused=True)
-    for iteration, drawn in zip(range(1, params["iterations"] + 1), candidates, strict=False):
-        tasks, support, query = drawn.of(sampler.choose(drawn.tasks))
-        risks, gradient = _second_order.meta_gradient(net, layers, support, query, params["inner_lr"], sampler.loss)
+    for iteration, batch in zip(range(1, params["iterations"] + 1), candidates, strict=False):
+        tasks, support, query = batch.of(sampler.choose(batch.tasks))
+        risks, gradient = _second_order.meta_gradient(model, layers, support, query, params["inner_lr"], sampler.loss)
         vector.grad = torch.from_numpy(gradient)
         update.step()
         sampler.learn(tasks, risks)
         journal.add(iteration, tasks)
         if iteration % params["validate"] == 0 or iteration == params["iterations"]:
-            net.adopt_vector(vector)
+            model.adopt_vector(vector)
             val.look(iteration)
     return val.state
 
 
-def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
+def fresh_model(job: TrainJob) -> _meta_net.MetaNet:
     """New model of the job.
 
     Raises:
@@ -137,13 +137,13 @@ def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
         )
     if params["keep"] not in KEEP:
         raise ParamsError(f"{job.trainer}: keep = {params['keep']!r}; {suggest(params['keep'], KEEP)}")
-    net, expected = _loop.fresh_net(job), _candidates.named(params["distribution"]).net
-    if not isinstance(net, expected):
+    model, expected = _loop.fresh_net(job), _candidates.find(params["distribution"]).model
+    if not isinstance(model, expected):
         raise ParamsError(
             f"{job.trainer} trains the model {expected.__module__.rpartition('.')[2]} on {params['distribution']}; got "
             f"{job.model!r}"
         )
-    return net
+    return model
 
 
 # ------------------------------------------------------------------ what is watched
@@ -152,11 +152,11 @@ def fresh_net(job: TrainJob) -> _meta_net.MetaNet:
 class _Validation:
     """The mean risk of the val tasks, and the state to keep."""
 
-    def __init__(self, job: TrainJob, net: _meta_net.MetaNet) -> None:
-        self.job, self.net = job, net
-        self.least, self.state = float("inf"), dict(net.state_dict())
+    def __init__(self, job: TrainJob, model: _meta_net.MetaNet) -> None:
+        self.job, self.model = job, model
+        self.least, self.state = float("inf"), dict(model.state_dict())
         samples = job.samples("val")
-        self.support, self.query = (torch.from_numpy(net.points(samples, name)) for name in ("support", "query"))
+        self.support, self.query = (torch.from_numpy(model.points(samples, name)) for name in ("support", "query"))
 
     def look(self, iteration: int) -> None:
         """Log the risk, and keep the state if it is to be kept.
@@ -164,9 +164,9 @@ class _Validation:
         Raises:
             ModelError: the risk is not finite.
         """
-        rows = _meta_net.adapt(self.net, self.support, self.job.model_params)
+        rows = _meta_net.adapt(self.model, self.support, self.job.model_params)
         with torch.no_grad():
-            risk = float(_meta_net.risks(self.net, self.query, rows).mean())
+            risk = float(_meta_net.risks(self.model, self.query, rows).mean())
         if not math.isfinite(risk):
             raise ModelError(
                 f"{self.job.trainer}: the risk on val is {risk} after {iteration} iterations; lower `lr` or `inner_lr`"
@@ -174,7 +174,7 @@ class _Validation:
         self.job.log(iteration, "val_risk", risk)
         if risk < self.least or self.job.params["keep"] == "last":
             self.least = risk
-            self.state = {name: one.clone() for name, one in self.net.state_dict().items()}
+            self.state = {name: one.clone() for name, one in self.model.state_dict().items()}
 
 
 class _Journal:

@@ -1,4 +1,4 @@
-"""MPTS: MAML on the candidates whose risk a model of it, learnt on the way, puts highest; none is evaluated for that.
+"""MPTS: MAML on the candidates whose risk a model of it, learned on the way, puts highest; none is evaluated for that.
 
 The score of a task is an upper confidence bound, `mean_weight` m + `std_weight` s, with m and s the mean and the
 standard deviation of the risk model's answers over `draws` draws of z from q(z | the last batch). After each iteration
@@ -38,10 +38,10 @@ class Predictive(_meta.Uniform):
         self.model, self.scale = risk_model, job.model_params["risk_scale"]
         self.weights, self.count = (params["mean_weight"], params["std_weight"]), params["draws"]
         self.update = torch.optim.Adam(risk_model.parameters(), lr=params["risk_lr"], fused=True)
-        self.draws = torch.Generator().manual_seed(rng.derive(job.seed, "latent"))
+        self.generator = torch.Generator().manual_seed(rng.derive(job.seed, "latent"))
         self.last: tuple[torch.Tensor, torch.Tensor] | None = None
         self.foreseen = self.spread = torch.empty(0)
-        self.seen: list[tuple[torch.Tensor, ...]] = []
+        self.history: list[tuple[torch.Tensor, ...]] = []
 
     def choose(self, tasks: torch.Tensor) -> torch.Tensor:
         """Indices of the highest scores; before the first step z is standard normal."""
@@ -63,28 +63,28 @@ class Predictive(_meta.Uniform):
         _descend(self.update, loss)
         self.model.remember(posterior)
         self.last = tasks, targets
-        self.seen.append((self.foreseen, targets, self.spread, loss.detach()))
+        self.history.append((self.foreseen, targets, self.spread, loss.detach()))
 
     def report(self) -> Mapping[str, float]:
         """Means over the iterations; of correlations, over those that are defined."""
-        foreseen, targets, spreads, losses = map(torch.stack, zip(*self.seen, strict=True))
-        self.seen = []
+        foreseen, targets, spreads, losses = map(torch.stack, zip(*self.history, strict=True))
+        self.history = []
         values = {"score_std": float(spreads.mean()), "risk_model_loss": float(losses.mean())}
-        defined = _correlations(foreseen, targets)
-        if len(defined):
-            values["selected_correlation"] = float(defined.mean())
+        correlations = _correlations(foreseen, targets)
+        if len(correlations):
+            values["selected_correlation"] = float(correlations.mean())
         return values
 
     def _prior(self) -> Gauss:
         return self.model.posterior_mean, self.model.posterior_std
 
     def _latent(self, gauss: Gauss) -> torch.Tensor:
-        normal = torch.randn(self.count, len(gauss[0]), generator=self.draws)
+        normal = torch.randn(self.count, len(gauss[0]), generator=self.generator)
         return gauss[0] + gauss[1] * normal
 
 
 def _descend(update: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """Take one step down a loss, over all parameters of an optimiser; faster than `backward` on nets this small."""
+    """Take one step down a loss, over all parameters of an optimiser; faster than `backward` on networks this small."""
     (group,) = update.param_groups
     for parameter, gradient in zip(group["params"], torch.autograd.grad(loss, group["params"]), strict=True):
         parameter.grad = gradient
@@ -100,5 +100,5 @@ def _correlations(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """State dict of the best or last iteration, as `keep` says."""
-    net = _meta.fresh_net(job)
-    return _meta.train(job, Predictive(job, net.risk_model), net)
+    model = _meta.fresh_model(job)
+    return _meta.train(job, Predictive(job, model.risk_model), model)

@@ -1,4 +1,4 @@
-"""How far the modalities' predictions are from each other, from the records of each modality's own head.
+"""Distance between the modalities' predictions, from the records of each modality's own head.
 
     analyses:
       modality_disagreement: {heads: [rgb_head, shape_head], ood: [held, mnist]}
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records of all heads, of the benchmark's dataset and of the OOD sets.
+    """The records of all heads, of the benchmark's dataset and of the OOD sets.
 
     Raises:
         ParamsError: fewer than two heads.
@@ -42,15 +42,15 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
     if len(params["heads"]) < 2:
         raise ParamsError(f"modality_disagreement: heads is {params['heads']}; expected two methods or more")
     return [
-        _records(params, weights, head, dataset)
-        for weights in params["checkpoints"]
+        _records(params, model, head, dataset)
+        for model in params["checkpoints"]
         for head in params["heads"]
         for dataset in (params["dataset"], *params["ood"])
     ]
 
 
-def _records(params: Mapping[str, Any], weights: str, head: str, dataset: str) -> Ref:
-    return refs.records(Ref("checkpoints", weights), head, f"{dataset}/{params['split']}/identity", refs.number(0))
+def _records(params: Mapping[str, Any], model: str, head: str, dataset: str) -> Ref:
+    return refs.records(Ref("checkpoints", model), head, f"{dataset}/{params['split']}/identity", refs.number(0))
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -60,48 +60,48 @@ def measure(job: Measurement) -> Iterator[Observation]:
         DataError: records hold the largest logits only, or heads saw different samples.
     """
     params = job.params
-    for weights in params["checkpoints"]:
+    for model in params["checkpoints"]:
         for dataset in (params["dataset"], *params["ood"]):
-            tables = [job.records(_records(params, weights, head, dataset)) for head in params["heads"]]
-            keys = _keys(tables, f"{weights} on {dataset}")
-            logits = [_logits(table, weights) for table in tables]
-            found = {"modality_l1": l1(logits)}
+            tables = [job.records(_records(params, model, head, dataset)) for head in params["heads"]]
+            keys = _keys(tables, f"{model} on {dataset}")
+            logits = [_logits(table, model) for table in tables]
+            metrics = {"modality_l1": l1(logits)}
             if dataset == params["dataset"]:
-                found["modality_hellinger"] = hellinger(logits, tables[0]["label"].to_numpy())
-            for metric, values in found.items():
+                metrics["modality_hellinger"] = hellinger(logits, tables[0]["label"].to_numpy())
+            for metric, values in metrics.items():
                 for key, value in zip(keys, values.tolist(), strict=True):
-                    yield Observation(metric, key, value, weights, dataset, params["split"])
+                    yield Observation(metric, key, value, model, dataset, params["split"])
 
 
 def l1(logits: list[Floats]) -> Floats:
-    """Return the mean over pairs of the summed differences of softmaxes, (n,); `logits` are (n, C) each."""
+    """The mean over pairs of the summed differences of softmaxes, (n,); `logits` are (n, C) each."""
     return _over_pairs([softmax(each, axis=1) for each in logits], lambda p, q: np.abs(p - q).sum(1))
 
 
 def hellinger(logits: list[Floats], labels: NDArray[np.integer[Any]]) -> Floats:
-    """Return the mean over pairs of the Hellinger distance without the labels' classes, (n,)."""
+    """The mean over pairs of the Hellinger distance without the labels' classes, (n,)."""
     count, classes = logits[0].shape
     others = np.arange(classes) != labels[:, None]
-    kept = [each[others].reshape(count, classes - 1) for each in logits]
-    roots = [np.sqrt(np.maximum(softmax(each, axis=1), LEAST)) for each in kept]
+    rest = [each[others].reshape(count, classes - 1) for each in logits]
+    roots = [np.sqrt(np.maximum(softmax(each, axis=1), LEAST)) for each in rest]
     return _over_pairs(roots, lambda p, q: np.linalg.norm(p - q, axis=1) / np.sqrt(2))
 
 
 def _over_pairs(each: list[Floats], distance: Any) -> Floats:
-    found: Floats = np.mean([distance(p, q) for p, q in itertools.combinations(each, 2)], axis=0)
-    return found
+    mean: Floats = np.mean([distance(p, q) for p, q in itertools.combinations(each, 2)], axis=0)
+    return mean
 
 
-def _keys(tables: list[pa.Table], what: str) -> list[str]:
+def _keys(tables: list[pa.Table], place: str) -> list[str]:
     keys: list[list[str]] = [table["key"].to_pylist() for table in tables]
     if any(other != keys[0] for other in keys[1:]):
-        raise DataError(f"{what}: the modalities' records hold different samples; evaluate again")
+        raise DataError(f"{place}: the modalities' records hold different samples; evaluate again")
     return keys[0]
 
 
-def _logits(table: pa.Table, weights: str) -> Floats:
+def _logits(table: pa.Table, model: str) -> Floats:
     if "logits" not in table.column_names:
-        raise DataError(f"{weights}: records hold the 20 largest logits; expected all: evaluate.outputs: full")
+        raise DataError(f"{model}: records hold the 20 largest logits; expected all: evaluate.outputs: full")
     flat = table["logits"].combine_chunks().flatten().to_numpy()
-    found: Floats = flat.reshape(len(table), -1).astype(np.float64)
-    return found
+    logits: Floats = flat.reshape(len(table), -1).astype(np.float64)
+    return logits

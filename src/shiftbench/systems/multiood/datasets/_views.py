@@ -19,10 +19,10 @@ TOGETHER = 512
 """Images whose views are made at once."""
 
 
-def seen(samples: Iterable[Sample]) -> Iterator[Sample]:
+def make_views(samples: Iterable[Sample]) -> Iterator[Sample]:
     """Yield samples with `rgb`, `shape`, `profile` in the place of their image, uint8 (h, w), all of one even size."""
-    left = iter(samples)
-    while some := list(itertools.islice(left, TOGETHER)):
+    rest = iter(samples)
+    while some := list(itertools.islice(rest, TOGETHER)):
         images = np.stack([sample.fields["image"] for sample in some])
         views = appearance(images), shape(images), profile(images)
         for sample, rgb, edges, sums in zip(some, *views, strict=True):
@@ -31,7 +31,7 @@ def seen(samples: Iterable[Sample]) -> Iterator[Sample]:
 
 
 def appearance(images: Pixels) -> Pixels:
-    """Return means over 2 x 2 pixels, rounded, each repeated 2 x 2, uint8 (n, h, w).
+    """Means over 2 x 2 pixels, rounded, each repeated 2 x 2, uint8 (n, h, w).
 
     Example:
         >>> appearance(np.array([[[0, 2], [4, 5]]], np.uint8)).tolist()
@@ -44,23 +44,23 @@ def appearance(images: Pixels) -> Pixels:
 
 
 def shape(images: Pixels) -> Pixels:
-    """Return the size of the gradient, uint8 (n, h, w): a step from 0 to 255 is 255.
+    """The size of the gradient, uint8 (n, h, w): a step from 0 to 255 is 255.
 
     Example:
         >>> shape(np.array([[[0, 0, 8, 8]] * 4], np.uint8))[0, 0].tolist()
         [0, 8, 8, 0]
     """
-    framed = np.pad(images.astype(np.int16), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    across, down = framed[:, :, 2:] - framed[:, :, :-2], framed[:, 2:] - framed[:, :-2]
+    padded = np.pad(images.astype(np.int16), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    across, down = padded[:, :, 2:] - padded[:, :, :-2], padded[:, 2:] - padded[:, :-2]
     across = across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]
     down = down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]
     squares = across.astype(np.float32) ** 2 + down.astype(np.float32) ** 2  # whole, below 2^24
-    found: Pixels = np.minimum(np.sqrt(squares) / 4, 255).astype(np.uint8)
-    return found
+    edges: Pixels = np.minimum(np.sqrt(squares) / 4, 255).astype(np.uint8)
+    return edges
 
 
 def profile(images: Pixels) -> Pixels:
-    """Return the means of rows, then of columns, rounded down, uint8 (n, h + w)."""
+    """The means of rows, then of columns, rounded down, uint8 (n, h + w)."""
     _, height, width = images.shape
     rows, columns = (images.sum(axis=axis, dtype=np.int32) for axis in (2, 1))
     return np.concatenate([rows // width, columns // height], axis=1).astype(np.uint8)

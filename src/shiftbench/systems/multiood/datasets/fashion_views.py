@@ -31,4 +31,4 @@ classes = fashion_mnist_classes.classes
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield `train` or `test` of the part: `rgb` and `shape` uint8 (28, 28), `profile` uint8 (56,), `label`."""
-    yield from _views.seen(fashion_mnist_classes.samples(split, sources, params))
+    yield from _views.make_views(fashion_mnist_classes.samples(split, sources, params))

@@ -24,4 +24,4 @@ PARAMS: dict[str, object] = {}
 
 def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Iterator[Sample]:
     """Yield `train` or `test`: `rgb` and `shape` uint8 (28, 28), `profile` uint8 (56,), `label` 0 to 9."""
-    yield from _views.seen(mnist.samples(split, sources, {}))
+    yield from _views.make_views(mnist.samples(split, sources, {}))

@@ -56,7 +56,7 @@ KINDS = ("human", "animal", "cartoon")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class VideoSet:
     """One set: its videos, how many classes it has (0: out of distribution), its lists and their lengths."""
 
     videos: str
@@ -65,42 +65,42 @@ class Listed:
     counts: dict[str, int]
 
 
-def _near(name: str, videos: str, classes: int, counts: tuple[int, int, int]) -> Listed:
+def _near_set(name: str, videos: str, classes: int, counts: tuple[int, int, int]) -> VideoSet:
     lists = {split: (f"{SPLITS}/{name}_{split}_near_ood.txt",) for split in NATIVE}
-    return Listed(videos, classes, lists, dict(zip(NATIVE, counts, strict=True)))
+    return VideoSet(videos, classes, lists, dict(zip(NATIVE, counts, strict=True)))
 
 
-def _out(videos: str, count: int, *names: str) -> Listed:
-    return Listed(videos, 0, {"test": names}, {"test": count})
+def _ood_set(videos: str, count: int, *names: str) -> VideoSet:
+    return VideoSet(videos, 0, {"test": names}, {"test": count})
 
 
-def _far(name: str, videos: str, classes: int, counts: tuple[int, int, int]) -> Listed:
+def _far_set(name: str, videos: str, classes: int, counts: tuple[int, int, int]) -> VideoSet:
     lists = {split: (f"{SPLITS}/{name}_{split}.txt",) for split in NATIVE}
-    return Listed(videos, classes, lists, dict(zip(NATIVE, counts, strict=True)))
+    return VideoSet(videos, classes, lists, dict(zip(NATIVE, counts, strict=True)))
 
 
 SETS = {
-    "hmdb_near": _near("HMDB", "hmdb", 25, (2074, 445, 459)),
-    "hmdb_near_ood": _out("hmdb", 3744, f"{SPLITS}/HMDB_eval_near_ood.txt"),
-    "ucf_near": _near("UCF", "ucf", 50, (4669, 1005, 1030)),
-    "ucf_near_ood": _out("ucf", 6616, f"{SPLITS}/UCF_eval_near_ood.txt"),
-    "kinetics_near": _near("Kinetics", "kinetics", 129, (22549, 4773, 4902)),
-    "kinetics_near_ood": _out("kinetics", 10000, f"{SPLITS}/Kinetics_eval_near_ood.txt"),
-    "epic_near": Listed(
+    "hmdb_near": _near_set("HMDB", "hmdb", 25, (2074, 445, 459)),
+    "hmdb_near_ood": _ood_set("hmdb", 3744, f"{SPLITS}/HMDB_eval_near_ood.txt"),
+    "ucf_near": _near_set("UCF", "ucf", 50, (4669, 1005, 1030)),
+    "ucf_near_ood": _ood_set("ucf", 6616, f"{SPLITS}/UCF_eval_near_ood.txt"),
+    "kinetics_near": _near_set("Kinetics", "kinetics", 129, (22549, 4773, 4902)),
+    "kinetics_near_ood": _ood_set("kinetics", 10000, f"{SPLITS}/Kinetics_eval_near_ood.txt"),
+    "epic_near": VideoSet(
         "epic",
         4,
         {split: (f"{EPIC_SPLITS}/D3_{split}_near_ood.pkl",) for split in NATIVE},
         {"train": 2484, "val": 531, "test": 536},
     ),
-    "epic_near_ood": _out("epic", 1320, f"{EPIC_SPLITS}/D3_eval_near_ood.pkl"),
-    "hmdb_far": _far("HMDB", "hmdb", 43, (3953, 843, 877)),
-    "kinetics_far": _far("Kinetics", "kinetics", 229, (40048, 8463, 8694)),
-    "hmdb_far_ucf": _out("ucf", 1351, f"{SPLITS}/ID_HMDB_OOD_UCF.txt"),
-    "hmdb_far_kinetics": _out("kinetics", 8694, f"{SPLITS}/ID_HMDB_OOD_Kinetics.txt"),
-    "kinetics_far_hmdb": _out("hmdb", 5673, f"{SPLITS}/ID_Kinetics_OOD_HMDB.txt"),
-    "kinetics_far_ucf": _out("ucf", 1810, f"{SPLITS}/ID_Kinetics_OOD_UCF.txt"),
-    "epic_far": _out("epic", 4871, *(f"{EPIC_SPLITS}/D3_{split}.pkl" for split in NATIVE)),
-    "hac_far": _out(
+    "epic_near_ood": _ood_set("epic", 1320, f"{EPIC_SPLITS}/D3_eval_near_ood.pkl"),
+    "hmdb_far": _far_set("HMDB", "hmdb", 43, (3953, 843, 877)),
+    "kinetics_far": _far_set("Kinetics", "kinetics", 229, (40048, 8463, 8694)),
+    "hmdb_far_ucf": _ood_set("ucf", 1351, f"{SPLITS}/ID_HMDB_OOD_UCF.txt"),
+    "hmdb_far_kinetics": _ood_set("kinetics", 8694, f"{SPLITS}/ID_HMDB_OOD_Kinetics.txt"),
+    "kinetics_far_hmdb": _ood_set("hmdb", 5673, f"{SPLITS}/ID_Kinetics_OOD_HMDB.txt"),
+    "kinetics_far_ucf": _ood_set("ucf", 1810, f"{SPLITS}/ID_Kinetics_OOD_UCF.txt"),
+    "epic_far": _ood_set("epic", 4871, *(f"{EPIC_SPLITS}/D3_{split}.pkl" for split in NATIVE)),
+    "hac_far": _ood_set(
         "hac", 3381, *(f"{SPLITS}/HAC_{part}_only_{kind}.csv" for kind in KINDS for part in ("test", "train"))
     ),
 }
@@ -116,9 +116,9 @@ class _Plain(pickle.Unpickler):
 
 
 def classes(params: dict[str, Any], sources: dict[str, Path]) -> tuple[str, ...]:
-    """Return a name per class, counted; of an OOD set one name that no model has."""
-    listed = _of(params)
-    names = tuple(f"{listed.videos}_{number:03d}" for number in range(listed.classes))
+    """A name per class, counted; of an OOD set one name that no model has."""
+    video_set = _video_set(params)
+    names = tuple(f"{video_set.videos}_{number:03d}" for number in range(video_set.classes))
     return names or ("out_of_distribution",)
 
 
@@ -131,35 +131,35 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
         ParamsError: no root, no such set or field.
         DataError: a list is missing, of another length than the released one, or cannot be read.
     """
-    listed = _of(params)
-    if split not in listed.lists:
+    video_set = _video_set(params)
+    if split not in video_set.lists:
         return
     files = _files(split, params)
-    prefix = f"multiood_features/{listed.videos}"
-    found = [line for file in files for line in _lines(file, prefix)]
-    if params["counts"] and len(found) != listed.counts[split]:
+    prefix = f"multiood_features/{video_set.videos}"
+    lines = [line for file in files for line in _lines(file, prefix)]
+    if params["counts"] and len(lines) != video_set.counts[split]:
         raise DataError(
-            f"{files[0]} lists {len(found)} videos of {params['set']}, expected {listed.counts[split]}; bring the "
+            f"{files[0]} lists {len(lines)} videos of {params['set']}, expected {video_set.counts[split]}; bring the "
             "released lists, or set counts: false"
         )
-    for line in _lists.in_order(_distinct(found), files[0]):
+    for line in _lists.in_order(_distinct(lines), files[0]):
         try:
-            yield _sample(line, listed, params)
+            yield _sample(line, video_set, params)
         except DataError as error:
             yield error
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
-    listed = _of(params)
-    if split not in listed.lists:
+    """Files of a native split that the user must supply: path -> description."""
+    video_set = _video_set(params)
+    if split not in video_set.lists:
         return {}
     lists = {str(file): "the authors' list" for file in _files(split, params)}
-    what = f"{', '.join(params['fields'])} of {listed.counts[split]:,} videos"
-    return lists | {str(_root(params) / "features" / listed.videos): what}
+    contents = f"{', '.join(params['fields'])} of {video_set.counts[split]:,} videos"
+    return lists | {str(_root(params) / "features" / video_set.videos): contents}
 
 
-def _of(params: dict[str, Any]) -> Listed:
+def _video_set(params: dict[str, Any]) -> VideoSet:
     name, fields = params["set"], params["fields"]
     if name not in SETS:
         raise ParamsError(f"multiood_features: set is {name!r}; {suggest(name, SETS)}")
@@ -178,37 +178,37 @@ def _root(params: dict[str, Any]) -> Path:
 
 
 def _files(split: str, params: dict[str, Any]) -> list[Path]:
-    return [_root(params) / name for name in _of(params).lists[split]]
+    return [_root(params) / name for name in _video_set(params).lists[split]]
 
 
 def _lines(file: Path, prefix: str) -> list[Line]:
-    """Return the lines of one list, whose keys begin with `prefix`."""
+    """The lines of one list, whose keys begin with `prefix`."""
     if file.suffix == ".txt":
         return _lists.lines(file, prefix)
     if not file.is_file():
         raise DataError(f"the list {file} does not exist; check root of multiood_features")
-    rows = _pickled(file) if file.suffix == ".pkl" else _comma(file)
+    rows = _read_pickle(file) if file.suffix == ".pkl" else _read_csv(file)
     return [Line(f"{prefix}/{path.replace('.', '_')}", path, label, n) for n, (path, label) in enumerate(rows, 1)]
 
 
 def _distinct(lines: list[Line]) -> list[Line]:
-    """Return lines under keys of their own: the second of a video has `_2` after its key, and so on."""
-    seen: Counter[str] = Counter()
-    found = []
+    """Lines under keys of their own: the second of a video has `_2` after its key, and so on."""
+    counts: Counter[str] = Counter()
+    unique = []
     for line in lines:
-        seen[line.key] += 1
-        times = seen[line.key]
-        found.append(replace(line, key=f"{line.key}_{times}") if times > 1 else line)
-    return found
+        counts[line.key] += 1
+        times = counts[line.key]
+        unique.append(replace(line, key=f"{line.key}_{times}") if times > 1 else line)
+    return unique
 
 
-def _comma(file: Path) -> list[tuple[str, str]]:
+def _read_csv(file: Path) -> list[tuple[str, str]]:
     kind = file.stem.rpartition("_")[2]
     rows = [row.rpartition(",") for row in file.read_text(encoding="utf-8").splitlines() if row]
     return [(f"{kind}/{PurePosixPath(name).stem}", label) for name, _, label in rows]
 
 
-def _pickled(file: Path) -> list[tuple[str, str]]:
+def _read_pickle(file: Path) -> list[tuple[str, str]]:
     try:
         with file.open("rb") as stream:
             rows = _Plain(stream).load()
@@ -217,20 +217,20 @@ def _pickled(file: Path) -> list[tuple[str, str]]:
         raise DataError(f"{file} is no list of (video, first, last, begin, end, label): {error}") from None
 
 
-def _sample(line: Line, listed: Listed, params: dict[str, Any]) -> Sample:
-    stem = line.path if listed.videos in ("epic", "hac") else str(PurePosixPath(line.path).with_suffix(""))
-    folder = _root(params) / "features" / listed.videos
+def _sample(line: Line, video_set: VideoSet, params: dict[str, Any]) -> Sample:
+    stem = line.path if video_set.videos in ("epic", "hac") else str(PurePosixPath(line.path).with_suffix(""))
+    folder = _root(params) / "features" / video_set.videos
     fields = {name: _array(folder / f"{stem}.{name}.npy", line.key) for name in params["fields"]}
-    if not line.label.isdecimal() or (listed.classes and int(line.label) >= listed.classes):
-        raise RangeError(f"{line.key}: the label is {line.label!r}, expected 0 to {listed.classes - 1}")
-    return Sample(line.key, {**fields, "label": int(line.label) if listed.classes else 0})
+    if not line.label.isdecimal() or (video_set.classes and int(line.label) >= video_set.classes):
+        raise RangeError(f"{line.key}: the label is {line.label!r}, expected 0 to {video_set.classes - 1}")
+    return Sample(line.key, {**fields, "label": int(line.label) if video_set.classes else 0})
 
 
 def _array(file: Path, key: str) -> np.ndarray[Any, Any]:
     try:
-        found: np.ndarray[Any, Any] = np.load(file, allow_pickle=False)
+        values: np.ndarray[Any, Any] = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{key}: the features {file} cannot be read: {error}") from None
-    if found.dtype.kind != "f":
-        raise DataError(f"{file}: {found.dtype}; expected float16 or float32 features")
-    return found
+    if values.dtype.kind != "f":
+        raise DataError(f"{file}: {values.dtype}; expected float16 or float32 features")
+    return values

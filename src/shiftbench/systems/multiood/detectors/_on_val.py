@@ -7,6 +7,6 @@ of the validation split, of all other sets those of the training split.
 from shiftbench.plugins.detectors._rows import Known
 
 
-def known(given: Known) -> Known:
-    """Return what a detector is fitted on, its `train` the validation rows."""
-    return Known({"train": given.val})
+def val_as_train(known: Known) -> Known:
+    """The fitting data of a detector, with the validation rows as `train`."""
+    return Known({"train": known.val})

@@ -10,7 +10,7 @@ from shiftbench.plugins.detectors._rows import Rows
 
 
 def columns(widths: str, total: int) -> list[slice]:
-    """Return the columns of each modality.
+    """The columns of each modality.
 
     Raises:
         ParamsError: widths are no numbers, or do not add up to all features.
@@ -20,13 +20,13 @@ def columns(widths: str, total: int) -> list[slice]:
         [slice(0, 2, None), slice(2, 5, None)]
     """
     words = widths.split() or [str(total)]
-    given = [int(word) for word in words if word.isdecimal()]
-    if len(given) < len(words) or sum(given) != total or min(given) < 1:
+    sizes = [int(word) for word in words if word.isdecimal()]
+    if len(sizes) < len(words) or sum(sizes) != total or min(sizes) < 1:
         raise ParamsError(f"widths is {widths!r}; expected the number of features of each modality, {total} together")
-    ends = [sum(given[: at + 1]) for at in range(len(given))]
-    return [slice(end - width, end) for end, width in zip(ends, given, strict=True)]
+    ends = [sum(sizes[: at + 1]) for at in range(len(sizes))]
+    return [slice(end - width, end) for end, width in zip(ends, sizes, strict=True)]
 
 
-def part(rows: Rows, where: slice) -> Rows:
-    """Return rows whose features are those of one modality, for what looks at features alone."""
-    return replace(rows, beside=rows.features[:, where], linear=None, again=None)
+def part(rows: Rows, place: slice) -> Rows:
+    """Rows with the features of one modality, for detectors that use features alone."""
+    return replace(rows, beside=rows.features[:, place], linear=None, again=None)

@@ -22,7 +22,7 @@ def fit(known: Known, params: dict[str, Any]) -> None:
 
 
 def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the changed features, float64 (n,); higher = more OOD.
+    """The energies of the changed features, float64 (n,); higher = more OOD.
 
     Raises:
         ParamsError: the percentile lies outside [0, 100), or keeps nothing, or widths do not add up.
@@ -32,12 +32,12 @@ def score(rows: Rows, state: None, params: dict[str, Any]) -> NDArray[np.float64
 
     def logits(block: Rows) -> NDArray[np.float64]:
         features = finite(block)
-        changed = np.zeros(features.shape)
-        for where in parts:
-            own = np.ascontiguousarray(features[:, where])
+        shaped = np.zeros(features.shape)
+        for place in parts:
+            own = np.ascontiguousarray(features[:, place])
             marks = largest(own, params["percentile"])
             shares = own.sum(axis=1, dtype=np.float64) / np.count_nonzero(marks, axis=1)
-            changed[:, where] = np.where(marks, shares[:, None], 0.0)
-        return block.head(changed)
+            shaped[:, place] = np.where(marks, shares[:, None], 0.0)
+        return block.head(shaped)
 
     return energies(rows, logits)

@@ -16,5 +16,5 @@ score = knn.score
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
-    """Return what `knn` fits, on validation rows; see there."""
-    return knn.fit(_on_val.known(known), params)
+    """The state of `knn`, fitted on validation rows."""
+    return knn.fit(_on_val.val_as_train(known), params)

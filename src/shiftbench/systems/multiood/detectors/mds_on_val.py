@@ -16,5 +16,5 @@ score = mds.score
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
-    """Return what `mds` fits, on validation rows; see there."""
-    return mds.fit(_on_val.known(known), params)
+    """The state of `mds`, fitted on validation rows."""
+    return mds.fit(_on_val.val_as_train(known), params)

@@ -20,7 +20,7 @@ PARAMS: dict[str, object] = {"percentile": 90.0, "widths": ""}
 
 
 def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the threshold of each feature, float64 (d,), one value for each modality.
+    """The threshold of each feature, float64 (d,), one value for each modality.
 
     Raises:
         ParamsError: the percentile lies outside [0, 100), or widths do not add up.
@@ -28,12 +28,12 @@ def fit(known: Known, params: dict[str, Any]) -> NDArray[np.float64]:
     """
     total = known.val.features.shape[1]
     limits = np.empty(total)
-    for where in _slices.columns(params["widths"], total):
-        own = _slices.part(known.val, where)
-        limits[where] = percentiles(own, [checked(params["percentile"])])[0]
+    for place in _slices.columns(params["widths"], total):
+        own = _slices.part(known.val, place)
+        limits[place] = percentiles(own, [checked(params["percentile"])])[0]
     return limits
 
 
 def score(rows: Rows, state: NDArray[np.float64], params: dict[str, Any]) -> NDArray[np.float64]:
-    """Return the energies of the clipped features, float64 (n,); higher = more OOD."""
+    """The energies of the clipped features, float64 (n,); higher = more OOD."""
     return energies(rows, lambda block: block.head(np.minimum(finite(block), state)))

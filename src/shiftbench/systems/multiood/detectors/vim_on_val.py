@@ -16,5 +16,5 @@ score = vim.score
 
 
 def fit(known: Known, params: dict[str, Any]) -> Any:
-    """Return what `vim` fits, on validation rows; see there."""
-    return vim.fit(_on_val.known(known), params)
+    """The state of `vim`, fitted on validation rows."""
+    return vim.fit(_on_val.val_as_train(known), params)

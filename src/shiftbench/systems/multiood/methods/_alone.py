@@ -1,4 +1,4 @@
-"""A net of modalities seen through one of them."""
+"""A network of modalities seen through one of them."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from torch import nn
 
 
 class Alone(nn.Module):
-    """A net of `models/_modal.py`: `predict` gives one modality's features and what its own head says."""
+    """A network of `models/_modal.py`: `predict` gives one modality's features and what its own head says."""
 
-    def __init__(self, net: Any, modality: str) -> None:
+    def __init__(self, model: Any, modality: str) -> None:
         super().__init__()
-        self.net, self.place = net, net.names.index(modality)
+        self.net, self.place = model, model.names.index(modality)
 
     def predict(self, x: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features (n, width) and logits (n, classes)."""
+        """Features (n, width) and logits (n, classes)."""
         features = self.net.features(x)
         return self.net.slices(features)[self.place], self.net.alone(features)[self.place]

@@ -1,4 +1,4 @@
-"""Nets of several modalities: a feature and a head of each, and a joint head on all features one after the other.
+"""Networks of several modalities: a feature and a head of each, and a joint head on all features one after the other.
 
 Source: Dong et al. 2024, arXiv:2405.17419, section 4: the networks h_k and the classifier on the concatenation.
 """
@@ -17,7 +17,7 @@ class Modal(nn.Module):
     Attributes:
         names: the modalities, in the order of the features.
         widths: features of each.
-        branches: net of each: the inputs by field -> features (n, width).
+        branches: network of each: the inputs by field -> features (n, width).
         heads: linear layer of each, which the joint logits do not use.
         head: the joint linear layer.
     """
@@ -32,27 +32,27 @@ class Modal(nn.Module):
         self.head = nn.Linear(sum(widths), classes)
 
     def features(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features of all modalities, (n, d)."""
+        """The features of all modalities, (n, d)."""
         return torch.cat([branch(x) for branch in self.branches.values()], dim=1)
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return joint logits (n, classes)."""
+        """Joint logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
     def slices(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return the part of features (n, d) that belongs to each modality."""
+        """The part of features (n, d) that belongs to each modality."""
         parts: tuple[torch.Tensor, ...] = torch.split(features, list(self.widths), dim=1)
         return parts
 
     def alone(self, features: torch.Tensor) -> list[torch.Tensor]:
-        """Return what the head of each modality says of its part of features (n, d): logits (n, classes) each."""
+        """Logits (n, classes) of the head of each modality for its part of features (n, d)."""
         parts = zip(self.heads.values(), self.slices(features), strict=True)
         return [head(part) for head, part in parts]
 
 
-def checked(names: Sequence[str], known: Sequence[str], model: str) -> list[str]:
-    """Return the modalities of a model.
+def check(names: Sequence[str], known: Sequence[str], model: str) -> list[str]:
+    """The modalities of a model.
 
     Raises:
         ParamsError: there is none, one is unknown, or one is named twice.

@@ -48,52 +48,52 @@ PRETRAINED = {
 
 
 def read(path: str) -> State:
-    """Return the tensors of files (several: `a::b`) under the names of `action_net`.
+    """The tensors of files (several: `a::b`) under the names of `action_net`.
 
     Raises:
         ModelError: a file is missing, needs pickle, or holds nothing of these.
     """
-    found: State = {}
+    state: State = {}
     for file in map(Path, places(path)):
-        found |= _named(_content(file), file)
-    return found
+        state |= _tensors(_content(file), file)
+    return state
 
 
-def _named(content: Mapping[str, Any], file: Path) -> State:
+def _tensors(content: Mapping[str, Any], file: Path) -> State:
     for beginning, (key, names) in PRETRAINED.items():
         if file.name.startswith(beginning):
             stages = {old: new for old, new in names.items() if not new.startswith("heads.")}
-            return _some(renamed(content.get(key, content), stages), file)
-    parts = [renamed(content[key], names) for key, names in CHECKPOINT.items() if key in content]
+            return _some(rename(content.get(key, content), stages), file)
+    parts = [rename(content[key], names) for key, names in CHECKPOINT.items() if key in content]
     return _some({name: tensor for part in parts for name, tensor in part.items()}, file)
 
 
-def renamed(state: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> State:
-    """Return the tensors whose names begin so, under what stands in the place of their beginning."""
-    found = {}
+def rename(state: Mapping[str, torch.Tensor], names: Mapping[str, str]) -> State:
+    """The tensors whose names begin so, under another beginning."""
+    tensors = {}
     for name, tensor in state.items():
         plain = name.removeprefix("module.")
         for old, new in names.items():
             if plain.startswith(old):
-                found[new + plain.removeprefix(old)] = tensor
-    return found
+                tensors[new + plain.removeprefix(old)] = tensor
+    return tensors
 
 
-def start(net: torch.nn.Module, state: State, where: str) -> None:
-    """Load what a file has of a net; the rest keeps its fresh weights.
+def start(model: torch.nn.Module, state: State, source: str) -> None:
+    """Load what a file has of a network; the rest keeps its fresh weights.
 
     Raises:
         ModelError: a whole stage is missing, or a tensor has another shape.
     """
-    own = net.state_dict()
-    lacking = [name for name in own if name.startswith("branches.") and name not in state]
+    own = model.state_dict()
+    missing = [name for name in own if name.startswith("branches.") and name not in state]
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
-    if lacking or wrong:
-        what = f"{lacking[0]} is missing" if lacking else f"{wrong[0]} is {tuple(state[wrong[0]].shape)}"
+    if missing or wrong:
+        problem = f"{missing[0]} is missing" if missing else f"{wrong[0]} is {tuple(state[wrong[0]].shape)}"
         raise ModelError(
-            f"{where}: {what}; expected the fourth stages of all modalities of the model; name all files, a::b"
+            f"{source}: {problem}; expected the fourth stages of all modalities of the model; name all files, a::b"
         )
-    net.load_state_dict({name: state.get(name, value) for name, value in own.items()})
+    model.load_state_dict({name: state.get(name, value) for name, value in own.items()})
 
 
 def _some(state: State, file: Path) -> State:

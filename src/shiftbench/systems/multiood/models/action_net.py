@@ -37,54 +37,58 @@ AXES = {"audio": 3}
 BLOCKS = 3
 
 
-class Convolved(nn.Module):
+class Convolution(nn.Module):
     """A convolution (3-d) and its norm, under mmaction2's names."""
 
-    def __init__(self, before: int, after: int, kernel: tuple[int, int, int] = (1, 1, 1), stride: int = 1) -> None:
+    def __init__(
+        self, width_in: int, width_out: int, kernel: tuple[int, int, int] = (1, 1, 1), stride: int = 1
+    ) -> None:
         super().__init__()
         padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        self.conv = nn.Conv3d(before, after, kernel, (1, stride, stride), padding, bias=False)
-        self.bn = nn.BatchNorm3d(after)
+        self.conv = nn.Conv3d(width_in, width_out, kernel, (1, stride, stride), padding, bias=False)
+        self.bn = nn.BatchNorm3d(width_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the normalised maps."""
-        found: torch.Tensor = self.bn(self.conv(x))
-        return found
+        """The normalised maps."""
+        maps: torch.Tensor = self.bn(self.conv(x))
+        return maps
 
 
 class Bottleneck(nn.Module):
-    """3x1x1, 1x3x3 and 1x1x1 convolutions beside a shortcut: (n, before, t, h, w) to 4 `planes` channels."""
+    """3x1x1, 1x3x3 and 1x1x1 convolutions with a shortcut: (n, before, t, h, w) to 4 `planes` channels."""
 
-    def __init__(self, before: int, planes: int, stride: int) -> None:
+    def __init__(self, width_in: int, planes: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = Convolved(before, planes, (3, 1, 1))
-        self.conv2 = Convolved(planes, planes, (1, 3, 3), stride)
-        self.conv3 = Convolved(planes, 4 * planes)
-        self.downsample = Convolved(before, 4 * planes, stride=stride) if before != 4 * planes or stride > 1 else None
+        self.conv1 = Convolution(width_in, planes, (3, 1, 1))
+        self.conv2 = Convolution(planes, planes, (1, 3, 3), stride)
+        self.conv3 = Convolution(planes, 4 * planes)
+        self.downsample = (
+            Convolution(width_in, 4 * planes, stride=stride) if width_in != 4 * planes or stride > 1 else None
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's activations."""
+        """The block's activations."""
         inner = F.relu(self.conv2(F.relu(self.conv1(x))))
         return F.relu(self.conv3(inner) + (x if self.downsample is None else self.downsample(x)))
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, under torchvision's names."""
+    """Two 3x3 convolutions with a shortcut, under torchvision's names."""
 
-    def __init__(self, before: int, after: int, stride: int) -> None:
+    def __init__(self, width_in: int, width_out: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(after)
-        self.conv2 = nn.Conv2d(after, after, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(after)
+        self.conv1 = nn.Conv2d(width_in, width_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width_out)
+        self.conv2 = nn.Conv2d(width_out, width_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width_out)
         self.downsample = (
-            nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
-            if before != after
+            nn.Sequential(nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out))
+            if width_in != width_out
             else None
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's activations."""
+        """The block's activations."""
         inner = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(inner + (x if self.downsample is None else self.downsample(x)))
 
@@ -99,14 +103,14 @@ class Branch(nn.Module):
         self.dropout = nn.Dropout(0.0 if modality == "audio" else dropout)
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return features (n, width), 0 or more."""
-        found = [self.stages[field](x[field].float()).flatten(2).mean(2) for field in self.fields]
-        dropped: torch.Tensor = self.dropout(torch.cat(found, dim=1))
-        return dropped
+        """Features (n, width), 0 or more."""
+        means = [self.stages[field](x[field].float()).flatten(2).mean(2) for field in self.fields]
+        features: torch.Tensor = self.dropout(torch.cat(means, dim=1))
+        return features
 
 
 def stage(field: str, channels: int) -> nn.Sequential:
-    """Return the fourth stage above a field of so many channels."""
+    """The fourth stage above a field of so many channels."""
     if field == "audio":
         return nn.Sequential(Basic(channels, 2 * channels, 2), Basic(2 * channels, 2 * channels, 1))
     planes = 64 if field == "fast" else 512
@@ -115,7 +119,7 @@ def stage(field: str, channels: int) -> nn.Sequential:
 
 
 class ActionNet(_modal.Modal):
-    """A net with convolutions over time, which have no layout with channels last among images'."""
+    """A network with convolutions over time, which have no layout with channels last among images'."""
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Move to a device or type; the memory format stays as it is."""
@@ -124,18 +128,18 @@ class ActionNet(_modal.Modal):
 
 
 def build(params: Mapping[str, Any], classes: int) -> ActionNet:
-    """Return the net with fresh weights from torch's generator.
+    """The network with fresh weights from torch's generator.
 
     Raises:
         ParamsError: a modality that is unknown, or named twice.
     """
-    names = _modal.checked(params["modalities"], tuple(WIDTHS), "action_net")
+    names = _modal.check(params["modalities"], tuple(WIDTHS), "action_net")
     branches = {name: Branch(name, params["dropout"]) for name in names}
     return ActionNet(branches, [WIDTHS[name] for name in names], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of the fields, float32 (channels, t, h, w) or (channels, h, w).
+    """(n,) of the fields, float32 (channels, t, h, w) or (channels, h, w).
 
     Raises:
         DataError: features of another number of channels or axes, or of two shapes; names sample and field.
@@ -146,7 +150,7 @@ def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.nd
     for at, sample in enumerate(samples):
         for field, shape in shapes.items():
             if field in sample.fields:
-                batch[field][at] = _checked(sample, field, shape)
+                batch[field][at] = _check(sample, field, shape)
     return batch
 
 
@@ -155,16 +159,16 @@ def _shape(samples: Sequence[Sample], field: str, channels: int) -> tuple[int, .
     axes = AXES.get(field, 4)
     if first is None:
         return (channels, *(1, 2, 2)[4 - axes :])
-    found: tuple[int, ...] = first.fields[field].shape
-    if len(found) != axes or found[0] != channels:
+    shape: tuple[int, ...] = first.fields[field].shape
+    if len(shape) != axes or shape[0] != channels:
         raise DataError(
-            f"{first.key}: {field} is {found}; expected {channels} channels and {axes} axes, the features below the "
+            f"{first.key}: {field} is {shape}; expected {channels} channels and {axes} axes, the features below the "
             "fourth stage"
         )
-    return found
+    return shape
 
 
-def _checked(sample: Sample, field: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def _check(sample: Sample, field: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     value: np.ndarray[Any, Any] = sample.fields[field]
     if value.shape != shape:
         raise DataError(f"{sample.key}: {field} is {value.shape}, those before are {shape}; expected one shape")

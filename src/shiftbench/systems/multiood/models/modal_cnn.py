@@ -1,7 +1,7 @@
-"""Small nets of views of an image, one for each modality, and a joint head.
+"""Small networks of views of an image, one for each modality, and a joint head.
 
-`rgb` and `shape` have the plain convolutional net of `convnet`, `profile` two linear layers. `modalities: [rgb]` is a
-net of one modality, whose joint head is its only one in use. A modality that a sample lacks is black; an `image`
+`rgb` and `shape` have the plain convolutional network of `convnet`, `profile` two linear layers. `modalities: [rgb]` is
+a network of one modality, whose joint head is its only one in use. A modality that a sample lacks is black; an `image`
 stands for `rgb`.
 
 Source: Dong et al. 2024, arXiv:2405.17419, at small size (there SlowFast, SlowOnly and a ResNet-18 of spectrograms).
@@ -20,25 +20,25 @@ from shiftbench.systems.multiood.models import _modal
 
 TASK = "modalities"
 PARAMS: dict[str, object] = {"modalities": ["rgb", "shape"], "width": 8, "features": 64, "size": 28}
-KNOWN = ("rgb", "shape", "profile")
+MODALITIES = ("rgb", "shape", "profile")
 
 
-class Pictured(nn.Module):
+class PictureBranch(nn.Module):
     """A field (n, 1, size, size), 0 to 255, to features (n, width) that are 0 or more."""
 
     def __init__(self, field: str, params: Mapping[str, Any], classes: int) -> None:
         super().__init__()
         self.field = field
-        net = convnet.ConvNet(params["width"], "batch", params["features"], classes)
-        self.body, self.neck = net.body, net.neck
+        model = convnet.ConvNet(params["width"], "batch", params["features"], classes)
+        self.body, self.neck = model.body, model.neck
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features."""
-        found: torch.Tensor = self.neck(self.body(x[self.field].float() / 127.5 - 1.0))
-        return found
+        """The features."""
+        features: torch.Tensor = self.neck(self.body(x[self.field].float() / 127.5 - 1.0))
+        return features
 
 
-class Profiled(nn.Module):
+class ProfileBranch(nn.Module):
     """The field `profile` (n, 2 size), 0 to 255, to features (n, width) that are 0 or more."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -49,35 +49,37 @@ class Profiled(nn.Module):
         )
 
     def forward(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the features."""
-        found: torch.Tensor = self.layers(x["profile"].float() / 127.5 - 1.0)
-        return found
+        """The features."""
+        features: torch.Tensor = self.layers(x["profile"].float() / 127.5 - 1.0)
+        return features
 
 
 def build(params: Mapping[str, Any], classes: int) -> _modal.Modal:
-    """Return the net with fresh weights from torch's generator.
+    """The network with fresh weights from torch's generator.
 
     Raises:
         ParamsError: a modality that is unknown, or named twice.
     """
-    names = _modal.checked(params["modalities"], KNOWN, "modal_cnn")
-    branches = {name: Profiled(params) if name == "profile" else Pictured(name, params, classes) for name in names}
+    names = _modal.check(params["modalities"], MODALITIES, "modal_cnn")
+    branches = {
+        name: ProfileBranch(params) if name == "profile" else PictureBranch(name, params, classes) for name in names
+    }
     return _modal.Modal(branches, [params["features"]] * len(names), classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return (n,) of the modalities: uint8 (1, size, size), `profile` (2 size,)."""
+    """(n,) of the modalities: uint8 (1, size, size), `profile` (2 size,)."""
     size = params["size"]
     shapes = {"profile": (2 * size,)}
     fields = [(name, np.uint8, shapes.get(name, (1, size, size))) for name in params["modalities"]]
     batch = np.zeros(len(samples), np.dtype(fields))
     for name in params["modalities"]:
-        seen = {at: value for at, sample in enumerate(samples) if (value := _of(sample, name)) is not None}
-        if seen and name == "profile":
-            batch[name][list(seen)] = np.stack(list(seen.values()))
-        elif seen:
-            pictures = [Sample(samples[at].key, {"image": value}) for at, value in seen.items()]
-            batch[name][list(seen)] = _images.grey_batch(pictures, size)
+        values = {at: value for at, sample in enumerate(samples) if (value := _of(sample, name)) is not None}
+        if values and name == "profile":
+            batch[name][list(values)] = np.stack(list(values.values()))
+        elif values:
+            pictures = [Sample(samples[at].key, {"image": value}) for at, value in values.items()]
+            batch[name][list(values)] = _images.grey_batch(pictures, size)
     return batch
 
 

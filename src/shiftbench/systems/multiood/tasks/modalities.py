@@ -31,7 +31,7 @@ METRICS = _classified.METRICS
 
 
 def schema(classes: int, outputs: str) -> pa.Schema:
-    """Return the record schema for `outputs` `full` or `top20` (the same for any number of classes).
+    """The record schema for `outputs` `full` or `top20` (the same for any number of classes).
 
     Raises:
         ParamsError: another mode.
@@ -45,13 +45,13 @@ def check(sample: Sample, classes: list[str]) -> None:
 
 
 def shown(sample: Sample) -> dict[str, Any]:
-    """Return what a preview holds of a sample: the label, and `rgb` where it is an image; see `_shown.shown`."""
-    seen = sample.fields.get("rgb")
-    if seen is None or seen.dtype != np.uint8:
+    """Fields of a sample for a preview: the label, and `rgb` where it is an image; see `_shown.shown`."""
+    rgb = sample.fields.get("rgb")
+    if rgb is None or rgb.dtype != np.uint8:
         return _shown.shown(sample)
-    return _shown.shown(sample.with_field("image", seen))
+    return _shown.shown(sample.with_field("image", rgb))
 
 
 def rows(samples: list[Sample], outputs: dict[str, np.ndarray], space: LabelSpace, outputs_mode: str) -> pa.Table:
-    """Return one record per sample, in their order; see `_classified.rows`."""
+    """One record per sample, in their order; see `_classified.rows`."""
     return _classified.rows(samples, outputs, space, outputs_mode)

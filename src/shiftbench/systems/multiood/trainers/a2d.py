@@ -70,17 +70,17 @@ TERMS = ("a2d", "odis", "oent")
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the epoch of the highest accuracy on val, the last of equals.
+    """The state dict of the epoch of the highest accuracy on val, the last of equals.
 
     Raises:
         ParamsError: a weight below 0, fewer than three classes, or a single modality and a term that needs two.
     """
-    net: Any = _loop.fresh_net(job)
-    checked(job.params, len(job.classes), len(getattr(net, "names", ())))
+    model: Any = _loop.fresh_net(job)
+    check(job.params, len(job.classes), len(getattr(model, "names", ())))
     if job.params["path"]:
-        _released.start(net, _released.read(job.params["path"]), job.params["path"])
+        _released.start(model, _released.read(job.params["path"]), job.params["path"])
     best = Best(job)
-    _loop.fit(job, net, Loss(job, sum(net.widths)), validate=best)
+    _loop.fit(job, model, Loss(job, sum(model.widths)), validate=best)
     return best.state
 
 
@@ -98,21 +98,21 @@ class Loss:
         self.step = 0
         self.bank: Bank | None = None
 
-    def __call__(self, net: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        """Return the loss; see `_loop.Loss`."""
+    def __call__(self, model: Any, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        """The loss; see `_loop.Loss`."""
         params = self.params
-        features = net.features(_loop.tensor(batch, net))
-        joint, alone = net.head(features), net.alone(features)
-        total = classified(joint, alone if params["unimodal"] else [], labels, params["logit_norm"])
+        features = model.features(_loop.tensor(batch, model))
+        joint, alone = model.head(features), model.alone(features)
+        total = classification_loss(joint, alone if params["unimodal"] else [], labels, params["logit_norm"])
         if params["a2d"]:
             total = total + params["a2d"] * disagreement.loss(alone, labels, params["distance"])
         if params["odis"] or params["oent"]:
-            total = self._outliers(net, features, labels, rng, total)
+            total = self._outliers(model, features, labels, rng, total)
         self.step += 1
         return total
 
     def _outliers(
-        self, net: Any, features: torch.Tensor, labels: torch.Tensor, rng: RandomStream, total: torch.Tensor
+        self, model: Any, features: torch.Tensor, labels: torch.Tensor, rng: RandomStream, total: torch.Tensor
     ) -> torch.Tensor:
         params = self.params
         if self.bank is None:
@@ -121,7 +121,7 @@ class Loss:
         self.bank.add(features, labels)
         if not ready:
             return total
-        alone = net.alone(self.bank.mixed(rng, params["neighbours"], params["alpha"]))
+        alone = model.alone(self.bank.mix(rng, params["neighbours"], params["alpha"]))
         if params["odis"]:
             total = total + params["odis"] * disagreement.loss(alone, None, params["distance"])
         if params["oent"]:
@@ -130,38 +130,38 @@ class Loss:
 
 
 class Best:
-    """What is called after each epoch: the accuracy on val; keeps the state of the best, the last of equals."""
+    """Validation after each epoch: returns the accuracy on val, keeps the state of the best, the last of equals."""
 
     def __init__(self, job: TrainJob) -> None:
-        self.held, self.labels = _loop.inputs(job, "val")
+        self.inputs, self.labels = _loop.inputs(job, "val")
         self.accuracy, self.state = -1.0, dict[str, torch.Tensor]()
 
-    def __call__(self, net: nn.Module) -> float:
-        """Return the accuracy, a share; NaN when there is no row, and then the last state is kept."""
-        found = _loop.accuracy(net, self.held, self.labels)
-        if not found < self.accuracy:
-            self.accuracy = found
-            self.state = {name: value.clone() for name, value in net.state_dict().items()}
-        return found
+    def __call__(self, model: nn.Module) -> float:
+        """The accuracy, a share; NaN when there is no row, and then the last state is kept."""
+        accuracy = _loop.accuracy(model, self.inputs, self.labels)
+        if not accuracy < self.accuracy:
+            self.accuracy = accuracy
+            self.state = {name: value.clone() for name, value in model.state_dict().items()}
+        return accuracy
 
 
-def classified(
+def classification_loss(
     joint: torch.Tensor, alone: list[torch.Tensor], labels: torch.Tensor, logit_norm: float = 0.0
 ) -> torch.Tensor:
-    """Return the mean cross-entropy of the joint logits and of those of the modalities, each (n, classes)."""
-    each = [cross_entropy(_scaled(logits, logit_norm), labels) for logits in (joint, *alone)]
+    """The mean cross-entropy of the joint logits and of those of the modalities, each (n, classes)."""
+    each = [cross_entropy(_scale(logits, logit_norm), labels) for logits in (joint, *alone)]
     return torch.stack(each).sum() / len(each) if alone else each[0]
 
 
-def _scaled(logits: torch.Tensor, tau: float) -> torch.Tensor:
+def _scale(logits: torch.Tensor, tau: float) -> torch.Tensor:
     return logits if not tau else F.normalize(logits, dim=-1, eps=1e-7) / tau
 
 
-def checked(params: Mapping[str, Any], classes: int, modalities: int) -> None:
+def check(params: Mapping[str, Any], classes: int, modalities: int) -> None:
     """Refuse what cannot be trained.
 
     Raises:
-        ParamsError: no net of modalities, a weight below 0, or a term that needs more classes or modalities.
+        ParamsError: no network of modalities, a weight below 0, or a term that needs more classes or modalities.
     """
     if not modalities:
         raise ParamsError("a2d: the model has no modalities; expected modal_cnn or action_net")
@@ -210,25 +210,25 @@ class Bank:
         totals = own.sum(0)
         full = self.full
         room, last = self.seen[labels] + rank < self.each, totals[labels] - rank <= self.each
-        kept = last if full else room
+        keep = last if full else room
         places = (self.seen[labels] + rank) % self.each
-        self.features[labels[kept], places[kept]] = features.detach()[kept]
+        self.features[labels[keep], places[keep]] = features.detach()[keep]
         self.seen += totals
         if not full:
             self.seen.clamp_(max=self.each)
 
     def oldest_first(self, label: int) -> torch.Tensor:
-        """Return the features of a full class in the order in which they came, (each, d)."""
+        """The features of a full class in the order in which they came, (each, d)."""
         return self.features[label].roll(-int(self.seen[label]) % self.each, 0)
 
     def neighbours(self, count: int) -> torch.Tensor:
-        """Return the classes of the `count` - 1 nearest other prototypes of each class, int64 (classes, count - 1)."""
+        """The classes of the `count` - 1 nearest other prototypes of each class, int64 (classes, count - 1)."""
         means = self.features.mean(1)
         apart = torch.cdist(means, means).fill_diagonal_(torch.inf)
         return apart.topk(min(count, len(means)) - 1, largest=False).indices
 
-    def mixed(self, rng: RandomStream, count: int, alpha: float) -> torch.Tensor:
-        """Return one outlier for each class, (classes, d).
+    def mix(self, rng: RandomStream, count: int, alpha: float) -> torch.Tensor:
+        """One outlier for each class, (classes, d).
 
         Args:
             rng: random words of this step.
@@ -243,18 +243,18 @@ class Bank:
             raise ParamsError(
                 f"NP-Mix: neighbours is {count} of {classes} classes and alpha {alpha}; expected 2 or more and above 0"
             )
-        near = self.neighbours(count)
-        own = torch.arange(classes, device=near.device)
-        chosen = torch.from_numpy(rng.integers(0, near.shape[1], classes)).to(near.device)
-        first, second = (torch.from_numpy(rng.integers(0, self.each, classes)).to(near.device) for _ in range(2))
+        nearest = self.neighbours(count)
+        own = torch.arange(classes, device=nearest.device)
+        chosen = torch.from_numpy(rng.integers(0, nearest.shape[1], classes)).to(nearest.device)
+        first, second = (torch.from_numpy(rng.integers(0, self.each, classes)).to(nearest.device) for _ in range(2))
         pair = self.features[
-            torch.stack([own, near[own, chosen]]), torch.stack([first, second])
+            torch.stack([own, nearest[own, chosen]]), torch.stack([first, second])
         ]  # one gather, (2, classes, d)
         share = torch.from_numpy(shares(rng, classes, alpha)).to(pair)[:, None]
         return share * pair[0] + (1 - share) * pair[1]
 
 
 def shares(rng: RandomStream, count: int, alpha: float) -> NDArray[np.float64]:
-    """Return draws from Beta(alpha, alpha), float64 (count,), by the inverse of its distribution function."""
-    drawn: NDArray[np.float64] = betaincinv(alpha, alpha, rng.uniform(count).astype(np.float64))
-    return drawn
+    """Draws from Beta(alpha, alpha), float64 (count,), by the inverse of its distribution function."""
+    values: NDArray[np.float64] = betaincinv(alpha, alpha, rng.uniform(count).astype(np.float64))
+    return values

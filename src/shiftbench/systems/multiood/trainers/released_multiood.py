@@ -23,18 +23,18 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: the file is the user's, and pinned by its sha256."""
+    """No inputs: the user supplies the file, and its sha256 pins it."""
     return []
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the file.
+    """The state dict of the file.
 
     Raises:
         ModelError: the file is missing, needs pickle, or does not fit.
     """
-    net = _loop.fresh_net(job)
+    model = _loop.fresh_net(job)
     state = _released.read(str(job.params["path"]))
-    own = {name: tensor for name, tensor in state.items() if name in net.state_dict()}
-    nets.load_into(net, own, str(job.params["path"]))
+    own = {name: tensor for name, tensor in state.items() if name in model.state_dict()}
+    nets.load_into(model, own, str(job.params["path"]))
     return own
