@@ -34,14 +34,14 @@ class Drmm(_interactions.Net):
         self.gate = torch.nn.Parameter(torch.ones(()))
 
     def forward(self, query: torch.Tensor, idf: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Return scores (m,); see `_interactions.Net`."""
-        seen = self.layers(histograms(self.table, query, documents).log1p()).squeeze(2)
-        scores: torch.Tensor = (torch.softmax(self.gate * idf, 0) * seen).sum(1)
+        """Scores (m,); see `_interactions.Net`."""
+        matches = self.layers(histograms(self.table, query, documents).log1p()).squeeze(2)
+        scores: torch.Tensor = (torch.softmax(self.gate * idf, 0) * matches).sum(1)
         return scores
 
 
 def histograms(table: torch.Tensor, query: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-    """Return how many pieces of each document lie in each bin of cosines with each of the query's.
+    """Number of pieces of each document in each bin of cosines with each of the query's.
 
     Args:
         table: vectors of length 1, (pieces, n).
@@ -59,14 +59,14 @@ def histograms(table: torch.Tensor, query: torch.Tensor, documents: torch.Tensor
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> Drmm:
-    """Return the untrained net."""
+    """The untrained net."""
     return Drmm(_interactions.Pieces(inputs, params))
 
 
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor; it computes on the CPU.
+    """The predictor; it computes on the CPU.
 
     Raises:
         ModelError: weights of another net.

@@ -60,23 +60,23 @@ PARAMS: dict[str, object] = {
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last epoch, its head a linear probe."""
-    net = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
+    """The state dict after the last epoch, its head a linear probe."""
+    model = _projected.Projected(_loop.fresh_net(job), job.params["projection"])
     centres = Prototypes(len(job.classes), 1, job.params["projection"])
-    net.add_module("prototypes", centres)
-    z, labels = _projected.places(job, net, "train")
+    model.add_module("prototypes", centres)
+    z, labels = _projected.places(job, model, "train")
     means = centres.owned(labels).T @ z
     centres.points.copy_(F.normalize(means, dim=1))
 
-    def loss(net: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
-        pairs = _loop.tensor(np.concatenate([batch, batch]), net)
-        z = net(_views.augment(pairs, rng, job.params))
+    def loss(model: nn.Module, batch: npt.NDArray[Any], labels: torch.Tensor, rng: RandomStream) -> torch.Tensor:
+        pairs = _loop.tensor(np.concatenate([batch, batch]), model)
+        z = model(_views.augment(pairs, rng, job.params))
         return step(centres, z, labels.repeat(2), job.params)
 
-    held = _loop.data(job, "val")
-    validate = lambda net: _projected.accuracy(net, centres.nearest, *held)  # noqa: E731
-    _loop.fit(job, net, loss, validate=validate)
-    return _projected.probed(job, net.inner, job.params["c"])
+    val_data = _loop.data(job, "val")
+    validate = lambda model: _projected.accuracy(model, centres.nearest, *val_data)  # noqa: E731
+    _loop.fit(job, model, loss, validate=validate)
+    return _projected.probed(job, model.inner, job.params["c"])
 
 
 def step(centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Mapping[str, Any]) -> torch.Tensor:
@@ -97,15 +97,15 @@ def step(centres: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Map
 
 
 def followed(points: torch.Tensor, z: torch.Tensor, labels: torch.Tensor, momentum: float) -> torch.Tensor:
-    """Return the points after each sample in turn has moved that of its class; the gradient flows into `z`.
+    """The points after each sample in turn has moved that of its class; the gradient flows into `z`.
 
     The first samples of all classes move together, then the second ones, since classes do not meet.
     """
-    same = labels[:, None] == labels
-    turn = same.tril(-1).sum(1)
+    same_class = labels[:, None] == labels
+    turn = same_class.tril(-1).sum(1)
     for number in range(int(turn.max()) + 1):
         rows = (turn == number).nonzero()[:, 0]
-        own = labels[rows]
-        new = F.normalize(momentum * points[own] + (1 - momentum) * z[rows], dim=1)
-        points = points.index_put((own,), new)
+        classes = labels[rows]
+        new = F.normalize(momentum * points[classes] + (1 - momentum) * z[rows], dim=1)
+        points = points.index_put((classes,), new)
     return points

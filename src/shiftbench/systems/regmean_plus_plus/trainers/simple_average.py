@@ -15,5 +15,5 @@ needs = _merging.needs
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the merged state dict."""
+    """The merged state dict."""
     return _merging.merge(job, lambda _, candidates: _merging.mean(candidates))

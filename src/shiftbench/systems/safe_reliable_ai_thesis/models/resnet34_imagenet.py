@@ -28,15 +28,15 @@ prepare_batch = _resnet.prepare_batch
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
-    net = _torchvision(None)
-    net.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
-    net.fc = nn.Linear(net.fc.in_features, classes)
-    return _pretrained.Split(net, classes, params["mean"], params["std"])
+    """The net with fresh weights from torch's generator."""
+    model = _torchvision(None)
+    model.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    model.fc = nn.Linear(model.fc.in_features, classes)
+    return _pretrained.Split(model, classes, params["mean"], params["std"])
 
 
 def initial(params: Mapping[str, Any]) -> State:
-    """Return torchvision's weights of ImageNet (a download), without first convolution and last layer."""
+    """Torchvision's weights of ImageNet (a download), without first convolution and last layer."""
     state = _torchvision(params["weights"]).state_dict()
     return {f"body.{name}": t for name, t in state.items() if not name.startswith(FRESH)}
 

@@ -33,7 +33,7 @@ COLUMNS = ("object_response", "category", "imagename")
 
 
 class Answer(NamedTuple):
-    """What was answered to a stimulus, and what it shows."""
+    """Answer to a stimulus, and the cues of the stimulus."""
 
     stimulus: str
     answer: str
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return nothing: files of the user are read."""
+    """No inputs: files of the user are read."""
     return []
 
 
@@ -56,7 +56,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     if not job.params["path"]:
         raise ParamsError("released_decisions: option path is missing; give a clone of rgeirhos/texture-vs-shape")
     root = Path(job.params["path"]).expanduser() / "raw-data"
-    where = {"dataset": job.params["dataset"], "split": job.params["split"]}
+    columns = {"dataset": job.params["dataset"], "split": job.params["split"]}
     for folder in job.params["folders"]:
         files = sorted((root / folder).glob("*.csv"))
         if not files:
@@ -65,47 +65,51 @@ def measure(job: Measurement) -> Iterator[Observation]:
             weights = f"texture-vs-shape/{observer(file)}-released-s0"
             for answer in named(answers(file)):
                 value = float(answer.answer == answer.shape)
-                yield Observation("released_shape_bias", answer.stimulus, value, weights, **where)
+                yield Observation("released_shape_bias", answer.stimulus, value, weights, **columns)
 
 
 def observer(file: Path) -> str:
-    """Return who answered, by the name of a file, as a part of a name of weights.
+    """Who answered, by the name of a file, as a part of a name of weights.
 
     Raises:
         DataError: the name is another.
     """
-    found = _FILE.fullmatch(file.stem)
-    if found is None:
+    match = _FILE.fullmatch(file.stem)
+    if match is None:
         raise DataError(f"{file.name}: expected a name that ends with _OBSERVER_session_1.csv")
-    name = re.sub(r"[^a-z0-9_.]", "_", found["observer"].lower())
+    name = re.sub(r"[^a-z0-9_.]", "_", match["observer"].lower())
     return f"{name}_pytorch" if file.parent.name.endswith("-trained-CNNs") else name
 
 
 def answers(file: Path) -> list[Answer]:
-    """Return the answers of a file.
+    """The answers of a file.
 
     Raises:
         DataError: a column is missing, or a stimulus has another name.
     """
     with file.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
-        lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if lacking:
-            raise DataError(f"{file} has no column {lacking[0]}; it has {reader.fieldnames}")
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f"{file} has no column {missing[0]}; it has {reader.fieldnames}")
         return [_answer(row, f"{file} line {reader.line_num}") for row in reader]
 
 
 def _answer(row: Mapping[str, str], where: str) -> Answer:
-    found = _STIMULUS.fullmatch(row["imagename"].rpartition("_")[2])
-    if found is None or found["shape"] != row["category"]:
+    match = _STIMULUS.fullmatch(row["imagename"].rpartition("_")[2])
+    if match is None or match["shape"] != row["category"]:
         raise DataError(
             f"{where}: the stimulus {row['imagename']!r} of category {row['category']!r}; expected a name that ends as "
             "_cat7-elephant3.png"
         )
     stimulus = row["imagename"].rpartition("_")[2].removesuffix(".png")
-    return Answer(stimulus, row["object_response"], found["shape"], found["texture"])
+    return Answer(stimulus, row["object_response"], match["shape"], match["texture"])
 
 
-def named(given: list[Answer]) -> list[Answer]:
-    """Return the answers that name one of two cues that differ."""
-    return [one for one in given if one.shape != one.texture and one.answer in (one.shape, one.texture)]
+def named(all_answers: list[Answer]) -> list[Answer]:
+    """The answers that name one of two cues that differ."""
+    return [
+        answer
+        for answer in all_answers
+        if answer.shape != answer.texture and answer.answer in (answer.shape, answer.texture)
+    ]

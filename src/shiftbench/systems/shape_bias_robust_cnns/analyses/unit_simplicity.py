@@ -38,7 +38,7 @@ Variations = dict[str, _units.Floats]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights, those of the standard arm, and the clean and noisy shards."""
+    """The weights, those of the standard arm, and the clean and noisy shards."""
     names = _units.measured(params)
     others = [_units.partner(name, params["standard"]) for name in names if params["standard"]]
     weights = [Ref("checkpoints", name) for name in dict.fromkeys([*names, *others])]
@@ -49,31 +49,31 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield the numbers of every unit of every net."""
     clean: dict[str, Variations] = {}
 
-    def of(name: str) -> Variations:
+    def clean_variations(name: str) -> Variations:
         if name not in clean:
-            at = _units.place(CLEAN, job.params)
-            clean[name] = _units.mean_variations(job, job.predictor(Ref("checkpoints", name)), at)
+            unit = _units.place(CLEAN, job.params)
+            clean[name] = _units.mean_variations(job, job.predictor(Ref("checkpoints", name)), unit)
         return clean[name]
 
     for name in _units.measured(job.params):
-        where = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
+        columns = {"model": name, "dataset": job.params["dataset"], "split": job.params["split"]}
         predictor = job.predictor(Ref("checkpoints", name))
-        for at, value in enumerate(kernels(predictor.net)):
-            yield Observation("kernel_tv", f"kernel_{at:04d}", value, **where)
+        for unit, value in enumerate(kernels(predictor.net)):
+            yield Observation("kernel_tv", f"kernel_{unit:04d}", value, **columns)
         noisy = _units.mean_variations(job, predictor, _units.place(job.params["noisy"], job.params))
-        standard = of(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
-        for layer, before in of(name).items():
-            for metric, at, value in units(before, noisy[layer], standard.get(layer), job.params["share"]):
-                yield Observation(metric, f"{layer}_{at:04d}", value, group=layer, **where)
+        standard = clean_variations(_units.partner(name, job.params["standard"])) if job.params["standard"] else {}
+        for layer, variations in clean_variations(name).items():
+            for metric, unit, value in units(variations, noisy[layer], standard.get(layer), job.params["share"]):
+                yield Observation(metric, f"{layer}_{unit:04d}", value, group=layer, **columns)
 
 
-def kernels(net: torch.nn.Module) -> list[float]:
-    """Return the total variation of each kernel of the first convolution, at unit norm; a kernel of zeros has none."""
-    weight = _units.first_convolution(net).weight.detach().double()
+def kernels(model: torch.nn.Module) -> list[float]:
+    """The total variation of each kernel of the first convolution, at unit norm; a kernel of zeros has none."""
+    weight = _units.first_convolution(model).weight.detach().double()
     lengths = weight.flatten(1).norm(dim=1)
     unit = weight / lengths.clamp(min=1e-12).reshape(-1, 1, 1, 1)
-    found: list[float] = _units.total_variation(unit).sum(1)[lengths > 0].tolist()
-    return found
+    variations: list[float] = _units.total_variation(unit).sum(1)[lengths > 0].tolist()
+    return variations
 
 
 def units(
@@ -88,10 +88,10 @@ def units(
         share: of that mean, from which noise is said to pass.
     """
     change = np.abs(clean - noisy)
-    for at, (before, moved) in enumerate(zip(clean.tolist(), change.tolist(), strict=True)):
-        yield "map_tv", at, before
-        yield "dead_unit", at, float(before == 0)
-        if before > 0:
-            yield "noise_tv", at, moved / before
+    for unit_number, (clean_value, difference) in enumerate(zip(clean.tolist(), change.tolist(), strict=True)):
+        yield "map_tv", unit_number, clean_value
+        yield "dead_unit", unit_number, float(clean_value == 0)
+        if clean_value > 0:
+            yield "noise_tv", unit_number, difference / clean_value
         if standard is not None:
-            yield "noise_passes", at, float(moved >= share * standard.mean())
+            yield "noise_passes", unit_number, float(difference >= share * standard.mean())

@@ -45,10 +45,10 @@ uses = _generators.uses
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the shards of the same split of what is forged, and what the generators are made from."""
-    own = _made.needs(params, [params["of"]])
-    learnt = _generators.needs(params["generators"], params["learnt_from"] or params["of"])
-    return [*own, *(ref for ref in learnt if ref not in own)]
+    """The shards of the same split of what is forged, and what the generators are made from."""
+    forged = _made.needs(params, [params["of"]])
+    generator_inputs = _generators.needs(params["generators"], params["learnt_from"] or params["of"])
+    return [*forged, *(ref for ref in generator_inputs if ref not in forged)]
 
 
 def samples(
@@ -65,13 +65,13 @@ def samples(
             f"forged_fashion_mnist: generators is {params['generators']} and square {params['square']}; expected one "
             "generator at least, and two sides of which the second is no smaller"
         )
-    folder = _generators.found(refs.shards(params["of"], split), inputs).parent
+    folder = _generators.input_file(refs.shards(params["of"], split), inputs).parent
     options = {**params, "learnt_from": params["learnt_from"] or params["of"]}
     pictures = list(shards.read(folder))
     yield from _forging.samples(params["name"], split, pictures, options, inputs)
 
 
 def group(sample: Sample) -> str:
-    """Return the picture that a sample was made from."""
+    """The picture that a sample was made from."""
     source: str = sample.fields["meta"]["source"]
     return source

@@ -35,8 +35,8 @@ class ForgeryNet(nn.Module):
         super().__init__()
         wide = 2 * width
         layers: list[nn.Module] = []
-        for before, after, stride in ((1, width, 1), (width, wide, 2), (wide, wide, 1)):
-            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after)]
+        for inputs, outputs, stride in ((1, width, 1), (width, wide, 2), (wide, wide, 1)):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)]
             layers += [nn.ReLU()]
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(2 * wide, classes)
@@ -46,28 +46,28 @@ class ForgeryNet(nn.Module):
         )  # fmt: skip
 
     def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features (n, 4 width) and the logits of masks (n, size, size)."""
-        seen = self.body(x.float() / 127.5 - 1.0)
-        masks: torch.Tensor = self.marker(seen)
-        return torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], dim=1), masks[:, 0]
+        """Features (n, 4 width) and the logits of masks (n, size, size)."""
+        maps = self.body(x.float() / 127.5 - 1.0)
+        masks: torch.Tensor = self.marker(maps)
+        return torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1), masks[:, 0]
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return features (n, 4 width)."""
+        """Features (n, 4 width)."""
         return self.both(x)[0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, classes)."""
+        """Logits (n, classes)."""
         logits: torch.Tensor = self.head(self.features(x))
         return logits
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net with fresh weights from torch's generator."""
+    """The net with fresh weights from torch's generator."""
     return ForgeryNet(params["width"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Return uint8 (n, 1, size, size)."""
+    """Uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])
 
 
@@ -80,11 +80,11 @@ class ForgeryPredictor(PlacedNet):
         with self.computing():
             features, marks = self.net.both(torch.from_numpy(batch).to(self.device))
             logits = self.net.head(features)
-        found = [
+        masks = [
             _resized(mask, sample.fields["image"].shape[:2])
             for mask, sample in zip(marks.float().sigmoid().cpu(), samples, strict=True)
         ]
-        return {"logits": nets.to_numpy(logits), "features": nets.to_numpy(features), "masks": _boxes.ragged(found)}
+        return {"logits": nets.to_numpy(logits), "features": nets.to_numpy(features), "masks": _boxes.ragged(masks)}
 
 
 def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]:
@@ -97,5 +97,5 @@ def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """Return the predictor around a net."""
+    """The predictor around a net."""
     return ForgeryPredictor(net, model, params, device, precision)

@@ -21,7 +21,7 @@ from shiftbench.evaluation import nets
 
 
 class LowRank(nn.Module):
-    """What is added to a weight (rows, columns)."""
+    """Sum that is added to a weight (rows, columns)."""
 
     def __init__(self, weight: torch.Tensor, rank: int, alpha: float) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class LowRank(nn.Module):
         self.scale, self.on = alpha / rank, True
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the weight with what was learnt, or as it was."""
+        """The weight with what was learnt, or as it was."""
         return weight + self.scale * self.up @ self.down if self.on else weight
 
 
@@ -47,12 +47,12 @@ class Adapters:
         ParamsError: rank below 1.
     """
 
-    def __init__(self, net: Any, rank: int, alpha: float) -> None:
+    def __init__(self, model: Any, rank: int, alpha: float) -> None:
         if rank < 1:
             raise ParamsError(f"rank is {rank}; expected 1 at least")
-        net.requires_grad_(requires_grad=False)
-        layers = [module for module in net.blocks.modules() if isinstance(module, nn.Linear)]
-        self.net = net
+        model.requires_grad_(requires_grad=False)
+        layers = [module for module in model.blocks.modules() if isinstance(module, nn.Linear)]
+        self.net = model
         self.parts = [LowRank(layer.weight, rank, alpha) for layer in layers]
         for layer, part in zip(layers, self.parts, strict=True):
             parametrize.register_parametrization(layer, "weight", part)
@@ -71,8 +71,8 @@ class Adapters:
             part.on = on
 
     def state(self) -> nets.State:
-        """Return the state dict of the net with its adapters merged, names as without them."""
-        found: nets.State = {}
+        """The state dict of the net with its adapters merged, names as without them."""
+        tensors: nets.State = {}
         merged = {
             name: layer.weight.detach().clone()
             for name, layer in self.net.named_modules()
@@ -81,7 +81,7 @@ class Adapters:
         for name, value in self.net.state_dict().items():
             layer, mark, rest = name.partition(".parametrizations.weight.")
             if not mark:
-                found[name] = value.clone()
+                tensors[name] = value.clone()
             elif rest == "original":
-                found[f"{layer}.weight"] = merged[layer]
-        return found
+                tensors[f"{layer}.weight"] = merged[layer]
+        return tensors

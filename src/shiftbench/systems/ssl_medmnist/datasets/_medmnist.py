@@ -106,7 +106,7 @@ MD5 = {
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:
-    """Return class names and licence of the set."""
+    """Class names and licence of the set."""
     flag = str(options["flag"])
     free = flag not in NON_COMMERCIAL
     return {"CLASSES": NAMES[flag], "LICENCE": "CC BY 4.0" if free else "CC BY-NC 4.0"}
@@ -134,7 +134,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """Return what the user must bring for a native split: path -> what it is."""
+    """Files that the user must provide for a split: path -> description."""
     return {str(_file(params)): f"MedMNIST's file, MD5 {_pinned(params)}"}
 
 
@@ -144,7 +144,7 @@ def _file(params: Mapping[str, Any]) -> Path:
 
 
 def _pinned(params: Mapping[str, Any]) -> str:
-    """Return the MD5 that the file should have.
+    """The MD5 that the file should have.
 
     Raises:
         ParamsError: none is known of this size.
@@ -159,16 +159,16 @@ def _check(file: Path, md5: str) -> None:
     if not file.is_file():
         raise DataError(f"{file} does not exist; check root, or download it from Zenodo 10519652")
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "md5").hexdigest()
-    if found != md5:
+        digest = hashlib.file_digest(stream, "md5").hexdigest()
+    if digest != md5:
         raise ChecksumError(
-            f"{file} has MD5 {found}, expected {md5} (medmnist 3.0.2); sets were released anew between "
+            f"{file} has MD5 {digest}, expected {md5} (medmnist 3.0.2); sets were released anew between "
             "versions: download it again, or state its `md5`"
         )
 
 
 def _head(stream: IO[bytes], name: str) -> tuple[int, ...]:
-    """Return the shape of an array of bytes, the stream at its first one.
+    """The shape of an array of bytes, the stream at its first one.
 
     Raises:
         ValueError: other values, or columns first.
@@ -181,7 +181,7 @@ def _head(stream: IO[bytes], name: str) -> tuple[int, ...]:
 
 
 def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
-    """Return labels (n,) of an array (n, 1)."""
+    """Labels (n,) of an array (n, 1)."""
     with archive.open(f"{name}.npy") as stream:
         shape = _head(stream, name)
         if len(shape) != 2 or shape[1] != 1:

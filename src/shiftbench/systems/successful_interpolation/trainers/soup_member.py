@@ -36,12 +36,12 @@ IMAGE = "clip.visual."
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the weights that were fine-tuned."""
+    """The weights that were fine-tuned."""
     return [refs.checkpoint(params["dataset"], params["model"], params["start"], 0)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict of the member.
+    """The state dict of the member.
 
     Raises:
         ModelError: the file is missing, holds other tensors, or does not fit the net.
@@ -49,28 +49,28 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     file = Path(str(job.params["path"]).format(seed=job.seed))
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]
     state = adopted(nets.read_state(file), nets.read_state(start), file)
-    net = job.plugin.build(job.model_params, len(job.classes))
-    nets.load_into(net, state, file)
+    model = job.plugin.build(job.model_params, len(job.classes))
+    nets.load_into(model, state, file)
     return state
 
 
 def adopted(member: State, start: State, file: Path) -> State:
-    """Return the start with the image tower and the head of a member.
+    """The start with the image tower and the head of a member.
 
     Raises:
         ModelError: the file lacks a head or a tensor of the image tower.
     """
     member = {name.removeprefix("module."): tensor.float() for name, tensor in member.items()}
-    wanted = [name for name in start if name.startswith((IMAGE, "head."))]
-    names = {name: _released(name) for name in wanted}
-    lacking = [old for old in names.values() if old not in member]
-    if lacking:
+    parts = [name for name in start if name.startswith((IMAGE, "head."))]
+    names = {name: _released(name) for name in parts}
+    missing = [source for source in names.values() if source not in member]
+    if missing:
         raise ModelError(
-            f"{file} has no {lacking[0]}; expected a checkpoint of model-soups: {TOWER}visual.* and {HEAD}weight, "
+            f"{file} has no {missing[0]}; expected a checkpoint of model-soups: {TOWER}visual.* and {HEAD}weight, "
             f"{HEAD}bias"
         )
-    made = {**start, **{name: member[old] for name, old in names.items()}}
-    return {**made, "unit": torch.ones(())}
+    merged = {**start, **{name: member[source] for name, source in names.items()}}
+    return {**merged, "unit": torch.ones(())}
 
 
 def _released(name: str) -> str:

@@ -34,20 +34,20 @@ class Codebook(nn.Module):
         self.leave = nn.Linear(hidden, codes)
         self.register_buffer("codes", torch.zeros(codes, SNIPPET, _moving.VALUES))
 
-    def forward(self, heard: torch.Tensor) -> torch.Tensor:
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
         """Map float32 (n, t, 16, bands), t a multiple of 8, to the codes' logits (n, t / 8, codes)."""
-        states, _ = self.memory(torch.relu(self.enter(heard.flatten(2))))
+        states, _ = self.memory(torch.relu(self.enter(audio.flatten(2))))
         logits: torch.Tensor = self.leave(states[:, SNIPPET - 1 :: SNIPPET])
         return logits
 
-    def move(self, heard: torch.Tensor) -> torch.Tensor:
+    def move(self, audio: torch.Tensor) -> torch.Tensor:
         """Map float32 (t, 16, bands) to (t, 5); the last frames stand for those that lack to a whole snippet."""
-        count = len(heard)
-        wide = torch.cat([heard, heard[-1:].expand(-count % SNIPPET, -1, -1)])
-        chosen = self(wide[None])[0].argmax(dim=1)
-        return self.codes[chosen].flatten(0, 1)[:count]
+        count = len(audio)
+        padded = torch.cat([audio, audio[-1:].expand(-count % SNIPPET, -1, -1)])
+        codes = self(padded[None])[0].argmax(dim=1)
+        return self.codes[codes].flatten(0, 1)[:count]
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """Return the net; its codes are nothing until they are learnt."""
+    """The net; its codes are nothing until they are learnt."""
     return Codebook(params["bands"], params["hidden"], params["codes"])

@@ -25,9 +25,12 @@ class Clip:
 
 
 def clips(job: TrainJob, samples: Iterable[Sample]) -> list[Clip]:
-    """Return samples as clips, as the job's model hears them."""
+    """Samples as clips, as the job's model hears them."""
     return [
-        Clip(_moving.heard(sample, job.model_params), torch.from_numpy(frames.targets(sample).astype(np.float32)))
+        Clip(
+            _moving.audio_features(sample, job.model_params),
+            torch.from_numpy(frames.targets(sample).astype(np.float32)),
+        )
         for sample in samples
     ]
 

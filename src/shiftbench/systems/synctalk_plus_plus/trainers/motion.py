@@ -32,25 +32,25 @@ LOGGED = 250
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the train and val shards."""
+    """The train and val shards."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
-    """Return the state dict after the last step; logs the error on training frames, and on val at the end."""
+    """The state dict after the last step; logs the error on training frames, and on val at the end."""
     params, device = job.params, nets.pick_device(job.device)
-    known = _clips.clips(job, _clips.augmented(job, job.samples("train"), params["copies"]))
-    heard, truth = (torch.cat(parts).to(device) for parts in _split(known))
-    net: Any = _steps.begun(job)
+    clips = _clips.clips(job, _clips.augmented(job, job.samples("train"), params["copies"]))
+    audio, truth = (torch.cat(parts).to(device) for parts in _split(clips))
+    model: Any = _steps.begun(job)
     rows = _clips.turns(job, len(truth), params["batch_size"], params["steps"])
-    _steps.fit(job, net, rows, lambda own: _error(net, heard[own], truth[own]), LOGGED)
-    job.log(params["steps"], "val_loss", _on_val(job, net.eval(), device))
-    return dict(net.state_dict())
+    _steps.fit(job, model, rows, lambda batch: _error(model, audio[batch], truth[batch]), LOGGED)
+    job.log(params["steps"], "val_loss", _on_val(job, model.eval(), device))
+    return dict(model.state_dict())
 
 
-def _error(net: Any, heard: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of what a net moves."""
-    error: torch.Tensor = (net.move(heard) - truth).square().mean()
+def _error(model: Any, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """The mean squared error of what a net moves."""
+    error: torch.Tensor = (model.move(audio) - truth).square().mean()
     return error
 
 
@@ -58,10 +58,10 @@ def _split(known: list[_clips.Clip]) -> tuple[list[torch.Tensor], list[torch.Ten
     return [clip.heard for clip in known], [clip.truth for clip in known]
 
 
-def _on_val(job: TrainJob, net: Any, device: torch.device) -> float:
-    held = _clips.clips(job, job.samples("val"))
-    if not held:
+def _on_val(job: TrainJob, model: Any, device: torch.device) -> float:
+    clips = _clips.clips(job, job.samples("val"))
+    if not clips:
         return float("nan")
-    heard, truth = (torch.cat(parts).to(device) for parts in _split(held))
+    audio, truth = (torch.cat(parts).to(device) for parts in _split(clips))
     with torch.inference_mode():
-        return float(_error(net, heard, truth))
+        return float(_error(model, audio, truth))

@@ -46,21 +46,21 @@ class Clutter:
             self.scenes = extract.all(_targets.images(scenes, rows))
 
     def __call__(self, mu: torch.Tensor) -> torch.Tensor:
-        """Return beta (J, K), rows sum to 1: white, noise, and up to five clusters of scenes."""
-        found = [self._activations(maps, mu).mean(0)[None] for maps in (self.white, self.noise)]
+        """Beta (J, K), rows sum to 1: white, noise, and up to five clusters of scenes."""
+        models = [self._activations(maps, mu).mean(0)[None] for maps in (self.white, self.noise)]
         if self.scenes is not None:
             vectors = self._activations(self.scenes, mu)
             rows = torch.from_numpy(self._words.of("vectors").choice(len(vectors)))[:MOST_VECTORS]
-            found.append(clustered(vectors[rows], self._kappa, self._words.of("clusters")))
-        return torch.cat(found)
+            models.append(clustered(vectors[rows], self._kappa, self._words.of("clusters")))
+        return torch.cat(models)
 
     def _activations(self, maps: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
-        seen = _coefficients.maps(_scoring.cosines(maps, mu), self._kappa)
-        return seen.permute(0, 2, 3, 1).reshape(-1, len(mu))
+        activations = _coefficients.maps(_scoring.cosines(maps, mu), self._kappa)
+        return activations.permute(0, 2, 3, 1).reshape(-1, len(mu))
 
 
 def clustered(vectors: torch.Tensor, kappa: float, words: RandomStream) -> torch.Tensor:
-    """Return the mean of each cluster that has members, of activations (n, K) whose directions a vMF mixture sorts."""
+    """The mean of each cluster that has members, of activations (n, K) whose directions a vMF mixture sorts."""
     directions = torch.nn.functional.normalize(vectors, dim=1)
     count = min(CLUSTERS, len(vectors))
     mixture, _ = _vmf.fit(directions, _vmf.drawn(directions, count, words), kappa)
@@ -73,9 +73,9 @@ def noise(shape: tuple[int, ...], count: int, words: RandomStream) -> Iterator[l
     for start in range(0, count, _targets.BATCH):
         size = min(_targets.BATCH, count - start)
         values = words.integers(0, 256, (size, *shape)).astype(np.uint8)
-        yield [Sample(f"noise/{start + at}", {"image": image}) for at, image in enumerate(values)]
+        yield [Sample(f"noise/{start + number}", {"image": image}) for number, image in enumerate(values)]
 
 
 def first(folder: Path) -> Sample:
-    """Return the first image of shards."""
+    """The first image of shards."""
     return next(shards.read(folder, ["image"]))

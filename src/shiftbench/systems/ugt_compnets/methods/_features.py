@@ -37,40 +37,40 @@ class Extractor:
         self._seen: list[torch.Tensor] = []
         predictor.net.get_submodule(layer).register_forward_hook(self._keep)
 
-    def _keep(self, _module: torch.nn.Module, _given: Any, output: torch.Tensor) -> None:
+    def _keep(self, _module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> None:
         self._seen[:] = [output]
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
-        """Return the net's input for samples, one row each."""
+        """The net's input for samples, one row each."""
         return self.predictor.prepare(samples)
 
     def of_prepared(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Return the map of prepared images, float32 (n, D, H, W) on the CPU, each position of length 1.
+        """The map of prepared images, float32 (n, D, H, W) on the CPU, each position of length 1.
 
         Raises:
             ParamsError: the layer's output is no map.
         """
         with torch.no_grad(), self.predictor.autocast():
             self.predictor.net.features(nets.to_inputs(batch, self.predictor.device))  # type: ignore[operator]
-        found = self._seen.pop() if self._seen else torch.empty(0)
-        if found.ndim != 4:
+        maps = self._seen.pop() if self._seen else torch.empty(0)
+        if maps.ndim != 4:
             raise ParamsError(
-                f"compnet: layer {self.layer!r} gives {tuple(found.shape)} on the way to features, expected a map "
+                f"compnet: layer {self.layer!r} gives {tuple(maps.shape)} on the way to features, expected a map "
                 "(n, D, H, W); name an earlier one"
             )
-        return F.normalize(found.float().cpu().contiguous(), dim=1, eps=SMALLEST)
+        return F.normalize(maps.float().cpu().contiguous(), dim=1, eps=SMALLEST)
 
     def __call__(self, samples: Sequence[Sample]) -> torch.Tensor:
-        """Return the map of samples."""
+        """The map of samples."""
         return self.of_prepared(self.prepare(samples))
 
     def all(self, batches: Iterable[Sequence[Sample]]) -> torch.Tensor:
-        """Return the maps of all batches."""
+        """The maps of all batches."""
         return torch.cat([self(batch) for batch in batches])
 
 
 def directions(maps: torch.Tensor, positions: int, border: int, words: RandomStream) -> torch.Tensor:
-    """Return features of drawn positions, (n x min(positions, those within the border), D).
+    """Features of drawn positions, (n x min(positions, those within the border), D).
 
     Args:
         maps: (n, D, H, W).

@@ -19,8 +19,8 @@ PARAMS: dict[str, object] = {"extractors": ["plain", "phrase_table"], "models": 
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """Return the records under both methods, in all languages."""
-    return _records.needed(params, params["extractors"])
+    """The records under both methods, in all languages."""
+    return _records.records_needed(params, params["extractors"])
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
@@ -29,13 +29,13 @@ def measure(job: Measurement) -> Iterator[Observation]:
     one, other = params["extractors"]
     for weights in _records.chosen(params):
         for language in params["languages"]:
-            found = [_records.answers(job, weights, method, language) for method in (one, other)]
-            place = {
+            answers = [_records.answers(job, weights, method, language) for method in (one, other)]
+            columns = {
                 "model": weights,
                 "dataset": params["dataset"],
                 "split": params["split"],
                 "shift": f"{_records.PREFIX}{language}",
                 "severity": 1.0,
             }
-            for key, same in zip(found[0][0], _records.same_items(*found), strict=True):
-                yield Observation("extractor_agreement", key, float(same), **place)
+            for key, same in zip(answers[0][0], _records.same_items(*answers), strict=True):
+                yield Observation("extractor_agreement", key, float(same), **columns)

@@ -29,13 +29,13 @@ EXTRACTORS = ("options", "phrases")
 
 
 def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> list[Request]:
-    """Return what is asked of the language model, one request for each sample."""
-    shown = [_with(sample, params["shots"]) for sample in samples]
-    return smollm2_options.asks(shown, smollm2_options.PARAMS, inputs)
+    """Requests to the language model, one for each sample."""
+    with_demonstrations = [_with(sample, params["shots"]) for sample in samples]
+    return smollm2_options.asks(with_demonstrations, smollm2_options.PARAMS, inputs)
 
 
 def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> _reading.Predictor:
-    """Return the predictor that is shown demonstrations.
+    """The predictor that is shown demonstrations.
 
     Raises:
         ParamsError: no such extractor.

@@ -24,7 +24,7 @@ PARAMS: dict[str, object] = {"answer": "random"}
 def load(
     weights: Path, params: Mapping[str, Any], classes: Sequence[str], device: str, inputs: Mapping[Ref, Path]
 ) -> nets.Predictor:
-    """Return the predictor: a logit of 0 for its answer.
+    """The predictor: a logit of 0 for its answer.
 
     Raises:
         ModelError: the weights are none of `label_counts`.
