@@ -1,4 +1,4 @@
-"""Thirteen numbers of a query and a document, which learnt rankers weigh.
+"""Thirteen numbers of a query and a document, which learned rankers weigh.
 
 BM25 and query likelihood of title and of text (4), TF-IDF cosine, share of the query's words that the document has,
 their idf added up, smallest and mean count of a query's word, lengths of query, title and text (log(1 + n)), and the

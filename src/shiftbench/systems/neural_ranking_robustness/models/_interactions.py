@@ -1,6 +1,6 @@
 """What neural rankers see of texts: word pieces and MiniLM's input vectors of them, and how they become scorers.
 
-Vectors are those of all-MiniLM-L6-v2's embedding table, scaled to length 1 and not learnt any further; the encoder
+Vectors are those of all-MiniLM-L6-v2's embedding table, scaled to length 1 and not learned any further; the encoder
 above the table is not used. Documents are cut at `length` pieces, queries at `query_length`; [CLS] and [SEP] are left
 out.
 """
@@ -78,7 +78,7 @@ class Pieces:
         return self._collections[collection.name]
 
     def rarity(self, collection: Collection) -> torch.Tensor:
-        """Ln(1 + (N - n + 0.5) / (n + 0.5)) of each piece, which n of N documents have; float32 (pieces,)."""
+        """ln(1 + (N - n + 0.5) / (n + 0.5)) of each piece, which n of N documents have; float32 (pieces,)."""
         if collection.name not in self._rarity:
             holding: Counter[int] = Counter()
             for row in self.documents(collection).tolist():
@@ -92,7 +92,7 @@ class Pieces:
 
 
 class Net(torch.nn.Module, ABC):
-    """A net that scores the documents of one query; `table` is no part of its state."""
+    """A model that scores the documents of one query; `table` is no part of its state."""
 
     def __init__(self, pieces: Pieces) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Net(torch.nn.Module, ABC):
 
 
 class Scorer:
-    """A net as a ranker."""
+    """A model as a ranker."""
 
     def __init__(self, model: Net) -> None:
         self.net = model.eval()
@@ -140,10 +140,10 @@ class Scorer:
 
 
 def loaded(model: Net, checkpoint: Path, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> nets.Predictor:
-    """The predictor of a net with the weights of a file.
+    """The predictor of a model with the checkpoint of a file.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
     nets.load_into(model, nets.read_state(checkpoint), checkpoint)
     return _rankers.predictor(Scorer(model), inputs, params)

@@ -5,7 +5,7 @@
 M holds the cosines of the query's h-grams with the document's g-grams, h and g in {1, 2, 3}: nine matrices, eleven
 kernels each (mu from -0.9 to 0.9 in steps of 0.2 with sigma 0.1, and 1.0 with sigma 0.001). n-grams are convolutions
 with ReLU. Source: Dai et al., "Convolutional Neural Networks for Soft-Matching N-Grams in Ad-hoc Search", WSDM 2018.
-Differs: vectors of MiniLM's pieces that are not learnt (`_interactions`), fewer filters, phi as a mean over the
+Differs: vectors of MiniLM's pieces that are not learned (`_interactions`), fewer filters, phi as a mean over the
 query's n-grams / 100.
 """
 
@@ -32,7 +32,7 @@ needs = _interactions.needs
 
 
 class ConvKnrm(_interactions.Net):
-    """The net: a convolution per n, and a linear layer over 99 kernels."""
+    """The model: a convolution per n, and a linear layer over 99 kernels."""
 
     def __init__(self, pieces: _interactions.Pieces, filters: int) -> None:
         super().__init__(pieces)
@@ -92,7 +92,7 @@ def kernels(query: torch.Tensor, documents: torch.Tensor, mask: torch.Tensor) ->
 
     Args:
         query: (h, q, filters), rows of length 1.
-        documents: (m, g, length, filters), likewise.
+        documents: (m, g, length, filters), rows of length 1.
         mask: (m, length), 1 where the document has a piece.
     """
     cosines = torch.einsum("hqf,mglf->mhqgl", query, documents)
@@ -104,7 +104,7 @@ def kernels(query: torch.Tensor, documents: torch.Tensor, mask: torch.Tensor) ->
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> ConvKnrm:
-    """The untrained net."""
+    """The untrained model."""
     return ConvKnrm(_interactions.Pieces(inputs, params), params["filters"])
 
 
@@ -114,6 +114,6 @@ def load(
     """The predictor; it computes on the CPU.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
     return _interactions.loaded(build_ranker(inputs, params), weights, inputs, params)

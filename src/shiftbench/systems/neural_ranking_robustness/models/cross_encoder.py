@@ -2,9 +2,9 @@
 
     x = [CLS] q [SEP] d,   s(q, d) = w . h_CLS + b
 
-Each piece of the document that the query has, too, is marked, by how rare it is: from a few hundred queries no net
+Each piece of the document that the query has, too, is marked, by how rare it is: from a few hundred queries no model
 learns alone what an equal word is. With `pretrained` the layers, places and vectors are those of all-MiniLM-L6-v2
-(`width` 384, up to 6 `layers`), fine-tuned; without, they are learnt from nothing on projected vectors of its pieces.
+(`width` 384, up to 6 `layers`), fine-tuned; without, they are learned from nothing on projected vectors of its pieces.
 
 Source: Nogueira and Cho, "Passage Re-ranking with BERT", 2019, arXiv:1901.04085 (the form); Boualili et al.,
 "MarkedBERT", SIGIR 2020 (marks of exact matches, there as tokens). Differs: trained by pairs (`pairwise_hinge`).
@@ -40,7 +40,7 @@ needs = _interactions.needs
 
 
 class CrossEncoder(_interactions.Net):
-    """The net; the vectors of pieces are no part of its state."""
+    """The model; the vectors of pieces are no part of its state."""
 
     def __init__(self, pieces: _interactions.Pieces, params: Mapping[str, Any]) -> None:
         super().__init__(pieces)
@@ -74,10 +74,10 @@ class CrossEncoder(_interactions.Net):
 
 
 def build_ranker(inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> CrossEncoder:
-    """The untrained net.
+    """The untrained model.
 
     Raises:
-        ParamsError: heads that do not divide the width, or a pretrained net of another size.
+        ParamsError: heads that do not divide the width, or a pretrained model of another size.
     """
     if params["width"] % params["heads"] or params["layers"] < 1:
         raise ParamsError(
@@ -136,6 +136,6 @@ def load(
     """The predictor; it computes on the CPU.
 
     Raises:
-        ModelError: weights of another net.
+        ModelError: weights of another model.
     """
     return _interactions.loaded(build_ranker(inputs, params), weights, inputs, params)

@@ -28,7 +28,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 def target(
     name: str, sample: Sample, params: Mapping[str, Any], inputs: Mapping[Ref, Path] | None
 ) -> tuple[str, str, str] | None:
-    """Id, title and text of the document to attack; None where no candidate will do.
+    """ID, title and text of the document to attack; None if no candidate fits.
 
     Raises:
         DataError: the sample is no query with candidates, or the documents are not here; names what is missing.
@@ -47,7 +47,7 @@ def target(
 
 
 def changed(sample: Sample, document: str, title: str, text: str) -> Sample:
-    """The sample with a document that reads otherwise."""
+    """The sample with a changed document."""
     documents = sample.fields.get("documents") or {}
     return sample.with_field("documents", {**documents, document: [title, text]})
 

@@ -2,7 +2,7 @@
 
 A word is touched with the probability of the level. Words are runs of `shortest` letters at least that are no stop
 words (those of `lexical`); with `most: 1` at most one word of a text is touched, and `shortest: 2` lets short queries
-have one, too. Which letter is drawn anew for each word, and is the same at every severity.
+have one, too. The letter is drawn for each word, and is the same at every severity.
 
 Source: the character errors that queries are attacked with in work on ranking (Zhuang and Zuccon, "Dealing with
 Typos for BERT-based Passage Retrieval and Ranking", EMNLP 2021); levels, as probabilities, are ours. Differs: no

@@ -26,7 +26,7 @@ needs = _ranking.needs
 
 
 def train(job: TrainJob) -> nets.State:
-    """The net's state of the best epoch.
+    """The model's state of the best epoch.
 
     Raises:
         ModelError: the model is no neural ranker.

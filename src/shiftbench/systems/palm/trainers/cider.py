@@ -7,7 +7,7 @@ arXiv:2203.04450, equations 5 to 7; deeplearning-wisc/cider (`train_cider.py`, `
 images, two views of each, 500 epochs, `lr` 0.5, `weight_decay` 1e-4, both scripts with `--cosine`, which is `schedule:
 joined_cosine` with `warmup: 0.02` (10 epochs; from 0.001 there, from 0 here). Scored by KNN on the encoder's features.
 
-| | net | `compactness` | `momentum` | K of KNN |
+| | model | `compactness` | `momentum` | K of KNN |
 | --- | --- | --- | --- | --- |
 | paper; script for CIFAR-10 | ResNet-18 | 2 | 0.95 | 100 |
 | script for CIFAR-100 (2 in the paper, changed after it "for better performance") | ResNet-34 | 1 | 0.5 | 300 |
@@ -17,8 +17,8 @@ All three codes leave `base_temperature` at 0.07, so that L_comp counts 10/7 tim
 factor: it is the default here, 0.1.
 
 Prototypes begin as the mean places of the classes' training images (in the port: of val) and follow sample after
-sample, each step normalised; the gradient of the dispersion reaches the net through the samples of the step. L_comp is
-the likelihood of the own prototype: `losses/palm_mle.py` with one prototype for each class.
+sample, each step normalised; the gradient of the dispersion reaches the model through the samples of the step. L_comp
+is the likelihood of the own prototype: `losses/palm_mle.py` with one prototype for each class.
 
 Differs: the rate changes with each step, there with each epoch; in their first epoch of warm-up it lies below 0 (epochs
 are counted from 0 where 1 is expected). Biases and norms are decayed where the optimiser has `decay_all`, as there.

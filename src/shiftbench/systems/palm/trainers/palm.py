@@ -3,7 +3,7 @@
 Each step: two views of each image, at places z of length 1; balanced assignments to all prototypes, of which those to
 the own class count, and of these the `kept` largest; prototypes move to the samples that they were assigned; samples
 move to their prototypes (`losses/palm_mle.py`); prototypes of one class move together and those of others apart, which
-reaches the net through the samples that have just moved them (`losses/prototype_contrast.py`).
+reaches the model through the samples that have just moved them (`losses/prototype_contrast.py`).
 
 Source: PALM, "Learning with Mixture of Prototypes for Out-of-Distribution Detection", ICLR 2024, arXiv 2402.02653;
 jeff024/PALM, `util/loss_functions.py`. CIFAR there: 500 epochs of batches of 512 images, `lr` 0.5, `warmup` 0.02 (10

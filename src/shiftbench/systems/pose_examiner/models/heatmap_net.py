@@ -1,4 +1,4 @@
-"""A small top-down pose net in the manner of SimpleBaseline: convolutions down, deconvolutions up to heatmaps.
+"""A small top-down pose model in the manner of SimpleBaseline: convolutions down, deconvolutions up to heatmaps.
 
 An input of `height_px` x `width_px` pixels goes through a stem at half the size and three residual stages, each half
 as large as the one before, of widths w, 2w, 4w and 8w; two deconvolutions of 4x4 at stride 2 bring it up again, to
@@ -91,12 +91,12 @@ def _doubled(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> HeatmapNet:
-    """The net, untrained."""
+    """The untrained model."""
     return HeatmapNet(params, classes)
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """The predictor around a net."""
+    """The predictor of a model."""
     return _heatmaps.PosePredictor(net, model, params, device, precision)

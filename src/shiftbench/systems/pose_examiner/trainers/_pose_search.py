@@ -19,7 +19,7 @@ shell, the faces moved, the size.
 
 Source: Liu, Kortylewski and Yuille 2023, PoseExaminer, arXiv:2303.07337, and its code (qihao067/PoseExaminer,
 `train_advTesting.py`, `test_advTesting.py`). Differs: errors in torsos of joints in the picture in both phases (there
-pixels, then millimetres in space); the pose of the mean is the centre (the code draws the centre anew in each
+pixels, then millimetres in space); the pose of the mean is the centre (the code draws the centre again in each
 iteration); the searcher that ends below the threshold is given up whenever it ends (the code: after more than 100
 points).
 """
@@ -74,7 +74,7 @@ BATCH = 20
 
 
 def tested(params: Mapping[str, Any]) -> Ref:
-    """The weights that are tested.
+    """The checkpoint that is tested.
 
     Raises:
         ParamsError: `tested` does not name the trainer of the model's weights.
@@ -88,7 +88,7 @@ def tested(params: Mapping[str, Any]) -> Ref:
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights that are tested."""
+    """The checkpoint that is tested."""
     return [tested(params)]
 
 

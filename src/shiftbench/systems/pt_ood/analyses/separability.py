@@ -2,7 +2,7 @@
 
     linear_separability   a classifier is fitted on half of the ID and OOD test images: ID is one class, each OOD class
                           another; the share of right answers on the other half
-    probe_margin          p1 - p2, the two largest probabilities that the net under test gives an OOD image
+    probe_margin          p1 - p2, the two largest probabilities that the model under test gives an OOD image
 
 Source: the question of PT-OOD, "Can Pre-trained Networks Detect Familiar Out-of-Distribution Data?", 2023
 (https://arxiv.org/abs/2310.00847), section on linear separability; both definitions are ours, since the paper's are not
@@ -33,7 +33,7 @@ BATCH = 256
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights, and the ID and OOD shards."""
+    """The checkpoints, and the ID and OOD shards."""
     return [*(Ref("checkpoints", name) for name in params["checkpoints"]), *_sets(params)]
 
 

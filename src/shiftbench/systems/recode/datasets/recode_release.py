@@ -23,7 +23,7 @@ PARAMS: dict[str, object] = {"path": ""}
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """The file that the user brings."""
+    """The user's file."""
     return {str(params["path"]): "a file of dataset-release/nominal, from amazon-science/recode"}
 
 

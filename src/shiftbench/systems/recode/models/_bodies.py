@@ -39,7 +39,7 @@ def _problem(sample: Sample) -> Problem:
 
 
 def unpacked(weights: Path) -> list[Problem]:
-    """The problems of a weights file.
+    """The problems of a checkpoint.
 
     Raises:
         ModelError: it holds none.

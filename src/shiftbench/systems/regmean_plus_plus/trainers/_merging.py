@@ -1,7 +1,7 @@
-"""Merging: nets tuned from one start on different tasks become one. State-dict algebra, and what mergers share.
+"""Merging: models tuned from one start on different tasks become one. State-dict algebra, and what mergers share.
 
-A merger is a trainer whose `candidates` say which trainer made the net of each task of a `united` dataset. Where a
-net was itself merged for several tasks, these are joined by `+`, and its calibration set is spread over them, which
+A merger is a trainer whose `candidates` say which trainer made the model of each task of a `united` dataset. Where a
+model was itself merged for several tasks, these are joined by `+`, and its calibration set is spread over them, which
 makes merging sequential: `candidates: {a+b: first_merge, c: tuned_on_c}`. Heads (`head.*`) are those of the start:
 they are not merged. Tensors are combined in the order of their sorted names, sums in float64.
 """
@@ -49,7 +49,7 @@ def merge(job: TrainJob, combine: Combine) -> State:
 
     Raises:
         ParamsError: no candidates are named.
-        ModelError: a net has batch normalisation, whose statistics would have to be estimated again.
+        ModelError: a model has batch normalisation, whose statistics would have to be estimated again.
     """
     start, candidates = weights(job)
     trunks = [trunk(state) for state in candidates.values()]
@@ -57,7 +57,7 @@ def merge(job: TrainJob, combine: Combine) -> State:
 
 
 def finish(job: TrainJob, state: State) -> State:
-    """Log a merged net's accuracy on the val split of each task, and return its state."""
+    """Log a merged model's accuracy on the val split of each task, and return its state."""
     accuracies = _tasks.accuracies(job, job.samples("val"))(model_of(job, state))
     for task, value in accuracies.items():
         job.log(0, f"val_accuracy_{task}", value)
@@ -86,7 +86,7 @@ def _trainer(ref: Ref) -> str:
 
 
 def model_of(job: TrainJob, state: State) -> nn.Module:
-    """The job's net with a state, in evaluation mode."""
+    """The job's model with a state, in evaluation mode."""
     model: nn.Module = job.plugin.build(job.model_params, len(job.classes))
     nets.load_into(model, state, "a merged state")
     return model.eval()

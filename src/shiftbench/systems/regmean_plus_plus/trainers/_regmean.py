@@ -74,7 +74,7 @@ def train(job: TrainJob) -> State:
 
     Raises:
         ParamsError: `outside` is unknown.
-        ModelError: the net has no blocks.
+        ModelError: the model has no blocks.
     """
     params: Mapping[str, Any] = job.params
     if params["outside"] not in OUTSIDE:
@@ -98,7 +98,7 @@ def train(job: TrainJob) -> State:
 
 @torch.inference_mode()
 def walk(merged: Any, candidates: Sequence[Any], inputs: Sequence[torch.Tensor], settings: Settings) -> None:
-    """Replace the linear layers of a merged net, block after block, by the least-squares solutions.
+    """Replace the linear layers of a merged model, block after block, by the least-squares solutions.
 
     Args:
         merged: holds the mean of the candidates; changed in place.
@@ -174,7 +174,7 @@ def recording(layers: Mapping[str, nn.Linear]) -> Iterator[Grams]:
 
 
 def shrunk(gram: torch.Tensor, a: float) -> torch.Tensor:
-    """A * G + (1 - a) * diag(G)."""
+    """a * G + (1 - a) * diag(G)."""
     return a * gram + (1 - a) * torch.diag(gram.diagonal())
 
 
@@ -182,8 +182,8 @@ def solution(grams: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]) -> 
     """Solve for the merged weight by Cholesky in float64.
 
     Args:
-        grams: of each net, (in, in), shrunk.
-        weights: of each net, (out, in).
+        grams: of each model, (in, in), shrunk.
+        weights: of each model, (out, in).
 
     Returns:
         The weight float64 (out, in), the condition number of the sum of Grams, and whether it was singular, so

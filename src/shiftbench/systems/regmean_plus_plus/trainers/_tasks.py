@@ -37,7 +37,7 @@ def _meta(sample: Sample) -> Mapping[str, str]:
 
 
 def different_tasks(samples: Iterable[Sample], classes: int) -> torch.Tensor:
-    """Bool (classes, classes): whether two classes are of different tasks; a class of no task is of its own."""
+    """Whether two classes are of different tasks, bool (classes, classes); a class of no task is of its own."""
     owner = torch.arange(classes) + classes
     for first, last in {head(sample) for sample in samples}:
         owner[first:last] = first

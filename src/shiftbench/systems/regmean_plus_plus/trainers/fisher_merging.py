@@ -1,7 +1,7 @@
 """Merging by a mean in which each parameter counts by its diagonal Fisher information.
 
 Source: Matena and Raffel, "Merging Models with Fisher-Weighted Averaging", NeurIPS 2022, equations 4 and 5. The Fisher
-information of a net is estimated on a few samples of its task: with g_c the gradient of sqrt(p_c) log p_c, p_c held
+information of a model is estimated on a few samples of its task: with g_c the gradient of sqrt(p_c) log p_c, p_c held
 fixed, over the classes c of the task, `squares` says of what the square is added up, over the number of samples:
 
 - `class`: sum_c g_c^2 of each sample: the definition, the expectation of squared gradients over labels from p;
@@ -60,7 +60,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def fisher(model: nn.Module, inputs: torch.Tensor, head: tuple[int, int], squares: str, batch_size: int = 32) -> State:
-    """The diagonal Fisher information of a net's trunk, float64.
+    """The diagonal Fisher information of a model's trunk, float64.
 
     Args:
         model: with a head of all tasks.
@@ -102,7 +102,7 @@ def _gradients(
 
 
 def weighted(states: Sequence[State], fishers: Sequence[State], *, balanced: bool) -> State:
-    """Sum_i w_i F_i W_i / sum_i w_i F_i per parameter; F gets 1e-6 added."""
+    """sum_i w_i F_i W_i / sum_i w_i F_i per parameter; F gets 1e-6 added."""
     norms = torch.stack([_merging.flatten(state).norm() + SMALL for state in fishers])
     shares = (1 / norms) / (1 / norms).sum() if balanced else torch.ones(len(fishers))
     merged_tensors = {}

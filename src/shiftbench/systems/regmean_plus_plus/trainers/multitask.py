@@ -1,9 +1,9 @@
 """One trunk, a head for each task: trained on all tasks of a `united` dataset, or tuned on one of them.
 
-Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The net's one linear head holds the heads of all
-tasks, and the cross-entropy of an image runs over the classes of its own task alone. Without `start` a fresh net
+Source: Caruana, "Multitask Learning", Machine Learning 28, 1997. The model's one linear head holds the heads of all
+tasks, and the cross-entropy of an image runs over the classes of its own task alone. Without `start` a fresh model
 learns; with it, weights of another trainer are tuned further, on some `tasks` only. `head: false` keeps the heads as
-they are, so that nets tuned on different tasks can be merged under them (trainers/regmean.py).
+they are, so that models tuned on different tasks can be merged under them (trainers/regmean.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The train and val shards, and the weights that are tuned further."""
+    """The train and val shards, and the checkpoint that is tuned further."""
     shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     if not params["start"]:
         return shards

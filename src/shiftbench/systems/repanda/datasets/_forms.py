@@ -161,7 +161,7 @@ def _as(column: Column, cell: str) -> Value:
 
 
 def query(form: Form, kinds: Mapping[str, str]) -> str:
-    """The pandas expression that tells whether a form is true.
+    """The pandas expression for the truth of a form.
 
     Args:
         form: what is said.

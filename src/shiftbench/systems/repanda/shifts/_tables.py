@@ -10,7 +10,7 @@ HALF = {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 5: 0.5}
 
 
 def with_header(table: Mapping[str, Any], header: Sequence[str]) -> Table:
-    """A table whose columns are called otherwise."""
+    """A table with other names of its columns."""
     return {**table, "header": list(header)}
 
 

@@ -26,7 +26,7 @@ PARAMS: dict[str, object] = {"unit": "units"}
 
 
 def apply(value: Mapping[str, Any], severity: float, rng: RandomStream, *, unit: str = "units") -> Mapping[str, Any]:
-    """A table some of whose columns of numbers are written otherwise.
+    """A table with another number format in some of its columns.
 
     Raises:
         RangeError: severity outside 0 to 5.

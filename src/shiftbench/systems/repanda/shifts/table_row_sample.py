@@ -1,4 +1,4 @@
-"""Row sample: some rows of a table are left out, and the claim is judged anew by those that are there.
+"""Row sample: some rows of a table are left out, and the claim is judged again by those that are there.
 
 Rows that the claim names stay, and the first that has a cell in the column that it is about. The truth follows from the
 form that a drawn claim carries (`meta.form`), by plain Python over the rows as they were typed in the whole table.

@@ -1,4 +1,4 @@
-"""Two hidden layers over the pixels of two colour channels, 14 x 14 each: RFC's net for ColoredMNIST.
+"""Two hidden layers over the pixels of two colour channels, 14 x 14 each: RFC's model for ColoredMNIST.
 
 Of two classes the first has the logit 0, so that there is one free logit, as of a sigmoid: its row of the head is 0 and
 has no gradient. Weights are drawn by Xavier's uniform rule, biases are 0. The third channel of colour is not seen.
@@ -71,12 +71,12 @@ class TwoChannelMLP(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return TwoChannelMLP(params["size"], params["width"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Float32 (n, 2, size, size) in 0..1: the first two channels, resized only where the size differs."""
+    """Images float32 (n, 2, size, size) in 0..1: the first two channels, resized only where the size differs."""
     size = params["size"]
     colour = _images.colour_batch(samples, lambda image: _images.resize(image, size, size))
     return np.ascontiguousarray(colour[:, :CHANNELS], dtype=np.float32) / np.float32(255)

@@ -19,7 +19,7 @@ Answers = dict[str, NDArray[np.int64]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The train and val shards, and the weights of each trainer in `rounds`, of the same net and seed.
+    """The train and val shards, and the checkpoint of each trainer in `rounds`, of the same model and seed.
 
     Raises:
         ParamsError: none, or one named twice.

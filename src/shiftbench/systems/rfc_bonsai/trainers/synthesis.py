@@ -3,7 +3,7 @@
     loss = (1 / K) sum_k CE(h_k(f(x)), answer_k(x)) + l2 |parameters|^2
 
 Half of the samples are drawn, with replacement, from those that all K predictors have right or all have wrong, half
-from the others, as many as there are in all (`batch_size: 0`; else so many anew at each step). The state has the trunk
+from the others, as many as there are in all (`batch_size: 0`; else so many again at each step). The state has the trunk
 and, as its head, the mean of the K heads.
 
 `agreement`: `same` (all right, or all wrong), or `right` (all right), as the released code has it for Camelyon17
@@ -117,7 +117,7 @@ def mean_head(heads: Sequence[nn.Module]) -> dict[str, torch.Tensor]:
 
 
 def _model_and_heads(job: TrainJob, count: int) -> tuple[nn.Module, list[nn.Module]]:
-    """A fresh net, and as many heads as there are predictors, of which the first is the net's own."""
+    """A fresh model, and as many heads as there are predictors, of which the first is the model's own."""
     model = _loop.fresh_net(job)
     other_models = [job.plugin.build(job.model_params, len(job.classes)) for _ in range(count - 1)]
     heads = [model.get_submodule("head"), *(other.head for other in other_models)]

@@ -4,8 +4,8 @@ Metric `ns_error`: the root mean square of phi^5(s) - 1 over the singular values
 which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muon`, `fitted`), `dataset` the spectrum:
 
 - `gaussian`, `student_t` (3 degrees of freedom): `spectra` says how many matrices of each shape, drawn by keyed words
-  that no fit has seen; `group` is the shape. The shapes of the paper's net (2048 and more) have the released triples;
-- `momentum`: real momenta, seen while a net is trained with Muon for `steps` steps, at `seen` of them; `group` is the
+  that no fit has seen; `group` is the shape. The shapes of the paper's model (2048 and more) have the released triples;
+- `momentum`: real momenta, seen while a model is trained with Muon for `steps` steps, at `seen` of them; `group` is the
   layer, a unit is a layer at a step, `weights` has the training seed.
 
 Source: ROOT, arXiv 2511.20626, its figure of relative errors; see `optimizers/_newton_schulz.py`.
@@ -45,12 +45,12 @@ METHODS = ("classic", "muon", "fitted")
 
 
 def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The plugins whose code decides: the net whose momenta are seen, and Muon."""
+    """The plugins whose code decides: the model whose momenta are measured, and Muon."""
     return [("models", params["model"]), ("optimizers", "muon")]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The shards that the net learns from."""
+    """The shards that the model learns from."""
     return [refs.shards(params["dataset"], split) for split in ("train", "val")]
 
 

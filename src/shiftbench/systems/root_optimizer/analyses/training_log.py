@@ -19,7 +19,7 @@ PARAMS: dict[str, object] = {"last": 20}
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights of the benchmark."""
+    """The checkpoints of the benchmark."""
     return [Ref("checkpoints", name) for name in params["checkpoints"]]
 
 

@@ -167,7 +167,7 @@ def _tokenizer(path: str) -> Any:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return Llama(params)
 
 

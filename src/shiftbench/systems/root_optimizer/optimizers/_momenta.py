@@ -1,4 +1,4 @@
-"""Momenta of hidden matrices while a net is trained with Muon, and the spectra of some that fits may see.
+"""Momenta of hidden matrices while a model is trained with Muon, and the spectra of some that fits may see.
 
     python -m shiftbench.systems.root_optimizer.optimizers._momenta
 

@@ -28,7 +28,7 @@ PARAMS: dict[str, object] = {
 
 
 def make(model: nn.Module, lr: float, weight_decay: float, params: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """The optimiser over what learns in the net."""
+    """The optimiser over what learns in the model."""
     rule_options = {name: params[name] for name in ("momentum", "nesterov", "coefficients", "quantile", "scale")}
     rule = _orthogonal.Rule(**rule_options)
     betas = params["beta1"], params["beta2"]

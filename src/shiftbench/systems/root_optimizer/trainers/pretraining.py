@@ -147,7 +147,7 @@ def _cut(job: TrainJob) -> Iterator[Tokens]:
 
 
 def _shuffled(stream: Iterator[Tokens], size: int, rng: RandomStream) -> Iterator[Tokens]:
-    """Yield all windows, each buffer of `size` in an order drawn anew."""
+    """Yield all windows, each buffer of `size` in a random order of its own."""
     for buffer in iter(lambda: list(itertools.islice(stream, size)), []):
         for index in rng.choice(len(buffer)):
             yield buffer[index]

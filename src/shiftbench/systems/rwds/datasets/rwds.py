@@ -110,7 +110,7 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 
 def _layout(params: dict[str, Any]) -> dict[str, Any]:
-    """The options of `coco_json` that say the same."""
+    """The same options for `coco_json`."""
     for option, known in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
         if params[option] not in known:
             raise ParamsError(f"rwds: {option} is {params[option]!r} ({suggest(params[option], known)})")

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The records of all weights, as they are and under the method, on val and on the benchmark's split."""
+    """The records of all checkpoints, without and with the method, on val and on the benchmark's split."""
     return [
         ref
         for name in _measured(params)

@@ -1,6 +1,6 @@
-"""Memorisation: how often a net gives training samples the wrong labels that it was shown.
+"""Memorisation: how often a model gives training samples the wrong labels that it was shown.
 
-`memorised` of each training sample whose label was flipped is 1 where the net predicts the flipped label;
+`memorised` of each training sample whose label was flipped is 1 where the model predicts the flipped label;
 `recovered` where it predicts the true one. A trainer with `train_on: label_noise/SHARE` learns from such labels.
 
 Source: Zhang et al. 2017, "Understanding deep learning requires rethinking generalization", arXiv:1611.03530; part of
@@ -20,7 +20,7 @@ BATCH = 256
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights of the trainer, and what they learnt from, clean and with flipped labels.
+    """The checkpoints of the trainer, and their training samples, clean and with flipped labels.
 
     Raises:
         ParamsError: no weights are of this trainer.

@@ -26,7 +26,7 @@ Log = Mapping[str, list[tuple[int, float]]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights, beside which their logs stand."""
+    """The checkpoints; their logs are next to them."""
     return [Ref("checkpoints", name) for name in _looked_at(params)]
 
 

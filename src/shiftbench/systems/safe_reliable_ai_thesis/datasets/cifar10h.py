@@ -3,7 +3,7 @@
 `path` is the authors' `data/cifar10h-probs.npy`, float64 (10000, 10), in the order of CIFAR-10's test batch: the shares
 of people, which become `meta.human` of a sample. Nothing is downloaded. The first `first` images of the batch are
 `train`, the others `test`, as one variant of the release of (B) cuts them; keys are those of `cifar10`, whose test set
-these are, so that no image is learnt from here and tested there unnoticed. A file in which people give the images' own
+these are, so that no image is learned from here and tested there unnoticed. A file in which people give the images' own
 classes less than half of their votes belongs to other images, or lies in another order, and is refused.
 
 Source: Peterson et al. 2019, "Human uncertainty makes classification more robust", arXiv:1908.07086;
@@ -38,7 +38,7 @@ LEAST = 0.5
 
 
 def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
-    """The file that the user brings."""
+    """The user's file."""
     return {str(params["path"]): "data/cifar10h-probs.npy, from jcpeterson/cifar-10h"}
 
 

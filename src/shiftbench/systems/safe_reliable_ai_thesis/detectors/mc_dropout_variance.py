@@ -1,4 +1,4 @@
-"""MC-dropout variance: how far the answers of nets that dropout draws lie apart, mean over classes of the variance.
+"""MC-dropout variance: how far the answers of models that dropout draws lie apart, mean over classes of the variance.
 
 Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 4 and figure 4; masks at the last layer,
 see _dropout.py.

@@ -1,4 +1,4 @@
-"""MC dropout: the mean of the answers of nets that dropout draws; logits are its logarithm.
+"""MC dropout: the mean of the answers of models that dropout draws; logits are its logarithm.
 
 Source: Gal and Ghahramani 2016, "Dropout as a Bayesian approximation", section 4; masks at the last layer, see
 detectors/_dropout.py.
@@ -44,7 +44,7 @@ def wrap(predictor: Any, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) 
     """The predictor under masks.
 
     Raises:
-        ModelError: it has no net.
+        ModelError: it has no model.
     """
     if not isinstance(predictor, nets.TorchPredictor):
         raise ModelError("mc_dropout drops features of a net, and this model is a black box")

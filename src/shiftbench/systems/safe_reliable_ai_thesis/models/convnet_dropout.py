@@ -1,6 +1,6 @@
-"""The small convolutional net (models/convnet.py) with dropout between its features and its head.
+"""The small convolutional model (models/convnet.py) with dropout between its features and its head.
 
-In evaluation it answers as one net; detectors/mc_dropout_variance.py and methods/mc_dropout.py draw masks anew.
+In evaluation it answers as one model; detectors/mc_dropout_variance.py and methods/mc_dropout.py draw masks again.
 
 Source: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
 """
@@ -33,5 +33,5 @@ class DropoutNet(convnet.ConvNet):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return DropoutNet(params["rate"], params, classes)

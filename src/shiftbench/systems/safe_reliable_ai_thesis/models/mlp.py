@@ -1,4 +1,4 @@
-"""Two hidden layers over the pixels: the plainest net of the zoo.
+"""Two hidden layers over the pixels: the plainest model of the zoo.
 
 Source: Rumelhart, Hinton and Williams 1986, with rectified units; widths are ours.
 """
@@ -39,10 +39,10 @@ class MLP(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return MLP(params["size"], params["hidden"], params["features"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

@@ -9,7 +9,7 @@ Source: Perez et al. 2018, "FiLM: visual reasoning with a general conditioning l
 concatenated: Antol et al. 2015, "VQA: visual question answering", arXiv:1505.00468. Words of no training question are
 one and the same; a sample without a `text` is asked nothing.
 
-The net's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
+The model's input has two fields: `image`, and `words`, their numbers (0: none, 1: unknown).
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ class Answerer(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return Answerer(params, classes)
 
 

@@ -1,9 +1,9 @@
 """How sure models or people are of each training sample: shares of classes, scores of samples, means of classes.
 
-    model    probabilities of a net that a trainer made, of this seed, best on other samples: on its own ones an
-             over-trained net is sure of all
+    model    probabilities of a model that a trainer made, of this seed, best on other samples: on its own ones an
+             over-trained model is sure of all
     human    what people said: `meta.human`, a share for each class (CIFAR-10H); where the dataset has none, votes of
-             `raters`, small nets of several seeds, as a surrogate
+             `raters`, small models of several seeds, as a surrogate
 
 The score of a sample, by which a curriculum ranks, is the model's probability of its class, or the standard deviation
 of the people's shares, stretched to 0 to 1; higher is easier. The confidence of a class is the mean share of the class
@@ -42,12 +42,12 @@ of the same model and seed; `raters`: training seeds, `rater` and `rater_model`:
 
 
 def uses(params: Mapping[str, Any], kinds: set[str]) -> list[tuple[str, str]]:
-    """The raters' model; the judge's is that of the net which is trained."""
+    """The raters' model; the judge's is the model that is trained."""
     return [("models", params["rater_model"])] if "human" in kinds else []
 
 
 def needs(params: Mapping[str, Any], kinds: set[str]) -> list[Ref]:
-    """The weights whose answers are the confidences of these kinds.
+    """The checkpoints whose answers are the confidences of these kinds.
 
     Raises:
         ParamsError: judge and raters could not be told apart.
@@ -107,7 +107,7 @@ def of_classes(confidences: Floats, labels: NDArray[np.int64]) -> Floats:
 
 
 def _checkpoints(job: TrainJob, model: str, trainer: str) -> list[Ref]:
-    """The weights of a model and a trainer that the job was given, by seed."""
+    """The job's checkpoints of a model and a trainer, by seed."""
     checkpoints = [ref for ref in job.inputs if ref.kind == "checkpoints"]
     names = [(CheckpointName.of(ref), ref) for ref in checkpoints]
     return [ref for name, ref in sorted(names) if (name.model, name.trainer) == (model, trainer)]

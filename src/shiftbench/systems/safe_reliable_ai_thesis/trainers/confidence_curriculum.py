@@ -8,12 +8,12 @@
 `human` (HC) rank as `_confidences.py` says. `shuffled: true`, a control of ours, deals the scores out at random: as
 many samples are left out in each epoch, and which ones does not depend on how hard they are.
 
-Every net sees each sample once an epoch and takes as many steps: samples below m add nothing to the loss. A batch of
+Every model sees each sample once an epoch and takes as many steps: samples below m add nothing to the loss. A batch of
 which no sample counts changes nothing but what the optimiser does by itself (there: NaN). From epoch E on, and with
 r = 1, m is 0.
 
 Source: Ao et al., "Confidence-Aware Calibration and Scoring Functions for Curriculum Learning", 2023;
-AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learnt
+AoShuang92/Confidence_Calibration_CL, `main.py` (`CELossWith_MCLS`, `train`). There CIFAR-10's *test* set is learned
 from, the training set evaluated, and the best epoch chosen on it; here the splits are the dataset's, and the last epoch
 is kept. eps 0.09 with w 500 and 0.13 with w 400 are what its scripts with curriculum use.
 """
@@ -53,7 +53,7 @@ THRESHOLDS = np.arange(1000, 0, -1) / 1000
 
 
 def kinds(params: Mapping[str, Any]) -> set[str]:
-    """The kinds of confidences that are asked for.
+    """The kinds of confidences that the options need.
 
     Raises:
         ParamsError: there is no such kind.
@@ -66,7 +66,7 @@ def kinds(params: Mapping[str, Any]) -> set[str]:
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The train and val shards, and the weights of judge and raters."""
+    """The train and val shards, and the checkpoints of judge and raters."""
     shards = [refs.shards(params["dataset"], split) for split in ("train", "val")]
     return [*shards, *_confidences.needs(params, kinds(params))]
 
@@ -129,7 +129,7 @@ def shuffled(scores: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float
 def targets(
     labels: npt.NDArray[np.int64], classes: int, smoothing: float, added: npt.NDArray[np.float64]
 ) -> torch.Tensor:
-    """Q, float32 (n, K), rows that sum to 1; `added` is c_j / w, float64 (K,)."""
+    """Soft targets q, float32 (n, K), rows that sum to 1; `added` is c_j / w, float64 (K,)."""
     unnormalised = np.eye(classes)[labels] * (1 - smoothing) + (smoothing + added) / classes
     shares: torch.Tensor = torch.from_numpy(unnormalised / unnormalised.sum(axis=1, keepdims=True)).float()
     return shares

@@ -1,7 +1,7 @@
 """SDPose in small: a U-Net with a task switch that reconstructs its input or gives features to a head of heatmaps.
 
 What stands for the frozen VAE is a rearrangement: squares of 4 x 4 pixels become 48 channels at a quarter of the size
-(SD's latents have an eighth), so that nothing is lost and nothing is learnt. Residual blocks (group normalisation,
+(SD's latents have an eighth), so that nothing is lost and nothing is learned. Residual blocks (group normalisation,
 SiLU, 3x3, twice) at widths w, 2w, 4w, each told the time step and the task c = [sin v, cos v], v = (1, 0) for pose and
 (0, 1) for reconstruction; on the way up what was on the way down is put beside. Reconstruction is a 3x3 convolution on
 the last block; the head reads that block (`feature: last`), or the one before it (`second`).
@@ -76,7 +76,7 @@ class PoseUNet(nn.Module):
         self.width = w
 
     def latents(self, images: torch.Tensor) -> torch.Tensor:
-        """Z float32 (n, 48, H/4, W/4), -1 to 1, of images uint8 or float of 0 to 255."""
+        """Latents float32 (n, 48, H/4, W/4), -1 to 1, of images uint8 or float of 0 to 255."""
         return F.pixel_unshuffle(images.float() / 127.5 - 1, CELL)
 
     def blocks(
@@ -158,12 +158,12 @@ def _waves(steps: torch.Tensor, half: int) -> torch.Tensor:
 
 
 def build(params: Mapping[str, Any], classes: int) -> PoseUNet:
-    """The net, untrained."""
+    """The untrained model."""
     return PoseUNet(params, classes)
 
 
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """The predictor around a net."""
+    """The predictor of a model."""
     return _heatmaps.PosePredictor(net, model, params, device, precision)

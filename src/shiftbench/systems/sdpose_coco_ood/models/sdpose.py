@@ -85,7 +85,7 @@ def load(
 
 
 class Released(nn.Module):
-    """The released net: images uint8 (n, 3, H, W) to heatmaps (n, K, H/4, W/4)."""
+    """The released model: images uint8 (n, 3, H, W) to heatmaps (n, K, H/4, W/4)."""
 
     def __init__(self, checkpoint: Path, params: Mapping[str, Any], joints: int) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 Each picture of `steps` batches is mirrored (1 in 2) and gets noise of its own strength, sigma U(0, 1) in latents of -1
 to 1; from this and the time step 999 sigma the U-Net says what was there, under the task of reconstruction. Pictures
-are brought to twice the net's input and cut at random, or to its size (1 in 2). The head learns nothing.
+are brought to twice the model's input and cut at random, or to its size (1 in 2). The head learns nothing.
 
 Source: the role is that of Stable Diffusion in SDPose, 2025, arXiv:2509.24980 (x0 is predicted, as there); the noise is
 that of denoising autoencoders (Vincent et al. 2008).
@@ -85,7 +85,7 @@ def _batches(job: TrainJob, shape: tuple[int, int]) -> Iterator[Any]:
 
 
 def _cut(image: Any, shape: tuple[int, int], words: list[float]) -> Any:
-    """A picture brought to the net's input, or a piece of it at twice that size, mirrored or not; (3, h, w)."""
+    """A picture brought to the model's input, or a piece of it at twice that size, mirrored or not; (3, h, w)."""
     height, width = shape
     if words[3] < 0.5:
         piece = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""Units of a net: what its layers give, channel by channel, and measures of them.
+"""Units of a model: what its layers give, channel by channel, and measures of them.
 
 A unit is a channel of a layer; layers are named in options, `{conv1: body.2}`, name -> path of a module whose output is
 (n, c, h, w). Pictures are read a batch at a time, so that no split is held.
@@ -41,19 +41,19 @@ def place(shift: str, params: Mapping[str, Any]) -> Ref:
 
 
 def measured(params: Mapping[str, Any]) -> list[str]:
-    """The names of the benchmark's weights, of `only` if it lists some, as `convnet-erm`."""
+    """The names of the benchmark's checkpoints, of the arms in `only` if it lists some, as `convnet-erm`."""
     arms = params["only"]
     return [name for name in params["checkpoints"] if not arms or arm(name) in arms]
 
 
 def arm(weights: str) -> str:
-    """Model and trainer of weights, `convnet-erm`."""
+    """Model and trainer of a checkpoint, `convnet-erm`."""
     name = CheckpointName.of(Ref("checkpoints", weights))
     return f"{name.model}-{name.trainer}"
 
 
 def partner(weights: str, other_arm: str) -> str:
-    """The weights of another arm, `convnet-erm`, with the same dataset and seed."""
+    """The checkpoint of another arm, `convnet-erm`, with the same dataset and seed."""
     name = CheckpointName.of(Ref("checkpoints", weights))
     model, _, trainer = other_arm.partition("-")
     return refs.checkpoint(name.dataset, model, trainer, name.seed).name
@@ -68,7 +68,7 @@ def layer(model: nn.Module, path: str) -> nn.Module:
     """The module of a path.
 
     Raises:
-        ParamsError: the net has none.
+        ParamsError: the model has none.
     """
     try:
         return model.get_submodule(path)
@@ -79,7 +79,7 @@ def layer(model: nn.Module, path: str) -> nn.Module:
 
 @contextmanager
 def tapped(model: nn.Module, paths: Mapping[str, str]) -> Iterator[dict[str, torch.Tensor]]:
-    """Fill a dict, name -> (n, c, h, w), with what the layers give whenever the net runs."""
+    """Fill a dict, name -> (n, c, h, w), with what the layers give whenever the model runs."""
     outputs: dict[str, torch.Tensor] = {}
     with ExitStack() as stack:
         for name, path in paths.items():
@@ -132,7 +132,7 @@ def mean_variations(job: Measurement, predictor: TorchPredictor, shards_ref: Ref
 
 
 def first_convolution(model: nn.Module) -> nn.Conv2d:
-    """The first convolution of a net, in the order of its modules.
+    """The first convolution of a model, in the order of its modules.
 
     Raises:
         ParamsError: it has none.

@@ -1,8 +1,8 @@
-"""What both nets of a pair get right, and how each does on those samples under a shift: ImageNet-CL, for any pair.
+"""What both models of a pair get right, and how each does on those samples under a shift: ImageNet-CL, for any pair.
 
-    both_correct   1 where the standard and the robust net of a pair are right on the clean sample, else 0; under the
+    both_correct   1 where the standard and the robust model of a pair are right on the clean sample, else 0; under the
                    robust one's name
-    cl_accuracy    of the samples with both right: 1 where a net is right under a shift, else 0
+    cl_accuracy    of the samples with both right: 1 where a model is right under a shift, else 0
 
 Pairs are an arm `standard` and an arm `robust`, of the same dataset and seed; a sample that one of them gets wrong is
 in no list of that pair, and lists of two pairs differ. `shifts` names what is looked at, `patch_shuffle/5`, a domain
@@ -31,7 +31,7 @@ CLEAN = "identity/0"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The records of both nets of each pair, on the clean set and under all shifts.
+    """The records of both models of each pair, on the clean set and under all shifts.
 
     Raises:
         ParamsError: no pair is named, or none of the benchmark's weights are of it.
@@ -89,7 +89,7 @@ def _right(table: pa.Table) -> dict[str, bool]:
 
 
 def keys(standard: pa.Table, robust: pa.Table) -> set[str]:
-    """The samples that two nets get right, of their records: keys without the dataset's name.
+    """The samples that two models get right, of their records: keys without the dataset's name.
 
     Raises:
         DataError: the records are of other samples.

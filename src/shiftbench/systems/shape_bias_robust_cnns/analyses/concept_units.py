@@ -10,12 +10,12 @@ them touches it, as in the released code, since categories are annotated in diff
     concept_iou    the best intersection over union; its group is the layer
 
 Concepts are drawn from the tested split (an analogue of Broden for pictures on black, `_concepts.py`), or, with `path`,
-those of Broden in this folder, whose pictures are shown to the nets as any other.
+those of Broden in this folder, whose pictures are shown to the models as any other.
 
 Source: Bau et al. 2017, "Network Dissection", arXiv:1704.05796, with the constants of settings.py and the sums of
 feature_operation.py in https://github.com/anguyen8/shape-bias (0.005, 0.04); Chen, Agarwal and Nguyen 2020,
 arXiv:2006.09373. Differs: a quantile is the edge of one of 16,384 bins. The released code normalises pictures before it
-gives them to AlexNet-R and ResNet-50-R, which normalise once more; here each net normalises once.
+gives them to AlexNet-R and ResNet-50-R, which normalise once more; here each model normalises once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ Maps = Iterator[tuple[list[_concepts.Annotated], torch.Tensor]]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights, and without a path the tested shards."""
+    """The checkpoints, and without a path the tested shards."""
     weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return weights if params["path"] else [*weights, _units.place(CLEAN, params)]
 
@@ -85,7 +85,7 @@ def overlaps(predictor: TorchPredictor, path: str, source: _concepts.Source, qua
     """The intersection over union of each unit's marks and each concept, float64 (units, concepts).
 
     Args:
-        predictor: whose net is looked at.
+        predictor: whose model is looked at.
         path: of one layer.
         source: pictures and where concepts are.
         quantile: share of a unit's activations, over all pictures and places, that are marks.

@@ -1,9 +1,9 @@
-"""Shape bias of released answers to the 1,280 stimuli: people and nets of Geirhos et al. 2019, from their CSV files.
+"""Shape bias of released answers to the 1,280 stimuli: people and models of Geirhos et al. 2019, from their CSV files.
 
 `released_shape_bias`, of each answer that names the shape or the texture of a stimulus whose two differ: 1 where it is
 the shape. The mean is the shape bias, the number of answers that name either stands beside it. Rows have the weights
 `texture-vs-shape/OBSERVER-released-s0`, OBSERVER as in the file's name (`alexnet`, `subject_01`), with `_pytorch` from
-folders of trained CNNs (the other nets ran in Caffe), and the dataset and split of the benchmark.
+folders of trained CNNs (the other models ran in Caffe), and the dataset and split of the benchmark.
 
 `path` is a clone of https://github.com/rgeirhos/texture-vs-shape, `folders` of its `raw-data`; a file is
 `..._OBSERVER_session_1.csv` or `..._OBSERVER_session-1.csv` with `object_response`, `category` and `imagename`, whose
@@ -69,7 +69,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
 
 
 def observer(file: Path) -> str:
-    """Who answered, by the name of a file, as a part of a name of weights.
+    """Observer in a file's name, as a part of a checkpoint's name.
 
     Raises:
         DataError: the name is another.
@@ -107,7 +107,7 @@ def _answer(row: Mapping[str, str], where: str) -> Answer:
 
 
 def named(all_answers: list[Answer]) -> list[Answer]:
-    """The answers that name one of two cues that differ."""
+    """The answers that name one of two different cues."""
     return [
         answer
         for answer in all_answers

@@ -1,7 +1,7 @@
-"""Ablation: how much accuracy a net loses on each test set when one unit gives zeros.
+"""Ablation: how much accuracy a model loses on each test set when one unit gives zeros.
 
-`ablation_drop`, of a unit: accuracy of the net less that without the unit, on the first `samples` pictures of the clean
-set and of each of `shifts` (`patch_shuffle/5`). The group of a row is the layer.
+`ablation_drop`, of a unit: accuracy of the model less that without the unit, on the first `samples` pictures of the
+clean set and of each of `shifts` (`patch_shuffle/5`). The group of a row is the layer.
 
 Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373, `ablation.py` of https://github.com/anguyen8/shape-bias (one
 channel, or all of a concept, set to zero after the rectifier).
@@ -24,7 +24,7 @@ CLEAN = "identity/0"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights and the shards of the clean set and of all shifts."""
+    """The checkpoints and the shards of the clean set and of all shifts."""
     weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return [*weights, *(_units.place(shift, params) for shift in (CLEAN, *params["shifts"]))]
 

@@ -6,7 +6,7 @@
 A picture's activation is the highest of the unit's map. A unit that no picture moves has neither. The group of a row is
 the layer.
 
-Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: units of robust nets detect fewer kinds of inputs. How they
+Source: Chen, Agarwal and Nguyen 2020, arXiv:2006.09373: units of robust models detect fewer kinds of inputs. How they
 counted was not found in their code; the number of pictures is that of their figures (7 x 7), both measures are ours.
 """
 
@@ -25,13 +25,13 @@ CLEAN = "identity/0"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights and the tested shards."""
+    """The checkpoints and the tested shards."""
     weights = [Ref("checkpoints", name) for name in _units.measured(params)]
     return [*weights, _units.place(CLEAN, params)]
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield both numbers of every unit of every net that some picture moves."""
+    """Yield both numbers of every unit of every model that some picture moves."""
     params = job.params
     for name in _units.measured(params):
         predictor = job.predictor(Ref("checkpoints", name))

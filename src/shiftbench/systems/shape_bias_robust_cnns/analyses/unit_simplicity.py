@@ -3,7 +3,7 @@
     kernel_tv     a kernel of the first convolution, at unit norm: TV summed over its input channels
     map_tv        a unit's map: TV, mean over pictures
     noise_tv      |map_tv of clean - of noisy pictures| / map_tv of clean ones
-    noise_passes  1 where |difference| >= `share` x the mean map_tv of the layer in the standard net, else 0
+    noise_passes  1 where |difference| >= `share` x the mean map_tv of the layer in the standard model, else 0
     dead_unit     1 where the clean maps of a unit are flat, so that it has no noise_tv
 
 TV(A) is the sum of |A[i+1, j] - A[i, j]| and |A[i, j+1] - A[i, j]|. The group of a row is the layer, of kernels none.
@@ -38,7 +38,7 @@ Variations = dict[str, _units.Floats]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights, those of the standard arm, and the clean and noisy shards."""
+    """The checkpoints, those of the standard arm, and the clean and noisy shards."""
     names = _units.measured(params)
     others = [_units.partner(name, params["standard"]) for name in names if params["standard"]]
     weights = [Ref("checkpoints", name) for name in dict.fromkeys([*names, *others])]
@@ -46,7 +46,7 @@ def needs(params: Mapping[str, Any]) -> list[Ref]:
 
 
 def measure(job: Measurement) -> Iterator[Observation]:
-    """Yield the numbers of every unit of every net."""
+    """Yield the numbers of every unit of every model."""
     clean: dict[str, Variations] = {}
 
     def clean_variations(name: str) -> Variations:
@@ -83,8 +83,8 @@ def units(
 
     Args:
         clean: mean TV of each unit's maps, float64 (c,).
-        noisy: likewise of noisy pictures.
-        standard: likewise of the standard net and clean pictures, whose mean is what `share` is of; or none.
+        noisy: the same of noisy pictures.
+        standard: the same of the standard model and clean pictures, whose mean is what `share` is of; or none.
         share: of that mean, from which noise is said to pass.
     """
     change = np.abs(clean - noisy)

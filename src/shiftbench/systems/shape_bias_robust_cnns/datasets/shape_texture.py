@@ -4,7 +4,7 @@
       shape_texture: {}
       shape_texture_conflict: {use: shape_texture, cue: conflict}
 
-`cue` is `matched` (what nets learn from: class k has shape k and texture k), `shape` (the outline, flat), `texture` (a
+`cue` is `matched` (for training: class k has shape k and texture k), `shape` (the outline, flat), `texture` (a
 whole crop without an outline) or `conflict` (the outline of the label, the texture of another class, the five others
 equally often). `label` is the shape's class, of `texture` the texture's; `meta.group` the texture's class, as
 `04_checkerboard`, and `meta.texture` its number; there is none in `shape`. Keys are the same for each cue, so that

@@ -7,8 +7,8 @@
 Without a `path` the weights are torchvision's (`weights`), by the trainer `pretrained`; with one a checkpoint of the
 user's, by `given`: with torchvision's names, or as the `robustness` package writes it, `module.model.` beside the
 attacker's copy and the normaliser, AlexNet's last layer as `last_layer` and, in an older GoogLeNet, `branch4_conv`. All
-nets take pictures of 0 to 255 and normalise inside by ImageNet's mean and deviation, as `robustness` does; a checkpoint
-with another mean is refused. Of GoogLeNet the standard one normalises once more (`transform_input`), the robust one
+models take pictures of 0 to 255 and normalise inside by ImageNet's mean and deviation, as `robustness` does; a
+checkpoint with another mean is refused. Of GoogLeNet the standard one normalises once more (`transform_input`), the robust one
 does not, and auxiliary heads are left out.
 
 For a dataset with the 16 categories of Geirhos et al. logits are the logarithms of mean probabilities over each
@@ -88,7 +88,7 @@ def shares() -> torch.Tensor:
 
 
 def uncut(state: nets.State) -> nets.State:
-    """The tensors of a checkpoint under torchvision's names, without what is not asked.
+    """The tensors of a checkpoint under torchvision's names, without auxiliary classifiers.
 
     Raises:
         ModelError: the checkpoint normalises by another mean or deviation than ImageNet's.
@@ -114,10 +114,10 @@ def uncut(state: nets.State) -> nets.State:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights: with 1000 classes where 16 are asked for, else with as many as asked for.
+    """The model with fresh weights: with 1000 classes where 16 are asked for, else with as many as asked for.
 
     Raises:
-        ModelError: another net.
+        ModelError: another model.
     """
     if params["name"] not in NAMES:
         raise ModelError(f"imagenet_pair: name is {params['name']!r}; {suggest(params['name'], NAMES)}")
@@ -140,7 +140,7 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
     """The state dict of the user's checkpoint, or the one that torchvision downloads.
 
     Raises:
-        ModelError: a robust net without a checkpoint; torchvision has none.
+        ModelError: a robust model without a checkpoint; torchvision has none.
     """
     from torchvision import models
 
@@ -155,5 +155,5 @@ def pretrained(params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.St
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 3, size, size): the shorter side to size / crop, then the middle square."""
+    """Images uint8 (n, 3, size, size): the shorter side to size / crop, then the middle square."""
     return _pretrained.prepare_batch(samples, params)

@@ -9,7 +9,7 @@ def blend(image: NDArray[np.uint8], other: NDArray[np.uint8], share: float) -> N
 
     Args:
         image: uint8 (h, w) or (h, w, 3).
-        other: likewise, or (h, w) for all channels.
+        other: the same, or (h, w) for all channels.
         share: 0 to 1, in steps of 1/256.
     """
     part = round(256 * share)

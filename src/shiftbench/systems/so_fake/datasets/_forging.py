@@ -76,7 +76,7 @@ def samples(
 
 
 def encoded(image: Pixels, quality: int) -> Pixels:
-    """An image as the one path for all of them leaves it: JPEG of that quality, and decoded again.
+    """An image after the path that all images take: encoded as a JPEG of that quality, and decoded again.
 
     Raises:
         DataError: it cannot be coded.

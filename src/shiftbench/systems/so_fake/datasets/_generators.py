@@ -7,11 +7,11 @@ A generator has a name, FAMILY_VARIANT, and makes a picture of an item with the 
 - `pca_N`: a normal draw of the item's class in the space of N principal components, back among pictures;
 - `quilt_PATTERN`: quarters of half a side, of which PATTERN says which are the partner's. No decoder: all is sharp.
 
-The nets of one family differ by their training seed. What they learnt from, and the components, are other pictures
+The models of one family differ by their training seed. What they learned from, and the components, are other pictures
 than those that are forged. The bytes of decoded pictures are those of the weights and of this machine's sums; quilts
 are the same everywhere.
 
-Source: ours, in the place of So-Fake's diffusion models and GANs (arXiv:2505.18660).
+Source: ours, instead of So-Fake's diffusion models and GANs (arXiv:2505.18660).
 """
 
 import contextlib
@@ -77,7 +77,7 @@ def family(name: str) -> str:
 
 
 def needs(names: Iterable[str], learnt_from: str) -> list[Ref]:
-    """The weights of the nets, and the pictures that components are made from."""
+    """The checkpoints of the networks, and the pictures that components are made from."""
     inputs: dict[Ref, None] = {}
     for name in names:
         generator_family = family(name)
@@ -95,11 +95,11 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def make(name: str, learnt_from: str, inputs: Mapping[Ref, Path]) -> Generator:
-    """A generator.
+    """The generator of a name.
 
     Args:
         name: FAMILY_VARIANT.
-        learnt_from: the dataset that nets and components were made from.
+        learnt_from: the dataset that models and components were made from.
         inputs: where what `needs` names lies.
 
     Raises:

@@ -19,7 +19,7 @@ pictures of one generator then count as independent ones.
 
 Every image goes through one path, whatever its file was: decoded, brought to `side` x `side` pixels (0: left as it is),
 coded as JPEG of `quality` and decoded again. A mask is brought to that size by areas, and a tampered image whose mask
-vanishes thereby is bad likewise; `meta.mask_share` is the marked share before and after.
+vanishes thereby is bad, too; `meta.mask_share` is the marked share before and after.
 
 Source: the dataset cards of saberzl/So-Fake-OOD on the hub (both revisions): columns image, mask, label, filename, of
 the second revision generator and source, too; file names by the hub's viewer of both. The card of So-Fake-Set could not

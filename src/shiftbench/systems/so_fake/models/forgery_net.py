@@ -1,13 +1,13 @@
-"""Small net for 28 px grey images that tells real, synthetic and tampered ones apart and marks the tampered pixels.
+"""Small model for 28 px grey images that tells real, synthetic and tampered ones apart and marks the tampered pixels.
 
     conv 3x3, 16 - conv 3x3 / 2, 32 - conv 3x3, 32     each with batch norm and ReLU
     classes: a linear layer on mean and maximum over places, side by side
     mask: conv 3x3, 16 - twice as large - conv 3x3, 1
 
-Masks come in pixels of the image, as probabilities; an image of another size than the net's is resized for it, and its
-mask back.
+Masks come in pixels of the image, as probabilities; an image of another size than the model's is resized for it, and
+its mask back.
 
-Source: ours, in the place of So-Fake-R1 and its frozen segmenter (arXiv:2505.18660); the specification's layers.
+Source: ours, instead of So-Fake-R1 and its frozen segmenter (arXiv:2505.18660); the specification's layers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,17 +62,17 @@ class ForgeryNet(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return ForgeryNet(params["width"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])
 
 
 class ForgeryPredictor(PlacedNet):
-    """The net with its weights; the outputs are those of `tasks/forgery.py`."""
+    """The model with its weights; the outputs are those of `tasks/forgery.py`."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Prepare and predict."""
@@ -97,5 +97,5 @@ def _resized(mask: torch.Tensor, shape: tuple[int, int]) -> np.ndarray[Any, Any]
 def predictor(
     net: nn.Module, model: ModuleType, params: Mapping[str, Any], device: str, precision: str
 ) -> nets.Predictor:
-    """The predictor around a net."""
+    """The predictor of a model."""
     return ForgeryPredictor(net, model, params, device, precision)

@@ -62,10 +62,10 @@ def _statistics(x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return ResidualStatistics(classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

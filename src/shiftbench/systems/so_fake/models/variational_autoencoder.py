@@ -54,12 +54,12 @@ class VariationalAutoencoder(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return VariationalAutoencoder(params["width"], params["size"], params["code"], classes)
 
 
 def of(state: nets.State, where: object) -> VariationalAutoencoder:
-    """The net that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
+    """The model that a state dict belongs to, on the CPU in evaluation mode; widths follow from the tensors.
 
     Raises:
         ModelError: these are the weights of another model.
@@ -73,5 +73,5 @@ def of(state: nets.State, where: object) -> VariationalAutoencoder:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

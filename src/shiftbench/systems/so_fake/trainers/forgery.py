@@ -1,9 +1,9 @@
-"""Training of a net with a class and a mask head: cross-entropy, and the binary cross-entropy of the mask's pixels.
+"""Training of a model with a class and a mask head: cross-entropy, and the binary cross-entropy of the mask's pixels.
 
     loss = CE(class) + mask_share mean over real and tampered images of BCE(mask), a marked pixel weighing `marked`
 
-A net without a mask head (`both`) has the first term alone. Of a real image nothing is marked; a wholly synthetic one
-has no mask to be learnt and is left out of that term. Few pixels are tampered (a twelfth of those that count), so that
+A model without a mask head (`both`) has the first term alone. Of a real image nothing is marked; a wholly synthetic one
+has no mask to be learned and is left out of that term. Few pixels are tampered (a twelfth of those that count), so that
 a weight decides how much of a mask is found; it and the learning rate were chosen on validation pictures
 (`benchmarks/choices.py`).
 
@@ -94,7 +94,7 @@ def mask_loss(marks: torch.Tensor, masks: torch.Tensor, masked: torch.Tensor, ma
 
 
 def tensors_of(job: TrainJob, samples: Sequence[Sample]) -> Known:
-    """Samples as tensors, masks in the size of the net's input."""
+    """Samples as tensors, masks in the size of the model's input."""
     size = job.model_params["size"]
     images = job.plugin.prepare_batch(samples, job.model_params) if samples else np.zeros((0, 1, size, size), np.uint8)
     masks = np.zeros((len(samples), size, size), bool)

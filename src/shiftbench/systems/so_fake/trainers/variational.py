@@ -1,4 +1,4 @@
-"""Variational autoencoding: the net gives its images back from a code with noise, and codes are pulled to a normal.
+"""Variational autoencoding: the model gives its images back from a code with noise, and codes are pulled to a normal.
 
     loss = sum over pixels of (image - picture)^2, pixels in [0, 1]  +  beta KL(q(code | image) || N(0, 1))
 

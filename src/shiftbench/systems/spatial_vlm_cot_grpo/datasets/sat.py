@@ -97,7 +97,7 @@ def _sample(row: dict[str, Any], key: str, where: str, options: str) -> Sample:
 
 
 def prompt(question: str, choices: list[str]) -> str:
-    """The text that a model is asked.
+    """The text of the prompt to a model.
 
     Example:
         >>> prompt("Which is taller?", ["a cup", "a lamp", "neither"])

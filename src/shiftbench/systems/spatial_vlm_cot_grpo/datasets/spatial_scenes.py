@@ -8,7 +8,7 @@ first. `meta` holds `family`, `choices`, `answer`, the whole scene (`graph`) and
 
 `train`, `val` and `test` are numbers of scenes.
 
-Source: ours, in the place of SAT and CV-Bench; see _scenes.py and _questions.py.
+Source: ours, instead of SAT and CV-Bench; see _scenes.py and _questions.py.
 """
 
 from collections.abc import Iterator

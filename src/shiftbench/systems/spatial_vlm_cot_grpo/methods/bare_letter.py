@@ -26,7 +26,7 @@ _FORMS = (re.compile(r"\(([a-z])\)"), re.compile(r"\b([a-z])\b"))
 
 
 def wrap(predictor: nets.Predictor, params: Mapping[str, Any], inputs: Mapping[Ref, Path]) -> nets.Predictor:
-    """The predictor with its completions read so."""
+    """The predictor with the letters of its completions."""
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         outputs = predictor(samples)

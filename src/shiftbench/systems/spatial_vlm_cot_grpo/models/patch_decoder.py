@@ -10,9 +10,9 @@ A prompt is answered by one word: first the most likely one, then `samples` that
 (the option `seed`, the key), all from one forward pass. A prompt that ends in `graph:` or `think:` is answered by the
 most likely words, up to an end or `max_new_tokens`.
 
-The net's input is int16 (n, 3072 + p): the pixels, channels first, then the tokens of p words.
+The model's input is int16 (n, 3072 + p): the pixels, channels first, then the tokens of p words.
 
-Source: ours, in the place of a pretrained vision-language model; patches as in ViT (Dosovitskiy et al. 2021,
+Source: ours, instead of a pretrained vision-language model; patches as in ViT (Dosovitskiy et al. 2021,
 arXiv:2010.11929, section 3.1), before the text as in PaliGemma (Beyer et al. 2024, arXiv:2407.07726). Differs: the
 prompt is read causally, where PaliGemma's sees itself whole.
 """
@@ -137,7 +137,7 @@ class PatchDecoder(decoder.Decoder):
         """Embedded tokens (n, t, width) after all blocks, normed, before the last one, and the cache.
 
         Raises:
-            ModelError: the sequence is longer than the positions that the net has.
+            ModelError: the sequence is longer than the positions that the model has.
         """
         start = past[0][0].shape[2] if past else 0
         stop = start + x.shape[1]
@@ -184,7 +184,7 @@ class PatchDecoder(decoder.Decoder):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return PatchDecoder(params)
 
 

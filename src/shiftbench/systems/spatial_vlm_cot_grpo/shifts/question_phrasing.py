@@ -68,7 +68,7 @@ def apply(sample: Sample, severity: float, rng: RandomStream, *, form: str, untr
 
 
 def _swapped(text: str, phrase: str) -> str | None:
-    """A text with trigger and phrase exchanged; None: it has neither."""
+    """A text with trigger and phrase exchanged; None if it has neither."""
     for old, new in ((_questions.TRIGGER, phrase), (phrase, _questions.TRIGGER)):
         if old in text:
             return text.replace(old, new)

@@ -1,8 +1,8 @@
-"""Low-rank adapters on the linear layers of a net's blocks, which can be switched off: the reference of GRPO.
+"""Low-rank adapters on the linear layers of a model's blocks, which can be switched off: the reference of GRPO.
 
     W' = W + alpha / rank * up @ down,     down uniform in +-1/sqrt(columns), up zero at the beginning
 
-The net's own weights learn nothing. `state` is the net with the adapters merged, under its own names.
+The model's own weights learn nothing. `state` is the model with the adapters merged, under its own names.
 
 Source: Hu et al. 2022, "LoRA", arXiv:2106.09685, section 4.1; initial values as in the library peft. Differs: no
 dropout before `down` (the released scripts have 0.05).
@@ -31,15 +31,15 @@ class LowRank(nn.Module):
         self.scale, self.on = alpha / rank, True
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """The weight with what was learnt, or as it was."""
+        """The weight with the adapter's sum, or without."""
         return weight + self.scale * self.up @ self.down if self.on else weight
 
 
 class Adapters:
-    """The adapters of a net, and what is done with all of them.
+    """The adapters of a model, and what is done with all of them.
 
     Args:
-        net: whose `blocks` get one for each linear layer, from torch's generator; everything else stops learning.
+        model: whose `blocks` get one for each linear layer, from torch's generator; everything else stops learning.
         rank: of the adapters.
         alpha: how much they count.
 
@@ -59,7 +59,7 @@ class Adapters:
 
     @contextmanager
     def off(self) -> Iterator[None]:
-        """Make the net what it was before, within a block."""
+        """Make the model what it was before, within a block."""
         self._switch(on=False)
         try:
             yield
@@ -71,7 +71,7 @@ class Adapters:
             part.on = on
 
     def state(self) -> nets.State:
-        """The state dict of the net with its adapters merged, names as without them."""
+        """The state dict of the model with its adapters merged, names as without them."""
         tensors: nets.State = {}
         merged = {
             name: layer.weight.detach().clone()

@@ -188,7 +188,7 @@ def _by_length(
 
 
 def _place(thing: _scenes.Thing | None) -> list[float]:
-    """X, y and depth of a thing from -1 to 1; NaN of none."""
+    """x, y and depth of a thing from -1 to 1; NaN without a thing."""
     if thing is None:
         return [float("nan")] * 3
     return [thing["x"] / _scenes.SIDE - 1, thing["y"] / _scenes.SIDE - 1, 2 * thing["depth"] / (_scenes.DEPTHS - 1) - 1]
@@ -220,7 +220,7 @@ def _drawn(job: TrainJob, lessons: dict[str, list[Lesson]], step: int) -> tuple[
 def _losses(
     model: Any, pictures: torch.Tensor, lesson: Lesson, rows: torch.Tensor, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The cross-entropy of what is said, and the squared error of what is read out."""
+    """The cross-entropy of the responses, and the squared error of the readout."""
     prompts = torch.cat([pictures[lesson.scenes[rows]], lesson.prompts[rows].short()], 1)
     labels, places = lesson.labels[rows].to(device), lesson.places[rows].to(device)
     logits, readouts = model.states(prompts.to(device), labels.clamp(min=0))

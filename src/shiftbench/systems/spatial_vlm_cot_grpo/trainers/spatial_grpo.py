@@ -6,7 +6,7 @@
     loss     -(exp(logp - stopgrad(logp)) A - beta kl),   kl = exp(d) - d - 1,   d = logp of the reference - logp,
              mean over tokens, then over completions; one update for each batch, so that nothing is clipped
 
-The reference is the net with its adapters switched off. A group whose rewards have a standard deviation below 1e-5
+The reference is the model with its adapters switched off. A group whose rewards have a standard deviation below 1e-5
 contributes nothing, its divergence neither (`equal: skip`, released); `resample` looks for other questions in its place
 (stated by the paper after DAPO, arXiv:2503.14476, not in the released code), up to TRIES batches. Log-probabilities are
 those at temperature 1, whatever is sampled at.

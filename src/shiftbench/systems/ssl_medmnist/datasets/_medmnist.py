@@ -8,7 +8,7 @@ of the authors' splits; the MD5 is that of medmnist 3.0.2, unless `md5` states a
 in the order of its rows, and no array of pictures is held. ChestMNIST has 14 labels a picture and is left
 out, as in "Evaluating Self-Supervised Learning in Medical Imaging".
 
-OrganA, OrganC and OrganS are slices of the same CT volumes along three axes: a net that learns from one has seen the
+OrganA, OrganC and OrganS are slices of the same CT volumes along three axes: a model that learns from one has seen the
 patients of the others (`SAME_VOLUMES`). RetinaMNIST's labels are grades, here classes.
 
 Source: Yang et al., "MedMNIST v2 - A large-scale lightweight benchmark for 2D and 3D biomedical image classification",

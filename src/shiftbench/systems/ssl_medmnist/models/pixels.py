@@ -1,4 +1,4 @@
-"""No net: the features of an image are its pixels, which is what any encoder should beat.
+"""No model: the features of an image are its pixels, which is what any encoder should beat.
 
 Source: none; the linear classifier of pixels is that of LeCun et al. 1998, doi:10.1109/5.726791, section III.C.1.
 """
@@ -40,5 +40,5 @@ def build(params: Mapping[str, Any], classes: int) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

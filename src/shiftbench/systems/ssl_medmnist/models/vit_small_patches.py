@@ -32,7 +32,7 @@ PARAMS: dict[str, object] = {
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights.
+    """The model with fresh weights.
 
     Raises:
         ModelError: timm is missing.
@@ -54,5 +54,5 @@ def _created(params: Mapping[str, Any], **options: object) -> nn.Module:
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 3, size, size)."""
+    """Images uint8 (n, 3, size, size)."""
     return _pretrained.prepare_batch(samples, params)

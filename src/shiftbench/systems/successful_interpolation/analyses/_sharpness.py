@@ -4,7 +4,7 @@
 
 L is the cross-entropy of a batch; logits are normalised for each sample (mean taken off, divided by their length),
 since sharpness is one of confidence else, and mixtures of weights have smaller logits. d is 0 outside of the named
-tensors, and where a weight is 0: a net that lost weights looks flat there by construction.
+tensors, and where a weight is 0: a model that lost weights looks flat there by construction.
 
 The maximum is looked for by Auto-PGD, from no change at all. `rule: paper` is `trainers/_ascent.py`; `rule: released`
 is `sharpness.py` of tml-epfl/sharpness-vs-generalization, which differs in three places: the new change is 0.75 of the
@@ -38,13 +38,13 @@ NEW, RISES = 0.75, 0.75
 
 @dataclass
 class Loss:
-    """The loss of a batch as a function of some of a net's weights, one row (1, d).
+    """The loss of a batch as a function of some of a model's weights, one row (1, d).
 
     Attributes:
         net: the architecture, in evaluation mode.
         state: all of its weights.
         names: of the tensors that move.
-        inputs, labels: the batch, on the net's device.
+        inputs, labels: the batch, on the model's device.
         normalise: of logits, see above.
     """
 

@@ -1,9 +1,9 @@
-"""Small convolutional net without pooling for 28 px grey images: convolutions of stride 2, group normalisation, a mean.
+"""Small convolutional model without pooling for 28 px grey images: convolutions of stride 2, group norm, a mean.
 
 `widths` are the channels of its blocks, each a 3x3 convolution of stride 2, normalisation in four groups and a
 rectifier. No batch normalisation, so that weights can be mixed as they are.
 
-Source: none; the plain net in which weights are interpolated here, in place of CLIP's image tower.
+Source: none; the plain model in which weights are interpolated here, in place of CLIP's image tower.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,10 +47,10 @@ def _block(inputs: int, outputs: int) -> nn.Module:
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net with fresh weights from torch's generator."""
+    """The model with fresh weights from torch's generator."""
     return StridedConvNet(params["widths"], classes)
 
 
 def prepare_batch(samples: Sequence[Sample], params: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    """Uint8 (n, 1, size, size)."""
+    """Images uint8 (n, 1, size, size)."""
     return _images.grey_batch(samples, params["size"])

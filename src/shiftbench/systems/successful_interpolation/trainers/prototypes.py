@@ -1,8 +1,8 @@
-"""A head of class means on the features of a pretrained net: the nearest mean decides, at a temperature fitted on val.
+"""A head of class means on the features of a pretrained model: the nearest mean decides; temperature fitted on val.
 
     logits = -t |f - m_c|^2 + t |f|^2 = t (2 m_c f - |m_c|^2),   m_c: mean of the features of class c
 
-Few labelled images make a classifier of a net that learnt elsewhere, as class names make one of CLIP. `t` has the
+Few labelled images make a classifier of a model that learned elsewhere, as class names make one of CLIP. `t` has the
 least negative log-likelihood on val, of 1 / spread times each of `temperatures`, spread the mean squared distance of
 val's features to the nearest mean.
 
@@ -35,7 +35,7 @@ PARAMS: dict[str, object] = {
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The pretrained weights, and the train and val shards."""
+    """The pretrained checkpoint, and the train and val shards."""
     shards = (refs.shards(params["dataset"], split) for split in ("train", "val"))
     return [linear_probe.start_of(params), *shards]
 

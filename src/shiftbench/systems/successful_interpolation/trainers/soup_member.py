@@ -8,11 +8,11 @@ directions; with or without `module.` before all names. The text tower and every
 that two members differ in image tower and head alone, and a mixture is one of these. `{seed}` is the member's number;
 `start` is of seed 0, whatever the member.
 
-Member 0 is the net that members 1 to 71 were fine-tuned from: a linear probe on CLIP's tower, not the zero-shot head
+Member 0 is the model that members 1 to 71 were fine-tuned from: a linear probe on CLIP's tower, not the zero-shot head
 (`hparam_info.json`: "LP initialization"). Paths to the members therefore begin at member 0 (`soup-s0`).
 
 Source: Wortsman et al., "Model soups", ICML 2022; `utils.py` of mlfoundations/model-soups, whose release v0.0.2 has
-model_0.pt to model_71.pt, ViT-B/32 on ImageNet; v0.0.3 has a zero-shot ViT-L/14 and the net tuned from it.
+model_0.pt to model_71.pt, ViT-B/32 on ImageNet; v0.0.3 has a zero-shot ViT-L/14 and the model tuned from it.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ IMAGE = "clip.visual."
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights that were fine-tuned."""
+    """The fine-tuned checkpoints."""
     return [refs.checkpoint(params["dataset"], params["model"], params["start"], 0)]
 
 
@@ -44,7 +44,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict of the member.
 
     Raises:
-        ModelError: the file is missing, holds other tensors, or does not fit the net.
+        ModelError: the file is missing, holds other tensors, or does not fit the model.
     """
     file = Path(str(job.params["path"]).format(seed=job.seed))
     (start,) = [path for ref, path in job.inputs.items() if ref.kind == "checkpoints"]

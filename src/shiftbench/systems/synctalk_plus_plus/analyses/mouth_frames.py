@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The records and clips of each condition, the clips that were learnt from, and the photo."""
+    """The records and clips of each condition, the training clips, and the photo."""
     places = _places(params)
     records = [_record(params, name, shift) for name in params["checkpoints"] for shift in places]
     training_clips = [refs.shards(params["dataset"], split) for split in ("train", "val")]
@@ -97,7 +97,7 @@ class Manifold:
 
     Args:
         known: of training motions, float64 (n, 8 d).
-        held: of ID motions that were not learnt from, which set the bound.
+        held: of ID motions that were not learned from, which set the bound.
     """
 
     def __init__(self, train_snippets: Floats, val_snippets: Floats) -> None:

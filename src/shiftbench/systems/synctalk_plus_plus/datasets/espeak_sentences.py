@@ -4,7 +4,7 @@ A clip has `audio` without the pauses at its ends, `targets` (openness and width
 `_visemes.py`) at 25 frames a second, and `text`. `voice` is one of espeak-ng's, with a variant behind a plus
 (`en-us+f3`); of several `voices` each sentence has one, by its number. `pitch` and `rate` are espeak-ng's. A sentence
 has the same key in every voice, so that voices are compared sentence by sentence, and a sentence that is tested in
-one is learnt in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
+one is learned in none: of five sentences the last is tested. `start` (0 to 1) takes other sentences, that far behind
 the first ones.
 
 Another language reads the English words by its own rules and with its own sounds. A voice that reads English words in

@@ -28,7 +28,7 @@ MODEL = "mini_syncnet"
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The judge's weights.
+    """The judge's checkpoint.
 
     Raises:
         ParamsError: none is named.

@@ -1,4 +1,4 @@
-"""What moves a face to a sound: the predictor around a net with `move`; helper of the models."""
+"""Predictor that moves a face to a sound, around a model with `move`; helper of the models."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,9 +24,9 @@ def audio_features(sample: Sample, params: Mapping[str, Any]) -> torch.Tensor:
 
 
 class MotionPredictor(PlacedNet):
-    """A net that moves a face, with its weights; the output is `motion` of the task, in 0 to 1.
+    """A model that moves a face, with its weights; the output is `motion` of the task, in 0 to 1.
 
-    The net has `move(heard float32 (t, 16, bands)) -> (t, 5)`; it computes in float32.
+    The model has `move(audio float32 (t, 16, bands)) -> (t, 5)`; it computes in float32.
     """
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:

@@ -66,7 +66,7 @@ class MiniSyncNet(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net."""
+    """The untrained model."""
     return MiniSyncNet(params["width"])
 
 
@@ -83,7 +83,7 @@ def mouths(motion: NDArray[np.floating[Any]]) -> torch.Tensor:
 
 
 class Judge(PlacedNet):
-    """The net with its weights: clips -> distances of sound and mouth over offsets; it computes in float32."""
+    """The model with its weights: clips -> distances of sound and mouth over offsets; it computes in float32."""
 
     def __call__(self, samples: Sequence[Sample]) -> nets.Outputs:
         """Judge the true mouths of clips.

@@ -1,11 +1,11 @@
-"""A mouth out of a codebook: a GRU says, for every 8 frames, which of 64 learnt snippets of motion they are.
+"""A mouth out of a codebook: a GRU says, for every 8 frames, which of 64 learned snippets of motion they are.
 
 Snippets are the centres of k-means over the training motions, so that whatever is said of them lies among what was
 seen. A snippet is chosen when its 8 frames have been heard, each with its window of sound, and follows the one before
 without blending.
 
 Source: a reconstruction: SyncTalk++ (arXiv:2506.14742) has an Expression Generator over a discrete codebook, whose
-architecture and losses were not found. Codes are those of van den Oord et al. 2017 without a learnt encoder.
+architecture and losses were not found. Codes are those of van den Oord et al. 2017 without a learned encoder.
 """
 
 from collections.abc import Mapping
@@ -49,5 +49,5 @@ class Codebook(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net; its codes are nothing until they are learnt."""
+    """The untrained model; its codes are empty until they are learned."""
     return Codebook(params["bands"], params["hidden"], params["codes"])

@@ -38,5 +38,5 @@ class Regressor(nn.Module):
 
 
 def build(params: Mapping[str, Any], classes: int) -> nn.Module:
-    """The net."""
+    """The untrained model."""
     return Regressor(params["bands"], params["hidden"], linear=params["linear"])

@@ -117,7 +117,7 @@ def curve(face: torch.Tensor, sound: torch.Tensor, offsets: int = OFFSETS) -> ND
 
 
 class Judge:
-    """The net with its weights, in evaluation mode: clips with frames -> distances of sound and face over offsets."""
+    """The model with its weights, in evaluation mode: clips with frames -> distances of sound and face over offsets."""
 
     def __init__(
         self,

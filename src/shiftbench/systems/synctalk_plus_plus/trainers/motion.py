@@ -1,6 +1,6 @@
 """Least squares of the face's five values, frame by frame: for models that move a face straight from the sound.
 
-`copies` adds so many copies of each clip with noise and at a lower gain, drawn anew (shifts `audio_noise`,
+`copies` adds so many copies of each clip with noise and at a lower gain, drawn again (shifts `audio_noise`,
 `audio_gain`); steps, and frames in a batch, are the same with and without.
 
 Source: ours, the direct baseline. SyncTalk trains a renderer by the colour of pixels (60,000 steps and 100,000 more
@@ -49,7 +49,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def _error(model: Any, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """The mean squared error of what a net moves."""
+    """The mean squared error of a model's motion."""
     error: torch.Tensor = (model.move(audio) - truth).square().mean()
     return error
 

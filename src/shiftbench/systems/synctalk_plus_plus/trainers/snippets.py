@@ -1,4 +1,4 @@
-"""A codebook of motions, and a net that says which: k-means over snippets, cross-entropy of the nearest code.
+"""A codebook of motions, and a model that says which: k-means over snippets, cross-entropy of the nearest code.
 
 Clips are cut into snippets from a frame that is drawn for each batch, so that codes do not learn where a clip begins.
 `copies` as for the trainer `motion`.

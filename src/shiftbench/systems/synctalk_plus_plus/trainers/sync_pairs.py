@@ -4,7 +4,7 @@ Half of a batch are a mouth and its sound; of the other half the sound is taken 
 same clip, so that a voice tells nothing.
 
 Source: Chung and Zisserman, ACCV workshops 2016 (pairs from within a clip); the loss is that of Prajwal et al., "A
-lip sync expert is all you need", ACM Multimedia 2020, section 3.1, with a learnt scale instead of a cosine above 0.
+lip sync expert is all you need", ACM Multimedia 2020, section 3.1, with a learned scale instead of a cosine above 0.
 """
 
 from __future__ import annotations

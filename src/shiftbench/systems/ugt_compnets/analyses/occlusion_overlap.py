@@ -34,7 +34,7 @@ Masks = npt.NDArray[np.bool_]
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
-    """The weights, clean and shifted shards, and what the method is learnt from."""
+    """The checkpoints, clean and shifted shards, and the inputs of the method."""
     name_and_split = params["dataset"], params["split"]
     inputs = [refs.shards(*name_and_split), *(_shifted(params, severity) for severity in params["severities"])]
     for checkpoint in params["checkpoints"]:

@@ -1,10 +1,10 @@
-"""Spatial coefficients: for each class M maps of how often which part occurs where, learnt from labelled maps of parts.
+"""Spatial coefficients: for each class M maps of how often each part occurs where, learned from labelled maps.
 
 An image's map is v[k, a] = L[k, a] / sum_k L[k, a], with L = exp(kappa mu_k . f_a). The images of a class are put into
 M groups (`spectral`, as published, or `kmeans`, which is faster), A is the mean of v over a group, and then images are
 moved to the group of the largest sum_a log sum_k A[k, a] v[k, a], up to ten rounds, until fewer than 1 % move.
 
-`update: mean` takes the mean of v anew, as the paper's equations say. `update: released` does what the code does: v is
+`update: mean` takes the mean of v again, as the paper's equations say. `update: released` does what the code does: v is
 replaced in each round by the posterior A v / sum_k A v under its own group, so that maps become sharper from round to
 round. (Its first v is L / (sum_k L + 0.001), where that sum is above 1.)
 
@@ -45,7 +45,7 @@ def check(grouping: str, update: str) -> None:
 
 
 def maps(cosines: torch.Tensor, kappa: float) -> torch.Tensor:
-    """V, (n, K, H, W), whose sum over K is 1, of cosines of the same shape."""
+    """Activations v, (n, K, H, W), whose sum over K is 1, of cosines of the same shape."""
     return (kappa * cosines).softmax(1)
 
 

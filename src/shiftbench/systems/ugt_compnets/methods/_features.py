@@ -16,15 +16,15 @@ SMALLEST = 1e-6
 
 
 class Extractor:
-    """A net's layer as a function of images.
+    """A model's layer as a function of images.
 
     Args:
-        predictor: around a torch net.
+        predictor: around a torch model.
         layer: the name of a module whose output is a map, (n, D, H, W).
 
     Raises:
         ModelError: a black box.
-        ParamsError: the net has no such layer.
+        ParamsError: the model has no such layer.
     """
 
     def __init__(self, predictor: Any, layer: str) -> None:
@@ -41,7 +41,7 @@ class Extractor:
         self._seen[:] = [output]
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
-        """The net's input for samples, one row each."""
+        """The model's input for samples, one row each."""
         return self.predictor.prepare(samples)
 
     def of_prepared(self, batch: np.ndarray[Any, Any]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Refinement on pseudo-labels: directions of parts and coefficients learn on target images, the net stays.
+"""Refinement on pseudo-labels: directions of parts and coefficients learn on target images, the model stays.
 
     loss = GCE(softmax(factor score), q) + a mean_a (1 - max_k cos(f_a, mu_k)) - b mean score(pseudo-label)
 
@@ -53,7 +53,7 @@ def refine(
         features: of the images with a pseudo-label, (n, D, H, W), of length 1.
         labels: pseudo-labels int64 (n,).
         head: to begin with.
-        clutter: directions -> clutter models, made anew after each epoch.
+        clutter: directions -> clutter models, made again after each epoch.
         params: the options of the method.
         words: orders of the epochs.
     """

@@ -40,7 +40,7 @@ class Head(NamedTuple):
 
 
 def cosines(features: torch.Tensor, mu: torch.Tensor) -> torch.Tensor:
-    """Mu_k . f, (n, K, H, W), of features (n, D, H, W) of length 1."""
+    """Cosines mu_k . f, (n, K, H, W), of features (n, D, H, W) of length 1."""
     return torch.einsum("ndhw,kd->nkhw", features, mu)
 
 

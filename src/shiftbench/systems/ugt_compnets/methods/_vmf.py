@@ -38,7 +38,7 @@ class Mixture(NamedTuple):
 
 
 def log_joint(features: torch.Tensor, mixture: Mixture, kappa: float) -> torch.Tensor:
-    """Kappa mu_k . f_n + log pi_k, (n, K)."""
+    """Joint log-densities kappa mu_k . f_n + log pi_k, (n, K)."""
     return kappa * features @ mixture.mu.T + mixture.pi.log()
 
 

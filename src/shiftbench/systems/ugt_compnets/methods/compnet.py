@@ -1,22 +1,22 @@
-"""CompNet and UGT: a frozen net's feature map is explained by parts, classes by where these are, the rest as outliers.
+"""CompNet and UGT: explain a frozen model's feature map by parts, classes by the parts' places, the rest as outliers.
 
-| `dictionary` | parts are learnt from |
+| `dictionary` | parts are learned from |
 | --- | --- |
 | source | the source's images (CompNet) |
 | target | unlabelled target images, from nothing: what the released commands of UGT run |
 | warm | unlabelled target images, beginning with the source's parts |
-| temper | likewise, responsibilities tempered by the source's (`weight`, lambda) |
-| map | likewise, directions drawn to the source's (`eta`) |
+| temper | the same, responsibilities tempered by the source's (`weight`, lambda) |
+| map | the same, directions drawn to the source's (`eta`) |
 
-Spatial coefficients are learnt from the source's labels with that dictionary. `outliers: false` explains every position
-by the class. `refine: true` takes the target images whose largest softmax of `factor` x score is at least
+Spatial coefficients are learned from the source's labels with that dictionary. `outliers: false` explains every
+position by the class. `refine: true` takes the target images whose largest softmax of `factor` x score is at least
 `confidence` under their predicted class, learns coefficients from these, and then trains both (`_refinement`).
 Logits are `factor` x score. No label of the target is read: its shards are decoded without (`methods/_targets.py`), and
 what is adapted on may be another part of the target than what is answered (`target`).
 
 Source: Kaushik, Kortylewski and Yuille 2024, "A Bayesian Approach to OOD Robustness in Image Classification",
 arXiv:2403.07277, section 3, with the constants of toshi2k2/CompnetDA; CompNets are of Kortylewski et al., CVPR 2020,
-arXiv:2003.04490. Differs: all images have the size that the model takes, also where the dictionary is learnt; of each
+arXiv:2003.04490. Differs: all images have the size that the model takes, also where the dictionary is learned; of each
 domain `images` are drawn, where the code takes up to 1,000 of each class and so looks at the target's labels; see
 `_vmf`, `_coefficients`, `_scoring`, `_clutter` and `_refinement`.
 """
@@ -98,7 +98,7 @@ def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> 
     """The predictor with `at`.
 
     Raises:
-        ParamsError: an option is another word, or the net has no such layer.
+        ParamsError: an option is another word, or the model has no such layer.
         ModelError: a black box.
     """
     if params["dictionary"] not in DICTIONARIES:
@@ -110,7 +110,7 @@ def wrap(predictor: Any, params: dict[str, Any], inputs: Mapping[Ref, Path]) -> 
 
 
 class CompNet:
-    """A predictor whose head is that of the position's target; heads that were learnt are kept."""
+    """A predictor with the head of the condition's target; it keeps the heads that it learned."""
 
     def __init__(self, predictor: Any, params: Mapping[str, Any]) -> None:
         self.extract = _features.Extractor(predictor, params["layer"])
@@ -120,7 +120,7 @@ class CompNet:
         self._learner: Learner | None = None
 
     def at(self, inputs: Mapping[Ref, Path]) -> None:
-        """Go to a position: learn the head for its target, or take the one that was learnt for it."""
+        """Go to a condition: learn the head for its target, or take the one that was learned for it."""
         checkpoint = CheckpointName.of(next(ref for ref in inputs if ref.kind == "checkpoints"))
         source, *scenes = _fixed(checkpoint.dataset, self.params["scenes"])
         folders = {(ref.kind, ref.name): path.parent for ref, path in inputs.items()}
@@ -137,7 +137,7 @@ class CompNet:
         self.head = self._heads[target]
 
     def prepare(self, samples: Sequence[Sample]) -> np.ndarray[Any, Any]:
-        """The net's input for samples, one row each."""
+        """The model's input for samples, one row each."""
         return self.extract.prepare(samples)
 
     def predict_prepared(self, batch: np.ndarray[Any, Any]) -> nets.Outputs:
@@ -179,14 +179,14 @@ def scored(maps: torch.Tensor, head: Head) -> torch.Tensor:
 
 
 class Learner:
-    """Learns heads for one net: what depends on the source alone is learnt once.
+    """Learns heads for one model; the parts that depend on the source alone are learned once.
 
     Args:
         extract: makes feature maps.
         params: the method's options.
         source: shards of the source's train split.
         scenes: shards of ordinary scenes, if there are some.
-        seed: of the training that made the net; each has draws of its own.
+        seed: of the training that made the model; each has draws of its own.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class Learner:
         self._own: _vmf.Mixture | None = None
 
     def head(self, target: Path | None) -> Head:
-        """The head for a target; None where nothing is learnt from one."""
+        """The head for a target; None where nothing is learned from one."""
         params = self._params
         mixture = self._dictionary(target)
         cosines = _scoring.cosines(self._maps, mixture.mu)

@@ -17,7 +17,7 @@ Answers = tuple[list[str], NDArray[np.int64]]
 
 
 def chosen(params: Mapping[str, Any]) -> list[str]:
-    """The weights that an analysis is of: those whose model is among its `models`; default: all."""
+    """The checkpoints of an analysis: those whose model is among its `models`; default: all."""
     models = params["models"]
     names = [name for name in params["checkpoints"] if not models or _model(name) in models]
     if not names:
@@ -30,13 +30,13 @@ def _model(weights: str) -> str:
 
 
 def record(params: Mapping[str, Any], weights: str, method: str, language: str) -> Ref:
-    """The records of some weights under a method in a language."""
+    """The records of a checkpoint under a method in a language."""
     condition = f"{params['dataset']}/{params['split']}/{PREFIX}{language}"
     return refs.records(Ref("checkpoints", weights), method, condition, "1")
 
 
 def records_needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Ref]:
-    """The records of all chosen weights under methods, in all languages.
+    """The records of all chosen checkpoints under methods, in all languages.
 
     Raises:
         ParamsError: a method is not one of the benchmark's.
@@ -60,7 +60,7 @@ def answers(job: Measurement, weights: str, method: str, language: str) -> Answe
 
 
 def same_items(one: Answers, other: Answers) -> list[bool]:
-    """Return, for each item, whether two answers are equal.
+    """Whether two answers are equal, for each item.
 
     Raises:
         DataError: they are not of the same items.

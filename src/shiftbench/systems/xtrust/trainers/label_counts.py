@@ -1,6 +1,6 @@
 """How often each class is the label of a training item, and the seed: all that floors know.
 
-Source: none. Trains models without a net: `majority_answer` reads the counts, `random_answer` the seed, and
+Source: none. Trains models without a network: `majority_answer` reads the counts, `random_answer` the seed, and
 `smollm2_options` nothing.
 """
 
