@@ -1,4 +1,4 @@
-"""What each query loses in each task of ranking robustness, and what the worst of several attacks leaves of it.
+"""Loss of each query in each task of ranking robustness, and its value under the worst of several attacks.
 
 One number per query, ranker, shift and severity (nDCG@10 of the list): `loss_TASK` is the clean value less the one
 under the shift, of the tasks whose shifts keep the queries; `value_TASK` the value itself, of all tasks. `worst_TASK`

@@ -135,8 +135,8 @@ def articles(raw: bytes) -> dict[str, Any]:
     Raises:
         DataError: it asks for a name that it may not use.
     """
-    found: dict[str, Any] = _Restricted(io.BytesIO(zlib.decompress(raw)), encoding="latin-1").load()
-    return found
+    data: dict[str, Any] = _Restricted(io.BytesIO(zlib.decompress(raw)), encoding="latin-1").load()
+    return data
 
 
 def newsgroups(folder: Path, first: int) -> tuple[list[Document], list[Query]]:

@@ -1,4 +1,4 @@
-"""What neural rankers see of texts: word pieces and MiniLM's input vectors of them, and how they become scorers.
+"""Input of neural rankers: word pieces of texts and MiniLM's input vectors of them; scorers around the models.
 
 Vectors are those of all-MiniLM-L6-v2's embedding table, scaled to length 1 and not learned any further; the encoder
 above the table is not used. Documents are cut at `length` pieces, queries at `query_length`; [CLS] and [SEP] are left
@@ -44,8 +44,8 @@ class Pieces:
 
     def __init__(self, inputs: Mapping[Ref, Path], params: Mapping[str, Any]) -> None:
         folder = inputs[refs.sources(_sentences.SOURCE)].parent
-        known = json.loads((folder / "tokenizer.json").read_text())
-        self.vocabulary: dict[str, int] = known["model"]["vocab"]
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        self.vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
         state = nets.read_state(folder / "model.safetensors")
         table = F.normalize(state["embeddings.word_embeddings.weight"], dim=1)
         table[PAD] = 0
@@ -123,19 +123,19 @@ class Scorer:
     """A model as a ranker."""
 
     def __init__(self, model: Net) -> None:
-        self.net = model.eval()
+        self.model = model.eval()
 
     def scores(self, query: str, collection: Collection, places: Ints) -> Floats:
         """The scores of documents of the collection."""
-        return self._of(query, collection, self.net.pieces.documents(collection)[places])
+        return self._of(query, collection, self.model.pieces.documents(collection)[places])
 
     def changed(self, query: str, collection: Collection, documents: Sequence[Document]) -> Floats:
         """The scores of other texts."""
-        return self._of(query, collection, self.net.pieces.texts(documents))
+        return self._of(query, collection, self.model.pieces.texts(documents))
 
     def _of(self, query: str, collection: Collection, documents: torch.Tensor) -> Floats:
         with torch.inference_mode():
-            scores = self.net.for_query(query, collection, documents)
+            scores = self.model.for_query(query, collection, documents)
         return np.asarray(scores.double().numpy())
 
 

@@ -1,4 +1,4 @@
-"""What attacks on documents share: whose rank shall rise, and the texts of the collection.
+"""Helper of attacks on documents: the document whose rank shall rise, and the texts of the collection.
 
 The target is the first document at or behind rank `rank` of the sample's `candidates` that is not relevant. An attack
 puts its new text into the sample's field `documents`, for this query alone: judgements, collection and query stay.
@@ -46,7 +46,7 @@ def target(
     return (document, *_documents(str(folder))[document]) if document else None
 
 
-def changed(sample: Sample, document: str, title: str, text: str) -> Sample:
+def with_document(sample: Sample, document: str, title: str, text: str) -> Sample:
     """The sample with a changed document."""
     documents = sample.fields.get("documents") or {}
     return sample.with_field("documents", {**documents, document: [title, text]})

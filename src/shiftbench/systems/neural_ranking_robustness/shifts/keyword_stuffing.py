@@ -46,4 +46,4 @@ def apply(
     if target is None:
         return value
     document, title, text = target
-    return _attacks.changed(value, document, title, " ".join([text, *[value.fields["text"]] * times]))
+    return _attacks.with_document(value, document, title, " ".join([text, *[value.fields["text"]] * times]))

@@ -74,7 +74,7 @@ def apply(
     vectors = _vectors(str(inputs[refs.sources(SOURCE)].parent))
     replaced = greedy(value.fields["text"], f"{title}{BETWEEN}{text}", vectors, round(severity))
     title, text = replaced.split(BETWEEN)
-    return _attacks.changed(value, document, title, text)
+    return _attacks.with_document(value, document, title, text)
 
 
 class Vectors:
@@ -132,7 +132,7 @@ def _cosine(one: Floats, other: Floats) -> float:
 def _vectors(folder: str) -> Vectors:
     from safetensors.numpy import load_file
 
-    known = json.loads((Path(folder) / "tokenizer.json").read_text())["model"]["vocab"]
+    vocabulary = json.loads((Path(folder) / "tokenizer.json").read_text())["model"]["vocab"]
     table = load_file(Path(folder) / "model.safetensors")["embeddings.word_embeddings.weight"]
-    words = sorted(word for word in known if word.isalpha() and len(word) > 2)
-    return Vectors(words, table[[known[word] for word in words]])
+    words = sorted(word for word in vocabulary if word.isalpha() and len(word) > 2)
+    return Vectors(words, table[[vocabulary[word] for word in words]])

@@ -45,4 +45,4 @@ def apply(
     if target is None:
         return value
     document, title, text = target
-    return _attacks.changed(value, document, title, f"{value.fields['text']}. {text}")
+    return _attacks.with_document(value, document, title, f"{value.fields['text']}. {text}")

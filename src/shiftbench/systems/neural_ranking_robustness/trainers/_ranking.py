@@ -1,4 +1,4 @@
-"""What trainers of rankers share: queries with graded candidates, and their features."""
+"""Helper of trainers of rankers: queries with graded candidates, and their features."""
 
 from collections.abc import Mapping
 from typing import Any

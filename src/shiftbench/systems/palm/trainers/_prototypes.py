@@ -63,7 +63,7 @@ def shares(weights: torch.Tensor, dim: int = 1) -> torch.Tensor:
     return F.normalize(weights, p=1.0, dim=dim)
 
 
-def moved(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum: float) -> torch.Tensor:
+def average_step(points: torch.Tensor, z: torch.Tensor, weights: torch.Tensor, momentum: float) -> torch.Tensor:
     """The points after one step of the moving average; the gradient flows into `z`.
 
     Args:

@@ -94,7 +94,7 @@ def step(mixture: Prototypes, z: torch.Tensor, labels: torch.Tensor, params: Map
     assigned = owned * _prototypes.assign(z, mixture.points, params["eps"], params["rounds"])
     pruned = _prototypes.shares(_prototypes.largest(assigned, count) * assigned)
     pull = _prototypes.shares(pruned, dim=0)
-    points = _prototypes.moved(mixture.points, z, pull, params["momentum"])
+    points = _prototypes.average_step(mixture.points, z, pull, params["momentum"])
     likelihood = palm_mle.loss(
         z @ points.detach().T / params["temperature"], *weights(mixture, z, owned, pull, points, params)
     )

@@ -1,4 +1,4 @@
-"""What searchers found, model by model: the summary of PoseExaminer.
+"""Summary of the searches of PoseExaminer, model by model.
 
     analyses:
       region_summary: {searches: {blazepose: [examiner, random_search], heatmap_net: [examiner]}, searchers: 10}

@@ -1,4 +1,4 @@
-"""What the official code of PoseExaminer writes, read: searches of a model, and its tests on 3DPW and on failures.
+"""Results of the official code of PoseExaminer: searches of a model, and its tests on 3DPW and on failures.
 
     analyses:
       released_searches: {path: /data/poseexaminer, runs: [run_0, run_1, run_2]}
@@ -191,7 +191,7 @@ def tests(file: Path, checkpoints: Mapping[str, str]) -> Results:
         if checkpoint_line:
             weights = _checkpoint(Path(checkpoint_line[1]).stem, checkpoints, where)
         elif dataset_line:
-            dataset = _known(dataset_line[1].rpartition("-")[2], TESTS, "tests", where)
+            dataset = _checked_name(dataset_line[1].rpartition("-")[2], TESTS, "tests", where)
         elif value and value[1] in MEASURES:
             if not (weights and dataset):
                 raise DataError(f"{where}: a result before the checkpoint and the test are named")
@@ -204,10 +204,10 @@ def _checkpoint(stem: str, checkpoints: Mapping[str, str], where: str) -> str:
     if adversarial_round and int(adversarial_round[1]):
         return f"pare-failures_{int(adversarial_round[1])}"
     known = {**checkpoints, "adv_loop_0": f"pare{ORIGINAL}"}  # train.sh copies the original there
-    return _known(stem, known, "checkpoints", where)
+    return _checked_name(stem, known, "checkpoints", where)
 
 
-def _known(name: str, allowed: Mapping[str, str], kind: str, where: str) -> str:
+def _checked_name(name: str, allowed: Mapping[str, str], kind: str, where: str) -> str:
     if name not in allowed:
         raise DataError(f"{where}: {name!r} is none of the {kind} that are known: {', '.join(allowed)}")
     return allowed[name]

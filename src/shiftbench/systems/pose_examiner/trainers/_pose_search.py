@@ -73,7 +73,7 @@ PRIOR = _regions.Prior(LIMITS, _examined.plausible)
 BATCH = 20
 
 
-def tested(params: Mapping[str, Any]) -> Ref:
+def tested_checkpoint(params: Mapping[str, Any]) -> Ref:
     """The checkpoint that is tested.
 
     Raises:
@@ -89,7 +89,7 @@ def tested(params: Mapping[str, Any]) -> Ref:
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:
     """The checkpoint that is tested."""
-    return [tested(params)]
+    return [tested_checkpoint(params)]
 
 
 def train(job: TrainJob) -> dict[str, torch.Tensor]:
@@ -117,7 +117,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         "centre": torch.from_numpy(region.centre),
         "low": torch.from_numpy(region.low),
         "high": torch.from_numpy(region.high),
-        **measured(job, model, region, (centre, *evaluations)),
+        **sampled_errors(job, model, region, (centre, *evaluations)),
     }
 
 
@@ -134,7 +134,7 @@ def growth(params: Mapping[str, Any]) -> _regions.Growth:
     return _regions.Growth(width=width, **constants)
 
 
-def measured(
+def sampled_errors(
     job: TrainJob, model: Tested, region: _regions.Region, centre_and_counts: tuple[float, int, int]
 ) -> dict[str, torch.Tensor]:
     """Poses of the region and their errors, and those of as many poses of the prior."""
@@ -144,12 +144,12 @@ def measured(
     words = RandomStream(job.seed, "pose_search", job.dataset, "prior")
     prior = np.array([_examined.from_prior(words) for _ in range(count)])
     errors = model.errors(samples)
-    missed = float(model.missed)
+    missed_count = float(model.missed)
     return {
         "samples": torch.from_numpy(samples),
         "errors": torch.from_numpy(errors),
         "prior_errors": torch.from_numpy(model.errors(prior)),
-        "found": torch.tensor([*centre_and_counts, missed], dtype=torch.float64),
+        "found": torch.tensor([*centre_and_counts, missed_count], dtype=torch.float64),
     }
 
 

@@ -1,4 +1,4 @@
-"""Which synsets are familiar OOD, and which are not: chosen by WordNet, so that no class is an ID class in other words.
+"""Choice of familiar and of unseen OOD synsets by WordNet, so that no class is an ID class in other words.
 
     familiar    a hundred of ImageNet-1k's thousand, none of them above or below a class of an ID set in WordNet
     unseen      for each of these the nearest synset of ImageNet-21k that is neither one of the thousand, nor above or
@@ -60,7 +60,9 @@ def nearest(nouns: Nouns, synsets: Sequence[str], candidates: Sequence[str]) -> 
     return neighbours
 
 
-def chosen(nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: int = COUNT) -> dict[str, list[str]]:
+def choose_synsets(
+    nouns: Nouns, thousand: Sequence[str], listed: Sequence[str], count: int = COUNT
+) -> dict[str, list[str]]:
     """The synsets of each part.
 
     Args:
@@ -82,7 +84,7 @@ def main() -> None:
     listed = (importlib.resources.files("timm") / "data/_info" / LISTED).read_text().split()
     thousand = Path(imagenet.__file__).with_name(imagenet.ASSETS[0]).read_text("ascii").split()
     nouns = Nouns(Path(source_files.original_folder("wordnet")))
-    for part, synsets in chosen(nouns, thousand, listed).items():
+    for part, synsets in choose_synsets(nouns, thousand, listed).items():
         _file(part).write_text("\n".join(synsets) + "\n")
 
 

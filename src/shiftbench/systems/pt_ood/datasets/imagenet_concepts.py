@@ -57,7 +57,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     """
     labels = {synset: label for label, synset in enumerate(classes(params, sources))}
     for synset in sorted(labels):
-        for key, file in _chosen(_root(params) / synset, params["per_class"]):
+        for key, file in _images_of_synset(_root(params) / synset, params["per_class"]):
             try:
                 yield Sample(key, {"image": read_array(file, key), "label": labels[synset]})
             except DataError as error:
@@ -76,7 +76,7 @@ def _root(params: dict[str, Any]) -> Path:
     return Path(params["root"]).expanduser()
 
 
-def _chosen(folder: Path, count: int) -> list[tuple[str, Path]]:
+def _images_of_synset(folder: Path, count: int) -> list[tuple[str, Path]]:
     """Key and file of the images of a synset, in the order of keys."""
     files = [file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES]
     keyed = [(f"imagenet_concepts/{folder.name}/{_stem(file)}", file) for file in files]

@@ -47,8 +47,8 @@ def perturbed(folder: Path, name: str, family: str, perturbation: str, seed: int
     """
     files = _files(folder, name, family)
     if (perturbation, seed) not in files:
-        names = {known for known, _ in files}
-        seeds = sorted(known for one, known in files if one == perturbation)
+        names = {known_name for known_name, _ in files}
+        seeds = sorted(known_name for one, known_name in files if one == perturbation)
         hint = f"it has seeds {seeds}" if seeds else suggest(perturbation, names)
         raise DataError(f"{folder}/{name}/full/{family} has no {name}_{perturbation}_s{seed}.jsonl ({hint})")
     return files[perturbation, seed]

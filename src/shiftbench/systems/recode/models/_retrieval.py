@@ -26,7 +26,7 @@ UNITS: dict[str, dict[str, Any]] = {
     "words": {"token_pattern": r"\S+"},
     "letters": {"analyzer": "char_wb", "ngram_range": (1, 4)},
 }
-"""What is counted, as scikit-learn is told."""
+"""Options of scikit-learn's vectoriser, by the unit that it counts."""
 
 
 def facts(options: Mapping[str, object]) -> dict[str, object]:

@@ -38,7 +38,7 @@ PARAMS: dict[str, object] = {
 INSTRUCTION = "Complete this Python function. Answer with code alone.\n\n```python\n{prompt}```"
 OPENING = "```python\n{prompt}"
 WAYS = {"completion": "{prompt}", "chat": f"{INSTRUCTION}{OPENING}"}
-"""How a model is asked -> the template, whose hash is in the key of each answer."""
+"""Way to ask a model -> the template, whose hash is in the key of each answer."""
 STOP = {"completion": "\ndef ", "chat": "```"}
 
 

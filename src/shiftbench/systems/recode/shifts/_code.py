@@ -120,7 +120,7 @@ class Code:
 
     @cached_property
     def docstring(self) -> tuple[int, int] | None:
-        """Where the docstring stands, quotes included; None: there is none in the prompt.
+        """Start and end of the docstring with its quotes; None: the prompt has none.
 
         The first string among the function's statements counts: one prompt imports something before it.
         """
@@ -136,7 +136,7 @@ class Code:
 
     @cached_property
     def inner(self) -> tuple[int, int] | None:
-        """Where the text of the docstring stands, without its quotes."""
+        """Start and end of the docstring's text, without its quotes."""
         if self.docstring is None:
             return None
         start, end = self.docstring

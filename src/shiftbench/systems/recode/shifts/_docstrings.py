@@ -38,10 +38,10 @@ def letters(name: str, sample: Sample, severity: float, rng: RandomStream, chang
             piece if protected else change(piece, stream) for piece, protected in _pieces(line, names) if piece
         )
 
-    return _changed(name, sample, severity, rng, each)
+    return _change_lines(name, sample, severity, rng, each)
 
 
-def whole(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
+def whole_text(name: str, sample: Sample, severity: float, rng: RandomStream, change: Letters) -> Sample:
     """A sample whose prose is changed as one text, names in it too: from its first word to its first example.
 
     Args:
@@ -85,10 +85,10 @@ def tokens(name: str, sample: Sample, severity: float, rng: RandomStream, change
             free += [not protected and bool(WORD.fullmatch(part)) for part in words]
         return "".join(change(parts, free, stream))
 
-    return _changed(name, sample, severity, rng, each)
+    return _change_lines(name, sample, severity, rng, each)
 
 
-def _changed(
+def _change_lines(
     name: str, sample: Sample, severity: float, rng: RandomStream, each: Callable[[str, set[str], RandomStream], str]
 ) -> Sample:
     stream = _code.seeded(name, severity, rng)

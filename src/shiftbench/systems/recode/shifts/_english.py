@@ -70,11 +70,13 @@ def parts_of_speech(words: list[str]) -> list[str | None]:
         candidates = () if word in FUNCTION_WORDS or len(word) < 2 else readings(word)
         previous = plain[index - 1] if index else ""
         following = plain[index + 1] if index + 1 < len(plain) else ""
-        parts.append(_chosen(candidates, previous, parts[index - 1] if index else None, following))
+        parts.append(_part_of_speech(candidates, previous, parts[index - 1] if index else None, following))
     return parts
 
 
-def _chosen(candidates: tuple[str, ...], previous: str, previous_part: str | None, following: str) -> str | None:
+def _part_of_speech(
+    candidates: tuple[str, ...], previous: str, previous_part: str | None, following: str
+) -> str | None:
     if not candidates:
         return None
     if "VERB" in candidates and (not previous or previous in _VERB_BEFORE or following in _DETERMINERS):

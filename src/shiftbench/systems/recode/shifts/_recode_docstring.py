@@ -33,7 +33,7 @@ def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> 
     """A prompt with another docstring."""
     name = f"docstring_{change}"
     if change == "whitespace":
-        return _docstrings.whole(name, value, severity, rng, _letters.spaced)
+        return _docstrings.whole_text(name, value, severity, rng, _letters.spaced)
     return _docstrings.tokens(name, value, severity, rng, TOKENS[change])
 
 

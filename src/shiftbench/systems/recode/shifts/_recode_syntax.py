@@ -37,7 +37,7 @@ def facts(options: Mapping[str, object]) -> dict[str, object]:
 
 def apply(value: Sample, severity: float, rng: RandomStream, *, change: str) -> Sample:
     """A prompt whose given code has another syntax."""
-    return _syntax.changed(f"syntax_{change}", value, severity, rng, CHANGES[change])
+    return _syntax.with_edits(f"syntax_{change}", value, severity, rng, CHANGES[change])
 
 
 # ------------------------------------------------------------------ dead code
@@ -66,7 +66,7 @@ def _dead_code(code: _code.Code, rng: RandomStream, *, last: bool) -> Iterator[l
         node = donors[int(donor * len(donors))]
         target = places[-1] if last else places[int(place * len(places))]
         body = [f"    {line}" for line in ast.unparse(node).split("\n")]
-        yield [_syntax.before(code, target, [_WRAPS[int(wrap * len(_WRAPS))], *body])]
+        yield [_syntax.insertion(code, target, [_WRAPS[int(wrap * len(_WRAPS))], *body])]
 
 
 def _is_usable(node: ast.stmt, most: float) -> bool:
@@ -156,7 +156,7 @@ def _for_while(code: _code.Code) -> Iterator[list[_code.Edit]]:
 def _while(code: _code.Code, node: ast.For) -> list[_code.Edit]:
     names = {name for name in code.names if name.startswith(("items", "place"))}
     items, place = ("items", "place") if not names else ("items_0", "place_0")
-    line, _, head = _syntax.before(code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"])
+    line, _, head = _syntax.insertion(code, node, [f"{items} = list({ast.unparse(node.iter)})", f"{place} = -1"])
     start, end = code.span(node)[0], _head_end(code, node)
     body = code.whole.rfind("\n", 0, code.span(node.body[0])[0]) + 1
     indent = code.whole[body : code.span(node.body[0])[0]]

@@ -18,7 +18,7 @@ MARK = "the_rest_begins_here_0"
 TRIES = 20
 
 
-def changed(name: str, sample: Sample, severity: float, rng: RandomStream, change: Change) -> Sample:
+def with_edits(name: str, sample: Sample, severity: float, rng: RandomStream, change: Change) -> Sample:
     """A sample whose given code is changed and formatted.
 
     Args:
@@ -80,7 +80,7 @@ def own_line(code: _code.Code, node: ast.stmt) -> bool:
     return not code.whole[line:start].strip() and not decorated and not code.whole.startswith("elif", start)
 
 
-def before(code: _code.Code, node: ast.stmt, lines: list[str]) -> _code.Edit:
+def insertion(code: _code.Code, node: ast.stmt, lines: list[str]) -> _code.Edit:
     """The edit that puts lines before a statement that begins a line, indented as it is."""
     start = code.span(node)[0]
     line = code.whole.rfind("\n", 0, start) + 1

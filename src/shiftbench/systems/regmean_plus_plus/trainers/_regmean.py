@@ -174,7 +174,7 @@ def recording(layers: Mapping[str, nn.Linear]) -> Iterator[Grams]:
 
 
 def shrunk(gram: torch.Tensor, a: float) -> torch.Tensor:
-    """a * G + (1 - a) * diag(G)."""
+    """Shrunk G: a * G + (1 - a) * diag(G)."""
     return a * gram + (1 - a) * torch.diag(gram.diagonal())
 
 

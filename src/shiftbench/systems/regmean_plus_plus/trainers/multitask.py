@@ -61,7 +61,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         if ref.kind == "checkpoints":
             nets.load_into(model, nets.read_state(path), path)
     model.get_submodule("head").requires_grad_(job.params["head"])
-    task_job = replace(job, samples=chosen(job), folder=None)
+    task_job = replace(job, samples=samples_of_tasks(job), folder=None)
     samples = task_job.samples("train")
     different_tasks = _tasks.different_tasks(samples, len(job.classes))
 
@@ -76,7 +76,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return dict(fitted.state_dict())
 
 
-def chosen(job: TrainJob) -> Callable[[str], list[Sample]]:
+def samples_of_tasks(job: TrainJob) -> Callable[[str], list[Sample]]:
     """Function: split -> its samples of the job's tasks, in training `images` of each.
 
     Raises:

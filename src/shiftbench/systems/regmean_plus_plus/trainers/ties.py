@@ -3,7 +3,8 @@
 Source: Yadav et al., "TIES-Merging: Resolving Interference When Merging Models", NeurIPS 2023, algorithm 1. As in the
 authors' code, parameters whose kept changes add up to 0 take the sign of most others. `keep` is the share of the
 largest changes of each model, over all its tensors together; `how` is `sum` (as in FusionBench) or `mean` over the
-models that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large models fit into memory.
+models that agree (as in the paper). Changes are in float64, of one tensor at a time, so that large models fit into
+memory.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
 
 def merged(start: State, candidates: Sequence[State], scale: float, keep: float, *, mean: bool) -> State:
-    """start + scale * the elected changes; tensors that are not floats are the start's."""
+    """Merged state: start + scale * the elected changes; tensors that are not floats are the start's."""
     origin = _merging.flatten(start)
     limits = [limit(_merging.flatten(candidate) - origin, keep) for candidate in candidates]
 

@@ -32,7 +32,9 @@ class Drawer:
     def __init__(self, table: Table, rng: RandomStream) -> None:
         self.columns = typed(table)
         cells = list(zip(*table["rows"], strict=True))
-        self.cells = {column.name: _named(column, values) for column, values in zip(self.columns, cells, strict=True)}
+        self.cells = {
+            column.name: _cell_texts(column, values) for column, values in zip(self.columns, cells, strict=True)
+        }
         self.keys = [column.name for column in self.columns if self._names_rows(column)][:1]
         self.rng = rng
 
@@ -49,7 +51,7 @@ class Drawer:
             operation = operations[turn % len(operations)]
             form = self._form(operation)
             true = len(forms) % 2 == 0
-            candidate = form if form is None or true else self._changed(form)
+            candidate = form if form is None or true else self._alternative(form)
             if candidate is not None and _forms.holds(candidate, self.columns) is true:
                 forms.setdefault(candidate, true)
         return [Drawn(form, true) for form, true in forms.items()]
@@ -72,13 +74,13 @@ class Drawer:
         """A cell of a column that can be named; empty where there is none."""
         return self._one([cell for cell in self.cells[column] if _short(cell)])
 
-    def _at(self, form: Form, entity: str) -> str:
+    def _value_of(self, form: Form, entity: str) -> str:
         """The cell of a row in the column that a form is about; empty where it is missing."""
         return dict(zip(self.cells[form.key], self.cells[form.column], strict=True))[entity]
 
     def _lookup(self, form: Form) -> Form | None:
         entity = self._cell(form.key)
-        value = self._at(form, entity)
+        value = self._value_of(form, entity)
         return form._replace(entity=entity, value=value) if _short(value) else None
 
     def _not_lookup(self, form: Form) -> Form | None:
@@ -127,32 +129,32 @@ class Drawer:
 
     def _difference(self, form: Form) -> Form | None:
         one, other = self._cell(form.key), self._cell(form.key)
-        larger, smaller = self._at(form, one), self._at(form, other)
+        larger, smaller = self._value_of(form, one), self._value_of(form, other)
         if one == other or not larger or not smaller:
             return None
         difference = float(number(larger)) - float(number(smaller))
         return form._replace(entity=one, other=other, value=_rounded(difference, 9)) if difference > 0 else None
 
-    def _changed(self, form: Form) -> Form | None:
+    def _alternative(self, form: Form) -> Form | None:
         """The form with another entity, cell or number; it may still be true."""
         if form.operation in ("lookup", "superlative"):
             return form._replace(entity=self._cell(form.key))
         if form.operation == "not_lookup":
-            value = self._at(form, form.entity)
+            value = self._value_of(form, form.entity)
             return form._replace(value=value) if _short(value) else None
         if form.operation == "count":
             return form._replace(value=str(int(form.value) + 1 + int(self.rng.integers(0, 3))))
         if form.operation in ("none", "highest", "lowest"):
             return form._replace(value=self._cell(form.column))
         times = 1.5 if form.operation != "difference" else 2.0
-        value_now = float(number(form.value))
-        return form._replace(value=_rounded(value_now * times if value_now > 0 else value_now / times + 3))
+        amount = float(number(form.value))
+        return form._replace(value=_rounded(amount * times if amount > 0 else amount / times + 3))
 
 
 KEYED = ("lookup", "not_lookup", "superlative", "difference")
 
 
-def _named(column: Column, cells: Sequence[str | None]) -> list[str]:
+def _cell_texts(column: Column, cells: Sequence[str | None]) -> list[str]:
     """The cells of a column as they stand in its table, without white space; empty where one is missing."""
     pairs = zip(cells, column.values, strict=True)
     return ["" if value is None else (cell or "").strip() for cell, value in pairs]

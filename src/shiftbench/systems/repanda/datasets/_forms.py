@@ -170,25 +170,25 @@ def query(form: Form, kinds: Mapping[str, str]) -> str:
     column = f"df[{form.column!r}]"
     if form.operation in ("lookup", "not_lookup"):
         sign = "==" if form.operation == "lookup" else "!="
-        return f"{_at(form, form.entity)} {sign} {_literal(form.value, kinds[form.column])}"
+        return f"{_cell_code(form, form.entity)} {sign} {_literal(form.value, kinds[form.column])}"
     if form.operation == "count":
         same = f"{column} == {_literal(form.entity, kinds[form.column])}"
         return f"({same}).sum() == {_number_of(form.value)}"
     if form.operation == "none":
         return f"not ({column} == {_literal(form.value, kinds[form.column])}).any()"
     if form.operation == "superlative":
-        return f"{_at(form, form.entity)} == {column}.max()"
+        return f"{_cell_code(form, form.entity)} == {column}.max()"
     number = _number_of(form.value)
     return {
         "highest": f"{column}.max() == {number}",
         "lowest": f"{column}.min() == {number}",
         "mean_above": f"{column}.mean() > {number}",
-        "difference": f"abs({_at(form, form.entity)} - {_at(form, form.other)} - {number}) < {NEAR}",
+        "difference": f"abs({_cell_code(form, form.entity)} - {_cell_code(form, form.other)} - {number}) < {NEAR}",
         "all_above": f"({column} > {number}).all()",
     }[form.operation]
 
 
-def _at(form: Form, entity: str) -> str:
+def _cell_code(form: Form, entity: str) -> str:
     return f"df.loc[df[{form.key!r}] == {entity!r}, {form.column!r}].iloc[0]"
 
 

@@ -52,7 +52,7 @@ def load(
     return predict
 
 
-def counted(samples: Sequence[Sample], params: Mapping[str, Any]) -> Any:
+def word_counts(samples: Sequence[Sample], params: Mapping[str, Any]) -> Any:
     """Counts of each hashed word of the claims, sparse (n, columns)."""
     texts = [sample.fields["text"] for sample in samples]
     return _tfidf.counts(texts, params["columns"], params["ngrams"])
@@ -61,7 +61,7 @@ def counted(samples: Sequence[Sample], params: Mapping[str, Any]) -> Any:
 def features(samples: Sequence[Sample], idf: NDArray[np.float64], params: Mapping[str, Any]) -> Any:
     """TF-IDF of the claims and OVERLAPS with their tables, sparse float64 (n, columns + OVERLAPS)."""
     overlaps = np.array([overlap(sample) for sample in samples]).reshape(-1, OVERLAPS)
-    return sparse.hstack([_tfidf.weigh(counted(samples, params), idf), overlaps]).tocsr()
+    return sparse.hstack([_tfidf.weigh(word_counts(samples, params), idf), overlaps]).tocsr()
 
 
 def overlap(sample: Sample) -> list[float]:

@@ -65,12 +65,12 @@ def load(
     link = _parser.by_meaning(inputs[ENCODER].parent) if needs(params) else None
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        return _execution.outputs([judged(sample, params, link) for sample in samples])
+        return _execution.outputs([verdict(sample, params, link) for sample in samples])
 
     return predict
 
 
-def judged(sample: Sample, params: Mapping[str, Any], link: Link | None = None) -> Verdict:
+def verdict(sample: Sample, params: Mapping[str, Any], link: Link | None = None) -> Verdict:
     """The verdict on one claim.
 
     Raises:
@@ -151,7 +151,7 @@ def repaired(query: str, error: str, columns: Sequence[str]) -> str:
     if kind == "NameError":
         return _quoted(query, columns)
     if kind == "KeyError":
-        return _named(query, columns)
+        return _with_known_names(query, columns)
     return query.replace(".str.strip()", "")
 
 
@@ -174,6 +174,6 @@ def _quoted(query: str, columns: Sequence[str]) -> str:
     return query
 
 
-def _named(query: str, columns: Sequence[str]) -> str:
+def _with_known_names(query: str, columns: Sequence[str]) -> str:
     by_casefold = {name.casefold(): name for name in columns}
     return _COLUMN.sub(lambda match: f"df['{by_casefold.get(match[1].casefold(), match[1])}']", query)

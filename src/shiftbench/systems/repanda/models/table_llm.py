@@ -67,7 +67,7 @@ def asks(samples: Sequence[Sample], params: Mapping[str, Any], inputs: Mapping[R
         return answers.get(request.key(model))
 
     for sample in samples:
-        judged(sample, params, recall)
+        verdict(sample, params, recall)
     return requests
 
 
@@ -84,13 +84,13 @@ def load(
     recorded = client.Cached(answers, client.identity(params["llm"]), command=command)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        verdicts = [judged(sample, params, lambda request: recorded([request])[0]) for sample in samples]
+        verdicts = [verdict(sample, params, lambda request: recorded([request])[0]) for sample in samples]
         return _execution.outputs(verdicts)
 
     return predict
 
 
-def judged(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdict:
+def verdict(sample: Sample, params: Mapping[str, Any], recall: Recall) -> Verdict:
     """The verdict on a claim, or the answer to a question, as far as answers are recorded.
 
     Raises:

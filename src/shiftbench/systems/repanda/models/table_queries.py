@@ -36,10 +36,10 @@ def load(
         ModelError: the file is another one, a line is none of that form, or a sample has none.
     """
     file = _given.check(weights, params["path"])
-    known = read(file)
+    lines = read(file)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        return _execution.outputs([_judged(one, known, file, params) for one in samples])
+        return _execution.outputs([_verdict(one, lines, file, params) for one in samples])
 
     return predict
 
@@ -74,8 +74,8 @@ def _line(text: str, where: str) -> Line:
     return line
 
 
-def _judged(sample: Sample, known: Mapping[str, Line], file: Path, params: Mapping[str, Any]) -> _execution.Verdict:
-    line = known.get(sample.key) or known.get(sample.key.rpartition("/")[2])
+def _verdict(sample: Sample, lines: Mapping[str, Line], file: Path, params: Mapping[str, Any]) -> _execution.Verdict:
+    line = lines.get(sample.key) or lines.get(sample.key.rpartition("/")[2])
     if line is None:
         raise ModelError(f"{file} has nothing for {sample.key!r}; it can only be evaluated on what it was asked")
     if "queries" not in line:

@@ -1,4 +1,4 @@
-"""What the shifts of tables share: shares as levels, the same table with another header or other cells."""
+"""Helper of the shifts of tables: shares as levels, the same table with another header or other cells."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -30,7 +30,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     question_index = next((index for index, truth in enumerate(truths) if not isinstance(truth, bool)), None)
     if question_index is not None:
         raise DataError(f"{samples[question_index].key}: table_logreg learns from claims, not from questions")
-    idf = _tfidf.idf(table_direct.counted(samples, job.model_params))
+    idf = _tfidf.idf(table_direct.word_counts(samples, job.model_params))
     rows = table_direct.features(samples, idf, job.model_params)
     labels = np.array(truths, np.int64)
     weight, bias = _logistic.fit(rows, labels, 2, job.params["c"], balanced=False, threads=job.threads)

@@ -1,4 +1,4 @@
-"""What earlier predictors say of the training samples: the groups and pseudo-labels of RFC."""
+"""Answers of earlier predictors for the training samples: the groups and pseudo-labels of RFC."""
 
 from collections.abc import Mapping
 from typing import Any

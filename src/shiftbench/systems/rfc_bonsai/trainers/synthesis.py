@@ -59,7 +59,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     update = torch.nn.ModuleList([model, *heads[1:]])
     optimiser = _loop.optimiser(job, update)
     device = next(model.parameters()).device
-    for step, rows in enumerate(drawn(job, agree)):
+    for step, rows in enumerate(batches_of_rows(job, agree)):
         if step == 0 or job.params["batch_size"]:
             inputs = nets.to_inputs(envs.inputs[rows], device)
             targets = answers[torch.from_numpy(rows)].to(device)
@@ -98,7 +98,7 @@ def agreeing(right: NDArray[np.bool_], agreement: str) -> NDArray[np.bool_]:
     return agree
 
 
-def drawn(job: TrainJob, agree: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
+def batches_of_rows(job: TrainJob, agree: NDArray[np.bool_]) -> Iterator[NDArray[np.int64]]:
     """Yield the rows of each step: half of them agreeing ones, half others, with replacement."""
     full_batch = not job.params["batch_size"]
     half = (len(agree) if full_batch else job.params["batch_size"]) // 2

@@ -1,4 +1,4 @@
-"""How far five Newton-Schulz steps are from orthogonal, with each set of coefficients, on each shape and spectrum.
+"""Distance of five Newton-Schulz steps from orthogonal, with each set of coefficients, on each shape and spectrum.
 
 Metric `ns_error`: the root mean square of phi^5(s) - 1 over the singular values of a matrix of unit Frobenius norm,
 which is |X - UV'|_F / |UV'|_F. `method` names the coefficients (`classic`, `muon`, `fitted`), `dataset` the spectrum:
@@ -59,7 +59,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     for kind, shapes in job.params["spectra"].items():
         for shape, count in shapes.items():
             for number in range(count):
-                values = _newton_schulz.spectrum(drawn(kind, shape, number, job.seed))
+                values = _newton_schulz.spectrum(random_matrix(kind, shape, number, job.seed))
                 yield from _errors(values, "matrices", kind, shape, f"{kind}/{shape}/{number}")
     for seed in job.params["seeds"]:
         name = refs.checkpoint(job.params["dataset"], job.params["model"], "muon", seed).name
@@ -81,7 +81,7 @@ def _shape(name: str) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def drawn(kind: str, shape: str, number: int, seed: int) -> Floats:
+def random_matrix(kind: str, shape: str, number: int, seed: int) -> Floats:
     """A random matrix, float64 (m, n).
 
     Raises:

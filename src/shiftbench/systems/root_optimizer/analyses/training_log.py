@@ -1,4 +1,4 @@
-"""What trainings logged, as rows: the loss at the end, and the errors of the iteration on real momenta.
+"""Logs of trainings as rows: the loss at the end, and the errors of the iteration on real momenta.
 
 - `training_loss`: `train_loss` over the last `last` entries of the log; a unit is an entry, the same for all weights of
   a benchmark, since they see the same windows in the same order;

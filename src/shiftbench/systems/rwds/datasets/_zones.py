@@ -26,7 +26,7 @@ from shiftbench.plugins.shifts import _scikit_photos
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 SHADOW = 3
-"""How far shadows fall, in pixels to the right and down."""
+"""Offset of shadows, in pixels to the right and down."""
 WHOLE = 1 << 16
 
 
@@ -62,7 +62,7 @@ ZONES = {
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Where a scene lies between two zones.
+    """Place of a scene between two zones.
 
     Attributes:
         source, target: names of zones.

@@ -111,9 +111,9 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
 
 def _layout(params: dict[str, Any]) -> dict[str, Any]:
     """The same options for `coco_json`."""
-    for option, known in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
-        if params[option] not in known:
-            raise ParamsError(f"rwds: {option} is {params[option]!r} ({suggest(params[option], known)})")
+    for option, allowed in (("part", DOMAINS), ("setting", SETTINGS), ("leaks", LEAKS)):
+        if params[option] not in allowed:
+            raise ParamsError(f"rwds: {option} is {params[option]!r} ({suggest(params[option], allowed)})")
     part, setting, domain = params["part"], params["setting"], params["domain"]
     if setting != "combined" and domain not in DOMAINS[part]:
         raise ParamsError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from shiftbench.base.rng import RandomStream
 
 KINDS = {"trouser": "trousers", "shirt": "shirts", "bag": "bags", "boot": "boots"}
-"""What items are called, one and several."""
+"""Names of items, singular and plural."""
 COLOURS = ("red", "green", "blue", "yellow", "white")
 ANSWERS = ("0", "1", "2", "3", "4", "yes", "no", *COLOURS)
 FAMILIES = ("count", "existence", "spatial", "colour")

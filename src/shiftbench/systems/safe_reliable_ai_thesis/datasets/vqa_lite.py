@@ -38,7 +38,7 @@ REDISTRIBUTE = True
 PARAMS: dict[str, object] = {"train": 2000, "val": 200, "test": 500, "questions": 2, "templates": "seen"}
 FILES = {"train": "train", "val": "train", "test": "t10k"}
 GARMENTS = {"trouser": "trouser", "shirt": "t_shirt", "bag": "bag", "boot": "ankle_boot"}
-"""What the kinds are called in Fashion-MNIST."""
+"""Names of the kinds in Fashion-MNIST."""
 SIDE, SMALLEST, LARGEST, THRESHOLD = 64, 20, 28, 20
 PAINT = {
     "red": (230, 50, 50),

@@ -60,12 +60,12 @@ class Answerer(nn.Module):
     def features(self, x: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The features (n, d)."""
         grid = self.picture(x["image"].float() / 127.5 - 1.0)
-        question = self._asked(x["words"].long())
+        question = self._question_states(x["words"].long())
         if self.modulated:
-            return self._looked_for(grid, self.scales(question)[:, :, None, None])
+            return self._modulated(grid, self.scales(question)[:, :, None, None])
         return F.relu(self.both(torch.cat([grid.flatten(1), question], 1)))
 
-    def _looked_for(self, grid: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
+    def _modulated(self, grid: torch.Tensor, modulation: torch.Tensor) -> torch.Tensor:
         """The largest and the mean answer of the places, under scales and shifts (n, 4 hidden, 1, 1)."""
         first_scale, first_shift, second_scale, second_shift = modulation.chunk(4, dim=1)
         n, _, height, width = grid.shape
@@ -75,7 +75,7 @@ class Answerer(nn.Module):
         maps = F.relu(self.outer(torch.cat([maps, coordinates], 1)) * (1 + second_scale) + second_shift)
         return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], 1)
 
-    def _asked(self, words: torch.Tensor) -> torch.Tensor:
+    def _question_states(self, words: torch.Tensor) -> torch.Tensor:
         """The GRU's state after the last word of each question, (n, words)."""
         states, _ = self.question(self.embedding(words))
         last = ((words > 0).sum(1) - 1).clamp(min=0)

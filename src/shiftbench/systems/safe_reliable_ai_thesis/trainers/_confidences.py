@@ -1,4 +1,4 @@
-"""How sure models or people are of each training sample: shares of classes, scores of samples, means of classes.
+"""Confidence of models or people in each training sample: shares of classes, scores of samples, means of classes.
 
     model    probabilities of a model that a trainer made, of this seed, best on other samples: on its own ones an
              over-trained model is sure of all

@@ -77,7 +77,7 @@ def uses(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 class Curriculum:
-    """Which samples count: those whose score reaches a threshold that falls to 0.
+    """Choice of the samples that count: those whose score reaches a threshold that falls to 0.
 
     Args:
         scores: float64 (n,), higher is easier; None: all count.
@@ -127,10 +127,10 @@ def shuffled(scores: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float
 
 
 def targets(
-    labels: npt.NDArray[np.int64], classes: int, smoothing: float, added: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64], classes: int, smoothing: float, class_term: npt.NDArray[np.float64]
 ) -> torch.Tensor:
-    """Soft targets q, float32 (n, K), rows that sum to 1; `added` is c_j / w, float64 (K,)."""
-    unnormalised = np.eye(classes)[labels] * (1 - smoothing) + (smoothing + added) / classes
+    """Soft targets q, float32 (n, K), rows that sum to 1; `class_term` is c_j / w, float64 (K,)."""
+    unnormalised = np.eye(classes)[labels] * (1 - smoothing) + (smoothing + class_term) / classes
     shares: torch.Tensor = torch.from_numpy(unnormalised / unnormalised.sum(axis=1, keepdims=True)).float()
     return shares
 
@@ -165,13 +165,13 @@ def _targets(
     job: TrainJob, labels: npt.NDArray[np.int64], shares_of_kind: Mapping[str, npt.NDArray[np.float64]]
 ) -> torch.Tensor:
     kind, classes = job.params["smooth_by"], len(job.classes)
-    added = np.zeros(classes)
+    class_term = np.zeros(classes)
     if kind in shares_of_kind:
         confidences = _confidences.of_classes(shares_of_kind[kind], labels)
         for name, value in zip(job.classes, confidences, strict=True):
             job.log(0, f"confidence_{name}", value)
-        added = np.nan_to_num(confidences) / job.params["weight"]
-    return targets(labels, classes, job.params["smoothing"], added)
+        class_term = np.nan_to_num(confidences) / job.params["weight"]
+    return targets(labels, classes, job.params["smoothing"], class_term)
 
 
 def _numbered(job: TrainJob, samples: list[Sample]) -> Callable[[str], list[Sample]]:

@@ -21,7 +21,7 @@ INKS = np.array(
 )  # fmt: skip
 """Sumi black, Prussian blue, pale blue, vermilion, ochre red, straw, moss green, white."""
 PAPER = np.array([250, 236, 206])
-"""What white paper gives back, of 255."""
+"""Colour of white paper, of 255."""
 
 
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream, *, ink: int = 9) -> NDArray[np.uint8]:

@@ -49,11 +49,11 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     model: Any = _steps.begun(job)
     if not hasattr(model, "reconstruct"):
         raise ModelError(f"model {job.model!r} reconstructs nothing; take pose_unet")
-    _steps.fit(job, model, _drawn(job, model.crop), lambda batch: loss(model, *batch))
+    _steps.fit(job, model, _noisy_batches(job, model.crop), lambda batch: loss(model, *batch))
     return dict(model.state_dict())
 
 
-def _drawn(job: TrainJob, shape: tuple[int, int]) -> Iterator[tuple[torch.Tensor, RandomStream]]:
+def _noisy_batches(job: TrainJob, shape: tuple[int, int]) -> Iterator[tuple[torch.Tensor, RandomStream]]:
     """Yield `steps` batches uint8 (n, 3, h, w), each with the words of its noise."""
     device = nets.pick_device(job.device)
     for step, images in enumerate(_batches(job, shape)):

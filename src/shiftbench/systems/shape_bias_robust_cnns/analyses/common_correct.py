@@ -1,4 +1,4 @@
-"""What both models of a pair get right, and how each does on those samples under a shift: ImageNet-CL, for any pair.
+"""Samples that both models of a pair get right, and each one's accuracy on them under a shift: ImageNet-CL.
 
     both_correct   1 where the standard and the robust model of a pair are right on the clean sample, else 0; under the
                    robust one's name

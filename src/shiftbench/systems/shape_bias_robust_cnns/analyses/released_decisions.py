@@ -63,7 +63,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
             raise DataError(f"{root / folder} holds no CSV file; clone the repository again")
         for file in files:
             weights = f"texture-vs-shape/{observer(file)}-released-s0"
-            for answer in named(answers(file)):
+            for answer in cue_answers(answers(file)):
                 value = float(answer.answer == answer.shape)
                 yield Observation("released_shape_bias", answer.stimulus, value, weights, **columns)
 
@@ -106,7 +106,7 @@ def _answer(row: Mapping[str, str], where: str) -> Answer:
     return Answer(stimulus, row["object_response"], match["shape"], match["texture"])
 
 
-def named(all_answers: list[Answer]) -> list[Answer]:
+def cue_answers(all_answers: list[Answer]) -> list[Answer]:
     """The answers that name one of two different cues."""
     return [
         answer

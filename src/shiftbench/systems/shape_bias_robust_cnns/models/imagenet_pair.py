@@ -8,8 +8,8 @@ Without a `path` the weights are torchvision's (`weights`), by the trainer `pret
 user's, by `given`: with torchvision's names, or as the `robustness` package writes it, `module.model.` beside the
 attacker's copy and the normaliser, AlexNet's last layer as `last_layer` and, in an older GoogLeNet, `branch4_conv`. All
 models take pictures of 0 to 255 and normalise inside by ImageNet's mean and deviation, as `robustness` does; a
-checkpoint with another mean is refused. Of GoogLeNet the standard one normalises once more (`transform_input`), the robust one
-does not, and auxiliary heads are left out.
+checkpoint with another mean is refused. Of GoogLeNet the standard one normalises once more (`transform_input`), the
+robust one does not, and auxiliary heads are left out.
 
 For a dataset with the 16 categories of Geirhos et al. logits are the logarithms of mean probabilities over each
 category's classes (`entry_level.csv`, 207 of 1000), so that the answer is the category with the highest mean.

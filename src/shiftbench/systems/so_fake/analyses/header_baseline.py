@@ -115,19 +115,20 @@ def header(data: bytes) -> str:
         raise DataError(f"{len(data)} bytes are no picture: {error}") from error
 
 
-def header_scores(known: Sequence[bytes], fakes: Sequence[bool], tested: Sequence[bytes]) -> list[float]:
+def header_scores(train_files: Sequence[bytes], fakes: Sequence[bool], test_files: Sequence[bytes]) -> list[float]:
     """Share of fakes among the known files with the header of each tested file, 0 to 1.
 
     Args:
-        known: files to learn from.
+        train_files: files to learn from.
         fakes: whether each of them is a fake.
-        tested: files to score.
+        test_files: files to score.
     """
-    headers = [header(data) for data in known]
+    headers = [header(data) for data in train_files]
     pictures = Counter(headers)
     fake_pictures = Counter(picture_header for picture_header, fake in zip(headers, fakes, strict=True) if fake)
     return [
-        (fake_pictures[picture_header] + 1) / (pictures[picture_header] + 2) for picture_header in map(header, tested)
+        (fake_pictures[picture_header] + 1) / (pictures[picture_header] + 2)
+        for picture_header in map(header, test_files)
     ]
 
 

@@ -1,4 +1,4 @@
-"""How a split of pictures becomes a split of real, fully synthetic and tampered ones; helper.
+"""Forging of a split of pictures: real, fully synthetic and tampered ones; helper.
 
 Each picture of the split is the source of one sample: by its place in the order of keys it is shown as it is, gives
 way to a generator's picture of it, or has a square in which a generator's picture of another item stands. Generators

@@ -42,7 +42,7 @@ PATTERNS = {
     "foot": (0, 0, 0, 1),
     "rest": (0, 1, 1, 1),
 }
-"""Which quarters of a quilt are the partner's: top left, top right, bottom left, bottom right."""
+"""Whether each quarter of a quilt is the partner's: top left, top right, bottom left, bottom right."""
 FAMILIES = (*NETS, "pca", "quilt")
 MIX, JITTER = (0.3, 0.7), 0.5
 

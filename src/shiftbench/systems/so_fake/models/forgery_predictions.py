@@ -68,7 +68,7 @@ def load(
         return Published(folder / f"{dataset}.parquet", classes)
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
-        published = [of(sample.key.partition("/")[0]).told(sample) for sample in samples]
+        published = [of(sample.key.partition("/")[0]).prediction(sample) for sample in samples]
         outputs = {"logits": np.stack([logits for logits, _ in published])}
         if any(mask is not None for _, mask in published):
             outputs["masks"] = _boxes.ragged(
@@ -111,18 +111,18 @@ class Published:
         self._rows = {str(name): row for row, name in enumerate(table[self._by].to_pylist())}
         if len(self._rows) < len(table):
             raise ModelError(f"{file} has a {self._by} twice; expected one row for each image")
-        self._told = table[self._kind]
+        self._values = table[self._kind]
         sizes = [self._opened.metadata.row_group(group).num_rows for group in range(self._opened.num_row_groups)]
         self._starts = np.cumsum([0, *sizes])
         self._masks = functools.lru_cache(maxsize=KEPT)(self._group)
 
-    def told(self, sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    def prediction(self, sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Logits (C,) and mask (h, w) of an image, None where it has none."""
         name = sample.key if self._by == "key" else sample.fields["meta"].get("filename")
         if str(name) not in self._rows:
             raise ModelError(f"{self.file} has no row for {self._by} {name!r}")
         row = self._rows[str(name)]
-        value = self._told[row].as_py()
+        value = self._values[row].as_py()
         shape = sample.fields["image"].shape[:2]
         if self._kind == "answer":
             answer = _answers.parse(str(value))
@@ -134,7 +134,7 @@ class Published:
             label = self._class(_answers.LABELS[answer.label].lower(), name)
             logits = np.eye(len(self.classes), dtype=np.float32)[label]
             if answer.box and not self._masked:
-                return logits, _drawn(answer.box, shape)
+                return logits, _mask_of_box(answer.box, shape)
             return logits, self._mask(row, shape)
         if self._kind == "prediction":
             logits = np.eye(len(self.classes), dtype=np.float32)[self._class(str(value), name)]
@@ -164,7 +164,7 @@ class Published:
         return _images.resize(grey, *shape, "nearest") >= 128
 
 
-def _drawn(box: _answers.Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _mask_of_box(box: _answers.Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """The mask of a box: the pixels whose middles lie in it."""
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0]) + 0.5
     inside: NDArray[np.bool_] = ((y >= box[1]) & (y <= box[3]))[:, None] & ((x >= box[0]) & (x <= box[2]))

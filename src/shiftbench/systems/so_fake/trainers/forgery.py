@@ -66,7 +66,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
 
     batches = _steps.mixed(job, range(len(train_tensors.labels)), [])
     _steps.fit(job, model, batches, loss, logged=70)
-    for name, value in _judged(model.eval(), tensors_of(job, job.samples("val"))).items():
+    for name, value in _val_metrics(model.eval(), tensors_of(job, job.samples("val"))).items():
         job.log(params["steps"], name, value)
     return dict(model.state_dict())
 
@@ -112,7 +112,7 @@ def tensors_of(job: TrainJob, samples: Sequence[Sample]) -> Known:
 
 
 @torch.no_grad()
-def _judged(model: Any, val_tensors: Known) -> dict[str, float]:
+def _val_metrics(model: Any, val_tensors: Known) -> dict[str, float]:
     """Accuracy, and mean IoU over images with marked pixels; each where there is any."""
     device = next(model.parameters()).device
     right, overlaps = [], []

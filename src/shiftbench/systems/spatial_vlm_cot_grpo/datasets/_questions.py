@@ -128,12 +128,12 @@ def _distance(things: list[Thing]) -> list[Asked]:
     candidates = []
     for third in things:
         others = [one for one in things if one is not third]
-        for pair in _pairs(others, partial(_apart, third)):
+        for pair in _pairs(others, partial(_distances_differ, third)):
             candidates.append(([third, *pair], f"{third['name']}?", _names(pair)))
     return candidates
 
 
-def _apart(third: Thing, one: Thing, other: Thing) -> bool:
+def _distances_differ(third: Thing, one: Thing, other: Thing) -> bool:
     near, far = sorted((squared(one, third), squared(other, third)))
     return far >= RATIO * near
 

@@ -49,7 +49,7 @@ _THRESHOLD = 40
 """The grey level from which a pixel belongs to a cut-out."""
 
 
-def drawn(rng: RandomStream, pools: Mapping[str, Pixels]) -> tuple[Pixels, Graph]:
+def random_scene(rng: RandomStream, pools: Mapping[str, Pixels]) -> tuple[Pixels, Graph]:
     """A scene uint8 (32, 32, 3) and its graph, in the order in which things are named.
 
     Args:

@@ -85,7 +85,7 @@ def _scene_with_question(
 ) -> tuple[_scenes.Pixels, _scenes.Graph, _questions.Question]:
     """Draw scenes until one has a clear question of the family."""
     while True:
-        image, graph = _scenes.drawn(rng, pools)
+        image, graph = _scenes.random_scene(rng, pools)
         question = _questions.ask(rng, graph, family, phrasing)
         if question is not None:
             return image, graph, question

@@ -1,4 +1,4 @@
-"""What a model is asked in one or two calls, by `form`, and how a template becomes the prompt of a sample.
+"""Prompts of one or two calls, by `form`, and the filling of a template for a sample.
 
     words      the small decoder's (`models/patch_decoder.py`)
     paper      the texts of section III-C of the paper, word for word

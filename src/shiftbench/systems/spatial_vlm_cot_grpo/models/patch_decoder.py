@@ -48,11 +48,11 @@ PARAMS: dict[str, object] = {
 PATCH, SIDE, CHANNELS = 8, _scenes.SIDE, 3
 PIXELS, PATCHES = CHANNELS * SIDE * SIDE, (SIDE // PATCH) ** 2
 SPREAD = 4.0
-"""How much larger weights begin than in `models/decoder.py`; with its own, training stays at chance for long."""
+"""Initial weights over those of `models/decoder.py`; with its own, training stays at chance for long."""
 GRAPH, THINK, GIVEN = "graph", "think", "given"
-"""What stands behind a question: write its graph; write it, then the answer; answer, given this graph."""
+"""Word after a question: write its graph; write it, then the answer; answer, given this graph."""
 READ = ("x", "y", "depth")
-"""What is read out of a thing's name, each from -1 to 1."""
+"""Readouts at a thing's name, each from -1 to 1."""
 SO = "so"
 """The word between a graph and the answer after it."""
 PASSED_OVER = frozenset("which object is the to from where located with respect how are there".split())
@@ -125,7 +125,7 @@ class PatchDecoder(decoder.Decoder):
             for parameter in self.parameters():
                 parameter.mul_(SPREAD if parameter.dim() > 1 else 1.0)
 
-    def given(self, prompts: torch.Tensor) -> torch.Tensor:
+    def embedded_prompts(self, prompts: torch.Tensor) -> torch.Tensor:
         """The embedded patches and words of prompts (n, 3072 + p), (n, 16 + p, width)."""
         n, per_side = len(prompts), SIDE // PATCH
         pixels = prompts[:, :PIXELS].float() / 127.5 - 1.0
@@ -155,7 +155,7 @@ class PatchDecoder(decoder.Decoder):
 
     def begin(self, prompts: torch.Tensor) -> tuple[torch.Tensor, decoder.Cache]:
         """The logits (n, vocabulary) of the first token behind prompts, and the cache."""
-        x, _, cache = self.through(self.given(prompts), None)
+        x, _, cache = self.through(self.embedded_prompts(prompts), None)
         return self.head(x[:, -1]), cache
 
     def follow(self, tokens: torch.Tensor, cache: decoder.Cache) -> tuple[torch.Tensor, decoder.Cache]:
@@ -178,7 +178,7 @@ class PatchDecoder(decoder.Decoder):
             (n, t, vocabulary), and (n, p, 3), in the order of READ.
         """
         length = PATCHES + prompts.shape[1] - PIXELS
-        embedded = torch.cat([self.given(prompts), self.embed(responses[:, :-1])], 1)
+        embedded = torch.cat([self.embedded_prompts(prompts), self.embed(responses[:, :-1])], 1)
         x, inputs_of_last, _ = self.through(embedded, None)
         return self.head(x[:, length - 1 :]), self.readout(inputs_of_last[:, PATCHES:length])
 

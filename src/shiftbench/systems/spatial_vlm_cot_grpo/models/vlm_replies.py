@@ -66,17 +66,17 @@ def load(
 
 def recording(file: Path, ask: Ask) -> nets.Predictor:
     """A predictor that asks for what the file lacks, and appends each reply to it."""
-    known = read(file) if file.is_file() else {}
+    replies = read(file) if file.is_file() else {}
 
     def predict(samples: Sequence[Sample]) -> nets.Outputs:
         with file.open("a", encoding="utf-8") as stream:
             for sample in samples:
-                if _place(sample) not in known:
-                    known[_place(sample)] = tuple(ask(sample))
+                if _place(sample) not in replies:
+                    replies[_place(sample)] = tuple(ask(sample))
                     key, prompt = _place(sample)
-                    line = {"key": key, "prompt": prompt, "completions": known[_place(sample)]}
+                    line = {"key": key, "prompt": prompt, "completions": replies[_place(sample)]}
                     stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        return _outputs(samples, known)
+        return _outputs(samples, replies)
 
     return predict
 

@@ -52,7 +52,7 @@ class Adapters:
             raise ParamsError(f"rank is {rank}; expected 1 at least")
         model.requires_grad_(requires_grad=False)
         layers = [module for module in model.blocks.modules() if isinstance(module, nn.Linear)]
-        self.net = model
+        self.model = model
         self.parts = [LowRank(layer.weight, rank, alpha) for layer in layers]
         for layer, part in zip(layers, self.parts, strict=True):
             parametrize.register_parametrization(layer, "weight", part)
@@ -75,10 +75,10 @@ class Adapters:
         tensors: nets.State = {}
         merged = {
             name: layer.weight.detach().clone()
-            for name, layer in self.net.named_modules()
+            for name, layer in self.model.named_modules()
             if parametrize.is_parametrized(layer)
         }
-        for name, value in self.net.state_dict().items():
+        for name, value in self.model.state_dict().items():
             layer, mark, rest = name.partition(".parametrizations.weight.")
             if not mark:
                 tensors[name] = value.clone()

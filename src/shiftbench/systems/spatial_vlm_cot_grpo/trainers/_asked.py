@@ -63,7 +63,7 @@ def prepared(job: TrainJob, samples: Sequence[Sample], texts: Sequence[str]) -> 
     return sets
 
 
-def drawn(sets: Sequence[Asked], count: int, rng: RandomStream) -> tuple[Asked, torch.Tensor]:
+def random_batch(sets: Sequence[Asked], count: int, rng: RandomStream) -> tuple[Asked, torch.Tensor]:
     """One of the sets, each as often as it has questions, and rows of it, with repetition."""
     ends = np.cumsum([len(asked_set.prompts) for asked_set in sets])
     words = rng.raw(count + 1)

@@ -58,7 +58,7 @@ def fit(job: TrainJob, loss: Loss) -> nets.State:
     best = _Checkpoint(job, params["match"])
     for step in range(1, params["steps"] + 1):
         words = RandomStream(job.seed, "spatial_tuning", job.dataset, f"{step}")
-        questions, rows = _asked.drawn(train, params["batch_size"], words)
+        questions, rows = _asked.random_batch(train, params["batch_size"], words)
         value = loss(model, adapters, questions, rows, words)
         if value is not None:
             if not value.isfinite():
@@ -77,7 +77,7 @@ def fit(job: TrainJob, loss: Loss) -> nets.State:
                 best.offer(step, _asked.accuracy(model, val), adapters)
             if best.reached:
                 break
-    return best.told()
+    return best.logged_state()
 
 
 def _direct(job: TrainJob, split: str) -> list[Asked]:
@@ -93,7 +93,7 @@ class _Checkpoint:
     def __init__(self, job: TrainJob, match: float) -> None:
         self.job, self.match = job, match
         self.state: nets.State = {}
-        self.found = (float("inf"), 0, float("nan"))
+        self.best = (float("inf"), 0, float("nan"))
         self.reached = False
 
     def offer(self, step: int, accuracy: float, adapters: Adapters) -> None:
@@ -101,11 +101,11 @@ class _Checkpoint:
         self.job.log(step, "val_accuracy", accuracy)
         distance = abs(accuracy - self.match)
         self.reached = bool(self.match) and accuracy >= self.match
-        if not self.match or distance < self.found[0] or not self.state:
-            self.found, self.state = (distance, step, accuracy), adapters.state()
+        if not self.match or distance < self.best[0] or not self.state:
+            self.best, self.state = (distance, step, accuracy), adapters.state()
 
-    def told(self) -> nets.State:
+    def logged_state(self) -> nets.State:
         """Log which it is, and return it."""
-        self.job.log(self.job.params["steps"], "step", self.found[1])
-        self.job.log(self.job.params["steps"], "matched", self.found[2])
+        self.job.log(self.job.params["steps"], "step", self.best[1])
+        self.job.log(self.job.params["steps"], "matched", self.best[2])
         return self.state

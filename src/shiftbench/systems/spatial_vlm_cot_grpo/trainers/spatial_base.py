@@ -93,7 +93,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     update = _loop.optimiser(job, model)
     rate = _loop.schedule(update, params["schedule"], params["steps"])
     for step in range(1, params["steps"] + 1):
-        response_loss, readout_loss = _losses(model, pictures, *_drawn(job, lessons, step), device)
+        response_loss, readout_loss = _losses(model, pictures, *_random_batch(job, lessons, step), device)
         update.zero_grad()
         (response_loss + params["readout"] * readout_loss).backward()
         update.step()
@@ -205,7 +205,7 @@ def _lesson(rows: Sequence[tuple[int, list[int], list[int], list[list[float]]]])
     )
 
 
-def _drawn(job: TrainJob, lessons: dict[str, list[Lesson]], step: int) -> tuple[Lesson, torch.Tensor]:
+def _random_batch(job: TrainJob, lessons: dict[str, list[Lesson]], step: int) -> tuple[Lesson, torch.Tensor]:
     """A lesson of a step, and rows of it with repetition."""
     words = RandomStream(job.seed, job.trainer, job.dataset, f"{step}").raw(job.params["batch_size"] + 2)
     kinds = list(lessons)

@@ -71,15 +71,15 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     group = _Group(job)
 
     def loss(
-        model: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+        model: Any, adapters: Adapters, questions: Asked, rows: torch.Tensor, words: RandomStream
     ) -> torch.Tensor | None:
         tries = TRIES if params["equal"] == "resample" else 1
         losses: list[torch.Tensor] = []
         for _ in range(tries):
-            losses += group.losses(model, adapters, asked, rows, words)
+            losses += group.losses(model, adapters, questions, rows, words)
             if len(losses) >= len(rows):
                 break
-            random_rows = words.raw(len(rows)) % np.uint64(len(asked.prompts))
+            random_rows = words.raw(len(rows)) % np.uint64(len(questions.prompts))
             rows = torch.from_numpy(random_rows.astype(np.int64))
         if not losses:
             return None
@@ -87,7 +87,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
         return torch.stack(used).sum() / (len(rows) if tries == 1 else len(used))
 
     state = _tuning.fit(job, loss)
-    for name, values in group.told.items():
+    for name, values in group.history.items():
         job.log(params["steps"], name, float(np.mean(values)))
     return state
 
@@ -97,22 +97,22 @@ class _Group:
 
     def __init__(self, job: TrainJob) -> None:
         self.job = job
-        self.told: dict[str, list[float]] = {"reward": [], "divergence": [], "equal_groups": []}
+        self.history: dict[str, list[float]] = {"reward": [], "divergence": [], "equal_groups": []}
 
     def losses(
-        self, network: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream
+        self, network: Any, adapters: Adapters, questions: Asked, rows: torch.Tensor, words: RandomStream
     ) -> list[torch.Tensor]:
         """The loss of each question whose rewards differ."""
         params, plugin = self.job.params, self.job.plugin
         device = next(network.parameters()).device
-        prompts = asked.prompts[rows].to(device)
+        prompts = questions.prompts[rows].to(device)
         logits, _ = network.begin(prompts)
         with torch.no_grad(), adapters.off():
             base, _ = network.begin(prompts)
         numbers = _decoding.uniforms([words], len(rows) * params["group_size"])
         uniforms = torch.from_numpy(numbers.reshape(len(rows), -1)).to(device)
         tokens = plugin.draw(logits.detach(), uniforms, params["temperature"])
-        rewards = torch.from_numpy(self._rewards(tokens.cpu().numpy(), asked, rows)).to(device)
+        rewards = torch.from_numpy(self._rewards(tokens.cpu().numpy(), questions, rows)).to(device)
         differs = _policy_loss.telling(rewards)
         log_probabilities, reference_log_probabilities = (
             one.log_softmax(-1).gather(-1, tokens) for one in (logits, base)
@@ -122,12 +122,12 @@ class _Group:
             log_probabilities.dtype
         )
         question_losses = -(gain - params["beta"] * kl).mean(1)
-        self.told["reward"].append(float(rewards.mean()))
-        self.told["divergence"].append(float(kl.detach().mean()))
-        self.told["equal_groups"].append(1 - float(differs.double().mean()))
+        self.history["reward"].append(float(rewards.mean()))
+        self.history["divergence"].append(float(kl.detach().mean()))
+        self.history["equal_groups"].append(1 - float(differs.double().mean()))
         return list(question_losses[differs])
 
-    def _rewards(self, tokens: NDArray[np.int64], asked: Asked, rows: torch.Tensor) -> NDArray[np.float64]:
+    def _rewards(self, tokens: NDArray[np.int64], questions: Asked, rows: torch.Tensor) -> NDArray[np.float64]:
         """The rewards of tokens (n, group)."""
         model, options = self.job.plugin, self.job.model_params
         end = model.end(options)
@@ -136,7 +136,7 @@ class _Group:
         }
         return np.array(
             [
-                [reward(texts[int(token)], asked.answers[row]) for token in group_tokens]
+                [reward(texts[int(token)], questions.answers[row]) for token in group_tokens]
                 for group_tokens, row in zip(tokens, rows.tolist(), strict=True)
             ]
         )

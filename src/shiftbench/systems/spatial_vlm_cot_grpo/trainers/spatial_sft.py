@@ -28,10 +28,10 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     """The state dict, adapters merged."""
     overwrite = job.params["overwrite"]
 
-    def loss(model: Any, adapters: Adapters, asked: Asked, rows: torch.Tensor, words: RandomStream) -> torch.Tensor:
+    def loss(model: Any, adapters: Adapters, questions: Asked, rows: torch.Tensor, words: RandomStream) -> torch.Tensor:
         device = next(model.parameters()).device
-        prompts = asked.prompts[rows].to(device)
+        prompts = questions.prompts[rows].to(device)
         logits, _ = model.begin(prompts[:, :-1] if overwrite else prompts)
-        return F.cross_entropy(logits, asked.responses[rows, 0].to(device))
+        return F.cross_entropy(logits, questions.responses[rows, 0].to(device))
 
     return _tuning.fit(job, loss)

@@ -126,7 +126,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     name = params.get("name", params["flag"])
     try:
         with zipfile.ZipFile(file) as archive:
-            labels = _whole(archive, f"{split}_labels")
+            labels = _read_labels(archive, f"{split}_labels")
             for row, image in enumerate(_rows(archive, f"{split}_images", len(labels))):
                 yield Sample(f"{name}/{split}/{row:06d}", {"image": image, "label": int(labels[row])})
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
@@ -180,7 +180,7 @@ def _head(stream: IO[bytes], name: str) -> tuple[int, ...]:
     return shape
 
 
-def _whole(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
+def _read_labels(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
     """Labels (n,) of an array (n, 1)."""
     with archive.open(f"{name}.npy") as stream:
         shape = _head(stream, name)

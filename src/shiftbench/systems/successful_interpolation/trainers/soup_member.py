@@ -32,7 +32,7 @@ TASKS = ("classification",)
 PARAMS: dict[str, object] = {"path": "", "start": "zero_shot"}
 TOWER, HEAD = "model.", "classification_head."
 IMAGE = "clip.visual."
-"""What of the tower takes part; its text side has no use without its transformer, which the files lack."""
+"""The part of the tower that is used; its text side has no use without its transformer, which the files lack."""
 
 
 def needs(params: Mapping[str, Any]) -> list[Ref]:

@@ -61,12 +61,14 @@ def measure(job: Measurement) -> Iterator[Observation]:
         clips = {sample.key: sample for sample in job.samples(ref)}
         true_faces = {}
         if shift in params["pictured"]:
-            true_faces = {key: _face.render(square, _some(job, frames.targets(clip))) for key, clip in clips.items()}
+            true_faces = {
+                key: _face.render(square, _pictured_frames(job, frames.targets(clip))) for key, clip in clips.items()
+            }
         for name in params["checkpoints"]:
             for key, curves in _motions(job, _record(params, name, shift)):
                 measures = _measures(clips[key], curves, manifold)
                 if true_faces:
-                    rendered = _face.render(square, _some(job, curves))
+                    rendered = _face.render(square, _pictured_frames(job, curves))
                     measures |= {
                         "psnr": motion.psnr(rendered, true_faces[key]),
                         "ssim": motion.ssim(rendered, true_faces[key]),
@@ -126,7 +128,7 @@ def snippets(curves: Floats) -> Floats:
     return spans.transpose(0, 2, 1).reshape(len(spans), -1)
 
 
-def _some(job: Measurement, curves: Floats) -> Floats:
+def _pictured_frames(job: Measurement, curves: Floats) -> Floats:
     return curves[:: job.params["every"], :2]
 
 

@@ -70,7 +70,7 @@ def _of_frames(folder: Path) -> dict[str, float]:
         raise DataError(f"{folder}: whole/ has {len(rendered)} frames, whole_truth/ {len(truth)}; expected as many")
     each = []
     for rendered_file, true_file in zip(rendered, truth, strict=True):
-        a, b = rendered_clips.opened([rendered_file]), rendered_clips.opened([true_file])
+        a, b = rendered_clips.read_frames([rendered_file]), rendered_clips.read_frames([true_file])
         if a.shape != b.shape:
             raise DataError(f"{rendered_file} is {a.shape[1:3]}, {true_file} {b.shape[1:3]}; expected one size")
         each.append((motion.psnr(a, b), motion.ssim(a, b)))

@@ -1,4 +1,4 @@
-"""What an external renderer made: for each clip a folder of face crops and the sound that drove it.
+"""Clips of an external renderer: for each clip a folder of face crops and the sound that drove it.
 
     PATH/NAME/frames/*.jpg (or .png)     face crops of 224 x 224 px, 25 a second, in the order of their names
     PATH/NAME/audio.wav                  the sound; of any rate, width and number of channels
@@ -59,7 +59,7 @@ def samples(split: str, sources: dict[str, Path], params: dict[str, Any]) -> Ite
     if part not in PARTS:
         raise ParamsError(f"rendered_clips: part is {part!r}; {suggest(part, PARTS)}")
     for folder in clips(Path(params["path"])):
-        crops = opened(pictures(folder / part))
+        crops = read_frames(pictures(folder / part))
         _check(folder / part, crops, params["side"])
         wave = audio.read(folder / "audio.wav")
         least_samples = (len(crops) - 1) * frames.SAMPLES + 1
@@ -115,7 +115,7 @@ def pictures(folder: Path) -> list[Path]:
     return files
 
 
-def opened(files: list[Path]) -> np.ndarray:
+def read_frames(files: list[Path]) -> np.ndarray:
     """Frames uint8 (t, h, w, 3).
 
     Raises:

@@ -18,9 +18,9 @@ AUGMENTING = {"audio_noise": audio_noise, "audio_gain": audio_gain}
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip: heard float32 (t, 16, bands), truth float32 (t, 5)."""
+    """A clip: audio float32 (t, 16, bands), truth float32 (t, 5)."""
 
-    heard: torch.Tensor
+    audio: torch.Tensor
     truth: torch.Tensor
 
 

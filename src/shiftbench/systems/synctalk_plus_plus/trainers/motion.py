@@ -54,8 +54,8 @@ def _error(model: Any, audio: torch.Tensor, truth: torch.Tensor) -> torch.Tensor
     return error
 
 
-def _split(known: list[_clips.Clip]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    return [clip.heard for clip in known], [clip.truth for clip in known]
+def _split(clips: list[_clips.Clip]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    return [clip.audio for clip in clips], [clip.truth for clip in clips]
 
 
 def _on_val(job: TrainJob, model: Any, device: torch.device) -> float:

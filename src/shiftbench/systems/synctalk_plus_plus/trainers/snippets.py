@@ -52,7 +52,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     model: Any = _steps.begun(job)
     model.codes.copy_(codebook(job, len(model.codes)))
     train_clips = _clips.clips(job, _clips.augmented(job, samples, params["copies"]))
-    _steps.fit(job, model, _drawn(job, train_clips), lambda batch: _loss(model, *batch, device), LOGGED)
+    _steps.fit(job, model, _random_batches(job, train_clips), lambda batch: _loss(model, *batch, device), LOGGED)
     val_clips = _clips.clips(job, job.samples("val"))
     if val_clips:
         with torch.inference_mode():
@@ -60,7 +60,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     return dict(model.state_dict())
 
 
-def _drawn(job: TrainJob, clips: list[_clips.Clip]) -> Iterator[tuple[list[_clips.Clip], int]]:
+def _random_batches(job: TrainJob, clips: list[_clips.Clip]) -> Iterator[tuple[list[_clips.Clip], int]]:
     """Yield `steps` batches of clips, each with the frame from which they are cut."""
     size, steps = job.params["batch_size"], job.params["steps"]
     for step, rows in enumerate(_clips.turns(job, len(clips), size, steps), 1):
@@ -94,7 +94,7 @@ def snippets(motion: np.ndarray) -> np.ndarray:
 def _loss(model: Any, clips: list[_clips.Clip], first: int, device: torch.device) -> torch.Tensor:
     """The mean cross-entropy of the nearest codes of clips that are cut into snippets from frame `first` on."""
     pieces = [
-        (clip.heard[first:][:size], clip.truth[first:][:size])
+        (clip.audio[first:][:size], clip.truth[first:][:size])
         for clip in clips
         if (size := (len(clip.truth) - first) // SNIPPET * SNIPPET)
     ]

@@ -49,7 +49,7 @@ def train(job: TrainJob) -> dict[str, torch.Tensor]:
     params, device = job.params, nets.pick_device(job.device)
     train_pairs = _Pairs(job.samples("train"), device)
     model: Any = _steps.begun(job)
-    _steps.fit(job, model, _drawn(job, train_pairs), lambda pairs: _loss(model, *pairs), LOGGED)
+    _steps.fit(job, model, _random_batches(job, train_pairs), lambda pairs: _loss(model, *pairs), LOGGED)
     val_samples = job.samples("val")
     if val_samples:
         job.log(params["steps"], "val_accuracy", _on_val(job, model.eval(), _Pairs(val_samples, device)))
@@ -60,12 +60,12 @@ def _loss(model: Any, windows: torch.Tensor, mouths: torch.Tensor, right: torch.
     return F.binary_cross_entropy_with_logits(model(windows, mouths), right)
 
 
-def _drawn(job: TrainJob, pairs: _Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def _random_batches(job: TrainJob, pairs: _Pairs) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield `steps` batches of sounds, mouths, and whether they belong together."""
     size, steps = job.params["batch_size"], job.params["steps"]
     for step, rows in enumerate(_clips.turns(job, len(pairs), size, steps), 1):
         words = RandomStream(job.seed, job.trainer, job.dataset, f"offsets/{step}")
-        yield pairs.drawn(rows, words)
+        yield pairs.batch(rows, words)
 
 
 class _Pairs:
@@ -74,7 +74,7 @@ class _Pairs:
     def __init__(self, samples: list[Sample], device: torch.device) -> None:
         windows = [mini_syncnet.audio_windows(sample) for sample in samples]
         mouths = [mini_syncnet.mouths(frames.targets(sample)) for sample in samples]
-        self.heard, self.mouths = torch.cat(windows).to(device), torch.cat(mouths).to(device)
+        self.windows, self.mouths = torch.cat(windows).to(device), torch.cat(mouths).to(device)
         ends = np.cumsum([len(one) for one in windows])
         counts = [len(one) for one in mouths]
         self.first = np.repeat(ends - [len(one) for one in windows], counts)
@@ -84,7 +84,7 @@ class _Pairs:
     def __len__(self) -> int:
         return len(self.own)
 
-    def drawn(self, rows: np.ndarray, rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def batch(self, rows: np.ndarray, rng: RandomStream) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Sounds, mouths, and 1 where they belong together: the first half of the rows."""
         distances = rng.integers(NEAREST, FARTHEST + 1, len(rows))
         sign = np.where(rng.uniform(len(rows)) < 0.5, -1, 1)
@@ -94,12 +94,12 @@ class _Pairs:
         shifted = np.where(outside, self.own[rows] - distances * sign, shifted)
         shifted = np.clip(shifted, self.first[rows], self.last[rows] - 1)
         sound = np.where(right, self.own[rows], shifted)
-        truth = torch.from_numpy(right.astype(np.float32)).to(self.heard.device)
-        return self.heard[sound], self.mouths[rows], truth
+        truth = torch.from_numpy(right.astype(np.float32)).to(self.windows.device)
+        return self.windows[sound], self.mouths[rows], truth
 
 
 def _on_val(job: TrainJob, model: Any, pairs: _Pairs) -> float:
     words = RandomStream(job.seed, job.trainer, job.dataset, "val")
-    windows, mouths, right = pairs.drawn(words.choice(len(pairs)), words)
+    windows, mouths, right = pairs.batch(words.choice(len(pairs)), words)
     with torch.inference_mode():
         return float(((model(windows, mouths) > 0) == (right > 0)).float().mean())

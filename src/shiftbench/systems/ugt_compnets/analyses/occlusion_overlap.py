@@ -70,10 +70,10 @@ def measure(job: Measurement) -> Iterator[Observation]:
         used = {ref, *_method_needs(job.params, weights)}
         predictor.at({input_ref: path for input_ref, path in job.inputs.items() if input_ref in used})
         for severity in job.params["severities"]:
-            yield from _at(job, predictor, weights, severity)
+            yield from _overlaps_at(job, predictor, weights, severity)
 
 
-def _at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iterator[Observation]:
+def _overlaps_at(job: Measurement, predictor: Any, weights: str, severity: float) -> Iterator[Observation]:
     params, most = job.params, job.params["images"]
     clean = job.samples(refs.shards(params["dataset"], params["split"]))[:most]
     shifted = job.samples(_shifted(params, severity))[:most]

@@ -1,4 +1,4 @@
-"""What both layouts of the released code share: pictures squeezed to a square, with the group that rows tell apart."""
+"""Helper of both layouts of the released code: pictures squeezed to a square, with the group of rows."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -52,10 +52,10 @@ def wants(split: str, params: dict[str, Any]) -> dict[str, str]:
     place = Path(params["path"] or "PATH")
     if split == "train":
         return {str(place / "Robin/cls_train"): "OOD-CV's training images, a folder for each class"}
-    return {str(_tested(place, params["level"])): "test images, CLASS/NUISANCE, occluded or not"}
+    return {str(_test_folder(place, params["level"])): "test images, CLASS/NUISANCE, occluded or not"}
 
 
-def _tested(place: Path, level: str) -> Path:
+def _test_folder(place: Path, level: str) -> Path:
     return place / ("Robin/cls_test" if level == "ZERO" else f"robin_occ_{level}")
 
 
@@ -70,7 +70,7 @@ def _entries(
     split: str, place: Path, labels: dict[str, int], params: dict[str, Any]
 ) -> Iterator[tuple[str, Path, int, str | None]]:
     train = split == "train"
-    top = place / "Robin/cls_train" if train else _tested(place, params["level"])
+    top = place / "Robin/cls_train" if train else _test_folder(place, params["level"])
     prefix = f"{params.get('name', 'oodcv')}/{split}"
     for name, label in labels.items():
         for nuisance in (None,) if train else params["nuisances"]:

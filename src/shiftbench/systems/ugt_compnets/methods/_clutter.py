@@ -1,4 +1,4 @@
-"""What stands for outliers: white images, noise, and ordinary scenes without the classes that are told apart.
+"""Models of outliers: white images, noise, and ordinary scenes without the classes of the task.
 
 Source: `background_images` and `update_clutter_model` of the released code: one model of white, one of noise, five vMF
 clusters of scenes. Differs: the images are of the options, not its photos of coasts and streets.
@@ -63,7 +63,7 @@ def clustered(vectors: torch.Tensor, kappa: float, words: RandomStream) -> torch
     """The mean of each cluster that has members, of activations (n, K) whose directions a vMF mixture sorts."""
     directions = torch.nn.functional.normalize(vectors, dim=1)
     count = min(CLUSTERS, len(vectors))
-    mixture, _ = _vmf.fit(directions, _vmf.drawn(directions, count, words), kappa)
+    mixture, _ = _vmf.fit(directions, _vmf.initial_mixture(directions, count, words), kappa)
     best = _vmf.log_joint(directions, mixture, kappa).argmax(1)
     return torch.stack([vectors[best == one].mean(0) for one in best.unique()])
 

@@ -90,5 +90,5 @@ def directions(maps: torch.Tensor, positions: int, border: int, words: RandomStr
     count = min(positions, inner.shape[2])
     order = np.argsort(words.raw(len(maps) * inner.shape[2]).reshape(len(maps), -1), axis=1)
     rows = torch.from_numpy(order[:, :count].astype(np.int64))
-    drawn = inner.gather(2, rows[:, None].expand(-1, inner.shape[1], -1))
-    return drawn.permute(0, 2, 1).reshape(-1, inner.shape[1])
+    chosen_features = inner.gather(2, rows[:, None].expand(-1, inner.shape[1], -1))
+    return chosen_features.permute(0, 2, 1).reshape(-1, inner.shape[1])

@@ -63,7 +63,7 @@ def responsibilities(
     return mixed.softmax(1), joint.logsumexp(1)
 
 
-def drawn(features: torch.Tensor, count: int, words: RandomStream) -> Mixture:
+def initial_mixture(features: torch.Tensor, count: int, words: RandomStream) -> Mixture:
     """Kernels to begin with: features drawn with the square of the cosine distance to the nearest before.
 
     Args:

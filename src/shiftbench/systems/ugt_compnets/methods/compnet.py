@@ -256,7 +256,7 @@ class Learner:
         """The mixture of a folder's images, from `start` or, without it, from directions that are drawn."""
         params, directions = self._params, self._directions(folder)
         if start is None:
-            start = _vmf.drawn(directions, params["kernels"], self._words.of("kernels"))
+            start = _vmf.initial_mixture(directions, params["kernels"], self._words.of("kernels"))
         return _vmf.fit(directions, start, params["kappa"], **options)[0]
 
     def _directions(self, folder: Path) -> torch.Tensor:

@@ -16,7 +16,7 @@ Answers = tuple[list[str], NDArray[np.int64]]
 """Keys of the items, sorted, and the class of each one's answer, int64 (n,)."""
 
 
-def chosen(params: Mapping[str, Any]) -> list[str]:
+def chosen_checkpoints(params: Mapping[str, Any]) -> list[str]:
     """The checkpoints of an analysis: those whose model is among its `models`; default: all."""
     models = params["models"]
     names = [name for name in params["checkpoints"] if not models or _model(name) in models]
@@ -46,7 +46,7 @@ def records_needed(params: Mapping[str, Any], methods: Sequence[str]) -> list[Re
             raise ParamsError(f"{method!r} is no method of the benchmark; {suggest(method, params['methods'])}")
     return [
         record(params, weights, method, language)
-        for weights in chosen(params)
+        for weights in chosen_checkpoints(params)
         for method in methods
         for language in params["languages"]
     ]

@@ -27,7 +27,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
     """Yield 1 where both extractors give the same answer, else 0, of each item in each language."""
     params = job.params
     one, other = params["extractors"]
-    for weights in _records.chosen(params):
+    for weights in _records.chosen_checkpoints(params):
         for language in params["languages"]:
             answers = [_records.answers(job, weights, method, language) for method in (one, other)]
             columns = {

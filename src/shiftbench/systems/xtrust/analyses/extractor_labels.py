@@ -1,4 +1,4 @@
-"""How well our table reads completions: against the labels of a reader, of 500 logged answers to OOD items.
+"""Accuracy of our table's readings of completions: against the labels of a reader, of 500 logged answers to OOD items.
 
 `gpt4_ood_labels.csv` has 25 completions of GPT-4 of each language without demonstrations and 25 with three, drawn by a
 hash of language, shots and row, and what each answers: `unknown`, `true`, `false`, or `none`. No licence lets texts be
@@ -78,7 +78,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
                 f"{run.file}, row {label.row}, has another completion than the one that was labelled; expected the "
                 "logs of LluckyYH/XTRUST as released"
             )
-        for metric, value in judged(label, text).items():
+        for metric, value in readings(label, text).items():
             yield Observation(
                 metric,
                 f"{label.language}/{label.shots}/{label.row}",
@@ -90,7 +90,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
             )
 
 
-def judged(label: Label, text: str) -> dict[str, bool]:
+def readings(label: Label, text: str) -> dict[str, bool]:
     """Whether our table reads a completion as labelled, by metric."""
     reading = _extraction.table("statements", label.language).answer(text)
     metrics = {"read_as_labelled": reading == label.answer}

@@ -45,7 +45,7 @@ def matrix(answers: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
 def measure(job: Measurement) -> Iterator[Observation]:
     """Yield 1 where the answers in two languages are equal, else 0, of each item and pair."""
     params = job.params
-    for weights in _records.chosen(params):
+    for weights in _records.chosen_checkpoints(params):
         answers = {
             language: _records.answers(job, weights, params["method"], language) for language in params["languages"]
         }

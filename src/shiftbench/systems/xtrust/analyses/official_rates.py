@@ -49,7 +49,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
             except DataError:
                 continue
             for row, (_, text) in enumerate(run.rows()):
-                for metric, value in judged(text, language, params["task"], folder).items():
+                for metric, value in official_verdicts(text, language, params["task"], folder).items():
                     yield Observation(
                         metric,
                         str(row),
@@ -61,7 +61,7 @@ def measure(job: Measurement) -> Iterator[Observation]:
                     )
 
 
-def judged(text: str, language: str, task: str, folder: Path) -> dict[str, bool]:
+def official_verdicts(text: str, language: str, task: str, folder: Path) -> dict[str, bool]:
     """Category of a completion by the official scorer, and the verdict of our table.
 
     Args:

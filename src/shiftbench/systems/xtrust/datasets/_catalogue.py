@@ -20,14 +20,14 @@ GREEK = (
     "\N{GREEK SMALL LETTER GAMMA}",
     "\N{GREEK SMALL LETTER DELTA}",
 )
-"""What options are called: no letter of them stands in a word of the ten languages."""
+"""Names of options: no word of the ten languages contains their letters."""
 OPTIONS = {
     "statements": ("true", "false", "unknown"),
     "comparisons": ("yes", "no"),
     "legality": ("yes", "no"),
     "choice": GREEK,
 }
-"""What may be answered to items of a task; letters stand for themselves in all languages."""
+"""Possible answers to items of a task; letters are the same in all languages."""
 
 
 def text(task: str, language: str, variant: str) -> str:

@@ -53,7 +53,7 @@ DATASETS = {
 SHOTS = 3
 _SEED = 0
 _APART = 1.5
-"""How many times as many inhabitants one of two compared countries has at least."""
+"""Least ratio of the inhabitants of two compared countries."""
 State = Callable[[str], str]
 """A language -> the item in it."""
 Thing = TypeVar("Thing")
@@ -157,7 +157,7 @@ def _in(language: str, item: _Item, kind: str, world: _World) -> dict[str, Any]:
 
 
 def _fact(world: _World, words: RandomStream, number: int) -> _Item:
-    country = _at(world.countries, "facts", number)
+    country = _thing(world.countries, "facts", number)
     others = [region for region in _facts.REGIONS if region != country.region]
     lie, region_draw = words.integers(0, 2), words.integers(0, len(others))
     region = others[int(region_draw)] if lie else country.region
@@ -171,7 +171,7 @@ def _fact(world: _World, words: RandomStream, number: int) -> _Item:
 
 
 def _comparison(world: _World, words: RandomStream, number: int) -> _Item:
-    first_country = _at(world.countries, "comparisons", number)
+    first_country = _thing(world.countries, "comparisons", number)
     comparable = [
         second_country
         for second_country in world.countries
@@ -193,7 +193,7 @@ def _comparison(world: _World, words: RandomStream, number: int) -> _Item:
 
 def _capital(world: _World, words: RandomStream, number: int) -> _Item:
     with_capital = [country for country in world.countries if country.capital]
-    asked_country = _at(with_capital, "capitals", number)
+    asked_country = _thing(with_capital, "capitals", number)
     others = [country for country in world.countries if country is not asked_country]
     choices = [asked_country, *(others[index] for index in words.choice(len(others), 3).tolist())]
     letters = _catalogue.OPTIONS["choice"]
@@ -208,7 +208,7 @@ def _capital(world: _World, words: RandomStream, number: int) -> _Item:
 
 
 def _late(world: _World, words: RandomStream, number: int) -> _Item:
-    release = _at(world.releases, "releases", number)
+    release = _thing(world.releases, "releases", number)
     cluster = f"{release.product} {release.version}"
     if number >= len(world.releases):  # every release once with its own day
         same_product = [one for one in world.releases if one.product == release.product]
@@ -225,7 +225,7 @@ def _release(release: _facts.Release) -> State:
     return state
 
 
-def _at(things: Sequence[Thing], kind: str, number: int) -> Thing:
+def _thing(things: Sequence[Thing], kind: str, number: int) -> Thing:
     """The thing of a number: all of them in an order of the kind's own, then all again."""
     return things[int(_words("order", kind).choice(len(things))[number % len(things)])]
 

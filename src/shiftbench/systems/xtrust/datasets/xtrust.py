@@ -45,7 +45,7 @@ IN_ORDER = True
 PARAMS: dict[str, object] = {"path": "", "task": "OOD", "first": "zh", "letters": "repaired"}
 RESERVED = ("unknown", "both", "none")
 LETTERS = {"UN": GREEK[0], "\N{CYRILLIC CAPITAL LETTER BE}": GREEK[1], "\N{CYRILLIC CAPITAL LETTER ES}": GREEK[2]}
-"""What became of lone Greek letters."""
+"""Translations of lone Greek letters in the released files."""
 _QUESTION = "{question}\n{answer}"
 
 

@@ -1,4 +1,4 @@
-"""What a text answers, by a table of phrases or by the official lists of keywords.
+"""Answers in texts, by a table of phrases or by the official lists of keywords.
 
 Ours (`Table`): phrases of all polarities of a task and language, the longest first, of equal length those that deny or
 refuse first; what a phrase covers is consumed, so that `wahr` is not found in `nicht wahr`. Text and phrases are
@@ -63,7 +63,7 @@ class Table:
         ranked = sorted(folded_phrases, key=lambda one: (-len(one[1]), one[0] not in _ORDER, one))
         return cls(tuple(ranked))
 
-    def found(self, text: str) -> list[tuple[int, str]]:
+    def matches(self, text: str) -> list[tuple[int, str]]:
         """Place and polarity of each phrase in a text, in the order of the text."""
         remaining, matches = folded(text), []
         for polarity, phrase in self.phrases:
@@ -73,7 +73,7 @@ class Table:
 
     def answer(self, text: str) -> str:
         """The one polarity that a text holds, UNKNOWN where it begins with it, else BOTH or NONE."""
-        polarities = [polarity for _, polarity in self.found(text)]
+        polarities = [polarity for _, polarity in self.matches(text)]
         if polarities and (polarities[0] == UNKNOWN or len(set(polarities)) == 1):
             return polarities[0]
         return BOTH if polarities else NONE

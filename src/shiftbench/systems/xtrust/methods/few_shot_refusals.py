@@ -45,12 +45,12 @@ def wrap(predictor: _reading.Predictor, params: dict[str, Any], inputs: Mapping[
             f"few_shot_refusals: extractor is {params['extractor']!r}; {suggest(params['extractor'], EXTRACTORS)}"
         )
 
-    def shown(samples: Sequence[Sample]) -> nets.Outputs:
+    def predict(samples: Sequence[Sample]) -> nets.Outputs:
         return predictor([_with(sample, params["shots"]) for sample in samples])
 
     if params["extractor"] == "phrases":
-        return _reading.reading(shown, _reading.by_table, inputs)
-    return shown
+        return _reading.reading(predict, _reading.by_table, inputs)
+    return predict
 
 
 def _with(sample: Sample, shots: int) -> Sample:

@@ -21,7 +21,7 @@ FOLDERS = {
     "ar": "Arabic", "zh": "Chinese", "fr": "French", "de": "German", "hi": "Hindi",
     "it": "Italian", "ko": "Korean", "pt": "Portuguese", "ru": "Russian", "es": "Spanish",
 }  # fmt: skip
-"""What languages are called in the official repository."""
+"""Names of languages in the official repository."""
 _RUN = re.compile(r"(?P<name>.+)_(?P<time>\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)")
 _SHOTS = re.compile(r"_(\d)shot")
 LONGEST = 10_000_000

@@ -54,13 +54,13 @@ def load(
 
     def completion(sample: Sample) -> str:
         meta = sample.fields["meta"]
-        found = run(meta["language"], meta["of"], meta.get("shots", 0))
-        rows_of_run = rows(found)
+        run_of_sample = run(meta["language"], meta["of"], meta.get("shots", 0))
+        rows_of_run = rows(run_of_sample)
         question, answer = rows_of_run[meta["row"]] if meta["row"] < len(rows_of_run) else ("", "")
         if _plain(sample.fields["text"]) not in _plain(question):
             raise ModelError(
-                f"{found.file}, row {meta['row']}, was asked another question than {sample.key} in {meta['language']}; "
-                "read the items from these logs (`path` of the dataset xtrust)"
+                f"{run_of_sample.file}, row {meta['row']}, was asked another question than {sample.key} in "
+                f"{meta['language']}; read the items from these logs (`path` of the dataset xtrust)"
             )
         return answer
 

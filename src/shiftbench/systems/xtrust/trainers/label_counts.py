@@ -1,4 +1,4 @@
-"""How often each class is the label of a training item, and the seed: all that floors know.
+"""Label counts of the training items, and the seed: the whole state of the floors.
 
 Source: none. Trains models without a network: `majority_answer` reads the counts, `random_answer` the seed, and
 `smollm2_options` nothing.
