@@ -48,7 +48,7 @@ PARAMS: dict[str, object] = {
 PATCH, SIDE, CHANNELS = 8, _scenes.SIDE, 3
 PIXELS, PATCHES = CHANNELS * SIDE * SIDE, (SIDE // PATCH) ** 2
 SPREAD = 4.0
-"""Initial weights over those of `models/decoder.py`; with its own, training stays at chance for long."""
+"""Scale of initial weights relative to `models/decoder.py`; with its own scale, training stays at chance for long."""
 GRAPH, THINK, GIVEN = "graph", "think", "given"
 """Word after a question: write its graph; write it, then the answer; answer, given this graph."""
 READ = ("x", "y", "depth")

@@ -26,11 +26,6 @@ MOST = 200
 def apply(value: NDArray[np.uint8], severity: float, rng: RandomStream) -> NDArray[np.uint8]:
     """An image with squares over it, uint8 (h, w) or (h, w, 3).
 
-    Args:
-        value: the image.
-        severity: 0 to 5.
-        rng: the sample's random stream.
-
     Raises:
         RangeError: severity outside 0 to 5.
     """
